@@ -30,7 +30,7 @@ test: $(VENV)/.dev  ## run the fast tests, and a quarter of the dear ones in tur
 	$(COMPILED) $(CODE) $(TESTS)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
 
-quick: $(VENV)/.dev  ## run the tests near to what you changed, in ten CPU-seconds (ARGS="tradebot/gates/book.py")
+quick: $(VENV)/.dev  ## run the tests near to what you changed, in ten CPU-seconds (ARGS="tradebot/gates/portfolio_limits.py")
 	$(BIN)/python -m tests.suite.quick $(ARGS)
 
 test-exchange: $(VENV)/.dev  ## run the tests of the exchange alone, which need nothing else of ours (ARGS="-k margin")

@@ -29,7 +29,7 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.app.settings import Settings, load, shipped_path
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from tradebot.lab.backtest.market import OpenedMarket

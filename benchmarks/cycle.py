@@ -29,8 +29,8 @@ from tradebot.model.bar import Quote, Session
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.record import Job, SymbolFacts
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, ReconcileMark
-from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.subjects.alerts import OptionsVolume

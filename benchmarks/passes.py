@@ -69,7 +69,7 @@ def measure_cycle(size: int) -> Measured:
     from tradebot.adapters.memory.recorder import MemoryEvents
     from tradebot.desk.proposals import score
     from tradebot.model.record import CycleRecord, Job
-    from tradebot.model.values import replace
+    from tradebot.model.struct_tools import replace
     from tradebot.ports.world import Call
 
     class Recorded(cycle.LoadedFacts):

@@ -19,7 +19,7 @@ from tradebot.lab.performance.statistics import Interval, wilson
 from tradebot.lab.selection.conditions import ConditionCheck, Must
 from tradebot.lab.selection.policies import PolicyFigures, asked_of_policy
 from tradebot.model.evidence import PolicyResults
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 MANY, OTHERS, MANY_TRIALS = sized(1_000, 2), sized(200, 1), 100
 SHARPE, LUCKY = 3.0, 4.0

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.support.rotation_page import Runs, page
 from benchmarks.support.rotation_runs import PRICES, PUBLISHED, RATES, SHIPPED, Assumptions, Data, Played, play
 from benchmarks.support.sizes import sized
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.strategies.rotation import RotationStrategy
 from tradebot.timetable.strategy_times import SESSIONS_OF_MONTH, in_session_of_month, parse
 from tradebot.venues.alpaca.capabilities import ALPACA

@@ -25,7 +25,7 @@ from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Mark
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 RUNS = sized(5, 1)
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "SPY", *(f"S{number}" for number in range(16)))

@@ -16,7 +16,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, confirm_for, console, on_bot
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,7 +85,7 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
 
 
 def _met_already(app: "App", held: "BrokerPosition") -> str | None:
-    from tradebot.exits.kind import WatchedPosition
+    from tradebot.exits.exit_rule import WatchedPosition
     from tradebot.exits.rules import triggered_reason
     from tradebot.model.position import ADOPTED, Lot, Position
 

@@ -18,7 +18,7 @@ from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.candidate import Submission
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.trading import ApprovalAnswer
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from commands.shared.verb_options import Json, Report, finish, on_bot
 from tradebot.adapters.recovery import archive
 from tradebot.adapters.recovery.archive import versions
 from tradebot.errors import ExitCode
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.timetable.sessions import note_archived
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tradebot.adapters.state.state_folder import BACKUPS
 from tradebot.app.keys import load_cloud_keys
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.event import EventKind
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.timetable.sessions import FAILED, begun_by, failed_backup, note, note_copied
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from commands.shared.verb_options import (
     open_bot,
 )
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,7 +12,7 @@ from commands.shared.history import read_history
 from commands.shared.verb_options import Report, on_bot
 from tradebot.adapters.exports import POSTGRES, ExportTable, Whose, write
 from tradebot.errors import OperatorError, word
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.export_tables import AuditLine, ExecutionLine, OrderLine, export_account
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from commands.shared.number_format import slippage_sentences, units, usd
 from commands.shared.span_options import Since, span_of
 from commands.shared.times import stamp, zone
 from commands.shared.verb_options import Report, on_bot
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

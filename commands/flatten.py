@@ -10,7 +10,7 @@ from commands.shared.declaration import PASS, VerbPurpose, acts
 from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import DryRun, Report, caller, confirm_for, on_bot, opened_to_leave
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

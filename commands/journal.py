@@ -14,8 +14,8 @@ from tradebot.adapters.ledger.journal_reader import read
 from tradebot.adapters.state.state_folder import JOURNAL, REBUILD
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from rich.console import Console

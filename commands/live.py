@@ -26,8 +26,8 @@ from tradebot.gates.permission import (
 )
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.reconciliation.read_books import require_account
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import acts_at, units, usd
 from commands.shared.times import DAY_SECOND, stamp, zone
 from commands.shared.verb_options import Report, on_bot
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

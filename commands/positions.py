@@ -12,7 +12,7 @@ from commands.shared.number_format import duration, show_funding, show_margin, t
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
 from tradebot.model.record import DOUBTED
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

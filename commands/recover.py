@@ -35,9 +35,9 @@ from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, Tradebot
 from tradebot.model.event import EventKind
 from tradebot.model.finding import FindingKind
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.reconciliation.read_books import require_account
 from tradebot.reconciliation.reconcile import reconcile
 

@@ -19,8 +19,8 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.registry import eligible, enough_healthy, failures, format_figures
 from tradebot.model.reasons import REASONS
 from tradebot.model.registry import CoinHealth, Discovery, Figures, Registry
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,7 +29,7 @@ from tradebot.adapters.recovery import backups, offsite_copy
 from tradebot.adapters.state import folder_identity, state_folder
 from tradebot.adapters.state.state_folder import resolve
 from tradebot.errors import OperatorError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App

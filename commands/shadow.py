@@ -13,9 +13,9 @@ from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, identity, on_bot
 from tradebot.app.shadow_strategies import in_shadow, opened_in_shadow, place_of, still_held
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.venues.simulated.account import anew
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tradebot.adapters.state.json_lines import TailFile, writing
 from tradebot.adapters.state.state_folder import EVENTS, TAIL, cannot_write
 from tradebot.errors import TradebotError
 from tradebot.model.event import EventKind
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.metrics import BAD
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from jobs.slot_claims import claim_extra
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.event import EventKind
 from tradebot.model.serving import STOPPED, ChoreEnd
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.stores import Events, Ledger, Slots
 from tradebot.timetable.entries import ENDED, ENDS, FAILED, TimetableEntry
 from tradebot.timetable.sessions import Slot

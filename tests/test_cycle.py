@@ -20,9 +20,9 @@ from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import OrderStatus, OrderType
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.ports.world import World
 from tradebot.views.explain import funnel

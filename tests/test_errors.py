@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.adapters.models.folder import RefusedDraftError, RefusedModelError
+from tradebot.adapters.models.model_folder import RefusedDraftError, RefusedModelError
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.reasons import Reason
 

@@ -7,23 +7,23 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from tradebot.desk.exit_inputs import watch_positions
-from tradebot.desk.own_slots import finish_strategy_slots
-from tradebot.desk.pass_result import conclude, conclude_exits, refuse_pass
+from tradebot.desk.pass_result import finish_exit_pass, finish_pass, refuse_pass
 from tradebot.desk.proposals import Proposals, claim_strategy_slots
 from tradebot.desk.snapshot import restart_decision_clock, take_desk
-from tradebot.gates.common import session_open, session_open_to_leave
+from tradebot.desk.strategy_slots import finish_strategy_slots
+from tradebot.gates.shared_gates import session_open, session_open_to_leave
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.amendments import mark_if_cancel_rejected
-from tradebot.orders.auction_trading import Auctioned, auction, execute_ruling
+from tradebot.orders.auction_trading import AuctionResult, execute_ruling, hold_auction_for
 from tradebot.orders.entry_orders import account_before_entries, changes_to_trade, make_room
 from tradebot.orders.exit_orders import (
     cancel_blocking_orders,
-    close_by_hand,
     close_by_rules,
+    close_manually,
     select_staying,
     symbols_to_close,
 )
@@ -50,11 +50,11 @@ def trade_once(
     proposed = claim_strategy_slots(world, call, proposed, desk.now)
     account, records = account_before_entries(world, call, desk), list(sent_before.values())
     changes = changes_to_trade(world, call, account, proposed, records)
-    auctioned: Auctioned | None = None
+    auctioned: AuctionResult | None = None
     for change in changes:
         if auctioned is None and change.purpose is Purpose.OPEN:
             # Every close comes before the first entry, so the auction knows what room there is.
-            auctioned = auction(world, call, account, changes)
+            auctioned = hold_auction_for(world, call, account, changes)
         account, traded = execute_ruling(world, call, account, change, auctioned)
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
         # The next decision has its whole time: the wait for the venue's reply isn't part of it. An account that stays
@@ -65,7 +65,7 @@ def trade_once(
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
 
     finish_strategy_slots(world, call, proposed.own.asked, records, desk.now)
-    return conclude(world, call, desk, tuple(records), proposed)
+    return finish_pass(world, call, desk, tuple(records), proposed)
 
 
 def evaluate_exits(
@@ -89,7 +89,7 @@ def evaluate_exits(
         stops = protect(world, call, desk, staying)
     else:
         stops = protect_separately(world, call, desk, tuple(watched.values()), staying)
-    return conclude_exits(world, call, desk, (*exits, *canceled_entries.values(), *changed_orders, *stops))
+    return finish_exit_pass(world, call, desk, (*exits, *canceled_entries.values(), *changed_orders, *stops))
 
 
 def flatten(
@@ -113,8 +113,8 @@ def flatten(
         desk = _without_orders(desk, is_chosen) if world.dry_run else look()
     cancels = tuple(mark_if_cancel_rejected(world, desk, record, (order,), desk.orders) for order, record in canceled)
     exits = reprice_working_exits(world, call, desk, is_chosen)
-    closes = close_by_hand(world, call, exits, [position for position in desk.positions if is_chosen(position.symbol)])
-    return conclude_exits(world, call, desk, (*cancels, *exits.records, *closes))
+    closes = close_manually(world, call, exits, [position for position in desk.positions if is_chosen(position.symbol)])
+    return finish_exit_pass(world, call, desk, (*cancels, *exits.records, *closes))
 
 
 def _without_orders(desk: Desk, is_chosen: Callable[[str], bool]) -> Desk:

@@ -28,8 +28,8 @@ from tradebot.app.settings import load
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Verdict
+from tradebot.model.fact_kind import NEW_YORK
 from tradebot.model.intent import Intent
-from tradebot.model.kind import NEW_YORK
 from tradebot.model.order import Fill, Order, OrderStatus, Reply, WriteOutcome
 from tradebot.model.trading import Baseline, ReconcileMark
 

@@ -21,7 +21,7 @@ from tradebot.lab.selection.splits import rolling
 from tradebot.model.evidence import BENCHMARKS, FORMAT, PolicyResults, PolicyRun, SessionSpan, TriedReturns
 from tradebot.model.evidence import Split as Judged
 from tradebot.model.promotion import PromotionRules, SplitRules
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 Numbers = NDArray[np.float64]
 Targets = NDArray[np.int8]

@@ -19,7 +19,7 @@ from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.lab.backtest.setup import Margin, loaded_strategies
 from tradebot.lab.backtest.venue import EquityAt
 from tradebot.lab.performance.backtest_result import HaltSeen, halts_seen
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 PRICES, RATES = "etf_daily_adj.parquet", "effr_daily.csv"
 PUBLISHED, HONEST = "studies/rotation_published.yaml", "studies/rotation_honest.yaml"

@@ -20,7 +20,7 @@ from tradebot.adapters.state.events import torn_lines, worth_seeing
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
-from tradebot.desk.snapshot import book, tying_up
+from tradebot.desk.snapshot import book, margined_symbols
 from tradebot.judging.audit import audit
 from tradebot.judging.evidence import (
     Broker,
@@ -43,9 +43,9 @@ from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.catch_up import read_view
 from tradebot.reconciliation.differences import booked_behind, compare
@@ -119,7 +119,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     booked = preview_bookings(reader, ledger, before, view, pending)
     books = _books_after(ledger, before, pending, booked.proven)
     own = (position.symbol for position in books.totals.own_positions())
-    symbols = tuple(dict.fromkeys((*app.rules.universe, *own, *tying_up(view, books))))
+    symbols = tuple(dict.fromkeys((*app.rules.universe, *own, *margined_symbols(view, books))))
     quotes, listed = reader.quotes(symbols), {order.venue_id for order in view.orders}
     done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
     entries = {entry.activity_id: entry for booking in booked.proven for entry in booking.entries}

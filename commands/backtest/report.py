@@ -31,8 +31,8 @@ from tradebot.lab.performance.backtest_result import BacktestResult, HaltSeen, w
 from tradebot.lab.performance.sensitivity import Sensitivity, sensitivity
 from tradebot.model.evidence import Variant
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.ports.strategy import Strategy
 
 if TYPE_CHECKING:

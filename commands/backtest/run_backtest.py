@@ -34,8 +34,8 @@ from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.model.event import EventKind
 from tradebot.model.position import Key
 from tradebot.model.record import Job
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.ports.strategy import Strategy
 from tradebot.views.trades.history import went_on
 from tradebot.views.trades.lots import trades

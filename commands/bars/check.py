@@ -23,7 +23,7 @@ from commands.shared.verb_options import Report
 from tradebot.auditing.bar_findings import KnownSplit, RawSeries
 from tradebot.auditing.bars import check, rank_findings
 from tradebot.errors import ExitCode
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,8 +17,8 @@ from commands.shared.times import when
 from commands.shared.verb_options import Report, console
 from tradebot.app.rules import symbols_on
 from tradebot.errors import OperatorError, TemporaryError, word
+from tradebot.model.sentences import pluralize
 from tradebot.model.series import PriceKind
-from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -24,7 +24,7 @@ from tradebot.adapters.bars.file_reader import ImportOptions, read_files, span
 from tradebot.auditing.bar_findings import RawSeries
 from tradebot.auditing.bars import find_misplaced, rank_findings
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

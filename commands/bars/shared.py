@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from commands.shared.times import MINUTE, stamp, venue_day
 from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 from tradebot.errors import OperatorError, word
-from tradebot.model.text import SYMBOL_PATTERN
+from tradebot.model.sentences import SYMBOL_PATTERN
 
 if TYPE_CHECKING:
     from pathlib import Path

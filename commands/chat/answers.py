@@ -11,7 +11,7 @@ from commands.shared.number_format import usd
 from commands.shared.times import when
 from tradebot.adapters.chat.telegram import LONGEST
 from tradebot.adapters.text.redaction import hide
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 WITH_BUTTONS = 3
 """How many entries that wait are shown with buttons when somebody asks for all."""

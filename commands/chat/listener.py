@@ -25,7 +25,7 @@ from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.app.wiring import App
 from tradebot.errors import word
 from tradebot.model.event import EventKind
-from tradebot.model.text import SYMBOL_PATTERN
+from tradebot.model.sentences import SYMBOL_PATTERN
 
 MESSAGE = frozenset({"message_id", "from", "chat", "date", "text", "entities", "link_preview_options"})
 """All that a message has which a person typed: one that is forwarded, edited or a reply has more."""

@@ -21,8 +21,8 @@ from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.results import read_result
 from tradebot.lab.performance.report import AccountReport, Figure
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:

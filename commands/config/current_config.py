@@ -23,7 +23,7 @@ from tradebot.app.loading import Options, load_for, options_of_demo, user_file
 from tradebot.app.settings import load
 from tradebot.errors import TradebotError
 from tradebot.model.event import EventKind
-from tradebot.model.text import in_yaml
+from tradebot.model.sentences import in_yaml
 from tradebot.model.trading import Baseline, mode_name
 from tradebot.timetable.entries import Timetable
 

@@ -22,7 +22,7 @@ from tradebot.app.loading import USER_FILE, Options, load_for, user_file
 from tradebot.app.settings import Settings, load
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.gates.permission import describe_difference
-from tradebot.model.text import in_yaml, pluralize
+from tradebot.model.sentences import in_yaml, pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -33,8 +33,8 @@ from tradebot.app.rules import rules_of
 from tradebot.app.settings_checks import overridden
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.permission import describe_difference
-from tradebot.model.text import in_yaml, pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import in_yaml, pluralize
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from rich.console import Console

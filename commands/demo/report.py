@@ -25,8 +25,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import units_of
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import Job
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.differences import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
 from tradebot.views.explain import Funnel, ReasonCount, funnel

@@ -36,7 +36,7 @@ from tradebot.app.wiring import App, open_app
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.timetable.sessions import FETCHING, Slot, due_at, session_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from commands.shared.tables import Table, number, staying
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import cannot_write, write_durably
 from tradebot.app.baseline import effective
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

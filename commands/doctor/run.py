@@ -40,7 +40,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.judging.judgment import HealthState, Judgment, permission
 from tradebot.judging.pass_health import judge_passes
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from tradebot.adapters.state.state_folder import StateFolder

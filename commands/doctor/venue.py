@@ -14,11 +14,11 @@ from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.bar import VenueClock
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowPage
-from tradebot.model.intent import is_marked
-from tradebot.model.kind import AnyKind
+from tradebot.model.intent import is_our_order_id
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.trading import Mode
 from tradebot.reconciliation.read_books import require_account
 from tradebot.timetable.sessions import last_session
@@ -78,13 +78,13 @@ def account(app: "App") -> CheckResult:
 def other_copies(app: "App") -> CheckResult:
     """Look for open orders with our prefix that these books never recorded; stops sent with entries may have none."""
     orders, booked = app.reader.view().orders, {one.venue_id for one in app.ledger_view.orders(working=True)}
-    names = [order.client_order_id for order in orders if is_marked(order.client_order_id)]
+    names = [order.client_order_id for order in orders if is_our_order_id(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
     if strange:
         found = f"{pluralize(len(strange), 'open order')} of another copy of tradebot: {', '.join(strange[:2])}"
         fix = "Stop the other copy, cancel its orders at the broker, then run tradebot reconcile"
         return bad(found, fix, "open orders", len(orders))
-    ours = sum(is_marked(order.client_order_id) or order.venue_id in booked for order in orders)
+    ours = sum(is_our_order_id(order.client_order_id) or order.venue_id in booked for order in orders)
     found = f"{ours} of {pluralize(len(orders), 'open order')} ours, all recorded in these books"
     return ok(found, "list of open orders")
 

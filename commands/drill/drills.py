@@ -17,7 +17,7 @@ from tradebot.adapters.state.serve_status import read_serving
 from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.model.finding import FindingKind
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 KILLS = 4
 SERVE_S = 20.0

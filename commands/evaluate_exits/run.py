@@ -21,11 +21,11 @@ from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import Report
 from jobs.slot_claims import SlotRefused
 from tradebot.adapters.state import halt_switch
-from tradebot.desk.prepare_desk import for_exits
+from tradebot.desk.prepare_desk import desk_for_exits
 from tradebot.errors import ExitCode
 from tradebot.model.record import CandidateRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.orders.working_orders import cancel_working_entries
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import last_session
@@ -70,7 +70,7 @@ def run(
         if isinstance(call, SlotRefused):
             return refused_report(app, "evaluate-exits", call)
         with record_begun_pass(app, call, clocks.now, dry_run=dry_run):
-            done = record_exits(app, world, call, for_exits(world, clocks), ended)
+            done = record_exits(app, world, call, desk_for_exits(world, clocks), ended)
             data = pass_data(app, done)
         lacking = False
         if noted:

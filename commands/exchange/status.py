@@ -22,7 +22,7 @@ from tradebot.app import sandbox
 from tradebot.app.plugin_surroundings import without_keys
 from tradebot.app.venues import EARLIER
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

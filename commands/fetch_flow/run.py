@@ -31,9 +31,9 @@ from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_prob
 from tradebot.app.wiring import App
 from tradebot.desk.fetching import WantedCalls, fetch_flow
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.kind import CheckedReply
+from tradebot.model.fact_kind import CheckedReply
 from tradebot.model.record import Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.trading import Mode
 from tradebot.signals.contracts import drifts
 from tradebot.signals.kinds import kind_names, kind_of
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from tradebot.desk.fetching import Failure, FetchResult
     from tradebot.model.bar import ClockReading
+    from tradebot.model.fact_kind import Drift
     from tradebot.model.flow import Intake
-    from tradebot.model.kind import Drift
     from tradebot.ports.world import Call, Progress
 
 

@@ -21,7 +21,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.timetable.sessions import session_of
 
 if TYPE_CHECKING:

@@ -102,7 +102,7 @@ RECOVER = "tradebot recover"
 
 def further_lines(path: Path, request: HaltRequest, latch: Latch, orders: HaltOrders | None) -> str:
     """Return the lines about the state in force, the working orders, and the next command."""
-    from tradebot.model.text import pluralize
+    from tradebot.model.sentences import pluralize
 
     if latch.unwritten is not None:
         return with_bot_options("\n".join(lines_if_unwritten(path, request, latch, orders)))

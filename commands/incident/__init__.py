@@ -18,7 +18,7 @@ from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.adapters.state.incident_file import content_of
 from tradebot.app.what_if_rules import rules_of_record
 from tradebot.errors import OperatorError
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from tradebot.adapters.text.extras import DISTRIBUTION
 from tradebot.adapters.text.redaction import NAMED, PUBLIC, URL, Redactor, host_of
 from tradebot.app.keys import load_secrets
 from tradebot.errors import OperatorError, TradebotError, word
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import SCHEMA as RECORD
 from tradebot.replaying.passes import RecordedCycle, read_record

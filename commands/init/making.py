@@ -32,7 +32,7 @@ from tradebot.app.settings import load, merge, modes_said
 from tradebot.app.venue_connection import first_look
 from tradebot.app.venues import EARLIER
 from tradebot.errors import OperatorError
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.trading import Baseline, Mode, mode_name
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from tradebot.app.settings import load
 from tradebot.app.venue_connection import secrets_for
 from tradebot.app.venues import door_to
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line, word
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from rich.console import Console

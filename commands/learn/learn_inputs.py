@@ -11,7 +11,7 @@ from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.thresholds import ThresholdQuestion, threshold_of
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
-from tradebot.gates.decide import READS
+from tradebot.gates.evaluation import READS
 from tradebot.lab.learn.knobs import Blocked, ExitAt, HeldFor, LeftAfter, shorter
 from tradebot.lab.learn.learn import (
     LearnedStrategy,

@@ -22,9 +22,9 @@ from tradebot.errors import OperatorError
 from tradebot.gates.permission import describe_difference
 from tradebot.lab.learn.values import Item, Proposal, TradeCounts
 from tradebot.model.decision import Gate
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Difference
-from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from msgspec import Struct
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report, identity
 from tradebot.adapters.models.files import draft_of, is_sealed, read_model, write_model
-from tradebot.adapters.models.folder import ModelParts, RefusedDraftError, RefusedModelError
+from tradebot.adapters.models.model_folder import ModelParts, RefusedDraftError, RefusedModelError
 from tradebot.adapters.models.process import good_models, self_test
 from tradebot.adapters.models.signing import make_key, public_of, read_key, require_extra
 from tradebot.adapters.plugins.plugin import PluginEnvironment
@@ -20,9 +20,9 @@ from tradebot.app.policy import place_of
 from tradebot.errors import ExitCode
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.sentences import pluralize
 from tradebot.model.strategy_reasons import CHECK
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.strategies.policy_settings import PolicySettings
 from tradebot.strategies.settings import POLICY
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.learning.card import Model
+    from tradebot.learning.model_card import Model
 
 TIMEOUT_S, MEMORY_BYTES = 30.0, 2**31
 

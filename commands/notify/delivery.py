@@ -28,16 +28,16 @@ from tradebot.app.keys import address_variable, confirmation_code
 from tradebot.app.venue_connection import addresses_of
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.exits.why import UNKNOWN
+from tradebot.exits.exit_reasons import UNKNOWN
 from tradebot.judging.judgment import HealthState, overall, rank_judgments
 from tradebot.judging.pass_health import judge_passes
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.notice import BotStatus, Happening, HeldThen, Notice, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.retry_waits import wait_after
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.views.notification_events import Now, compose_notification, due_at, of_event, seen_of, since, wants
 from tradebot.views.trades.lots import trades
 

@@ -7,7 +7,7 @@ import typer
 from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, identity, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.parity import LATELY, over_time
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from commands.shared.number_format import to_cent
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import when
 from tradebot.model.parity import DayParity, ParityCause, What
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.parity import ParityTotals, in_words
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from commands.shared.span_options import From, To, days_of
 from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.trades.pnl import Cut
 from tradebot.views.trades.trade_row import Choice
 

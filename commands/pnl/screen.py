@@ -19,8 +19,8 @@ from commands.shared.tables import Table, number, staying
 from commands.shared.times import when
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
-from tradebot.model.text import pluralize
-from tradebot.model.values import columns
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import columns
 from tradebot.model.venue import Settlement
 from tradebot.views.trades.fees import fees_assumption
 from tradebot.views.trades.pieces import breakdown

@@ -28,7 +28,7 @@ from tradebot.lab.selection.policies import (
 )
 from tradebot.model.evidence import PolicyResults
 from tradebot.model.promotion import PromotionRules, Rung
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -29,12 +29,12 @@ from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.promotion import fixed_since
 from tradebot.lab.selection.policies import NO_RESULTS, PolicyFigures, off_replay
 from tradebot.lab.selection.promotion import TrackRecord, conditions, interval, least_since
-from tradebot.learning.card import CONFIGURATION
+from tradebot.learning.model_card import CONFIGURATION
 from tradebot.model.event import EventKind
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import REAL_MONEY, PaperRecord, Promotion, Rung
-from tradebot.model.text import LABEL_PATTERN, pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import LABEL_PATTERN, pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.strategies.policy_settings import PolicySettings
 from tradebot.strategies.settings import POLICY
 from tradebot.views.parity import LATELY, over_time

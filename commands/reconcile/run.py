@@ -23,7 +23,7 @@ from tradebot.adapters.state import approvals
 from tradebot.desk.pass_events import tell_caught_up
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.record import AT_CLOSE, CycleRecord, Job, Mark
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.venue import Settlement
 from tradebot.ports.world import Call
 from tradebot.reconciliation.protection import ProtectionWatch

@@ -14,7 +14,7 @@ from commands.shared.verb_options import (
     identity,
     opened_as_found,
 )
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 @verb(

@@ -18,7 +18,7 @@ from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.ports.stores import Facts
 from tradebot.replaying.cycle_comparison import CycleDifference, ReplayedPass, replay
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, read_record

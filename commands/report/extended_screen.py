@@ -26,7 +26,7 @@ from commands.shared.number_format import format_signed, sparkline
 from commands.shared.tables import Table, number, sentence
 from tradebot.lab.performance.report import AccountReport, Block, Cost, Figure
 from tradebot.lab.performance.sensitivity import Sensitivity
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 SHOWN_HOLDINGS = 10
 

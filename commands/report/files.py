@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from commands.shared.verb_options import Report
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from rich.console import Console

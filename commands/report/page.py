@@ -18,7 +18,7 @@ from commands.shared.number_format import format_signed, units, usd
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
 from tradebot.lab.performance.report import AccountReport, Block, Figure, PerformanceReport, ReportedTrade
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.downsampling import downsample
 from tradebot.views.trades.pnl import PARTS
 

@@ -26,7 +26,7 @@ from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.record import Job
 from tradebot.model.series import DAY, Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Progress
 from tradebot.views.trades.history import History
 from tradebot.views.trades.trade_row import Choice

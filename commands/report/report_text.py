@@ -19,7 +19,7 @@ from tradebot.lab.performance.report import (
 )
 from tradebot.lab.performance.sensitivity import Sensitivity, VariantRow
 from tradebot.lab.performance.statistics import CONFIDENCE
-from tradebot.model.text import counted_kind, pluralize
+from tradebot.model.sentences import counted_kind, pluralize
 from tradebot.views.trades.pnl import PARTS
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ from tradebot.lab.performance.report import (
     ProfitCut,
     ReportedTrade,
 )
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.trades.pnl import PARTS
 
 HEIGHT = 12

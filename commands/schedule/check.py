@@ -23,8 +23,8 @@ from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.judging.judgment import Judgment
 from tradebot.judging.pass_health import judge
 from tradebot.model.bar import Session
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.timetable.entries import PROVIDERS, SKIP, EntryNeed, Timetable, TimetableEntry
 from tradebot.timetable.sessions import Slot, session_date
 

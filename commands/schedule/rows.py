@@ -14,7 +14,7 @@ from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import MINUTE, when
 from tradebot.app.calendar import list_sessions
 from tradebot.app.wiring import App
-from tradebot.desk.own_slots import Claims, times_of
+from tradebot.desk.strategy_slots import Claims, schedule_text
 from tradebot.errors import OperatorError
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.reasons import Reason
@@ -178,7 +178,7 @@ def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
     with suppress(OperatorError):
         strategies = app.strategies
     for strategy in strategies:
-        text = times_of(strategy, rules)
+        text = schedule_text(strategy, rules)
         if not text:
             continue
         try:

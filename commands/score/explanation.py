@@ -21,7 +21,7 @@ from commands.shared.tables import Table, number, sentence
 from commands.shared.times import CLOCK, when
 from commands.shared.universe import in_universe
 from tradebot.app.wiring import App
-from tradebot.desk.strategy_views import Sights, StrategyInputs
+from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Component, ComponentInputs, Input, OptionContract
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -142,7 +142,7 @@ def explain_score(app: App, symbol: str) -> Explained:
     world, now = app.world(dry_run=True), app.now()
     facts = world.facts.last_answers((symbol,), now).get(symbol)
     fetched = facts.alerts_fetched_at if facts else None
-    sights = Sights(world, now, app.strategies)
+    sights = ViewBuilder(world, now, app.strategies)
     return Explained(
         symbol=symbol,
         at=now,

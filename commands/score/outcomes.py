@@ -30,8 +30,8 @@ from tradebot.auditing.outcomes import (
 from tradebot.errors import OperatorError, word
 from tradebot.model.bar import Session
 from tradebot.model.record import EntryOutcome, RefusedTrade
+from tradebot.model.sentences import pluralize
 from tradebot.model.series import DAY
-from tradebot.model.text import pluralize
 from tradebot.ports.world import Progress
 
 BENCHMARK = "SPY"

@@ -25,11 +25,11 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.facts_replay import ReplayedFacts, past_of
 from tradebot.app.wiring import App
 from tradebot.desk.proposals import propose, score
-from tradebot.desk.strategy_views import Sights
+from tradebot.desk.strategy_views import ViewBuilder
 from tradebot.errors import OperatorError, word
 from tradebot.model.candidate import Purpose
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.ports.strategy import VariedStrategy
 from tradebot.ports.world import Progress
 from tradebot.views.score_diff import Moved, MovedCandidate, diff_scores
@@ -201,7 +201,7 @@ class Variants(Struct, frozen=True):
 def run_variants(app: App) -> Report:
     """Ask each strategy that has variants, without recording anything."""
     world, now = app.world(dry_run=True), app.now()
-    sights = Sights(world, now, app.strategies)
+    sights = ViewBuilder(world, now, app.strategies)
     scores, without = [], []
     for strategy in app.strategies:
         if not isinstance(strategy, VariedStrategy):

@@ -14,7 +14,7 @@ from commands.shared.number_format import duration
 from commands.shared.tables import Table, number, sentence
 from tradebot.lab.search.space import SpaceChecked, TrialCounts
 from tradebot.lab.selection.verdict import BY_PARTS, SIGNIFICANT, ComparedTrial, SearchConclusion, SearchVerdict
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console

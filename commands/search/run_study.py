@@ -39,8 +39,8 @@ from tradebot.lab.search.trial import Bench
 from tradebot.lab.search.workers import Pool, StudyLocation, fitting
 from tradebot.lab.selection.verdict import SearchConclusion, SearchQuestion, SearchVerdict, best_of, judgeable, verdict
 from tradebot.model.evidence import Variant
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 
 SEARCHES = "searches"
 JOURNAL = ".journal"

@@ -32,8 +32,8 @@ from tradebot.desk.auto_halt import halt_for
 from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
+from tradebot.model.sentences import in_yaml
 from tradebot.model.serving import ENDED, STOPPED
-from tradebot.model.text import in_yaml
 from tradebot.model.trading import Mode
 from tradebot.ports.stores import Events
 

@@ -45,8 +45,8 @@ from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError, one_line
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.text import noun, pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import noun, pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Call, Progress
 from tradebot.timetable.entries import Lane
 from tradebot.timetable.sessions import Slot

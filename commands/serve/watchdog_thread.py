@@ -33,8 +33,8 @@ from tradebot.adapters.state.state_folder import STALL_TRACE
 from tradebot.app.settings_schema import ServeSettings
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.event import EventKind
+from tradebot.model.sentences import pluralize
 from tradebot.model.serving import ServeNote
-from tradebot.model.text import pluralize
 from tradebot.ports.stores import Events
 
 STDOUT = 1

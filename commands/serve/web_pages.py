@@ -28,7 +28,7 @@ from tradebot.judging.pass_health import finished_passes, missed_slots, newest
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.instrument import notional
 from tradebot.model.record import Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.holdings import Holding
 from tradebot.views.metrics import MetricFigures
 

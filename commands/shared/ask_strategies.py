@@ -23,7 +23,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Call, World
 from tradebot.timetable.sessions import session_of
 

@@ -13,10 +13,10 @@ from tradebot.model.lifecycle import Records, Work
 from tradebot.model.limits import Protection
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.reconciliation.unfinished_closes import unfinished_close
 from tradebot.views.holdings import (
     Holding,

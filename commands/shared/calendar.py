@@ -12,7 +12,7 @@ from tradebot.app.calendar import ask
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.errors import ClocksDisagreeError, ExitCode, TradebotError
-from tradebot.gates.common import clocks_agree
+from tradebot.gates.shared_gates import clocks_agree
 from tradebot.model.bar import VenueClock
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason

@@ -30,7 +30,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.position import Position, add, round_trip
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.text import pluralize, span
+from tradebot.model.sentences import pluralize, span
 from tradebot.model.trading import Mode, TradingState
 
 GAP = timedelta(minutes=5)

@@ -22,7 +22,7 @@ from commands.shared.light_helpers import note, say
 from commands.shared.verb_options import Report, jsonable
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,8 +11,8 @@ from tradebot.app.calendar import knowing
 from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN, Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderRequested, OrderSent, TradeNote, renames
-from tradebot.model.values import replace
 from tradebot.views.trades.history import History
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from tradebot.model.text import noun, plain, pluralize, price_text
+from tradebot.model.sentences import noun, plain, pluralize, price_text
 from tradebot.views.downsampling import downsample
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tradebot.adapters.time.machine_clock import stopwatch
 from tradebot.app.wiring import App
 from tradebot.desk.auto_halt import halt_for
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.gates.common import clocks_agree
+from tradebot.gates.shared_gates import clocks_agree
 from tradebot.model.bar import ClockReading, VenueClock, Waiting
 from tradebot.model.candidate import Component, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
@@ -30,8 +30,8 @@ from tradebot.model.intent import Operation
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session, session_date
 from tradebot.views.explain import limits_blocking_entries, row_of, sentence_of

@@ -28,7 +28,7 @@ from commands.shared.light_helpers import NOBODY, document, error_document, say
 from commands.shared.listed_verbs import VERBS
 from commands.shared.times import show_utc
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.model.values import optional_fields
+from tradebot.model.struct_tools import optional_fields
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 DATA: Mapping[str, tuple[str, ...]] = {

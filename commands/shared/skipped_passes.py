@@ -18,7 +18,7 @@ from tradebot.model.bar import Waiting
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import StrategyRefusal
-from tradebot.model.text import noun
+from tradebot.model.sentences import noun
 from tradebot.model.trading import Mode
 
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})

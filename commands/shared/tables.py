@@ -22,7 +22,7 @@ from commands.shared.number_format import STATE_STYLE, color_state
 from commands.shared.times import for_reader
 from tradebot.adapters.text.redaction import hide
 from tradebot.judging.judgment import HealthState, Judgment
-from tradebot.model.text import counted_kind, span
+from tradebot.model.sentences import counted_kind, span
 
 GAP, INDENT = "  ", "    "
 READABLE, LINES = 30, 4

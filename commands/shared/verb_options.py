@@ -36,7 +36,7 @@ from commands.shared.times import show_venue
 from tradebot.adapters.state import folder_identity, state_folder
 from tradebot.adapters.state.state_folder import read_marker
 from tradebot.errors import DamagedMarkerError, ExitCode, TradebotError
-from tradebot.model.values import replace, written_fields
+from tradebot.model.struct_tools import replace, written_fields
 
 if TYPE_CHECKING:
     from pathlib import Path

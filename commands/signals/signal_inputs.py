@@ -19,10 +19,10 @@ from tradebot.app.wiring import App
 from tradebot.judging.evidence import TradingMoment
 from tradebot.judging.signal_health import KindEvidence, KindHealth, SignalHealth, SignalsHealth, signals
 from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.fact_kind import AnyKind, CheckedReply, NullCounts
 from tradebot.model.flow import FLOW_ALERTS
-from tradebot.model.kind import AnyKind, CheckedReply, NullCounts
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.contracts import more_nulls
 

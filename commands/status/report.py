@@ -43,7 +43,7 @@ from tradebot.judging.judgment import HealthState, Judgment, overall, permission
 from tradebot.judging.pass_health import judge_passes, unfinished_claims
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN

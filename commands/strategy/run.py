@@ -37,9 +37,9 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.judging.pass_health import untested_code
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.reasons import Reason
+from tradebot.model.sentences import pluralize
 from tradebot.model.series import PriceKind
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import StrategyView
 from tradebot.strategies.settings import STRATEGY_NAME
 

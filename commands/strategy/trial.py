@@ -41,15 +41,15 @@ from tradebot.app import sandbox
 from tradebot.app.loading import Options, load_for, user_file
 from tradebot.app.settings import load
 from tradebot.app.wiring import open_app
-from tradebot.desk.strategy_views import Sights
-from tradebot.desk.want_validation import beyond, validate_wants
+from tradebot.desk.strategy_views import ViewBuilder
+from tradebot.desk.want_validation import reject_excess_wants, validate_wants
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Component, ScaleOutLevel, WantKind
 from tradebot.model.decision import Decision, first_failure
 from tradebot.model.reasons import REASONS
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.model.view import Close, Open, Reduce, Target
 
 if TYPE_CHECKING:
@@ -303,10 +303,10 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> TriedMoment:
     needs = strategy.needs
     start_s = perf_counter() - started
     now = at or app.now()
-    seen = Sights(world, now, (strategy,)).of(strategy)
+    seen = ViewBuilder(world, now, (strategy,)).of(strategy)
     answer, cost, repeats = _asked(strategy, seen.view, start_s)
     if (most := app.rules.of(strategy.name).wants) and not isinstance(answer, Decision):
-        answer = beyond(answer, most) or answer
+        answer = reject_excess_wants(answer, most) or answer
     own_process = not is_built_in(point)
     return TriedMoment(
         name=strategy.name,

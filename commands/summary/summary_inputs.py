@@ -38,10 +38,10 @@ from tradebot.model.event import EventKind
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.series import DAY
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, RecordedPrice, externally_closed, holdings
 from tradebot.views.parity import LATELY, day_in_words, in_words, over_time

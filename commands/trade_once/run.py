@@ -28,17 +28,17 @@ from commands.shared.verb_options import Report
 from jobs.slot_claims import SlotRefused
 from tradebot.adapters.flow.candidate_jsonl import read as read_lines
 from tradebot.app.wiring import App
-from tradebot.desk.prepare_desk import for_entries
+from tradebot.desk.prepare_desk import desk_for_entries
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import BadLine, Submission
 from tradebot.model.event import EventKind
 from tradebot.model.record import CandidateRecord, Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Request
-from tradebot.model.values import replace
 from tradebot.ports.stores import Approvals
 from tradebot.ports.world import World
-from tradebot.strategies.submitted import strategies_of
+from tradebot.strategies.external_candidates import strategies_of
 
 STANDARD_INPUT = "-"
 SHOWN = 10
@@ -177,7 +177,7 @@ def run(
             note_bad_lines(world, candidates, submission, clocks.now)
         with record_begun_pass(app, call, clocks.now, dry_run=dry_run):
             answer = asked.answer()
-            cycle = record_entries(app, world, call, for_entries(world, answer, clocks), answer, sent)
+            cycle = record_entries(app, world, call, desk_for_entries(world, answer, clocks), answer, sent)
             return entries(pass_data(app, cycle), candidates, submission)
 
     data = in_turn(app, "trade-once", enter)

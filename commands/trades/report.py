@@ -16,8 +16,8 @@ from commands.shared.tables import Column, Table, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Component
-from tradebot.model.text import pluralize
-from tradebot.model.values import columns
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import columns
 from tradebot.model.venue import Settlement
 from tradebot.timetable.sessions import BEGINS_AHEAD
 from tradebot.views.slippage import TotalSlippage, total_slippage

@@ -28,9 +28,9 @@ from commands.trades.tax import format_csv as tax_csv
 from tradebot.adapters.text.redaction import without_keys
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
-from tradebot.model.values import replace
 from tradebot.views.trades.trade_row import TradeRow
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from commands.trades.report import all_rows
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.app.wiring import App
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.trade import GaveWay
 from tradebot.views.trades.history import History
 from tradebot.views.trades.pnl import fees_not_counted

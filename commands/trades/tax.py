@@ -13,7 +13,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.tables import Table, number, sentence, staying
 from tradebot.errors import OperatorError
 from tradebot.model.position import FOREIGN
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.holdings import FOREIGN_OWNER
 from tradebot.views.trades.fees import fees_assumption
 from tradebot.views.trades.history import History

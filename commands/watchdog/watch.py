@@ -29,8 +29,8 @@ from tradebot.model import variables
 from tradebot.model.event import Severity
 from tradebot.model.limits import Frozen, Seconds
 from tradebot.model.notice import Happening, Topic
-from tradebot.model.text import LABEL_PATTERN, describe_validation_error, span
-from tradebot.model.values import replace
+from tradebot.model.sentences import LABEL_PATTERN, describe_validation_error, span
+from tradebot.model.struct_tools import replace
 from tradebot.views.notification_events import compose_notification
 
 LIMIT_S = 60.0

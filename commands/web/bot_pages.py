@@ -32,8 +32,8 @@ from commands.why_no_orders.reading import known_symbol
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.event import Severity
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.views.status import Status
 from tradebot.views.trades.trade_row import Choice
 

@@ -31,8 +31,8 @@ from tradebot.lab.performance.report import AccountReport, CurvePoint
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.record import CycleRecord
+from tradebot.model.sentences import pluralize
 from tradebot.model.series import DAY, Series
-from tradebot.model.text import pluralize
 from tradebot.views.trades.trade_row import Choice
 
 LOOKED_BACK = timedelta(days=2)

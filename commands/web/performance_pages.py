@@ -17,7 +17,7 @@ from commands.web.html_rendering import CSRF, Page, PageField, PagePart, Query, 
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest.results import RESULT, Results
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.pnl import Cut
 from tradebot.views.trades.trade_row import Choice, TradeRow
 

@@ -21,7 +21,7 @@ from commands.why_no_orders.reading import session_asked
 from tradebot import __version__
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 PREFIX = "if."
 """Before the name of a setting in the address of a page: what it is changed to."""

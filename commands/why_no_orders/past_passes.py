@@ -31,8 +31,8 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.decision import units_of
 from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import CycleRecord, Job, SymbolOutcomes
-from tradebot.model.text import noun, pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import noun, pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.views.explain import NoOrdersAnswer, way_of
 from tradebot.views.why_no_orders import PLAY_AGAIN, SymbolEnd, SymbolSpan, Why, symbol_span, unsent
 

@@ -24,9 +24,9 @@ from tradebot.model.decision import Decision, units_of
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord, Job, SpanEnds
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode, TradingState
-from tradebot.model.values import replace
 from tradebot.timetable.sessions import session_of
 from tradebot.views.explain import (
     Explanation,

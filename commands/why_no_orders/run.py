@@ -25,7 +25,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.decision import Decision, Gate, Number, units_of
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
-from tradebot.model.text import noun, pluralize
+from tradebot.model.sentences import noun, pluralize
 from tradebot.views.explain import NoOrdersAnswer, remedy_of
 from tradebot.views.why_no_orders import PLAY_AGAIN, BySymbol
 

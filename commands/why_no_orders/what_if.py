@@ -20,8 +20,8 @@ from tradebot.app.what_if_rules import Supposing
 from tradebot.app.wiring import App
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.record import CycleRecord
-from tradebot.model.text import in_yaml, plain
-from tradebot.model.values import replace
+from tradebot.model.sentences import in_yaml, plain
+from tradebot.model.struct_tools import replace
 from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
 from tradebot.replaying.hypothetical_ports import decide, given_other
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, bytes_of, read_record

@@ -32,7 +32,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.decision import Gate, units_of
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import noun, pluralize
+from tradebot.model.sentences import noun, pluralize
 from tradebot.replaying.desk_changes import Filled
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment
 from tradebot.replaying.record_writer import RecordError

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.kit.values import OPTIONS, desk
 from tradebot.app.baseline import differences, effective, section_of, tighter_direction
 from tradebot.app.settings import Loaded, Settings, load
-from tradebot.gates.common import permission, permission_to_enter
 from tradebot.gates.permission import PermissionInputs, permission_of
+from tradebot.gates.shared_gates import permission, permission_to_enter
 from tradebot.model.limits import Frozen, Tighter
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Baseline, Difference, Mode
-from tradebot.model.values import replace
 
 AT = datetime(2026, 11, 17, 15, tzinfo=UTC)
 MINE = "limits: {max_order_notional_usd: 500}\nshadow: true\n"

@@ -14,7 +14,7 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure, sessions
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_asked
 from tradebot.venues.alpaca.capabilities import ALPACA

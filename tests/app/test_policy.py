@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.fakes.networks import Signed, constant
-from tests.learning.test_acting import view
+from tests.learning.test_inference import view
 from tradebot.adapters.models import signing
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, close, code_in_force, strategies
 from tradebot.adapters.plugins.protocol import AnswerBounds
@@ -16,7 +16,7 @@ from tradebot.app.policy import PolicyStrategy, place_of
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.strategies.policy_settings import PolicySettings
 
 SURROUNDINGS = PluginEnvironment(AnswerBounds(20.0, 2**31), os.environ, ())

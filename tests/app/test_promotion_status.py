@@ -12,7 +12,7 @@ from tradebot.adapters.plugins.code_tree import tree_digest
 from tradebot.app.promotion_status import SUBMITTED, digest_of, in_force, standing
 from tradebot.app.settings import load
 from tradebot.model.promotion import Promotion, Rung
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 SHADOW = Promotion("flow", Rung.SHADOW, "abc", "ann/1", NOW)
 PAPER = replace(SHADOW, rung=Rung.PAPER, at=NOW + timedelta(days=1))

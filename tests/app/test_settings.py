@@ -20,7 +20,7 @@ from tradebot.gates.coherence import Trader, contradictions, exit_contradictions
 from tradebot.model.costs import CostModel
 from tradebot.model.limits import ExitRules, HaltRules, Limits
 from tradebot.model.record import Job
-from tradebot.model.text import SYMBOL_PATTERN
+from tradebot.model.sentences import SYMBOL_PATTERN
 from tradebot.model.trading import Mode
 from tradebot.strategies.flow_settings import FlowSettings
 from tradebot.strategies.settings import CORE_KEYS, StrategySettings

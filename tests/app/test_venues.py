@@ -24,8 +24,8 @@ from tradebot.app.venues import door_to
 from tradebot.errors import ConfigurationError
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderType, Style
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Baseline
-from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, Edit
 from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.venues.door import Door
@@ -46,7 +46,7 @@ from tradebot.judging.judgment import HealthState
 from tradebot.model.account import Account, BrokerView
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.order import OrderType
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import ClientIds, Edit, Pairs
 
 CAN = replace(

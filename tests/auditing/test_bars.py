@@ -14,7 +14,7 @@ from tests.kit.values import VENUE_DAY
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, RawSeries
 from tradebot.auditing.bars import check, find_misplaced
 from tradebot.model.bar import Session
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 # Made-up bars in which nothing is wrong, for tests that break one thing.
 

@@ -22,7 +22,7 @@ from tradebot.auditing.outcomes import (
 )
 from tradebot.model.decision import Gate
 from tradebot.model.record import RefusedTrade
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 KNOWN = MeasuredOutcome("1 hour", 90, 30, 0.002, 0.001, 0.003, 0.001, is_found=True, needed=40)
 REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)

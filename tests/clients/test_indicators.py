@@ -17,7 +17,7 @@ import pytest
 
 from tests.kit.signals.series import SPEC, in_ticks, series_of, ticks
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.features import columns, feature_of, frame_of
 from tradebot.signals.structures.bars import Smoothing, atr, bars_of, directional
 from tradebot.signals.structures.structures import Direction, ReadingKind, structures

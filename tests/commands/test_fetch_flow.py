@@ -25,8 +25,8 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
 from tradebot.desk import fetching
 from tradebot.errors import ExitCode, TradebotError
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowPage
-from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.ports.world import FlowSource
 

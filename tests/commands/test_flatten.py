@@ -13,7 +13,7 @@ from tests.kit.bot.folder import KEYS, Bot, log, order_by_hand, second_session
 from tests.model import test_lifecycle as life
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import OrderClass, OrderType
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 @pytest.fixture

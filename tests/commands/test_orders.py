@@ -6,7 +6,7 @@ from commands.orders import join_orders
 from tests.kit.rows import make_intent, make_order
 from tests.kit.values import NOW
 from tradebot.model.intent import IntentRecord, IntentState
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def test_order_that_the_venue_made_smaller_is_shown_with_what_is_left_of_it() -> None:

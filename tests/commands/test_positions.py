@@ -23,7 +23,7 @@ from tradebot.model.lifecycle import RestingPrice
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.holdings import PositionProtection
 
 

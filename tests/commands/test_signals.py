@@ -9,8 +9,8 @@ from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
+from tradebot.model.fact_kind import Breach, ContractFinding
 from tradebot.model.flow import Intake
-from tradebot.model.kind import Breach, ContractFinding
 
 GONE = ContractFinding(Breach.GONE, "price", 50, "{'size': 404}")
 NEW = ContractFinding(Breach.NEW, "mood", 1, "'good'")

@@ -37,7 +37,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Reply
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.door import Access, Door
 from tradebot.venues.ibkr.link import LinkTimeouts
 

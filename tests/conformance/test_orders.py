@@ -14,7 +14,7 @@ from tests.conformance.played import PARTS, UNKNOWN_ID, UNTRADED, VenueAccount, 
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Intent, Operation
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Reply, WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import ClientIds, Edit, Pairs
 
 Place = tuple[str | int, ...]

@@ -14,13 +14,13 @@ from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, Venu
 from tradebot.adapters.bars.series import resample
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.desk.snapshot import worth_of
+from tradebot.desk.snapshot import account_value
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.candidate import Side
 from tradebot.model.margin import level_at
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.series import PriceKind, width_of
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import End, Settlement
 from tradebot.venues.kraken.capabilities import KRAKEN
 
@@ -202,7 +202,7 @@ def test_the_account_adds_up_and_is_settled_as_the_venue_claims(desk: VenueAccou
     view = desk.reader.view()
     account, quotes = view.account, desk.reader.quotes([desk.symbol])
     assert account.settlement is desk.can.settlement
-    worth = worth_of(view, quotes)
+    worth = account_value(view, quotes)
     assert worth.at_cost == 0
     assert abs(account.equity - worth.total) <= abs(view.positions[0].value) / 1000
     paid = sum(fill.notional for fill in desk.reader.fills(None))

@@ -28,8 +28,8 @@ from tradebot.model.intent import ID_CONFLICT
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
-from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 MANY = tuple(f"N{number}" for number in range(40))

@@ -25,8 +25,8 @@ from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.values import replace
-from tradebot.reconciliation.catch_up import may_fill, with_ends
+from tradebot.model.struct_tools import replace
+from tradebot.reconciliation.catch_up import fillable_orders, with_expired_orders
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 
@@ -137,7 +137,7 @@ def test_an_order_is_over_when_the_venue_says_so_or_its_session_is_behind_us() -
     trade_once(scene.world(wanted("AAPL")), call())
     books = read_books(scene.ledger, NOW, VENUE_DAY)
     for passed, count in ((SESSION.close + timedelta(hours=3), 1), (SESSION.close + timedelta(hours=4), 0)):
-        assert len(may_fill(with_ends(scene.venue, books, passed))) == count
+        assert len(fillable_orders(with_expired_orders(scene.venue, books, passed))) == count
 
 
 def test_positions_that_the_list_leaves_out_shut_entries_in_the_same_pass() -> None:

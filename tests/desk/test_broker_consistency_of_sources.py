@@ -17,7 +17,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Fill, OrderClass, OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, PositionDifference
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 

@@ -16,13 +16,12 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import DAY, SESSION, Killed, exit_rules, limits, listing
 from tests.orders.test_entry_orders import ends
 from tradebot.desk.contract_rolls import choose, moves, owed_roll_entries, with_earlier_rolls
-from tradebot.desk.prepare_desk import for_entries
+from tradebot.desk.prepare_desk import desk_for_entries
 from tradebot.desk.proposals import Proposals
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
-from tradebot.model.hours import Hours
 from tradebot.model.instrument import ListingRecord, Rolling
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
@@ -31,8 +30,9 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import DAY as DAILY
 from tradebot.model.series import Series
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
+from tradebot.model.trading_hours import Hours
 from tradebot.model.venue import Edit, End, Pairs, Proof
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
@@ -117,7 +117,7 @@ def test_a_contract_that_ends_has_the_sector_of_another_one_on_the_same(unnamed:
     later = Rolling(DAY + timedelta(days=90), DAY + timedelta(days=95), "LATER", *MORNING)
     new = replace(listing(NEW, underlying="ES"), rolling=later, read_at=bot.venue.now)
     bot.scene.ledger.put_listings([ListingRecord(new)])
-    desk = for_entries(bot.world(), Proposals((), ()))
+    desk = desk_for_entries(bot.world(), Proposals((), ()))
     assert desk.book.sector_exposure == {desk.sectors[OLD]: sum(desk.book.exposure.values())}
     for run in (bot.exits, bot.trades):
         run()
@@ -249,7 +249,7 @@ def test_nothing_is_owed_to_the_next_contract_while_some_of_the_old_one_is_held(
     bot.exits()
     bot.fill_all(Decimal(1))
     bot.exits()
-    desk = for_entries(bot.world(), Proposals((), ()))
+    desk = desk_for_entries(bot.world(), Proposals((), ()))
     assert [move.owed for move in moves(desk.books, DAY)] == [1]
     assert owed_roll_entries(desk, DAY) == []
 

@@ -19,17 +19,17 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk import exit_inputs
 from tradebot.desk.exit_inputs import LEAST_CHANGES, kept_open, kinds_read, noise, option_symbol, watch_positions
 from tradebot.desk.snapshot import take_desk
-from tradebot.exits.kind import Measure, PriceRule, StopLevel, WatchedPosition
+from tradebot.exits.exit_rule import Measure, PriceRule, StopLevel, WatchedPosition
 from tradebot.exits.rules import parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowAlert, FlowWindow, Intake
 from tradebot.model.instrument import Right
-from tradebot.model.kind import AnyKind
 from tradebot.model.position import Key, Marks, Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 from tradebot.signals.subjects.alerts import OptionsVolume
 from tradebot.signals.subjects.calendars import EVENT_READS

@@ -13,13 +13,13 @@ from tests.kit.core.venue import Wanting
 from tests.kit.signals.series import HOUR_S, first, hourly_series, hours, walked
 from tests.kit.values import NOW
 from tradebot.desk.features import BarFeatures, bars_for, with_moment
-from tradebot.desk.strategy_views import Sights, StrategyInputs, sees_its_slot
+from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder, uses_slot_time
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs
 from tradebot.signals.features import columns, features, frame_of
 from tradebot.signals.subjects.calendars import ReleaseCalendar
@@ -139,7 +139,7 @@ def seen(need: FeatureNeed, bars: Stored, scene: Scene | None = None) -> Strateg
     strategy.needs = Needs(features=(need,))
     scene.ledger.put_sessions(SESSIONS)
     world = replace(scene.world(), strategies=[strategy], bars=bars)
-    return Sights(world, NOW, [strategy]).of(strategy)
+    return ViewBuilder(world, NOW, [strategy]).of(strategy)
 
 
 def ending(ago_s: int) -> Series:
@@ -191,4 +191,4 @@ def test_needs_that_cannot_be_met_for_any_symbol_are_told() -> None:
 
 @pytest.mark.parametrize(("name", "fixed"), [("rsi_14", True), ("spread", False), ("release_near", False)])
 def test_view_is_of_the_slot_unless_a_feature_is_of_the_moment(name: str, fixed: bool) -> None:
-    assert sees_its_slot(Needs(features=(FeatureNeed("5Min", (name,)),))) is fixed
+    assert uses_slot_time(Needs(features=(FeatureNeed("5Min", (name,)),))) is fixed

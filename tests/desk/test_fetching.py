@@ -9,11 +9,11 @@ from tradebot.desk.fetching import MAX_FAILURES, FetchResult, fetch_flow, needed
 from tradebot.errors import AllowanceSpentError
 from tradebot.exits.rules import parse
 from tradebot.model.bar import ClockReading
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowPage, Intake
-from tradebot.model.kind import AnyKind
 from tradebot.model.limits import OwnRules
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World

@@ -9,9 +9,9 @@ from tests.kit.core.scene import NAMES, Scene
 from tests.kit.values import DAY, NOW, SESSION
 from tradebot.app.null_ports import NoFlow
 from tradebot.desk.fetching import Agenda, agenda, everything
+from tradebot.model.fact_kind import AnyKind, Phase
 from tradebot.model.flow import Allowance, Intake
-from tradebot.model.kind import AnyKind, Phase
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 from tradebot.signals.kinds import kind_of
 

@@ -21,7 +21,7 @@ from tradebot.model.instrument import ListingRecord, TickStep
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, StrategyRefusal
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Close, Target
 from tradebot.venues.kraken.door import coin_of
 

@@ -17,7 +17,7 @@ from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus
 from tradebot.model.record import Job
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, Needs
 from tradebot.ports.world import World
 

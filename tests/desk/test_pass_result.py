@@ -28,7 +28,7 @@ from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus, Reply
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Gap, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Edit
 from tradebot.model.view import Close
 

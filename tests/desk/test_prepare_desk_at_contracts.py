@@ -8,10 +8,10 @@ from tests.kit.core.venue import FixedStrategy
 from tests.kit.values import NOW, ago
 from tests.orders.test_order_sender import end_of
 from tradebot.desk.prepare_desk import CURRENT, worst_core_drifts
+from tradebot.model.fact_kind import Breach, ContractFinding
 from tradebot.model.flow import Intake
-from tradebot.model.kind import Breach, ContractFinding
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 GONE = ContractFinding(Breach.GONE, "price", 8, "{}")
 NEW = ContractFinding(Breach.NEW, "mood", 10, "'good'")

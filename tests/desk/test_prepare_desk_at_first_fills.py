@@ -9,7 +9,7 @@ from tests.kit.values import quote
 from tradebot.model.candidate import Side
 from tradebot.model.position import Kept
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def kept(scene: Scene) -> Kept:

@@ -25,8 +25,8 @@ from tradebot.model.position import Position, apply_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.view import NOTHING, BarNeed, Close, Needs, Open, Reduce, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.kit.core.position import evaluate
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import EXITS, LISTED, NOW, fill, quote
-from tradebot.exits.kind import WatchedPosition, best_price
+from tradebot.exits.exit_rule import WatchedPosition, best_price
 from tradebot.exits.rules import Exits, parse
-from tradebot.gates.common import fail_without_quote
+from tradebot.gates.shared_gates import fail_without_quote
 from tradebot.model.bar import UNCONFIRMED, Quote
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate
@@ -22,8 +22,8 @@ from tradebot.model.limits import Protection
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 
 D = Decimal
 TRUE = D(1)

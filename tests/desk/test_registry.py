@@ -17,7 +17,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.reasons import Reason
 from tradebot.model.registry import Coin, CoinHealth, Tier
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 

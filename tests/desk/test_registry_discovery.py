@@ -10,7 +10,7 @@ from tests.kit.values import fill, quote
 from tradebot.desk.registry import GOES, STAYS, look_for_coins
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 
 DAY, FIVE = timedelta(days=1), timedelta(minutes=5)

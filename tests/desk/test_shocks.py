@@ -10,12 +10,12 @@ import pytest
 
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import NOW, limits
-from tradebot.desk.shocks import of_bars
+from tradebot.desk.shocks import shocks_in_bars
 from tradebot.errors import TemporaryError
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 
@@ -69,9 +69,9 @@ class MinuteBars:
 def test_a_shock_is_a_move_between_closes_or_a_range_within_a_minute(
     bars: list[tuple[float, float, float, float]], found: int
 ) -> None:
-    shocks = list(of_bars(minutes("AAPL", *bars), ON))
+    shocks = list(shocks_in_bars(minutes("AAPL", *bars), ON))
     assert [shock.at for shock in shocks] == [NOW] * found
-    assert not list(of_bars(minutes("AAPL", *bars), limits()))
+    assert not list(shocks_in_bars(minutes("AAPL", *bars), limits()))
 
 
 def world_of(scene: Scene, bars: MinuteBars, *symbols: str) -> World:

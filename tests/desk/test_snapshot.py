@@ -18,7 +18,7 @@ from tradebot.model.instrument import ONE, AssetClass
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Order, OrderStatus, OrderType
 from tradebot.model.position import FOREIGN, Origin, unreported_fill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.read_books import read_books
 from tradebot.timetable.sessions import last_session, session_of
 

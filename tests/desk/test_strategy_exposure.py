@@ -17,7 +17,7 @@ from tradebot.model.desk import Book, Stake
 from tradebot.model.instrument import notional
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 MULTIPLIERS = {"AAPL": "1", "MSFT": "50"}
 YESTERDAY = NOW - timedelta(days=1)

@@ -21,8 +21,8 @@ from tradebot.model.margin import Margin, MarginSeen, Reach
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 D = Decimal

@@ -12,13 +12,13 @@ from tests.kit.values import EXITS, HALTS, SECTORS, books, fill, limits
 from tradebot.desk.snapshot import take_desk
 from tradebot.desk.strategy_exposure import risk_of_position
 from tradebot.exits.rules import Exits, parse
-from tradebot.gates.book import stop_loss
+from tradebot.gates.portfolio_limits import stop_loss
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Book
 from tradebot.model.limits import OwnRules
 from tradebot.model.position import Kept
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.reconciliation.catch_up import catch_up
 

@@ -12,14 +12,14 @@ from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once,
 from tests.kit.core.venue import Wanting
 from tests.kit.rows import make_tick
 from tests.kit.values import CASH, NOW, ago, alert, dark_print
-from tradebot.desk.strategy_views import MOST_BARS_TOGETHER, Sights, StrategyInputs
+from tradebot.desk.strategy_views import MOST_BARS_TOGETHER, StrategyInputs, ViewBuilder
 from tradebot.errors import TemporaryError
+from tradebot.model.fact_kind import Fact
 from tradebot.model.flow import Intake
-from tradebot.model.kind import Fact
 from tradebot.model.limits import OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, PriceKind, Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
@@ -54,7 +54,7 @@ def asking_for(scene: Scene, *strategies: Strategy, bars: FakeBars | None = None
 
 
 def sees(scene: Scene, strategy: Strategy, bars: FakeBars | None = None) -> StrategyInputs:
-    return Sights(asking_for(scene, strategy, bars=bars), NOW, [strategy]).of(strategy)
+    return ViewBuilder(asking_for(scene, strategy, bars=bars), NOW, [strategy]).of(strategy)
 
 
 def test_a_strategy_without_needs_sees_the_time_and_its_universe() -> None:
@@ -77,7 +77,7 @@ def test_view_of_slot_is_of_its_start_unless_quotes_or_flow_are_of_now(needs: Ne
     strategy = asking()
     strategy.needs = needs
     world = asking_for(Scene(), strategy)
-    assert Sights(world, NOW, [strategy]).of(strategy, slot="open+5m", as_of=ago(3600)).view.now == seen
+    assert ViewBuilder(world, NOW, [strategy]).of(strategy, slot="open+5m", as_of=ago(3600)).view.now == seen
 
 
 def test_a_symbol_with_too_few_bars_is_left_out_with_its_numbers() -> None:
@@ -105,7 +105,7 @@ def test_spot_bars_are_seen_beside_those_of_trades_where_the_venue_has_them() ->
     strategy = asking(BarNeed(DAY, 5), BarNeed(DAY, 4, price=PriceKind.SPOT))
     offered = frozenset({PriceKind.TRADE, PriceKind.SPOT})
     scene.venue.capabilities = replace(scene.venue.capabilities, bar_prices=offered)
-    view = Sights(asking_for(scene, strategy, bars=bars), NOW, [strategy]).of(strategy).view
+    view = ViewBuilder(asking_for(scene, strategy, bars=bars), NOW, [strategy]).of(strategy).view
     assert [len(view.bars("AAPL", price=price)) for price in (PriceKind.TRADE, PriceKind.SPOT)] == [5, 4]
 
 
@@ -193,7 +193,7 @@ def test_it_sees_its_own_lots_and_its_allotments_equity() -> None:
     asked = asking_for(scene, strategy)
     quarter = OwnRules(scene.universe, scene.limits, Decimal("0.25"))
     asked = replace(asked, rules=replace(asked.rules, own={"momentum": quarter}))
-    view = Sights(asked, scene.venue.now, [strategy]).of(strategy).view
+    view = ViewBuilder(asked, scene.venue.now, [strategy]).of(strategy).view
     assert {symbol: (lot.strategy, int(lot.quantity)) for symbol, lot in view.lots.items()} == {"AAPL": ("momentum", 5)}
     assert view.equity_usd == asked.reader.account().equity / 4
     assert view.equity_usd < CASH
@@ -213,7 +213,7 @@ def test_it_sees_the_trades_that_it_closed_and_nobody_elses() -> None:
         scene.later(3600)
     evaluate_exits(scene.world(), call(slot="book"))
     strategy, blind = asking(trades=True), asking(lots=True)
-    sights = Sights(asking_for(scene, strategy), scene.venue.now, [strategy])
+    sights = ViewBuilder(asking_for(scene, strategy), scene.venue.now, [strategy])
     found = sights.of(strategy).view.trades
     assert {symbol: [(one.strategy, one.profit) for one in trades] for symbol, trades in found.items()} == {
         "AAPL": [("momentum", Decimal(-10))]
@@ -232,9 +232,9 @@ def test_it_sees_what_the_books_keep_of_its_own_lots_and_of_no_others() -> None:
         scene.later(3600)
     evaluate_exits(scene.world(), call(slot="book"))
     blind = asking(name="flow", equity=True)
-    assert Sights(asking_for(scene, blind), scene.venue.now, [blind]).of(blind).view.kept == {}
+    assert ViewBuilder(asking_for(scene, blind), scene.venue.now, [blind]).of(blind).view.kept == {}
     strategy = asking(name="flow", lots=True)
-    (kept,) = Sights(asking_for(scene, strategy), scene.venue.now, [strategy]).of(strategy).view.kept.values()
+    (kept,) = ViewBuilder(asking_for(scene, strategy), scene.venue.now, [strategy]).of(strategy).view.kept.values()
     found = kept.stop_loss_fraction, kept.atr_fraction, kept.invalid_fraction, kept.entry_score
     assert found == (stop, atr, invalid, want.score)
     # A strategy answers the same through its whole slot, whatever quotes do to these.
@@ -259,7 +259,7 @@ def world() -> World:
 
 
 def seen(world: World, *kinds: str) -> StrategyView:
-    return Sights(world, NOW, [Reader("flow", *kinds)]).of(Reader("flow", *kinds)).view
+    return ViewBuilder(world, NOW, [Reader("flow", *kinds)]).of(Reader("flow", *kinds)).view
 
 
 def test_a_strategy_sees_the_kinds_that_it_needs_and_no_others(world: World) -> None:

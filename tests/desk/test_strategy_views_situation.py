@@ -10,14 +10,14 @@ from tests.kit.core.venue import Wanting
 from tests.kit.values import CASH, NOW, SESSION, ago
 from tests.model.test_lifecycle import intent, order
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.desk.strategy_views import Sights, situation_of
+from tradebot.desk.strategy_views import ViewBuilder, situation_of
 from tradebot.model.account import BrokerPosition, EquityPeak
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Operation
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Lot, Position
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, Situation
 
 WANTS = Needs(lots=True, situation=True)
@@ -26,7 +26,7 @@ WANTS = Needs(lots=True, situation=True)
 def seen(scene: Scene, *, needs: Needs = WANTS, now: datetime = NOW) -> Situation | None:
     strategy = Wanting(name="policy")
     strategy.needs = needs
-    return Sights(replace(scene.world(), strategies=[strategy]), now, [strategy]).of(strategy).view.situation
+    return ViewBuilder(replace(scene.world(), strategies=[strategy]), now, [strategy]).of(strategy).view.situation
 
 
 def test_situation_is_told_only_to_who_needs_it() -> None:

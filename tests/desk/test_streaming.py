@@ -16,10 +16,10 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.wire.http import decode
 from tradebot.desk.streaming import AGAIN, FULL_PAGE, MOST_SYMBOLS, Follower, Following, Refilled, refill
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowAlert, FlowPage, Intake, Quota, StreamRows
-from tradebot.model.kind import AnyKind
+from tradebot.signals.fields import past_time
 from tradebot.signals.normalize import normalize
-from tradebot.signals.rows import past_time
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 ASKED_NAMES = ("AAPL", "BRK.B")

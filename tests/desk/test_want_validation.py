@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW
-from tradebot.desk.want_validation import beyond, validate_wants
+from tradebot.desk.want_validation import reject_excess_wants, validate_wants
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import TargetBounds
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
 
 D = Decimal
@@ -222,12 +222,12 @@ THIRDS = TargetBounds(symbol_fraction=D("0.34"), gross_fraction=D(1), positions=
     ],
 )
 def test_answer_may_not_ask_for_more_than_its_section_says(weights: Sequence[Decimal], said: str) -> None:
-    found = beyond([OPEN, *(Target(str(place), weight) for place, weight in enumerate(weights))], THIRDS)
+    found = reject_excess_wants([OPEN, *(Target(str(place), weight) for place, weight in enumerate(weights))], THIRDS)
     assert (str(found.observed) if found else "") == (f"its targets ask for {said}" if said else "")
 
 
 def test_targets_in_shares_count_as_positions() -> None:
-    found = beyond([Target(str(place), quantity=D(place)) for place in range(5)], THIRDS)
+    found = reject_excess_wants([Target(str(place), quantity=D(place)) for place in range(5)], THIRDS)
     assert found is not None
     assert found.reason is Reason.STRATEGY_INVALID
-    assert beyond([Target(str(place), quantity=D(place)) for place in range(4)], THIRDS) is None
+    assert reject_excess_wants([Target(str(place), quantity=D(place)) for place in range(4)], THIRDS) is None

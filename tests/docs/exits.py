@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tradebot.exits.kind import ExitRule, RuleInput
+from tradebot.exits.exit_rule import ExitRule, RuleInput
 from tradebot.exits.rules import kinds
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS
@@ -35,7 +35,7 @@ strategies:
 - Rules that close the whole position are stronger than those that close a part, and a larger part is stronger than a
   smaller one. Among equals, the table's order counts. The strongest rule gives the decision its reason and numbers.
 - Everything that fired is recorded with the order as one text, the strongest first, such as
-  `trail_stop(-1.2%)+signal_decay(0.65)`. `tradebot/exits/why.py` writes it and reads it back.
+  `trail_stop(-1.2%)+signal_decay(0.65)`. `tradebot/exits/exit_reasons.py` writes it and reads it back.
 - A price at which a rule would close a position is asked for again first, once a pass, so one wrong quote closes
   nothing. The second answer counts, unless both the first quote and the latest trade contradict it; then that trade
   counts. If no second answer comes, or one with the same time that the last trade contradicts (it is farther away than

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tests.docs import limits_table
 from tradebot.gates.ask import ACCOUNT, CANDIDATE, STRATEGY
-from tradebot.gates.declared import OWN_GATES, Question
+from tradebot.gates.gate_declarations import OWN_GATES, Question
 from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
 
@@ -32,7 +32,7 @@ REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 ALIKE = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
 OWN = "tests/gates/test_book_own.py"
-OUTCOMES, ON_OPTIONS = "tradebot.gates.book", "tests/gates/test_decide_options.py"
+OUTCOMES, ON_OPTIONS = "tradebot.gates.portfolio_limits", "tests/gates/test_decide_options.py"
 OPTION = f"{ON_OPTIONS}::test_an_optional_gate_refuses_with_its_reason_and_its_numbers"
 EDGE = f"{ON_OPTIONS}::test_an_optional_gate_passes_at_its_limit"
 ALIKE_TOO = f"{ON_OPTIONS}::test_an_optional_gate_passes_exactly_where_the_monitor_of_the_book_after_it_passes"
@@ -165,7 +165,7 @@ ROWS = (
         (OPTION, EDGE, "tests/gates/test_prices.py::test_the_basis_is_the_same_to_the_gate_and_to_the_monitor")),
     Row("a symbol waits after a large move of its price, and every symbol after one of several symbols together",
         "limits.max_minute_move_fraction, max_minute_range_fraction, max_basis_shock_fraction, max_shocked_symbols, "
-        "shock_wait_s", (Gate.SHOCK,), ("tradebot.gates.prices.shock", "tradebot.desk.shocks.moves_before"),
+        "shock_wait_s", (Gate.SHOCK,), ("tradebot.gates.prices.shock", "tradebot.desk.shocks.recent_shocks"),
         (OPTION, EDGE, "tests/desk/test_shocks.py::*")),
     Row("what an entry is expected to cost, with its funding, beside its notional, its stop and its targets",
         "costs, limits.max_cost_fraction, max_cost_of_stop_fraction, max_funding_fraction, min_reward_ratio, "
@@ -182,7 +182,7 @@ ROWS = (
         (f"{ON_MARGIN}::test_a_gate_of_margin_refuses_with_its_reason_and_its_numbers", ALIKE_ON_MARGIN,
          f"{ON_MARGIN}::test_entries_that_pass_their_gates_trip_no_monitor_when_they_fill_at_their_worst")),
     Row("nothing is opened in a contract that is about to end", "the listing of the contract", (Gate.ROLL,),
-        ("tradebot.gates.expiry.still_opens",),
+        ("tradebot.gates.expiry.check_roll_date",),
         ("tests/gates/test_expiry.py::test_nothing_is_opened_from_the_day_on_which_positions_leave",)),
     Row("a contract that is held past its last day halts the bot", "the listing of the contract", (Gate.EXPIRY,),
         ("tradebot.gates.expiry.none_overdue",),
@@ -234,7 +234,7 @@ ROWS = (
         (Gate.DISPLACEMENT,), ("tradebot.gates.auction.hold_auction", "tradebot.orders.auction_trading.execute_ruling"),
         ("tests/gates/test_auction.py::*", "tests/orders/test_auction_trading.py::*")),
     Row("an entry that nothing else refuses waits for a person's yes", "approval", (Gate.APPROVAL,),
-        ("tradebot.gates.approval.judge", "tradebot.orders.entry_orders.consent"),
+        ("tradebot.gates.approval.judge", "tradebot.orders.entry_orders.ask_approval"),
         ("tests/gates/test_approval.py::*", "tests/orders/test_entry_orders_approvals.py::*")),
     Row("daily loss: entries close first, then the bot halts",
         "limits.max_daily_loss_fraction, halts.daily_loss_fraction", (Gate.DAILY_LOSS,),
@@ -314,7 +314,7 @@ CLAUSES = (
     Clause("(c)(1)(ii)", "… or that indicate duplicative orders", "ids computed from the content, and a time window",
            (f"{BOOK}.duplicate_order", "tradebot.model.intent.IntentKey"), (ALIKE, REFUSES)),
     Clause("(c)(2)(i)", "no order unless every precondition is met", "every gate is asked and recorded",
-           ("tradebot.gates.decide.decide",), (f"{GATES}::test_every_gate_is_asked_even_after_a_no",)),
+           ("tradebot.gates.evaluation.decide",), (f"{GATES}::test_every_gate_is_asked_even_after_a_no",)),
     Clause("(c)(2)(ii)", "no order in what the account may not trade",
            "the universe; the venue itself refuses what it restricts",
            ("tradebot.desk.proposals.propose",), ("tests/desk/test_proposals.py::*",)),

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from tests.kit.values import NOW, OPTIONS, margined
 from tradebot.app.settings import Settings, load, shipped_path
-from tradebot.gates import book as limits_of
 from tradebot.gates import margin as margin_of
-from tradebot.gates.decide import READS
-from tradebot.gates.declared import FITTED, OWN_GATES
+from tradebot.gates import portfolio_limits as limits_of
+from tradebot.gates.evaluation import READS
+from tradebot.gates.gate_declarations import FITTED, OWN_GATES
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Entered

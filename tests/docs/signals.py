@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
-from tradebot.model.kind import AnyKind, Phase, ReplyScope
+from tradebot.model.fact_kind import AnyKind, Phase, ReplyScope
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.kinds import kinds
 

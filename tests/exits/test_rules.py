@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from tests.kit.core.position import evaluate
 from tests.kit.values import LIMITS, LISTED, NOW, ago, quote
-from tradebot.exits.kind import WatchedPosition, best_price, exit_price
-from tradebot.gates.common import clocks_agree
+from tradebot.exits.exit_rule import WatchedPosition, best_price, exit_price
+from tradebot.gates.shared_gates import clocks_agree
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 
 ACTIVE = TradingState.ACTIVE
 prices = st.decimals(50, 150, places=2)

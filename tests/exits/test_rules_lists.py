@@ -13,17 +13,26 @@ from hypothesis import strategies as st
 from tests.kit.core.position import evaluate
 from tests.kit.values import EXITS, LISTED, NOW, ago, instrument, quote
 from tradebot.exits import kinds as folder
-from tradebot.exits.kind import WatchedPosition, best_price
+from tradebot.exits.exit_rule import WatchedPosition, best_price
 from tradebot.exits.kinds import times
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import TimeExit
-from tradebot.exits.rules import Exits, in_force, kinds, levels, parse, to_rule_list, triggered_reason, worst_stop
+from tradebot.exits.rules import (
+    Exits,
+    effective_rules,
+    kinds,
+    levels,
+    parse,
+    to_rule_list,
+    triggered_reason,
+    worst_stop,
+)
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import REASONS, Cause, Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 
 FIRST = (
     "atr_trail break_even drawdown end_of_day event_ahead flow_reversal ladder liquidation_distance low_movement "
@@ -156,10 +165,10 @@ def test_of_two_stops_the_nearer_one_is_in_force_and_it_is_where_the_two_togethe
     own: Decimal, listed: Decimal
 ) -> None:
     rules = (StopLoss(fraction=listed), ProfitTarget(fraction=listed))
-    watching = in_force(rules, Kept(None, own, own))
+    watching = effective_rules(rules, Kept(None, own, own))
     nearer = min(own, listed)
     assert sorted(type(rule).__name__ for rule in watching) == ["ProfitTarget", "StopLoss"]
-    assert (worst_stop(watching), in_force(rules, Kept(D(100)))) == (nearer, rules)
+    assert (worst_stop(watching), effective_rules(rules, Kept(D(100)))) == (nearer, rules)
     for quantity in (10, -10):
         for stop in (rule.level(held(quantity)) for rule in watching):
             side = held(quantity).direction * (1 if stop.ahead else -1)
@@ -167,7 +176,7 @@ def test_of_two_stops_the_nearer_one_is_in_force_and_it_is_where_the_two_togethe
 
 
 def test_a_position_that_was_opened_with_a_stop_has_it_also_where_its_strategy_has_no_list() -> None:
-    watching = in_force((), Kept(None, D("0.01"), None))
+    watching = effective_rules((), Kept(None, D("0.01"), None))
     assert decided(held(), D("99.01"), watching).reason is Reason.HOLD
     assert decided(held(), D("99"), watching).reason is Reason.STOP_LOSS
 

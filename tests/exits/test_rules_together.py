@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW, SESSION, ago, instrument, quote
-from tradebot.exits.kind import ExitMoment, ExitRule, Measure, RuleInput, WatchedPosition
+from tradebot.exits.exit_reasons import compose
+from tradebot.exits.exit_rule import ExitMoment, ExitRule, Measure, RuleInput, WatchedPosition
 from tradebot.exits.rules import ExitCall, Exits, judge, kinds, parse
-from tradebot.exits.why import compose
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.position import Kept, Lot, Outlook, Position
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 
 D, ACTIVE = Decimal, TradingState.ACTIVE
 EVERY = parse(

@@ -23,9 +23,9 @@ from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
 from tradebot.desk import broker_consistency, pass_result, snapshot
-from tradebot.desk.strategy_exposure import stakes
+from tradebot.desk.strategy_exposure import strategy_exposures
 from tradebot.exits import rules
-from tradebot.exits.kind import Measure, WatchedPosition
+from tradebot.exits.exit_rule import Measure, WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss
 from tradebot.gates import entry
 from tradebot.model import totals
@@ -39,8 +39,8 @@ from tradebot.model.order import Order, Reply, WriteOutcome
 from tradebot.model.position import OwnedFill, Position, add
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, CandidateRecord
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, End, Proof
 from tradebot.orders import (
     auction_trading,
@@ -53,8 +53,8 @@ from tradebot.orders import (
 from tradebot.orders.amendments import cancel_order, edit_intent
 from tradebot.orders.entry_orders import trade
 from tradebot.orders.order_sender import closing_side
-from tradebot.orders.protection_plan import Cover, ProtectionStep, is_busy, price_of, stop_steps
-from tradebot.orders.stop_protection import on_tick
+from tradebot.orders.protection_plan import ProtectionState, ProtectionStep, is_busy, price_of, stop_steps
+from tradebot.orders.stop_protection import round_stop_to_tick
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
@@ -87,7 +87,7 @@ def stops_move_away() -> None:
     ) -> Intent:
         assert order.stop_price is not None, "what isn't known isn't moved"
         away = order.stop_price * (1 - Decimal("0.01") * -order.side.sign)
-        away = stop_protection.on_tick(desk.listings[order.symbol], away, order.side)
+        away = stop_protection.round_stop_to_tick(desk.listings[order.symbol], away, order.side)
         return usual(call, desk, promised, order, shares, away, why)
 
     vars(stop_protection)["_is_looser"] = lambda pair, *_: bool(pair.stop and pair.stop.stop_price) and not pair.exiting
@@ -150,12 +150,14 @@ def open_before_the_close() -> None:
 def stops_replaced_by_looser_ones() -> None:
     """Replace each stop by one that is a thousandth of the price further from profit."""
 
-    def looser(cover: Cover, looser_by: Decimal) -> Iterator[ProtectionStep]:
+    def looser(cover: ProtectionState, looser_by: Decimal) -> Iterator[ProtectionStep]:
         steps = tuple(stop_steps(cover, looser_by))
         yield from steps
         for stop in (one for one in cover.stops if not steps and cover.listing and not is_busy(one)):
             assert cover.listing is not None
-            away = on_tick(cover.listing, price_of(stop) * (1 + cover.side.sign * Decimal("0.001")), cover.side)
+            away = round_stop_to_tick(
+                cover.listing, price_of(stop) * (1 + cover.side.sign * Decimal("0.001")), cover.side
+            )
             yield ProtectionStep(Reason.STOP_TIGHTENED, stop.quantity, away, stop)
 
     vars(separate_protection)["stop_steps"] = looser
@@ -165,7 +167,7 @@ def old_stops_go_first() -> None:
     """Cancel a stop, and then place the one that takes its place."""
 
     def canceled_first(
-        world: Any, call: Any, desk: Any, cover: Cover, step: ProtectionStep
+        world: Any, call: Any, desk: Any, cover: ProtectionState, step: ProtectionStep
     ) -> Iterator[CandidateRecord]:
         for old in (*filter(None, (step.old,)), *step.others):
             yield cancel_order(world, call, desk, old.first, old.record, step.why)
@@ -398,7 +400,7 @@ def believe_the_positions() -> None:
 
     def listed(view: BrokerView, *given: Any) -> tuple[Stake, ...]:
         held = {position.symbol for position in view.positions}
-        return tuple(stake for stake in stakes(view, *given) if stake.symbol in held or not stake.held)
+        return tuple(stake for stake in strategy_exposures(view, *given) if stake.symbol in held or not stake.held)
 
     vars(snapshot)["stakes"] = listed
 

@@ -23,7 +23,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.orders.order_sender import send, submit_intent
 from tradebot.ports.broker import Ending, OrderPort
 from tradebot.ports.world import Call, World

@@ -49,8 +49,8 @@ from tradebot.app import wiring
 from tradebot.app.calendar import BEHIND
 from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.venues.alpaca.wire import AlpacaVenue
 
 # The machine that a schedule's bot runs on: its clocks, which a schedule moves, and its limits.

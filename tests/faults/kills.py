@@ -27,9 +27,9 @@ from tests.kit.venues import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 REFERENCE = "spared"
 NEVER = datetime.min.replace(tzinfo=UTC)

@@ -32,8 +32,8 @@ from tradebot.model.intent import mark_of
 from tradebot.model.limits import ApprovalRules, Protection
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import SessionEnd
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ApprovalAnswer, Baseline, TradingState
-from tradebot.model.values import replace
 from tradebot.model.view import Needs, StrategyView, Want
 from tradebot.ports.world import Rules
 from tradebot.views.trades.history import History

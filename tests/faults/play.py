@@ -57,8 +57,8 @@ from tradebot.adapters.state import halt_switch, send_lock, state_folder
 from tradebot.adapters.text.codec import decode
 from tradebot.app.wiring import App
 from tradebot.model.registry import Coin
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 # The campaign of kills around an auction: a close that makes room, the open that waits for it, the registry's write.
 #

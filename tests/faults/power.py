@@ -39,8 +39,8 @@ from tradebot.adapters.recovery import backups, integrity_check, rebuild
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 RECORDING, ANEW = ".calls", "made again"
 AT_ONCE, CHANCES, FEW = 8, 40, 8

@@ -36,9 +36,9 @@ from tradebot.adapters.state.events import JsonlEvents
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Baseline, ReconcileMark, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 Write = Callable[[Path], None]
 ROUNDS = 2

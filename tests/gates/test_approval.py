@@ -14,8 +14,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.limits import ApprovalRules
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ApprovalAnswer, Request
-from tradebot.model.values import replace
 
 WAIT_S = 300
 RULES = ApprovalRules(wait_s=WAIT_S, max_worse_fraction=Decimal("0.01"))

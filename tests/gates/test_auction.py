@@ -23,7 +23,7 @@ from tradebot.model.auction import AuctionRules, PositionValue
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 RULES = AuctionRules(

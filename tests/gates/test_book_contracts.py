@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW, book, candidate, limits, listing, quote
-from tradebot.gates import book as limits_of
+from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates.sizing import entry_size
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Entered
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 DAY = limits(

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.core.venue import FixedStrategy
 from tests.kit.values import BETAS, CASH, LIMITS, NOW, OPTIONS, SECTORS, THEMES, ask, book, candidate, quote
-from tradebot.gates import book as limits_of
-from tradebot.gates.decide import decide
-from tradebot.gates.declared import OWN_GATES
+from tradebot.gates import portfolio_limits as limits_of
+from tradebot.gates.evaluation import decide
+from tradebot.gates.gate_declarations import OWN_GATES
 from tradebot.model.candidate import Candidate, Side, WantKind
 from tradebot.model.decision import Gate, Verdict, first_failure
 from tradebot.model.desk import Book, Entered, Span, Stake
@@ -31,7 +31,7 @@ from tradebot.model.limits import (
 )
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 
 ALL = LIMITS.model_copy(update=OPTIONS)
@@ -185,7 +185,7 @@ def test_a_strategy_that_is_alone_meets_the_same_numbers_at_both_walls(parts: tu
     assert len(OWN_GATES) == 14
     for gate in set(OWN_GATES) - {Gate.DAILY_LOSS}:
         own_gate = OWN_GATES[gate]
-        assert limits_of.own(said[gate]) == said[own_gate]
+        assert limits_of.as_strategy_limit(said[gate]) == said[own_gate]
 
 
 @pytest.mark.parametrize("side", Side)

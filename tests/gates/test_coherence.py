@@ -22,8 +22,8 @@ from tests.kit.values import (
     margin,
     quote,
 )
-from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
+from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates.ask import Ask
 from tradebot.gates.coherence import (
     Trader,
@@ -33,14 +33,14 @@ from tradebot.gates.coherence import (
     halts_by_itself,
     margin_contradictions,
 )
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Book, Entered
 from tradebot.model.instrument import MarginLevel
 from tradebot.model.limits import COUNTS, OF_EQUITY, ExitRules, HaltRules, Limits, OwnLimits, in_force
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 
 SYMBOLS = tuple(f"S{number}" for number in range(60))

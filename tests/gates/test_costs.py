@@ -6,10 +6,10 @@ import pytest
 
 from tests.gates.test_entry import D
 from tests.kit.values import LIMITS, ask, candidate, exit_rules, quote
-from tradebot.exits.rules import Exits, of_account, parse
+from tradebot.exits.rules import Exits, account_rules, parse
 from tradebot.gates.ask import EntryPlan
 from tradebot.gates.costs import plan_of
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, ScaleOutLevel, Side
 from tradebot.model.costs import CostModel
@@ -17,7 +17,7 @@ from tradebot.model.decision import Gate, Verdict
 from tradebot.model.limits import OwnRules
 from tradebot.model.order import Execution, LastStep, Style
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 COSTS = CostModel(D("5"), D("2"), D("2"), D("10"))
 ASKING = LIMITS.model_copy(update={"min_edge_ratio": D("6"), "min_reward_ratio": D("2")})
@@ -47,7 +47,7 @@ def test_a_plan_has_the_targets_of_the_entry_and_of_its_strategy_the_nearest_fir
     own = entry(side, stop_loss_fraction=D("0.029"), targets=LADDER, profit_target_fraction=D("0.09"))
     assert plan(own).targets == (D("0.029"), D("0.0725"), D("0.09"))
     assert plan(own).stop == D("0.029")
-    listed = of_account(exit_rules())
+    listed = account_rules(exit_rules())
     assert plan(entry(side), listed).targets == (D("0.03"),)
     assert plan(entry(side)).targets == ()
     trailing = parse([{"trailing_stop": {"fraction": 0.01, "arm_fraction": 0.02}}])

@@ -28,9 +28,9 @@ from tests.kit.values import (
     size_of,
 )
 from tradebot.exits.rules import parse
-from tradebot.gates import book as limits_of
+from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates.ask import Ask, EntryPlan
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.gates.sizing import stop_distance
 from tradebot.model.candidate import Side
 from tradebot.model.costs import Costs
@@ -40,7 +40,7 @@ from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, Limits, OwnRules
 from tradebot.model.position import RoundTrip
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 ALL = LIMITS.model_copy(update=OPTIONS)
 """The shipped limits with none of them off."""

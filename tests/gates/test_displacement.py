@@ -19,7 +19,7 @@ from tradebot.model.limits import DisplacementRules
 from tradebot.model.order import OrderType, TimeInForce
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 RULES = SHIPPED.displacement.model_copy(update={"enabled": True, "min_age_s": 3600, "cooldown_s": 7200})
 FULL = Decision(Gate.OPEN_POSITIONS, Verdict.FAIL, Reason.MAX_OPEN_POSITIONS, 6, 5)

@@ -29,7 +29,7 @@ from tests.kit.values import (
     venue_clock,
 )
 from tradebot.gates.ask import Ask
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.gates.sizing import Size, entry_size, marketable_limit
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
@@ -39,8 +39,8 @@ from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import PositionDifference, SymbolFacts
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Climbed, Permission, ReconcileMark, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.venues.alpaca.capabilities import ALPACA
 
 UNASKED = (

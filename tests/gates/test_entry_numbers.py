@@ -7,18 +7,18 @@ import pytest
 from tests.gates.test_entry import REFUSALS
 from tests.kit.values import CASH, LIMITS, NOW, ago, ask, book, desk, fetched_facts, quote
 from tradebot.gates.ask import Ask
-from tradebot.gates.common import closable, still_held
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
+from tradebot.gates.shared_gates import closable, still_held
 from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Entered
-from tradebot.model.kind import Breach, Drift
+from tradebot.model.fact_kind import Breach, Drift
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark
-from tradebot.model.values import replace
 
 
 def contract(asked: Ask) -> Decision:

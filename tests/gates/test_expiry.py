@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import DAY, HALTS, NOW, ask, desk, listing
-from tradebot.gates.decide import decide
-from tradebot.gates.expiry import none_overdue, still_opens
+from tradebot.gates.evaluation import decide
+from tradebot.gates.expiry import check_roll_date, none_overdue
 from tradebot.gates.halts import failing_rules
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
@@ -38,7 +38,7 @@ def said(gate: Gate, on: Desk) -> Decision | None:
 @pytest.mark.parametrize(("on", "opens"), [(1, True), (0, False), (-1, False)])
 def test_nothing_is_opened_from_the_day_on_which_positions_leave(on: int, opens: bool) -> None:
     found = said(Gate.ROLL, seen(rolling(on)))
-    assert found == still_opens(seen(rolling(on)), "AAPL")
+    assert found == check_roll_date(seen(rolling(on)), "AAPL")
     assert found is not None
     assert (found.passed, found.reason) == (opens, None if opens else Reason.CONTRACT_ROLLS)
 

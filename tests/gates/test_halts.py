@@ -8,7 +8,7 @@ import pytest
 from tests.gates.test_entry import staked
 from tests.kit.values import CASH, DAY, NOW, SESSION, ago, ask, book, desk, held, listing, margined
 from tests.kit.values import HALTS as SHIPPED
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.gates.halts import (
     BY_ITSELF,
     CLEARED_BY,
@@ -22,8 +22,8 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, HaltEvidence
 from tradebot.model.instrument import Rolling
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 ROUND = Decimal(CASH)
 SET = {"min_equity_usd": Decimal(70_000), "margin_fraction": Decimal("0.92"),

@@ -27,7 +27,7 @@ from tests.kit.values import (
 )
 from tradebot.gates import margin as margin_of
 from tradebot.gates.ask import Ask
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.gates.halts import failing_rules
 from tradebot.model.account import Worth
 from tradebot.model.candidate import Side
@@ -36,7 +36,7 @@ from tradebot.model.desk import Book, Entered
 from tradebot.model.limits import OF_MARGIN, HaltRules, Limits
 from tradebot.model.margin import Reach
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 FAIL, UNKNOWN, PASS = Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS
 SET = LIMITS.model_copy(update={name: OPTIONS[name] for name in OF_MARGIN})

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.kit.values import NOW, desk
-from tradebot.gates.common import permission, permission_to_enter
 from tradebot.gates.permission import NAMES, PLACE, PermissionInputs, arming_of, doors, permission_of
+from tradebot.gates.shared_gates import permission, permission_to_enter
 from tradebot.model.bar import Session
 from tradebot.model.decision import Verdict
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Arming, Climbed, Mode, Permission
-from tradebot.model.values import replace
 
 NUMBER = "912345678"
 UNTIL = datetime(2026, 11, 17, 21, tzinfo=UTC)

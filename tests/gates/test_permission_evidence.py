@@ -6,8 +6,8 @@ from tests.gates.test_permission import ALL_SAID, ARMING, EVERY
 from tests.kit.values import NOW, SESSION
 from tradebot.gates.permission import PermissionInputs, arming_of, doors
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 
 PLACE = ("state folder", Reason.STATE_ON_NETWORK, True, "it isn't on any known network file system")
 GATE = Reason.ORDER_GATE_CLOSED

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from tests.kit.core.position import rules
 from tests.kit.values import LIMITS, ask, quote
 from tradebot.gates import prices
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.model.bar import Depth, Level
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.registry import Tier, TierRules
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 BASIS = LIMITS.model_copy(update={"max_basis_fraction": Decimal("0.0075")})
 

@@ -7,13 +7,13 @@ import pytest
 
 from tests.kit.core.position import coin, figures, rules
 from tests.kit.values import LIMITS, NOW, ask, book, candidate, desk, listing, quote
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.gates.registry import eligible, enough_healthy, failures, format_figures
 from tradebot.gates.sizing import entry_size
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.registry import Coin, CoinHealth, DataCheck, Failed, Figures, Registry, Tier
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
 OLD = NOW - timedelta(seconds=rules().max_age_s + 1)

@@ -10,7 +10,7 @@ from tests.gates.test_entry import D
 from tests.kit.values import LEVELS, ask, book, candidate, desk, listing, margin, quote
 from tradebot.app.settings import load, shipped_path
 from tradebot.gates.ask import Ask
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.desk import Stake
@@ -18,7 +18,7 @@ from tradebot.model.instrument import TickStep
 from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, OwnRules
 from tradebot.model.order import Execution
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 COIN = listing("AAPL", tick=D("0.5"), lot=D("0.0001"), minimum=D("0.0001"))
 """How a perpetual future is listed, under a name that the builders know."""

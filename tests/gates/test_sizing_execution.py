@@ -23,7 +23,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Verdict
 from tradebot.model.order import MARKETABLE, Execution, Style
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 AAPL = listing("AAPL")
 CENT, OFFSET = Decimal("0.01"), Decimal("0.002")

@@ -14,7 +14,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import entries
 from tradebot.timetable.entries import TimetableEntry

@@ -52,10 +52,10 @@ from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForc
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.text import span
+from tradebot.model.sentences import span
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, Permission, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 
 POLL = {"flow_alerts": 240, "market_tide": 240}

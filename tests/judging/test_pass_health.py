@@ -22,8 +22,8 @@ from tradebot.judging.pass_health import (
 )
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Gap, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark, SlotClaim, as_missed
-from tradebot.model.values import replace
 from tradebot.timetable.entries import parse
 
 

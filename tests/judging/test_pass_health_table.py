@@ -26,8 +26,8 @@ from tradebot.model.order import OrderStatus
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Gap, Job, PositionDifference, StrategyRefusal
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord, as_missed
-from tradebot.model.values import replace
 
 BOUGHT, SOLD = fill(1), fill(2, side=Side.SELL)
 ANOTHER = fill(3, side=Side.SELL)

@@ -11,9 +11,9 @@ from tests.kit.values import DAY, NOW, SESSION, ago, candidate
 from tradebot.judging.evidence import TradingMoment
 from tradebot.judging.signal_health import KindEvidence, KindHealth, SignalHealth, signals
 from tradebot.model.candidate import Component
-from tradebot.model.kind import AnyKind, Breach, CheckedReply, ContractFinding, Drift, NullCounts, Phase
+from tradebot.model.fact_kind import AnyKind, Breach, CheckedReply, ContractFinding, Drift, NullCounts, Phase
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.kinds import kind_of
 
 OPEN = TradingMoment(NOW, SESSION.open, SESSION)

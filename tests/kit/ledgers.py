@@ -32,9 +32,9 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Fill, OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import FOREIGN, Marks, Origin, OwnedFill
 from tradebot.model.promotion import MeanInterval, Promotion, Rung
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Baseline, ReconcileMark, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 
 # The end of a journal whose whole chain holds.

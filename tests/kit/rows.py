@@ -6,15 +6,15 @@ from decimal import Decimal
 from tests.kit.values import share
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.fact_kind import Fact
 from tradebot.model.flow import FlowAlert, Intake, RejectedRow
 from tradebot.model.instrument import AssetClass, Right
 from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.kind import Fact
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.subjects.dark_pool import DarkPoolPrint
 from tradebot.signals.subjects.market import TideTick
 from tradebot.signals.subjects.open_interest import GreekExposure, OiChange

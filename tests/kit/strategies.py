@@ -18,7 +18,7 @@ from tradebot.model.view import StrategyView
 
 WELL = "return list(self.well(view))"
 MODULE = """
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports import BarNeed, Needs, Open, Side
 
 class Base:

@@ -27,7 +27,7 @@ from tradebot.model.evidence import DatedRate, Evidence, Trials, Variant, Varian
 from tradebot.model.order import Fill
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.record import EntryOutcome, SessionEnd
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.history import History
 from tradebot.views.trades.tax import TaxRow, tax_year

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tradebot.adapters.text.activity_types import meaning_if_any
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
-from tradebot.exits.kind import WatchedPosition
-from tradebot.exits.rules import of_account
+from tradebot.exits.exit_rule import WatchedPosition
+from tradebot.exits.rules import account_rules
 from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.sizing import Size, entry_size
 from tradebot.model.account import Account, CashMovement
@@ -20,19 +20,19 @@ from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books, Standing
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Book, Desk
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Listing, MarginLevel, Right
 from tradebot.model.intent import Intent
-from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
 from tradebot.model.margin import Margin, Reach
 from tradebot.model.order import Fee, Fill
 from tradebot.model.position import Kept, Lot, Origin, OwnedFill, Position
 from tradebot.model.record import Job, SymbolFacts
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 from tradebot.signals.scoring import ScoringInputs
 from tradebot.signals.subjects.dark_pool import DarkPoolPrint
@@ -124,7 +124,7 @@ OPTIONS: dict[str, object] = {
 HALTS = SHIPPED.halts
 EXITS = SHIPPED.exits.model_copy(update={"protection": Protection.BOT})
 """The bot watches prices itself, so that each order of a test is one that the test is about."""
-LISTED = of_account(EXITS)
+LISTED = account_rules(EXITS)
 """The shipped exit rules as the list that watches positions."""
 THEMES = {"AAPL": "phones", "MSFT": "cloud", "JPM": None, "XOM": None}
 BETAS = {"AAPL": Decimal("1.2"), "MSFT": Decimal("0.9"), "JPM": Decimal("1.1"), "XOM": Decimal("-0.4")}

@@ -11,7 +11,7 @@ from tests.kit.bot.folder import typed
 from tests.suite.tiers import drawn
 from tradebot.model.intent import Intent
 from tradebot.model.parity import DayParity, ParityCause, What
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.orders.order_sender import submit_intent
 
 FLOW = """

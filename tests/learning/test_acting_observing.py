@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.kit.fakes.networks import NAMES, card
 from tests.kit.values import NOW, SESSION, ago
 from tradebot.lab.learning.training import training_rows
-from tradebot.learning.acting import HIGHEST, observation, state_of
-from tradebot.learning.card import Scaling
+from tradebot.learning.inference import HIGHEST, observation, state_of
+from tradebot.learning.model_card import Scaling
 from tradebot.model.position import Lot, Position
 from tradebot.model.view import Situation, StrategyView
 from tradebot.signals.features import OBSERVED, DecisionState

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.learning.card import Action
 from tradebot.learning.ensemble import (
     LEAST_WEIGHT,
     MOST,
@@ -22,6 +21,7 @@ from tradebot.learning.ensemble import (
     weighted_mean,
     weights_of,
 )
+from tradebot.learning.model_card import Action
 
 TARGETS = st.lists(st.floats(-2, 2), min_size=1, max_size=6)
 ANSWERS = st.lists(st.builds(NetworkAnswer, st.floats(-2, 2), st.floats(0, 1)), min_size=1, max_size=6)

@@ -18,7 +18,7 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Open, StrategyView
 from tradebot.signals.scoring import evaluate
 

@@ -10,7 +10,7 @@ from tests.kit.values import quote
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.costs import CostModel, round_trip
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 HOUR_S = 3600

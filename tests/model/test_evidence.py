@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.support.policies import SESSIONS, Study, study
 from tradebot.model.evidence import PolicyResults, problems
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 GOOD = study(1, Study(configurations=3))
 RUN = GOOD.runs[0]

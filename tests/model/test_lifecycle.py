@@ -19,7 +19,7 @@ from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, 
 from tradebot.model.lifecycle import NEXT, NOTHING, Event, Records, RestingPrice, State, Work, may_follow, state_of
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
 from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 STOP, TARGET = Decimal(95), Decimal(110)
 OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}

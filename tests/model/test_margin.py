@@ -23,7 +23,7 @@ from tradebot.model.margin import (
     need_of,
 )
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 WORKED = (

@@ -11,8 +11,8 @@ from tests.kit.values import CASH, ago, fill
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
 from tradebot.model.position import FOREIGN, OwnedFill, RoundTrip
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import MOST_TRIPS, TRIPS_KEPT, Totals
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.views.status import profit
 

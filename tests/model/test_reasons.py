@@ -10,12 +10,12 @@ import pytest
 
 from tests.kit.values import NOW
 from tradebot.app.settings import load
-from tradebot.gates.book import OWN_REASONS
+from tradebot.gates.portfolio_limits import OWN_REASONS
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.intent import IntentKey
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = IntentKey("PA0000001", "momentum", date(2026, 11, 16), "open+5m", "AAPL", Side.BUY, Purpose.OPEN)

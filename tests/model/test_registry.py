@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tests.kit.core.position import coin, rules
 from tests.kit.values import NOW
 from tradebot.model.registry import CoinHealth, Registry, RegistryRules, Tier, height
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 SECOND = timedelta(seconds=1)
 

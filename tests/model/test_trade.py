@@ -13,9 +13,9 @@ from tradebot.model.candidate import Component, Side
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
-from tradebot.model.values import replace
 from tradebot.views.trades.lots import trades
 
 D = Decimal

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.sessions import ZONES, Drawn, calendars
 from tradebot.model.bar import Session
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -16,8 +16,8 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.limits import ApprovalRules, ExitRules, OwnRules, Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ApprovalAnswer, TradingState
-from tradebot.model.values import replace
 from tradebot.orders import auction_trading
 from tradebot.ports.world import World
 

@@ -13,8 +13,8 @@ from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.view import Close, Reduce, Target, Want
 from tradebot.ports.world import World
 

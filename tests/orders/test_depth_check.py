@@ -13,7 +13,7 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.registry import Registry, Tier
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.orders.depth_check import too_thin
 
 SLIPPED = limits(max_slippage_fraction="0.003", max_new_entries=5)

@@ -11,9 +11,9 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.intent import ClientIdParts, IntentKey, is_marked, mark_of
+from tradebot.model.intent import ClientIdParts, IntentKey, is_our_order_id, mark_of
 from tradebot.model.order import Order, OrderStatus, Reply
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.orders.emergency_cancel import CancelCounts, end_entries
 
 NUMBER = "TEST00001"
@@ -51,7 +51,7 @@ def test_an_id_that_is_not_ours_says_nothing_about_its_order(text: str) -> None:
 @pytest.mark.parametrize("text", ["tb1.", "tb1.x"])
 def test_an_id_of_ours_that_was_cut_short_tells_no_more_than_that_it_is_ours(text: str) -> None:
     mark = mark_of(text)
-    assert (mark, is_marked(text)) == (ClientIdParts("", None), True)
+    assert (mark, is_our_order_id(text)) == (ClientIdParts("", None), True)
     assert mark is not None
     assert not mark.is_of("flow")
 

@@ -8,15 +8,15 @@ import pytest
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import DAY, EXITS, NOW, SESSION, SHIPPED, exit_rules, limits
-from tradebot.desk.own_slots import finish_strategy_slots
-from tradebot.exits.why import ReasonPart, parse
+from tradebot.desk.strategy_slots import finish_strategy_slots
+from tradebot.exits.exit_reasons import ReasonPart, parse
 from tradebot.model.bar import StrategySlot
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import ExitRules, OwnRules, Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 
 RULES = SHIPPED.displacement.model_copy(update={"enabled": True, "min_age_s": 3600})

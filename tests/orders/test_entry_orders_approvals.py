@@ -12,8 +12,8 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.limits import ApprovalRules, OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ApprovalAnswer
-from tradebot.model.values import replace
 from tradebot.model.view import Close, Target, Want
 from tradebot.ports.world import World
 

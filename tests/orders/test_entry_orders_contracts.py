@@ -11,7 +11,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Target
 
 THREE = limits(max_contracts=3, max_order_contracts=2, cooldown_s=1, duplicate_window_s=5, min_order_notional_usd=1)

@@ -14,7 +14,7 @@ from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.order_sender import cancel_intent
 from tradebot.ports.world import Call

@@ -9,8 +9,8 @@ from tests.kit.core.apart import FATES, REFUSED, SLOW, BotApart, capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeVenue
 from tradebot.desk.snapshot import take_desk
+from tradebot.exits.exit_reasons import ReasonPart
 from tradebot.exits.rules import ExitCall
-from tradebot.exits.why import ReasonPart
 from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -18,8 +18,8 @@ from tradebot.model.intent import Operation
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
-from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, Edit
 from tradebot.orders.close_orders import close
 

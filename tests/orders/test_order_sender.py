@@ -19,8 +19,8 @@ from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentState, 
 from tradebot.model.order import Order, OrderType, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.orders.order_sender import (
     LAST_MOMENT,
     MOST_LEGS,

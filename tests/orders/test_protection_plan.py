@@ -11,9 +11,9 @@ from tradebot.exits.rules import ExitLevels
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import OrderStatus
-from tradebot.model.resting import Resting
-from tradebot.model.values import replace
-from tradebot.orders.protection_plan import Cover, ProtectionStep, stop_steps, target_steps
+from tradebot.model.resting_orders import Resting
+from tradebot.model.struct_tools import replace
+from tradebot.orders.protection_plan import ProtectionState, ProtectionStep, stop_steps, target_steps
 
 D = Decimal
 GONE, LESS, TIGHTER, NEW = "STOP_SPARE", "STOP_RESIZED", "STOP_TIGHTENED", "STOP_MISSING"
@@ -70,7 +70,7 @@ def described(steps: Iterable[ProtectionStep]) -> list[tuple[str, int, int, str]
 def test_stops_are_fitted_to_the_shares(
     shares: int, stops: list[Resting], steps: list[tuple[str, int, int, str]]
 ) -> None:
-    cover = Cover(
+    cover = ProtectionState(
         ("flow", "AAPL"), Side.SELL, D(shares), tuple(stops), (), held().position, ExitLevels(D(95)), listing=listing()
     )
     assert described(stop_steps(cover, D("0.01"))) == steps
@@ -90,4 +90,4 @@ def test_targets_are_fitted_to_the_shares_the_farthest_first(
     shares: int, steps: list[tuple[str, int, int, str]]
 ) -> None:
     targets = (target(3, 101), target(4, 107), target(3, 103), target(2, 105, ARRIVES))
-    assert described(target_steps(Cover(("flow", "AAPL"), Side.SELL, D(shares), (), targets))) == steps
+    assert described(target_steps(ProtectionState(("flow", "AAPL"), Side.SELL, D(shares), (), targets))) == steps

@@ -15,8 +15,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.orders.rehearsal import LOOKS, RehearsalProgress, far_below, rehearse
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.kit.core.apart import REFUSED, BotApart, capabilities
 from tradebot.model.order import OrderStatus
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Capabilities, Edit
 
 CAN = [capabilities(edit, reduce_only=True) for edit in Edit]

@@ -10,7 +10,7 @@ from tests.kit.core.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, 
 from tests.kit.core.venue import FakeReader
 from tests.kit.values import held, listing
 from tradebot.desk.snapshot import take_desk
-from tradebot.exits.kind import PriceTarget
+from tradebot.exits.exit_rule import PriceTarget
 from tradebot.exits.rules import ExitLevels, parse
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Purpose, Side
@@ -20,8 +20,8 @@ from tradebot.model.intent import Operation
 from tradebot.model.lifecycle import State
 from tradebot.model.limits import Protection
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Settlement
 from tradebot.orders.stop_protection import missing_targets
 from tradebot.reconciliation.protection import ProtectionWatch

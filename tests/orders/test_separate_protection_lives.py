@@ -28,8 +28,8 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order, OrderStatus, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs
 from tradebot.orders import amendments, close_orders, protection_plan, separate_protection, working_orders
 from tradebot.ports.broker import BrokerReader
@@ -366,7 +366,7 @@ def targets_count_as_stops(patch: pytest.MonkeyPatch) -> None:
     """Leave shares without a stop that a target rests for."""
     usual = protection_plan.stop_steps
 
-    def steps(cover: protection_plan.Cover, looser_by: Decimal) -> Iterator[protection_plan.ProtectionStep]:
+    def steps(cover: protection_plan.ProtectionState, looser_by: Decimal) -> Iterator[protection_plan.ProtectionStep]:
         return usual(
             cover._replace(shares=max(cover.shares - protection_plan.total(cover.targets), Decimal(0))), looser_by
         )
@@ -444,7 +444,7 @@ def stops_for_all(patch: pytest.MonkeyPatch) -> None:
     """Place each stop for the whole position, whatever rests already."""
     usual = protection_plan.stop_steps
 
-    def steps(cover: protection_plan.Cover, looser_by: Decimal) -> Iterator[protection_plan.ProtectionStep]:
+    def steps(cover: protection_plan.ProtectionState, looser_by: Decimal) -> Iterator[protection_plan.ProtectionStep]:
         found = usual(cover, looser_by)
         return (step._replace(shares=cover.shares) if step.old is None else step for step in found)
 

@@ -23,10 +23,10 @@ from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Gap, Job
-from tradebot.model.resting import resting_among
+from tradebot.model.resting_orders import resting_among
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
-from tradebot.orders.stop_protection import target_on_tick
+from tradebot.orders.stop_protection import round_target_to_tick
 from tradebot.ports.broker import Ending
 from tradebot.reconciliation.protection import ProtectionWatch, gaps
 from tradebot.reconciliation.read_books import read_books
@@ -777,7 +777,7 @@ def ticking(tick: Decimal) -> Listing:
 def test_a_target_is_rounded_toward_the_entry_unless_that_leaves_no_profit(
     side: Side, price: str, entry: str, tick: str, rests: str
 ) -> None:
-    assert target_on_tick(ticking(D(tick)), D(price), side, D(entry)) == D(rests)
+    assert round_target_to_tick(ticking(D(tick)), D(price), side, D(entry)) == D(rests)
 
 
 @given(
@@ -788,8 +788,8 @@ def test_a_target_is_rounded_toward_the_entry_unless_that_leaves_no_profit(
 def test_targets_keep_the_laws_of_mirror_and_scale_on_the_tick(entry: Decimal, gain: Decimal, tick: str) -> None:
     at = entry - entry % D(tick)
     listed, wide = (ticking(D(tick) * times) for times in (1, 10))
-    rests = target_on_tick(listed, at + gain, Side.SELL, at)
+    rests = round_target_to_tick(listed, at + gain, Side.SELL, at)
     assert at < rests < at + gain + D(tick)
     assert rests <= at + gain or rests == at + D(tick)
-    assert target_on_tick(listed, at - gain, Side.BUY, at) == 2 * at - rests
-    assert target_on_tick(wide, 10 * (at + gain), Side.SELL, 10 * at) == 10 * rests
+    assert round_target_to_tick(listed, at - gain, Side.BUY, at) == 2 * at - rests
+    assert round_target_to_tick(wide, 10 * (at + gain), Side.SELL, 10 * at) == 10 * rests

@@ -9,7 +9,7 @@ from tests.kit.core.apart import LOST_ON_THE_WAY, REFUSED, BotApart
 from tests.orders.test_separate_protection import asked, each
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Order, OrderStatus
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Capabilities
 
 D = Decimal

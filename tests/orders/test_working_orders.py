@@ -17,8 +17,8 @@ from tradebot.model.intent import TARGET_DONE, Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.orders.amendments import AGAIN
 from tradebot.orders.working_orders import cancel_working_entries
 

@@ -14,8 +14,8 @@ from tradebot.model.limits import OwnRules
 from tradebot.model.order import Execution, LastStep, Order, Reply, Style
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 PASSIVE = Execution(Style.PASSIVE, patience_s=60, steps=3)

@@ -41,5 +41,5 @@ def test_an_import_of_the_bot_is_found_wherever_it_stands(tmp_path: Path) -> Non
         "import json\nfrom exchange.tests.kit import app\n\n\ndef it():\n    from tests.kit import values\n"
     )
     assert foreign_imports(path) == ["tests.kit.values"]
-    path.write_text("import tradebot.model.values\nfrom papervenue.engine import order_lifecycle\n")
-    assert foreign_imports(path) == ["tradebot.model.values"]
+    path.write_text("import tradebot.model.struct_tools\nfrom papervenue.engine import order_lifecycle\n")
+    assert foreign_imports(path) == ["tradebot.model.struct_tools"]

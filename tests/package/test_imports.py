@@ -102,7 +102,7 @@ def test_help_of_the_program_loads_no_verb(state: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert {name.split(".")[1] for name in loaded if name.startswith("commands.")} == {"app", "shared"}
     assert {name for name in loaded if name.startswith("tradebot.model.")} == {
-        "tradebot.model.values",
+        "tradebot.model.struct_tools",
         "tradebot.model.variables",
     }
 

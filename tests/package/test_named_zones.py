@@ -25,7 +25,7 @@ PLACES: Mapping[str, tuple[int, str]] = {
     "tradebot/lab/backtest/historical_flow.py": (3, FLOW),
     "tradebot/desk/exit_inputs.py": (3, FLOW),
     "tradebot/model/flow.py": (2, FLOW),
-    "tradebot/model/kind.py": (4, FLOW),
+    "tradebot/model/fact_kind.py": (4, FLOW),
     "tradebot/lab/backtest/bars.py": (7, PLAYED),
     "tradebot/lab/backtest/lookahead.py": (2, PLAYED),
     "tradebot/model/venue.py": (1, "an example of a calendar's name"),

@@ -10,8 +10,8 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.order import Reply, WriteOutcome
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 

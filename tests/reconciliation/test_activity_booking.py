@@ -19,8 +19,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.instrument import AssetClass
 from tradebot.model.position import Marks, Origin, OwnedFill, Position
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.activity_booking import book_all, ratio_of
 from tradebot.reconciliation.books_before import BooksBefore

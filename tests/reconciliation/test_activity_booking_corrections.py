@@ -156,7 +156,7 @@ def test_books_that_take_what_is_told_for_a_difference_are_caught(broken: str, m
 
 def forgetful(told: Activity) -> Activity:
     """Return a correction that doesn't know of later ones."""
-    from tradebot.model.values import replace
+    from tradebot.model.struct_tools import replace
 
     assert told.corrects is not None
     return replace(told, corrects=replace(told.corrects, later=()))

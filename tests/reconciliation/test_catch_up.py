@@ -17,10 +17,17 @@ from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, read_view, reassign, with_ends
+from tradebot.reconciliation.catch_up import (
+    CaughtUp,
+    catch_up,
+    fillable_orders,
+    read_view,
+    reassign,
+    with_expired_orders,
+)
 from tradebot.reconciliation.new_fills import ASKED_SINGLY, WATCHED
 from tradebot.reconciliation.read_books import read_books
 
@@ -471,7 +478,7 @@ def test_an_order_promised_before_a_night_and_sent_after_it_is_not_over_while_it
     scene.ledger.put_sessions([SESSION, following(SESSION)])
     for days, working in ((1, (woken,)), (2, ())):
         at = NOW + timedelta(days=days)
-        assert may_fill(with_ends(scene.venue, read_books(scene.ledger, at, VENUE_DAY), at)) == working
+        assert fillable_orders(with_expired_orders(scene.venue, read_books(scene.ledger, at, VENUE_DAY), at)) == working
 
 
 def test_contracts_are_given_back_for_what_they_were_traded_at() -> None:

@@ -21,7 +21,7 @@ from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import AssetClass
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import Origin
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.orders.order_sender import send
 from tradebot.reconciliation.differences import fingerprint, plan_of
 from tradebot.reconciliation.reconcile import apply_plan, reconcile

@@ -13,7 +13,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import FOREIGN
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.adoption import acknowledge
 from tradebot.reconciliation.read_books import position_ratios, read_books

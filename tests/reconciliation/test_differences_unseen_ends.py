@@ -12,7 +12,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.order import Executed, Fee, Fill, OrderStatus, OrderType, Reply, WriteOutcome
 from tradebot.model.position import Origin
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.statements import FromStatement, book_statement
 from tradebot.views.trades.lots import lots_of
 

@@ -13,7 +13,7 @@ from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.record import DOUBTED, CycleRecord
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Capabilities, Edit
 
 D = Decimal

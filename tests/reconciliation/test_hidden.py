@@ -13,7 +13,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.order import OrderStatus
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.hidden import with_hidden_positions
 

@@ -21,9 +21,9 @@ from tradebot.model.instrument import MarginLevel, TickStep
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.listing_updates import ListingsInForce, in_force
+from tradebot.reconciliation.listing_updates import ListingsInForce, current_listings
 
 CHANGED, UNKNOWN = FindingKind.INSTRUMENT_CHANGED, FindingKind.INSTRUMENT_UNKNOWN
 SYMBOLS = ("AAPL", "MSFT")
@@ -31,7 +31,7 @@ SYMBOLS = ("AAPL", "MSFT")
 
 def look(scene: Scene, *symbols: str, besides: tuple[str, ...] = ()) -> ListingsInForce:
     reader, ledger = FakeReader(scene.venue), scene.ledger
-    return in_force(reader, ledger, ledger, symbols, scene.venue.now, besides)
+    return current_listings(reader, ledger, ledger, symbols, scene.venue.now, besides)
 
 
 def keep(scene: Scene, listed: ListingsInForce) -> ListingsInForce:

@@ -17,8 +17,8 @@ from tradebot.gates.halts import override_for
 from tradebot.model.finding import FindingKind
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.reconciliation.new_fills import ASKED_SINGLY
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile

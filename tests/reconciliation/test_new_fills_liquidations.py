@@ -22,7 +22,7 @@ from tradebot.model.limits import Protection
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 EARLIER = NOW - timedelta(minutes=5)

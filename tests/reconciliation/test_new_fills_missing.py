@@ -22,7 +22,7 @@ from tradebot.model.finding import FindingKind
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.differences import plan_of
 from tradebot.reconciliation.new_fills import WATCHED, missing_fills
 from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited

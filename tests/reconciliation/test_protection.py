@@ -23,7 +23,7 @@ from tradebot.model.order import OrderStatus
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.protection import ProtectionWatch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 

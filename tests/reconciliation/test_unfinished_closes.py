@@ -6,7 +6,7 @@ from tradebot.adapters.ledger.rows import StoredOrder
 from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.unfinished_closes import unfinished_close, words
 
 

@@ -24,8 +24,8 @@ from tradebot.model.order import OrdersTold
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark, TradingState
-from tradebot.model.values import replace
 from tradebot.reconciliation.adoption import acknowledge, manage
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 

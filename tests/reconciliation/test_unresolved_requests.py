@@ -14,9 +14,9 @@ from tests.reconciliation.test_catch_up import caught, lost, sent, state_of
 from tradebot.model.bar import Session
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Edit, End, Proof
-from tradebot.reconciliation.catch_up import may_fill, with_ends
+from tradebot.reconciliation.catch_up import fillable_orders, with_expired_orders
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 
@@ -75,8 +75,8 @@ def test_a_working_order_that_is_not_listed_may_fill_after_midnight(kind: type[F
     assert record is not None
     scene.ledger.settle(name, replace(ACCEPTED, order=scene.venue.rest(name, "AAPL", record.intent)), SUNDAY)
     for passed, count in ((SUNDAY + timedelta(hours=1), working), (GLOBEX.close + timedelta(hours=4), 0)):
-        books = with_ends(scene.venue, read_books(scene.ledger, passed, VENUE_DAY), passed)
-        assert len(may_fill(books)) == count
+        books = with_expired_orders(scene.venue, read_books(scene.ledger, passed, VENUE_DAY), passed)
+        assert len(fillable_orders(books)) == count
 
 
 def test_what_was_promised_on_a_weekend_waits_for_the_next_session_to_end() -> None:

@@ -14,7 +14,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.replaying.cycle_comparison import CycleDifference, replay
 from tradebot.replaying.passes import glance, read_record
 from tradebot.replaying.port_recording import OffTapeError, RecordedPorts

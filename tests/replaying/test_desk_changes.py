@@ -10,7 +10,7 @@ from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import NOW, SESSION, ago, book, books, desk, fill, listing, quote
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Desk, Span, Stake
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.replaying.desk_changes import (
     Filled,
     Unsent,

@@ -11,7 +11,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.hypothetical_ports import decide, given_other, promised_before, supposed_tape
 from tradebot.replaying.passes import RecordedCycle, bytes_of

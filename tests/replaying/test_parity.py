@@ -17,7 +17,7 @@ from tradebot.model.order import Fee, Fill, Reply, WriteOutcome, fee_id
 from tradebot.model.parity import NONE, ParityCause, ParityDifference, What
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.replaying.cycle_comparison import PassSeen
 from tradebot.replaying.parity import Ran, RequestWithFills, compare, costs, unknown, worth
 

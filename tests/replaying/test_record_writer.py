@@ -7,9 +7,9 @@ from hashlib import blake2b
 import pytest
 
 from tests.kit.core.scene import Scene
-from tradebot.desk.prepare_desk import for_exits
+from tradebot.desk.prepare_desk import desk_for_exits
 from tradebot.model.desk import Desk
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.replaying.record_writer import (
     PartCache,
     RecordParts,
@@ -45,7 +45,7 @@ def test_question_has_the_digest_of_what_it_was_about(asked: tuple[object, ...])
 
 def test_what_seldom_changes_stands_once_for_equal_content_and_numbers_keep_their_form() -> None:
     remembered = PartCache()
-    desk = for_exits(Scene().world())
+    desk = desk_for_exits(Scene().world())
 
     def parts_of(filled: dict[str, Decimal]) -> list[bytes]:
         parts = RecordParts(remembered)

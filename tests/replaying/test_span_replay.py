@@ -15,8 +15,8 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Span
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
-from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import RecordEnvironment, glance, read_record
 from tradebot.replaying.record_writer import RecordError

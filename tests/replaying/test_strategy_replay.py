@@ -15,7 +15,7 @@ from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision
 from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, Open, StrategyView
 from tradebot.replaying.hypothetical_ports import decide, given_other
 from tradebot.replaying.passes import read_record

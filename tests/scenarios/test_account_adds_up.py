@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import ACCOUNT, CASH, NOW, VENUE_DAY
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.desk.snapshot import worth_of
+from tradebot.desk.snapshot import account_value
 from tradebot.model.account import Account, Booking, BrokerPosition, BrokerView, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass, notional
@@ -223,7 +223,7 @@ def test_books_and_broker_agree_on_cash_however_each_counts_lots(
     assert [one for one in compare(books, booked_behind(lived.ledger, books), view) if one.subject == "account"] == []
     if settlement is Settlement.PAID:
         assert books.cash == view.account.cash
-    worth = worth_of(view, {})
+    worth = account_value(view, {})
     assert abs(worth.total - view.account.equity) < Decimal("0.01")
     assert worth.explains(view.account.equity) or view.account.equity < 0
 

@@ -15,8 +15,8 @@ from tradebot.model.intent import Operation
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 AT = NOW - timedelta(minutes=5)
 BY_HAND = call(Job.EVALUATE_EXITS, "flatten 15:00:00Z")

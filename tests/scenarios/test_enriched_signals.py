@@ -26,13 +26,13 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.desk.fetching import fetch_flow, needed_facts
 from tradebot.desk.proposals import score
-from tradebot.desk.strategy_views import Sights
+from tradebot.desk.strategy_views import ViewBuilder
 from tradebot.errors import ConfigurationError
 from tradebot.model.bar import ClockReading
 from tradebot.model.candidate import Input
-from tradebot.model.kind import Phase
+from tradebot.model.fact_kind import Phase
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 from tradebot.signals import components, kinds, subjects
 from tradebot.signals.components import component_of
@@ -178,7 +178,7 @@ def test_what_the_recipe_adds_is_fetched_stored_scored_and_explained(world: Worl
 
     (strategy,) = world.strategies
     assert isinstance(strategy, FlowStrategy)
-    view = Sights(world, clocks.now, world.strategies).of(strategy).view
+    view = ViewBuilder(world, clocks.now, world.strategies).of(strategy).view
     here, absent = (strategy.inputs(view, name)[1] for name in NAMES[:2])
     assert (here.component, here.formula) == (NAME, "clamp(1 - 2 * short / total, -1, 1)")
     assert [(each.name, str(each.value), each.at) for each in here.values if isinstance(each, Input)] == [

@@ -13,9 +13,9 @@ from tests.kit.rows import ACCOUNT, NOW, make_fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
-from tradebot.model.values import replace
 from tradebot.views.trades.lots import trades
 
 FILLS = st.lists(

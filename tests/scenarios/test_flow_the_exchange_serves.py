@@ -11,8 +11,8 @@ from papervenue.faces.web import MADE_AT
 from papervenue.market.profiles import SECTORS
 from papervenue.market.spec import MarketSpec
 from papervenue.process import create
+from tradebot.model.fact_kind import AnyKind, ReplyScope
 from tradebot.model.flow import FlowPage, Quota
-from tradebot.model.kind import AnyKind, ReplyScope
 from tradebot.signals.kinds import kind_names, kind_of
 from tradebot.signals.normalize import normalize
 

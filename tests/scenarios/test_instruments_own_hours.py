@@ -8,14 +8,14 @@ import pytest
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import LIMITS, SESSION, ask, candidate, desk, exit_rules, instrument, listing
 from tradebot.exits.rules import parse
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
-from tradebot.model.hours import Hours
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
+from tradebot.model.trading_hours import Hours
 
 EARLY = replace(SESSION, close=SESSION.close - timedelta(hours=3))
 SHARES = instrument("AAPL").calendar

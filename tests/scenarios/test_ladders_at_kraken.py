@@ -22,11 +22,11 @@ from tradebot.model.candidate import Side
 from tradebot.model.desk import Desk
 from tradebot.model.limits import OwnRules
 from tradebot.model.record import CandidateRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Open
 from tradebot.orders import separate_protection
 from tradebot.orders.amendments import cancel_order
-from tradebot.orders.protection_plan import Cover, ProtectionStep
+from tradebot.orders.protection_plan import ProtectionState, ProtectionStep
 from tradebot.ports.world import Call, World
 from tradebot.timetable.sessions import session_of
 
@@ -89,7 +89,7 @@ def judged(folder: Path) -> tuple[list[str], Counter[str]]:
 
 
 def canceled_first(
-    world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep
+    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
 ) -> Iterator[CandidateRecord]:
     """Replace an order by canceling the old one first."""
     for old in (*filter(None, (step.old,)), *step.others):

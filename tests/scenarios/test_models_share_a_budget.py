@@ -19,7 +19,7 @@ from tradebot.desk.proposals import propose
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 from tradebot.timetable import job_times

@@ -20,8 +20,8 @@ from tradebot.cycle import flatten
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.reconciliation.reconcile import reconcile
 
 

@@ -18,7 +18,7 @@ from tradebot.model.limits import Protection
 from tradebot.model.order import OrderClass, OrderStatus, OrderType, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs
 from tradebot.orders.amendments import WAITS
 from tradebot.orders.entry_orders import lost_close

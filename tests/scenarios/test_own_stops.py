@@ -14,7 +14,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 
 STOP, TARGET = Decimal("0.01"), Decimal("0.5")

@@ -11,7 +11,7 @@ from tests.kit.core.venue import FakeReader
 from tests.kit.values import NOW, VENUE_DAY, fill
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.catch_up import catch_up, read_view
 from tradebot.reconciliation.read_books import read_books
 

@@ -11,7 +11,7 @@ from tests.kit.bot.folder import Bot, log
 from tests.kit.judge.pairs import PROTECT, Groups
 from tests.suite import tiers
 from tradebot.adapters.wire.http import RetryPolicy
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 DOCUMENTED = {0, 3, 4, 5, 10}
 """Exit codes that a pass may end with when the venue fails it: 1 would be our own error, 2 a wrong command."""

@@ -11,7 +11,7 @@ from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 
 SOURCES = [("0.02", "0.3"), ("0.05", "0.3"), ("0.10", "0.4")]

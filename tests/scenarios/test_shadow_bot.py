@@ -15,8 +15,8 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Candidate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 

@@ -27,8 +27,8 @@ from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 MARK = "HoStIlE"
 HOSTILE = (

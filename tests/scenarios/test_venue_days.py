@@ -10,7 +10,7 @@ from tests.kit.trades import tax_history
 from tests.kit.values import VENUE_DAY, books, fill, quote
 from tradebot.desk.strategy_exposure import day_results
 from tradebot.model.candidate import Side
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.account_trades import account_trades
 from tradebot.views.trades.pieces import breakdown

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW
-from tradebot.model.kind import Breach, CheckedReply, ContractFinding, NullCounts
-from tradebot.signals.columns import columns
+from tradebot.model.fact_kind import Breach, CheckedReply, ContractFinding, NullCounts
+from tradebot.signals.bulk_fields import columns
 from tradebot.signals.contracts import LONGEST_EXAMPLE, broken, check, drifts, more_nulls
 
 FIELDS = {

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.signals.series import ENOUGH, HOUR_S, BarRow, bare, full, hourly_series, hours, ticks, walked
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.features import OBSERVED, Feature, absence, bars_before, columns, feature_of, features, frame_of
 from tradebot.signals.features.frame import Absence, FeatureInputs, Frame, Measures
 from tradebot.signals.features.rolling import Column

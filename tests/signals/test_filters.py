@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.kit.values import DAY, alert
 from tradebot.model.flow import Filters, FlowAlert
 from tradebot.model.instrument import Right
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.filters import filters_on, select_alerts
 from tradebot.strategies.flow_settings import FilterSettings
 

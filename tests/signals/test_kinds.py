@@ -11,8 +11,8 @@ import pytest
 
 from tests.kit.signals.source_rows import GOOD, JUNK, asked, captured, days, summed_up
 from tests.kit.values import DAY, NOW, ago, dark_print
+from tradebot.model.fact_kind import Kind, ReplyScope
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Kind, ReplyScope
 from tradebot.signals import kinds, subjects
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.subjects import insiders

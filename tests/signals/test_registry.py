@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.kit.core.position import figures, quoted, rules
 from tests.kit.values import NOW
 from tradebot.model.registry import NO_VOLUME, Figures, Rank, Tier, height
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.registry import figures_of, is_due, missing, tier_for, update_rank
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)

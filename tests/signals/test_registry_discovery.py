@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.kit.core.position import figures, rules
 from tests.kit.values import NOW
 from tradebot.model.registry import Discovery, Figures, Found, Tier
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.registry import (
     GONE,
     NOTHING_LISTED,

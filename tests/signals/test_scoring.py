@@ -7,7 +7,7 @@ import pytest
 
 from tests.kit.values import DAY, NOW, ago, known
 from tradebot.model.candidate import Input
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, still_counts
 from tradebot.signals.subjects.volatility import IV_RANK_KIND
 

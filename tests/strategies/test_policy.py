@@ -2,7 +2,7 @@
 
 from tests.kit.fakes.networks import card
 from tests.strategies.test_futures import FALLING, view
-from tradebot.learning.saying import MODEL, refusal
+from tradebot.learning.policy_decisions import MODEL, refusal
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.view import FeatureNeed

@@ -17,7 +17,7 @@ from benchmarks.rotation import STALE
 from benchmarks.support.rotation_runs import Data, play
 from tests.kit.values import NOW
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import StrategyView, Target
 from tradebot.strategies.rotation import RotationStrategy
 

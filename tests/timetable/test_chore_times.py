@@ -7,7 +7,7 @@ import pytest
 
 from tests.kit.values import USUAL, VENUE_DAY, us_sessions
 from tests.timetable.test_job_times import HALF_DAY
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.timetable import chore_times
 from tradebot.timetable.chore_times import ChoreTimes, least_gap_s
 

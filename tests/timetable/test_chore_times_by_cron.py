@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import VENUE_DAY
-from tradebot.model.kind import NEW_YORK
+from tradebot.model.fact_kind import NEW_YORK
 from tradebot.timetable.chore_times import Cron, parse_cron
 
 

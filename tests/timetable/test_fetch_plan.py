@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.values import USUAL, VENUE_DAY
+from tradebot.model.fact_kind import Phase, ReplyScope
 from tradebot.model.flow import Allowance
-from tradebot.model.kind import Phase, ReplyScope
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.kinds import kind_of
 from tradebot.timetable.fetch_plan import (
     ONCE_S,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import USUAL, VENUE_DAY
-from tradebot.model.kind import Phase, ReplyScope
+from tradebot.model.fact_kind import Phase, ReplyScope
 from tradebot.timetable.fetch_plan import Course, FetchNeed, SimulatedSlot, renewals, slots_of
 from tradebot.timetable.job_times import parse
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.kit.values import SESSION, USUAL, VENUE_DAY
 from tradebot.app.settings import load
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.job_times import JobTimes, longest_wait_s, parse, whole_day
 from tradebot.timetable.sessions import CHAIN, due_at, next_slot, slot_at, slots

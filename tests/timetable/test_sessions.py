@@ -16,7 +16,7 @@ from tests.kit.values import ACCOUNT, NOW, SESSION, VENUE_DAY, there, venue_cloc
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.job_times import parse
 from tradebot.timetable.sessions import (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.kit.core.sessions import globex
 from tests.kit.values import SESSION, VENUE_DAY
 from tradebot.model.bar import Session, StrategySlot
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.timetable import job_times
 from tradebot.timetable.strategy_times import (
     SESSIONS_OF_MONTH,

@@ -12,8 +12,8 @@ from tradebot.model.bar import Waiting
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
-from tradebot.model.text import plain, pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import plain, pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.views.explain import FROM_NOTHING, funnel, of_strategy, way_of, why_no_orders
 from tradebot.views.explain import NoOrdersAnswer as Why
 

@@ -11,7 +11,7 @@ from commands import positions
 from commands.status import report
 from tests.kit.rows import make_cycle, minutes
 from tests.kit.values import EXITS, LISTED, NOW, ago, candidate, fill, margin, there
-from tradebot.exits.kind import WatchedPosition
+from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.rules import parse
 from tradebot.model.account import ActivityKind, CashMovement
 from tradebot.model.candidate import Side
@@ -21,8 +21,8 @@ from tradebot.model.margin import Liquidation, MarginSeen
 from tradebot.model.position import FOREIGN, Kept, Lot, Origin, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 from tradebot.views import holdings
 from tradebot.views.holdings import Holding, RecordedPrice, account_margin, funding_so_far, protection_of
 

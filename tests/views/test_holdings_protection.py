@@ -9,7 +9,7 @@ from rich.console import Console
 from commands import positions
 from tests.kit.values import LISTED, NOW, ago, instrument, there
 from tests.model.test_lifecycle import PAIR, order, record
-from tradebot.exits.kind import WatchedPosition
+from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.kinds.times import TimeExit
 from tradebot.exits.rules import Exits
 from tradebot.model.intent import IntentState
@@ -17,7 +17,7 @@ from tradebot.model.lifecycle import NOTHING, Records, RestingPrice, State, Work
 from tradebot.model.order import OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Kept, Lot, Position
 from tradebot.model.record import DOUBTED, EXITING, Gap
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.holdings import Holding, PositionProtection, Uncovered, holdings, protection_of
 
 D = Decimal

@@ -10,7 +10,7 @@ from tradebot.model.event import HEALINGS, EventKind, Severity
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.metrics import fetch_latency_ms, healings, last_error, success_rate
 
 

@@ -13,8 +13,8 @@ from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.notice import HeldThen, Topic
 from tradebot.model.position import RoundTrip
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.views.notification_events import (
     OF_EVENTS,

@@ -9,7 +9,7 @@ from tests.kit.values import instrument
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.decision import Decision
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.score_diff import ScorePart, diff_scores
 
 

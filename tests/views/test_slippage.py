@@ -13,8 +13,8 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import FilledOrder, OrderRequested
-from tradebot.model.values import replace
 from tradebot.views.slippage import FillWithOrder, by_fill, slippage, slippage_of, total_slippage, totals
 
 PRICES = st.decimals(1, 1000, places=2)

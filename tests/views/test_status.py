@@ -11,8 +11,8 @@ from tradebot.model.flow import Intake
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, StrategyRefusal
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark
-from tradebot.model.values import replace
 from tradebot.views.status import (
     drawdown,
     equity,

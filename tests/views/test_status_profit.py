@@ -16,8 +16,8 @@ from tests.views.trades.test_pnl import LAW, end, history, on, paid, pasts
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee
 from tradebot.model.position import FOREIGN
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 from tradebot.views.status import DayProfit, Status, belongs, day_profit, opening_times
 from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.history import History

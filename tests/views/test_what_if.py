@@ -10,7 +10,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.what_if import WhatIf, WhatIfChange, order_of, what_if
 

@@ -10,7 +10,7 @@ from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import NOW
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.replaying.desk_changes import Filled
 from tradebot.replaying.span_replay import SENT, CandidateEnd, Passed
 from tradebot.replaying.strategy_replay import Unanswered

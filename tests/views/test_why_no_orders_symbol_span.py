@@ -4,7 +4,7 @@ from tests.kit.values import DAY, ago, candidate, there
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Outcome, SymbolOutcomes
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.explain import way_of
 from tradebot.views.why_no_orders import symbol_span
 

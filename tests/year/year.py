@@ -17,8 +17,8 @@ from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import SlotClaim
-from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 
 CRON = "cron"

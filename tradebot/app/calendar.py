@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.errors import TemporaryError
 from tradebot.model.event import EventKind
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.timetable.sessions import (
     CALENDAR_KNOWN,
     NEAR_END_DAYS,

@@ -15,9 +15,9 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.null_ports import NoEvents
 from tradebot.desk.strategy_views import reads_quotes
 from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.fact_kind import NEW_YORK
 from tradebot.model.flow import FLOW_ALERTS
-from tradebot.model.kind import NEW_YORK
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs
 from tradebot.ports.world import Progress, World
 from tradebot.signals.kinds import kind_names, kind_of

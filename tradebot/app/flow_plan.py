@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.wire.allowed_hosts import is_loopback
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.record import Job
-from tradebot.model.text import span
+from tradebot.model.sentences import span
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import in_order, kind_of
 from tradebot.timetable.fetch_plan import FetchPlan, fetching_problems, needs_of
@@ -16,7 +16,7 @@ from tradebot.timetable.job_times import whole_day
 
 if TYPE_CHECKING:
     from tradebot.app.settings_schema import Sections
-    from tradebot.model.kind import AnyKind
+    from tradebot.model.fact_kind import AnyKind
     from tradebot.ports.world import Rules
 
 

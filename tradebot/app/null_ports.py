@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from tradebot.model.event import SystemEvent
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowPage
 from tradebot.model.intent import Intent
-from tradebot.model.kind import AnyKind
 from tradebot.model.order import Reply
 from tradebot.model.series import Series
 from tradebot.model.view import BarNeed

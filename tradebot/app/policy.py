@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from tradebot.adapters.models.process import ModelLocation, ModelProcess
 from tradebot.adapters.models.signing import require_extra
-from tradebot.learning.acting import ModelSelection
 from tradebot.learning.ensemble import PolicyMode
-from tradebot.learning.saying import refusal
+from tradebot.learning.inference import ModelSelection
+from tradebot.learning.policy_decisions import refusal
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.policy import instead, needs_of, times_of
 from tradebot.strategies.policy_settings import PolicySettings

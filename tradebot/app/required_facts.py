@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from tradebot.adapters.plugins.plugin import PluginEnvironment, begin_pass, close, installed_strategies, strategies
 from tradebot.desk.fetching import needed_facts
-from tradebot.model.kind import AnyKind
+from tradebot.model.fact_kind import AnyKind
 from tradebot.ports.world import Rules
 
 

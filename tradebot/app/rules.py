@@ -16,11 +16,11 @@ from tradebot.app.venues import door_to
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, OwnRules
 from tradebot.model.record import Job
 from tradebot.model.registry import UNSORTED
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Baseline
-from tradebot.model.values import replace
 from tradebot.ports.stores import Facts
 from tradebot.ports.world import Rules
-from tradebot.signals.rolls import EARLIEST
+from tradebot.signals.roll_dates import EARLIEST
 
 if TYPE_CHECKING:
     from tradebot.replaying.passes import RecordEnvironment

@@ -34,7 +34,7 @@ from tradebot.app.universe import (
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.rules import ExitRulesError
 from tradebot.model.limits import Frozen
-from tradebot.model.text import describe_validation_error
+from tradebot.model.sentences import describe_validation_error
 from tradebot.model.trading import Mode
 from tradebot.model.variables import NOT_SETTINGS, PREFIX
 from tradebot.strategies.flow_settings import EARLIER_NAMES

@@ -16,7 +16,7 @@ from tradebot.app.venues import door_to
 from tradebot.exits.kinds.signals import SignalDecay
 from tradebot.exits.kinds.stops import LiquidationDistance
 from tradebot.exits.kinds.times import EndOfDay, too_late
-from tradebot.exits.rules import of_account, parse, worst_stop
+from tradebot.exits.rules import account_rules, parse, worst_stop
 from tradebot.gates.coherence import (
     Trader,
     contradictions,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings_schema import Sections, ServeSettings
     from tradebot.exits.rules import Exits
     from tradebot.model.venue import Capabilities
-    from tradebot.strategies.checking import Wanting
+    from tradebot.strategies.section_validation import Wanting
 
 FOLLOWED = "add `shadow: {verb: shadow, when: every 5m from open+3m until close, late: skip, limit: 4m}` to it"
 MOST_UNWATCHED_S = 900
@@ -144,7 +144,7 @@ def _wanted(settings: Sections) -> Iterator[str]:
     declared = {name: section.wants for name, section in sections.items() if section.wants}
     if not (rotations or declared):
         return
-    from tradebot.strategies.checking import Wanting, problems
+    from tradebot.strategies.section_validation import Wanting, problems
 
     wanting = [
         Wanting(name, most, allotments[name], sections[name].limits, f"strategies.{name}.wants")
@@ -168,7 +168,7 @@ def _own_settings(settings: Sections) -> Iterator[str]:
             from tradebot.strategies.policy_settings import PolicySettings as Known  # type: ignore[assignment]
         else:
             continue
-        from tradebot.strategies.checking import validate_section
+        from tradebot.strategies.section_validation import validate_section
 
         yield from validate_section(name, Known, sections[name])
 
@@ -217,7 +217,7 @@ def _displacement(settings: Sections) -> Iterator[str]:
         rules = settings.displacement_of(name)
         if rules.enabled:
             where = f"strategies.{name}.displacement" if section.displacement else "displacement"
-            exits = of_account(settings.exits) if section.exits is None else parse(section.exits)
+            exits = account_rules(settings.exits) if section.exits is None else parse(section.exits)
             late = too_late(f"{where}.min_age_s", rules.min_age_s, exits)
             setting, session_s = f"{where}.min_age_s {rules.min_age_s}", int(settings.day.lasts.total_seconds())
             yield from (late,) if late else _held_otherwise(setting, rules.min_age_s, exits, session_s)
@@ -251,7 +251,7 @@ def _auction(settings: Sections) -> Iterator[str]:
     session_s = int(settings.day.lasts.total_seconds())
     for name in taking:
         own = sections[name].exits
-        exits = of_account(settings.exits) if own is None else parse(own)
+        exits = account_rules(settings.exits) if own is None else parse(own)
         late = too_late("auction.min_age_s", rules.min_age_s, exits)
         setting = f"auction.min_age_s {rules.min_age_s}"
         yield from (late,) if late else _held_otherwise(setting, rules.min_age_s, exits, session_s)

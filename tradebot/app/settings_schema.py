@@ -32,7 +32,7 @@ from tradebot.model.order import Execution
 from tradebot.model.promotion import PromotionRules
 from tradebot.model.record import Job
 from tradebot.model.registry import RegistryRules
-from tradebot.model.text import LABEL_PATTERN, known_name
+from tradebot.model.sentences import LABEL_PATTERN, known_name
 from tradebot.model.trading import Mode
 from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay

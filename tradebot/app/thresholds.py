@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 
 from tradebot.adapters.plugins.plugin import installed_strategies
 from tradebot.app.settings_schema import Sections
-from tradebot.gates.decide import READS
-from tradebot.gates.declared import NOTHING, SIZED, SWITCH, GateSettings
+from tradebot.gates.evaluation import READS
+from tradebot.gates.gate_declarations import NOTHING, SIZED, SWITCH, GateSettings
 from tradebot.model.decision import Gate
 from tradebot.model.limits import NESTED, OF_EQUITY, OPTIONAL_OF_EQUITY, Frozen, Tighter
 from tradebot.ports.strategy import RefilteringStrategy

@@ -21,8 +21,8 @@ from tradebot.adapters.text.yaml_loader import load_yaml_value
 from tradebot.app.baseline import is_shipped
 from tradebot.app.venues import door_to
 from tradebot.errors import ConfigurationError
-from tradebot.model.text import known_name
-from tradebot.signals.rows import our_sector
+from tradebot.model.sentences import known_name
+from tradebot.signals.fields import our_sector
 
 if TYPE_CHECKING:
     from tradebot.app.settings_schema import Sections

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import chain
 
-from tradebot.model.text import known_name
+from tradebot.model.sentences import known_name
 from tradebot.venues.alpaca import capabilities as alpaca
 from tradebot.venues.door import Door, Key
 from tradebot.venues.ibkr import capabilities as ibkr

@@ -25,8 +25,8 @@ from tradebot.app.venue_connection import FlowTalk, drift_tally, flow_source_of,
 from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Climbed, Mode, Permission, mode_name
-from tradebot.model.values import replace
 from tradebot.venues.door import Access, Door
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tradebot.app.required_facts import Readers
     from tradebot.app.rules import InForce
     from tradebot.model.event import SystemEvent
-    from tradebot.model.kind import AnyKind
+    from tradebot.model.fact_kind import AnyKind
     from tradebot.model.trading import Baseline
     from tradebot.model.venue_day import VenueDay
     from tradebot.ports.broker import OrderPort

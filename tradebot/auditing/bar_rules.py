@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, RawSeries, finding
 from tradebot.model.bar import Session
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.venue_day import VenueDay
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400

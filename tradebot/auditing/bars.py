@@ -20,9 +20,9 @@ from tradebot.auditing.bar_rules import (
     hours_of,
 )
 from tradebot.model.bar import Session
+from tradebot.model.sentences import pluralize
 from tradebot.model.series import PriceKind
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 
 CHANCE = 0.01

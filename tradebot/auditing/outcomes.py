@@ -28,9 +28,9 @@ from tradebot.auditing.confidence_intervals import (
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.record import EntryOutcome, RefusedTrade
+from tradebot.model.sentences import pluralize
 from tradebot.model.series import Series
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 HOUR_S, MINUTE_S = 3600, 60
 

@@ -7,16 +7,16 @@ from datetime import datetime
 from decimal import Decimal
 
 from tradebot.desk.snapshot import take_desk
-from tradebot.gates.common import clocks_agree
 from tradebot.gates.halts import BY_ITSELF, CLEARED_BY, causes_text, failing_rules, override_for, with_outcome
+from tradebot.gates.shared_gates import clocks_agree
 from tradebot.model.account import EquityPeak, Worth
 from tradebot.model.books import Standing
 from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
-from tradebot.model.values import replace
 from tradebot.ports.stores import Events, Ledger, Money, States
 from tradebot.ports.world import World
 
@@ -32,7 +32,7 @@ def halt_if_needed(world: World, desk: Desk) -> Desk:
     return _halt_for_causes(world, desk)
 
 
-def after_send(world: World, desk: Desk, sent: Decision) -> Desk:
+def halt_if_tripped(world: World, desk: Desk, sent: Decision) -> Desk:
     """Return the desk with this order's outcome; it is halted if the broker's response trips a limit."""
     after = with_outcome(desk, sent)
     return desk if after is desk else _halt_for_causes(world, after)

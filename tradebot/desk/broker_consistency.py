@@ -25,10 +25,17 @@ from tradebot.model.intent import Operation
 from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import PositionDifference
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.world import World
-from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view, with_ends
+from tradebot.reconciliation.catch_up import (
+    catch_up,
+    fillable_orders,
+    latest_orders,
+    omitted_orders,
+    read_view,
+    with_expired_orders,
+)
 from tradebot.reconciliation.differences import position_findings
 from tradebot.reconciliation.doubts import with_doubts
 from tradebot.reconciliation.hidden import with_hidden_positions
@@ -113,9 +120,9 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> VenueReadi
     if proven := proven_fills(books, view.positions):
         books = books.with_pending(proven)
         ratios = position_ratios(books, view)
-    books = with_ends(reader, books, clocks.elapsed)
+    books = with_expired_orders(reader, books, clocks.elapsed)
     known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
-    omitted = tuple(o for o in omitted_orders(may_fill(books), view.orders) if o.venue_id not in ended)
+    omitted = tuple(o for o in omitted_orders(fillable_orders(books), view.orders) if o.venue_id not in ended)
     books = with_doubts(reader, books, view, omitted, world.venue.tells_ends_after)
     missing = missing_fills(books)
     return VenueReading(
@@ -136,7 +143,9 @@ def differences(
     """Return the positions on which the broker and the books differ, unless fills on their way may explain it."""
     # A position in which an order of ours may have ended unseen isn't somebody else's.
     listed = {order.venue_id for order in orders}
-    unseen = {order.symbol for order in may_fill(books) if order.venue_id not in listed and not books.protects(order)}
+    unseen = {
+        order.symbol for order in fillable_orders(books) if order.venue_id not in listed and not books.protects(order)
+    }
     findings = (
         finding for finding in position_findings(books, (), positions) if finding.blocking or finding.subject in unseen
     )

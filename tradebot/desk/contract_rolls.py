@@ -16,27 +16,27 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.desk.listing_lookup import listed_for
+from tradebot.desk.listing_lookup import read_listings
 from tradebot.errors import TradebotError
-from tradebot.exits.why import ROLLED_INTO, ReasonPart, compose, parse
-from tradebot.gates.common import position_of
+from tradebot.exits.exit_reasons import ROLLED_INTO, ReasonPart, compose, parse
 from tradebot.gates.expiry import date_on, rolling_of
+from tradebot.gates.shared_gates import position_of
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
-from tradebot.model.instrument import ContractMonth, Listing, Rolling
+from tradebot.model.instrument import ContractMonth, Rolling, Listing
 from tradebot.model.intent import Intent, Operation, own_slot
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Position
 from tradebot.model.registry import Discovery, Found
 from tradebot.model.series import DAY
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
-from tradebot.signals.rolls import EARLIEST, RollOut, Volumes, by_day, earlier, roll_out_date
+from tradebot.signals.roll_dates import EARLIEST, RollOut, Volumes, by_day, earlier, roll_out_date
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
 LEAVING, SOURCE = "exit", "roll"
@@ -52,7 +52,7 @@ class Move(Struct, frozen=True):
     owed: Decimal
 
 
-def due(desk: Desk, position: Position) -> Rolling | None:
+def roll_due(desk: Desk, position: Position) -> Rolling | None:
     """Return how a position moves into the next contract, if it is to do so now.
 
     It waits for the hours that the venue calls liquid, on its last day while there are any left, and no longer than
@@ -274,7 +274,7 @@ def _standing(world: World, months: Months, name: str, session: date, now: datet
 
 def _as_listed(world: World, months: Sequence[ContractMonth]) -> Iterator[ContractMonth]:
     """Yield months as the venue lists them, and by the rules of their exchange as long as it doesn't."""
-    listings = listed_for(world, [month.symbol for month in months])
+    listings = read_listings(world, [month.symbol for month in months])
     for month in months:
         listing = listings.get(month.symbol)
         yield month._replace(rolling=listing.rolling) if listing and listing.rolling else month

@@ -9,20 +9,20 @@ from itertools import groupby, pairwise
 from math import fsum, sqrt
 from typing import Any
 
-from tradebot.exits.kind import WatchedPosition, best_price, exit_price, worst_price
+from tradebot.exits.exit_rule import WatchedPosition, best_price, exit_price, worst_price
 from tradebot.exits.rules import Exits, judge, nearest_stop
-from tradebot.gates.common import closable
+from tradebot.gates.shared_gates import closable
 from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.position import Kept, Key, Marks, Outlook, Position
 from tradebot.model.record import Scored, SymbolFacts
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.world import World
-from tradebot.signals.rows import new_york_day
+from tradebot.signals.fields import new_york_day
 from tradebot.signals.subjects.alerts import counting, flow_now, recent_alerts
 from tradebot.signals.subjects.calendars import EVENT_READS, next_event
 from tradebot.signals.subjects.market import REGIME_READS, market_state, regime
@@ -43,7 +43,7 @@ def watch_positions(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
     return {watched_position.position.key: watched_position for watched_position in watched}
 
 
-def look(world: World, desk: Desk) -> Desk:
+def add_exit_inputs(world: World, desk: Desk) -> Desk:
     """Return the desk with what the exit rules of its positions read besides prices."""
     watched = with_outlooks(world, desk, [_held(desk, position) for position in desk.positions])
     return replace(

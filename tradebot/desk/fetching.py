@@ -12,14 +12,14 @@ from tradebot.desk.exit_inputs import kinds_read
 from tradebot.errors import AllowanceSpentError, NotInPlanError, NotServedError, TemporaryError
 from tradebot.model.bar import ClockReading, Session
 from tradebot.model.event import EventKind
+from tradebot.model.fact_kind import AnyKind, Phase, ReplyScope
 from tradebot.model.flow import FLOW_ALERTS, Intake, Quota
-from tradebot.model.kind import AnyKind, Phase, ReplyScope
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Call, Rules, World
+from tradebot.signals.fields import SOURCE_SECTORS
 from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
-from tradebot.signals.rows import SOURCE_SECTORS
 from tradebot.timetable.fetch_plan import ONCE_S, FetchPlan, in_turn, needs_of
 from tradebot.timetable.job_times import parse, whole_day
 from tradebot.timetable.sessions import last_session

@@ -11,9 +11,9 @@ from tradebot.model.reasons import Reason
 from tradebot.ports.world import World
 from tradebot.reconciliation.listing_updates import (
     ListingsInForce,
+    current_listings,
     fetch_listings,
     held_and_ordered,
-    in_force,
     misfits,
     refusals,
 )
@@ -21,7 +21,7 @@ from tradebot.reconciliation.listing_updates import (
 NOT_LISTED = Decision(Gate.INSTRUMENT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN)
 
 
-def listed_for(world: World, symbols: Iterable[str]) -> Mapping[str, Listing]:
+def read_listings(world: World, symbols: Iterable[str]) -> Mapping[str, Listing]:
     """Return what is listed of these symbols, and write nothing: whoever asks strategies doesn't hold the pass lock.
 
     What is kept counts, however old it is: the pass that judges what strategies want reads it again.
@@ -32,7 +32,7 @@ def listed_for(world: World, symbols: Iterable[str]) -> Mapping[str, Listing]:
     return {**kept, **(fetch_listings(world.reader, missing) or {})}
 
 
-def listed_now(world: World, books: Books, entered: Iterable[str]) -> ListingsInForce:
+def update_listings(world: World, books: Books, entered: Iterable[str]) -> ListingsInForce:
     """Return what is listed of what may be entered and of what is held or ordered; keep what was read, tell changes.
 
     If anything has to be read for an entry, everything that may be traded is. A dry run keeps and tells nothing.
@@ -40,7 +40,7 @@ def listed_now(world: World, books: Books, entered: Iterable[str]) -> ListingsIn
     entered = tuple(entered)
     symbols = tuple(dict.fromkeys((*entered, *held_and_ordered(books))))
     besides = world.rules.every_symbol if entered else ()
-    listed = in_force(world.reader, world.ledger, books, symbols, books.at, besides, refusals(books))
+    listed = current_listings(world.reader, world.ledger, books, symbols, books.at, besides, refusals(books))
     if listed.read and not world.dry_run:
         world.ledger.put_listings(listed.read)
         for record in listed.changed:

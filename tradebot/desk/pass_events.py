@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from operator import attrgetter
 
-from tradebot.gates.common import position_of
 from tradebot.gates.displacement import CAPACITY
+from tradebot.gates.shared_gates import position_of
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Desk

@@ -10,9 +10,9 @@ from decimal import Decimal
 
 from tradebot.desk.pass_events import gap_began, tell
 from tradebot.desk.proposals import Proposals
-from tradebot.exits.kind import exit_price
-from tradebot.gates.book import closed_by
-from tradebot.gates.common import clocks_agree
+from tradebot.exits.exit_rule import exit_price
+from tradebot.gates.portfolio_limits import closed_by
+from tradebot.gates.shared_gates import clocks_agree
 from tradebot.model.bar import UNCONFIRMED
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
@@ -34,8 +34,8 @@ from tradebot.model.record import (
     Mark,
     StrategyRefusal,
 )
-from tradebot.model.resting import Resting, Whose, resting_among
-from tradebot.model.values import replace
+from tradebot.model.resting_orders import Resting, Whose, resting_among
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.new_fills import reported_fills, seen_fills
 from tradebot.reconciliation.protection import closed_by_others, gaps
@@ -54,7 +54,7 @@ WHY_FREED: Mapping[Reason | None, str] = {
 Found = Mapping[Whose, Gap]
 
 
-def conclude(
+def finish_pass(
     world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...], proposed: Proposals
 ) -> CycleRecord:
     cycle = replace(
@@ -70,7 +70,7 @@ def conclude(
     return world.record(replace(cycle, gaps=opened) if opened else cycle)
 
 
-def conclude_exits(world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...]) -> CycleRecord:
+def finish_exit_pass(world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...]) -> CycleRecord:
     cycle = replace(_cycle(world, call, desk), candidates=records, refused_strategies=tuple(_unknown(desk)))
     tell(world, desk, cycle)
     return world.record(cycle if world.dry_run else with_gaps(world, desk, cycle))

@@ -12,11 +12,11 @@ from tradebot.errors import DamagedBooksError
 from tradebot.model.bar import ClockReading
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
+from tradebot.model.fact_kind import Drift
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.intent import IntentState
-from tradebot.model.kind import Drift
 from tradebot.model.order import Order, Reply, WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 from tradebot.signals.contracts import drifts
 from tradebot.signals.kinds import kind_of
@@ -25,7 +25,7 @@ CURRENT = timedelta(days=1)
 """How old a reply may be to say what the source sends now."""
 
 
-def for_entries(world: World, proposed: Proposals, clocks: ClockReading | None = None) -> Desk:
+def desk_for_entries(world: World, proposed: Proposals, clocks: ClockReading | None = None) -> Desk:
     """Return the desk on which proposals are judged, with what is wrong with the core signals behind them.
 
     The clocks are read unless the caller has just done so.
@@ -37,14 +37,14 @@ def for_entries(world: World, proposed: Proposals, clocks: ClockReading | None =
     return _acted_on(world, replace(desk, core_drifts=core_drifts) if core_drifts else desk)
 
 
-def for_exits(world: World, clocks: ClockReading | None = None) -> Desk:
+def desk_for_exits(world: World, clocks: ClockReading | None = None) -> Desk:
     """Return the desk on which exit rules are asked. The clocks are read unless the caller has just done so."""
     return _acted_on(world, take_desk(world, with_flow=False, clocks=clocks, watching=True))
 
 
 def _acted_on(world: World, desk: Desk) -> Desk:
     desk = halt_if_needed(world, desk)
-    note_arrivals(world, desk)
+    record_arrival_midpoints(world, desk)
     return note_first_fills(world, desk)
 
 
@@ -54,7 +54,7 @@ def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
     return (*(s for s in world.rules.universe if s in named), *sorted(named - set(world.rules.universe)))
 
 
-def note_arrivals(world: World, desk: Desk) -> None:
+def record_arrival_midpoints(world: World, desk: Desk) -> None:
     """Store the midpoint with each order that this desk is the first to see, if it has a quote; a dry run stores none.
 
     An order that arrived longer ago than `limits.max_quote_age_s` keeps none: the price has moved on since.

@@ -10,12 +10,12 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from tradebot.desk.listing_lookup import NOT_LISTED
-from tradebot.desk.own_slots import SlotPlan, begin, plan
 from tradebot.desk.registry import look_at_coins, look_for_coins
-from tradebot.desk.shocks import Moves, moves_before
-from tradebot.desk.strategy_views import Sights, StrategyInputs
-from tradebot.desk.want_validation import OWN_SOURCE, beyond, validate_wants
-from tradebot.gates.common import fail_without_quote, permission_to_enter, trading_state
+from tradebot.desk.shocks import Moves, recent_shocks
+from tradebot.desk.strategy_slots import SlotPlan, begin, plan
+from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
+from tradebot.desk.want_validation import OWN_SOURCE, reject_excess_wants, validate_wants
+from tradebot.gates.shared_gates import fail_without_quote, permission_to_enter, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -26,7 +26,7 @@ from tradebot.model.limits import OwnRules, TargetBounds
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Close, Reduce, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy, is_outside
 from tradebot.ports.world import Call, Rules, World
@@ -59,7 +59,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     if planned.strategies:
         look_for_coins(world, now)
         look_at_coins(world, now)
-    sights = Sights(world, now, [strategy for strategy, _ in planned.strategies])
+    sights = ViewBuilder(world, now, [strategy for strategy, _ in planned.strategies])
     candidates, refused, failed = list[Candidate](), list[StrategyRefusal](), list(planned.refused)
     answered = list[StrategySlot]()
     for strategy, slot in planned.strategies:
@@ -78,7 +78,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     strongest = strongest_first(candidates)
     own = planned._replace(strategies=(), asked=tuple(answered))
     opens = any(candidate.purpose is Purpose.OPEN for candidate in candidates)
-    moves = moves_before(world, now) if opens else None
+    moves = recent_shocks(world, now) if opens else None
     return Proposals(strongest, (*failed, *refused), own, reads, world.code(), moves)
 
 
@@ -99,7 +99,9 @@ class StrategyAnswer(NamedTuple):
     looked: bool = False
 
 
-def ask(world: World, now: datetime, sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> StrategyAnswer:
+def ask(
+    world: World, now: datetime, sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None
+) -> StrategyAnswer:
     """Ask one strategy what it wants of what it sees, in its own slot if it has one."""
     return build_answer(world.rules, now, sights, sees(sights, strategy, slot), strategy, slot)
 
@@ -107,7 +109,7 @@ def ask(world: World, now: datetime, sights: Sights, strategy: Strategy, slot: S
 def build_answer(
     rules: Rules,
     now: datetime,
-    sights: Sights,
+    sights: ViewBuilder,
     strategy_inputs: StrategyInputs,
     strategy: Strategy,
     slot: StrategySlot | None,
@@ -126,7 +128,7 @@ def build_answer(
     return StrategyAnswer(candidates, refused, None, bool(strategy_inputs.view.universe))
 
 
-def sees(sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
+def sees(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
     """Return what a strategy sees, in its own slot if it has one."""
     return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
@@ -137,7 +139,7 @@ def answer_of(strategy: Strategy, view: StrategyView, most: TargetBounds | None)
     if isinstance(answer, Decision):
         return answer
     found = validate_wants(view, answer, strategy.sources if is_outside(strategy) else OWN_SOURCE)
-    return found if most is None or isinstance(found, Decision) else beyond(found, most) or found
+    return found if most is None or isinstance(found, Decision) else reject_excess_wants(found, most) or found
 
 
 def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:

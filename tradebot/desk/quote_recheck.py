@@ -8,15 +8,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.desk.exit_inputs import closed_by_price, look, nearest_stops, stop_rests
+from tradebot.desk.exit_inputs import add_exit_inputs, closed_by_price, nearest_stops, stop_rests
 from tradebot.errors import TradebotError
-from tradebot.exits.kind import exit_price
+from tradebot.exits.exit_rule import exit_price
 from tradebot.gates.coherence import doubted_move
 from tradebot.model.bar import UNCONFIRMED, Quote
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Facts
 from tradebot.ports.world import World
@@ -32,7 +32,7 @@ def recheck_quotes(world: World, desk: Desk, *, entering: bool, watching: bool) 
 
     If nothing confirms a price, exits use the last trade, and nothing is bought.
     """
-    desk = look(world, desk) if watching else desk
+    desk = add_exit_inputs(world, desk) if watching else desk
     doubtful = _doubtful(world, desk, closed_by_price(world, desk) if watching else {})
     if not doubtful:
         return desk
@@ -43,7 +43,7 @@ def recheck_quotes(world: World, desk: Desk, *, entering: bool, watching: bool) 
     _tell(world, desk, doubtful, second, standing)
     quotes = {symbol: quote for symbol, quote in standing.items() if not (entering and symbol in doubted)}
     again = replace(desk, quotes=quotes, rejected_quotes={**desk.rejected_quotes, **doubted})
-    return look(world, again) if watching else again
+    return add_exit_inputs(world, again) if watching else again
 
 
 def _is_doubted(world: World, desk: Desk, symbol: str, again: Quote | None) -> bool:
@@ -72,7 +72,7 @@ def _standing(world: World, desk: Desk, doubtful: Sequence[str], latest: Quotes,
     """
     trades = {symbol: replace(latest[symbol], bid=latest[symbol].last, ask=latest[symbol].last) for symbol in doubtful}
     first, again, traded = (
-        closed_by_price(world, look(world, replace(desk, quotes={**latest, **quotes})))
+        closed_by_price(world, add_exit_inputs(world, replace(desk, quotes={**latest, **quotes})))
         for quotes in (desk.quotes, {}, trades)
     )
     alone = [s for s in doubtful if again.get(s) not in (first.get(s), traded.get(s))]

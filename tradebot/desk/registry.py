@@ -19,7 +19,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.registry import Coin, CoinHealth, DataState, Discovery, Figures, Registry, RegistryRules
 from tradebot.model.series import PriceKind, Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 from tradebot.signals import registry as tiers

@@ -28,7 +28,7 @@ class Moves(NamedTuple):
     known: frozenset[str]
 
 
-def moves_before(world: World, now: datetime) -> Moves | None:
+def recent_shocks(world: World, now: datetime) -> Moves | None:
     """Return the shocks that the bars of the last minutes show; None if no limit asks, or if they can't be read.
 
     All symbols of the bot are looked at, because a shock of many holds back all entries. Bars may have to be fetched,
@@ -42,7 +42,7 @@ def moves_before(world: World, now: datetime) -> Moves | None:
         series = world.bars.closed(need, world.rules.every_symbol, now)
     except TradebotError:
         return None
-    return Moves(tuple(shock for one in series.values() for shock in of_bars(one, limits)), frozenset(series))
+    return Moves(tuple(shock for one in series.values() for shock in shocks_in_bars(one, limits)), frozenset(series))
 
 
 def shocks_on(world: World, desk: Desk, moves: Moves | None) -> Shocks | None:
@@ -52,7 +52,7 @@ def shocks_on(world: World, desk: Desk, moves: Moves | None) -> Shocks | None:
         return None
     since, shocks = desk.now - timedelta(seconds=wait_s), list(moves.shocks if moves else ())
     if limits.max_basis_shock_fraction is not None:
-        shocks += of_passes(world.facts.cycles(job=Job.TRADE_ONCE, since=since))
+        shocks += shocks_in_passes(world.facts.cycles(job=Job.TRADE_ONCE, since=since))
         shocks += [Shock(desk.now, symbol) for symbol in _apart(desk, limits.max_basis_shock_fraction)]
     recent = [shock for shock in shocks if shock.at > since]
     return Shocks.of(recent, moves.known if moves else world.rules.every_symbol, limits.max_shocked_symbols)
@@ -62,7 +62,7 @@ def _of_minutes(limits: Limits) -> bool:
     return limits.max_minute_move_fraction is not None or limits.max_minute_range_fraction is not None
 
 
-def of_bars(series: Series, limits: Limits) -> Iterator[Shock]:
+def shocks_in_bars(series: Series, limits: Limits) -> Iterator[Shock]:
     """Yield a shock at the end of each minute whose close is too far from the one before, or whose range is too wide.
 
     A minute without a trade has no bar, so a move over several such minutes counts as one of the minute that shows it.
@@ -76,7 +76,7 @@ def of_bars(series: Series, limits: Limits) -> Iterator[Shock]:
             yield Shock(_end(start), series.symbol)
 
 
-def of_passes(cycles: Sequence[CycleRecord]) -> Iterator[Shock]:
+def shocks_in_passes(cycles: Sequence[CycleRecord]) -> Iterator[Shock]:
     """Yield a shock for each candidate that a recorded pass found too far from its coin."""
     for cycle in cycles:
         for record in cycle.candidates:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from tradebot.desk import contract_rolls
 from tradebot.desk.broker_consistency import VenueReading, confirmed_quantities, read_venue
 from tradebot.desk.contract_rolls import with_earlier_rolls
-from tradebot.desk.listing_lookup import listed_now, other_contracts
+from tradebot.desk.listing_lookup import other_contracts, update_listings
 from tradebot.desk.quote_recheck import Quotes, recheck_quotes
 from tradebot.desk.registry import registry_of
 from tradebot.desk.strategy_exposure import (
@@ -17,9 +17,9 @@ from tradebot.desk.strategy_exposure import (
     day_results,
     intent_usd,
     margin_of,
-    missing_usd,
-    stakes,
-    working_usd,
+    missing_fill_usd,
+    strategy_exposures,
+    working_order_usd,
 )
 from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Session
@@ -27,18 +27,18 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, HaltEvidence, OwnOrder, Span
 from tradebot.model.instrument import Listing
-from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
+from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_our_order_id
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
-from tradebot.model.resting import resting_among
+from tradebot.model.resting_orders import resting_among
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
-from tradebot.model.values import replace
 from tradebot.model.venue import Pairs, Settlement
 from tradebot.ports.world import Rules, World
 from tradebot.reconciliation.listing_updates import ListingsInForce
 from tradebot.reconciliation.new_fills import MissingFill
-from tradebot.reconciliation.unknown_orders import UnknownOrders, still_ours, unknown_orders
+from tradebot.reconciliation.unknown_orders import UnknownOrders, confirmed_own_quantities, unknown_orders
 from tradebot.timetable.sessions import difference, session_of
 
 
@@ -67,8 +67,8 @@ def take_desk(
     if with_flow:
         rolling = contract_rolls.partly_rolled_contracts(reading.books, today)
         may_enter = tuple(dict.fromkeys((*(world.rules.universe if symbols is None else symbols), *rolling)))
-    relevant = (*may_enter, *tying_up(reading.view, reading.books, reading.missing))
-    listings = listed_now(world, reading.books, relevant)
+    relevant = (*may_enter, *margined_symbols(reading.view, reading.books, reading.missing))
+    listings = update_listings(world, reading.books, relevant)
     world = replace(world, rules=world.rules.with_contracts(listings.listings))
     quotes = _quotes(world, reading, relevant, stepping=not with_flow)
     desk = _desk(world, reading, clocks, session, quotes, listings)
@@ -95,7 +95,7 @@ def restart_decision_clock(world: World, desk: Desk) -> Desk:
     return replace(desk, known_s=world.stopwatch()) if is_limited else desk
 
 
-def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:
+def margined_symbols(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:
     """Yield the symbols of everything that ties up margin, foreign positions and orders too; none if nothing does."""
     if view.account.settlement is Settlement.MARGINED:
         yield from (position.symbol for position in view.positions)
@@ -139,7 +139,7 @@ def _desk(
         book=_book(world, reading, quotes, today, listings),
         books=books,
         positions=positions,
-        net=still_ours(confirmed_quantities(reading), positions, unknown.forgotten),
+        net=confirmed_own_quantities(confirmed_quantities(reading), positions, unknown.forgotten),
         position_ratios=reading.ratios,
         orders=reading.orders,
         omitted_orders=frozenset(order.symbol for order in reading.omitted_orders),
@@ -197,7 +197,7 @@ def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[OwnOrder, ...]:
             Decimal(0) if record and record.intent.rests else order.open_quantity,
         )
         for order, record in owned
-        if record or is_marked(order.client_order_id)
+        if record or is_our_order_id(order.client_order_id)
     )
 
 
@@ -220,7 +220,7 @@ def halt_evidence(
     books: Books, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders
 ) -> HaltEvidence:
     """Return signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
-    marked = [order for order in view.orders if is_marked(order.client_order_id)]
+    marked = [order for order in view.orders if is_our_order_id(order.client_order_id)]
     unpromised = [order for order in marked if order.client_order_id not in books.promised]
     # What protects a position adds no risk; it shows that these books are older than the orders.
     adding = [order for order in unpromised if order.client_order_id not in unknown.protecting]
@@ -288,8 +288,8 @@ def book(
         contracts=_contracts(view, orders),
         entries=_entries_of(books.promised_on(day)),
         peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
-        worth=worth_of(view, quotes),
-        stakes=tuple(stakes(view, books, priced, missing, rules)),
+        worth=account_value(view, quotes),
+        stakes=tuple(strategy_exposures(view, books, priced, missing, rules)),
         spans=spans,
         round_trips=books.totals.round_trips,
         day_results=day_results(books, quotes, day),
@@ -332,7 +332,7 @@ def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Quotes) -> Ma
     return prices
 
 
-def worth_of(view: BrokerView, quotes: Quotes) -> Worth:
+def account_value(view: BrokerView, quotes: Quotes) -> Worth:
     """Return what cash and positions add up to, so that it can be compared with the equity the venue reports.
 
     Of an account that didn't pay for its positions, their gain counts.
@@ -392,7 +392,7 @@ def _possible(
     held = {position.symbol: position.quantity for position in view.positions}
     for order in (order for order in trading if order.parent is None):
         added = _shares_added(order, held)
-        usd = working_usd(order, added, view, books, prices) if added else added
+        usd = working_order_usd(order, added, view, books, prices) if added else added
         yield Possible(order.symbol, order.side, usd, added, order.limit_price)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
     for intent in (record.intent for record in books.unresolved_intents if _submits(record)):
@@ -400,7 +400,7 @@ def _possible(
         yield Possible(intent.instrument.symbol, intent.side, usd, intent.quantity, intent.limit_price)
     for missing_fill in missing:
         if missing_fill.signed_quantity * held.get(missing_fill.order.symbol, Decimal(0)) >= 0:
-            usd = missing_usd(missing_fill, view, books, prices)
+            usd = missing_fill_usd(missing_fill, view, books, prices)
             yield Possible(
                 missing_fill.order.symbol, missing_fill.order.side, usd, abs(missing_fill.signed_quantity), None
             )

@@ -15,7 +15,7 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import NamedTuple
 
-from tradebot.exits.kind import WatchedPosition, best_price
+from tradebot.exits.exit_rule import WatchedPosition, best_price
 from tradebot.exits.rules import levels, worst_stop
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.bar import Quote
@@ -23,7 +23,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Stake
 from tradebot.model.instrument import ONE, Listing, notional
-from tradebot.model.intent import Intent, Operation, is_marked
+from tradebot.model.intent import Intent, Operation, is_our_order_id
 from tradebot.model.margin import Margin, Place, Reach
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Position, to_nine_places
@@ -33,7 +33,7 @@ from tradebot.ports.world import Rules
 from tradebot.reconciliation.new_fills import MissingFill
 
 
-def stakes(
+def strategy_exposures(
     view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill], rules: Rules
 ) -> Iterator[Stake]:
     """Return each strategy's stakes at their worst: every order that opens fills, at no better price than is known.
@@ -53,12 +53,12 @@ def stakes(
     for missing_fill in missing:
         record = books.intent_behind(missing_fill.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            usd = missing_usd(missing_fill, view, books, prices)
+            usd = missing_fill_usd(missing_fill, view, books, prices)
             yield _of(record.intent, abs(missing_fill.signed_quantity), usd, asked, held=True)
     for order in view.orders:
         record = books.intent_behind(order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            usd = working_usd(order, order.open_quantity, view, books, prices)
+            usd = working_order_usd(order, order.open_quantity, view, books, prices)
             yield _of(record.intent, order.open_quantity, usd, asked, held=False)
     for record in books.unresolved_intents:
         if record.intent.operation is Operation.SUBMIT and not record.intent.protects:
@@ -75,7 +75,9 @@ def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *,
     return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, held, lost if rules else None)
 
 
-def missing_usd(missing_fill: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Decimal:
+def missing_fill_usd(
+    missing_fill: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
+) -> Decimal:
     """Return what the shares of a fill that no list shows yet may have cost, in USD."""
     return notional(
         abs(missing_fill.signed_quantity),
@@ -84,7 +86,7 @@ def missing_usd(missing_fill: MissingFill, view: BrokerView, books: Books, price
     )
 
 
-def working_usd(
+def working_order_usd(
     order: Order, quantity: Decimal, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
 ) -> Decimal:
     """Return how many USD these shares of a working order may cost; ours counts as one without a reply."""
@@ -113,7 +115,7 @@ def _order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
     Our own limits are never far from the market, so if the venue reports one that is, the venue is wrong.
     """
     known = prices.get(order.symbol, Decimal(0))
-    if order.limit_price and not is_marked(order.client_order_id):
+    if order.limit_price and not is_our_order_id(order.client_order_id):
         return order.limit_price
     return max(order.limit_price or order.filled_average_price or known, known)
 

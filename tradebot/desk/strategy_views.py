@@ -8,9 +8,9 @@ from itertools import chain, product
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tradebot.desk.listing_lookup import NOT_LISTED, listed_for
+from tradebot.desk.listing_lookup import NOT_LISTED, read_listings
 from tradebot.errors import TradebotError
-from tradebot.gates.common import fail_without_quote
+from tradebot.gates.shared_gates import fail_without_quote
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Purpose
@@ -20,8 +20,8 @@ from tradebot.model.position import Kept, Position, RoundTrip, complete
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal, SymbolFacts
 from tradebot.model.series import Series, SeriesKey, width_of
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs, Situation, StrategyView
 from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy
@@ -47,7 +47,7 @@ class StrategyInputs(NamedTuple):
     unmet: Decision | None = None
 
 
-def sees_its_slot(needs: Needs) -> bool:
+def uses_slot_time(needs: Needs) -> bool:
     """Return True if a strategy with its own clock sees the moment at which its slot began.
 
     Quotes and flow are of now, and so are features that are made of them, and how the account stands. Without them, it
@@ -72,7 +72,7 @@ def reads_quotes(needs: Needs) -> bool:
     return any(map(features.reads_quotes, needs.features))
 
 
-class Sights:
+class ViewBuilder:
     """Everything known at `now`; each source is read once, when the first strategy needs it."""
 
     def __init__(self, world: World, now: datetime, strategies: Sequence[Strategy]) -> None:
@@ -84,7 +84,7 @@ class Sights:
         """Return what a strategy sees; bars are those that were closed at `as_of`, which is now unless it is given."""
         needs, universe = strategy.needs, self._universe(strategy)
         until, sectors = as_of or self._now, self.world.rules.sectors
-        now = until if sees_its_slot(needs) else self._now
+        now = until if uses_slot_time(needs) else self._now
         series = self._series(needs.bars, universe, until)
         if isinstance(series, Decision):
             return StrategyInputs(StrategyView(now, (), slot=slot), unmet=series)
@@ -241,7 +241,7 @@ class Sights:
         """Return what is listed of all that these strategies may want, by symbol."""
         universes = (self._universe(strategy) for strategy in self._strategies)
         held = (position.symbol for position in self._positions) if any(s.needs.lots for s in self._strategies) else ()
-        return listed_for(self.world, (*chain.from_iterable(universes), *held))
+        return read_listings(self.world, (*chain.from_iterable(universes), *held))
 
     def listing_of(self, symbol: str, held: Position | None) -> Listing | None:
         """Return how a symbol is listed, or else what a position in it was opened as; None if nobody knows."""

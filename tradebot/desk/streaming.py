@@ -16,13 +16,13 @@ from msgspec import Struct
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
+from tradebot.model.fact_kind import ReplyScope, Row
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, FlowPage, Intake, Quota, StreamRows
-from tradebot.model.kind import ReplyScope, Row
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.stores import Events, Facts
 from tradebot.ports.world import AlertStream, FlowSource
+from tradebot.signals.fields import BadRowError, about_symbol, as_polled, past_time
 from tradebot.signals.normalize import normalize, source_ticker
-from tradebot.signals.rows import BadRowError, about_symbol, as_polled, past_time
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 MOST_SYMBOLS = 50

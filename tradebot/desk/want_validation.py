@@ -54,7 +54,7 @@ def validate_wants(
     view: StrategyView, answer: object, sources: frozenset[str] = OWN_SOURCE
 ) -> tuple[Want, ...] | Decision:
     """Return a strategy's wants, its own decision to want nothing now, or why its whole answer is refused."""
-    if is_own_refusal(answer):
+    if is_refusal(answer):
         return answer
     if not isinstance(answer, Iterable):
         return _refused(Reason.STRATEGY_INVALID, f"expected a sequence of wants, got {type(answer).__name__}")
@@ -76,7 +76,7 @@ def validate_wants(
     return wants
 
 
-def beyond(wants: Iterable[Want], most: "TargetBounds") -> Decision | None:
+def reject_excess_wants(wants: Iterable[Want], most: "TargetBounds") -> Decision | None:
     """Return the refusal of an answer whose targets ask for more than their strategy's section declares."""
     targets = [want for want in wants if isinstance(want, Target) and (want.weight or want.quantity)]
     weights = [abs(want.weight or Decimal(0)) for want in targets]
@@ -92,7 +92,7 @@ def beyond(wants: Iterable[Want], most: "TargetBounds") -> Decision | None:
     return None
 
 
-def is_own_refusal(answer: object) -> TypeGuard[Decision]:
+def is_refusal(answer: object) -> TypeGuard[Decision]:
     """Return True for a decision by which a strategy may say that it can't tell what it wants."""
     return _is_own_decision(answer) and not answer.passed
 

@@ -16,7 +16,8 @@ from msgspec import Struct
 from pydantic import PlainValidator, ValidationError
 
 from tradebot.exits import kinds as folder
-from tradebot.exits.kind import (
+from tradebot.exits.exit_reasons import ReasonPart, Why
+from tradebot.exits.exit_rule import (
     ExitMoment,
     ExitRule,
     Measure,
@@ -29,7 +30,6 @@ from tradebot.exits.kind import (
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import GainLevel, Ladder, ProfitTarget, ScaleOut
 from tradebot.exits.kinds.times import TimeExit
-from tradebot.exits.why import ReasonPart, Why
 from tradebot.model.bar import Quote, Session
 from tradebot.model.candidate import ScaleOutLevel
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -37,9 +37,9 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.limits import ExitRules
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
-from tradebot.model.text import describe_validation_error, in_yaml, known_name
+from tradebot.model.sentences import describe_validation_error, in_yaml, known_name
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 
 Exits = tuple[ExitRule, ...]
 
@@ -69,7 +69,7 @@ def kinds() -> Mapping[str, type[ExitRule]]:
 
 
 @lru_cache(maxsize=8)
-def of_account(rules: ExitRules) -> Exits:
+def account_rules(rules: ExitRules) -> Exits:
     """Return the account's rules, which watch each position whose strategy has no list of its own."""
     return (
         TimeExit(after_s=rules.time_exit_s),
@@ -147,7 +147,7 @@ def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
             yield contradiction
 
 
-def in_force(rules: Exits, kept: Kept) -> Exits:
+def effective_rules(rules: Exits, kept: Kept) -> Exits:
     """Return all rules that watch a position: those of its strategy, and the stop and targets that it was opened with.
 
     Of two stops, and of two targets, only the nearer one is in force; of two scale-outs, or of a scale-out and a

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
-from tradebot.gates.declared import GateScope
+from tradebot.gates.gate_declarations import GateScope
 from tradebot.gates.sizing import Size
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate

@@ -14,7 +14,7 @@ from enum import StrEnum, auto
 
 from msgspec import Struct, field
 
-from tradebot.gates.common import answer
+from tradebot.gates.shared_gates import answer
 from tradebot.model.auction import AuctionRules, PositionValue
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict

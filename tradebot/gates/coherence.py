@@ -22,7 +22,7 @@ from tradebot.model.limits import (
 )
 from tradebot.model.order import Execution
 from tradebot.model.promotion import PromotionRules, Rung
-from tradebot.model.text import in_yaml
+from tradebot.model.sentences import in_yaml
 from tradebot.model.venue import Settlement
 
 

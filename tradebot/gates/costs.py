@@ -7,11 +7,11 @@ of its own signals.
 from collections.abc import Callable
 from decimal import Decimal
 
-from tradebot.exits.kind import WatchedPosition
-from tradebot.exits.rules import Exits, in_force, levels
+from tradebot.exits.exit_rule import WatchedPosition
+from tradebot.exits.rules import Exits, effective_rules, levels
 from tradebot.gates.ask import CANDIDATE, Ask, EntryPlan, fail_unpriced
-from tradebot.gates.common import answer
-from tradebot.gates.declared import STOPS, STYLE, GateSettings
+from tradebot.gates.gate_declarations import STOPS, STYLE, GateSettings
+from tradebot.gates.shared_gates import answer
 from tradebot.gates.sizing import stop_distance
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate
@@ -21,7 +21,7 @@ from tradebot.model.instrument import ONE
 from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.position import NINE_PLACES, Kept, Lot, Position
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 TARGET = "profit_target_fraction"
 ROUND_TRIP, HOLDING = ("taker_bps", "maker_bps", "slippage_bps"), ("funding_day_bps", "hold_s")
@@ -161,5 +161,5 @@ def _targets(candidate: Candidate, exits: Exits, price: Decimal) -> tuple[Decima
         # Parts of one unit are no whole lots.
         instrument=replace(candidate.instrument, lot=NINE_PLACES),
     )
-    found = levels(WatchedPosition(position, price, kept), in_force(exits, kept)).targets
+    found = levels(WatchedPosition(position, price, kept), effective_rules(exits, kept)).targets
     return tuple(candidate.side.sign * (target.price / price - 1) for target in found)

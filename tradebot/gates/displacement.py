@@ -16,9 +16,9 @@ from math import inf
 
 from msgspec import Struct
 
-from tradebot.exits.kind import WatchedPosition, exit_price
+from tradebot.exits.exit_rule import WatchedPosition, exit_price
 from tradebot.gates.ask import Ask
-from tradebot.gates.common import answer, check_cooldown, still_held, unresolved_for_exit, working_for_exit
+from tradebot.gates.shared_gates import answer, check_cooldown, still_held, unresolved_for_exit, working_for_exit
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -27,7 +27,7 @@ from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.limits import DisplacementRules
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 CAPACITY = (Gate.OPEN_POSITIONS, Gate.OWN_OPEN_POSITIONS)
 """The gates that fail for want of room only: closing a position is enough for them."""

@@ -4,10 +4,26 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.gates import book as limits_of
+from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates.ask import ACCOUNT, CANDIDATE, STRATEGY, Ask, StrategyAsk, fail_unpriced
-from tradebot.gates.book import own
-from tradebot.gates.common import (
+from tradebot.gates.gate_declarations import (
+    CLOSING,
+    FITTED,
+    LARGER,
+    NEW_DATA,
+    NEXT_PASS,
+    NEXT_SESSION,
+    OWN_GATES,
+    QUIET,
+    ROOM,
+    SMALLER,
+    STOPS,
+    STYLE,
+    GateSettings,
+    own_reads,
+)
+from tradebot.gates.portfolio_limits import as_strategy_limit
+from tradebot.gates.shared_gates import (
     answer,
     candidate_fresh,
     check_cooldown,
@@ -24,28 +40,12 @@ from tradebot.gates.common import (
     trading_state,
     working_for_entry,
 )
-from tradebot.gates.declared import (
-    CLOSING,
-    FITTED,
-    LARGER,
-    NEW_DATA,
-    NEXT_PASS,
-    NEXT_SESSION,
-    OWN_GATES,
-    QUIET,
-    ROOM,
-    SMALLER,
-    STOPS,
-    STYLE,
-    GateSettings,
-    own_reads,
-)
 from tradebot.model.candidate import WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 BooksQuestion = Callable[[Book, Limits, datetime], Decision | None]
 EntryQuestion = Callable[[Ask, Book, Limits], Decision | None]
@@ -62,7 +62,7 @@ def _of_books(gate: Gate, reads: GateSettings) -> Callable[[BooksQuestion], Book
     def declared(question: BooksQuestion) -> BooksQuestion:
         def of_own(asked: StrategyAsk) -> Decision | None:
             found = question(asked.book, asked.limits, asked.account.desk.now)
-            return found and own(found)
+            return found and as_strategy_limit(found)
 
         ACCOUNT.gate(gate, reads)(lambda account: question(account.book, account.limits, account.desk.now))
         STRATEGY.gate(OWN_GATES[gate], own_reads(reads))(of_own)
@@ -77,7 +77,7 @@ def _on_books(gate: Gate, reads: GateSettings) -> Callable[[EntryQuestion], Entr
     def declared(question: EntryQuestion) -> EntryQuestion:
         def of_own(ask: Ask) -> Decision | None:
             found = question(ask, ask.strategy.book, ask.limits)
-            return found and own(found)
+            return found and as_strategy_limit(found)
 
         CANDIDATE.gate(gate, reads)(lambda ask: question(ask, ask.book, ask.account.limits))
         CANDIDATE.gate(OWN_GATES[gate], own_reads(reads))(of_own)
@@ -399,7 +399,7 @@ def _own_daily_loss(ask: Ask) -> Decision | None:
         return fail_unpriced(Gate.OWN_DAILY_LOSS, limit)
     # The highest equity is the account's, so it says nothing about what the strategy's day began with.
     lost = replace(ask.strategy.book, day_loss=max(-result, Decimal(0)), peak_equity=None)
-    return own(limits_of.daily_loss(lost, ask.limits))
+    return as_strategy_limit(limits_of.daily_loss(lost, ask.limits))
 
 
 @CANDIDATE.gate(Gate.LOSS_COOLDOWN, GateSettings(own={"loss_cooldown_s": QUIET}))

@@ -3,7 +3,7 @@
 from datetime import date
 
 from tradebot.gates.ask import ACCOUNT, CANDIDATE
-from tradebot.gates.common import answer
+from tradebot.gates.shared_gates import answer
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Rolling
@@ -21,7 +21,7 @@ def rolling_of(desk: Desk, symbol: str) -> Rolling | None:
     return listing.rolling if listing else None
 
 
-def still_opens(desk: Desk, symbol: str) -> Decision | None:
+def check_roll_date(desk: Desk, symbol: str) -> Decision | None:
     """Compare the date with the one from which positions leave a contract; None for what doesn't end."""
     rolling, today = rolling_of(desk, symbol), date_on(desk)
     if rolling is None:
@@ -40,5 +40,5 @@ def none_overdue(desk: Desk) -> Decision | None:
     return answer(Gate.EXPIRY, today <= until, Reason.CONTRACT_OVERDUE, f"{symbol} on {today}", f"until {until}")
 
 
-CANDIDATE.gate(Gate.ROLL)(lambda ask: still_opens(ask.desk, ask.candidate.symbol))
+CANDIDATE.gate(Gate.ROLL)(lambda ask: check_roll_date(ask.desk, ask.candidate.symbol))
 ACCOUNT.gate(Gate.EXPIRY)(lambda account: none_overdue(account.desk))

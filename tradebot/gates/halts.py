@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradebot.gates.ask import ACCOUNT, AccountAsk
-from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt, share
-from tradebot.gates.common import answer
-from tradebot.gates.declared import CLOSING, QUIET, GateSettings, Question
 from tradebot.gates.expiry import none_overdue
+from tradebot.gates.gate_declarations import CLOSING, QUIET, GateSettings, Question
 from tradebot.gates.margin import maintenance_halt, margin_halt
+from tradebot.gates.portfolio_limits import check_drawdown, daily_loss_halt, equity_floor_halt, share
+from tradebot.gates.shared_gates import answer
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.limits import HaltRules
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, own_halts
-from tradebot.model.values import replace
 
 BY_ITSELF = "tradebot"
 """The author on record of a halt that the bot set by itself."""
@@ -109,7 +109,7 @@ def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
         refusals(desk, halts),
         check_unanswered_orders(desk, halts),
         daily_loss_halt(desk.book, halts),
-        drawdown(desk.book, halts),
+        check_drawdown(desk.book, halts),
         *(decision for decision in optional if decision),
     )
 
@@ -194,7 +194,7 @@ _halting(Gate.UNANSWERED, unknowns="reconcile or the end of the window, then unh
     lambda account: check_unanswered_orders(account.desk, account.halts)
 )
 _halting(Gate.DRAWDOWN, drawdown_fraction="unhalt --override, which measures from the current equity on")(
-    lambda account: drawdown(account.book, account.halts)
+    lambda account: check_drawdown(account.book, account.halts)
 )
 _halting(Gate.POSITIONS_HELD, positions=f"{CLOSING}, then unhalt")(
     lambda account: positions_halt(account.book, account.halts)

@@ -10,9 +10,9 @@ from operator import ge, le, lt
 from typing import NamedTuple
 
 from tradebot.gates.ask import CANDIDATE, Ask, fail_unpriced
-from tradebot.gates.book import unknown_loss
-from tradebot.gates.common import answer
-from tradebot.gates.declared import CLOSING, SMALLER, GateSettings
+from tradebot.gates.gate_declarations import CLOSING, SMALLER, GateSettings
+from tradebot.gates.portfolio_limits import unknown_loss
+from tradebot.gates.shared_gates import answer
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.limits import HaltRules, Limits

@@ -12,7 +12,7 @@ from msgspec import Struct
 from tradebot.model import variables
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
-from tradebot.model.text import in_yaml
+from tradebot.model.sentences import in_yaml
 from tradebot.model.trading import Arming, Climbed, Difference, Mode, Permission
 
 PLACE = "state folder"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from tradebot.gates.ask import CANDIDATE
-from tradebot.gates.common import answer, check_cooldown
-from tradebot.gates.declared import QUIET, SMALLER, STYLE, GateSettings, declare
+from tradebot.gates.gate_declarations import QUIET, SMALLER, STYLE, GateSettings, declare
+from tradebot.gates.shared_gates import answer, check_cooldown
 from tradebot.model.bar import Depth, Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict

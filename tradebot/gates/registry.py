@@ -6,7 +6,7 @@ They are asked only where a registry is configured and switched on.
 from datetime import datetime
 
 from tradebot.gates.ask import ACCOUNT, CANDIDATE
-from tradebot.gates.common import answer
+from tradebot.gates.shared_gates import answer
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.registry import NO_VOLUME, Coin, CoinHealth, Failed, Figures, Registry, Tier

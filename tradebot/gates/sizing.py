@@ -7,8 +7,8 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 from msgspec import Struct
 
 from tradebot.exits.rules import Exits, worst_stop
-from tradebot.gates.common import answer
-from tradebot.gates.declared import SMALLER, STYLE, GateSettings, declare
+from tradebot.gates.gate_declarations import SMALLER, STYLE, GateSettings, declare
+from tradebot.gates.shared_gates import answer
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Verdict

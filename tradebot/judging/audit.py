@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-from tradebot.exits.kind import WatchedPosition, best_price
-from tradebot.exits.rules import Exits, has_stop, in_force, is_blind, judge
-from tradebot.gates import book as limits_of
+from tradebot.exits.exit_rule import WatchedPosition, best_price
+from tradebot.exits.rules import Exits, effective_rules, has_stop, is_blind, judge
 from tradebot.gates import margin as margin_of
+from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates import prices as prices_of
 from tradebot.judging.evidence import Broker, HealthEvidence, Trading, Unread
 from tradebot.judging.judgment import Examination, HealthState, Judgment, judge_evidence, judge_skipped, permission
@@ -23,7 +23,7 @@ from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, Job
-from tradebot.model.text import plain, pluralize, span
+from tradebot.model.sentences import plain, pluralize, span
 from tradebot.ports.world import Rules
 
 FETCH, SIGNALS, WHY = "tradebot fetch-flow", "tradebot signals", "tradebot why-no-orders --since session"
@@ -298,7 +298,7 @@ def exits_now(evidence: Trading) -> Judgment:
     answers, unstopped = list[tuple[Position, Decision]](), list[str]()
     for position in evidence.positions:
         kept = evidence.kept.get(position.whose, Kept())
-        rules = in_force(evidence.rules.exits_of(position.strategy), kept)
+        rules = effective_rules(evidence.rules.exits_of(position.strategy), kept)
         answers.append((position, _exit(position, kept, rules, broker, evidence)))
         # Their strategies' exits have no stop, which is the owner's choice.
         unstopped += [] if has_stop(rules) else [position.symbol]

@@ -17,8 +17,8 @@ from tradebot.judging import evidence as records
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence
 from tradebot.judging.judgment import HealthState
 from tradebot.model.record import Job, PositionDifference
+from tradebot.model.sentences import noun, pluralize, span
 from tradebot.model.serving import ENDED
-from tradebot.model.text import noun, pluralize, span
 from tradebot.model.trading import ReconcileMark, TradingState
 
 NEVER = datetime.min.replace(tzinfo=UTC)

@@ -16,7 +16,7 @@ from tradebot.model.decision import Gate, format_comparison
 from tradebot.model.position import Position
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import DOUBTED, RESUMABLE, CycleRecord, Gap, Job
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.trading import SlotClaim
 from tradebot.timetable.entries import ENDS, TimetableEntry
 from tradebot.timetable.sessions import Slot

@@ -15,10 +15,10 @@ from msgspec import Struct, field
 
 from tradebot.judging.evidence import TradingMoment
 from tradebot.model.candidate import Component
+from tradebot.model.fact_kind import AnyKind, CheckedReply, Drift, NullCounts, Phase
 from tradebot.model.flow import FLOW_ALERTS
-from tradebot.model.kind import AnyKind, CheckedReply, Drift, NullCounts, Phase
 from tradebot.model.record import CycleRecord
-from tradebot.model.text import noun, pluralize
+from tradebot.model.sentences import noun, pluralize
 from tradebot.signals.contracts import broken, drifts
 
 

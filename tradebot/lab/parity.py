@@ -21,8 +21,8 @@ from tradebot.model.intent import Operation
 from tradebot.model.parity import NONE, DayParity, ParityCause, by_cause
 from tradebot.model.position import FOREIGN, Origin
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.replaying.cycle_comparison import PassSeen, replay
 from tradebot.replaying.parity import Ran, RequestWithFills, at_quotes, compare, costs, unknown
 from tradebot.replaying.passes import bytes_of, decide_again, read_record

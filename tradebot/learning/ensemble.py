@@ -13,7 +13,7 @@ from math import exp, fsum, isfinite, prod, sqrt
 from statistics import fmean, pstdev
 from typing import NamedTuple
 
-from tradebot.learning.card import Action
+from tradebot.learning.model_card import Action
 
 Results = Mapping[date, float]
 

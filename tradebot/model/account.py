@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from tradebot.model.instrument import ONE, AssetClass, notional
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Origin, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 
 

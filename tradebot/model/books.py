@@ -17,9 +17,9 @@ from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation, 
 from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Key, OwnedFill, Position, complete
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from tradebot.model.gate import Gate
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import noun, plain
+from tradebot.model.sentences import noun, plain
 
 __all__ = [
     "UNITS",

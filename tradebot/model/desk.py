@@ -13,17 +13,17 @@ from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
-from tradebot.model.hours import Hours
+from tradebot.model.fact_kind import Drift
 from tradebot.model.instrument import Instrument, Listing, of_order
-from tradebot.model.kind import Drift
 from tradebot.model.margin import Margin
 from tradebot.model.order import Order
 from tradebot.model.position import Key, Outlook, Position, RoundTrip
 from tradebot.model.record import PositionDifference, SymbolFacts
 from tradebot.model.registry import Registry, TierRules
-from tradebot.model.resting import Resting, Whose
+from tradebot.model.resting_orders import Resting, Whose
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
-from tradebot.model.values import replace
+from tradebot.model.trading_hours import Hours
 
 TOGETHER = timedelta(seconds=60)
 """How close to each other shocks of different symbols have to be to count as one of the whole market."""

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from tradebot.model.fact_kind import ContractFinding, Fact, SymbolFact
 from tradebot.model.instrument import Right
-from tradebot.model.kind import ContractFinding, Fact, SymbolFact
 
 
 class StreamRows(Struct, frozen=True):

@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from tradebot.model.hours import Hours
-from tradebot.model.values import VenueWord, replace
+from tradebot.model.struct_tools import VenueWord, replace
+from tradebot.model.trading_hours import Hours
 
 Number = TypeVar("Number", Decimal, Fraction, float, int)
 ONE = Decimal(1)

@@ -18,7 +18,7 @@ from msgspec.structs import astuple
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel, Side
 from tradebot.model.instrument import Instrument
 from tradebot.model.order import Approach, Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce, WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 ID_PREFIX = "tb1."
 LEG = "stop of "
@@ -45,7 +45,7 @@ class ClientIdParts(NamedTuple):
         return strategy[:5].upper() == self.strategy
 
 
-def is_marked(client_order_id: str) -> bool:
+def is_our_order_id(client_order_id: str) -> bool:
     """Return True if a client order id carries our mark, the only sign at the venue that an order is ours."""
     return mark_of(client_order_id) is not None
 

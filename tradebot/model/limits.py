@@ -19,7 +19,7 @@ from pydantic_core.core_schema import CoreSchema, no_info_before_validator_funct
 
 from tradebot.model.costs import CostModel
 from tradebot.model.order import MARKETABLE, Execution
-from tradebot.model.text import URL_PATTERN
+from tradebot.model.sentences import URL_PATTERN
 
 _PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCII)
 

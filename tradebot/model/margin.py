@@ -17,7 +17,7 @@ from msgspec import Struct
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import Listing, MarginLevel
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 ZERO, ALL = Decimal(0), Decimal(1)
 Place = tuple[str, Side]

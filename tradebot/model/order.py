@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import CURRENCY, ONE, AssetClass, notional
-from tradebot.model.values import VenueWord, replace
+from tradebot.model.struct_tools import VenueWord, replace
 
 
 class OrderType(VenueWord):

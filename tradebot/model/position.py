@@ -16,7 +16,7 @@ from msgspec import Struct
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.instrument import ONE, Instrument, notional
 from tradebot.model.order import Fill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 class Origin(StrEnum):

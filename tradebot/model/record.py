@@ -14,7 +14,7 @@ from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
 from tradebot.model.margin import MarginSeen
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 class Job(StrEnum):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 MINUTE_S = 60
 

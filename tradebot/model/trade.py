@@ -18,7 +18,7 @@ from tradebot.model.instrument import ONE
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 class TradeNote(Struct, frozen=True):

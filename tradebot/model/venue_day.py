@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from tradebot.model.bar import Session
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 DAY = timedelta(days=1)
 _OPENS = attrgetter("open")

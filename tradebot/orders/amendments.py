@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tradebot.desk.pass_events import gap_began
 from tradebot.errors import TemporaryError
-from tradebot.gates.common import permission
+from tradebot.gates.shared_gates import permission
 from tradebot.gates.sizing import marketable_limit
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose
@@ -19,8 +19,8 @@ from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Gap
-from tradebot.model.resting import Resting, Whose
-from tradebot.model.values import replace
+from tradebot.model.resting_orders import Resting, Whose
+from tradebot.model.struct_tools import replace
 from tradebot.orders.order_sender import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.protection import closed_by_others, gaps
@@ -69,7 +69,7 @@ def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why:
     """Send a change of a working order if permission allows; an unresolved earlier change is sent instead."""
     earlier = change_of(order, desk.books.unresolved_intents, new_intent.operation)
     intent = earlier or new_intent
-    candidate = about(intent, Purpose.REDUCE, desk.now, order.open_quantity)
+    candidate = change_candidate(intent, Purpose.REDUCE, desk.now, order.open_quantity)
     allowed = permission(desk)
     again = AGAIN if world.venue.may_repeat(intent.operation) else WAITS
     decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *((again,) if earlier else ()))
@@ -80,7 +80,7 @@ def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why:
     return CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
 
 
-def about(intent: Intent, purpose: Purpose, at: datetime, quantity: Decimal) -> Candidate:
+def change_candidate(intent: Intent, purpose: Purpose, at: datetime, quantity: Decimal) -> Candidate:
     """Return the candidate under which a request of this kind is recorded: a change, or protection."""
     strategy, source = intent.key.strategy, intent.operation
     return Candidate(strategy, intent.instrument, intent.side, purpose, at, quantity=quantity, source=source)
@@ -214,27 +214,27 @@ def edit_intent(
     )
 
 
-class Released(NamedTuple):
+class CancelResult(NamedTuple):
     """What became of a pair that was canceled: the record, and how many of its shares are left, None if unproven."""
 
     record: CandidateRecord
     left: Decimal | None
 
 
-def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> Released:
+def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> CancelResult:
     """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone.
 
     If the venue takes the cancel back, the pair works as before, and the record says so.
     """
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
-        return Released(record, None)
+        return CancelResult(record, None)
     latest = _latest(world, desk, pair)
     if latest and all(order.status.terminal for order in latest):
         filled = sum((order.filled_quantity for order in latest), Decimal(0))
         before = sum((order.filled_quantity for order in _halves(pair)), Decimal(0))
-        return Released(record, max(pair.quantity - (filled - before), Decimal(0)))
-    return Released(mark_if_cancel_rejected(world, desk, record, _halves(pair), latest), None)
+        return CancelResult(record, max(pair.quantity - (filled - before), Decimal(0)))
+    return CancelResult(mark_if_cancel_rejected(world, desk, record, _halves(pair), latest), None)
 
 
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
@@ -263,7 +263,7 @@ def _halves(pair: Resting) -> tuple[Order, ...]:
     return tuple(order for order in (pair.limit, pair.stop) if order)
 
 
-def joinable(world: World, pair: Resting) -> str:
+def joinable_stop_id(world: World, pair: Resting) -> str:
     """Return the venue's id of a stop that an exit for the same shares can join; empty if it can't, or not now."""
     plain = pair.stop is not None and pair.limit is None and pair.can_trigger
     return pair.stop.venue_id if world.venue.exits_join and plain and not pair.ending and pair.stop else ""
@@ -272,11 +272,11 @@ def joinable(world: World, pair: Resting) -> str:
 def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
     """Return the candidate under which a working exit is followed by another one for the shares that it leaves."""
     intent = record.intent
-    candidate = about(intent, intent.purpose, desk.now, order.open_quantity)
+    candidate = change_candidate(intent, intent.purpose, desk.now, order.open_quantity)
     return replace(candidate, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)
 
 
-def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:
+def exit_pair(desk: Desk, order: Order, record: IntentRecord) -> Resting:
     """Return the pair that an exit is the limit of, or the exit alone if it goes without a stop."""
     pairs = desk.resting.get(record.intent.whose, ())
     through = (pair for pair in pairs if pair.limit is not None and pair.limit.venue_id == order.venue_id)

@@ -16,24 +16,31 @@ from msgspec import Struct
 
 from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.auction import Auction, Bid, BidRuling, Ruling, hold_auction
-from tradebot.gates.bidding import AuctionSettings, bids_held, bids_wanted, caps_of, competes, taking_part
-from tradebot.gates.common import position_of
+from tradebot.gates.auction_bids import (
+    AuctionSettings,
+    auction_room,
+    candidate_bids,
+    competes,
+    position_bids,
+    taking_part,
+)
+from tradebot.gates.shared_gates import position_of
 from tradebot.model.auction import WORTH
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Decisions, Gate
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting import Whose
-from tradebot.model.values import replace
+from tradebot.model.resting_orders import Whose
+from tradebot.model.struct_tools import replace
 from tradebot.orders.close_orders import Records
 from tradebot.orders.depth_check import too_thin
 from tradebot.orders.entry_orders import (
     ONCE_MORE,
-    Judged,
+    GateResult,
+    ask_approval,
     close_for,
     close_started,
-    consent,
     evaluate_entry,
     lost_close,
     trade,
@@ -45,7 +52,7 @@ MOST_ASKED = 20
 """How many winners of one pass may be asked about, so that a venue that answers slowly, or not at all, ends it."""
 
 
-class Auctioned(Struct, frozen=True):
+class AuctionResult(Struct, frozen=True):
     """What the auction decided about each candidate that took part, and what its gates said before it.
 
     `thin` is why those left that couldn't be filled. `heard` is what the gates said of every candidate to the `account`
@@ -57,23 +64,23 @@ class Auctioned(Struct, frozen=True):
     asked: Mapping[Whose, Decisions] = {}
     taking: AuctionSettings | None = None
     account: AccountAsk | None = None
-    heard: Sequence[tuple[Candidate, Judged]] = ()
+    heard: Sequence[tuple[Candidate, GateResult]] = ()
 
-    def cached_evaluation(self, account: AccountAsk, candidate: Candidate) -> Judged | None:
+    def cached_evaluation(self, account: AccountAsk, candidate: Candidate) -> GateResult | None:
         """Return what the gates would say again; None if the account is another by now, or they weren't asked."""
         if account is not self.account:
             return None
         return next((said for one, said in self.heard if one is candidate), None)
 
 
-def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> Auctioned:
+def hold_auction_for(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> AuctionResult:
     """Decide which candidates of the strategies that chose the auction open, and which positions give way for them.
 
     What has to be closed for other reasons was closed before. A candidate that anything else refuses takes no part.
     """
     taking = taking_part(world.rules)
     if taking is None:
-        return Auctioned()
+        return AuctionResult()
     entries = [change for change in changes if change.purpose is Purpose.OPEN and change.strategy in taking.own]
     heard = [evaluate_entry(world, call, account, entry) for entry in entries]
     competing = [(ask, decisions) for ask, decisions in heard if ask.size and competes(ask.candidate, decisions)]
@@ -81,15 +88,15 @@ def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Can
     decided, thin = _among_fillable(world, account, taking, asks)
     standings = {(each.bid.strategy, each.bid.symbol): each for each in decided.standings if not each.bid.is_open}
     asked = {(ask.candidate.strategy, ask.candidate.symbol): decisions for ask, decisions in competing}
-    return Auctioned(standings, thin, asked, taking, account, list(zip(entries, heard, strict=True)))
+    return AuctionResult(standings, thin, asked, taking, account, list(zip(entries, heard, strict=True)))
 
 
 def _among_fillable(
     world: World, account: AccountAsk, taking: AuctionSettings, asks: Mapping[Whose, Ask]
 ) -> tuple[Auction, Mapping[Whose, Decision]]:
     """Decide until every candidate that would be acted on can be filled; return who left for want of depth, and why."""
-    bids = tuple(bids_held(account, world.rules, taking))
-    caps, wanted = caps_of(account, taking, bids), tuple(bids_wanted(account.desk, asks.values(), taking))
+    bids = tuple(position_bids(account, world.rules, taking))
+    caps, wanted = auction_room(account, taking, bids), tuple(candidate_bids(account.desk, asks.values(), taking))
     asked = dict[Whose, Decision | None]()
     while True:
         thin = {whose: why for whose, why in asked.items() if why}
@@ -103,7 +110,7 @@ def _among_fillable(
 
 
 def execute_ruling(
-    world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: Auctioned | None
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: AuctionResult | None
 ) -> tuple[AccountAsk, Records]:
     """Carry out the auction's ruling on a candidate. A candidate that took no part is traded normally."""
     whose = (candidate.strategy, candidate.symbol)
@@ -139,7 +146,7 @@ def _swap(
     assert position is not None, "what gives way is held"
     if thin := too_thin(world, ask):
         return account, (with_decisions(refused, (thin,)),)
-    asked = consent(world, call, ask)
+    asked = ask_approval(world, call, ask)
     if asked.decision and asked.withheld:
         return account, (with_decisions(refused, (asked.decision,)),)
     # The books then have both values: the newcomer's is what was observed.

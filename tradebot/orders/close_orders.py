@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 from tradebot.desk.contract_rolls import begins_move, with_what_is_kept
+from tradebot.exits.exit_reasons import compose
 from tradebot.exits.rules import ExitCall
-from tradebot.exits.why import compose
 from tradebot.gates.ask import AccountAsk
-from tradebot.gates.common import (
+from tradebot.gates.shared_gates import (
     broker_contradicts,
     candidate_fresh,
     closable,
@@ -32,21 +32,21 @@ from tradebot.model.order import Order
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, CandidateRecord
-from tradebot.model.resting import Resting
-from tradebot.model.values import replace
+from tradebot.model.resting_orders import Resting
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Edit, Pairs
 from tradebot.orders.amendments import (
     AGAIN,
     EXITS,
-    Released,
+    CancelResult,
+    cancel_and_prove,
     exit_candidate,
     exit_is_refused,
+    exit_pair,
     exit_price,
     exit_through,
-    joinable,
-    pair_of,
+    joinable_stop_id,
     price_through,
-    release,
     require_quote,
     tell_gap,
 )
@@ -82,11 +82,11 @@ def close_one_by_one(desk: Desk, positions: Iterable[Position], close: Callable[
     for position in positions:
         closed = close(desk, position)
         records += closed
-        desk = after_closing(desk, closed)
+        desk = desk_after_close(desk, closed)
     return tuple(records)
 
 
-def after_closing(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
+def desk_after_close(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
     """Return the desk as if the exits among these records were filled, if an order may have gone out."""
     for record in records:
         candidate, last = record.candidate, record.decisions[-1]
@@ -96,9 +96,9 @@ def after_closing(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
     return desk
 
 
-def afterwards(account: AccountAsk, symbol: str, closed: Records) -> AccountAsk:
+def account_after_close(account: AccountAsk, symbol: str, closed: Records) -> AccountAsk:
     """Return the account as these records leave it, with an order at work on the symbol if one may have gone out."""
-    desk = after_closing(account.desk, closed)
+    desk = desk_after_close(account.desk, closed)
     book = account.book if desk is account.desk else account.book.with_closing(symbol)
     return replace(account, desk=desk, book=book)
 
@@ -231,7 +231,7 @@ def _exits(
         yield submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
     remaining -= free
     for number, pair in reversed(tuple(enumerate(pairs))):
-        if remaining == pair.quantity and (stop := joinable(world, pair)):
+        if remaining == pair.quantity and (stop := joinable_stop_id(world, pair)):
             yield _joining(world, call, desk, replace(candidate, quantity=remaining), decisions, stop)
             remaining = Decimal(0)
         if remaining > 0:
@@ -266,7 +266,7 @@ def _held(desk: Desk, candidate: Candidate) -> Decimal:
 
 def _end_targets(
     world: World, call: Call, desk: Desk, candidate: Candidate, targets: Iterable[Resting]
-) -> Iterator[tuple[Resting, Released]]:
+) -> Iterator[tuple[Resting, CancelResult]]:
     """Cancel the nearest targets that could close the shares of an exit once more; yield what became of each."""
     nearest = sorted(targets, key=lambda target: -(target.first.limit_price or 0) * candidate.side.sign)
     excess = sum((target.quantity for target in nearest), quantity_of(candidate)) - _held(desk, candidate)
@@ -274,7 +274,7 @@ def _end_targets(
         if excess <= 0:
             return
         excess -= target.quantity
-        released = release(world, call, desk, target, Reason.STOP_SPARE)
+        released = cancel_and_prove(world, call, desk, target, Reason.STOP_SPARE)
         yield target, released
         if released.left != target.quantity:
             return
@@ -311,7 +311,7 @@ def exit_anew(
     if first_failure(decisions):
         yield CandidateRecord(candidate, decisions)
     else:
-        pair, cause = pair_of(desk, order, record), "the broker refused another price for the exit"
+        pair, cause = exit_pair(desk, order, record), "the broker refused another price for the exit"
         with world.undisturbed():
             yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, cause, why)
 
@@ -328,7 +328,7 @@ def _close_in_its_place(
     own: Decimal | None = None,
 ) -> Iterator[CandidateRecord]:
     """Cancel what holds shares, send an exit for them, and place the stop again for those that it leaves."""
-    released = release(world, call, desk, pair, why)
+    released = cancel_and_prove(world, call, desk, pair, why)
     yield released.record
     if released.record.terminal is None and pair.can_trigger:
         tell_gap(world, desk, pair, EXITING, cause)
@@ -340,7 +340,7 @@ def _close_in_its_place(
     if pair.record.intent.key.joins:
         # The exit that this one follows was in the group of a stop, which rests as before.
         stops = [rest for rest in desk.resting.get(pair.record.intent.whose, ()) if not rest.is_target]
-        stop = next((joinable(world, stop) for stop in stops if stop.quantity == closing.quantity), "")
+        stop = next((joinable_stop_id(world, stop) for stop in stops if stop.quantity == closing.quantity), "")
         if stops:
             yield _joining(world, call, desk, closing, decisions, stop) if stop else _waits(closing, decisions)
             return

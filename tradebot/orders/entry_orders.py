@@ -16,20 +16,20 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.desk.auto_halt import after_send
+from tradebot.desk.auto_halt import halt_if_tripped
 from tradebot.desk.contract_rolls import SOURCE as MOVED
 from tradebot.desk.contract_rolls import owed_roll_entries
 from tradebot.desk.proposals import Proposals, leave_target_unchanged, pending_changes
-from tradebot.exits.kind import WatchedPosition
+from tradebot.exits.exit_reasons import ReasonPart
+from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.rules import ExitCall, levels
-from tradebot.exits.why import ReasonPart
 from tradebot.gates import approval
 from tradebot.gates.ask import AccountAsk, Ask
-from tradebot.gates.common import position_of
 from tradebot.gates.costs import plan_of
-from tradebot.gates.decide import decide
-from tradebot.gates.declared import OWN_GATES
 from tradebot.gates.displacement import CAPACITY, judge, lacks_only_room
+from tradebot.gates.evaluation import decide
+from tradebot.gates.gate_declarations import OWN_GATES
+from tradebot.gates.shared_gates import position_of
 from tradebot.gates.sizing import Size, entry_price, entry_size, liquidity, stop_distance
 from tradebot.model.candidate import Candidate, Purpose, WantKind
 from tradebot.model.decision import Decision, Decisions, Gate, Number, Verdict, first_failure
@@ -42,13 +42,13 @@ from tradebot.model.order import Approach, OrderClass, Style
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Request
-from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
-from tradebot.orders.close_orders import NEVER_FILLS, Records, afterwards, close, close_as_wanted
+from tradebot.orders.close_orders import NEVER_FILLS, Records, account_after_close, close, close_as_wanted
 from tradebot.orders.depth_check import too_thin, with_depth
 from tradebot.orders.order_sender import closing_side, may_send_again, send, submit_intent, wanted_key
-from tradebot.orders.stop_protection import on_tick
+from tradebot.orders.stop_protection import round_stop_to_tick
 from tradebot.ports.world import Call, World
 
 _ROOM = (
@@ -75,11 +75,11 @@ class Consent(NamedTuple):
         return self.decision is not None and not self.decision.passed
 
 
-Judged = tuple[Ask, Decisions]
+GateResult = tuple[Ask, Decisions]
 """What the gates were asked about an entry, and what they said."""
 
 
-def evaluate_entry(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Judged:
+def evaluate_entry(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> GateResult:
     """Ask every gate but that of approval about an entry; return what they were asked, and what they say.
 
     The size that was asked about is None without a usable quote.
@@ -113,7 +113,7 @@ def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candi
     return ids is not None and wanted_key(world, call, account.desk, candidate).client_order_id() in ids
 
 
-def consent(world: World, call: Call, ask: Ask) -> Consent:
+def ask_approval(world: World, call: Call, ask: Ask) -> Consent:
     """Return whether a person lets an entry go, asking one if nobody was asked yet; in shadow nothing has to be asked.
 
     A dry run only says that a person would be asked.
@@ -216,7 +216,7 @@ def _withheld(world: World, call: Call, account: AccountAsk, candidate: Candidat
     if ask.size is None or any(decision.gate not in ROOM for decision in refused) or too_thin(world, ask):
         # Nobody is asked about what can't be sent; a later pass may find it otherwise.
         return Reason.APPROVAL_WAITING
-    decision = consent(world, call, ask).decision
+    decision = ask_approval(world, call, ask).decision
     return decision.reason if decision else None
 
 
@@ -258,7 +258,7 @@ def make_room(
         return account, (with_decisions(refused, displacement.refusals),)
     if thin := too_thin(world, ask):
         return account, (with_decisions(refused, (thin,)),)
-    asked = consent(world, call, ask)
+    asked = ask_approval(world, call, ask)
     if asked.decision and asked.withheld:
         return account, (with_decisions(refused, (asked.decision,)),)
     weakest = displacement.weakest
@@ -293,7 +293,7 @@ def close_for(
     part = ReasonPart("displaced_by", symbol=candidate.symbol)
     exits = ExitCall(why, why=(part,))
     records = close(world, call, account.desk, position, exits, str(part), displaced_by=candidate.symbol)
-    return afterwards(account, position.symbol, records), records
+    return account_after_close(account, position.symbol, records), records
 
 
 def close_started(closed: Records, observed: Number | None, limit: Number) -> Decision:
@@ -328,7 +328,7 @@ def account_before_entries(world: World, call: Call, desk: Desk) -> AccountAsk:
 
 
 def trade(
-    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: Judged | None = None
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: GateResult | None = None
 ) -> tuple[AccountAsk, Records]:
     """Judge one candidate and send its orders if it passes; return the account as that leaves it, and the records.
 
@@ -341,11 +341,11 @@ def trade(
         account, record = _enter(world, call, account, candidate, known)
         return account, (record,)
     closed = close_as_wanted(world, call, account.desk, candidate)
-    return afterwards(account, candidate.symbol, closed), closed
+    return account_after_close(account, candidate.symbol, closed), closed
 
 
 def _enter(
-    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: Judged | None
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: GateResult | None
 ) -> tuple[AccountAsk, CandidateRecord]:
     """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
     desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
@@ -355,7 +355,7 @@ def _enter(
         decisions = with_depth(world, ask, decisions)
     if quote is None or size is None or first_failure(decisions):
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price if size else None)
-    asked = consent(world, call, ask)
+    asked = ask_approval(world, call, ask)
     decisions = (*decisions, asked.decision) if asked.decision else decisions
     if asked.withheld:
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price)
@@ -382,7 +382,7 @@ def _enter(
         sector = desk.sectors[candidate.symbol]
         worst = (size.notional_usd, sector, size.quantity, size.limit_price, size.risk_usd)
         book = book.with_entry(entered, *worst)
-    return replace(account, desk=after_send(world, desk, sent), book=book), record
+    return replace(account, desk=halt_if_tripped(world, desk, sent), book=book), record
 
 
 def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) -> Intent:
@@ -400,5 +400,5 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
     exit_levels = levels(WatchedPosition(position, price, kept), world.rules.exits_watching(position, kept))
     if exit_levels.stop is None:
         return entry
-    stop = on_tick(listing, exit_levels.stop, closing_side(position.quantity))
+    stop = round_stop_to_tick(listing, exit_levels.stop, closing_side(position.quantity))
     return replace(entry, order_class=OrderClass.BRACKET, stop_price=stop, why=exit_levels.word)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
-from tradebot.desk.contract_rolls import LEAVING, due, into
+from tradebot.desk.contract_rolls import LEAVING, into, roll_due
 from tradebot.desk.exit_inputs import stop_rests
-from tradebot.exits.kind import WatchedPosition, exit_price
+from tradebot.exits.exit_reasons import ReasonPart
+from tradebot.exits.exit_rule import WatchedPosition, exit_price
 from tradebot.exits.rules import ExitCall, judge
-from tradebot.exits.why import ReasonPart
-from tradebot.gates.common import clocks_agree, fail_without_quote
+from tradebot.gates.shared_gates import clocks_agree, fail_without_quote
 from tradebot.model.bar import SUSPENDED, UNCONFIRMED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -20,8 +20,8 @@ from tradebot.model.order import Order
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting import Resting, Whose
-from tradebot.model.values import replace
+from tradebot.model.resting_orders import Resting, Whose
+from tradebot.model.struct_tools import replace
 from tradebot.orders.amendments import AGAIN, cancel_forgotten, cancel_order
 from tradebot.orders.close_orders import Records, close, close_one_by_one
 from tradebot.orders.order_sender import closing_side
@@ -54,7 +54,7 @@ def _close_by_rule(
     why = judge(watched_position, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
     if desk.rejected_quotes.get(position.symbol) == SUSPENDED:
         why = replace(why, decision=_suspended(why.decision), unknown=tuple(map(_suspended, why.unknown)))
-    if not why.decision.passed and (move := due(desk, position)):
+    if not why.decision.passed and (move := roll_due(desk, position)):
         rolled = Decision(Gate.EXIT, Verdict.PASS, Reason.ROLLED, f"until {move.until}", move.into)
         return close(world, call, desk, position, ExitCall(rolled, why=(into(move),)), LEAVING)
     why = _left_to_venue(world, desk, position, _not_by_doubt(world, desk, position, why, clocks))
@@ -161,7 +161,7 @@ def cancel_blocking_orders(
             yield order, cancel_forgotten(world, call, desk, order, Reason.CLOSED_BY_HAND)
 
 
-def close_by_hand(world: World, call: Call, at_work: WorkingExits, positions: Iterable[Position]) -> Records:
+def close_manually(world: World, call: Call, at_work: WorkingExits, positions: Iterable[Position]) -> Records:
     """Close the shares of these positions for which no exit is at work."""
     decision = Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND, call.by)
     exit_call = ExitCall(decision, why=(BY_HAND,))

@@ -17,7 +17,6 @@ from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Decisions, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.hours import Hours
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import (
     ID_CONFLICT,
@@ -31,8 +30,9 @@ from tradebot.model.intent import (
 )
 from tradebot.model.order import Approach, Order, OrderStatus, OrderType, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
+from tradebot.model.trading_hours import Hours
 from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World
 

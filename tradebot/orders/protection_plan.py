@@ -15,15 +15,15 @@ from tradebot.model.instrument import Listing
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
-from tradebot.model.resting import Resting, Whose
-from tradebot.orders.stop_protection import on_tick
+from tradebot.model.resting_orders import Resting, Whose
+from tradebot.orders.stop_protection import round_stop_to_tick
 
 NONE = Decimal(0)
 NEAR = Decimal("0.2")
 """Orders are merged if they are no farther from where the rules want them than this part of the way from the entry."""
 
 
-class Cover(NamedTuple):
+class ProtectionState(NamedTuple):
     """What rests for a position on the side that closes it, and how many shares that should be for, unsigned.
 
     `position` is None if nothing is held that this side closes. `asked` are the levels of its rules, or None if nothing
@@ -47,7 +47,7 @@ class Cover(NamedTuple):
         """Return the price in USD, on the tick, at which the stops should be; None if they stay where they are."""
         if self.listing is None or self.asked is None or self.asked.stop is None:
             return None
-        return on_tick(self.listing, self.asked.stop, self.side)
+        return round_stop_to_tick(self.listing, self.asked.stop, self.side)
 
 
 class ProtectionStep(NamedTuple):
@@ -64,7 +64,7 @@ class ProtectionStep(NamedTuple):
     word: str | None = None
 
 
-def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[ProtectionStep]:
+def stop_steps(cover: ProtectionState, looser_by: Decimal) -> Iterator[ProtectionStep]:
     """Yield what brings the stops to the shares and the price; one is moved only by more than a fraction of its own."""
     remaining = sorted(cover.stops, key=lambda one: (price_of(one) * -cover.side.sign, -one.quantity))
     for rest in tuple(remaining):
@@ -78,7 +78,7 @@ def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[ProtectionStep]:
         yield ProtectionStep(Reason.STOP_MISSING, missing, cover.stop)
 
 
-def _changes(cover: Cover, remaining: list[Resting], looser_by: Decimal) -> Iterator[ProtectionStep]:
+def _changes(cover: ProtectionState, remaining: list[Resting], looser_by: Decimal) -> Iterator[ProtectionStep]:
     """Yield which of the stops that stay are made smaller or moved, the loosest first."""
     toward, stop = -cover.side.sign, cover.stop
     loose = [rest for rest in remaining if stop and (stop - price_of(rest)) * toward > price_of(rest) * looser_by]
@@ -97,7 +97,7 @@ def _changes(cover: Cover, remaining: list[Resting], looser_by: Decimal) -> Iter
         excess -= resting.quantity - shares
 
 
-def merge_stops(cover: Cover, steps: tuple[ProtectionStep, ...]) -> tuple[ProtectionStep, ...]:
+def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tuple[ProtectionStep, ...]:
     """Return one stop in place of several, or of one and a new one, if there are none too many; else the steps.
 
     It is as tight as the tightest of them. For a moment, it works beside them, so orders have to only reduce.
@@ -114,7 +114,7 @@ def merge_stops(cover: Cover, steps: tuple[ProtectionStep, ...]) -> tuple[Protec
     return (ProtectionStep(Reason.STOP_RESIZED, total(near) + new, price, near[0], tuple(near[1:])),)
 
 
-def target_steps(cover: Cover) -> Iterator[ProtectionStep]:
+def target_steps(cover: ProtectionState) -> Iterator[ProtectionStep]:
     """Yield what leaves targets for no more than the shares."""
     excess = total(cover.targets) - cover.shares
     for rest in sorted(cover.targets, key=lambda one: price_of(one) * cover.side.sign):

@@ -6,9 +6,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
-from tradebot.desk.listing_lookup import listed_for
+from tradebot.desk.listing_lookup import read_listings
 from tradebot.desk.snapshot import take_desk
-from tradebot.gates.common import permission_to_enter, session_open, trading_state
+from tradebot.gates.shared_gates import permission_to_enter, session_open, trading_state
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Decisions, first_failure
@@ -77,7 +77,7 @@ def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Rehearsa
 
 def _place(world: World, call: Call) -> _Placed | None:
     desk = take_desk(world, with_flow=False)
-    listed = listed_for(world, world.rules.universe)
+    listed = read_listings(world, world.rules.universe)
     quotes = world.market.quotes(tuple(symbol for symbol in world.rules.universe if symbol in listed))
     quote = _highest_priced(quotes, desk.book)
     if quote is None:

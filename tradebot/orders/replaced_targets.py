@@ -12,10 +12,10 @@ from tradebot.model.desk import Desk
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.limits import ExitRules
 from tradebot.model.position import Position
-from tradebot.orders.protection_plan import NEAR, Cover, total
+from tradebot.orders.protection_plan import NEAR, ProtectionState, total
 
 
-def may_place(rules: ExitRules, desk: Desk, cover: Cover, price: Decimal) -> bool:
+def may_place(rules: ExitRules, desk: Desk, cover: ProtectionState, price: Decimal) -> bool:
     """Return True if a target may be placed at a price in USD now: for the first time, or again.
 
     Again only for a position that was held for `target_again_after_s`, all of whose shares have a stop, and if nothing
@@ -38,7 +38,7 @@ def may_place(rules: ExitRules, desk: Desk, cover: Cover, price: Decimal) -> boo
     return protected and old_enough and all(desk.now - at >= every for at in again)
 
 
-def _is_target_of(record: IntentRecord, cover: Cover, position: Position) -> bool:
+def _is_target_of(record: IntentRecord, cover: ProtectionState, position: Position) -> bool:
     intent = record.intent
     same = (intent.whose, intent.side) == (cover.whose, cover.side) and intent.at >= position.opened_at
     return same and intent.is_target and intent.operation is Operation.SUBMIT

@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import partial
 
 from tradebot.errors import TemporaryError
-from tradebot.exits.kind import WatchedPosition, exit_price
+from tradebot.exits.exit_rule import WatchedPosition, exit_price
 from tradebot.exits.rules import ExitLevels, levels
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict
@@ -27,14 +27,14 @@ from tradebot.model.order import OrderClass, OrderStatus, OrderType
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting import Resting, Whose
-from tradebot.model.values import replace
+from tradebot.model.resting_orders import Resting, Whose
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Edit
-from tradebot.orders.amendments import RETRY, cancel_order, edit_intent, release, tell_gap
+from tradebot.orders.amendments import RETRY, cancel_and_prove, cancel_order, edit_intent, tell_gap
 from tradebot.orders.order_sender import LOOKS, closing_side, may_send_again
 from tradebot.orders.protection_plan import (
     NONE,
-    Cover,
+    ProtectionState,
     ProtectionStep,
     is_busy,
     merge_stops,
@@ -52,7 +52,7 @@ from tradebot.orders.stop_protection import (
     send_to_rest,
     shares_being_closed,
 )
-from tradebot.orders.target_moves import as_meant, due_prices, moves
+from tradebot.orders.target_moves import at_due_price, due_prices, moves
 from tradebot.ports.world import Call, World
 
 SOON = timedelta(minutes=2)
@@ -144,7 +144,7 @@ def _is_passed(desk: Desk, watched: WatchedPosition, stop: Decimal) -> bool:
     return quote is not None and (stop - exit_price(watched.position, quote)) * watched.direction >= 0
 
 
-def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Iterator[Cover]:
+def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Iterator[ProtectionState]:
     """Yield what rests for each position, and for one that is gone; nothing of symbols that nobody is sure of."""
     held = {position.whose: position for position in desk.positions}
     for whose in dict.fromkeys((*desk.resting, *wanted)):
@@ -161,7 +161,7 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Ite
             closes, doubted = position if side is closing else None, [stop for stop in stops if stop.doubted]
             if closes and world.venue.reduce_only and len(doubted) < TOGETHER:
                 stops = [stop for stop in stops if not stop.doubted]
-            yield Cover(
+            yield ProtectionState(
                 whose,
                 side,
                 _shares(world, desk, closes) if closes else NONE,
@@ -210,7 +210,7 @@ def _joined(desk: Desk, position: Position) -> Decimal:
     return found
 
 
-def _is_about(intent: Intent, cover: Cover) -> bool:
+def _is_about(intent: Intent, cover: ProtectionState) -> bool:
     return (intent.whose, intent.side) == (cover.whose, cover.side)
 
 
@@ -218,10 +218,10 @@ def _has_outcome(record: CandidateRecord) -> bool:
     return record.decisions[-1].verdict is not Verdict.UNKNOWN
 
 
-def _stops(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
+def _stops(world: World, call: Call, desk: Desk, cover: ProtectionState) -> Iterator[CandidateRecord]:
     """Do what fits the stops to the position, until a request has no outcome."""
     for stop in (stop for stop in cover.stops if stop.is_lapsed):
-        released = release(world, call, desk, stop, Reason.STOP_LAPSED)
+        released = cancel_and_prove(world, call, desk, stop, Reason.STOP_LAPSED)
         yield released.record
         # Where both might close shares, the next pass sees what became of it.
         if not _has_outcome(released.record) or (released.left != stop.quantity and not world.venue.reduce_only):
@@ -244,7 +244,9 @@ def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRe
             return
 
 
-def _while_lost(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent) -> Iterator[CandidateRecord]:
+def _while_lost(
+    world: World, call: Call, desk: Desk, cover: ProtectionState, lost: Intent
+) -> Iterator[CandidateRecord]:
     """Send a lost request about stops, or about targets, again if that is safe by now; cancel what is spare."""
     rests = cover.targets if lost.is_target else cover.stops
     remaining = cover.shares - total(rests) + _given_up(rests, lost)
@@ -269,7 +271,7 @@ def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
     return max(old.quantity - stays, NONE)
 
 
-def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost: Intent) -> bool:
+def _fits(world: World, desk: Desk, cover: ProtectionState, rests: Sequence[Resting], lost: Intent) -> bool:
     """Return True if a lost request may be sent again: its order rests, or the shares that it is for are bare."""
     if not may_send_again(world, desk, lost):
         return False
@@ -284,7 +286,7 @@ def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost
     return lost.quantity <= bare or too_large
 
 
-def _was_refused(desk: Desk, cover: Cover, *, is_target: bool) -> bool:
+def _was_refused(desk: Desk, cover: ProtectionState, *, is_target: bool) -> bool:
     """Return True if the venue refused the last two stops, or the last two targets, a short while ago.
 
     A position without a stop doesn't wait as long as one without a target.
@@ -296,7 +298,9 @@ def _was_refused(desk: Desk, cover: Cover, *, is_target: bool) -> bool:
     return desk.books.at - last[0].updated_at < (RETRY if is_target else SOON)
 
 
-def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep) -> Iterator[CandidateRecord]:
+def _stop(
+    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
+) -> Iterator[CandidateRecord]:
     """Cancel, place or change one stop, or change or cancel a target, in the way that the venue has."""
     if step.old is None:
         yield _placed(world, call, desk, cover, step)
@@ -313,7 +317,9 @@ def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionSt
         yield from records
 
 
-def _beside(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep) -> Iterator[CandidateRecord]:
+def _beside(
+    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
+) -> Iterator[CandidateRecord]:
     """Place an order, and once it rests, cancel what it replaces; if it is refused, place one for what is missing."""
     olds = (*filter(None, (step.old,)), *step.others)
     placed, missing = _placed(world, call, desk, cover, step), step.shares - total(olds)
@@ -334,10 +340,10 @@ def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
 
 
 def _in_its_place(
-    world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep, old: Resting
+    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep, old: Resting
 ) -> Iterator[CandidateRecord]:
     """Cancel a stop and place another one, or the same one again if that is refused."""
-    released = release(world, call, desk, old, step.why)
+    released = cancel_and_prove(world, call, desk, old, step.why)
     yield released.record
     if released.record.terminal is None and old.can_trigger:
         tell_gap(world, desk, old, OrderStatus.CANCELED, NO_EDITS)
@@ -351,7 +357,7 @@ def _in_its_place(
         yield _placed(world, call, desk, cover, step._replace(price=before))
 
 
-def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep) -> CandidateRecord:
+def _placed(world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep) -> CandidateRecord:
     """Place a stop, or the target of a rule, and return what became of that."""
     old = step.old.record.intent if step.old else None
     of = cover.listing.instrument if cover.listing else old.instrument if old else None
@@ -369,7 +375,9 @@ def _about(step: ProtectionStep) -> Decimal:
     return step.price if step.why in (Reason.STOP_TIGHTENED, Reason.TARGET_MOVED) else step.shares
 
 
-def _edited(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep, old: Resting) -> CandidateRecord:
+def _edited(
+    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep, old: Resting
+) -> CandidateRecord:
     """Ask the venue to change an order to the shares that are left and the price; return what became of that."""
     order, promised = old.first, old.record.intent
     why = cover.asked.word if step.why is Reason.STOP_TIGHTENED and cover.asked else promised.why
@@ -390,7 +398,7 @@ def _rests(world: World, placed: CandidateRecord) -> bool:
     return False
 
 
-def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
+def _targets(world: World, call: Call, desk: Desk, cover: ProtectionState) -> Iterator[CandidateRecord]:
     """Do what fits the targets to the position, until a request has no outcome."""
     steps = tuple(target_steps(cover))
     # What is left of a target that can't be changed is placed again by the next pass.
@@ -408,12 +416,14 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
         yield from _in_turn(_beside(world, call, desk, cover, step) for step in _new_targets(world, desk, cover))
 
 
-def _moved(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep) -> Iterator[CandidateRecord]:
+def _moved(
+    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
+) -> Iterator[CandidateRecord]:
     """Change or cancel a target, or place one beside those that it replaces."""
     return (_stop if step.old else _beside)(world, call, desk, cover, step)
 
 
-def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[ProtectionStep]:
+def _new_targets(world: World, desk: Desk, cover: ProtectionState) -> Iterator[ProtectionStep]:
     prices = due_prices(cover)
     if not prices or cover.position is None or cover.asked is None or cover.listing is None:
         return
@@ -421,7 +431,7 @@ def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[ProtectionS
     closing = shares_being_closed(desk, cover.position) if only_reduce else NONE
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
     room = max(cover.shares - closing - total(rests), NONE)
-    meant = [as_meant(cover, rest, prices, settled=False) for rest in rests]
+    meant = [at_due_price(cover, rest, prices, settled=False) for rest in rests]
     for at, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
         there = (rest for rest, resting in zip(rests, meant, strict=True) if price_of(resting) == at)
         old = [rest for rest in there if only_reduce and not (rest.ending or is_busy(rest))]

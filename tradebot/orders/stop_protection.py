@@ -13,9 +13,9 @@ wait; `bot` rests nothing. `halt` leaves protection alone.
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from tradebot.exits.kind import WatchedPosition
+from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.rules import ExitLevels, levels
-from tradebot.gates.common import broker_contradicts, closable, permission
+from tradebot.gates.shared_gates import broker_contradicts, closable, permission
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Desk
@@ -26,10 +26,17 @@ from tradebot.model.order import OrderClass, OrderType
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting import Resting
-from tradebot.model.values import replace
+from tradebot.model.resting_orders import Resting
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Pairs
-from tradebot.orders.amendments import AGAIN, about, cancel_order, class_to_try, edit_intent, release
+from tradebot.orders.amendments import (
+    AGAIN,
+    cancel_and_prove,
+    cancel_order,
+    change_candidate,
+    class_to_try,
+    edit_intent,
+)
 from tradebot.orders.order_sender import (
     closing_side,
     free_leg,
@@ -126,7 +133,7 @@ def _protect_position(
         # The price is for other shares than these, as after a split that isn't booked yet.
         return
     side = closing_side(position.quantity)
-    stop = on_tick(listing, wanted.stop or Decimal(0), side)
+    stop = round_stop_to_tick(listing, wanted.stop or Decimal(0), side)
     covered, resting = shares_being_closed(desk, position), list[Resting]()
     for pair in pairs:
         record, freed = (None, None) if unproven else _refit(world, call, desk, position, pair, wanted.word, stop)
@@ -168,7 +175,7 @@ def _refit(
 ) -> tuple[CandidateRecord | None, Decimal | None]:
     """Cancel a pair that has lapsed, or tighten its stop; return what was done, if anything, and what that set free."""
     if pair.is_lapsed and class_to_try(desk.books, position.whose) is not None:
-        return release(world, call, desk, pair, Reason.STOP_LAPSED)
+        return cancel_and_prove(world, call, desk, pair, Reason.STOP_LAPSED)
     is_looser = _is_looser(pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction)
     if is_looser and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
         promised = pair.record.intent
@@ -215,17 +222,17 @@ def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
     return (stop - now) * -side.sign > now * step
 
 
-def on_tick(listing: Listing, price: Decimal, side: Side) -> Decimal:
+def round_stop_to_tick(listing: Listing, price: Decimal, side: Side) -> Decimal:
     """Round a stop price to the tick, away from profit: down for a sell stop, up for a buy stop."""
     return listing.on_tick(price, ROUND_FLOOR if side is Side.SELL else ROUND_CEILING)
 
 
-def target_on_tick(listing: Listing, price: Decimal, side: Side, entered: Decimal) -> Decimal:
+def round_target_to_tick(listing: Listing, price: Decimal, side: Side, entered: Decimal) -> Decimal:
     """Return the price of a target on the tick, toward the entry: it rests where its rule closes, and no farther away.
 
     Where that would leave no profit, as with a tick that is large for the price, it is rounded the other way.
     """
-    at = on_tick(listing, price, side)
+    at = round_stop_to_tick(listing, price, side)
     if (entered - at) * side.sign > 0:
         return at
     return listing.on_tick(price, ROUND_CEILING if side is Side.SELL else ROUND_FLOOR)
@@ -240,7 +247,7 @@ def _parts(
         yield part
     if shares:
         side, entered = closing_side(position.quantity), position.average_price
-        yield target_on_tick(listing, _far(desk, position), side, entered), shares, NO_RULE
+        yield round_target_to_tick(listing, _far(desk, position), side, entered), shares, NO_RULE
 
 
 def missing_targets(
@@ -255,7 +262,7 @@ def missing_targets(
     side, closing = closing_side(position.quantity), shares_being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
     for price, planned, word in levels.targets:
-        at = target_on_tick(listing, price, side, position.average_price)
+        at = round_target_to_tick(listing, price, side, position.average_price)
         resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
         reached = min(closing, planned)
         closing -= reached
@@ -319,7 +326,7 @@ def resting_intent(
 def send_to_rest(world: World, desk: Desk, intent: Intent, why: Reason, amount: Decimal) -> CandidateRecord:
     allowed = permission(desk)
     decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why, amount))
-    candidate = about(intent, Purpose.PROTECT, intent.at, intent.quantity)
+    candidate = change_candidate(intent, Purpose.PROTECT, intent.at, intent.quantity)
     if first_failure(decisions):
         return CandidateRecord(candidate, decisions)
     sent = send(world, desk, intent, decisions)
@@ -328,7 +335,7 @@ def send_to_rest(world: World, desk: Desk, intent: Intent, why: Reason, amount: 
 
 def send_once_more(world: World, desk: Desk, lost: Intent) -> CandidateRecord:
     decisions = (permission(desk), AGAIN)
-    candidate = about(lost, Purpose.PROTECT, lost.at, lost.quantity)
+    candidate = change_candidate(lost, Purpose.PROTECT, lost.at, lost.quantity)
     if first_failure(decisions):
         return CandidateRecord(candidate, decisions)
     sent = send_again(world, desk, lost)

@@ -12,13 +12,13 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
-from tradebot.model.resting import Resting
-from tradebot.model.values import replace
-from tradebot.orders.protection_plan import NEAR, NONE, Cover, ProtectionStep, is_busy, price_of, total
-from tradebot.orders.stop_protection import missing_targets, shares_being_closed, target_on_tick
+from tradebot.model.resting_orders import Resting
+from tradebot.model.struct_tools import replace
+from tradebot.orders.protection_plan import NEAR, NONE, ProtectionState, ProtectionStep, is_busy, price_of, total
+from tradebot.orders.stop_protection import missing_targets, round_target_to_tick, shares_being_closed
 
 
-def is_settled(desk: Desk, cover: Cover) -> bool:
+def is_settled(desk: Desk, cover: ProtectionState) -> bool:
     """Return True if no entry of the strategy works in the symbol, or may work, so its average price stays."""
     strategy, symbol = cover.whose
     unknown = (record.intent for record in desk.books.unresolved_intents if record.intent.purpose is Purpose.OPEN)
@@ -28,15 +28,15 @@ def is_settled(desk: Desk, cover: Cover) -> bool:
     return all(order.side is cover.side for order in own)
 
 
-def due_prices(cover: Cover) -> Sequence[Decimal]:
+def due_prices(cover: ProtectionState) -> Sequence[Decimal]:
     """Return where the rules want targets, in USD on the tick, the nearest first; none if they want none."""
     if cover.position is None or cover.asked is None or cover.listing is None:
         return ()
     entered = cover.position.average_price
-    return [target_on_tick(cover.listing, target.price, cover.side, entered) for target in cover.asked.targets]
+    return [round_target_to_tick(cover.listing, target.price, cover.side, entered) for target in cover.asked.targets]
 
 
-def as_meant(cover: Cover, rest: Resting, prices: Sequence[Decimal], *, settled: bool) -> Resting:
+def at_due_price(cover: ProtectionState, rest: Resting, prices: Sequence[Decimal], *, settled: bool) -> Resting:
     """Return a target as if it were at the due price that it is for; as it is if none is near enough.
 
     Near enough is a part of the way from the entry while that fills, and one tick after it.
@@ -55,7 +55,7 @@ def as_meant(cover: Cover, rest: Resting, prices: Sequence[Decimal], *, settled:
 
 
 def moves(
-    desk: Desk, cover: Cover, can_edit: Callable[[Resting], bool], *, reduce_only: bool
+    desk: Desk, cover: ProtectionState, can_edit: Callable[[Resting], bool], *, reduce_only: bool
 ) -> Iterator[ProtectionStep]:
     """Yield what brings targets to the due prices, where that is more than a tick away; nothing before it is settled.
 
@@ -65,7 +65,7 @@ def moves(
     prices, position, listing = due_prices(cover), cover.position, cover.listing
     if not prices or position is None or listing is None or cover.asked is None or not is_settled(desk, cover):
         return
-    meant = [as_meant(cover, rest, prices, settled=True) for rest in cover.targets]
+    meant = [at_due_price(cover, rest, prices, settled=True) for rest in cover.targets]
     there = [rest for rest in meant if price_of(rest) in prices]
     filled = max(lot.at for lot in position.lots)
     # One that was placed later isn't off because of a fill: its level may be done, because a stop closed the shares.

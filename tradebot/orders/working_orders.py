@@ -15,27 +15,27 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import NamedTuple
 
-from tradebot.gates.common import closable, position_of
+from tradebot.gates.shared_gates import closable, position_of
 from tradebot.gates.sizing import last_step_due, quote_to_step_by, stepped_price
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.intent import IntentRecord, Operation, is_marked
+from tradebot.model.intent import IntentRecord, Operation, is_our_order_id
 from tradebot.model.order import LastStep, Order, Style
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting import Whose
+from tradebot.model.resting_orders import Whose
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.model.venue import Edit, Pairs
 from tradebot.orders.amendments import (
-    about,
     cancel_order,
+    change_candidate,
     change_of,
     exit_candidate,
-    pair_of,
+    exit_pair,
     price_through,
     send_change,
 )
@@ -81,7 +81,7 @@ def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mappi
             decisions = (Decision(Gate.EXIT, Verdict.PASS, Reason.HALTED),)
             sent = cancel_at_once(world, new_intent, decisions)
             if sent:
-                candidate = about(new_intent, Purpose.REDUCE, clock.now, order.open_quantity)
+                candidate = change_candidate(new_intent, Purpose.REDUCE, clock.now, order.open_quantity)
                 records[order.venue_id] = CandidateRecord(candidate, (*decisions, sent), new_intent.client_order_id)
     return records
 
@@ -241,7 +241,7 @@ def _end_or_reprice_one(world: World, call: Call, desk: Desk, due: Due, *, at_an
     order, record, why = due
     change, price, refused = OrderChange.END, None, OrderChange.END
     if why in LEAVING:
-        candidate, pair = exit_candidate(desk, order, record), pair_of(desk, order, record)
+        candidate, pair = exit_candidate(desk, order, record), exit_pair(desk, order, record)
         price, refused = price_through(world, desk, candidate, pair), OrderChange.ANEW
         change = _decide_exit(world, desk, order, record, price, at_any=at_any)
     elif why is Reason.ENTRY_STEP:
@@ -335,7 +335,7 @@ def forgotten_exits(desk: Desk) -> Iterator[Order]:
     listed = (position for position in desk.positions if position.symbol in desk.listings)
     sides = {(position.symbol, closing_side(position.quantity)) for position in listed}
     for order in desk.orders:
-        forgotten = is_marked(order.client_order_id) and desk.books.intent_behind(order) is None
+        forgotten = is_our_order_id(order.client_order_id) and desk.books.intent_behind(order) is None
         if forgotten and (order.symbol, order.side) in sides and order.symbol not in desk.unproven:
             yield order
 

@@ -10,10 +10,10 @@ from tradebot.model.bar import Session
 from tradebot.model.books import Standing
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
+from tradebot.model.fact_kind import CheckedReply, Fact
 from tradebot.model.flow import Intake
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import Intent, IntentRecord
-from tradebot.model.kind import CheckedReply, Fact
 from tradebot.model.order import Order, Reply
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts

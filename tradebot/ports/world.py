@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec import Struct, field
 
-from tradebot.exits.rules import Exits, in_force, of_account
+from tradebot.exits.rules import Exits, account_rules, effective_rules
 from tradebot.model.costs import CostModel
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake, StreamRows
-from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
 from tradebot.model.order import MARKETABLE, Execution
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.registry import RegistryRules
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Climbed, Mode, Permission, mode_name
-from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.model.instrument import Listing
@@ -108,7 +108,7 @@ class Rules(Struct, frozen=True, dict=True):
 
     def exits_watching(self, position: Position, kept: Kept) -> Exits:
         """Return the rules that watch a position, with the stop and targets that it was opened with."""
-        return in_force(self.exits_of(position.strategy), kept)
+        return effective_rules(self.exits_of(position.strategy), kept)
 
     @property
     def tightest(self) -> Limits:
@@ -162,7 +162,7 @@ class Rules(Struct, frozen=True, dict=True):
     # A pass asks for both many times.
     @cached_property
     def _account_exits(self) -> Exits:
-        return of_account(self.exits)
+        return account_rules(self.exits)
 
     @cached_property
     def _of_others(self) -> OwnRules:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from tradebot.model.account import Activity, ActivityKind, Booking, BrokerPosition, Corrects, Entry, Restated
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, to_nine_places, unreported_fill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.books_before import BooksBefore
 

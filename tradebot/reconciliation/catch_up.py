@@ -11,17 +11,17 @@ from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.account import BrokerView
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
-from tradebot.model.intent import REFUSED_LATE, IntentRecord, is_marked, outcome_of
+from tradebot.model.intent import REFUSED_LATE, IntentRecord, is_our_order_id, outcome_of
 from tradebot.model.order import Fill, Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders, Slots
 from tradebot.reconciliation.new_fills import (
     ASKED_SINGLY,
     Liquidated,
-    OrdersBehind,
+    OrderOwners,
     find_liquidations,
     find_orders_behind_fills,
     is_ahead,
@@ -163,7 +163,7 @@ def _look_up_and_read_fills(
 
 def _trace_foreign_fills(
     reader: BrokerReader, ledger: Ledger, booked: Sequence[OwnedFill], fills: Sequence[OwnedFill], now: datetime
-) -> tuple[OrdersBehind, Sequence[OwnedFill], int]:
+) -> tuple[OrderOwners, Sequence[OwnedFill], int]:
     """Find the orders behind fills that nobody owns and write them down.
 
     Return who owns the fills of an order, the new fills with their owners, and of how many orders the venue hasn't told
@@ -218,7 +218,7 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
     parents = {order.parent for order in (*working, *open_orders)}
     for order in open_orders:
         # A list may leave out a stop that works.
-        if order.has_legs and order.venue_id not in parents and is_marked(order.client_order_id):
+        if order.has_legs and order.venue_id not in parents and is_our_order_id(order.client_order_id):
             yield from legs_of(reader, order.venue_id) or ()
     for order, latest in _query_orders(reader, gone):
         # If its stop was never reported, that may be what has filled.
@@ -279,7 +279,7 @@ def _orders_without_history(
     is_old = whole_at is None or now - whole_at > told_after
     if not (omitted and reader.capabilities.ends_in_history) or is_old:
         return
-    moments = (order.submitted_at for order in listed if order.submitted_at and is_marked(order.client_order_id))
+    moments = (order.submitted_at for order in listed if order.submitted_at and is_our_order_id(order.client_order_id))
     newest, lately = max(moments, default=None), _concluded(ledger, now - LACKED_FOR)
     for order in omitted:
         moment = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
@@ -336,13 +336,13 @@ def _query_order(reader: BrokerReader, order: Order) -> Order | None:
         return None
 
 
-def with_ends(reader: BrokerReader, books: Books, passed: datetime) -> Books:
+def with_expired_orders(reader: BrokerReader, books: Books, passed: datetime) -> Books:
     """Return the books with those of our working orders that have outlived their life, as the adapter can prove."""
     over = [order.venue_id for order in books.working if _has_outlived(reader, books, order, passed)]
     return replace(books, over=frozenset(over)) if over else books
 
 
-def may_fill(books: Books) -> tuple[Order, ...]:
+def fillable_orders(books: Books) -> tuple[Order, ...]:
     """Return our orders that may still fill: an omission from a list doesn't prove that an order has ended.
 
     One of our orders has ended once the venue says so about that order, or once it has outlived its own life. An order
@@ -405,7 +405,7 @@ def _may_own(unsettled: Iterable[IntentRecord], fills: Iterable[OwnedFill]) -> b
     return any(intent.instrument.symbol in foreign_symbols for intent in intents)
 
 
-def _reassignments(owners: OrdersBehind, booked: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
+def _reassignments(owners: OrderOwners, booked: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
     """Yield the pairs that move foreign fills to the owner of their order, unless a person has settled them since."""
     done, by_person = reassigned_ids(booked), fills_by_a_person(booked)
     for fill in (owned.fill for owned in booked if owned.strategy == FOREIGN):

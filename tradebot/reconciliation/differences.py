@@ -9,13 +9,13 @@ from itertools import product
 from tradebot.model.account import Activity, ActivityKind, BrokerPosition, BrokerView, Entry
 from tradebot.model.books import Books
 from tradebot.model.finding import AdjustmentPlan, Finding, FindingKind
-from tradebot.model.intent import is_marked, stop_of
+from tradebot.model.intent import is_our_order_id, stop_of
 from tradebot.model.order import Fill, Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 from tradebot.ports.stores import Money
-from tradebot.reconciliation.catch_up import may_fill, omitted_orders
+from tradebot.reconciliation.catch_up import fillable_orders, omitted_orders
 from tradebot.reconciliation.new_fills import WATCHED, MissingFill, is_waiting, missing_fills
 from tradebot.reconciliation.unknown_orders import UnknownOrders, unknown_orders
 
@@ -148,7 +148,7 @@ def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterato
     for order in unknown.recent_by_other_copies:
         if order.venue_id not in listed:
             yield Finding(FindingKind.UNKNOWN_ORDER, order.client_order_id, None, order.quantity)
-    for order in omitted_orders(may_fill(books), broker.orders):
+    for order in omitted_orders(fillable_orders(books), broker.orders):
         yield Finding(FindingKind.ORDER_LEFT_OUT, order.client_order_id, order.open_quantity, None)
 
 
@@ -170,7 +170,7 @@ def _describe_orders(orders: Iterable[Order], symbol: str) -> tuple[str, ...]:
 
 
 def _order_kind(order: Order, unknown: UnknownOrders) -> FindingKind:
-    if not is_marked(order.client_order_id):
+    if not is_our_order_id(order.client_order_id):
         return FindingKind.FOREIGN_ORDER
     if order.client_order_id in unknown.protecting:
         return FindingKind.UNKNOWN_PAIR

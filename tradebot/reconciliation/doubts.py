@@ -12,8 +12,8 @@ from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.books import Books
 from tradebot.model.order import Order
-from tradebot.model.resting import Resting, resting_among
-from tradebot.model.values import replace
+from tradebot.model.resting_orders import Resting, resting_among
+from tradebot.model.struct_tools import replace
 from tradebot.ports.broker import BrokerReader
 
 

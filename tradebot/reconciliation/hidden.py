@@ -12,7 +12,7 @@ from tradebot.model.books import Books
 from tradebot.model.instrument import ONE, ListingRecord, notional
 from tradebot.model.margin import need_of
 from tradebot.model.order import OrderStatus
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.stores import Listings
 from tradebot.reconciliation.new_fills import reported_fills
 

@@ -15,7 +15,7 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError, word
 from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, ListingRecord
-from tradebot.model.intent import IntentState, is_marked
+from tradebot.model.intent import IntentState, is_our_order_id
 from tradebot.model.order import Order
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
@@ -44,7 +44,7 @@ class ListingsInForce(Struct, frozen=True):
         return {symbol: record.listing for symbol, record in self.records.items()}
 
 
-def in_force(
+def current_listings(
     reader: BrokerReader,
     kept: Listings,
     calendar: Calendar,
@@ -125,7 +125,7 @@ def _on_the_day_of(calendar: Calendar, now: datetime, day: VenueDay) -> Callable
 
 def require_listing(reader: BrokerReader, ledger: Ledger, symbol: str, now: datetime) -> Listing:
     """Return how the venue lists a symbol; raise OperatorError if it doesn't, because nothing could be sent in it."""
-    listed = in_force(reader, ledger, ledger, (symbol,), now)
+    listed = current_listings(reader, ledger, ledger, (symbol,), now)
     if symbol in listed.unlisted or symbol not in listed.records:
         raise OperatorError(
             f"the broker doesn't list {word(symbol)}, so the bot couldn't send an order in it",
@@ -143,7 +143,7 @@ def held_and_ordered(books: Books) -> Iterator[str]:
 
 
 def is_ours(books: Books, order: Order) -> bool:
-    return is_marked(order.client_order_id) or books.intent_behind(order) is not None
+    return is_our_order_id(order.client_order_id) or books.intent_behind(order) is not None
 
 
 def misfits(books: Books, listing: Listing) -> Iterator[str]:

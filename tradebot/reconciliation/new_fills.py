@@ -21,8 +21,8 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money, Orders
 
@@ -158,7 +158,7 @@ def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tupl
     return tuple(OwnedFill(behind.owner(fill.venue_order_id), fill) for fill in believable), dropped
 
 
-class OrdersBehind(NamedTuple):
+class OrderOwners(NamedTuple):
     """The known orders of chains of replacements by venue id, and the intents behind them by client order id."""
 
     chains: Mapping[str, Sequence[Order]]
@@ -175,15 +175,15 @@ class OrdersBehind(NamedTuple):
         return next((r.intent.key.strategy for r in records if r and r.intent.makes_order), FOREIGN)
 
 
-def orders_and_intents(ledger: Orders, venue_ids: Collection[str]) -> OrdersBehind:
+def orders_and_intents(ledger: Orders, venue_ids: Collection[str]) -> OrderOwners:
     chains = ledger.order_chains(venue_ids) if venue_ids else {}
     names = {order.client_order_id for chain in chains.values() for order in chain}
-    return OrdersBehind(chains, ledger.promised(names) if names else {})
+    return OrderOwners(chains, ledger.promised(names) if names else {})
 
 
 def known_orders(ledger: Orders, venue_ids: Collection[str]) -> Mapping[str, Order]:
     """Return those of these orders that the books know, by venue id."""
-    return OrdersBehind(ledger.order_chains(venue_ids) if venue_ids else {}, {}).known
+    return OrderOwners(ledger.order_chains(venue_ids) if venue_ids else {}, {}).known
 
 
 def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
@@ -198,7 +198,7 @@ def _fills_since(ledger: Money, now: datetime) -> datetime | None:
     return opened if last is None or opened is None else max(opened, last - WATCHED)
 
 
-def _believable(ledger: Ledger, behind: OrdersBehind, fills: Collection[Fill], now: datetime) -> Iterator[Fill]:
+def _believable(ledger: Ledger, behind: OrderOwners, fills: Collection[Fill], now: datetime) -> Iterator[Fill]:
     """Yield the fills that their orders allow; once an order is a few days old, its fills are taken as reported."""
     orders = {order.venue_id: order for order in ledger.orders(since=now - WATCHED)}
     filled = dict(ledger.filled_quantities({fill.venue_order_id for fill in fills}))
@@ -229,7 +229,7 @@ ASKED_AT_ONCE = 50
 
 
 def find_orders_behind_fills(
-    reader: BrokerReader, behind: OrdersBehind, fills: Iterable[OwnedFill]
+    reader: BrokerReader, behind: OrderOwners, fills: Iterable[OwnedFill]
 ) -> tuple[Sequence[Order], int]:
     """Look up the orders behind foreign fills that the books don't know; `behind` is what they do know.
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.exits.kind import WatchedPosition, best_price
-from tradebot.exits.rules import Exits, has_stop, in_force, is_blind, judge, levels
+from tradebot.exits.exit_rule import WatchedPosition, best_price
+from tradebot.exits.rules import Exits, effective_rules, has_stop, is_blind, judge, levels
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
@@ -22,17 +22,17 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, whole_lots
-from tradebot.model.intent import IntentRecord, IntentState, Operation, is_marked
+from tradebot.model.intent import IntentRecord, IntentState, Operation, is_our_order_id
 from tradebot.model.lifecycle import can_trigger, waits_for_entry
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.record import DOUBTED, EXITING, NOT_PLACED, REFUSED, Gap, Job
-from tradebot.model.resting import Resting, Whose, resting_among
+from tradebot.model.resting_orders import Resting, Whose, resting_among
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
-from tradebot.reconciliation.catch_up import may_fill
+from tradebot.reconciliation.catch_up import fillable_orders
 from tradebot.reconciliation.read_books import position_ratios
 from tradebot.timetable.sessions import session_of
 
@@ -140,7 +140,7 @@ def _is_canceled_now(books: Books, order: Order, behind: IntentRecord) -> bool:
 def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]) -> bool:
     kept = books.kept_of(position)
     watched = WatchedPosition(position, best_price(position, None, kept.best), kept)
-    return levels(watched, in_force(exits_of(position.strategy), kept)).stop is not None
+    return levels(watched, effective_rules(exits_of(position.strategy), kept)).stop is not None
 
 
 def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal, *, doubted: bool) -> Gap:
@@ -317,7 +317,7 @@ def _finding(kind: FindingKind, view: BrokerView, position: Position, why: str) 
 
 
 def _rules(books: Books, position: Position, watch: ProtectionWatch) -> Exits:
-    return in_force(watch.exits_of(position.strategy), books.kept_of(position))
+    return effective_rules(watch.exits_of(position.strategy), books.kept_of(position))
 
 
 def without_stop(books: Books, watch: ProtectionWatch) -> tuple[Position, ...]:
@@ -327,8 +327,8 @@ def without_stop(books: Books, watch: ProtectionWatch) -> tuple[Position, ...]:
 
 def _busy_symbols(view: BrokerView, books: Books) -> set[str]:
     """Return the symbols on which one of our orders is, or may be, working."""
-    orders = [order for order in view.orders if is_marked(order.client_order_id)]
-    orders += may_fill(books)
+    orders = [order for order in view.orders if is_our_order_id(order.client_order_id)]
+    orders += fillable_orders(books)
     unresolved = {record.intent.instrument.symbol for record in books.unresolved_intents if not record.intent.protects}
     return {order.symbol for order in orders if not books.protects(order)} | unresolved
 

@@ -11,10 +11,10 @@ from decimal import Decimal
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.account import Account, Activity, BrokerView
 from tradebot.model.books import Books
-from tradebot.model.intent import is_marked
+from tradebot.model.intent import is_our_order_id
 from tradebot.model.order import Order, TimeInForce
 from tradebot.model.position import OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
@@ -146,7 +146,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
     totals, calendars = ledger.totals(), dict(ledger.calendars(start, end))
     own = calendars.pop("", ())
     day = day.knowing(own)
-    unknown = [o for o in orders if o.client_order_id not in promised and is_marked(o.client_order_id)]
+    unknown = [o for o in orders if o.client_order_id not in promised and is_our_order_id(o.client_order_id)]
     return Books(
         at=now,
         account_number=ledger.account_number,

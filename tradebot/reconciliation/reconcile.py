@@ -19,14 +19,21 @@ from tradebot.model.books import Books
 from tradebot.model.finding import AdjustmentPlan, Finding, FindingKind
 from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, unreported_fill
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
-from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
 from tradebot.reconciliation.activity_booking import name_fills, restated_best_prices, shares, split_fills
-from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view, with_ends
+from tradebot.reconciliation.catch_up import (
+    CaughtUp,
+    catch_up,
+    fillable_orders,
+    omitted_orders,
+    read_view,
+    with_expired_orders,
+)
 from tradebot.reconciliation.differences import (
     CHANGES_A_POSITION,
     booked_behind,
@@ -37,8 +44,8 @@ from tradebot.reconciliation.differences import (
     unseen_exits,
 )
 from tradebot.reconciliation.doubts import with_doubts
+from tradebot.reconciliation.listing_updates import current_listings, held_and_ordered, refusals, require_listing
 from tradebot.reconciliation.listing_updates import findings as instrument_findings
-from tradebot.reconciliation.listing_updates import held_and_ordered, in_force, refusals, require_listing
 from tradebot.reconciliation.new_fills import held_at_broker
 from tradebot.reconciliation.protection import (
     ProtectionWatch,
@@ -90,8 +97,8 @@ def reconcile(
     applied = catch_up(reader, ledger, view.orders, now, passed, view.whole_at)
     # Anything that filled since the view was read would look like a difference, so read it again.
     view = read_view(reader, ledger) if applied.fills or applied.orders else view
-    books = with_ends(reader, read_books(ledger, now, day, view.orders), passed)
-    if omitted_orders(may_fill(books), view.orders):
+    books = with_expired_orders(reader, read_books(ledger, now, day, view.orders), passed)
+    if omitted_orders(fillable_orders(books), view.orders):
         applied = catch_up(reader, ledger, view.orders, now, passed, view.whole_at).after(applied)
         books = read_books(ledger, now, day, view.orders)
     bookings, doubtful = apply_activities(reader, ledger, books, view, now)
@@ -105,8 +112,8 @@ def reconcile(
         books = read_books(ledger, now, day, view.orders)
     unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + orders_told.unreadable
     view = without_twins(replace(view, unreadable=unreadable), books)
-    books = with_ends(reader, books, passed)
-    omitted = omitted_orders(may_fill(books), view.orders)
+    books = with_expired_orders(reader, books, passed)
+    omitted = omitted_orders(fillable_orders(books), view.orders)
     books = with_doubts(reader, books, view, omitted, reader.capabilities.tells_ends_after)
     findings = tuple(_check_directly(reader, compare(books, booked_behind(ledger, books), view, doubtful)))
     if _was_reset(reader, ledger, findings):
@@ -130,7 +137,7 @@ def _of_positions(
     """Yield what is wrong about our positions although the books agree: their instruments, sides and protection."""
     ours = tuple(dict.fromkeys(held_and_ordered(books)))
     kept = ledger.listings()
-    listed = in_force(reader, ledger, books, ours, clock.now, refused=refusals(books))
+    listed = current_listings(reader, ledger, books, ours, clock.now, refused=refusals(books))
     yield from instrument_findings(books, listed, kept.values())
     yield from find_overfilled(view, books)
     if watch:

@@ -11,7 +11,7 @@ from tradebot.model.account import ActivityKind, Booking, BrokerView, Entry
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.order import Executed, Fill, Order, OrderStatus, fee_id
 from tradebot.model.position import Origin, OwnedFill, unreported_fill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.differences import cash_as_booked

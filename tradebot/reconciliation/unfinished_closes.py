@@ -6,7 +6,7 @@ symbol.
 
 from collections.abc import Sequence
 
-from tradebot.exits.why import ReasonPart, compose
+from tradebot.exits.exit_reasons import ReasonPart, compose
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
 from tradebot.model.order import OrderStatus

@@ -17,7 +17,7 @@ from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import Intent, IntentKey, Operation, is_marked, mark_of
+from tradebot.model.intent import Intent, IntentKey, Operation, is_our_order_id, mark_of
 from tradebot.model.order import Order, OrdersTold
 from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.reasons import Reason
@@ -105,7 +105,7 @@ def forgotten_symbols(books: Books) -> Sequence[str]:
 
 def _unknown(books: Books) -> list[Order]:
     names = ((order, order.client_order_id) for order in books.orders)
-    return [order for order, name in names if name not in books.promised and is_marked(name)]
+    return [order for order, name in names if name not in books.promised and is_our_order_id(name)]
 
 
 def _accepted_until(books: Books) -> datetime | None:
@@ -186,7 +186,7 @@ def _is_older(books: Books, order: Order) -> bool:
     return opened is not None and order.submitted_at is not None and order.submitted_at < opened
 
 
-def still_ours(
+def confirmed_own_quantities(
     net: Mapping[str, Decimal], positions: Iterable[Position], earlier: Sequence[Order]
 ) -> Mapping[str, Decimal]:
     """Return the broker's signed shares by symbol; of our positions, at most what the books may still close.
@@ -221,12 +221,12 @@ def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTol
     if not symbols:
         return OrdersTold(())
     orders, unreadable = reader.orders_of(symbols)
-    ours = [order for order in orders if is_marked(order.client_order_id)]
+    ours = [order for order in orders if is_our_order_id(order.client_order_id)]
     # One incomplete list must not make our shares foreign.
     silent = sorted(unknown.keys() - {order.symbol for order in ours})
     if silent:
         again = reader.orders_of(silent)
-        ours += [order for order in again.orders if is_marked(order.client_order_id)]
+        ours += [order for order in again.orders if is_our_order_id(order.client_order_id)]
         unreadable += again.unreadable
     return OrdersTold(tuple(ours), unreadable)
 

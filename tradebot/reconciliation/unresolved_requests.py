@@ -7,7 +7,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation, outcome_of
 from tradebot.model.order import Order, OrderStatus, Reply, WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Edit, End, Proof
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders

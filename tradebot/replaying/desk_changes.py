@@ -17,7 +17,7 @@ from tradebot.model.desk import Book, Desk, Entered, Span, Stake
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, OwnedFill, Position, RoundTrip
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import Given

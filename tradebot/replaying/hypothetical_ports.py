@@ -16,8 +16,8 @@ from tradebot.model.intent import Intent
 from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import SlotClaim
-from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import RecordedCycle, decide_again
 from tradebot.replaying.port_recording import BEFORE, PASSED_ON, OffTapeError, RecordedPorts

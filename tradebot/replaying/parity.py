@@ -23,7 +23,7 @@ from tradebot.model.order import Fill, OrderType, fee_id
 from tradebot.model.parity import IN_FULL, NONE, ParityCause, ParityDifference, What
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.replaying.cycle_comparison import PassSeen, Slot
 
 NOTHING = "nothing"

@@ -11,8 +11,8 @@ from tradebot.desk.proposals import Proposals
 from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
-from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
 from tradebot.replaying.port_recording import OffTapeError, RecordedPorts, Recording, tape_of, told_in
 from tradebot.replaying.record_reader import RecordSource, Shared, parse_untyped, shapes_of

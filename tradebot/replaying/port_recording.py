@@ -13,8 +13,8 @@ from msgspec import Raw, Struct
 
 from tradebot.errors import OperatorError, TemporaryError, TradebotError
 from tradebot.model.intent import Intent
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
-from tradebot.model.values import replace
 from tradebot.ports.world import Rules, World
 from tradebot.replaying.former_names import name_now
 from tradebot.replaying.record_reader import RecordSource, parse_untyped

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from msgspec import MsgspecError, Struct, msgpack
 
-from tradebot.exits.kind import WatchedPosition, best_price, exit_price
+from tradebot.exits.exit_rule import WatchedPosition, best_price, exit_price
 from tradebot.exits.rules import judge
 from tradebot.model.bar import Quote, Session
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -22,8 +22,8 @@ from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.desk_changes import Filled, Unsent, with_filled, with_round_trip, without_order
 from tradebot.replaying.hypothetical_ports import decide, supposed_tape

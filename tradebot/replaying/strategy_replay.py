@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 from msgspec import Struct, field
 
 from tradebot.desk.proposals import Proposals, StrategyAnswer, build_answer, sees, strongest_first
-from tradebot.desk.strategy_views import Sights, StrategyInputs
+from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.position import Kept, Key
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.series import Series
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.stores import Bars, Facts, Ledger
 from tradebot.ports.strategy import RefilteringStrategy, Strategy
@@ -211,7 +211,7 @@ class StrategyAnswers:
             strategies=(strategy,),
         )
         slot = next((each for each in proposed.own.asked if each.strategy == name), None)
-        sights = Sights(world, now, [strategy])
+        sights = ViewBuilder(world, now, [strategy])
         return _Look(now, sights, sees(sights, strategy, slot), slot)
 
 
@@ -219,7 +219,7 @@ class _Look(NamedTuple):
     """What a strategy saw at a time, in its own slot if it has one."""
 
     now: datetime
-    sights: Sights
+    sights: ViewBuilder
     seen: StrategyInputs
     slot: StrategySlot | None
 

@@ -5,7 +5,7 @@ from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 
-from tradebot.model.text import known_name
+from tradebot.model.sentences import known_name
 from tradebot.signals.scoring import ScoreComponent
 
 SUBJECTS: Mapping[str, str] = MappingProxyType({

@@ -12,8 +12,8 @@ from functools import cache
 from types import NoneType
 from typing import Any, NamedTuple
 
-from tradebot.model.kind import Breach, CheckedReply, Columns, ContractFinding, Drift, NullCounts
-from tradebot.model.values import replace
+from tradebot.model.fact_kind import Breach, CheckedReply, Columns, ContractFinding, Drift, NullCounts
+from tradebot.model.struct_tools import replace
 
 LONGEST_EXAMPLE = 160
 LEAST_ROWS = 100

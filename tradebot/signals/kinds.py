@@ -5,8 +5,8 @@ from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 
-from tradebot.model.kind import AnyKind, Kind
-from tradebot.model.text import known_name
+from tradebot.model.fact_kind import AnyKind, Kind
+from tradebot.model.sentences import known_name
 
 SUBJECTS: Mapping[str, str] = MappingProxyType({
     "congress": "insiders",

@@ -6,13 +6,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from tradebot.model.fact_kind import AnyKind, Columns, Fact
 from tradebot.model.flow import FlowPage, Intake, RejectedRow
-from tradebot.model.kind import AnyKind, Columns, Fact
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals import contracts
-from tradebot.signals.columns import NotColumnarError, columns
+from tradebot.signals.bulk_fields import NotColumnarError, columns
 from tradebot.signals.contracts import check
-from tradebot.signals.rows import BadRowError
+from tradebot.signals.fields import BadRowError
 
 
 @lru_cache(maxsize=4096)

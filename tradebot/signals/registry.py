@@ -37,7 +37,7 @@ from tradebot.model.registry import (
     height,
 )
 from tradebot.model.series import Series, width_of
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def of_figures(figures: Figures, rules: DataHealthRules) -> Iterator[Failed]:

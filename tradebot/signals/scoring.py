@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from tradebot.model.candidate import Input
+from tradebot.model.fact_kind import NEW_YORK, AnyKind, Kind
 from tradebot.model.flow import FlowAlert
-from tradebot.model.kind import NEW_YORK, AnyKind, Kind
 from tradebot.model.record import SymbolFacts
 
 

@@ -11,7 +11,7 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, Open, StrategyView
 from tradebot.signals.scoring import ScoreComponent, ScoringInputs
 from tradebot.signals.subjects.alerts import Counting, contracts_behind, counting, flow_now, sizes

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tradebot.model.flow import FLOW_ALERTS, Filters, FlowWindow
 from tradebot.model.limits import Frozen, Seconds, Tighter
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.signals.components import checked_component, component_of
 from tradebot.signals.filters import BOUNDED
 from tradebot.signals.scoring import ScoreComponent

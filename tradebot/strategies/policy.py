@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from tradebot.learning.card import Card
-from tradebot.learning.saying import MODEL, passing_decision
+from tradebot.learning.model_card import Card
+from tradebot.learning.policy_decisions import MODEL, passing_decision
 from tradebot.model.decision import Decision
 from tradebot.model.series import width_of
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import FeatureNeed, Needs, StrategyView, Target
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.policy_settings import PolicySettings

@@ -11,11 +11,11 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import Frozen, OwnLimits, TargetBounds
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
+from tradebot.model.sentences import SYMBOL_PATTERN
 from tradebot.model.series import DAY, SeriesKey
-from tradebot.model.text import SYMBOL_PATTERN
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
-from tradebot.strategies.checking import Wanting, validate_section
 from tradebot.strategies.filters import StrategyFilter
+from tradebot.strategies.section_validation import Wanting, validate_section
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 

@@ -23,7 +23,7 @@ from tradebot.model.limits import (
     Tighter,
 )
 from tradebot.model.order import Execution, LastStep, Style
-from tradebot.model.text import NAME_PATTERN, pluralize
+from tradebot.model.sentences import NAME_PATTERN, pluralize
 from tradebot.strategies.flow_settings import FlowSettings
 
 Bps = Annotated[Decimal, Field(ge=0, le=1000)]

@@ -17,9 +17,9 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.bar import Session
+from tradebot.model.fact_kind import AnyKind, Phase, ReplyScope
 from tradebot.model.flow import FLOW_ALERTS, Allowance
-from tradebot.model.kind import AnyKind, Phase, ReplyScope
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.timetable.job_times import JobTimes
 
 ONCE_S = 86_400

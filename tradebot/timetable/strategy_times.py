@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.bar import Session, StrategySlot
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Calendar
 from tradebot.timetable import job_times

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.learning.saying import sentences
+from tradebot.learning.policy_decisions import sentences
 from tradebot.model.decision import Decision, Gate, Number, format_comparison
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason, ReasonRow
 from tradebot.model.record import CandidateRecord, CycleRecord, Outcome, SampledCandidate, StrategyRefusal
-from tradebot.model.text import noun, pluralize, span
-from tradebot.model.values import replace
+from tradebot.model.sentences import noun, pluralize, span
+from tradebot.model.struct_tools import replace
 
 
 class NearMiss(Struct, frozen=True):

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from tradebot.exits.kind import WatchedPosition, best_price, distance
-from tradebot.exits.rules import Exits, in_force
+from tradebot.exits.exit_rule import WatchedPosition, best_price, distance
+from tradebot.exits.rules import Exits, effective_rules
 from tradebot.model.account import ActivityKind, CashMovement
 from tradebot.model.instrument import ONE
 from tradebot.model.intent import Intent
@@ -17,8 +17,8 @@ from tradebot.model.margin import Liquidation
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import DOUBTED, CycleRecord, Gap, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 
 NO_SHARES = Decimal(0)
 
@@ -261,7 +261,7 @@ def holdings(
             WatchedPosition(position, best_price(position, None, of_one.best), of_one),
             exits_of(position.strategy),
         )
-        gap, watching = left.get(position.whose), in_force(rules, of_one)
+        gap, watching = left.get(position.whose), effective_rules(rules, of_one)
         shares = min(unseen.get(position.symbol, NO_SHARES), abs(position.quantity))
         protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue, closed=shares)
         state = state_of(position.strategy, position.quantity, orders)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from tradebot.exits.why import UNKNOWN, AmountUnit, ReasonPart, parse
+from tradebot.exits.exit_reasons import UNKNOWN, AmountUnit, ReasonPart, parse
 from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord
@@ -20,9 +20,9 @@ from tradebot.model.notice import GATHERED, BotStatus, Channel, Happening, HeldT
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import DOUBTED
-from tradebot.model.text import noun, pluralize, price_text
+from tradebot.model.sentences import noun, pluralize, price_text
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.model.parity import IN_FULL, NONE, DayParity, What
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 LATELY = 20
 """How many sessions the figure over time is of."""

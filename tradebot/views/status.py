@@ -10,7 +10,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.judging.judgment import Judgment
-from tradebot.learning.saying import in_a_word, stood_in
+from tradebot.learning.policy_decisions import in_a_word, stood_in
 from tradebot.model.account import CashMovement, EquityPeak
 from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake
@@ -18,7 +18,7 @@ from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.record import CycleRecord, Job, SessionEnd
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, SlotClaim
 from tradebot.model.venue import Settlement

@@ -11,8 +11,8 @@ from tradebot.model.decision import Decision, Number
 from tradebot.model.intent import Intent
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.explain import remedy_of
 

@@ -15,7 +15,7 @@ from tradebot.auditing.outcomes import WORTH_SEEING
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.replaying.desk_changes import Filled
 from tradebot.replaying.span_replay import SENT, CandidateEnd, Passed
 from tradebot.replaying.strategy_replay import Unanswered

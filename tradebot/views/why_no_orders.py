@@ -17,9 +17,9 @@ from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.evidence import Unrecorded
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, EndedPasses, Outcome, RefusalGroup, SymbolOutcomes
-from tradebot.model.text import plain, pluralize
+from tradebot.model.sentences import plain, pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import SlotClaim
-from tradebot.model.values import replace
 from tradebot.views.explain import Explanation, NoOrdersAnswer, Way, next_refusal, remedy_of
 
 

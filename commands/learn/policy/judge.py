@@ -22,7 +22,7 @@ from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.learning.training.training_rows import EVERY
 from tradebot.lab.learning.walking.evaluation import Signed, judged_model
 from tradebot.lab.performance.statistics import total_return
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.strategies.policy_settings import PolicySettings
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from tradebot.lab.learning.walking.walk import RESULTS, play_here
 from tradebot.lab.search.space import check, read_space
 from tradebot.lab.search.study import SequentialStudy
 from tradebot.lab.selection.splits import training_sessions
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.signals.features import features
 
 if TYPE_CHECKING:

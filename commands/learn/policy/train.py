@@ -30,8 +30,8 @@ from tradebot.lab.learning.training.training import TrainingSummary, span_of, tr
 from tradebot.lab.learning.walking.splits import paths_of, splits_of
 from tradebot.lab.learning.walking.walk import RESULTS, Walk, folder_of, walk
 from tradebot.lab.selection.splits import By
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

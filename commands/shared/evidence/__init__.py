@@ -13,7 +13,7 @@ from commands.shared.notes import why_in_state
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.models.folder import RefusedModelError
+from tradebot.adapters.models.model_folder import RefusedModelError
 from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.events import worth_seeing
@@ -29,7 +29,7 @@ from tradebot.judging.component_health import ModelSeen, ModelsSeen
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
 from tradebot.judging.pass_health import last_run
 from tradebot.learning.ensemble import PolicyMode
-from tradebot.learning.saying import in_a_word, stood_in
+from tradebot.learning.policy_decisions import in_a_word, stood_in
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.event import HEALINGS, Severity

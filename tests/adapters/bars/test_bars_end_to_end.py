@@ -20,8 +20,8 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.series import Series
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.venues.alpaca.bars import AlpacaBars
 from tradebot.venues.alpaca.reader import AlpacaReader

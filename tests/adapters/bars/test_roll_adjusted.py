@@ -12,7 +12,7 @@ from tests.kit.values import there
 from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.model.series import DAY, Series
 from tradebot.model.view import BarNeed
-from tradebot.signals.rolls import roll_out_date
+from tradebot.signals.roll_dates import roll_out_date
 from tradebot.venues.ibkr.capabilities import IBKR
 from tradebot.venues.ibkr.contracts import months_of, root_of
 

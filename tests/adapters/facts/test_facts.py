@@ -36,10 +36,10 @@ from tradebot.errors import OperatorError
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
-from tradebot.model.kind import NullCounts
+from tradebot.model.fact_kind import NullCounts
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, EntryOutcome, Job, Mark, PositionDifference, RefusedTrade
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.subjects.market import MARKET_TIDE_KIND
 from tradebot.signals.subjects.volatility import IV_RANK_KIND
 

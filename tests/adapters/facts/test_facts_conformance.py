@@ -27,10 +27,10 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import MemoryEvents, RecordLevel
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.kind import Breach, CheckedReply, ContractFinding
+from tradebot.model.fact_kind import Breach, CheckedReply, ContractFinding
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Mark, Scored, SymbolFacts
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.stores import Facts
 from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND
 from tradebot.signals.subjects.market import MARKET_TIDE_KIND

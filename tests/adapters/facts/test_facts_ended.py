@@ -14,7 +14,7 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, RefusalGroup
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 DAY_LATER = DAY + timedelta(days=1)
 

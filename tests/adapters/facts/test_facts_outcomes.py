@@ -17,7 +17,7 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.explain import settled_outcome, with_outcomes
 
 JOB, SYMBOLS, PASSES = Job.TRADE_ONCE, ("AAPL", "MSFT", "NVDA"), 60

@@ -19,7 +19,7 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.model.event import Severity
 from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 EVER = date.min, date.max
 

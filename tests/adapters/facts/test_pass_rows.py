@@ -19,7 +19,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.explain import final_record, of_strategy, why_no_orders, with_outcomes
 
 JOB, SESSIONS = Job.TRADE_ONCE, 30

@@ -12,7 +12,7 @@ from tradebot.adapters.facts import schema
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.cache_database import CacheConnection
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def test_newest_sessions_are_read_oldest_first_and_one_compared_again_takes_its_place(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.model.registry import CoinHealth, DataCheck, Discovery, Failed, Found, Tier
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 FULL = replace(
     coin("PF_XBTUSD"),

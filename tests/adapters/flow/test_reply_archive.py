@@ -21,7 +21,7 @@ from tradebot.adapters.flow.reply_archive import KeptReplies
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.flow import FlowPage, Quota
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 NO_QUOTA = Quota(None, None, None)
 KINDS = ("dark_pool", "flow_alerts", "market_tide")

@@ -20,8 +20,8 @@ from tradebot.adapters.flow.unusual_whales import (
 )
 from tradebot.adapters.wire.http import HttpReply
 from tradebot.errors import ExitCode, NotInPlanError, NotServedError, OperatorError, TemporaryError
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowPage, Quota
-from tradebot.model.kind import AnyKind
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.subjects.shorts import SHORT_INTEREST_KIND
 from tradebot.signals.subjects.volatility import IV_RANK_KIND

@@ -9,8 +9,8 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import GaveWay
-from tradebot.model.values import replace
 
 WHY = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, Decimal("0.88"), Decimal("0.58"), about="worth 0.48")
 

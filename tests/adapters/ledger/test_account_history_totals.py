@@ -28,8 +28,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE
 from tradebot.model.order import Fee
 from tradebot.model.position import FOREIGN, Marks, Origin, OwnedFill, unreported_fill
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.reconciliation.read_books import read_books
 

@@ -27,9 +27,9 @@ from tradebot.model.bar import Session
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks, Origin
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Arming, Baseline, ReconcileMark
-from tradebot.model.values import replace
 
 FLIPS = 3 * settings().max_examples
 """How many single bits are flipped, each in whole books: more of them in the long campaign."""

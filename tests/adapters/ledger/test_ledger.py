@@ -31,8 +31,8 @@ from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import Marks, Origin, OwnedFill
 from tradebot.model.promotion import MeanInterval, Promotion, Rung
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Arming, Baseline, SlotClaim, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 ROOT = Path(__file__).parents[3]
 PREFACE = (

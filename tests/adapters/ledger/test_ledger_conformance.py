@@ -21,9 +21,9 @@ from tradebot.model.instrument import ONE, ListingRecord, MarginLevel
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import Fee, Order, OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Kept, Marks, Origin, unreported_fill
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.ports.stores import Ledger
 

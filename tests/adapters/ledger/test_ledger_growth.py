@@ -19,7 +19,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rows import StoredFill
 from tradebot.adapters.ledger.tables import FILLS, INTENTS, ORDERS, TableKind
 from tradebot.errors import DamagedBooksError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 FEW, MANY = 150, 600
 VERDICTS = (PASSED,) * 34

@@ -11,7 +11,7 @@ from tradebot.adapters.ledger.ledger import JournalComparison, SqliteLedger
 from tradebot.errors import OperatorError
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import Reply, WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 @pytest.fixture

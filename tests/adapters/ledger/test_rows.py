@@ -12,7 +12,7 @@ from tradebot.errors import DamagedBooksError
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, Fill
 from tradebot.model.position import Origin, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 BOUGHT = Fill("a-1", "v-1", "AAPL", Side.BUY, Decimal("0.125"), Decimal("101.5"), NOW)
 FILLS = [

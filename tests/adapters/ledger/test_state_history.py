@@ -10,7 +10,7 @@ from tests.kit.rows import ACCOUNT, NOW, make_intent, make_order
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus, Reply, WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 LEG = replace(make_order(), venue_id="leg", client_order_id="the venue's name", parent=make_order().venue_id)
 

@@ -18,8 +18,8 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import halt_switch
 from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 
 
 def written(acts: list[Act]) -> MemoryLedger:

@@ -14,7 +14,7 @@ from tradebot.adapters.memory.recorder import Recorder, RecordLevel
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Mark, StrategyRefusal
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 JOBS = (Job.TRADE_ONCE, Job.EVALUATE_EXITS, Job.SCORE)
 CUT = Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.kit.fakes.networks import Signed, constant, deep, probe, scaling
 from tradebot.adapters.models import files
 from tradebot.adapters.models.files import draft_of, is_sealed, read_model, write_draft
-from tradebot.adapters.models.folder import (
+from tradebot.adapters.models.model_folder import (
     CARD,
     FILES,
     GRAPH,
@@ -30,10 +30,10 @@ from tradebot.adapters.models.folder import (
 )
 from tradebot.adapters.models.onnx_format import network, node
 from tradebot.adapters.models.signing import make_key, read_key, sign
-from tradebot.learning.card import FeatureUsed
+from tradebot.learning.model_card import FeatureUsed
 from tradebot.model.reasons import POLICY_REASONS, REASONS, Reason
 from tradebot.model.strategy_reasons import CHECK
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 PARTS = constant([0.75], ("rsi_14", "body"))
 

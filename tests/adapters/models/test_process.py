@@ -12,23 +12,23 @@ import pytest
 
 from tests.kit.fakes.networks import Signed, constant, results
 from tests.kit.values import SESSION
-from tests.learning.test_acting import view
+from tests.learning.test_inference import view
 from tradebot.adapters.models import process
 from tradebot.adapters.models.files import read_model
-from tradebot.adapters.models.folder import ModelParts
-from tradebot.adapters.models.loaded import settings_of
+from tradebot.adapters.models.model_folder import ModelParts
 from tradebot.adapters.models.onnx_format import node, number, part
 from tradebot.adapters.models.process import ModelLocation, ModelProcess, good_models, read_results
+from tradebot.adapters.models.worker_settings import settings_of
 from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.adapters.plugins.process import ErredError
 from tradebot.adapters.plugins.protocol import AnswerBounds
-from tradebot.learning.acting import ModelSelection
-from tradebot.learning.card import SessionResult
 from tradebot.learning.ensemble import Combine, PolicyMode
-from tradebot.learning.saying import refusal
+from tradebot.learning.inference import ModelSelection
+from tradebot.learning.model_card import SessionResult
+from tradebot.learning.policy_decisions import refusal
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 SURROUNDINGS = PluginEnvironment(AnswerBounds(20.0, 2**31), {"PATH": os.environ["PATH"]}, ())
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.adapters.models import signing
-from tradebot.adapters.models.folder import RefusedModelError
+from tradebot.adapters.models.model_folder import RefusedModelError
 from tradebot.adapters.models.signing import make_key, name_of, public_of, read_key, require_extra, require_signed, sign
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.adapters.text.extras import install

@@ -26,7 +26,7 @@ from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, 
 from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 CANARY = "".join(("cana", "ry-of-a-shell"))
 WAYS = {

@@ -21,7 +21,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS, PriceKind, Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import NOTHING, BarNeed, FeatureNeed, FeatureRow, Needs, Open, StrategyView
 
 DAILY = BarNeed("1Day", 127)

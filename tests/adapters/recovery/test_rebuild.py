@@ -26,9 +26,9 @@ from tradebot.model.account import ActivityKind, Booking, Entry, Restated
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import Kept, Marks, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 
 ROOT = Path(__file__).parents[3]

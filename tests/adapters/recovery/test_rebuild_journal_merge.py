@@ -24,8 +24,8 @@ from tradebot.errors import OperatorError
 from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks, Origin, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Arming, Baseline
-from tradebot.model.values import replace
 
 OWED = ("account", "opening", "verdicts", "fills", "cash", "notes", "acknowledged", "approved", "intents")
 """What comes back whatever was lost of either."""

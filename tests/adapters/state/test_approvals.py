@@ -12,8 +12,8 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.approvals import KEPT, SqliteApprovals
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ApprovalAnswer
-from tradebot.model.values import replace
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.kit.bot import forked
 from tests.kit.rows import NOW, minutes
 from tradebot.adapters.state.events import KEPT, EventCursor, JsonlEvents, Tail, end_of, last_events, news, worth_seeing
 from tradebot.model.event import EventKind, Severity, SystemEvent
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def make_event(number: int = 0) -> SystemEvent:

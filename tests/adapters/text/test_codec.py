@@ -16,13 +16,13 @@ from tradebot.adapters.text.canonical import CodecError, decimal_text, json_text
 from tradebot.adapters.text.codec import decode, encode, pack, unpack
 from tradebot.model.decision import Decision
 from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.fact_kind import Fact
 from tradebot.model.flow import FlowAlert, Quota
 from tradebot.model.intent import Intent
-from tradebot.model.kind import Fact
 from tradebot.model.order import Fill, Order, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.subjects.open_interest import GreekExposure, OiChange
 
 KINDS = [

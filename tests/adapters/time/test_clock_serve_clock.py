@@ -10,7 +10,7 @@ from tests.kit.values import SESSION
 from tradebot.adapters.time import machine_clock
 from tradebot.adapters.time.clock import EngineStatus, EngineTime, RealTime
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 NEXT = SESSION.open + timedelta(days=1)
 

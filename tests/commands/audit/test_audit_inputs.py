@@ -10,7 +10,7 @@ from tests.kit.values import SESSION
 from tradebot.judging.evidence import TradingMoment
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 @pytest.mark.parametrize(("apart", "due"), [(timedelta(0), []), (timedelta(hours=17), [Job.TRADE_ONCE])])

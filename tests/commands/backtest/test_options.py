@@ -10,7 +10,7 @@ from commands.backtest.run_options import BacktestOptions
 from tests.kit.backtest.playing import generated, lines_of, written
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.market import open_market_in_memory
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 THANKSGIVING = date(2026, 11, 26)
 

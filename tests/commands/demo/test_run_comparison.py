@@ -8,7 +8,7 @@ import pytest
 from commands.demo.run_comparison import FILE, DemoRun, RunOutcome, beside, keep, last_run, render, run_of
 from commands.shared.verb_options import console
 from tradebot.app.settings import load
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 OUTCOME = RunOutcome(
     candidates=1500, orders=20, fills=32, closed=12, won=8, open_positions=8, result_usd=Decimal("174.49"),

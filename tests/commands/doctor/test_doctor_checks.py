@@ -25,9 +25,9 @@ from tradebot.desk.fetching import needed_facts
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.bar import Session
-from tradebot.model.kind import AnyKind
+from tradebot.model.fact_kind import AnyKind
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.world import Rules
 from tradebot.strategies.flow import FlowStrategy

@@ -12,10 +12,10 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, Said, typed
 from tests.kit.bot.state import accept
 from tests.kit.fakes.networks import Signed, constant
-from tradebot.adapters.models.folder import ModelParts
+from tradebot.adapters.models.model_folder import ModelParts
 from tradebot.errors import ExitCode
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 PARTS = constant([0.75], ("rsi_14", "body"))
 Type = Callable[..., Said]

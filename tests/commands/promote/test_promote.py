@@ -23,7 +23,7 @@ from tradebot.lab.selection.conditions import Must
 from tradebot.model.evidence import Trials
 from tradebot.model.promotion import MeanInterval, Promotion, Rung
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 DAYS = [date(2026, 1, 5) + timedelta(days=number) for number in range(130)]
 RETURNS = dict(zip(DAYS, (0.004 * (np.random.default_rng(1).normal(size=130) + 0.4)).tolist(), strict=True))

@@ -14,7 +14,7 @@ from tradebot.adapters.state.evidence import write_policy_results
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import ExitCode
 from tradebot.model.evidence import PolicyResults
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 GOOD = replace(study(3, Study(5.0)), name="ppo")
 AS_TOLD = "as told by a file: no run has sealed it"

@@ -10,8 +10,8 @@ from benchmarks.support.policies import Study, study
 from commands.promote.run import other_models
 from tests.kit.fakes.networks import Signed, constant
 from tradebot.app.settings import load
-from tradebot.learning.card import CONFIGURATION
-from tradebot.model.values import replace
+from tradebot.learning.model_card import CONFIGURATION
+from tradebot.model.struct_tools import replace
 
 RESULTS = replace(study(1, Study(configurations=2)), features={"rsi_14": "1"})
 

@@ -8,7 +8,7 @@ import pytest
 from commands.report.chart import NARROW, POINTS_PER_INCH, WIDE, curve
 from tests.kit.trades import account, new_account
 from tradebot.lab.performance.report import AccountReport
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 FEW, LONG = 3, 300
 

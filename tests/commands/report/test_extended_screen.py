@@ -8,7 +8,7 @@ from commands.report.screen import render
 from commands.shared.verb_options import console
 from tests.kit.trades import account, long_backtest, report, without_exposure
 from tradebot.lab.performance.report import AccountReport, Cost
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def screen(*of: AccountReport) -> list[str]:

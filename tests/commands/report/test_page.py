@@ -25,8 +25,8 @@ from commands.shared.verb_options import jsonable
 from tests.kit.trades import account, long_backtest, new_account, report, with_trades
 from tests.suite.tiers import sized
 from tradebot.lab.performance.report import Block, PerformanceReport
-from tradebot.model.text import counted_kind
-from tradebot.model.values import replace
+from tradebot.model.sentences import counted_kind
+from tradebot.model.struct_tools import replace
 
 STYLES = Path("commands/report/templates/page.css").read_text(encoding="utf-8")
 YEAR, FEW = 300, 3

@@ -9,7 +9,7 @@ import pytest
 from commands.report.page import details
 from tests.kit.trades import account, long_backtest
 from tests.kit.values import there
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 @cache

@@ -24,7 +24,7 @@ from commands.report.screen import render
 from commands.shared.verb_options import console
 from tests.kit.trades import account, new_account, report, without_exposure
 from tradebot.lab.performance.report import AccountReport, Block, Figure
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def test_few_rows_are_all_shown_and_many_by_both_ends() -> None:

@@ -13,7 +13,7 @@ from tests.kit.values import USUAL, us_sessions
 from tradebot.app.loading import Options
 from tradebot.app.settings import load
 from tradebot.app.wiring import open_app
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.timetable.sessions import CalendarRequest, note_asked
 
 SESSIONS = us_sessions(USUAL.date, USUAL.date + timedelta(days=120))

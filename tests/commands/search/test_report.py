@@ -12,7 +12,7 @@ from tests.kit.trades import ASKED, returns_of, tried
 from tradebot.lab.search.space import SpaceChecked, TrialCounts
 from tradebot.lab.selection.verdict import SearchConclusion, verdict
 from tradebot.model.evidence import Variant, VariantKind
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 SETTING = "limits.max_open_positions"
 

@@ -25,7 +25,7 @@ from tradebot.adapters.state.serve_status import MOST_STARTS, is_running, note_s
 from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
 from tradebot.app.settings import Loaded, load
 from tradebot.errors import ConfigurationError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 PLAIN = "shadow: false"
 

@@ -16,7 +16,7 @@ from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
 from tradebot.errors import ExitCode
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 LONG_S = 60
 STREAMED = """

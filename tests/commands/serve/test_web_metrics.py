@@ -14,7 +14,7 @@ from tests.kit.values import NOW, ago
 from tradebot import __version__
 from tradebot.judging.evidence import Unread
 from tradebot.judging.pass_health import TABLE
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 OPEN = "application/openmetrics-text; version=1.0.0"
 PARSERS = {OPEN: openmetrics.text_string_to_metric_families, "": text_string_to_metric_families}

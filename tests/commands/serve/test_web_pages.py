@@ -21,8 +21,8 @@ from tradebot.model.event import EventKind
 from tradebot.model.lifecycle import RestingPrice
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
-from tradebot.model.values import replace
 from tradebot.views.holdings import PositionProtection
 from tradebot.views.metrics import MetricFigures
 

@@ -14,7 +14,7 @@ from tradebot.app import calendar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.timetable.sessions import AGAIN
 from tradebot.venues.alpaca.capabilities import ALPACA
 

@@ -24,8 +24,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE
 from tradebot.model.order import Fill
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, Origin, OwnedFill, unreported_fill
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
-from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import trades

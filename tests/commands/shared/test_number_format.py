@@ -41,9 +41,9 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.instrument import TickStep
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
-from tradebot.model.text import counted_kind, pluralize
+from tradebot.model.sentences import counted_kind, pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.views.downsampling import downsample
 
 VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)

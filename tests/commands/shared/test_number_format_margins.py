@@ -8,7 +8,7 @@ from rich.console import Console
 from commands.shared.number_format import show_margin
 from tests.kit.values import NOW
 from tradebot.model.margin import Liquidation
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.holdings import AccountMargin
 
 D = Decimal

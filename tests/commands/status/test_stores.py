@@ -14,7 +14,7 @@ from tests.kit import ledgers
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state import state_folder
 from tradebot.app.settings import load
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def test_every_file_of_a_bot_that_has_traded_belongs_to_one_store(bot: Bot) -> None:

@@ -12,7 +12,7 @@ from commands.top.screen_data import ScreenData, read
 from tests.commands.top.board import LARGE, SMALL, Seen, on_board
 from tests.kit.bot.folder import Bot
 from tradebot.app.wiring import App
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 GRAY = {"color(8)"}
 HOSTILE = "\x1b]0;owned\x07\x1b[2Jlunch"

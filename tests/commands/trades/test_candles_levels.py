@@ -15,7 +15,7 @@ from commands.trades.candles import PlannedLevels, draw_levels, planned_levels
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
 from tradebot.exits.kinds.targets import Ladder, TargetRung
-from tradebot.exits.rules import in_force
+from tradebot.exits.rules import effective_rules
 from tradebot.model.candidate import Side
 from tradebot.model.position import Kept
 from tradebot.model.trade import RestedStop
@@ -54,7 +54,7 @@ def plan_of(side: Side) -> PlannedLevels:
         )
     ]
     past = History("0001", "sandbox", VENUE_DAY, NOW, Decimal(0), kept={trade.key: KEPT}, stops=tuple(stops))
-    rules = SimpleNamespace(exits_watching=lambda position, kept: in_force((LADDER,), kept))
+    rules = SimpleNamespace(exits_watching=lambda position, kept: effective_rules((LADDER,), kept))
     bot: Any = SimpleNamespace(rules=rules, ledger_view=SimpleNamespace(orders=list))
     return planned_levels(bot, past, trade, ())
 

@@ -11,7 +11,7 @@ from commands.trades.swaps import EARNED, VALUES, Swaps, _chosen, show, swap_ass
 from tests.kit.values import NOW, ago, fill
 from tests.views.trades.test_swaps import gave_way
 from tests.views.trades.test_trades import MARKET, past
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.swaps import SwapRow
 from tradebot.views.trades.trade_row import Choice
 from tradebot.views.trades.trades import rows_of

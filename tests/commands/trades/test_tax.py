@@ -20,7 +20,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.account import Booking, Entry
 from tradebot.model.order import Fee
 from tradebot.model.position import Origin
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.history import History
 
 WASHED = tax_history(

@@ -17,7 +17,7 @@ from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Fee, Fill, OrderStatus, OrderType, Reply, TimeInForce, WriteOutcome
 from tradebot.model.position import Marks, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 FLOW = Component("flow", 0.5, 0.4, "sweeps")

@@ -14,7 +14,7 @@ from tests.commands.mcp.test_tools_runner import steady
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.text import redaction
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.holdings import PositionProtection, Uncovered
 
 HOSTILE = '<img src=x onerror="alert(1)">\u202e/?#%'

@@ -22,7 +22,7 @@ from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot.__main__ import main
 from tradebot.model.series import DAY, Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.alpaca.capabilities import ALPACA
 
 BACKTEST = ("--sessions", "1", "--symbols", "SPY,IWM,UNH,JPM", "--name", "tried")

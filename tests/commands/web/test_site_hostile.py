@@ -22,7 +22,7 @@ from tests.commands.web.test_html_rendering import Seen
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.errors import TradebotError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 HOSTILE = '"><script>window.hacked=1</script><img src=x onerror=window.hacked=1>'
 QUOTED = "' onmouseover='window.hacked=1' \" autofocus onfocus=\"window.hacked=1\""

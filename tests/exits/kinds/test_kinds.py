@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from tests.kit.core.position import closes, known
 from tests.kit.values import NOW, SESSION, held
-from tradebot.exits.kind import ExitMoment, ExitRule, Measure, WatchedPosition
+from tradebot.exits.exit_reasons import ReasonPart
+from tradebot.exits.exit_rule import ExitMoment, ExitRule, Measure, WatchedPosition
 from tradebot.exits.kinds.signals import FlowReversal, Momentum, OpenInterestGone, RegimeExit
 from tradebot.exits.kinds.stops import DrawdownStop, StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import GainLevel, ProfitTarget, ScaleOut
 from tradebot.exits.kinds.times import EndOfDay, EventAhead, LowMovement, Stale
 from tradebot.exits.rules import parse, triggered_reason, worst_stop
-from tradebot.exits.why import ReasonPart
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 DAY_S = 86_400

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW, held, instrument
-from tradebot.exits.kind import ExitMoment, Measure, RuleInput, WatchedPosition
+from tradebot.exits.exit_rule import ExitMoment, Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.signals import Against, SignalDecay, Urgency, contributions, urgency_of
 from tradebot.exits.rules import parse
 from tradebot.model.position import Kept, Outlook
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 DECAY = SignalDecay(noise_multiple=2, recovery_multiple=1, confirm_passes=2, min_hold_s=600)

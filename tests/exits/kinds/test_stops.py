@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from tests.kit.values import held, instrument
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError
-from tradebot.exits.kind import ExitMoment, Measure, RuleInput, WatchedPosition
+from tradebot.exits.exit_rule import ExitMoment, Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.stops import AtrTrail, BreakEven, LiquidationDistance, StopTicks, Tightening
 from tradebot.exits.kinds.targets import TargetTicks
 from tradebot.exits.rules import ExitRulesError, has_stop, levels, parse, worst_stop
 from tradebot.model.position import Kept, Outlook
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 STEPS = tuple(Tightening(r=D(r), multiple=D(multiple)) for r, multiple in (("3", "1.5"), ("5", "1.4"), ("8", "1.0")))

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW, held, instrument
-from tradebot.exits.kind import Measure, RuleInput, WatchedPosition
+from tradebot.exits.exit_rule import Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.targets import GainLevel, Ladder, ProfitTarget, ScaleOut, TargetRung
-from tradebot.exits.rules import ExitRulesError, in_force, levels, parse
+from tradebot.exits.rules import ExitRulesError, effective_rules, levels, parse
 from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, Lot, OwnedFill, Position, add
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 D = Decimal
 RISK = D("0.029")
@@ -121,7 +121,7 @@ def test_the_final_target_ends_the_runner_only_beyond_the_last_level() -> None:
     ):
         one = of("1.37")
         one = replace(one, kept=replace(one.kept, profit_target_fraction=D(target)))
-        placed = levels(one, in_force((LADDER,), one.kept)).targets
+        placed = levels(one, effective_rules((LADDER,), one.kept)).targets
         assert [f"{each.price.normalize():f}" for each in placed] == expected
         if len(placed) == 3:
             assert [each.shares for each in placed] == [D("0.54"), D("0.54"), D("0.29")]
@@ -133,13 +133,13 @@ def test_without_a_stop_of_the_entry_nothing_is_a_step_and_the_target_stays() ->
     bare = replace(one, kept=replace(one.kept, stop_loss_fraction=None))
     assert (LADDER.measure(bare, D(110)), targets(bare)) == (RuleInput.ENTRY_STOP, [])
     target = ProfitTarget(fraction=D("0.05"))
-    assert target in in_force((LADDER, target), bare.kept)
-    assert target not in in_force((LADDER, target), one.kept)
+    assert target in effective_rules((LADDER, target), bare.kept)
+    assert target not in effective_rules((LADDER, target), one.kept)
 
 
 def test_a_position_with_its_own_scale_out_has_no_ladder() -> None:
     kept = replace(of("1.37").kept, targets=(ScaleOutLevel(D("0.01"), D("0.5")),), profit_target_fraction=D("0.05"))
-    assert [rule.name for rule in in_force((LADDER,), kept)] == ["stop_loss", "profit_target", "scale_out"]
+    assert [rule.name for rule in effective_rules((LADDER,), kept)] == ["stop_loss", "profit_target", "scale_out"]
 
 
 def test_a_short_never_waits_for_a_price_of_nothing() -> None:
@@ -181,7 +181,7 @@ def test_stop_and_targets_stay_whatever_fills_came_first_and_whichever_shares_le
         for number, (of_fill, lots, price) in enumerate(done):
             position = add(position, OwnedFill("flow", fill(f"{number}", of_fill, D(lots) / 100, price)))
         kept = replace(of("1").kept, original_quantity=position.original_quantity)
-        found = levels(WatchedPosition(position, position.average_price, kept), in_force((LADDER,), kept))
+        found = levels(WatchedPosition(position, position.average_price, kept), effective_rules((LADDER,), kept))
         return found.stop, [target.price for target in found.targets]
 
     bought = sum(lots for lots, _ in fills)
@@ -348,4 +348,4 @@ def test_a_level_at_the_profit_target_does_not_load() -> None:
 
 def test_a_position_that_was_opened_with_targets_has_them_instead_of_its_strategys() -> None:
     kept = Kept(targets=(ScaleOutLevel(D("0.01"), D("0.5")),))
-    assert in_force((SCALE_OUT,), kept) == (ScaleOut(levels=(GainLevel(fraction=D("0.01"), share=D("0.5")),)),)
+    assert effective_rules((SCALE_OUT,), kept) == (ScaleOut(levels=(GainLevel(fraction=D("0.01"), share=D("0.5")),)),)

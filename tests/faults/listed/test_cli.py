@@ -14,7 +14,7 @@ from tests.kit.bot.folder import PROGRAM, Bot, at_once
 from tests.kit.bot.real_money import writes
 from tests.kit.values import LIMITS, ask
 from tradebot.adapters.state import halt_switch
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.model.decision import Gate
 from tradebot.model.trading import TradingState
 

@@ -28,7 +28,7 @@ from tradebot.errors import ExitCode
 from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowAlert
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 BAD_SYMBOL = "AAPL"

@@ -23,8 +23,8 @@ from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.venues.alpaca.orders import AlpacaOrders
 from tradebot.venues.alpaca.reader import AlpacaReader
 from tradebot.venues.alpaca.wire import DATA_URL, PAPER_URL, AlpacaVenue

@@ -22,8 +22,8 @@ from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.model.intent import IntentState
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 LEDGER, JOURNAL = "ledger.db", "journal.jsonl"
 HALF_WRITTEN = """

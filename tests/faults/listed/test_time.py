@@ -31,8 +31,8 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import SlotClaim
-from tradebot.model.values import replace
 from tradebot.timetable.job_times import parse
 from tradebot.timetable.sessions import AGAIN, slot_at, slots
 

@@ -27,7 +27,7 @@ from tests.kit.values import NOW, ask, book, desk, quote
 from tradebot.adapters.text.activity_types import meaning_of
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.gates.decide import decide
+from tradebot.gates.evaluation import decide
 from tradebot.model.account import Activity
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate, Verdict
@@ -36,7 +36,7 @@ from tradebot.model.order import OrderStatus, OrderType, Reply, WriteOutcome
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 from tradebot.venues.alpaca.orders import order_body
 from tradebot.venues.alpaca.parsers import read_account, read_order, read_position

@@ -32,8 +32,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.limits import Protection
 from tradebot.model.position import Kept, Key
 from tradebot.model.record import Job, SessionEnd
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import SlotClaim
-from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, Close, Needs, Open, Reduce, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.timetable.job_times import parse

@@ -17,7 +17,7 @@ from tests.kit.backtest.drawn import Whims
 from tests.kit.values import us_sessions
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.strategy import Strategy
 from tradebot.venues.alpaca.capabilities import ALPACA
 

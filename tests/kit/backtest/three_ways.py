@@ -32,7 +32,7 @@ from tradebot.lab.driver.driver import Driver, DriverTerms
 from tradebot.lab.parity import parity_of
 from tradebot.model.parity import DayParity
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy
 

@@ -29,8 +29,8 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.app.settings import shipped_path
 from tradebot.app.wiring import App
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.venues.ibkr.capabilities import IBKR, TRADING_ID
 from tradebot.venues.ibkr.link import IbkrLink, IbkrVenue, LinkTimeouts
 

@@ -21,7 +21,7 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce, WriteOutcome
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof
 from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import Open

@@ -13,8 +13,8 @@ from tradebot.model.decision import Verdict as Answer
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.serving import ServeNote
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.timetable.sessions import Slot
 
 EVERY_S = {

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from tests.kit.values import NOW, SESSION, held
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.settings import shipped_path
-from tradebot.exits.kind import ExitMoment, ExitRule, Measure, WatchedPosition
+from tradebot.exits.exit_rule import ExitMoment, ExitRule, Measure, WatchedPosition
 from tradebot.exits.rules import judge
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision
@@ -19,7 +19,7 @@ from tradebot.model.lifecycle import NOTHING, Event, Records, State, state_of
 from tradebot.model.position import Outlook, OwnedFill
 from tradebot.model.registry import Coin, CoinHealth, DataState, Figures, Rank, RegistryRules, Tier
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 # The rules of the registry as they ship, and coins to judge by them.
 

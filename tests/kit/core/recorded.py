@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tradebot import cycle
-from tradebot.desk.prepare_desk import for_entries, for_exits
+from tradebot.desk.prepare_desk import desk_for_entries, desk_for_exits
 from tradebot.desk.proposals import propose
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.ports.world import Call, Rules, World
@@ -30,14 +30,14 @@ class Taken(NamedTuple):
 def trade_once(world: World, call: Call, sent: Mapping[str, CandidateRecord] | None = None) -> Taken:
     """Run a pass of entries and record it."""
     proposed = propose(world, world.reader.clock().now)
-    desk = for_entries(world, proposed)
+    desk = desk_for_entries(world, proposed)
     taking = PassRecorder(world, call, desk, proposed, sent or {})
     return _taken(taking, cycle.trade_once(taking.world, call, desk, proposed, dict(sent or {})), world.rules)
 
 
 def evaluate_exits(world: World, call: Call) -> Taken:
     """Run a pass of exits and record it."""
-    desk = for_exits(world)
+    desk = desk_for_exits(world)
     taking = PassRecorder(world, call, desk, None, {})
     return _taken(taking, cycle.evaluate_exits(taking.world, call, desk, {}), world.rules)
 

@@ -13,15 +13,15 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.memory.send_lock import MemorySendLock
-from tradebot.desk.prepare_desk import for_entries, for_exits
+from tradebot.desk.prepare_desk import desk_for_entries, desk_for_exits
 from tradebot.desk.proposals import Proposals, propose
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent
 from tradebot.model.limits import ExitRules, Limits
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ApprovalAnswer, Mode, Permission, ReconcileMark, Request
-from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
 
 
@@ -140,12 +140,12 @@ def call(job: Job = Job.TRADE_ONCE, slot: str = "open+30m") -> Call:
 def trade_once(world: World, call: Call, proposed: Proposals | None = None) -> CycleRecord:
     """Ask the strategies unless they were, then run a pass of entries at once, as the verb does."""
     proposed = proposed or propose(world, world.reader.clock().now)
-    return cycle.trade_once(world, call, for_entries(world, proposed), proposed)
+    return cycle.trade_once(world, call, desk_for_entries(world, proposed), proposed)
 
 
 def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord] | None = None) -> CycleRecord:
     """Run a pass of exits, as the verb does."""
-    return cycle.evaluate_exits(world, call, for_exits(world), ended)
+    return cycle.evaluate_exits(world, call, desk_for_exits(world), ended)
 
 
 def wanted(symbol: str, score: float = 0.5, side: Side = Side.BUY) -> Candidate:

@@ -8,10 +8,10 @@ from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, Activity, ActivityKind, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate, Side
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.instrument import AssetClass, Listing, notional
 from tradebot.model.intent import Intent
-from tradebot.model.kind import AnyKind
 from tradebot.model.order import (
     Fee,
     Fill,
@@ -25,7 +25,7 @@ from tradebot.model.order import (
     fee_id,
 )
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Proof, Settlement
 from tradebot.model.view import BarNeed, Needs, Open, StrategyView, Want
 from tradebot.ports.broker import Ending

@@ -43,7 +43,7 @@ from tradebot.model.order import (
     fee_id,
 )
 from tradebot.model.series import PriceKind
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof, Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import Ending

@@ -7,10 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from tradebot.adapters.models.files import write_model
-from tradebot.adapters.models.folder import ModelParts
+from tradebot.adapters.models.model_folder import ModelParts
 from tradebot.adapters.models.onnx_format import network, node, tensor
 from tradebot.adapters.models.signing import make_key, read_key
-from tradebot.learning.card import PROBES, Action, Card, DataSpan, FeatureUsed, Probe, Scaling, SessionResult
+from tradebot.learning.model_card import PROBES, Action, Card, DataSpan, FeatureUsed, Probe, Scaling, SessionResult
 from tradebot.signals.features import OBSERVED, features
 
 

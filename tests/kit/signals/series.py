@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tradebot.model.bar import Session
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.features.frame import Frame, NewsTimes, ReleaseList, frame_of
 from tradebot.signals.structures.bars import Smoothing
 from tradebot.signals.structures.structures import StructureSettings

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.kit.values import DAY, NOW, ago, alert
+from tradebot.model.fact_kind import AnyKind, ReplyScope
 from tradebot.model.flow import FLOW_ALERTS, FlowPage, FlowWindow, Intake, Quota
-from tradebot.model.kind import AnyKind, ReplyScope
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.components import component_of
 from tradebot.signals.kinds import kind_of, kinds

@@ -9,7 +9,7 @@ from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import load
 from tradebot.lab.backtest.assumptions import Assumption, assumptions
 from tradebot.lab.backtest.run import BacktestPlan
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))
 DAILY = replace(SPEC, source="daily", path="days.csv")

@@ -33,8 +33,8 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.model.view import StrategyView, Target, Want
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.futures_settings import FuturesSettings

@@ -18,7 +18,7 @@ from tradebot.lab.backtest.flow import EngineFlow
 from tradebot.lab.backtest.setup import assemble, loaded_strategies
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Call
 from tradebot.signals.kinds import in_order, kind_names
 

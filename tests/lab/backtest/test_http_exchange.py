@@ -15,7 +15,7 @@ from tradebot.app.settings import load
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.model.candidate import Side
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Close, Open, StrategyView, Want
 
 COINS = ("PF_XBTUSD", "PF_ETHUSD")

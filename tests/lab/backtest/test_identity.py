@@ -14,7 +14,7 @@ from tradebot.app.settings import load
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import identity_of
 from tradebot.lab.backtest.run import BacktestPlan
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 SETTINGS = load(None, {}).settings
 SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))

@@ -24,7 +24,7 @@ from tradebot.lab.backtest import setup
 from tradebot.lab.backtest.lookahead import MARKET, LookaheadResult, check, cut, moments, spread
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy
 

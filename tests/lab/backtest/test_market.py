@@ -12,7 +12,7 @@ from papervenue.times import MINUTE
 from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.lab.backtest.market import open_market_in_memory
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 GENERATED = MarketSpec(symbols=("AAPL", "NFLX"), sessions=3, start=date(2026, 11, 24), seed=22, corporate_actions=True)
 RECORDED = MarketSpec(source="csv", path="bars.csv", bar_stamp="start", start=date(2025, 3, 3), sessions=2)

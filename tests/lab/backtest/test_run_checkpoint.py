@@ -16,7 +16,7 @@ from tradebot.lab.backtest.setup import BacktestSetup
 from tradebot.lab.driver.driver import Driver
 from tradebot.model.limits import Protection
 from tradebot.model.record import Job, SessionEnd
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, Needs
 
 DAYS = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, sessions=2, actions=True, looks="every 15m", entries="every 30m")

@@ -28,8 +28,8 @@ from tradebot.model.event import EventKind
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, Mark
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, ReconcileMark, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 SETTINGS = load(None, {}).settings
 

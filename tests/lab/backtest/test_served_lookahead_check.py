@@ -20,7 +20,7 @@ from tradebot.lab.backtest.served_lookahead_check import check_served, peeked_ba
 from tradebot.lab.backtest.setup import engine_of
 from tradebot.lab.backtest.venue import EngineVenue
 from tradebot.model.series import Series, width_of
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import BarNeed, StrategyView
 from tradebot.ports.strategy import Strategy

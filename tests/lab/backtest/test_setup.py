@@ -18,15 +18,15 @@ from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.app.settings import load
 from tradebot.desk.features import BarFeatures
 from tradebot.desk.proposals import propose
-from tradebot.desk.strategy_views import Sights
+from tradebot.desk.strategy_views import ViewBuilder
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest import setup
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.setup import BacktestSetup, Margin, assemble, loaded_strategies
 from tradebot.model.record import Job
 from tradebot.model.series import Series
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, FeatureNeed, Needs
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Call
@@ -116,7 +116,7 @@ def test_features_of_a_session_are_computed_once_and_are_those_of_each_moment(mo
             now = session.open + timedelta(minutes=minute)
             made.advance(now)
             rows = [
-                Sights(world, made.now(), [strategy]).of(strategy).view.features
+                ViewBuilder(world, made.now(), [strategy]).of(strategy).view.features
                 for world in (made.world, replace(made.world, features=None))
             ]
             assert (rows[0], {symbol for symbol, _ in rows[0]}) == (rows[1], {*SPEC.symbols})

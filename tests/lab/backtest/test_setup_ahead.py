@@ -12,7 +12,7 @@ from tests.kit.backtest.drawn import COSTLESS, COSTLY, SYMBOLS, Drawn, Whims, as
 from tradebot.lab.backtest.setup import BacktestSetup
 from tradebot.lab.driver.price_triggers import INTEREST, in_us
 from tradebot.model.limits import Protection
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 DAYS = Drawn(
     seed=3,

@@ -11,7 +11,7 @@ from tradebot.app.settings import Settings, load, shipped_path
 from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.lab.backtest.variants import changes_of
 from tradebot.model.evidence import VariantKind
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.timetable.strategy_times import SESSIONS_OF_MONTH
 
 SPEC = MarketSpec(symbols=("XLK",), start=date(2025, 3, 3))

@@ -24,7 +24,7 @@ from tradebot.lab.backtest.venue import EngineVenue
 from tradebot.model.candidate import Side
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.broker import BrokerReader, Market
 
 SYMBOLS = ("AAPL", "NFLX", "SPY", "THIN")

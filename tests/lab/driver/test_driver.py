@@ -28,7 +28,7 @@ from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import GainLevel, ScaleOut
 from tradebot.exits.kinds.times import LowMovement
 from tradebot.model.limits import Protection
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
 
 MARKETS = st.integers(0, sized(2, 50))

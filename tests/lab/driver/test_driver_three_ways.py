@@ -9,7 +9,7 @@ from papervenue.market.spec import MODELS
 from tests.kit.backtest.drawn import Whims
 from tests.kit.backtest.three_ways import PlayedDay, Way
 from tests.suite.tiers import drawn, in_campaigns
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 CONFIGURATION = """
 universe: [AAPL, MSFT]

@@ -12,7 +12,7 @@ from tests.kit.values import quote
 from tests.lab.driver.test_price_triggers import MINUTES, OPEN, Drawn
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.exit_inputs import update_marks
-from tradebot.exits.kind import WatchedPosition
+from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.lab.driver.idle_periods import Marking, is_blind

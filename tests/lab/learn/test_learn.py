@@ -18,7 +18,7 @@ from tradebot.lab.learn.learn import (
 )
 from tradebot.lab.learn.values import Item
 from tradebot.model.candidate import Component
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.timetable.job_times import parse
 from tradebot.views.trades.trade_row import EntrySource, TradeRow, TradeStatus
 

@@ -21,7 +21,7 @@ from tradebot.lab.learn.learn import (
 )
 from tradebot.lab.learn.values import LEAST
 from tradebot.lab.performance.statistics import Interval
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.components import component_names, component_of
 from tradebot.views.trades.trade_row import EntrySource, TradeStatus
 

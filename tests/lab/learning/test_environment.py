@@ -25,7 +25,7 @@ from tradebot.lab.learning import environment
 from tradebot.lab.learning.environment import ACTIONS, NO_BAR, TIMES, Environment, EpisodeTerms, PolicyState
 from tradebot.lab.learning.training.training_rows import FittedScaling, fit_scaling
 from tradebot.model.candidate import Side
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import FeatureNeed, Needs, StrategyView, Target, Want
 from tradebot.signals.features.state import DecisionState
 

@@ -33,8 +33,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, Fill
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.record import SessionEnd
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import FilledOrder, OrderRequested, OrderSent
-from tradebot.model.values import replace
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import History
 

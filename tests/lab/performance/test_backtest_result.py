@@ -24,8 +24,8 @@ from tradebot.model.order import Fee
 from tradebot.model.position import Origin
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, SessionEnd
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 
 

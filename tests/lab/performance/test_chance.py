@@ -32,7 +32,7 @@ from tradebot.lab.performance.return_figures import A_QUARTER, A_YEAR, Returns, 
 from tradebot.lab.performance.returns import path
 from tradebot.lab.performance.statistics import Shape, minimum_track_record, probabilistic_sharpe
 from tradebot.model.evidence import Trials
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 SMALL = Resampling(resamples=200, mean_block=4, seed=3, level=0.9)
 

@@ -9,7 +9,7 @@ from tests.kit.trades import past, sessions, spy
 from tradebot.lab.performance.curve import BenchmarkPrices, Rates, drawdowns, frame, points, years
 from tradebot.lab.performance.returns import Path, path
 from tradebot.model.evidence import DatedRate
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 COUNT = 60
 DAYS = [session.date for session in sessions(COUNT)][1:]

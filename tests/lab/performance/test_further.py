@@ -15,7 +15,7 @@ from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.lab.performance.return_figures import A_YEAR, Returns
 from tradebot.lab.performance.statistics import total_return
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 NOTHING = Further((), (), None, None, None, None, ())
 PARTS = {

@@ -11,8 +11,8 @@ from tests.kit.values import cash_movement
 from tradebot.lab.performance.of_strategy import OwnResults, own_results, since_in
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import FilledOrder, OrderRequested, OrderSent
-from tradebot.model.values import replace
 from tradebot.views.trades.history import History
 
 COUNT = 30

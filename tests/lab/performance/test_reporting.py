@@ -25,7 +25,7 @@ from tradebot.lab.performance.reporting import (
     transfers,
 )
 from tradebot.model.position import Origin
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.history import History
 

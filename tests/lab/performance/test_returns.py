@@ -13,7 +13,7 @@ from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.position import Origin
 from tradebot.model.record import SessionEnd
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.history import History
 

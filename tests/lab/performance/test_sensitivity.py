@@ -8,7 +8,7 @@ from tradebot.lab.performance.return_figures import A_QUARTER, A_YEAR
 from tradebot.lab.performance.returns import path
 from tradebot.lab.performance.sensitivity import FEWEST, played_as, sensitivity, variant_of
 from tradebot.model.evidence import Variant, VariantKind
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 PLAYED = Variant(VariantKind.OTHER, "as played", 1257, 60, 0.8, -0.3, 0.12, 0.6)
 

@@ -29,7 +29,7 @@ from tradebot.lab.selection.policies import (
 from tradebot.lab.selection.splits import By, SessionCut, splits
 from tradebot.model.evidence import PolicyResults, PolicyRun, SessionSpan, Split, TriedReturns
 from tradebot.model.parity import DayParity
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 RULES = shipped()
 BOUNDS = RULES.live.policy

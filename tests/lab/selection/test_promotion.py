@@ -30,7 +30,7 @@ from tradebot.lab.selection.promotion import (
     sharpe_gain,
 )
 from tradebot.model.promotion import PaperRecord, Rung
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 RULES = shipped_rules()
 GOOD = tuple((0.004 * (np.random.default_rng(1).normal(size=400) + 0.4)).tolist())

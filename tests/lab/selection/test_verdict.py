@@ -11,7 +11,7 @@ from tradebot.lab.performance.statistics import total_return
 from tradebot.lab.selection.splits import By, SessionCut
 from tradebot.lab.selection.verdict import SearchConclusion, SearchQuestion, SearchVerdict, judgeable, verdict
 from tradebot.model.evidence import Variant, VariantKind
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 MANY = 100
 

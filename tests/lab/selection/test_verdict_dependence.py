@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tests.kit.trades import ASKED, returns_of, tried
 from tests.kit.values import there
 from tradebot.lab.selection.verdict import SearchConclusion, block_length, by_parts, verdict
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def following(share: float, sessions: int = 2_000, trials: int = 5) -> NDArray[np.float64]:

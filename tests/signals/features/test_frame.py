@@ -11,7 +11,7 @@ import pytest
 from tests.kit.signals.series import BARS_A_SESSION, ENOUGH, HOUR_S, first, hourly_series, hours, walked
 from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.model.series import DAY, Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed
 from tradebot.signals.features import columns, features, frame_of
 from tradebot.signals.features.frame import NOWHERE

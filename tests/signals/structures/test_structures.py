@@ -19,7 +19,7 @@ from tests.kit.signals.series import (
     ticks,
     written,
 )
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.structures.bars import Smoothing
 from tradebot.signals.structures.structures import Direction, ReadingKind, StructureReading, Structures, structures
 

@@ -1,7 +1,7 @@
 """Breaks of structure: strict, asked of each bar anew, and never across a hole."""
 
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.structures.bars import bars_of
 from tradebot.signals.structures.structures import DraftStructure, breaks
 

@@ -14,7 +14,7 @@ import pytest
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, first, walk
 from tests.suite import tiers
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.structures.bars import bars_of, outranges
 from tradebot.signals.structures.structures import (
     ReadingKind,

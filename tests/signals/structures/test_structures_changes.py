@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.structures.bars import BarColumns, Column, bars_of
 from tradebot.signals.structures.structures import DraftStructure, StructureChange, StructureTurn, changes, turns
 

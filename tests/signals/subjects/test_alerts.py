@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tests.kit.signals.source_rows import JUNK, NO_QUOTA, captured, world
 from tests.kit.values import DAY, NOW, ago, alert, fetched_facts
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowAlert, FlowPage, FlowWindow, Intake
 from tradebot.model.instrument import Right
-from tradebot.model.kind import AnyKind
 from tradebot.model.record import SymbolFacts
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.normalize import normalize
 from tradebot.signals.subjects.alerts import (
     FLOW_ALERTS_KIND,

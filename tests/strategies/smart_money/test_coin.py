@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.kit.strategies import view
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import StrategyView
 from tradebot.strategies.smart_money.coin import Readings, atr_of, coin_of
 from tradebot.strategies.smart_money.settings import SmartMoneySettings

@@ -11,17 +11,17 @@ from rich.console import Console
 from commands.why_no_orders.report import show_symbol
 from tests.kit.strategies import view
 from tests.kit.values import NOW
-from tests.strategies.smart_money.test_sides import RULES
+from tests.strategies.smart_money.test_setup_evaluation import RULES
 from tradebot.model.decision import Decision, Verdict, units_of
 from tradebot.model.reason_codes import Unit
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.structures.bars import exact
 from tradebot.signals.structures.structures import Direction, fibonacci_range
 from tradebot.strategies.smart_money.coin import Readings, coin_of
 from tradebot.strategies.smart_money.filters import FILTERS, SetupSide, decisions
 from tradebot.strategies.smart_money.levels import stop_multiple
 from tradebot.strategies.smart_money.settings import SetupRegime, SmartMoneySettings
-from tradebot.strategies.smart_money.sides import side_of
+from tradebot.strategies.smart_money.setup_evaluation import side_of
 from tradebot.views.why_no_orders import SymbolWhy
 
 EVERYTHING = RULES.model_copy(

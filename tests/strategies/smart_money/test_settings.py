@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import ValidationError
 
-from tradebot.strategies.checking import validate_section
+from tradebot.strategies.section_validation import validate_section
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from tests.kit.strategies import NOW, lot, trade, view
 from tradebot.desk.want_validation import validate_wants
-from tradebot.exits.why import AmountUnit, parse
+from tradebot.exits.exit_reasons import AmountUnit, parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision
 from tradebot.model.position import Kept, RoundTrip
 from tradebot.model.reasons import Reason
 from tradebot.model.series import PriceKind
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Close, Open, StrategyView
 from tradebot.strategies.smart_money.strategy import SmartMoneyStrategy
 from tradebot.views.trades.trade_row import rules_of

@@ -14,7 +14,7 @@ from tests.kit.strategies import WIDTHS, lot, view
 from tradebot.desk.want_validation import validate_wants
 from tradebot.model.reasons import Reason
 from tradebot.model.series import PriceKind, Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Open, StrategyView
 from tradebot.strategies.smart_money.strategy import SmartMoneyStrategy
 

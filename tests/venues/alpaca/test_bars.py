@@ -11,7 +11,7 @@ from tradebot.adapters.bars.store import CorporateAction, DelayedError
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.alpaca.bars import AlpacaBars
 from tradebot.venues.alpaca.wire import DataPlanError
 

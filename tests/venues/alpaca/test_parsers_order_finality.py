@@ -11,7 +11,7 @@ from tests.kit.values import DAY, NOW, SESSION, following
 from tradebot.model.bar import Session
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order, OrderStatus, TimeInForce
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import End
 from tradebot.venues.alpaca.parsers import ARRIVES_WITHIN, end_of, has_outlived
 

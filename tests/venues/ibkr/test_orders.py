@@ -14,7 +14,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import TARGET_DONE, Intent, Operation
 from tradebot.model.order import OrderClass, OrderStatus, OrderType, WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import End
 
 NOBODY = "77"

@@ -12,7 +12,7 @@ from tests.kit.adapters.ibkr import ES, Connection, Exchange, intent
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import TemporaryError
 from tradebot.model.order import WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR
 from tradebot.venues.ibkr.prices import IbkrBars
 from tradebot.venues.ibkr.wrapper import VenueError

@@ -8,8 +8,8 @@ from papervenue.faces.kraken import face
 from papervenue.times import SECOND
 from tests.kit.adapters.kraken import venue_at
 from tests.kit.fakes.scripted import Scripted, Wire
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.venues.kraken.client import COSTS, MOST, SPAN_S, Client, RequestBudget, sandbox_secret, venue_of
 
 PATHS = st.sampled_from([f"/derivatives/api/v3/{name}" for name in (*COSTS, "tickers")])

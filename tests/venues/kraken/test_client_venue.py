@@ -19,8 +19,8 @@ from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import ActivityKind
 from tradebot.model.bar import SUSPENDED
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.venues.kraken.client import (
     NONCE_FILE,
     Client,

@@ -10,7 +10,7 @@ from tests.kit.adapters.kraken import error, venue_at
 from tests.kit.fakes.scripted import Scripted, Wire, serving
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.judging.judgment import HealthState
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.kraken.client import Nonces
 from tradebot.venues.kraken.door import door
 

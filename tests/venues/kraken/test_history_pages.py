@@ -11,7 +11,7 @@ from tests.kit.adapters.kraken import ACCOUNT, AT, ORDER_ID, SYMBOL, execution, 
 from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import TemporaryError
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.kraken.bars import KrakenBars
 from tradebot.venues.kraken.history import ROWS
 from tradebot.venues.kraken.reader import FILLS_A_PAGE

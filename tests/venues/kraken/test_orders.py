@@ -27,7 +27,7 @@ from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Operation
 from tradebot.model.order import OrderStatus, OrderType, WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.kraken.capabilities import REFUSED
 
 ACCEPTED, REJECTED, UNKNOWN = WriteOutcome.ACCEPTED, WriteOutcome.REJECTED, WriteOutcome.UNKNOWN

@@ -18,7 +18,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderClass, OrderStatus, OrderType, TimeInForce, WriteOutcome
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import End
 from tradebot.model.view import BarNeed
 from tradebot.venues.simulated.account import SimulatedAccount, read_account, write_account

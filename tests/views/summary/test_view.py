@@ -13,8 +13,8 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Quota
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import Trade
-from tradebot.model.values import replace
 from tradebot.views.holdings import Holding, PositionProtection, StopRow
 from tradebot.views.summary.values import PersonNeed, SessionRecords, Summary, SummaryMoney
 from tradebot.views.summary.view import SHORT, summary

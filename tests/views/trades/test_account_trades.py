@@ -19,7 +19,7 @@ from tests.reconciliation.test_activity_booking import activity, buy, happens, h
 from tests.reconciliation.test_adoption import scene_of, take_over
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.adoption import acknowledge
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.reconciliation.reconcile import apply_plan, reconcile

@@ -16,7 +16,7 @@ from tradebot.model.account import ActivityKind, CashKind, CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import Origin, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.fees import Allotted, Moments, allocate_fees, cash_kind, moments
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import OpenLot

@@ -18,8 +18,8 @@ from tradebot.lab.performance.reporting import report_trades
 from tradebot.lab.performance.returns import path
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent
-from tradebot.model.values import replace
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import History
 from tradebot.views.trades.pieces import breakdown

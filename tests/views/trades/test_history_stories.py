@@ -15,8 +15,8 @@ from tradebot.lab.performance.reporting import report_trades, trade_figures
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import SessionEnd
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent
-from tradebot.model.values import replace
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import History, links, stories
 from tradebot.views.trades.pieces import breakdown

@@ -15,8 +15,8 @@ from tests.model.test_trade import sold
 from tests.reconciliation.test_activity_booking import activity, buy, happens, holding
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
-from tradebot.model.values import replace
 from tradebot.views.trades.lots import ClosedLot, OpenLot, lots_of, trades
 
 D = Decimal

@@ -14,7 +14,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Origin, unreported_fill
 from tradebot.model.record import SessionEnd
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.history import History
 from tradebot.views.trades.pieces import ProfitKind, breakdown, day_ends, value_at, worth

@@ -16,7 +16,7 @@ from tradebot.model.instrument import notional
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.days import DateRange, MarketTime
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.history import History

@@ -15,8 +15,8 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import GaveWay
-from tradebot.model.values import replace
 from tradebot.views.trades.swaps import SwapRow, swaps_of
 from tradebot.views.trades.trades import rows_of
 

@@ -14,7 +14,7 @@ from tests.views.trades.test_tax_lots import years
 from tradebot.model.account import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.account_trades import account_trades
 from tradebot.views.trades.tax import Term, decimal, sales_of, tax_year
 from tradebot.views.trades.tax_lots import Method

@@ -13,7 +13,7 @@ from tests.kit.values import VENUE_DAY, fill, there
 from tests.model.test_position import histories
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.account_trades import account_trades
 from tradebot.views.trades.lots import lots_of
 from tradebot.views.trades.tax import sales_of

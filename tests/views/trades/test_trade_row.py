@@ -13,8 +13,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order
 from tradebot.model.position import Origin
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent
-from tradebot.model.values import replace
 from tradebot.views.trades.days import DateRange, MarketTime
 from tradebot.views.trades.lots import lots_of
 from tradebot.views.trades.trade_row import (

@@ -20,8 +20,8 @@ from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Origin, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import FilledOrder, OrderRequested, OrderSent, RestedStop, TradeNote
-from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign
 from tradebot.views.slippage import total_slippage
 from tradebot.views.trades.days import MarketTime

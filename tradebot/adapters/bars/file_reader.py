@@ -24,7 +24,7 @@ from tradebot.adapters.text.extras import install
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.auditing.bar_rules import MINUTE_S, bad_price, day_over_s
 from tradebot.errors import OperatorError, word
-from tradebot.model.text import SYMBOL_PATTERN, pluralize
+from tradebot.model.sentences import SYMBOL_PATTERN, pluralize
 from tradebot.model.venue_day import VenueDay
 
 TIMES = ("ts", "date")

@@ -29,7 +29,7 @@ from tradebot.adapters.text.extras import install
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError
 from tradebot.model.series import PriceKind
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.stores import Events
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from tradebot.model.instrument import ContractMonth
 from tradebot.model.series import DAY, PriceKind, Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import BarNeed
 from tradebot.ports.stores import Bars
-from tradebot.signals.rolls import EARLIEST, by_day, roll_out_date
+from tradebot.signals.roll_dates import EARLIEST, by_day, roll_out_date
 
 _BACK = timedelta(days=400)
 """How long before a moment the contract that was in force then can have taken another's place."""

@@ -52,8 +52,8 @@ from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import EventKind
+from tradebot.model.fact_kind import AnyKind, Fact
 from tradebot.model.flow import FLOW_ALERTS, Intake
-from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.parity import DayParity
 from tradebot.model.record import (
     RESUMABLE,
@@ -67,7 +67,7 @@ from tradebot.model.record import (
     SymbolOutcomes,
 )
 from tradebot.model.registry import Coin, Discovery
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.text.codec import unpack
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FLOW_ALERTS
-from tradebot.model.kind import AnyKind
 from tradebot.model.record import SymbolFacts
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
+from tradebot.signals.facts_cache import SessionFacts
+from tradebot.signals.fields import SOURCE_SECTORS
 from tradebot.signals.kinds import kind_of, kinds
-from tradebot.signals.known import SessionFacts
-from tradebot.signals.rows import SOURCE_SECTORS
 
 NO_SYMBOL = ""
 MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())

@@ -22,8 +22,8 @@ from tradebot.adapters.text.codec import unpack, unpack_all
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
+from tradebot.model.fact_kind import ContractFinding, Fact
 from tradebot.model.flow import Intake, RejectedRow
-from tradebot.model.kind import ContractFinding, Fact
 from tradebot.model.reasons import Reason
 from tradebot.model.record import (
     CandidateRecord,
@@ -35,7 +35,7 @@ from tradebot.model.record import (
     SessionEnd,
     session_end,
 )
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.kinds import kind_names, kind_of
 
 EVER = datetime.max.replace(tzinfo=UTC)

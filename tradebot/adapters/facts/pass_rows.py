@@ -25,8 +25,8 @@ from tradebot.adapters.text.codec import pack, unpack_all
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, SampledCandidate, SpanEnds
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 
 SUMS = "SELECT cycle, body FROM json_each(?1) AS pass CROSS JOIN ends ON cycle = pass.value"
 PICKED = """SELECT cycle, position, body FROM json_each(?1) AS pick CROSS JOIN candidates

@@ -18,11 +18,11 @@ from tradebot.adapters.state.row_checksums import with_sums
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import decode, encode, pack, unpack
 from tradebot.errors import OperatorError
+from tradebot.model.fact_kind import CheckedReply, ContractFinding, NullCounts
 from tradebot.model.flow import Intake
-from tradebot.model.kind import CheckedReply, ContractFinding, NullCounts
 from tradebot.model.parity import DayParity
 from tradebot.model.registry import Coin, Discovery
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 NEWEST = """SELECT endpoint, symbol, at, received, found, nulls, max(sequence)
     FROM intakes JOIN checks ON intake = sequence

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import BadLine, Side, Submission, Submitted
 from tradebot.model.limits import Frozen
-from tradebot.model.text import LABEL_PATTERN, SYMBOL_PATTERN, describe_validation_error
+from tradebot.model.sentences import LABEL_PATTERN, SYMBOL_PATTERN, describe_validation_error
 
 MAX_BYTES = 1_000_000
 MAX_LINES = 1000

@@ -19,9 +19,9 @@ from msgspec import DecodeError, Meta, Struct, json
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.safe_open import open_plain, read_plain, try_lock
 from tradebot.errors import AllowanceSpentError
+from tradebot.model.fact_kind import NEW_YORK
 from tradebot.model.flow import Allowance, Quota
-from tradebot.model.kind import NEW_YORK
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 LONGEST_FILE = 4096
 LENGTH = 256

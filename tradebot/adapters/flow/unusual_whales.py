@@ -33,8 +33,8 @@ from tradebot.adapters.wire.http import (
     printable,
 )
 from tradebot.errors import ExitCode, NotInPlanError, NotServedError, OperatorError, TemporaryError
+from tradebot.model.fact_kind import AnyKind, FlowRequest
 from tradebot.model.flow import Allowance, FlowPage, Quota
-from tradebot.model.kind import AnyKind, FlowRequest
 
 
 class UnhurriedSession:

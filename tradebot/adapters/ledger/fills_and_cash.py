@@ -23,7 +23,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Operation
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 
 

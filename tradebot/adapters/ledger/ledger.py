@@ -36,9 +36,9 @@ from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import IntentState
 from tradebot.model.position import Key
 from tradebot.model.promotion import Promotion
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Arming, Baseline, ReconcileMark, SlotClaim
-from tradebot.model.values import replace
 
 
 class TradeNotes:

@@ -17,7 +17,7 @@ from tradebot.adapters.text.codec import encode
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.order import Order, Reply, WriteOutcome, lineages
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 STATE_AFTER = {
     WriteOutcome.ACCEPTED: IntentState.ACKED,

@@ -24,8 +24,8 @@ from tradebot.model.instrument import ONE
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Fee, Fill, Order
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from tradebot.adapters.state import halt_switch
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FLATTEN: 2}
 NEVER = datetime.min.replace(tzinfo=UTC)

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from tradebot.adapters.facts.facts_as_of import MARKET_WIDE, NO_SYMBOL, market_of
 from tradebot.adapters.memory.recorder import Recorder, RecordLevel
+from tradebot.model.fact_kind import AnyKind, CheckedReply, Fact
 from tradebot.model.flow import FLOW_ALERTS, Intake
-from tradebot.model.kind import AnyKind, CheckedReply, Fact
 from tradebot.model.record import SymbolFacts
 from tradebot.model.registry import Coin, Discovery
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
+from tradebot.signals.facts_cache import SessionFacts
 from tradebot.signals.kinds import kind_of, kinds
-from tradebot.signals.known import SessionFacts
 
 Asked = tuple[str, str | None]
 """What a reply is about: a kind, and a symbol unless the kind is about the whole market."""

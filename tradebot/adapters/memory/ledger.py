@@ -19,9 +19,9 @@ from tradebot.model.account import CashMovement
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 Read = TypeVar("Read")
 

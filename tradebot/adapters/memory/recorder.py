@@ -16,7 +16,7 @@ from tradebot.adapters.facts.history import MOST_SLOTS, SAME_PASS
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.reasons import Reason
 from tradebot.model.record import RESUMABLE, CycleRecord, Job, Scored, SessionEnd, session_end
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 T = TypeVar("T")
 SCORING = frozenset({Job.SCORE, Job.TRADE_ONCE})

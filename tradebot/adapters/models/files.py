@@ -15,7 +15,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.models.folder import (
+from tradebot.adapters.models.model_folder import (
     FILES,
     LARGEST,
     LARGEST_LIST,
@@ -35,7 +35,7 @@ from tradebot.adapters.models.signing import require_signed, sign, signer_of
 from tradebot.adapters.state.safe_open import NotPlainError, opened_plain
 from tradebot.adapters.state.state_folder import make_folder, sync_folder
 from tradebot.errors import OperatorError
-from tradebot.learning.card import Model, other_features, problems
+from tradebot.learning.model_card import Model, other_features, problems
 from tradebot.model.reasons import Reason
 from tradebot.signals.features import features
 

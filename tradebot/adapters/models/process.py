@@ -20,25 +20,25 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.adapters.models.files import read_model
-from tradebot.adapters.models.folder import RefusedModelError
-from tradebot.adapters.models.loaded import settings_of
+from tradebot.adapters.models.model_folder import RefusedModelError
+from tradebot.adapters.models.worker_settings import settings_of
 from tradebot.adapters.plugins.code_digest import built_in_code
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
 from tradebot.adapters.plugins.protocol import GROUP
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import write_durably
-from tradebot.learning.acting import ModelSelection
-from tradebot.learning.card import Model, SessionResult
 from tradebot.learning.ensemble import Combine, PolicyMode
-from tradebot.learning.saying import MODEL, passing_decision, refusal
+from tradebot.learning.inference import ModelSelection
+from tradebot.learning.model_card import Model, SessionResult
+from tradebot.learning.policy_decisions import MODEL, passing_decision, refusal
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import FeatureRow, Situation, StrategyView, Target, Want
 
-TARGET = "tradebot.adapters.models.answering:ModelsStrategy"
+TARGET = "tradebot.adapters.models.model_worker:ModelsStrategy"
 
 LOOK = StrategyView(datetime.min.replace(tzinfo=UTC), ())
 

@@ -14,7 +14,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.models.folder import RefusedModelError
+from tradebot.adapters.models.model_folder import RefusedModelError
 from tradebot.adapters.state.safe_open import NotPlainError, open_plain, read_plain
 from tradebot.adapters.state.state_folder import MARKER, make_folder, sync_folder
 from tradebot.adapters.text.extras import install

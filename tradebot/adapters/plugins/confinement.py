@@ -30,7 +30,7 @@ from msgspec import Struct
 from tradebot.adapters.plugins import linux_isolation, linux_syscalls
 from tradebot.adapters.plugins.file_access import FileAccess
 from tradebot.adapters.plugins.linux_syscalls import forbid_new_privileges, system_call
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 ASK_VERSION, PATH_BENEATH = 1, 1

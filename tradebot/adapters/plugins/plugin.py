@@ -28,7 +28,7 @@ from tradebot.desk.want_validation import MAX_TEXT
 from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.text import describe_validation_error
+from tradebot.model.sentences import describe_validation_error
 from tradebot.model.view import NOTHING, Needs, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 

@@ -51,10 +51,10 @@ from tradebot.adapters.plugins.protocol import (
 )
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
-from tradebot.desk.want_validation import MAX_TEXT, is_own_refusal, validate_wants
+from tradebot.desk.want_validation import MAX_TEXT, is_refusal, validate_wants
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.text import describe_validation_error
+from tradebot.model.sentences import describe_validation_error
 from tradebot.model.view import Needs, StrategyView
 from tradebot.ports.strategy import Strategy
 
@@ -76,7 +76,7 @@ class ServedStrategy:
                 return text_of(PluginReply(declared=_declared(self._strategy)))
             view: StrategyView = pickle.loads(request)  # noqa: S301 - from the bot, by way of the keeper
             wants = validate_wants(view, self._strategy.propose(view))
-            if is_own_refusal(wants):
+            if is_refusal(wants):
                 return text_of(PluginReply(wants=Wants(declined=wants)))
             return text_of(
                 PluginReply(refusal=wants) if isinstance(wants, Decision) else PluginReply(wants=Wants.of(wants))

@@ -33,7 +33,7 @@ from tradebot.adapters.plugins.protocol import (
 )
 from tradebot.adapters.text.codec import decode
 from tradebot.adapters.text.redaction import hide_in
-from tradebot.desk.want_validation import MAX_TEXT, is_own_refusal
+from tradebot.desk.want_validation import MAX_TEXT, is_refusal
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS, width_of
@@ -150,7 +150,7 @@ class PluginProcess:
         wants = self._exchange(request, lambda reply: reply.wants, time.monotonic(), timeout_s)
         if wants.declined is None:
             return wants.all
-        if not is_own_refusal(wants.declined):
+        if not is_refusal(wants.declined):
             _fail("a decision that isn't the plug-in's to make")
         return wants.declined
 

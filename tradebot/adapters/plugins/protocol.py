@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.model.decision import Decision
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, Close, FeatureNeed, Needs, Open, Reduce, StrategyView, Target, Want
 
 HEADER = struct.Struct("!Q")

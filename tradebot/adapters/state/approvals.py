@@ -19,8 +19,8 @@ from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.event import EventKind
 from tradebot.model.finding import AdjustmentPlan
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ApprovalAnswer, Request
-from tradebot.model.values import replace
 from tradebot.ports.stores import Events
 
 KEPT = 1_000

@@ -12,7 +12,7 @@ from tradebot.adapters.text.canonical import UNFIT, CodecError, json_text
 from tradebot.adapters.text.codec import pack, unpack
 from tradebot.errors import OperatorError
 from tradebot.model.record import CandidateRecord, CycleRecord
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def keep_dry_run(folder: Path, cycle: CycleRecord) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from tradebot.errors import ExitCode
+from tradebot.model.sentences import pluralize
 from tradebot.model.serving import STOPPED, ChoreEnd
-from tradebot.model.text import pluralize
 from tradebot.model.variables import HANDED_OVER
 
 TO_START = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})

@@ -20,7 +20,7 @@ from msgspec import StructMeta
 from msgspec.structs import astuple, fields
 
 from tradebot.adapters.text.canonical import UNFIT, CodecError, decimal_text, parse_time, time_text
-from tradebot.model.values import optional_fields
+from tradebot.model.struct_tools import optional_fields
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]

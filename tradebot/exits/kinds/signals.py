@@ -8,10 +8,10 @@ from typing import Annotated
 from msgspec import Struct
 from pydantic import Field, ValidationInfo, field_validator
 
-from tradebot.exits.kind import ExitRule, Measure, RuleInput, WatchedPosition
+from tradebot.exits.exit_reasons import ReasonPart
+from tradebot.exits.exit_rule import ExitRule, Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss
 from tradebot.exits.kinds.times import too_late
-from tradebot.exits.why import ReasonPart
 from tradebot.model.bar import Session
 from tradebot.model.limits import Fraction, Seconds
 from tradebot.model.reasons import Reason

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tradebot.exits.kind import ExitRule, Measure, PriceRule, RuleInput, StopLevel, WatchedPosition
+from tradebot.exits.exit_rule import ExitRule, Measure, PriceRule, RuleInput, StopLevel, WatchedPosition
 from tradebot.exits.kinds.targets import Ladder, ScaleOut
 from tradebot.model.limits import Fraction, Frozen
 from tradebot.model.reasons import Reason

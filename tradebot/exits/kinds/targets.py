@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, field_validator
 
-from tradebot.exits.kind import ExitRule, Measure, PriceRule, PriceTarget, RuleInput, StopLevel, WatchedPosition
+from tradebot.exits.exit_rule import ExitRule, Measure, PriceRule, PriceTarget, RuleInput, StopLevel, WatchedPosition
 from tradebot.model.limits import Fraction, Frozen
 from tradebot.model.reasons import Reason
 

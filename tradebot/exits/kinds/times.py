@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tradebot.exits.kind import ExitRule, Measure, RuleInput, StopLevel, TimeRule, WatchedPosition
+from tradebot.exits.exit_rule import ExitRule, Measure, RuleInput, StopLevel, TimeRule, WatchedPosition
 from tradebot.model.bar import Session
 from tradebot.model.limits import Fraction, Seconds
 from tradebot.model.reasons import Reason

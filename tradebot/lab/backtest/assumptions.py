@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from papervenue.market.spec import NO_COSTS, OPTIMISM
 from papervenue.market.venue import Venue
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

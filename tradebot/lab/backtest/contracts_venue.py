@@ -25,8 +25,8 @@ from tradebot.app.venues import door_to
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.full_session_bars import ForeseenBars, features_ahead
 from tradebot.lab.backtest.in_process_gateway import EngineLine
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode, Permission
-from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.venues.ibkr import prices
 from tradebot.venues.ibkr.capabilities import TRADING_ID

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from papervenue.flow.series import Row
     from papervenue.market.bars import Market
     from papervenue.market.spec import MarketSpec
-    from tradebot.model.kind import AnyKind
+    from tradebot.model.fact_kind import AnyKind
 
 _HEADERS = {"authorization": "Bearer backtest"}
 _OK = 200

@@ -11,7 +11,7 @@ from tradebot.adapters.facts.history import load_replies
 from tradebot.adapters.flow.reply_archive import KeptReplies
 from tradebot.app.null_ports import NoEvents
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.kind import NEW_YORK
+from tradebot.model.fact_kind import NEW_YORK
 from tradebot.signals.kinds import kind_names, kind_of
 from tradebot.signals.normalize import normalize
 

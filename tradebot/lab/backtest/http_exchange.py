@@ -51,8 +51,8 @@ from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.full_session_bars import ForeseenBars, features_ahead
 from tradebot.lab.driver.price_triggers import FAR, INTEREST
 from tradebot.model.series import PriceKind
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
-from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.venues.door import Access
 from tradebot.venues.kraken.bars import RESOLUTIONS

@@ -19,7 +19,7 @@ from papervenue.market.sessions import build_calendar, own_calendars
 from papervenue.market.venue import Grid
 from papervenue.market_loader import generated_source
 from tradebot.app.sandbox import translate_exchange_errors
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from papervenue.market.actions import Action

@@ -36,7 +36,7 @@ from tradebot.app.null_ports import NoFlow
 from tradebot.app.sandbox import translate_exchange_errors
 from tradebot.app.venues import door_to
 from tradebot.app.what_if_rules import rules_of_record, settings_of
-from tradebot.desk.prepare_desk import for_entries, for_exits
+from tradebot.desk.prepare_desk import desk_for_entries, desk_for_exits
 from tradebot.desk.proposals import Proposals, propose, score
 from tradebot.desk.snapshot import take_desk
 from tradebot.errors import OperatorError
@@ -48,8 +48,8 @@ from tradebot.lab.backtest.venue import EngineVenue
 from tradebot.lab.driver.driver import DriverPasses
 from tradebot.model.position import Marks
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, ReconcileMark
-from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 from tradebot.replaying.cycle_comparison import PassSeen
 from tradebot.replaying.port_recording import OffTapeError
@@ -396,10 +396,10 @@ class _Playing:
     def _run(self, world: World, call: Call, proposed: Proposals | None) -> None:
         self._ledger.claim_slot(call.job, call.session, call.slot, call.by, world.reader.clock().now)
         if proposed is None:
-            desk = for_exits(world)
+            desk = desk_for_exits(world)
             self._note(cycle.evaluate_exits(world, call, desk), desk)
         else:
-            desk = for_entries(world, proposed)
+            desk = desk_for_entries(world, proposed)
             self._note(cycle.trade_once(world, call, desk, proposed), desk, proposed)
 
     def _note(self, found: CycleRecord, desk: Desk, proposed: Proposals | None = None) -> None:

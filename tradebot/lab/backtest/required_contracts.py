@@ -11,7 +11,7 @@ from tradebot.app.sandbox import is_root
 from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.engine_conversion import session_of
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -35,7 +35,7 @@ from tradebot.lab.performance.curve import BenchmarkPrices, entry_cost, held_in_
 from tradebot.model.evidence import BacktestRefusals, DatedRate, DayPrice, Evidence, Trials, Unrecorded
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, Series, width_of
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from tradebot.errors import OperatorError
 from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.setup import assemble
 from tradebot.lab.driver.driver import Driver, DriverTerms
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
-from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from tradebot.adapters.memory.recorder import RecordLevel
-from tradebot.desk.own_slots import plan
 from tradebot.desk.proposals import answer_of
-from tradebot.desk.strategy_views import Sights
+from tradebot.desk.strategy_slots import plan
+from tradebot.desk.strategy_views import ViewBuilder
 from tradebot.lab.backtest.lookahead import (
     MARKET,
     LookaheadResult,
@@ -105,11 +105,11 @@ class RepeatedQuestions(Struct):
     ) -> Mapping[str, StrategyInputs]:
         """Return what each strategy that is due sees."""
         asked = [strategy for strategy in world.strategies if strategy.name in slots]
-        sights = Sights(world, now, asked)
+        sights = ViewBuilder(world, now, asked)
         return {strategy.name: _seen(sights, strategy, slots[strategy.name]) for strategy in asked}
 
 
-def _seen(sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
+def _seen(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
     return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
 

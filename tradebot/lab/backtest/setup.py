@@ -40,8 +40,8 @@ from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.venue import EngineVenue, EquityAt
 from tradebot.lab.driver.price_triggers import INTEREST, VisiblePrices
 from tradebot.model.event import EventKind
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
-from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.signals.normalize import Rereading
 

@@ -12,7 +12,7 @@ from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.lab.backtest.run import begin
 from tradebot.lab.performance.sensitivity import AS_PLAYED, variant_of
 from tradebot.model.evidence import VariantKind
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.timetable import strategy_times
 from tradebot.views.trades.lots import trades
 

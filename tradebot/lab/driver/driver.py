@@ -16,18 +16,18 @@ from msgspec import Struct
 
 from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.desk.fetching import fetch_flow
-from tradebot.desk.own_slots import finish_strategy_slots
 from tradebot.desk.pass_events import tell_caught_up
-from tradebot.desk.prepare_desk import for_entries, for_exits
+from tradebot.desk.prepare_desk import desk_for_entries, desk_for_exits
 from tradebot.desk.proposals import Proposals, claim_strategy_slots, propose, score
-from tradebot.desk.strategy_views import sees_its_slot
+from tradebot.desk.strategy_slots import finish_strategy_slots
+from tradebot.desk.strategy_views import uses_slot_time
 from tradebot.lab.driver.idle_periods import Calm, IdlePeriods
 from tradebot.lab.driver.price_triggers import MICROSECOND, MarketAhead, in_us
 from tradebot.model.bar import ClockReading, Session, StrategySlot
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.record import AT_CLOSE, CandidateRecord, CycleRecord, Job, Mark, SessionEnd, session_end
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark
-from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.activity_booking import book_all
 from tradebot.reconciliation.books_before import BooksBefore
@@ -435,7 +435,7 @@ def _asked_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
     waiting, asked = {one.strategy: one.next for one in proposed.own.waiting}, proposed.own.asked
     answered = {slot.strategy for slot in asked}
     for strategy in world.strategies:
-        known = sees_its_slot(strategy.needs) if strategy.name in answered else waiting.get(strategy.name) is not None
+        known = uses_slot_time(strategy.needs) if strategy.name in answered else waiting.get(strategy.name) is not None
         if not known:
             return ()
     return asked
@@ -474,7 +474,7 @@ class DriverPasses:
 
     def exits(self, call: Call) -> CycleRecord:
         """Close what an exit rule says, and look after working orders."""
-        return evaluate_exits(self._world, call, for_exits(self._world, self._clocks()))
+        return evaluate_exits(self._world, call, desk_for_exits(self._world, self._clocks()))
 
     def ask(self, now: datetime) -> Proposals:
         self._before_asking()
@@ -482,7 +482,7 @@ class DriverPasses:
 
     def enter(self, call: Call, proposed: Proposals) -> CycleRecord:
         """Judge what the strategies want, and send what passes."""
-        return trade_once(self._world, call, for_entries(self._world, proposed, self._clocks()), proposed)
+        return trade_once(self._world, call, desk_for_entries(self._world, proposed, self._clocks()), proposed)
 
     def note_no_wants(self, call: Call, proposed: Proposals) -> None:
         """Note that strategies want nothing in these slots of theirs, as a pass would that looks at nothing else."""

@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 from tradebot.desk.auto_halt import remember
 from tradebot.desk.exit_inputs import update_marks
-from tradebot.desk.snapshot import worth_of
-from tradebot.exits.kind import ExitRule, PriceRule, StopLevel, TimeRule, WatchedPosition, exit_price
+from tradebot.desk.snapshot import account_value
+from tradebot.exits.exit_rule import ExitRule, PriceRule, StopLevel, TimeRule, WatchedPosition, exit_price
 from tradebot.exits.kinds.stops import StopLoss
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
-from tradebot.exits.rules import Exits, in_force, levels
+from tradebot.exits.rules import Exits, effective_rules, levels
 from tradebot.lab.driver.price_triggers import (
     CENTS,
     FAR,
@@ -102,7 +102,7 @@ class IdlePeriods:
         quotes = self._quotes(positions)
         if marking and not self._mark(positions, quotes):
             return Calm(now)
-        remember(ledger, ledger.standing(), view.account.equity, worth_of(view, quotes))
+        remember(ledger, ledger.standing(), view.account.equity, account_value(view, quotes))
         peak = ledger.standing().peak
         if peak is None or peak.seen_once:
             return Calm(now, settled=False)
@@ -157,7 +157,7 @@ class IdlePeriods:
         return True
 
     def _rules(self, position: Position, kept: Kept) -> Exits:
-        return in_force(self._world.rules.exits_of(position.strategy), kept)
+        return effective_rules(self._world.rules.exits_of(position.strategy), kept)
 
     def _quotes(self, positions: Sequence[Position]) -> Mapping[str, Quote]:
         symbols = tuple(dict.fromkeys(position.symbol for position in positions))

@@ -32,7 +32,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.instrument import notional
 from tradebot.model.record import EntryOutcome
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.timetable.job_times import MINUTE_S, Edge, JobTimes, TimePart
 from tradebot.views.trades.trade_row import rule_of
 

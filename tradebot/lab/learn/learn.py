@@ -39,7 +39,7 @@ from tradebot.lab.performance.statistics import Interval, wilson
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Component
 from tradebot.model.limits import Limits, Tighter
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.job_times import JobTimes
 from tradebot.views.trades.trade_row import LONG, TradeRow

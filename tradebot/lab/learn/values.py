@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.instrument import notional
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.trade_row import EntrySource, TradeRow, TradeStatus
 

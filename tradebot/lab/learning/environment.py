@@ -18,10 +18,10 @@ from msgspec import Struct
 
 from tradebot.errors import TradebotError
 from tradebot.lab.backtest.run import begin
-from tradebot.learning.acting import state_of
+from tradebot.learning.inference import state_of
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import FeatureNeed, Needs, Target
 
 if TYPE_CHECKING:

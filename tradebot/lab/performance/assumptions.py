@@ -8,7 +8,7 @@ from tradebot.lab.performance.activity import Exposure
 from tradebot.lab.performance.curve import BenchmarkPrices, Rates
 from tradebot.lab.performance.report import Block, Figure
 from tradebot.lab.performance.returns import Path
-from tradebot.model.text import counted_kind, pluralize
+from tradebot.model.sentences import counted_kind, pluralize
 from tradebot.model.venue import Settlement
 from tradebot.views.trades.fees import fees_assumption
 

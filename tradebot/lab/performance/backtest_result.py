@@ -15,7 +15,7 @@ from tradebot.model.candidate import WantKind
 from tradebot.model.position import Key, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, SessionEnd
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.ports.world import Rules
 from tradebot.views.trades.fees import cash_kind

@@ -28,7 +28,7 @@ from tradebot.lab.performance.return_figures import A_QUARTER, LOST, NO_SPREAD, 
 from tradebot.lab.performance.returns import Path
 from tradebot.lab.performance.statistics import CONFIDENCE, probabilistic_sharpe, shape, sharpe_error
 from tradebot.model.evidence import Trials
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, EquityPoint, Pat
 from tradebot.lab.performance.statistics import below_peak, falls, growth, total_return
 from tradebot.model.costs import CostModel
 from tradebot.model.evidence import DatedRate
-from tradebot.model.text import noun, pluralize
+from tradebot.model.sentences import noun, pluralize
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -48,7 +48,7 @@ from tradebot.lab.performance.returns import Path
 from tradebot.lab.performance.sensitivity import played_as, sensitivity
 from tradebot.model.evidence import Evidence
 from tradebot.model.position import Key, OwnedFill
-from tradebot.model.text import counted_kind, noun, pluralize
+from tradebot.model.sentences import counted_kind, noun, pluralize
 from tradebot.views.trades.history import History
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.instrument import notional
 from tradebot.model.position import Key, Origin
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.slippage import TotalSlippage, totals
 from tradebot.views.trades import pnl

@@ -26,8 +26,8 @@ from tradebot.adapters.plugins.plugin import code_in_use
 from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.lab.search.study import Study, worker_of
 from tradebot.lab.search.workers import MOST_DEATHS, POLL_S, error_from_fields, play_next, stopping, told_of
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

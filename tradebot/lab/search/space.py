@@ -24,7 +24,7 @@ from tradebot.lab.selection.multiple_testing import Range, Value
 from tradebot.lab.selection.objectives import OBJECTIVES
 from tradebot.lab.selection.splits import By, SessionCut
 from tradebot.model.limits import Frozen
-from tradebot.model.text import describe_validation_error, pluralize
+from tradebot.model.sentences import describe_validation_error, pluralize
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,8 +20,8 @@ from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.search.study import Result
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.splits import training_sessions
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.lots import trades
 
 if TYPE_CHECKING:

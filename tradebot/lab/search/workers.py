@@ -22,7 +22,7 @@ from msgspec import Struct, field
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.search.study import BEAT_S, Study, worker_of
 from tradebot.lab.search.trial import play
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 if TYPE_CHECKING:
     from types import FrameType

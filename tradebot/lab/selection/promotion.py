@@ -36,7 +36,7 @@ from tradebot.lab.selection.conditions import ConditionCheck, Must, RungConditio
 from tradebot.lab.selection.multiple_testing import superiority
 from tradebot.lab.selection.policies import PolicyFigures, asked_of_policy
 from tradebot.model.promotion import MeanInterval, PaperRecord, PromotionRules, Rung, StepRules
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.parity import ParityTotals
 
 FEWEST = 20

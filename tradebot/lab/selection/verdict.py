@@ -33,7 +33,7 @@ from tradebot.lab.selection.multiple_testing import (
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.splits import By, ChoiceSplit, SessionCut, splits, training_sessions
 from tradebot.model.evidence import Variant, VariantKind
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 
 Numbers = NDArray[np.float64]
 

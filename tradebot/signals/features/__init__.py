@@ -11,7 +11,7 @@ from pkgutil import iter_modules
 
 import numpy as np
 
-from tradebot.model.text import known_name
+from tradebot.model.sentences import known_name
 from tradebot.signals.features import rows
 from tradebot.signals.features.frame import SETTLED, Absence, Feature, FeatureInputs, Frame, Measures, frame_of
 from tradebot.signals.features.rolling import Column, fill_gaps

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tradebot.model.bar import Session
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.features.rolling import NOISE, Column, accumulate_since, mean, shift
 from tradebot.signals.structures.bars import Directional, Smoothing, atr, directional, ema, rsi, seconds_of
 

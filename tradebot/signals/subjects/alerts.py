@@ -13,10 +13,10 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from tradebot.model.candidate import Input, OptionContract
+from tradebot.model.fact_kind import NEW_YORK, AnyKind, Columns, DayFact, Kind, Phase, Row, parse_field_types
 from tradebot.model.flow import FlowAlert, FlowWindow
-from tradebot.model.kind import NEW_YORK, AnyKind, Columns, DayFact, Kind, Phase, Row, parse_field_types
 from tradebot.model.record import SymbolFacts
-from tradebot.signals import columns, rows
+from tradebot.signals import bulk_fields, fields
 from tradebot.signals.filters import AlertSelection, Filter, filters_on, select_alerts
 from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, compile_formula, number_formats
 
@@ -96,14 +96,14 @@ def _told(read: Any, of: Row | Columns, at: datetime) -> tuple[Any, ...]:
 
 def _parse_flow_alerts(row: Row, symbol: str, at: datetime) -> FlowAlert:
     if row.get("ticker") is None:
-        raise rows.BadRowError("ticker is missing")
-    identity, *others = _told(rows, row, at)
+        raise fields.BadRowError("ticker is missing")
+    identity, *others = _told(fields, row, at)
     return FlowAlert(identity, symbol, *others)
 
 
 def _parse_all(found: Columns, symbol: str, at: datetime) -> Iterable[FlowAlert]:
-    columns.text(found, "ticker")
-    identities, *others = _told(columns, found, at)
+    bulk_fields.text(found, "ticker")
+    identities, *others = _told(bulk_fields, found, at)
     return map(FlowAlert, identities, repeat(symbol), *others)
 
 
@@ -157,8 +157,8 @@ class OptionsVolumeFacts(NamedTuple):
 
 
 def _parse_options_volume(row: Row, symbol: str, at: datetime) -> OptionsVolume:
-    day = rows.past_day(row, "date", at)
-    calls, puts = (rows.not_negative(row, name) for name in ("call_premium", "put_premium"))
+    day = fields.past_day(row, "date", at)
+    calls, puts = (fields.not_negative(row, name) for name in ("call_premium", "put_premium"))
     here = at.astimezone(NEW_YORK)
     done = here.date() > day or here.time() >= _DONE
     return OptionsVolume(day.isoformat(), symbol, day, calls, puts, done)

@@ -11,11 +11,11 @@ from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.model.kind import NEW_YORK, AnyKind, Fact, Kind, ReplyScope, Row, SymbolFact, parse_field_types
+from tradebot.model.fact_kind import NEW_YORK, AnyKind, Fact, Kind, ReplyScope, Row, SymbolFact, parse_field_types
 from tradebot.model.record import SymbolFacts
-from tradebot.signals import rows
+from tradebot.signals import fields
+from tradebot.signals.fields import new_york_day
 from tradebot.signals.normalize import source_ticker
-from tradebot.signals.rows import new_york_day
 from tradebot.signals.scoring import USD, NumberFormat, ScoringInputs
 from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 
@@ -42,10 +42,10 @@ class EarningsFacts(NamedTuple):
 
 
 def _parse_earnings(row: Row, symbol: str, at: datetime) -> EarningsReport:
-    day = rows.day(row, "report_date")
-    when = (rows.optional(rows.text, row, "report_time") or UNKNOWN).lower()
+    day = fields.day(row, "report_date")
+    when = (fields.optional(fields.text, row, "report_time") or UNKNOWN).lower()
     if when not in WHEN:
-        raise rows.BadRowError("report_time is none that the source documents")
+        raise fields.BadRowError("report_time is none that the source documents")
     return EarningsReport(day.isoformat(), symbol, min(day, at.astimezone(NEW_YORK).date()), day, when)
 
 
@@ -97,13 +97,13 @@ class FdaEvent(Fact, frozen=True):
 
 
 def _parse_fda_calendar(row: Row, symbol: str, at: datetime) -> FdaEvent:
-    ticker, drug = rows.text(row, "ticker").upper(), rows.text(row, "drug")
-    start, end = rows.day(row, "start_date"), rows.day(row, "end_date")
+    ticker, drug = fields.text(row, "ticker").upper(), fields.text(row, "drug")
+    start, end = fields.day(row, "start_date"), fields.day(row, "end_date")
     if end < start:
-        raise rows.BadRowError("end_date is before start_date")
-    what = rows.optional(rows.text, row, "catalyst") or rows.text(row, "status")
+        raise fields.BadRowError("end_date is before start_date")
+    what = fields.optional(fields.text, row, "catalyst") or fields.text(row, "status")
     identity = f"{ticker}/{drug[:_LONGEST_TITLE]}/{what[:_LONGEST_TITLE]}/{start.isoformat()}/{end.isoformat()}"
-    return FdaEvent(identity, ticker, rows.new_york_day(at), start, end)
+    return FdaEvent(identity, ticker, fields.new_york_day(at), start, end)
 
 
 def _condense_fda_calendar(events: Sequence[FdaEvent]) -> Mapping[str, tuple[FdaEvent, ...]]:
@@ -193,8 +193,8 @@ def _release(event: str, kind: str) -> Release:
 
 
 def _parse_economic_calendar(row: Row, symbol: str, at: datetime) -> EconomicEvent:
-    due, event, kind = rows.any_time(row, "time"), rows.text(row, "event"), rows.text(row, "type")
-    return EconomicEvent(f"{due.isoformat()}/{event}", rows.new_york_day(at), due, kind, _release(event, kind))
+    due, event, kind = fields.any_time(row, "time"), fields.text(row, "event"), fields.text(row, "type")
+    return EconomicEvent(f"{due.isoformat()}/{event}", fields.new_york_day(at), due, kind, _release(event, kind))
 
 
 def _condense_economic_calendar(events: Sequence[tuple[date, datetime, str, Release]]) -> ReleaseCalendar:

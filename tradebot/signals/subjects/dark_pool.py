@@ -9,8 +9,8 @@ from math import fsum
 from operator import mul
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Row, SymbolFact, parse_field_types
-from tradebot.signals import rows
+from tradebot.model.fact_kind import Kind, Phase, Row, SymbolFact, parse_field_types
+from tradebot.signals import fields
 from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, number_formats
 
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
@@ -43,17 +43,17 @@ class Prints(NamedTuple):
 
 def _parse_dark_pool(row: Row, symbol: str, at: datetime) -> DarkPoolPrint:
     if row.get("canceled") is True:
-        raise rows.BadRowError("canceled")
+        raise fields.BadRowError("canceled")
     if row.get("trade_settlement") not in REGULAR_SETTLEMENT:
-        raise rows.BadRowError("settlement is not regular")
-    price, bid, ask = (rows.positive(row, name) for name in ("price", "nbbo_bid", "nbbo_ask"))
+        raise fields.BadRowError("settlement is not regular")
+    price, bid, ask = (fields.positive(row, name) for name in ("price", "nbbo_bid", "nbbo_ask"))
     if bid > ask:
-        raise rows.BadRowError("nbbo_bid is above nbbo_ask")
-    size = rows.count(row, "size")
+        raise fields.BadRowError("nbbo_bid is above nbbo_ask")
+    size = fields.count(row, "size")
     # Several prints may share a tracking id, so size, price and the day's volume are part of the identity.
-    identity = f"{rows.text(row, 'tracking_id')}/{size}/{price}/{rows.count(row, 'volume')}"
-    when = rows.past_time(row, "executed_at", at)
-    return DarkPoolPrint(identity, symbol, when, price, size, rows.positive(row, "premium"), bid, ask)
+    identity = f"{fields.text(row, 'tracking_id')}/{size}/{price}/{fields.count(row, 'volume')}"
+    when = fields.past_time(row, "executed_at", at)
+    return DarkPoolPrint(identity, symbol, when, price, size, fields.positive(row, "premium"), bid, ask)
 
 
 def _condense_dark_pool(prints: Sequence[tuple[datetime, float, int]]) -> Prints:

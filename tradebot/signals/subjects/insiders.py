@@ -9,8 +9,8 @@ from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.model.kind import DayFact, Fact, Kind, Phase, ReplyScope, Row, SymbolFact, parse_field_types
-from tradebot.signals import rows
+from tradebot.model.fact_kind import DayFact, Fact, Kind, Phase, ReplyScope, Row, SymbolFact, parse_field_types
+from tradebot.signals import fields
 from tradebot.signals.normalize import source_ticker
 from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, count_of, latest, number_formats
 
@@ -37,11 +37,11 @@ class InsiderFacts(NamedTuple):
 
 
 def _parse_insider(row: Row, symbol: str, at: datetime) -> InsiderDay:
-    day, side = rows.past_day(row, "date", at), rows.text(row, "buy_sell").lower()
+    day, side = fields.past_day(row, "date", at), fields.text(row, "buy_sell").lower()
     if side not in _SIDES:
-        raise rows.BadRowError("buy_sell is neither buy nor sell")
-    insiders, transactions = (rows.count(row, name) for name in ("uniq_insiders", "transactions"))
-    premium = rows.number(row, "premium")
+        raise fields.BadRowError("buy_sell is neither buy nor sell")
+    insiders, transactions = (fields.count(row, name) for name in ("uniq_insiders", "transactions"))
+    premium = fields.number(row, "premium")
     return InsiderDay(f"{day.isoformat()}/{side}", symbol, day, _SIDES[side], insiders, transactions, abs(premium))
 
 
@@ -115,8 +115,8 @@ class CongressFacts(NamedTuple):
 
 
 def _parse_congress(row: Row, symbol: str, at: datetime) -> CongressTrade:
-    told = {name: rows.text(row, name) for name in ("ticker", "txn_type", "amounts", "politician_id", "name")}
-    filed, traded = rows.past_day(row, "filed_at_date", at), rows.past_day(row, "transaction_date", at)
+    told = {name: fields.text(row, name) for name in ("ticker", "txn_type", "amounts", "politician_id", "name")}
+    filed, traded = fields.past_day(row, "filed_at_date", at), fields.past_day(row, "transaction_date", at)
     ticker = told["ticker"].upper()
     who = f"{told['politician_id']}/{told['name']}"
     identity = f"{who}/{ticker}/{traded.isoformat()}/{filed.isoformat()}/{told['txn_type']}/{told['amounts']}"
@@ -127,7 +127,7 @@ def _parse_congress(row: Row, symbol: str, at: datetime) -> CongressTrade:
 def _amount(text: str) -> Decimal:
     ends = [Decimal(digits.replace(",", "")) for digits in _AMOUNT.findall(text)[:2]]
     if not ends or not 0 < max(ends) <= _LARGEST_USD:
-        raise rows.BadRowError("amounts is not a range of USD")
+        raise fields.BadRowError("amounts is not a range of USD")
     return sum(ends, Decimal()) / len(ends)
 
 
@@ -219,9 +219,9 @@ class InstitutionalFacts(NamedTuple):
 
 
 def _parse_institutional(row: Row, symbol: str, at: datetime) -> InstitutionalHolding:
-    filed, reported = rows.past_day(row, "filing_date", at), rows.day(row, "report_date")
-    identity = f"{rows.text(row, 'name')}/{reported.isoformat()}"
-    return InstitutionalHolding(identity, symbol, filed, int(rows.number(row, "units_change")))
+    filed, reported = fields.past_day(row, "filing_date", at), fields.day(row, "report_date")
+    identity = f"{fields.text(row, 'name')}/{reported.isoformat()}"
+    return InstitutionalHolding(identity, symbol, filed, int(fields.number(row, "units_change")))
 
 
 def _condense_institutional(changes: Sequence[tuple[date, int]]) -> InstitutionalFacts:

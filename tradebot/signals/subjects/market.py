@@ -9,10 +9,10 @@ from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
-from tradebot.model.kind import AnyKind, DayFact, Fact, Kind, Phase, ReplyScope, Row, parse_field_types
-from tradebot.model.values import replace
-from tradebot.signals import rows
-from tradebot.signals.rows import SOURCE_SECTORS
+from tradebot.model.fact_kind import AnyKind, DayFact, Fact, Kind, Phase, ReplyScope, Row, parse_field_types
+from tradebot.model.struct_tools import replace
+from tradebot.signals import fields
+from tradebot.signals.fields import SOURCE_SECTORS
 from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, count_of, latest
 from tradebot.signals.subjects.open_interest import GREEK_EXPOSURE_KIND
 from tradebot.signals.subjects.volatility import REALIZED_VOLATILITY_KIND
@@ -28,9 +28,9 @@ class TideTick(Fact, frozen=True):
 
 
 def _parse_market_tide(row: Row, symbol: str, at: datetime) -> TideTick:
-    when = rows.past_time(row, "timestamp", at)
-    calls, puts = rows.number(row, "net_call_premium"), rows.number(row, "net_put_premium")
-    return TideTick(when.isoformat(), when, calls, puts, int(rows.number(row, "net_volume")))
+    when = fields.past_time(row, "timestamp", at)
+    calls, puts = fields.number(row, "net_call_premium"), fields.number(row, "net_put_premium")
+    return TideTick(when.isoformat(), when, calls, puts, int(fields.number(row, "net_volume")))
 
 
 MARKET_TIDE_KIND: Kind[TideTick, TideTick, tuple[TideTick, ...]] = Kind(
@@ -146,8 +146,12 @@ class StockMove(Fact, frozen=True):
 
 
 def _parse_market_breadth(row: Row, symbol: str, at: datetime) -> StockMove:
-    ticker, close, before = rows.text(row, "ticker"), rows.positive(row, "close"), rows.positive(row, "prev_close")
-    return StockMove(ticker.upper(), rows.past_day(row, "date", at), (close > before) - (close < before))
+    ticker, close, before = (
+        fields.text(row, "ticker"),
+        fields.positive(row, "close"),
+        fields.positive(row, "prev_close"),
+    )
+    return StockMove(ticker.upper(), fields.past_day(row, "date", at), (close > before) - (close < before))
 
 
 def _condense_market_breadth(moves: Sequence[tuple[date, int]]) -> float:
@@ -302,8 +306,8 @@ class EtfFlowFacts(NamedTuple):
 
 
 def _parse_etf_flow(row: Row, symbol: str, at: datetime) -> EtfFlow:
-    day = rows.past_day(row, "date", at)
-    return EtfFlow(day.isoformat(), symbol, day, rows.number(row, "change_prem"))
+    day = fields.past_day(row, "date", at)
+    return EtfFlow(day.isoformat(), symbol, day, fields.number(row, "change_prem"))
 
 
 def _condense_etf_flow(flows: Sequence[tuple[date, float]]) -> EtfFlowFacts:
@@ -388,7 +392,7 @@ def category_of(headline: str) -> Category:
 
 
 def _parse_news(row: Row, symbol: str, at: datetime) -> Headline:
-    published, headline = rows.past_time(row, "created_at", at), rows.text(row, "headline")
+    published, headline = fields.past_time(row, "created_at", at), fields.text(row, "headline")
     return Headline(f"{published.isoformat()}/{headline[:_LONGEST_HEADLINE]}", published, category_of(headline))
 
 

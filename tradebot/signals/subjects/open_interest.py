@@ -8,10 +8,10 @@ from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
+from tradebot.model.fact_kind import DayFact, Kind, Phase, Row, SymbolFact, parse_field_types
 from tradebot.model.instrument import Right
-from tradebot.model.kind import DayFact, Kind, Phase, Row, SymbolFact, parse_field_types
-from tradebot.signals import rows
-from tradebot.signals.rows import new_york_day
+from tradebot.signals import fields
+from tradebot.signals.fields import new_york_day
 from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, count_of, latest, recent
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND, FLOW_READS, FlowShare
 
@@ -39,13 +39,13 @@ class OiFacts(NamedTuple):
 
 
 def _parse_oi_change(row: Row, symbol: str, at: datetime) -> OiChange:
-    contract = rows.text(row, "option_symbol")
+    contract = fields.text(row, "option_symbol")
     match = _OCC.fullmatch(contract)
     if match is None:
-        raise rows.BadRowError("option_symbol is not an OCC symbol")
-    day = rows.past_day(row, "curr_date", at)
+        raise fields.BadRowError("option_symbol is not an OCC symbol")
+    day = fields.past_day(row, "curr_date", at)
     right = Right.CALL if match[1] == "C" else Right.PUT
-    change = int(rows.number(row, "oi_diff_plain"))
+    change = int(fields.number(row, "oi_diff_plain"))
     return OiChange(f"{day.isoformat()}/{contract}", symbol, day, contract, right, change)
 
 
@@ -117,8 +117,8 @@ class PainAt(NamedTuple):
 
 
 def _parse_max_pain(row: Row, symbol: str, at: datetime) -> MaxPain:
-    expiry = rows.day(row, "expiry")
-    return MaxPain(expiry.isoformat(), symbol, rows.new_york_day(at), expiry, rows.positive(row, "max_pain"))
+    expiry = fields.day(row, "expiry")
+    return MaxPain(expiry.isoformat(), symbol, fields.new_york_day(at), expiry, fields.positive(row, "max_pain"))
 
 
 def _condense_max_pain(levels: Sequence[tuple[date, PainAt]]) -> tuple[PainAt, ...]:
@@ -212,8 +212,10 @@ class GammaFacts(NamedTuple):
 
 
 def _parse_greek_exposure(row: Row, symbol: str, at: datetime) -> GreekExposure:
-    day = rows.past_day(row, "date", at)
-    return GreekExposure(day.isoformat(), symbol, day, rows.number(row, "call_gamma"), rows.number(row, "put_gamma"))
+    day = fields.past_day(row, "date", at)
+    return GreekExposure(
+        day.isoformat(), symbol, day, fields.number(row, "call_gamma"), fields.number(row, "put_gamma")
+    )
 
 
 def _condense_greek_exposure(exposures: Sequence[tuple[date, float]]) -> GammaFacts:
@@ -284,8 +286,8 @@ class SpotGexFacts(NamedTuple):
 
 
 def _parse_spot_gex(row: Row, symbol: str, at: datetime) -> SpotExposure:
-    when = rows.past_time(row, "time", at)
-    return SpotExposure(when.isoformat(), symbol, when, rows.number(row, "gamma_per_one_percent_move_oi"))
+    when = fields.past_time(row, "time", at)
+    return SpotExposure(when.isoformat(), symbol, when, fields.number(row, "gamma_per_one_percent_move_oi"))
 
 
 def _condense_spot_gex(exposures: Sequence[tuple[datetime, float]]) -> SpotGexFacts:

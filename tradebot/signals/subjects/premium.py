@@ -7,8 +7,8 @@ from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.model.kind import Fact, Kind, Phase, ReplyScope, Row, SymbolFact, parse_field_types
-from tradebot.signals import rows
+from tradebot.model.fact_kind import Fact, Kind, Phase, ReplyScope, Row, SymbolFact, parse_field_types
+from tradebot.signals import fields
 from tradebot.signals.normalize import source_ticker
 from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, number_formats, recent
 from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
@@ -46,10 +46,10 @@ class NetPremFacts(NamedTuple):
 
 
 def _parse_net_prem_ticks(row: Row, symbol: str, at: datetime) -> NetPremTick:
-    when = rows.past_time(row, "tape_time", at)
-    calls, puts = rows.number(row, "net_call_premium"), rows.number(row, "net_put_premium")
+    when = fields.past_time(row, "tape_time", at)
+    calls, puts = fields.number(row, "net_call_premium"), fields.number(row, "net_put_premium")
     names = ("call_volume_ask_side", "call_volume_bid_side", "put_volume_ask_side", "put_volume_bid_side")
-    return NetPremTick(when.isoformat(), symbol, when, calls, puts, *(rows.count(row, name) for name in names))
+    return NetPremTick(when.isoformat(), symbol, when, calls, puts, *(fields.count(row, name) for name in names))
 
 
 LeanTick = tuple[datetime, float, float, int, int]
@@ -156,7 +156,7 @@ TOP_NET_IMPACT_KIND = Kind(
     fact=NetImpact,
     path="/api/market/top-net-impact",
     params={"date": date.isoformat, "limit": "50"},
-    parse=lambda row, symbol, at: NetImpact(rows.text(row, "ticker").upper(), at, rows.number(row, "net_premium")),
+    parse=lambda row, symbol, at: NetImpact(fields.text(row, "ticker").upper(), at, fields.number(row, "net_premium")),
     moment=attrgetter("at"),
     condense=_condense_top_net_impact,
     poll_s=540,

@@ -6,9 +6,9 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from tradebot.model.kind import DayFact, Kind, Row, parse_field_types
-from tradebot.model.values import replace
-from tradebot.signals import rows
+from tradebot.model.fact_kind import DayFact, Kind, Row, parse_field_types
+from tradebot.model.struct_tools import replace
+from tradebot.signals import fields
 from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, compile_formula, latest, names
 from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 
@@ -40,11 +40,11 @@ class ShortFacts(NamedTuple):
 
 
 def _parse_short_interest(row: Row, symbol: str, at: datetime) -> ShortInterest:
-    day = rows.past_day(row, "market_date", at)
-    interest, days_to_cover = rows.not_negative(row, "si_float"), rows.not_negative(row, "days_to_cover")
-    fee_rate = rows.optional(rows.number, row, "fee_rate")
+    day = fields.past_day(row, "market_date", at)
+    interest, days_to_cover = fields.not_negative(row, "si_float"), fields.not_negative(row, "days_to_cover")
+    fee_rate = fields.optional(fields.number, row, "fee_rate")
     return ShortInterest(
-        day.isoformat(), symbol, day, interest, days_to_cover, rows.positive(row, "total_float"), fee_rate
+        day.isoformat(), symbol, day, interest, days_to_cover, fields.positive(row, "total_float"), fee_rate
     )
 
 
@@ -121,8 +121,8 @@ class FailsFacts(NamedTuple):
 
 
 def _parse_fails_to_deliver(row: Row, symbol: str, at: datetime) -> FailsToDeliver:
-    day = rows.past_day(row, "date", at)
-    return FailsToDeliver(day.isoformat(), symbol, day, rows.not_negative(row, "quantity"))
+    day = fields.past_day(row, "date", at)
+    return FailsToDeliver(day.isoformat(), symbol, day, fields.not_negative(row, "quantity"))
 
 
 def _condense_fails_to_deliver(balances: Sequence[FailsToDeliver]) -> FailsFacts:

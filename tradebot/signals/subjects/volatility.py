@@ -9,8 +9,8 @@ from operator import attrgetter
 from statistics import fmean, median
 from typing import NamedTuple
 
-from tradebot.model.kind import NEW_YORK, DayFact, Kind, Row, SymbolFact, parse_field_types
-from tradebot.signals import rows
+from tradebot.model.fact_kind import NEW_YORK, DayFact, Kind, Row, SymbolFact, parse_field_types
+from tradebot.signals import fields
 from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, latest, number_formats, recent
 from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 
@@ -23,11 +23,11 @@ class IvRank(DayFact, frozen=True):
 
 
 def _parse_iv_rank(row: Row, symbol: str, at: datetime) -> IvRank:
-    day, rank = rows.past_day(row, "date", at), rows.not_negative(row, "iv_rank_1y")
+    day, rank = fields.past_day(row, "date", at), fields.not_negative(row, "iv_rank_1y")
     if rank > 100:
-        raise rows.BadRowError("iv_rank_1y is above 100")
-    rows.past_time(row, "updated_at", at)
-    return IvRank(day.isoformat(), symbol, day, rank, rows.positive(row, "volatility"))
+        raise fields.BadRowError("iv_rank_1y is above 100")
+    fields.past_time(row, "updated_at", at)
+    return IvRank(day.isoformat(), symbol, day, rank, fields.positive(row, "volatility"))
 
 
 IV_RANK_KIND: Kind[IvRank, IvRank, IvRank] = Kind(
@@ -84,9 +84,9 @@ class VolatilityFacts(NamedTuple):
 
 
 def _parse_realized_volatility(row: Row, symbol: str, at: datetime) -> RealizedVolatility:
-    day, implied = rows.past_day(row, "date", at), rows.optional(rows.not_negative, row, "implied_volatility")
-    realized = rows.optional(rows.not_negative, row, "realized_volatility")
-    measured = None if realized is None else rows.past_day(row, "unshifted_rv_date", at)
+    day, implied = fields.past_day(row, "date", at), fields.optional(fields.not_negative, row, "implied_volatility")
+    realized = fields.optional(fields.not_negative, row, "realized_volatility")
+    measured = None if realized is None else fields.past_day(row, "unshifted_rv_date", at)
     return RealizedVolatility(day.isoformat(), symbol, day, implied, measured, realized)
 
 
@@ -161,9 +161,9 @@ class TermFacts(NamedTuple):
 
 
 def _parse_term_structure(row: Row, symbol: str, at: datetime) -> ExpiryVolatility:
-    day, expiry = rows.past_day(row, "date", at), rows.day(row, "expiry")
+    day, expiry = fields.past_day(row, "date", at), fields.day(row, "expiry")
     identity = f"{day.isoformat()}/{expiry.isoformat()}"
-    return ExpiryVolatility(identity, symbol, expiry, day, rows.count(row, "dte"), rows.positive(row, "volatility"))
+    return ExpiryVolatility(identity, symbol, expiry, day, fields.count(row, "dte"), fields.positive(row, "volatility"))
 
 
 def _condense_term_structure(points: Sequence[tuple[date, int, float]]) -> TermFacts:
@@ -279,12 +279,12 @@ class SkewFacts(NamedTuple):
 
 
 def _parse_risk_reversal(row: Row, symbol: str, at: datetime) -> RiskReversal:
-    day = rows.past_day(row, "date", at)
-    if rows.number(row, "delta") not in (_DELTA, Decimal(_DELTA) / 100):
-        raise rows.BadRowError("delta is not the one asked for")
+    day = fields.past_day(row, "date", at)
+    if fields.number(row, "delta") not in (_DELTA, Decimal(_DELTA) / 100):
+        raise fields.BadRowError("delta is not the one asked for")
     expiry = monthly_after(at.astimezone(NEW_YORK).date())
     identity = f"{expiry.isoformat()}/{day.isoformat()}"
-    return RiskReversal(identity, symbol, expiry, day, rows.number(row, "risk_reversal"))
+    return RiskReversal(identity, symbol, expiry, day, fields.number(row, "risk_reversal"))
 
 
 def _condense_risk_reversal(skews: Sequence[tuple[date, date, float]]) -> SkewFacts:

@@ -10,7 +10,7 @@ from tradebot.model.costs import Costs
 from tradebot.model.decision import Decision, Number
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.structures.bars import seconds_of
 from tradebot.signals.structures.structures import ReadingKind, StructureReading
 from tradebot.strategies.filters import StrategyFilter

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from tradebot.model.limits import Frozen, Seconds
 from tradebot.signals.structures.bars import Smoothing
 from tradebot.signals.structures.structures import StructureSettings as StructureNumbers
-from tradebot.strategies.checking import SectionError, sentences
+from tradebot.strategies.section_validation import SectionError, sentences
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Part = Annotated[Decimal, Field(ge=0, le=1)]

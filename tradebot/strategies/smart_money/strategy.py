@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from tradebot.exits.why import amount_part, compose
+from tradebot.exits.exit_reasons import amount_part, compose
 from tradebot.model import candidate
 from tradebot.model.candidate import ComponentInputs, OptionContract
 from tradebot.model.position import Kept, Position
@@ -17,7 +17,7 @@ from tradebot.strategies.smart_money.filters import SetupSide, decisions
 from tradebot.strategies.smart_money.levels import SetupLevels
 from tradebot.strategies.smart_money.scoring import components
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
-from tradebot.strategies.smart_money.sides import inputs_of, side_of
+from tradebot.strategies.smart_money.setup_evaluation import inputs_of, side_of
 
 HOUR, QUARTER = "1Hour", "15Min"
 HOURS, QUARTERS = 300, 4

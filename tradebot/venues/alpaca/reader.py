@@ -14,10 +14,10 @@ from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
-from tradebot.model.intent import Intent, is_marked
+from tradebot.model.intent import Intent, is_our_order_id
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.values import replace
 from tradebot.model.venue import Proof
 from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.venues.alpaca.orders import NESTED, one_order, order_path, unless_unknown
@@ -307,7 +307,7 @@ class AlpacaReader:
 
 
 def _marked(orders: tuple[Order, ...]) -> dict[str, Order]:
-    return {order.venue_id: order for order in orders if is_marked(order.client_order_id)}
+    return {order.venue_id: order for order in orders if is_our_order_id(order.client_order_id)}
 
 
 def _is_steady(before: Mapping[str, Order], after: Mapping[str, Order]) -> bool:
@@ -327,7 +327,9 @@ def _largest_remaining(before: tuple[Order, ...], after: tuple[Order, ...]) -> t
     worst = {order.venue_id: order for order in after}
     for order in before:
         latest = worst.get(order.venue_id)
-        if not is_marked(order.client_order_id) and (latest is None or latest.open_quantity < order.open_quantity):
+        if not is_our_order_id(order.client_order_id) and (
+            latest is None or latest.open_quantity < order.open_quantity
+        ):
             worst[order.venue_id] = order
     return tuple(worst.values())
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import HealthState
-from tradebot.model.intent import is_marked
+from tradebot.model.intent import is_our_order_id
 from tradebot.venues.door import Access, Checks, Door, Look, Rehearsal, VenueSettings
 from tradebot.venues.ibkr import reader as statement
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, IBKR, KEYS, PORT
@@ -104,7 +104,7 @@ def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
     """Look whether the Gateway lists orders of ours that another client id has sent: only that one can change them."""
     number = venue.place[2]
     told = IbkrReader(venue, tally).told()
-    others = [one for one in told.open if one not in told.own and is_marked(told.orders[one].client_order_id)]
+    others = [one for one in told.open if one not in told.own and is_our_order_id(told.orders[one].client_order_id)]
     if others:
         fix = f"Set {CLIENT_ID} to what sent them, or cancel them in the Gateway; Master API client ID stays empty"
         return Look(

@@ -15,7 +15,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import stop_of
 from tradebot.model.order import Fee, Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce, fee_id
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.ibkr.capabilities import IBKR, INACTIVE, LIVES, STATUSES, TYPES
 from tradebot.venues.ibkr.wrapper import ReportedStatus
 

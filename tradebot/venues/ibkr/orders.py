@@ -11,7 +11,7 @@ from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import TARGET_DONE, Intent, stop_of
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Reply, WriteOutcome
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.ports.broker import Ending
 from tradebot.venues.ibkr.capabilities import (
     CANCELED,

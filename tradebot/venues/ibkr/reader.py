@@ -15,12 +15,12 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Purpose
-from tradebot.model.hours import Hours
 from tradebot.model.instrument import AssetClass, Listing, MarginLevel
-from tradebot.model.intent import Intent, Operation, is_marked
+from tradebot.model.intent import Intent, Operation, is_our_order_id
 from tradebot.model.order import Executed, Fee, Fill, Order, OrdersTold, TimeInForce
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
+from tradebot.model.trading_hours import Hours
 from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.ibkr import prices
 from tradebot.venues.ibkr.capabilities import ARRIVES_WITHIN, IBKR
@@ -336,7 +336,7 @@ def _known(told: OrderReports, order: Order | None) -> Order | None:
 
 def _ours(told: OrderReports) -> Mapping[str, Order]:
     """Return what of our orders has to stay the same while a view is read."""
-    return {venue_id: order for venue_id, order in told.orders.items() if is_marked(told.refs.get(venue_id, ""))}
+    return {venue_id: order for venue_id, order in told.orders.items() if is_our_order_id(told.refs.get(venue_id, ""))}
 
 
 async def _values(line: IbkrConnection) -> tuple[str, list[Any]]:

@@ -16,7 +16,7 @@ from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError,
 from tradebot.errors import TemporaryError
 from tradebot.model.instrument import ONE, AssetClass
 from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeInForce
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.kraken.capabilities import SETTLED_AFTER
 from tradebot.venues.kraken.client import HISTORY, AccountNumber, Client
 from tradebot.venues.kraken.rows import LIQUIDATION, SETTLED, milliseconds, moment, side_of, type_of

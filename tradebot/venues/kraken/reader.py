@@ -13,9 +13,9 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
-from tradebot.model.intent import Intent, Operation, is_marked
+from tradebot.model.intent import Intent, Operation, is_our_order_id
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.kraken import rows
 from tradebot.venues.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
@@ -414,7 +414,7 @@ def _with_mark(tickers: Sequence[object]) -> list[object]:
 
 
 def _ours(orders: Mapping[str, Order]) -> Mapping[str, Order]:
-    return {venue_id: order for venue_id, order in orders.items() if is_marked(order.client_order_id)}
+    return {venue_id: order for venue_id, order in orders.items() if is_our_order_id(order.client_order_id)}
 
 
 def _are_same(before: Mapping[str, Order], after: Mapping[str, Order]) -> bool:

@@ -34,7 +34,7 @@ from tradebot.model.order import (
     WriteOutcome,
 )
 from tradebot.model.series import Series
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof
 from tradebot.model.view import BarNeed
 from tradebot.ports.broker import BrokerReader, Ending, Market

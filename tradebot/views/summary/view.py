@@ -12,14 +12,14 @@ from datetime import datetime
 from decimal import Decimal
 from textwrap import shorten
 
-from tradebot.exits.why import parse
+from tradebot.exits.exit_reasons import parse
 from tradebot.judging.judgment import HealthState, rank_judgments
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import noun, pluralize, span
+from tradebot.model.sentences import noun, pluralize, span
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
-from tradebot.model.values import replace
 from tradebot.views.explain import BLAME, decisive, limits_blocking_entries, row_of, sentence_of
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.status import quota

@@ -15,8 +15,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill
 from tradebot.model.position import Origin, OwnedFill
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import renames, split_off_restatement, together
-from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.history import NOT_OURS, History
 

@@ -13,13 +13,13 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct, field
 
-from tradebot.exits.why import ROLLED_INTO, parse
+from tradebot.exits.exit_reasons import ROLLED_INTO, parse
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.order import fee_id
 from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent, RestedStop, Trade, TradeNote, by_position, renames
-from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.fees import Allotted, allocate_fees, cash_kind, fee_with, moments

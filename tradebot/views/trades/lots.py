@@ -13,8 +13,8 @@ from msgspec.structs import astuple
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import Key, Origin, OwnedFill, to_nine_places
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import Trade, by_position, split_off_restatement, together
-from tradebot.model.values import replace
 
 _ZERO = Decimal(0)
 

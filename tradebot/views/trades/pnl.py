@@ -16,7 +16,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import CURRENCY
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, OwnedFill
-from tradebot.model.text import pluralize
+from tradebot.model.sentences import pluralize
 from tradebot.views.trades.history import NOT_OURS
 from tradebot.views.trades.pieces import ACCOUNT, Breakdown, DayEnd, EquityAround, Piece, ProfitKind, value_at, worth
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed

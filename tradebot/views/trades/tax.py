@@ -11,7 +11,7 @@ from msgspec import Struct
 from tradebot.model.account import ActivityKind, CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.position import NINE_PLACES
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.account_trades import AccountTrade, AccountTrades, account_trades
 from tradebot.views.trades.fees import allocate_fees, moments

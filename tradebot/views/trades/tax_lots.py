@@ -22,7 +22,7 @@ from itertools import groupby
 
 from msgspec import Struct, field
 
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.account_trades import AccountTrade
 
 _ONE_DAY = timedelta(days=1)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from tradebot.exits.why import UNKNOWN, parse
+from tradebot.exits.exit_reasons import UNKNOWN, parse
 from tradebot.model.candidate import Component, Side
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Key, Origin

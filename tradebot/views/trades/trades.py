@@ -16,8 +16,8 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.order import Fill
 from tradebot.model.position import ADOPTED, Kept, Origin, OwnedFill, to_nine_places
+from tradebot.model.struct_tools import replace
 from tradebot.model.trade import RestedStop, Trade, TradeNote
-from tradebot.model.values import replace
 from tradebot.views.slippage import FillWithOrder, totals
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import NOT_OURS, History, links

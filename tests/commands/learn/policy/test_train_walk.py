@@ -15,7 +15,7 @@ from benchmarks.support.policies import Study, study
 from tests.commands.shared.test_schema import said
 from tests.suite import tiers
 from tradebot.adapters.models.files import draft_of, read_model
-from tradebot.adapters.models.folder import FILES, LARGEST
+from tradebot.adapters.models.model_folder import FILES, LARGEST
 from tradebot.adapters.models.signing import make_key
 from tradebot.lab.learning.walking.walk import Walk
 

@@ -28,8 +28,8 @@ from tradebot.judging.pass_health import TABLE
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode, SlotClaim, as_missed
-from tradebot.model.values import replace
 
 RENEWED = {
     "exits",

@@ -9,7 +9,7 @@ from tests.lab.learning.arrays.drawing import NAMES, plan
 from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes, EpisodeAccount, choose_episodes, draw_actions
 from tradebot.lab.learning.environment import Environment, EpisodeTerms, on_the_road
 from tradebot.lab.learning.training.training import span_of
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 
 def chosen_for(**of: Any) -> ChosenEpisodes:

@@ -9,7 +9,7 @@ from tests.lab.learning.arrays.drawing import plan
 from tradebot.lab.backtest.run import BacktestPlan, begin
 from tradebot.lab.learning.arrays.episode_data import OFF, margin_may_bind, rules_of, unknown
 from tradebot.model.limits import Limits
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 POLICY = {"mode": "training", "allotment_fraction": 1, "exits": []}
 

@@ -6,7 +6,7 @@ import pytest
 
 from tradebot.errors import OperatorError
 from tradebot.lab.learning.training.job import AGENTS, TrainingJob, usual_features, validate_job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 JOB = TrainingJob("ppo", 1, 20_000)
 

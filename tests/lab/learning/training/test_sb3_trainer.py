@@ -15,15 +15,15 @@ import pytest
 from papervenue.market.futures import futures_venue
 from tests.lab.learning.arrays.drawing import plan as on_arrays
 from tests.lab.learning.test_environment import SCALING, START, plan
-from tradebot.adapters.models.answering import member_of, self_test
 from tradebot.adapters.models.files import draft_of
+from tradebot.adapters.models.model_worker import member_of, self_test
 from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes
 from tradebot.lab.learning.environment import EpisodeTerms, on_the_road
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob
 from tradebot.lab.learning.training.training import TrainingSpan, TrainingSummary, span_of, train
 from tradebot.lab.learning.training.training_rows import Within
 from tradebot.model.decision import Decision
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 ROOT = Path(__file__).resolve().parents[4]
 NAMES = ("rsi_14", "return_3")

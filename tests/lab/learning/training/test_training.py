@@ -19,8 +19,8 @@ from tradebot.lab.learning.training import training_rows as reading
 from tradebot.lab.learning.training.job import TrainingJob
 from tradebot.lab.learning.training.training import TrainingSpan, TrainingSummary, span_of, train
 from tradebot.lab.learning.training.training_rows import RecordingScaling, Within
-from tradebot.learning.card import CONFIGURATION
-from tradebot.model.values import replace
+from tradebot.learning.model_card import CONFIGURATION
+from tradebot.model.struct_tools import replace
 
 NAMES = ("rsi_14", "return_3")
 JOB = TrainingJob("logistic", 3, 0, {}, NAMES)

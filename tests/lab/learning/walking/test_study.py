@@ -13,7 +13,7 @@ from tradebot.lab.learning.walking.splits import WalkSplit
 from tradebot.lab.learning.walking.study import VariedSettings, choosing, figures_of, judged_in
 from tradebot.lab.search.space import Space
 from tradebot.model.evidence import FORMAT, PolicyResults, PolicyRun, Returns, SessionSpan
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 PER_YEAR = 252
 SETTINGS = {"settings": {"n_steps": [512, 1024], "gamma": {"from": 0.9, "to": 0.99}}}

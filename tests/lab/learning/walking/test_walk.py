@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from papervenue.market.futures import futures_venue
 from tests.lab.learning.test_environment import plan
 from tradebot.adapters.models.files import read_model
-from tradebot.adapters.models.folder import RefusedModelError
+from tradebot.adapters.models.model_folder import RefusedModelError
 from tradebot.adapters.models.signing import make_key, public_of, read_key
 from tradebot.adapters.state.evidence import read_policy_results
 from tradebot.errors import OperatorError
@@ -34,7 +34,7 @@ from tradebot.lab.selection.policies import Judging, PolicyFigures
 from tradebot.lab.selection.splits import By
 from tradebot.model.evidence import BENCHMARKS, SessionSpan, problems
 from tradebot.model.reasons import Reason
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 
 START, SESSIONS = date(2026, 11, 16), 4
 NAMES = ("rsi_14", "return_3")

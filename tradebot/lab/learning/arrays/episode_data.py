@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tradebot.desk.listing_lookup import listed_for
+from tradebot.desk.listing_lookup import read_listings
 from tradebot.lab.backtest.run import begin
 from tradebot.lab.learning.environment import TIMETABLE
-from tradebot.learning.acting import HIGHEST
+from tradebot.learning.inference import HIGHEST
 from tradebot.model.limits import OF_SHOCKS
 from tradebot.model.order import Style
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.venues.ibkr.contracts import root_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def rules_of(run: BacktestRun) -> EpisodeRules:
 
 def margin_may_bind(run: BacktestRun, symbol: str, rules: EpisodeRules) -> bool:
     """Return True unless the limits on a contract's worth leave margin to spare whenever they allow an entry."""
-    levels = listed_for(run.made.world, [symbol])[symbol].margin_levels
+    levels = read_listings(run.made.world, [symbol])[symbol].margin_levels
     return not levels or max(one.initial for one in levels) * rules.symbol_fraction > MARGIN_SPARE
 
 

@@ -9,8 +9,8 @@ from msgspec import Struct, field
 
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import OperatorError, word
-from tradebot.learning.card import Action
-from tradebot.model.values import replace
+from tradebot.learning.model_card import Action
+from tradebot.model.struct_tools import replace
 from tradebot.signals.features import OBSERVED, features
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tradebot import __version__
 from tradebot.adapters.models.files import write_draft
-from tradebot.adapters.models.folder import ModelParts
+from tradebot.adapters.models.model_folder import ModelParts
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import market_of
@@ -28,7 +28,7 @@ from tradebot.lab.learning.training.training_rows import (
     fit_scaling,
     rows_of,
 )
-from tradebot.learning import card as cards
+from tradebot.learning import model_card as cards
 from tradebot.model.series import width_of
 from tradebot.signals.features import STATE, DecisionState, features, state_numbers
 

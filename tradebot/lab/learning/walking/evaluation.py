@@ -16,7 +16,7 @@ from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.learning.environment import TIMES
 from tradebot.model.reasons import POLICY_REASONS
 from tradebot.model.record import Job
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, Target
 from tradebot.venues.ibkr.contracts import root_of
 from tradebot.views.trades.lots import trades

@@ -21,8 +21,8 @@ from tradebot.lab.performance.statistics import total_return
 from tradebot.lab.search.space import round_value
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.splits import training_sessions
-from tradebot.model.text import pluralize
-from tradebot.model.values import replace
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

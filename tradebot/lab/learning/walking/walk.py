@@ -32,7 +32,7 @@ from msgspec import Struct
 
 from tradebot import __version__
 from tradebot.adapters.models.files import draft_of, read_model, write_model
-from tradebot.adapters.models.folder import SUMS, ModelParts
+from tradebot.adapters.models.model_folder import SUMS, ModelParts
 from tradebot.adapters.models.signing import public_of, read_key
 from tradebot.adapters.plugins.linux_syscalls import end_with_parent
 from tradebot.adapters.state.evidence import read_policy_results, write_policy_results
@@ -49,7 +49,7 @@ from tradebot.lab.learning.walking.evaluation import Hold, JudgedSessions, Signe
 from tradebot.lab.learning.walking.splits import WalkSplit, Way, paths_of
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.model import evidence as kept
-from tradebot.model.values import replace
+from tradebot.model.struct_tools import replace
 from tradebot.signals.features import features
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.futures_settings import FuturesSettings

@@ -1,0 +1,115 @@
+"""What is in the folder of a model: its files, the list of them, and their signature. It is named by its content.
+
+The error that a model isn't used has the reason in records and the next command for a person.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from shlex import quote
+from typing import NamedTuple
+
+from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.codec import decode, encode
+from tradebot.errors import OperatorError
+from tradebot.learning.model_card import Card, Probe, Scaling
+from tradebot.learning.policy_decisions import refusal
+from tradebot.model.reasons import REASONS, Reason
+
+
+class RefusedModelError(OperatorError):
+    """Raised when a model can't be used. The decision says why in a record, the hint is the next command."""
+
+    def __init__(self, reason: Reason, what: str, observed: str) -> None:
+        row = REASONS[reason]
+        super().__init__(f"{what}: {observed}. {row.meaning}", row.remedy)
+        self.reason, self.observed = reason, observed
+        self.decision = refusal(reason, f"{what}: {observed}")
+
+
+class RefusedDraftError(OperatorError):
+    """Raised when a draft can't be signed: no bot uses it, and nobody has signed it yet."""
+
+    def __init__(self, place: Path, reason: Reason, observed: str) -> None:
+        self.reason = reason
+        if reason is Reason.MODEL_ABSENT:
+            super().__init__(f"there is no draft at {place}: {observed}", "tradebot learn policy train makes drafts")
+            return
+        super().__init__(
+            f"the draft {place} can't be signed: {observed}. {REASONS[reason].meaning}",
+            f"look at what is named there (ls -l {quote(str(place))}), or train it again: tradebot learn policy train",
+        )
+
+
+CARD, SCALING, PROBE, GRAPH = "card.json", "scaling.json", "probe.json", "model.onnx"
+
+SUMS, SIGNATURE = "SHA256SUMS", "SHA256SUMS.sig"
+
+MB = 1 << 20
+
+LARGEST: Mapping[str, int] = {CARD: MB, SCALING: MB, PROBE: 4 * MB, GRAPH: 16 * MB}
+
+"""The files that are listed, and the most bytes that each may have."""
+
+LARGEST_LIST = 4096
+
+FILES = frozenset((*LARGEST, SUMS, SIGNATURE))
+
+CHARACTERS = 16
+
+NAME = re.compile(rf"[0-9a-f]{{{CHARACTERS}}}")
+
+LINE = re.compile(r"# (\d+) bytes\n([0-9a-f]{64})  ([a-z.]+)\n")
+
+
+class ListedFile(NamedTuple):
+    """The size and the SHA-256 of a file."""
+
+    size: int
+    digest: str
+
+
+class ModelParts(NamedTuple):
+    """The parts of a model."""
+
+    card: Card
+    scaling: Scaling
+    probe: Probe
+    graph: bytes
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return the content of each file by its name."""
+        texts = {CARD: self.card, SCALING: self.scaling, PROBE: self.probe}
+        return {**{name: f"{json_text(encode(value))}\n".encode() for name, value in texts.items()}, GRAPH: self.graph}
+
+
+def parts_of(files: Mapping[str, bytes]) -> ModelParts:
+    """Read the parts from these files; ValueError or RecursionError if one can't be read."""
+    return ModelParts(
+        decode(Card, json.loads(files[CARD])),
+        decode(Scaling, json.loads(files[SCALING])),
+        decode(Probe, json.loads(files[PROBE])),
+        files[GRAPH],
+    )
+
+
+def sums_of(files: Mapping[str, bytes]) -> bytes:
+    """Return the list of files, which `sha256sum -c` reads too."""
+    lines = (f"# {len(files[name])} bytes\n{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
+    return "".join(lines).encode()
+
+
+def listed_in(sums: bytes) -> Mapping[str, ListedFile]:
+    """Return the files in a list by name; ValueError if it isn't one of exactly the files that a model has."""
+    text = sums.decode("ascii")
+    found = {name: ListedFile(int(size), digest) for size, digest, name in LINE.findall(text)}
+    if LINE.sub("", text) or set(found) != set(LARGEST):
+        raise ValueError("it lists other files")
+    return found
+
+
+def id_of(sums: bytes) -> str:
+    """Return the name of a model by its list of files."""
+    return sha256(sums).hexdigest()[:CHARACTERS]

@@ -1,0 +1,25 @@
+"""The input of the confined model process: plain bytes, which the process that watches it never parses."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tradebot.adapters.models.model_folder import ModelParts, parts_of
+from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.codec import decode, encode
+from tradebot.learning.inference import ModelSelection
+from tradebot.learning.model_card import Model
+
+ACTING, MODELS = "acting", "models"
+
+
+def settings_of(models: Sequence[Model], acting: ModelSelection) -> Mapping[str, Any]:
+    """Return the settings that these models are started with."""
+    files = [(one.id, dict(ModelParts(one.card, one.scaling, one.probe, one.graph).files())) for one in models]
+    return {MODELS: files, ACTING: json_text(encode(acting))}
+
+
+def loaded_from(settings: Mapping[str, Any]) -> tuple[Sequence[Model], ModelSelection]:
+    """Return the models in such settings, and how they act together."""
+    models = [Model(name, *parts_of(files)) for name, files in settings[MODELS]]
+    return models, decode(ModelSelection, json.loads(settings[ACTING]))

@@ -1,0 +1,200 @@
+"""Slots of strategies' own clocks: who is due in a pass, and which slots are begun, done or missed.
+
+Each slot is claimed twice in the ledger: when its candidates are about to be judged, and when it has ended. A slot that
+was begun but hasn't ended was cut short, or waits for its targets; each pass takes it up again until its deadline.
+
+Its bars stay those that were closed at its start, and its orders' ids come from the slot instead of the pass, so a want
+is sent once, whatever passes and sessions it takes. If the stored calendar doesn't reach far enough to know which
+session is the first of its month, nothing is due.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import chain, takewhile
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from tradebot.model.bar import StrategySlot, Waiting
+from tradebot.model.candidate import Purpose, WantKind
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.event import EventKind
+from tradebot.model.reasons import MAKING_ROOM, Reason
+from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
+from tradebot.ports.stores import Ledger
+from tradebot.ports.strategy import Strategy, is_outside
+from tradebot.ports.world import Call, Rules, World
+from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.strategy_times import standing, usable
+
+MOST_MISSED = 20
+"""How many missed slots of a strategy one pass records. After a longer outage, the older ones are left out."""
+BEGUN, ENDED = "strategy {}", "strategy {} ended"
+"""Under which names a strategy's slots and their ends are claimed; neither a job nor a strategy has a space in its."""
+TAKEN = Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, "another pass was faster")
+FIRST_SEEN, SEEN = date.min, "first seen"
+"""The session under which the ledger keeps when a strategy's own clock was first seen. Earlier slots aren't missed."""
+OF_THE_BOT = frozenset(gate for gate in Gate if Gate.PERMISSION.place <= gate.place <= Gate.RECONCILED.place)
+"""Gates that close entries altogether, whatever the candidate. A slot that ends there is tried again."""
+FOR_NOW = MAKING_ROOM | {Reason.APPROVAL_WAITING, Reason.APPROVAL_PRICE_WORSE}
+"""Reasons for which a candidate only waits."""
+TARGET_DONE = frozenset({Reason.TARGET_REACHED, Reason.APPROVAL_REFUSED, Reason.APPROVAL_EXPIRED, Reason.SHADOW})
+"""Reasons after which nothing is left to do for a target. In shadow nothing is sent, so none is ever reached: what
+would have been sent is all there is to do."""
+
+
+class SlotPlan(NamedTuple):
+    """Which strategies a pass asks, each with its slot unless it has no clock of its own, and which ones it doesn't.
+
+    `missed` are the slots that ended without being done, oldest first. `new` are the strategies whose clock was never
+    seen before, and `refused` those whose times can't be used. `asked` are the slots that were answered, whose
+    candidates are to be judged.
+    """
+
+    strategies: tuple[tuple[Strategy, StrategySlot | None], ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    missed: tuple[StrategySlot, ...] = ()
+    new: tuple[str, ...] = ()
+    refused: tuple[StrategyRefusal, ...] = ()
+    asked: tuple[StrategySlot, ...] = ()
+
+
+def schedule_text(strategy: Strategy, rules: Rules) -> str:
+    """Return when a strategy is asked, in the configuration's words or else in its own; empty for every pass."""
+    return "" if is_outside(strategy) else rules.of(strategy.name).times or strategy.times
+
+
+def plan(world: World, entries: JobTimes | None, now: datetime) -> SlotPlan:
+    """Return which strategies to ask at `now`; without the times of entries, everyone is asked. Nothing is claimed."""
+    texts = [schedule_text(strategy, world.rules) for strategy in world.strategies]
+    if entries is None or not any(texts):
+        return SlotPlan(tuple([(strategy, None) for strategy in world.strategies]))
+    claims, plans = Claims(world.ledger), list[SlotPlan]()
+    for strategy, text in zip(world.strategies, texts, strict=True):
+        plans.append(_plan(world, claims, strategy, text, entries, now) if text else SlotPlan(((strategy, None),)))
+    return SlotPlan(*(tuple(chain.from_iterable(parts)) for parts in zip(*plans, strict=True)))
+
+
+def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries: JobTimes, now: datetime) -> SlotPlan:
+    try:
+        times = usable(text, entries, world.venue.day)
+    except ValueError as error:
+        decision = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_INVALID, f"its times: {error}")
+        return SlotPlan((), refused=(StrategyRefusal(strategy.name, decision),))
+    stands = standing(strategy.name, times, world.ledger, entries, now)
+    since = claims.first_seen(strategy.name)
+    new, seen_from = (() if since else (strategy.name,)), since or now
+    known = takewhile(lambda slot: slot.end > seen_from and not claims.ended(slot), stands.over[:MOST_MISSED])
+    missed = tuple(reversed(list(known)))
+    if stands.current is None or claims.ended(stands.current):
+        return SlotPlan((), (Waiting(strategy.name, stands.next),), missed, new)
+    return SlotPlan(((strategy, stands.current),), (), missed, new)
+
+
+class Claims(Struct):
+    """The claims of strategies' slots."""
+
+    ledger: Ledger
+
+    def begun(self, slot: StrategySlot) -> bool:
+        return self.ledger.slot_claim(BEGUN.format(slot.strategy), slot.session, slot.name) is not None
+
+    def ended(self, slot: StrategySlot) -> bool:
+        return self.ledger.slot_claim(ENDED.format(slot.strategy), slot.session, slot.name) is not None
+
+    def first_seen(self, strategy: str) -> datetime | None:
+        """Return when a pass first saw the strategy's clock, or None if none has."""
+        claim = self.ledger.slot_claim(BEGUN.format(strategy), FIRST_SEEN, SEEN)
+        return claim.at if claim else None
+
+
+def begin(world: World, call: Call, own: SlotPlan, now: datetime) -> tuple[SlotPlan, tuple[StrategyRefusal, ...]]:
+    """Claim the slots whose candidates are judged now; return them, and what is to be recorded of the others.
+
+    The caller holds the pass lock. A slot that another pass has done since the strategy was asked is left out, and so
+    is one whose deadline has passed. Each missed slot is recorded only once.
+    """
+    if world.dry_run:
+        return own, ()
+    for strategy in own.new:
+        world.ledger.claim_slot(BEGUN.format(strategy), FIRST_SEEN, SEEN, call.by, now)
+    claims = Claims(world.ledger)
+    late = tuple(slot for slot in own.asked if slot.end <= now)
+    strategy_refusals = tuple(_tell_missed(world, call, claims, (*own.missed, *late), now))
+    due = [slot for slot in own.asked if slot not in late]
+    for slot in due:
+        if not claims.ended(slot):
+            world.ledger.claim_slot(BEGUN.format(slot.strategy), slot.session, slot.name, call.by, now)
+    taken = tuple(slot for slot in due if claims.ended(slot))
+    remaining = own._replace(asked=tuple(slot for slot in due if slot not in taken))
+    return remaining, (*strategy_refusals, *(StrategyRefusal(slot.strategy, TAKEN, slot=slot.name) for slot in taken))
+
+
+def _tell_missed(
+    world: World, call: Call, claims: Claims, missed: Iterable[StrategySlot], now: datetime
+) -> Iterator[StrategyRefusal]:
+    by = f"{call.by}, as missed"
+    for slot in missed:
+        if claims.begun(slot) and _was_done_since(world, slot):
+            finish(world, call, slot, now)
+            continue
+        reason, kind = Reason.SLOT_MISSED, EventKind.OWN_SLOT_MISSED
+        if claims.begun(slot):
+            reason, kind = Reason.SLOT_UNFINISHED, EventKind.OWN_SLOT_UNFINISHED
+        claim = world.ledger.claim_slot(ENDED.format(slot.strategy), slot.session, slot.name, by, now)
+        # A pass that gave way and goes on finds its own claim.
+        if claim.won or claim.by == by:
+            late_s, due_s = int((now - slot.start).total_seconds()), int((slot.end - slot.start).total_seconds())
+            details = {"strategy": slot.strategy, "slot": slot.name, "session": slot.session.isoformat()}
+            world.events.emit(kind.at(now, details))
+            decision = Decision(Gate.JOB, Verdict.FAIL, reason, late_s, due_s)
+            yield StrategyRefusal(slot.strategy, decision, slot=slot.name)
+
+
+def _was_done_since(world: World, slot: StrategySlot) -> bool:
+    """Return True if all that the slot's last pass left open was orders, and these have filled and reach the targets.
+
+    A slot may have a single pass of entries, after which no other could find its targets reached.
+    """
+    cycles = world.facts.cycles(job=Job.TRADE_ONCE, since=slot.start)
+    passes = [records for cycle in cycles if (records := list(records_in_slot(slot, cycle.candidates)))]
+    filled = {order.client_order_id: order.filled_quantity for order in world.ledger.orders(since=slot.start)}
+    return bool(passes) and all(_is_judged(record) or _reached(record, filled) for record in passes[-1])
+
+
+def _reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
+    """Return True if a target's order has filled, was not cut by a limit, and isn't the first half of a crossing."""
+    candidate, shares = record.candidate, filled.get(record.client_order_id or "")
+    wanted = next((each.limit for each in record.decisions if each.gate is Gate.TARGET), None)
+    return shares == candidate.quantity and (candidate.purpose is not Purpose.CLOSE or not wanted)
+
+
+def finish(world: World, call: Call, slot: StrategySlot, now: datetime) -> None:
+    """Record that a slot is done, so that no pass takes it up again; a dry run records nothing."""
+    if not world.dry_run:
+        world.ledger.claim_slot(ENDED.format(slot.strategy), slot.session, slot.name, call.by, now)
+
+
+def finish_strategy_slots(
+    world: World, call: Call, slots: Iterable[StrategySlot], records: Collection[CandidateRecord], now: datetime
+) -> None:
+    """Record the slots that are done: each target is reached, and each other candidate was judged on its own."""
+    for slot in slots:
+        if all(map(_is_judged, records_in_slot(slot, records))):
+            finish(world, call, slot, now)
+
+
+def records_in_slot(slot: StrategySlot, records: Iterable[CandidateRecord]) -> Iterator[CandidateRecord]:
+    """Yield the records of the candidates that a strategy proposed in one of its slots."""
+    for record in records:
+        candidate = record.candidate
+        if (candidate.strategy, candidate.slot_session, candidate.slot) == (slot.strategy, slot.session, slot.name):
+            yield record
+
+
+def _is_judged(record: CandidateRecord) -> bool:
+    terminal = record.terminal
+    if record.candidate.want is WantKind.TARGET:
+        return terminal is not None and terminal.reason in TARGET_DONE
+    return terminal is None or not (terminal.gate in OF_THE_BOT or terminal.reason in FOR_NOW)

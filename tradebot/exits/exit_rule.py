@@ -1,0 +1,313 @@
+"""A position as exit rules see it, and what a kind of exit rule has: settings, a reason, when it closes, its level.
+
+Each kind is a class in a file in `kinds`, whose `RULES` has it by its name in the configuration. A gain is positive on
+either side.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+from msgspec import Struct, field
+
+from tradebot.exits.exit_reasons import ReasonPart, amount_part
+from tradebot.model.bar import Quote, Session
+from tradebot.model.instrument import ONE, notional, whole_lots
+from tradebot.model.limits import Frozen
+from tradebot.model.position import Kept, Outlook, Position
+from tradebot.model.reason_codes import Unit
+from tradebot.model.reasons import REASONS, Reason
+
+
+class WatchedPosition(Struct, frozen=True, dict=True):
+    """A position with the best price since it was opened: the highest for a long, the lowest for a short.
+
+    `kept` is what else the books keep of it, `outlook` what is known about its symbol besides the price.
+    """
+
+    position: Position
+    best: Decimal
+    kept: Kept = field(default_factory=Kept)
+    outlook: Outlook = field(default_factory=Outlook)
+
+    def gain(self, price: Decimal) -> Decimal:
+        """Return the gain at `price` as a fraction of the average entry price."""
+        return (price - self.entry) / self.entry * self.direction
+
+    def pullback(self, price: Decimal) -> Decimal:
+        """Return how far `price` has pulled back from the best price, as a fraction of the best price."""
+        return (self.best - price) / self.best * self.direction
+
+    def price_at(self, gain: Decimal) -> Decimal:
+        """Return the price at which the position has gained this fraction of its average entry price."""
+        return self.entry * (1 + self.direction * gain)
+
+    @property
+    def tick(self) -> Decimal | None:
+        """Return the smallest difference between two prices, as far as the position's instrument is known."""
+        return self.kept.instrument.tick if self.kept.instrument else None
+
+    @property
+    def original_quantity(self) -> Decimal | None:
+        """Return how many shares it was opened with, unsigned; None if the books know of fewer than are held."""
+        original = self.kept.original_quantity
+        if original is None:
+            original = self.position.original_quantity
+        return None if original < abs(self.position.quantity) else original
+
+    def whole_lots(self, shares: Decimal) -> Decimal:
+        """Return unsigned shares rounded down to what can be ordered, as far as the position's instrument is known."""
+        return whole_lots(self.kept.instrument, shares) if self.kept.instrument else shares
+
+    @cached_property
+    def entry(self) -> Decimal:
+        """Return the price that gains are measured from: the average price of the shares that are held.
+
+        If the entry asked for its own stop, it's the average price of all its fills. So its stop and targets stay where
+        they are when the oldest shares leave.
+        """
+        position = self.position
+        if self.kept.stop_loss_fraction is None or not (position.original_quantity and position.entry_cost):
+            return position.average_price
+        return position.entry_cost / notional(position.original_quantity, ONE, position.multiplier)
+
+    @cached_property
+    def direction(self) -> int:
+        """Return +1 for a long and -1 for a short."""
+        return 1 if self.position.quantity > 0 else -1
+
+
+def exit_price(position: Position, quote: Quote) -> Decimal:
+    """Return the price at which the position could be closed now: the bid for a long, the ask for a short."""
+    return quote.bid if position.quantity > 0 else quote.ask
+
+
+def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
+    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor.
+
+    It moves no farther than the last trade, because a wrong quote that became the best price would stay it.
+    """
+    # No farther than the last trade, because a wrong quote that became the best price would stay it.
+    known = position.average_price if stored is None else stored
+    if quote is None:
+        return known
+    if position.quantity > 0:
+        return max(known, min(quote.bid, quote.last))
+    return min(known, max(quote.ask, quote.last))
+
+
+def worst_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
+    """Return the worst price so far, starting at the entry price; it only ever moves against the position."""
+    known = position.average_price if stored is None else stored
+    if quote is None:
+        return known
+    return min(known, quote.bid) if position.quantity > 0 else max(known, quote.ask)
+
+
+class RuleInput(StrEnum):
+    """What a rule needs to know, in words for people. Without one of its inputs, a rule can't tell (UNKNOWN)."""
+
+    QUOTE = "quote"
+    CLOCK = "clock"
+    SESSION = "session"
+    TICK = "tick"
+    ORIGINAL_QUANTITY = "original quantity"
+    ENTRY_STOP = "stop of the entry"
+    ENTRY_ATR = "average true range at the entry"
+    ENTRY_SCORE = "entry score"
+    SCORES = "scores since the entry"
+    NOISE = "noise of the score"
+    FLOW = "flow"
+    OPEN_INTEREST = "open interest of the next morning"
+    REGIME = "regime"
+    EVENT = "next event"
+    MOMENTUM = "momentum"
+    MOVEMENT = "movement since the entry"
+    LIQUIDATION = "distance to liquidation"
+
+
+class ExitMoment(Struct, frozen=True):
+    """When a position is judged, the price in USD at which it could be closed then, and the trading session.
+
+    `now` is None if the clocks disagree, and `price` without a quote.
+    """
+
+    now: datetime | None = None
+    price: Decimal | None = None
+    session: Session | None = None
+
+
+_KNOWN: Mapping[RuleInput, Callable[[WatchedPosition, ExitMoment], object]] = {
+    RuleInput.QUOTE: lambda held, moment: moment.price,
+    RuleInput.CLOCK: lambda held, moment: moment.now,
+    RuleInput.SESSION: lambda held, moment: moment.session,
+    RuleInput.ENTRY_SCORE: lambda held, moment: held.kept.entry_score or None,
+    RuleInput.SCORES: lambda held, moment: held.outlook.scores or None,
+    RuleInput.NOISE: lambda held, moment: held.outlook.noise or None,
+    RuleInput.FLOW: lambda held, moment: held.outlook.flow,
+    RuleInput.REGIME: lambda held, moment: held.outlook.regime,
+    RuleInput.EVENT: lambda held, moment: held.outlook.event_at,
+    RuleInput.MOMENTUM: lambda held, moment: held.outlook.momentum,
+    RuleInput.MOVEMENT: lambda held, moment: held.outlook.movement,
+    RuleInput.LIQUIDATION: lambda held, moment: held.outlook.liquidation,
+}
+"""Where each input is; None if it isn't known. The others are needed only at times, so a rule asks for them itself."""
+
+
+class Measure(NamedTuple):
+    """What a rule measured: whether it closes the position, the value it looked at, and its limit.
+
+    `shares` are how many it closes, unsigned; None means all of them. `shown` is the number that stands in the composed
+    reason, if it isn't the observed value.
+    """
+
+    closes: bool
+    observed: Decimal | float | None
+    limit: Decimal | float | None
+    shares: Decimal | None = None
+    shown: Decimal | float | None = None
+
+
+class StopLevel(Struct, frozen=True):
+    """The level of one exit rule: it closes at `price` (USD) or at the time `at`; if it isn't `armed`, it only arms.
+
+    `ahead` says that the price gets there by moving in the position's favor. A rule without a level has neither.
+    """
+
+    rule: Reason
+    price: Decimal | None
+    at: datetime | None
+    armed: bool = True
+    ahead: bool = False
+
+
+class PriceTarget(NamedTuple):
+    """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned.
+
+    `word` is the rule's name in composed reasons.
+    """
+
+    price: Decimal
+    shares: Decimal
+    word: str = ""
+
+
+class ExitRule(Frozen):
+    """One exit rule with its settings. Rules of price alone are `PriceRule`s, rules of time alone `TimeRule`s."""
+
+    reason: ClassVar[Reason]
+    """Why it closes a position; each kind has its own reason."""
+    column: ClassVar[str]
+    """The heading of its column in `tradebot positions`."""
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """The fields of `Outlook` that it looks at; nothing else is read for it."""
+    needs: ClassVar[tuple[RuleInput, ...]]
+    """What it can't do without, in the order in which it asks."""
+    rank: ClassVar[int] = 50
+    """Its place among rules that fire together: the lowest gives the decision its reason and its numbers."""
+    word: ClassVar[str] = ""
+    """Its name in a composed reason, if that isn't the reason in lower case."""
+    numbered: ClassVar[bool] = True
+    """Whether the value it measured stands in a composed reason."""
+
+    @property
+    def gain(self) -> Decimal | None:
+        """Return the fixed gain at which it closes, if any, as a fraction of the entry price; below zero is a loss."""
+        return None
+
+    @property
+    def is_stop(self) -> bool:
+        """Return True if it closes at a fixed loss, whatever that is a fraction of."""
+        return self.gain is not None and self.gain < 0
+
+    def gain_at(self, price: Decimal, tick: Decimal) -> Decimal | None:
+        """Return the fixed gain at which it closes what is opened at a price, if any, as a fraction of that price."""
+        return self.gain
+
+    @property
+    def nearest(self) -> Decimal | None:
+        """Return the smallest move against the position that closes it, as a fraction of a price; None if none does."""
+        return -self.gain if self.gain is not None and self.gain < 0 else None
+
+    @property
+    def looks_at_price(self) -> bool:
+        """Return True if one wrong quote could make it close a position."""
+        return not {RuleInput.QUOTE, RuleInput.MOMENTUM}.isdisjoint(self.needs)
+
+    def judge(self, held: WatchedPosition, moment: ExitMoment) -> Measure | RuleInput:
+        """Judge the position at a moment, or return the first thing it needs that isn't known."""
+        given = list[object]()
+        for need in self.needs:
+            if need in _KNOWN:
+                given.append(_KNOWN[need](held, moment))
+                if given[-1] is None:
+                    return need
+        return self.measure(held, *given)
+
+    @abstractmethod
+    def measure(self, held: WatchedPosition, *given: Any, **_: Any) -> Measure | RuleInput:
+        """Judge the position by what it needs, given in that order."""
+
+    def level(self, held: WatchedPosition) -> StopLevel:
+        """Return the price or time at which it closes the position, as far as that is known beforehand."""
+        return StopLevel(self.reason, None, None)
+
+    def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
+        """Return where it takes profits, the nearest first; none if its level isn't ahead."""
+        stop = self.level(held)
+        if stop.price is None or not (stop.armed and stop.ahead):
+            return ()
+        return (PriceTarget(stop.price, abs(held.position.quantity)),)
+
+    def part(self, held: WatchedPosition, measure: Measure) -> ReasonPart:
+        """Return what it says in a composed reason once it has fired."""
+        shown = measure.observed if measure.shown is None else measure.shown
+        units = REASONS[self.reason].units or (Unit.SHARE_OF_WHOLE,)
+        return amount_part(self.name, shown if self.numbered else None, units[0])
+
+    @property
+    def name(self) -> str:
+        return self.word or self.reason.lower()
+
+    def contradiction(self, others: "Iterable[ExitRule]") -> str | None:
+        """Return why it makes no sense in a list with these other rules, or None if it does."""
+        return None
+
+
+class PriceRule(ExitRule):
+    """A rule that looks at the price at which the position could be closed now."""
+
+    needs: ClassVar[tuple[RuleInput, ...]] = (RuleInput.QUOTE,)
+
+    @abstractmethod
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
+        """Judge the position at `price`, in USD."""
+
+    @abstractmethod
+    def level(self, held: WatchedPosition) -> StopLevel:
+        """Return the price at which it closes the position."""
+
+
+class TimeRule(ExitRule):
+    """A rule that looks at the time only, and needs no price."""
+
+    needs: ClassVar[tuple[RuleInput, ...]] = (RuleInput.CLOCK,)
+    rank = 0
+
+    @abstractmethod
+    def measure(self, held: WatchedPosition, now: datetime) -> Measure:
+        """Judge the position at `now`."""
+
+
+def distance(stop: StopLevel, mark: Decimal, direction: int) -> Decimal | None:
+    """Return the distance from the price `mark` to the rule's price as a fraction of `mark`; None for a time rule.
+
+    It is positive before the price reaches the rule. `direction` is +1 for a long, -1 for a short.
+    """
+    if stop.price is None:
+        return None
+    return (direction if stop.ahead else -direction) * (stop.price - mark) / mark

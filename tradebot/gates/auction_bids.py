@@ -1,0 +1,238 @@
+"""What a desk brings to an auction: a bid for each position and candidate of those who take part, and the room.
+
+A position can't give way while it is young, while no stop of it is live, while its price isn't known, or while nothing
+would let its close through. An entry that hasn't filled yet counts as a position that can't give way either. What other
+strategies and others hold takes its room first: the auction shares out what that leaves of the account's own limits.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.exits.exit_rule import WatchedPosition, best_price, exit_price
+from tradebot.exits.rules import Exits, levels, worst_stop
+from tradebot.gates.ask import AccountAsk, Ask
+from tradebot.gates.auction import Bid, Caps, value_of_candidate, value_of_position
+from tradebot.gates.displacement import CAPACITY, closable_now, closing_for_others, gave_way, lately
+from tradebot.gates.shared_gates import answer, check_cooldown
+from tradebot.model.auction import AuctionRules, PositionValue
+from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk, Stake
+from tradebot.model.intent import Intent, IntentState
+from tradebot.model.limits import Limits, OwnRules, Protection
+from tradebot.model.margin import ZERO, need_of
+from tradebot.model.position import Kept, Position
+from tradebot.model.reasons import Reason
+from tradebot.model.resting_orders import Whose
+from tradebot.model.struct_tools import replace
+from tradebot.ports.world import Rules
+
+ROOM_OF_AUCTION = frozenset({*CAPACITY, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN})
+"""The gates that fail for want of room only, and whose limits the auction's own room doesn't exceed."""
+
+
+class AuctionSettings(Struct, frozen=True):
+    """Who takes part: the rules that all share, and what the configuration says of each strategy, by name."""
+
+    rules: AuctionRules
+    own: Mapping[str, OwnRules]
+
+
+def taking_part(rules: Rules) -> AuctionSettings | None:
+    """Return the strategies that chose the auction; None if none did."""
+    own = {name: each for name, each in rules.own.items() if each.auction is not None}
+    shared = next((each.auction for each in own.values() if each.auction), None)
+    return AuctionSettings(shared, own) if shared else None
+
+
+def competes(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
+    """Return True if nothing but want of room refuses an entry with a score; targets have none to compare."""
+    failed = [decision for decision in decisions if not decision.passed]
+    lacks_room = all(each.gate in ROOM_OF_AUCTION and each.verdict is Verdict.FAIL for each in failed)
+    return lacks_room and candidate.want is WantKind.OPEN and candidate.score is not None
+
+
+def making_room(desk: Desk, strategies: Set[str]) -> Mapping[Whose, str]:
+    """Return whose positions have a close at work, or without an outcome yet, that makes room, and for which symbol."""
+    return {i.whose: i.displaced_by for i in closing_for_others(desk) if i.key.strategy in strategies}
+
+
+def auction_room(account: AccountAsk, taking: AuctionSettings, held: Iterable[Bid]) -> Caps:
+    """Return the room of the auction: its own limits, or what others leave of the account's, whichever is less."""
+    rules, book, limits = taking.rules, account.book, account.limits
+    held = tuple(held)
+    others = book.open_symbols - {bid.symbol for bid in held}
+    used = book.gross if book.margin is None else book.margin.initial_usd
+    free, most = limits.min_free_margin_fraction, limits.max_margin_fraction
+    walls = (rules.margin_fraction, most, None if free is None else 1 - free)
+    fraction = min(wall for wall in walls if wall is not None)
+    return Caps(
+        positions=min(rules.max_positions, limits.max_open_positions - len(others)),
+        margin_usd=fraction * book.equity - max(used - sum((bid.margin_usd for bid in held), ZERO), ZERO),
+        per_cluster=rules.max_per_cluster,
+        opens=rules.max_opens,
+        closes=rules.max_closes,
+        trades=rules.max_trades,
+        advantage=rules.min_advantage,
+        net_usd=None if rules.max_net_fraction is None else rules.max_net_fraction * book.equity,
+        of_strategy={name: each.limits.max_open_positions for name, each in taking.own.items()},
+    )
+
+
+def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) -> Iterator[Bid]:
+    """Yield a bid for each position, and each unfilled entry, of the strategies that take part."""
+    desk = account.desk
+    leaving = making_room(desk, taking.own.keys())
+    given_way = _given_way(desk, taking)
+    worth = {(stake.strategy, stake.symbol): stake.usd for stake in account.book.stakes if stake.held}
+    positions = [position for position in desk.positions if position.strategy in taking.own]
+    for position in positions:
+        kept, side = desk.books.kept_of(position), Side.of(position.quantity)
+        usd = worth.get(position.whose, abs(position.cost))
+        bound, value = _valued(desk, rules, taking, position, kept)
+        yield Bid(
+            strategy=position.strategy,
+            symbol=position.symbol,
+            name=_name(desk, position.symbol),
+            side=side,
+            value=value,
+            margin_usd=_margin(account, position.symbol, position.quantity, usd),
+            usd=usd,
+            since=position.opened_at,
+            is_open=True,
+            cluster=kept.cluster,
+            bound=bound or _unless_passed(lately(given_way.get(position.symbol), desk.now, taking.rules.cooldown_s)),
+            leaving=position.whose in leaving,
+        )
+    yield from _not_filled(account, taking, {position.whose for position in positions})
+
+
+def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> Iterator[Bid]:
+    """Yield a bid for each candidate; its size is what it would be sent with."""
+    given_way, due = _given_way(desk, taking), _due(desk, taking)
+    awaited = frozenset(making_room(desk, taking.own.keys()).values())
+    for ask in asks:
+        candidate, size = ask.candidate, ask.size
+        assert size is not None, "the gate of the size passed"
+        assert candidate.score is not None, "a candidate that competes has a score"
+        yield Bid(
+            strategy=candidate.strategy,
+            symbol=candidate.symbol,
+            name=_name(desk, candidate.symbol),
+            side=candidate.side,
+            value=value_of_candidate(candidate.score, taking.rules),
+            margin_usd=size.margin_usd if ask.book.margin else size.notional_usd,
+            usd=size.notional_usd,
+            since=candidate.at,
+            is_open=False,
+            cluster=candidate.cluster,
+            bound=_unless_passed(lately(given_way.get(candidate.symbol), desk.now, taking.rules.cooldown_s)),
+            awaited=candidate.symbol in awaited,
+            due=candidate.symbol in due,
+        )
+
+
+def _not_filled(account: AccountAsk, taking: AuctionSettings, held: Set[Whose]) -> Iterator[Bid]:
+    """Yield a bid for each entry that may still fill, or has without a fill in the books; its margin is the others'."""
+    desk, waiting = account.desk, dict[Whose, Stake]()
+    for stake in account.book.stakes:
+        whose = stake.strategy, stake.symbol
+        if stake.strategy in taking.own and whose not in held:
+            waiting[whose] = replace(stake, usd=stake.usd + (waiting[whose].usd if whose in waiting else ZERO))
+    sent = {record.intent.whose: record.intent for record in desk.books.intents if record.intent.makes_order}
+    for whose, stake in waiting.items():
+        intent: Intent | None = sent.get(whose)
+        yield Bid(
+            strategy=stake.strategy,
+            symbol=stake.symbol,
+            name=_name(desk, stake.symbol),
+            side=stake.side,
+            value=None,
+            margin_usd=ZERO,
+            usd=stake.usd,
+            since=intent.at if intent else desk.now,
+            is_open=True,
+            cluster=intent.cluster if intent else "",
+            bound=Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.ORDER_WORKING),
+        )
+
+
+def _valued(
+    desk: Desk, rules: Rules, taking: AuctionSettings, position: Position, kept: Kept
+) -> tuple[Decision | None, PositionValue | None]:
+    """Return why a position can't give way, if anything says so, and what it is worth, as far as that is known."""
+    limits, exits = taking.own[position.strategy].limits, rules.exits_watching(position, kept)
+    gain, stop = _gain(desk, limits, position), worst_stop(exits, position.average_price, kept.instrument)
+    age = check_cooldown(
+        Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, taking.rules.min_age_s
+    )
+    asked = (age, _stopped(desk, rules, position, kept, exits), *closable_now(desk, position))
+    bound = next((each for each in asked if not each.passed), None)
+    if isinstance(gain, Decision):
+        return bound or gain, None
+    if kept.entry_score is None or stop is None:
+        return bound or Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.SCORE_UNKNOWN), None
+    return bound, value_of_position(kept.entry_score, gain, stop, taking.rules)
+
+
+def _gain(desk: Desk, limits: Limits, position: Position) -> Decimal | Decision:
+    """Return the gain if it were closed now, as a fraction of its entry price, or why nobody knows that."""
+    quote = desk.quotes.get(position.symbol)
+    if quote is None:
+        return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+    age, limit = quote.age_s(desk.now), limits.max_quote_age_s
+    if not -limits.max_clock_skew_s <= age <= limit:
+        return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_STALE, age, limit, age)
+    return WatchedPosition(position, position.average_price).gain(exit_price(position, quote))
+
+
+def _stopped(desk: Desk, rules: Rules, position: Position, kept: Kept, exits: Exits) -> Decision:
+    """Fail without a stop price now, or if stops rest at the venue and fewer shares than are held have one."""
+    best = best_price(position, desk.quotes.get(position.symbol), kept.best)
+    stop, shares = levels(WatchedPosition(position, best, kept), exits).stop, abs(position.quantity)
+    resting = desk.resting.get(position.whose, ())
+    covered = sum((one.quantity for one in resting if one.can_trigger), ZERO)
+    at_venue = rules.exits.protection is not Protection.BOT
+    live = ZERO if stop is None else covered if at_venue else shares
+    return answer(Gate.DISPLACEMENT, live >= shares, Reason.STOP_NOT_LIVE, live, shares)
+
+
+def _margin(account: AccountAsk, symbol: str, quantity: Decimal, usd: Decimal) -> Decimal:
+    """Return what a position ties up: its initial margin, or all that it is worth in an account without margin."""
+    listing = account.desk.listings.get(symbol)
+    if account.book.margin is None or listing is None:
+        return usd
+    need = need_of(listing.margin_levels, quantity, usd)
+    return usd if need is None else need.initial
+
+
+def _name(desk: Desk, symbol: str) -> str:
+    """Return what several symbols of one coin or company have in common, as far as the venue says."""
+    listing = desk.listings.get(symbol)
+    return (listing.instrument.underlying if listing else None) or symbol
+
+
+def _given_way(desk: Desk, taking: AuctionSettings) -> Mapping[str, datetime]:
+    return dict(each for name in taking.own for each in gave_way(desk.books, name))
+
+
+def _due(desk: Desk, taking: AuctionSettings) -> frozenset[str]:
+    """Return the symbols that a position has given way for lately, and that no entry has been sent for since."""
+    made = dict[str, datetime]()
+    for record in desk.books.intents:
+        intent = record.intent
+        came = record.state not in (IntentState.REJECTED, IntentState.ABANDONED)
+        if intent.key.strategy not in taking.own or not (intent.makes_order and came):
+            continue
+        if intent.displaced_by:
+            made[intent.displaced_by] = intent.at
+        elif intent.purpose is Purpose.OPEN:
+            made.pop(intent.instrument.symbol, None)
+    return frozenset(symbol for symbol, at in made.items() if not lately(at, desk.now, taking.rules.cooldown_s).passed)
+
+
+def _unless_passed(decision: Decision) -> Decision | None:
+    return None if decision.passed else decision

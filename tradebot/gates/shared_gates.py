@@ -1,0 +1,281 @@
+"""Gates that entries and exits share.
+
+If the venue's clock and ours disagree, we don't know the time (`clocks_agree`), so nothing that depends on it happens:
+no entries, no exits by time, no claimed slots, no latch, no arming, and no order is given up because its day is over.
+Exits by price, `flatten` and cancels continue.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.model.bar import SUSPENDED, Session
+from tradebot.model.books import Books
+from tradebot.model.candidate import Candidate, Side
+from tradebot.model.decision import Decision, Gate, Number, Verdict
+from tradebot.model.desk import Book, Desk
+from tradebot.model.fact_kind import Drift
+from tradebot.model.instrument import Instrument, Listing
+from tradebot.model.limits import Limits
+from tradebot.model.position import Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import SymbolFacts
+from tradebot.model.resting_orders import Whose
+from tradebot.model.trading import TradingState
+
+
+def answer(
+    gate: Gate,
+    passed: bool,
+    reason: Reason,
+    observed: Number | str | None = None,
+    limit: Number | str | None = None,
+    age_s: float | None = None,
+) -> Decision:
+    """Return PASS, or FAIL with the reason; the numbers are included either way."""
+    if passed:
+        return Decision(gate, Verdict.PASS, None, observed, limit, age_s)
+    return Decision(gate, Verdict.FAIL, reason, observed, limit, age_s)
+
+
+def check_cooldown(gate: Gate, reason: Reason, last: datetime | None, now: datetime, wait_s: float) -> Decision:
+    """Compare the seconds since something last happened with how long to wait after it; pass if it never did."""
+    waited_s = (now - last).total_seconds() if last else None
+    return answer(gate, waited_s is None or waited_s >= wait_s, reason, waited_s, wait_s, waited_s)
+
+
+def permission(desk: Desk) -> Decision:
+    """Fail with the first closed door of permission. This gate applies to every order, exits and cancels included."""
+    return _first_closed(desk.permission.closed)
+
+
+def permission_to_enter(desk: Desk) -> Decision:
+    """Fail with the first door closed to an order that adds risk; an expired arming counts as a closed door."""
+    return _first_closed(desk.permission.closed_to_entries(desk.now))
+
+
+def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
+    if not closed:
+        return Decision(Gate.PERMISSION, Verdict.PASS)
+    reason, found = closed[0]
+    return Decision(Gate.PERMISSION, Verdict.FAIL, reason, found)
+
+
+def promotion(desk: Desk, strategy: str) -> Decision | None:
+    """Refuse a strategy in shadow and, with real money, one that wasn't promoted to it."""
+    if strategy in desk.permission.in_shadow:
+        return Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false")
+    if desk.permission.climbed is None:
+        return None
+    known = desk.permission.climbed.get(strategy)
+    if known is None:
+        return Decision(Gate.PROMOTION, Verdict.UNKNOWN, Reason.NOT_PROMOTED, "never promoted")
+    verdict = Verdict.PASS if known.share > 0 else Verdict.FAIL
+    return Decision(Gate.PROMOTION, verdict, known.reason, known.found, known.needed)
+
+
+def trading_state(desk: Desk) -> Decision:
+    """Pass only if the state is ACTIVE. This gate applies to orders that add risk."""
+    state = desk.state.state
+    if state is TradingState.ACTIVE:
+        return Decision(Gate.TRADING_STATE, Verdict.PASS, None, state.value)
+    reason = Reason.FLATTEN if state is TradingState.FLATTEN else Reason.HALTED
+    if desk.state.at is None:
+        reason = Reason.STATE_UNREADABLE
+    return Decision(Gate.TRADING_STATE, Verdict.FAIL, reason, f"{state.value} by {desk.state.who}: {desk.state.why}")
+
+
+def instrument_known(desk: Desk, symbol: str) -> Decision | None:
+    """Refuse an entry in what the venue doesn't list, or whose units are worth something else than those held of it.
+
+    Without either there is no decision, because nothing was compared.
+    """
+    listing = desk.listings.get(symbol)
+    if listing is None or symbol in desk.unlisted:
+        found = f"listed until {listing.read_at:%Y-%m-%dT%H:%MZ}" if listing else None
+        return Decision(Gate.INSTRUMENT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN, found)
+    if doubt := _doubt(desk, listing):
+        return Decision(Gate.INSTRUMENT, Verdict.FAIL, Reason.CONTRACT_DIFFERS, doubt)
+    opened = desk.books.opened_otherwise(listing.instrument)
+    if opened is None:
+        return None
+    now, before = listing.instrument.multiplier, opened.multiplier
+    return Decision(Gate.INSTRUMENT, Verdict.FAIL, Reason.INSTRUMENT_CHANGED, now, before)
+
+
+def _doubt(desk: Desk, listing: Listing) -> str:
+    """Return what is doubtful about a listing, or about another contract on the same thing; empty if nothing is."""
+    on = listing.instrument.underlying
+    doubts = (one.doubt for one in desk.listings.values() if on and one.instrument.underlying == on and one.doubt)
+    return listing.doubt or next(doubts, "")
+
+
+def session_open(desk: Desk) -> Decision:
+    """Pass if the venue's clock and both calendars say open, until the same time; a fault if they don't."""
+    clock, session, found = desk.clock, desk.session, desk.calendar_differs
+    by_calendar = session is not None and session.contains(desk.now)
+    if by_calendar != clock.is_open:
+        found = f"broker {_word(clock.is_open)}, calendar {_word(by_calendar)}"
+    elif session is None or not by_calendar:
+        return _closed(desk)
+    # A half day that only one of the two knows: the broker's clock says what its calendar has.
+    elif clock.next_close != session.close:
+        found = f"broker closes {clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {session.close:%Y-%m-%dT%H:%MZ}"
+    return answer(Gate.SESSION, not found, Reason.CALENDAR_DISAGREES, found or None)
+
+
+def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
+    """Check the session for an order that only reduces risk: if the venue says open, its word is enough.
+
+    So are the hours that it tells of something that is held. A wrong date or calendar of ours must not hold back a
+    stop. While two clocks disagree, we don't know which date to look up, so a closed session is nobody's fault.
+    """
+    if desk.clock.is_open or any(_trades_now(desk, position.symbol) for position in desk.positions):
+        return Decision(Gate.SESSION, Verdict.PASS)
+    return session_open(desk) if clocks_agree(desk.clock_ahead_s, limits).passed else _closed(desk)
+
+
+def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
+    """Pass if an instrument is open by the hours that its venue tells, or else by its own calendar.
+
+    It applies to entries and exits: an instrument that closes earlier than its venue takes no order. None if the venue
+    tells nothing of this moment, and the instrument has no other calendar than its venue.
+    """
+    if hours := desk.hours_of(instrument.symbol):
+        session = hours.session_at(desk.now, desk.books.day.date_of(desk.now))
+        found = f"the broker tells {_span(session)}" if session else "the broker tells of no session today"
+        return answer(Gate.SESSION, hours.trades(desk.now), Reason.MARKET_CLOSED, found)
+    if instrument.calendar == desk.calendar:
+        return None
+    session = desk.session_of(instrument)
+    if session is None:
+        return Decision(Gate.SESSION, Verdict.FAIL, Reason.MARKET_CLOSED, f"{instrument.calendar} has no session today")
+    found = f"{instrument.calendar} {_span(session)}"
+    return answer(Gate.SESSION, session.contains(desk.now), Reason.MARKET_CLOSED, found)
+
+
+def liquid_now(desk: Desk, symbol: str, limits: Limits) -> Decision | None:
+    """Keep an entry in the hours that its venue calls liquid; None if all hours are allowed, or none are told."""
+    hours = desk.hours_of(symbol)
+    if hours is None or not limits.liquid_hours_only:
+        return None
+    near = next((one for one in hours.liquid if one.close > desk.now), None)
+    found = f"liquid {_span(near)}" if near else "no liquid hours are told"
+    return answer(Gate.SESSION, hours.is_liquid(desk.now), Reason.HOURS_NOT_LIQUID, found)
+
+
+def _trades_now(desk: Desk, symbol: str) -> bool:
+    hours = desk.hours_of(symbol)
+    return hours is not None and hours.trades(desk.now)
+
+
+def _span(session: Session) -> str:
+    return f"{session.open:%Y-%m-%dT%H:%MZ} to {session.close:%Y-%m-%dT%H:%MZ}"
+
+
+def _closed(desk: Desk) -> Decision:
+    opens = desk.clock.next_open.strftime("%Y-%m-%dT%H:%MZ")
+    return Decision(Gate.SESSION, Verdict.FAIL, Reason.MARKET_CLOSED, f"opens {opens}")
+
+
+def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
+    """Fail while any order on the symbol may still fill, and say so if the venue omits one of our orders."""
+    if symbol in desk.omitted_orders:
+        return Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_LEFT_OUT)
+    return answer(Gate.WORKING, symbol not in book.working, Reason.ORDER_WORKING)
+
+
+def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
+    """Compare the gap between the venue's clock and a second clock with its limit; without a second one, pass.
+
+    We can't tell which clock is right, so while they differ nothing is decided by time.
+    """
+    limit = limits.max_clock_disagreement_s
+    return answer(Gate.SESSION, ahead_s is None or abs(ahead_s) <= limit, Reason.CLOCKS_DISAGREE, ahead_s, limit)
+
+
+def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Decision:
+    """Fail while an order of ours stands in the way of closing a strategy's position with an order on this side.
+
+    Its own order could close the same shares twice, and an order of another strategy on the other side would trade with
+    this one, which venues refuse. Another strategy's order on the same side is no obstacle.
+    """
+    own = (order for order in book.own_orders if order.symbol == symbol)
+    blocked = any(order.strategy in (strategy, "") or order.side is not side for order in own)
+    return answer(Gate.WORKING, not blocked, Reason.ORDER_WORKING)
+
+
+def unresolved_for_exit(books: Books, strategy: str, symbol: str) -> Decision:
+    """Fail while we don't know what happened to an earlier order of this strategy on the symbol.
+
+    A lost request to protect the position is no obstacle: the venue lets the exit pass, or refuses one of the two.
+    """
+    keys = (record.intent.key for record in books.unresolved_intents if not record.intent.protects)
+    lost = any((key.strategy, key.symbol) == (strategy, symbol) for key in keys)
+    return answer(Gate.UNRESOLVED, not lost, Reason.INTENT_UNRESOLVED)
+
+
+def candidate_fresh(candidate: Candidate, now: datetime, limits: Limits) -> Decision:
+    """Refuse a candidate that was proposed too long before prices and positions were read."""
+    age, limit = (now - candidate.at).total_seconds(), limits.max_candidate_age_s
+    in_time = -limits.max_clock_skew_s <= age <= limit
+    return answer(Gate.CANDIDATE_FRESH, in_time, Reason.CANDIDATE_EXPIRED, age, limit, age)
+
+
+def check_unresolved(book: Book, symbol: str) -> Decision:
+    """Fail while we don't know what happened to an earlier order on the symbol."""
+    return answer(Gate.UNRESOLVED, symbol not in book.unresolved, Reason.INTENT_UNRESOLVED)
+
+
+def position_of(desk: Desk, whose: Whose) -> Position | None:
+    return next((position for position in desk.positions if position.whose == whose), None)
+
+
+def fail_without_quote(gate: Gate, why: str | None) -> Decision:
+    """Return that a gate can't tell without a quote; `why` is what the venue says of that, if anything."""
+    if why == SUSPENDED:
+        return Decision(gate, Verdict.UNKNOWN, Reason.TRADING_SUSPENDED)
+    return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
+
+
+def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
+    """Return how much of a signed quantity the broker holds on the same side, unsigned.
+
+    Someone may have sold by hand what is still in the books. Closing that would open a position on the other side.
+    """
+    held = desk.net.get(symbol, Decimal(0))
+    return min(abs(held), abs(quantity)) if (held > 0) == (quantity > 0) else Decimal(0)
+
+
+def broker_contradicts(desk: Desk, symbol: str) -> bool:
+    """Return True if the broker, asked directly, shows nothing of what is in the books, or the other side."""
+    return symbol in desk.unproven or desk.position_ratios.get(symbol, Decimal(1)) < 0
+
+
+def still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = False) -> Decision:
+    """Fail if the broker holds none of the signed quantity to be closed, or didn't confirm what it holds.
+
+    What fills prove is enough if it may be closed `as_booked`, because the order can only reduce a position.
+    """
+    if broker_contradicts(desk, symbol):
+        if as_booked:
+            return Decision(Gate.POSITIONED, Verdict.PASS, None, 0, abs(quantity))
+        return Decision(Gate.POSITIONED, Verdict.UNKNOWN, Reason.POSITION_UNPROVEN, 0, abs(quantity))
+    held = closable(desk, symbol, quantity)
+    return answer(Gate.POSITIONED, held > 0, Reason.POSITION_GONE, held, abs(quantity))
+
+
+def _word(is_open: bool) -> str:
+    return "open" if is_open else "closed"
+
+
+def flow_contract(facts: SymbolFacts, core: Drift | None, limit: Decimal) -> Decision:
+    """Fail if more than `limit` of the rows differ from what the source documents, or aren't about the symbol.
+
+    `core` is the largest difference in the current replies of the core signals that the strategy reads.
+    """
+    if core is not None and core.share > limit:
+        return Decision(Gate.FLOW_CONTRACT, Verdict.FAIL, Reason.CORE_CONTRACT_BROKEN, str(core), limit)
+    if not facts.received:
+        return Decision(Gate.FLOW_CONTRACT, Verdict.PASS, None, 0, limit)
+    share = Decimal(facts.foreign + facts.rejected) / facts.received
+    return answer(Gate.FLOW_CONTRACT, share <= limit, Reason.FLOW_CONTRACT_FAILED, share, limit)

@@ -1,0 +1,235 @@
+"""Act by learned models: show each what it needs, put their answers together, and want the target that results.
+
+A model is shown the features of the market, scaled as in its training, and how its position stands.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from math import isnan
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from tradebot.learning import ensemble
+from tradebot.learning.ensemble import (
+    Combine,
+    NetworkAnswer,
+    PolicyMode,
+    Results,
+    answer_of,
+    before,
+    combine_targets,
+    round_contracts,
+    select_model,
+)
+from tradebot.learning.model_card import Card, Scaling, SessionResult
+from tradebot.learning.policy_decisions import ANSWER, MODEL, passing_decision, refusal
+from tradebot.model.bar import Session
+from tradebot.model.decision import Decision
+from tradebot.model.reasons import Reason
+from tradebot.model.series import width_of
+from tradebot.model.view import StrategyView, Target
+from tradebot.signals.features.state import STATE, DecisionState, state_numbers
+
+HIGHEST = 5.0
+
+"""Beyond so many deviations, a feature counts as so many."""
+
+
+def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> DecisionState | None:
+    """Return how things stand for a symbol, of which a bar has closed `at`.
+
+    None if the session, or the profit of its position, isn't known.
+    """
+    seen, held, width = view.situation, view.lots.get(symbol), width_of(timeframe)
+    if seen is None or seen.session is None or width is None or (held and symbol not in seen.unrealized):
+        return None
+    session = seen.session
+    return DecisionState(
+        position=float(held.quantity) if held else 0.0,
+        unrealized=float(seen.unrealized[symbol]) if held else 0.0,
+        equity=float(seen.equity),
+        drawdown=float(seen.drawdown),
+        bars=max((at - held.opened_at) // width, 0) if held else 0,
+        gone=max((at - session.open) / (session.close - session.open), 0.0),
+        trades=seen.trades,
+    )
+
+
+def observation(
+    card: Card, scaling: Scaling, values: Mapping[str, float], state: DecisionState
+) -> tuple[float, ...] | str:
+    """Return what a model is shown; the name of what is missing if one of its numbers isn't known.
+
+    What isn't known is never shown as zero.
+    """
+    shown = list[float]()
+    for name, mean, deviation in zip(card.names, scaling.means, scaling.deviations, strict=True):
+        value = values.get(name)
+        if value is None or isnan(value):
+            return name
+        shown.append(min(max((value - mean) / deviation, -HIGHEST), HIGHEST))
+    for feature, number in zip(STATE, state_numbers(state), strict=True):
+        if number is None:
+            return feature.name
+        shown.append(number)
+    return tuple(shown)
+
+
+Numbers = Sequence[float]
+
+Run = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
+
+"""Runs a network on an observation and what it remembers, and returns its outputs and what it remembers then."""
+
+
+class ModelSelection(Struct, frozen=True):
+    """How models act together. `sessions` is how many results count; `results` are later ones, by model."""
+
+    mode: PolicyMode
+    combine: Combine
+    sessions: int
+    results: Mapping[str, tuple[SessionResult, ...]]
+
+
+class Member(NamedTuple):
+    """A model that can be run, by its id. One without memory remembers nothing."""
+
+    id: str
+    card: Card
+    scaling: Scaling
+    run: Run
+    blank: Numbers = ()
+
+
+class ModelMemory(NamedTuple):
+    """What a model remembered before and after it saw the bar that closed `at`, in the session that opened `opened`."""
+
+    opened: datetime
+    at: datetime
+    before: Numbers
+    after: Numbers
+
+
+class Policy:
+    """Models that act, and what they remember. Of the same views in the same order, it makes the same targets.
+
+    It decides once for each bar that closes. Until the next one has, it keeps to that, whatever has filled since.
+    """
+
+    def __init__(self, acting: ModelSelection, members: Sequence[Member]) -> None:
+        self._acting, self._members = acting, members
+        self._results = {one.id: _results(one, acting.results.get(one.id, ())) for one in members}
+        self._chosen: tuple[date, Sequence[Member], Numbers] | None = None
+        self._memories: dict[tuple[str, str], ModelMemory] = {}
+        self._wanted: dict[str, tuple[Sequence[datetime], Target]] = {}
+
+    def targets(self, view: StrategyView) -> Sequence[Target] | Decision:
+        """Return a target for each symbol, or why the models can't say what they want."""
+        if view.situation is None or view.situation.session is None:
+            return refusal(Reason.MODEL_INPUT_UNKNOWN, "session")
+        found = self._members_of(view.situation.session.date)
+        if isinstance(found, Decision):
+            return found
+        wants = list[Target]()
+        for symbol in view.universe:
+            bars = [view.features[symbol, one.card.timeframe].at for one in self._members]
+            known = self._wanted.get(symbol)
+            want = known[1] if known and known[0] == bars else self._target(view, symbol, *found)
+            if isinstance(want, Decision):
+                return want
+            self._wanted[symbol] = bars, want
+            wants.append(want)
+        return wants
+
+    def _members_of(self, session: date) -> tuple[Sequence[Member], Numbers] | Decision:
+        """Return the models that act in a session, and their weights if they have any."""
+        if self._chosen is None or self._chosen[0] != session:
+            found = self._choose(session)
+            if isinstance(found, Decision):
+                return found
+            self._chosen = (session, *found)
+        return self._chosen[1:]
+
+    def _choose(self, session: date) -> tuple[Sequence[Member], Numbers] | Decision:
+        acting, weights = self._acting, tuple[float, ...]()
+        if acting.mode is PolicyMode.META:
+            name = select_model(self._results, session, acting.sessions)
+            members = [one for one in self._members if one.id == name]
+            return (members, ()) if members else self._unranked(session)
+        if acting.mode is PolicyMode.ENSEMBLE and acting.combine is Combine.WEIGHTED:
+            found = ensemble.weights_of([before(one, session) for one in self._results.values()], acting.sessions)
+            if found is None:
+                return self._unranked(session)
+            weights = found
+        return self._members, weights
+
+    def _unranked(self, session: date) -> Decision:
+        least = min(len(before(one, session)) for one in self._results.values())
+        return refusal(Reason.MODEL_UNRANKED, least, 1)
+
+    def _target(
+        self, view: StrategyView, symbol: str, members: Sequence[Member], weights: Numbers
+    ) -> Target | Decision:
+        assert view.situation is not None, "the session was looked at"
+        assert view.situation.session is not None, "the session was looked at"
+        answers = list[NetworkAnswer]()
+        for member in members:
+            answer = self._answer(view, view.situation.session, symbol, member)
+            if isinstance(answer, Decision):
+                return answer
+            answers.append(answer)
+        # Alone, a model's answer is taken as it is.
+        target = combine_targets(self._acting.combine, answers, weights) if len(answers) > 1 else answers[0].target
+        decisions = (passing_decision(MODEL, None, ", ".join(one.id for one in members)), *map(_told, members, answers))
+        return Target(symbol, quantity=Decimal(round_contracts(target)), decisions=decisions)
+
+    def _answer(self, view: StrategyView, session: Session, symbol: str, member: Member) -> NetworkAnswer | Decision:
+        """Return what one model answers about a symbol. It is shown the last bar that has closed."""
+        card, at = member.card, view.features[symbol, member.card.timeframe].at
+        state = state_of(view, symbol, card.timeframe, at)
+        if state is None:
+            return refusal(Reason.MODEL_INPUT_UNKNOWN, symbol)
+        shown = observation(card, member.scaling, view.values(symbol, card.timeframe), state)
+        if isinstance(shown, str):
+            return refusal(Reason.MODEL_INPUT_UNKNOWN, f"{symbol}: {shown}")
+        remembered = member.blank
+        if card.recurrent:
+            found = self._remembered(member, session, symbol, at)
+            if isinstance(found, Decision):
+                return found
+            remembered = found
+        outputs, after = member.run(shown, remembered)
+        answer = answer_of(outputs, card.action)
+        if answer is None:
+            return refusal(Reason.MODEL_NOT_FINITE, f"{member.id}: {outputs}")
+        if card.recurrent:
+            self._memories[member.id, symbol] = ModelMemory(session.open, at, remembered, after)
+        return answer
+
+    def _remembered(self, member: Member, session: Session, symbol: str, at: datetime) -> Numbers | Decision:
+        """Return what a model remembers of a session so far: nothing at its open, and no bar may be missing since."""
+        last, width = self._memories.get((member.id, symbol)), width_of(member.card.timeframe)
+        assert width is not None, "the card was checked"
+        if last is not None and last.opened == session.open:
+            if at == last.at:
+                # It is asked about the same bar again.
+                return last.before
+            missing = at - max(last.at, session.open)
+            return last.after if at > last.at and missing <= width else _lost(symbol, missing - width)
+        missing = at - session.open
+        return member.blank if missing <= width else _lost(symbol, missing - width)
+
+
+def _lost(symbol: str, missing: timedelta) -> Decision:
+    return refusal(Reason.MODEL_STATE_LOST, f"{symbol}: {missing.total_seconds():.0f} s are missing")
+
+
+def _told(member: Member, answer: NetworkAnswer) -> Decision:
+    return passing_decision(ANSWER, None, answer.target, member.id)
+
+
+def _results(member: Member, later: Sequence[SessionResult]) -> Results:
+    """Return the results of a model: those of its card, and later ones, of which one for the same session counts."""
+    return {one.session: one.earned for one in (*member.card.results, *later)}

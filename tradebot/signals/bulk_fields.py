@@ -1,0 +1,129 @@
+"""Read a field of many rows at once, if all of its values have the form in which the source sends nearly all of them.
+
+Each function returns for all rows what the function of `rows` by the same name returns for one. It raises NotPlainError
+if any value takes a closer look: the rows are then read one by one, which says which of them are bad, and why.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from itertools import repeat
+from types import NoneType
+from typing import Any, TypeVar
+
+from tradebot.model.fact_kind import Columns, FactColumn
+from tradebot.model.instrument import Right
+from tradebot.signals.fields import FUTURE_TOLERANCE, LARGEST_COUNT, LONGEST_TEXT, PLAIN_DIGITS, RIGHTS, date_of
+
+T = TypeVar("T")
+_NULLS = FactColumn((), frozenset({NoneType}))
+"""What a field that was left out counts as."""
+
+
+class NotColumnarError(ValueError):
+    """Raised for rows that can't be read as columns and must be read one by one."""
+
+
+def columns(rows: Sequence[object]) -> Columns | None:
+    """Return rows as columns; None unless all are objects with the same fields in the same order."""
+    names = [*rows[0]] if rows and isinstance(rows[0], dict) else []
+    if not names or any(not isinstance(row, dict) or [*row] != names for row in rows):
+        return None
+    together: Iterable[Any] = map(dict.values, rows)  # type: ignore[arg-type]  # each of them is a dict
+    return {
+        name: FactColumn(values, frozenset(map(type, values)))
+        for name, values in zip(names, zip(*together, strict=True), strict=True)
+    }
+
+
+def optional(
+    read: Callable[[Columns, str], Iterable[T]], found: Columns, name: str, absent: T | None = None
+) -> Iterable[T | None]:
+    """Return what `read` returns, and `absent` where the field is null, or everywhere if it was left out."""
+    column = found.get(name, _NULLS)
+    if NoneType not in column.types:
+        return read(found, name)
+    types = column.types - _NULLS.types
+    if not types:
+        return repeat(absent)
+    usable = iter(read({name: FactColumn([value for value in column.values if value is not None], types)}, name))
+    return [absent if value is None else next(usable) for value in column.values]
+
+
+def text(found: Columns, name: str) -> Sequence[str]:
+    """Return texts of 1 to 128 characters."""
+    values = _of(str, found, name)
+    if max(map(len, values)) > LONGEST_TEXT or not all(map(str.strip, values)):
+        raise NotColumnarError
+    return values
+
+
+def not_negative(found: Columns, name: str) -> Sequence[Decimal]:
+    """Return numbers of at least 0, sent as text."""
+    return _numbers(found, name, Decimal)
+
+
+def positive(found: Columns, name: str) -> Sequence[Decimal]:
+    """Return numbers above 0, sent as text."""
+    return _none_zero(_numbers(found, name, Decimal))
+
+
+def positive_float(found: Columns, name: str) -> Sequence[float]:
+    """Return numbers above 0, sent as text, as floats."""
+    return _none_zero(_numbers(found, name, float))
+
+
+def count(found: Columns, name: str) -> Sequence[int]:
+    """Return whole numbers of at least 0."""
+    values = _of(int, found, name)
+    if min(values) < 0 or max(values) > LARGEST_COUNT:
+        raise NotColumnarError
+    return values
+
+
+def boolean(found: Columns, name: str) -> Sequence[bool]:
+    return _of(bool, found, name)
+
+
+def right(found: Columns, name: str) -> Sequence[Right]:
+    return _converted(RIGHTS.__getitem__, _of(str, found, name))
+
+
+def day(found: Columns, name: str) -> Sequence[date]:
+    return _converted(date_of, _of(str, found, name))
+
+
+def past_time(found: Columns, name: str, at: datetime) -> Sequence[datetime]:
+    """Return times in UTC, sent as ISO text with an offset of zero, none of which is more than 5 s later than `at`."""
+    times = _converted(datetime.fromisoformat, _of(str, found, name))
+    if any(time.tzinfo is not UTC for time in times) or max(times) - at > FUTURE_TOLERANCE:
+        raise NotColumnarError
+    return times
+
+
+def _numbers(found: Columns, name: str, read: Callable[[str], T]) -> Sequence[T]:
+    """Read digits with at most one dot each. So few digits are always a usable number, and never negative."""
+    values = _of(str, found, name)
+    if max(map(len, values)) > PLAIN_DIGITS or not "".join(values).replace(".", "").isdigit():
+        raise NotColumnarError
+    return _converted(read, values)
+
+
+def _none_zero(numbers: Sequence[T]) -> Sequence[T]:
+    if not all(numbers):
+        raise NotColumnarError
+    return numbers
+
+
+def _of(kind: type[T], found: Columns, name: str) -> Sequence[T]:
+    column = found.get(name, _NULLS)
+    if column.types != {kind}:
+        raise NotColumnarError
+    return column.values
+
+
+def _converted(read: Callable[[str], T], values: Sequence[str]) -> Sequence[T]:
+    try:
+        return [*map(read, values)]
+    except (KeyError, ValueError, InvalidOperation):
+        raise NotColumnarError from None

@@ -1,0 +1,104 @@
+"""Facts of one session as they were known at any time, summed up by symbol and kind, and only again if they changed."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+from tradebot.model.fact_kind import AnyKind
+from tradebot.model.record import SymbolFacts
+from tradebot.signals.kinds import kinds
+
+FIRST = datetime.min.replace(tzinfo=UTC)
+NEVER = FIRST, FIRST, SymbolFacts("")
+"""Facts that are of no time."""
+
+
+class FactVersion(NamedTuple):
+    """One version of a fact, as decisions read it; when it became known, and the version before it."""
+
+    known_at: datetime
+    fact: Any
+    before: "FactVersion | None"
+
+
+class SessionFacts:
+    """What is known for one session: its events, and the facts of earlier dates that still count."""
+
+    def __init__(self, session: date) -> None:
+        self.session = session
+        self._versions: dict[str, dict[str, dict[str, FactVersion]]] = defaultdict(dict)
+        self._newest: dict[str, datetime] = {}
+        self._condensed: dict[str, SymbolFacts] = {}
+        self._values: dict[tuple[str, str], object] = {}
+        self._times: dict[tuple[str, str], list[datetime]] = {}
+        self._earlier: dict[tuple[str, str], tuple[int, object]] = {}
+        self._lately: dict[str, tuple[datetime, datetime, SymbolFacts]] = {}
+
+    def add(self, kind: AnyKind, symbol: str, identity: str, known_at: datetime, fact: Any) -> None:
+        """Add a fact, or a new version of one, of a day that counts in this session."""
+        versions = self._versions[symbol].setdefault(kind.name, {})
+        versions[identity] = FactVersion(known_at, kind.lean(fact), versions.get(identity))
+        self._newest[symbol] = max(known_at, self._newest.get(symbol, known_at))
+        self._condensed.pop(symbol, None)
+        self._values.pop((symbol, kind.name), None)
+        self._times.pop((symbol, kind.name), None)
+        self._earlier.pop((symbol, kind.name), None)
+        self._lately.pop(symbol, None)
+
+    def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
+        """Return what was known about one symbol at `now`; it is condensed again only if that has changed."""
+        newest = self._newest.get(symbol)
+        if newest is not None and newest > now:
+            since, until, facts = self._lately.get(symbol, NEVER)
+            if not since <= now < until:
+                facts = SymbolFacts(symbol, dict(self._as_of(symbol, now)))
+                self._lately[symbol] = *self._unchanged(symbol, now), facts
+            return facts
+        if symbol not in self._condensed:
+            self._condensed[symbol] = SymbolFacts(symbol, dict(self._newest_of(symbol)))
+        return self._condensed[symbol]
+
+    def _newest_of(self, symbol: str) -> Iterator[tuple[str, object]]:
+        """Yield what all of the newest versions come to, by kind: only what has changed is summed up again."""
+        for name, versions in self._versions.get(symbol, {}).items():
+            if (symbol, name) not in self._values:
+                known = [version.fact for version in versions.values()]
+                self._values[symbol, name] = kinds()[name].condense(known)
+            yield name, self._values[symbol, name]
+
+    def _as_of(self, symbol: str, now: datetime) -> Iterator[tuple[str, object]]:
+        for name, versions in self._versions.get(symbol, {}).items():
+            key = symbol, name
+            if key not in self._times:
+                self._times[key] = sorted(_times_of(versions.values()))
+            # Between two answers of the source, what was known stays the same.
+            place = bisect_right(self._times[key], now)
+            if place and self._earlier.get(key, (0, None))[0] != place:
+                known = [version.fact for newest in versions.values() if (version := _version_at(newest, now))]
+                self._earlier[key] = place, kinds()[name].condense(known)
+            if place:
+                yield name, self._earlier[key][1]
+
+    def _unchanged(self, symbol: str, now: datetime) -> tuple[datetime, datetime]:
+        """Return since when, and until when, the same is known of a symbol as at a time."""
+        times = [self._times[symbol, name] for name in self._versions[symbol]]
+        places = [bisect_right(one, now) for one in times]
+        since = max((one[place - 1] for one, place in zip(times, places, strict=True) if place), default=FIRST)
+        return since, min(one[place] for one, place in zip(times, places, strict=True) if place < len(one))
+
+
+def _times_of(versions: Iterable[FactVersion]) -> Iterator[datetime]:
+    for newest in versions:
+        version: FactVersion | None = newest
+        while version:
+            yield version.known_at
+            version = version.before
+
+
+def _version_at(newest: FactVersion, now: datetime) -> FactVersion | None:
+    version: FactVersion | None = newest
+    while version and version.known_at > now:
+        version = version.before
+    return version

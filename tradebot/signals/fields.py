@@ -1,0 +1,296 @@
+"""Read the fields of a source's row. Each function raises BadRowError if the field can't be used.
+
+Sectors are in the words of the flow source.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import TypeVar
+
+from tradebot.model.fact_kind import NEW_YORK, Row
+from tradebot.model.instrument import Right
+
+SOURCE_SECTORS: Mapping[str, str] = {
+    "materials": "Basic Materials",
+    "communication": "Communication Services",
+    "consumer_cyclical": "Consumer Cyclical",
+    "consumer_defensive": "Consumer Defensive",
+    "energy": "Energy",
+    "financial": "Financial Services",
+    "healthcare": "Healthcare",
+    "industrial": "Industrials",
+    "real_estate": "Real Estate",
+    "technology": "Technology",
+    "utilities": "Utilities",
+}
+
+"""The source's word for each sector of the configuration that it knows; it knows none of a fund."""
+
+
+def our_sector(written: str) -> str:
+    """Return a sector in the configuration's words: the source's words are translated, all others are left alone."""
+    return next((ours for ours, theirs in SOURCE_SECTORS.items() if theirs.lower() == written.lower()), written)
+
+
+T = TypeVar("T")
+
+FUTURE_TOLERANCE = timedelta(seconds=5)
+
+LONGEST_TEXT = 128
+
+LONGEST_NUMBER = 100
+
+_ZERO = Decimal()
+
+_LARGEST = Decimal("1e18")
+
+LARGEST_COUNT = int(_LARGEST)
+
+_MOST_PLACES = 99
+
+PLAIN_DIGITS = 18
+
+_NUMBERS = (str, int, Decimal, float)
+
+_TEXTS = (str, int)
+
+_EPOCHS = (int, Decimal)
+
+RIGHTS = {right.value: right for right in Right}
+
+
+class BadRowError(ValueError):
+    """Raised for a row that can't be used; the message is the reason it is counted under."""
+
+
+def optional(read: Callable[[Row, str], T | None], row: Row, name: str, absent: T | None = None) -> T | None:
+    """Return a field as `read` reads it, and `absent` if it is null or left out; what is there must be usable."""
+    found = None if row.get(name) is None else read(row, name)
+    return absent if found is None else found
+
+
+def text(row: Row, name: str) -> str:
+    """Return text of 1 to 128 characters; a whole number counts as text."""
+    value = row.get(name)
+    if type(value) is str and len(value) <= LONGEST_TEXT and value and not value.isspace():
+        return value
+    value = _present(row, name)
+    if isinstance(value, bool) or not isinstance(value, _TEXTS):
+        raise BadRowError(f"{name} is not text")
+    found = str(value)
+    if not found.strip():
+        raise BadRowError(f"{name} is empty")
+    if len(found) > LONGEST_TEXT:
+        raise BadRowError(f"{name} is longer than {LONGEST_TEXT} characters")
+    return found
+
+
+def number(row: Row, name: str) -> Decimal:
+    """Return a number from text, an integer or a decimal: the source may send the same field as any of these."""
+    value = row.get(name)
+    if type(value) is not str:
+        value = _present(row, name)
+        if isinstance(value, bool) or not isinstance(value, _NUMBERS):
+            raise BadRowError(f"{name} is not a number")
+    digits = str(value)
+    if len(digits) > LONGEST_NUMBER:
+        raise BadRowError(f"{name} is longer than {LONGEST_NUMBER} characters")
+    try:
+        found = Decimal(digits)
+    except InvalidOperation:
+        raise BadRowError(f"{name} is not a number") from None
+    if not found.is_finite() or abs(found) > _LARGEST or found.adjusted() < -_MOST_PLACES:
+        raise BadRowError(f"{name} is not a usable number")
+    return found
+
+
+def not_negative(row: Row, name: str) -> Decimal:
+    """Return a number of at least 0."""
+    value = row.get(name)
+    if type(value) is str and (found := _plain(value)) is not None:
+        return found
+    found = number(row, name)
+    if found < _ZERO:
+        raise BadRowError(f"{name} is negative")
+    return found
+
+
+def positive(row: Row, name: str) -> Decimal:
+    """Return a number above 0."""
+    value = row.get(name)
+    found = _plain(value) if type(value) is str else None
+    if found:
+        return found
+    found = number(row, name)
+    if found > _ZERO:
+        return found
+    raise BadRowError(f"{name} is negative" if found else f"{name} is zero")
+
+
+def positive_float(row: Row, name: str) -> float:
+    """Return a number above 0 as a float."""
+    return float(positive(row, name))
+
+
+def count(row: Row, name: str) -> int:
+    """Return a whole number of at least 0."""
+    value = row.get(name)
+    if type(value) is int and 0 <= value <= LARGEST_COUNT:
+        return value
+    found = not_negative(row, name)
+    whole = int(found)
+    if found != whole:
+        raise BadRowError(f"{name} is not a whole number")
+    return whole
+
+
+def boolean(row: Row, name: str) -> bool | None:
+    """Return true or false, and None for anything else."""
+    value = row.get(name)
+    return value if isinstance(value, bool) else None
+
+
+def right(row: Row, name: str) -> Right:
+    value = text(row, name)
+    found = RIGHTS.get(value) or RIGHTS.get(value.lower())
+    if found is None:
+        raise BadRowError(f"{name} is neither call nor put")
+    return found
+
+
+def past_time(row: Row, name: str, at: datetime) -> datetime:
+    """Return a time in UTC that is at most 5 s later than `at`."""
+    found = any_time(row, name)
+    if found - at > FUTURE_TOLERANCE:
+        raise BadRowError(f"{name} is in the future")
+    return found
+
+
+@lru_cache(maxsize=512)
+def new_york_day(at: datetime) -> date:
+    """Return the New York date of a time, for rows that say nothing about when they were true."""
+    return at.astimezone(NEW_YORK).date()
+
+
+def day(row: Row, name: str) -> date:
+    try:
+        return date_of(text(row, name))
+    except ValueError:
+        raise BadRowError(f"{name} is not a date") from None
+
+
+def past_day(row: Row, name: str, at: datetime) -> date:
+    """Return a date that is not later than the date of `at`."""
+    found = day(row, name)
+    if found > at.date():
+        raise BadRowError(f"{name} is in the future")
+    return found
+
+
+date_of = lru_cache(maxsize=1024)(date.fromisoformat)
+
+
+def _plain(value: str) -> Decimal | None:
+    """Return a number from digits with at most one dot, as most are sent; None if it takes a closer look.
+
+    So few digits are always a usable number, and never negative.
+    """
+    if len(value) <= PLAIN_DIGITS and value.isascii() and value.replace(".", "", 1).isdigit():
+        return Decimal(value)
+    return None
+
+
+def _present(row: Row, name: str) -> object:
+    value = row.get(name)
+    if value is None:
+        raise BadRowError(f"{name} is missing")
+    return value
+
+
+def any_time(row: Row, name: str) -> datetime:
+    """Return a time in UTC, which may be in the future, as a calendar's times are.
+
+    It is read from ISO text with an offset (T or a space before the time), or epoch seconds or milliseconds.
+    """
+    value = _present(row, name)
+    try:
+        if isinstance(value, _EPOCHS) and not isinstance(value, bool):
+            return datetime.fromtimestamp(float(value) / (1000 if value > 10**11 else 1), UTC)
+        found = datetime.fromisoformat(str(value))
+        if found.tzinfo is UTC:
+            return found
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    # Arithmetic errors come from NaN and infinities, and from years that the shift to UTC pushes out of range.
+    except (ValueError, ArithmeticError, OSError):
+        raise BadRowError(f"{name} is not a time") from None
+    raise BadRowError(f"{name} has no time zone")
+
+
+ABOUT_SYMBOL = ("issue_type", "sector", "marketcap", "er_time", "next_earnings_date")
+
+"""Fields about the symbol rather than the alert. Only the REST API has them."""
+
+_SAME = (
+    "id", "ticker", "option_chain", "rule_id", "volume", "open_interest", "total_size", "trade_count", "expiry_count",
+    "start_time", "end_time", "has_sweep", "has_floor", "has_multileg", "has_singleleg", "all_opening_trades",
+)  # fmt: skip
+
+_DECIMALS = (
+    "price", "bid", "ask", "underlying_price", "total_premium", "total_ask_side_prem", "total_bid_side_prem",
+    "volume_oi_ratio",
+)  # fmt: skip
+
+"""Numbers that the REST API sends as text."""
+
+_CONTRACT = re.compile(r"[A-Z0-9.]{1,6}([0-9]{2})([0-9]{2})([0-9]{2})([CP])([0-9]{8})", re.ASCII)
+
+_RIGHTS = {"C": "call", "P": "put"}
+
+_STRIKE_UNITS = Decimal(1000)
+
+_LAST_MS = 10**14
+
+
+def about_symbol(row: Row) -> Row:
+    return {name: row[name] for name in ABOUT_SYMBOL if name in row}
+
+
+def as_polled(row: Row, about: Row) -> Row:
+    """Return a row of the websocket in the form of the REST API; `about` is what that said about the symbol.
+
+    The websocket doesn't say when an alert was created. The time of its last trade takes that place; it is earlier, by
+    up to some minutes. Implied volatility isn't known. A field that can't be read is left out, so that reading the row
+    gives the reason.
+    """
+    found = {**about, **{name: row[name] for name in _SAME if name in row}}
+    found |= {name: _text(row[name]) for name in _DECIMALS if name in row}
+    found |= _contract(row.get("option_chain"))
+    # A rule whose name isn't known is told by its id.
+    found["alert_rule"] = row.get("rule_name") or row.get("rule_id")
+    created = _time(row.get("executed_at", row.get("end_time")))
+    return found if created is None else {**found, "created_at": created}
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
+
+
+def _contract(value: object) -> Mapping[str, str]:
+    """Read an option's OCC symbol, such as AAPL241018C00415000: expiry, right, and strike in thousandths of a USD."""
+    match = _CONTRACT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return {}
+    year, month, day, right, strike = match.groups()
+    expiry = f"20{year}-{month}-{day}"
+    return {"expiry": expiry, "type": _RIGHTS[right], "strike": format((int(strike) / _STRIKE_UNITS).normalize(), "f")}
+
+
+def _time(value: object) -> str | None:
+    """Return milliseconds since 1970 as text in UTC."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value < _LAST_MS:
+        return None
+    return f"{datetime.fromtimestamp(int(value) / 1000, UTC):%Y-%m-%dT%H:%M:%S.%f}Z"

@@ -1,0 +1,121 @@
+"""Check the section of a built-in strategy when the configuration is loaded, and what its targets may ask for.
+
+A limit may leave less than a target. The bot would keep to it, and hold something else than the rule says without
+anyone noticing.
+"""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import TypeVar
+
+from msgspec import Struct
+from pydantic import ValidationError
+
+from tradebot.model.limits import Frozen, Limits, Number, OwnLimits, TargetBounds, given_limits
+from tradebot.model.sentences import describe_validation_error, pluralize
+
+Settings = TypeVar("Settings", bound=Frozen)
+
+
+class SectionError(ValueError):
+    """What is wrong inside a section. Its arguments are a sentence about each, which begins with the setting's name."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
+
+
+def validate_section(
+    name: str, model: type[Settings], section: Mapping[str, object]
+) -> Generator[str, None, Settings | None]:
+    """Yield what is wrong with a strategy's section; return its settings, or None if they can't be read."""
+    try:
+        return model.model_validate(section)
+    except ValidationError as invalid:
+        yield from sentences(invalid, f"strategies.{name}")
+        return None
+
+
+def sentences(invalid: ValidationError, where: str) -> Iterator[str]:
+    """Yield a sentence about each mistake in a section, which begins with the setting's name below `where`."""
+    for error in invalid.errors():
+        cause = error.get("ctx", {}).get("error")
+        if isinstance(cause, SectionError):
+            yield from (f"{where}.{sentence}" for sentence in cause.args)
+        else:
+            yield f"{'.'.join([where, *map(str, error['loc'])])}: {_wrong(error)}"
+
+
+def _wrong(error: Mapping[str, object]) -> str:
+    return "there is no such setting" if error["type"] == "extra_forbidden" else describe_validation_error(error)
+
+
+OF_SYMBOLS = ("max_symbol_fraction", "max_sector_fraction", "max_theme_fraction")
+OF_ALL = ("max_gross_fraction", "max_net_fraction")
+"""Limits on exposure as fractions of equity: in symbols that may all be of one kind, and all together."""
+
+
+class Wanting(Struct, frozen=True):
+    """A strategy in use whose targets are known: the most of them, its share of equity, and limits of its own.
+
+    A message calls what it holds by its `noun`, with an `example` of it, and names the setting that wants `less`.
+    """
+
+    name: str
+    most: TargetBounds
+    allotment_fraction: Decimal
+    limits: OwnLimits
+    less: str
+    noun: str = "symbol"
+    example: str = ""
+
+
+def problems(every: Sequence[Wanting], account: Limits) -> Iterator[str]:
+    """Yield a sentence for each limit that leaves less than the strategies want, alone or together."""
+    for one in every:
+        own = given_limits(one.limits)
+        yield from _too_low((one,), one.most, own, f"strategies.{one.name}.limits", " of its allotment")
+    symbol, gross = (
+        sum((getattr(each.most, name) * each.allotment_fraction for each in every), Decimal(0))
+        for name in ("symbol_fraction", "gross_fraction")
+    )
+    positions = max(each.most.positions for each in every)
+    together = TargetBounds.model_construct(symbol_fraction=symbol, gross_fraction=gross, positions=positions)
+    yield from _too_low(every, together, dict(account), "limits", "")
+
+
+def _too_low(
+    every: Sequence[Wanting], most: TargetBounds, limits: Mapping[str, Number | None], where: str, whole: str
+) -> Iterator[str]:
+    """Yield what each limit leaves of what is wanted, as a fraction of equity or of an allotment."""
+    first, verb = every[0], " wants" if len(every) == 1 else " together want"
+    want = " and ".join(each.name for each in every) + verb
+    one = f"one {first.noun}{first.example and f' ({first.example})'}"
+    for limit, cap in _caps(limits):
+        wanted = most.gross_fraction if limit in OF_ALL else most.symbol_fraction
+        if cap < wanted:
+            held = "all" if wanted > most.symbol_fraction else one
+            spread = ""
+            if limit == "max_symbol_fraction":
+                together = min(most.gross_fraction, most.positions * cap)
+                spread = f" and {_percent(together)} in {pluralize(most.positions, first.noun)}"
+            yield (
+                f"{want} up to {_percent(wanted)}{whole} in {held}, but {where}.{limit} leaves {_percent(cap)}{spread}"
+                f": raise it, or lower {first.less}"
+            )
+    count = limits.get("max_open_positions")
+    if count is not None and count < most.positions:
+        held = pluralize(most.positions, first.noun)
+        yield f"{want} up to {held}, but {where}.max_open_positions leaves {count}: raise it"
+
+
+def _caps(limits: Mapping[str, Number | None]) -> Iterator[tuple[str, Decimal]]:
+    """Yield each limit that is set, with the largest share of equity that it leaves."""
+    for name in (*OF_SYMBOLS, *OF_ALL):
+        if (cap := limits.get(name)) is not None:
+            yield name, Decimal(cap)
+    if (squared := limits.get("max_concentration")) is not None:
+        yield "max_concentration", Decimal(squared).sqrt()
+
+
+def _percent(fraction: Decimal) -> str:
+    return f"{float(100 * fraction):.4g}%"
