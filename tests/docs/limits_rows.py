@@ -17,8 +17,10 @@ from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LIMITS.md"
-BOOK, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "halts", "entry", "common"))
-GATES, ON_BOOK, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "book", "halts"))
+BOOK, HALTS, ENTRY, COMMON = (
+    f"tradebot.gates.{name}" for name in ("portfolio_limits", "halts", "entry", "shared_gates")
+)
+GATES, ON_BOOK, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "portfolio_limits", "halts"))
 HALTING, UNHALTED, RUNAWAY = (
     f"tests/{name}.py" for name in ("desk/test_auto_halt", "gates/test_coherence", "scenarios/test_runaway_strategy")
 )
@@ -31,8 +33,8 @@ SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 ALIKE = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
-OWN = "tests/gates/test_book_own.py"
-OUTCOMES, ON_OPTIONS = "tradebot.gates.portfolio_limits", "tests/gates/test_decide_options.py"
+OWN = "tests/gates/test_portfolio_limits_own.py"
+OUTCOMES, ON_OPTIONS = "tradebot.gates.portfolio_limits", "tests/gates/test_evaluation_options.py"
 OPTION = f"{ON_OPTIONS}::test_an_optional_gate_refuses_with_its_reason_and_its_numbers"
 EDGE = f"{ON_OPTIONS}::test_an_optional_gate_passes_at_its_limit"
 ALIKE_TOO = f"{ON_OPTIONS}::test_an_optional_gate_passes_exactly_where_the_monitor_of_the_book_after_it_passes"
@@ -156,7 +158,7 @@ ROWS = (
     Row("contracts held and ordered in all symbols together, and in one entry, which is made smaller",
         "limits.max_contracts, max_order_contracts", (Gate.CONTRACTS, Gate.SIZE),
         (f"{BOOK}.contracts", f"{ENTRY}._contracts", "tradebot.gates.sizing.entry_size"),
-        (OPTION, EDGE, "tests/gates/test_book_contracts.py::*")),
+        (OPTION, EDGE, "tests/gates/test_portfolio_limits_contracts.py::*")),
     Row("an entry is made smaller to fit the symbol's room and the buying power", "execution.fit_to_room",
         (Gate.SIZE,), ("tradebot.gates.sizing.entry_size",),
         ("tests/gates/test_sizing_caps.py::test_an_entry_that_may_shrink_fits_into_every_cap_and_is_never_larger",)),
@@ -210,7 +212,7 @@ ROWS = (
         (f"{OUTCOMES}.loss_cooldown", f"{OUTCOMES}.wash_sale"), (OPTION, EDGE)),
     Row("a strategy's own limits, on its own positions and orders; fractions are of its allotment",
         "strategies.NAME.allotment_fraction, strategies.NAME.limits", tuple(OWN_GATES.values()),
-        (f"{BOOK}.own", f"{BOOK}.own_monitors", "tradebot.model.limits.in_force"),
+        (f"{BOOK}.as_strategy_limit", f"{BOOK}.own_monitors", "tradebot.model.limits.in_force"),
         (f"{OWN}::test_what_passes_a_strategys_own_limits_passes_the_accounts_too",
          f"{OWN}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_after_it")),
     Row("one side of a symbol at a time: another strategy on the opposite side refuses an entry", "always",
@@ -245,7 +247,7 @@ ROWS = (
         (f"{ENTRY}._own_daily_loss", "tradebot.desk.strategy_exposure.day_results"),
         (OPTION, "tests/desk/test_strategy_exposure.py::*")),
     Row("drawdown from the highest equity; a tenfold jump counts only after two passes in a row see it",
-        "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.auto_halt.remember"),
+        "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.check_drawdown", "tradebot.desk.auto_halt.remember"),
         (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",
          f"{PEAK}::test_no_single_reading_moves_the_peak_more_than_tenfold")),
     Row("equity within a quarter of cash plus positions; otherwise it is not used, and never halts the bot",
@@ -306,7 +308,8 @@ def _limits_in(predicate: Callable[..., Any]) -> str:
 
 CLAUSES = (
     Clause("(c)(1)(i)", "orders beyond pre-set capital thresholds are prevented", "gross, symbol, sector, loss",
-           (f"{BOOK}.gross_notional", f"{BOOK}.symbol_notional", f"{BOOK}.daily_loss", f"{BOOK}.drawdown"), (SHARED,)),
+           (f"{BOOK}.gross_notional", f"{BOOK}.symbol_notional", f"{BOOK}.daily_loss", f"{BOOK}.check_drawdown"),
+           (SHARED,)),
     Clause("(c)(1)(ii)", "erroneous orders are prevented: by price and size, order by order", "collar and fat finger",
            (f"{ENTRY}._price_collar", f"{ENTRY}._order_notional"), (REFUSES,)),
     Clause("(c)(1)(ii)", "… or over a short period of time", "orders per second, minute, session and symbol",

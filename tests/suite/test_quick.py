@@ -8,7 +8,7 @@ import pytest
 from tests.suite.quick import DEAR, SHARED, Graph, changed_files, command, described, main, parse, plan
 
 TREE = {
-    "tradebot/gates/portfolio_limits.py": "import abc",
+    "tradebot/gates/book.py": "import abc",
     "tradebot/gates/entry.py": "from tradebot.gates import book",
     "tradebot/gates/kinds/__init__.py": "from importlib import import_module",
     "tradebot/gates/kinds/spread.py": "",
@@ -18,19 +18,19 @@ TREE = {
     "commands/status/view.py": "",
     "commands/app.py": "import os, commands.status.verb",
     "tests/kit/core/scene.py": "import tradebot.cycle",
-    "tests/gates/test_portfolio_limits.py": "def test_a(): ...\ndef test_b(): ...",
+    "tests/gates/test_book.py": "def test_a(): ...\ndef test_b(): ...",
     "tests/gates/test_book_own.py": "",
     "tests/gates/test_books.py": "",
     "tests/gates/test_entry.py": "from tradebot.gates.entry import allowed",
     "tests/gates/test_all.py": "from tradebot.gates import kinds",
-    "tests/desk/test_risk.py": "from tradebot.gates.portfolio_limits import gross\nfrom tests.desk import given",
+    "tests/desk/test_risk.py": "from tradebot.gates.book import gross\nfrom tests.desk import given",
     "tests/desk/test_days.py": "from tests.kit.core.scene import day",
     "tests/commands/status/test_status.py": "",
     "tests/commands/test_app.py": "from commands import app",
     "tests/desk/conftest.py": "",
     "tests/desk/test_fixed.py": "PAGE = 'page.html'",
 }
-OWN = {"tests/gates/test_portfolio_limits.py", "tests/gates/test_book_own.py"}
+OWN = {"tests/gates/test_book.py", "tests/gates/test_book_own.py"}
 FREE = 1e6
 
 
@@ -43,7 +43,7 @@ def graph() -> Graph:
     [
         # Named after it or importing it; then what its room has, and what tests its importers; and so on.
         (
-            "tradebot/gates/portfolio_limits.py",
+            "tradebot/gates/book.py",
             [
                 {*OWN, "tests/desk/test_risk.py"},
                 {f"tests/gates/test_{name}.py" for name in ("books", "entry", "all")},
@@ -88,7 +88,7 @@ def test_a_name_inside_brackets_over_several_lines_is_an_import_and_a_word_in_a_
 
 RISK = "tests/desk/test_risk.py"
 COSTS = {f"{RISK}::test_day": 6.0, f"{RISK}::test_hour": 0.2, "tests/gates/test_entry.py::test_x": DEAR + 0.01}
-BOOK = "tradebot/gates/portfolio_limits.py"
+BOOK = "tradebot/gates/book.py"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_is_dear_or_farther_away_is_left_out_first(
 
 
 def test_a_file_farther_away_whose_tests_share_something_dear_is_left_out() -> None:
-    near, far = "tests/gates/test_portfolio_limits.py", "tests/gates/test_books.py"
+    near, far = "tests/gates/test_book.py", "tests/gates/test_books.py"
     chosen = plan(graph(), [BOOK], {near: 5.0, far: SHARED + 0.1}, cap=FREE, enough=FREE)
     assert (near in chosen.files, far in chosen.files) == (True, False)
     assert chosen.cost > 5

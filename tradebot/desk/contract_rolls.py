@@ -26,7 +26,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
-from tradebot.model.instrument import ContractMonth, Rolling, Listing
+from tradebot.model.instrument import ContractMonth, Listing, Rolling
 from tradebot.model.intent import Intent, Operation, own_slot
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Position
