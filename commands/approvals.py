@@ -80,7 +80,7 @@ def _was_asked(app: "App") -> bool:
 def rows(app: "App", found: "Iterable[Request]", now: datetime) -> tuple[ApprovalRow, ...]:
     """Return a row for each request."""
     intents = app.books.recent_intents((now - PROMISED_WITHIN).date())
-    orders = {one.intent.approval: one.intent.client_order_id for one in intents if one.intent.approval}
+    orders = {intent.intent.approval: intent.intent.client_order_id for intent in intents if intent.intent.approval}
     return tuple(_row(request, orders.get(request.id), now) for request in found)
 
 
@@ -179,9 +179,9 @@ def approve(bot: "App", request: Id) -> Report:
     from commands.trade_once.run import run as enter
 
     answered = _answer(bot, request, ApprovalAnswer.YES)
-    given = Submission(1, (answered.given,), 0, (), answered.id) if answered.given else None
+    submission = Submission(1, (answered.given,), 0, (), answered.id) if answered.given else None
     try:
-        report = enter(bot, by=caller(), force_slot=True, only=answered.strategy, given=given)
+        report = enter(bot, by=caller(), force_slot=True, only=answered.strategy, given=submission)
     except TradebotError as error:
         error.args = (f"Your yes to {answered.id} is written down, but nothing was sent: {error}",)
         raise
@@ -230,7 +230,7 @@ def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> No
         render_not_run(console, trading.not_run)
         return
     whose = [one for one in trading.rows if (one.strategy, one.symbol) == (row.strategy, row.symbol)]
-    why = next((one.reason for one in whose if one.reason), None)
+    why = next((row.reason for row in whose if row.reason), None)
     if why is None:
         console.print(f"Not sent: {row.strategy} doesn't want it any more.", markup=False)
         return

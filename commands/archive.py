@@ -75,17 +75,17 @@ class ArchiveFetched(Struct, frozen=True):
 def push(bot: "App", name: str, source: Path, to: str) -> Report:
     """Archive a file or a folder; OperatorError or TemporaryError if it can't be."""
     archive.require_name(name)
-    place = place_off(bot, to)
-    pushed, now = archive.push(source, name, place), bot.stamp_time()
+    offsite_store = place_off(bot, to)
+    pushed, now = archive.push(source, name, offsite_store), bot.stamp_time()
     with bot.pass_lock("archive"):
         note_archived(bot.ledger, name, now)
-    data = ArchivePushed(name, *pushed, place.where)
+    data = ArchivePushed(name, *pushed, offsite_store.where)
     return Report("archive-push", data, _render_pushed)
 
 
 def list_archive(place: str, under: str) -> Report:
     """List what a place has, read from the place alone; exit 10 if a version can't be fetched."""
-    data = Archived(place, tuple(ArchiveRow(*one) for one in versions(place_of(place), under.strip("/"))))
+    data = Archived(place, tuple(ArchiveRow(*version) for version in versions(place_of(place), under.strip("/"))))
     code = ExitCode.FINDINGS if any(row.problem for row in data.versions) else ExitCode.DONE
     return Report("archive-list", data, _render_listed, code)
 

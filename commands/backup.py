@@ -70,21 +70,21 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
     The copy is copied on to `to`, or to `storage.backup_to`. Raises OperatorError if the copy can't be written, and
     TradebotError if it can't be copied on; then it stays here.
     """
-    made, hashed = None, Hashed()
+    copy, hashed = None, Hashed()
     if not only_list:
         # Exits don't wait for a copy of large books: the lock is only for the check of these.
         with app.pass_lock("backup"):
             pass
         to = to or app.settings.storage.backup_to
         # A place that isn't there is told before the books are copied.
-        place = place_off(app, to) if to else None
-        found = backups.make(app.folder, BY_HAND, datetime.now(UTC), hashed)
-        if place:
-            _send(app, found.path, place)
-        made = Copy(found.path.name, str(found.path), found.record, found.intents, found.fills, found.bytes)
-    broken = tuple(Damaged(*found) for found in backups.find_damaged(app.folder.path, hashed))
+        offsite_store = place_off(app, to) if to else None
+        backup = backups.make(app.folder, BY_HAND, datetime.now(UTC), hashed)
+        if offsite_store:
+            _send(app, backup.path, offsite_store)
+        copy = Copy(backup.path.name, str(backup.path), backup.record, backup.intents, backup.fills, backup.bytes)
+    broken = tuple(Damaged(*damage) for damage in backups.find_damaged(app.folder.path, hashed))
     kept = tuple(path.name for path in backups.places(app.folder.path))
-    data = Backups(made, kept, broken, to if made else None)
+    data = Backups(copy, kept, broken, to if copy else None)
     code = ExitCode.FINDINGS if broken else ExitCode.DONE
     return Report("backup", data, _render, code)
 
@@ -99,16 +99,16 @@ def place_of(to: str) -> "OffsiteStore":
 
 def place_off(app: "App", to: str) -> "OffsiteStore":
     """Return the place off this machine; OperatorError for the bot's own folder, with which its copy would be lost."""
-    place, own = place_of(to), app.folder.path.resolve()
+    offsite_store, own = place_of(to), app.folder.path.resolve()
     if not to.startswith("s3://") and Path(to).expanduser().resolve().is_relative_to(own):
         raise OperatorError(f"{to} is in the bot's own folder", "name a folder on another disk or another machine")
-    return place
+    return offsite_store
 
 
-def _send(app: "App", backup: Path, place: "OffsiteStore") -> None:
+def _send(app: "App", backup: Path, offsite_store: "OffsiteStore") -> None:
     """Copy a backup off this machine, and remember how that went; the error says that it is here all the same."""
     try:
-        send(backup, place)
+        send(backup, offsite_store)
     except TradebotError as error:
         _remember_copy(app, backup, error.message)
         error.message = f"the backup {backup.name} was made, but not copied: {error.message}"
@@ -143,7 +143,7 @@ def run_session(app: "App") -> Report:
     began, kept = app.ledger.books_opened_at(), [path.name for path in backups.places(app.folder.path)]
     if ended and began and began < ended[-1].close and not any(name.endswith(f"{ended[-1].date}") for name in kept):
         raise TradebotError(f"the backup of session {ended[-1].date} couldn't be made", "tradebot events")
-    broken = tuple(Damaged(*found) for found in backups.find_damaged(app.folder.path, Hashed()))
+    broken = tuple(Damaged(*damage) for damage in backups.find_damaged(app.folder.path, Hashed()))
     to = app.settings.storage.backup_to
     newest = next((name for name in kept if f"-{backups.SESSION}" in name), None)
     if to and newest:
@@ -156,11 +156,11 @@ def run_session(app: "App") -> Report:
 def _send_session(app: "App", backup: Path, to: str) -> None:
     """Copy a session's backup; a place that isn't there is remembered as well: nobody may be looking."""
     try:
-        place = place_off(app, to)
+        offsite_store = place_off(app, to)
     except TradebotError as error:
         _remember_copy(app, backup, error.message)
         raise
-    _send(app, backup, place)
+    _send(app, backup, offsite_store)
 
 
 def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> bool:
@@ -179,7 +179,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
     if failed_before and failed_before.waits(now) and not at_once:
         return False
     try:
-        made = backups.of_session(app.folder, session, datetime.now(UTC), hashed, kept=storage.backups)
+        backup = backups.of_session(app.folder, session, datetime.now(UTC), hashed, kept=storage.backups)
     except TradebotError as failed:
         if failed.code is ExitCode.ANOTHER_INSTANCE:
             return False
@@ -191,15 +191,15 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
             # If the disk is full, this can't be noted either.
             note(app.ledger, FAILED, session, failed.message, now)
         return True
-    if made:
-        details = {"session": session.isoformat(), "name": made.path.name, "record": str(made.record)}
+    if backup:
+        details = {"session": session.isoformat(), "name": backup.path.name, "record": str(backup.record)}
         app.events.emit(EventKind.BACKUP_MADE.at(now, details))
         for name, why in backups.find_damaged(app.folder.path, hashed):
             app.events.emit(EventKind.BACKUP_DAMAGED.at(now, {"name": name, "found": why}))
         # Damaged facts write their own event, and no money depends on them.
         with suppress(TradebotError):
             app.facts.prune(now, timedelta(days=storage.facts_days), timedelta(days=storage.decisions_days))
-    return made is not None
+    return backup is not None
 
 
 def _render(console: "Console", data: Backups) -> None:
@@ -215,8 +215,8 @@ def _render(console: "Console", data: Backups) -> None:
     console.print(f"Backups kept: {len(data.kept)}{named}")
     for name in data.kept:
         console.print(f"  {name}", markup=False)
-    for one in data.damaged:
-        console.print(f"Damaged: {clean(one.name)}: {clean(one.why)}", markup=False)
+    for damaged in data.damaged:
+        console.print(f"Damaged: {clean(damaged.name)}: {clean(damaged.why)}", markup=False)
     if data.damaged:
         console.print(f"Next: {DELETE_DAMAGED if data.made else REMEDY}", markup=False)
     elif data.kept:

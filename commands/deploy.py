@@ -95,12 +95,12 @@ def _units() -> "CheckResult":
     # The keys of our environment are none of its business.
     bare = {"PATH": os.environ.get("PATH", os.defpath)}
     try:
-        asked = subprocess.run(  # noqa: S603 - a fixed command
+        process = subprocess.run(  # noqa: S603 - a fixed command
             SYSTEMCTL, capture_output=True, text=True, timeout=WAIT_S, check=False, env=bare
         )
     except subprocess.TimeoutExpired:
         return warn(f"systemd didn't answer in {WAIT_S:.0f} s", "systemctl status", "question")
-    rows = [line.split() for line in asked.stdout.splitlines()]
+    rows = [line.split() for line in process.stdout.splitlines()]
     units = {row[0]: row[2] for row in rows if len(row) > 2}
     if not units:
         return skip("systemd has no unit of tradebot here")

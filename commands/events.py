@@ -51,8 +51,8 @@ def run(app: "App", last: int, *, refusals: bool = False) -> Report:
 
     path = app.folder.path / EVENTS
     require_file(path)
-    found, unreadable = last_events(path, last, besides=() if refusals else [EventKind.GATE_BLOCKED])
-    data = EventsShown(tuple(found), unreadable)
+    events, unreadable = last_events(path, last, besides=() if refusals else [EventKind.GATE_BLOCKED])
+    data = EventsShown(tuple(events), unreadable)
     return Report("events", data, show, whose=identity(app))
 
 
@@ -75,9 +75,9 @@ def _name(event: "SystemEvent") -> str:
 def _event_text(app: "App", screen: "Console", event: "SystemEvent", as_json: bool) -> str:
     if as_json:
         return json.dumps(document("events", identity(app), 0, jsonable(event)))
-    with screen.capture() as shown:
+    with screen.capture() as capture:
         _line(screen, event)
-    return shown.get().removesuffix("\n")
+    return capture.get().removesuffix("\n")
 
 
 def show(screen: "Console", data: EventsShown) -> None:

@@ -46,11 +46,11 @@ def run(app: "App", to: str, name: str | None) -> Report:
             f"nothing can be exported to {word(to.partition('://')[0])}", "--to books.db, or postgresql://…"
         )
     ledger, history = app.ledger_view, read_history(app)
-    found = export_account(history, ledger.intents(), ledger.orders())
+    exported = export_account(history, ledger.intents(), ledger.orders())
     tables = {
-        "orders": ExportTable(OrderLine, found.orders),
-        "executions": ExportTable(ExecutionLine, found.executions),
-        "audit": ExportTable(AuditLine, found.audit),
+        "orders": ExportTable(OrderLine, exported.orders),
+        "executions": ExportTable(ExecutionLine, exported.executions),
+        "audit": ExportTable(AuditLine, exported.audit),
     }
     write(to, Whose(bot, app.account_tail, app.mode_name), history.at, tables)
     shown = "PostgreSQL" if "://" in to else to

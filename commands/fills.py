@@ -130,7 +130,7 @@ def _session_open(app: "App", at: datetime) -> datetime:
     return session.open if session else app.day.begins(app.day.date_of(at))
 
 
-def _row(owned: "OwnedFill", made: "FillWithOrder | None", fee: "Fee | None") -> FillRow:
+def _row(owned: "OwnedFill", filled_order: "FillWithOrder | None", fee: "Fee | None") -> FillRow:
     from tradebot.views.holdings import FOREIGN_OWNER
     from tradebot.views.slippage import slippage_of
 
@@ -145,7 +145,7 @@ def _row(owned: "OwnedFill", made: "FillWithOrder | None", fee: "Fee | None") ->
         strategy=owned.strategy or FOREIGN_OWNER,
         source=owned.origin.value.replace("_", " "),
         id=clean(fill.activity_id),
-        slippage=slippage_of(made) if made else None,
+        slippage=slippage_of(filled_order) if filled_order else None,
         multiplier=fill.multiplier,
         fee=fee,
     )

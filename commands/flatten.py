@@ -47,21 +47,21 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
         data = pass_data(app, _close(app, symbol, by, dry_run=dry_run))
     code, again = _exit_code(data), f"tradebot flatten {symbol or '--all'}"
     at_work = {row.symbol for row in data.rows}
-    left = [one for one in _lacking(app, symbol) if one.order.symbol not in at_work]
-    if left and not code:
+    remaining = [fill for fill in _lacking(app, symbol) if fill.order.symbol not in at_work]
+    if remaining and not code:
         code = ExitCode.UNAVAILABLE
-    return Report("flatten", data, lambda console, _: _render(console, data, again, left), code)
+    return Report("flatten", data, lambda console, _: _render(console, data, again, remaining), code)
 
 
 def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
     """Return what our orders have filled in a symbol, or in all, that the books don't show, unless others closed it."""
     from tradebot.reconciliation.read_books import fills_awaited
 
-    found = fills_awaited(app.ledger_view, app.now(), app.day)
-    left = dict(app.ledger_view.totals().own_quantities()) if found else {}
-    for one in found:
-        left[one.order.symbol] = left.get(one.order.symbol, 0) + one.signed_quantity
-    return [one for one in found if symbol in (None, one.order.symbol) and left[one.order.symbol]]
+    missing_fill = fills_awaited(app.ledger_view, app.now(), app.day)
+    left = dict(app.ledger_view.totals().own_quantities()) if missing_fill else {}
+    for fill in missing_fill:
+        left[fill.order.symbol] = left.get(fill.order.symbol, 0) + fill.signed_quantity
+    return [one for one in missing_fill if symbol in (None, one.order.symbol) and left[one.order.symbol]]
 
 
 def _named(app: "App", symbol: str | None) -> list[str]:
@@ -81,7 +81,7 @@ def _named(app: "App", symbol: str | None) -> list[str]:
     closing = [p for p in positions if symbol in (None, p.symbol)]
     several = len({p.strategy for p in closing}) > 1
     words = [f"{p.quantity:f} {p.symbol}{f' of {p.strategy}' if several else ''}" for p in closing]
-    words += [one.words for one in lacking if symbol in (None, one.order.symbol)]
+    words += [fill.words for fill in lacking if symbol in (None, fill.order.symbol)]
     words += orders_named([(o, ours[o.client_order_id]) for o in orders if symbol in (None, o.symbol)])
     return words + [
         f"whatever an order with an unknown outcome left in {name}" for name in sorted(unsure) if symbol in (None, name)
@@ -137,17 +137,17 @@ def _without_exit(data: "PassData") -> list[str]:
     return sorted({row.symbol for row in left_open(data.rows) if row.reason not in NOT_SENT_ON_PURPOSE})
 
 
-def _render(console: "Console", data: "PassData", again: str, left: "Sequence[MissingFill]") -> None:
+def _render(console: "Console", data: "PassData", again: str, remaining: "Sequence[MissingFill]") -> None:
     from commands.shared.pass_reports import left_open, render_rows
     from commands.shared.skipped_passes import render_not_run
 
     if data.not_run:
         render_not_run(console, data.not_run)
         return
-    for one in left:
+    for one in remaining:
         console.print(f"Not closed: {one.words}. The broker's positions don't show it. {LOOK_THERE}", markup=False)
     if not data.rows:
-        if not left:
+        if not remaining:
             console.print("The bot has no positions, so there is nothing to close.")
         return
     console.print(f"Closing on request at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")

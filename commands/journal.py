@@ -64,16 +64,16 @@ def run(bot: "App", file: str | None) -> Report:
     return Report("journal-verify", data, _render, code)
 
 
-def _data(path: Path, found: "JournalContent", ledger: str | None) -> Verified:
-    last = found.last
-    breaks = tuple(Broken(*broken) for broken in found.breaks)
+def _data(path: Path, journal_content: "JournalContent", ledger: str | None) -> Verified:
+    last = journal_content.last
+    breaks = tuple(Broken(*broken) for broken in journal_content.breaks)
     return Verified(
         path=str(path),
-        lines=found.lines,
-        whole=found.whole,
+        lines=journal_content.lines,
+        whole=journal_content.whole,
         last_record=last.head.sequence if last else None,
         last_at=parse_time(last.at) if last else None,
-        torn_bytes=found.torn,
+        torn_bytes=journal_content.torn,
         breaks=breaks or (() if last else (Broken(1, 0, "it has no records"),)),
         ledger=ledger,
     )

@@ -168,19 +168,19 @@ def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
 
 def _promoted(app: "App") -> "Iterator[Condition]":
     """Yield for each strategy whether it was promoted to real money; one that wasn't opens no position."""
-    for name, one in (app.reached_rungs or {}).items():
-        found = f"{name} is {one.found}"
+    for name, climbed in (app.reached_rungs or {}).items():
+        found = f"{name} is {climbed.found}"
         open_to = Condition(PROMOTION, OPEN, clean(found), None, "")
-        yield _by_reason(PROMOTION, one.reason, found, ENTRIES) if one.reason else open_to
+        yield _by_reason(PROMOTION, climbed.reason, found, ENTRIES) if climbed.reason else open_to
 
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
     """Yield the conditions of file, environment and ledger; an expired arming is open for exits only."""
-    told, ended = app.permission_inputs, _ended(app.permission, now)
-    for door in entry_doors(told):
-        found = _condition(door, app.mode)
-        yield found if found.state == OPEN else replace(found, state=ENTRIES)
-    for door in doors(told):
+    inputs, ended = app.permission_inputs, _ended(app.permission, now)
+    for door in entry_doors(inputs):
+        condition = _condition(door, app.mode)
+        yield condition if condition.state == OPEN else replace(condition, state=ENTRIES)
+    for door in doors(inputs):
         if door.name == ARMING and door.open and ended is not None:
             yield _by_reason(door.name, *ended, state=ENTRIES)
         else:

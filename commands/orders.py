@@ -61,8 +61,8 @@ def run(app: "App", *, every: bool, last: int) -> Report:
     open_rows = [row for row, open_ in zip(rows, may_fill, strict=True) if every or open_]
     # Orders of the same time keep the order in which they were recorded.
     chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
-    shown = tuple(chosen[-last:])
-    data = OrdersShown(shown, len(rows), len(chosen) - len(shown))
+    order_rows = tuple(chosen[-last:])
+    data = OrdersShown(order_rows, len(rows), len(chosen) - len(order_rows))
     return Report("orders", data, lambda console, shown: _render(console, shown, every))
 
 

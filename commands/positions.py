@@ -97,7 +97,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
         if row.strategy == FOREIGN_OWNER:
             ours_once = row.symbol in data.left_by_earlier_orders
             told = "was opened by earlier orders of the bot that these books don't know" if ours_once else NOT_OURS
-            closed = sum((one.closed_by_others for one in ours if one.symbol == row.symbol), Decimal(0))
+            closed = sum((our.closed_by_others for our in ours if our.symbol == row.symbol), Decimal(0))
             quantity = row.quantity - closed.copy_sign(row.quantity)
             if closed:
                 console.print(f"{clean(row.symbol)}: somebody else closed {closed:,f}{ACCEPT}", markup=False)
@@ -112,11 +112,11 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
     priced = [row for row in ours if row.price_at and row.cost_usd is not None]
     if priced:
         cost = sum((abs(row.cost_usd) for row in priced if row.cost_usd is not None), Decimal(0))
-        seen = max(row.price_at for row in priced if row.price_at is not None)
+        moment = max(row.price_at for row in priced if row.price_at is not None)
         gain = f"{data.unrealized_usd:+,.2f} USD on {cost:,.2f} USD"
-        older = [clean(row.symbol) for row in priced if row.price_at and row.price_at < seen and row.is_held]
+        older = [clean(row.symbol) for row in priced if row.price_at and row.price_at < moment and row.is_held]
         but = f", or older for {', '.join(older)}" if older else ""
-        console.print(f"Unrealized {gain}, at prices of {when(seen)}{but}", markup=False)
+        console.print(f"Unrealized {gain}, at prices of {when(moment)}{but}", markup=False)
     show_margin(console, data.margin)
     show_funding(console, data.funding)
     if ours and data.acts_from:
@@ -223,10 +223,10 @@ def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol
     """Return what rests at the broker for a position, and for the rest which rule of the bot serves instead and why."""
     parts = list[str]()
     for name, levels in (
-        ("stop", [one for one in held.resting if one.is_stop]),
-        ("target", [one for one in held.resting if not one.is_stop]),
+        ("stop", [price for price in held.resting if price.is_stop]),
+        ("target", [price for price in held.resting if not price.is_stop]),
     ):
-        prices = tuple(dict.fromkeys(usd(one.price, symbol) for one in levels))
+        prices = tuple(dict.fromkeys(usd(level.price, symbol) for level in levels))
         shown = " and ".join(prices)
         if len(prices) > NAMED:
             lowest, highest = (usd(one(level.price for level in levels), symbol) for one in (min, max))

@@ -126,7 +126,7 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
     now, halted = app.stamp_time(), f"the books were rebuilt: {clean(why)}"
     halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     what = "damaged" if only is None else "restored-over"
-    made = rebuild.rebuild(app.folder, what, now, only=only, keep=lambda made: _keep(app, _uncompared(why, made)))
+    made = rebuild.rebuild(app.folder, what, now, only=only, keep=lambda doubt: _keep(app, _uncompared(why, doubt)))
     doubts = [DoubtRow(*doubt) for doubt in made.doubts]
     compared = _compare(app, doubts)
     old = [doubt.where for doubt in doubts if doubt.what == FindingKind.FORGOTTEN]
@@ -153,17 +153,17 @@ def _uncompared(why: str, made: "Rebuilt") -> Recovered:
     return _data(why, made, compared=False, doubts=tuple(DoubtRow(*doubt) for doubt in doubts))
 
 
-def _data(why: str, made: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...]) -> Recovered:
+def _data(why: str, doubt: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...]) -> Recovered:
     return Recovered(
         why=why,
-        name=made.name,
+        name=doubt.name,
         accepted=False,
-        quarantine=str(made.quarantine) if made.quarantine else None,
-        journal=str(made.journal) if made.journal else None,
-        ledger=str(made.ledger) if made.ledger else None,
-        records=made.records,
-        intents=made.intents,
-        fills=made.fills,
+        quarantine=str(doubt.quarantine) if doubt.quarantine else None,
+        journal=str(doubt.journal) if doubt.journal else None,
+        ledger=str(doubt.ledger) if doubt.ledger else None,
+        records=doubt.records,
+        intents=doubt.intents,
+        fills=doubt.fills,
         compared=compared,
         doubts=doubts,
     )
@@ -185,7 +185,7 @@ def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
     except TradebotError as failed:
         doubts.append(DoubtRow("broker", "comparison", clean(failed.message)))
         return False
-    doubts += [DoubtRow(str(found.kind), clean(found.subject), found.meaning) for found in result.findings]
+    doubts += [DoubtRow(str(finding.kind), clean(finding.subject), finding.meaning) for finding in result.findings]
     return True
 
 
@@ -196,9 +196,9 @@ def _accepting(app: "App", name: str) -> str:
 
 def _keep(app: "App", data: Recovered) -> None:
     """Save the findings, so that they can be shown again before the books are accepted."""
-    place = _file(app, str(data.name))
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    write_durably(place, json.dumps(jsonable(data), indent=2) + "\n")
+    path = _file(app, str(data.name))
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_durably(path, json.dumps(jsonable(data), indent=2) + "\n")
 
 
 def _file(app: "App", name: str) -> Path:
@@ -213,14 +213,14 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
             _accepting(app, waiting) if waiting else "tradebot status",
             code=ExitCode.REFUSED,
         )
-    kept = _kept(app, name)
+    recovered = _kept(app, name)
     screen = console(err=True)
-    for doubt in kept.doubts[:SHOWN]:
+    for doubt in recovered.doubts[:SHOWN]:
         screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False)
     confirm_for(app, confirmed, what=f"Accepting {name}", command=f"tradebot recover --accept {name}")
     app.ledger.upkeep.accept_rebuilt(name, by, app.stamp_time())
     _note(app, EventKind.BOOKS_ACCEPTED, {"name": name, "by": by})
-    return replace(kept, accepted=True)
+    return replace(recovered, accepted=True)
 
 
 def _kept(app: "App", name: str) -> Recovered:

@@ -119,7 +119,7 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
     now = _refreshed(app) if refresh else app.stamp_time()
     stored = app.recorded
     registry = Registry(rules, app.rules.every_symbol, stored.registry() if stored else {})
-    rows = [_row(registry, one, now, pinned=one in app.rules.pinned) for one in registry.symbols]
+    rows = [_row(registry, symbol, now, pinned=symbol in app.rules.pinned) for symbol in registry.symbols]
     data_health = enough_healthy(registry, now)
     data = RegistryData(
         now,
@@ -155,7 +155,7 @@ def _liquid_first(row: CoinRow) -> tuple[str, Decimal, str]:
 
 
 def _row(registry: "Registry", symbol: str, now: datetime, *, pinned: bool) -> CoinRow:
-    said, coin, tier = eligible(registry, symbol, now), registry.coins.get(symbol), registry.tier_of(symbol, now)
+    decision, coin, tier = eligible(registry, symbol, now), registry.coins.get(symbol), registry.tier_of(symbol, now)
     rank, data = (coin.rank, coin.data) if coin else (None, None)
     figures = rank.figures if rank else Figures()
     rises = timedelta(seconds=registry.rules.rise_after_s)
@@ -164,9 +164,9 @@ def _row(registry: "Registry", symbol: str, now: datetime, *, pinned: bool) -> C
         symbol=symbol,
         tier=rank.tier.value if rank and rank.tier else None,
         pinned=pinned,
-        reason=said.reason,
-        observed=_text(said, said.observed),
-        limit=_text(said, said.limit),
+        reason=decision.reason,
+        observed=_text(decision, decision.observed),
+        limit=_text(decision, decision.limit),
         volume_usd=figures.volume_usd,
         spread_fraction=figures.spread_fraction,
         price=figures.price,
@@ -186,8 +186,8 @@ def _row(registry: "Registry", symbol: str, now: datetime, *, pinned: bool) -> C
     )
 
 
-def _text(said: "Decision", value: object) -> str:
-    return "" if value is None or said.passed else str(value)
+def _text(decision: "Decision", value: object) -> str:
+    return "" if value is None or decision.passed else str(value)
 
 
 def _next_look(registry: "Registry", coin: "Coin | None") -> tuple[int, datetime | None]:

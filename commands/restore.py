@@ -42,13 +42,13 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     """
     from commands.shared.checklist import RESTORED
 
-    found = backups.verify_backup(app.folder, name)
-    what = f"Replacing the books with {found.path.name}"
-    confirm_for(app, confirmed, what=what, command=f"tradebot restore {found.path.name}")
+    backup = backups.verify_backup(app.folder, name)
+    what = f"Replacing the books with {backup.path.name}"
+    confirm_for(app, confirmed, what=what, command=f"tradebot restore {backup.path.name}")
     with at_rest(app, "restore"):
-        data = remade(app, f"restored from {found.path.name}", by, found.path)
+        data = remade(app, f"restored from {backup.path.name}", by, backup.path)
         at = app.stamp_time()
-        app.ledger.claim_slot(RESTORED, at.date(), found.path.name, by, at)
+        app.ledger.claim_slot(RESTORED, at.date(), backup.path.name, by, at)
     return report_of(app, "restore", data)
 
 
@@ -57,11 +57,11 @@ def fetch_backup(path: Path, source: str, name: str | None) -> str:
 
     Raises TradebotError if there is no such backup, if it can't be read, or if the folder has something else in it.
     """
-    place, is_new = place_of(source), not state_folder.has_marker(path)
-    found, owner = offsite_copy.select_backup(place, name), None if is_new else state_folder.read_marker(path)
+    offsite_store, is_new = place_of(source), not state_folder.has_marker(path)
+    found, owner = offsite_copy.select_backup(offsite_store, name), None if is_new else state_folder.read_marker(path)
     if is_new:
         state_folder.prepare(path)
-    offsite_copy.fetch(path / state_folder.BACKUPS, place, found, owner)
+    offsite_copy.fetch(path / state_folder.BACKUPS, offsite_store, found, owner)
     if is_new:
         folder_identity.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
     return found

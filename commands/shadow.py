@@ -80,7 +80,7 @@ def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     from commands.trade_once.run import run as entries
 
     bot.venue.look()
-    before = {record.client_order_id for record in (one.intent for one in bot.ledger.intents())}
+    before = {record.client_order_id for record in (intent.intent for intent in bot.ledger.intents())}
     reconcile(bot, by=by)
     left = entered = 0
     if bot.reader.clock().is_open:

@@ -117,7 +117,7 @@ class Tails:
         promised = books.promised({order.client_order_id for order in orders})
         records = {
             **promised,
-            **{one.intent.client_order_id: one for one in books.recent_intents(since.date() - A_DAY)},
+            **{intent.intent.client_order_id: intent for intent in books.recent_intents(since.date() - A_DAY)},
         }
         reported = {order.client_order_id: order.updated_at for order in orders}
         for row in join_orders(list(records.values()), orders)[0]:

@@ -98,9 +98,9 @@ class Duty:
         claims = self._claims(begun)
         latest = {slot.job: slot for slot in begun if self._planned.has(slot) and self._may_begin(slot, now)}
         to_run = [slot for slot in latest.values() if not self._is_taken(slot, claims, now)]
-        left = [slot for slot in begun if slot.key not in claims and latest.get(slot.job) is not slot]
-        self._ahead = [*left, *to_run, *(slot for slot in self._ahead if slot.start > now)]
-        missed = (MissedSlot(slot, self._why(slot, latest, now)) for slot in left)
+        remaining = [slot for slot in begun if slot.key not in claims and latest.get(slot.job) is not slot]
+        self._ahead = [*remaining, *to_run, *(slot for slot in self._ahead if slot.start > now)]
+        missed = (MissedSlot(slot, self._why(slot, latest, now)) for slot in remaining)
         return DueSlots(tuple(sorted(to_run, key=lambda slot: self._order[slot.job])), (*past, *missed))
 
     def rest(self, now: datetime, *, believed: bool = True) -> None:
@@ -251,16 +251,16 @@ class SlotPlanner:
             if (slot.end > now or slot.session >= first) and (slot.session <= last or slot.start < until)
         ]
         self._known = {slot.key for slot in read}
-        found = [slot for slot in read if idle_since is None or slot.start > idle_since]
+        slots = [slot for slot in read if idle_since is None or slot.start > idle_since]
         self._past += reversed(list(self._unaccounted(now, idle_since)))
-        return found
+        return slots
 
     def of_a_past_day(self, now: datetime) -> Sequence[tuple[Slot, Reason]]:
         """Return the slots of the first past day that isn't accounted for, with the reason; one day at a time."""
         while self._past:
             day, reason = self._past[0]
-            if found := self._left_open(day, now):
-                return [(slot, reason) for slot in found]
+            if slots := self._left_open(day, now):
+                return [(slot, reason) for slot in slots]
             self._past.pop(0)
         return ()
 
@@ -311,8 +311,8 @@ class SlotPlanner:
     def _first_seen(self, line: TimetableEntry, now: datetime) -> datetime:
         """Return since when a line has its times, and write it down if nobody has yet."""
         job, times = f"times of {line.job}", str(line.times)
-        seen = [claim for claim in self._ledger.slot_claims(FIRST_SEEN) if claim.job == job and claim.at <= now]
-        last = max(seen, key=lambda claim: claim.at, default=None)
+        claims = [claim for claim in self._ledger.slot_claims(FIRST_SEEN) if claim.job == job and claim.at <= now]
+        last = max(claims, key=lambda claim: claim.at, default=None)
         if last is not None and last.slot.partition(" ")[2] == times:
             return last.at
         # A line seen for the first time had its times all day, a chore since yesterday: it may be run a day late. One

@@ -123,7 +123,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     quotes, listed = reader.quotes(symbols), {order.venue_id for order in view.orders}
     done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
     entries = {entry.activity_id: entry for booking in booked.proven for entry in booking.entries}
-    found = compare(books, {**booked_behind(ledger, books), **entries}, view, booked.doubtful)
+    findings = compare(books, {**booked_behind(ledger, books), **entries}, view, booked.doubtful)
     session = session_date(ledger, clock.now, app.day)
     return Broker(
         clock=clock,
@@ -138,7 +138,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
             session=session,
             listings={} if view.account.settlement is Settlement.PAID else reader.listings(symbols),
         ),
-        findings=tuple(one for one in found if one.kind is not FindingKind.ORDER_LEFT_OUT),
+        findings=tuple(finding for finding in findings if finding.kind is not FindingKind.ORDER_LEFT_OUT),
         unapplied=len(pending) + len(booked.proven) + done,
         quotes=quotes,
         asked_quotes=len(symbols),
@@ -151,15 +151,15 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
 def _books_after(
     ledger: "SqliteLedger", books: "Books", pending: tuple[OwnedFill, ...], bookings: "Sequence[Booking]"
 ) -> "Books":
-    made = tuple(owned for booking in bookings for owned in booking.fills)
+    owned_fills = tuple(owned for booking in bookings for owned in booking.fills)
     after, standing = books.with_pending(pending), books.standing
-    fills = sorted((*ledger.fills(), *pending, *made), key=lambda owned: owned.fill.at) if made else ()
+    fills = sorted((*ledger.fills(), *pending, *owned_fills), key=lambda owned: owned.fill.at) if owned_fills else ()
     moved = sum((entry.amount for booking in bookings for entry in booking.entries), Decimal(0))
     return replace(
         after,
         # An activity may come before the last fill, and then it changes which lots that fill closed.
-        totals=Totals.of(fills) if made else after.totals,
-        with_others=(*after.with_others, *(owned for owned in made if owned.strategy == FOREIGN)),
+        totals=Totals.of(fills) if owned_fills else after.totals,
+        with_others=(*after.with_others, *(owned for owned in owned_fills if owned.strategy == FOREIGN)),
         acknowledged={**books.acknowledged, **_acknowledged(bookings)},
         standing=standing._replace(cash_adjustments=standing.cash_adjustments + moved),
     )
@@ -193,17 +193,17 @@ def _last_exits(app: "App") -> CycleRecord | None:
     """Return the last pass of exits that looked at positions; a pass after the close doesn't."""
     if app.recorded is None:
         return None
-    found = app.recorded.cycles(job=Job.EVALUATE_EXITS, last=LOOKED_BACK)
-    return next((cycle for cycle in reversed(found) if cycle.job_decision is None), None)
+    cycles = app.recorded.cycles(job=Job.EVALUATE_EXITS, last=LOOKED_BACK)
+    return next((cycle for cycle in reversed(cycles) if cycle.job_decision is None), None)
 
 
 def _events(app: "App", moment: TradingMoment) -> WatchedEvents:
     """Read the events of the span in trading time, and of the last day by this machine's clock, which some carry."""
     today = datetime.now(UTC)
     spans = ((moment.since, moment.now), (today - DAY, today))
-    lines, seen = worth_seeing(app.folder.path / EVENTS, spans)
+    lines, events = worth_seeing(app.folder.path / EVENTS, spans)
     nothing_to_do = {(kind.subsystem, kind.event_type) for kind in NEED_NOBODY}
-    found = [event for event in seen if (event.subsystem, event.event_type) not in nothing_to_do]
+    found = [event for event in events if (event.subsystem, event.event_type) not in nothing_to_do]
     counts = Counter(f"{event.subsystem} {event.event_type}" for event in found)
     errors = sum(event.severity in (Severity.ERROR, Severity.CRITICAL) for event in found)
     return WatchedEvents(lines, torn_lines(app.folder.path / EVENTS), dict(counts.most_common()), errors)
@@ -244,10 +244,10 @@ def run_audit(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker."""
     finished = app.folder.kind in (BACKTEST, SHADOW)
     offline = offline or finished
-    evidence, seen = read(app, since_s, offline=offline)
+    evidence, trading = read(app, since_s, offline=offline)
     # These sentences quote the broker and other people.
-    judgments = tuple(replace(each, found=clean(each.found)) for each in audit(evidence, seen, finished=finished))
-    moment = seen.moment if isinstance(seen, Trading) else None
+    judgments = tuple(replace(each, found=clean(each.found)) for each in audit(evidence, trading, finished=finished))
+    moment = trading.moment if isinstance(trading, Trading) else None
     return Audited(
         as_of=moment.now if moment else evidence.at,
         since=moment.since if moment else None,

@@ -39,7 +39,7 @@ def run(wish: BacktestOptions, how: "RunOptions") -> Report:
     with play(wish, how) as (finished, results):
         checked = _checked(finished, how.cuts) if how.cuts is not None else None
         varied = vary(finished, results) if how.sensitivity else None
-    names = [one.name for one in finished.run.made.world.strategies]
+    names = [strategy.name for strategy in finished.run.made.world.strategies]
     data = data_of(
         finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
     )
@@ -95,8 +95,8 @@ def backtest(
     about it. Each run is kept in STATE/backtests, for report, trades and compare; the same command always gives
     the same result. Ctrl-C keeps what is done. Exits with code 10 if --check-lookahead finds anything.
     """
-    asked = RunOptions(name, resume, force, _cuts(cuts, wish.recorder) if check_lookahead else None, sensitivity)
-    finish(_drawn(files_of(plot, html, frame), run(wish, asked)), as_json)
+    run_options = RunOptions(name, resume, force, _cuts(cuts, wish.recorder) if check_lookahead else None, sensitivity)
+    finish(_drawn(files_of(plot, html, frame), run(wish, run_options)), as_json)
 
 
 def _cuts(cuts: int, recorder: str) -> int:

@@ -96,12 +96,12 @@ def settings_of(wish: BacktestOptions) -> "Settings":
 
 def _asked(wish: BacktestOptions) -> _Asked:
     folder = state_folder.resolve(wish.state_dir, os.environ)
-    held = sandbox.read_recorded_file(wish.bars, wish.bar_stamp) if wish.bars else None
-    file, loaded = _loaded(wish, folder, _flags(wish, held))
+    recorded_file = sandbox.read_recorded_file(wish.bars, wish.bar_stamp) if wish.bars else None
+    file, loaded = _loaded(wish, folder, _flags(wish, recorded_file))
     settings = loaded.settings
-    if held and wish.profile:
+    if recorded_file and wish.profile:
         # A profile proposes roots, and a file may have some of them.
-        settings = settings.model_copy(update={"universe": roots_in(settings, held.contracts)})
+        settings = settings.model_copy(update={"universe": roots_in(settings, recorded_file.contracts)})
     return _Asked(folder, file, settings, loaded.origins)
 
 
@@ -112,7 +112,7 @@ def _one_of(option: str, value: str, allowed: "Sequence[str]") -> str:
     return value
 
 
-def _flags(wish: BacktestOptions, held: "RecordedFile | None") -> dict[str, Any]:
+def _flags(wish: BacktestOptions, recorded_file: "RecordedFile | None") -> dict[str, Any]:
     market = MarketWish(
         start=wish.first.isoformat() if wish.first else None,
         seed=wish.seed,
@@ -133,14 +133,14 @@ def _flags(wish: BacktestOptions, held: "RecordedFile | None") -> dict[str, Any]
     for option in wish.costs:
         section, name, value = _measured(wish) if option == MEASURED else _cost(option)
         sandbox.setdefault(section, {})[name] = value
-    if held:
-        sandbox |= _of_file(wish, held)
+    if recorded_file:
+        sandbox |= _of_file(wish, recorded_file)
     symbols = symbol_flags(wish.symbols, wish.venue, wish.profile or SHIPPED_PROFILE, wish.config)
     return flags_of("sandbox", sandbox, symbols, wish.venue) | {"shadow": False}
 
 
-def _of_file(wish: BacktestOptions, held: "RecordedFile") -> dict[str, Any]:
-    days = held.days
+def _of_file(wish: BacktestOptions, recorded_file: "RecordedFile") -> dict[str, Any]:
+    days = recorded_file.days
     wrong = _outside(days[0], days[-1], wish.first, wish.last)
     if wrong:
         raise OperatorError(f"{clean(wish.bars or '')} has bars from {days[0]} to {days[-1]}", wrong)
@@ -148,7 +148,7 @@ def _of_file(wish: BacktestOptions, held: "RecordedFile") -> dict[str, Any]:
     if not asked:
         raise OperatorError(f"the exchange is closed from {wish.first} to {wish.last}", "give a longer span")
     sessions = min(len(asked), wish.sessions or len(asked))
-    return {"source": held.source, "start": asked[0].isoformat(), "sessions": sessions}
+    return {"source": recorded_file.source, "start": asked[0].isoformat(), "sessions": sessions}
 
 
 def _dates(first: date, last: date, calendar: str) -> list[date]:
@@ -167,11 +167,11 @@ def _outside(begins: date, ends: date, first: date | None, last: date | None) ->
 def _measured(wish: BacktestOptions) -> tuple[str, str, object]:
     """Return the slippage that the bot's sessions had beside their backtests; OperatorError if none was compared."""
     with open_app(Options(wish.state_dir, wish.config), os.environ) as bot:
-        found = over_time(bot.recorded.parities(LATELY)) if bot.recorded else None
-    if found is None or found.slippage_bps is None:
-        why = "no session was compared with its backtest" if found is None else "no order filled on both sides"
+        parity_totals = over_time(bot.recorded.parities(LATELY)) if bot.recorded else None
+    if parity_totals is None or parity_totals.slippage_bps is None:
+        why = "no session was compared with its backtest" if parity_totals is None else "no order filled on both sides"
         raise OperatorError(f"--cost {MEASURED} needs fills that were compared, and {why}", "tradebot parity SESSION")
-    return "fill", SLIPPAGE, found.slippage_bps
+    return "fill", SLIPPAGE, parity_totals.slippage_bps
 
 
 def _cost(option: str) -> tuple[str, str, object]:

@@ -53,30 +53,30 @@ def vary(finished: Finished, results: "Results") -> BacktestVariants:
     Raises TradebotError with the code of the signal if it was stopped.
     """
     run = finished.run
-    asked = changes_of(run.plan, run.made.world.strategies)
+    plan_variants = changes_of(run.plan, run.made.world.strategies)
     variants = [*results.variants(finished.name, finished.identity.fingerprint)]
     try:
-        _play(finished, asked, variants, results)
+        _play(finished, plan_variants, variants, results)
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         raise TradebotError(
-            f"Stopped after {len(variants)} of {pluralize(len(asked.changes), 'variant')}. The backtest and "
+            f"Stopped after {len(variants)} of {pluralize(len(plan_variants.changes), 'variant')}. The backtest and "
             "these variants are kept.",
             "to go on: the same command with --resume. "
             f"To look at them: tradebot report --state-dir {results.place(finished.name)}",
             code=code,
         ) from signalled
     results.forget_checkpoint(finished.name)
-    return BacktestVariants(sensitivity(variant(run), variants), asked.left_out)
+    return BacktestVariants(sensitivity(variant(run), variants), plan_variants.left_out)
 
 
-def _play(finished: Finished, asked: "PlanVariants", variants: "list[Variant]", results: "Results") -> None:
+def _play(finished: Finished, plan_variants: "PlanVariants", variants: "list[Variant]", results: "Results") -> None:
     """Play the other variants one by one; one that is the backtest itself or an earlier variant isn't played."""
-    plans = [change.plan for change in asked.changes[: len(variants)]]
-    known = [(asked.played, variant(finished.run)), *zip(plans, variants, strict=True)]
-    left = asked.changes[len(variants) :]
-    with _watched(finished, _count(known, left)) as watch:
-        for change in left:
+    plans = [change.plan for change in plan_variants.changes[: len(variants)]]
+    known = [(plan_variants.played, variant(finished.run)), *zip(plans, variants, strict=True)]
+    remaining = plan_variants.changes[len(variants) :]
+    with _watched(finished, _count(known, remaining)) as watch:
+        for change in remaining:
             found = next((done for plan, done in known if plan == change.plan), None)
             if found is None:
                 with run_backtest.load_strategies(replace(finished.planned, plan=change.plan)) as strategies:
@@ -87,9 +87,9 @@ def _play(finished: Finished, asked: "PlanVariants", variants: "list[Variant]", 
                 results.add_variants(finished.name, variants)
 
 
-def _count(known: "Sequence[tuple[BacktestPlan, Variant]]", left: "Sequence[PlanVariant]") -> int:
+def _count(known: "Sequence[tuple[BacktestPlan, Variant]]", remaining: "Sequence[PlanVariant]") -> int:
     plans = [plan for plan, _ in known]
-    for change in left:
+    for change in remaining:
         if change.plan not in plans:
             plans.append(change.plan)
     return len(plans) - len(known)
@@ -225,7 +225,7 @@ def _played(finished: "Finished") -> PlayedSpan:
     return PlayedSpan(
         bars=sum(bars_in(market, place) for place in range(len(run.ends))),
         symbols=market.symbols,
-        strategies=tuple(one.name for one in strategies),
+        strategies=tuple(strategy.name for strategy in strategies),
         configuration=finished.planned.configuration,
         data=finished.identity.data,
     )
@@ -242,9 +242,9 @@ def render(out: "Console", data: "BacktestData") -> None:
     _head(out, data)
     out.print("\nIt assumes")
     table = Table(staying("what"), sentence("value"), sentence("and that is"), header=False)
-    for one in data.assumptions:
-        remark = f"[bold red]{one.remark}[/]" if one.is_loud else one.remark
-        table.row(f"  {one.name.replace('_', ' ')}", one.value, remark)
+    for assumption in data.assumptions:
+        remark = f"[bold red]{assumption.remark}[/]" if assumption.is_loud else assumption.remark
+        table.row(f"  {assumption.name.replace('_', ' ')}", assumption.value, remark)
     out.print(table)
     out.print("\nResult")
     for line in (*_result(data), *_entries(data.ended)):
@@ -290,8 +290,8 @@ def _head(out: "Console", data: "BacktestData") -> None:
 
 def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
     by_need: dict[tuple[str, int, str], list[Waits]] = {}
-    for one in waits:
-        by_need.setdefault((one.strategy, one.depth, one.timeframe), []).append(one)
+    for wait in waits:
+        by_need.setdefault((wait.strategy, wait.depth, wait.timeframe), []).append(wait)
     for (strategy, depth, timeframe), late in by_need.items():
         named = [f"{one.symbol} from {one.since}" if one.since else f"{one.symbol} never" for one in late if one.symbol]
         more = f" and {len(named) - SHOWN_WAITS} more" if len(named) > SHOWN_WAITS else ""
@@ -304,7 +304,7 @@ def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
         return
     yield "Nothing was traded:"
     found = [
-        *((one.reason, f"{one.strategy}, {pluralize(one.passes, 'pass', 'passes')}") for one in data.passed_over),
+        *((over.reason, f"{over.strategy}, {pluralize(over.passes, 'pass', 'passes')}") for over in data.passed_over),
         *((reason, pluralize(count, "candidate")) for reason, count in data.ended.items()),
     ]
     for reason, what in found[:SHOWN_REASONS]:

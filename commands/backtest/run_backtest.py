@@ -79,9 +79,9 @@ def result_of(run: "BacktestRun") -> "BacktestResult":
 def _moved(run: "BacktestRun") -> "Collection[Key]":
     """Return the positions that went on in the next contract."""
     ledger = run.made.ledger
-    why = {one.intent.client_order_id: one.intent.why for one in ledger.intents()}
+    why = {intent.intent.client_order_id: intent.intent.why for intent in ledger.intents()}
     reasons = {order.venue_id: why.get(order.client_order_id) or "" for order in ledger.orders()}
-    closed = ((one, [reasons.get(name, "") for name in one.exit_orders]) for one in trades(ledger.fills()))
+    closed = ((trade, [reasons.get(name, "") for name in trade.exit_orders]) for trade in trades(ledger.fills()))
     return went_on(closed, run.plan.settings.day)
 
 
@@ -121,10 +121,10 @@ def trials_of(finished: Finished) -> "Sequence[Trial]":
     if not finished.run.is_complete:
         return ()
     result, played = result_of(finished.run), finished.identity
-    code = {name: one.digest for name, one in played.code.items()}
+    code = {name: code.digest for name, code in played.code.items()}
     return [
-        Trial(one.name, played.trial, finished.name, result.sessions, result.sharpe, code.get(one.name, ""))
-        for one in finished.run.made.world.strategies
+        Trial(strategy.name, played.trial, finished.name, result.sessions, result.sharpe, code.get(strategy.name, ""))
+        for strategy in finished.run.made.world.strategies
     ]
 
 
@@ -244,10 +244,10 @@ def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[Waits, ...]]":
         return plan, ()
     with load_strategies(plan) as strategies:
         waiting = waits(plan.plan.settings, strategies, plan.market)
-    late = [one for one in waiting if one.symbol is None]
+    late = [waits for waits in waiting if waits.symbol is None]
     if not late:
         return plan, waiting
-    since = [one.since for one in late]
+    since = [waits.since for waits in late]
     days = [day for day in since if day is not None]
     last, worst = max(days, default=None), late[since.index(None)] if None in since else late[0]
     if last is None or None in since or wish.first is not None:
@@ -255,8 +255,8 @@ def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[Waits, ...]]":
     return ready(replace(wish, first=last))
 
 
-def _too_short(one: "Waits", since: date | None) -> OperatorError:
-    needs = f"{one.strategy} needs {one.depth:,} closed bars of {one.timeframe} before its first decision"
+def _too_short(waits: "Waits", since: date | None) -> OperatorError:
+    needs = f"{waits.strategy} needs {waits.depth:,} closed bars of {waits.timeframe} before its first decision"
     if since is None:
         return OperatorError(
             f"{needs}, and the data never has as many", "give a file that begins earlier or ends later"

@@ -151,9 +151,9 @@ def _findings(console: "Console", data: BarsChecked) -> None:
         name = series_name(row.timeframe, row.price)
         table.row(what, row.symbol, name, bar_time(row.at, row.timeframe), until, escape(row.found))
     console.print(table)
-    left = len(data.findings) - SHOWN
-    if left > 0:
-        console.print(f"  and {pluralize(left, 'more finding')}; name a symbol, or use --json")
+    remaining = len(data.findings) - SHOWN
+    if remaining > 0:
+        console.print(f"  and {pluralize(remaining, 'more finding')}; name a symbol, or use --json")
     for flaw in dict.fromkeys(row.flaw for row in data.findings):
         console.print(f"{flaw.value.replace('_', ' ')}: {REMEDIES[flaw]}", markup=False)
 

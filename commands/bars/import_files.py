@@ -163,9 +163,9 @@ def _bad_rows(console: "Console", data: BarsImported) -> None:
         at = bar_time(row.at, data.timeframe) if row.at else ""
         table.row(f"{row.row:,}", escape(row.symbol or ""), at, row.reason, name)
     console.print(table)
-    left = sum(data.bad.values()) - min(len(data.bad_rows), SHOWN)
-    if left:
-        console.print(f"  and {pluralize(left, 'more bad row')}; --json has the first {KEPT:,}")
+    remaining = sum(data.bad.values()) - min(len(data.bad_rows), SHOWN)
+    if remaining:
+        console.print(f"  and {pluralize(remaining, 'more bad row')}; --json has the first {KEPT:,}")
 
 
 def dating_of(

@@ -111,19 +111,19 @@ def _pressed(query: dict[str, Any]) -> ChatMessage:
     _nothing_else(query, QUERY, "not a button of an ordinary message")
     message = _mapping(query.get("message"), "the button's message")
     data, name = query.get("data"), query.get("id")
-    found = _DATA.fullmatch(data) if isinstance(data, str) else None
-    if found is None or not isinstance(name, str) or not _QUERY_ID.fullmatch(name):
+    match = _DATA.fullmatch(data) if isinstance(data, str) else None
+    if match is None or not isinstance(name, str) or not _QUERY_ID.fullmatch(name):
         raise UnfitError("not a button of this bot")
     user, chat = _person(query), _private(message)
-    return ChatMessage(user, chat, _whole(message, "message_id"), button=(found[1], int(found[2])), query=name)
+    return ChatMessage(user, chat, _whole(message, "message_id"), button=(match[1], int(match[2])), query=name)
 
 
 def words_of(text: str) -> tuple[str, str]:
     """Return the command word and its argument, such as ("why", "AAPL"). Raises UnfitError."""
-    found = _TYPED.fullmatch(text)
-    if found is None:
+    match = _TYPED.fullmatch(text)
+    if match is None:
         raise UnfitError("not a word that it knows")
-    verb, about = found[1].lower(), found[2] or ""
+    verb, about = match[1].lower(), match[2] or ""
     if verb in ELSEWHERE:
         raise UnfitError("only where the bot runs", verb)
     if verb == "why" and re.fullmatch(SYMBOL_PATTERN, about.upper()):
@@ -257,60 +257,60 @@ class Listener:
         number, (who, text) = number_of(update), sender_of(update)
         paired = self._store.paired_person()
         try:
-            said = read(update, time.time())
+            chat_message = read(update, time.time())
             if paired is None:
-                return self._unpaired(number, said)
-            if (said.user, said.chat) != (paired.user, paired.chat):
+                return self._unpaired(number, chat_message)
+            if (chat_message.user, chat_message.chat) != (paired.user, paired.chat):
                 raise UnfitError("from somebody else")
             if number is None:
                 raise UnfitError("not in Telegram's form", "update_id")
-            asked = words_of(said.text) if said.button is None else ("a button", "")
+            asked = words_of(chat_message.text) if chat_message.button is None else ("a button", "")
         except UnfitError as unfit:
             own = paired is not None and who == str(paired.user)
             news = self._refuse(who, text if own else "", unfit.refusal, number)
             if own and news and paired is not None:
                 self._hint(paired.chat, str(unfit))
             return news
-        return self._asked(number, said, *asked)
+        return self._asked(number, chat_message, *asked)
 
-    def _unpaired(self, number: int | None, said: ChatMessage) -> bool:
+    def _unpaired(self, number: int | None, chat_message: ChatMessage) -> bool:
         """Pair whoever sends the code; anything else that looks like a code is a wrong one."""
-        now, code = datetime.now(UTC), said.text.strip().upper()
-        fits = said.button is None and len(code) == CODE_LENGTH and code.isascii() and code.isalnum()
+        now, code = datetime.now(UTC), chat_message.text.strip().upper()
+        fits = chat_message.button is None and len(code) == CODE_LENGTH and code.isascii() and code.isalnum()
         if number is None or not fits or self._store.code_until(now) is None:
             raise UnfitError("nobody is paired")
-        id_ = self._store.take(number, now, str(said.user), "a code")
+        id_ = self._store.take(number, now, str(chat_message.user), "a code")
         if id_ is None:
             raise UnfitError("taken before")
-        if not self._store.pair(code, said.user, said.chat, now):
+        if not self._store.pair(code, chat_message.user, chat_message.chat, now):
             self._refused_late(id_, ChatRefusal("not the code"))
             return True
         self._store.record_outcome(id_, MessageOutcome.DONE, "")
-        self._app.events.emit(EventKind.CHAT_PAIRED.at(self._app.stamp_time(), {"person": str(said.user)}))
-        self._say(said.chat, ["Paired. Only you, and only from this chat, can ask me now.", *_help()], SHOWN)
+        self._app.events.emit(EventKind.CHAT_PAIRED.at(self._app.stamp_time(), {"person": str(chat_message.user)}))
+        self._say(chat_message.chat, ["Paired. Only you, and only from this chat, can ask me now.", *_help()], SHOWN)
         return True
 
-    def _asked(self, number: int, said: ChatMessage, verb: str, about: str) -> bool:
-        now, who = datetime.now(UTC), str(said.user)
+    def _asked(self, number: int, chat_message: ChatMessage, verb: str, about: str) -> bool:
+        now, who = datetime.now(UTC), str(chat_message.user)
         id_ = self._store.take(number, now, who, f"{verb} {about}".strip())
         if id_ is None:
             self._refuse(who, "", TAKEN)
             return False
-        if said.query:
-            self._quietly(said.query)
+        if chat_message.query:
+            self._quietly(chat_message.query)
         try:
-            verb, about = self._meant(said, verb, about, now)
+            verb, about = self._meant(chat_message, verb, about, now)
         except UnfitError as unfit:
             self._refused_late(id_, unfit.refusal)
-            self._hint(said.chat, str(unfit))
+            self._hint(chat_message.chat, str(unfit))
             return True
         self._store.means(id_, f"{verb} {about}".strip())
-        self._store.record_outcome(id_, *self._do(said, verb, about, now))
+        self._store.record_outcome(id_, *self._do(chat_message, verb, about, now))
         return True
 
-    def _meant(self, said: ChatMessage, verb: str, about: str, now: datetime) -> tuple[str, str]:
+    def _meant(self, chat_message: ChatMessage, verb: str, about: str, now: datetime) -> tuple[str, str]:
         """Return the word that a button stands for, or that a typed yes or no answers."""
-        pressed, message = said.button, said.message
+        pressed, message = chat_message.button, chat_message.message
         if verb in ("yes", "no"):
             found = self._store.open_question(HALT, now)
             if found is None:
@@ -368,7 +368,7 @@ class Listener:
         if not self._asks or paired is None:
             return
         files = [path / f"{APPROVALS}{ending}" for ending in ("", "-wal")]
-        seen = [(found.stat().st_mtime_ns, found.stat().st_size) for found in files if found.exists()]
+        seen = [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
         if not seen or seen == self._approvals:
             return
         _, _, data = self._answer("approvals", "")
@@ -400,11 +400,11 @@ class Listener:
         row = [(label, f"{nonce}:{index}") for index, (label, _) in enumerate(buttons)]
         text = answers.message(lines, str(self._app.folder.path)).strip() or "Nothing to tell."
         text = text.replace(self._app.folder.account_number, f"...{self._app.account_tail}")
-        for left in reversed(range(TRIES)):
+        for remaining in reversed(range(TRIES)):
             try:
                 message = self._telegram.send(chat, text, [row[at : at + 3] for at in range(0, len(row), 3)])
             except TroubleError as trouble:
-                if not left:
+                if not remaining:
                     return MessageOutcome.FAILED, f"the answer wasn't delivered: {trouble}"
                 time.sleep(trouble.wait_s or FIRST_PAUSE_S)
                 continue

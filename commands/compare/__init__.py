@@ -23,7 +23,7 @@ def run(named: list[str], home: Path, files: Files) -> Report:
     if files and len(named) > MOST_CURVES:
         raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")
     read = read_all([_folder(home, one) for one in named])
-    data, accounts = compare_reports(read), [one.account for one in read]
+    data, accounts = compare_reports(read), [run.account for run in read]
     report = Report("compare", data, render)
     return write_files(report, files, accounts, lambda: page(data, accounts))
 

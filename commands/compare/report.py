@@ -103,10 +103,10 @@ def letters(of: "Sequence[object]") -> list[str]:
 
 def compare_reports(read: "Sequence[ReadRun]") -> RunComparison:
     return RunComparison(
-        runs=tuple(one.run for one in read),
-        settings=tuple(differing([one.settings for one in read])),
-        rows=tuple(_rows([one.account for one in read])),
-        cautions=tuple(_cautions([one.run for one in read])),
+        runs=tuple(run.run for run in read),
+        settings=tuple(differing([run.settings for run in read])),
+        rows=tuple(_rows([run.account for run in read])),
+        cautions=tuple(_cautions([run.run for run in read])),
     )
 
 
@@ -142,7 +142,7 @@ def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
 
 
 def _rows(reports: "Sequence[AccountReport]") -> "Iterator[FigureRow]":
-    by_name = [{one.name: one for one in (*of.returns, *of.activity, *of.trade_figures)} for of in reports]
+    by_name = [{figure.name: figure for figure in (*of.returns, *of.activity, *of.trade_figures)} for of in reports]
     for name in SHOWN:
         if all(name in figures for figures in by_name):
             yield FigureRow(name, tuple(figures[name] for figures in by_name))

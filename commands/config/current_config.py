@@ -116,10 +116,10 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
     return _report(app, before, found, after)
 
 
-def _report(app: "App", before: "Baseline | None", found: "tuple[Difference, ...]", after: "Baseline") -> Report:
+def _report(app: "App", before: "Baseline | None", differences: "tuple[Difference, ...]", after: "Baseline") -> Report:
     data = Accepted(
         accepted=after is not before,
-        differences=found,
+        differences=differences,
         before=before.fingerprint if before else None,
         fingerprint=after.fingerprint,
         who=clean(after.who),
@@ -134,13 +134,13 @@ def _record_event(app: "App", after: "Baseline", found: "tuple[Difference, ...]"
     app.events.emit(EventKind.CONFIG_ACCEPTED.at(after.at, details))
 
 
-def _show(screen: "Console", before: "Baseline | None", found: "tuple[Difference, ...]") -> None:
+def _show(screen: "Console", before: "Baseline | None", differences: "tuple[Difference, ...]") -> None:
     if before is None:
         screen.print("These books have no accepted configuration yet. The one in force will be accepted.")
         screen.print("To see it: tradebot config show --origin", style="dim", markup=False)
         return
     screen.print(f"Accepted {when(before.at)} by {clean(before.who)}", markup=False)
-    screen.print(table_of(found))
+    screen.print(table_of(differences))
 
 
 def table_of(found: "tuple[Difference, ...]") -> object:

@@ -87,5 +87,5 @@ def demo(
         sandbox["sessions"] = held_sessions(sandbox.get("sessions"), sessions)
     flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue, config=config), venue)
     with progress_bar("playing the session" if sessions in (None, 1) else "playing the sessions") as progress:
-        found = run(state_dir, flags, minutes, progress, DemoOptions(sessions or 1, strategy, changed or (), config))
-    finish(found, as_json)
+        report = run(state_dir, flags, minutes, progress, DemoOptions(sessions or 1, strategy, changed or (), config))
+    finish(report, as_json)

@@ -114,7 +114,7 @@ def played_data(
 ) -> DemoData:
     """Return the result of the played sessions compared with the last run, and save it for the next."""
     data = _data(app, played, elapsed_s, configuration)
-    minutes = max(one.minutes for one in played)
+    minutes = max(session.minutes for session in played)
     how = {"sessions": len(played), "minutes": minutes, "version": __version__}
     run = run_of(app.settings, how, _outcome(data))
     keep(app.folder.path, run)
@@ -137,8 +137,8 @@ def _outcome(data: DemoData) -> RunOutcome:
 def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, configuration: str | None) -> DemoData:
     session = played[0].session
     totals = app.ledger.totals()
-    held = totals.own_positions()
-    marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
+    positions = totals.own_positions()
+    marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in positions]).items()}
     profit, differences = check(app, marks)
     sandbox = app.settings.sandbox
     reads_flow = bool(app.needed_facts)
@@ -150,7 +150,7 @@ def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, confi
         strategies=tuple(app.settings.strategies.sections()),
         session=session.date,
         sessions=tuple(_each(played, profit.opening_cash)),
-        minutes=sum(one.minutes for one in played),
+        minutes=sum(session.minutes for session in played),
         symbols=len(app.settings.universe),
         seed=sandbox.seed,
         edge=sandbox.edge if reads_flow else None,
@@ -161,7 +161,7 @@ def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, confi
             Counter(str(o.status) for o in app.ledger.orders() if o.client_order_id in submitted).most_common()
         ),
         fills=totals.count,
-        positions=tuple(_open_position(position, marks) for position in held),
+        positions=tuple(_open_position(position, marks) for position in positions),
         profit=profit,
         equity=profit.equity,
         earned=None if differences else demo_earnings(app),
@@ -195,9 +195,9 @@ def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ..
     """Compute the profit from the ledger, and list each difference from the exchange's account of a cent or more."""
     view = app.reader.view()
     books = read_books(app.ledger, app.now(), app.day, view.orders)
-    held = set(books.quantities())
-    missing = tuple(f"{symbol}: no price to value it" for symbol in sorted(held - set(marks)))
-    worth, opening = {**dict.fromkeys(held, Decimal(0)), **marks}, app.ledger.opening_cash()
+    held_symbols = set(books.quantities())
+    missing = tuple(f"{symbol}: no price to value it" for symbol in sorted(held_symbols - set(marks)))
+    worth, opening = {**dict.fromkeys(held_symbols, Decimal(0)), **marks}, app.ledger.opening_cash()
     computed = profit(opening, books.totals, worth, books.standing.cash_adjustments, books.standing.settlement)
     differing = compare(books, booked_behind(app.ledger, books), view)
     found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in differing)
@@ -301,7 +301,7 @@ def render(console: "Console", data: "DemoData") -> None:
     _positions(console, data)
     _money(console, data)
     if len(data.sessions) > 1:
-        each = ", ".join(f"{one.session:%m-%d} {gain(one.result)}" for one in data.sessions)
+        each = ", ".join(f"{session.session:%m-%d} {gain(session.result)}" for session in data.sessions)
         console.print(f"By day    {each}")
     if data.earned:
         _earned(console, data.earned)
@@ -321,17 +321,17 @@ def _edge_words(edge: float) -> str:
 
 
 def _funnel(console: "Console", data: "DemoData") -> None:
-    seen = data.funnel
+    funnel = data.funnel
     console.print(
-        f"Funnel    {pluralize(seen.candidates, 'candidate')} in = {pluralize(seen.orders, 'order')} out + "
-        f"{seen.candidates - seen.orders:,} refused, by first failure:"
+        f"Funnel    {pluralize(funnel.candidates, 'candidate')} in = {pluralize(funnel.orders, 'order')} out + "
+        f"{funnel.candidates - funnel.orders:,} refused, by first failure:"
     )
     table = Table(number("count"), "", staying("reason"), sentence(f"nearest miss {zone()}", "nearest miss:"))
-    most = max((row.count for row in seen.reasons), default=1)
-    for row in seen.reasons:
+    most = max((row.count for row in funnel.reasons), default=1)
+    for row in funnel.reasons:
         table.row(f"{row.count:,}", bar(row.count, most, BAR), str(row.reason), _nearest(row))
     console.print(table)
-    by_strategy(console, seen)
+    by_strategy(console, funnel)
 
 
 def _nearest(row: "ReasonCount") -> str:

@@ -97,10 +97,10 @@ def beside(last: DemoRun, now: DemoRun) -> Beside:
 
 
 def _cautions(settings: tuple[DifferingSetting, ...], last: RunOutcome, now: RunOutcome) -> Iterator[str]:
-    others = [one.name for one in settings if one.name.startswith((MARKET, PLAYED))]
+    others = [setting.name for setting in settings if setting.name.startswith((MARKET, PLAYED))]
     if others and len(others) < len(settings):
         yield f"They differ in {', '.join(others)} too, so the settings alone don't explain what came of it."
-    closed = [one.closed for one in (last, now) if one.closed is not None]
+    closed = [outcome.closed for outcome in (last, now) if outcome.closed is not None]
     if settings and closed and min(closed) < FEWEST:
         few = f"only {pluralize(min(closed), 'trade')}" if min(closed) else "no trade"
         yield f"One of them closed {few}: a difference may well be chance."
@@ -131,14 +131,14 @@ def _condensed(settings: tuple[DifferingSetting, ...]) -> Iterator[tuple[str, ..
     """Yield a row for each setting, but only one for a section of which much has changed, such as another strategy."""
     sections = Counter(map(_section, settings))
     for section, count in sections.items():
-        of_it = [one for one in settings if _section(one) == section]
+        of_it = [setting for setting in settings if _section(setting) == section]
         if count > LONG:
             given = [
                 sum(value is not None for value in each) for each in zip(*(one.values for one in of_it), strict=True)
             ]
             yield (f"  {section}", *(pluralize(number, "setting") if number else "-" for number in given))
             continue
-        yield from ((f"  {one.name}", *map(format_setting, one.values)) for one in of_it)
+        yield from ((f"  {setting.name}", *map(format_setting, setting.values)) for setting in of_it)
 
 
 def _section(setting: DifferingSetting) -> str:

@@ -181,8 +181,8 @@ def _openness(path: Path, entries: Sequence[Path]) -> CheckResult:
         found = f"other users can enter {path} ({stat.filemode(mode)}) and change {', '.join(exposed[:3])}"
         return bad(found, f"{close} && chmod go-rwx {path}/*", FILES, len(entries))
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        told, what = (bad, "change") if mode & CHANGE else (warn, "read")
-        return told(f"other users can {what} {path} ({stat.filemode(mode)})", close, FILES, len(entries))
+        check_result, what = (bad, "change") if mode & CHANGE else (warn, "read")
+        return check_result(f"other users can {what} {path} ({stat.filemode(mode)})", close, FILES, len(entries))
     return ok(f"only its owner can access {path} ({stat.filemode(mode)})", FILES, len(entries))
 
 
@@ -209,14 +209,14 @@ def env_file(path: Path) -> CheckResult:
 
 def instances(folder: StateFolder, environ: Mapping[str, str]) -> CheckResult:
     """Look for processes that hold the folder's locks, and for another folder with books of the same account."""
-    held = [who for name in LOCKS if (who := state_locks.holder(folder.path, name))]
+    held_symbols = [who for name in LOCKS if (who := state_locks.holder(folder.path, name))]
     others = [state.path for state in _other_states(folder, environ) if state.account_number == folder.account_number]
     checked = len(LOCKS) + 1 + len(others)
     if others and folder.mode != "sandbox":
         found = f"account …{folder.tail} also has books in {', '.join(map(str, others))}"
         fix = "Keep only one of them: each treats the other's trades as foreign"
         return bad(found, fix, "locks and other folders", checked)
-    found = f"running now: {'; '.join(held)}" if held else "no other tradebot is running on this folder"
+    found = f"running now: {'; '.join(held_symbols)}" if held_symbols else "no other tradebot is running on this folder"
     return ok(found, "locks and other folders", checked)
 
 

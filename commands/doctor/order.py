@@ -46,16 +46,16 @@ def require_play_money(app: "App") -> None:
 def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
     """Place the order and cancel it; return a row for each."""
     try:
-        found = _rehearsed(app, by)
+        progress = _rehearsed(app, by)
     except TradebotError as error:
         return failed_check(error).about("order"), NOT_WORKING.about("cancel")
-    if found is None:
+    if progress is None:
         fix = (
             "Try again while the market is open (sandbox: tradebot exchange tick open, then tradebot exchange tick 5m)"
         )
         none = bad("no symbol of the universe without an order or position has a quote", fix, "quotes", 0)
         return none.about("order"), skip("no order was placed").about("cancel")
-    return _placed(found).about("order"), _canceled(found).about("cancel")
+    return _placed(progress).about("order"), _canceled(progress).about("cancel")
 
 
 def _rehearsed(app: "App", by: str) -> "RehearsalProgress | None":
@@ -79,22 +79,22 @@ def _rehearsed(app: "App", by: str) -> "RehearsalProgress | None":
     return rehearse(app.world(proposing=False), call, pause, turn)
 
 
-def _placed(found: "RehearsalProgress") -> CheckResult:
-    intent = found.intent
+def _placed(progress: "RehearsalProgress") -> CheckResult:
+    intent = progress.intent
     what = f"buy {intent.quantity} {intent.instrument.symbol} at {intent.limit_price}, id {intent.client_order_id}"
-    if not found.sent.passed:
-        return bad(f"{what}: {_words(found.sent)}", _remedy(found.sent), "answer")
-    if found.working is None:
+    if not progress.sent.passed:
+        return bad(f"{what}: {_words(progress.sent)}", _remedy(progress.sent), "answer")
+    if progress.working is None:
         return bad(f"{what}: accepted, but not found by its id afterward", LOOK_IT_UP, "answers", 2)
-    return ok(f"{what}: recorded, sent, and {found.working.status} at the broker", "answers", 2)
+    return ok(f"{what}: recorded, sent, and {progress.working.status} at the broker", "answers", 2)
 
 
-def _canceled(found: "RehearsalProgress") -> CheckResult:
-    if found.cancelled is None:
+def _canceled(progress: "RehearsalProgress") -> CheckResult:
+    if progress.cancelled is None:
         return NOT_WORKING
-    if not found.cancelled.passed:
-        return bad(_words(found.cancelled), LOOK_IT_UP, "answer")
-    ended = found.ended
+    if not progress.cancelled.passed:
+        return bad(_words(progress.cancelled), LOOK_IT_UP, "answer")
+    ended = progress.ended
     if ended is None or not ended.status.terminal:
         said = ended.status if ended else "nothing"
         return warn(f"requested; the broker still says {said}", LOOK_IT_UP, "answers", 2)

@@ -77,7 +77,7 @@ def account(app: "App") -> CheckResult:
 
 def other_copies(app: "App") -> CheckResult:
     """Look for open orders with our prefix that these books never recorded; stops sent with entries may have none."""
-    orders, booked = app.reader.view().orders, {one.venue_id for one in app.ledger_view.orders(working=True)}
+    orders, booked = app.reader.view().orders, {order.venue_id for order in app.ledger_view.orders(working=True)}
     names = [order.client_order_id for order in orders if is_our_order_id(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
     if strange:

@@ -46,8 +46,8 @@ class Drill(Struct, frozen=True):
 
 
 def _pass(stage: Stage, *words: str) -> tuple[int, str]:
-    said = stage.says(*words, "--force-slot")
-    return said.code, said.error
+    verb_result = stage.says(*words, "--force-slot")
+    return verb_result.code, verb_result.error
 
 
 def _kept(stage: Stage, before: list[str], stops: list[str]) -> None:
@@ -124,16 +124,16 @@ def _corrupt_ledger(stage: Stage) -> None:
     stage.steps.append("a page in the middle of ledger.db is overwritten")
     code, error = _pass(stage, "trade-once")
     stage.check("no verb trades on damaged books", code != 0, error)
-    said = stage.says("health")
-    stage.check("health can't be OK", said.code != 0, said.error or stage.part("ledger"))
+    verb_result = stage.says("health")
+    stage.check("health can't be OK", verb_result.code != 0, verb_result.error or stage.part("ledger"))
     _kept(stage, before, stops)
-    said = stage.says("recover")
-    name, tail = str(said.data.get("name") or ""), _tail_of(stage)
-    stage.check("recover rebuilds the books from journal and broker", bool(name), said.error or name)
-    said = stage.says("recover", "--accept", name, "--confirm", tail)
-    stage.check("the rebuilt books are accepted", said.code == 0, said.error or name)
-    said = stage.says("unhalt", "--confirm", tail)
-    stage.check("the bot is let go on", said.code == 0, said.error or "ACTIVE")
+    verb_result = stage.says("recover")
+    name, tail = str(verb_result.data.get("name") or ""), _tail_of(stage)
+    stage.check("recover rebuilds the books from journal and broker", bool(name), verb_result.error or name)
+    verb_result = stage.says("recover", "--accept", name, "--confirm", tail)
+    stage.check("the rebuilt books are accepted", verb_result.code == 0, verb_result.error or name)
+    verb_result = stage.says("unhalt", "--confirm", tail)
+    stage.check("the bot is let go on", verb_result.code == 0, verb_result.error or "ACTIVE")
     found = {row["symbol"]: row["quantity"] for row in stage.says("positions").data.get("positions", ())}
     stage.check("they hold what the broker holds", set(found) == set(held), found)
     _recovers(stage)
@@ -212,9 +212,9 @@ def _protects(stage: Stage, stops: list[str]) -> bool:
 def _halt(stage: Stage) -> None:
     before, stops = stage.entries(), stage.resting()
     began = time.monotonic()
-    said = stage.says("halt", "--reason", "a drill")
+    verb_result = stage.says("halt", "--reason", "a drill")
     took_s = time.monotonic() - began
-    stage.check("halt returns at once", said.code == 0 and took_s < 10, f"{took_s:.1f} s {said.error}")
+    stage.check("halt returns at once", verb_result.code == 0 and took_s < 10, f"{took_s:.1f} s {verb_result.error}")
     stage.must("exchange", "tick", "5m")
     stage.says("fetch-flow")
     _pass(stage, "trade-once")
@@ -224,8 +224,8 @@ def _halt(stage: Stage) -> None:
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
     told = stage.messages()
     stage.check("people were told", "HALTED" in told, told or "nothing")
-    said = stage.says("unhalt", "--confirm", _tail_of(stage))
-    stage.check("unhalt lets it go on", said.code == 0, said.error or "ACTIVE")
+    verb_result = stage.says("unhalt", "--confirm", _tail_of(stage))
+    stage.check("unhalt lets it go on", verb_result.code == 0, verb_result.error or "ACTIVE")
 
 
 def _supervisor(stage: Stage) -> None:

@@ -81,8 +81,8 @@ def run(
 
 def _noted(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -> "tuple[PassData, bool]":
     """Return what a pass did with notes about it, and whether something of it needs a person."""
-    held = {position.symbol for position in app.ledger_view.totals().own_positions()}
-    unbooked = {gap.symbol for gap in done.gaps or ()} - held
+    held_symbols = {position.symbol for position in app.ledger_view.totals().own_positions()}
+    unbooked = {gap.symbol for gap in done.gaps or ()} - held_symbols
     lacking = bool(unbooked or done.differing) or any(not_in_books(app, now))
     if halt_switch.read(app.folder.path).state is TradingState.FLATTEN:
         lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))

@@ -147,14 +147,14 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], wish: ServeOptions
     times = {name: datetime.fromisoformat(status[name]) for name in ("now", "next_open", "next_close")}
     step = "5m" if status["is_open"] else "open"
     apis = apis_of(status)
-    secrets = {name: secret for one in status["apis"] for name, secret in one["secrets"].items()}
+    secrets = {name: secret for statu in status["apis"] for name, secret in statu["secrets"].items()}
     return ExchangeAddress(
         url=url,
         page=f"{url}/",
         folder=str(path / EXCHANGE),
         key=SANDBOX_KEY,
         secret=secrets.get("main"),
-        flow_key=next((SANDBOX_KEY for one in apis if one.login == BEARER), None),
+        flow_key=next((SANDBOX_KEY for api in apis if api.login == BEARER), None),
         apis=apis,
         accounts=tuple(convert({**row, "secret": secrets.get(row["name"])}, Opened) for row in status["accounts"]),
         is_open=status["is_open"],
@@ -254,8 +254,8 @@ def settings_for(path: Path, options: "Options", pace: str, flags: dict[str, Any
     if not sandbox.holds_market(path / EXCHANGE):
         configured = load(file, os.environ, flags)
         defaults = {"sandbox": _new_market(configured, pace) | asked}
-        made = load(file, os.environ, _every_default(configured) | flags | defaults).settings
-        return made, made.sandbox.source != "generated" and "universe" not in flags
+        settings = load(file, os.environ, _every_default(configured) | flags | defaults).settings
+        return settings, settings.sandbox.source != "generated" and "universe" not in flags
     if len(flags) == 1:
         return None, False
     market, symbols = sandbox.held_settings(path / EXCHANGE)

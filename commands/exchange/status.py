@@ -103,7 +103,7 @@ def _render(out: "Console", data: ExchangeStatus) -> None:
         out.print(f"No process serves the exchange in {data.folder}", markup=False)
     else:
         out.print(f"The exchange in {data.folder} answers at {data.url}", markup=False)
-        for api in (one for one in data.apis if one.port):
+        for api in (api for api in data.apis if api.port):
             out.print(f"  {api.title}{api.place}", markup=False)
         out.print(_time_line(data.time), markup=False)
     out.print(

@@ -75,13 +75,13 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
 
     if os.path.isfile(out) and Path(out) != STDOUT and not force:
         raise OperatorError(f"{clean(out)} is there already, and stays as it is", "name another file, or add --force")
-    found = found_of(app, what)
-    redactor = redactor_of(app, found, os.environ)
-    replay, why, parts = _parts(app, found, redactor)
+    incident_subject = found_of(app, what)
+    redactor = redactor_of(app, incident_subject, os.environ)
+    replay, why, parts = _parts(app, incident_subject, redactor)
     content = content_of(parts)
     if Path(out) == STDOUT:
         say(content.decode().removesuffix("\n"))
-        for lacking in found.lacking:
+        for lacking in incident_subject.lacking:
             note(f"left out: {lacking}")
         note(HIDDEN)
         raise typer.Exit
@@ -90,8 +90,8 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
         file.chmod(0o600)
     rows = tuple(PartRow(name, len(content_of({name: part}))) for name, part in parts.items())
     digest = sha256(content).hexdigest()
-    whose = found.pass_id, found.order, found.at
-    data = Incident(out, len(content), digest, *whose, replay, why, rows, found.lacking)
+    whose = incident_subject.pass_id, incident_subject.order, incident_subject.at
+    data = Incident(out, len(content), digest, *whose, replay, why, rows, incident_subject.lacking)
     return Report("incident", data, _render)
 
 
@@ -119,7 +119,7 @@ def _render(console: "Console", data: Incident) -> None:
     of_order = f"order {data.order} of " if data.order else ""
     at = f" ({when(data.at)})" if data.at else ""
     console.print(f"{data.file}: {of_order}pass {data.pass_id}{at}", markup=False)
-    parts = ", ".join(one.name for one in data.parts)
+    parts = ", ".join(row.name for row in data.parts)
     console.print(f"  {pluralize(data.bytes, 'byte')}: {parts}", markup=False)
     console.print(f"  SHA-256 {data.sha256}", markup=False)
     said = {

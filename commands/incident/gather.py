@@ -73,19 +73,19 @@ def found_of(app: "App", asked: str) -> IncidentSubject:
     """Return what is known under the id of a pass or an order; OperatorError if nothing is."""
     lacking = list[str]()
     every = tuple(_tried(lacking, "orders", lambda: app.ledger_view.intents()) or ())  # noqa: PLW0108
-    order = next((one for one in every if one.intent.client_order_id == asked), None)
+    order = next((record for record in every if record.intent.client_order_id == asked), None)
     name = order.intent.cycle_id if order else asked
     passes = _tried(lacking, "records of passes", app.passes.passes)
-    kept = next((one for one in passes or () if one.id == name), None)
+    kept_pass = next((one for one in passes or () if one.id == name), None)
     facts = app.recorded
     cycle = _tried(lacking, "decisions", lambda: facts.cycle(name) if facts else None)
-    intents = tuple(one for one in every if one.intent.cycle_id == name)
-    if not (kept or cycle or intents):
+    intents = tuple(record for record in every if record.intent.cycle_id == name)
+    if not (kept_pass or cycle or intents):
         hint = "tradebot orders --all lists orders by their ids; passes are those of tradebot replay and why-no-orders"
         raise OperatorError(f"No pass and no order is known as {word(asked)}.", hint)
-    at = kept.at if kept else cycle.at if cycle else intents[0].intent.at
+    at = kept_pass.at if kept_pass else cycle.at if cycle else intents[0].intent.at
     return IncidentSubject(
-        name, asked if order else None, at, kept, cycle, intents, every, tuple(lacking), passes is None
+        name, asked if order else None, at, kept_pass, cycle, intents, every, tuple(lacking), passes is None
     )
 
 
@@ -128,24 +128,24 @@ def told_of(app: "App", found: IncidentSubject) -> Iterator[tuple[str, Any]]:
     """Yield the parts of the file besides the pass's own record, by name."""
     if found.cycle:
         yield "decisions", encode(found.cycle)
-    names = {one.intent.client_order_id for one in found.intents}
+    names = {intent.intent.client_order_id for intent in found.intents}
     if found.intents:
-        orders = [one for one in app.ledger_view.orders() if one.client_order_id in names]
-        ids = {one.venue_id for one in orders}
-        fills = [one for one in app.ledger_view.fills() if one.fill.venue_order_id in ids]
+        orders = [order for order in app.ledger_view.orders() if order.client_order_id in names]
+        ids = {order.venue_id for order in orders}
+        fills = [fill for fill in app.ledger_view.fills() if fill.fill.venue_order_id in ids]
         yield (
             "orders",
             {
-                "intents": [encode(one) for one in found.intents],
-                "orders": [encode(one) for one in orders],
-                "fills": [encode(one) for one in fills],
+                "intents": [encode(intent) for intent in found.intents],
+                "orders": [encode(order) for order in orders],
+                "fills": [encode(fill) for fill in fills],
             },
         )
         names |= ids
     if journal := _journal(app, {found.pass_id, *names}):
         yield "journal", journal
     if found.at:
-        yield "events", [jsonable(one) for one in _events(app, found.at)]
+        yield "events", [jsonable(event) for event in _events(app, found.at)]
         if lines := _log(app, found.at):
             yield "log", lines
 
@@ -165,8 +165,8 @@ def _journal(app: "App", names: set[str]) -> list[Any]:
 
 
 def _events(app: "App", at: datetime) -> Sequence[Any]:
-    found, _ = last_events(app.folder.path / EVENTS, 100_000)
-    return [one for one in found if abs(one.timestamp - at) <= AROUND][-MOST_LINES:]
+    events, _ = last_events(app.folder.path / EVENTS, 100_000)
+    return [event for event in events if abs(event.timestamp - at) <= AROUND][-MOST_LINES:]
 
 
 def _log(app: "App", at: datetime) -> Sequence[Any]:
@@ -205,7 +205,7 @@ def redactor_of(app: "App", found: "IncidentSubject", environ: Mapping[str, str]
         *_hosts([app.settings.model_dump_json()]),
         *(set(app.settings.health.hosts) - PUBLIC),
     }
-    names = {name: "host" for one in hosts for name in (one, one.partition(".")[0])} | {_user(): "someone"}
+    names = {name: "host" for host in hosts for name in (host, host.partition(".")[0])} | {_user(): "someone"}
     words = {*_words(app.settings.model_dump(mode="json")), *_enumerated()}
     secrets = [value for name, value in given.items() if NAMED.search(name)]
     folder = str(app.folder.path.absolute())
@@ -214,9 +214,9 @@ def redactor_of(app: "App", found: "IncidentSubject", environ: Mapping[str, str]
     redactor = Redactor(account, folder, kept, ids=ids, salt=app.folder.id, secrets=secrets)
     text = cache(redactor.once)
     ids.update(
-        (one.intent.client_order_id, hidden_id(one.intent.key, text))
-        for one in found.every_intent
-        if one.intent.key.account == account
+        (record.intent.client_order_id, hidden_id(record.intent.key, text))
+        for record in found.every_intent
+        if record.intent.key.account == account
     )
     return redactor
 
@@ -246,8 +246,8 @@ def _env_file() -> Mapping[str, str]:
 def _hosts(texts: Iterable[str]) -> Iterator[str]:
     """Yield the hosts of the addresses in texts, without those that everybody has."""
     for text in texts:
-        for found in URL.finditer(text):
-            host = host_of(found[2])
+        for match in URL.finditer(text):
+            host = host_of(match[2])
             if host not in PUBLIC and not host.startswith("127."):
                 yield host
 
@@ -273,7 +273,7 @@ def _words(value: Any) -> Iterator[str]:
 def _enumerated() -> Iterator[str]:
     for kind in StrEnum.__subclasses__():
         if kind.__module__.startswith("tradebot."):
-            yield from (str(one.value).lower() for one in kind)
+            yield from (str(enum.value).lower() for enum in kind)
 
 
 EQUAL, DIFFERS, NONE = "equal", "differs", "none"

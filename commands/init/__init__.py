@@ -48,8 +48,8 @@ def market_flags(wish: MarketWish) -> dict[str, Any]:
     elif wish.flow_folder and start is None:
         from tradebot.app import sandbox
 
-        shown = sandbox.captured_session(wish.flow_folder)
-        start = shown.isoformat() if shown else None
+        day = sandbox.captured_session(wish.flow_folder)
+        start = day.isoformat() if day else None
     given = {
         "source": source,
         "path": _absolute(wish.bars),

@@ -135,15 +135,15 @@ def make(
         settings = settings.model_copy(update={"universe": universe})
         if "sandbox" in flags and not (start and same):
             flags, accepted = flags | {"universe": universe}, settings
-    made = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
+    books = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
     if is_demo:
         keep_options_of_demo(path, flags)
         if start:
             copy_for_demo(path, start)
     elif start or len(flags) > 1:
         keep(path, flags, start)
-    state_folder.create(path, settings.mode, made.number, kind, made.at, settings.venue)
-    return _report(path, settings, made, start, remarks)
+    state_folder.create(path, settings.mode, books.number, kind, books.at, settings.venue)
+    return _report(path, settings, books, start, remarks)
 
 
 def _set_leftovers_aside(path: Path) -> None:
@@ -155,16 +155,16 @@ def _set_leftovers_aside(path: Path) -> None:
         note(f"note: unused files that an interrupted run left in {path} were moved to {aside}")
 
 
-def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None, remarks: tuple[str, ...]) -> Report:
+def _report(path: Path, settings: "Settings", books: "_Books", start: Path | None, remarks: tuple[str, ...]) -> Report:
     data = BotCreated(
         state_dir=str(path),
         mode=mode_name(settings.mode, shadow=settings.shadow),
         venue=settings.venue,
-        account_tail=made.number[-4:],
-        cash=made.cash,
-        now=made.at,
+        account_tail=books.number[-4:],
+        cash=books.cash,
+        now=books.at,
         symbols=len(settings.universe),
-        armed=made.armed,
+        armed=books.armed,
         shadow=settings.shadow,
         notes=(*remarks, *market_notes(path)) if settings.mode == "sandbox" else (),
         copied_from=str(start) if start else None,
@@ -220,10 +220,10 @@ def render(console: "Console", made: BotCreated) -> None:
     console.print("Next: tradebot reconcile", markup=False)
 
 
-def _permitted(made: BotCreated) -> str:
-    if made.shadow:
+def _permitted(bot_created: BotCreated) -> str:
+    if bot_created.shadow:
         return "in shadow mode: everything is decided and recorded, but no orders are sent"
-    if made.armed:
+    if bot_created.armed:
         return "armed: entries may be sent"
     return "not armed: no orders are sent; tradebot live status shows what live trading needs"
 

@@ -86,14 +86,14 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
     with TemporaryDirectory() as folder:
         written = Path(folder) / "wizard.yaml"
         written.write_text(text_of(answers, _shipped(answers.mode)), encoding="utf-8")
-        made = init.run(state_dir, str(written), "user", {"mode": answers.mode, **flags})
-    return replace(made, data=replace(made.data, copied_from=None), render=_render)
+        report = init.run(state_dir, str(written), "user", {"mode": answers.mode, **flags})
+    return replace(report, data=replace(report.data, copied_from=None), render=_render)
 
 
-def _render(console: "Console", made: "BotCreated") -> None:
-    file = Path(made.state_dir) / "tradebot.yaml"
+def _render(console: "Console", bot_created: "BotCreated") -> None:
+    file = Path(bot_created.state_dir) / "tradebot.yaml"
     console.print(f"Your answers are in {file}, with what each setting means.", markup=False)
-    render(console, made)
+    render(console, bot_created)
 
 
 def require_terminal() -> None:
@@ -174,11 +174,11 @@ def _mode(typed: str, path: Path) -> str:
     refuse_other_mode(path, mode, None)
     if mode == "paper":
         try:
-            found = secrets_for(_shipped(mode), os.environ)
+            secrets = secrets_for(_shipped(mode), os.environ)
         except OperatorError as unread:
             raise InvalidAnswer(clean(one_line(unread))) from None
         needed = [key for key in door_to(_shipped(mode).venue).keys if key.secret]
-        if not (found.uw_key and all(found.venue.get(key.field) for key in needed)):
+        if not (secrets.uw_key and all(secrets.venue.get(key.field) for key in needed)):
             keys = ", ".join((*(key.names[0] for key in needed), FLOW_KEY))
             raise InvalidAnswer(
                 f"Paper needs the keys of your account: set {keys} in the environment or in .env (docs/MODES.md says "

@@ -33,11 +33,11 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
     if write is not None:
         _refuse_own(write, own_file(app, config))
     with progress_bar("measuring blocked trades") as progress:
-        found, problems, at = read(app, choice, progress)
+        learn_result, problems, at = read(app, choice, progress)
     fit = fit_proposals(
-        app, config, write or own_file(app, config) or app.folder.path / "tradebot.yaml", found.proposals
+        app, config, write or own_file(app, config) or app.folder.path / "tradebot.yaml", learn_result.proposals
     )
-    proposed = sum(one.proposed is not None for one in fit.proposals)
+    proposed = sum(proposal.proposed is not None for proposal in fit.proposals)
     written = write if proposed else None
     if written is not None:
         save(fit.text, written)
@@ -47,10 +47,10 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
         at=at,
         from_date=choice.days.first,
         to_date=choice.days.last,
-        trades=found.counts,
+        trades=learn_result.counts,
         proposals=fit.proposals,
         proposed=proposed,
-        unknown=found.unknown,
+        unknown=learn_result.unknown,
         problems=problems,
         worth=WORTH,
         file=str(written) if written else None,

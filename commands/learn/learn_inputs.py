@@ -55,9 +55,9 @@ def read(app: "App", choice: Choice, progress: "Progress") -> tuple[LearnResult,
     trades = select_rows(rows.trades, choice, history.day)
     material = _material(app, trades, choice)
     blocked, left, problem = load_outcomes(app, material, choice, history.at, progress)
-    found = learn_from_trades(material, left)
-    proposals = (*found.proposals, *blocked)
-    return LearnResult(found.counts, found.unknown, proposals), (problem,) if problem else (), history.at
+    learn_result = learn_from_trades(material, left)
+    proposals = (*learn_result.proposals, *blocked)
+    return LearnResult(learn_result.counts, learn_result.unknown, proposals), (problem,) if problem else (), history.at
 
 
 def _material(app: "App", trades: "Sequence[TradeRow]", choice: Choice) -> LearningMaterial:
@@ -66,7 +66,7 @@ def _material(app: "App", trades: "Sequence[TradeRow]", choice: Choice) -> Learn
     names = [name for name in app.settings.strategies.sections() if choice.strategy in (None, name)]
     return LearningMaterial(
         trades=trades,
-        sessions={one.date: one for one in app.ledger_view.sessions(*span)} if span else {},
+        sessions={session.date: session for session in app.ledger_view.sessions(*span)} if span else {},
         day=app.day,
         strategies=[_strategy(app, name) for name in names],
         watched=[*_watched(app, names)],
@@ -77,7 +77,7 @@ def _material(app: "App", trades: "Sequence[TradeRow]", choice: Choice) -> Learn
 def _entries(app: "App") -> "tuple[str, JobTimes] | None":
     """Return the setting that says when entries are made, and what it says."""
     timetable = app.settings.timetable
-    line = next((one for one in timetable.lines if one.job == Job.TRADE_ONCE), None)
+    line = next((line for line in timetable.lines if line.job == Job.TRADE_ONCE), None)
     if line is None:
         return None
     setting = f"timetable.{Job.TRADE_ONCE.value}"
@@ -144,15 +144,15 @@ def load_outcomes(
     blocked, left = Blocked(), ShorterOutcomes(material)
     try:
         for day, judged in judged_days(app, choice.days.first, progress, choice.days.last, at):
-            blocked.add(day, [one for one in judged if choice.strategy in (None, one.strategy)])
+            blocked.add(day, [outcome for outcome in judged if choice.strategy in (None, outcome.strategy)])
             left.add(day)
     except TradebotError as error:
         return BlockedOutcomes(problem=f"{UNKNOWN}: {problem_of(app, error)}.")
     if not blocked.keys:
         return BlockedOutcomes(left=left if left.known else None, problem="No blocked trade that is over is recorded.")
     found = {key: setting for key in blocked.keys if (setting := setting_of(app.settings, *key))}
-    values = {key: plain(one.value) for key, one in found.items()}
-    proposals = blocked.proposals({key: one.key for key, one in found.items()}, values)
+    values = {key: plain(setting.value) for key, setting in found.items()}
+    proposals = blocked.proposals({key: setting.key for key, setting in found.items()}, values)
     return BlockedOutcomes(tuple(proposals), left if left.known else None)
 
 
@@ -174,10 +174,10 @@ class ShorterOutcomes:
         return bool(self._better)
 
     def add(self, day: "SessionReturns") -> None:
-        for one in self._outcomes:
-            if one.session == day.session.date:
-                for after_s in self._tried.get(one.trade.strategy, ()):
-                    self._add(day, one, after_s)
+        for outcome in self._outcomes:
+            if outcome.session == day.session.date:
+                for after_s in self._tried.get(outcome.trade.strategy, ()):
+                    self._add(day, outcome, after_s)
 
     def _add(self, day: "SessionReturns", one: TradeOutcome, after_s: int) -> None:
         trade, at = one.trade, one.trade.opened_at + timedelta(seconds=after_s)

@@ -93,7 +93,7 @@ def _head(data: Learned) -> Iterator[str]:
 
 
 def _proposed(data: Learned) -> Iterator[str]:
-    proposed = [one for one in data.proposals if one.proposed is not None]
+    proposed = [proposal for proposal in data.proposals if proposal.proposed is not None]
     if not proposed:
         yield "\nNothing is proposed."
         return
@@ -107,7 +107,7 @@ def _proposed(data: Learned) -> Iterator[str]:
 def _rest(data: Learned) -> Iterator[str]:
     """Yield what proposes nothing, item by item."""
     for item, title in TITLES.items():
-        rest = [one for one in data.proposals if one.item is item and one.proposed is None]
+        rest = [proposal for proposal in data.proposals if proposal.item is item and proposal.proposed is None]
         if not rest:
             continue
         yield f"\n{title}"
@@ -117,17 +117,17 @@ def _rest(data: Learned) -> Iterator[str]:
             yield f"    {said}"
 
 
-def _said(one: Proposal) -> str:
-    return " ".join(filter(None, (one.evidence, one.why_not)))
+def _said(proposal: Proposal) -> str:
+    return " ".join(filter(None, (proposal.evidence, proposal.why_not)))
 
 
-def _name(one: Proposal) -> str:
-    if one.item is Item.BLOCKED:
-        gate = "its own filters" if one.part == Gate.STRATEGY else f"gate {one.part}"
-        return f"{clean(one.strategy)}, {gate}{f', {one.setting}' if one.setting else ''}"
-    if one.setting is None:
-        return f"{clean(one.strategy)}, no setting"
-    return f"{one.setting} {one.part}".rstrip()
+def _name(proposal: Proposal) -> str:
+    if proposal.item is Item.BLOCKED:
+        gate = "its own filters" if proposal.part == Gate.STRATEGY else f"gate {proposal.part}"
+        return f"{clean(proposal.strategy)}, {gate}{f', {proposal.setting}' if proposal.setting else ''}"
+    if proposal.setting is None:
+        return f"{clean(proposal.strategy)}, no setting"
+    return f"{proposal.setting} {proposal.part}".rstrip()
 
 
 def _end(data: Learned) -> Iterator[str]:
@@ -164,22 +164,22 @@ def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequenc
     """
     text, loaded = own_text(app, config), app.loaded
     result = list[Proposal]()
-    for one in proposals:
-        if one.proposed is None:
-            result.append(one)
+    for proposal in proposals:
+        if proposal.proposed is None:
+            result.append(proposal)
             continue
         try:
-            edited = _edited(text, one, loaded)
+            edited = _edited(text, proposal, loaded)
             tried = _loaded(app, file, edited)
         except (CannotEditError, OperatorError) as cannot:
-            result.append(_without(one, str(cannot).splitlines()[0]))
+            result.append(_without(proposal, str(cannot).splitlines()[0]))
             continue
-        origin = tried.origins.get(one.setting or "", str(file))
+        origin = tried.origins.get(proposal.setting or "", str(file))
         if origin != str(file):
-            result.append(_without(one, f"{origin} says otherwise, and that counts before the file"))
+            result.append(_without(proposal, f"{origin} says otherwise, and that counts before the file"))
             continue
         text, loaded = edited, tried
-        result.append(one)
+        result.append(proposal)
     looser = tuple(row for row in differences_of(app.folder, loaded) or () if row.looser)
     names = {row.name for row in looser}
     marked = (replace(one, looser=one.proposed is not None and one.setting in names) for one in result)
@@ -197,23 +197,23 @@ def own_text(app: "App", config: str | None) -> str:
     return read_text(file) if file else ""
 
 
-def _without(one: Proposal, why_not: str) -> Proposal:
-    return replace(one, proposed=None, why_not=f"{one.proposed} isn't proposed: {why_not}.")
+def _without(proposal: Proposal, why_not: str) -> Proposal:
+    return replace(proposal, proposed=None, why_not=f"{proposal.proposed} isn't proposed: {why_not}.")
 
 
-def _edited(text: str, one: Proposal, loaded: "Loaded") -> str:
+def _edited(text: str, proposal: Proposal, loaded: "Loaded") -> str:
     """Return the text with a proposal; a number of a list of exit rules is changed in the whole list."""
-    assert one.setting is not None, "a proposal without a setting has no value"
-    assert one.proposed is not None
-    if not one.part:
-        return with_value(text, path_of(one.setting), value_of(one.proposed), one.proposed)
-    listed = loaded.settings.strategies.sections()[one.strategy].exits or []
-    rules = [{rule: _changed(rule, fields, one) for rule, fields in each.items()} for each in listed]
-    return with_value(text, path_of(one.setting), rules)
+    assert proposal.setting is not None, "a proposal without a setting has no value"
+    assert proposal.proposed is not None
+    if not proposal.part:
+        return with_value(text, path_of(proposal.setting), value_of(proposal.proposed), proposal.proposed)
+    listed = loaded.settings.strategies.sections()[proposal.strategy].exits or []
+    rules = [{rule: _changed(rule, fields, proposal) for rule, fields in each.items()} for each in listed]
+    return with_value(text, path_of(proposal.setting), rules)
 
 
-def _changed(rule: str, fields: Mapping[str, Any], one: Proposal) -> dict[str, Any]:
-    return {**fields, NUMBERS[rule]: value_of(one.proposed or "")} if rule == one.part else dict(fields)
+def _changed(rule: str, fields: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
+    return {**fields, NUMBERS[rule]: value_of(proposal.proposed or "")} if rule == proposal.part else dict(fields)
 
 
 def _loaded(app: "App", file: Path, text: str) -> "Loaded":

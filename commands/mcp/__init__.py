@@ -75,9 +75,9 @@ def mcp(
     state_folder.read_marker(folder)
     with listening(HOST, http, "tradebot mcp --http 0") as listener:
         host, port = listener.getsockname()
-        token, kept = made_or_kept(folder, state_folder.MCP_TOKEN, datetime.now(UTC), new=new_token)
-        finish(Report("mcp", McpServed(f"http://{host}:{port}{PATH}", token, kept.at), _show), as_json)
-        serve_on(listener, application(server, port, kept.fits))
+        token, service_token = made_or_kept(folder, state_folder.MCP_TOKEN, datetime.now(UTC), new=new_token)
+        finish(Report("mcp", McpServed(f"http://{host}:{port}{PATH}", token, service_token.at), _show), as_json)
+        serve_on(listener, application(server, port, service_token.fits))
 
 
 def _show(console: "Console", data: McpServed) -> None:

@@ -34,10 +34,10 @@ def list_channels(bot: "App") -> Report:
 
     addresses, rows = known_addresses(bot), []
     with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
-        last = {kept.channel: kept for kept in reversed(outbox.last(1_000))}
+        last = {notice.channel: notice for notice in reversed(outbox.last(1_000))}
     sections = bot.settings.notify.channels
     for channel in bot.settings.notify.in_use():
-        kept, section = last.get(channel.name), sections[channel.name]
+        stored_notice, section = last.get(channel.name), sections[channel.name]
         assert section is not None, "a channel in use has a section"
         rows.append(
             ChannelRow(
@@ -49,9 +49,9 @@ def list_channels(bot: "App") -> Report:
                 channel.most_an_hour,
                 address_variable(channel.name),
                 channel.name in addresses,
-                kept.made_at if kept else None,
-                kept.sending.value if kept else None,
-                kept.problem if kept else "",
+                stored_notice.made_at if stored_notice else None,
+                stored_notice.sending.value if stored_notice else None,
+                stored_notice.problem if stored_notice else "",
             )
         )
     return Report("notify-list", Channels(tuple(rows)), render_channels)
@@ -71,20 +71,20 @@ def last_notices(
     from commands.notify.delivery import NoticeRow, Notices, render_notices
 
     with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
-        found = outbox.last(last)
+        stored_notices = outbox.last(last)
     rows = [
         NoticeRow(
-            kept.made_at,
-            kept.channel,
-            kept.notice.severity.value,
-            kept.notice.title,
-            kept.notice.text,
-            kept.sending.value,
-            kept.attempts,
-            kept.next_at if kept.sending is Sending.WAITING else None,
-            kept.problem,
+            notice.made_at,
+            notice.channel,
+            notice.notice.severity.value,
+            notice.notice.title,
+            notice.notice.text,
+            notice.sending.value,
+            notice.attempts,
+            notice.next_at if notice.sending is Sending.WAITING else None,
+            notice.problem,
         )
-        for kept in reversed(found)
+        for notice in reversed(stored_notices)
     ]
     return Report("notify-last", Notices(tuple(rows)), render_notices)
 
@@ -116,7 +116,7 @@ def try_channels(
         return confirmed_by(bot, channel, code, addresses)
     names = [one.name for one in bot.settings.notify.in_use() if channel in (None, one.name)]
     if not names:
-        known = ", ".join(one.name for one in bot.settings.notify.in_use())
+        known = ", ".join(channel.name for channel in bot.settings.notify.in_use())
         raise OperatorError(f"no channel is named {word(str(channel))}", f"choose one of {known}")
     problems = {name: attempt(bot, name, addresses.get(name)) for name in names}
     ended = ExitCode.UNAVAILABLE if any(problems.values()) else ExitCode.DONE
@@ -154,15 +154,15 @@ def send(
     alone = partial(state_locks.hold, verb="notify send", wait_s=0.0, name=state_locks.NOTIFY_LOCK, hint=ONE_IS_ENOUGH)
     with open_bot(state_dir, config) as bot, alone(bot.folder.path):
         addresses = known_addresses(bot)
-        missing = [one.name for one in bot.settings.notify.in_use() if one.name not in addresses]
+        missing = [channel.name for channel in bot.settings.notify.in_use() if channel.name not in addresses]
         for name in missing:
             complain(f"{name} has no address, so it is told nothing: tradebot notify list")
         before = counts(bot)
-        for one in rounds(bot, addresses, PAUSE_S):
-            one.look()
-            one.compose()
-            if not one.send() and not on:
+        for delivery_round in rounds(bot, addresses, PAUSE_S):
+            delivery_round.look()
+            delivery_round.compose()
+            if not delivery_round.send() and not on:
                 break
-        sent, left = counts(bot)
-        data = NoticesSent(sent - before[0], left)
+        sent, remaining = counts(bot)
+        data = NoticesSent(sent - before[0], remaining)
         finish(Report("notify-send", data, render_sent, whose=identity(bot)), as_json)

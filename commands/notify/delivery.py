@@ -89,19 +89,19 @@ class DeliveryRound:
             waiting = (of_event(event, self._app.settings.capabilities) for event in _waiting(written, now.at))
             self._note(after, seen_of(now), [*filter(None, waiting)], now.at)
             return
-        place, seen = remembered
-        written, after = events.news(path, place)
+        event_cursor, bot_status = remembered
+        written, after = events.news(path, event_cursor)
         if not written and time.monotonic() < self._looked + LOOK_S:
             return
         self._looked = time.monotonic()
         now = self._now()
-        seen, happened = since(seen, now)
+        bot_status, happened = since(bot_status, now)
         asked = frozenset(name for channel in self._channels for name in channel.events)
         told = filter(None, (of_event(event, self._app.settings.capabilities, asked) for event in written))
-        self._note(after, seen, (*told, *happened, *self._summaries(written)), now.at)
+        self._note(after, bot_status, (*told, *happened, *self._summaries(written)), now.at)
 
     def _note(self, place: events.EventCursor, seen: BotStatus, happened: Sequence[Happening], now: datetime) -> None:
-        discreet = [replace(one, text=self._discreet(one.text)) for one in happened]
+        discreet = [replace(happening, text=self._discreet(happening.text)) for happening in happened]
         chosen = ((channel, one) for channel in self._channels for one in discreet if wants(channel, one))
         due = [(channel.name, due_at(channel, one, now, self._app.day), one) for channel, one in chosen]
         self._outbox.note(place, seen, due)
@@ -121,11 +121,11 @@ class DeliveryRound:
         now = self.time()
         for channel in self._channels:
             due = self._outbox.due(channel.name, now)
-            critical = any(one.severity is Severity.CRITICAL for _, _, one in due)
+            critical = any(happening.severity is Severity.CRITICAL for _, _, happening in due)
             if due and (critical or self._outbox.made_between(channel.name, now - HOUR, now) < channel.most_an_hour):
                 earliest = min(at for _, at, _ in due)
                 held = self._outbox.made_between(channel.name, earliest - HOUR, now) >= channel.most_an_hour
-                happened = [one for _, _, one in due]
+                happened = [happening for _, _, happening in due]
                 notice = compose_notification(self._who(), happened, self._app.day, earliest if held else None)
                 self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
 
@@ -141,16 +141,16 @@ class DeliveryRound:
                 self._ended(kept, attempt.problem(), now)
         return bool(self._attempts)
 
-    def _ended(self, kept: StoredNotice, problem: str, now: datetime) -> None:
+    def _ended(self, stored_notice: StoredNotice, problem: str, now: datetime) -> None:
         if not problem:
-            self._outbox.mark_sent(kept.id)
+            self._outbox.mark_sent(stored_notice.id)
             return
-        again: timedelta | None = wait_after(kept.attempts + 1, FIRST_RETRY, LONGEST_WAIT)
-        if now - kept.made_at >= GIVEN_UP:
+        again: timedelta | None = wait_after(stored_notice.attempts + 1, FIRST_RETRY, LONGEST_WAIT)
+        if now - stored_notice.made_at >= GIVEN_UP:
             again = None
-            details = {"channel": kept.channel, "message": problem}
+            details = {"channel": stored_notice.channel, "message": problem}
             self._app.events.emit(EventKind.NOTICE_FAILED.at(now, details))
-        self._outbox.mark_failed(kept.id, problem, again, now)
+        self._outbox.mark_failed(stored_notice.id, problem, again, now)
 
     def time(self) -> datetime:
         """Return the time that notices go by."""
@@ -163,8 +163,8 @@ class DeliveryRound:
         books, at = self._app.ledger_view, self.time()
         totals = books.totals()
         held = tuple(
-            HeldThen(one.strategy, one.symbol, one.opened_at, one.quantity, one.average_price)
-            for one in totals.own_positions()
+            HeldThen(position.strategy, position.symbol, position.opened_at, position.quantity, position.average_price)
+            for position in totals.own_positions()
         )
         unwell, severity = self._unwell()
         state = books.trading_state()
@@ -179,7 +179,7 @@ class DeliveryRound:
         new = {key: trip for trip in trips if (key := (trip.strategy, trip.symbol, trip.opened_at)) not in self._why}
         if new:
             found = trades(self._app.ledger_view.fills_since(min(trip.opened_at for trip in new.values())))
-            last = {(one.strategy, one.symbol, one.opened_at): one.exit_orders[-1:] for one in found}
+            last = {(trade.strategy, trade.symbol, trade.opened_at): trade.exit_orders[-1:] for trade in found}
             whys = exit_reasons(self._app, {order for key in new for order in last.get(key, ())})
             for key in new:
                 self._why[key] = next((why for order in last.get(key, ()) if (why := whys.get(order))), UNKNOWN)
@@ -191,7 +191,7 @@ class DeliveryRound:
             judgments = [one for one in judge_passes(evidence_of(self._app)) if one.subject not in TOLD_OTHERWISE]
             findings = rank_judgments(judgments)
             worst = Severity.ERROR if overall(judgments) is HealthState.FAILED else Severity.WARN
-            said = "; ".join(f"{one.subject} {one.state}, {one.found}" for one in findings[:3])
+            said = "; ".join(f"{finding.subject} {finding.state}, {finding.found}" for finding in findings[:3])
             more = f"; {pluralize(len(findings) - 3, 'more part')}" if len(findings) > 3 else ""
             self._health = time.monotonic(), said + more, worst
         return self._health[1:]
@@ -215,13 +215,13 @@ def evidence_time(app: "App") -> datetime:
 
 def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[DeliveryRound]:
     """Yield before each look, for as long as looks are wanted."""
-    one = DeliveryRound(app, addresses)
+    delivery_round = DeliveryRound(app, addresses)
     try:
         while True:
-            yield one
+            yield delivery_round
             time.sleep(pause_s)
     finally:
-        one.close()
+        delivery_round.close()
 
 
 def _waiting(written: Sequence[SystemEvent], now: datetime) -> Iterator[SystemEvent]:

@@ -24,11 +24,11 @@ def run(app: "App", typed: str | None) -> Report:
 
     day = day_of(typed) if typed else _last(app)
     with progress_bar("playing the session again") as progress:
-        found = parity_of(app, day, progress)
-    if found.complete:
-        app.facts.put_parity(replace(found, differences=()))
-    data = Parity(found, over_time(app.facts.parities(LATELY)))
-    return Report("parity", data, render, ExitCode.FINDINGS if found.ours else ExitCode.DONE, identity(app))
+        day_parity = parity_of(app, day, progress)
+    if day_parity.complete:
+        app.facts.put_parity(replace(day_parity, differences=()))
+    data = Parity(day_parity, over_time(app.facts.parities(LATELY)))
+    return Report("parity", data, render, ExitCode.FINDINGS if day_parity.ours else ExitCode.DONE, identity(app))
 
 
 def _last(app: "App") -> "date":

@@ -56,16 +56,16 @@ def render(out: "Console", data: Parity) -> None:
         if data.over_time.slippage_bps is not None:
             out.print("Next: tradebot backtest --cost measured assumes what was measured")
     if day.ours:
-        first = next(one for one in day.differences if one.cause is ParityCause.OURS)
+        first = next(difference for difference in day.differences if difference.cause is ParityCause.OURS)
         out.print(f"Next: tradebot replay {first.job}.{day.session}.{first.slot} decides that pass again", markup=False)
 
 
 def _causes(out: "Console", day: DayParity) -> None:
     columns = staying("cause"), number("decisions"), number("orders"), number("fills"), number("cost USD")
     table = Table(*columns, sentence("what it means"))
-    for one in day.causes:
-        counts = (f"{each:,}" for each in (one.decisions, one.orders, one.fills))
-        table.row(one.cause.value, *counts, f"{to_cent(one.cost_usd):+,.2f}", MEANING[one.cause])
+    for cause in day.causes:
+        counts = (f"{each:,}" for each in (cause.decisions, cause.orders, cause.fills))
+        table.row(cause.cause.value, *counts, f"{to_cent(cause.cost_usd):+,.2f}", MEANING[cause.cause])
     out.print(table)
 
 

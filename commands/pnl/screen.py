@@ -89,22 +89,22 @@ def read(app: App, by: Cut, choice: Choice) -> ProfitAndLoss:
     found = pnl(breakdown(history), by, choice)
     lines = _assumptions(found, by, history.settlement) if found.rows else ()
     said = tuple(line.format(place=history.day.place) for line in lines)
-    fills = len({one.fill.activity_id for one in history.owned_fills})
+    fills = len({fill.fill.activity_id for fill in history.owned_fills})
     return ProfitAndLoss(history.at, choice.strategy, choice.symbol, fills, found, said)
 
 
-def _assumptions(found: Pnl, by: Cut, settlement: Settlement) -> Iterator[str]:
+def _assumptions(pnl: Pnl, by: Cut, settlement: Settlement) -> Iterator[str]:
     yield REALIZED
     yield OPEN
-    if found.total.unpriced or any(row.unpriced for row in found.rows):
+    if pnl.total.unpriced or any(row.unpriced for row in pnl.rows):
         yield UNPRICED
-    if any(row.fees_usd for row in found.rows):
+    if any(row.fees_usd for row in pnl.rows):
         yield fees_assumption(settlement)
-    if any(row.dividends_usd for row in found.rows):
+    if any(row.dividends_usd for row in pnl.rows):
         yield DIVIDENDS
-    if any(row.funding_usd for row in found.rows):
+    if any(row.funding_usd for row in pnl.rows):
         yield FUNDING
-    if found.transfers_usd:
+    if pnl.transfers_usd:
         yield TRANSFERS
     if by in OF_CUT:
         yield OF_CUT[by]
@@ -117,18 +117,18 @@ BAR = 16
 
 def show(console: Console, data: ProfitAndLoss) -> None:
     """Print the rows, their sum, the account's change, and the assumptions."""
-    found = data.pnl
+    pnl = data.pnl
     at = f" at {when(data.as_of)}" if data.as_of else ""
-    console.print(f"Profit and loss by {found.by}{_of(data)}, from {pluralize(data.fills, 'fill')}{at}", markup=False)
-    if not found.rows:
+    console.print(f"Profit and loss by {pnl.by}{_of(data)}, from {pluralize(data.fills, 'fill')}{at}", markup=False)
+    if not pnl.rows:
         console.print(_nothing(data), markup=False)
         return
-    if found.before_usd is not None:
-        console.print(_headline(found), highlight=False)
-    if len(found.rows) > SHOWN:
+    if pnl.before_usd is not None:
+        console.print(_headline(pnl), highlight=False)
+    if len(pnl.rows) > SHOWN:
         console.print(f"Showing the last {SHOWN:,} rows; --from, --csv or --json shows others", markup=False)
-    show_rows(console, found.by, found.rows[-SHOWN:], found.total)
-    for line in (*_account(found), *_unpriced(found), *fees_not_counted(found.unknown_fees, found.other_fees)):
+    show_rows(console, pnl.by, pnl.rows[-SHOWN:], pnl.total)
+    for line in (*_account(pnl), *_unpriced(pnl), *fees_not_counted(pnl.unknown_fees, pnl.other_fees)):
         console.print(line, highlight=False)
     for line in map(in_units, data.assumptions):
         console.print(line, markup=False, style="dim")
@@ -183,36 +183,34 @@ def _amount(amount: Decimal) -> str:
 
 def _headline(data: Pnl) -> str:
     """Say the one profit of the account, which every screen has: by the broker's equity, if a pass saw it."""
-    seen = data.compared
-    equity = f" by the broker's equity of {seen.broker_usd:,.2f} at {when(seen.at)}" if seen else ""
+    comparison = data.compared
+    equity = f" by the broker's equity of {comparison.broker_usd:,.2f} at {when(comparison.at)}" if comparison else ""
     return f"Profit {gain(data.profit_usd, ' USD')}{equity}"
 
 
-def _account(found: Pnl) -> Iterator[str]:
-    if found.before_usd is None or found.after_usd is None:
+def _account(pnl: Pnl) -> Iterator[str]:
+    if pnl.before_usd is None or pnl.after_usd is None:
         return
-    change = found.after_usd - found.before_usd
-    moved = f", transfers {to_cent(found.transfers_usd):+,.2f}" if found.transfers_usd else ""
-    yield (
-        f"Books {found.before_usd:,.2f} USD before, {found.after_usd:,.2f} after: change {to_cent(change):+,.2f}{moved}"
-    )
-    if found.compared:
-        yield _broker(found, found.compared)
+    change = pnl.after_usd - pnl.before_usd
+    moved = f", transfers {to_cent(pnl.transfers_usd):+,.2f}" if pnl.transfers_usd else ""
+    yield (f"Books {pnl.before_usd:,.2f} USD before, {pnl.after_usd:,.2f} after: change {to_cent(change):+,.2f}{moved}")
+    if pnl.compared:
+        yield _broker(pnl, pnl.compared)
 
 
-def _broker(found: Pnl, compared: EquityComparison) -> str:
-    if not found.difference_usd:
+def _broker(pnl: Pnl, compared: EquityComparison) -> str:
+    if not pnl.difference_usd:
         return "Difference none: the broker's equity and the books agree to the cent"
     why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
     why += [f"{shares:f} {clean(symbol)} that only the broker values" for symbol, shares in compared.left_out.items()]
     prices = "its prices of what is held, or what isn't booked yet" if compared.held else "what isn't booked yet"
-    apart = f"{found.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
+    apart = f"{pnl.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
     return f"Difference {apart}, because of {' and '.join(why) or prices}"
 
 
-def _unpriced(found: Pnl) -> Iterator[str]:
-    if any(row.unpriced for row in found.rows) or found.total.unpriced:
-        named = dict.fromkeys(symbol for row in (*found.rows, found.total) for symbol in row.unpriced)
+def _unpriced(pnl: Pnl) -> Iterator[str]:
+    if any(row.unpriced for row in pnl.rows) or pnl.total.unpriced:
+        named = dict.fromkeys(symbol for row in (*pnl.rows, pnl.total) for symbol in row.unpriced)
         yield f"* has no price of its last day for {', '.join(map(clean, named))}"
 
 

@@ -245,7 +245,7 @@ class PoliciesJudged(Struct, frozen=True):
 def judge(app: "App", files: Sequence[Path]) -> Report:
     """Judge policies by the files of their results; exit 10 if none passes."""
     found = map(read_sealed, files)
-    data = judged_by(app.settings.promotion, [(one, _trials(app, one), sealed) for one, sealed in found])
+    data = judged_by(app.settings.promotion, [(results, _trials(app, results), sealed) for results, sealed in found])
     passes = any(row.passes for row in data.policies)
     return Report("promote", data, render_policies, ExitCode.DONE if passes else ExitCode.FINDINGS)
 
@@ -264,7 +264,7 @@ def _trials(app: "App", results: PolicyResults) -> int:
 
 def _judged(rules: PromotionRules, results: PolicyResults, trials: int, sealed: bool) -> PolicyRow:
     measured = PolicyFigures(results, trials, rules.splits)
-    found = (one.answer() for one in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
+    found = (check.answer() for check in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
     rows = tuple(
         ConditionRow(one.name, one.number, one.must, one.bound, one.met, one.lacks, None, None) for one in found
     )
@@ -304,7 +304,7 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
             f"  by luck alone, some of so many would pass a 5% test in {row.some_pass:.1%} of all cases", markup=False
         )
         _earned(out, row)
-        met = sum(one.met for one in row.conditions)
+        met = sum(condition.met for condition in row.conditions)
         asked = pluralize(len(row.conditions), "condition")
         out.print(f"To reach {data.rung.words}: {met} of {asked} of learned policies met", markup=False)
         show_conditions(out, row.conditions)
@@ -314,11 +314,11 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
 def _earned(out: "Console", row: PolicyRow) -> None:
     columns = ("return", "Sharpe", "95% from", "to", "drawdown", "costs x2", "a bar later", "trades", "p")
     table = Table("seed or benchmark", *map(number, columns))
-    paths = len({one.path for one in row.runs}) > 1
-    for one in row.runs:
-        name = f"seed {one.seed}{f', path {one.path}' if paths else ''}"
-        further = _percent(one.doubled), _percent(one.later), f"{one.trades:,}", ""
-        table.row(name, *_figures(one), *further)
+    paths = len({run.path for run in row.runs}) > 1
+    for run_figures in row.runs:
+        name = f"seed {run_figures.seed}{f', path {run_figures.path}' if paths else ''}"
+        further = _percent(run_figures.doubled), _percent(run_figures.later), f"{run_figures.trades:,}", ""
+        table.row(name, *_figures(run_figures), *further)
     for each in row.benchmarks:
         table.row(each.name.replace("_", " "), *_figures(each), "", "", "", _ratio(each.p, 3))
     out.print(table)

@@ -98,9 +98,9 @@ def gather_evidence(app: "App", name: str, folder: str | None = None) -> Strateg
             _require_same(other, name, digest)
         sources = [_source(bot, name, champion) for bot in bots]
         for bot in bots:
-            if has_marker(place := bot.folder.path / SHADOWS / name):
-                sources.append(_in_shadow(bot, place, name))
-    own, *elsewhere = (standing(one.promotions, name, digest) for one in sources[: len(bots)])
+            if has_marker(path := bot.folder.path / SHADOWS / name):
+                sources.append(_in_shadow(bot, path, name))
+    own, *elsewhere = (standing(source.promotions, name, digest) for source in sources[: len(bots)])
     last = in_force(own, elsewhere[0] if elsewhere else None)
     rung = last.rung if last else Rung.CANDIDATE
     evidence = _evidence(sources, None if last is None else app.day.date_of(last.at), sessions_per_year(app.day))
@@ -123,7 +123,7 @@ def _of_policy(app: "App", name: str, evidence: TrackRecord, sources: Sequence[E
             # Without results it meets nothing, but it can still be put down.
             policy = error.message
     # A session that several folders compared counts once.
-    days = {day.session: day for one in sources for day in one.replays}
+    days = {day.session: day for source in sources for day in source.replays}
     return replace(evidence, policy=policy, replays=off_replay([*days.values()]))
 
 
@@ -133,12 +133,12 @@ def other_models(app: "App", name: str, results: "PolicyResults") -> str:
         return ""
     require_extra("promoting a policy")
     own = PolicySettings.model_validate(app.settings.strategies.in_use()[name])
-    place = place_of(own)
+    model_location = place_of(own)
     for model in own.models:
-        card = read_model(place.folder, model, place.public).card
+        card = read_model(model_location.folder, model, model_location.public).card
         if card.settings.get(CONFIGURATION) != results.configuration:
             return f"model {model} isn't of the configuration that was evaluated ({results.configuration[:8]})"
-        if {one.name: str(one.version) for one in card.features} != dict(results.features):
+        if {used.name: str(used.version) for used in card.features} != dict(results.features):
             return f"model {model} has other features than those that were evaluated"
     return ""
 
@@ -183,10 +183,10 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
     promotions = app.ledger_view.promotions.every()
     kinds = {BACKTEST: PaperRecord.BACKTEST, SHADOW: PaperRecord.SHADOW}
     traded = kinds.get(app.folder.kind) or PaperRecord(app.mode.value)
-    found = EvidenceSource(clean(str(app.folder.path)), traded, promotions)
+    evidence_source = EvidenceSource(clean(str(app.folder.path)), traded, promotions)
     since, why_not = fixed_since(app, name)
     if since is None:
-        return found._replace(why_not=why_not)
+        return evidence_source._replace(why_not=why_not)
     history = read_history(app)
     sessions = sessions_of(app, history)
 
@@ -199,8 +199,8 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
     tried = read_trials(run, {name}, {code} if code else ())
     first = app.day.date_of(since)
     parities = app.recorded.parities(MOST) if app.recorded else ()
-    fixed = [one for one in parities if one.session > first]
-    return found._replace(
+    fixed = [parity for parity in parities if parity.session > first]
+    return evidence_source._replace(
         own=results(name),
         champion=beside,
         trials=tried.count if tried else None,
@@ -210,16 +210,16 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
     )
 
 
-def _in_shadow(app: "App", place: Path, name: str) -> EvidenceSource:
+def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
     """Return what a strategy of a bot has shown in shadow, if that follows the bot's configuration as it is now."""
     try:
-        with open_bot(str(place), None) as own:
+        with open_bot(str(path), None) as own:
             asked, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
             found = _source(own, name, "")
     except TradebotError as error:
         # What can't be read shows nothing, and hides nothing of what the bot itself has.
         why_not = f"{clean(error.message).rstrip('.')}: tradebot shadow"
-        return EvidenceSource(clean(str(place)), PaperRecord.SHADOW, (), why_not=why_not)
+        return EvidenceSource(clean(str(path)), PaperRecord.SHADOW, (), why_not=why_not)
     return found if asked == has else found._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
 
 
@@ -227,21 +227,21 @@ def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year:
     """Return what all sources show together; of a session that several have, shadow's or the first counts."""
     # While a strategy is in shadow, what it earns at the broker is nothing.
     ordered = sorted(sources, key=lambda one: one.traded is not PaperRecord.SHADOW)
-    shown = [one for one in ordered if one.own.returns]
-    owner = {day: one for one in reversed(shown) for day in one.own.returns}
+    shown = [source for source in ordered if source.own.returns]
+    owner = {day: source for source in reversed(shown) for day in source.own.returns}
     days = sorted(owner)
     # What several folders have of a session counts once: trades by the day when they were closed, costs by sessions.
     parts = [sum(owner[day] is one for day in one.own.returns) / len(one.own.returns) for one in shown]
-    beside = [one.champion for one in shown if one.champion]
-    champion = {day: value for one in reversed(beside) for day, value in one.returns.items()}
+    beside = [source.champion for source in shown if source.champion]
+    champion = {day: value for results in reversed(beside) for day, value in results.returns.items()}
     known = [None if one.own.costs is None else part * one.own.costs for one, part in zip(shown, parts, strict=True)]
-    trials = {one.listed: one.trials for one in sources if one.trials is not None}
-    parities = sorted((day for one in sources for day in one.parities), key=lambda day: day.session)[-LATELY:]
+    trials = {source.listed: source.trials for source in sources if source.trials is not None}
+    parities = sorted((day for source in sources for day in source.parities), key=lambda day: day.session)[-LATELY:]
     costs = [each for each in known if each is not None]
     return TrackRecord(
-        traded=frozenset(one.traded for one in shown),
+        traded=frozenset(source.traded for source in shown),
         returns=tuple(owner[day].own.returns[day] for day in days),
-        trades=tuple(made for one in shown for day, made in one.own.trades if owner.get(day, one) is one),
+        trades=tuple(made for source in shown for day, made in source.own.trades if owner.get(day, source) is source),
         here=sum(reached is None or day > reached for day in days),
         per_year=per_year,
         costs=sum(costs) if costs and len(costs) == len(known) else None,
@@ -261,7 +261,7 @@ DAYS_A_YEAR = 365
 def run(app: "App", name: str | None, folder: str | None) -> Report:
     """Show where strategies stand; of a single one, also what it lacks. Exit 10 if a condition isn't met."""
     if name is None:
-        rows = tuple(row_of(app, one) for one in app.settings.strategies.sections())
+        rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
         data = Promotions(rows, without_evidence=unproven(app), hint="tradebot promote NAME shows what one lacks")
         return Report("promote", data, render)
 
@@ -276,9 +276,9 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
     Raises OperatorError: exit 2 for a rung that isn't the next one or without a confirmation, 3 if a condition isn't
     met.
     """
-    shown = gather_evidence(app, name, folder)
-    _require_next(app, shown, to)
-    judged = _judged(app, shown, folder)
+    evidence_source = gather_evidence(app, name, folder)
+    _require_next(app, evidence_source, to)
+    judged = _judged(app, evidence_source, folder)
     if lacking := [row for row in judged.conditions if not row.met]:
         names = ", ".join(row.name for row in lacking)
         raise OperatorError(
@@ -287,8 +287,8 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
     if to in REAL_MONEY:
         confirm_for(app, confirmed, what=f"Letting {name} trade real money", command=f"tradebot promote {name}")
     numbers = {row.name: row.number for row in judged.conditions if row.number is not None}
-    found = interval(shown.evidence, float(app.settings.promotion.error))
-    return _written(app, name, to, shown.digest, numbers=numbers, based_on=found)
+    mean_interval = interval(evidence_source.evidence, float(app.settings.promotion.error))
+    return _written(app, name, to, evidence_source.digest, numbers=numbers, based_on=mean_interval)
 
 
 def override(app: "App", name: str, to: "Rung") -> Report:
@@ -326,18 +326,18 @@ def review(app: "App") -> Report:
         row = row_of(app, name)
         if row.rung not in REAL_MONEY or row.sentence:
             continue
-        shown = gather_evidence(app, name)
-        assert shown.last is not None, "it stands on a rung"
-        since = since_in(shown.own, app.day.date_of(shown.last.at))
-        based_on, error = shown.last.based_on, float(app.settings.promotion.error)
+        evidence_source = gather_evidence(app, name)
+        assert evidence_source.last is not None, "it stands on a rung"
+        since = since_in(evidence_source.own, app.day.date_of(evidence_source.last.at))
+        based_on, error = evidence_source.last.based_on, float(app.settings.promotion.error)
         least = least_since(based_on, since, error) if based_on else None
         if least is not None and fmean(since) < least:
             earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
             why = f"{earned}, and what that was based on allows no less than {least:+.4%}"
             numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
-            _written(app, name, Rung.SHADOW, shown.digest, numbers=numbers, why=why)
+            _written(app, name, Rung.SHADOW, evidence_source.digest, numbers=numbers, why=why)
             said.append(f"{name} is put down to shadow: {why}")
-    rows = tuple(row_of(app, one) for one in app.settings.strategies.sections())
+    rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
     data = Promotions(rows, demoted=tuple(said), without_evidence=unproven(app))
     return Report("demote", data, render, ExitCode.FINDINGS if said else ExitCode.DONE)
 
@@ -402,7 +402,7 @@ def row_of(app: "App", name: str, known: "Promotion | None" = None) -> "Strategy
     """Return where a strategy stands by the bot's own books, or by a promotion that is known from elsewhere."""
     promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)
     last = known or standing(promotions, name, digest)
-    lapsed = last is None and any(one.strategy == name for one in promotions)
+    lapsed = last is None and any(promotion.strategy == name for promotion in promotions)
     if last is None:
         return StrategyRow(name, digest or "", Rung.CANDIDATE, None, "", "", lapsed)
     held = still_held(app, name) if last.rung is Rung.SHADOW and name in in_shadow(app) else 0

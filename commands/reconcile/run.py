@@ -47,11 +47,11 @@ def note_worth(app: "App", compared: "Reconciled", by: str, *, in_session: bool 
     session, view, at = session_of(app.ledger, compared.at, app.day), compared.view, compared.at
     if session is None or at < session.open or not (in_session or at >= session.close):
         return
-    seen = next(iter(app.facts.session_ends(session.date, session.date)), None)
-    if seen and seen.equity_at and seen.equity_at >= session.close:
+    session_end = next(iter(app.facts.session_ends(session.date, session.date)), None)
+    if session_end and session_end.equity_at and session_end.equity_at >= session.close:
         return
-    before = seen.marks if seen else {}
-    priced = ((one.symbol, one.current_price or before.get(one.symbol)) for one in view.positions)
+    before = session_end.marks if session_end else {}
+    priced = ((position.symbol, position.current_price or before.get(position.symbol)) for position in view.positions)
     marks = tuple(Mark(symbol, price) for symbol, price in priced if price is not None)
     slot = AT_CLOSE if at >= session.close else f"at {at:%H:%M:%SZ}"
     call = Call(Job.RECONCILE, session.date, slot, by)
@@ -60,7 +60,7 @@ def note_worth(app: "App", compared: "Reconciled", by: str, *, in_session: bool 
             call.cycle_id, call.job, call.session, call.slot, at, app.mode_name,
             equity=view.account.equity,
             marks=marks,
-            last_close=seen.last_close if seen else None,
+            last_close=session_end.last_close if session_end else None,
         )
     )  # fmt: skip
 
@@ -129,8 +129,8 @@ def run(
             booked = book_statement(app.ledger, executed, result.view, result.at, app.day)
             result = compare(app, by)
         note_worth(app, result, by, in_session=is_last)
-        kept = approvals.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
-        return result, booked, kept
+        path = approvals.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
+        return result, booked, path
 
     result, booked, kept = in_turn(app, "reconcile", work)
     data = Compared(

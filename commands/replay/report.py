@@ -57,10 +57,10 @@ def not_kept(facts: Facts | None, sessions: Collection[date], kept: Collection[s
 
 def _found(facts: Facts, sessions: Collection[date], kept: Collection[str]) -> Iterator[NotKept]:
     since = datetime.combine(min(sessions) - REACH, datetime.min.time(), tzinfo=UTC)
-    for one in facts.passes(since):
-        why = _why(one.job_decision)
-        if why and one.job in DECIDING and one.session in sessions and one.id not in kept:
-            yield NotKept(one.id, one.at, why)
+    for cycle in facts.passes(since):
+        why = _why(cycle.job_decision)
+        if why and cycle.job in DECIDING and cycle.session in sessions and cycle.id not in kept:
+            yield NotKept(cycle.id, cycle.at, why)
 
 
 def _why(refused: Decision | None) -> str:
@@ -224,8 +224,8 @@ def render(console: "Console", data: "Again", *, hint: str = "") -> None:
         of = f" --session {data.sessions[0]}" if len(data.sessions) == 1 else ""
         shows = f"no order depends on such a record; tradebot why-no-orders{of} still shows what was decided"
         console.print(f"Next: {hint or shows}", markup=False)
-    for left in data.not_kept:
-        console.print(f"  {left.id} ({when(left.at)}) is left out: {left.why}", markup=False)
+    for remaining in data.not_kept:
+        console.print(f"  {remaining.id} ({when(remaining.at)}) is left out: {remaining.why}", markup=False)
     if data.other_code:
         console.print(f"  changed since: {'; '.join(data.other_code)}", markup=False)
 
@@ -284,8 +284,8 @@ def _named(path: Path, part: object) -> tuple["KeptPass", bool, object]:
         at = parse_time(part["at"])
         if not isinstance(at, datetime) or at.tzinfo is None:
             raise ValueError("no time")
-        one = KeptPass(str(part["id"]), date.fromisoformat(part["session"]), at, str(part["version"]))
-        return one, part["in_order"] is True, part["record"]
+        kept_pass = KeptPass(str(part["id"]), date.fromisoformat(part["session"]), at, str(part["version"]))
+        return kept_pass, part["in_order"] is True, part["record"]
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise OperatorError(f"{path} can't be read: its pass has no id, session, time and version.", AGAIN) from error
 

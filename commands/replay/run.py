@@ -57,7 +57,7 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
 def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Again":
     """Play a finished backtest again; without a word for a pass or a session, all of it."""
     run, kept = PastRun(app.folder.path), passes_of(app.recorded)
-    every = [KeptPass(one.id, one.session, one.at, run.decided_by) for one in kept.values()]
+    every = [KeptPass(cycle.id, cycle.session, cycle.at, run.decided_by) for cycle in kept.values()]
     asked = _asked(every, what, from_version)
     with progress_bar("playing again") as progress:
         return decided_again_in(run, [kept[one.id] for one in asked], progress, whole=not what or _is_session(what))
@@ -66,19 +66,19 @@ def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Aga
 def _asked(every: "Sequence[KeptPass]", asked: str | None, from_version: str | None) -> "Sequence[KeptPass]":
     """Return the kept passes that are asked for; without a word for them, all of them."""
     if not asked:
-        found = every
+        kept_passes = every
     elif _is_session(asked):
-        found = [one for one in every if one.session == day_in(asked)]
+        kept_passes = [kept_pass for kept_pass in every if kept_pass.session == day_in(asked)]
     else:
-        found = [one for one in every if one.id == asked]
-    chosen = [one for one in found if from_version in (None, one.version)]
+        kept_passes = [kept_pass for kept_pass in every if kept_pass.id == asked]
+    chosen = [kept_pass for kept_pass in kept_passes if from_version in (None, kept_pass.version)]
     if chosen:
         return chosen
     if not every:
         hint = "passes are kept as they run; storage.replay_sessions says for how many sessions"
         raise OperatorError("No pass is kept to be decided again.", hint)
-    if found:
-        versions = ", ".join(sorted({one.version for one in found}))
+    if kept_passes:
+        versions = ", ".join(sorted({kept_pass.version for kept_pass in kept_passes}))
         raise OperatorError(
             f"No pass of {word(asked or 'the run')} was recorded by {word(from_version or '')}.", f"by: {versions}"
         )
@@ -107,29 +107,29 @@ def passes_of(facts: "Facts | None") -> Passes:
     """Return the passes of a run that decided about orders."""
     if facts is None:
         return {}
-    found = [one for job in DECIDING for one in facts.cycles(job=job)]
-    return {one.id: one for one in sorted(found, key=lambda one: one.at)}
+    cycles = [cycle for job in DECIDING for cycle in facts.cycles(job=job)]
+    return {cycle.id: cycle for cycle in sorted(cycles, key=lambda one: one.at)}
 
 
 def decided_again_in(
     run: PastRun, kept: "Sequence[CycleRecord]", progress: Callable[[int, int], None], *, whole: bool
 ) -> Again:
     """Play a run up to the last of these passes, and compare; `whole` if they are all that their sessions have."""
-    sessions = {one.session for one in kept}
+    sessions = {cycle.session for cycle in kept}
     played = {
-        one.id: one
-        for one in run.replay_until(max(sessions), progress)
-        if one.job in DECIDING and one.session in sessions
+        cycle.id: cycle
+        for cycle in run.replay_until(max(sessions), progress)
+        if cycle.job in DECIDING and cycle.session in sessions
     }
-    changed = [found for one in kept for found in _changed(run, one, played.pop(one.id, None))]
+    changed = [changed_pass for cycle in kept for changed_pass in _changed(run, cycle, played.pop(cycle.id, None))]
     others = [*played.values()] if whole else []
-    changed += [found for one in others for found in _changed(run, None, one)]
-    decisions = sum(len(candidate.decisions) for one in kept for candidate in one.candidates)
-    passes, equal = len(kept) + len(others), len({one.id for one in kept} - {one.id for one in changed})
+    changed += [changed_pass for other in others for changed_pass in _changed(run, None, other)]
+    decisions = sum(len(candidate.decisions) for cycle in kept for candidate in cycle.candidates)
+    passes, equal = len(kept) + len(others), len({cycle.id for cycle in kept} - {one.id for one in changed})
     return replay_report((run.decided_by,), sessions, passes, equal, decisions, changed, other_code=run.other_code)
 
 
 def _changed(run: PastRun, then: "CycleRecord | None", now: "CycleRecord | None") -> Sequence[ChangedPass]:
-    found, known = difference(then, now), then or now
+    cycle_difference, known = difference(then, now), then or now
     assert known is not None, "one of them is there"
-    return () if found is None else (changed_in(known.id, known.at, run.decided_by, found),)
+    return () if cycle_difference is None else (changed_in(known.id, known.at, run.decided_by, cycle_difference),)

@@ -112,8 +112,8 @@ def report(
     if frame and len(folders or ()) > 1:
         raise OperatorError("--frame writes the tables of one account", "name one folder")
     files = files_of(plot, html, frame)
-    found = run(folders or (), state_dir, config, choice)
-    finish(with_files(found, found.data, files, config), as_json)
+    report = run(folders or (), state_dir, config, choice)
+    finish(with_files(report, report.data, files, config), as_json)
 
 
 def with_files(shown: Report, data: "Data", files: Files, config: str | None = None) -> Report:

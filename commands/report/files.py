@@ -63,7 +63,7 @@ def write_files(
     tables: "Callable[[], Frames] | None" = None,
 ) -> Report:
     """Write the files, and return the report with their names below it."""
-    made = [file for file in (files.picture, files.page) if file]
+    paths = [file for file in (files.picture, files.page) if file]
     if files.picture:
         from commands.report.chart import draw
 
@@ -75,11 +75,11 @@ def write_files(
     if files.frame and tables:
         from commands.report.report_inputs import save
 
-        made += save(tables(), files.frame)
+        paths += save(tables(), files.frame)
 
     def render(out: "Console", data: object) -> None:
         shown.render(out, data)
-        for file in made:
+        for file in paths:
             out.print(f"Written: {file}", markup=False)
 
     return replace(shown, render=render)

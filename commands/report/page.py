@@ -149,7 +149,7 @@ def render_template(template: str, **values: object) -> str:
 
 @cache
 def _environment() -> Environment:
-    found = Environment(
+    environment = Environment(
         loader=ChoiceLoader([PackageLoader("commands.report"), PackageLoader("commands.compare")]),
         autoescape=True,
         undefined=StrictUndefined,
@@ -157,10 +157,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_readable,
     )
-    found.globals["MONTHS"] = report_text.MONTHS
-    found.globals["units"] = units
-    found.filters |= _filters()
-    return found
+    environment.globals["MONTHS"] = report_text.MONTHS
+    environment.globals["units"] = units
+    environment.filters |= _filters()
+    return environment
 
 
 def _readable(value: object) -> object:
@@ -236,11 +236,11 @@ def _usd(amount: Decimal, sign: str = "+") -> str:
 def _trades(account: AccountReport) -> Mapping[str, Sequence[ReportedTrade]]:
     """Return the best and the worst closed trades, the best first, and the last ones, the latest first."""
     latest = sorted(account.trades, key=lambda trade: trade.closed_at or trade.opened_at, reverse=True)
-    held = [trade for trade in latest if not trade.closed_at]
+    reported_trades = [trade for trade in latest if not trade.closed_at]
     ended = [trade for trade in latest if trade.closed_at]
     return {
         "outer": report_text.outer(report_text.rank_trades(account), OUTER_TRADES),
-        "last": (held + ended)[:LAST_TRADES],
+        "last": (reported_trades + ended)[:LAST_TRADES],
     }
 
 

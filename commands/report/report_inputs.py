@@ -74,10 +74,10 @@ def read(
         unknown=tuple(filter(None, (problem, why_not, unreadable))),
         evidence=evidence,
     )
-    found = account_report(material)
-    cautions = *found.further.cautions, *unproven(app)
+    report = account_report(material)
+    cautions = *report.further.cautions, *unproven(app)
     interrupted = (read_result(app.folder.path) or {}).get("complete") is False
-    return replace(found, further=replace(found.further, cautions=cautions), interrupted=interrupted), history.at
+    return replace(report, further=replace(report.further, cautions=cautions), interrupted=interrupted), history.at
 
 
 def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
@@ -146,8 +146,8 @@ def _held(app: "App", opened_at: datetime, at: datetime) -> BenchmarkInputs:
 def problem_of(app: "App", error: TradebotError) -> str:
     """Return what went wrong, without the place of the bot's folder: a report may be passed on."""
     message = error.message
-    for place in (app.folder.exchange, app.folder.path):
-        message = message.replace(os.path.abspath(place), "this folder")
+    for path in (app.folder.exchange, app.folder.path):
+        message = message.replace(os.path.abspath(path), "this folder")
     return message
 
 
@@ -165,7 +165,7 @@ def _refusals(
     if app.folder.kind == BACKTEST:
         return (), "What the refusals were worth isn't measured: a backtest keeps no bars after it has ended."
     try:
-        found = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
+        refused_tradeses = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:
         return (), f"What the refusals were worth isn't known: {problem_of(app, error)}"
     return tuple(
@@ -179,7 +179,7 @@ def _refusals(
             stake_usd=each.worth.stake_usd,
             sentence=each.sentence,
         )
-        for each in found
+        for each in refused_tradeses
         if choice.strategy in (None, each.strategy)
     ), ""
 
@@ -210,20 +210,20 @@ def save(tables: Frames, file: Path) -> list[Path]:
     """
     written = []
     for name, table in tables._asdict().items():
-        place = file.with_name(f"{file.stem}-{name}{file.suffix}")
-        with replacing(place) as part:
+        path = file.with_name(f"{file.stem}-{name}{file.suffix}")
+        with replacing(path) as part:
             _write(table, part, file.suffix.lower())
-        written.append(place)
+        written.append(path)
     return written
 
 
-def _write(table: "pd.DataFrame", place: Path, kind: str) -> None:
+def _write(table: "pd.DataFrame", path: Path, kind: str) -> None:
     if kind == ".csv":
-        table.to_csv(place, index=False)
+        table.to_csv(path, index=False)
         return
     try:
         import duckdb
     except ImportError as error:
         raise OperatorError("writing Parquet needs the data extra", install("data")) from error
     with duckdb.connect() as connection:
-        connection.from_df(table).to_parquet(str(place))
+        connection.from_df(table).to_parquet(str(path))

@@ -315,11 +315,11 @@ def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
 def _render_trades(out: "Console", closed: "Sequence[ReportedTrade]") -> None:
     if not closed:
         return
-    shown = outer(closed, SHOWN_TRADES)
-    what = "Closed trades" if shown is closed else "Best and worst trades"
+    reported_trades = outer(closed, SHOWN_TRADES)
+    what = "Closed trades" if reported_trades is closed else "Best and worst trades"
     out.print(f"\n{what}, the best first; tradebot trades shows all")
     table = Table("symbol", "side", "opened", "closed", *map(number, (units(), "net USD", "gross %")), sentence("why"))
-    for trade in shown:
+    for trade in reported_trades:
         table.row(
             escape(clean(trade.symbol)),
             trade.side,

@@ -145,13 +145,13 @@ def _slots(app: "App", day: date, session: "Session | None", sessions: "Sequence
     lines = {line.job: line for line in app.settings.timetable.lines}
     order = [*CHAIN, *(job for job in lines if job not in set(CHAIN))]
     own = (session,) if session else ()
-    found = [
+    slots = [
         slot
         for job in order
         if job in lines
         for slot in lines[job].slots(day, sessions if lines[job].names_sessions else own, app.settings.serve.grace_s)
     ]
-    return sorted(found, key=lambda slot: slot.start)
+    return sorted(slots, key=lambda slot: slot.start)
 
 
 class _Calendar(Struct, frozen=True):
@@ -162,10 +162,10 @@ class _Calendar(Struct, frozen=True):
 
     def sessions(self, start: date, end: date, calendar: str = "") -> "Sequence[Session]":
         """Return the venue's sessions from `start` through `end`, as far as they are stored."""
-        held = self.app.ledger_view.sessions(start, end)
-        if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + self.least:
-            return held
-        return list_sessions(self.app.settings.capabilities, start, end) or held
+        sessions = self.app.ledger_view.sessions(start, end)
+        if sessions and sessions[0].date <= start + timedelta(days=4) and sessions[-1].date >= start + self.least:
+            return sessions
+        return list_sessions(self.app.settings.capabilities, start, end) or sessions
 
 
 def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
@@ -221,10 +221,10 @@ def show(console: "Console", data: "Schedule") -> None:
 
 def show_moments(console: "Console", data: "Schedule") -> None:
     """Print the moments by day with what is unusual about it."""
-    left = list(data.notes)
+    remaining = list(data.notes)
     for (day, half_day, has_session), moments in groupby(data.moments, key=_DAY):
-        while left and left[0].day <= day:
-            console.print(left.pop(0).said, style="yellow")
+        while remaining and remaining[0].day <= day:
+            console.print(remaining.pop(0).said, style="yellow")
         what = f"Session {day:%a %Y-%m-%d}{', a half day' if half_day else ''}"
         console.print(f"[bold]{what if has_session else f'{day:%a %Y-%m-%d}, no session'}[/bold]")
         _due_times(console, list(moments))

@@ -167,8 +167,8 @@ def scores_of(strategy: Strategy, seen: StrategyInputs, symbol: str) -> Iterator
     if isinstance(proposed, Decision):
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (proposed,))
     elif not wants and symbol in seen.view.lots:
-        held = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
-        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (held,), left_out=True)
+        decision = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
+        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (decision,), left_out=True)
     yield from (_explained(strategy, want, seen.view) for want in wants)
 
 
@@ -179,7 +179,7 @@ def _explained(strategy: Strategy, want: Open, view: StrategyView) -> ExplainedS
         inputs = strategy.inputs(view, want.symbol)
         contracts = strategy.contracts(view, want.symbol, 1 if want.score > 0 else -1) if want.score else ()
     total = sum(component.weight for component in want.components)
-    by_name = {found.component: found for found in inputs}
+    by_name = {component_inputs.component: component_inputs for component_inputs in inputs}
     parts = (_component(part, by_name.get(part.name), total, view.now) for part in want.components)
     return ExplainedScore(
         strategy=strategy.name,
@@ -226,20 +226,20 @@ def _one_more(each: Input, formula: str, given: Mapping[str, float], share: floa
     return step, change * share
 
 
-def _contract(one: OptionContract) -> ExplainedContract:
+def _contract(option_contract: OptionContract) -> ExplainedContract:
     return ExplainedContract(
-        contract=one.symbol,
-        net_premium_usd=one.net_premium,
-        at=one.at,
-        bid=one.bid,
-        ask=one.ask,
-        spread_fraction=one.spread_fraction,
-        cost_usd=one.cost_usd,
-        volume=one.volume,
-        open_interest=one.open_interest,
-        opening_inferred=one.opening,
-        sweep_inferred=one.sweep,
-        alerts=one.alerts,
+        contract=option_contract.symbol,
+        net_premium_usd=option_contract.net_premium,
+        at=option_contract.at,
+        bid=option_contract.bid,
+        ask=option_contract.ask,
+        spread_fraction=option_contract.spread_fraction,
+        cost_usd=option_contract.cost_usd,
+        volume=option_contract.volume,
+        open_interest=option_contract.open_interest,
+        opening_inferred=option_contract.opening,
+        sweep_inferred=option_contract.sweep,
+        alerts=option_contract.alerts,
     )
 
 
@@ -361,10 +361,10 @@ def _input_rows(out: Console, part: ExplainedComponent, symbol: str) -> None:
         out.print(f"  {len(part.inputs) - SHOWN} more; --json lists them all")
 
 
-def _one_more_cell(found: ExplainedInput) -> str:
-    if found.step is None or found.score_change is None:
+def _one_more_cell(explained_input: ExplainedInput) -> str:
+    if explained_input.step is None or explained_input.score_change is None:
         return ""
-    return f"{found.step:,g} more: score {format_signed(found.score_change, 4)}"
+    return f"{explained_input.step:,g} more: score {format_signed(explained_input.score_change, 4)}"
 
 
 def _contracts(out: Console, score: ExplainedScore) -> None:

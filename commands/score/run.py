@@ -261,9 +261,9 @@ def run_diff(app: App, before: str, after: str) -> Report:
 def _pass(facts: SqliteFacts | None, name: str) -> CycleRecord:
     if facts is None:
         raise OperatorError("no pass is recorded yet", "tradebot score")
-    found = _named(facts, name.strip())
-    if found is not None:
-        return found
+    cycle = _named(facts, name.strip())
+    if cycle is not None:
+        return cycle
     raise OperatorError(f"{word(name)} names no recorded pass that scored anything", _hint(_newest(facts, OFFERED)))
 
 
@@ -280,9 +280,9 @@ def _named(facts: SqliteFacts, name: str) -> CycleRecord | None:
     if name in NAMED:
         newest = _newest(facts, NAMED[name])
         return newest[0] if len(newest) == NAMED[name] else None
-    found = facts.cycle(name)
-    if found is not None:
-        return found if found.candidates else None
+    cycle = facts.cycle(name)
+    if cycle is not None:
+        return cycle if cycle.candidates else None
     try:
         until = moment(name)
     except OperatorError:
@@ -293,13 +293,13 @@ def _named(facts: SqliteFacts, name: str) -> CycleRecord | None:
 
 def _newest(facts: SqliteFacts, count: int) -> Sequence[CycleRecord]:
     # A pass that was refused has none, so more are read than asked for.
-    found = [
+    cycles = [
         cycle
         for job in (Job.SCORE, Job.TRADE_ONCE)
         for cycle in facts.cycles(job=job, last=count * REFUSED_BETWEEN)
         if cycle.candidates
     ]
-    return sorted(found, key=lambda cycle: cycle.at)[-count:]
+    return sorted(cycles, key=lambda cycle: cycle.at)[-count:]
 
 
 def _scores(head: CycleRecord) -> bool:

@@ -161,7 +161,7 @@ def _values(of: ComparedTrial) -> str:
 def draw(data: Searched, file: Path) -> None:
     """Draw each trial inside and outside: with an edge they rise together, and by luck they are a cloud."""
     of = data.verdict
-    both = [(one.inside, one.outside) for one in (of.kept if of else ())]
+    both = [(trial.inside, trial.outside) for trial in (of.kept if of else ())]
     known = [(inside, outside) for inside, outside in both if inside is not None and outside is not None]
     with picture(file, 6, 6) as figure:
         axes = figure.add_subplot()

@@ -87,7 +87,7 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
             f"Stopped after {done}. They are kept.", "to go on: the same command with --resume", code=code
         ) from signalled
     elapsed_s = time.monotonic() - started
-    longest = max((one.longest for one in study.played_trials()), default=0)
+    longest = max((trial.longest for trial in study.played_trials()), default=0)
     return _searched(made, file, workers, elapsed_s, study.counts(), longest, study.reasons(), _judged(made, study))
 
 
@@ -125,15 +125,15 @@ def _of(file: Path) -> str:
 
 def study_of(made: SearchInputs, workers: int, *, resume: bool) -> Study:
     """Return the study to play: a new one, or with `resume` the existing one, if its inputs are the same."""
-    place, space = made.place, made.bench.spaced.space
+    study_location, space = made.place, made.bench.spaced.space
     wanted = _facts(made)
     if not resume:
-        if "://" not in place.storage and not Path(place.storage).exists():
-            _make_room(Path(place.storage).parent)
-        study = Study(place.storage, place.name, space, workers=workers, new=True)
+        if "://" not in study_location.storage and not Path(study_location.storage).exists():
+            _make_room(Path(study_location.storage).parent)
+        study = Study(study_location.storage, study_location.name, space, workers=workers, new=True)
         study.begin(wanted)
         return study
-    study = Study(place.storage, place.name, space, workers=workers)
+    study = Study(study_location.storage, study_location.name, space, workers=workers)
     study.require_same(wanted, _CHANGED)
     return study
 
@@ -148,14 +148,14 @@ def _make_room(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def _facts(made: SearchInputs) -> Mapping[str, Any]:
+def _facts(search_inputs: SearchInputs) -> Mapping[str, Any]:
     """Return what a study is made from, in the parts that a person may have changed."""
-    identity = made.identity
+    identity = search_inputs.identity
     return {
         "versions": dict(identity.versions),
-        "code": {name: one.digest for name, one in identity.code.items()},
-        "files": {one.name: one.sha256 for one in identity.data},
-        "space": _digest(made.bench.spaced.space.model_dump(mode="json")),
+        "code": {name: code.digest for name, code in identity.code.items()},
+        "files": {file.name: file.sha256 for file in identity.data},
+        "space": _digest(search_inputs.bench.spaced.space.model_dump(mode="json")),
         "everything": identity.fingerprint,
     }
 
@@ -169,28 +169,28 @@ _CHANGED = {
 }
 
 
-def _play(made: SearchInputs, study: Study, workers: int) -> int:
+def _play(search_inputs: SearchInputs, study: Study, workers: int) -> int:
     """Play what is left, and return how many workers there were."""
-    done, total = study.counts(), made.bench.spaced.space.total
+    done, total = study.counts(), search_inputs.bench.spaced.space.total
 
     def keep() -> None:
-        made.results.add_trials(_trials(made, study))
+        search_inputs.results.add_trials(_trials(search_inputs, study))
 
     keep()
     if not done.left:
         return workers
     with _progress(total - done.left, total) as tell:
-        pool = made.pool(workers, tell, keep)
+        pool = search_inputs.pool(workers, tell, keep)
         pool.run()
     return pool.count
 
 
 def _trials(made: SearchInputs, study: Study) -> Sequence[Trial]:
     """Return every trial that was played as the store counts it, so that nothing is counted twice."""
-    code = {name: one.digest for name, one in made.identity.code.items()}
+    code = {name: code.digest for name, code in made.identity.code.items()}
     return [
-        Trial(strategy, one.digest, f"{made.name} {number}", len(one.returns), one.sharpe, code[strategy])
-        for number, one in study.results()
+        Trial(strategy, result.digest, f"{made.name} {number}", len(result.returns), result.sharpe, code[strategy])
+        for number, result in study.results()
         for strategy in code
     ]
 
@@ -215,37 +215,37 @@ def _progress(before: int, total: int) -> Iterator[Callable[[], None]]:
         yield tell
 
 
-def _judged(made: SearchInputs, study: Study) -> SearchVerdict | None:
-    tried, space = study.played_trials(), made.bench.spaced.space
-    code = made.identity.code
-    known = {one.digest for name in code for one in made.results.trials(name, {code[name].digest})}
-    per_year = sessions_per_year(made.bench.plan.settings.day)
-    plan, market = made.bench.plan, made.bench.market
+def _judged(search_inputs: SearchInputs, study: Study) -> SearchVerdict | None:
+    tried, space = study.played_trials(), search_inputs.bench.spaced.space
+    code = search_inputs.identity.code
+    known = {trial.digest for name in code for trial in search_inputs.results.trials(name, {code[name].digest})}
+    per_year = sessions_per_year(search_inputs.bench.plan.settings.day)
+    plan, market = search_inputs.bench.plan, search_inputs.bench.market
     holding = buy_and_hold_returns(market, plan.settings.universe)
     asked = SearchQuestion(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(known), holding)
     if len(tried) < 2 or (best := best_of(tried, asked)) is None:
         return None
     if not judgeable(tried, asked):
         return None
-    return verdict(tried, asked, *_varied(made, tried[best].values))
+    return verdict(tried, asked, *_varied(search_inputs, tried[best].values))
 
 
-def _varied(made: SearchInputs, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
+def _varied(search_inputs: SearchInputs, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
     """Play the best trial with its costs doubled and a session later; return also why either isn't played."""
-    bench = made.bench
+    bench = search_inputs.bench
     plan = replace(bench.plan, settings=bench.spaced.with_values(values))
     with loaded_strategies(plan.settings, bench.folder, bench.environ) as strategies:
-        asked = harder(plan, strategies)
-    found, sessions = list[Variant](), len(bench.market.calendar.market)
+        plan_variants = harder(plan, strategies)
+    variants, sessions = list[Variant](), len(bench.market.calendar.market)
     with progress_bar("playing the best otherwise") as tell:
-        for place, change in enumerate(asked.changes):
+        for place, change in enumerate(plan_variants.changes):
 
             def watch(done: int, before: int = place * sessions) -> None:
-                tell(before + done, len(asked.changes) * sessions)
+                tell(before + done, len(plan_variants.changes) * sessions)
 
             with loaded_strategies(change.plan.settings, bench.folder, bench.environ) as strategies:
-                found.append(play_variant(change, strategies, bench.market, watch))
-    return found, asked.left_out
+                variants.append(play_variant(change, strategies, bench.market, watch))
+    return variants, plan_variants.left_out
 
 
 def _set(values: Values) -> Iterator[str]:

@@ -111,8 +111,8 @@ def _application(pages: Pages, threads: ThreadPoolExecutor) -> Callable[[Scope, 
         if sum(len(name) + len(value) for name, value in environ.items()) > LONGEST_HEAD:
             status, headers, body = 431, [("Content-Length", "0"), ("Connection", "close")], b""
         else:
-            made = asyncio.get_running_loop().run_in_executor(threads, _answer, pages, environ)
-            status, headers, body = await made
+            future = asyncio.get_running_loop().run_in_executor(threads, _answer, pages, environ)
+            status, headers, body = await future
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             # Nobody reads what would come now.
             headers = [*headers, ("Connection", "close")]

@@ -90,8 +90,8 @@ def _pass(data: PassData) -> str:
         return f"{data.not_run.reason}: {data.not_run.meaning}"
     lost = list(data.refused.items())
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in lost[:MOST_REASONS])
-    left = len(lost) - MOST_REASONS
-    more = f" and {left} more {noun(left, 'reason')}" if left > 0 else ""
+    remaining = len(lost) - MOST_REASONS
+    more = f" and {remaining} more {noun(remaining, 'reason')}" if remaining > 0 else ""
     return f"{data.candidates} looked at = {data.orders} sent" + (f" + {reasons}{more}" if reasons else "")
 
 

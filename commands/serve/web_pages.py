@@ -145,7 +145,7 @@ def _positions(looked: Looked) -> Sequence[Mapping[str, Any]] | None:
             "strategy": each.strategy,
             "quantity": each.quantity,
             "value_usd": None if each.price is None else notional(each.quantity, each.price, each.multiplier),
-            "stop_rests": each.protection is not None and any(one.is_stop for one in each.protection.resting),
+            "stop_rests": each.protection is not None and any(price.is_stop for price in each.protection.resting),
         }
         for each in looked.positions
     ]
@@ -269,8 +269,8 @@ class ServePages:
 
 
 def _name(host: str) -> str:
-    found = HOST.fullmatch(host.lower())
-    return (found[1] or found[2]) if found else ""
+    match = HOST.fullmatch(host.lower())
+    return (match[1] or match[2]) if match else ""
 
 
 def _parameters(query: str, known: tuple[str, ...]) -> dict[str, str]:

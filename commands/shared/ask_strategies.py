@@ -120,12 +120,12 @@ def ask_if_due(
 
     The world's ledger is only read. If it can't be read, the pass itself will say more.
     """
-    with StrategyReplies() as asked:
+    with StrategyReplies() as strategy_replies:
         if _due(app, world, clock, force=force, dry_run=dry_run, part=part):
             # A dry run asks everyone, whatever their own clocks say.
             entries = None if dry_run else app.settings.timetable[Job.TRADE_ONCE]
-            asked.proposed = propose(world, clock.now, entries)
-    return asked
+            strategy_replies.proposed = propose(world, clock.now, entries)
+    return strategy_replies
 
 
 def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_run: bool, part: str) -> bool:

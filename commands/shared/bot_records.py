@@ -137,7 +137,7 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
         return ()
     since, kept = min(opened_at for _, _, opened_at in held), ledger.kept(held)
     # The trades of positions that were opened before that are cut off, so only those that fit what is held count.
-    keyed = {(one.strategy, one.symbol, one.opened_at): one for one in trades(ledger.fills_since(since))}
+    keyed = {(trade.strategy, trade.symbol, trade.opened_at): trade for trade in trades(ledger.fills_since(since))}
     found = {key: one for key, one in keyed.items() if one.closed_at is None and one.open_quantity == held.get(key)}
     reasons = exit_reasons(app, {order for trade in found.values() for order in trade.exit_orders})
     return tuple(

@@ -63,14 +63,14 @@ def load_paper_evidence(folder: Path, ledger: SqliteLedger) -> PaperEvidence:
 
 def _reached(ledger: SqliteLedger, since: datetime) -> list[datetime]:
     days, jobs = ledger.sessions(since.date() - timedelta(days=1), ALWAYS.date()), set(Job)
-    claims = (one for day in days for one in ledger.slot_claims(day.date))
+    claims = (claim for day in days for claim in ledger.slot_claims(day.date))
     return sorted(one.at for one in claims if one.missed_reason is None and one.job in jobs and one.at >= since)
 
 
 def _crashes(folder: Path, ledger: SqliteLedger, began: datetime) -> Iterator[datetime]:
     _, events = worth_seeing(folder / EVENTS, [(began, ALWAYS)], CRASHES)
     yield from (event.timestamp for event in events if event.event_type in {kind.event_type for kind in CRASHES})
-    yield from (one.at for one in ledger.states_since(began, ALWAYS) if one.at and one.causes & CRASH_HALTS)
+    yield from (record.at for record in ledger.states_since(began, ALWAYS) if record.at and record.causes & CRASH_HALTS)
 
 
 SESSIONS, TRADES = 20, 10
@@ -163,13 +163,13 @@ def _on_paper(app: "App", paper: Path | None, wanted: Sequence[Wanted]) -> Itera
 
 
 def _here(app: "App") -> Iterator[Step]:
-    judgments = {one.subject: one for one in judge_passes(evidence_of(app), ("broker", "signals"))}
+    judgments = {judgment.subject: judgment for judgment in judge_passes(evidence_of(app), ("broker", "signals"))}
 
     def answers(subject: str) -> Look:
         if subject == "signals" and not app.needed_facts:
             return "no strategy in use reads options flow", ""
-        one = judgments[subject]
-        return clean(one.found), "" if one.state is HealthState.OK else one.next or "tradebot serve"
+        judgment = judgments[subject]
+        return clean(judgment.found), "" if judgment.state is HealthState.OK else judgment.next or "tradebot serve"
 
     yield _step("notices", "each channel's test message was read by a person", partial(_notices, app))
     yield _step("broker's answers", "the last passes could use all of its answers", partial(answers, "broker"))
@@ -190,15 +190,15 @@ def _sessions(paper: _Paper) -> Look:
     days = ledger.sessions(began.date() - timedelta(days=1), ALWAYS.date()) if began else ()
     jobs = set(Job)
     ran = sum(
-        any(one.missed_reason is None and one.job in jobs for one in ledger.slot_claims(day.date)) for day in days
+        any(claim.missed_reason is None and claim.job in jobs for claim in ledger.slot_claims(day.date)) for day in days
     )
     return pluralize(ran, "session"), "" if ran >= SESSIONS else f"tradebot serve{paper.at}"
 
 
 def _hours(least: int, paper: _Paper) -> Look:
-    seen = load_paper_evidence(paper.folder.path, paper.ledger)
-    hours = seen.connected.total_seconds() / 3600
-    crash = f", since the crash at {when(seen.crashed_at)}" if seen.crashed_at else ", no crash"
+    paper_evidence = load_paper_evidence(paper.folder.path, paper.ledger)
+    hours = paper_evidence.connected.total_seconds() / 3600
+    crash = f", since the crash at {when(paper_evidence.crashed_at)}" if paper_evidence.crashed_at else ", no crash"
     return f"{hours:.1f} of {least} hours{crash}", "" if hours >= least else f"tradebot serve{paper.at}"
 
 
@@ -225,10 +225,10 @@ def _closed(least: int, paper: _Paper) -> Look:
 def _halt(paper: _Paper) -> Look:
     began = paper.ledger.books_opened_at()
     states = paper.ledger.states_since(began, ALWAYS) if began else ()
-    by_hand = [at for at, one in enumerate(states) if one.state is not TradingState.ACTIVE and not one.causes]
+    by_hand = [at for at, record in enumerate(states) if record.state is not TradingState.ACTIVE and not record.causes]
     if not by_hand:
         return "nobody has halted it yet", f"tradebot halt{paper.at}"
-    if not any(one.state is TradingState.ACTIVE for one in states[by_hand[0] :]):
+    if not any(record.state is TradingState.ACTIVE for record in states[by_hand[0] :]):
         return "it was halted, and hasn't been let go on yet", f"tradebot unhalt{paper.at}"
     return f"a person halted it {pluralize(len(by_hand), 'time')} and let it go on", ""
 

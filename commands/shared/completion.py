@@ -40,10 +40,10 @@ def symbols(context: typer.Context, incomplete: str) -> list[str]:
 
 def complete_symbols(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the last symbol of a list, from the exchange's symbols or, without an exchange, the bot's."""
-    held = _strings(_exchange_file(context, "market.json").get("symbols"))
+    held_symbols = _strings(_exchange_file(context, "market.json").get("symbols"))
     before, comma, last = incomplete.rpartition(",")
     taken = {*before.split(",")}
-    names = _matching(held, last) if held else symbols(context, last)
+    names = _matching(held_symbols, last) if held_symbols else symbols(context, last)
     return [f"{before}{comma}{name}" for name in names if name not in taken]
 
 
@@ -217,8 +217,8 @@ def _held(context: typer.Context) -> list[str]:
 
 
 def _plan_files(context: typer.Context) -> list[Path]:
-    found = (_folder(context) / "plans").glob("*.json")
-    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    paths = (_folder(context) / "plans").glob("*.json")
+    return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def _findings(path: Path) -> list[tuple[str, str]]:

@@ -76,15 +76,15 @@ def _named(arguments: Sequence[str]) -> str | None:
     return named[-1] if named else None
 
 
-def _typed(written: Callable[[str], str], found: re.Match[str]) -> str:
-    verb, rest = found[1], found.string[found.end() :]
+def _typed(written: Callable[[str], str], match: re.Match[str]) -> str:
+    verb, rest = match[1], match.string[match.end() :]
     if verb not in VERBS:
-        return found[0]
+        return match[0]
     own_words = rest.partition(f"{PROGRAM} ")[0]
     placed = VERBS[verb].elsewhere or "--state-dir" in own_words or own_words.startswith(" --help")
     command = f"{invoked_as()} {verb}"
     if placed or not _flag.get():
-        return written(command) + (found[2] or "")
+        return written(command) + (match[2] or "")
     # A period would be copied as part of the folder's name.
-    stop = ";" if found[2] and rest else ""
+    stop = ";" if match[2] and rest else ""
     return written(f"{command}{_flag.get()}") + stop

@@ -115,8 +115,8 @@ def _marks(ends: "Sequence[SessionEnd]", fills: "Sequence[OwnedFill]") -> "dict[
     last = next((end for end in reversed(ends) if end.marked_at and end.marks), None)
     if last is None or last.marked_at is None:
         return {}
-    seen = last.marked_at
-    restated = {owned.fill.symbol for owned in fills if owned.origin is Origin.ACTIVITY and owned.fill.at > seen}
+    moment = last.marked_at
+    restated = {owned.fill.symbol for owned in fills if owned.origin is Origin.ACTIVITY and owned.fill.at > moment}
     return {symbol: price for symbol, price in last.marks.items() if symbol not in restated}
 
 

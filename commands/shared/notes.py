@@ -59,11 +59,11 @@ def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
 
 def _contradicted(app: "App", passes: "Sequence[CycleRecord]") -> "Iterator[str]":
     """Yield on which positions the last pass of exits saw a contradiction, unless a comparison has looked since."""
-    read = [one for one in passes if one.job is Job.EVALUATE_EXITS and one.equity is not None]
+    read = [cycle for cycle in passes if cycle.job is Job.EVALUATE_EXITS and cycle.equity is not None]
     last, mark = max(read, key=lambda one: one.at, default=None), app.ledger_view.last_reconcile()
     if last is not None and not (mark and mark.at >= last.at):
-        for one in last.differing:
-            yield f"{one.words}, and nothing explains that. Next: tradebot reconcile"
+        for difference in last.differing:
+            yield f"{difference.words}, and nothing explains that. Next: tradebot reconcile"
 
 
 def _unwatched(left: "Sequence[str]") -> "Iterator[str]":
@@ -86,7 +86,7 @@ def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     state = app.ledger_view.trading_state()
     if state.state is TradingState.ACTIVE:
         return None
-    causes = [cause for one in (*hidden_halts(app.ledger_view.halts(), state), state) for cause in sorted(one.causes)]
+    causes = [cause for halt in (*hidden_halts(app.ledger_view.halts(), state), state) for cause in sorted(halt.causes)]
     if causes:
         return causes[-1]
     return Reason.BOOKS_OLD if left_by_earlier_orders(app, at) else None

@@ -199,12 +199,12 @@ def slippage_sentences(found: "Sequence[TotalSlippage]", *, every: bool = False)
     """Yield what fills cost against the midpoint at decision; with `every`, against the other midpoints too."""
     from tradebot.views.slippage import THE_ONE
 
-    the_one = next((one.total for one in found if one.against == THE_ONE), None)
-    for one in found:
-        if one.of and (every or one.against == THE_ONE):
-            yield _slippage(one)
-        if one.of and every and one.against != THE_ONE and one.total and the_one:
-            yield f"  difference from that at {THE_ONE}: {one.total.usd - the_one.usd:+,.2f} USD"
+    the_one = next((slippage.total for slippage in found if slippage.against == THE_ONE), None)
+    for total_slippage in found:
+        if total_slippage.of and (every or total_slippage.against == THE_ONE):
+            yield _slippage(total_slippage)
+        if total_slippage.of and every and total_slippage.against != THE_ONE and total_slippage.total and the_one:
+            yield f"  difference from that at {THE_ONE}: {total_slippage.total.usd - the_one.usd:+,.2f} USD"
 
 
 def _slippage(one: "TotalSlippage") -> str:
@@ -226,7 +226,7 @@ def show_margin(console: "Console", margin: "AccountMargin | None", most: int | 
         f"{_usd(margin.available_usd)} available",
     )
     console.print(f"Margin {', '.join(parts)}, at {when(margin.at)}", markup=False)
-    nearest = "; ".join(_liquidation(one) for one in margin.liquidations[:most])
+    nearest = "; ".join(_liquidation(liquidation) for liquidation in margin.liquidations[:most])
     if nearest:
         console.print(f"  liquidated by the broker: {nearest}", markup=False)
 
@@ -235,8 +235,8 @@ def show_funding(console: "Console", funding: "Sequence[FundingSoFar]") -> None:
     """Print what holding the positions has cost or earned in funding so far, if the books have any."""
     if not funding:
         return
-    total = sum((one.amount_usd for one in funding), Decimal(0))
-    each = ", ".join(f"{clean(one.symbol)} {one.amount_usd:+,.2f}" for one in funding)
+    total = sum((far.amount_usd for far in funding), Decimal(0))
+    each = ", ".join(f"{clean(far.symbol)} {far.amount_usd:+,.2f}" for far in funding)
     console.print(f"Funding so far {total:+,.2f} USD: {each}", markup=False)
 
 

@@ -65,12 +65,12 @@ def span_of(last: int | None, since: str | None) -> PassSpan:
         return PassSpan(last=1 if last is None else last)
     if since == "session":
         return PassSpan(session=True)
-    found = re.fullmatch(r"(\d{1,5})([smhd])", since)
-    if found is None:
+    match = re.fullmatch(r"(\d{1,5})([smhd])", since)
+    if match is None:
         raise OperatorError(f"can't read {clean(since)[:20]!r} as a time span", "write 90s, 30m, 2h, 1d or session")
-    if not int(found[1]):
+    if not int(match[1]):
         raise OperatorError(f"--since {since} covers no time", "write 90s, 30m, 2h, 1d or session")
-    return PassSpan(since_s=int(found[1]) * UNITS[found[2]])
+    return PassSpan(since_s=int(match[1]) * UNITS[match[2]])
 
 
 _WRITTEN = re.compile(r"(\d{1,7}(?!d)|\d{1,5}(?=d))([smhd])", re.ASCII)

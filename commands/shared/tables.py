@@ -222,8 +222,8 @@ def wrap_cells(text: Text, width: int) -> list[Text]:
 
 def hanging(text: Text, width: int) -> Text:
     """Return a text wrapped, with further lines indented under the first."""
-    shown = [line for each in text.split("\n", allow_blank=True) for line in _hung(each, width)]
-    return Text("\n").join(shown)
+    texts = [line for each in text.split("\n", allow_blank=True) for line in _hung(each, width)]
+    return Text("\n").join(texts)
 
 
 def _hung(line: Text, width: int) -> list[Text]:

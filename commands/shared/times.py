@@ -100,14 +100,14 @@ def for_reader(text: str) -> str:
     return text if zone() == "UTC" else re.sub(WRITTEN, _rewritten, text)
 
 
-def _rewritten(found: re.Match[str]) -> str:
-    day, _, minute, second = found.groups()
+def _rewritten(match: re.Match[str]) -> str:
+    day, _, minute, second = match.groups()
     try:
         at = datetime.fromisoformat(f"{day}T{minute}{second or ''}+00:00")
         return when(at, SECOND if second else MINUTE)
     except (ValueError, OverflowError):
         # Foreign text that only looks like a time.
-        return found[0]
+        return match[0]
 
 
 def _zone() -> tzinfo:

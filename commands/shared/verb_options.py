@@ -126,9 +126,9 @@ def finish(report: Report, as_json: bool) -> None:
 def show(report: Report) -> None:
     """Print a report as text for people."""
     screen = console()
-    with screen.capture() as shown:
+    with screen.capture() as capture:
         report.render(screen, report.data)
-    say(shown.get().removesuffix("\n"))
+    say(capture.get().removesuffix("\n"))
 
 
 def _json_parts(report: Report) -> "Iterator[str]":

@@ -115,8 +115,8 @@ def _answers(app: "App", since: datetime) -> "Sequence[AnswerCounts]":
 def _last_scores(app: "App") -> "CycleRecord | None":
     if app.recorded is None:
         return None
-    found = (cycle for job in (Job.SCORE, Job.TRADE_ONCE) for cycle in app.recorded.cycles(job=job, last=1))
-    return max((cycle for cycle in found if cycle.candidates), key=lambda cycle: cycle.at, default=None)
+    cycles = (cycle for job in (Job.SCORE, Job.TRADE_ONCE) for cycle in app.recorded.cycles(job=job, last=1))
+    return max((cycle for cycle in cycles if cycle.candidates), key=lambda cycle: cycle.at, default=None)
 
 
 def _now(app: "App", scores: "CycleRecord | None") -> datetime:
@@ -147,18 +147,18 @@ def _kinds(app: "App", moment: TradingMoment) -> Iterator[KindEvidence]:
     failures = _failures(app, since, now)
     for kind, symbols in app.needed_facts.items():
         asked: set[str | None] = {None} if kind.market_wide else set(symbols)
-        seen = [row for row in counts[kind.name] if row.symbol in asked]
-        failed = _since_last_reply(failures.get(kind.name, ()), seen)
+        answer_countses = [row for row in counts[kind.name] if row.symbol in asked]
+        failed = _since_last_reply(failures.get(kind.name, ()), answer_countses)
         yield KindEvidence(
             kind=kind,
             wanted=len(asked),
-            at=tuple(row.at for row in seen),
+            at=tuple(row.at for row in answer_countses),
             limit_s=_limit_s(app, kind),
             interval_s=kind.interval_s(app.rules.poll_s),
             replies=tuple(reply for reply in replies[kind.name] if reply.symbol in asked),
-            received=sum(row.received for row in seen),
-            foreign=sum(row.foreign for row in seen),
-            rejected=sum(row.rejected for row in seen),
+            received=sum(row.received for row in answer_countses),
+            foreign=sum(row.foreign for row in answer_countses),
+            rejected=sum(row.rejected for row in answer_countses),
             failed=len(failed),
             failure=failed[-1].details.get("message", "") if failed else "",
             nulls=nulls.get(kind.name, NONE),

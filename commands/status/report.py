@@ -80,10 +80,10 @@ def show(console: "Console", data: "Status", whose: Identity) -> None:
     """Print the screen: bot and folder, permission and state, recent passes, orders and positions."""
     for draw in sections(data, whose).values():
         draw(console)
-    seen = data.looked_at
+    looked_at = data.looked_at
     console.print(
-        f"Looked at {pluralize(seen.fills, 'fill')}, {pluralize(seen.intents, 'intent')}, "
-        f"{pluralize(seen.orders, 'working order')} and the last pass of {pluralize(seen.passes, 'job')}",
+        f"Looked at {pluralize(looked_at.fills, 'fill')}, {pluralize(looked_at.intents, 'intent')}, "
+        f"{pluralize(looked_at.orders, 'working order')} and the last pass of {pluralize(looked_at.passes, 'job')}",
         style="dim",
     )
 
@@ -187,16 +187,16 @@ def _show_passes(console: "Console", data: "Status") -> None:
 
 
 def _equity(console: "Console", data: "Status") -> None:
-    seen = data.equity
-    if seen is None:
+    equity = data.equity
+    if equity is None:
         return
-    looks = pluralize(seen.passes, "pass", "passes")
-    console.print(f"Equity {seen.last_usd:,.2f} USD at the last of {looks} in session {seen.session}")
+    looks = pluralize(equity.passes, "pass", "passes")
+    console.print(f"Equity {equity.last_usd:,.2f} USD at the last of {looks} in session {equity.session}")
     if data.drawdown is not None:
         console.print(f"  {data.drawdown:.2%} below the highest; the bot halts itself at {data.drawdown_halt:.2%}")
     room = console.width - 28 if has_letters(console) else ON_A_PAGE
-    line = sparkline(seen.plot, max(8, min(len(seen.plot), room)))
-    console.print(f"  {seen.low_usd:,.0f} {line} {seen.high_usd:,.0f}", markup=False)
+    line = sparkline(equity.plot, max(8, min(len(equity.plot), room)))
+    console.print(f"  {equity.low_usd:,.0f} {line} {equity.high_usd:,.0f}", markup=False)
     show_margin(console, data.margin, NEAREST)
 
 
@@ -297,7 +297,7 @@ def status_of(app: "App") -> Status:
         positions=load_holdings(app, totals, recorded, now),
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
         unresolved=tuple(unresolved_order(record) for record in unresolved),
-        realized_usd=sum((one.realized_pnl for one in positions), Decimal(0)),
+        realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
         today=_today(app, facts, totals, as_of),
         looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
         margin=account_margin(recorded),
@@ -376,17 +376,17 @@ def render_status(app: "App") -> Text:
     except TradebotError as failed:
         parts = [Text(one_line(failed), "red")]
     lines = [line for part in parts for line in part.wrap(screen, width)]
-    left = max(len(lines) - room, 0)
-    more = f"{pluralize(left, 'more line')}: tradebot status; " if left else ""
+    remaining = max(len(lines) - room, 0)
+    more = f"{pluralize(remaining, 'more line')}: tradebot status; " if remaining else ""
     asked = f"{when(datetime.now(UTC))} by this machine's clock"
     foot = Text(f"{more}q quits; {asked}, every {EVERY_S:.0f} s", "reverse", no_wrap=True, overflow="crop")
     return Text("\n").join([*lines[:room], foot])
 
 
 def _text(screen: "Console", draw: "Callable[[Console], None]") -> Text:
-    with screen.capture() as shown:
+    with screen.capture() as capture:
         draw(screen)
-    return Text.from_ansi(shown.get().removesuffix("\n"))
+    return Text.from_ansi(capture.get().removesuffix("\n"))
 
 
 def _quits(pressed: Callable[[float], bytes]) -> bool:

@@ -269,7 +269,7 @@ def pace_of(app: "App") -> GrowthPace | None:
 
 def stores_of(folder: Path, pace: GrowthPace | None = None) -> Stores:
     """Return every store of a folder that has files, and first of all the ledger."""
-    stores = tuple(store for store in (_store(folder, one, pace) for one in RETENTIONS) if store.files)
+    stores = tuple(store for store in (_store(folder, retention, pace) for retention in RETENTIONS) if store.files)
     return Stores(str(folder), stores, sum(size for size, _ in _files(folder, ("**/*",))))
 
 
@@ -279,17 +279,17 @@ def unbounded_stores(folder: Path) -> Sequence[StoreEvidence]:
     return sorted(stores, key=lambda store: store.bytes, reverse=True)
 
 
-def _store(folder: Path, one: Retention, pace: GrowthPace | None = None) -> Store:
-    found = list(_files(folder, one.patterns))
+def _store(folder: Path, retention: Retention, pace: GrowthPace | None = None) -> Store:
+    found = list(_files(folder, retention.patterns))
     oldest, size = min((at for _, at in found), default=None), sum(size for size, _ in found)
     year_bytes = None
-    if pace and one.sessions and (most := one.sessions(pace.settings, pace.year)):
+    if pace and retention.sessions and (most := retention.sessions(pace.settings, pace.year)):
         year_bytes = size * min(most, pace.year) // min(most, pace.sessions)
     return Store(
-        name=one.name,
-        holds=one.holds,
-        kept=one.kept,
-        money=one.money,
+        name=retention.name,
+        holds=retention.holds,
+        kept=retention.kept,
+        money=retention.money,
         files=len(found),
         bytes=size,
         oldest=None if oldest is None else datetime.fromtimestamp(oldest, UTC),
@@ -301,11 +301,11 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[tuple[int, float
     """Yield size and time of last change of each file; one that is removed meanwhile is left out."""
     for path in {path for pattern in patterns for path in folder.glob(pattern)}:
         try:
-            found = os.lstat(path)
+            stat_result = os.lstat(path)
         except FileNotFoundError:
             continue
         if not path.is_dir():
-            yield found.st_size, found.st_mtime
+            yield stat_result.st_size, stat_result.st_mtime
 
 
 def show(console: "Console", data: Stores) -> None:

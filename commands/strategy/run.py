@@ -186,8 +186,8 @@ def new(name: str, path: Path, kind: TemplateKind) -> Report:
     if name in installed_strategies():
         raise OperatorError(f"a strategy named {name} is already installed", "tradebot strategy list")
     files = tuple(package_files(name, kind))
-    _write(path, {path / place: text for place, text in files})
-    data = PackageCreated(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path, kind)))
+    _write(path, {path / pure_posix_path: text for pure_posix_path, text in files})
+    data = PackageCreated(name, str(path), tuple(str(path) for path, _ in files), tuple(_steps(name, path, kind)))
     return Report("strategy-new", data, _render_new)
 
 
@@ -195,9 +195,9 @@ def _write(folder: Path, files: Mapping[Path, str]) -> None:
     try:
         if folder.exists() and any(folder.iterdir()):
             raise OperatorError(f"{folder} already exists and is not empty", "name another folder: --path DIR")
-        for place, text in files.items():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, encoding="utf-8")
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OperatorError(
             f"{folder} can't be written: {error.strerror}", "name another folder: --path DIR"
@@ -214,8 +214,8 @@ def _steps(name: str, path: Path, kind: "TemplateKind") -> Iterator[str]:
 
 def _render_new(console: "Console", data: PackageCreated) -> None:
     console.print(f"{data.folder}: the strategy {data.name}, with its test", markup=False)
-    for place in data.files:
-        console.print(f"  {place}", markup=False)
+    for file in data.files:
+        console.print(f"  {file}", markup=False)
     console.print("Next")
     for step in data.next:
         console.print(f"  {step}", markup=False)
@@ -236,9 +236,9 @@ def listing(settings: "Settings", folder: Path, whose: Identity, refused: "Mappi
 def _as_in_the_last_pass(row: StrategyCheckRow, refusal: "StrategyRefusal | None") -> StrategyCheckRow:
     if row.state != WELL or refusal is None:
         return row
-    found = refusal.decision
-    observed = f"in the last pass of trade-once: {found.observed}; run now, without facts, it works"
-    return replace(row, state=str(found.reason), observed=observed)
+    decision = refusal.decision
+    observed = f"in the last pass of trade-once: {decision.observed}; run now, without facts, it works"
+    return replace(row, state=str(decision.reason), observed=observed)
 
 
 def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyCheckRow, ...]:
@@ -265,8 +265,8 @@ def _code(name: str, settings: "Settings") -> str | None:
     """Return the digest of a strategy's code as it is now; None if it isn't installed, or a file can't be read."""
     with suppress(OperatorError):
         own = {name: settings.strategies.in_use().get(name, {})}
-        found = code_in_use(own, settings.strategies.installed_as()).get(name)
-        return found.digest if found else None
+        strategy_code = code_in_use(own, settings.strategies.installed_as()).get(name)
+        return strategy_code.digest if strategy_code else None
     return None
 
 
@@ -308,8 +308,8 @@ def _refusal(strategy: "Strategy", universe: "Sequence[str]") -> "Decision | Non
     shown = () if strategy.needs.bars or strategy.needs.quotes or strategy.needs.features else tuple(universe)
     view = StrategyView(datetime.now(UTC), shown)
     answer = strategy.propose(view)
-    found = answer if isinstance(answer, Decision) else validate_wants(view, answer)
-    return found if isinstance(found, Decision) and found.verdict is not Verdict.UNKNOWN else None
+    decision = answer if isinstance(answer, Decision) else validate_wants(view, answer)
+    return decision if isinstance(decision, Decision) and decision.verdict is not Verdict.UNKNOWN else None
 
 
 def _render_list(console: "Console", data: Strategies) -> None:

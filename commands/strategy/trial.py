@@ -303,8 +303,8 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> TriedMoment:
     needs = strategy.needs
     start_s = perf_counter() - started
     now = at or app.now()
-    seen = ViewBuilder(world, now, (strategy,)).of(strategy)
-    answer, cost, repeats = _asked(strategy, seen.view, start_s)
+    strategy_inputs = ViewBuilder(world, now, (strategy,)).of(strategy)
+    answer, cost, repeats = _asked(strategy, strategy_inputs.view, start_s)
     if (most := app.rules.of(strategy.name).wants) and not isinstance(answer, Decision):
         answer = reject_excess_wants(answer, most) or answer
     own_process = not is_built_in(point)
@@ -318,8 +318,8 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> TriedMoment:
         at=now,
         times=app.rules.of(strategy.name).times or strategy.times,
         needs=needs_row(needs),
-        universe=tuple(seen.view.universe),
-        left_out=seen.left_out,
+        universe=tuple(strategy_inputs.view.universe),
+        left_out=strategy_inputs.left_out,
         wants=() if isinstance(answer, Decision) else tuple(map(_row, answer)),
         refusal=answer if isinstance(answer, Decision) else None,
         repeats=repeats,

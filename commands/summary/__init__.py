@@ -39,5 +39,5 @@ def summary(
     files = files_of(None, html)
     data = read(bot, session)
     whose = about(data, identity(bot))
-    shown = Report("summary", data, message if short else lambda console, _: show(console, data, whose))
-    return write_files(shown, files, (), lambda: page(data, whose))
+    report = Report("summary", data, message if short else lambda console, _: show(console, data, whose))
+    return write_files(report, files, (), lambda: page(data, whose))

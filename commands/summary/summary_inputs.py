@@ -94,35 +94,35 @@ def read(app: "App", typed: str | None) -> Summary:
     # Without books, health can't look at sound facts either.
     facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]
     books = None if isinstance(ledger, Unread) else ledger
-    found = None if isinstance(facts, Unread) else app.recorded
+    sqlite_facts = None if isinstance(facts, Unread) else app.recorded
     # Without books, time stands where the last pass of the sandbox saw it.
-    still = found.last_pass() if found and app.mode is Mode.SANDBOX else None
-    place = _place(app, books, evidence.now or still or evidence.at, _day(typed))
+    still = sqlite_facts.last_pass() if sqlite_facts and app.mode is Mode.SANDBOX else None
+    summary_period = _place(app, books, evidence.now or still or evidence.at, _day(typed))
     lost = {"Positions, trades and profit aren't known": ledger, "What it decided isn't known": facts}
     unknown = [f"{what}: {one.why} Next: {one.next}" for what, one in lost.items() if isinstance(one, Unread)]
-    seen = _seen(app, evidence, place, books, found)
-    return summary(replace(seen, recorded=not isinstance(facts, Unread), unknown=unknown))
+    session_records = _seen(app, evidence, summary_period, books, sqlite_facts)
+    return summary(replace(session_records, recorded=not isinstance(facts, Unread), unknown=unknown))
 
 
 def _seen(
     app: "App",
     evidence: HealthEvidence,
-    place: SummaryPeriod,
+    summary_period: SummaryPeriod,
     ledger: SqliteLedger | None,
     facts: SqliteFacts | None,
 ) -> SessionRecords:
-    session, since, until = place.session, place.since, place.until
-    passes = _passes(evidence, facts, place)
-    before = facts.unpriced_passes(since - LATE, since) if facts and place.previous else ()
-    book = _books(app, ledger, facts, place) if ledger else SessionBooks()
-    slots, lost = _slots(evidence, ledger, place)
-    judgments, said = _asked(app, evidence, ledger, facts, place) if place.is_last else ((), ())
+    session, since, until = summary_period.session, summary_period.since, summary_period.until
+    passes = _passes(evidence, facts, summary_period)
+    before = facts.unpriced_passes(since - LATE, since) if facts and summary_period.previous else ()
+    book = _books(app, ledger, facts, summary_period) if ledger else SessionBooks()
+    slots, lost = _slots(evidence, ledger, summary_period)
+    judgments, said = _asked(app, evidence, ledger, facts, summary_period) if summary_period.is_last else ((), ())
     return SessionRecords(
         session=session,
-        is_first=place.previous is None,
+        is_first=summary_period.previous is None,
         since=since,
-        so_far=place.so_far,
-        as_of=max((one.at for one in passes), default=evidence.now) if place.is_last else session.close,
+        so_far=summary_period.so_far,
+        as_of=max((cycle.at for cycle in passes), default=evidence.now) if summary_period.is_last else session.close,
         passes=passes,
         before=before,
         ends=facts.ends(Job.TRADE_ONCE, since, until) if facts else (0, {}),
@@ -152,11 +152,11 @@ def _day(typed: str | None) -> date | None:
 
 def _compared(facts: SqliteFacts | None, day: date) -> Sequence[str]:
     """Return how a session compared with its backtest, and the sessions up to it; empty until it was compared."""
-    days = [one for one in facts.parities(MOST_COMPARED) if one.session <= day] if facts else []
-    found = over_time(days[-LATELY:])
-    if found is None or days[-1].session != day:
+    days = [parity for parity in facts.parities(MOST_COMPARED) if parity.session <= day] if facts else []
+    parity_totals = over_time(days[-LATELY:])
+    if parity_totals is None or days[-1].session != day:
         return ()
-    return (f"{day_in_words(days[-1])}.", f"Over time, {in_words(found)}.")
+    return (f"{day_in_words(days[-1])}.", f"Over time, {in_words(parity_totals)}.")
 
 
 def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | None) -> SummaryPeriod:
@@ -164,14 +164,14 @@ def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | N
     if ledger and first is None:
         raise OperatorError("there is nothing to tell before books and broker are compared", "tradebot reconcile")
     near = _sessions(app, ledger, day or app.day.date_of(now))
-    ours = [one for one in near if one.open <= now and (first is None or one.close > first)]
+    ours = [session for session in near if session.open <= now and (first is None or session.close > first)]
     # A bot whose first session hasn't begun tells of that one.
-    ahead = [one for one in near if one.open > now][:1] if day is None else []
-    chosen = next((one for one in (*reversed(ours), *ahead) if day in (None, one.date)), None)
+    ahead = [session for session in near if session.open > now][:1] if day is None else []
+    chosen = next((session for session in (*reversed(ours), *ahead) if day in (None, session.date)), None)
     if chosen is None:
         raise _no_session(app.day, day, now, first, near)
-    is_last = not any(chosen.open < one.open <= now for one in _sessions(app, ledger, app.day.date_of(now)))
-    earlier = [one for one in ours if one.close < chosen.close]
+    is_last = not any(chosen.open < session.open <= now for session in _sessions(app, ledger, app.day.date_of(now)))
+    earlier = [our for our in ours if our.close < chosen.close]
     return SummaryPeriod(chosen, earlier[-1] if earlier else None, now, first, is_last)
 
 
@@ -190,11 +190,11 @@ def _no_session(
     last = "tradebot summary   (tells the last session)"
     if day is None:
         return OperatorError("no session has begun since the bot's books were opened", "tradebot schedule")
-    if day > venue.date_of(now) or any(one.date == day and one.open > now for one in near):
+    if day > venue.date_of(now) or any(session.date == day and session.open > now for session in near):
         return OperatorError(f"the session of {day} is still to come", last)
     if first is not None and day < venue.date_of(first):
         return OperatorError(f"the bot's books were opened on {venue.date_of(first)}, after {day}", last)
-    before = [one.date for one in near if one.date < day and (first is None or one.close > first)]
+    before = [session.date for session in near if session.date < day and (first is None or session.close > first)]
     return OperatorError(f"{day} is a {day:%A} without a session", f"tradebot summary {before[-1]}" if before else last)
 
 
@@ -204,19 +204,19 @@ def _passes(evidence: HealthEvidence, facts: SqliteFacts | None, place: SummaryP
         return ()
     past = evidence.past
     if place.is_last and isinstance(past, SessionEvidence):
-        return [one for one in past.cycles if one.at > place.since]
+        return [cycle for cycle in past.cycles if cycle.at > place.since]
     return facts.unpriced_passes(place.session.open, place.until)
 
 
 def _slots(
-    evidence: HealthEvidence, ledger: SqliteLedger | None, place: SummaryPeriod
+    evidence: HealthEvidence, ledger: SqliteLedger | None, summary_period: SummaryPeriod
 ) -> tuple[int, list[tuple[str, str, str]]]:
     """Return how many slots of the session are known, and those that nobody ran, each with its job and why."""
-    past, day = evidence.past, place.session.date
+    past, day = evidence.past, summary_period.session.date
     if ledger is None or not isinstance(past, SessionEvidence):
         return 0, []
     claims = ledger.slot_claims(day)
-    due = {job: [one for one in slots if one.session == day] for job, slots in past.due.items()}
+    due = {job: [slot for slot in slots if slot.session == day] for job, slots in past.due.items()}
     ours = replace(past, claims=claims, due=due)
     known = sum(map(len, due.values())) or sum(claim.job in set(Job) for claim in claims)
     return known, missed_slots(ours)
@@ -252,15 +252,15 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: S
         fills = ledger.fills_since(min(starts.values())) if starts else ()
         rows: Sequence[Holding] = load_holdings(app, totals, last_passes(facts), place.now)
     else:
-        fills = [one for one in ledger.fills() if one.fill.at <= place.session.close]
+        fills = [fill for fill in ledger.fills() if fill.fill.at <= place.session.close]
         totals = Totals.of(fills)
         starts = opening_times(totals, day, calendar.knowing(ledger, app.day))
         rows = _held_then(totals, next((end for end in ends if end.session == day), None))
-    since, ours = place.since, trades(one for one in fills if one.strategy != FOREIGN and belongs(one, starts))
-    closed = [one for one in ours if one.closed_at and one.closed_at > since]
-    reasons = exit_reasons(app, {order for one in closed for order in one.exit_orders})
-    told = [replace(one, reasons=tuple(filter(None, map(reasons.get, one.exit_orders)))) for one in closed]
-    opened = [one.symbol for one in ours if one.opened_at > since and not one.closed_at]
+    since, ours = place.since, trades(fill for fill in fills if fill.strategy != FOREIGN and belongs(fill, starts))
+    closed = [our for our in ours if our.closed_at and our.closed_at > since]
+    reasons = exit_reasons(app, {order for trade in closed for order in trade.exit_orders})
+    told = [replace(trade, reasons=tuple(filter(None, map(reasons.get, trade.exit_orders)))) for trade in closed]
+    opened = [our.symbol for our in ours if our.opened_at > since and not our.closed_at]
     return SessionBooks(opened, told, rows, _money(app, ledger, facts, place, ends))
 
 
@@ -281,12 +281,12 @@ def _money(
     if facts is None or first is None:
         return None
     opening = opening_of(app, day)
-    seen = worth(ends, opening[1] if opening else None, DateRange(day, day))
-    if seen is None:
+    equity_around = worth(ends, opening[1] if opening else None, DateRange(day, day))
+    if equity_around is None:
         return None
     moved = [one for one in ledger.cash_movements() if cash_kind(one) is CashKind.TRANSFER and one.at <= place.until]
-    transfers = sum((one.amount_usd for one in moved if one.at > place.since), Decimal(0))
-    money = SummaryMoney(seen.before_usd, seen.after_usd, transfers, None)
+    transfers = sum((movement.amount_usd for movement in moved if movement.at > place.since), Decimal(0))
+    money = SummaryMoney(equity_around.before_usd, equity_around.after_usd, transfers, None)
     if not_traded := no_benchmark_reason(app):
         return replace(money, without=not_traded)
     if place.so_far:
@@ -301,11 +301,11 @@ def _beside(
     money: SummaryMoney,
     base: Decimal | None,
     start: SessionEnd | None,
-    place: SummaryPeriod,
+    summary_period: SummaryPeriod,
     days: Mapping[date, RawBar],
     why: str,
 ) -> SummaryMoney:
-    day, opened = place.session.date, start.session if start else None
+    day, opened = summary_period.session.date, start.session if start else None
     change = _change(days, day, day, opened)
     if change is None:
         return replace(money, without=why or f"{BENCHMARK} has no price of this session and the one before.")
@@ -335,14 +335,14 @@ def _spy(app: "App", place: SummaryPeriod) -> tuple[Mapping[date, RawBar], str]:
     day, first = place.session.date, app.day.date_of(place.first or place.session.open) - REACH
     asks = app.mode is Mode.SANDBOX and sandbox.running(app.folder.exchange) is not None
     try:
-        found = app.bars.daily(BENCHMARK, first, day) if asks or (app.folder.path / BARS).exists() else {}
-        if day not in found and asks:
+        raw_bar_by_day = app.bars.daily(BENCHMARK, first, day) if asks or (app.folder.path / BARS).exists() else {}
+        if day not in raw_bar_by_day and asks:
             app.bars.fetch(DAY, [BENCHMARK], first, place.session.close)
-            found = app.bars.daily(BENCHMARK, first, day)
+            raw_bar_by_day = app.bars.daily(BENCHMARK, first, day)
     except TradebotError as error:
         return {}, f"{BENCHMARK} can't be compared: {one_line(error)}"
     nothing = f"There is no {BENCHMARK} to compare with: its price of this session isn't stored. "
-    return found, "" if day in found else f"{nothing}Next: tradebot bars fetch {BENCHMARK}"
+    return raw_bar_by_day, "" if day in raw_bar_by_day else f"{nothing}Next: tradebot bars fetch {BENCHMARK}"
 
 
 def accepted_configurations(
@@ -360,10 +360,10 @@ def accepted_configurations(
 def _restarts(app: "App", since: datetime, until: datetime) -> Iterator[tuple[datetime, str]]:
     kind = EventKind.SERVE_NOTE
     _, events = worth_seeing(app.folder.path / EVENTS, [(since, until)], also=(kind,))
-    for one in events:
-        version = one.details.get("version")
-        if version and (one.subsystem, one.event_type) == (kind.subsystem, kind.event_type):
-            yield one.timestamp, version
+    for event in events:
+        version = event.details.get("version")
+        if version and (event.subsystem, event.event_type) == (kind.subsystem, kind.event_type):
+            yield event.timestamp, version
 
 
 def show(console: "Console", data: Summary, whose: str) -> None:

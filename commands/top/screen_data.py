@@ -101,10 +101,10 @@ def read(app: App, screen: str) -> ScreenData:
 def render_plain(draws: Sequence[Callable[[Console], None]], width: int) -> Text:
     """Return what these print on a console of this width, in colors."""
     screen = console(width)
-    with screen.capture() as shown:
+    with screen.capture() as capture:
         for draw in draws:
             draw(screen)
-    return Text.from_ansi(shown.get().removesuffix("\n"))
+    return Text.from_ansi(capture.get().removesuffix("\n"))
 
 
 def line(markup: str, width: int) -> Text:
@@ -127,8 +127,8 @@ def version(folder: Path) -> tuple[object, ...]:
 
 def _changed(path: Path) -> tuple[int, int] | None:
     with suppress(OSError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
+        stat_result = path.stat()
+        return stat_result.st_mtime_ns, stat_result.st_size
     return None
 
 

@@ -66,19 +66,19 @@ def read(app: "App", origin: str) -> "Submission":
     in_use = app.settings.strategies.in_use()
     try:
         with _open(origin) as stream:
-            found = read_lines(stream, origin, in_use)
+            submission = read_lines(stream, origin, in_use)
     except OSError as error:
         name = "standard input" if origin == STANDARD_INPUT else origin
         why = error.strerror or str(error)
         raise OperatorError(f"{name} can't be read: {why}", "name a file, or - for standard input") from error
-    if found.bad and not found.candidates:
-        first = found.bad[0]
+    if submission.bad and not submission.candidates:
+        first = submission.bad[0]
         raise OperatorError(
-            f"none of the {found.lines} lines of {origin} is a candidate; "
+            f"none of the {submission.lines} lines of {origin} is a candidate; "
             f"line {first.line}: {first.reason} ({clean(first.detail)})",
             """a line is {"symbol": "AAPL", "side": "buy", "score": 0.6}, or an alert with ticker and action""",
         )
-    return found
+    return submission
 
 
 def _open(origin: str) -> IO[bytes]:
@@ -90,7 +90,7 @@ class AskingForGiven:
 
     def __init__(self, approvals: "Approvals", submission: "Submission") -> None:
         self._approvals = approvals
-        self._given = {(one.strategy, one.symbol): one for one in submission.candidates}
+        self._given = {(candidate.strategy, candidate.symbol): candidate for candidate in submission.candidates}
 
     def last(self, strategy: str, symbol: str) -> "Request | None":
         """Return the last request about a strategy and symbol, or None."""
@@ -161,13 +161,13 @@ def run(
     asked_at = both_clocks(app, Job.TRADE_ONCE, dry_run=dry_run)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission, only)
-    asked = ask_if_due(app, asking, asked_at.clock, force=force_slot, dry_run=dry_run, part=part)
+    strategy_replies = ask_if_due(app, asking, asked_at.clock, force=force_slot, dry_run=dry_run, part=part)
 
     def enter() -> "EntriesData | SlotRefused":
         # Without an answer, the time is still that at which nothing was due.
-        clocks = None if asked else asked_at
+        clocks = None if strategy_replies else asked_at
         world = world_of(app.world(dry_run=dry_run, proposing=False), submission)
-        grace_s = None if asked else entry_grace_s(app)
+        grace_s = None if strategy_replies else entry_grace_s(app)
         call, clocks = begin(
             app, Job.TRADE_ONCE, by, clocks=clocks, force=force_slot, dry_run=dry_run, part=part, grace_s=grace_s
         )
@@ -176,7 +176,7 @@ def run(
         if candidates is not None and submission is not None:
             note_bad_lines(world, candidates, submission, clocks.now)
         with record_begun_pass(app, call, clocks.now, dry_run=dry_run):
-            answer = asked.answer()
+            answer = strategy_replies.answer()
             cycle = record_entries(app, world, call, desk_for_entries(world, answer, clocks), answer, sent)
             return entries(pass_data(app, cycle), candidates, submission)
 

@@ -66,11 +66,11 @@ def planned_levels(app: App, history: History, trade: TradeRow, fills: Sequence[
     """Return where a trade was to end, given its fills: by what its entry said, and by the rules in force today."""
     sign = 1 if trade.side == LONG else -1
     first = next((fill.venue_order_id for fill in fills if fill.at >= trade.opened_at), None)
-    order = next((one for one in app.ledger_view.orders() if one.venue_id == first), None)
+    order = next((order for order in app.ledger_view.orders() if order.venue_id == first), None)
     kept = replace(history.kept.get(trade.key, Kept()), first_gain=order.first_gain if order else None)
-    held = _as_opened(trade, sign, kept)
-    at_entry = levels(held, app.rules.exits_watching(held.position, kept))
-    invalid = None if kept.invalid_fraction is None else held.price_at(-kept.invalid_fraction)
+    watched = _as_opened(trade, sign, kept)
+    at_entry = levels(watched, app.rules.exits_watching(watched.position, kept))
+    invalid = None if kept.invalid_fraction is None else watched.price_at(-kept.invalid_fraction)
     return PlannedLevels(trade, at_entry.stop, at_entry.targets, invalid, list(_rested(history, trade, sign)))
 
 
@@ -204,11 +204,11 @@ def series_around(app: App, symbol: str, first: datetime, last: datetime, as_of:
     need = BarNeed(
         timeframe, days * ceil(app.day.lasts / MINUTES_LAST) if timeframe == MINUTES else days, adjusted=False
     )
-    found = _bars(app).closed(need, [symbol], min(last + around, as_of)).get(symbol)
-    start = bisect_left(found.starts, (first - around).timestamp()) if found else 0
-    if found is None or start == len(found):
+    series = _bars(app).closed(need, [symbol], min(last + around, as_of)).get(symbol)
+    start = bisect_left(series.starts, (first - around).timestamp()) if series else 0
+    if series is None or start == len(series):
         raise OperatorError(f"There are no bars of {symbol} from {first:%Y-%m-%d} on", "tradebot bars fetch")
-    return replace(found, **{name: getattr(found, name)[start:] for name in COLUMNS})
+    return replace(series, **{name: getattr(series, name)[start:] for name in COLUMNS})
 
 
 def _bars(app: App) -> Bars:

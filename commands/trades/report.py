@@ -78,9 +78,9 @@ def _component(component: "Component") -> str:
     return f"{component.name}={value}*{component.weight!r}"
 
 
-def _excursion(name: str, found: "Excursion | None") -> "Iterator[tuple[str, str]]":
+def _excursion(name: str, excursion: "Excursion | None") -> "Iterator[tuple[str, str]]":
     for part in EXCURSION:
-        yield f"{name}_{part}", cell(None if found is None else getattr(found, part))
+        yield f"{name}_{part}", cell(None if excursion is None else getattr(excursion, part))
 
 
 def _slippage(total: "TotalSlippage") -> "Iterator[tuple[str, str]]":

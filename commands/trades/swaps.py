@@ -52,13 +52,13 @@ class Swaps(Struct, frozen=True):
 def read(app: "App", choice: "Choice") -> Swaps:
     """Return the swaps of an account, from what the books kept when they were decided."""
     history, rows = all_rows(app)
-    asked = tuple(each for each in app.ledger_view.past.gave_way() if _chosen(each, choice))
-    prices = _prices(app, history, {each.intent.key.symbol for each in asked})
+    gave_way = tuple(each for each in app.ledger_view.past.gave_way() if _chosen(each, choice))
+    prices = _prices(app, history, {each.intent.key.symbol for each in gave_way})
     rules = app.settings.auction
     within = timedelta(seconds=rules.cooldown_s) if rules else LATELY
     working = {order.client_order_id for order in app.ledger_view.orders(working=True)}
-    found = swaps_of(asked, rows.trades, prices, within, working)
-    swaps = tuple(each for each in found if choice.days.has(each.at, history.day))
+    swap_rows = swaps_of(gave_way, rows.trades, prices, within, working)
+    swaps = tuple(each for each in swap_rows if choice.days.has(each.at, history.day))
     return Swaps(history.at, choice.days.first, choice.days.last, swaps, tuple(swap_assumptions(swaps, rows.trades)))
 
 
@@ -70,8 +70,8 @@ def swap_assumptions(swaps: "Sequence[SwapRow]", trades: "Sequence[TradeRow]") -
         yield from fees_not_counted(sum(row.unknown_fees for row in trades if row.id in shown), {})
 
 
-def _chosen(one: "GaveWay", choice: "Choice") -> bool:
-    intent = one.intent
+def _chosen(gave_way: "GaveWay", choice: "Choice") -> bool:
+    intent = gave_way.intent
     both = intent.key.symbol, intent.displaced_by
     return choice.strategy in (None, intent.key.strategy) and (choice.symbol is None or choice.symbol in both)
 

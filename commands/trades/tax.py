@@ -208,8 +208,8 @@ def _notes(whole: "TaxYear", found: "TaxYear", moved: Iterable[tuple[str, str, d
         yield "A dividend returned capital (DIVROC), which would lower the basis; it isn't taken off here."
 
 
-def _unknown(found: "TaxYear") -> Iterator[str]:
-    without = [row for row in found.rows if row.gain_usd is None]
+def _unknown(tax_year: "TaxYear") -> Iterator[str]:
+    without = [row for row in tax_year.rows if row.gain_usd is None]
     if without:
         names = ", ".join(dict.fromkeys(clean(row.symbol) for row in without))
         yield (

@@ -108,12 +108,12 @@ def watchdog(
     """
     from commands.watchdog.watch import folder_of
 
-    place = folder_of(folder, os.environ)
+    path = folder_of(folder, os.environ)
     while not once and failed is None:
-        report = run(place)
+        report = run(path)
         say(json.dumps(report.document()) if as_json else _line(report))
         time.sleep(EVERY_S)
-    finish(run(place, failed), as_json)
+    finish(run(path, failed), as_json)
 
 
 def _line(report: Report) -> str:

@@ -227,7 +227,7 @@ def watch(
     """Run one round, and return what it found. That a unit of systemd has `failed` is told at once."""
     now, memory = datetime.now(UTC), read(folder)
     looked = {bot: look(place) for bot, place in settings.bots.items()}
-    found = {f"{bot} {name}": said for bot, one in looked.items() for name, said in one.causes.items()}
+    found = {f"{bot} {name}": said for bot, findings in looked.items() for name, said in findings.causes.items()}
     wrong = {name: WatchCause(now, said) for name, said in found.items()}
     wrong |= {
         name: WatchCause(each.since, found[name], each.told) for name, each in memory.causes.items() if name in found
@@ -248,14 +248,14 @@ def watch(
     if somebody:
         wrong |= {name: WatchCause(each.since, each.found, told=True) for name, each in alarms.items()}
         cleared = {}
-    rested = {bot: one.rested_at for bot, one in looked.items()}
+    rested = {bot: findings.rested_at for bot, findings in looked.items()}
     due = memory.pinged_at is None or now - memory.pinged_at >= PING_EVERY or rested != memory.rested
     pinged = bool(ping) and not wrong and due and _ping(str(ping))
     untold = {} if somebody else units
-    kept = WatchMemory(
+    watch_memory = WatchMemory(
         {**cleared, **wrong, **untold}, now if pinged else memory.pinged_at, rested if pinged else memory.rested
     )
-    unwritten = write(folder, kept) or unwritten
+    unwritten = write(folder, watch_memory) or unwritten
     wrong |= {name: WatchCause(each.since, each.found, told=somebody) for name, each in units.items()}
     return WatchRound(now, wrong, over, {**problems, **({"memory": unwritten} if unwritten else {})}, pinged)
 

@@ -92,13 +92,13 @@ def load_symbol(app: App, typed: str, which: str) -> SymbolChart:
     first = min([as_of - LOOKED_BACK, *(each.opened_at for each in trades)])
     first = first if which == ALL else max(first, since)
     series = series_around(app, symbol, first, as_of, as_of).last(MOST)
-    shown = [each for each in trades if each.closed_at is None or each.closed_at >= series.start_of(0)]
-    of = drawn_on(app, series, shown, as_of)
+    trade_rows = [each for each in trades if each.closed_at is None or each.closed_at >= series.start_of(0)]
+    of = drawn_on(app, series, trade_rows, as_of)
     # Years of passes take long to read, and would be a blur.
     start = max(of.series.start_of(0), since)
     cycles = cycles_of(app, PassSpan(since_s=int((as_of - start).total_seconds())), symbol=symbol)
-    scored = sorted((one for cycle in cycles for one in _scored(cycle, symbol)), key=lambda one: one.at)
-    return SymbolChart(of, [one for one in scored if one.at >= start])
+    scored = sorted((point for cycle in cycles for point in _scored(cycle, symbol)), key=lambda one: one.at)
+    return SymbolChart(of, [point for point in scored if point.at >= start])
 
 
 def _scored(cycle: CycleRecord, symbol: str) -> Iterator[ScoredPoint]:
@@ -196,12 +196,12 @@ def _line(of: Drawn, name: str, color: str, style: str, found: list[tuple[int, D
 
 def _scores(of: Drawn, scored: list[ScoredPoint]) -> Iterator[ChartSeries]:
     """Yield the score and what it was made of, at the candles in which the passes were."""
-    several = len({one.strategy for one in scored}) > 1
+    several = len({point.strategy for point in scored}) > 1
     found: dict[str, dict[float, float]] = {}
-    for one in scored:
-        for name, value in one.values.items():
-            line = f"{name}, {one.strategy}" if several else name
-            found.setdefault(line, {})[_at(of.series, of.place(one.at))] = value
+    for scored_point in scored:
+        for name, value in scored_point.values.items():
+            line = f"{name}, {scored_point.strategy}" if several else name
+            found.setdefault(line, {})[_at(of.series, of.place(scored_point.at))] = value
     for name, values in sorted(found.items(), key=lambda item: item[0].partition(",")[0] not in FIRST):
         kind = name.partition(",")[0]
         color = {"score": "blue", "flow": "magenta"}.get(kind, "soft")
@@ -211,8 +211,8 @@ def _scores(of: Drawn, scored: list[ScoredPoint]) -> Iterator[ChartSeries]:
 
 def account(app: App) -> AccountReport:
     """Return the account as `report` reports it, without what refusals were worth, which takes longer than the rest."""
-    found, _ = read_account(app, "", WHOLE, lambda done, total: None, with_refusals=False)
-    return found
+    account_report, _ = read_account(app, "", WHOLE, lambda done, total: None, with_refusals=False)
+    return account_report
 
 
 def equity(app: App) -> dict[str, Any]:
@@ -382,11 +382,11 @@ def _level_table(of: Drawn) -> Table:
 
 
 def _score_table(scored: Sequence[ScoredPoint]) -> Table:
-    names = list(dict.fromkeys(name for one in scored for name in one.values))
+    names = list(dict.fromkeys(name for point in scored for name in point.values))
     table = Table(f"at {zone()}", "strategy", *(number(clean(name)) for name in names))
-    for one in reversed(scored[-ROWS:]):
-        cells = [format_signed(one.values[name], 3) if name in one.values else "" for name in names]
-        table.row(stamp(one.at, DAY_SECOND), clean(one.strategy), *cells)
+    for scored_point in reversed(scored[-ROWS:]):
+        cells = [format_signed(scored_point.values[name], 3) if name in scored_point.values else "" for name in names]
+        table.row(stamp(scored_point.at, DAY_SECOND), clean(scored_point.strategy), *cells)
     return table
 
 

@@ -115,15 +115,15 @@ class Logins:
     def session(self, held: str) -> BrowserSession | None:
         """Return the session of a cookie, and note that it looked; None if there is none or it is over."""
         name, now = _digest(held), self._clock()
-        found = self._sessions.get(name)
-        if found is None:
+        browser_session = self._sessions.get(name)
+        if browser_session is None:
             return None
-        if now - found.seen_s > SESSION_S:
+        if now - browser_session.seen_s > SESSION_S:
             del self._sessions[name]
             return None
-        found.seen_s = now
+        browser_session.seen_s = now
         self._sessions.move_to_end(name)
-        return found
+        return browser_session
 
     def log_out(self, held: str) -> None:
         """End a session."""

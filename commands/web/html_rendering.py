@@ -56,22 +56,22 @@ class Sheet(Screen):
     def _text(self, printed: RenderableType, plain: dict[str, Any]) -> Text:
         if isinstance(printed, str):
             return self.render_str(printed, **plain)
-        with self.capture() as shown:
+        with self.capture() as capture:
             Console.print(self, printed)
-        return Text.from_ansi(shown.get().rstrip("\n"))
+        return Text.from_ansi(capture.get().rstrip("\n"))
 
     def _paragraphs(self, text: Text) -> Iterator[Markup]:
         for line in text.split("\n", allow_blank=True):
             if not line.plain.strip():
                 continue
-            found = INDENT.match(line.plain)
-            indent = len(found.group()) if found else 0
+            match = INDENT.match(line.plain)
+            indent = len(match.group()) if match else 0
             kind = Markup(' class="under"') if indent else Markup("")
             yield Markup("<p{}>{}</p>").format(kind, self.inline(line[indent:]))
 
     def inline(self, text: Text) -> Markup:
         """Return a text in its colors, its commands marked as such, without anything secret."""
-        ends = [place for found in COMMANDS.finditer(text.plain) for place in found.span()]
+        ends = [place for match in COMMANDS.finditer(text.plain) for place in match.span()]
         parts = [Markup("").join(self._spans(part)) for part in text.divide(ends)]
         return Markup("").join(
             Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts)
@@ -83,10 +83,10 @@ class Sheet(Screen):
             return
         text.end = ""
         for piece, style, _ in text.render(self):
-            shown = escape(hide(clean_lines(piece)))
+            markup = escape(hide(clean_lines(piece)))
             names = [*_color(style), *(["dim"] if style and style.dim else [])]
-            shown = Markup("<b>{}</b>").format(shown) if style and style.bold else shown
-            yield Markup('<span class="{}">{}</span>').format(" ".join(names), shown) if names else shown
+            markup = Markup("<b>{}</b>").format(markup) if style and style.bold else markup
+            yield Markup('<span class="{}">{}</span>').format(" ".join(names), markup) if names else markup
 
     def _table(self, table: Table) -> Markup:
         rows = [[self._cell(cell) for cell in cells] for cells, _ in table.rows]
@@ -110,8 +110,8 @@ class Sheet(Screen):
 
     def _cells(self, row: Sequence[Text]) -> Iterator[Markup]:
         for number, cell in enumerate(row):
-            shown = Markup("<br>").join(self.inline(line) for line in cell.split("\n", allow_blank=True))
-            yield (Markup("<td>{}</td>") if number else Markup('<th scope="row">{}</th>')).format(shown)
+            markup = Markup("<br>").join(self.inline(line) for line in cell.split("\n", allow_blank=True))
+            yield (Markup("<td>{}</td>") if number else Markup('<th scope="row">{}</th>')).format(markup)
 
 
 def render_html(draw: Callable[[Console], None]) -> Markup:

@@ -203,7 +203,7 @@ class PageData(NamedTuple):
     @property
     def documents(self) -> tuple[Mapping[str, Any], ...]:
         """The documents that the verbs print with --json, of each part that a verb reported; errors in their place."""
-        return tuple(one.document() if isinstance(one, Report) else error_answer(one) for one in self.made)
+        return tuple(error.document() if isinstance(error, Report) else error_answer(error) for error in self.made)
 
     @property
     def is_lost(self) -> bool:
@@ -264,7 +264,7 @@ class PageReader:
                 line(head(status, whose)),
                 status.trading_state,
                 Markup("<br>").join(line(escape(why)) for why in (old(status), self._patience.told()) if why),
-                tuple(shown for shown, _ in parts),
+                tuple(part for part, _ in parts),
                 tuple(made for _, made in parts if made is not None),
             )
 

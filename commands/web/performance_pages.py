@@ -43,10 +43,10 @@ def _trades(query: Query) -> list[PagePart]:
     chosen: list[Sequence[TradeRow]] = []
 
     def some(app: App) -> Report:
-        found = trades.run(app, _choice(query))
-        data: Trades = found.data
+        report = trades.run(app, _choice(query))
+        data: Trades = report.data
         chosen.append(data.trades)
-        return replace(found, data=replace(data, trades=_page_of(data.trades, query)))
+        return replace(report, data=replace(data, trades=_page_of(data.trades, query)))
 
     def others(_: App) -> Markup:
         rows = chosen[-1] if chosen else ()
@@ -133,8 +133,8 @@ def _home(app: App) -> Path:
 
 def _names(app: App) -> Sequence[str]:
     """Return the names of the backtests that were kept, the newest first."""
-    found = [path for path in _home(app).glob(f"*/{RESULT}") if not path.parent.is_symlink()]
-    names = [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+    paths = [path for path in _home(app).glob(f"*/{RESULT}") if not path.parent.is_symlink()]
+    names = [path.parent.name for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
     # A name that can't be printed can't be a link either.
     return [name for name in names if name.isprintable()]
 

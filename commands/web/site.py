@@ -230,8 +230,8 @@ class Site:
     def _health(self, request: Request) -> Response:
         def answer() -> Response:
             with self._reader.bot() as bot:
-                found = health(look(bot))
-            return Response(found.text, found.status, media_type=found.kind)
+                page_reply = health(look(bot))
+            return Response(page_reply.text, page_reply.status, media_type=page_reply.kind)
 
         return _answered(answer)
 

@@ -90,13 +90,13 @@ def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None
     require_records(app)
     with WhatIfRunner(app, WhatIfChanges()) as asking, _LOCK:
         symbol = known_symbol(app, symbol) if symbol else None
-        asked = asked_pass(asking, symbol, session, at)
-        key = str(app.folder.path), asked.head.id, symbol
+        what_if_subject = asked_pass(asking, symbol, session, at)
+        key = str(app.folder.path), what_if_subject.head.id, symbol
         if key not in _KEPT:
             try:
-                _KEPT[key] = _Trying(asking, asked, symbol).found()
+                _KEPT[key] = _Trying(asking, what_if_subject, symbol).found()
             except RecordError as error:
-                raise not_kept(asked.head, str(error)) from error
+                raise not_kept(what_if_subject.head, str(error)) from error
             while len(_KEPT) > KEPT:
                 _KEPT.popitem(last=False)
         return _KEPT[key]
@@ -117,7 +117,7 @@ class _Trying:
         known = self._thresholds()
         refusing = sorted(known, key=lambda path: -known[path].refused)
         sliders = [self._slider(known[path]) for path in refusing]
-        return Sliders(self._asked, _orders(self._then, self._then), tuple(one for one in sliders if one.stops[1:]))
+        return Sliders(self._asked, _orders(self._then, self._then), tuple(stop for stop in sliders if stop.stops[1:]))
 
     def _thresholds(self) -> Mapping[Path, "_Threshold"]:
         """Return the settings that are the very limit of a question which was asked."""
@@ -127,11 +127,11 @@ class _Trying:
             question = ThresholdQuestion(decision.gate, decision.about)
             setting = limit_of(record.candidate.strategy, question, _number(decision.limit))
             if setting is not None:
-                one = found.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
-                refused = one.question == question and any(
+                threshold_question = found.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
+                refused = threshold_question.question == question and any(
                     question == (each.gate, each.about) for each in record.decisions if not each.passed
                 )
-                found[setting.path] = one._replace(refused=one.refused + refused)
+                found[setting.path] = threshold_question._replace(refused=threshold_question.refused + refused)
         return found
 
     def _decisions(
@@ -140,10 +140,10 @@ class _Trying:
         """Yield what a question compared with a number, or all did, of the symbol that is asked about or of all."""
         for record in cycle.candidates:
             if self._symbol in (None, record.candidate.symbol):
-                for one in record.decisions:
-                    asked = question is None or question == (one.gate, one.about)
-                    if asked and _number(one.observed) is not None and _number(one.limit) is not None:
-                        yield record, one
+                for decision in record.decisions:
+                    asked = question is None or question == (decision.gate, decision.about)
+                    if asked and _number(decision.observed) is not None and _number(decision.limit) is not None:
+                        yield record, decision
 
     def _slider(self, one: "_Threshold") -> Slider:
         force = one.setting.value
@@ -170,30 +170,30 @@ class _Trying:
         ]
         return Slider(one.setting.key, one.name, one.refused, format_typed(force), one.text(force), tuple(stops))
 
-    def _values(self, one: "_Threshold", cycle: CycleRecord) -> Iterator[Decimal]:
+    def _values(self, question: "_Threshold", cycle: CycleRecord) -> Iterator[Decimal]:
         """Yield the values nearest to what was compared which let it through, and one at which nothing gets through."""
-        same = {Decimal(str(each.observed)) for _, each in self._decisions(cycle, one.question)}
-        seen = sorted(same, key=lambda each: abs(each - one.setting.value))
-        ways = (one.setting.toward,) if one.setting.toward else (1, -1)
+        same = {Decimal(str(each.observed)) for _, each in self._decisions(cycle, question.question)}
+        seen = sorted(same, key=lambda each: abs(each - question.setting.value))
+        ways = (question.setting.toward,) if question.setting.toward else (1, -1)
         for number in seen[:MOST_STOPS]:
             for way in ways:
-                place = one.setting.scale.place(number, ROUND_CEILING if way > 0 else ROUND_FLOOR)
-                yield one.setting.scale.at(place)
-                if one.refused and one.setting.scale.at(place) == number:
+                place = question.setting.scale.place(number, ROUND_CEILING if way > 0 else ROUND_FLOOR)
+                yield question.setting.scale.at(place)
+                if question.refused and question.setting.scale.at(place) == number:
                     # Some questions let equal numbers through, and some don't.
-                    yield one.setting.scale.at(place + way)
+                    yield question.setting.scale.at(place + way)
         for way in ways if seen else ():
-            yield one.setting.scale.at(one.setting.scale.next_to(min(seen) if way > 0 else max(seen), -way))
+            yield question.setting.scale.at(question.setting.scale.next_to(min(seen) if way > 0 else max(seen), -way))
 
-    def _decided(self, one: "_Threshold", value: Decimal) -> Decided | None:
+    def _decided(self, question: "_Threshold", value: Decimal) -> Decided | None:
         """Return the pass with another value of a threshold that refused somebody, as long as there is time for it.
 
         OperatorError if the value doesn't load.
         """
-        if not one.refused or self._work >= WORK:
+        if not question.refused or self._work >= WORK:
             return None
         self._work += len(self._then.cycle.candidates)
-        asking = self._asking.instead(WhatIfChanges(tuple(values_of([(one.setting.key, format_typed(value))]))))
+        asking = self._asking.instead(WhatIfChanges(tuple(values_of([(question.setting.key, format_typed(value))]))))
         supposed = asking.supposition(self._recorded.surroundings)
         return decide(asking.changed(self._recorded)[0], supposed.after)
 
@@ -212,10 +212,10 @@ class _Trying:
 
     def _differs(self, tried: Mapping[Decimal, Decided | None], value: Decimal, nearer: Decimal, closely: bool) -> bool:
         """Return True if something else comes of a candidate, or `closely` if others refuse it, or nobody knows."""
-        one, other = tried[value], tried[nearer]
-        if one is None or other is None:
+        decided, other = tried[value], tried[nearer]
+        if decided is None or other is None:
             return True
-        outcomes = outcomes_of(one.cycle, other.cycle, (one.sent, other.sent))
+        outcomes = outcomes_of(decided.cycle, other.cycle, (decided.sent, other.sent))
         return any(
             not each.same or (closely and _asked(each.then) != _asked(each.now))
             for each in outcomes
@@ -253,7 +253,7 @@ class _Threshold(NamedTuple):
 
 
 def _orders(then: Decided, now: Decided) -> int:
-    return sum(one.now.sent for one in outcomes_of(then.cycle, now.cycle, (then.sent, now.sent)))
+    return sum(outcome.now.sent for outcome in outcomes_of(then.cycle, now.cycle, (then.sent, now.sent)))
 
 
 def _number(value: Any) -> Decimal | None:

@@ -114,14 +114,14 @@ def _number(text: str) -> Decimal | None:
 
 def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
     """Return a form with a slider for each threshold, which also works as a form with a number for each."""
-    found = sliders_of(app, symbol, query.get("session"), query.get("at"))
+    what_if_subject = sliders_of(app, symbol, query.get("session"), query.get("at"))
     session, at = _pass(app, query, symbol)
     asked = {"session": session, "at": at, **({"symbol": symbol} if symbol else {})}
     address = f"{ANSWER}?{urlencode(asked, quote_via=quote)}"
     files = Markup(
         '<link rel="stylesheet" href="/static/{0}/what_if.css"><script src="/static/{0}/what_if.js" defer></script>'
     ).format(__version__)
-    kept = Markup("").join(
+    markup = Markup("").join(
         Markup('<input type="hidden" name="{}" value="{}">').format(name, text)
         for name, text in query.items()
         if not is_change(name)
@@ -130,7 +130,7 @@ def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
         '{}<form class="what-if" method="get" action="" data-answer="{}"><p>{}</p>{}{}'
         '<p class="buttons"><button>Decide again</button> <button type="button" class="quiet" data-all>'
         'Everything as it was</button></p><p class="said" role="status"></p></form>'
-    ).format(files, address, _about(found, symbol), kept, _groups(found, query))
+    ).format(files, address, _about(what_if_subject, symbol), markup, _groups(what_if_subject, query))
 
 
 def _about(found: Sliders, symbol: str | None) -> str:
@@ -142,20 +142,20 @@ def _about(found: Sliders, symbol: str | None) -> str:
     )
 
 
-def _groups(found: Sliders, query: Query) -> Markup:
-    refusing = [one for one in found.sliders if one.refused]
-    others = [one for one in found.sliders if not one.refused]
-    shown = Markup("").join(_slider(one, number, query) for number, one in enumerate(refusing))
-    if not found.sliders:
+def _groups(what_if_subject: Sliders, query: Query) -> Markup:
+    refusing = [stop for stop in what_if_subject.sliders if stop.refused]
+    others = [stop for stop in what_if_subject.sliders if not stop.refused]
+    markup = Markup("").join(_slider(stop, number, query) for number, stop in enumerate(refusing))
+    if not what_if_subject.sliders:
         return Markup("<p>The pass compared nothing with a threshold here.</p>")
     if not refusing:
-        shown = Markup("<p>No threshold refused anything.</p>")
+        markup = Markup("<p>No threshold refused anything.</p>")
     if not others:
-        return shown
+        return markup
     is_open = " open" if any(not _equal(query.get(PREFIX + one.key, one.force), one.force) for one in others) else ""
-    rest = Markup("").join(_slider(one, number, query) for number, one in enumerate(others, len(refusing)))
+    rest = Markup("").join(_slider(stop, number, query) for number, stop in enumerate(others, len(refusing)))
     return Markup("{}<details{}><summary>{} that refused nobody</summary>{}</details>").format(
-        shown, is_open, pluralize(len(others), "threshold"), rest
+        markup, is_open, pluralize(len(others), "threshold"), rest
     )
 
 
@@ -187,30 +187,30 @@ def _slider(one: Slider, number: int, query: Query) -> Markup:
     )  # fmt: skip
 
 
-def _said(one: Slider, place: int) -> str:
+def _said(slider_stop: Slider, place: int) -> str:
     """Return a stop in words: its value with its unit, and how many orders there are if nothing else is changed."""
-    return ", ".join(_words(one, place))
+    return ", ".join(_words(slider_stop, place))
 
 
-def _words(one: Slider, place: int) -> Iterator[str]:
-    stop = one.stops[place]
+def _words(slider_stop: Slider, place: int) -> Iterator[str]:
+    stop = slider_stop.stops[place]
     yield stop.shown
-    if stop.value == one.force:
+    if stop.value == slider_stop.force:
         yield "as it was"
     elif stop.orders is not None:
         yield f"alone: {pluralize(stop.orders, 'order')}"
 
 
-def _bars(one: Slider) -> Markup:
+def _bars(slider_stop: Slider) -> Markup:
     """Return a bar for each stop, as high as there are orders then; without it, a tick."""
-    most, last = max(stop.orders or 0 for stop in one.stops), len(one.stops) - 1
+    most, last = max(stop.orders or 0 for stop in slider_stop.stops), len(slider_stop.stops) - 1
     height = HEIGHT if most else LEAST
     lines = Markup("").join(
         Markup('<line x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"{3}/>').format(
             round(100 * place / last, 2), height, height - LEAST - round(TALLEST * (stop.orders or 0) / (most or 1)),
-            Markup(' class="force"') if stop.value == one.force else "",
+            Markup(' class="force"') if stop.value == slider_stop.force else "",
         )
-        for place, stop in enumerate(one.stops)
+        for place, stop in enumerate(slider_stop.stops)
     )  # fmt: skip
     return Markup('<svg height="{}" aria-hidden="true">{}</svg>').format(height, lines)
 

@@ -109,19 +109,19 @@ def run_session(app: App, symbol: str | None, session: str | None, at: str | Non
         ends = ends_of(app, PassSpan(), strategy, day)
         return _answered(_of_whole_session(explained_ends(app, ends))) if ends.passes else without_passes(app, day)
     name = known_symbol(app, symbol)
-    seen = outcomes_of(app, PassSpan(), name, strategy, session=day)
-    return _spanned(app, name, seen, day) if seen.passes else without_passes(app, day, name)
+    outcome = outcomes_of(app, PassSpan(), name, strategy, session=day)
+    return _spanned(app, name, outcome, day) if outcome.passes else without_passes(app, day, name)
 
 
 def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | None, strategy: str | None) -> Report:
     at = time_asked(app, day, text)
-    found, after = facts.pass_at(JOB, day, at)
-    if found is None and after is None:
+    cycle_record, after = facts.pass_at(JOB, day, at)
+    if cycle_record is None and after is None:
         return without_passes(app, day, symbol)
-    if found is None:
+    if cycle_record is None:
         raise too_early(day, at, after, symbol)
-    (cycle,) = only(app, (found,), strategy)
-    return _one(app, symbol, cycle, asked=asked_for(day, at, found.at, after), changed=after is None)
+    (cycle,) = only(app, (cycle_record,), strategy)
+    return _one(app, symbol, cycle, asked=asked_for(day, at, cycle_record.at, after), changed=after is None)
 
 
 def run_span(app: App, symbol: str, span: PassSpan, strategy: str | None) -> Report:
@@ -137,10 +137,10 @@ def run_all(app: App, span: PassSpan, strategy: str | None) -> Report:
 
 def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
     """Return the last dry run, or else the last pass that only scored, and a sentence that says so; None without."""
-    kept = read_dry_run(app.folder.path)
-    if kept is not None:
-        told = f"This was a dry run at {when(kept.at)}: nothing was sent, and nothing of it is in the books."
-        return unsent(kept), told
+    cycle = read_dry_run(app.folder.path)
+    if cycle is not None:
+        told = f"This was a dry run at {when(cycle.at)}: nothing was sent, and nothing of it is in the books."
+        return unsent(cycle), told
     scored = app.recorded.cycles(job=Job.SCORE, last=1) if app.recorded else ()
     if not scored:
         return None
@@ -172,8 +172,8 @@ def _one(
     return Report("why-no-orders", way, lambda console, _: show_symbol(console, way), code)
 
 
-def _spanned(app: App, name: str, seen: SymbolOutcomes, session: date | None) -> Report:
-    data, lacking = symbol_span(name, seen, session), left_out_of(app)
+def _spanned(app: App, name: str, outcome: SymbolOutcomes, session: date | None) -> Report:
+    data, lacking = symbol_span(name, outcome, session), left_out_of(app)
     if lacking:
         data = replace(data, left_out=lacking)
         data = data if data.orders else replace(data, sentence=lacking, remedy=PLAY_AGAIN)

@@ -59,8 +59,8 @@ def cycles_of(
     An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
     """
     facts = app.recorded
-    found = facts.of_span(JOB, symbol=symbol, **bounds_of(facts, span, session)._asdict()) if facts else ()
-    return only(app, found, strategy)
+    cycles = facts.of_span(JOB, symbol=symbol, **bounds_of(facts, span, session)._asdict()) if facts else ()
+    return only(app, cycles, strategy)
 
 
 def outcomes_of(
@@ -71,10 +71,10 @@ def outcomes_of(
     An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
     """
     facts = app.recorded
-    seen = facts.outcomes(JOB, symbol, **bounds_of(facts, span, session)._asdict()) if facts else NOTHING
+    outcome = facts.outcomes(JOB, symbol, **bounds_of(facts, span, session)._asdict()) if facts else NOTHING
     passes, outcomes = (
-        seen.passes,
-        tuple(settled_outcome(one, lambda name: was_found(app, name)) for one in seen.outcomes),
+        outcome.passes,
+        tuple(settled_outcome(one, lambda name: was_found(app, name)) for one in outcome.outcomes),
     )
     if strategy is None:
         return SymbolOutcomes(passes, outcomes)
@@ -97,16 +97,16 @@ def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date
     facts = app.recorded
     if facts is None:
         return SpanEnds((), (), None)
-    seen = facts.span_ends(JOB, strategy=strategy, **bounds_of(facts, span, session)._asdict())
-    whole = with_outcomes([seen.whole] if seen.whole else [], lambda name: was_found(app, name))
-    standing = [
-        one._replace(record=final_record(one.record, lambda name: was_found(app, name))) for one in seen.standing
+    candidate = facts.span_ends(JOB, strategy=strategy, **bounds_of(facts, span, session)._asdict())
+    whole = with_outcomes([candidate.whole] if candidate.whole else [], lambda name: was_found(app, name))
+    sampled_candidates = [
+        one._replace(record=final_record(one.record, lambda name: was_found(app, name))) for one in candidate.standing
     ]
-    passes: Sequence[CycleRecord] = seen.passes
+    passes: Sequence[CycleRecord] = candidate.passes
     if strategy is not None:
-        known = strategy if standing else known_strategy(app, strategy, passes)
+        known = strategy if sampled_candidates else known_strategy(app, strategy, passes)
         passes, whole = of_strategy(known, passes), of_strategy(known, whole)
-    return SpanEnds(tuple(passes), tuple(standing), whole[0] if whole else None)
+    return SpanEnds(tuple(passes), tuple(sampled_candidates), whole[0] if whole else None)
 
 
 def was_found(app: App, client_order_id: str) -> bool:
@@ -120,10 +120,10 @@ def load_refusal_counts(app: App, span: PassSpan, strategy: str | None, session:
     facts = app.recorded
     if facts is None:
         return EndedPasses(0, None, None, ())
-    seen = facts.ended(JOB, strategy=strategy, **bounds_of(facts, span, session)._asdict())
-    if strategy is not None and not seen.ends:
+    refusal_group = facts.ended(JOB, strategy=strategy, **bounds_of(facts, span, session)._asdict())
+    if strategy is not None and not refusal_group.ends:
         known_strategy(app, strategy, ())
-    return seen
+    return refusal_group
 
 
 def known_strategy(app: App, strategy: str, cycles: Sequence[CycleRecord]) -> str:
@@ -202,8 +202,8 @@ def time_asked(app: App, session: date, text: str) -> datetime:
         at = moment(f"{session} {text.zfill(len(text) + 1) if text[1:2] == ':' else text}")
     except OperatorError:
         raise OperatorError(f"--at {word(text)} is not a time of day", "write --at 10:32, or 15:32Z in UTC") from None
-    found = app.ledger_view.sessions(session, session)
-    at = at - DAY if found and not found[0].contains(at) and found[0].contains(at - DAY) else at
+    sessions = app.ledger_view.sessions(session, session)
+    at = at - DAY if sessions and not sessions[0].contains(at) and sessions[0].contains(at - DAY) else at
     return at + _rest(text)
 
 
@@ -265,7 +265,7 @@ def _ran(app: App, session: date | None) -> SlotClaim | None:
     books = app.ledger_view
     last = None if session else books.last_claim(JOB)
     day = last.session if last else session
-    ran = [one for one in books.slot_claims(day) if one.job == JOB and one.missed_reason is None] if day else []
+    ran = [claim for claim in books.slot_claims(day) if claim.job == JOB and claim.missed_reason is None] if day else []
     try:
         return max(ran, key=lambda one: one.at) if ran and app.passes.passes(day) else None
     except OperatorError:

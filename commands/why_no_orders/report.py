@@ -355,7 +355,7 @@ def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequ
 
 def _what_if(app: "App", way: "SymbolWhy") -> str | None:
     """Return the command that decides the pass again with another value of what a symbol failed at, if it has one."""
-    failed = next((one for one in way.decisions if not one.passed), None)
+    failed = next((decision for decision in way.decisions if not decision.passed), None)
     if failed is None or way.strategy is None:
         return None
     setting = threshold_of(app.settings, way.strategy, ThresholdQuestion(failed.gate, failed.about), failed.limit)

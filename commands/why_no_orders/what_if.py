@@ -236,10 +236,10 @@ def asked_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at
     if asked is None:
         return WhatIfSubject(heads[-1])
     until = time_asked(app, day, asked)
-    found = [one for one in heads if one.at <= until]
-    if not found:
+    cycles = [head for head in heads if head.at <= until]
+    if not cycles:
         raise too_early(day, until, heads[0].at, symbol)
-    head = found[-1]
+    head = cycles[-1]
     if changes.at is None:
         return WhatIfSubject(head)
     until = time_asked(app, day, changes.at)
@@ -251,7 +251,7 @@ def asked_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at
 def _require_open(app: App, day: date, at: datetime) -> None:
     sessions = app.ledger_view.sessions(day, day)
     if sessions and not sessions[0].contains(at):
-        opens, closes = (when(one, MINUTE) for one in (sessions[0].open, sessions[0].close))
+        opens, closes = (when(moment, MINUTE) for moment in (sessions[0].open, sessions[0].close))
         raise OperatorError(
             f"{OPTION} at={when(at, MINUTE)} is outside of session {day}, which is open from {opens} to {closes}",
             "name a time within it, or another session: tradebot why-no-orders --session 2026-11-16 --what-if at=10:32",

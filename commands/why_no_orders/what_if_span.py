@@ -71,9 +71,9 @@ def show_what_if(console: "Console", data: "WhatIf") -> None:
             markup=False, style="yellow",
         )  # fmt: skip
     console.print(f"\nDecided again: the pass at {when(data.at)}; nothing was sent", markup=False)
-    for one in data.about:
-        _about(console, one)
-    others = [one for one in data.changed if one.symbol != data.symbol]
+    for what_if_outcome in data.about:
+        _about(console, what_if_outcome)
+    others = [outcome for outcome in data.changed if outcome.symbol != data.symbol]
     if others:
         heading = "Besides it" if data.symbol else "Changed"
         console.print(f"{heading}:", markup=False)
@@ -93,8 +93,8 @@ def print_changes(
     for change in changes:
         was = f" (was {clean(change.before)})" if change.before else " in each pass"
         console.print(f"What if: {clean(change.what)} {clean(change.after)}{was}", markup=False)
-    for one in left_out:
-        console.print(f"Not in it: {one.setting}: {one.why}", markup=False, style="yellow")
+    for unanswered in left_out:
+        console.print(f"Not in it: {unanswered.setting}: {unanswered.why}", markup=False, style="yellow")
     for name in unasked:
         console.print(
             f"Not in it: what {clean(name)} would have answered: the facts and bars that it read then aren't all "
@@ -103,15 +103,15 @@ def print_changes(
         )  # fmt: skip
 
 
-def _about(console: "Console", one: "WhatIfOutcome") -> None:
-    console.print(f"  {clean(one.strategy)}, then: {_fate(one.then)}", markup=False)
-    console.print(f"  {clean(one.strategy)}, now:  {_fate(one.now)}", markup=False)
-    for other in one.now.others:
+def _about(console: "Console", what_if_outcome: "WhatIfOutcome") -> None:
+    console.print(f"  {clean(what_if_outcome.strategy)}, then: {_fate(what_if_outcome.then)}", markup=False)
+    console.print(f"  {clean(what_if_outcome.strategy)}, now:  {_fate(what_if_outcome.now)}", markup=False)
+    for other in what_if_outcome.now.others:
         console.print(f"    refused by {_end(other)} too", markup=False)
 
 
 def _table(outcomes: "Sequence[WhatIfOutcome]") -> Table:
-    several = len({one.strategy for one in outcomes}) > 1
+    several = len({outcome.strategy for outcome in outcomes}) > 1
     table = Table("symbol", *(("strategy",) if several else ()), sentence("then", "then:"), sentence("now", "now:"))
     for one in outcomes:
         name = (escape(clean(one.strategy)),) if several else ()
@@ -142,8 +142,8 @@ def _end(end: "WhatIfEnd") -> str:
 def _parts(end: "WhatIfEnd") -> Iterator[str]:
     yield f"{end.reason or 'refused'}"
     if end.observed is not None and end.limit is not None and end.reason:
-        seen, limit = units_of(Gate(end.gate), Reason(end.reason))
-        yield clean(f"{format_with_unit(end.observed, seen)} against {format_with_unit(end.limit, limit)}")
+        unit, limit = units_of(Gate(end.gate), Reason(end.reason))
+        yield clean(f"{format_with_unit(end.observed, unit)} against {format_with_unit(end.limit, limit)}")
 
 
 def run(asking: WhatIfRunner, symbol: str | None, span: PassSpan, session: date | None) -> Report:
@@ -173,10 +173,10 @@ def run(asking: WhatIfRunner, symbol: str | None, span: PassSpan, session: date 
 def _looks(asking: WhatIfRunner, facts: SqliteFacts, heads: Sequence[CycleRecord]) -> Iterator[ExitPassMoment]:
     """Yield the passes of exits in a span that weren't refused."""
     first, last = heads[0], heads[-1]
-    sessions = {one.date: one for one in asking.app.ledger_view.sessions(first.session, last.session)}
-    for one in facts.heads(Job.EVALUATE_EXITS, since=first.at):
-        if one.job_decision is None and one.at <= last.at:
-            yield ExitPassMoment(one.at, sessions.get(one.session))
+    sessions = {session.date: session for session in asking.app.ledger_view.sessions(first.session, last.session)}
+    for head in facts.heads(Job.EVALUATE_EXITS, since=first.at):
+        if head.job_decision is None and head.at <= last.at:
+            yield ExitPassMoment(head.at, sessions.get(head.session))
 
 
 class _Deciding:
@@ -246,8 +246,8 @@ def later_prices(asking: WhatIfRunner, orders: Sequence[Filled]) -> Later:
 
 
 def _found(asking: WhatIfRunner, orders: Sequence[Filled]) -> Iterator[tuple[tuple[str, date, int], Decimal]]:
-    seen = cache(lambda session: _seen_in(asking, session))
-    for symbol, session in dict.fromkeys((one.symbol, one.intent.key.session) for one in orders):
+    wrapper = cache(lambda session: _seen_in(asking, session))
+    for symbol, session in dict.fromkeys((order.symbol, order.intent.key.session) for order in orders):
         days = [one.date for one in asking.app.ledger_view.sessions(session, session + LONG)]
         wanted = {count: days[count] for count in HORIZONS if count < len(days)}
         bars = asking.app.bars_at_rest
@@ -255,7 +255,7 @@ def _found(asking: WhatIfRunner, orders: Sequence[Filled]) -> Iterator[tuple[tup
         for count, day in wanted.items():
             if day in closes:
                 yield (symbol, session, count), Decimal(str(closes[day]))
-            elif (quote := seen(day).get(symbol)) is not None:
+            elif (quote := wrapper(day).get(symbol)) is not None:
                 yield (symbol, session, count), quote.middle
 
 
@@ -315,16 +315,16 @@ def _left_out(console: "Console", lacking: "Sequence[Lacking]") -> None:
 
 def _by_symbol(symbols: "Sequence[SymbolOrders]") -> Table:
     table = Table("symbol", number("then"), number("now"))
-    for one in symbols:
-        style = "green" if one.now > one.then else "red"
-        table.row(escape(clean(one.symbol)), f"{one.then:,}", f"{one.now:,}", style=style)
+    for symbol in symbols:
+        style = "green" if symbol.now > symbol.then else "red"
+        table.row(escape(clean(symbol.symbol)), f"{symbol.then:,}", f"{symbol.now:,}", style=style)
     return table
 
 
 def _by_stop(stops: "Sequence[QuestionCounts]") -> Table:
     table = Table("ended at", number("then"), number("now"), sentence("meaning"))
-    for one in stops:
-        table.row(escape(one.reason or one.gate), f"{one.then:,}", f"{one.now:,}", escape(in_units(one.meaning)))
+    for stop in stops:
+        table.row(escape(stop.reason or stop.gate), f"{stop.then:,}", f"{stop.now:,}", escape(in_units(stop.meaning)))
     return table
 
 
@@ -332,8 +332,8 @@ def _orders(console: "Console", heading: str, orders: "Sequence[SentAt]", count:
     if not orders:
         return
     console.print(heading, markup=False)
-    for one in orders[:ORDERS]:
-        text = f"  {stamp(one.at, DAY_MINUTE)}  {clean(one.order.symbol)}: {order_text(one.order)}"
+    for order in orders[:ORDERS]:
+        text = f"  {stamp(order.at, DAY_MINUTE)}  {clean(order.order.symbol)}: {order_text(order.order)}"
         console.print(text, markup=False)
     if count > ORDERS:
         console.print(f"  … and {count - ORDERS:,} more; --json lists the first {len(orders)}", markup=False)
@@ -341,12 +341,12 @@ def _orders(console: "Console", heading: str, orders: "Sequence[SentAt]", count:
 
 def _earned(earned: "Sequence[WhatIfEarnings]") -> Iterator[str]:
     """Yield a line for each number of sessions, and one for all of which no price is known yet."""
-    later = [one for one in earned if not one.orders]
-    for one in earned:
-        if one.orders:
-            yield _told(one)
+    later = [earnings for earnings in earned if not earnings.orders]
+    for what_if_earnings in earned:
+        if what_if_earnings.orders:
+            yield _told(what_if_earnings)
     if later:
-        *first, last = (str(one.sessions) for one in later)
+        *first, last = (str(earnings.sessions) for earnings in later)
         after = f"{', '.join(first)} and {last}" if first else last
         orders = pluralize(later[0].unpriced, "order")
         yield f"after {after} {noun(later[-1].sessions, 'session')}: {orders}, none with a price yet: nothing to say"

@@ -234,10 +234,10 @@ def sessions(held: Calendar, venue: Venue, first: date, last: date) -> Sequence[
 
     Two weekdays in a row without a session are taken for a hole: holidays come alone.
     """
-    found = held.sessions(first, last)
-    dates = {session.date for session in found}
+    sessions = held.sessions(first, last)
+    dates = {session.date for session in sessions}
     days = (first + timedelta(days=count) for count in range((last - first).days + 1))
     missing = [day not in dates for day in days if day.weekday() < SATURDAY]
     if any(missing[:1]) or any(missing[-1:]) or any(both == (True, True) for both in pairwise(missing)):
         return venue(first, last)
-    return found
+    return sessions

@@ -56,20 +56,20 @@ def past_of(
 
     Raises OperatorError if nothing is kept of the session, or nothing that old.
     """
-    kept = app.replies.sessions()
-    found = _session(kept, session, at)
-    at = at or found.last_at
-    asked = tuple(one for one in app.strategies if not _reads_the_present(one.needs))
-    kinds = {kind for strategy in asked for kind in _kinds(strategy)}
+    kept_sessions = app.replies.sessions()
+    kept_session = _session(kept_sessions, session, at)
+    at = at or kept_session.last_at
+    strategies = tuple(strategy for strategy in app.strategies if not _reads_the_present(strategy.needs))
+    kinds = {kind for strategy in strategies for kind in _kinds(strategy)}
     first = session - timedelta(days=max((kind_of(name).past_days for name in kinds), default=0))
     with TemporaryDirectory() as folder, closing(SqliteFacts(Path(folder), NoEvents(), at)) as facts:
-        expected = sum(one.replies for one in kept if first <= one.session <= session)
+        expected = sum(one.replies for one in kept_sessions if first <= one.session <= session)
         total, unreadable = _replay(
             app.replies, facts, kinds, (first, session), at, lambda done: progress(done, expected)
         )
-        world = replace(app.world(dry_run=True, asking=True), facts=facts, events=NoEvents(), strategies=asked)
-        left_out = tuple(strategy.name for strategy in app.strategies if strategy not in asked)
-        yield world, ReplayedFacts(session, at, total, unreadable, _complete(app, kept[0], first), left_out)
+        world = replace(app.world(dry_run=True, asking=True), facts=facts, events=NoEvents(), strategies=strategies)
+        left_out = tuple(strategy.name for strategy in app.strategies if strategy not in strategies)
+        yield world, ReplayedFacts(session, at, total, unreadable, _complete(app, kept_sessions[0], first), left_out)
 
 
 def _reads_the_present(needs: Needs) -> bool:
@@ -77,16 +77,16 @@ def _reads_the_present(needs: Needs) -> bool:
 
 
 def _session(kept: Sequence[KeptSession], session: date, at: datetime | None) -> KeptSession:
-    found = next((one for one in kept if one.session == session), None)
-    if found is None:
+    kept_session = next((one for one in kept if one.session == session), None)
+    if kept_session is None:
         known = ", ".join(str(one.session) for one in kept) or "none; unusual_whales.keep_raw_sessions says how many"
         raise OperatorError(f"No reply of the flow source is kept of session {session}.", f"kept: {known}")
-    if at is not None and at < found.first_at:
+    if at is not None and at < kept_session.first_at:
         raise OperatorError(
-            f"The first kept reply of session {session} came at {found.first_at:%Y-%m-%d %H:%M:%S} UTC.",
+            f"The first kept reply of session {session} came at {kept_session.first_at:%Y-%m-%d %H:%M:%S} UTC.",
             "name a later time with --at",
         )
-    return found
+    return kept_session
 
 
 def _complete(app: App, oldest: KeptSession, first: date) -> bool:

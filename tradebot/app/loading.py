@@ -67,7 +67,7 @@ def permission_inputs_of(
     free_mb = None if free is None else free // MB
     said = (mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)
     lost = passing(folder.path, environ) if mode is Mode.LIVE else None
-    original = None if (found := folder_identity.original(folder)) is None else str(found)
+    original = None if (path := folder_identity.original(folder)) is None else str(path)
     return PermissionInputs(*said, free_mb, least, lost, copied_from=original)
 
 

@@ -36,10 +36,10 @@ class PolicyStrategy(ModelProcess):
         require_extra(f"strategies.{name}")
         self._settings = PolicySettings.model_validate(settings)
         acting = ModelSelection(self._settings.mode, self._settings.combine, self._settings.result_sessions, {})
-        place = place_of(self._settings)
+        model_location = place_of(self._settings)
         if surroundings.noted is not None:
-            place = replace(place, noted=surroundings.noted, answer_ms=self._settings.answer_ms)
-        super().__init__(place, acting, surroundings, name)
+            model_location = replace(model_location, noted=surroundings.noted, answer_ms=self._settings.answer_ms)
+        super().__init__(model_location, acting, surroundings, name)
         rule = self._settings.rule
         self._rule = None if rule is None else FuturesStrategy(dict(rule))
 
@@ -47,21 +47,21 @@ class PolicyStrategy(ModelProcess):
     def needs(self) -> Needs:
         """Return what the models need, and the rule."""
         models = self.models()
-        cards = [] if isinstance(models, Decision) else [one.card for one in models]
+        cards = [] if isinstance(models, Decision) else [model.card for model in models]
         return needs_of(self._settings, cards, self._rule)
 
     @property
     def times(self) -> str:
         """Return that it is asked once for each bar of its models that closes, as they were in their training."""
         models = self.models()
-        return times_of(() if isinstance(models, Decision) else [one.card for one in models])
+        return times_of(() if isinstance(models, Decision) else [model.card for model in models])
 
     def propose(self, view: StrategyView) -> Sequence[Target] | Decision:
         """Return a target for each symbol: the models', or else the rule's with the reason why it acts."""
         if self._settings.mode is PolicyMode.TRAINING:
             return refusal(Reason.MODEL_TRAINING, "mode training")
-        found = self.answer(view)
-        return instead(self._rule, view, found) if isinstance(found, Decision) else found
+        targets = self.answer(view)
+        return instead(self._rule, view, targets) if isinstance(targets, Decision) else targets
 
 
 def place_of(settings: PolicySettings) -> ModelLocation:

@@ -60,26 +60,26 @@ def values_of(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def standing(promotions: Sequence[Promotion], name: str, digest: str | None) -> Promotion | None:
     """Return the last promotion of a strategy with this code and these values; None if it is a candidate."""
-    last = next((one for one in reversed(promotions) if one.strategy == name), None)
+    last = next((promotion for promotion in reversed(promotions) if promotion.strategy == name), None)
     return last if last is not None and last.digest == digest else None
 
 
 def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | None:
     """Return the higher one of two promotions; what a strategy reached elsewhere before it was put down is over."""
-    known = [one for one in (own, elsewhere) if one is not None]
+    known = [promotion for promotion in (own, elsewhere) if promotion is not None]
     if own is not None and own.why:
-        known = [one for one in known if one is own or one.at > own.at]
+        known = [promotion for promotion in known if promotion is own or promotion.at > own.at]
     return max(known, key=lambda one: (one.rung.place, one.at), default=None)
 
 
 def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, Climbed]:
     """Return whether each strategy may enter with real money, and with which part of its allotment."""
-    names = dict.fromkeys((*loaded.settings.strategies.sections(), *(one.strategy for one in promotions)))
+    names = dict.fromkeys((*loaded.settings.strategies.sections(), *(promotion.strategy for promotion in promotions)))
     return {name: _climbed(loaded, promotions, name) for name in names}
 
 
 def _climbed(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Climbed:
-    own, settings = [one for one in promotions if one.strategy == name], loaded.settings
+    own, settings = [promotion for promotion in promotions if promotion.strategy == name], loaded.settings
     digest, needed = digest_of(settings, name, loaded.effective), Rung.LIVE_SMALL.words
     last = standing(own, name, digest)
     if last is None:
@@ -99,7 +99,7 @@ def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) ->
     allotment = app.settings.strategies.allotments()[name]
     if app.mode is not Mode.LIVE:
         return allotment
-    own = [one for one in promotions if one.strategy == name and app.day.date_of(one.at) < day]
+    own = [promotion for promotion in promotions if promotion.strategy == name and app.day.date_of(promotion.at) < day]
     small = bool(own) and own[-1].rung is Rung.LIVE_SMALL
     return allotment * (app.settings.promotion.small_fraction if small else 1)
 
@@ -107,11 +107,11 @@ def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) ->
 def unproven(app: App) -> tuple[str, ...]:
     """Return a sentence on each strategy that may trade real money without evidence, and since when."""
     promotions, found = app.books.promotions.every(), list[str]()
-    for name in dict.fromkeys(one.strategy for one in promotions):
-        own = [one for one in promotions if one.strategy == name]
+    for name in dict.fromkeys(promotion.strategy for promotion in promotions):
+        own = [promotion for promotion in promotions if promotion.strategy == name]
         last = standing(own, name, digest_of(app.settings, name))
         if last is not None and last.sentence and last.rung in REAL_MONEY:
             typed = takewhile(lambda one: one.sentence, reversed(own))
-            since = min(one.at for one in typed)
+            since = min(promotion.at for promotion in typed)
             found.append(f"{name}: {last.rung.words} without evidence since {since:%Y-%m-%d}, as {last.who} typed")
     return tuple(found)

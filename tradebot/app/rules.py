@@ -76,8 +76,8 @@ def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: da
         try:
             found.append(rules.perpetual(name))
         except ValueError:
-            left = (month for month in months(name, today, today + EARLIEST) if month.rolling.on > today)
-            found.extend(month.symbol for month in islice(left, 1))
+            remaining = (month for month in months(name, today, today + EARLIEST) if month.rolling.on > today)
+            found.extend(month.symbol for month in islice(remaining, 1))
     return tuple(found)
 
 

@@ -281,7 +281,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
 
     chosen, venue = settings.sandbox, _venue_of(settings)
     named = [name for name in settings.universe if not is_root(settings.venue, name)]
-    unnamed = (one.symbol for one in venue.instruments if one.symbol not in named)
+    unnamed = (instrument.symbol for instrument in venue.instruments if instrument.symbol not in named)
     with translate_exchange_errors():
         return MarketSpec(
             venue=venue,

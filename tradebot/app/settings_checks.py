@@ -183,13 +183,13 @@ def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None,
 
     strategies = settings.strategies
     in_use, sections, allotments = strategies.in_use(), strategies.sections(), strategies.allotments()
-    found: list[Wanting] = []
+    wantings: list[Wanting] = []
     for name in named:
         section = sections[name]
         universe = section.universe or settings.universe
         wanted = yield from wanting(name, in_use[name], allotments[name], section.limits, universe)
-        found += [wanted] if wanted else []
-    return found
+        wantings += [wanted] if wanted else []
+    return wantings
 
 
 def _liquidations(settings: Sections) -> Iterator[str]:

@@ -88,12 +88,12 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
             f"{app.settings.capabilities.title} settles by margin and funding, and shadow simulates neither",
             f"set strategies.{name}.shadow: false, or run the strategy in a bot of its own with shadow: true",
         )
-    place, values = place_of(app, name), values_of(app, name)
+    path, values = place_of(app, name), values_of(app, name)
     loaded = load(None, {}, {"mode": app.folder.mode}, PLANNING, values=values)
-    if not state_folder.has_marker(place) and (place / MARKER_COPY).exists():
+    if not state_folder.has_marker(path) and (path / MARKER_COPY).exists():
         # It is written last of all, so nothing but the marker is missing.
-        mark_again(place, place / MARKER_COPY)
-    folder = state_folder.open_state(place) if state_folder.has_marker(place) else _made(app, place, name, loaded)
+        mark_again(path, path / MARKER_COPY)
+    folder = state_folder.open_state(path) if state_folder.has_marker(path) else _made(app, path, name, loaded)
     bot = ShadowApp(folder, loaded, app)
     try:
         _follow(bot, values)
@@ -102,21 +102,21 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
         bot.close()
 
 
-def _made(app: App, place: Path, name: str, loaded: Loaded) -> StateFolder:
+def _made(app: App, path: Path, name: str, loaded: Loaded) -> StateFolder:
     from tradebot.adapters.ledger.ledger import SqliteLedger
 
     # What a kill left half made has nothing in it yet.
-    rmtree(place, ignore_errors=True)
+    rmtree(path, ignore_errors=True)
     number, now = f"SHADOW-{name}", app.reader.clock().now
     # What fills in its first pass is later than its books.
     cash, opened = app.reader.account().equity, now - timedelta(microseconds=1)
-    state_folder.prepare(place)
-    write_account(place, SimulatedAccount(number, cash, cash, cash, now, app.day.date_of(now)))
-    with closing(SqliteLedger.create(place, number, now)) as books:
+    state_folder.prepare(path)
+    write_account(path, SimulatedAccount(number, cash, cash, cash, now, app.day.date_of(now)))
+    with closing(SqliteLedger.create(path, number, now)) as books:
         books.baselines.approve(Baseline(effective(loaded.settings), BY, now))
         books.open_books(cash, opened, app.settings.capabilities.settlement)
-    halt_switch.arm(place, BY, now)
-    return state_folder.create(place, loaded.settings.mode, number, SHADOW, now, loaded.settings.venue)
+    halt_switch.arm(path, BY, now)
+    return state_folder.create(path, loaded.settings.mode, number, SHADOW, now, loaded.settings.venue)
 
 
 def _follow(bot: ShadowApp, values: Mapping[str, Any]) -> None:

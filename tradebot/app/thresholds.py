@@ -140,16 +140,16 @@ def reads(
     `filters` are the settings that the strategy's own filters read, by the filter's name.
     """
     if question.gate is Gate.STRATEGY:
-        found = NOTHING
+        gate_settings = NOTHING
         limits: list[Path] = [("strategies", strategy, name) for name in filters.get(question.about, ())]
     else:
-        found = READS[question.gate]
-        limits = [*_paths(settings, strategy, found)]
+        gate_settings = READS[question.gate]
+        limits = [*_paths(settings, strategy, gate_settings)]
     fits = settings.execution_of(strategy if strategy in settings.strategies.sections() else None).fit_to_room
-    sizes = [path for path in _paths(settings, strategy, SIZED) if _sizes(path[-1], found.sized, fits=fits)]
-    tried = [(path, LOOSER) for path in limits] + [(path, found.sized) for path in sizes if path not in limits]
+    sizes = [path for path in _paths(settings, strategy, SIZED) if _sizes(path[-1], gate_settings.sized, fits=fits)]
+    tried = [(path, LOOSER) for path in limits] + [(path, gate_settings.sized) for path in sizes if path not in limits]
     settings_found = (setting_at(settings, path, way) for path, way in tried)
-    return list({one.path: one for one in settings_found if one}.values())
+    return list({setting.path: setting for setting in settings_found if setting}.values())
 
 
 def threshold_of(
@@ -160,7 +160,7 @@ def threshold_of(
     if number is None:
         return None
     filters = filter_settings(settings, strategy) if question.gate is Gate.STRATEGY else {}
-    return next((one for one in reads(settings, strategy, question, filters) if one.value == number), None)
+    return next((read for read in reads(settings, strategy, question, filters) if read.value == number), None)
 
 
 def _sizes(name: str, way: int, *, fits: bool) -> bool:
@@ -170,23 +170,23 @@ def _sizes(name: str, way: int, *, fits: bool) -> bool:
     return way != 0 and (name != "fit_to_room" or fits is (way > 0))
 
 
-def _paths(settings: Sections, strategy: str, found: GateSettings) -> Iterator[Path]:
+def _paths(settings: Sections, strategy: str, gate_settings: GateSettings) -> Iterator[Path]:
     own = ("strategies", strategy)
-    yield from (("limits", name) for name in found.account)
-    for name in found.own:
+    yield from (("limits", name) for name in gate_settings.account)
+    for name in gate_settings.own:
         yield from _in_force(settings, strategy, name)
-    for name in found.execution:
+    for name in gate_settings.execution:
         yield (*own, "execution", name)
         yield ("execution", name)
     section = settings.strategies.sections().get(strategy)
     costs, room = (
         (*own, name) if getattr(section, name, None) is not None else (name,) for name in ("costs", "displacement")
     )
-    yield from ((*costs, name) for name in found.costs)
+    yield from ((*costs, name) for name in gate_settings.costs)
     enabled = section is None or settings.displacement_of(strategy).enabled
-    yield from ((*room, name) for name in found.displacement if enabled or name == SWITCH)
-    yield from (("exits", name) for name in found.exits)
-    if SHARES & {*found.own}:
+    yield from ((*room, name) for name in gate_settings.displacement if enabled or name == SWITCH)
+    yield from (("exits", name) for name in gate_settings.exits)
+    if SHARES & {*gate_settings.own}:
         yield (*own, "allotment_fraction")
 
 

@@ -125,7 +125,7 @@ def _text(path: Path) -> str:
 
 def _of_rows(path: Path, rows: Sequence[object]) -> Universe:
     """Put the rows together; a symbol that is listed again says nothing new."""
-    found = Universe()
+    universe = Universe()
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping):
             raise _unusable(path, f"row {number} is not an object")
@@ -133,23 +133,23 @@ def _of_rows(path: Path, rows: Sequence[object]) -> Universe:
         if symbol is None:
             raise _unusable(path, f"row {number} has neither ticker nor symbol")
         if row.get("issue_type") in NOT_STOCKS or row.get("is_index") in (True, "true"):
-            found.left_out.append(symbol)
-        elif symbol not in found.symbols:
-            found.symbols.append(symbol)
-            _add(found, symbol, row)
-    if not found.symbols:
+            universe.left_out.append(symbol)
+        elif symbol not in universe.symbols:
+            universe.symbols.append(symbol)
+            _add(universe, symbol, row)
+    if not universe.symbols:
         raise _unusable(path, "it names no symbol")
-    return found
+    return universe
 
 
-def _add(found: Universe, symbol: str, row: Row) -> None:
+def _add(universe: Universe, symbol: str, row: Row) -> None:
     sector, theme = row.get("sector"), row.get("theme")
     if isinstance(sector, str) and sector.strip():
-        found.sectors[symbol] = our_sector(sector.strip())
+        universe.sectors[symbol] = our_sector(sector.strip())
     if "theme" in row and (theme is None or isinstance(theme, str)):
-        found.themes[symbol] = theme or None
+        universe.themes[symbol] = theme or None
     if row.get("fund") is True or row.get("issue_type") == "ETF":
-        found.funds.append(symbol)
+        universe.funds.append(symbol)
 
 
 def _symbol(row: Row) -> str | None:
@@ -179,12 +179,12 @@ def with_universe(layers: list[Layer], shipped: Path, below: int) -> tuple[list[
     if not isinstance(name, str):
         return layers, ()
     beside = Path(source).parent if Path(source).suffix in (".yaml", ".yml") else Path()
-    found = read_universe(name, shipped, beside)
+    universe = read_universe(name, shipped, beside)
     held = layers[0][1].get("funds")
-    funds = [*dict.fromkeys((*(held if isinstance(held, list) else ()), *found.funds))]
-    said: dict[str, object] = {"sectors": found.sectors, "themes": found.themes, "funds": funds}
-    listed = [*layers[:number], (source, {**layer, "universe": found.symbols}), *layers[number + 1 :]]
-    return [*listed[:below], (f"universe {name}", said), *listed[below:]], tuple(found.left_out)
+    funds = [*dict.fromkeys((*(held if isinstance(held, list) else ()), *universe.funds))]
+    said: dict[str, object] = {"sectors": universe.sectors, "themes": universe.themes, "funds": funds}
+    listed = [*layers[:number], (source, {**layer, "universe": universe.symbols}), *layers[number + 1 :]]
+    return [*listed[:below], (f"universe {name}", said), *listed[below:]], tuple(universe.left_out)
 
 
 EARLIER = "liquidity_tiers"
@@ -226,7 +226,7 @@ def _translated(source: str, layer: Mapping[str, object]) -> tuple[dict[str, obj
 def _names(source: str, value: object) -> Iterator[str]:
     """Yield what an earlier version listed; a tier may be empty."""
     for names in value.values() if isinstance(value, Mapping) else [value]:
-        if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             message = f"{EARLIER} ({source}) has neither lists of symbols by tier nor one list"
             raise ConfigurationError(message, f"remove it, and write {SECTION}: {{{KEY}: [BTC, ETH]}}")
         yield from names

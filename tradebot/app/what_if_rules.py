@@ -172,14 +172,14 @@ class Supposing:
 
     def _answering(self, then: Then, now: Then) -> tuple[ReplayedStrategy, ...]:
         was, becomes = then.settings.strategies.in_use(), now.settings.strategies.in_use()
-        found = list[ReplayedStrategy]()
+        replayed_strategies = list[ReplayedStrategy]()
         for name in dict.fromkeys((*was, *becomes)):
             changed = frozenset(_different(was.get(name, {}), becomes.get(name, {})))
             sees = _seen(then.rules.of(name)) != _seen(now.rules.of(name)) or then.rules.sectors != now.rules.sectors
             if changed or sees or (name in was) != (name in becomes):
                 old, new = (self._strategy(one.settings, name) for one in (then, now))
-                found.append(ReplayedStrategy(name, old, new, changed, sees))
-        return tuple(found)
+                replayed_strategies.append(ReplayedStrategy(name, old, new, changed, sees))
+        return tuple(replayed_strategies)
 
     def _strategy(self, settings: Settings, name: str) -> Strategy | None:
         own = settings.strategies.in_use().get(name)
@@ -250,4 +250,4 @@ def _why_unanswered(path: tuple[str, ...], before: Rules, *, fewer: bool) -> str
 
 def _asks_for_stops(rules: Rules) -> bool:
     every = (rules.limits, *(own.limits for own in rules.own.values()))
-    return any(getattr(one, name) is not None for one in every for name in AT_STOPS)
+    return any(getattr(limits, name) is not None for limits in every for name in AT_STOPS)

@@ -130,8 +130,8 @@ class BotStores:
         """Return the bars that are stored, of which nothing is fetched; None if none ever were."""
         from tradebot.app.bars import bars_at_rest
 
-        found = bars_at_rest(self.folder.path, self.events, self.ledger_view.sessions, self.settings.day)
-        return found and self._kept(found)
+        stored_bars = bars_at_rest(self.folder.path, self.events, self.ledger_view.sessions, self.settings.day)
+        return stored_bars and self._kept(stored_bars)
 
     @cached_property
     def stored(self) -> PastStores | None:
@@ -377,8 +377,8 @@ class App(BotStores):
 
         An answer that tells the engine's time, as the venue's clock does, counts once instead of another request.
         """
-        told, self._engine_time = self._engine_time, None
-        return (told or self.engine.now_or_none()) if self.mode is Mode.SANDBOX else datetime.now(UTC)
+        moment, self._engine_time = self._engine_time, None
+        return (moment or self.engine.now_or_none()) if self.mode is Mode.SANDBOX else datetime.now(UTC)
 
     def world(
         self,

@@ -60,13 +60,13 @@ class SessionSeconds(NamedTuple):
 
 def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[SessionSeconds, ...]:
     """Return the hours of sessions; without extended trading, they begin and end with the regular ones."""
-    found = []
+    session_secondses = []
     for session in sessions:
         around = (session.open, session.close)
         early, late = (venue.at(session.date, clock) for clock in venue.extended) if venue.extended else around
         moments = venue.begins(session.date), early, *around, late
-        found.append(SessionSeconds(*(int(moment.timestamp()) for moment in moments)))
-    return tuple(found)
+        session_secondses.append(SessionSeconds(*(int(moment.timestamp()) for moment in moments)))
+    return tuple(session_secondses)
 
 
 class SessionBars(Struct, frozen=True):
@@ -101,8 +101,8 @@ def days(stored: RawSeries, hours: Sequence[SessionSeconds]) -> tuple[SessionBar
 def _day(bars: Sequence[RawBar], starts: Sequence[int], known: set[int], hours: SessionSeconds) -> SessionBars:
     first = max(hours.open_s, starts[0] - starts[0] % MINUTE_S)
     minutes = range(first, min(hours.close_s, starts[-1] + 1), MINUTE_S)
-    found = bars[bisect_left(starts, hours.early_s) : bisect_left(starts, hours.late_s)]
-    return SessionBars(hours, found, len(found), tuple(minute for minute in minutes if minute not in known))
+    raw_bars = bars[bisect_left(starts, hours.early_s) : bisect_left(starts, hours.late_s)]
+    return SessionBars(hours, raw_bars, len(raw_bars), tuple(minute for minute in minutes if minute not in known))
 
 
 def filled_fraction(every: Sequence[SessionBars]) -> float:
@@ -132,17 +132,17 @@ def wrong_zone(
     """
     unended_s = (each.early_s for each in hours if now and each.close_s > now.timestamp())
     until_s = next(unended_s, None)
-    told = stored.bars if until_s is None else [bar for bar in stored.bars if bar.start_s < until_s]
-    weeks = [(_shift_h(bars, hours), bars) for bars in _cut(told, _week)]
-    found = []
+    raw_bars = stored.bars if until_s is None else [bar for bar in stored.bars if bar.start_s < until_s]
+    weeks = [(_shift_h(bars, hours), bars) for bars in _cut(raw_bars, _week)]
+    bar_findings = []
     for shift, run in groupby(weeks, key=lambda each: each[0]):
         if shift:
             moved = [bar for _, bars in run for bar in bars]
             words = f"{pluralize(len(moved), 'bar')} fit the sessions if they are {pluralize(abs(shift), 'hour')} "
             words += "later" if shift > 0 else "earlier"
             span = moved[0].start_s, moved[-1].start_s
-            found.append(finding(stored, Flaw.WRONG_ZONE, span, words, len(moved), -shift, 0))
-    return tuple(found)
+            bar_findings.append(finding(stored, Flaw.WRONG_ZONE, span, words, len(moved), -shift, 0))
+    return tuple(bar_findings)
 
 
 def _cut(bars: Sequence[RawBar], part: Callable[[RawBar], int]) -> Iterator[list[RawBar]]:
@@ -379,13 +379,13 @@ def session_bars(every: Sequence[SessionBars]) -> list[RawBar]:
 
     Its high and low are those of its first minute, because nothing here looks at them.
     """
-    found = []
+    raw_bars = []
     for day in every:
         first_s, end_s = day.hours.open_s, day.hours.close_s
         good = [bar for bar in day.bars if first_s <= bar.start_s < end_s and bad_price(bar) is None]
         if good:
-            found.append(good[0]._replace(close=good[-1].close, volume=sum(bar.volume for bar in good)))
-    return found
+            raw_bars.append(good[0]._replace(close=good[-1].close, volume=sum(bar.volume for bar in good)))
+    return raw_bars
 
 
 def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
@@ -401,9 +401,9 @@ def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator
             yield finding(stored, Flaw.UNADJUSTED_SPLIT, after.start_s, words, 1, before.close / after.open, ratio)
 
 
-def scales(stored: RawSeries, bars: Sequence[RawBar], told: Iterable[BarFinding]) -> Iterator[BarFinding]:
+def scales(stored: RawSeries, bars: Sequence[RawBar], bar_findings: Iterable[BarFinding]) -> Iterator[BarFinding]:
     """Find changes of scale that no split explains, on record or found, such as from dollars to cents."""
-    limit, starts = math.log(SCALE_FACTOR), {one.at for one in told}
+    limit, starts = math.log(SCALE_FACTOR), {finding.at for finding in bar_findings}
     for place, (before, after) in enumerate(pairwise(bars), start=1):
         if abs(math.log(after.open / before.close)) < limit:
             continue
@@ -412,9 +412,9 @@ def scales(stored: RawSeries, bars: Sequence[RawBar], told: Iterable[BarFinding]
         split = _known(stored.splits, before, after)
         ratio = later / earlier * (split.ratio if split else 1)
         words = f"close {before.close:g}, then open {after.open:g}, and no action on record says why"
-        found = finding(stored, Flaw.SCALE, after.start_s, words, 1, after.open, before.close)
-        if abs(math.log(ratio)) >= limit and found.at not in starts:
-            yield found
+        bar_finding = finding(stored, Flaw.SCALE, after.start_s, words, 1, after.open, before.close)
+        if abs(math.log(ratio)) >= limit and bar_finding.at not in starts:
+            yield bar_finding
 
 
 def already_adjusted(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:

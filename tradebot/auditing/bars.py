@@ -54,9 +54,9 @@ def holes(stored: RawSeries, every: Sequence[SessionBars], lost_by_feed: frozens
     A symbol that lacks a share q of its minutes has a run of k missing ones about n·q^k times in n minutes.
     """
     share = filled_fraction(every)
-    seen = [day for day in every if day.count]
-    minutes = sum(day.hours.minutes for day in seen)
-    for day in seen:
+    session_barses = [day for day in every if day.count]
+    minutes = sum(day.hours.minutes for day in session_barses)
+    for day in session_barses:
         rate = max(1 - share, 1 / day.hours.minutes)
         for run in _runs(day.missing):
             if minutes * rate ** len(run) < CHANCE:
@@ -141,18 +141,18 @@ def check(
     kept of them is what tells whether the source lost a minute of many symbols.
     """
     hours = hours_of(sessions, venue)
-    looked, found, liquid = [], [], []
+    looked, bar_findings, liquid = [], [], []
     for stored in every:
         looked_at, findings, sessions_of = _judged(stored, hours, now, venue, odd)
         looked.append(looked_at)
-        found += findings
+        bar_findings += findings
         if sessions_of:
             liquid.append((replace(stored, bars=()), sessions_of))
     lost = lost_by_feed(days for _, days in liquid)
-    found += [finding for stored, days in liquid for finding in holes(stored, days, lost)]
-    counts = Counter((finding.symbol, finding.timeframe, finding.price) for finding in found)
+    bar_findings += [finding for stored, days in liquid for finding in holes(stored, days, lost)]
+    counts = Counter((finding.symbol, finding.timeframe, finding.price) for finding in bar_findings)
     rows = (replace(row, findings=counts[row.symbol, row.timeframe, row.price]) for row in looked)
-    return BarAudit(tuple(rows), rank_findings(found))
+    return BarAudit(tuple(rows), rank_findings(bar_findings))
 
 
 def find_misplaced(
@@ -187,22 +187,22 @@ def _judged(
         return _looked_at(stored, hours, None), [*check_frame(stored, hours, now, venue), *gone], ()
     by_minute = None if stored.daily else days(stored, hours)
     usable = [bar for bar in stored.bars if bar_rules.bad_price(bar) is None]
-    found = [*bar_rules.not_closed(stored, hours, now), *bar_rules.duplicates(stored, venue)]
-    found += [*bar_rules.bad_prices(stored), *bar_rules.spikes(stored, usable)]
+    bar_findings = [*bar_rules.not_closed(stored, hours, now), *bar_rules.duplicates(stored, venue)]
+    bar_findings += [*bar_rules.bad_prices(stored), *bar_rules.spikes(stored, usable)]
     short = usable if by_minute is None else bar_rules.session_bars(by_minute)
     splits = [*bar_rules.unadjusted_splits(stored, short), *bar_rules.already_adjusted(stored, short)]
-    found += [*splits, *bar_rules.scales(stored, usable, splits), *_of_others(stored, odd)]
+    bar_findings += [*splits, *bar_rules.scales(stored, usable, splits), *_of_others(stored, odd)]
     times = _placing(stored, hours, by_minute, venue, now)
     believed = not any(each.flaw in MISPLACED for each in times)
-    found += times
+    bar_findings += times
     if believed and by_minute is None:
-        found += daily_gaps(stored, hours)
+        bar_findings += daily_gaps(stored, hours)
     elif believed and by_minute is not None:
-        found += gaps(stored, (not day.count for day in by_minute), [day.hours for day in by_minute])
+        bar_findings += gaps(stored, (not day.count for day in by_minute), [day.hours for day in by_minute])
     looked = _looked_at(stored, hours, by_minute)
     # The bars of all symbols would fill the memory.
     slim = tuple(replace(day, bars=()) for day in by_minute or ()) if believed and looked.liquid else ()
-    return looked, found, slim
+    return looked, bar_findings, slim
 
 
 def _of_others(stored: RawSeries, odd: Odd) -> Iterator[BarFinding]:
@@ -241,8 +241,8 @@ def _looked_at(
         starts = {bar.start_s for bar in stored.bars}
         sessions = len({each.midnight_s for each in hours if starts & {each.midnight_s, each.open_s}})
     else:
-        seen = [day for day in by_minute if day.count]
-        sessions, missing = len(seen), sum(len(day.missing) for day in seen)
+        session_barses = [day for day in by_minute if day.count]
+        sessions, missing = len(session_barses), sum(len(day.missing) for day in session_barses)
         liquid = filled_fraction(by_minute) >= LIQUID_SHARE
     return SymbolChecked(
         stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, 0, stored.price
@@ -256,11 +256,11 @@ def is_framed(stored: RawSeries) -> bool:
 
 def check_frame(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay) -> list[BarFinding]:
     """Return what can't be right about such bars. A spot or mark price has a bar for every time; trades may not."""
-    found = [*bar_rules.duplicates(stored, venue), *bar_rules.bad_prices(stored)]
+    bar_findings = [*bar_rules.duplicates(stored, venue), *bar_rules.bad_prices(stored)]
     if stored.daily:
-        return [*found, *bar_rules.not_closed(stored, hours, now), *bar_rules.daily_times(stored, hours, venue)]
+        return [*bar_findings, *bar_rules.not_closed(stored, hours, now), *bar_rules.daily_times(stored, hours, venue)]
     ends = {start: end for session in hours for start, end in _bars_of(session, stored.width_s)}
-    return [*found, *_not_closed(stored, ends, now), *_strange(stored, ends), *_holes(stored, sorted(ends))]
+    return [*bar_findings, *_not_closed(stored, ends, now), *_strange(stored, ends), *_holes(stored, sorted(ends))]
 
 
 def _bars_of(session: SessionSeconds, width_s: int) -> Iterator[tuple[int, int]]:

@@ -454,21 +454,21 @@ def verdict(found: MeasuredOutcome) -> str:
     return f"can't be told from chance; to see {WORTH_SEEING:.1%} takes about {pluralize(found.needed, 'session')}"
 
 
-def what_refusals_did(found: Refusals | None, benchmark: str | None) -> str:
-    if found is None:
+def what_refusals_did(refusals: Refusals | None, benchmark: str | None) -> str:
+    if refusals is None:
         return "No trade that a gate refused is over yet, so nothing can be said about refusals."
-    usd, is_gain = f"{abs(found.usd):,.2f} USD", found.usd >= 0
+    usd, is_gain = f"{abs(refusals.usd):,.2f} USD", refusals.usd >= 0
     gained = f"made {usd} {'more' if is_gain else 'less'} than the same in {benchmark}"
     gained = gained if benchmark is not None else f"{'made' if is_gain else 'lost'} {usd}"
     what = (
-        f"The gates refused {pluralize(found.trades, 'trade')} in {pluralize(found.sessions, 'session')}; with "
-        f"{found.stake_usd:,} USD in each, held to the close, they would have {gained}"
+        f"The gates refused {pluralize(refusals.trades, 'trade')} in {pluralize(refusals.sessions, 'session')}; with "
+        f"{refusals.stake_usd:,} USD in each, held to the close, they would have {gained}"
     )
-    if found.low_usd is None or found.high_usd is None:
-        return f"{what}, but {pluralize(found.sessions, 'session')} can't show whether that was chance."
-    span = f"95% interval {found.low_usd:+,.2f} to {found.high_usd:+,.2f} USD"
-    if found.low_usd > 0:
+    if refusals.low_usd is None or refusals.high_usd is None:
+        return f"{what}, but {pluralize(refusals.sessions, 'session')} can't show whether that was chance."
+    span = f"95% interval {refusals.low_usd:+,.2f} to {refusals.high_usd:+,.2f} USD"
+    if refusals.low_usd > 0:
         return f"{what} ({span}): refusing them cost money."
-    if found.high_usd < 0:
+    if refusals.high_usd < 0:
         return f"{what} ({span}): refusing them saved money."
     return f"{what} ({span}): refusing them neither clearly cost nor clearly saved money."

@@ -85,15 +85,15 @@ def parse(text: str) -> Why:
 
 
 def _part(text: str) -> ReasonPart:
-    found = _PART.fullmatch(text)
-    if not found:
+    match = _PART.fullmatch(text)
+    if not match:
         raise ValueError(f"{text!r} is no reason to close a position")
-    amount = found["amount"]
+    amount = match["amount"]
     return ReasonPart(
-        found["name"],
+        match["name"],
         None if amount is None else Decimal(amount),
-        AmountUnit(found["mark"] or ""),
-        found["symbol"] or "",
+        AmountUnit(match["mark"] or ""),
+        match["symbol"] or "",
     )
 
 

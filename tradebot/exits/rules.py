@@ -226,30 +226,30 @@ class ExitLevels(Struct, frozen=True):
     word: str = ""
 
 
-def levels(held: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
+def levels(watched: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
     """Return the tightest stop price in force, and the targets, of the rules that watch a position.
 
     A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
     """
-    found = [(rule, rule.level(held)) for rule in rules]
+    found = [(rule, rule.level(watched)) for rule in rules]
     prices = [
         (level.price, rule.name) for rule, level in found if level.price is not None and level.armed and not level.ahead
     ]
-    stop, word = max(prices, key=lambda one: (one[0] * held.direction, one[1]), default=(None, ""))
+    stop, word = max(prices, key=lambda one: (one[0] * watched.direction, one[1]), default=(None, ""))
     ahead = [rule for rule, level in found if level.ahead and level.price is not None]
-    targets = [target._replace(word=rule.name) for rule in ahead for target in rule.targets(held)]
-    within = _within(held, sorted(targets, key=lambda target: (held.direction * target.price, target.word)))
+    targets = [target._replace(word=rule.name) for rule in ahead for target in rule.targets(watched)]
+    within = _within(watched, sorted(targets, key=lambda target: (watched.direction * target.price, target.word)))
     return ExitLevels(stop, within, word)
 
 
-def _within(held: WatchedPosition, targets: Iterable[PriceTarget]) -> tuple[PriceTarget, ...]:
+def _within(watched: WatchedPosition, targets: Iterable[PriceTarget]) -> tuple[PriceTarget, ...]:
     """Return the targets with no more shares than are left when the price gets there."""
-    left, fitting = abs(held.position.quantity), list[PriceTarget]()
+    remaining, fitting = abs(watched.position.quantity), list[PriceTarget]()
     for target in targets:
-        shares = min(target.shares, left)
+        shares = min(target.shares, remaining)
         if shares:
             fitting.append(target._replace(shares=shares))
-            left -= shares
+            remaining -= shares
     return tuple(fitting)
 
 
@@ -322,20 +322,20 @@ def is_blind(decision: Decision) -> bool:
     return decision.verdict is Verdict.UNKNOWN and decision.reason is not Reason.EXIT_INPUT_MISSING
 
 
-def triggered_reason(held: WatchedPosition, price: Decimal, rules: Exits) -> Reason | None:
+def triggered_reason(watched: WatchedPosition, price: Decimal, rules: Exits) -> Reason | None:
     """Return the reason of the strongest rule of price that closes the position at `price`, in USD; None if none."""
     by_price = tuple(rule for rule in rules if isinstance(rule, PriceRule))
-    fired, _ = _ask(held, ExitMoment(price=price), by_price)
+    fired, _ = _ask(watched, ExitMoment(price=price), by_price)
     return fired[0].rule.reason if fired else None
 
 
 def _ask(
-    held: WatchedPosition, moment: ExitMoment, rules: Iterable[ExitRule]
+    watched: WatchedPosition, moment: ExitMoment, rules: Iterable[ExitRule]
 ) -> tuple[Sequence[_Fired], Sequence[tuple[ExitRule, RuleInput]]]:
     """Return the rules that fired, the strongest first, and those that can't tell with what they lack."""
     fired, absent = list[_Fired](), list[tuple[ExitRule, RuleInput]]()
     for rule in rules:
-        answer = rule.judge(held, moment)
+        answer = rule.judge(watched, moment)
         if isinstance(answer, RuleInput):
             absent.append((rule, answer))
         elif answer.closes:
@@ -354,10 +354,10 @@ def _fewer(one: Decimal | None, other: Decimal | None) -> Decimal | None:
     return min((shares for shares in (one, other) if shares is not None), default=None)
 
 
-def _closing(held: WatchedPosition, fired: _Fired, quote: Quote | None, now: datetime) -> Decision:
+def _closing(watched: WatchedPosition, fired: _Fired, quote: Quote | None, now: datetime) -> Decision:
     """Return the decision to close; its age is the quote's if the rule looked at one, else the position's."""
     by_quote = quote if RuleInput.QUOTE in fired.rule.needs else None
-    age_s = by_quote.age_s(now) if by_quote else (now - held.position.opened_at).total_seconds()
+    age_s = by_quote.age_s(now) if by_quote else (now - watched.position.opened_at).total_seconds()
     measure = fired.measure
     return Decision(Gate.EXIT, Verdict.PASS, fired.rule.reason, measure.observed, measure.limit, age_s)
 
@@ -387,5 +387,5 @@ def _nearest(gain: Decimal, rules: Iterable[ExitRule]) -> Decimal | None:
     """Return the nearest gain or loss at which a rule closes, on the side on which the position is now."""
     gains = [rule.gain for rule in rules if rule.gain is not None]
     if gain > 0:
-        return min((one for one in gains if one > 0), default=None)
-    return max((one for one in gains if one < 0), default=None)
+        return min((gain for gain in gains if gain > 0), default=None)
+    return max((gain for gain in gains if gain < 0), default=None)

@@ -52,15 +52,15 @@ def worst_price(request: Request, rules: ApprovalRules) -> Decimal:
     return request.price * (1 + request.side.sign * rules.max_worse_fraction)
 
 
-def _is_good(standing: Request, rules: ApprovalRules, now: datetime) -> bool:
-    assert standing.answered_at is not None, "an answer has a time"
+def _is_good(request: Request, rules: ApprovalRules, now: datetime) -> bool:
+    assert request.answered_at is not None, "an answer has a time"
     assert rules.wait_s is not None, "only who asks is answered"
     life = max(timedelta(seconds=rules.wait_s), LEAST_GOOD)
-    return bool(standing.slot) or now - standing.answered_at < life
+    return bool(request.slot) or now - request.answered_at < life
 
 
-def _approved(wish: Request, standing: Request, rules: ApprovalRules) -> Decision:
-    worst = worst_price(standing, rules)
+def _approved(wish: Request, request: Request, rules: ApprovalRules) -> Decision:
+    worst = worst_price(request, rules)
     if (wish.price - worst) * wish.side.sign > 0:
         return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_PRICE_WORSE, wish.price, worst)
-    return Decision(Gate.APPROVAL, Verdict.PASS, None, standing.id)
+    return Decision(Gate.APPROVAL, Verdict.PASS, None, request.id)

@@ -43,9 +43,9 @@ class AccountAsk(Struct, frozen=True, dict=True):
         if known is not None:
             return StrategyAsk(strategy, self, known[0], rules.limits, known[1])
         equity = rules.allotment_fraction * self.book.equity
-        asked = StrategyAsk(strategy, self, self.book.own(strategy, equity, self.desk.sectors), rules.limits)
-        self._strategies[strategy] = asked.book, asked.decisions
-        return asked
+        strategy_ask = StrategyAsk(strategy, self, self.book.own(strategy, equity, self.desk.sectors), rules.limits)
+        self._strategies[strategy] = strategy_ask.book, strategy_ask.decisions
+        return strategy_ask
 
 
 class StrategyAsk(Struct, frozen=True, dict=True):

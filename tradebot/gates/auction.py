@@ -183,7 +183,7 @@ class Auction(Struct, frozen=True):
     standings: tuple[BidRuling, ...]
 
     def of(self, *rulings: Ruling) -> tuple[BidRuling, ...]:
-        return tuple(standing for standing in self.standings if standing.ruling in rulings)
+        return tuple(ruling for ruling in self.standings if ruling.ruling in rulings)
 
 
 def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
@@ -242,13 +242,13 @@ def _pairs(losers: Sequence[Bid], newcomers: Iterable[Bid], advantage: Decimal) 
 
     It takes the best one of its own cluster that is clearly better than itself, or else the best of any.
     """
-    left, swaps = [bid for bid in newcomers if bid.bound is None and not bid.due], list[Swap]()
+    remaining, swaps = [bid for bid in newcomers if bid.bound is None and not bid.due], list[Swap]()
     for loser in sorted(losers, key=lambda bid: bid.rank, reverse=True):
-        better = [bid for bid in left if bid.worth >= loser.worth + advantage]
+        better = [bid for bid in remaining if bid.worth >= loser.worth + advantage]
         alike = [bid for bid in better if loser.cluster and bid.cluster == loser.cluster]
         if better:
             newcomer = (alike or better)[0]
-            left.remove(newcomer)
+            remaining.remove(newcomer)
             swaps.append(Swap(loser, newcomer))
     return swaps
 
@@ -314,12 +314,12 @@ def _with_room(
     ranked: Sequence[Bid], wanting: Iterable[Bid], swaps: Sequence[Swap], free: Entering, caps: Caps
 ) -> Entering:
     """Return what becomes of the newcomers that no position gives way for: some may fit without that."""
-    later, left, taking = _staying(ranked, swaps), Entering(), {swap.newcomer for swap in swaps}
+    later, remaining, taking = _staying(ranked, swaps), Entering(), {swap.newcomer for swap in swaps}
     for bid in wanting:
         if bid not in taking:
-            entering = free | {one: broken for one, broken in left.items() if broken is None or broken is WAITS}
-            left[bid] = caps.broken([*later, *entering], bid) or _now(ranked, bid, entering, swaps, caps)
-    return left
+            entering = free | {bid: broken for bid, broken in remaining.items() if broken is None or broken is WAITS}
+            remaining[bid] = caps.broken([*later, *entering], bid) or _now(ranked, bid, entering, swaps, caps)
+    return remaining
 
 
 def _swapped(swap: Swap, caps: Caps) -> Decision:
@@ -344,24 +344,24 @@ def _lost(bid: Bid, winners: Sequence[Bid], first: Sequence[Bid], broken: Decisi
 
     Then what keeps the least valuable of those that stay whatever they are worth is told too.
     """
-    least = winners[-1].worth if winners else min((one.worth for one in first if one.value), default=None)
+    least = winners[-1].worth if winners else min((bid.worth for bid in first if bid.value), default=None)
     if least is not None and bid.worth <= least:
         return (Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.AUCTION_OUTBID, bid.worth, least), broken)
-    bounds = [one.bound for one in sorted(first, key=lambda one: one.value.total if one.value else ZERO) if one.bound]
+    bounds = [bid.bound for bid in sorted(first, key=lambda one: one.value.total if one.value else ZERO) if bid.bound]
     return (broken, *bounds[:1])
 
 
 def _unswapped(
-    bid: Bid, staying: Sequence[Bid], unfit: Mapping[Bid, Decision], left: Decision, caps: Caps
+    bid: Bid, staying: Sequence[Bid], unfit: Mapping[Bid, Decision], remaining: Decision, caps: Caps
 ) -> tuple[Decision, ...]:
     """Return why a winner doesn't open now: nothing gives way for it, and there is no room without that."""
-    if left.reason in (Reason.DISPLACEMENT_PENDING, Reason.AUCTION_PASS_FULL) or bid.due:
-        return (left,)
+    if remaining.reason in (Reason.DISPLACEMENT_PENDING, Reason.AUCTION_PASS_FULL) or bid.due:
+        return (remaining,)
     if bid in unfit:
-        return (unfit[bid], left)
+        return (unfit[bid], remaining)
     if bid.bound is not None:
-        return (bid.bound, left)
+        return (bid.bound, remaining)
     if not staying:
-        return (left,)
+        return (remaining,)
     least = staying[0].worth + caps.advantage
-    return (Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.AUCTION_ADVANTAGE_TOO_SMALL, bid.worth, least), left)
+    return (Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.AUCTION_ADVANTAGE_TOO_SMALL, bid.worth, least), remaining)

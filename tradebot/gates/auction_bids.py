@@ -60,18 +60,18 @@ def making_room(desk: Desk, strategies: Set[str]) -> Mapping[Whose, str]:
     return {i.whose: i.displaced_by for i in closing_for_others(desk) if i.key.strategy in strategies}
 
 
-def auction_room(account: AccountAsk, taking: AuctionSettings, held: Iterable[Bid]) -> Caps:
+def auction_room(account: AccountAsk, taking: AuctionSettings, bids: Iterable[Bid]) -> Caps:
     """Return the room of the auction: its own limits, or what others leave of the account's, whichever is less."""
     rules, book, limits = taking.rules, account.book, account.limits
-    held = tuple(held)
-    others = book.open_symbols - {bid.symbol for bid in held}
+    bids = tuple(bids)
+    others = book.open_symbols - {bid.symbol for bid in bids}
     used = book.gross if book.margin is None else book.margin.initial_usd
     free, most = limits.min_free_margin_fraction, limits.max_margin_fraction
     walls = (rules.margin_fraction, most, None if free is None else 1 - free)
     fraction = min(wall for wall in walls if wall is not None)
     return Caps(
         positions=min(rules.max_positions, limits.max_open_positions - len(others)),
-        margin_usd=fraction * book.equity - max(used - sum((bid.margin_usd for bid in held), ZERO), ZERO),
+        margin_usd=fraction * book.equity - max(used - sum((bid.margin_usd for bid in bids), ZERO), ZERO),
         per_cluster=rules.max_per_cluster,
         opens=rules.max_opens,
         closes=rules.max_closes,
@@ -135,12 +135,12 @@ def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> 
         )
 
 
-def _not_filled(account: AccountAsk, taking: AuctionSettings, held: Set[Whose]) -> Iterator[Bid]:
+def _not_filled(account: AccountAsk, taking: AuctionSettings, abstract_set: Set[Whose]) -> Iterator[Bid]:
     """Yield a bid for each entry that may still fill, or has without a fill in the books; its margin is the others'."""
     desk, waiting = account.desk, dict[Whose, Stake]()
     for stake in account.book.stakes:
         whose = stake.strategy, stake.symbol
-        if stake.strategy in taking.own and whose not in held:
+        if stake.strategy in taking.own and whose not in abstract_set:
             waiting[whose] = replace(stake, usd=stake.usd + (waiting[whose].usd if whose in waiting else ZERO))
     sent = {record.intent.whose: record.intent for record in desk.books.intents if record.intent.makes_order}
     for whose, stake in waiting.items():
@@ -169,8 +169,8 @@ def _valued(
     age = check_cooldown(
         Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, taking.rules.min_age_s
     )
-    asked = (age, _stopped(desk, rules, position, kept, exits), *closable_now(desk, position))
-    bound = next((each for each in asked if not each.passed), None)
+    decisions = (age, _stopped(desk, rules, position, kept, exits), *closable_now(desk, position))
+    bound = next((each for each in decisions if not each.passed), None)
     if isinstance(gain, Decision):
         return bound or gain, None
     if kept.entry_score is None or stop is None:
@@ -194,7 +194,7 @@ def _stopped(desk: Desk, rules: Rules, position: Position, kept: Kept, exits: Ex
     best = best_price(position, desk.quotes.get(position.symbol), kept.best)
     stop, shares = levels(WatchedPosition(position, best, kept), exits).stop, abs(position.quantity)
     resting = desk.resting.get(position.whose, ())
-    covered = sum((one.quantity for one in resting if one.can_trigger), ZERO)
+    covered = sum((rest.quantity for rest in resting if rest.can_trigger), ZERO)
     at_venue = rules.exits.protection is not Protection.BOT
     live = ZERO if stop is None else covered if at_venue else shares
     return answer(Gate.DISPLACEMENT, live >= shares, Reason.STOP_NOT_LIVE, live, shares)

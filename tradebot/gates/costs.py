@@ -161,5 +161,5 @@ def _targets(candidate: Candidate, exits: Exits, price: Decimal) -> tuple[Decima
         # Parts of one unit are no whole lots.
         instrument=replace(candidate.instrument, lot=NINE_PLACES),
     )
-    found = levels(WatchedPosition(position, price, kept), effective_rules(exits, kept)).targets
-    return tuple(candidate.side.sign * (target.price / price - 1) for target in found)
+    price_target = levels(WatchedPosition(position, price, kept), effective_rules(exits, kept)).targets
+    return tuple(candidate.side.sign * (target.price / price - 1) for target in price_target)

@@ -121,8 +121,8 @@ def closing_for_others(desk: Desk) -> Iterator[Intent]:
 
 def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: float) -> Mapping[str, Candidate]:
     """Return a strategy's candidates by symbol whose scores are worth comparing: enough of their data is there."""
-    scored = (one for one in proposed if one.strategy == strategy and one.score is not None)
-    opening = (one for one in scored if one.purpose is Purpose.OPEN)
+    scored = (candidate for candidate in proposed if candidate.strategy == strategy and candidate.score is not None)
+    opening = (candidate for candidate in scored if candidate.purpose is Purpose.OPEN)
     return {one.symbol: one for one in opening if one.coverage is None or one.coverage >= min_coverage}
 
 
@@ -175,7 +175,7 @@ def _incumbent(
         _better(advantage, rules.score_advantage),
         priced,
         *closable_now(desk, position),
-        *(_frees_room(ask.book, position, one) for one in failed),
+        *(_frees_room(ask.book, position, decision) for decision in failed),
     )
     refusal = next((each for each in decisions if not each.passed), None)
     return Incumbent(position, gain, advantage, replace(refusal, gate=Gate.DISPLACEMENT) if refusal else None)
@@ -231,5 +231,5 @@ def _by_cause(incumbents: Iterable[Incumbent]) -> Iterator[Decision]:
     ends = [incumbent.refusal for incumbent in incumbents if incumbent.refusal]
     counted = Counter(refusal.reason for refusal in ends)
     for reason, _ in counted.most_common():
-        alike = (one for one in ends if one.reason is reason)
+        alike = (end for end in ends if end.reason is reason)
         yield min(alike, key=lambda one: inf if one.distance is None else one.distance)

@@ -60,9 +60,9 @@ def _of_books(gate: Gate, reads: GateSettings) -> Callable[[BooksQuestion], Book
     """Declare a gate that asks the same of the account's book and limits, and of the strategy's own."""
 
     def declared(question: BooksQuestion) -> BooksQuestion:
-        def of_own(asked: StrategyAsk) -> Decision | None:
-            found = question(asked.book, asked.limits, asked.account.desk.now)
-            return found and as_strategy_limit(found)
+        def of_own(strategy_ask: StrategyAsk) -> Decision | None:
+            decision = question(strategy_ask.book, strategy_ask.limits, strategy_ask.account.desk.now)
+            return decision and as_strategy_limit(decision)
 
         ACCOUNT.gate(gate, reads)(lambda account: question(account.book, account.limits, account.desk.now))
         STRATEGY.gate(OWN_GATES[gate], own_reads(reads))(of_own)
@@ -76,8 +76,8 @@ def _on_books(gate: Gate, reads: GateSettings) -> Callable[[EntryQuestion], Entr
 
     def declared(question: EntryQuestion) -> EntryQuestion:
         def of_own(ask: Ask) -> Decision | None:
-            found = question(ask, ask.strategy.book, ask.limits)
-            return found and as_strategy_limit(found)
+            decision = question(ask, ask.strategy.book, ask.limits)
+            return decision and as_strategy_limit(decision)
 
         CANDIDATE.gate(gate, reads)(lambda ask: question(ask, ask.book, ask.account.limits))
         CANDIDATE.gate(OWN_GATES[gate], own_reads(reads))(of_own)
@@ -337,7 +337,7 @@ def _duplicate(ask: Ask) -> Decision:
 
 ACCOUNT.gate(Gate.PERMISSION)(lambda account: permission_to_enter(account.desk))
 ACCOUNT.gate(Gate.TRADING_STATE)(lambda account: trading_state(account.desk))
-STRATEGY.gate(Gate.PROMOTION)(lambda asked: promotion(asked.account.desk, asked.name))
+STRATEGY.gate(Gate.PROMOTION)(lambda ask: promotion(ask.account.desk, ask.name))
 CANDIDATE.gate(Gate.INSTRUMENT)(lambda ask: instrument_known(ask.desk, ask.candidate.symbol))
 CANDIDATE.also(Gate.SESSION)(lambda ask: instrument_open(ask.desk, ask.candidate.instrument))
 CANDIDATE.also(Gate.SESSION)(lambda ask: liquid_now(ask.desk, ask.candidate.symbol, ask.account.limits))

@@ -94,9 +94,9 @@ def symbol_halt(book: Book, halts: HaltRules) -> Decision | None:
     worth = defaultdict[str, Decimal](Decimal)
     for stake in book.stakes:
         worth[stake.symbol] += stake.usd if stake.held else 0
-    found = share(book, Gate.LARGEST_POSITION, Reason.SYMBOL_HALT, max(worth.values(), default=Decimal(0)), limit)
-    at_limit = found.passed and found.observed == limit
-    return replace(found, verdict=Verdict.FAIL, reason=Reason.SYMBOL_HALT) if at_limit else found
+    decision = share(book, Gate.LARGEST_POSITION, Reason.SYMBOL_HALT, max(worth.values(), default=Decimal(0)), limit)
+    at_limit = decision.passed and decision.observed == limit
+    return replace(decision, verdict=Verdict.FAIL, reason=Reason.SYMBOL_HALT) if at_limit else decision
 
 
 def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
@@ -141,8 +141,8 @@ def _number(value: object) -> str:
 
 def _override(desk: Desk) -> Override | None:
     """Return the override in force: None unless the state is ACTIVE and the override isn't dated in the future."""
-    found = desk.state.override if desk.state.state is TradingState.ACTIVE else None
-    return found if found is not None and found.at <= desk.now else None
+    override = desk.state.override if desk.state.state is TradingState.ACTIVE else None
+    return override if override is not None and override.at <= desk.now else None
 
 
 def _overridden(desk: Desk, reason: Reason | None) -> bool:
@@ -166,15 +166,15 @@ def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Rea
 
 def with_outcome(desk: Desk, sent: Decision) -> Desk:
     """Return the desk with what became of an order that was just sent, or the same desk if that is no evidence."""
-    seen = desk.halt_evidence
+    halt_evidence = desk.halt_evidence
     if sent.reason is Reason.VENUE_REJECTED:
-        seen = replace(seen, refused=(*seen.refused, desk.now))
+        halt_evidence = replace(halt_evidence, refused=(*halt_evidence.refused, desk.now))
     elif sent.reason is Reason.VENUE_UNKNOWN:
-        seen = replace(seen, unanswered=(*seen.unanswered, desk.now))
+        halt_evidence = replace(halt_evidence, unanswered=(*halt_evidence.unanswered, desk.now))
     elif sent.reason is Reason.SECOND_WRITER:
         # Someone else has placed an order under this id.
-        seen = replace(seen, unknown_orders=(*seen.unknown_orders, str(sent.observed)))
-    return desk if seen is desk.halt_evidence else replace(desk, halt_evidence=seen)
+        halt_evidence = replace(halt_evidence, unknown_orders=(*halt_evidence.unknown_orders, str(sent.observed)))
+    return desk if halt_evidence is desk.halt_evidence else replace(desk, halt_evidence=halt_evidence)
 
 
 def _halting(gate: Gate, **cleared_by: str) -> Callable[[Question[AccountAsk]], Question[AccountAsk]]:

@@ -112,7 +112,7 @@ def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
 def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare how far the mark of any position is from its liquidation price with the least distance."""
     gate, reason = Gate.LIQUIDATION, Reason.LIQUIDATION_TOO_NEAR
-    nearest = (one.distance for one in margin.liquidations(book.equity))
+    nearest = (liquidation.distance for liquidation in margin.liquidations(book.equity))
     return _judged(book, margin, limit, gate, reason, ge, lambda _: next(nearest, None))
 
 
@@ -120,7 +120,7 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
     """Yield the decision of each limit on the account's present book, with the symbol."""
     if book.margin is None:
         return
-    nearest = next((one.symbol for one in book.margin.liquidations(book.equity)), "")
+    nearest = next((liquidation.symbol for liquidation in book.margin.liquidations(book.equity)), "")
     for gate, limit_of, predicate in _WATCHED:
         margin, limit = book.margin.as_held if gate in HALTING else book.margin, limit_of(limits, halts)
         if limit is not None:

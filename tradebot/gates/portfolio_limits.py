@@ -77,8 +77,8 @@ NOTHING = Decimal(0)
 
 def open_positions(book: Book, limits: Limits, *more: str) -> Decision:
     """Compare the number of symbols held, or possibly held soon, with its limit; `more` are symbols to open."""
-    held, limit = book.open_symbols, limits.max_open_positions
-    after = len(held) + len([symbol for symbol in more if symbol not in held])
+    held_symbols, limit = book.open_symbols, limits.max_open_positions
+    after = len(held_symbols) + len([symbol for symbol in more if symbol not in held_symbols])
     return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
 
 

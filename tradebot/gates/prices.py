@@ -79,8 +79,8 @@ def depth(side: Side, quote: Quote, quantity: Decimal, resting: Depth | None, sl
 def monitors(quotes: Mapping[str, Quote], limits: Limits) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on the prices of what is held, with the symbol concerned."""
     for symbol, quote in sorted(quotes.items()):
-        if found := basis(quote, limits):
-            yield symbol, found
+        if decision := basis(quote, limits):
+            yield symbol, decision
 
 
 CANDIDATE.gate(Gate.BASIS, GateSettings(own={"max_basis_fraction": "prices that meet again"}))(

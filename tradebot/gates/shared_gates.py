@@ -158,7 +158,7 @@ def liquid_now(desk: Desk, symbol: str, limits: Limits) -> Decision | None:
     hours = desk.hours_of(symbol)
     if hours is None or not limits.liquid_hours_only:
         return None
-    near = next((one for one in hours.liquid if one.close > desk.now), None)
+    near = next((session for session in hours.liquid if session.close > desk.now), None)
     found = f"liquid {_span(near)}" if near else "no liquid hours are told"
     return answer(Gate.SESSION, hours.is_liquid(desk.now), Reason.HOURS_NOT_LIQUID, found)
 
@@ -242,8 +242,8 @@ def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
 
     Someone may have sold by hand what is still in the books. Closing that would open a position on the other side.
     """
-    held = desk.net.get(symbol, Decimal(0))
-    return min(abs(held), abs(quantity)) if (held > 0) == (quantity > 0) else Decimal(0)
+    held_quantity = desk.net.get(symbol, Decimal(0))
+    return min(abs(held_quantity), abs(quantity)) if (held_quantity > 0) == (quantity > 0) else Decimal(0)
 
 
 def broker_contradicts(desk: Desk, symbol: str) -> bool:
@@ -260,8 +260,8 @@ def still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = 
         if as_booked:
             return Decision(Gate.POSITIONED, Verdict.PASS, None, 0, abs(quantity))
         return Decision(Gate.POSITIONED, Verdict.UNKNOWN, Reason.POSITION_UNPROVEN, 0, abs(quantity))
-    held = closable(desk, symbol, quantity)
-    return answer(Gate.POSITIONED, held > 0, Reason.POSITION_GONE, held, abs(quantity))
+    held_quantity = closable(desk, symbol, quantity)
+    return answer(Gate.POSITIONED, held_quantity > 0, Reason.POSITION_GONE, held_quantity, abs(quantity))
 
 
 def _word(is_open: bool) -> str:

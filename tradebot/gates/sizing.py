@@ -76,9 +76,9 @@ def entry_size(
     worst = price if side is Side.BUY else max(price, quote.ask)
     margin = worst if side is Side.BUY else max(price, quote.ask * short_reserve)
     unit = instrument.notional(instrument.lot, worst)
-    budget, held = _budget(book, limits, stop), book.exposure.get(candidate.symbol, NONE)
+    budget, held_quantity = _budget(book, limits, stop), book.exposure.get(candidate.symbol, NONE)
     if fit_to_room:
-        budget = min(budget, limits.max_symbol_fraction * book.equity - held)
+        budget = min(budget, limits.max_symbol_fraction * book.equity - held_quantity)
     if room_usd is not None:
         budget = min(budget, room_usd)
     quantity = (max(budget, NONE) / unit).to_integral_value(ROUND_DOWN) * instrument.lot

@@ -132,9 +132,9 @@ def kinds(evidence: Trading) -> Iterator[Judgment]:
     for kind in evidence.kinds:
         look = Examination(f"of {kind.wanted} replies", kind.answered, kind.last_success)
         age = "" if kind.age_s is None else f"; oldest {span(kind.age_s)} of {span(kind.limit_s)}"
-        state, shown = _state(kind), next((drift for drift in kind.drifts if kind.why in drift.what), None)
+        state, drift_row = _state(kind), next((drift for drift in kind.drifts if kind.why in drift.what), None)
         found = f"{kind.why}{age}; {pluralize(kind.rows, 'row')}, {kind.bad:,} bad"
-        found += f"; such as {shown.example}" if shown else ""
+        found += f"; such as {drift_row.example}" if drift_row else ""
         found += ": this closes entries" if state is HealthState.FAILED else ""
         yield judge_evidence(kind.name, look, evidence.moment.now, state, found, SIGNALS if kind.answered else FETCH)
 
@@ -249,9 +249,9 @@ def positions(evidence: Trading) -> Judgment:
     name = "own positions"
     if not evidence.fills:
         return nothing(name, "position", evidence)
-    held, look = evidence.positions, Examination("fills", evidence.fills, evidence.newest_fill)
-    outside = sorted({p.symbol for p in held} - set(evidence.rules.universe))
-    found = f"{len(held)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
+    positions, look = evidence.positions, Examination("fills", evidence.fills, evidence.newest_fill)
+    outside = sorted({p.symbol for p in positions} - set(evidence.rules.universe))
+    found = f"{len(positions)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
     if isinstance(evidence.broker, Broker) and evidence.broker.leaps:
         leaps = (f"{one.symbol} of {one.strategy} was {one.before} and is {one.after}" for one in evidence.broker.leaps)
         found += f"; impossible by the broker's last fills: {', '.join(leaps)}"
@@ -391,16 +391,16 @@ FINISHED = ("ledger", "journal", "orders", "halts", "config")
 """What is judged of a finished backtest: nothing runs there anymore."""
 
 
-def audit(evidence: HealthEvidence, seen: Trading | Unread, *, finished: bool = False) -> tuple[Judgment, ...]:
+def audit(evidence: HealthEvidence, trading: Trading | Unread, *, finished: bool = False) -> tuple[Judgment, ...]:
     """Judge everything that was looked at, the most urgent first; of a `finished` backtest, only the books."""
-    if isinstance(seen, Unread):
-        unread = Judgment("everything else", HealthState.FAILED, "records", 0, seen.why, seen.next or RECOVER)
+    if isinstance(trading, Unread):
+        unread = Judgment("everything else", HealthState.FAILED, "records", 0, trading.why, trading.next or RECOVER)
         return (*judge_passes(evidence, FINISHED if finished else TABLE), unread)
-    return tuple(_of_finished(evidence, seen) if finished else _everything(evidence, seen))
+    return tuple(_of_finished(evidence, trading) if finished else _everything(evidence, trading))
 
 
-def _of_finished(evidence: HealthEvidence, seen: Trading) -> Iterator[Judgment]:
-    yield from (*judge_passes(evidence, FINISHED), rows(seen), positions(seen), orders(seen))
+def _of_finished(evidence: HealthEvidence, trading: Trading) -> Iterator[Judgment]:
+    yield from (*judge_passes(evidence, FINISHED), rows(trading), positions(trading), orders(trading))
 
 
 def _everything(evidence: HealthEvidence, seen: Trading) -> Iterator[Judgment]:

@@ -132,8 +132,8 @@ def serve(evidence: HealthEvidence, seen: records.Serve) -> HealthVerdict:
     )
 
 
-def _running(evidence: HealthEvidence, seen: records.Serve) -> HealthVerdict:
-    note, budgets = seen.note, evidence.budgets
+def _running(evidence: HealthEvidence, serve: records.Serve) -> HealthVerdict:
+    note, budgets = serve.note, evidence.budgets
     assert note is not None, "it left a note"
     wrote = by_clock(evidence, note.at, budgets.note_s)
     who = f"process {note.pid}, since {note.since:%Y-%m-%d %H:%M:%S} UTC"
@@ -159,16 +159,16 @@ def _running(evidence: HealthEvidence, seen: records.Serve) -> HealthVerdict:
     return HealthVerdict(OK, lanes, count, fresh, RESTART)
 
 
-def config(evidence: HealthEvidence, seen: records.Config) -> HealthVerdict:
+def config(evidence: HealthEvidence, config: records.Config) -> HealthVerdict:
     """Judge the configuration by whether it can be read, and by what it keeps from being bought."""
-    found, bare = f"{pluralize(seen.settings, 'setting')} read", seen.without_sector
-    if seen.unread:
-        unread = f"the accepted one is used instead, and no entries are sent: {seen.unread}"
-        return HealthVerdict(DEGRADED, unread, seen.settings)
+    found, bare = f"{pluralize(config.settings, 'setting')} read", config.without_sector
+    if config.unread:
+        unread = f"the accepted one is used instead, and no entries are sent: {config.unread}"
+        return HealthVerdict(DEGRADED, unread, config.settings)
     if bare:
         found += f"; {pluralize(len(bare), 'symbol')} without a sector, so not bought: {', '.join(bare[:SHOWN])}"
-        return HealthVerdict(DEGRADED, found, seen.settings, next="Add them to sectors: in your configuration")
-    return HealthVerdict(OK, found, seen.settings)
+        return HealthVerdict(DEGRADED, found, config.settings, next="Add them to sectors: in your configuration")
+    return HealthVerdict(OK, found, config.settings)
 
 
 def signals(evidence: HealthEvidence, seen: records.ReplyEvidence) -> HealthVerdict:
@@ -189,13 +189,13 @@ def prices(evidence: HealthEvidence, seen: records.PriceEvidence) -> HealthVerdi
     return HealthVerdict(DEGRADED if missing or stale else OK, found, seen.passes, fresh)
 
 
-def parity(evidence: HealthEvidence, seen: records.Parities) -> HealthVerdict:
+def parity(evidence: HealthEvidence, parities: records.Parities) -> HealthVerdict:
     """Compare the last session with its backtest; a difference that nothing outside explains is a fault of this
     program.
     """
-    ours = f"{pluralize(seen.ours, 'difference')} of {seen.session} unexplained; " if seen.ours else ""
-    state, step = (DEGRADED, f"tradebot parity {seen.session}") if seen.ours else (OK, "")
-    return HealthVerdict(state, f"{ours}{seen.words}", seen.sessions, UNKNOWABLE, step)
+    ours = f"{pluralize(parities.ours, 'difference')} of {parities.session} unexplained; " if parities.ours else ""
+    state, step = (DEGRADED, f"tradebot parity {parities.session}") if parities.ours else (OK, "")
+    return HealthVerdict(state, f"{ours}{parities.words}", parities.sessions, UNKNOWABLE, step)
 
 
 def replay(evidence: HealthEvidence, seen: records.Replays) -> HealthVerdict:
@@ -246,12 +246,12 @@ def _unbooked(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator
         yield f"{', '.join(seen.unbooked[:SHOWN])}: the broker's list of fills {_lacked(evidence, seen.unbooked_at)}"
 
 
-def _untold(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
+def _untold(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> Iterator[str]:
     """Yield the positions that entries of ours explain, though the broker tells nothing of what became of those."""
-    for one in positions_that_differ(evidence.past) if isinstance(evidence.past, SessionEvidence) else ():
-        if one.symbol in seen.entering and abs(one.broker) > abs(one.books):
-            lacked = _lacked(evidence, seen.entering[one.symbol])
-            yield f"{one.words}; what became of our order there: its history {lacked}"
+    for difference in positions_that_differ(evidence.past) if isinstance(evidence.past, SessionEvidence) else ():
+        if difference.symbol in order_evidence.entering and abs(difference.broker) > abs(difference.books):
+            lacked = _lacked(evidence, order_evidence.entering[difference.symbol])
+            yield f"{difference.words}; what became of our order there: its history {lacked}"
 
 
 def _lacked(evidence: HealthEvidence, at: datetime | None) -> str:
@@ -260,7 +260,7 @@ def _lacked(evidence: HealthEvidence, at: datetime | None) -> str:
 
 def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]:
     """Return on which positions the last pass of exits saw books and broker differ, unless compared since."""
-    read = (one for one in past.cycles if one.job is Job.EVALUATE_EXITS and one.job_decision is None)
+    read = (cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.job_decision is None)
     last = max(read, key=lambda one: one.at, default=None)
     return () if last is None or (past.compared and past.compared.at >= last.at) else last.differing
 
@@ -280,35 +280,35 @@ def calendar(evidence: HealthEvidence, seen: records.CalendarEvidence) -> Health
     found = f"{pluralize(seen.sessions, 'session')} ahead, until {seen.until}"
     if seen.differs:
         return HealthVerdict(FAILED, seen.differs, seen.sessions, next="tradebot doctor")
-    left = (seen.until - (evidence.now or evidence.at).date()).days
-    if left < evidence.budgets.calendar_days:
+    remaining = (seen.until - (evidence.now or evidence.at).date()).days
+    if remaining < evidence.budgets.calendar_days:
         return HealthVerdict(
-            DEGRADED, f"{found}: {pluralize(left, 'day')} left. After that nothing is due", seen.sessions
+            DEGRADED, f"{found}: {pluralize(remaining, 'day')} left. After that nothing is due", seen.sessions
         )
     special = f"; today the broker's own hours count: {seen.unusual}" if seen.unusual else ""
     return HealthVerdict(OK, f"{found}{special}", seen.sessions)
 
 
-def disk(evidence: HealthEvidence, seen: records.Disk) -> HealthVerdict:
+def disk(evidence: HealthEvidence, disk: records.Disk) -> HealthVerdict:
     """Judge the disk by what is left on it, and by whether its file system is fit for a bot's folder."""
-    inodes = seen.free_inodes
-    found = f"{seen.free_bytes / MB:,.0f} of {seen.total_bytes / MB:,.0f} MB free"
-    found += (f" on {seen.kind}" if seen.kind else "") + ("" if inodes is None else f", {inodes:,} inodes")
-    if seen.free_bytes < seen.needed_bytes or (inodes is not None and inodes < LEAST_INODES):
-        remedy = f"make room: {seen.needed_bytes / MB:,.0f} MB are needed; tradebot status --stores"
+    inodes = disk.free_inodes
+    found = f"{disk.free_bytes / MB:,.0f} of {disk.total_bytes / MB:,.0f} MB free"
+    found += (f" on {disk.kind}" if disk.kind else "") + ("" if inodes is None else f", {inodes:,} inodes")
+    if disk.free_bytes < disk.needed_bytes or (inodes is not None and inodes < LEAST_INODES):
+        remedy = f"make room: {disk.needed_bytes / MB:,.0f} MB are needed; tradebot status --stores"
         return HealthVerdict(FAILED, found, 1, next=remedy)
-    if seen.unfit:
-        return HealthVerdict(FAILED if seen.fatal else DEGRADED, f"{found}, {seen.unfit}", 1)
+    if disk.unfit:
+        return HealthVerdict(FAILED if disk.fatal else DEGRADED, f"{found}, {disk.unfit}", 1)
     return HealthVerdict(OK, found, 1)
 
 
-def storage(evidence: HealthEvidence, seen: records.Storage) -> HealthVerdict:
+def storage(evidence: HealthEvidence, storage: records.Storage) -> HealthVerdict:
     """Judge what only a person deletes by how large it has become."""
-    size = sum(each.bytes for each in seen.stores)
-    sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in seen.stores)
-    found = f"{size / MB:,.0f} of {seen.tell_bytes / MB:,.0f} MB that only you delete: {sizes}"
-    remedy = f"{seen.stores[0].shrink}; or raise storage.tell_mb"
-    return HealthVerdict(DEGRADED if size > seen.tell_bytes else OK, found, len(seen.stores), next=remedy)
+    size = sum(each.bytes for each in storage.stores)
+    sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in storage.stores)
+    found = f"{size / MB:,.0f} of {storage.tell_bytes / MB:,.0f} MB that only you delete: {sizes}"
+    remedy = f"{storage.stores[0].shrink}; or raise storage.tell_mb"
+    return HealthVerdict(DEGRADED if size > storage.tell_bytes else OK, found, len(storage.stores), next=remedy)
 
 
 def backup(evidence: HealthEvidence, seen: records.BackupEvidence) -> HealthVerdict:
@@ -362,26 +362,26 @@ def stream(evidence: HealthEvidence, seen: records.Stream) -> HealthVerdict:
     return HealthVerdict(DEGRADED if seen.lost else OK, seen.lost or "connected", 1, fresh)
 
 
-def notices(evidence: HealthEvidence, seen: records.NoticeEvidence) -> HealthVerdict:
+def notices(evidence: HealthEvidence, notice_evidence: records.NoticeEvidence) -> HealthVerdict:
     """Judge whether people are told: by what couldn't be sent, and by channels that nobody can be reached through."""
-    if seen.given_up or seen.waiting:
-        late, lost = pluralize(seen.waiting, "notice"), pluralize(seen.given_up, "notice")
-        found = f"{late} still to be sent, {lost} given up: {seen.problem}"
-        return HealthVerdict(FAILED if seen.given_up else DEGRADED, found, seen.channels)
-    if seen.unaddressed:
-        found = f"no address for {', '.join(seen.unaddressed)}"
-        return HealthVerdict(DEGRADED, found, seen.channels, next="tradebot notify list")
-    return HealthVerdict(OK, "everything was sent", seen.channels)
+    if notice_evidence.given_up or notice_evidence.waiting:
+        late, lost = pluralize(notice_evidence.waiting, "notice"), pluralize(notice_evidence.given_up, "notice")
+        found = f"{late} still to be sent, {lost} given up: {notice_evidence.problem}"
+        return HealthVerdict(FAILED if notice_evidence.given_up else DEGRADED, found, notice_evidence.channels)
+    if notice_evidence.unaddressed:
+        found = f"no address for {', '.join(notice_evidence.unaddressed)}"
+        return HealthVerdict(DEGRADED, found, notice_evidence.channels, next="tradebot notify list")
+    return HealthVerdict(OK, "everything was sent", notice_evidence.channels)
 
 
-def chat(evidence: HealthEvidence, seen: records.Chat) -> HealthVerdict:
+def chat(evidence: HealthEvidence, chat: records.Chat) -> HealthVerdict:
     """Judge whether the person who is paired can reach the bot, to halt it above all."""
-    if not seen.paired:
+    if not chat.paired:
         return HealthVerdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
-    if not seen.listening:
+    if not chat.listening:
         return HealthVerdict(DEGRADED, "nobody listens to it, so it can't halt the bot", 1, next="tradebot serve")
-    if seen.trouble:
-        return HealthVerdict(DEGRADED, f"it can't be read: {seen.trouble}", 1)
+    if chat.trouble:
+        return HealthVerdict(DEGRADED, f"it can't be read: {chat.trouble}", 1)
     return HealthVerdict(OK, "paired, and listened to", 1)
 
 
@@ -419,16 +419,16 @@ def judge(evidence: HealthEvidence, seen: ModelsSeen) -> HealthVerdict:
     wrong = [*_wrong(evidence, seen)]
     if wrong:
         return HealthVerdict(DEGRADED, "; ".join(wrong[:SHOWN]), count)
-    oldest = max(_days(evidence, one.made_at) for one in seen.models if one.made_at)
+    oldest = max(_days(evidence, model.made_at) for model in seen.models if model.made_at)
     return HealthVerdict(
         OK, f"{pluralize(count, 'model')} as signed, the oldest made {pluralize(oldest, 'day')} ago", count
     )
 
 
-def _wrong(evidence: HealthEvidence, seen: ModelsSeen) -> Iterator[str]:
-    yield from (f"{one.strategy}: {one.refused}" for one in seen.models if one.refused)
-    yield from seen.instead
-    for one in seen.models:
+def _wrong(evidence: HealthEvidence, models_seen: ModelsSeen) -> Iterator[str]:
+    yield from (f"{model.strategy}: {model.refused}" for model in models_seen.models if model.refused)
+    yield from models_seen.instead
+    for one in models_seen.models:
         if one.made_at and (days := _days(evidence, one.made_at)) > one.most_days:
             yield f"{one.strategy}: {one.id} was made {pluralize(days, 'day')} ago, and may be {one.most_days} old"
 

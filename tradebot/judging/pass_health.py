@@ -97,16 +97,16 @@ def of_job(job: Job) -> Judge:
 
 def _gaps(job: Job, done: Sequence[CycleRecord], past: SessionEvidence) -> Sequence[Gap]:
     """Return the gaps that a job's passes left last; those of entries until a pass of exits has looked again."""
-    told = newest(cycle for cycle in done if cycle.gaps is not None)
+    cycle_record = newest(cycle for cycle in done if cycle.gaps is not None)
     looked = newest(cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None)
-    if told is None or (job is not Job.EVALUATE_EXITS and looked is not None and looked.at >= told.at):
+    if cycle_record is None or (job is not Job.EVALUATE_EXITS and looked is not None and looked.at >= cycle_record.at):
         return ()
-    return told.gaps or ()
+    return cycle_record.gaps or ()
 
 
 def _differing(job: Job, past: SessionEvidence) -> Sequence[str]:
-    found = component_health.positions_that_differ(past) if job is Job.EVALUATE_EXITS else ()
-    return [one.words for one in found[: component_health.SHOWN]]
+    differences = component_health.positions_that_differ(past) if job is Job.EVALUATE_EXITS else ()
+    return [difference.words for difference in differences[: component_health.SHOWN]]
 
 
 def _bare(gap: Gap, looked: datetime, now: datetime) -> str:
@@ -144,10 +144,10 @@ def prices_of(
     last = newest(read)
     if last is None:
         return None
-    held = {p.symbol for p in positions if p.quantity and p.opened_at and p.opened_at <= last.at}
+    held_symbols = {p.symbol for p in positions if p.quantity and p.opened_at and p.opened_at <= last.at}
     age_s = (last.at - last.quoted_at).total_seconds() if last.quoted_at else None
     priced = set(priced_at(last.at)).difference(last.doubted)
-    return PriceEvidence(len(read), last.at, len(held), tuple(sorted(held - priced)), age_s)
+    return PriceEvidence(len(read), last.at, len(held_symbols), tuple(sorted(held_symbols - priced)), age_s)
 
 
 def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays | None:
@@ -345,12 +345,12 @@ def judge(name: str, evidence: HealthEvidence) -> Judgment:
     if isinstance(part, Unread):
         state = HealthState.FAILED if subject.store else HealthState.UNKNOWN
         return Judgment(name, state, subject.looked_at, 0, part.why, part.next or subject.next)
-    seen, job = None if part is None else subject.judge(evidence, part), subject.renewed_by
+    health_verdict, job = None if part is None else subject.judge(evidence, part), subject.renewed_by
     renewed = by_slots(evidence, None, job) if job else component_health.UNKNOWABLE
-    verdict = seen or HealthVerdict(HealthState.UNKNOWN, "there is nothing to look at", 0, renewed)
+    verdict = health_verdict or HealthVerdict(HealthState.UNKNOWN, "there is nothing to look at", 0, renewed)
     fresh = verdict.fresh or component_health.by_clock(evidence, evidence.at)
     state, found = verdict.state, verdict.found
-    if fresh.is_overdue and seen is not None:
+    if fresh.is_overdue and health_verdict is not None:
         state, found = HealthState.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"
     until = verdict.until
     if state is HealthState.UNKNOWN and job and not verdict.count and fresh.late_s is not None and not fresh.is_overdue:
@@ -358,6 +358,6 @@ def judge(name: str, evidence: HealthEvidence) -> Judgment:
         state = HealthState.NOT_DUE if until else state
     if state is HealthState.NOT_DUE and until:
         found = f"{found}; not due until {until:%Y-%m-%d %H:%M} UTC"
-    shown = fresh if seen else component_health.UNKNOWABLE
+    freshness = fresh if health_verdict else component_health.UNKNOWABLE
     following = (verdict.next or subject.next) if state.is_finding else ""
-    return Judgment(name, state, subject.looked_at, verdict.count, found, following, *shown, until)
+    return Judgment(name, state, subject.looked_at, verdict.count, found, following, *freshness, until)

@@ -142,40 +142,40 @@ def signals(
     return SignalsHealth(moment.now, moment.is_open, scores.at if scores else None, findings, kinds, components)
 
 
-def _kind_health(seen: KindEvidence, moment: TradingMoment, largest_share: Decimal) -> KindHealth:
-    found = (*drifts(seen.replies), *seen.more_nulls)
-    harmful = broken(drifts(seen.replies), largest_share)
-    verdict = _judged(seen, found, harmful, moment, largest_share)
+def _kind_health(kind_evidence: KindEvidence, moment: TradingMoment, largest_share: Decimal) -> KindHealth:
+    found = (*drifts(kind_evidence.replies), *kind_evidence.more_nulls)
+    harmful = broken(drifts(kind_evidence.replies), largest_share)
+    verdict = _judged(kind_evidence, found, harmful, moment, largest_share)
     return KindHealth(
-        seen.kind.name,
-        seen.kind.core,
+        kind_evidence.kind.name,
+        kind_evidence.kind.core,
         *verdict,
-        last_success=max(seen.at, default=None),
-        age_s=_age_s(seen, moment) if seen.at else None,
-        limit_s=seen.limit_s,
-        wanted=seen.wanted,
-        answered=len(seen.at),
-        rows=seen.received,
-        match_rate=1 - seen.foreign / seen.received if seen.received else None,
-        null_rate=_null_rate(seen),
-        bad=seen.foreign + seen.rejected,
-        failed=seen.failed,
+        last_success=max(kind_evidence.at, default=None),
+        age_s=_age_s(kind_evidence, moment) if kind_evidence.at else None,
+        limit_s=kind_evidence.limit_s,
+        wanted=kind_evidence.wanted,
+        answered=len(kind_evidence.at),
+        rows=kind_evidence.received,
+        match_rate=1 - kind_evidence.foreign / kind_evidence.received if kind_evidence.received else None,
+        null_rate=_null_rate(kind_evidence),
+        bad=kind_evidence.foreign + kind_evidence.rejected,
+        failed=kind_evidence.failed,
         drifts=tuple(DriftRow(str(drift), drift.example, drift in harmful) for drift in found),
     )
 
 
-def _null_rate(seen: KindEvidence) -> float | None:
-    fields, rows = seen.kind.fields, seen.nulls.rows
-    nulls = sum(count for name, count in seen.nulls.nulls.items() if name in fields)
+def _null_rate(kind_evidence: KindEvidence) -> float | None:
+    fields, rows = kind_evidence.kind.fields, kind_evidence.nulls.rows
+    nulls = sum(count for name, count in kind_evidence.nulls.nulls.items() if name in fields)
     return nulls / (rows * len(fields)) if rows and fields else None
 
 
-def _age_s(seen: KindEvidence, moment: TradingMoment) -> float:
-    return max(0.0, (moment.market_time - min(seen.at)).total_seconds())
+def _age_s(kind_evidence: KindEvidence, moment: TradingMoment) -> float:
+    return max(0.0, (moment.market_time - min(kind_evidence.at)).total_seconds())
 
 
 def _judged(
-    seen: KindEvidence, found: Sequence[Drift], harmful: Sequence[Drift], moment: TradingMoment, largest_share: Decimal
+    seen: KindEvidence, drifts: Sequence[Drift], harmful: Sequence[Drift], moment: TradingMoment, largest_share: Decimal
 ) -> SignalVerdict:
     """Return the first of these that holds: it can't be used, it can't be judged, something is wrong, all is well."""
     if not seen.at and seen.failed:
@@ -194,7 +194,7 @@ def _judged(
     age_s = _age_s(seen, moment)
     if age_s > seen.limit_s:
         return SignalVerdict(SignalHealth.CRITICAL, f"too old to be used: {age_s:,.0f} s against {seen.limit_s:,.0f} s")
-    wrong = next(_wrong(seen, found, age_s, is_open=moment.is_open), unusable or None)
+    wrong = next(_wrong(seen, drifts, age_s, is_open=moment.is_open), unusable or None)
     if wrong is not None:
         return SignalVerdict(SignalHealth.DEGRADED, wrong)
     if not any(reply.rows for reply in seen.replies):
@@ -202,24 +202,24 @@ def _judged(
     return SignalVerdict(SignalHealth.HEALTHY, "fresh, complete and as documented")
 
 
-def _wrong(seen: KindEvidence, found: Sequence[Drift], age_s: float, *, is_open: bool) -> Iterator[str]:
+def _wrong(kind_evidence: KindEvidence, drifts: Sequence[Drift], age_s: float, *, is_open: bool) -> Iterator[str]:
     """Yield what is wrong with a kind that can be used nevertheless, most important first."""
-    missing = seen.wanted - len(seen.at)
+    missing = kind_evidence.wanted - len(kind_evidence.at)
     if missing > 0:
-        yield f"{missing:,} of {pluralize(seen.wanted, 'call')} never answered"
-    if seen.failed:
-        yield f"{pluralize(seen.failed, 'call')} failed since the last reply: {seen.failure}"
-    if is_open and age_s > 2 * seen.interval_s:
-        yield f"late: {age_s:,.0f} s old, and it should be fetched every {seen.interval_s:,.0f} s"
-    if found:
-        yield found[0].found
+        yield f"{missing:,} of {pluralize(kind_evidence.wanted, 'call')} never answered"
+    if kind_evidence.failed:
+        yield f"{pluralize(kind_evidence.failed, 'call')} failed since the last reply: {kind_evidence.failure}"
+    if is_open and age_s > 2 * kind_evidence.interval_s:
+        yield f"late: {age_s:,.0f} s old, and it should be fetched every {kind_evidence.interval_s:,.0f} s"
+    if drifts:
+        yield drifts[0].found
 
 
-def _unusable(seen: KindEvidence, largest_share: Decimal) -> str:
-    bad = seen.foreign + seen.rejected
-    if not seen.received or Decimal(bad) / seen.received <= largest_share:
+def _unusable(kind_evidence: KindEvidence, largest_share: Decimal) -> str:
+    bad = kind_evidence.foreign + kind_evidence.rejected
+    if not kind_evidence.received or Decimal(bad) / kind_evidence.received <= largest_share:
         return ""
-    return f"{bad:,} of {pluralize(seen.received, 'row')} {noun(bad, 'is', 'are')} foreign or can't be read"
+    return f"{bad:,} of {pluralize(kind_evidence.received, 'row')} {noun(bad, 'is', 'are')} foreign or can't be read"
 
 
 def _components(
@@ -229,10 +229,10 @@ def _components(
     for record in scores.candidates if scores else ():
         for part in record.candidate.components:
             parts[record.candidate.strategy, part.name].append(part)
-    for (strategy, name), seen in parts.items():
-        used, kinds_read = sum(part.value is not None for part in seen), reads.get(name, ())
-        verdict = _used(used, len(seen), [kinds[kind] for kind in kinds_read if kind in kinds])
-        yield ComponentHealth(strategy, name, seen[-1].weight, *verdict, used, len(seen), kinds_read)
+    for (strategy, name), components in parts.items():
+        used, kinds_read = sum(part.value is not None for part in components), reads.get(name, ())
+        verdict = _used(used, len(components), [kinds[kind] for kind in kinds_read if kind in kinds])
+        yield ComponentHealth(strategy, name, components[-1].weight, *verdict, used, len(components), kinds_read)
 
 
 def _used(used: int, symbols: int, kinds: Collection[KindHealth]) -> SignalVerdict:

@@ -69,14 +69,14 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     until, passes = min(session.close, now), _seen(app, recorded)
     live = [then for then, _ in passes]
     known = _known_until(app, session, live)
-    ran = Ran({one.slot: one for one in live}, _sent(app.ledger_view, session, live, known))
+    ran = Ran({pass_seen.slot: pass_seen for pass_seen in live}, _sent(app.ledger_view, session, live, known))
     played_again = app.mode is Mode.SANDBOX and is_played(app.folder.exchange, app.settings)
     if played_again:
         again, prices, assumed, data = _played(app, session, [*recorded.values()], until, known)
     else:
         assumed = settings_of([*recorded.values()][-1].surroundings).sandbox.fill.slippage_bps or NONE
-        again = at_quotes(ran, Ran({one.slot: one for _, one in passes}, {}), assumed)
-        prices = {symbol: quote.middle for one in live for symbol, quote in one.desk.quotes.items()}
+        again = at_quotes(ran, Ran({pass_seen.slot: pass_seen for _, pass_seen in passes}, {}), assumed)
+        prices = {symbol: quote.middle for pass_seen in live for symbol, quote in pass_seen.desk.quotes.items()}
         data = unknown
     found = compare(ran, again, prices, data)
     return DayParity(
@@ -91,7 +91,7 @@ def _played(
 ) -> tuple[Ran, Mapping[str, Decimal], Decimal, Data]:
     """Return what the backtest of a session did, prices at its end, what orders were to pay, and what bars became."""
     with ExitStack() as loaded:
-        heads = [one for one in app.facts.passes(session.open - BEFORE) if one.at < session.open]
+        heads = [cycle for cycle in app.facts.passes(session.open - BEFORE) if cycle.at < session.open]
         plan = RecordedDay(session, recorded, until, lambda settings: _strategies(app, settings, loaded), heads)
         again = replay_session(app.folder.path, app.folder.exchange, app.ledger_view, plan)
     ran = Ran({one.slot: one for one in again.passes}, _sent(again.ledger, session, again.passes, known))
@@ -109,7 +109,7 @@ def _bars_of(app: App, strategy: Strategy) -> Sequence[BarNeed]:
 
 
 def _of_bars(
-    app: App, again: PlayedDay, needs: Mapping[str, Sequence[BarNeed]], seen: PassSeen, strategy: str, symbol: str
+    app: App, again: PlayedDay, needs: Mapping[str, Sequence[BarNeed]], pass_seen: PassSeen, strategy: str, symbol: str
 ) -> ParityCause | None:
     """Return whether the bot lacks bars that a strategy was to see, or has others than the market's; None if neither.
 
@@ -120,9 +120,9 @@ def _of_bars(
         return None
     with closing(stored):
         for need in needs.get(strategy, ()):
-            market = again.bars.closed(need, [symbol], seen.asked_at).get(symbol)
+            market = again.bars.closed(need, [symbol], pass_seen.asked_at).get(symbol)
             try:
-                own = stored.closed(need, [symbol], seen.asked_at).get(symbol)
+                own = stored.closed(need, [symbol], pass_seen.asked_at).get(symbol)
             except TemporaryError:
                 own = None
             if market is not None and (own is None or len(own) < len(market)):
@@ -134,20 +134,20 @@ def _of_bars(
 
 def _recorded(app: App, day: date, progress: Progress) -> Mapping[str, RecordedCycle]:
     """Return the records of a session's passes by id, oldest first."""
-    kept = app.passes.passes(day)
-    if not kept:
-        days = sorted({str(one.session) for one in app.passes.passes()})
+    kept_passes = app.passes.passes(day)
+    if not kept_passes:
+        days = sorted({str(kept_pass.session) for kept_pass in app.passes.passes()})
         hint = f"tradebot parity {days[-1]}" if days else "storage.replay_sessions says how many sessions are kept"
         raise OperatorError(f"No pass of session {day} is recorded, so there is nothing to play.", hint)
-    if other := next((one.version for one in kept if one.version != __version__), None):
+    if other := next((kept_pass.version for kept_pass in kept_passes if kept_pass.version != __version__), None):
         raise OperatorError(
             f"Session {day} was traded by version {other}, and a backtest of {__version__} may differ for that alone.",
             f"tradebot replay {day} --from-version {other}",
         )
     found: dict[str, RecordedCycle] = {}
     shared: dict[tuple[bytes, Any], Any] = {}
-    for number, one in enumerate(kept):
-        progress(number, len(kept))
+    for number, one in enumerate(kept_passes):
+        progress(number, len(kept_passes))
         try:
             record = app.passes.record(one.id)
             assert record is not None, "it was listed just now"
@@ -163,17 +163,17 @@ def _seen(app: App, recorded: Mapping[str, RecordedCycle]) -> Sequence[tuple[Pas
     """Return the recorded passes, each beside what this program decides of the same; where that differs, it says so."""
     rules: dict[RecordEnvironment, Rules] = {}
     found = list[tuple[PassSeen, PassSeen]]()
-    for name, one in recorded.items():
-        around, given = one.surroundings, one.given
+    for name, recorded_cycle in recorded.items():
+        around, given = recorded_cycle.surroundings, recorded_cycle.given
         if around not in rules:
             rules[around] = rules_of_record(around)
         try:
-            decided: CycleRecord | None = decide_again(one, rules[around], one.tape())
+            decided: CycleRecord | None = decide_again(recorded_cycle, rules[around], recorded_cycle.tape())
         except OffTapeError:
             decided = None
         then, otherwise = decided, ""
-        if decided is None or bytes_of(decided) != one.outcome:
-            differs = replay(one, rules[around], only_decisions=True).difference
+        if decided is None or bytes_of(decided) != recorded_cycle.outcome:
+            differs = replay(recorded_cycle, rules[around], only_decisions=True).difference
             then = _decided_then(app, name, given.desk.now)
             otherwise = differs.what if differs else "what it asks"
         assert then is not None, "one of both is there"
@@ -185,7 +185,7 @@ def _seen(app: App, recorded: Mapping[str, RecordedCycle]) -> Sequence[tuple[Pas
 def _decided_then(app: App, name: str, at: datetime) -> CycleRecord:
     """Return what a pass decided, from the facts: its record only has that in bytes to compare."""
     found = (one for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS) for one in app.facts.cycles(job=job, since=at - REACH))
-    then = next((one for one in found if one.id == name), None)
+    then = next((cycle for cycle in found if cycle.id == name), None)
     if then is None:
         message = f"This program decides pass {name} otherwise than recorded, and what was decided then is lost."
         raise OperatorError(message, f"tradebot replay {name}")
@@ -203,7 +203,7 @@ def _known_until(app: App, session: Session, live: Sequence[PassSeen]) -> dateti
     """Return until when the books have what filled: a stop that fills after the last look is booked by the next one."""
     ledger = app.ledger_view
     compared, fills = ledger.last_reconcile(), ledger.fills_since(session.open)
-    looks = [one.desk.now for one in live] + ([compared.at] if compared else []) + [one.fill.at for one in fills]
+    looks = [one.desk.now for one in live] + ([compared.at] if compared else []) + [fill.fill.at for fill in fills]
     return min(session.close, max(looks))
 
 
@@ -211,9 +211,9 @@ def _sent(
     ledger: LedgerStores, session: Session, passes: Sequence[PassSeen], known: datetime
 ) -> Mapping[str, RequestWithFills]:
     """Return what one side sent in a session, each request with its fills up to a time, and whether all are booked."""
-    orders = {one.venue_id: one for one in ledger.orders()}
-    records = {one.intent.client_order_id: one.intent for one in ledger.intents(session=session.date)}
-    slots = {one.cycle.id: one.slot for one in passes}
+    orders = {order.venue_id: order for order in ledger.orders()}
+    records = {intent.intent.client_order_id: intent.intent for intent in ledger.intents(session=session.date)}
+    slots = {pass_seen.cycle.id: pass_seen.slot for pass_seen in passes}
     told: dict[str, Decimal] = defaultdict(Decimal)
     for order in orders.values():
         told[_root(orders, order.venue_id)] += order.filled_quantity

@@ -71,7 +71,7 @@ def select_model(results: Mapping[str, Results], session: date, sessions: int) -
         return None
     days = {name: [*one] for name, one in known.items()}
     earned = {name: [*one.values()] for name, one in known.items()}
-    first = max(one[0] for one in days.values())
+    first = max(day[0] for day in days.values())
     acting, since = "", 0
     for number, day in enumerate([*sorted({day for one in days.values() for day in one if day > first}), session]):
         ends = {name: bisect_left(one, day) for name, one in days.items()}
@@ -83,7 +83,7 @@ def select_model(results: Mapping[str, Results], session: date, sessions: int) -
 
 
 def _share(values: Sequence[float]) -> float:
-    return sum(one > 0 for one in values) / len(values)
+    return sum(value > 0 for value in values) / len(values)
 
 
 def _centered(value: float) -> float:
@@ -169,11 +169,11 @@ class Combine(StrEnum):
 
 def combine_targets(how: Combine, answers: Sequence[NetworkAnswer], weights: Sequence[float] = ()) -> float:
     """Return one target of at least one answer, in contracts; only WEIGHTED needs weights, one for each answer."""
-    targets = [one.target for one in answers]
+    targets = [answer.target for answer in answers]
     if how is Combine.WEIGHTED:
         return weighted_mean(targets, weights)
     if how is Combine.CONFIDENCE:
-        return weighted_mean(targets, [one.confidence for one in answers])
+        return weighted_mean(targets, [answer.confidence for answer in answers])
     return {Combine.MAJORITY: majority, Combine.ADAPTIVE: adaptive}[how](targets)
 
 
@@ -186,7 +186,7 @@ def weighted_mean(targets: Sequence[float], weights: Sequence[float]) -> float:
 
 def majority(targets: Sequence[float]) -> float:
     """Return the mean of the targets on the side that at least half of them take; zero without one such side."""
-    long, short = ([one for one in targets if one * sign > 0] for sign in (1, -1))
+    long, short = ([target for target in targets if target * sign > 0] for sign in (1, -1))
     side = long if len(long) > len(short) else short
     return fmean(side) if 2 * len(side) >= len(targets) and len(long) != len(short) else 0.0
 
@@ -198,7 +198,7 @@ def adaptive(targets: Sequence[float]) -> float:
 
 def weights_of(results: Sequence[Results], sessions: int) -> tuple[float, ...] | None:
     """Return the weight of each model by its last results before a session; None if one has none. They add up to 1."""
-    parts = [lately(one, sessions) for one in results]
+    parts = [lately(result, sessions) for result in results]
     if not all(parts):
         return None
     raw = [

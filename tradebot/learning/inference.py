@@ -42,16 +42,16 @@ def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> D
 
     None if the session, or the profit of its position, isn't known.
     """
-    seen, held, width = view.situation, view.lots.get(symbol), width_of(timeframe)
-    if seen is None or seen.session is None or width is None or (held and symbol not in seen.unrealized):
+    seen, position, width = view.situation, view.lots.get(symbol), width_of(timeframe)
+    if seen is None or seen.session is None or width is None or (position and symbol not in seen.unrealized):
         return None
     session = seen.session
     return DecisionState(
-        position=float(held.quantity) if held else 0.0,
-        unrealized=float(seen.unrealized[symbol]) if held else 0.0,
+        position=float(position.quantity) if position else 0.0,
+        unrealized=float(seen.unrealized[symbol]) if position else 0.0,
         equity=float(seen.equity),
         drawdown=float(seen.drawdown),
-        bars=max((at - held.opened_at) // width, 0) if held else 0,
+        bars=max((at - position.opened_at) // width, 0) if position else 0,
         gone=max((at - session.open) / (session.close - session.open), 0.0),
         trades=seen.trades,
     )
@@ -120,7 +120,7 @@ class Policy:
 
     def __init__(self, acting: ModelSelection, members: Sequence[Member]) -> None:
         self._acting, self._members = acting, members
-        self._results = {one.id: _results(one, acting.results.get(one.id, ())) for one in members}
+        self._results = {member.id: _results(member, acting.results.get(member.id, ())) for member in members}
         self._chosen: tuple[date, Sequence[Member], Numbers] | None = None
         self._memories: dict[tuple[str, str], ModelMemory] = {}
         self._wanted: dict[str, tuple[Sequence[datetime], Target]] = {}
@@ -129,14 +129,14 @@ class Policy:
         """Return a target for each symbol, or why the models can't say what they want."""
         if view.situation is None or view.situation.session is None:
             return refusal(Reason.MODEL_INPUT_UNKNOWN, "session")
-        found = self._members_of(view.situation.session.date)
-        if isinstance(found, Decision):
-            return found
+        member = self._members_of(view.situation.session.date)
+        if isinstance(member, Decision):
+            return member
         wants = list[Target]()
         for symbol in view.universe:
             bars = [view.features[symbol, one.card.timeframe].at for one in self._members]
             known = self._wanted.get(symbol)
-            want = known[1] if known and known[0] == bars else self._target(view, symbol, *found)
+            want = known[1] if known and known[0] == bars else self._target(view, symbol, *member)
             if isinstance(want, Decision):
                 return want
             self._wanted[symbol] = bars, want
@@ -146,27 +146,27 @@ class Policy:
     def _members_of(self, session: date) -> tuple[Sequence[Member], Numbers] | Decision:
         """Return the models that act in a session, and their weights if they have any."""
         if self._chosen is None or self._chosen[0] != session:
-            found = self._choose(session)
-            if isinstance(found, Decision):
-                return found
-            self._chosen = (session, *found)
+            member = self._choose(session)
+            if isinstance(member, Decision):
+                return member
+            self._chosen = (session, *member)
         return self._chosen[1:]
 
     def _choose(self, session: date) -> tuple[Sequence[Member], Numbers] | Decision:
         acting, weights = self._acting, tuple[float, ...]()
         if acting.mode is PolicyMode.META:
             name = select_model(self._results, session, acting.sessions)
-            members = [one for one in self._members if one.id == name]
+            members = [member for member in self._members if member.id == name]
             return (members, ()) if members else self._unranked(session)
         if acting.mode is PolicyMode.ENSEMBLE and acting.combine is Combine.WEIGHTED:
-            found = ensemble.weights_of([before(one, session) for one in self._results.values()], acting.sessions)
+            found = ensemble.weights_of([before(result, session) for result in self._results.values()], acting.sessions)
             if found is None:
                 return self._unranked(session)
             weights = found
         return self._members, weights
 
     def _unranked(self, session: date) -> Decision:
-        least = min(len(before(one, session)) for one in self._results.values())
+        least = min(len(before(result, session)) for result in self._results.values())
         return refusal(Reason.MODEL_UNRANKED, least, 1)
 
     def _target(
@@ -232,4 +232,4 @@ def _told(member: Member, answer: NetworkAnswer) -> Decision:
 
 def _results(member: Member, later: Sequence[SessionResult]) -> Results:
     """Return the results of a model: those of its card, and later ones, of which one for the same session counts."""
-    return {one.session: one.earned for one in (*member.card.results, *later)}
+    return {result.session: result.earned for result in (*member.card.results, *later)}

@@ -77,7 +77,7 @@ class Card(Struct, frozen=True):
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of its features."""
-        return tuple(one.name for one in self.features)
+        return tuple(used.name for used in self.features)
 
     @property
     def inputs(self) -> int:
@@ -129,10 +129,10 @@ def _of_card(card: Card) -> Iterator[str]:
         yield "it names no seed or no trial"
     if card.created_at.tzinfo is None:
         yield "its time has no time zone"
-    days = [one.session for one in card.results]
+    days = [result.session for result in card.results]
     if days != sorted(set(days)):
         yield "its results are out of order"
-    if not all(isfinite(one.earned) and one.earned > -1 for one in card.results):
+    if not all(isfinite(result.earned) and result.earned > -1 for result in card.results):
         yield "one of its results isn't a number above -1"
     if any(span.last < span.first for span in card.data):
         yield "a span of its data ends before it begins"
@@ -143,7 +143,7 @@ def _of_probe(card: Card, probe: Probe) -> Iterator[str]:
         yield f"it has {len(probe.observations)} stored observations with {len(probe.answers)} answers, not {PROBES}"
     if len(probe.memories) != (PROBES if card.recurrent else 0):
         yield "what it remembered isn't there for each stored observation"
-    if any(len(one) != card.inputs for one in probe.observations):
+    if any(len(observation) != card.inputs for observation in probe.observations):
         yield f"a stored observation hasn't {card.inputs} numbers"
     numbers = (number for rows in (probe.observations, probe.answers, probe.memories) for row in rows for number in row)
     if not all(abs(number) <= LARGEST for number in numbers):
@@ -153,9 +153,9 @@ def _of_probe(card: Card, probe: Probe) -> Iterator[str]:
 def other_features(card: Card, known: Mapping[str, int]) -> Sequence[str]:
     """Return the features of a card that aren't known by name with their version, and what differs."""
     return [
-        f"{one.name} version {one.version}" + (f", and here is {known[one.name]}" if one.name in known else "")
-        for one in card.features
-        if known.get(one.name) != one.version
+        f"{used.name} version {used.version}" + (f", and here is {known[used.name]}" if used.name in known else "")
+        for used in card.features
+        if known.get(used.name) != used.version
     ]
 
 

@@ -317,26 +317,26 @@ class LegacyStrategy(FlowStrategy):
 
     def _scored(self, known: ScoringInputs) -> Open:
         inputs = _inputs(known)
-        made = score(inputs)
-        signed = inputs.flow_direction * made.unrounded / LARGEST
-        side, parts = Side.BUY if signed >= 0 else Side.SELL, tuple(_components(inputs, made))
+        legacy_score = score(inputs)
+        signed = inputs.flow_direction * legacy_score.unrounded / LARGEST
+        side, parts = Side.BUY if signed >= 0 else Side.SELL, tuple(_components(inputs, legacy_score))
         # What was absent counted as known there.
-        said = (self._side(signed), *_filters(inputs, made))
-        return Open(known.facts.symbol, side, signed, coverage=1.0, components=parts, decisions=said)
+        decisions = (self._side(signed), *_filters(inputs, legacy_score))
+        return Open(known.facts.symbol, side, signed, coverage=1.0, components=parts, decisions=decisions)
 
 
-def _filters(read: LegacyInputs, made: LegacyScore) -> Iterator[Decision]:
+def _filters(read: LegacyInputs, legacy_score: LegacyScore) -> Iterator[Decision]:
     """Yield the answers to the three conditions that `made.passes` has in one."""
     declined, fresh = Reason.STRATEGY_DECLINED, read.freshness
-    yield THRESHOLD_MET.answer(made.score >= THRESHOLD, declined, made.score, THRESHOLD)
+    yield THRESHOLD_MET.answer(legacy_score.score >= THRESHOLD, declined, legacy_score.score, THRESHOLD)
     yield NOT_TOXIC.answer(read.toxicity <= MOST_TOXICITY, declined, read.toxicity, MOST_TOXICITY)
     yield FRESH.answer(fresh >= LEAST_FRESHNESS, declined, fresh, LEAST_FRESHNESS)
 
 
-def _components(inputs: LegacyInputs, made: LegacyScore) -> Iterator[Component]:
+def _components(inputs: LegacyInputs, legacy_score: LegacyScore) -> Iterator[Component]:
     """Yield what each row adds to the score; rows of zero are left out."""
     share = inputs.flow_direction * inputs.freshness / LARGEST
-    for name, row in made.rows.items():
+    for name, row in legacy_score.rows.items():
         if row:
             yield Component(name, max(-1.0, min(1.0, row * share)), 1.0, f"{row:.3f} of {LARGEST:g}")
 

@@ -68,11 +68,11 @@ _VALUE = re.compile(WORTH + r"\S+ = (?P<score>\S+)(?: (?P<gained>\S+) \((?P<r>\S
 
 def read_value(text: str) -> PositionValue | None:
     """Return the value that was written as a text, behind `WORTH`; None if it isn't one."""
-    found = _VALUE.fullmatch(text)
-    if found is None:
+    match = _VALUE.fullmatch(text)
+    if match is None:
         return None
     try:
-        r = None if found["r"] is None else Decimal(found["r"])
-        return PositionValue(Decimal(found["score"]), Decimal(found["gained"] or 0), Decimal(found["cost"]), r)
+        r = None if match["r"] is None else Decimal(match["r"])
+        return PositionValue(Decimal(match["score"]), Decimal(match["gained"] or 0), Decimal(match["cost"]), r)
     except InvalidOperation:
         return None

@@ -116,7 +116,7 @@ class Depth(Struct, frozen=True):
     def quantity_within(self, side: "Side", worst: Decimal) -> Decimal:
         """Return how much an order on this side could take without paying a price worse than `worst`."""
         levels = self.asks if side.sign > 0 else self.bids
-        return sum((one.quantity for one in levels if (worst - one.price) * side.sign >= 0), Decimal(0))
+        return sum((level.quantity for level in levels if (worst - level.price) * side.sign >= 0), Decimal(0))
 
 
 class Session(Struct, frozen=True, array_like=True):

@@ -104,8 +104,8 @@ class Books(Struct, frozen=True, dict=True):
         The last report of such an order doesn't show it yet.
         """
         cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
-        asked = (record for record in cancels if record.state not in (IntentState.REJECTED, IntentState.ABANDONED))
-        sent = (record.intent.target_venue_id for record in asked if record.updated_at >= self.at)
+        records = (record for record in cancels if record.state not in (IntentState.REJECTED, IntentState.ABANDONED))
+        sent = (record.intent.target_venue_id for record in records if record.updated_at >= self.at)
         return frozenset(name for name in sent if name)
 
     @cached_property
@@ -151,10 +151,10 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def _by_session(self) -> Mapping[date, tuple[IntentRecord, ...]]:
-        found = defaultdict[date, list[IntentRecord]](list)
+        records_by_day = defaultdict[date, list[IntentRecord]](list)
         for record in self.intents:
-            found[record.intent.session].append(record)
-        return {session: tuple(records) for session, records in found.items()}
+            records_by_day[record.intent.session].append(record)
+        return {session: tuple(records) for session, records in records_by_day.items()}
 
     def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         """Return the stored sessions of a calendar from `start` through `end`, if they are near this moment."""
@@ -169,8 +169,8 @@ class Books(Struct, frozen=True, dict=True):
         """Return the intent that made one of these orders, or else the nearest order that it replaced; None if none."""
         key = order.venue_id, order.client_order_id
         if key not in self._behind:
-            made = (self.promised.get(name) for name in self._names(order))
-            nearest = next((record for record in made if record and record.intent.makes_order), None)
+            records = (self.promised.get(name) for name in self._names(order))
+            nearest = next((record for record in records if record and record.intent.makes_order), None)
             self._behind[key] = behind_leg(nearest, order) if nearest else None
         return self._behind[key]
 
@@ -202,7 +202,7 @@ class Books(Struct, frozen=True, dict=True):
         """Return how many shares of one of these orders and those that it replaced are booked, unsigned."""
         # A leg's chain goes on with its parent, whose fills are its own.
         same = (one for one in self.chains.get(order.venue_id, (order,)) if bool(one.parent) == bool(order.parent))
-        return sum((self.filled.get(one.venue_id, Decimal(0)) for one in same), Decimal(0))
+        return sum((self.filled.get(order.venue_id, Decimal(0)) for order in same), Decimal(0))
 
     def with_pending(self, fills: Sequence[OwnedFill]) -> "Books":
         """Return the books as if fills that the venue has reported, or that are proven otherwise, were in them."""

@@ -108,11 +108,11 @@ def problems(of: PolicyResults) -> Iterator[str]:
             yield f"{what} out of order"
     if not set(of.sessions) <= set(of.calendar):
         yield "a judged session isn't in the calendar"
-    if missing := [one for one in BENCHMARKS if one not in of.benchmarks]:
+    if missing := [benchmark for benchmark in BENCHMARKS if benchmark not in of.benchmarks]:
         yield f"it lacks the benchmark {missing[0]}"
-    if of.configuration not in {one.configuration for one in of.tried}:
+    if of.configuration not in {returns.configuration for returns in of.tried}:
         yield "the configuration isn't among those that were tried"
-    elif of.trials < len({one.configuration for one in of.tried}):
+    elif of.trials < len({returns.configuration for returns in of.tried}):
         yield f"it counts {of.trials} trials and has the returns of {len(of.tried)}"
     if len({(run.seed, run.path) for run in of.runs}) < len(of.runs):
         yield "a seed is there twice"
@@ -123,7 +123,7 @@ def problems(of: PolicyResults) -> Iterator[str]:
 
 def _series_problems(of: PolicyResults) -> Iterator[str]:
     series: list[tuple[str, Sequence[float]]] = [(f"benchmark {name}", each) for name, each in of.benchmarks.items()]
-    series += [(f"configuration {one.configuration}", one.returns) for one in of.tried]
+    series += [(f"configuration {returns.configuration}", returns.returns) for returns in of.tried]
     for run in of.runs:
         series += [(f"seed {run.seed}", each) for each in (run.returns, run.doubled, run.later)]
     for name, returns in series:

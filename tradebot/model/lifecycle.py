@@ -151,8 +151,8 @@ class Records(Struct, frozen=True):
             intent = self._intent_behind(lineage, order)
             if intent is not None and venue_id not in replaced and not waits_for_entry(order, intent):
                 unbooked = max(order.filled_quantity - booked.get(venue_id, Decimal(0)), Decimal(0))
-                one = _Sent(order, intent, order.open_quantity + unbooked)
-                found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(one)
+                sent = _Sent(order, intent, order.open_quantity + unbooked)
+                found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(sent)
         for record in self.intents.values():
             intent = record.intent
             if intent.makes_order and intent.client_order_id not in made:
@@ -191,16 +191,16 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
             entering = State.INTENDED
         elif not intent.protects and intent.target_venue_id is None:
             leaving += intent.quantity
-    for order, intent, left in sent:
+    for order, intent, remaining in sent:
         if intent.purpose is Purpose.OPEN:
-            entering = State.WORKING if left else entering
+            entering = State.WORKING if remaining else entering
         elif order.stop_price is not None or intent.protects:
             resting += (prices := [*_resting(order, intent)])
             coming += prices if order.parent in pairs else ()
             protecting.append(intent)
         else:
-            leaving += left
-    resting.sort(key=lambda one: (not one.is_stop, one.price, one.quantity))
+            leaving += remaining
+    resting.sort(key=lambda price: (not price.is_stop, price.price, price.quantity))
     refused = _refused(unreported, [one.intent for one in sent])
     arriving = any(one.order.stop_price is not None and one.order.status.is_arriving for one in sent)
     newest = max(protecting, key=lambda intent: (intent.at, intent.client_order_id), default=None)

@@ -182,15 +182,15 @@ class Margin(Struct, frozen=True, dict=True):
 
         Symbols of which not all is known are left out.
         """
-        left = equity - self.loss
+        remaining = equity - self.loss
         found = dict[str, Liquidation]()
         for (symbol, side), reach in self.reaches.items():
             level = self._level(symbol, reach)
             if reach.quantity and level and symbol in self.marks:
-                distance = self._distance(symbol, side, reach, level.maintenance, left)
+                distance = self._distance(symbol, side, reach, level.maintenance, remaining)
                 mark = self.marks[symbol]
-                one = Liquidation(symbol, distance, liquidation_price(side, mark, distance), mark)
-                found[symbol] = min(found.get(symbol, one), one, key=_NEARNESS)
+                liquidation = Liquidation(symbol, distance, liquidation_price(side, mark, distance), mark)
+                found[symbol] = min(found.get(symbol, liquidation), liquidation, key=_NEARNESS)
         return tuple(sorted(found.values(), key=_NEARNESS))
 
     def as_observed(self, equity: Decimal) -> MarginSeen:

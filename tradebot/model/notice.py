@@ -74,12 +74,12 @@ def quiet_hours(text: str) -> QuietHours:
 
     Raises ValueError that says how to write them.
     """
-    found = _QUIET.fullmatch(text.strip())
+    match = _QUIET.fullmatch(text.strip())
     try:
-        if found is None:
+        if match is None:
             raise ValueError
-        since, until = (time.fromisoformat(part.rjust(5, "0")) for part in found.groups()[:2])
-        zone = found[3] or ""
+        since, until = (time.fromisoformat(part.rjust(5, "0")) for part in match.groups()[:2])
+        zone = match[3] or ""
         ZoneInfo(zone or "UTC")
     except (ValueError, ZoneInfoNotFoundError):
         raise ValueError("must be hours of the day, such as 22:00-07:00 Europe/Berlin") from None

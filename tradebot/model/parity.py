@@ -100,24 +100,24 @@ class DayParity(Struct, frozen=True):
 
     @property
     def cost_usd(self) -> Decimal:
-        return sum((one.cost_usd for one in self.causes), NONE)
+        return sum((cause.cost_usd for cause in self.causes), NONE)
 
     def count(self, what: What) -> int:
-        return sum(one.of(what) for one in self.causes)
+        return sum(cause.of(what) for cause in self.causes)
 
     @property
     def ours(self) -> int:
         """Return how many differences nothing outside explains."""
-        return sum(one.of(what) for one in self.causes if one.cause is ParityCause.OURS for what in What)
+        return sum(cause.of(what) for cause in self.causes if cause.cause is ParityCause.OURS for what in What)
 
 
 def by_cause(differences: Sequence[ParityDifference]) -> tuple[ByCause, ...]:
     """Return what differs in a session by its causes, in the order of these."""
-    found = []
+    by_causes = []
     for cause in ParityCause:
-        of_cause = [one for one in differences if one.cause is cause]
+        of_cause = [difference for difference in differences if difference.cause is cause]
         if of_cause:
-            decisions, orders, fills = (sum(one.what is what for one in of_cause) for what in What)
-            cost = sum((one.cost_usd for one in of_cause), NONE)
-            found.append(ByCause(cause, decisions, orders, fills, cost))
-    return tuple(found)
+            decisions, orders, fills = (sum(difference.what is what for difference in of_cause) for what in What)
+            cost = sum((difference.cost_usd for difference in of_cause), NONE)
+            by_causes.append(ByCause(cause, decisions, orders, fills, cost))
+    return tuple(by_causes)

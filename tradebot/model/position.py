@@ -244,17 +244,17 @@ def unreported_fill(
 def apply_fill(position: Position, fill: Fill) -> Position:
     """Return the position after one fill: it closes opposite lots first in, first out; the rest opens a new lot."""
     held, lots = position.lots, list(position.lots)
-    left, realized = fill.signed_quantity, position.realized_pnl
-    while left and lots and (lots[0].quantity > 0) != (left > 0):
+    remaining, realized = fill.signed_quantity, position.realized_pnl
+    while remaining and lots and (lots[0].quantity > 0) != (remaining > 0):
         oldest = lots[0]
-        closed = max(-left, oldest.quantity) if oldest.quantity < 0 else min(-left, oldest.quantity)
+        closed = max(-remaining, oldest.quantity) if oldest.quantity < 0 else min(-remaining, oldest.quantity)
         realized += notional(closed, fill.price - oldest.price, position.multiplier)
-        left += closed
+        remaining += closed
         lots[0] = Lot(oldest.quantity - closed, oldest.price, oldest.at)
         if not lots[0].quantity:
             lots.pop(0)
-    if left:
-        lots.append(Lot(left, fill.price, fill.at))
+    if remaining:
+        lots.append(Lot(remaining, fill.price, fill.at))
     entered_at, multiplier = fill.at, fill.multiplier
     if _same_side(held, lots):
         entered_at, multiplier = position.opened_at, position.multiplier

@@ -31,7 +31,7 @@ class Rung(StrEnum):
     @property
     def following(self) -> "Rung | None":
         """Return the next rung; None at the top."""
-        return next((one for one in Rung if one.place == self.place + 1), None)
+        return next((rung for rung in Rung if rung.place == self.place + 1), None)
 
     @property
     def words(self) -> str:

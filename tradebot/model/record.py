@@ -243,15 +243,15 @@ class CycleRecord(Struct, frozen=True):
 
         It has all that a later pass compares itself with.
         """
-        left = [
+        remaining = [
             replace(
-                one,
-                candidate=replace(one.candidate, components=(), decisions=()),
-                decisions=tuple([decision for decision in one.decisions if decision.reason is not None]),
+                record,
+                candidate=replace(record.candidate, components=(), decisions=()),
+                decisions=tuple([decision for decision in record.decisions if decision.reason is not None]),
             )
-            for one in candidates
+            for record in candidates
         ]
-        return replace(self, candidates=tuple(left), marks=())
+        return replace(self, candidates=tuple(remaining), marks=())
 
 
 RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
@@ -260,19 +260,19 @@ AT_CLOSE = "close"
 """The slot of the record in which a backtest, or a comparison, keeps what the account was worth at a close."""
 
 
-def session_end(seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
+def session_end(cycle: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
     """Return the end of a session from two of its passes: the last that read the equity, and the last with prices.
 
     A record of the close has all prices, even if there are none.
     """
-    marked = seen if seen.slot == AT_CLOSE else marked
+    marked = cycle if cycle.slot == AT_CLOSE else marked
     return SessionEnd(
-        session=seen.session,
-        equity=seen.equity,
-        equity_at=seen.at,
+        session=cycle.session,
+        equity=cycle.equity,
+        equity_at=cycle.at,
         marks={mark.symbol: mark.price for mark in marked.marks} if marked else {},
         marked_at=marked.at if marked else None,
-        last_close=marked.last_close if marked and seen.last_close is None else seen.last_close,
+        last_close=marked.last_close if marked and cycle.last_close is None else cycle.last_close,
     )
 
 

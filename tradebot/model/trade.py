@@ -94,8 +94,8 @@ def _as_proven(fills: list[OwnedFill]) -> list[OwnedFill]:
     disproved = {owned.about for owned in fills if owned.origin is Origin.STATEMENT}
     if not disproved:
         return fills
-    left = (owned for owned in fills if owned.fill.activity_id not in disproved)
-    return [owned for owned in left if owned.origin is not Origin.STATEMENT or owned.fill.venue_order_id]
+    remaining = (owned for owned in fills if owned.fill.activity_id not in disproved)
+    return [owned for owned in remaining if owned.origin is not Origin.STATEMENT or owned.fill.venue_order_id]
 
 
 def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
@@ -150,9 +150,9 @@ def _rename(group: Sequence[OwnedFill]) -> Rename:
 
 def _under_last_name(fills: list[OwnedFill]) -> list[OwnedFill]:
     """Return the fills as if a renamed position had always had its last symbol, without those that moved it there."""
-    for one in renames(fills):
-        kept = (owned for owned in fills if owned.fill.activity_id not in one.moved)
-        fills = [_renamed(owned, one) for owned in kept]
+    for rename in renames(fills):
+        owned_fills = (owned for owned in fills if owned.fill.activity_id not in rename.moved)
+        fills = [_renamed(owned, rename) for owned in owned_fills]
     return fills
 
 
@@ -163,7 +163,7 @@ def _renamed(owned: OwnedFill, by: Rename) -> OwnedFill:
     return replace(owned, fill=replace(fill, symbol=by.new))
 
 
-def split_off_restatement(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
+def split_off_restatement(held_quantity: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
     """Return the fills of a group that only restate a position of `held` shares, as a split does, and those that trade.
 
     A restatement opens new lots and closes the old ones at their cost. What it closes beyond them is a fraction that
@@ -171,16 +171,16 @@ def split_off_restatement(held: Decimal, group: list[OwnedFill]) -> tuple[list[O
     """
     if group[0].origin not in _TOGETHER:
         return [], group
-    adds = [owned for owned in group if owned.fill.signed_quantity * held > 0]
+    adds = [owned for owned in group if owned.fill.signed_quantity * held_quantity > 0]
     if not adds or len(adds) == len(group):
         return [], group
-    restating, traded, left = adds, list[OwnedFill](), abs(held)
+    restating, traded, remaining = adds, list[OwnedFill](), abs(held_quantity)
     for owned in group:
         if owned in adds:
             continue
-        if left > 0:
+        if remaining > 0:
             restating.append(owned)
-            left -= owned.fill.quantity
+            remaining -= owned.fill.quantity
         else:
             traded.append(owned)
     return restating, traded

@@ -67,7 +67,7 @@ def own_halts(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecor
 
 def hidden_halts(halts: Iterable[TradingStateRecord], halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
     """Return the bot's own of these halts, made since trading was last ACTIVE, that `halt` hides; they still count."""
-    return tuple(one for one in own_halts(halts) if one != halt)
+    return tuple(record for record in own_halts(halts) if record != halt)
 
 
 class Arming(Struct, frozen=True):

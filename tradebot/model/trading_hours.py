@@ -26,26 +26,26 @@ class Hours(Struct, frozen=True):
 
     def trades(self, at: datetime) -> bool:
         """Return True if the instrument trades at a moment."""
-        return any(one.contains(at) for one in self.trading)
+        return any(session.contains(at) for session in self.trading)
 
     def is_liquid(self, at: datetime) -> bool:
         """Return True if a moment is in the liquid hours."""
-        return any(one.contains(at) for one in self.liquid)
+        return any(session.contains(at) for session in self.liquid)
 
     def becomes_liquid(self, at: datetime, day: date) -> bool:
         """Return True if liquid hours of a date are still to come."""
-        return any(one.date == day and one.open > at for one in self.liquid)
+        return any(session.date == day and session.open > at for session in self.liquid)
 
     def session_at(self, at: datetime, today: date) -> Session | None:
         """Return the session that is open, or else the next one or the last one of today's; None without any."""
-        current = next((one for one in self.trading if one.contains(at)), None)
-        own = [one for one in self.trading if one.date == today]
-        return current or next((one for one in own if one.open > at), own[-1] if own else None)
+        current = next((session for session in self.trading if session.contains(at)), None)
+        own = [session for session in self.trading if session.date == today]
+        return current or next((session for session in own if session.open > at), own[-1] if own else None)
 
     def over(self, usual: Iterable[Session]) -> Sequence[Session]:
         """Return a calendar's sessions with these in place of all that they tell of, one for each date."""
-        found = {one.date: one for one in usual if one.close <= self.since or one.open >= self.until}
+        session_by_day = {one.date: one for one in usual if one.close <= self.since or one.open >= self.until}
         for one in self.trading:
-            before = found.get(one.date)
-            found[one.date] = Session(one.date, before.open, one.close) if before else one
-        return [found[day] for day in sorted(found)]
+            before = session_by_day.get(one.date)
+            session_by_day[one.date] = Session(one.date, before.open, one.close) if before else one
+        return [session_by_day[day] for day in sorted(session_by_day)]

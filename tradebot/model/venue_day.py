@@ -101,7 +101,7 @@ class VenueDay(Struct, frozen=True):
     def knowing(self, sessions: Iterable[Session]) -> "VenueDay":
         """Return the day with those of these sessions, oldest first, that aren't all on their own date."""
         known = tuple(sessions)
-        apart, belonging = tuple([one for one in known if not self._holds(one)]), self._belonging(known)
+        apart, belonging = tuple([session for session in known if not self._holds(session)]), self._belonging(known)
         same = (apart, belonging) == (self.apart, self.belonging)
         return self if same else replace(self, apart=apart, belonging=belonging)
 

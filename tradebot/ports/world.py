@@ -141,7 +141,7 @@ class Rules(Struct, frozen=True, dict=True):
 
         A position that moves is in the contract before, or in the one after, that which was named.
         """
-        unnamed = [symbol for symbol, one in listings.items() if one.rolling and symbol not in self.sectors]
+        unnamed = [symbol for symbol, listing in listings.items() if listing.rolling and symbol not in self.sectors]
         if not unnamed:
             return self
         named = {self._coin_or_self(symbol): symbol for symbol in self.sectors}

@@ -56,8 +56,8 @@ def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = Fals
     if outcome != recorded.outcome:
         # What records have told since a later version isn't compared with one from before it.
         now = {name: value for name, value in _plain(outcome).items() if name in then}
-        if (found := next(_differences(then, now, ()), None)) is not None:
-            return ReplayedPass(found, decisions)
+        if (cycle_difference := next(_differences(then, now, ()), None)) is not None:
+            return ReplayedPass(cycle_difference, decisions)
     return ReplayedPass(None if only_decisions else _first_asked(tape.recorded, tape.asked), decisions)
 
 
@@ -69,9 +69,9 @@ def difference(then: CycleRecord | None, now: CycleRecord | None) -> CycleDiffer
     if then == now:
         return None
     if then is None or now is None:
-        return CycleDifference("the pass", *(MISSING if one is None else one.id for one in (then, now)))
-    found = _differences(_plain(bytes_of(then)), _plain(bytes_of(now)), ())
-    return next((one for one in found if not _equal(one.recorded, one.replayed)), None)
+        return CycleDifference("the pass", *(MISSING if cycle is None else cycle.id for cycle in (then, now)))
+    cycle_differences = _differences(_plain(bytes_of(then)), _plain(bytes_of(now)), ())
+    return next((one for one in cycle_differences if not _equal(one.recorded, one.replayed)), None)
 
 
 def _equal(*texts: str) -> bool:
@@ -94,7 +94,7 @@ def _first_asked(then: Sequence[RecordedQuestion], now: Sequence[RecordedQuestio
     for number in range(max(len(then), len(now))):
         before, after = (one[number] if number < len(one) else None for one in (then, now))
         if before != after:
-            names = [one.name if one else MISSING for one in (before, after)]
+            names = [question.name if question else MISSING for question in (before, after)]
             same = before is not None and after is not None and before.name == after.name
             what = f"what {names[0]} is asked" if same else "what the pass asks"
             told = [
@@ -123,13 +123,13 @@ def _in_lists(then: list[Any], now: list[Any], path: tuple[str, ...]) -> Iterato
         if before == after:
             continue
         known: dict[str, Any] = before or after or {}
-        for found in _differences(before or {}, after or {}, ()):
+        for difference in _differences(before or {}, after or {}, ()):
             if of_candidates:
                 about = known["candidate"]
-                whose = about["instrument"]["symbol"], about["strategy"], found.gate
-                yield CycleDifference(found.what, found.recorded, found.replayed, *whose)
+                whose = about["instrument"]["symbol"], about["strategy"], difference.gate
+                yield CycleDifference(difference.what, difference.recorded, difference.replayed, *whose)
             else:
-                yield CycleDifference(found.what, found.recorded, found.replayed, gate=known["gate"])
+                yield CycleDifference(difference.what, difference.recorded, difference.replayed, gate=known["gate"])
 
 
 def _text(value: Any) -> str:

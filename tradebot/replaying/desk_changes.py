@@ -78,10 +78,10 @@ def with_price(desk: Desk, symbol: str, price: Decimal) -> Desk:
         now = replace(before, bid=before.bid * by, ask=before.ask * by, last=before.last * by)
     rejected = {name: why for name, why in desk.rejected_quotes.items() if name != symbol}
     priced = replace(desk, quotes={**desk.quotes, symbol: now}, rejected_quotes=rejected)
-    held, listing = desk.net.get(symbol, NONE), desk.listings.get(symbol)
-    if not held or before is None or listing is None:
+    held_quantity, listing = desk.net.get(symbol, NONE), desk.listings.get(symbol)
+    if not held_quantity or before is None or listing is None:
         return priced
-    was, becomes = (listing.instrument.notional(held, one.middle) for one in (before, now))
+    was, becomes = (listing.instrument.notional(held_quantity, quote.middle) for quote in (before, now))
     return _worth_more(replace(priced, book=_revalued(priced, symbol, was, becomes)), symbol, becomes - was)
 
 
@@ -109,13 +109,13 @@ def at_time(given: Given, at: datetime) -> Given:
         clock=replace(desk.clock, now=at, is_open=is_open),
         quotes={symbol: replace(quote, at=quote.at + by) for symbol, quote in desk.quotes.items()},
         facts={
-            symbol: replace(one, alerts_fetched_at=one.alerts_fetched_at and one.alerts_fetched_at + by)
-            for symbol, one in desk.facts.items()
+            symbol: replace(facts, alerts_fetched_at=facts.alerts_fetched_at and facts.alerts_fetched_at + by)
+            for symbol, facts in desk.facts.items()
         },
         reconcile=desk.reconcile and replace(desk.reconcile, at=desk.reconcile.at + by),
     )
     if proposed is not None:
-        later = tuple([replace(one, at=one.at + by) for one in proposed.candidates])
+        later = tuple([replace(candidate, at=candidate.at + by) for candidate in proposed.candidates])
         proposed = replace(proposed, candidates=later)
     return replace(given, desk=moved, proposed=proposed)
 
@@ -188,19 +188,19 @@ def without_order(desk: Desk, unsent: Unsent) -> Desk:
         if (trip.strategy, trip.symbol) == intent.whose and unsent.had(trip.opened_at):
             desk = _without_trip(desk, trip)
     working = [
-        one
-        for one in desk.book.own_orders
-        if (one.strategy, one.symbol, one.side) == (*intent.whose, intent.side) and unsent.next_at is None
+        order
+        for order in desk.book.own_orders
+        if (order.strategy, order.symbol, order.side) == (*intent.whose, intent.side) and unsent.next_at is None
     ]
-    for one in working:
-        desk = _without_working(desk, symbol, intent.instrument.notional(one.shares, filled.price), intent.side)
+    for own_order in working:
+        desk = _without_working(desk, symbol, intent.instrument.notional(own_order.shares, filled.price), intent.side)
     if working:
-        left = tuple(one for one in desk.book.own_orders if one not in working)
+        remaining = tuple(order for order in desk.book.own_orders if order not in working)
         stakes = tuple(one for one in desk.book.stakes if one.held or (one.strategy, one.symbol) != intent.whose)
-        names = desk.book.working - ({symbol} - {one.symbol for one in left})
-        desk = replace(desk, book=replace(desk.book, own_orders=left, stakes=stakes, working=names))
-    held = next((one for one in desk.positions if one.whose == intent.whose), None)
-    lots = [lot for lot in held.lots if unsent.had(lot.at)] if held else []
+        names = desk.book.working - ({symbol} - {order.symbol for order in remaining})
+        desk = replace(desk, book=replace(desk.book, own_orders=remaining, stakes=stakes, working=names))
+    position = next((one for one in desk.positions if one.whose == intent.whose), None)
+    lots = [lot for lot in position.lots if unsent.had(lot.at)] if position else []
     bought = min(sum((abs(lot.quantity) for lot in lots), NONE), intent.quantity)
     if not bought:
         return desk
@@ -235,8 +235,8 @@ def _with_bought(desk: Desk, filled: Filled) -> Book:
 
 def _held_against(desk: Desk, intent: Intent) -> Decimal:
     """Return how many shares are held on the side that an order closes, unsigned."""
-    held = next((one.quantity for one in desk.positions if one.whose == intent.whose), NONE)
-    return abs(held) if held * intent.side.sign < 0 else NONE
+    held_quantity = next((position.quantity for position in desk.positions if position.whose == intent.whose), NONE)
+    return abs(held_quantity) if held_quantity * intent.side.sign < 0 else NONE
 
 
 def _counted(desk: Desk, entry: Intent) -> Book:
@@ -280,7 +280,7 @@ def _timed(
 
 def _without_trip(desk: Desk, trip: RoundTrip) -> Desk:
     book, profit = desk.book, trip.profit
-    trips = tuple(one for one in book.round_trips if one is not trip)
+    trips = tuple(round_trip for round_trip in book.round_trips if round_trip is not trip)
     book = replace(book, round_trips=trips, buying_power=book.buying_power - profit)
     return _worth_more(replace(desk, book=book), trip.symbol, -profit)
 
@@ -288,24 +288,24 @@ def _without_trip(desk: Desk, trip: RoundTrip) -> Desk:
 def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
     """Return the desk with so many shares less of a position, unsigned, sold at the desk's price."""
     strategy, symbol = whose
-    position = next((one for one in desk.positions if one.whose == whose), None)
+    position = next((position for position in desk.positions if position.whose == whose), None)
     if position is None:
         return desk
     shares = min(shares, abs(position.quantity))
     signed = shares if position.quantity > 0 else -shares
-    left = _reduced(position, shares)
-    others = [left if one is position else one for one in desk.positions]
+    remaining = _reduced(position, shares)
+    others = [remaining if one is position else one for one in desk.positions]
     side, keeps = Side.of(position.quantity), 1 - shares / abs(position.quantity)
     stakes = (
-        replace(one, usd=one.usd * keeps, risk_usd=one.risk_usd and one.risk_usd * keeps)
-        if one.held and (one.strategy, one.symbol, one.side) == (strategy, symbol, side)
-        else one
-        for one in desk.book.stakes
+        replace(stake, usd=stake.usd * keeps, risk_usd=stake.risk_usd and stake.risk_usd * keeps)
+        if stake.held and (stake.strategy, stake.symbol, stake.side) == (strategy, symbol, side)
+        else stake
+        for stake in desk.book.stakes
     )
-    positions = tuple(one for one in others if one.lots)
-    held = desk.book.held if any(one.symbol == symbol for one in positions) else desk.book.held - {symbol}
-    book = replace(desk.book, stakes=tuple(one for one in stakes if one.usd), held=held)
-    totals = replace(desk.books.totals, positions={**desk.books.totals.positions, whose: left})
+    positions = tuple(other for other in others if other.lots)
+    held_symbols = desk.book.held if any(one.symbol == symbol for one in positions) else desk.book.held - {symbol}
+    book = replace(desk.book, stakes=tuple(stake for stake in stakes if stake.usd), held=held_symbols)
+    totals = replace(desk.books.totals, positions={**desk.books.totals.positions, whose: remaining})
     fewer = replace(desk, positions=positions, book=book, books=replace(desk.books, totals=totals))
     return _with_net(fewer, symbol, -signed)
 
@@ -352,8 +352,8 @@ def _worth_more(desk: Desk, symbol: str, gain: Decimal) -> Desk:
     """Return the desk of an account that is worth so many USD more, because of what it holds of a symbol."""
     book, equity = desk.book, desk.book.equity + gain
     worth = replace(book.worth, total=book.worth.total + gain) if book.worth else None
-    owners = [one for one in desk.positions if one.symbol == symbol]
-    all_held = sum((abs(one.quantity) for one in owners), NONE)
+    owners = [position for position in desk.positions if position.symbol == symbol]
+    all_held = sum((abs(owner.quantity) for owner in owners), NONE)
     results = dict(book.day_results)
     for one in owners:
         if (result := results.get(one.strategy, NONE)) is not None:

@@ -111,16 +111,16 @@ class _Comparing:
             yield self._time_of(slot), 1, partial(self._pass, slot)
         for name in {**self._live.sent, **self._played.sent}:
             sides = [side.sent[name] for side in (self._live, self._played) if name in side.sent]
-            yield min(one.intent.at for one in sides), 2, partial(self._order, name)
-            if len(sides) == 2 and (fills := [fill.at for one in sides for fill in one.fills]):
+            yield min(side.intent.at for side in sides), 2, partial(self._order, name)
+            if len(sides) == 2 and (fills := [fill.at for side in sides for fill in side.fills]):
                 yield min(fills), 0, partial(self._filled, name)
 
     def _time_of(self, slot: Slot) -> datetime:
         return min(side.passes[slot].desk.now for side in (self._live, self._played) if slot in side.passes)
 
-    def _note(self, slot: Slot, found: ParityDifference) -> None:
-        self._found.append(found)
-        self._of_pass[slot].append(found)
+    def _note(self, slot: Slot, difference: ParityDifference) -> None:
+        self._found.append(difference)
+        self._of_pass[slot].append(difference)
 
     def _pass(self, slot: Slot) -> None:
         live, played = self._live.passes.get(slot), self._played.passes.get(slot)
@@ -163,7 +163,7 @@ class _Comparing:
         if answer is not None and answer.reason is Reason.DUPLICATE_INTENT:
             # An order of the same pass went out before its desk was taken: a first attempt, which was cut short.
             whose = slot, (strategy, symbol)
-            sent = ((one.slot, one.intent.whose, one.intent.at) for one in self._live.sent.values())
+            sent = ((fills.slot, fills.intent.whose, fills.intent.at) for fills in self._live.sent.values())
             cut_short = any((of, by) == whose and at < live.desk.now for of, by, at in sent)
             return ParityCause.MISSED_SLOT if cut_short else ParityCause.OURS
         if answer is not None and answer.gate is Gate.SEND:
@@ -189,9 +189,9 @@ class _Comparing:
             earlier: Sequence[ParityDifference] = self._of_pass[slot]
         else:
             earlier = self._found
-        of_symbol = [one for one in earlier if one.symbol == symbol]
-        if found := of_symbol or earlier:
-            return found[-1].cause
+        of_symbol = [difference for difference in earlier if difference.symbol == symbol]
+        if parity_differences := of_symbol or earlier:
+            return parity_differences[-1].cause
         if _told(live) != _told(played):
             return ParityCause.FILL_MODEL
         seen = {*live.desk.quotes, *played.desk.quotes}
@@ -201,25 +201,25 @@ class _Comparing:
         live, played = self._live.sent.get(name), self._played.sent.get(name)
         if live and played and _content(live.intent) == _content(played.intent):
             return
-        one = live or played
-        assert one is not None, "one of them sent it"
+        fills = live or played
+        assert fills is not None, "one of them sent it"
         told = (NOTHING if each is None else _words(each.intent) for each in (live, played))
-        self._add(What.ORDER, name, one, self._why_sent(one), told)
+        self._add(What.ORDER, name, fills, self._why_sent(fills), told)
 
-    def _why_sent(self, one: RequestWithFills) -> ParityCause:
+    def _why_sent(self, fills: RequestWithFills) -> ParityCause:
         """Return why a request differs: as what was decided about its candidate, or as what its pass found before."""
-        whose, of_pass = one.intent.whose, self._of_pass[one.slot]
+        whose, of_pass = fills.intent.whose, self._of_pass[fills.slot]
         decided = [each for each in of_pass if (each.strategy, each.symbol) in (whose, ("", ""))]
         if decided:
             return decided[-1].cause
-        live, played = self._live.passes.get(one.slot), self._played.passes.get(one.slot)
+        live, played = self._live.passes.get(fills.slot), self._played.passes.get(fills.slot)
         if live is None or played is None:
             return ParityCause.MISSED_SLOT
         if live.otherwise:
             return ParityCause.OURS
         if not _same_price(live, played, whose[1]):
             return ParityCause.PRICE
-        return self._carried(one.slot, live, played, whose[1])
+        return self._carried(fills.slot, live, played, whose[1])
 
     def _filled(self, name: str) -> None:
         live, played = self._live.sent[name], self._played.sent[name]
@@ -229,14 +229,14 @@ class _Comparing:
         sent = live.intent.at, live.intent.key.symbol
         earlier = [one for one in self._found if one.what is What.ORDER and one.at > sent[0] and one.symbol == sent[1]]
         cause = ParityCause.OURS if not live.booked else earlier[-1].cause if earlier else ParityCause.FILL_MODEL
-        self._add(What.FILL, name, live, cause, (_filled_words(one.fills) for one in (live, played)))
+        self._add(What.FILL, name, live, cause, (_filled_words(fills.fills) for fills in (live, played)))
 
-    def _add(self, what: What, name: str, one: RequestWithFills, cause: ParityCause, told: Iterable[str]) -> None:
+    def _add(self, what: What, name: str, fills: RequestWithFills, cause: ParityCause, told: Iterable[str]) -> None:
         live, played = told
-        at, (job, _, slot), (strategy, symbol) = one.intent.at, one.slot, one.intent.whose
+        at, (job, _, slot), (strategy, symbol) = fills.intent.at, fills.slot, fills.intent.whose
         cost = self._worth(self._played, name) - self._worth(self._live, name)
-        found = ParityDifference(what, at, job, slot, strategy, symbol, cause, live, played, cost, name)
-        self._note(one.slot, found)
+        difference = ParityDifference(what, at, job, slot, strategy, symbol, cause, live, played, cost, name)
+        self._note(fills.slot, difference)
 
     def _worth(self, side: Ran, name: str) -> Decimal:
         """Return what a request's fills have earned at the end, in USD."""
@@ -285,27 +285,27 @@ Answers = Mapping[tuple[str, ...], tuple[str, ...]]
 """What was answered about each candidate of a pass: by strategy, symbol, purpose, and which of several it is."""
 
 
-def _answers(seen: PassSeen) -> Answers:
-    found = {key: _answer(record) for key, record in _records(seen).items()}
-    for refused in seen.cycle.refused_strategies:
+def _answers(pass_seen: PassSeen) -> Answers:
+    found = {key: _answer(record) for key, record in _records(pass_seen).items()}
+    for refused in pass_seen.cycle.refused_strategies:
         found[refused.strategy, refused.symbol or "", "refused", refused.slot] = (str(refused.decision.reason),)
-    if seen.cycle.job_decision is not None:
-        found["", "", "pass", ""] = (str(seen.cycle.job_decision.reason),)
+    if pass_seen.cycle.job_decision is not None:
+        found["", "", "pass", ""] = (str(pass_seen.cycle.job_decision.reason),)
     return found
 
 
-def _records(seen: PassSeen) -> Mapping[tuple[str, ...], CandidateRecord]:
+def _records(pass_seen: PassSeen) -> Mapping[tuple[str, ...], CandidateRecord]:
     found, places = dict[tuple[str, ...], CandidateRecord](), Counter[tuple[str, ...]]()
-    for record in seen.cycle.candidates:
-        one = record.candidate
-        key = one.strategy, one.symbol, one.purpose.value
+    for record in pass_seen.cycle.candidates:
+        candidate = record.candidate
+        key = candidate.strategy, candidate.symbol, candidate.purpose.value
         found[*key, str(places[key])] = record
         places[key] += 1
     return found
 
 
 def _answer(record: CandidateRecord) -> tuple[str, ...]:
-    told = [f"{one.about or one.gate} {one.reason or one.verdict}" for one in record.decisions]
+    told = [f"{decision.about or decision.gate} {decision.reason or decision.verdict}" for decision in record.decisions]
     return (*told, "sent" if record.client_order_id else "not sent")
 
 
@@ -317,23 +317,23 @@ def _where(then: Sequence[str], now: Sequence[str]) -> tuple[str, str]:
 
 def _first_otherwise(live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> Decision | None:
     """Return the first answer of the bot's to a candidate that differs, if the gate was asked on both sides."""
-    then, now = (_records(seen).get(key) for seen in (live, played))
+    then, now = (_records(pass_seen).get(key) for pass_seen in (live, played))
     if then is None or now is None:
         return None
-    for one, other in zip(then.decisions, now.decisions, strict=False):
-        if (one.gate, one.verdict, one.reason) != (other.gate, other.verdict, other.reason):
-            return one if one.gate is other.gate else None
+    for decision, other in zip(then.decisions, now.decisions, strict=False):
+        if (decision.gate, decision.verdict, decision.reason) != (other.gate, other.verdict, other.reason):
+            return decision if decision.gate is other.gate else None
     return None
 
 
-def _code(seen: PassSeen, strategy: str) -> str | None:
+def _code(pass_seen: PassSeen, strategy: str) -> str | None:
     """Return the digest of the code that a strategy answered with; None if it wasn't asked."""
-    return seen.proposed.code.get(strategy) if seen.proposed else None
+    return pass_seen.proposed.code.get(strategy) if pass_seen.proposed else None
 
 
-def _lacks_bars(seen: PassSeen, strategy: str, symbol: str) -> bool:
+def _lacks_bars(pass_seen: PassSeen, strategy: str, symbol: str) -> bool:
     """Return True if bars that a strategy needs of a symbol weren't there."""
-    refused = seen.proposed.refused if seen.proposed else ()
+    refused = pass_seen.proposed.refused if pass_seen.proposed else ()
     return any(
         (one.strategy, one.decision.gate) == (strategy, Gate.NEEDS) and one.symbol in (symbol, None) for one in refused
     )
@@ -344,11 +344,11 @@ def _same_wants(live: PassSeen, played: PassSeen, strategy: str, symbol: str) ->
     return _wants(live, strategy, symbol) == _wants(played, strategy, symbol)
 
 
-def _wants(seen: PassSeen, strategy: str, symbol: str) -> object:
-    if seen.proposed is None:
+def _wants(pass_seen: PassSeen, strategy: str, symbol: str) -> object:
+    if pass_seen.proposed is None:
         return None
-    wanted = [one for one in seen.proposed.candidates if (one.strategy, one.symbol) == (strategy, symbol)]
-    refused = [one for one in seen.proposed.refused if one.strategy == strategy and one.symbol in (symbol, None)]
+    wanted = [one for one in pass_seen.proposed.candidates if (one.strategy, one.symbol) == (strategy, symbol)]
+    refused = [one for one in pass_seen.proposed.refused if one.strategy == strategy and one.symbol in (symbol, None)]
     return wanted, refused
 
 
@@ -362,9 +362,9 @@ def _same_price(live: PassSeen, played: PassSeen, symbol: str) -> bool:
     return not asked or then.quotes[symbol] == now.quotes[symbol]
 
 
-def _told(seen: PassSeen) -> object:
+def _told(pass_seen: PassSeen) -> object:
     """Return what a venue has told a pass of the account and its orders, apart from its own names for these."""
-    desk = seen.desk
+    desk = pass_seen.desk
     orders = (
         (o.client_order_id, o.status, o.quantity, o.filled_quantity, o.limit_price, o.stop_price) for o in desk.orders
     )
@@ -388,18 +388,18 @@ def at_quotes(live: Ran, again: Ran, slippage_bps: Decimal) -> Ran:
 
     A request that rests at the venue, or whose pass saw no quote, counts as filled as it was.
     """
-    sent = {name: _assumed(one, live, slippage_bps) for name, one in live.sent.items()}
+    sent = {name: _assumed(fills, live, slippage_bps) for name, fills in live.sent.items()}
     return Ran(again.passes, sent)
 
 
-def _assumed(one: RequestWithFills, live: Ran, slippage_bps: Decimal) -> RequestWithFills:
+def _assumed(fills: RequestWithFills, live: Ran, slippage_bps: Decimal) -> RequestWithFills:
     """Return a request with the fills that are assumed of it."""
-    intent, seen = one.intent, live.passes.get(one.slot)
-    quote = seen.desk.quotes.get(intent.key.symbol) if seen else None
+    intent, pass_seen = fills.intent, live.passes.get(fills.slot)
+    quote = pass_seen.desk.quotes.get(intent.key.symbol) if pass_seen else None
     if quote is None or intent.operation is not Operation.SUBMIT or intent.protects or not _takes(intent):
-        return one
+        return fills
     touch = quote.ask if intent.side is Side.BUY else quote.bid
-    return one._replace(fills=_filled(one, touch * (1 + intent.side.sign * slippage_bps / IN_FULL)))
+    return fills._replace(fills=_filled(fills, touch * (1 + intent.side.sign * slippage_bps / IN_FULL)))
 
 
 def _takes(intent: Intent) -> bool:
@@ -407,11 +407,11 @@ def _takes(intent: Intent) -> bool:
     return intent.order_type in AT_ONCE and intent.approach is None
 
 
-def _filled(one: RequestWithFills, price: Decimal) -> tuple[Fill, ...]:
-    intent, limit = one.intent, one.intent.limit_price
+def _filled(fills: RequestWithFills, price: Decimal) -> tuple[Fill, ...]:
+    intent, limit = fills.intent, fills.intent.limit_price
     if limit is not None and (price - limit) * intent.side.sign > 0:
         return ()
     # When it filled is up to the venue; only at what price is assumed.
-    at = max((fill.at for fill in one.fills), default=intent.at)
+    at = max((fill.at for fill in fills.fills), default=intent.at)
     name, multiplier = intent.client_order_id, intent.instrument.multiplier
     return (Fill(name, name, intent.key.symbol, intent.side, intent.quantity, price, at, multiplier),)

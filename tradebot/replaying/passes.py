@@ -229,11 +229,11 @@ def _are_passing(candidates: Any, names: Names) -> list[Any]:
 def _but_replaced(replaced: frozenset[str], candidates: Any, names: Names) -> list[Any]:
     """Return the candidates of other strategies than the replaced ones, and the first one of each of those."""
     of_strategy, seen, left = names["candidate.Candidate"].index("strategy"), set[str](), list[Any]()
-    for one in candidates:
-        strategy = one[of_strategy]
+    for candidate in candidates:
+        strategy = candidate[of_strategy]
         if strategy not in replaced or strategy not in seen:
             seen.add(strategy)
-            left.append(one)
+            left.append(candidate)
     return left
 
 
@@ -247,13 +247,13 @@ class RecordGlance(NamedTuple):
 def glance(body: bytes, parts: Sequence[bytes]) -> RecordGlance:
     """Return what a record says without reading the rest; RecordError if it isn't the record of a pass."""
     try:
-        found = msgpack.decode(body, type=list[Raw])
-        if len(found) != LENGTH or msgpack.decode(found[0]) not in (FIRST, SCHEMA):
+        raws = msgpack.decode(body, type=list[Raw])
+        if len(raws) != LENGTH or msgpack.decode(raws[0]) not in (FIRST, SCHEMA):
             raise RecordError("it isn't the record of a pass")
-        settings, accepted = (_content(parts, msgpack.decode(found[place])) for place in (2, 3))
-        discovered, version = msgpack.decode(found[4], type=tuple[str, ...]), msgpack.decode(found[5], type=str)
+        settings, accepted = (_content(parts, msgpack.decode(raws[place])) for place in (2, 3))
+        discovered, version = msgpack.decode(raws[4], type=tuple[str, ...]), msgpack.decode(raws[5], type=str)
         return RecordGlance(
-            RecordEnvironment(settings, accepted, discovered, version), msgpack.decode(found[8], type=bytes)
+            RecordEnvironment(settings, accepted, discovered, version), msgpack.decode(raws[8], type=bytes)
         )
     except (MsgspecError, ValueError) as error:
         raise RecordError("its record can't be read: it is damaged") from error

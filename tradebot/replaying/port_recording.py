@@ -104,7 +104,7 @@ class Recording:
 
     def to_parts(self, parts: RecordParts) -> list[Any]:
         """Return the tape and the constants, ready to be written."""
-        told = [_written(one, parts) for one in self._heard.replies]
+        told = [_written(reply, parts) for reply in self._heard.replies]
         constants = {
             "reader.capabilities": self._before.venue,
             "ledger.account_number": self._before.ledger.account_number,

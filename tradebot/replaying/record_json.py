@@ -91,8 +91,8 @@ def told_anew(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rules])
     if [one.name for one in tape.asked] != [name_now(one[0]) for one in told] or not _equal(outcome, recorded.outcome):
         return None
     found[OUTCOME] = outcome
-    for one, asked in zip(told, tape.asked, strict=True):
-        one[1] = asked.digest
+    for one, recorded_question in zip(told, tape.asked, strict=True):
+        one[1] = recorded_question.digest
     return encode_steps(found)
 
 

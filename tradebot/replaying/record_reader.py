@@ -233,11 +233,11 @@ def _refused(why: str) -> Read:
 def _required(kind: Any) -> set[str]:
     if is_named_tuple(kind):
         return set(kind._fields) - set(kind._field_defaults)
-    return {one.name for one in fields(kind) if one.default is NODEFAULT and one.default_factory is NODEFAULT}
+    return {info.name for info in fields(kind) if info.default is NODEFAULT and info.default_factory is NODEFAULT}
 
 
 def _fixed(hint: Any, shapes: Shapes, inline: bool) -> Read:
-    readers = [_optional(shapes.reader(one, inline=inline)) for one in hint.__args__]
+    readers = [_optional(shapes.reader(arg, inline=inline)) for arg in hint.__args__]
 
     def read(value: Any, source: RecordSource) -> Any:
         items = _list(value)
@@ -249,7 +249,7 @@ def _fixed(hint: Any, shapes: Shapes, inline: bool) -> Read:
 
 
 def _mapping(hint: Any, shapes: Shapes, inline: bool) -> Read:
-    key, of_item = (shapes.reader(one, inline=inline) for one in hint.__args__)
+    key, of_item = (shapes.reader(arg, inline=inline) for arg in hint.__args__)
     named = by_text(hint)
 
     def read(value: Any, source: RecordSource) -> Any:

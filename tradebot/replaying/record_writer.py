@@ -69,7 +69,7 @@ CLOCKS: Mapping[str, Any] = MappingProxyType({"stopwatch": float, "second_clock"
 @cache
 def _vocabulary() -> Mapping[str, type]:
     """Return the classes that annotations name, some of which modules import only for the type checker."""
-    modules = [import_module(f"tradebot.model.{one.name}") for one in iter_modules(tradebot.model.__path__)]
+    modules = [import_module(f"tradebot.model.{info.name}") for info in iter_modules(tradebot.model.__path__)]
     return {name: one for module in modules for name, one in vars(module).items() if isinstance(one, type)}
 
 
@@ -108,7 +108,7 @@ def is_word(hint: Any) -> bool:
 
 def present(hint: Any) -> Any:
     """Return the type without None; an union of several other types is returned unchanged."""
-    members = [one for one in get_args(hint) if one is not NoneType]
+    members = [arg for arg in get_args(hint) if arg is not NoneType]
     return members[0] if is_union(hint) and len(members) == 1 else hint
 
 
@@ -154,7 +154,7 @@ def shapes(*roots: Any) -> dict[str, tuple[str, ...]]:
 def _parts(hint: Any) -> Iterator[Any]:
     if is_struct(hint) or is_named_tuple(hint):
         yield from hints_of(hint).values()
-    yield from (one for one in get_args(hint) if one not in (..., NoneType) and not isinstance(one, list))
+    yield from (arg for arg in get_args(hint) if arg not in (..., NoneType) and not isinstance(arg, list))
 
 
 def name_of(kind: Any) -> str:
@@ -239,8 +239,8 @@ class PartCache:
         same = last is not None and (content, tuple(parts.numbers)) == (last.content, last.parts)
         digest = last.digest if last is not None and same else digest_of(content)
         self.content[digest] = content
-        self._apart[step] = found = Apart(value, seen, content, digest, tuple(parts.numbers))
-        return found
+        self._apart[step] = apart = Apart(value, seen, content, digest, tuple(parts.numbers))
+        return apart
 
     def new(self, value: Struct) -> bytes:
         """Write a part, and return the digest of its content."""
@@ -285,8 +285,8 @@ class RecordParts:
 
     def apart(self, step: Step, value: Any, see: See | None) -> list[int]:
         """Return the number of what a field holds, and those of the parts in that."""
-        found = self.remembered.apart(step, value, see)
-        return [self._add(found.digest), *map(self._add, found.parts)]
+        apart = self.remembered.apart(step, value, see)
+        return [self._add(apart.digest), *map(self._add, apart.parts)]
 
     def _add(self, digest: bytes) -> int:
         return self.numbers.setdefault(digest, len(self.numbers))
@@ -442,7 +442,7 @@ def _fixed(hint: Any) -> Step | None:
     """Return the step for a tuple whose items have a type each; raise TypeError for a type that no record has."""
     if getattr(hint, "__origin__", None) is not tuple:
         raise TypeError(f"no record has a {hint}")
-    steps = [_step(one) for one in hint.__args__]
+    steps = [_step(arg) for arg in hint.__args__]
     if not any(steps):
         return None
     return lambda value, parts: [

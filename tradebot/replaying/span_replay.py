@@ -90,8 +90,8 @@ class Carrying:
         for entry, close in self._closed:
             desk = with_round_trip(desk, entry, close)
         self._base = bought = desk
-        for one in self._open:
-            bought = with_filled(bought, one)
+        for filled in self._open:
+            bought = with_filled(bought, filled)
         found = [(one, self._close(bought, one, rules)) for one in self._open]
         self._seen = desk
         closed = [(entry, close) for entry, close in found if close]
@@ -102,52 +102,52 @@ class Carrying:
         self._closed += closed
         for entry, close in closed:
             desk = with_round_trip(desk, entry, close)
-        for one in self._open:
-            desk = with_filled(desk, one)
+        for filled in self._open:
+            desk = with_filled(desk, filled)
         return desk
 
     def after(self, more: Sequence[Filled], fewer: Sequence[Filled], sent: Iterable[Intent] = ()) -> None:
         """Take over the orders of a pass that only one of both sends; `sent` are all those of the record."""
-        opened = [one for one in sent if one.purpose is Purpose.OPEN]
-        self._unsent = [self._until(one, opened) for one in self._unsent]
+        opened = [intent for intent in sent if intent.purpose is Purpose.OPEN]
+        self._unsent = [self._until(unsent, opened) for unsent in self._unsent]
         self._open += more
-        self._unsent += [self._not_sent(one) for one in fewer]
+        self._unsent += [self._not_sent(filled) for filled in fewer]
 
     def _until(self, unsent: Unsent, opened: Sequence[Intent]) -> Unsent:
         whose = unsent.order.intent.whose
-        later = min((one.at for one in opened if one.whose == whose), default=None)
+        later = min((intent.at for intent in opened if intent.whose == whose), default=None)
         return unsent if unsent.next_at or later is None else replace(unsent, next_at=later)
 
-    def _not_sent(self, one: Filled) -> Unsent:
+    def _not_sent(self, filled: Filled) -> Unsent:
         if self._base is None:
-            return Unsent(one)
-        book, whose = self._base.book, one.intent.whose
-        times = book.last_fill_at.get(one.symbol), book.own_fill_at.get(whose), book.lost_at.get(whose)
-        return Unsent(one, None, *times)
+            return Unsent(filled)
+        book, whose = self._base.book, filled.intent.whose
+        times = book.last_fill_at.get(filled.symbol), book.own_fill_at.get(whose), book.lost_at.get(whose)
+        return Unsent(filled, None, *times)
 
-    def _close(self, desk: Desk, one: Filled, rules: Rules) -> Filled | None:
+    def _close(self, desk: Desk, filled: Filled, rules: Rules) -> Filled | None:
         """Return the order that closes a position by now, if a rule would; None if none would."""
-        intent = one.intent
+        intent = filled.intent
         position = next((each for each in desk.positions if each.whose == intent.whose), None)
         if position is None or intent.purpose is not Purpose.OPEN:
             return None
-        quote, kept = desk.quotes.get(one.symbol), desk.books.kept_of(position)
+        quote, kept = desk.quotes.get(filled.symbol), desk.books.kept_of(position)
         best = best_price(position, quote, self._best.get(intent.client_order_id, kept.best))
         self._best[intent.client_order_id] = best
-        held, exits = WatchedPosition(position, best, replace(kept, best=best)), rules.exits_watching(position, kept)
-        asked = [*((look, None) for look in self._since(one, desk)), (ExitPassMoment(desk.now, desk.session), quote)]
+        watched, exits = WatchedPosition(position, best, replace(kept, best=best)), rules.exits_watching(position, kept)
+        asked = [*((look, None) for look in self._since(filled, desk)), (ExitPassMoment(desk.now, desk.session), quote)]
         for (at, session), seen in asked:
-            call = judge(held, seen, at, exits, TradingState.ACTIVE, session=session)
+            call = judge(watched, seen, at, exits, TradingState.ACTIVE, session=session)
             if call.decision.passed:
                 closing = replace(intent, purpose=Purpose.CLOSE, side=Side.of(-position.quantity), at=at)
-                near = self._nearest(desk, one.symbol, at)
-                return Filled(closing, exit_price(position, near) if near else one.price)
+                near = self._nearest(desk, filled.symbol, at)
+                return Filled(closing, exit_price(position, near) if near else filled.price)
         return None
 
-    def _since(self, one: Filled, desk: Desk) -> Iterator[ExitPassMoment]:
+    def _since(self, filled: Filled, desk: Desk) -> Iterator[ExitPassMoment]:
         """Yield the passes of exits that ran with a position since the last pass of entries, without its price."""
-        last = self._seen.now if self._seen else one.intent.at
-        for look in self._looks[bisect_right(self._looks, max(last, one.intent.at), key=lambda each: each.at) :]:
+        last = self._seen.now if self._seen else filled.intent.at
+        for look in self._looks[bisect_right(self._looks, max(last, filled.intent.at), key=lambda each: each.at) :]:
             if look.at >= desk.now:
                 return
             yield look
@@ -217,14 +217,14 @@ class OverSpan:
         desk = carrying.onto(recorded.given.desk, rules)
         given, rest = replace(recorded.given, desk=desk), dict[Key, CandidateEnd]() if changed.whole else dict(then)
         if given.proposed is not None and not compares(rules):
-            refused = [one for one in given.proposed.candidates if first_failure(one.decisions)]
-            left = tuple(one for one in given.proposed.candidates if not first_failure(one.decisions))
+            refused = [candidate for candidate in given.proposed.candidates if first_failure(candidate.decisions)]
+            remaining = tuple(one for one in given.proposed.candidates if not first_failure(one.decisions))
             rest |= {key: _as_before(_end(one.decisions), then.get(key)) for one in refused for key in (_key(one),)}
-            given = replace(given, proposed=replace(given.proposed, candidates=left))
-        found = decide(replace(recorded, given=given), rules)
-        now = rest | {_key(one.candidate): _end(one.decisions) for one in found.cycle.candidates}
-        before = {one.client_order_id: one for one in supposed_tape(recorded).sent_then}
-        after = {one.client_order_id: one for one in found.sent}
+            given = replace(given, proposed=replace(given.proposed, candidates=remaining))
+        decided = decide(replace(recorded, given=given), rules)
+        now = rest | {_key(record.candidate): _end(record.decisions) for record in decided.cycle.candidates}
+        before = {intent.client_order_id: intent for intent in supposed_tape(recorded).sent_then}
+        after = {intent.client_order_id: intent for intent in decided.sent}
         more = [Filled(one, _touch(desk, one)) for name, one in after.items() if not _same(one, before.get(name))]
         fewer = [Filled(one, _touch(desk, one)) for name, one in before.items() if not _same(one, after.get(name))]
         carrying.after(more, fewer, before.values())
@@ -237,8 +237,8 @@ def _as_before(end: CandidateEnd, then: CandidateEnd | None) -> CandidateEnd:
     return then if before_filters and then is not None else end
 
 
-def _same(one: Intent, other: Intent | None) -> bool:
-    return other is not None and (one.quantity, one.limit_price) == (other.quantity, other.limit_price)
+def _same(intent: Intent, other: Intent | None) -> bool:
+    return other is not None and (intent.quantity, intent.limit_price) == (other.quantity, other.limit_price)
 
 
 def compares(rules: Rules) -> bool:

@@ -73,7 +73,7 @@ class Supposition(Struct, frozen=True):
     @property
     def replaced_strategies(self) -> frozenset[str]:
         """Return the strategies whose candidates other answers replace."""
-        return frozenset(one.name for one in self.strategies if not one.refilters)
+        return frozenset(strategy.name for strategy in self.strategies if not strategy.refilters)
 
 
 class PastStores(Struct, frozen=True, dict=True):
@@ -116,31 +116,31 @@ class StrategyAnswers:
         proposed = self._recorded.given.proposed
         if proposed is None or not changes:
             return self._recorded, frozenset()
-        unknown = frozenset(one.name for one in changes if not self._is_known(one))
-        if any(one.name in unknown or self._waits(one) for one in changes):
+        unknown = frozenset(change.name for change in changes if not self._is_known(change))
+        if any(change.name in unknown or self._waits(change) for change in changes):
             proposed = self._all_proposed
-        for one in changes:
-            if one.name not in unknown and not self._waits(one):
-                proposed = self._again(proposed, one, rules)
+        for strategy in changes:
+            if strategy.name not in unknown and not self._waits(strategy):
+                proposed = self._again(proposed, strategy, rules)
         return given_other(self._recorded, proposed=proposed), unknown
 
-    def _waits(self, one: ReplayedStrategy) -> bool:
+    def _waits(self, strategy: ReplayedStrategy) -> bool:
         """Return True if a strategy wasn't due, so that nobody asked it, and it stays as it was."""
-        return one.after is not None and one.name in {each.strategy for each in self._proposed.own.waiting}
+        return strategy.after is not None and strategy.name in {each.strategy for each in self._proposed.own.waiting}
 
-    def _is_known(self, one: ReplayedStrategy) -> bool:
+    def _is_known(self, strategy: ReplayedStrategy) -> bool:
         """Return True if it is known what a strategy would answer."""
-        if one.after is None or self._waits(one) or one.refilters:
+        if strategy.after is None or self._waits(strategy) or strategy.refilters:
             return True
-        return self._stored is not None and self.is_as_then(one)
+        return self._stored is not None and self.is_as_then(strategy)
 
-    def _again(self, proposed: Proposals, one: ReplayedStrategy, rules: Rules) -> Proposals:
-        if one.after is None:
-            return _with(proposed, one.name, StrategyAnswer())
-        if filters := one.refilters:
-            kept = [filters.filtered(each) if each.strategy == one.name else each for each in proposed.candidates]
+    def _again(self, proposed: Proposals, strategy: ReplayedStrategy, rules: Rules) -> Proposals:
+        if strategy.after is None:
+            return _with(proposed, strategy.name, StrategyAnswer())
+        if filters := strategy.refilters:
+            kept = [filters.filtered(each) if each.strategy == strategy.name else each for each in proposed.candidates]
             return replace(proposed, candidates=strongest_first(kept))
-        return _with(proposed, one.name, self._asked(one.after, one.name, rules))
+        return _with(proposed, strategy.name, self._asked(strategy.after, strategy.name, rules))
 
     def is_as_then(self, one: ReplayedStrategy) -> bool:
         """Return True if a strategy, with the settings of then, answers what is recorded."""
@@ -159,13 +159,13 @@ class StrategyAnswers:
         """
         proposed, stored = self._proposed, self._stored
         assert stored is not None, "there is something to ask on"
-        refused = [one for one in proposed.refused if one.strategy == name]
+        refused = [refusal for refusal in proposed.refused if refusal.strategy == name]
         seen = self._look(strategy, name, self._rules).seen
         alike = strategy, seen._replace(view=replace(seen.view, now=LONG_AGO)), self._recorded.given.desk.facts, refused
         if not (strategy.needs.bars or strategy.needs.features) and stored.verified.get(name) == alike:
             return True
         answer = self._asked(strategy, name, self._rules)
-        then = [one for one in self._all_proposed.candidates if one.strategy == name]
+        then = [candidate for candidate in self._all_proposed.candidates if candidate.strategy == name]
         same = [*strongest_first(answer.candidates)] == then and [*_refusals(name, answer)] == refused
         if same:
             stored.verified[name] = alike
@@ -179,11 +179,11 @@ class StrategyAnswers:
         """Return what a strategy saw then; what doesn't differ is read once."""
         own = rules.of(name)
         key = name, strategy.needs, own.universe, own.costs, own.allotment_fraction, rules.sectors
-        found = next((look for known, look in self._looks if known == key), None)
-        if found is None:
-            found = self._looked(strategy, name, rules)
-            self._looks.append((key, found))
-        return found
+        strategy_inputs = next((look for known, look in self._looks if known == key), None)
+        if strategy_inputs is None:
+            strategy_inputs = self._looked(strategy, name, rules)
+            self._looks.append((key, strategy_inputs))
+        return strategy_inputs
 
     @property
     def _proposed(self) -> Proposals:
@@ -201,7 +201,7 @@ class StrategyAnswers:
     def _looked(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
         given, proposed, stored = self._recorded.given, self._proposed, self._stored
         assert stored is not None, "there is something to ask on"
-        now = min((one.at for one in proposed.candidates), default=given.desk.now)
+        now = min((candidate.at for candidate in proposed.candidates), default=given.desk.now)
         books: Any = _Then(stored, given.desk)
         world = replace(
             supposed_tape(self._recorded).world(rules, given.permission, sends=False, shadow=given.shadow),

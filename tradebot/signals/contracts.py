@@ -49,7 +49,7 @@ def check(
     `columns` are those of all rows, if these have the same fields; they usually show at once that nothing differs.
     Values are compared by their types alone; whoever reads a text as a number rejects what isn't one.
     """
-    found = [ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0]))] if foreign else []
+    contract_findings = [ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0]))] if foreign else []
     nulls: Counter[str] = Counter()
     if columns is not None and _as_documented(fields, columns):
         nulls.update({name: each.values.count(None) for name, each in columns.items() if NoneType in each.types})
@@ -57,11 +57,11 @@ def check(
     shapes, strays = _shapes(rows if fields else ())
     for count, row in shapes:
         nulls.update({name: count for name, value in row.items() if value is None})
-        found += _differences(fields, row, count)
+        contract_findings += _differences(fields, row, count)
     if strays:
-        found.append(ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], "object")))
+        contract_findings.append(ContractFinding(Breach.RETYPED, "", len(strays), _excerpt(strays[0], "object")))
     alike = defaultdict[tuple[Breach, str], list[ContractFinding]](list)
-    for each in found:
+    for each in contract_findings:
         alike[each.breach, each.field].append(each)
     together = (replace(same[0], rows=sum(each.rows for each in same)) for _, same in sorted(alike.items()))
     return ContractChecked(tuple(together), dict(nulls))

@@ -84,9 +84,9 @@ class SessionFacts:
     def _unchanged(self, symbol: str, now: datetime) -> tuple[datetime, datetime]:
         """Return since when, and until when, the same is known of a symbol as at a time."""
         times = [self._times[symbol, name] for name in self._versions[symbol]]
-        places = [bisect_right(one, now) for one in times]
-        since = max((one[place - 1] for one, place in zip(times, places, strict=True) if place), default=FIRST)
-        return since, min(one[place] for one, place in zip(times, places, strict=True) if place < len(one))
+        places = [bisect_right(time, now) for time in times]
+        since = max((moments[place - 1] for moments, place in zip(times, places, strict=True) if place), default=FIRST)
+        return since, min(moments[place] for moments, place in zip(times, places, strict=True) if place < len(moments))
 
 
 def _times_of(versions: Iterable[FactVersion]) -> Iterator[datetime]:

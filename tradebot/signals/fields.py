@@ -155,18 +155,18 @@ def boolean(row: Row, name: str) -> bool | None:
 
 def right(row: Row, name: str) -> Right:
     value = text(row, name)
-    found = RIGHTS.get(value) or RIGHTS.get(value.lower())
-    if found is None:
+    right = RIGHTS.get(value) or RIGHTS.get(value.lower())
+    if right is None:
         raise BadRowError(f"{name} is neither call nor put")
-    return found
+    return right
 
 
 def past_time(row: Row, name: str, at: datetime) -> datetime:
     """Return a time in UTC that is at most 5 s later than `at`."""
-    found = any_time(row, name)
-    if found - at > FUTURE_TOLERANCE:
+    moment = any_time(row, name)
+    if moment - at > FUTURE_TOLERANCE:
         raise BadRowError(f"{name} is in the future")
-    return found
+    return moment
 
 
 @lru_cache(maxsize=512)
@@ -219,11 +219,11 @@ def any_time(row: Row, name: str) -> datetime:
     try:
         if isinstance(value, _EPOCHS) and not isinstance(value, bool):
             return datetime.fromtimestamp(float(value) / (1000 if value > 10**11 else 1), UTC)
-        found = datetime.fromisoformat(str(value))
-        if found.tzinfo is UTC:
-            return found
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
+        moment = datetime.fromisoformat(str(value))
+        if moment.tzinfo is UTC:
+            return moment
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
     # Arithmetic errors come from NaN and infinities, and from years that the shift to UTC pushes out of range.
     except (ValueError, ArithmeticError, OSError):
         raise BadRowError(f"{name} is not a time") from None

@@ -51,7 +51,7 @@ def kind_names() -> tuple[str, ...]:
 def kind_of(name: str) -> AnyKind:
     """Return the kind of this name; KeyError if there is none."""
     declared = vars(import_module(f"tradebot.signals.subjects.{SUBJECTS[name]}")).values()
-    kind = next((one for one in declared if isinstance(one, Kind) and one.name == name), None)
+    kind = next((kind for kind in declared if isinstance(kind, Kind) and kind.name == name), None)
     assert kind is not None, f"{SUBJECTS[name]}.py has no kind {name}"
     return kind
 

@@ -120,7 +120,7 @@ class Rereading:
         if kind.changes or not page.rows:
             return normalize(kind, page, at)
         key = page.endpoint, page.symbol
-        before, found = self._last.get(key, _NO_REPLY), list[_Read]()
+        before, reads = self._last.get(key, _NO_REPLY), list[_Read]()
         if before.rows is page.rows and before.intake is not None:
             return replace(before.intake, at=at)
         for row in page.rows:
@@ -128,11 +128,11 @@ class Rereading:
             if one is None:
                 # Foreign rows, and what isn't as documented, are rare; what to say of them takes all rows.
                 return normalize(kind, page, at)
-            found.append(one)
-        rejected = [one.fact for one in found if isinstance(one.fact, RejectedRow)]
-        read = [one for one in found if not isinstance(one.fact, RejectedRow)] if rejected else found
+            reads.append(one)
+        rejected = [read.fact for read in reads if isinstance(read.fact, RejectedRow)]
+        read = [read for read in reads if not isinstance(read.fact, RejectedRow)] if rejected else reads
         intake = _intake(page, at, [one.fact for one in read], rejected)  # type: ignore[misc]  # none is rejected
-        intake = replace(intake, nulls=_counted([one.nulls for one in found]))
+        intake = replace(intake, nulls=_counted([read.nulls for read in reads]))
         known = {id(one.row): one for one in read}
         self._last[key] = _Reply(page.rows, known, None if rejected else intake)
         return intake

@@ -164,18 +164,18 @@ def update_rank(before: Rank | None, figures: Figures, now: datetime, rules: Reg
     if before is None or before.measured_at is None or pinned or height(best) < height(before.tier):
         same = before is not None and before.known and before.tier is best
         return replace(measured, since=before.since) if before and same else measured
-    held = replace(measured, tier=before.tier, since=before.since if before.known else now)
+    rank = replace(measured, tier=before.tier, since=before.since if before.known else now)
     if best is before.tier or best is None:
-        return held
-    return _rising(before, held, best, now, rules)
+        return rank
+    return _rising(before, rank, best, now, rules)
 
 
-def _rising(before: Rank, held: Rank, best: Tier, now: datetime, rules: RegistryRules) -> Rank:
+def _rising(before: Rank, rank: Rank, best: Tier, now: datetime, rules: RegistryRules) -> Rank:
     """Return a rank on its way up: at the lowest of the better tiers once they have lasted long enough."""
     since, lowest = before.rising_since or now, min(before.rising_to or best, best, key=height)
     if (now - since).total_seconds() >= rules.rise_after_s:
-        return replace(held, tier=lowest, since=now)
-    return replace(held, rising_to=lowest, rising_since=since)
+        return replace(rank, tier=lowest, since=now)
+    return replace(rank, rising_to=lowest, rising_since=since)
 
 
 NOTHING_LISTED = "it names no contract"

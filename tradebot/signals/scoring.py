@@ -240,11 +240,11 @@ class ScoreComponent(Struct, frozen=True, eq=False):
             yield Input("flow", known.flow, "-1 to 1")
         facts = self.looks_at(known)
         if facts is not None:
-            for name, shown in self.shows.items():
+            for name, number_format in self.shows.items():
                 number = getattr(facts, name)
                 if number is not None:
-                    at = attrgetter(shown.at)(facts) if shown.at else None
-                    yield Input(name, number, shown.unit, at, _row(facts, shown.row))
+                    at = attrgetter(number_format.at)(facts) if number_format.at else None
+                    yield Input(name, number, number_format.unit, at, _row(facts, number_format.row))
         yield from self.details(known)
 
 

@@ -71,9 +71,9 @@ class Wanting(Struct, frozen=True):
 
 def problems(every: Sequence[Wanting], account: Limits) -> Iterator[str]:
     """Yield a sentence for each limit that leaves less than the strategies want, alone or together."""
-    for one in every:
-        own = given_limits(one.limits)
-        yield from _too_low((one,), one.most, own, f"strategies.{one.name}.limits", " of its allotment")
+    for wanting in every:
+        own = given_limits(wanting.limits)
+        yield from _too_low((wanting,), wanting.most, own, f"strategies.{wanting.name}.limits", " of its allotment")
     symbol, gross = (
         sum((getattr(each.most, name) * each.allotment_fraction for each in every), Decimal(0))
         for name in ("symbol_fraction", "gross_fraction")

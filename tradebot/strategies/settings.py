@@ -223,7 +223,7 @@ class StrategySettings(Frozen):
                 yield f"strategies.{name}.universe lists {symbol} twice: it would be scored and limited twice"
 
     def _shares(self) -> Iterator[str]:
-        given = {name: one.allotment_fraction for name, one in self.sections().items() if not one.shadow}
+        given = {name: settings.allotment_fraction for name, settings in self.sections().items() if not settings.shadow}
         total = sum((fraction for fraction in given.values() if fraction is not None), Decimal(0))
         shares = ", ".join(f"{name} {fraction:f}" for name, fraction in given.items() if fraction is not None)
         sharing = [name for name, fraction in given.items() if fraction is None]

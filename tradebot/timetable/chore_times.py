@@ -143,16 +143,16 @@ def least_gap_s(times: ChoreTimes) -> int | None:
 
 
 def _part(text: str, venue: VenueDay) -> ChorePart:
-    if found := _CRON.fullmatch(text):
-        return ChorePart(None, parse_cron(found[2], venue))
+    if match := _CRON.fullmatch(text):
+        return ChorePart(None, parse_cron(match[2], venue))
     days, moment = in_days(text)
-    if found := _BESIDE.fullmatch(moment):
-        beside = job_times.edge(found[1])
+    if match := _BESIDE.fullmatch(moment):
+        beside = job_times.edge(match[1])
         if not 0 < abs(beside.offset_s) <= MOST_BESIDE_S:
             raise ValueError(f"{text!r}: a time outside the session is at most {MOST_BESIDE_S // 3600}h away from it")
         return ChorePart(days, beside)
-    if found := _PRE_MARKET.fullmatch(moment):
-        return ChorePart(days, PreMarket(_before_the_open(text, int(found[1]), int(found[2]), venue), venue))
+    if match := _PRE_MARKET.fullmatch(moment):
+        return ChorePart(days, PreMarket(_before_the_open(text, int(match[1]), int(match[2]), venue), venue))
     if not job_times.is_time(moment):
         raise ValueError(f"{text!r} is not a time; use {EXPECTED}")
     return ChorePart(days, job_times.parse_part(moment, venue))
@@ -184,7 +184,7 @@ def parse_cron(text: str, venue: VenueDay) -> Cron:
             f"{text!r}: write weekdays by name, such as Mon-Fri: schedulers number them differently, so 1 is Monday "
             "for some and Tuesday for others"
         )
-    found = Cron(
+    cron = Cron(
         venue,
         tuple(sorted(_field(minute, 0, 59, (), text))),
         tuple(sorted(_field(hour, 0, 23, (), text))),
@@ -193,9 +193,9 @@ def parse_cron(text: str, venue: VenueDay) -> Cron:
         None if weekday == "*" else _field(weekday, 0, 6, WEEKDAYS, text),
     )
     # A leap year has every date and, in each month, every weekday.
-    if not any(found._holds(date(2028, 1, 1) + timedelta(days=count)) for count in range(366)):
+    if not any(cron._holds(date(2028, 1, 1) + timedelta(days=count)) for count in range(366)):
         raise ValueError(f"{text!r} is never due: no month has such a day")
-    return found
+    return cron
 
 
 def _field(text: str, low: int, high: int, names: Sequence[str], whole: str) -> frozenset[int]:

@@ -244,10 +244,10 @@ def _late(value: object) -> Late:
     text = " ".join(_text(value, "late", "once until 2h").split())
     if text in (SKIP.text, UNTIL_NEXT.text):
         return SKIP if text == SKIP.text else UNTIL_NEXT
-    found = _ONCE.fullmatch(text)
-    if not found:
+    match = _ONCE.fullmatch(text)
+    if not match:
         raise ValueError(f"late is {text!r}; use 'skip', 'once until 2h' or 'always'")
-    until = timedelta(seconds=job_times.seconds(found[1]))
+    until = timedelta(seconds=job_times.seconds(match[1]))
     if not timedelta(0) < until <= LONGEST_UNTIL:
         raise ValueError(f"late is {text!r}; a deadline is from 1m to {LONGEST_UNTIL.days * 24}h")
     return Late(text, until)

@@ -131,7 +131,7 @@ class Course:
             seen_s = arrival_s if taken == batch.calls else slot.start_s + slot.length_s
             if batch.last_s > -inf:
                 self.age_s[name] = max(self.age_s.get(name, 0.0), seen_s - batch.last_s)
-            elif taken and all(left.last_s > -inf for left in self._batches[name]):
+            elif taken and all(remaining.last_s > -inf for remaining in self._batches[name]):
                 self.complete_s[name] = arrival_s - first_s
 
     def _due(self, now_s: float) -> list[tuple[str, Batch]]:
@@ -204,9 +204,9 @@ class Fitting(Struct, frozen=True, dict=True):
             return True
         if not self._has_calls(planned):
             return False
-        found = self.course(planned)
+        course = self.course(planned)
         return all(
-            found.complete_s[need.name] is not None and found.age_s.get(need.name, 0.0) < self._limits_s[need.name]
+            course.complete_s[need.name] is not None and course.age_s.get(need.name, 0.0) < self._limits_s[need.name]
             for need in self.needs
             if planned[need.name] is not None
         )

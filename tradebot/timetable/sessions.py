@@ -135,28 +135,28 @@ def last_asked(ledger: Slots, now: datetime, within: timedelta = DAY) -> Calenda
     """Return when the calendar was asked last, looking back to the day `within` before; None if it wasn't."""
     for back in range(within.days + 1):
         of_day = ledger.slot_claims(now.date() - back * DAY)
-        asked = [claim for claim in of_day if claim.job == ASKED and claim.at <= now]
-        if asked:
-            at = max(claim.at for claim in asked)
+        claims = [claim for claim in of_day if claim.job == ASKED and claim.at <= now]
+        if claims:
+            at = max(claim.at for claim in claims)
             ends = (claim.by for claim in of_day if claim.job == ENDS and claim.at == at)
             return CalendarRequest(at, next(map(date.fromisoformat, ends), None))
     return None
 
 
-def note_asked(ledger: Slots, asked: CalendarRequest, by: str) -> None:
+def note_asked(ledger: Slots, calendar_request: CalendarRequest, by: str) -> None:
     """Claim that the calendar was asked."""
-    day, moment = asked.at.date(), f"{asked.at:%H:%M:%S.%f}Z"
-    ledger.claim_slot(ASKED, day, moment, by, asked.at)
-    if asked.ends:
-        ledger.claim_slot(ENDS, day, moment, asked.ends.isoformat(), asked.at)
+    day, moment = calendar_request.at.date(), f"{calendar_request.at:%H:%M:%S.%f}Z"
+    ledger.claim_slot(ASKED, day, moment, by, calendar_request.at)
+    if calendar_request.ends:
+        ledger.claim_slot(ENDS, day, moment, calendar_request.ends.isoformat(), calendar_request.at)
 
 
 def calendar_end(ledger: Ledger, now: datetime, day: VenueDay) -> date | None:
     """Return the last day that both the stored calendar and the broker's have; None if nothing is stored."""
     today = day.date_of(now)
     stored = ledger.sessions(today, today + FAR)
-    asked = last_asked(ledger, now, CALENDAR_REACH)
-    ends = [asked.ends] if asked and asked.ends else []
+    calendar_request = last_asked(ledger, now, CALENDAR_REACH)
+    ends = [calendar_request.ends] if calendar_request and calendar_request.ends else []
     return min((stored[-1].date, *ends)) if stored else None
 
 

@@ -174,33 +174,33 @@ def usable(text: str, entries: JobTimes, venue: VenueDay) -> OwnTimes:
 def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> ClockState:
     """Return which slot of a strategy is due at `now`, what came before, and what comes next."""
     sessions = _unbroken(calendar.sessions((now - times.reach).date(), (now + times.reach).date()), now)
-    found = _slots(strategy, times, tuple(sessions), entries)
-    begun = bisect_right(found.starts, now)
-    due = begun > 0 and now < found.slots[begun - 1].end
-    known = not due or begun - 1 not in found.unknown
-    following = (found.slots[place] for place in range(begun, len(found.slots)) if place not in found.unknown)
+    slots = _slots(strategy, times, tuple(sessions), entries)
+    begun = bisect_right(slots.starts, now)
+    due = begun > 0 and now < slots.slots[begun - 1].end
+    known = not due or begun - 1 not in slots.unknown
+    following = (slots.slots[place] for place in range(begun, len(slots.slots)) if place not in slots.unknown)
     # What precedes an unknown slot would end with it.
-    unknown = bisect_left(found.unknown, begun)
-    since = found.unknown[unknown - 1] + 1 if unknown else 0
-    over = found.slots[since : begun - due][::-1]
-    return ClockState(found.slots[begun - 1] if due and known else None, next(following, None), over, known)
+    unknown = bisect_left(slots.unknown, begun)
+    since = slots.unknown[unknown - 1] + 1 if unknown else 0
+    over = slots.slots[since : begun - due][::-1]
+    return ClockState(slots.slots[begun - 1] if due and known else None, next(following, None), over, known)
 
 
 def in_days(text: str) -> tuple[SessionChoice | None, str]:
     """Split times into the sessions that they name, None for every session, and the rest; ValueError as for all."""
-    found = _PART.fullmatch(text)
-    if found is None:
+    match = _PART.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
-    named = _days(found["days"], found["which"]) if found["days"] else None
-    return named, text[found.start("moment") :]
+    named = _days(match["days"], match["which"]) if match["days"] else None
+    return named, text[match.start("moment") :]
 
 
 def _part(text: str, venue: VenueDay) -> OwnPart:
     named, rest = in_days(text)
-    found = _PART.fullmatch(rest)
-    if found is None or not job_times.is_time(found["moment"]):
+    match = _PART.fullmatch(rest)
+    if match is None or not job_times.is_time(match["moment"]):
         raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
-    return OwnPart(named, job_times.parse_part(found["moment"], venue), *_limit(text, found["limit"]))
+    return OwnPart(named, job_times.parse_part(match["moment"], venue), *_limit(text, match["limit"]))
 
 
 def _days(text: str, which: str) -> SessionChoice:
@@ -238,7 +238,7 @@ def _unbroken(sessions: Sequence[Session], now: datetime) -> Sequence[Session]:
 @lru_cache(maxsize=64)
 def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entries: JobTimes) -> _Slots:
     """Return the slots that count, in order; each ends before the next one starts."""
-    days, found = list[tuple[int, _Day]](), list[_Found]()
+    days, founds = list[tuple[int, _Day]](), list[_Found]()
     for place in range(len(sessions)):
         holds = tuple([part.days.hold(sessions, place) if part.days else True for part in times.parts])
         last_end = days[-1][1].last.slot.end if days and None in holds else None
@@ -246,10 +246,10 @@ def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entrie
             days.append((place, day))
     for (place, day), later in zip_longest(days, days[1:]):
         last = _until(day.last, later[1].start) if later else day.last
-        found += day.before
-        found += [last] if _counts(last, sessions[place : place + MOST_SESSIONS], entries) else []
-    unknown = tuple([place for place, each in enumerate(found) if not each.known])
-    return _Slots(tuple([each.slot for each in found]), tuple([each.slot.start for each in found]), unknown)
+        founds += day.before
+        founds += [last] if _counts(last, sessions[place : place + MOST_SESSIONS], entries) else []
+    unknown = tuple([place for place, each in enumerate(founds) if not each.known])
+    return _Slots(tuple([each.slot for each in founds]), tuple([each.slot.start for each in founds]), unknown)
 
 
 @lru_cache(maxsize=256)

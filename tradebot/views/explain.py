@@ -105,12 +105,12 @@ class Explanation(Struct, frozen=True):
     """Where most candidates would end next, if the deciding reason went away; None if nothing else stops them."""
 
 
-def funnel(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate] = ()) -> Funnel:
+def funnel(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Funnel:
     """Return the funnel of some passes. A pass or a strategy refused entirely counts as one lost candidate.
 
     Candidates that stand for those of the passes come on top of what the passes themselves have.
     """
-    ends = list(_ends(cycles, standing))
+    ends = list(_ends(cycles, sampled_candidates))
     lost = defaultdict[Reason, list[EndPoint]](list)
     for end in ends:
         if end.reason:
@@ -124,13 +124,13 @@ def funnel(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate] =
     return Funnel(len(cycles), refused, count, orders, tuple(reasons), parts)
 
 
-def _ends(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate]) -> Iterator[EndPoint]:
+def _ends(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate]) -> Iterator[EndPoint]:
     for cycle in cycles:
         if cycle.job_decision is not None:
             yield EndPoint(None, "", cycle.at, cycle.job_decision)
         for refusal in cycle.refused_strategies:
             yield EndPoint(refusal.strategy, refusal.symbol or refusal.strategy, cycle.at, refusal.decision)
-    for at, record, count in (*_each(cycles), *standing):
+    for at, record, count in (*_each(cycles), *sampled_candidates):
         yield EndPoint(record.candidate.strategy, record.candidate.symbol, at, record.terminal, count)
 
 
@@ -174,12 +174,12 @@ def final_record(record: CandidateRecord, found: Callable[[str], bool]) -> Candi
     return replace(record, decisions=(*record.decisions[:-1], sent))
 
 
-def settled_outcome(one: Outcome, found: Callable[[str], bool]) -> Outcome:
+def settled_outcome(outcome: Outcome, found: Callable[[str], bool]) -> Outcome:
     """Return what became of a candidate, as `settled` does, if only the answers that refused it were read."""
-    terminal, name = one.terminal, one.client_order_id
+    terminal, name = outcome.terminal, outcome.client_order_id
     if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
-        return one
-    return one._replace(refusals=one.refusals[:-1])
+        return outcome
+    return outcome._replace(refusals=outcome.refusals[:-1])
 
 
 def _reason(decision: Decision) -> Reason:
@@ -209,7 +209,7 @@ BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 NOTHING = "Nothing is on record: trade-once hasn't run."
 
 
-def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate] = ()) -> Explanation:
+def why_no_orders(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Explanation:
     """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
 
     Anything broken decides, whatever else happened. If nothing is and any candidate became an order, the verdict is
@@ -217,8 +217,8 @@ def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandi
     refuses every entry is always named, and no verdict is better than it. Candidates that stand for those of the
     passes come on top of what the passes themselves have.
     """
-    answer = _by_reasons(cycles, standing)
-    if told := sentences(one.record for one in (*_each(cycles), *standing)):
+    answer = _by_reasons(cycles, sampled_candidates)
+    if told := sentences(candidate.record for candidate in (*_each(cycles), *sampled_candidates)):
         answer = replace(answer, sentence=f"{answer.sentence} {told}")
     # What was sent since has shown that such a limit doesn't hold any more.
     shut = limits_blocking_entries(cycles[-1:] if answer.funnel.orders else cycles)
@@ -234,16 +234,16 @@ def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandi
     )
 
 
-def _by_reasons(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate]) -> Explanation:
+def _by_reasons(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate]) -> Explanation:
     """Explain passes by where their candidates ended."""
-    seen = funnel(cycles, standing)
+    seen = funnel(cycles, sampled_candidates)
     if not cycles:
         return Explanation(NoOrdersAnswer.UNKNOWN, NOTHING, "tradebot trade-once", seen)
     # A failed strategy is mentioned even if others traded.
     refused = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
     failed = next((refusal for refusal in refused if refusal.decision.gate is Gate.STRATEGY), None)
     blame = _blame(failed) if failed else ""
-    stale = _stale(cycles, standing)
+    stale = _stale(cycles, sampled_candidates)
     if seen.orders:
         return _traded(seen, failed, stale)
     if not seen.reasons and any(cycle.waiting for cycle in cycles):
@@ -262,24 +262,24 @@ def _by_reasons(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandida
         share = f"{deciding.count} of {pluralize(seen.candidates, 'candidate')}"
     first = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)}"
     sentence = " ".join(filter(None, (first, _most(seen, deciding), blame, stale)))
-    return Explanation(verdict, sentence, deciding.remedy, seen, _then(cycles, standing, deciding.reason))
+    return Explanation(verdict, sentence, deciding.remedy, seen, _then(cycles, sampled_candidates, deciding.reason))
 
 
-def _traded(seen: Funnel, failed: StrategyRefusal | None, stale: str) -> Explanation:
+def _traded(funnel: Funnel, failed: StrategyRefusal | None, stale: str) -> Explanation:
     """Return that orders were sent, and what was broken beside that, which is the verdict then."""
-    broken = next((row for row in seen.reasons if row.cause is Cause.BROKEN), None)
-    became = noun(seen.orders, "an order", "orders")
-    said = [f"{seen.orders} of {pluralize(seen.candidates, 'candidate')} became {became}."]
+    broken = next((row for row in funnel.reasons if row.cause is Cause.BROKEN), None)
+    became = noun(funnel.orders, "an order", "orders")
+    said = [f"{funnel.orders} of {pluralize(funnel.candidates, 'candidate')} became {became}."]
     if broken and not (failed and failed.decision.reason is broken.reason):
         said.append(f"But {broken.count} ended at {broken.reason}: {broken.meaning}")
     said += filter(None, (_blame(failed) if failed else "", stale))
     remedy = REASONS[_reason(failed.decision)].remedy if failed else broken.remedy if broken else "tradebot status"
-    return Explanation(NoOrdersAnswer.BROKEN if broken else NoOrdersAnswer.TRADED, " ".join(said), remedy, seen)
+    return Explanation(NoOrdersAnswer.BROKEN if broken else NoOrdersAnswer.TRADED, " ".join(said), remedy, funnel)
 
 
-def _most(seen: Funnel, deciding: ReasonCount) -> str:
+def _most(funnel: Funnel, deciding: ReasonCount) -> str:
     """Say where most ended, if that isn't what decided."""
-    most = seen.reasons[0]
+    most = funnel.reasons[0]
     return "" if most.count <= deciding.count else f"Most ended elsewhere: {most.count} at {most.reason}."
 
 
@@ -289,10 +289,10 @@ STALE = frozenset(
 """Reasons that say that data was too old; what they observed is its age."""
 
 
-def _stale(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate]) -> str:
+def _stale(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate]) -> str:
     """Say how much ended because data was too old, and how old it was; empty if nothing did."""
     ages = defaultdict[Reason, list[float]](list)
-    for end in _ends(cycles, standing):
+    for end in _ends(cycles, sampled_candidates):
         if end.decision and end.reason in STALE and (age_s := end.decision.oldness_s) is not None:
             ages[end.reason].append(age_s)
     return " ".join(f"{reason}: the oldest was {span(max(old))} old." for reason, old in sorted(ages.items()))
@@ -322,20 +322,20 @@ def next_refusal(record: CandidateRecord) -> Decision | None:
     return failures[1] if len(failures) > 1 else None
 
 
-def _then(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate], reason: Reason) -> str | None:
+def _then(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate], reason: Reason) -> str | None:
     """Say where most candidates that ended at a reason would end next. We know because every gate was asked."""
-    each = (*_each(cycles), *standing)
+    each = (*_each(cycles), *sampled_candidates)
     ended = [one for one in each if one.record.terminal is not None and one.record.terminal.reason is reason]
     following, counts = defaultdict[Reason, list[Decision]](list), Counter[Reason]()
-    for one in ended:
-        if refusal := next_refusal(one.record):
+    for sampled_candidate in ended:
+        if refusal := next_refusal(sampled_candidate.record):
             following[_reason(refusal)].append(refusal)
-            counts[_reason(refusal)] += one.number
+            counts[_reason(refusal)] += sampled_candidate.number
     if not following:
         return None
     worst, count = _most_first(counts)[0]
     remedy = remedy_of(worst, following[worst])
-    return f"{count} of these {sum(one.number for one in ended)} would end next at {worst}: {remedy}"
+    return f"{count} of these {sum(candidate.number for candidate in ended)} would end next at {worst}: {remedy}"
 
 
 def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:

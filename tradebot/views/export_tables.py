@@ -84,7 +84,7 @@ class Exported(Struct, frozen=True):
 
 def export_account(history: History, intents: Sequence[IntentRecord], orders: Iterable[Order]) -> Exported:
     """Return the tables of one account, all as of one moment of the books."""
-    makes = {one.intent.client_order_id: one for one in intents if one.intent.makes_order}
+    makes = {intent.intent.client_order_id: intent for intent in intents if intent.intent.makes_order}
     reported = {order.client_order_id: order for order in orders}
     names = {order.venue_id: name for name, order in reported.items() if name in makes}
     # The stop of an entry has an id of the venue's; it is the entry's order all the same.
@@ -101,9 +101,9 @@ def export_account(history: History, intents: Sequence[IntentRecord], orders: It
     ids = {name: reported[name].venue_id for name in makes if name in reported}
     own = {name: [line for line in of_order[name] if line.side == makes[name].intent.side.value] for name in makes}
     return Exported(
-        tuple(_order(one, reported.get(one.intent.client_order_id), ids) for one in records),
+        tuple(_order(record, reported.get(record.intent.client_order_id), ids) for record in records),
         executions,
-        tuple(_audit(one, own[one.intent.client_order_id]) for one in records),
+        tuple(_audit(record, own[record.intent.client_order_id]) for record in records),
     )
 
 

@@ -63,7 +63,7 @@ class PositionProtection(Struct, frozen=True):
 
 
 def protection_of(
-    held: WatchedPosition,
+    watched: WatchedPosition,
     work: Work,
     rules: Exits,
     gap: Gap | None,
@@ -77,16 +77,16 @@ def protection_of(
     `gap` is what the last pass of exits left without a stop. `at_venue` is False if the configuration wants no stops at
     the broker. `closed` is how many of its shares others have closed: they need no stop.
     """
-    position = held.position
+    position = watched.position
     if gap is not None and not gap.sent and work.coming:
         # A pass has looked since they were sent, and they had not arrived.
-        work = replace(work, resting=tuple(one for one in work.resting if one not in work.coming), arriving=True)
+        work = replace(work, resting=tuple(price for price in work.resting if price not in work.coming), arriving=True)
     covered, quantity = work.covered_quantity(position.quantity), abs(position.quantity) - closed
     if gap is not None and gap.why == DOUBTED:
         covered = min(covered, quantity - gap.shares)
     if covered >= quantity:
         return PositionProtection(covered, work.resting, None, None, None)
-    rule, since = _nearest_stop(held, rules), None
+    rule, since = _nearest_stop(watched, rules), None
     refused = work.refused if work.refused and work.refused.intent.at >= position.opened_at else None
     why: str = Uncovered.REFUSED if refused else Uncovered.NOT_PLACED
     if rule is None:
@@ -95,7 +95,7 @@ def protection_of(
         why = Uncovered.BY_SETTING
     elif position.strategy == ADOPTED:
         why = Uncovered.ADOPTED
-    elif quantity - covered < (held.kept.instrument.lot if held.kept.instrument else 1):
+    elif quantity - covered < (watched.kept.instrument.lot if watched.kept.instrument else 1):
         why = Uncovered.FRACTION
     elif gap is not None:
         why, since = gap.why, gap.since
@@ -107,9 +107,9 @@ def protection_of(
     return PositionProtection(covered, work.resting, rule, str(why), words, since, gap_s)
 
 
-def _nearest_stop(held: WatchedPosition, rules: Exits) -> str | None:
-    stops = (level for rule in rules if (level := rule.level(held)).armed and not level.ahead)
-    prices = [(level.price * held.direction, level.rule.value) for level in stops if level.price is not None]
+def _nearest_stop(watched: WatchedPosition, rules: Exits) -> str | None:
+    stops = (level for rule in rules if (level := rule.level(watched)).armed and not level.ahead)
+    prices = [(level.price * watched.direction, level.rule.value) for level in stops if level.price is not None]
     return max(prices)[1] if prices else None
 
 
@@ -226,8 +226,8 @@ def prices(passes: Iterable[CycleRecord]) -> dict[str, RecordedPrice]:
 
 def suspended_in(passes: Iterable[CycleRecord]) -> frozenset[str]:
     """Return the symbols of which the last pass of exits among these said that their trading is suspended."""
-    last = max((one for one in passes if one.job is Job.EVALUATE_EXITS), key=lambda one: one.at, default=None)
-    ends = ((one.candidate.symbol, one.terminal) for one in (last.candidates if last else ()))
+    last = max((cycle for cycle in passes if cycle.job is Job.EVALUATE_EXITS), key=lambda one: one.at, default=None)
+    ends = ((record.candidate.symbol, record.terminal) for record in (last.candidates if last else ()))
     return frozenset(symbol for symbol, end in ends if end and end.reason is Reason.TRADING_SUSPENDED)
 
 
@@ -253,25 +253,25 @@ def holdings(
     `unfinished` are closes that passes of exits go on with, and `closed` what others have closed, by symbol.
     `suspended` are the symbols in which nothing trades.
     """
-    unseen = {symbol: one.shares for symbol, one in closed.items()}
+    unseen = {symbol: close.shares for symbol, close in closed.items()}
     left, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
     for position in sorted(own, key=lambda one: (one.symbol, one.strategy)):
         of_one, orders = kept.get(position.whose, Kept()), work.get(position.whose, NOTHING)
-        held, rules = (
+        watched, rules = (
             WatchedPosition(position, best_price(position, None, of_one.best), of_one),
             exits_of(position.strategy),
         )
         gap, watching = left.get(position.whose), effective_rules(rules, of_one)
         shares = min(unseen.get(position.symbol, NO_SHARES), abs(position.quantity))
-        protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue, closed=shares)
+        protection = protection_of(watched, orders, watching, gap, now, at_venue=at_venue, closed=shares)
         state = state_of(position.strategy, position.quantity, orders)
         if state is State.PROTECTED and gap is not None and protection.why == gap.why:
             state = State.OPEN
-        row = _own(held, watching, rules, priced.get(position.symbol), now, state, protection)
+        row = _own(watched, watching, rules, priced.get(position.symbol), now, state, protection)
         row = replace(row, unfinished=unfinished.get(position.whose), suspended=position.symbol in suspended)
         if shares:
             unseen[position.symbol] -= shares
-            row = _without(row, held, closed[position.symbol], shares)
+            row = _without(row, watched, closed[position.symbol], shares)
         rows.append(row)
     # We know nothing of the owner's plans, and none of our rules closes what is foreign.
     unknown = (*(None,) * 9, (), None, State.QUARANTINED.value, None)
@@ -282,7 +282,7 @@ def holdings(
 
 
 def _own(
-    held: WatchedPosition,
+    watched: WatchedPosition,
     watching: Exits,
     listed: Exits,
     priced: RecordedPrice | None,
@@ -290,10 +290,10 @@ def _own(
     state: State,
     of: PositionProtection,
 ) -> Holding:
-    position = held.position
+    position = watched.position
     # A price from before its oldest lot doesn't apply to it. A split gives it new lots, whose shares have other prices.
     price = priced.price if priced and priced.at >= min(lot.at for lot in position.lots) else None
-    rows = stop_rows(held, watching, price, now, listed)
+    rows = stop_rows(watched, watching, price, now, listed)
     return Holding(
         symbol=position.symbol,
         strategy=position.strategy,
@@ -304,9 +304,9 @@ def _own(
         age_s=(now - position.opened_at).total_seconds() if now else None,
         price=price,
         price_at=priced.at if priced and price is not None else None,
-        gain=held.gain(price) if price is not None else None,
+        gain=watched.gain(price) if price is not None else None,
         unrealized_usd=position.value_at(price) - position.cost if price is not None else None,
-        high_water=held.kept.best,
+        high_water=watched.kept.best,
         stops=rows,
         nearest=nearest_of(rows),
         state=state.value,
@@ -315,12 +315,12 @@ def _own(
     )
 
 
-def _without(row: Holding, held: WatchedPosition, by: ExternalClose, shares: Decimal) -> Holding:
+def _without(row: Holding, watched: WatchedPosition, by: ExternalClose, shares: Decimal) -> Holding:
     """Return the row of a position of which others have closed some shares, or all."""
-    position, part = held.position, shares / abs(held.position.quantity)
+    position, part = watched.position, shares / abs(watched.position.quantity)
     there = position.value_at(by.price) * part
     if part == 1:
-        worth, gained = there - position.cost, held.gain(by.price)
+        worth, gained = there - position.cost, watched.gain(by.price)
         row = replace(row, price=by.price, price_at=by.at, gain=gained, unrealized_usd=worth, stops=(), nearest=None)
         return replace(row, state=State.CLOSED.value, protection=None, closed_by_others=shares)
     rest = None if row.price is None else position.value_at(row.price) * (1 - part)
@@ -328,7 +328,7 @@ def _without(row: Holding, held: WatchedPosition, by: ExternalClose, shares: Dec
 
 
 def stop_rows(
-    held: WatchedPosition, rules: Exits, price: Decimal | None, now: datetime | None, listed: Exits
+    watched: WatchedPosition, rules: Exits, price: Decimal | None, now: datetime | None, listed: Exits
 ) -> tuple[StopRow, ...]:
     """Measure the distance from each exit rule of a position, given its last price in USD and the time.
 
@@ -336,9 +336,9 @@ def stop_rows(
     """
     rows = list[StopRow]()
     for rule in rules:
-        stop = rule.level(held)
+        stop = rule.level(watched)
         if stop.price is not None or stop.at is not None:
-            away = None if price is None else distance(stop, price, held.direction)
+            away = None if price is None else distance(stop, price, watched.direction)
             left_s = (stop.at - now).total_seconds() if stop.at and now else None
             own = rule not in listed
             rows.append(StopRow(stop.rule.value, stop.price, stop.at, stop.armed, away, left_s, own))
@@ -376,13 +376,13 @@ class FundingSoFar(Struct, frozen=True):
     amount_usd: Decimal
 
 
-def funding_so_far(held: Iterable[Holding], movements: Iterable[CashMovement]) -> tuple[FundingSoFar, ...]:
+def funding_so_far(holdings: Iterable[Holding], movements: Iterable[CashMovement]) -> tuple[FundingSoFar, ...]:
     """Return the booked funding of each symbol that is held, in the order of the positions, without those of nothing.
 
     Positions of several strategies in a symbol are one at the broker, so their funding is told together.
     """
     since: dict[str, datetime] = {}
-    for row in held:
+    for row in holdings:
         if row.opened_at is not None:
             since[row.symbol] = min(row.opened_at, since.get(row.symbol, row.opened_at))
     sums = dict.fromkeys(since, Decimal(0))

@@ -229,9 +229,9 @@ def _in_words(told: _Told, event: SystemEvent, venue: Capabilities) -> str:
 def without_codes(text: str) -> str:
     """Return a text in which the meaning of each reason stands in place of its code, and only once."""
 
-    def meant(found: re.Match[str]) -> str:
-        code = found[found.lastindex or 0]
-        return _CODES[code] if found[0] != code else _CODES[code].rstrip(".")
+    def meant(match: re.Match[str]) -> str:
+        code = match[match.lastindex or 0]
+        return _CODES[code] if match[0] != code else _CODES[code].rstrip(".")
 
     return _CODE.sub(meant, text)
 
@@ -276,12 +276,12 @@ def _version(before: BotStatus, now: Now) -> Iterator[Happening]:
 
 def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
     known, held = {_key(one) for one in before.held}, {_key(one) for one in now.held}
-    for one in now.held:
-        if _key(one) not in known:
-            side = "bought" if one.quantity > 0 else "sold short"
-            price = price_text(one.price, now.ticks.get(one.symbol))
-            text = f"{one.symbol}: {side} {abs(one.quantity):f} at {price} USD ({one.strategy})"
-            yield Happening(one.opened_at, Topic.POSITIONS, Severity.INFO, "positions opened", text)
+    for held_then in now.held:
+        if _key(held_then) not in known:
+            side = "bought" if held_then.quantity > 0 else "sold short"
+            price = price_text(held_then.price, now.ticks.get(held_then.symbol))
+            text = f"{held_then.symbol}: {side} {abs(held_then.quantity):f} at {price} USD ({held_then.strategy})"
+            yield Happening(held_then.opened_at, Topic.POSITIONS, Severity.INFO, "positions opened", text)
     # One that was opened and closed between two looks is told once.
     for trip in now.trips:
         key = (trip.strategy, trip.symbol, trip.opened_at)
@@ -293,8 +293,8 @@ def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
             yield Happening(trip.closed_at, Topic.POSITIONS, Severity.INFO, "positions closed", text)
 
 
-def _key(held: HeldThen) -> Key:
-    return held.strategy, held.symbol, held.opened_at
+def _key(held_then: HeldThen) -> Key:
+    return held_then.strategy, held_then.symbol, held_then.opened_at
 
 
 def reason_in_words(why: str) -> str:
@@ -371,8 +371,8 @@ def compose_notification(
     `held_since` says since when the first of them was held back, because enough was sent within the hour.
     """
     ranked = sorted(happenings, key=lambda one: (-_ORDER.index(one.severity), one.at))
-    kinds = dict.fromkeys((one.topic, one.what) for one in ranked)
-    alike = ([one for one in ranked if (one.topic, one.what) == kind] for kind in kinds)
+    kinds = dict.fromkeys((happening.topic, happening.what) for happening in ranked)
+    alike = ([happening for happening in ranked if (happening.topic, happening.what) == kind] for kind in kinds)
     lines = [line for group in alike for line in _lines(group, venue)]
     left = len(lines) - MOST_LINES
     lines = [*lines[:MOST_LINES], *([f"and {pluralize(left, 'more line')}: tradebot notify last"] if left > 0 else [])]
@@ -384,16 +384,16 @@ def compose_notification(
 
 def _lines(alike: Sequence[Happening], venue: VenueDay) -> Iterable[str]:
     if len(alike) <= ALIKE:
-        return [line for one in alike for line in _told(one, venue)]
+        return [line for happening in alike for line in _told(happening, venue)]
     first, last = min(one.at for one in alike), max(one.at for one in alike)
     newest = max(alike, key=lambda one: one.at)
     span = f"first {_clock(first, venue)}, last {_clock(last, venue)}"
     return [f"{len(alike)} {alike[0].what}, {span}: {safe(newest.text)}"]
 
 
-def _told(one: Happening, venue: VenueDay) -> Iterable[str]:
-    first, *more = one.text.split("\n")
-    return [f"{_clock(one.at, venue)} {safe(first)}", *map(safe, more)]
+def _told(happening: Happening, venue: VenueDay) -> Iterable[str]:
+    first, *more = happening.text.split("\n")
+    return [f"{_clock(happening.at, venue)} {safe(first)}", *map(safe, more)]
 
 
 def _clock(at: datetime, venue: VenueDay) -> str:

@@ -57,7 +57,7 @@ def day_in_words(day: DayParity) -> str:
         compared = f"{pluralize(day.decisions, 'decision')}, {pluralize(day.orders, 'order request')}"
         return f"The backtest of the session does the same: {compared}, {pluralize(day.fills, 'filled order')}"
     counts = (pluralize(day.count(what), what.value) for what in What if day.count(what))
-    causes = ", ".join(one.cause.value for one in day.causes)
+    causes = ", ".join(cause.cause.value for cause in day.causes)
     result = f"cost {day.cost_usd:,.2f}" if day.cost_usd >= 0 else f"earned {-day.cost_usd:,.2f}"
     return f"The backtest of the session differs in {', '.join(counts)} ({causes}), which {result} USD"
 

@@ -35,13 +35,13 @@ def notes(
 
     `differences` says on which days the broker's calendar isn't that of exchange_calendars, and how.
     """
-    found = list[Note]()
+    notes = list[Note]()
     for day in (first + count * DAY for count in range((last - first).days + 1)):
         if day in differences:
             said = "These times go by the broker's, and so do exits; entries stay closed that day."
-            found.append(Note(day, f"On {day:%a %Y-%m-%d} {differences[day]}. {said}"))
-        found += [Note(day, said) for said in _of_day(day, sessions, lines, venue)]
-    return found
+            notes.append(Note(day, f"On {day:%a %Y-%m-%d} {differences[day]}. {said}"))
+        notes += [Note(day, said) for said in _of_day(day, sessions, lines, venue)]
+    return notes
 
 
 def is_half(session: Session, venue: VenueDay) -> bool:

@@ -81,8 +81,8 @@ def diff_scores(before: CycleRecord, after: CycleRecord) -> Moved:
 
 
 def _entries(cycle: CycleRecord) -> Mapping[tuple[str, str], CandidateRecord]:
-    found = (record for record in cycle.candidates if record.candidate.purpose is Purpose.OPEN)
-    return {(record.candidate.symbol, record.candidate.strategy): record for record in found}
+    records = (record for record in cycle.candidates if record.candidate.purpose is Purpose.OPEN)
+    return {(record.candidate.symbol, record.candidate.strategy): record for record in records}
 
 
 def _candidate(

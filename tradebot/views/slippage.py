@@ -100,23 +100,23 @@ def by_fill(
     return found
 
 
-def slippage_of(made: FillWithOrder) -> FillSlippage:
-    fill, order, intent = made
+def slippage_of(filled_order: FillWithOrder) -> FillSlippage:
+    fill, order, intent = filled_order
     return FillSlippage(
         slippage(fill, intent.decision_mid),
         slippage(fill, intent.send_mid),
         slippage(fill, order.arrival_mid),
-        made.quote_age_s,
+        filled_order.quote_age_s,
     )
 
 
 def totals(made: Sequence[FillWithOrder]) -> tuple[TotalSlippage, ...]:
     """Return the slippage of all these fills together, against each midpoint; basis points are weighted by value."""
-    ages = [age for one in made if (age := one.quote_age_s) is not None]
+    ages = [age for order in made if (age := order.quote_age_s) is not None]
     return (
-        _total("decision", [(one.fill, one.intent.decision_mid) for one in made]),
-        _total("send", [(one.fill, one.intent.send_mid) for one in made], max(ages, default=None)),
-        _total("arrival", [(one.fill, one.order.arrival_mid) for one in made]),
+        _total("decision", [(order.fill, order.intent.decision_mid) for order in made]),
+        _total("send", [(order.fill, order.intent.send_mid) for order in made], max(ages, default=None)),
+        _total("arrival", [(order.fill, order.order.arrival_mid) for order in made]),
     )
 
 

@@ -140,7 +140,7 @@ def day_profit(
     session before it. `opening` is when the books were opened, and with how much, if nothing else was held then.
     """
     of_day = [owned for owned in fills if belongs(owned, since)]
-    if not of_day and not any(venue.date_of(one.at) == day for one in cash):
+    if not of_day and not any(venue.date_of(movement.at) == day for movement in cash):
         return None
     known = Totals.of(of_day)
     if (known.own_quantities(), known.quantities({})) != (totals.own_quantities(), totals.quantities({})):
@@ -184,8 +184,8 @@ def quota(passes: Sequence[CycleRecord]) -> FlowQuota | None:
     for cycle in reversed(passes):
         reported = cycle.quota
         if reported is not None and reported.used_today is not None:
-            left = None if reported.daily_limit is None else max(reported.daily_limit - reported.used_today, 0)
-            return FlowQuota(cycle.at, reported.used_today, reported.daily_limit, left)
+            remaining = None if reported.daily_limit is None else max(reported.daily_limit - reported.used_today, 0)
+            return FlowQuota(cycle.at, reported.used_today, reported.daily_limit, remaining)
     return None
 
 

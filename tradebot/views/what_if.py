@@ -111,8 +111,8 @@ class WhatIf(Struct, frozen=True):
     @property
     def lets_through(self) -> bool:
         """Return True if an order goes out that didn't, of the symbol if one was asked about."""
-        asked = self.about if self.symbol else self.changed
-        return any(one.now.sent and not one.then.sent for one in asked)
+        what_if_outcomes = self.about if self.symbol else self.changed
+        return any(outcome.now.sent and not outcome.then.sent for outcome in what_if_outcomes)
 
 
 def what_if(
@@ -127,8 +127,8 @@ def what_if(
 ) -> WhatIf:
     """Return what differs between a pass as it was and as it would be; `sent` are the orders of both."""
     outcomes = list(outcomes_of(then, now, sent))
-    changed = tuple(one for one in outcomes if not one.same)
-    about = tuple(one for one in outcomes if one.symbol == symbol)
+    changed = tuple(outcome for outcome in outcomes if not outcome.same)
+    about = tuple(outcome for outcome in outcomes if outcome.symbol == symbol)
     data = WhatIf(
         id=then.id,
         session=then.session,
@@ -142,8 +142,8 @@ def what_if(
         about=about,
         changed=changed,
         same=len(outcomes) - len(changed),
-        orders_then=sum(one.then.sent for one in outcomes),
-        orders_now=sum(one.now.sent for one in outcomes),
+        orders_then=sum(outcome.then.sent for outcome in outcomes),
+        orders_now=sum(outcome.now.sent for outcome in outcomes),
     )
     said, remedy = _of_symbol(symbol, about, now) if symbol else _of_pass(data, now)
     return replace(data, sentence=said, remedy=remedy)
@@ -153,8 +153,8 @@ def outcomes_of(
     then: CycleRecord, now: CycleRecord, sent: tuple[Sequence[Intent], Sequence[Intent]]
 ) -> Iterator[WhatIfOutcome]:
     """Yield every candidate of either, in the order in which they would be judged."""
-    before, after = (_by_key(one, orders) for one, orders in zip((then, now), sent, strict=True))
-    known = {key_of(one.candidate): one.candidate for cycle in (then, now) for one in cycle.candidates}
+    before, after = (_by_key(cycle, orders) for cycle, orders in zip((then, now), sent, strict=True))
+    known = {key_of(record.candidate): record.candidate for cycle in (then, now) for record in cycle.candidates}
     for key in dict.fromkeys((*after, *before)):
         candidate = known[key]
         nothing = Fate(absent=True)
@@ -228,9 +228,9 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
         return f"The pass itself would be refused. {reason.meaning}", reason.remedy
     if not data.changed:
         return no_difference(whole=not (data.left_out or data.unasked)), ""
-    more = sum(one.now.sent and not one.then.sent for one in data.changed)
-    fewer = sum(one.then.sent and not one.now.sent for one in data.changed)
-    resized = sum(one.then.sent and one.now.sent for one in data.changed)
+    more = sum(outcome.now.sent and not outcome.then.sent for outcome in data.changed)
+    fewer = sum(outcome.then.sent and not outcome.now.sent for outcome in data.changed)
+    resized = sum(outcome.then.sent and outcome.now.sent for outcome in data.changed)
     others = len(data.changed) - more - fewer - resized
     parts = [f"{pluralize(more, 'more order')} would be sent"] if more else []
     parts += [f"{pluralize(fewer, 'order')} wouldn't be sent"] if fewer else []
@@ -251,6 +251,6 @@ def _named(end: WhatIfEnd) -> str:
 
 
 def _remedy(one: WhatIfOutcome, now: CycleRecord) -> str:
-    found = (each for each in now.candidates if key_of(each.candidate) == (one.strategy, one.symbol, one.purpose))
-    end = next(found).terminal
+    records = (each for each in now.candidates if key_of(each.candidate) == (one.strategy, one.symbol, one.purpose))
+    end = next(records).terminal
     return remedy_of(end.reason, [end]) if end and end.reason else ""

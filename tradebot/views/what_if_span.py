@@ -116,7 +116,7 @@ class WhatIfSpan(Struct, frozen=True):
     @property
     def lets_through(self) -> bool:
         """Return True if an order goes out that didn't, of the symbol if one was asked about."""
-        return any(self.symbol in (None, one.order.symbol) for one in self.orders)
+        return any(self.symbol in (None, at.order.symbol) for at in self.orders)
 
 
 Later = Mapping[tuple[str, date, int], Decimal]
@@ -126,11 +126,11 @@ Later = Mapping[tuple[str, date, int], Decimal]
 def stops_of(passes: Iterable[Passed], symbol: str | None) -> tuple[QuestionCounts, ...]:
     """Return where candidates ended, most refused first, as far as that differs."""
     then, now = Counter[CandidateEnd](), Counter[CandidateEnd]()
-    for one in passes:
-        for count, ends in ((then, one.then), (now, one.now)):
+    for candidate_end in passes:
+        for count, ends in ((then, candidate_end.then), (now, candidate_end.now)):
             count.update(end for (_, name, _), end in ends.items() if symbol in (None, name))
-    found = [_stop(end, then[end], now[end]) for end in {**then, **now} if then[end] != now[end]]
-    return tuple(sorted(found, key=lambda one: (-one.now, -one.then, one.gate, one.reason)))
+    question_countses = [_stop(end, then[end], now[end]) for end in {**then, **now} if then[end] != now[end]]
+    return tuple(sorted(question_countses, key=lambda one: (-one.now, -one.then, one.gate, one.reason)))
 
 
 def _stop(end: CandidateEnd, then: int, now: int) -> QuestionCounts:
@@ -141,17 +141,17 @@ def _stop(end: CandidateEnd, then: int, now: int) -> QuestionCounts:
 def next_limit(stops: Sequence[QuestionCounts]) -> QuestionCounts | None:
     """Return the limit that refuses most candidates more than then; None if no limit does."""
     names = {gate.value for gate in FOLLOWS} | {_stop(SENT, 0, 0).gate, Gate.STRATEGY.value}
-    more = [one for one in stops if one.now > one.then and one.gate not in names]
+    more = [stop for stop in stops if stop.now > stop.then and stop.gate not in names]
     return max(more, key=lambda one: one.now - one.then, default=None)
 
 
 def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
     """Return the symbols whose orders differ, those with the most more first."""
     more, fewer, sent = Counter[str](), Counter[str](), Counter[str]()
-    for one in passes:
-        sent.update(name for (_, name, _), end in one.then.items() if end == SENT)
-        more.update(each.symbol for each in one.more)
-        fewer.update(each.symbol for each in one.fewer)
+    for candidate_end in passes:
+        sent.update(name for (_, name, _), end in candidate_end.then.items() if end == SENT)
+        more.update(each.symbol for each in candidate_end.more)
+        fewer.update(each.symbol for each in candidate_end.fewer)
     names = {name for name in (*more, *fewer) if more[name] != fewer[name]}
     rows = [SymbolOrders(name, sent[name], sent[name] + more[name] - fewer[name]) for name in names]
     return tuple(sorted(rows, key=lambda one: (one.then - one.now, one.symbol)))
@@ -164,11 +164,11 @@ def earned_by(entries: Sequence[Filled], later: Later) -> tuple[WhatIfEarnings, 
 
 def _earned(entries: Sequence[Filled], later: Later, sessions: int) -> WhatIfEarnings:
     by_session = defaultdict[date, list[float]](list)
-    for one in entries:
-        session = one.intent.key.session
-        price = later.get((one.symbol, session, sessions))
+    for entry in entries:
+        session = entry.intent.key.session
+        price = later.get((entry.symbol, session, sessions))
         if price is not None:
-            by_session[session].append(float(one.intent.side.sign * (price / one.price - 1)))
+            by_session[session].append(float(entry.intent.side.sign * (price / entry.price - 1)))
     orders, needed = sum(map(len, by_session.values())), fewest_sessions(sessions + 1)
     counts = (sessions, orders, len(by_session), needed, len(entries) - orders)
     if len(by_session) < needed:
@@ -193,7 +193,7 @@ def what_if_span(
     more, fewer, resized = _apart(passes, symbol)
     stops = stops_of(passes, symbol)
     then = sum(end == SENT for one in passes for (_, name, _), end in one.then.items() if symbol in (None, name))
-    opened = [one for one in more if one.intent.purpose is Purpose.OPEN]
+    opened = [filled for filled in more if filled.intent.purpose is Purpose.OPEN]
     return WhatIfSpan(
         symbol=symbol,
         session=session,
@@ -204,7 +204,7 @@ def what_if_span(
             len(more),
             len(fewer),
             resized,
-            sum(max(one.now - one.then, 0) for one in stops),
+            sum(max(stop.now - stop.then, 0) for stop in stops),
             whole=not (left_out or unasked),
         ),
         changes=tuple(changes),
@@ -226,7 +226,7 @@ def what_if_span(
 
 
 def _shown(orders: Sequence[Filled]) -> tuple[SentAt, ...]:
-    return tuple(SentAt(one.intent.at, order_of(one.intent)) for one in orders[:SHOWN])
+    return tuple(SentAt(order.intent.at, order_of(order.intent)) for order in orders[:SHOWN])
 
 
 def _apart(passes: Sequence[Passed], symbol: str | None) -> tuple[Sequence[Filled], Sequence[Filled], int]:
@@ -237,7 +237,7 @@ def _apart(passes: Sequence[Passed], symbol: str | None) -> tuple[Sequence[Fille
     )
     # The id of an order doesn't tell its size or price.
     both = {one.intent.client_order_id for one in more} & {one.intent.client_order_id for one in fewer}
-    more, fewer = ([one for one in orders if one.intent.client_order_id not in both] for orders in (more, fewer))
+    more, fewer = ([order for order in orders if order.intent.client_order_id not in both] for orders in (more, fewer))
     return more, fewer, len(both)
 
 

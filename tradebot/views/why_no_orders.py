@@ -82,9 +82,9 @@ class SymbolSpan(Struct, frozen=True):
     left_out: str | None = None
 
 
-def symbol_span(symbol: str, seen: SymbolOutcomes, session: date | None = None) -> SymbolSpan:
+def symbol_span(symbol: str, outcome: SymbolOutcomes, session: date | None = None) -> SymbolSpan:
     """Sum up what became of a symbol in some passes."""
-    cycles, ways = seen
+    cycles, ways = outcome
     ends = _ends(ways)
     elsewhere = _elsewhere(symbol, cycles)
     sent = tuple(way.at for way in ways if way.terminal is None)
@@ -113,17 +113,17 @@ def _ends(ways: Sequence[Outcome]) -> tuple[SymbolEnd, ...]:
         end = way.terminal
         if end is not None and end.reason is not None:
             groups[way.strategy, end.gate, end.about, end.reason].append((way, end))
-    rows = (_end(*key, found) for key, found in groups.items())
+    rows = (_end(*key, outcomes) for key, outcomes in groups.items())
     return tuple(sorted(rows, key=lambda row: (-row.count, row.gate.place, row.reason, row.strategy)))
 
 
-def _end(strategy: str, gate: Gate, about: str, reason: Reason, found: list[tuple[Outcome, Decision]]) -> SymbolEnd:
-    misses = (_miss(way, end) for way, end in found)
+def _end(strategy: str, gate: Gate, about: str, reason: Reason, outcomes: list[tuple[Outcome, Decision]]) -> SymbolEnd:
+    misses = (_miss(way, end) for way, end in outcomes)
     nearest = min(filter(None, misses), key=lambda miss: (_is_of_nothing(miss), miss.distance, miss.at), default=None)
-    times, row = [way.at for way, _ in found], REASONS[reason]
-    remedy = remedy_of(reason, [end for _, end in found])
+    times, row = [way.at for way, _ in outcomes], REASONS[reason]
+    remedy = remedy_of(reason, [end for _, end in outcomes])
     return SymbolEnd(
-        strategy, gate, about, reason, len(found), min(times), max(times), row.meaning, remedy, nearest
+        strategy, gate, about, reason, len(outcomes), min(times), max(times), row.meaning, remedy, nearest
     )  # fmt: skip
 
 
@@ -140,12 +140,12 @@ def _is_of_nothing(miss: SymbolMiss) -> bool:
 
 def _nearest(ways: Sequence[Outcome], ends: Sequence[SymbolEnd]) -> SymbolEnd | None:
     """Return the end at which the symbol came closest to an order, with the pass that did."""
-    found = [(way, end, miss) for way in ways if (end := way.terminal) and (miss := _miss(way, end))]
-    if not found:
+    outcomes = [(way, end, miss) for way in ways if (end := way.terminal) and (miss := _miss(way, end))]
+    if not outcomes:
         return None
-    way, end, miss = min(found, key=lambda one: (_is_of_nothing(one[2]), one[2].failed, one[2].distance, one[2].at))
+    way, end, miss = min(outcomes, key=lambda one: (_is_of_nothing(one[2]), one[2].failed, one[2].distance, one[2].at))
     whose = way.strategy, end.gate, end.about, end.reason
-    ended = next(one for one in ends if (one.strategy, one.gate, one.about, one.reason) == whose)
+    ended = next(end for end in ends if (end.strategy, end.gate, end.about, end.reason) == whose)
     return replace(ended, nearest=miss)
 
 
@@ -400,20 +400,20 @@ class BySymbol(Struct, frozen=True):
     left_out: str | None = None
 
 
-def by_symbol(seen: EndedPasses, found: Callable[[str], bool], left_out: str | None = None) -> BySymbol:
+def by_symbol(refusal_group: EndedPasses, found: Callable[[str], bool], left_out: str | None = None) -> BySymbol:
     """Count the candidates of some passes; passes and strategies that were refused as a whole have none.
 
     An order whose outcome wasn't known counts as sent if the venue was `found` to have it.
     """
-    ends = [one._replace(gate=None) if one.unknown and found(one.unknown) else one for one in seen.ends]
+    ends = [end._replace(gate=None) if end.unknown and found(end.unknown) else end for end in refusal_group.ends]
     counted = defaultdict[str, Counter[str]](Counter)
-    for one in ends:
-        counted[one.symbol][_name(one)] += one.candidates
+    for group in ends:
+        counted[group.symbol][_name(group)] += group.candidates
     symbols = tuple(_symbol(name, of_one) for name, of_one in sorted(counted.items()))
     return BySymbol(
-        passes=seen.passes,
-        first_at=seen.first_at,
-        last_at=seen.last_at,
+        passes=refusal_group.passes,
+        first_at=refusal_group.first_at,
+        last_at=refusal_group.last_at,
         candidates=sum(each.candidates for each in symbols),
         orders=sum(each.orders for each in symbols),
         gates=tuple(_gates(ends)),
@@ -437,12 +437,12 @@ def _symbol(name: str, ends: Mapping[str, int]) -> SymbolCount:
 
 def _gates(ends: Sequence[RefusalGroup]) -> Iterator[GateCount]:
     """Yield the questions that refused somebody first, in the order of asking."""
-    left, counts, place = sum(one.candidates for one in ends), Counter[str](), dict[str, tuple[int, int]]()
-    for one in ends:
-        if one.gate:
-            name = _name(one)
-            counts[name] += one.candidates
-            place[name] = max(place.get(name, (0, 0)), (one.gate.place, one.place))
+    remaining, counts, place = sum(end.candidates for end in ends), Counter[str](), dict[str, tuple[int, int]]()
+    for refusal_group in ends:
+        if refusal_group.gate:
+            name = _name(refusal_group)
+            counts[name] += refusal_group.candidates
+            place[name] = max(place.get(name, (0, 0)), (refusal_group.gate.place, refusal_group.place))
     for name in sorted(counts, key=lambda name: (place[name], name)):
-        yield GateCount(name, left, counts[name])
-        left -= counts[name]
+        yield GateCount(name, remaining, counts[name])
+        remaining -= counts[name]

@@ -58,8 +58,8 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
     require_extra("judging models")
     planned = planned_for(wish, symbol, strategy, {})
     own = PolicySettings.model_validate(planned.plan.settings.strategies.in_use()[strategy])
-    place = place_of(own)
-    file = write or place.results
+    model_location = place_of(own)
+    file = write or model_location.results
     if not own.models:
         raise OperatorError(
             f"strategies.{strategy} names no models", "train and sign some: tradebot learn policy train --help"
@@ -70,12 +70,12 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
         )
     calendar = planned.market.calendar
     days = [session_of(session).date for session in calendar.market]
-    before = [day for day in (date.fromisoformat(one.date) for one in calendar.all) if day < days[0]]
+    before = [day for day in (date.fromisoformat(session.date) for session in calendar.all) if day < days[0]]
     embargo = planned.plan.settings.promotion.splits.embargo_sessions
-    cards = {model: read_model(place.folder, model, place.public).card for model in own.models}
+    cards = {model: read_model(model_location.folder, model, model_location.public).card for model in own.models}
     for model, card in cards.items():
         require_embargo(model, max((span.last for span in card.data), default=date.min), days, before, embargo)
-    known, signed = _known(file), Signed(place.folder, place.public)
+    known, signed = _known(file), Signed(model_location.folder, model_location.public)
     rows = list[ModelEarned]()
     with progress_bar("playing models") as said:
         for done, (model, card) in enumerate(cards.items()):
@@ -123,14 +123,14 @@ def _known(file: Path) -> dict[str, dict[str, float]]:
         raise OperatorError(
             f"{file} can't be read as results of models: {error.decision.observed}", "move it away, or --write FILE"
         ) from error
-    return {model: {str(one.session): one.earned for one in rows} for model, rows in found.items()}
+    return {model: {str(row.session): row.earned for row in rows} for model, rows in found.items()}
 
 
 def _render(out: "Console", data: PolicyJudged) -> None:
     out.print(f"The models of {clean(data.strategy)} from {data.first} to {data.last}", markup=False)
     table = Table("model", "name", number("sessions"), number("return"), number("trades"))
-    for one in data.models:
-        table.row(one.model, clean(one.name), f"{one.sessions:,}", f"{one.total:+.2%}", f"{one.trades:,}")
+    for model in data.models:
+        table.row(model.model, clean(model.name), f"{model.sessions:,}", f"{model.total:+.2%}", f"{model.trades:,}")
     out.print(table)
     out.print(f"Written: {data.file}", markup=False)
     out.print("Weights and the choice among models are made from it, from the next session on.")

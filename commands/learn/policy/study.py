@@ -138,8 +138,8 @@ def run(asked: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "B
     return Report("learn-policy-study", data, _render, whose=Identity("sandbox", of.walk.plan.settings.venue))
 
 
-def _name(wanted: StudyRequest, asked: TrainingOptions) -> str:
-    name = wanted.name or asked.agent
+def _name(wanted: StudyRequest, training_options: TrainingOptions) -> str:
+    name = wanted.name or training_options.agent
     if not NAME.fullmatch(name):
         raise OperatorError(
             f"a study can't be called {word(name)}", "use letters, digits, dots, dashes and underscores"
@@ -187,7 +187,7 @@ def _study(of: "Sought", journal: Path, name: str) -> "SequentialStudy":
         "agent": digest(job.agent, job.card_summary, of.varied.steps, walk.seeds),
         "features": {name: str(known[name].version) for name in job.features},
         "space": digest(space.model_dump(mode="json")),
-        "market": digest(market_of(walk.plan.spec), [encode(one) for one in walk.splits]),
+        "market": digest(market_of(walk.plan.spec), [encode(split) for split in walk.splits]),
         "everything": identity.fingerprint,
     }
     return SequentialStudy.open_study(str(journal), name, space, made, CHANGED)
@@ -208,10 +208,10 @@ def _played(
     total = study.space.total
     try:
         search(of, study, results, how, lambda place: progress_bar(f"trial {place} of {total}"))
-        found = rank_configurations(of, study)
-        if found:
+        rankeds = rank_configurations(of, study)
+        if rankeds:
             # Only now are the others known that the best one is compared with.
-            run_walks(of.walk_of(found[0].job), results, how)
+            run_walks(of.walk_of(rankeds[0].job), results, how)
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         done = f"{pluralize(len(study.in_order()), 'trial')} of {total:,}"
@@ -223,7 +223,7 @@ def _played(
             rank, one.place, one.job.configuration, one.values, one.figures.sharpe, one.figures.held_out,
             one.figures.positive, one.figures.seeds, one.figures.trades, str(of.walk_of(one.job).folder / RESULTS),
         )
-        for rank, one in enumerate(found, 1)
+        for rank, one in enumerate(rankeds, 1)
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def planned_for(
     is noted for the person, as a backtest does.
     OperatorError if the venue has no contracts that expire, or it isn't clear which root is meant.
     """
-    costs = wish.costs if any(one.startswith(SPREAD) for one in wish.costs) else (*wish.costs, f"{SPREAD}=0")
+    costs = wish.costs if any(cost.startswith(SPREAD) for cost in wish.costs) else (*wish.costs, f"{SPREAD}=0")
     wish = replace(wish, fill=wish.fill or FILL, costs=costs)
     known = settings_of(wish)
     if not door_to(known.venue).months:
@@ -142,7 +142,7 @@ def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
     if job.of.steps is not None:
         require_torch(job.agent)
     places = [asked.to / f"{job.agent}-{each.seed}-{job.configuration[:8]}" for each in jobs]
-    if taken := [place for place in places if place.exists()]:
+    if taken := [path for path in places if path.exists()]:
         raise OperatorError(f"{taken[0]} is there already", "name another folder: --drafts FOLDER")
     planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
     results = Results(planned.folder)
@@ -150,7 +150,7 @@ def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
         span = span_of(planned.plan, asked.strategy, job.features, said=partial(_counted, said, _bars(planned)))
     # Before it is trained: one that is given up has been tried too.
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} training", 0, None)])
-    told = TrainingSummary(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))
+    training_summary = TrainingSummary(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))
     drafts = list[UnsignedModel]()
     for text in _noted(asked, jobs):
         note(text)
@@ -158,7 +158,7 @@ def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
         for each, place in zip(jobs, places, strict=True):
             began = time.monotonic()
             with progress_bar(f"training {each.agent}, seed {each.seed} of {len(jobs)}") as step:
-                made = train(each, span, place, told, partial(_counted, step, each.steps))
+                made = train(each, span, place, training_summary, partial(_counted, step, each.steps))
             drafts.append(
                 UnsignedModel(each.seed, str(place), round(time.monotonic() - began, 1), made.on_arrays, made.why)
             )
@@ -168,7 +168,7 @@ def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
         raise _cut_short(signalled, drafts, len(jobs), asked.to) from signalled
     first, last = span.rows[0].at.date(), span.rows[-1].at.date()
     data = PolicyTrained(
-        job.agent, job.configuration, told.trials, planned.plan.settings.universe[0],
+        job.agent, job.configuration, training_summary.trials, planned.plan.settings.universe[0],
         len(job.features), len(span.rows), first, last, tuple(drafts),
     )  # fmt: skip
     return Report("learn-policy-train", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
@@ -181,13 +181,13 @@ def _cut_short(signalled: BaseException, drafts: "Sequence[UnsignedModel]", seed
     return TradebotError(done, "to train all of them: the same command with another folder, --drafts FOLDER", code=code)
 
 
-def _noted(asked: TrainingOptions, jobs: "Sequence[TrainingJob]") -> "Iterator[str]":
+def _noted(training_options: TrainingOptions, jobs: "Sequence[TrainingJob]") -> "Iterator[str]":
     """Yield what is trained otherwise than asked for."""
     job = jobs[0]
-    if len(jobs) < (asked.seeds or 1):
+    if len(jobs) < (training_options.seeds or 1):
         yield f"{job.agent} learns the same from any seed, so it is trained once"
-    if asked.steps is not None and job.steps != asked.steps:
-        yield f"Training for {job.steps:,} steps in place of {asked.steps:,}: whole parts of n_steps"
+    if training_options.steps is not None and job.steps != training_options.steps:
+        yield f"Training for {job.steps:,} steps in place of {training_options.steps:,}: whole parts of n_steps"
 
 
 def _bars(planned: "PlannedBacktest") -> int:
@@ -210,7 +210,7 @@ def jobs_of(asked: TrainingOptions) -> "Sequence[TrainingJob]":
         raise OperatorError(f"{asked.agent} learns from the bars alone, and has no steps", "leave --steps out")
     names = tuple(name for name in usual if name not in asked.without)
     steps = asked.steps if asked.steps is not None else AGENTS[asked.agent].steps or 0
-    changes = dict(_change(one) for one in asked.changes)
+    changes = dict(_change(change) for change in asked.changes)
     # An agent that learns the same from any seed is trained once.
     seeds = range(1, ((asked.seeds or SEEDS) if AGENTS[asked.agent].steps else 1) + 1)
     return [validate_job(TrainingJob(asked.agent, seed, steps, changes, names)) for seed in seeds]
@@ -320,9 +320,9 @@ def run_walk(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") 
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} {TITLES[how.by]}", 0, None)])
     trials = len(results.trials(asked.strategy))
     with progress_bar(f"{TITLES[how.by]}, {pluralize(len(of.splits), 'split')}") as said:
-        found = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), said)
-    judged = judged_by(plan.settings.promotion, [(found, trials, True)])
-    rows = tuple(SplitRow(_rows(one.trained), _rows(one.judged)) for one in of.splits)
+        policy_results = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), said)
+    judged = judged_by(plan.settings.promotion, [(policy_results, trials, True)])
+    rows = tuple(SplitRow(_rows(split.trained), _rows(split.judged)) for split in of.splits)
     paths = len(paths_of(of.splits))
     data = PolicyWalked(job.agent, job.configuration, of.seeds, paths, rows, str(of.folder / RESULTS), judged)
     code = ExitCode.DONE if any(row.passes for row in judged.policies) else ExitCode.FINDINGS
@@ -343,7 +343,7 @@ def _render_walk(out: "Console", data: PolicyWalked) -> None:
 
 def _shown(splits: Sequence[SplitRow], most: int = 6) -> list[str]:
     """Return the splits as text, of many the first and the last ones."""
-    rows = [f"trained {_told(one.trained)}, judged {_told(one.judged)}" for one in splits]
+    rows = [f"trained {_told(row.trained)}, judged {_told(row.judged)}" for row in splits]
     half = most // 2
     return rows if len(rows) <= most else [*rows[:half], f"… {len(rows) - most} more", *rows[-half:]]
 

@@ -85,10 +85,10 @@ def _models(settings: "Settings") -> "Iterator[ModelSeen]":
     from tradebot.app.policy import place_of
 
     for name, own in _policies(settings):
-        place = place_of(own)
+        model_location = place_of(own)
         for model in own.models:
             try:
-                found = read_model(place.folder, model, place.public)
+                found = read_model(model_location.folder, model, model_location.public)
                 yield ModelSeen(name, model, found.card.created_at, own.max_age_days)
             except RefusedModelError as refused:
                 why = refused.decision
@@ -190,8 +190,8 @@ def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> reco
     going_on = tuple(f"{symbol}: {words(close)}" for (_, symbol), close in closes.items())
     lacking = fills_awaited(ledger, now, day, READ_WITHIN) if now else ()
     if oldest is None:
-        filled = min((one.order.updated_at for one in lacking if one.order.updated_at), default=None)
-        unbooked = tuple(one.words for one in lacking)
+        filled = min((fill.order.updated_at for fill in lacking if fill.order.updated_at), default=None)
+        unbooked = tuple(fill.words for fill in lacking)
         return records.OrderEvidence(count, 0, None, "", going_on, unbooked, filled, dict(_entering(ledger)))
     return records.OrderEvidence(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol, going_on)
 
@@ -199,7 +199,7 @@ def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> reco
 def _entering(ledger: "SqliteLedger") -> Iterator[tuple[str, datetime]]:
     """Return the symbol of each working entry, and when it was sent."""
     promised = ledger.promised([order.client_order_id for order in ledger.orders(working=True)])
-    opening = (one.intent for one in promised.values() if one.intent.purpose is Purpose.OPEN)
+    opening = (record.intent for record in promised.values() if record.intent.purpose is Purpose.OPEN)
     return ((intent.instrument.symbol, intent.at) for intent in opening)
 
 
@@ -251,7 +251,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         **({} if app.folder.kind == SHADOW else {"schedule": past}),
         **dict.fromkeys(OF_PASSES, source),
         **(_of_flow(app, source) if may_read_flow(app) else {}),
-        "prices": _of(source, lambda found: _prices(app, found)),
+        "prices": _of(source, lambda evidence: _prices(app, evidence)),
         **({"replay": _of(source, lambda found: _replays(app, found))} if settings.storage.replay_sessions else {}),
         **({"parity": compared} if (compared := attempt(lambda: _parities(facts))) else {}),
         **_of_books(app, past, thorough=thorough),
@@ -352,7 +352,7 @@ def _prices(app: "App", past: SessionEvidence) -> records.PriceEvidence | None:
 
 def _replays(app: "App", past: SessionEvidence) -> records.Replays | None:
     days = {cycle.session for cycle in past.cycles}
-    return pass_health.replays_of(past.cycles, {one.id for day in days for one in app.passes.passes(day)})
+    return pass_health.replays_of(past.cycles, {kept_pass.id for day in days for kept_pass in app.passes.passes(day)})
 
 
 def _parities(facts: "SqliteFacts | Unread | None") -> records.Parities | None:
@@ -363,7 +363,7 @@ def _parities(facts: "SqliteFacts | Unread | None") -> records.Parities | None:
 
 
 def _of_flow(app: "App", source: "SessionEvidence | Unread | None") -> Mapping[str, Any]:
-    return {**dict.fromkeys(OF_FLOW, source), "signals": _of(source, lambda found: _signals(app, found))}
+    return {**dict.fromkeys(OF_FLOW, source), "signals": _of(source, lambda evidence: _signals(app, evidence))}
 
 
 def may_read_flow(app: "App") -> bool:

@@ -98,9 +98,9 @@ def notices_of(app: "App") -> NoticeEvidence | None:
     addresses = addresses_of(app.settings, os.environ)
     bare = tuple(name for name in names if name not in addresses)
     lately = datetime.now(UTC) - LATELY
-    kept = unsent(app.folder.path) if (app.folder.path / NOTICES).exists() else ()
-    failing = [one for one in kept if one.attempts and one.sending is Sending.WAITING]
-    lost = [one for one in kept if one.sending is Sending.GIVEN_UP and one.next_at > lately]
+    stored_notices = unsent(app.folder.path) if (app.folder.path / NOTICES).exists() else ()
+    failing = [notice for notice in stored_notices if notice.attempts and notice.sending is Sending.WAITING]
+    lost = [notice for notice in stored_notices if notice.sending is Sending.GIVEN_UP and notice.next_at > lately]
     problem = (failing or lost)[-1].problem if failing or lost else ""
     return NoticeEvidence(len(names), bare, len(failing), len(lost), problem)
 
@@ -119,7 +119,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
     Files that changed after their backup was made are compared with its manifest; if `thorough`, all files are.
     """
     try:
-        names = [place.name for place in places(app.folder.path)]
+        names = [path.name for path in places(app.folder.path)]
     except OSError as error:
         found = f"{app.folder.path / BACKUPS} can't be read: {error.strerror}"
         return Unread(found, f"tradebot backup {option(app.folder.path)}")

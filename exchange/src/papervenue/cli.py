@@ -84,7 +84,7 @@ def _market(chosen: argparse.Namespace) -> MarketSpec:
     begun = A_WEEK if chosen.time == "real" else timedelta()
     start = chosen.start or datetime.now(UTC).date() - begun
     symbols, venue = tuple(chosen.symbols), _venue(chosen, start)
-    listed = tuple(one.symbol for one in venue.instruments) or symbols
+    listed = tuple(instrument.symbol for instrument in venue.instruments) or symbols
     if not listed and chosen.bars is None:
         listed = default_symbols(SYMBOLS)
     recorded = {} if chosen.bars is None else {"source": _kind(chosen.bars), "path": chosen.bars}
@@ -253,11 +253,11 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def verb(name: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
-        made.set_defaults(run=run)
-        made.add_argument("--folder", type=Path, default=Path("papervenue"), help="the exchange's folder")
-        made.add_argument("--json", action="store_true", help="print one JSON document")
-        return made
+        argument_parser = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
+        argument_parser.set_defaults(run=run)
+        argument_parser.add_argument("--folder", type=Path, default=Path("papervenue"), help="the exchange's folder")
+        argument_parser.add_argument("--json", action="store_true", help="print one JSON document")
+        return argument_parser
 
     serve = verb("serve", _serve)
     serve.add_argument("--as", dest="venue", choices=VENUES, help="whose APIs to speak; a new market is Alpaca's")

@@ -118,10 +118,10 @@ def _listed(days: Counter[str]) -> str:
 def _complete_at(calendar: Calendar, captures: Mapping[str, Capture]) -> str | None:
     closes = {session.date: session.close_us for session in calendar.market}
     late = [
-        one.at_us
+        row.at_us
         for capture in captures.values()
-        for one, day in zip(capture.rows, capture.days, strict=True)
-        if day in closes and one.at_us > closes[day]
+        for row, day in zip(capture.rows, capture.days, strict=True)
+        if day in closes and row.at_us > closes[day]
     ]
     newest = max(late, default=None)
     return None if newest is None else rfc3339(-(-newest // MINUTE) * MINUTE)
@@ -166,7 +166,7 @@ def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date
     if of_contracts:
         inside = [one.date for one in sessions if one.open_us <= held.last_us and one.close_us > held.first_us]
     else:
-        inside = [one.date for one in sessions if one.date <= last.isoformat()]
+        inside = [session.date for session in sessions if session.date <= last.isoformat()]
     if not inside:
         raise MarketError(f"{path}: no bar within a session of the exchange", "times without a zone are New York times")
     return RecordedSpan(date.fromisoformat(inside[0]), len(inside), name, contracts)

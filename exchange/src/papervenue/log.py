@@ -151,9 +151,9 @@ class Log:
 
 def _write(file: int, content: bytes) -> None:
     """Write all of the content, because the system may take only part of it at a time."""
-    left = memoryview(content)
-    while left:
-        left = left[os.write(file, left) :]
+    remaining = memoryview(content)
+    while remaining:
+        remaining = remaining[os.write(file, remaining) :]
 
 
 def _digest_of(file: BinaryIO, size: int) -> hashlib._Hash | None:

@@ -38,8 +38,8 @@ def dialect_of(venue_spec: Venue) -> tuple[Dialect, tuple[Entry, ...]]:
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:
     spec = stored.spec
     calendar = calendar_from_rows(stored.sessions, stored.first, spec.sessions, spec.venue.calendar)
-    grids = {one.symbol: Grid(one) for one in spec.venue.instruments}
-    names = {one.symbol: one.calendar or spec.venue.calendar for one in spec.venue.instruments}
+    grids = {instrument.symbol: Grid(instrument) for instrument in spec.venue.instruments}
+    names = {instrument.symbol: instrument.calendar or spec.venue.calendar for instrument in spec.venue.instruments}
     calendars = _calendars(stored, names)
     source = _source(state_dir, stored, calendar, grids, calendars)
     stands = spec.source == "daily"
@@ -115,8 +115,8 @@ def _months(
     for root, months in of_root.items():
         sessions = calendars.get(months[0].instrument.symbol, calendar)
         bars = make(sessions, [Grid(replace(months[0].instrument, symbol=root))])
-        rolls = [date.fromisoformat(one.instrument.rolls or "") for one in months]
-        made |= {one.instrument.symbol: Months(bars, one, sessions, rolls) for one in months}
+        rolls = [date.fromisoformat(grid.instrument.rolls or "") for grid in months]
+        made |= {grid.instrument.symbol: Months(bars, grid, sessions, rolls) for grid in months}
     return made
 
 
@@ -156,6 +156,6 @@ def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar:
     if isinstance(source, GeneratedBars):
         with_actions = stored.spec.corporate_actions
         return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if with_actions else ()
-    kept = state_dir / ACTIONS_FILE
+    path = state_dir / ACTIONS_FILE
     history = stored.spec.source == "daily"
-    return read_actions(kept, calendar, stored.symbols, history=history) if kept.is_file() else ()
+    return read_actions(path, calendar, stored.symbols, history=history) if path.is_file() else ()

@@ -83,9 +83,9 @@ def create(state_dir: Path, spec: MarketSpec) -> None:
         )
 
 
-def _differences(there: MarketSpec, asked: MarketSpec) -> str:
+def _differences(there: MarketSpec, market_spec: MarketSpec) -> str:
     """Describe how two markets differ, with values shortened to a readable length."""
-    held, requested = _flat(there.to_fields()), _flat(asked.to_fields())
+    held, requested = _flat(there.to_fields()), _flat(market_spec.to_fields())
     names = [name for name in (held | requested) if held.get(name) != requested.get(name)]
     pairs = ((name, _short(held.get(name, _NONE)), _short(requested.get(name, _NONE))) for name in names)
     return "; ".join(f"its {name} is {one}, not {other}" for name, one, other in pairs)

@@ -349,7 +349,7 @@ def build_application(
     delivery = StreamFaults(exchange.engine, exchange.faults.book)
     exchange.status_parts |= {"apis": lambda: list(_apis(exchange)), "ports": dict}
     parts = [face.serve(Serving(exchange, feed, delivery, flow_limits)) for face in exchange.faces]
-    routes = [*(one for part in parts for one in part.routes), *own]
+    routes = [*(route for part in parts for route in part.routes), *own]
     streams = Streams({path: application for part in parts for path, application in part.sockets.items()})
     lines = {name: opened for part in parts for name, opened in part.lines.items()}
     return Application(exchange, routes, streams, rate_limit, may, lines)
@@ -359,7 +359,7 @@ def _apis(exchange: Exchange) -> Iterator[dict[str, Any]]:
     """Yield what people are told of each face: how its clients log in, with the secrets by the accounts' names."""
     accounts = exchange.engine.accounts.values()
     for name, face in zip(exchange.stored.spec.venue.faces, exchange.faces, strict=True):
-        secrets = {one.name: face.secret(one.secret) for one in accounts if face.login is Login.SECRET}
+        secrets = {account.name: face.secret(account.secret) for account in accounts if face.login is Login.SECRET}
         yield {"name": name, "title": face.title or name, "login": face.login.value, "secrets": secrets}
 
 

@@ -230,21 +230,21 @@ class StoredBars:
     def _series(self, need: BarNeed, symbol: str, window: Window) -> Series:
         """Return the bars of a window as they were traded, from memory if none of them can have changed."""
         span, version = (window.first_s, window.end_s), self.store.version(symbol, window.timeframe, window.price)
-        kept = self._kept.get((symbol, need))
-        if kept is not None and (kept.window, kept.version) == (span, version):
-            return kept.series
+        cached_series = self._kept.get((symbol, need))
+        if cached_series is not None and (cached_series.window, cached_series.version) == (span, version):
+            return cached_series.series
         bars = self._bars(need, symbol, window)
         found = series(symbol, need.timeframe, bars, adjusted=need.adjusted, price=need.price)
         self._keep((symbol, need), CachedSeries(span, version, found))
         return found
 
-    def _keep(self, place: tuple[str, BarNeed], kept: CachedSeries) -> None:
+    def _keep(self, place: tuple[str, BarNeed], cached_series: CachedSeries) -> None:
         before = self._kept.pop(place, None)
-        self._kept_bars += len(kept.series) - (len(before.series) if before else 0)
+        self._kept_bars += len(cached_series.series) - (len(before.series) if before else 0)
         if self._kept_bars > _MOST_KEPT:
             self._forget()
         else:
-            self._kept[place] = kept
+            self._kept[place] = cached_series
 
     def _forget(self) -> None:
         self._kept.clear()
@@ -298,8 +298,8 @@ class StoredBars:
         seen = (span, self.store.version(*place))
         if self._complete_at.get(place) == seen:
             return True
-        found = self.store.get(symbol, window.timeframe, first_s, end_s - 1, window.price)
-        if len(found) < window.bars_in(span):
+        raw_bars = self.store.get(symbol, window.timeframe, first_s, end_s - 1, window.price)
+        if len(raw_bars) < window.bars_in(span):
             return False
         self._complete_at[place] = seen
         return True

@@ -69,10 +69,10 @@ class JoinedBars:
         """Return the bars before a roll, at the prices of the contract after it; they never change any more."""
         kept = self._earlier.get((symbol, need))
         if kept is None or kept[0] != roll.at:
-            found = self.closed(need, [roll.before], roll.at).get(roll.before)
-            if found is None:
+            series = self.closed(need, [roll.before], roll.at).get(roll.before)
+            if series is None:
                 return None
-            kept = self._earlier[symbol, need] = roll.at, _times(found, roll.ratio)
+            kept = self._earlier[symbol, need] = roll.at, _times(series, roll.ratio)
         return kept[1]
 
     def _roll(self, symbol: str, day: date) -> _Roll | None:
@@ -87,16 +87,16 @@ class JoinedBars:
             months = self._months(self._root(symbol), day - _BACK, day + EARLIEST)
         except ValueError:
             return None
-        month = next((one for one in months if one.rolling.into == symbol), None)
+        month = next((month for month in months if month.rolling.into == symbol), None)
         if month is None or day <= month.rolling.on - EARLIEST:
             return None
         days = self._bars.closed(_DAYS, (month.symbol, symbol), self._venue.begins(min(day, month.rolling.on)))
         old, new = (days.get(one) for one in (month.symbol, symbol))
-        on = roll_out_date(month.rolling, *(by_day(one, "volume", self._venue) for one in (old, new))).on
+        on = roll_out_date(month.rolling, *(by_day(series, "volume", self._venue) for series in (old, new))).on
         if day < on:
             return None
-        closes = [by_day(one, "close", self._venue) for one in (old, new)]
-        both = [one for one in closes[0] if one in closes[1] and one < on]
+        closes = [by_day(series, "close", self._venue) for series in (old, new)]
+        both = [day for day in closes[0] if day in closes[1] and day < on]
         if not both:
             return None
         return _Roll(month.symbol, self._venue.begins(on), closes[1][max(both)] / closes[0][max(both)])

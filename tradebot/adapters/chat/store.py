@@ -193,11 +193,11 @@ class ChatStore(CacheStore):
     def cut_short(self) -> Sequence[MessageRecord]:
         """Return what was begun by a process that ended before it was done, and note that."""
         with self._write():
-            found = self._records("WHERE became = ? ORDER BY id", MessageOutcome.BEGUN)
+            message_records = self._records("WHERE became = ? ORDER BY id", MessageOutcome.BEGUN)
             self._database.execute(
                 "UPDATE records SET became = ? WHERE became = ?", (MessageOutcome.CUT_SHORT, MessageOutcome.BEGUN)
             )
-        return found
+        return message_records
 
     def show(self, nonce: str, message: int, actions: Sequence[str], until: datetime, *, once: bool) -> None:
         """Save the buttons of a sent message with their meanings."""

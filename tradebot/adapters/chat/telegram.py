@@ -36,8 +36,8 @@ class TooLargeError(TroubleError):
 
     def __init__(self, head: bytes) -> None:
         super().__init__(f"an answer is larger than {MOST_BYTES:,} bytes")
-        found = _NUMBER.search(head[:200])
-        self.number = int(found[1]) if found else None
+        match = _NUMBER.search(head[:200])
+        self.number = int(match[1]) if match else None
 
 
 class Telegram:

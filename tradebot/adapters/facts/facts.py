@@ -145,12 +145,12 @@ def outcomes(
     found = {number: list[Outcome]() for number in passes}
     for number, body in rows_of_symbol(database, passes, symbol):
         found[number].append(_outcome(passes[number], _decode(body)))
-    return SymbolOutcomes(tuple(passes.values()), tuple([one for some in found.values() for one in some]))
+    return SymbolOutcomes(tuple(passes.values()), tuple([outcome for some in found.values() for outcome in some]))
 
 
-def _outcome(one: CycleRecord, judged: _Judged) -> Outcome:
+def _outcome(cycle: CycleRecord, judged: _Judged) -> Outcome:
     refusals = tuple([unpack(Decision, each) for each in judged.decisions if each[_VERDICT] != _PASS])
-    return Outcome(one.at, one.slot, judged.candidate.strategy, refusals, judged.client_order_id)
+    return Outcome(cycle.at, cycle.slot, judged.candidate.strategy, refusals, judged.client_order_id)
 
 
 T = TypeVar("T")
@@ -196,9 +196,9 @@ def _asked(
     """Return the method of a store that asks its file a query; a damaged file is started over."""
 
     @wraps(query)
-    def method(store: "SqliteFacts", /, *given: P.args, **named: P.kwargs) -> R:
+    def method(store: "SqliteFacts", /, *args: P.args, **named: P.kwargs) -> R:
         with store._guard(*UNFIT):
-            return query(store._database, *given, **named)
+            return query(store._database, *args, **named)
 
     return method
 
@@ -297,7 +297,7 @@ class SqliteFacts(CacheStore):
         heads = self._heads(job, None, 2)
         with self._guard(*UNFIT):
             passes = [(sequence, unpack(CycleRecord, json.loads(body))) for sequence, body in heads]
-            found = next(((number, one) for number, one in passes if one.id != identity), None)
+            found = next(((number, cycle) for number, cycle in passes if cycle.id != identity), None)
             return found and found[1].reasons(candidates_in(self._database, found[0], symbols))
 
     def _heads(self, job: str, since: datetime | None, last: int | None) -> list[Any]:
@@ -376,7 +376,7 @@ class SqliteFacts(CacheStore):
         What each session's passes saw last of the account is kept for ever, without its candidates.
         """
         with self._write():
-            history.prune(self._database, *(time_text(now - kept) for kept in (facts_kept, decisions_kept)))
+            history.prune(self._database, *(time_text(now - duration) for duration in (facts_kept, decisions_kept)))
         self.forget()
 
     def forget(self) -> None:
@@ -411,22 +411,22 @@ class SqliteFacts(CacheStore):
         if not facts:
             return {}
         first, last = min(facts, key=kind.moment), max(facts, key=kind.moment)
-        found = self._database.execute(
+        cursor = self._database.execute(
             "SELECT id, iif(?, body, '') FROM facts WHERE endpoint = ? AND symbol = ?"
             " AND session BETWEEN ? AND ? ORDER BY sequence",
             (kind.changes, kind.name, symbol, kind.day(first).isoformat(), kind.day(last).isoformat()),
         )
-        return dict(found)
+        return dict(cursor)
 
     def _last_alert_answers(self, symbols: Sequence[str], now: str) -> dict[str, Sequence[Any]]:
-        found = self._database.execute(
+        cursor = self._database.execute(
             "SELECT asked.value, at, received, foreign_rows, json_array_length(rejected)"
             " FROM json_each(?) AS asked JOIN intakes ON sequence = (SELECT sequence FROM intakes"
             " WHERE endpoint = ? AND symbol = asked.value AND at <= ?"
             " ORDER BY at DESC, sequence DESC LIMIT 1)",
             (json.dumps(list(symbols)), FLOW_ALERTS, now),
         )
-        return {symbol: counts for symbol, *counts in found}
+        return {symbol: counts for symbol, *counts in cursor}
 
     def _next_answer(self, symbols: Sequence[str], now: str) -> str | None:
         """Return when the first reply with alerts came after a time, about any of these symbols."""

@@ -143,9 +143,9 @@ def without_old(
     return {**found, **{symbol: _without(found[symbol], kinds) for symbol, kinds in old.items()}}
 
 
-def _asked(found: Iterable[SymbolFacts], now: datetime) -> Iterable[tuple[str, str, str]]:
+def _asked(symbol_factses: Iterable[SymbolFacts], now: datetime) -> Iterable[tuple[str, str, str]]:
     since: dict[str, str | None] = {}
-    for facts in found:
+    for facts in symbol_factses:
         for name in facts.known:
             if name not in since:
                 limit_s = None if name == FLOW_ALERTS else kind_of(name).max_age_s

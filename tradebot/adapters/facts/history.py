@@ -229,8 +229,8 @@ def _times(database: sqlite3.Connection, query: str, jobs: Iterable[Job]) -> Seq
 
 def query_promised_candidates(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[CandidateRecord]:
     """Return the candidates for which a job has promised an order since a time, oldest first."""
-    found = database.execute(SENT, (job, time_text(since)))
-    return tuple(unpack_all(CandidateRecord, [body for (body,) in found]))
+    cursor = database.execute(SENT, (job, time_text(since)))
+    return tuple(unpack_all(CandidateRecord, [body for (body,) in cursor]))
 
 
 def ends(
@@ -304,10 +304,10 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
     asked = json.dumps([sequence for _, *two in days for sequence in two])
     heads = database.execute(HEADS, (asked,)).fetchall()
     passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
-    found = [session_end(passes[seen], passes.get(marked)) for _, seen, marked in days if seen in passes]
-    if not found and first == date.min and database.execute(SEEN).fetchone():
+    session_ends = [session_end(passes[seen], passes.get(marked)) for _, seen, marked in days if seen in passes]
+    if not session_ends and first == date.min and database.execute(SEEN).fetchone():
         raise DamagedError("an index of its passes lacks them")
-    return found
+    return session_ends
 
 
 def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:

@@ -92,10 +92,10 @@ def _measures(end: Decision | None, symbol: str, position: int) -> tuple[Near, O
 
 
 def _common(record: CandidateRecord) -> tuple[Any, ...]:
-    failures = [(place, one) for place, one in enumerate(record.decisions) if not one.passed]
+    failures = [(place, decision) for place, decision in enumerate(record.decisions) if not decision.passed]
     (place, end), (_, then) = (*failures, (0, None), (0, None))[:2]
     unknown = record.client_order_id if end and end.reason is Reason.VENUE_UNKNOWN else None
-    above, then_above = (one and one.is_above_zero for one in (end, then))
+    above, then_above = (decision and decision.is_above_zero for decision in (end, then))
     reasons = end and end.reason, then and then.reason, above, then_above
     asked = (end.gate, end.about, place) if end else (None, "", 0)
     return record.candidate.strategy, *reasons, unknown, *asked
@@ -139,8 +139,8 @@ def span_ends(
     order = {number: place for place, number in enumerate(heads)}
     standing.sort(key=lambda one: (order[one[0][0]], one[0][1]))
     # A row that isn't as it was written counts as absent, and can't stand for anything.
-    seen = [SampledCandidate(heads[at[0]].at, found[at], count) for at, count in standing if at in found]
-    return SpanEnds(tuple(heads.values()), tuple(seen), whole)
+    sampled_candidates = [SampledCandidate(heads[at[0]].at, found[at], count) for at, count in standing if at in found]
+    return SpanEnds(tuple(heads.values()), tuple(sampled_candidates), whole)
 
 
 Place = tuple[int, int]
@@ -255,7 +255,7 @@ def of_span(
     if not passes:
         return ()
     found = _unpacked(rows_of_symbol(database, passes, symbol)) if symbol else candidates_of(database, passes)
-    return tuple(with_candidates(one, found[number]) for number, one in passes.items())
+    return tuple(with_candidates(cycle, found[number]) for number, cycle in passes.items())
 
 
 def heads_of(
@@ -299,7 +299,7 @@ def rows_of_symbol(
     """Return a symbol's candidates as they were packed, each with the number of its pass."""
     if not passes:
         return ()
-    times = [one.at for one in passes.values()]
+    times = [cycle.at for cycle in passes.values()]
     span = symbol, time_text(min(times)), time_text(max(times))
     found = database.execute(OF_SYMBOL, (json.dumps(list(passes)), *span)).fetchall()
     # SQLite would copy every text to sort them.
@@ -334,9 +334,9 @@ def _unpacked(rows: Sequence[tuple[int, str]]) -> Mapping[int, list[CandidateRec
     return found
 
 
-def with_candidates(one: CycleRecord, candidates: Sequence[CandidateRecord]) -> CycleRecord:
+def with_candidates(cycle: CycleRecord, candidates: Sequence[CandidateRecord]) -> CycleRecord:
     """Return a pass with its candidates."""
-    return replace(one, candidates=tuple(candidates))
+    return replace(cycle, candidates=tuple(candidates))
 
 
 def pass_at(
@@ -344,8 +344,8 @@ def pass_at(
 ) -> tuple[CycleRecord | None, datetime | None]:
     """Return the last pass of a session at or before a time, and when the one after that ran; None for none."""
     heads = heads_of(database, job, session=session)
-    number = max((number for number, one in heads.items() if one.at <= at), default=None, key=list(heads).index)
-    after = next((one.at for one in heads.values() if one.at > at), None)
+    number = max((number for number, cycle in heads.items() if cycle.at <= at), default=None, key=list(heads).index)
+    after = next((head.at for head in heads.values() if head.at > at), None)
     if number is None:
         return None, after
     return with_candidates(heads[number], candidates_of(database, [number])[number]), after

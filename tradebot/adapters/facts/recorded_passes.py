@@ -134,12 +134,12 @@ class KeptPasses:
             raise RecordError(f"{len(lacking)} of its parts are missing")
         return [self._read_parts[number] for number in numbers]
 
-    def _keep_or_start_over(self, kept: KeptPass, written: StoredRecord) -> None:
+    def _keep_or_start_over(self, kept_pass: KeptPass, written: StoredRecord) -> None:
         try:
-            self._keep(kept, written)
+            self._keep(kept_pass, written)
         except DamagedError as error:
-            self._start_over(str(error), kept.at)
-            self._keep(kept, written)
+            self._start_over(str(error), kept_pass.at)
+            self._keep(kept_pass, written)
 
     def _keep(self, kept: KeptPass, written: StoredRecord) -> None:
         database = self._opened(kept.at)
@@ -164,7 +164,7 @@ class KeptPasses:
 
     def _numbers_of(self, database: CacheConnection, session: str, written: StoredRecord) -> list[int]:
         """Return where the parts of a record are kept in a session; those that aren't yet are added."""
-        for digest in [one for one in written.parts if one not in self._numbers]:
+        for digest in [part for part in written.parts if part not in self._numbers]:
             self._numbers[digest] = self._known(database, session, digest) or self._add(
                 database, session, digest, written.contents
             )

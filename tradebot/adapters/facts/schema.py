@@ -101,10 +101,10 @@ def read_discovery(database: CacheConnection) -> Discovery:
     return _decoded(row[0]) if row else Discovery()
 
 
-def write_discovery(database: CacheConnection, found: Discovery) -> None:
+def write_discovery(database: CacheConnection, discovery: Discovery) -> None:
     """Write what was discovered, inside a transaction."""
     database.execute("DELETE FROM main.discovery")
-    database.execute("INSERT INTO main.discovery (id, body) VALUES (1, ?)", (json_text(encode(found)),))
+    database.execute("INSERT INTO main.discovery (id, body) VALUES (1, ?)", (json_text(encode(discovery)),))
 
 
 # Each pass asks several times, and it changes once a day.
@@ -123,11 +123,11 @@ def read_parities(database: CacheConnection, last: int) -> Sequence[DayParity]:
     return [decode(DayParity, {"costs_usd": None, **json.loads(body)}) for (body,) in reversed(rows)]
 
 
-def write_parity(database: CacheConnection, found: DayParity) -> None:
+def write_parity(database: CacheConnection, day_parity: DayParity) -> None:
     """Write how a session compared, inside a transaction, in the place of an earlier comparison."""
-    day = found.session.isoformat()
+    day = day_parity.session.isoformat()
     database.execute("DELETE FROM main.parities WHERE session = ?", (day,))
-    database.execute("INSERT INTO main.parities (session, body) VALUES (?, ?)", (day, json_text(encode(found))))
+    database.execute("INSERT INTO main.parities (session, body) VALUES (?, ?)", (day, json_text(encode(day_parity))))
 
 
 APPLICATION_ID = 0x54424632

@@ -125,10 +125,10 @@ class KeptQuota:
             used = level.used if quota.used_today is None else quota.used_today
             limit = level.limit if quota.daily_limit is None else quota.daily_limit
             level = replace(level, used=used, limit=limit)
-            held = None if wait_s is None else at + timedelta(seconds=wait_s)
+            moment = None if wait_s is None else at + timedelta(seconds=wait_s)
             if limit is not None and used >= limit:
-                held = next_quota_day(at)
-            return replace(level, held_until=held) if held else level
+                moment = next_quota_day(at)
+            return replace(level, held_until=moment) if moment else level
 
         if self.would_change(quota, wait_s):
             self._change(corrected)

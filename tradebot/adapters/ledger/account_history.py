@@ -117,10 +117,10 @@ class FillTotals:
     def keep_totals(self) -> None:
         """Write a new checkpoint if readers have too much to add up, or if the one there doesn't fit."""
         with self._file.reading():
-            kept, (fills, _) = self._checkpoint(), self._sealed()
-            ((later,),) = self._file.rows(COUNT_LATER, (kept.at,))
+            checkpoint, (fills, _) = self._checkpoint(), self._sealed()
+            ((later,),) = self._file.rows(COUNT_LATER, (checkpoint.at,))
             most = 2 * self.left_out
-            fits = later <= most and kept.totals.count + later == fills
+            fits = later <= most and checkpoint.totals.count + later == fills
             if fills <= most or fits:
                 return
             ((until,),) = self._file.rows(NEWEST_KEPT, (self.left_out,))
@@ -139,25 +139,25 @@ class FillTotals:
 
     def _until(self, at: str) -> Checkpoint:
         """Return what the fills up to a time add up to, from the checkpoint if that fits all fills."""
-        kept, sealed = self._checkpoint(), self._sealed()
-        if kept.at <= at:
-            found = self._added(kept, at)
+        checkpoint, sealed = self._checkpoint(), self._sealed()
+        if checkpoint.at <= at:
+            found = self._added(checkpoint, at)
             rest = self._added(Checkpoint(at, found.sum, found.totals), LAST)
             if (rest.totals.count, rest.sum) == sealed:
                 return found
         return self._added(NONE, at)
 
-    def _added(self, kept: Checkpoint, until: str) -> Checkpoint:
+    def _added(self, checkpoint: Checkpoint, until: str) -> Checkpoint:
         """Return a checkpoint with all later fills added up to a time."""
-        total = [kept.sum]
+        total = [checkpoint.sum]
 
         def later() -> Iterator[OwnedFill]:
-            for sound, row_sum, *fill in self._file.stream(LATER, (kept.at, until)):
+            for sound, row_sum, *fill in self._file.stream(LATER, (checkpoint.at, until)):
                 self._require(sound, "fills")
                 total.append(combine_checksums(total.pop(), row_sum))
                 yield owned_fill(*fill)
 
-        totals = kept.totals.after(later())
+        totals = checkpoint.totals.after(later())
         return Checkpoint(until, total[0], totals)
 
     def _sealed(self) -> tuple[int, str]:
@@ -178,7 +178,7 @@ class FillTotals:
 
 
 def _written(totals: Totals) -> str:
-    kept = TotalsCheckpoint(
+    checkpoint = TotalsCheckpoint(
         positions=tuple(totals.positions.values()),
         spent=totals.spent,
         last_price={symbol: decimal_text(price) for symbol, price in totals.last_price.items()},
@@ -189,24 +189,24 @@ def _written(totals: Totals) -> str:
         fees=totals.fees,
         form=FORM,
     )
-    return json_text(pack(kept))
+    return json_text(pack(checkpoint))
 
 
 @lru_cache(maxsize=1)
 def _read(body: str) -> Totals | None:
     """Return the totals from a checkpoint, whose row was as it was written; None if its form is another one."""
-    kept = unpack(TotalsCheckpoint, json.loads(body))
-    if kept.form != FORM:
+    checkpoint = unpack(TotalsCheckpoint, json.loads(body))
+    if checkpoint.form != FORM:
         return None
     return Totals(
-        positions={(position.strategy, position.symbol): position for position in kept.positions},
-        spent=kept.spent,
-        last_price={symbol: Decimal(price) for symbol, price in kept.last_price.items()},
-        last_traded={symbol: parse_time(at) for symbol, at in kept.last_traded.items()},
-        last_at=kept.last_at,
-        count=kept.count,
-        round_trips=kept.round_trips,
-        fees=kept.fees,
+        positions={(position.strategy, position.symbol): position for position in checkpoint.positions},
+        spent=checkpoint.spent,
+        last_price={symbol: Decimal(price) for symbol, price in checkpoint.last_price.items()},
+        last_traded={symbol: parse_time(at) for symbol, at in checkpoint.last_traded.items()},
+        last_at=checkpoint.last_at,
+        count=checkpoint.count,
+        round_trips=checkpoint.round_trips,
+        fees=checkpoint.fees,
     )
 
 
@@ -266,17 +266,17 @@ class AccountHistory:
 
     def fills(self) -> tuple[OwnedFill, ...]:
         """Return all fills and adjustments, oldest first, after checking them against their common seal."""
-        sums, found = list[str](), list[OwnedFill]()
+        sums, owned_fills = list[str](), list[OwnedFill]()
         for row_sum, body, origin, about in self._checked("fills", FILLS):
             sums.append(row_sum)
-            found.append(proven_fill(body, origin, about))
+            owned_fills.append(proven_fill(body, origin, about))
         ((count, sealed),) = self._checked("fill_seals", SEAL)
-        if (len(found), combine_checksums(*sums)) != (count, sealed):
+        if (len(owned_fills), combine_checksums(*sums)) != (count, sealed):
             raise DamagedBooksError(
-                f"The ledger is damaged: it has {len(found)} fills, but not those written.", REBUILD
+                f"The ledger is damaged: it has {len(owned_fills)} fills, but not those written.", REBUILD
             )
         # The sort is stable: fills of the same time keep the order in which they were written.
-        return tuple(sorted(found, key=lambda owned: owned.fill.at))
+        return tuple(sorted(owned_fills, key=lambda owned: owned.fill.at))
 
     def cash_movements(self) -> tuple[CashMovement, ...]:
         """Return every movement of cash that no fill explains, in the order of the books.

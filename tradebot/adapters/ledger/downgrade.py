@@ -47,8 +47,8 @@ def put_back(folder: Path, form: Form = FORM) -> Path | None:
 
 def _copies(path: Path, form: Form) -> Iterator[Path]:
     name = f"{path.name}-version-{form.version}"
-    found = (*path.parent.glob(name), *path.parent.glob(f"{name}.?"))
-    yield from sorted(found, key=lambda each: each.stat().st_mtime_ns, reverse=True)
+    paths = (*path.parent.glob(name), *path.parent.glob(f"{name}.?"))
+    yield from sorted(paths, key=lambda each: each.stat().st_mtime_ns, reverse=True)
 
 
 def _has_all(copy: Path, later: Path, form: Form) -> bool:

@@ -55,7 +55,7 @@ class FileTable(Generic[Row]):
             f"SELECT {kind.columns} FROM {kind.name} INDEXED BY sqlite_autoindex_{kind.name}_{1 + kind.is_numbered}"  # noqa: S608 - our own names
             f" WHERE account = ? AND ({', '.join(kind.key)}) IN (SELECT {parts} FROM json_each(?))"
         )
-        rows = self._file.stream(query, (json_text([list(map(to_column, one)) for one in keys]),))
+        rows = self._file.stream(query, (json_text([list(map(to_column, key)) for key in keys]),))
         return {kind.key_of(row): row for row in (kind.of_row(*row) for row in rows)}
 
     def known_keys(self, keys: Collection[str]) -> frozenset[str]:

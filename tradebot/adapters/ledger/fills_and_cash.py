@@ -150,8 +150,8 @@ class SqliteMoney(Foreign):
         return dict(filled)
 
     def last_reported_fill(self, until: datetime) -> datetime | None:
-        found = self.tables.fills.last(_is_reported, "at", until)
-        return found.owned.fill.at if found else None
+        stored_fill = self.tables.fills.last(_is_reported, "at", until)
+        return stored_fill.owned.fill.at if stored_fill else None
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
         with self.tables.books.write():
@@ -215,12 +215,12 @@ class SqliteMoney(Foreign):
             for held, prices in marks.items():
                 self.tables.marks.put(MarksRow(held, prices))
 
-    def _restate(self, one: Restated) -> None:
-        held = (one.strategy, one.symbol, one.opened_at)
-        kept = one.of(self.kept([held]).get(held, NOTHING))
+    def _restate(self, restated: Restated) -> None:
+        held = (restated.strategy, restated.symbol, restated.opened_at)
+        kept = restated.of(self.kept([held]).get(held, NOTHING))
         if kept.best is not None:
             marks = Marks(kept.best, kept.worst)
-            self.tables.marks.put(MarksRow((one.strategy, one.to_symbol, one.opened_at), marks))
+            self.tables.marks.put(MarksRow((restated.strategy, restated.to_symbol, restated.opened_at), marks))
 
     def move_cash(self, row: CashRow) -> None:
         """Write a movement of cash in the caller's transaction."""

@@ -234,8 +234,8 @@ class Custody:
 
         The note ends if another connection has written since, which changes the version.
         """
-        seen = self.look()
-        self._seen, self._version = (seen, before) if version() == before else (None, None)
+        file_stats = self.look()
+        self._seen, self._version = (file_stats, before) if version() == before else (None, None)
 
     def drop(self) -> None:
         """Forget the note, because a write failed."""
@@ -253,35 +253,35 @@ class Custody:
         They believe it only if the last change was a moment before. A `patient` caller waits for that, and so does
         every caller if the books are large, so that nobody has to read them through.
         """
-        seen, boot = self._seen, boot_id()
-        if seen is None or self._day is None or not boot or seen == self._kept or seen != self.look():
+        file_stats, boot = self._seen, boot_id()
+        if file_stats is None or self._day is None or not boot or file_stats == self._kept or file_stats != self.look():
             return
-        early_s = (seen.changed_ns + COARSE_NS - time.time_ns()) / 1e9
-        patient = patient or seen.ledger[SIZE] + seen.journal[SIZE] >= LARGE
+        early_s = (file_stats.changed_ns + COARSE_NS - time.time_ns()) / 1e9
+        patient = patient or file_stats.ledger[SIZE] + file_stats.journal[SIZE] >= LARGE
         if patient and 0 <= early_s <= COARSE_NS / 1e9:
             time.sleep(early_s + 0.001)
         at_ns = time.time_ns()
-        words = {"boot": boot, "day": self._day.isoformat(), "at_ns": at_ns, "ledger": seen.ledger}
-        text = json.dumps(words | {"journal": seen.journal})
+        words = {"boot": boot, "day": self._day.isoformat(), "at_ns": at_ns, "ledger": file_stats.ledger}
+        text = json.dumps(words | {"journal": file_stats.journal})
         with suppress(OSError), around("integrity.keep"), written_plain(self._folder / CHECKED) as file:
             file.write(text.encode())
-        if at_ns > seen.changed_ns + COARSE_NS:
-            self._kept = seen
+        if at_ns > file_stats.changed_ns + COARSE_NS:
+            self._kept = file_stats
 
     def _noted(self, now: FileStats) -> date | None:
         """Return the day for which the note in the folder says that the files were sound as they are now."""
         try:
             note = json.loads(read_plain(self._folder / CHECKED))
-            seen = FileStats(tuple(note["ledger"]), tuple(note["journal"]))
-            trusted = seen == now and note["boot"] == boot_id() and now.changed_ns + COARSE_NS < note["at_ns"]
+            file_stats = FileStats(tuple(note["ledger"]), tuple(note["journal"]))
+            trusted = file_stats == now and note["boot"] == boot_id() and now.changed_ns + COARSE_NS < note["at_ns"]
             return date.fromisoformat(note["day"]) if trusted else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
 
 def _file(path: Path) -> File:
-    found = os.lstat(path)
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    stat_result = os.lstat(path)
+    return stat_result.st_dev, stat_result.st_ino, stat_result.st_size, stat_result.st_mtime_ns, stat_result.st_ctime_ns
 
 
 def _today() -> date:

@@ -158,10 +158,10 @@ class Journal:
 
     def _size_in_place(self) -> int:
         """Return the size of the open file; raise DamagedJournalError if the file was replaced or deleted."""
-        found = os.fstat(self._descriptor)
-        if not in_place(self._path, found):
+        stat_result = os.fstat(self._descriptor)
+        if not in_place(self._path, stat_result):
             raise DamagedJournalError(f"{self._path} was removed or replaced while it was open.", REBUILD)
-        return found.st_size
+        return stat_result.st_size
 
     def _write(self, line: bytes) -> None:
         try:
@@ -238,7 +238,7 @@ def shows_later_seal(lines: Iterable[bytes], sealed: int) -> bool:
     return any(record["sealed"] > sealed for record in _intact(lines))
 
 
-def require_matching(path: Path, sealed: Head, found: Head | None, proven: int) -> None:
+def require_matching(path: Path, sealed: Head, head: Head | None, proven: int) -> None:
     """Raise if a journal and the ledger beside it don't belong together.
 
     `sealed` is the record that the ledger is sealed with, `found` the journal's record of that number, and `proven` the
@@ -246,9 +246,9 @@ def require_matching(path: Path, sealed: Head, found: Head | None, proven: int) 
     DamagedBooksError if the ledger is older than the journal shows, or belongs to another journal.
     """
     ledger, number = path.with_name(LEDGER), sealed.sequence
-    if found is None:
+    if head is None:
         raise DamagedJournalError(f"{path} ends before record {number}, which the ledger has.", REBUILD)
-    if found != sealed:
+    if head != sealed:
         raise DamagedBooksError(f"{ledger} and {path} don't belong together.", REBUILD)
     if proven > number:
         gap = f"it ends at record {number}, but the journal shows that it had reached {proven}"
@@ -293,10 +293,10 @@ def cannot_read(path: Path, error: OSError) -> TemporaryError:
     )
 
 
-def _line(place: Head, sealed: int, kind: str, payload: object, at: datetime) -> tuple[bytes, str]:
-    record = {"schema": SCHEMA, "seq": place.sequence, "at": time_text(at), "sealed": sealed, "kind": kind}
+def _line(head: Head, sealed: int, kind: str, payload: object, at: datetime) -> tuple[bytes, str]:
+    record = {"schema": SCHEMA, "seq": head.sequence, "at": time_text(at), "sealed": sealed, "kind": kind}
     text = payload if isinstance(payload, bytes) else json_text(payload).encode()
-    body = b'%s,"payload":%s,"prev":"%s"}' % (json_text(record).encode()[:-1], text, place.hash.encode())
+    body = b'%s,"payload":%s,"prev":"%s"}' % (json_text(record).encode()[:-1], text, head.hash.encode())
     digest = hashlib.sha256(body).hexdigest()
     return body[:-1] + HASH_FIELD + digest.encode() + HASH_END + b"\n", digest
 
@@ -316,10 +316,10 @@ def _digest(line: bytes) -> str:
 
 def read_line(line: bytes) -> JournalRecord | None:
     """Return a line's record if its hash is right, else None; match it, because parsing a long line is slow."""
-    found = LINE.fullmatch(line)
-    if found is None or found[7].decode() != (digest := _digest(line)):
+    match = LINE.fullmatch(line)
+    if match is None or match[7].decode() != (digest := _digest(line)):
         return None
-    sequence, at, sealed, kind, payload, prev, _ = found.groups()
+    sequence, at, sealed, kind, payload, prev, _ = match.groups()
     return JournalRecord(kind.decode(), payload, Head(int(sequence), digest), int(sealed), at.decode(), prev.decode())
 
 

@@ -92,9 +92,9 @@ class JournalContent(Struct):
     def copy_sound(self, target: Path) -> None:
         """Write the sound part of the journal to a new file."""
         with opened_plain(self.path) as source, written_plain(target) as copy:
-            left = self.sound_bytes
-            while block := source.read(min(left, READ_BYTES)):
-                left -= copy.write(block)
+            remaining = self.sound_bytes
+            while block := source.read(min(remaining, READ_BYTES)):
+                remaining -= copy.write(block)
 
     def move(self, target: Path) -> None:
         """Rename the file and read it from its new path from now on."""

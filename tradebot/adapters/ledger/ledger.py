@@ -91,8 +91,8 @@ class SqlitePasses:
         return tuple(self.tables.slots.among("session", [session]).values())
 
     def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
-        found = self.tables.sessions.span("date", start, end).values()
-        return tuple([row.session for row in found if row.calendar == calendar])
+        dict_values = self.tables.sessions.span("date", start, end).values()
+        return tuple([row.session for row in dict_values if row.calendar == calendar])
 
     def calendars(self, start: date, end: date) -> Mapping[str, Sequence[Session]]:
         found = defaultdict[str, list[Session]](list)

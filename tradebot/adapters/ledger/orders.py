@@ -89,8 +89,8 @@ class SqliteOrders:
         intents = self.tables.intents
         if not unresolved:
             return _records(intents.span("session", first, last))
-        found = _records(intents.among("state", UNRESOLVED))
-        return tuple(record for record in found if first <= record.intent.session <= last)
+        records = _records(intents.among("state", UNRESOLVED))
+        return tuple(record for record in records if first <= record.intent.session <= last)
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
         intents = self.tables.intents
@@ -98,8 +98,8 @@ class SqliteOrders:
             return _records({**intents.among("state", UNRESOLVED), **intents.span("session", since)})
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
-        found = _records(self.tables.intents.among("state", (*UNRESOLVED, IntentState.ABANDONED)))
-        return tuple(record for record in found if record.state.is_unresolved or record.intent.session >= since)
+        records = _records(self.tables.intents.among("state", (*UNRESOLVED, IntentState.ABANDONED)))
+        return tuple(record for record in records if record.state.is_unresolved or record.intent.session >= since)
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         found = self.tables.intents.several([(one,) for one in client_order_ids])
@@ -110,8 +110,8 @@ class SqliteOrders:
         return row.record if row else None
 
     def last_acknowledged(self) -> str | None:
-        found = self.tables.intents.last(_made_order)
-        return found.record.intent.client_order_id if found else None
+        promise = self.tables.intents.last(_made_order)
+        return promise.record.intent.client_order_id if promise else None
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
         orders = self.tables.orders
@@ -175,7 +175,7 @@ class SqliteOrders:
         """
         same = self.tables.orders.among("client_order_id", [order.client_order_id]) if order.client_order_id else {}
         others = [row.order for row in same.values() if row.was_promised and row.order.venue_id != order.venue_id]
-        return any(order.venue_id not in (one.replaced_by, one.parent) for one in others)
+        return any(order.venue_id not in (other.replaced_by, other.parent) for other in others)
 
     def _is_promised(self, order: Order) -> bool:
         """Return True if an order is ours: promised under its own id, or a leg of one that was."""

@@ -174,7 +174,7 @@ class IntentRow(NamedTuple):
     def texts(self) -> tuple[str, str]:
         """Return the intent and its verdicts as JSON."""
         verdicts, texts = self.promise
-        return texts or (json_text(encode(self.record.intent)), json_text([encode(one) for one in verdicts]))
+        return texts or (json_text(encode(self.record.intent)), json_text([encode(verdict) for verdict in verdicts]))
 
     def with_texts(self) -> Self:
         """Return the row with its texts."""

@@ -34,17 +34,17 @@ class MemoryBars:
     def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str, price: PriceKind = TRADE) -> int:
         """Store bars, replacing those with the same start; return how many were new or changed."""
         key = symbol, timeframe, price
-        held, changed = self._bars[key], 0
+        raw_bars, changed = self._bars[key], 0
         self._sources[key] = source
         for bar in bars:
-            place = bisect_left(held, bar.start_s, key=_START)
-            there = place < len(held) and held[place].start_s == bar.start_s
-            if there and held[place] == bar:
+            place = bisect_left(raw_bars, bar.start_s, key=_START)
+            there = place < len(raw_bars) and raw_bars[place].start_s == bar.start_s
+            if there and raw_bars[place] == bar:
                 continue
-            held[place : place + there] = [bar]
+            raw_bars[place : place + there] = [bar]
             changed += 1
         self._written[key] += changed
-        if len(held) > MOST:
+        if len(raw_bars) > MOST:
             self._cut(key)
         return changed
 
@@ -54,8 +54,8 @@ class MemoryBars:
 
     def get(self, symbol: str, timeframe: str, start_s: int, end_s: int, price: PriceKind = TRADE) -> Sequence[RawBar]:
         """Return the bars that start in a span, both ends inclusive, oldest first."""
-        held = self._bars[symbol, timeframe, price]
-        return held[bisect_left(held, start_s, key=_START) : bisect_right(held, end_s, key=_START)]
+        raw_bars = self._bars[symbol, timeframe, price]
+        return raw_bars[bisect_left(raw_bars, start_s, key=_START) : bisect_right(raw_bars, end_s, key=_START)]
 
     def spans(self) -> Sequence[StoredSpan]:
         """Return what is stored, by symbol, timeframe, price and source."""

@@ -72,9 +72,9 @@ class FlowFacts:
         if not place or self._with_findings[place - 1] < since:
             return ()
         newest = {
-            (one.endpoint, one.symbol): one
-            for one in self._intakes[bisect_left(self._intakes, since, key=_at) : self._until(now)]
-            if one.received and one.nulls is not None
+            (intake.endpoint, intake.symbol): intake
+            for intake in self._intakes[bisect_left(self._intakes, since, key=_at) : self._until(now)]
+            if intake.received and intake.nulls is not None
         }
         return tuple(
             CheckedReply(one.endpoint, one.symbol, one.at, one.received, one.findings, one.nulls or {})
@@ -152,12 +152,12 @@ class FlowFacts:
         return replies[place - 1] if place else None
 
 
-def _put(replies: list[Intake], one: Intake) -> None:
+def _put(replies: list[Intake], intake: Intake) -> None:
     """Add a reply to others in order of time, which nearly all come in."""
-    if replies and one.at < replies[-1].at:
-        insort(replies, one, key=_at)
+    if replies and intake.at < replies[-1].at:
+        insort(replies, intake, key=_at)
     else:
-        replies.append(one)
+        replies.append(intake)
 
 
 def _without_facts(intake: Intake) -> Intake:

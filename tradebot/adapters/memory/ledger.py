@@ -242,7 +242,7 @@ class MemoryStates:
         self._states.append(replace(new, state=before.state) if flattens else new)
 
     def halts(self) -> Sequence[TradingStateRecord]:
-        open_last = max(place for place, one in enumerate(self._states) if one.state is TradingState.ACTIVE)
+        open_last = max(place for place, record in enumerate(self._states) if record.state is TradingState.ACTIVE)
         return tuple(self._states[open_last + 1 :])
 
     def trading_states(self) -> Sequence[TradingStateRecord]:

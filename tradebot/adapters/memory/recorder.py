@@ -107,17 +107,17 @@ class Recorder:
         return known is None or (end is not None and end.reason in RESUMABLE)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
-        found = self._jobs.get(job, [])
-        first = bisect_left(found, since, key=_at) if since else 0
-        first = first if last is None else max(first, len(found) - last)
-        return tuple(one.cycle for one in found[first:])
+        passes = self._jobs.get(job, [])
+        first = bisect_left(passes, since, key=_at) if since else 0
+        first = first if last is None else max(first, len(passes) - last)
+        return tuple(one.cycle for one in passes[first:])
 
     def last_passes(self, job: str, last: int) -> Sequence[CycleRecord]:
         return tuple(one.head for one in self._jobs.get(job, [])[-last:])
 
     def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
-        found = next((one.cycle for one in reversed(self._jobs.get(job, [])) if one.cycle.id != identity), None)
-        return found and found.reasons(one for one in found.candidates if one.candidate.symbol in symbols)
+        cycle = next((one.cycle for one in reversed(self._jobs.get(job, [])) if one.cycle.id != identity), None)
+        return cycle and cycle.reasons(record for record in cycle.candidates if record.candidate.symbol in symbols)
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         return tuple(one.head for one in self._all[bisect_left(self._all, since, key=_at) :])
@@ -134,8 +134,8 @@ class Recorder:
 
     def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
         """Return how the account stood at the end of each session between two, both included."""
-        found = (end for day, end in sorted(self._ends.items()) if since <= day <= until)
-        return tuple(session_end(end.seen, end.marked) for end in found if end.seen)
+        ends = (end for day, end in sorted(self._ends.items()) if since <= day <= until)
+        return tuple(session_end(end.seen, end.marked) for end in ends if end.seen)
 
     def ended_for(self) -> Mapping[date, Mapping[Reason | None, int]]:
         """Return by session how many entry candidates ended for each reason; None counts those that were sent."""
@@ -192,7 +192,7 @@ class Recorder:
         for record in cycle.candidates:
             end = record.terminal
             self._counts[cycle.session][end.reason if end else None] += sign
-        for strategy, reason in {(one.strategy, one.decision.reason) for one in cycle.refused_strategies}:
+        for strategy, reason in {(refusal.strategy, refusal.decision.reason) for refusal in cycle.refused_strategies}:
             if reason is not None:
                 self._passed_over[strategy, reason] += sign
 
@@ -238,9 +238,9 @@ class Recorder:
             if one.cycle.session in sessions or id(one) in newest or (one.cycle.job, one.cycle.id) in slots
         ]
         kept = {id(one) for one in self._all}
-        self._jobs = defaultdict(list, {j: [p for p in found if id(p) in kept] for j, found in self._jobs.items()})
+        self._jobs = defaultdict(list, {j: [p for p in passes if id(p) in kept] for j, passes in self._jobs.items()})
         self._known = {(one.cycle.job, one.cycle.id): one for one in self._all}
-        self._marked = [one.head for one in self._jobs[Job.EVALUATE_EXITS] if one.head.marks]
+        self._marked = [job.head for job in self._jobs[Job.EVALUATE_EXITS] if job.head.marks]
 
 
 def _remove(found: list[T], one: T, time: Callable[[T], datetime]) -> None:

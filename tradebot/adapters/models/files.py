@@ -73,27 +73,27 @@ def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> st
     return name
 
 
-def write_draft(place: Path, parts: ModelParts) -> None:
+def write_draft(path: Path, parts: ModelParts) -> None:
     """Write a model that nobody has signed yet, sealed with a list of its files, as a whole or not at all.
 
     OperatorError if there is something of that name, or it can't be written.
     """
-    if place.exists():
-        raise OperatorError(f"{place} is there already", f"name another place, or remove it: rm -r {quote(str(place))}")
+    if path.exists():
+        raise OperatorError(f"{path} is there already", f"name another place, or remove it: rm -r {quote(str(path))}")
     try:
-        if not place.parent.is_dir():
-            make_folder(place.parent)
-        _remove_leftovers(place.parent)
-        draft = place.parent / f".{place.name}.{os.urandom(8).hex()}{DRAFT}"
+        if not path.parent.is_dir():
+            make_folder(path.parent)
+        _remove_leftovers(path.parent)
+        draft = path.parent / f".{path.name}.{os.urandom(8).hex()}{DRAFT}"
         files = parts.files()
         _write_draft(draft, {**files, SUMS: sums_of(files)})
         with around("models.name_draft"):
-            draft.rename(place)
-        sync_folder(place.parent)
+            draft.rename(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise OperatorError(
-            f"the draft can't be written to {place}: {error.strerror}",
-            f"see who may write there: ls -ld {quote(str(place.parent))}",
+            f"the draft can't be written to {path}: {error.strerror}",
+            f"see who may write there: ls -ld {quote(str(path.parent))}",
         ) from error
 
 
@@ -109,37 +109,37 @@ def _write_draft(draft: Path, content: Mapping[str, bytes]) -> None:
     sync_folder(draft)
 
 
-def _put(draft: Path, place: Path, content: Mapping[str, bytes]) -> None:
+def _put(draft: Path, path: Path, content: Mapping[str, bytes]) -> None:
     """Give a draft its name, unless the same model has it already; OperatorError if something else has."""
-    if not place.exists() and _named(draft, place):
+    if not path.exists() and _named(draft, path):
         return
     with around("models.drop_draft"):
         shutil.rmtree(draft)
-    found = {each.name: each.read_bytes() for each in place.iterdir() if each.is_file()}
+    found = {each.name: each.read_bytes() for each in path.iterdir() if each.is_file()}
     if found == content:
         return
     signer = signer_of(found.get(SIGNATURE, b""))
     if {**found, SIGNATURE: b""} == {**content, SIGNATURE: b""} and signer not in (None, signer_of(content[SIGNATURE])):
         raise OperatorError(
-            f"{place} is this model, signed by another key ({signer})",
+            f"{path} is this model, signed by another key ({signer})",
             "leave it there, since a bot may use it, and write yours to another folder: --to FOLDER",
         )
     raise OperatorError(
-        f"{place} is there already, and isn't what was signed",
-        f"look at it, then remove it: rm -r {quote(str(place))}",
+        f"{path} is there already, and isn't what was signed",
+        f"look at it, then remove it: rm -r {quote(str(path))}",
     )
 
 
-def _named(draft: Path, place: Path) -> bool:
+def _named(draft: Path, path: Path) -> bool:
     """Give a draft its name, and return whether that worked: another process may just have written the same model."""
     try:
         with around("models.name"):
-            draft.rename(place)
+            draft.rename(path)
     except OSError as taken:
         if taken.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         return False
-    sync_folder(place.parent)
+    sync_folder(path.parent)
     return True
 
 

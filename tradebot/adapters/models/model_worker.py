@@ -105,8 +105,8 @@ class ModelsStrategy:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         models, acting = loaded_from(settings)
         found = [_tested(model) for model in models]
-        self._failed = next((one for one in found if isinstance(one, Decision)), None)
-        self._policy = Policy(acting, [one for one in found if isinstance(one, Member)])
+        self._failed = next((decision for decision in found if isinstance(decision, Decision)), None)
+        self._policy = Policy(acting, [member for member in found if isinstance(member, Member)])
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
         """Return a target for each symbol, or why there is none; without any symbol, whether the models work."""

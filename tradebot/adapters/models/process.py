@@ -118,10 +118,10 @@ class ModelProcess(PluginStrategy):
         return self._translated(found) if isinstance(found, Decision) else self._noted(found)
 
     def _noted(self, wants: Sequence[Want]) -> Sequence[Target]:
-        targets = [one for one in wants if isinstance(one, Target)]
+        targets = [want for want in wants if isinstance(want, Target)]
         if self._replaced is None:
             return targets
-        return [replace(one, decisions=(self._replaced, *one.decisions)) for one in targets]
+        return [replace(target, decisions=(self._replaced, *target.decisions)) for target in targets]
 
     def _started(self) -> PluginProcess:
         """Return a process with tested models: those that are to act, or the last good ones if these fail."""
@@ -229,18 +229,18 @@ class Took(NamedTuple):
 
 def self_test(model: Model, surroundings: PluginEnvironment) -> Took | Decision:
     """Return how long a model's answers take, or why it can't be used."""
-    place = ModelLocation(Path(), "", (model.id,))
+    model_location = ModelLocation(Path(), "", (model.id,))
     process = ModelProcess(
-        place, ModelSelection(PolicyMode.INFERENCE, Combine.MAJORITY, 1, {}), surroundings, "models", (model,)
+        model_location, ModelSelection(PolicyMode.INFERENCE, Combine.MAJORITY, 1, {}), surroundings, "models", (model,)
     )
     try:
         view, took = _view(model), list[float]()
         # The first answer waits for the start.
         for _ in range(ASKED + 1):
             began = time.perf_counter()
-            found = process.answer(view)
-            if isinstance(found, Decision):
-                return found
+            decision = process.answer(view)
+            if isinstance(decision, Decision):
+                return decision
             took.append((time.perf_counter() - began) * 1000)
     finally:
         process.close()

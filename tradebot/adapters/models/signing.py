@@ -120,10 +120,10 @@ def read_key(file: Path) -> "Ed25519PrivateKey":
 def _require_own(file: Path) -> None:
     descriptor = open_plain(file, os.O_RDONLY)
     try:
-        found = os.fstat(descriptor)
+        stat_result = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+    if stat_result.st_uid != os.geteuid() or stat.S_IMODE(stat_result.st_mode) & 0o077:
         raise OperatorError(
             f"{file} can be read by others, so nothing is signed with it", f"chmod 600 {quote(str(file))}"
         )

@@ -98,17 +98,17 @@ def _by_apprise(address: str, notice: Notice) -> str:
         import apprise
     except ImportError:
         return f"Apprise isn't installed: {install('notify')}"
-    said, channel = StringIO(), apprise.Apprise()
-    heard = logging.StreamHandler(said)
-    apprise.logger.addHandler(heard)
+    string_io, channel = StringIO(), apprise.Apprise()
+    stream_handler = logging.StreamHandler(string_io)
+    apprise.logger.addHandler(stream_handler)
     try:
         if not channel.add(address) or len(channel) != 1:
-            return f"Apprise doesn't understand the address: {said.getvalue()}"
+            return f"Apprise doesn't understand the address: {string_io.getvalue()}"
         kind = KINDS[notice.severity]
         done = channel.notify(body=notice.text, title=notice.title, notify_type=kind, body_format="text")
-        return "" if done else said.getvalue() or "the service refused it"
+        return "" if done else string_io.getvalue() or "the service refused it"
     finally:
-        apprise.logger.removeHandler(heard)
+        apprise.logger.removeHandler(stream_handler)
 
 
 def main() -> int:

@@ -72,7 +72,7 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
     while waiting:
         name = waiting.pop()
         places = [*_places(name)]
-        if name != own and any(folder in place.parts for place in places for folder in PACKAGE_FOLDERS):
+        if name != own and any(folder in path.parts for path in places for folder in PACKAGE_FOLDERS):
             _add_versions(versions, _providers(name))
             continue
         for path, shown in _sources(places):
@@ -170,7 +170,7 @@ def _imported(path: Path) -> set[str]:
     except (SyntaxError, ValueError):
         return set()
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = [one.name for node in statements if isinstance(node, ast.Import) for one in node.names]
+    names = [name.name for node in statements if isinstance(node, ast.Import) for name in node.names]
     names += [node.module for node in statements if isinstance(node, ast.ImportFrom) and node.module and not node.level]
     return {name.partition(".")[0] for name in names}
 
@@ -194,12 +194,12 @@ def _required(of: Distribution) -> Iterator[Distribution]:
                 yield distribution(name[0])
 
 
-def _add_versions(versions: dict[str, str], found: Iterator[Distribution]) -> None:
+def _add_versions(versions: dict[str, str], distributions: Iterator[Distribution]) -> None:
     """Add the versions of distributions, and of all that they require in turn."""
-    for one in found:
-        if one.name not in versions and one.name != DISTRIBUTION:
-            versions[one.name] = one.version
-            _add_versions(versions, _required(one))
+    for dependency in distributions:
+        if dependency.name not in versions and dependency.name != DISTRIBUTION:
+            versions[dependency.name] = dependency.version
+            _add_versions(versions, _required(dependency))
 
 
 if __name__ == "__main__":

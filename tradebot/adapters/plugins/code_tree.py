@@ -78,21 +78,21 @@ def _imported(root: Path, path: Path, nodes: Iterable[ast.AST]) -> Iterator[tupl
     package = _dotted(root, path if path.name == "__init__.py" else path.with_name("__init__.py"))
     for node in nodes:
         if isinstance(node, ast.Import):
-            for one in node.names:
-                name = one.name if one.asname else one.name.partition(".")[0]
-                yield one.asname or name, NameOrigin(name, "")
+            for alias in node.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                yield alias.asname or name, NameOrigin(name, "")
         elif isinstance(node, ast.ImportFrom):
             above = package.rsplit(".", node.level - 1)[0] if node.level else ""
             base = ".".join(filter(None, (above, node.module)))
-            for one in node.names:
-                inner = f"{base}.{one.name}"
-                origin = NameOrigin(inner, "") if _is_module(root, inner) else NameOrigin(base, one.name)
-                yield one.asname or one.name, origin
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                origin = NameOrigin(inner, "") if _is_module(root, inner) else NameOrigin(base, alias.name)
+                yield alias.asname or alias.name, origin
 
 
 def _is_module(root: Path, name: str) -> bool:
-    place = root.parent.joinpath(*name.split("."))
-    return name.startswith(f"{OURS}.") and (place.is_dir() or place.with_suffix(".py").is_file())
+    path = root.parent.joinpath(*name.split("."))
+    return name.startswith(f"{OURS}.") and (path.is_dir() or path.with_suffix(".py").is_file())
 
 
 def _dotted(root: Path, path: Path) -> str:
@@ -131,8 +131,8 @@ def _is_left_out(node: object) -> bool:
 
 def _plain(value: object) -> str:
     """Return a name, a number or a text of a tree; of the name of a module, only what it names in there."""
-    found = MODULE.fullmatch(value) if isinstance(value, str) else None
-    return repr(value) if found is None else f"{OURS}{found[1] or ''}"
+    match = MODULE.fullmatch(value) if isinstance(value, str) else None
+    return repr(value) if match is None else f"{OURS}{match[1] or ''}"
 
 
 def _hash(*parts: str) -> str:

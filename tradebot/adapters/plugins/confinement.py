@@ -198,12 +198,12 @@ class Confinement(Struct, frozen=True):
             )
 
 
-def confinement(reach: FileAccess, place: Path, private: Sequence[Path]) -> Confinement:
+def confinement(reach: FileAccess, path: Path, private: Sequence[Path]) -> Confinement:
     """Return the mechanisms that work here; each is tried once in a process that then ends."""
 
     def change_root() -> None:
         linux_isolation.enter()
-        linux_isolation.change_root(reach, place)
+        linux_isolation.change_root(reach, path)
 
     means = working(
         {
@@ -220,7 +220,7 @@ def confinement(reach: FileAccess, place: Path, private: Sequence[Path]) -> Conf
         means |= working({Means.OTHER_USER: lambda: _try_as_nobody(reach.own, private)})
     if Means.NAMESPACES not in means:
         means |= working({Means.ORPHANS: linux_syscalls.adopt_orphans})
-    return Confinement(frozenset(means), reach, place)
+    return Confinement(frozenset(means), reach, path)
 
 
 def working(trials: Mapping[Means, Callable[[], object]]) -> set[Means]:

@@ -103,9 +103,9 @@ def _show(path: Path, place: Path, *, writable: bool) -> None:
         call("mount", None, os.fsencode(target), None, REMOUNT | BIND | READ_ONLY | kept, None)
 
 
-def _make(own: Path, place: Path) -> None:
+def _make(own: Path, path: Path) -> None:
     """Create a folder in memory that disappears with the last process that sees it."""
-    target = Path(f"{place}{own}")
+    target = Path(f"{path}{own}")
     target.mkdir(parents=True, exist_ok=True)
     call("mount", b"tmpfs", os.fsencode(target), b"tmpfs", NO_SET_UID | NO_DEVICES, OWN_FOLDER)
 
@@ -262,11 +262,11 @@ def _refuse_where(number: int, argument: int, mask: int, value: int) -> list[byt
 
 def _refuse_unless(number: int, allowed: tuple[int, ...]) -> list[bytes]:
     """Return the filter steps that refuse a call unless its first argument is one of these."""
-    left = range(len(allowed), 0, -1)
+    remaining = range(len(allowed), 0, -1)
     return [
         _step(EQUAL, number, 0, len(allowed) + 3),
         _step(LOAD, ARGUMENTS),
-        *(_step(EQUAL, each, steps, 0) for each, steps in zip(allowed, left, strict=True)),
+        *(_step(EQUAL, each, steps, 0) for each, steps in zip(allowed, remaining, strict=True)),
         _step(RETURN, REFUSE),
         _step(RETURN, ALLOW),
     ]

@@ -243,8 +243,8 @@ class PluginStrategy:
 
     def protections(self) -> Protections:
         """Return what protects us from this plug-in here, without running its code; none if its process can't say."""
-        found = self._attempt(lambda process: process.protections)
-        return Protections() if isinstance(found, Decision) else found
+        protections = self._attempt(lambda process: process.protections)
+        return Protections() if isinstance(protections, Decision) else protections
 
     def begin_pass(self) -> None:
         """Let a plug-in that erred in an earlier pass be asked again."""
@@ -259,8 +259,8 @@ class PluginStrategy:
     def _declaration(self) -> Declared | None:
         """Return what the plug-in declared when it was first asked."""
         if self._declared is None:
-            found = self._attempt(lambda process: process.declaration)
-            self._declared = None if isinstance(found, Decision) else found
+            declared = self._attempt(lambda process: process.declaration)
+            self._declared = None if isinstance(declared, Decision) else declared
         return self._declared
 
     def _wants(self, process: PluginProcess, view: StrategyView) -> tuple[Want, ...] | Decision:

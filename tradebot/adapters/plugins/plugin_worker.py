@@ -172,8 +172,8 @@ def main() -> None:
         _limit_time(start.bounds)
         _remove_leftovers(Path(tempfile.gettempdir()))
         try:
-            with _place() as place:
-                _keep(start, place, bot)
+            with _place() as path:
+                _keep(start, path, bot)
         except OSError as error:
             bot.put(CLEAN + refusal(f"it can't be confined, so it was not asked: {error}"))
     os._exit(0)
@@ -231,9 +231,9 @@ def _unlock_and_remove(_function: object, path: str, _error: object) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _keep(start: Start, place: Path, bot: Pipes) -> None:
+def _keep(start: Start, path: Path, bot: Pipes) -> None:
     """Say what protects us from the plug-in, if asked, and pass all other requests on until one gets no answer."""
-    own, root = place / "own", place / "root"
+    own, root = path / "own", path / "root"
     own.mkdir()
     root.mkdir()
     confined = confinement(reach_of(start.target, own, start.private, start.files), root, start.private)

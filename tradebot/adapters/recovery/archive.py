@@ -87,7 +87,7 @@ def require_name(name: str) -> str:
     return name
 
 
-def push(source: Path, name: str, place: OffsiteStore) -> Pushed:
+def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
     """Archive a file, or all files of a folder; a content that is there isn't sent again.
 
     Each push reads back what is there of the version, also if nothing has to be sent: an upload that failed may have
@@ -105,17 +105,17 @@ def push(source: Path, name: str, place: OffsiteStore) -> Pushed:
     version, sent = hashlib.sha256(encoded).hexdigest(), 0
     with _scratch() as scratch:
         for content, file in {content: files[path] for path, content in contents.items()}.items():
-            sent += _put(place, f"{OBJECTS}/{content.sha256}", file, content, str(file))
+            sent += _put(offsite_store, f"{OBJECTS}/{content.sha256}", file, content, str(file))
         write_durably(scratch / "manifest", encoded.decode())
-        _put(place, _key(name, version), scratch / "manifest", Content(len(encoded), version), "this version")
+        _put(offsite_store, _key(name, version), scratch / "manifest", Content(len(encoded), version), "this version")
     return Pushed(version, len(files), sum(content.bytes for content in contents.values()), sent)
 
 
-def versions(place: OffsiteStore, under: str) -> list[ArchivedVersion]:
+def versions(offsite_store: OffsiteStore, under: str) -> list[ArchivedVersion]:
     """Return the versions that a place has of a name or a kind, or of all kinds if it is empty, the newest first."""
-    found = [one for kind in ([under] if under else KINDS) for one in _found(place, kind)]
+    found = [one for kind in ([under] if under else KINDS) for one in _found(offsite_store, kind)]
     with _scratch() as scratch:
-        rows = [_version(place, name, version, at, scratch) for at, name, version in found]
+        rows = [_version(offsite_store, name, version, at, scratch) for at, name, version in found]
     return sorted(rows, key=lambda row: (row.at, row.name, row.version), reverse=True)
 
 
@@ -148,7 +148,7 @@ def fetch(place: OffsiteStore, name: str, version: str | None, to: Path) -> Fetc
         with suppress(OSError), around("archive.drop"):
             shutil.rmtree(draft)
     files = manifest.files.values()
-    return FetchedVersion(chosen, len(files), sum(one.bytes for one in files))
+    return FetchedVersion(chosen, len(files), sum(file.bytes for file in files))
 
 
 def _files(source: Path) -> dict[str, Path]:
@@ -172,19 +172,19 @@ def _files(source: Path) -> dict[str, Path]:
     return found
 
 
-def _put(place: OffsiteStore, key: str, file: Path, content: Content, what: str) -> bool:
+def _put(offsite_store: OffsiteStore, key: str, file: Path, content: Content, what: str) -> bool:
     """Have a place have a content, and return True if it was sent; OperatorError if it has other bytes than `what`."""
-    there = place.read_back(key)
+    there = offsite_store.read_back(key)
     if there is None:
         try:
-            place.put(key, file, content)
+            offsite_store.put(key, file, content)
         except OSError as error:
             raise _unreadable(file, error) from error
         return True
     if there != content:
         raise OperatorError(
-            f"{key} in {place.where} has other bytes than {what}",
-            f"what is there was left as it is; delete it, then push again: {place.removal(key)}",
+            f"{key} in {offsite_store.where} has other bytes than {what}",
+            f"what is there was left as it is; delete it, then push again: {offsite_store.removal(key)}",
         )
     return False
 
@@ -194,20 +194,20 @@ def _is_name(name: str) -> bool:
     return KINDS.get(kind) == 1 + len(rest) and all(map(_WORD.fullmatch, rest))
 
 
-def _found(place: OffsiteStore, under: str) -> Iterator[tuple[datetime, str, str]]:
+def _found(offsite_store: OffsiteStore, under: str) -> Iterator[tuple[datetime, str, str]]:
     """Yield when each version of a name or a kind got there, its name and its hash; other files are none of ours."""
-    for key, at in place.names(f"{under}/").items():
+    for key, at in offsite_store.names(f"{under}/").items():
         name, _, version = key.removesuffix(MANIFEST).rpartition("/")
         if key == _key(name, version) and _is_name(name) and _HASH.fullmatch(version):
             yield at, name, version
 
 
-def _version(place: OffsiteStore, name: str, version: str, at: datetime, scratch: Path) -> ArchivedVersion:
+def _version(offsite_store: OffsiteStore, name: str, version: str, at: datetime, scratch: Path) -> ArchivedVersion:
     try:
-        files = _manifest(place, name, version, scratch).files
+        files = _manifest(offsite_store, name, version, scratch).files
     except OperatorError as damaged:
         return ArchivedVersion(name, version, at, 0, 0, damaged.message)
-    return ArchivedVersion(name, version, at, len(files), sum(one.bytes for one in files.values()), "")
+    return ArchivedVersion(name, version, at, len(files), sum(file.bytes for file in files.values()), "")
 
 
 def _chosen(place: OffsiteStore, name: str, version: str | None) -> str:
@@ -221,24 +221,24 @@ def _chosen(place: OffsiteStore, name: str, version: str | None) -> str:
     return found[-1][1]
 
 
-def _manifest(place: OffsiteStore, name: str, version: str, scratch: Path) -> Manifest:
+def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Path) -> Manifest:
     """Return a manifest that is there; OperatorError if it was changed, or leads elsewhere."""
     key = _key(name, version)
-    changed, size = OperatorError(f"{key} in {place.where} was changed", ANOTHER), place.content(key)
+    changed, size = OperatorError(f"{key} in {offsite_store.where} was changed", ANOTHER), offsite_store.content(key)
     if size is None or size.bytes > MOST_BYTES:
         raise changed
     file = scratch / hashlib.sha256(key.encode()).hexdigest()
-    place.get(key, file)
+    offsite_store.get(key, file)
     encoded = file.read_bytes()
     if hashlib.sha256(encoded).hexdigest() != version:
         raise changed
     try:
         manifest = msgspec.json.decode(encoded, type=Manifest)
     except msgspec.MsgspecError as error:
-        raise OperatorError(f"{key} in {place.where} is of another version", "upgrade tradebot") from error
+        raise OperatorError(f"{key} in {offsite_store.where} is of another version", "upgrade tradebot") from error
     hashes = [stored.sha256 for stored in manifest.files.values()]
     if manifest.name != name or not all(map(_is_inside, manifest.files)) or not all(map(_HASH.fullmatch, hashes)):
-        raise OperatorError(f"{key} in {place.where} names files elsewhere", ANOTHER)
+        raise OperatorError(f"{key} in {offsite_store.where} names files elsewhere", ANOTHER)
     return manifest
 
 
@@ -248,15 +248,15 @@ def _is_inside(path: str) -> bool:
     return not {"", ".", ".."} & {*parts} and "\0" not in path and PurePosixPath(path).as_posix() == path
 
 
-def _get(place: OffsiteStore, path: str, stored: ArchivedFile, draft: Path) -> None:
+def _get(offsite_store: OffsiteStore, path: str, stored: ArchivedFile, draft: Path) -> None:
     """Write a file of a version; OperatorError if its content is missing or was changed."""
     key, file = f"{OBJECTS}/{stored.sha256}", draft / path
-    if place.content(key) is None:
-        raise OperatorError(f"{path} is missing in {place.where}: there is no {key}", ANOTHER)
+    if offsite_store.content(key) is None:
+        raise OperatorError(f"{path} is missing in {offsite_store.where}: there is no {key}", ANOTHER)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place.get(key, file)
+    offsite_store.get(key, file)
     if content_of(file) != Content(stored.bytes, stored.sha256):
-        raise OperatorError(f"{path} was changed in {place.where}: {key} has other bytes", ANOTHER)
+        raise OperatorError(f"{path} was changed in {offsite_store.where}: {key} has other bytes", ANOTHER)
     with opened_plain(file) as written, around("archive.sync"):
         os.fsync(written.fileno())
 

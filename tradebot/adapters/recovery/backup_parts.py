@@ -117,10 +117,10 @@ def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
 def is_as_of(path: Path, at_ns: int) -> bool:
     """Return True if a part is a file that hasn't been touched since a time in nanoseconds."""
     try:
-        found = path.lstat()
+        stat_result = path.lstat()
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and max(found.st_mtime_ns, found.st_ctime_ns) <= at_ns
+    return stat.S_ISREG(stat_result.st_mode) and max(stat_result.st_mtime_ns, stat_result.st_ctime_ns) <= at_ns
 
 
 def _digest(path: Path) -> str | None:

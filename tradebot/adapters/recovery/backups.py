@@ -86,27 +86,27 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
     name = f"{stamp(at)}-{what}"
     # Two backups may be made in the same second.
     names = chain([name], (f"{name}-{number}" for number in count(2)))
-    place, draft = next(root / name for name in names if not (root / name).exists()), root / DRAFT
+    path, draft = next(root / name for name in names if not (root / name).exists()), root / DRAFT
     try:
         with around("backups.forget_draft"):
             shutil.rmtree(draft, ignore_errors=True)
         _forget_scratch(root)
         make_folder(draft)
         _copy(folder.path, draft)
-        found = _read_through(draft, place, folder.account_number)
+        backup = _read_through(draft, path, folder.account_number)
         manifest: dict[str, object] = {"state": folder.id, "account": folder.account_number}
-        manifest |= {name: value for name, value in found._asdict().items() if name != "path"}
+        manifest |= {name: value for name, value in backup._asdict().items() if name != "path"}
         manifest |= {"at": at.astimezone(UTC).isoformat(), **_end(draft)._asdict()}
-        manifest["made_of"] = _keep(root, draft, place.name, _newest_recipes(folder), hashed)
+        manifest["made_of"] = _keep(root, draft, path.name, _newest_recipes(folder), hashed)
         write_manifest(draft, manifest, SCHEMA)
         with around("backups.name"):
-            draft.rename(place)
+            draft.rename(path)
         sync_folder(root)
     except NotPlainError as error:
         raise DamagedBooksError(f"{error.filename}: {error.strerror}.", REBUILD) from error
     except OSError as error:
         raise cannot_write(root, error) from error
-    return found
+    return backup
 
 
 @contextmanager
@@ -147,9 +147,9 @@ def _locked(scratch: Path) -> Iterator[None]:
 
 def _newest_recipes(folder: StateFolder) -> Mapping[str, Recipe]:
     """Return the recipes of the newest backup; none if there is no backup or they can't be read."""
-    for place in places(folder.path)[:1]:
+    for path in places(folder.path)[:1]:
         with suppress(OperatorError):
-            return recipes(read_manifest(place))
+            return recipes(read_manifest(path))
     return {}
 
 
@@ -188,10 +188,10 @@ def of_session(
     return backup
 
 
-def _forget_parts(root: Path, kept: Iterable[Path]) -> None:
+def _forget_parts(root: Path, paths: Iterable[Path]) -> None:
     """Delete the parts that no backup needs; delete none if a manifest can't be read."""
     try:
-        needed = {part for place in kept for recipe in recipes(read_manifest(place)).values() for part in recipe.parts}
+        needed = {part for path in paths for recipe in recipes(read_manifest(path)).values() for part in recipe.parts}
     except OperatorError:
         return
     for part in (root / PARTS).iterdir():
@@ -209,18 +209,18 @@ def places(folder: Path) -> list[Path]:
 
 def verify_backup(folder: StateFolder, name: str) -> Backup:
     """Return a backup by name after reading it through; OperatorError if it is missing, changed or another bot's."""
-    place = folder.path / BACKUPS / name
-    content = read_manifest(place)
+    path = folder.path / BACKUPS / name
+    content = read_manifest(path)
     if (content.get("state"), content.get("account")) != (folder.id, folder.account_number):
-        raise OperatorError(f"{place} is a backup of another bot's books", "to see the others: tradebot backup --list")
-    _require_files(place, content)
+        raise OperatorError(f"{path} is a backup of another bot's books", "to see the others: tradebot backup --list")
+    _require_files(path, content)
     for recipe in recipes(content).values():
-        backup_parts.require_whole(place.parent / PARTS, recipe)
+        backup_parts.require_whole(path.parent / PARTS, recipe)
     try:
         # Byte for byte, the parts give what was read through and counted when the backup was made.
-        return Backup(place, *(int(content[name]) for name in Backup._fields[1:]))
+        return Backup(path, *(int(content[name]) for name in Backup._fields[1:]))
     except (KeyError, TypeError, ValueError) as error:
-        raise OperatorError(f"{place / MANIFEST} can't be read: {error!r}", NEXT_STEP) from error
+        raise OperatorError(f"{path / MANIFEST} can't be read: {error!r}", NEXT_STEP) from error
 
 
 def find_damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
@@ -229,25 +229,25 @@ def find_damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
     Parts are compared with the digests in the manifests; the books they form together are not read for content.
     """
     read = Hashed() if hashed is None else hashed
-    found = ((place.name, _damage(place, read)) for place in places(folder))
+    found = ((path.name, _damage(path, read)) for path in places(folder))
     return [Damage(name, why) for name, why in found if why is not None]
 
 
-def _damage(place: Path, hashed: Hashed) -> str | None:
+def _damage(path: Path, hashed: Hashed) -> str | None:
     try:
-        content = read_manifest(place)
-        _require_files(place, content)
+        content = read_manifest(path)
+        _require_files(path, content)
         for recipe in recipes(content).values():
-            backup_parts.require_parts(place.parent / PARTS, recipe, hashed)
+            backup_parts.require_parts(path.parent / PARTS, recipe, hashed)
     except (OperatorError, OSError) as error:
         return error.message if isinstance(error, OperatorError) else str(error)
     return None
 
 
-def _require_files(place: Path, content: Mapping[str, Any]) -> None:
+def _require_files(path: Path, content: Mapping[str, Any]) -> None:
     for file, described in content["files"].items():
-        if not (place / file).is_file() or describe(place / file) != described:
-            raise OperatorError(f"{place / file} has changed since the backup was made", NEXT_STEP)
+        if not (path / file).is_file() or describe(path / file) != described:
+            raise OperatorError(f"{path / file} has changed since the backup was made", NEXT_STEP)
 
 
 @contextmanager
@@ -260,18 +260,18 @@ def whole(place: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str]
     if not in_parts(place):
         yield place
         return
-    with scratch(place.parent) as made:
+    with scratch(place.parent) as path:
         for file in files:
             try:
-                assemble(place, file, made)
+                assemble(place, file, path)
             except OperatorError as damaged:
                 if lost is None:
                     raise
                 lost.append(damaged.message)
                 with around("backups.drop_damaged"):
-                    (made / file).unlink(missing_ok=True)
-        shutil.copyfile(place / MARKER, made / MARKER)
-        yield made
+                    (path / file).unlink(missing_ok=True)
+        shutil.copyfile(place / MARKER, path / MARKER)
+        yield path
 
 
 @contextmanager
@@ -281,15 +281,15 @@ def scratch(root: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-def assemble(place: Path, file: str, target: Path) -> None:
+def assemble(path: Path, file: str, target: Path) -> None:
     """Put one file of a copy together from parts, in the folder `target`; OperatorError if a part has changed."""
-    backup_parts.assemble(place.parent / PARTS, recipes(read_manifest(place))[file], target / file)
+    backup_parts.assemble(path.parent / PARTS, recipes(read_manifest(path))[file], target / file)
 
 
-def ledger_size(place: Path) -> int:
+def ledger_size(path: Path) -> int:
     """Return the size of the ledger in a folder or a copy in bytes; 0 if there is none, or it is unknown."""
     try:
-        return recipes(read_manifest(place))[LEDGER].bytes if in_parts(place) else (place / LEDGER).stat().st_size
+        return recipes(read_manifest(path))[LEDGER].bytes if in_parts(path) else (path / LEDGER).stat().st_size
     except (OperatorError, OSError, KeyError):
         return 0
 
@@ -302,32 +302,32 @@ def end(place: Path) -> BackupPoint:
     return BackupPoint(content.get("last"), content.get("sealed"), str(content.get("newest", "")))
 
 
-def _end(place: Path) -> BackupPoint:
-    last = journal_reader.last_hash(place / JOURNAL)
-    if not (place / LEDGER).is_file():
+def _end(path: Path) -> BackupPoint:
+    last = journal_reader.last_hash(path / JOURNAL)
+    if not (path / LEDGER).is_file():
         return BackupPoint(last, None, "")
-    with closing(SqliteLedger.open(place, read_only=True)) as ledger:
+    with closing(SqliteLedger.open(path, read_only=True)) as ledger:
         return BackupPoint(last, ledger.file.sealed_head().hash, ledger.upkeep.newest())
 
 
-def in_parts(place: Path) -> bool:
+def in_parts(path: Path) -> bool:
     """Return True if a folder is a backup, whose files are put together from parts."""
-    return place.parent.name == BACKUPS and (place / MANIFEST).exists()
+    return path.parent.name == BACKUPS and (path / MANIFEST).exists()
 
 
-def read_manifest(place: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
     """Return what a backup says about itself; OperatorError if that is missing or damaged."""
     try:
-        content = json.loads(read_plain(place / MANIFEST))
+        content = json.loads(read_plain(path / MANIFEST))
         if content["schema"] == SCHEMA and isinstance(content["files"], dict):
             return dict(content)
     except FileNotFoundError as error:
-        raise OperatorError(f"there is no backup {place}", "to see the backups: tradebot backup --list") from error
+        raise OperatorError(f"there is no backup {path}", "to see the backups: tradebot backup --list") from error
     except OSError as error:
-        raise OperatorError(f"{place / MANIFEST} can't be read: {error.strerror}", NEXT_STEP) from error
+        raise OperatorError(f"{path / MANIFEST} can't be read: {error.strerror}", NEXT_STEP) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise OperatorError(f"{place / MANIFEST} is damaged", NEXT_STEP) from error
-    raise OperatorError(f"{place} is not a backup of this version", NEXT_STEP)
+        raise OperatorError(f"{path / MANIFEST} is damaged", NEXT_STEP) from error
+    raise OperatorError(f"{path} is not a backup of this version", NEXT_STEP)
 
 
 def recipes(content: Mapping[str, Any]) -> dict[str, Recipe]:

@@ -113,8 +113,8 @@ def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None 
         _halt(folder, error.message, events)
     except DamagedBooksError as error:
         _halt(folder, error.message, events)
-        place = quarantine.move(folder.path, "damaged", datetime.now(UTC))
-        moved = f" All of it was moved to {place}." if place else ""
+        path = quarantine.move(folder.path, "damaged", datetime.now(UTC))
+        moved = f" All of it was moved to {path}." if path else ""
         raise DamagedBooksError(f"{error.message}{moved}", REBUILD) from error
 
 

@@ -97,11 +97,11 @@ def send(backup: Path, place: OffsiteStore) -> None:
         place.put(name, file, own)
 
 
-def select_backup(place: OffsiteStore, name: str | None) -> str:
+def select_backup(offsite_store: OffsiteStore, name: str | None) -> str:
     """Return the name of a backup that a place has, the newest one without a name; OperatorError if it has none."""
-    known = place.backups()
+    known = offsite_store.backups()
     if not known or (name is not None and name not in known):
-        found = f"{place.where} has no backup" + (f" {name}" if name else "")
+        found = f"{offsite_store.where} has no backup" + (f" {name}" if name else "")
         hint = f"it has {', '.join(known[:3])}" if known else "name the folder or the prefix that backup --to was given"
         raise OperatorError(found, hint)
     return name or known[0]
@@ -120,12 +120,12 @@ def fetch(root: Path, place: OffsiteStore, name: str, owner: StateFolder | None)
             raise cannot_write(root, error) from error
 
 
-def _fetch(root: Path, place: OffsiteStore, name: str, owner: StateFolder | None) -> None:
-    with backups.scratch(root) as made:
-        draft = made / name
+def _fetch(root: Path, offsite_store: OffsiteStore, name: str, owner: StateFolder | None) -> None:
+    with backups.scratch(root) as path:
+        draft = path / name
         draft.mkdir()
-        place.get(f"{name}/{MANIFEST}", draft / MANIFEST)
-        content = _content(draft, place, owner)
+        offsite_store.get(f"{name}/{MANIFEST}", draft / MANIFEST)
+        content = _content(draft, offsite_store, owner)
         is_here = (root / name).exists()
         if is_here:
             _require_same(root / name, draft / MANIFEST)
@@ -138,14 +138,14 @@ def _fetch(root: Path, place: OffsiteStore, name: str, owner: StateFolder | None
             digest, is_part = digests.get(file.name), file.parent == root / PARTS
             if _is_whole(file, digest) if is_part else is_here or file.exists():
                 continue
-            place.get(of, made / "file")
-            if file.exists() and not _is_whole(made / "file", digest):
+            offsite_store.get(of, path / "file")
+            if file.exists() and not _is_whole(path / "file", digest):
                 # Damaged here and there: what is here stays.
                 with around("offsite_copy.drop"):
-                    (made / "file").unlink()
+                    (path / "file").unlink()
                 continue
             with around("offsite_copy.fetch"):
-                (made / "file").rename(file)
+                (path / "file").rename(file)
         if not is_here:
             with around("offsite_copy.name"):
                 draft.rename(root / name)
@@ -216,7 +216,7 @@ class Folder:
 
     def backups(self) -> list[str]:
         """Return the names of the backups that are whole there, newest first."""
-        return sorted((found.parent.name for found in self._root.glob(f"*/{MANIFEST}")), reverse=True)
+        return sorted((path.parent.name for path in self._root.glob(f"*/{MANIFEST}")), reverse=True)
 
     def content(self, name: str) -> Content | None:
         """Return what is there by a name; None if nothing is."""
@@ -230,8 +230,8 @@ class Folder:
     def names(self, under: str) -> Mapping[str, datetime]:
         """Return what is there below a folder, and when each file was written."""
         try:
-            found = [path for path in (self._root / under).rglob("*") if path.is_file() and path.name[0] != "."]
-            times = {str(path.relative_to(self._root)): path.stat().st_mtime for path in found}
+            paths = [path for path in (self._root / under).rglob("*") if path.is_file() and path.name[0] != "."]
+            times = {str(path.relative_to(self._root)): path.stat().st_mtime for path in paths}
         except OSError as error:
             raise self._refused("read", error) from error
         return {name: datetime.fromtimestamp(at, UTC) for name, at in times.items()}

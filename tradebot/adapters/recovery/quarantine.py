@@ -41,16 +41,16 @@ def move(folder: Path, why: str, at: datetime) -> Path | None:
     if not names:
         return None
     try:
-        place = _place(folder, why, at)
+        path = _place(folder, why, at)
         for name in names:
             with around("quarantine.move"):
-                (folder / name).rename(place / name)
-        sync_folder(place)
+                (folder / name).rename(path / name)
+        sync_folder(path)
         sync_folder(folder)
-        write_manifest(place, {"why": why, "at": at.astimezone(UTC).isoformat()})
+        write_manifest(path, {"why": why, "at": at.astimezone(UTC).isoformat()})
     except OSError as error:
         raise cannot_write(folder, error) from error
-    return place
+    return path
 
 
 def write_manifest(place: Path, facts: dict[str, object], schema: str = SCHEMA) -> None:
@@ -80,9 +80,9 @@ def places(folder: Path) -> list[Path]:
 def _place(folder: Path, why: str, at: datetime) -> Path:
     slug = re.sub(r"[^a-z0-9]+", "-", why.lower())[:MAX_SLUG].strip("-")
     names = (f"{stamp(at)}-{number}-{slug}" for number in count(1))
-    place = next(folder / QUARANTINE / name for name in names if not (folder / QUARANTINE / name).exists())
-    make_folder(place)
-    return place
+    path = next(folder / QUARANTINE / name for name in names if not (folder / QUARANTINE / name).exists())
+    make_folder(path)
+    return path
 
 
 def _torn(folder: Path) -> list[str]:

@@ -105,8 +105,8 @@ def _rebuilt(folder: StateFolder, sources: Sources, why: str, on: datetime, keep
         intents, fills = _make(folder, scratch, sources, name, now)
         moved = quarantine.move(folder.path, why, on)
         counted = _count(sources), intents, fills
-        made = Rebuilt(name, moved, sources.journal, sources.ledger, *counted, tuple(sources.doubts))
-        keep(made)
+        doubt = Rebuilt(name, moved, sources.journal, sources.ledger, *counted, tuple(sources.doubts))
+        keep(doubt)
         for file in (JOURNAL, LEDGER):
             with around("rebuild.install"):
                 (scratch / file).rename(folder.path / file)
@@ -115,7 +115,7 @@ def _rebuilt(folder: StateFolder, sources: Sources, why: str, on: datetime, keep
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise cannot_write(folder.path, error) from error
-    return made
+    return doubt
 
 
 def _count(sources: Sources) -> int:
@@ -158,7 +158,7 @@ def _rebuild_record(sources: Sources) -> dict[str, str | int | bool | None]:
     """Return what the journal records about a rebuild: its generation, its sources, and what it revokes."""
     made_of = {"journal": sources.journal, "ledger": sources.ledger}
     record: dict[str, str | int | bool | None] = {"generation": sources.generation + 1}
-    record |= {name: place.name if place else None for name, place in made_of.items()}
+    record |= {name: path.name if path else None for name, path in made_of.items()}
     return record | ({"approved": False} if sources.approval_unsure else {})
 
 
@@ -176,7 +176,7 @@ def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) ->
     with closing(SqliteLedger.open(copy, folder.account_number, read_only=True)) as old:
         lacking = _lacking(sources, old)
         if sources.last:
-            sources.doubts += [_doubt_of(old, place) for place in lacking]
+            sources.doubts += [_doubt_of(old, row_place) for row_place in lacking]
         head = _write_journal(folder, scratch / JOURNAL, sources, old, lacking, now)
         rest = _only_in_journal(sources, old)
     if copy == sources.ledger:
@@ -286,12 +286,12 @@ def _identity_of_intent(record: JournalRecord) -> bytes:
     return identity(record, "promised" if record.kind in OUTCOMES else record.kind)
 
 
-def _at(old: SqliteLedger, place: RowPlace) -> JournalRow:
-    return next(old.upkeep.as_journaled(KINDS[place.rank], place.sequence, place.sequence))
+def _at(old: SqliteLedger, row_place: RowPlace) -> JournalRow:
+    return next(old.upkeep.as_journaled(KINDS[row_place.rank], row_place.sequence, row_place.sequence))
 
 
-def _doubt_of(old: SqliteLedger, place: RowPlace) -> Doubt:
-    record = _at(old, place)
+def _doubt_of(old: SqliteLedger, row_place: RowPlace) -> Doubt:
+    record = _at(old, row_place)
     words = words_of(record) if record.kind in NAMED else record.payload
     return Doubt(record.kind, words.decode(), "the ledger holds it and the journal does not")
 

@@ -50,16 +50,16 @@ class CheckedCopy:
 
 
 @contextmanager
-def start_copy(place: Path, root: Path) -> Iterator[CheckedCopy | None]:
+def start_copy(path: Path, root: Path) -> Iterator[CheckedCopy | None]:
     """Start to copy the ledger in `place` into a folder below `root`; both end with the context.
 
     Yields None if the ledger is small or no process could be started.
     """
-    if not root.is_dir() or backups.ledger_size(place) < LARGE:
+    if not root.is_dir() or backups.ledger_size(path) < LARGE:
         yield None
         return
     with backups.scratch(root) as target:
-        command = [sys.executable, "-P", "-m", __name__, str(place.absolute()), str(target.absolute())]
+        command = [sys.executable, "-P", "-m", __name__, str(path.absolute()), str(target.absolute())]
         environ = {name: os.environ[name] for name in NEEDED if name in os.environ}
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         nothing = subprocess.DEVNULL
@@ -71,7 +71,7 @@ def start_copy(place: Path, root: Path) -> Iterator[CheckedCopy | None]:
             yield None
             return
         try:
-            yield CheckedCopy(place, target, process)
+            yield CheckedCopy(path, target, process)
         finally:
             process.kill()
             process.wait()
@@ -156,8 +156,8 @@ class Sources(Struct):
     @property
     def approval_unsure(self) -> bool:
         """Return True if the latest approval may be lost because only backups or a damaged journal remain."""
-        made_of = [place for place in (self.journal, self.ledger) if place is not None]
-        of_backups = bool(made_of) and all(place.parent.name == BACKUPS for place in made_of)
+        made_of = [path for path in (self.journal, self.ledger) if path is not None]
+        of_backups = bool(made_of) and all(path.parent.name == BACKUPS for path in made_of)
         of_ledger = self.ledger is not None and self.ledger.parent.name != BACKUPS
         return of_backups or (not of_ledger and self.reading is not None and not self.reading.sound_alone)
 
@@ -178,81 +178,81 @@ def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> So
     cleans up whatever was put together for the search.
     """
     places = [folder.path, *quarantine.places(folder.path), *backups.places(folder.path)]
-    found = Sources()
-    ends = {place: end for place in places if (end := _end(found, place, only))}
-    ledgers = [place for place, end in ends.items() if end.newest and only in (None, place)]
+    sources = Sources()
+    ends = {path: end for path in places if (end := _end(sources, path, only))}
+    ledgers = [path for path, end in ends.items() if end.newest and only in (None, path)]
     ledgers.sort(key=lambda place: ends[place].newest, reverse=True)
     # While the newest ledger is being copied, this process reads the journals.
     copy = opened.enter_context(start_copy(ledgers[0], folder.path / BACKUPS)) if ledgers else None
-    _find_journal(found, opened, ends, folder, only)
-    _find_ledger(found, opened, ledgers, copy, folder)
-    return found
+    _find_journal(sources, opened, ends, folder, only)
+    _find_ledger(sources, opened, ledgers, copy, folder)
+    return sources
 
 
-def _end(found: Sources, place: Path, only: Path | None) -> BackupPoint | None:
+def _end(sources: Sources, path: Path, only: Path | None) -> BackupPoint | None:
     """Return how far the books of a place go, None if it has none; for a damaged ledger, what the journal says."""
     try:
-        return backups.end(place)
+        return backups.end(path)
     except TradebotError as damaged:
-        if only in (None, place):
-            found.doubts.append(Doubt("ledger", str(place / LEDGER), damaged.message))
-        return BackupPoint(journal_reader.last_hash(place / JOURNAL), None, "")
+        if only in (None, path):
+            sources.doubts.append(Doubt("ledger", str(path / LEDGER), damaged.message))
+        return BackupPoint(journal_reader.last_hash(path / JOURNAL), None, "")
 
 
-def _copy(found: Sources, opened: ExitStack, place: Path, file: str) -> Path:
+def _copy(sources: Sources, opened: ExitStack, path: Path, file: str) -> Path:
     """Return a folder with the file of a place, if that is intact; if it isn't, record a doubt."""
-    if (place, file) not in found.copies:
+    if (path, file) not in sources.copies:
         lost = list[str]()
-        found.copies[place, file] = opened.enter_context(backups.whole(place, (file,), lost))
-        found.doubts += [Doubt("backup", str(place), why) for why in lost]
-    return found.copies[place, file]
+        sources.copies[path, file] = opened.enter_context(backups.whole(path, (file,), lost))
+        sources.doubts += [Doubt("backup", str(path), why) for why in lost]
+    return sources.copies[path, file]
 
 
 def _find_journal(
-    found: Sources, opened: ExitStack, ends: Mapping[Path, BackupPoint], folder: StateFolder, only: Path | None
+    sources: Sources, opened: ExitStack, ends: Mapping[Path, BackupPoint], folder: StateFolder, only: Path | None
 ) -> None:
     best, wanted = (-1, 0), frozenset(hash_ for end in ends.values() for hash_ in (end.last, end.sealed) if hash_)
-    for place, end in ends.items():
-        if end.last in found.known_hashes and place != only:
+    for path, end in ends.items():
+        if end.last in sources.known_hashes and path != only:
             # Another journal that was read contains all its records, since each record names the one before it.
             continue
         # A backup's journal usually ends before the ledger does, and is then compared with it.
-        lineage = Lineage(folder.account_number, digesting=place != folder.path)
-        if only not in (None, place):
+        lineage = Lineage(folder.account_number, digesting=path != folder.path)
+        if only not in (None, path):
             # Nothing is taken from it, but it may mention rebuilds that the chosen source doesn't know about.
-            for record in journal_reader.rebuilds(place / JOURNAL):
+            for record in journal_reader.rebuilds(path / JOURNAL):
                 lineage.add(record)
-            found.generation = max(found.generation, lineage.generation)
+            sources.generation = max(sources.generation, lineage.generation)
             continue
-        reading = _reading(found, opened, place, wanted, lineage)
+        reading = _reading(sources, opened, path, wanted, lineage)
         if reading is None or not lineage.ours:
             if reading is not None:
-                found.doubts.append(Doubt("journal", str(place / JOURNAL), "it holds no record of this account"))
+                sources.doubts.append(Doubt("journal", str(path / JOURNAL), "it holds no record of this account"))
             continue
-        found.known_hashes |= reading.found_hashes
-        found.generation = max(found.generation, lineage.generation)
+        sources.known_hashes |= reading.found_hashes
+        sources.generation = max(sources.generation, lineage.generation)
         if (lineage.generation, reading.whole) > best:
-            best, found.journal, found.reading = (lineage.generation, reading.whole), place, reading
-            found.money_digests = None if reading.breaks else lineage.money_digests
-    found.doubts += _breaks(found) or []
+            best, sources.journal, sources.reading = (lineage.generation, reading.whole), path, reading
+            sources.money_digests = None if reading.breaks else lineage.money_digests
+    sources.doubts += _breaks(sources) or []
 
 
-def _breaks(found: Sources) -> list[Doubt]:
-    if found.journal is None or found.reading is None:
+def _breaks(sources: Sources) -> list[Doubt]:
+    if sources.journal is None or sources.reading is None:
         return [Doubt("journal", JOURNAL, "no journal that can be read was found")]
-    where = found.journal / JOURNAL
-    return [Doubt("record", f"{where}:{line.number}", line.problem) for line in found.reading.breaks]
+    where = sources.journal / JOURNAL
+    return [Doubt("record", f"{where}:{line.number}", line.problem) for line in sources.reading.breaks]
 
 
 def _reading(
-    found: Sources, opened: ExitStack, place: Path, wanted: frozenset[str], lineage: "Lineage"
+    sources: Sources, opened: ExitStack, place: Path, wanted: frozenset[str], lineage: "Lineage"
 ) -> JournalContent | None:
     """Read the journal of a place through; None if there is none or it can't be put together."""
     try:
-        path = _copy(found, opened, place, JOURNAL) / JOURNAL
+        path = _copy(sources, opened, place, JOURNAL) / JOURNAL
         return journal_reader.read(path, wanted=wanted, each=lineage.add) if is_plain(path) else None
     except TradebotError as damaged:
-        found.doubts.append(Doubt("journal", str(place / JOURNAL), damaged.message))
+        sources.doubts.append(Doubt("journal", str(place / JOURNAL), damaged.message))
         return None
 
 
@@ -281,45 +281,45 @@ class Lineage:
 
 
 def _find_ledger(
-    found: Sources, opened: ExitStack, places: Iterable[Path], copy: CheckedCopy | None, folder: StateFolder
+    sources: Sources, opened: ExitStack, places: Iterable[Path], copy: CheckedCopy | None, folder: StateFolder
 ) -> None:
     """Choose the first ledger that is intact and belongs to one of the journals; one of them may be copied already."""
-    for place in places:
+    for path in places:
         try:
-            checked = copy if copy and copy.place == place and copy.is_whole() else None
+            checked = copy if copy and copy.place == path and copy.is_whole() else None
             if checked:
-                found.copies[place, LEDGER] = checked.target
+                sources.copies[path, LEDGER] = checked.target
             with closing(
-                SqliteLedger.open(_copy(found, opened, place, LEDGER), folder.account_number, read_only=True)
+                SqliteLedger.open(_copy(sources, opened, path, LEDGER), folder.account_number, read_only=True)
             ) as ledger:
                 # A file put together from parts equals, byte for byte, what was read through at backup time.
-                if not checked and not backups.in_parts(place):
+                if not checked and not backups.in_parts(path):
                     ledger.file.check_pages()
-                related = _is_related(ledger, found)
+                related = _is_related(ledger, sources)
         except TradebotError as damaged:
             # Name a copy that was put together by where it came from.
-            message = damaged.message.replace(str(found.copies.get((place, LEDGER), place)), str(place))
-            found.doubts.append(Doubt("ledger", str(place / LEDGER), message))
+            message = damaged.message.replace(str(sources.copies.get((path, LEDGER), path)), str(path))
+            sources.doubts.append(Doubt("ledger", str(path / LEDGER), message))
             continue
         if related:
-            found.ledger = place
+            sources.ledger = path
             return
-        found.doubts.append(Doubt("ledger", str(place / LEDGER), "it belongs to no journal that was found"))
+        sources.doubts.append(Doubt("ledger", str(path / LEDGER), "it belongs to no journal that was found"))
     lost = (
         "no intact ledger was found, so claimed slots, the best prices of trailing stops and the highest equity "
         "start over"
     )
-    found.doubts.append(Doubt("ledger", str(folder.path / LEDGER), lost))
+    sources.doubts.append(Doubt("ledger", str(folder.path / LEDGER), lost))
 
 
-def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
+def _is_related(ledger: SqliteLedger, sources: Sources) -> bool:
     """Return True if a ledger belongs to a journal: one has its last record, or it contains all of a shortened one."""
     seal = ledger.file.sealed_head()
-    if found.last is None or seal.hash in found.known_hashes:
+    if sources.last is None or seal.hash in sources.known_hashes:
         return True
-    if found.last.head.sequence >= seal.sequence:
+    if sources.last.head.sequence >= seal.sequence:
         return False
-    found.compared[ledger.file.folder] = compared = compare(found, ledger)
+    sources.compared[ledger.file.folder] = compared = compare(sources, ledger)
     return not compared.lasting
 
 

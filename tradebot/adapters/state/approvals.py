@@ -49,8 +49,8 @@ class SqliteApprovals(CacheStore):
 
     def last(self, strategy: str, symbol: str) -> Request | None:
         """Return the last request about a strategy and symbol, or None."""
-        found = self._read("WHERE strategy = ? AND symbol = ? ORDER BY id DESC LIMIT 1", strategy, symbol)
-        return found[0] if found else None
+        requests = self._read("WHERE strategy = ? AND symbol = ? ORDER BY id DESC LIMIT 1", strategy, symbol)
+        return requests[0] if requests else None
 
     def newest(self, count: int = KEPT) -> Sequence[Request]:
         """Return the newest requests, newest first."""
@@ -71,20 +71,20 @@ class SqliteApprovals(CacheStore):
         if there is nothing to answer.
         """
         with self._write():
-            asked = next(iter(_rows(self._database, "WHERE name = ?", name)), None)
-            if asked is None:
+            request = next(iter(_rows(self._database, "WHERE name = ?", name)), None)
+            if request is None:
                 raise OperatorError(f"Nobody asks about {name}.", SHOW)
-            if asked.answer is not None:
-                if asked.answer is answer:
-                    return asked, False
-                raise OperatorError(f"{asked.who} already said {asked.answer} to {name}.", SHOW)
+            if request.answer is not None:
+                if request.answer is answer:
+                    return request, False
+                raise OperatorError(f"{request.who} already said {request.answer} to {name}.", SHOW)
             newest = _rows(self._database, "WHERE strategy = ? AND symbol = ? ORDER BY id DESC LIMIT 1",
-                           asked.strategy, asked.symbol)  # fmt: skip
+                           request.strategy, request.symbol)  # fmt: skip
             if newest[0].id != name:
                 raise OperatorError(f"{name} was asked again under another name since.", SHOW)
-            if not asked.waits(now):
+            if not request.waits(now):
                 raise OperatorError(f"{name} has expired: nobody answered in time.", SHOW)
-            answered = replace(asked, answer=answer, answered_at=now, who=who)
+            answered = replace(request, answer=answer, answered_at=now, who=who)
             body = json_text(encode(answered))
             self._database.execute("UPDATE requests SET body = ? WHERE name = ?", (body, name))
         return answered, True
@@ -98,8 +98,8 @@ class SqliteApprovals(CacheStore):
 
 
 def _rows(database: sqlite3.Connection, where: str, *values: object) -> Sequence[Request]:
-    found = database.execute(f"SELECT body FROM requests {where}", values)  # noqa: S608 - our own words
-    return [decode(Request, json.loads(body)) for (body,) in found]
+    cursor = database.execute(f"SELECT body FROM requests {where}", values)  # noqa: S608 - our own words
+    return [decode(Request, json.loads(body)) for (body,) in cursor]
 
 
 SCHEMA = "tradebot.plan/2"
@@ -123,8 +123,8 @@ def write(folder: StateFolder, plan: AdjustmentPlan, kept: int) -> Path:
 
 
 def _forget_old(folder: Path, kept: int) -> None:
-    found = sorted(folder.glob("plan-*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for old in found[kept:]:
+    paths = sorted(folder.glob("plan-*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for old in paths[kept:]:
         with around("approvals.forget_old"):
             old.unlink(missing_ok=True)
 

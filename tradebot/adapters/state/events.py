@@ -120,7 +120,7 @@ def news(path: Path, place: EventCursor) -> tuple[list[SystemEvent], EventCursor
     numbered = (path.with_name(f"{path.name}.{number}") for number in range(MOST_FILES - 1, 0, -1))
     files = [file for file in (*numbered, path) if file.is_file()]
     known = next((number for number, file in enumerate(files) if file.stat().st_ino == place.inode), None)
-    found = list[SystemEvent]()
+    events = list[SystemEvent]()
     begin = place.offset if known is not None else 0
     for file in files[known or 0 :]:
         with file.open("rb") as opened:
@@ -128,9 +128,9 @@ def news(path: Path, place: EventCursor) -> tuple[list[SystemEvent], EventCursor
             data = opened.read()
             inode = os.fstat(opened.fileno()).st_ino
         whole = data[: data.rfind(b"\n") + 1]
-        found += [event for event in map(_event, whole.splitlines()) if event is not None]
+        events += [event for event in map(_event, whole.splitlines()) if event is not None]
         place, begin = EventCursor(inode, begin + len(whole)), 0
-    return found, place
+    return events, place
 
 
 class Tail:

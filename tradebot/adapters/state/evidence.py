@@ -49,15 +49,15 @@ def read_sealed(file: Path) -> tuple[PolicyResults, bool]:
     try:
         told = json.loads(read_plain(file))
         seal = told.pop(SEAL, None) if isinstance(told, dict) else None
-        found = decode(PolicyResults, told)
+        policy_results = decode(PolicyResults, told)
     except (OSError, CodecError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise OperatorError(f"{file} can't be read as the results of a policy: {why}", AGAIN) from error
     if seal not in (None, _digest(told)):
         raise OperatorError(f"{file} was changed since the run that made it sealed it", AGAIN)
-    if wrong := next(problems(found), None):
+    if wrong := next(problems(policy_results), None):
         raise OperatorError(f"{file} can't be judged: {wrong}", AGAIN)
-    return found, seal is not None
+    return policy_results, seal is not None
 
 
 def _digest(found: Any) -> str:
@@ -102,10 +102,10 @@ def append_trials(folder: Path, trials: Iterable[Trial]) -> None:
     with state_locks.hold(folder, "trials", WAIT_S, LOCK):
         known, last, size = _read(folder) or ((), _sum("", b""), 0)
         lines = []
-        for one in dict.fromkeys(trials):
-            if one in known:
+        for fromkey in dict.fromkeys(trials):
+            if fromkey in known:
                 continue
-            fields = {name: getattr(one, name) for name in Trial.__struct_fields__}
+            fields = {name: getattr(fromkey, name) for name in Trial.__struct_fields__}
             before, last = last, _sum(last, json_text(fields).encode())
             lines.append(json_text({**fields, SUM: last}) + "\n")
             if len(lines) == 1 and not (folder / LAST).exists():
@@ -129,8 +129,8 @@ def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Colle
     `codes` are digests of code that counts besides what was tried under these names.
     """
     listed = tuple(trials)
-    code = {one.code for one in listed if one.strategy in strategies and one.code} | set(codes)
-    found = {one.digest: one for one in listed if one.strategy in strategies or one.code in code}
+    code = {trial.code for trial in listed if trial.strategy in strategies and trial.code} | set(codes)
+    found = {trial.digest: trial for trial in listed if trial.strategy in strategies or trial.code in code}
     return list(found.values())
 
 
@@ -143,7 +143,7 @@ def _read(folder: Path) -> tuple[Sequence[Trial], str, int] | None:
             raise _edited(folder) from None
         return None
     whole = content[: content.rfind(b"\n") + 1]
-    found, sums, early = list[Trial](), list[str](), b""
+    trials, sums, early = list[Trial](), list[str](), b""
     for line in whole.splitlines(keepends=True):
         fields = _fields(line)
         if SUM not in fields and not sums:
@@ -155,11 +155,11 @@ def _read(folder: Path) -> tuple[Sequence[Trial], str, int] | None:
             if told != sums[-1]:
                 raise _edited(folder)
         with suppress(ValidationError):
-            found.append(convert(fields, Trial))
+            trials.append(convert(fields, Trial))
     sums = sums or [_sum("", early)]
     if (len(sums) > 1 or (folder / LAST).exists()) and _last(folder) not in sums:
         raise _edited(folder)
-    return found, sums[-1], len(whole)
+    return trials, sums[-1], len(whole)
 
 
 def _fields(line: bytes) -> dict[str, object]:
@@ -240,8 +240,8 @@ def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str
     Runs with the same settings count once, with the ratio of the last, and the same code counts under any name; `codes`
     are digests of code that counts too. Raises OperatorError if the list was edited.
     """
-    found = trials_of(load_trial_list(folder.parent) or (), strategies, codes)
-    return Trials(len(found), tuple(one.sharpe for one in found if one.sharpe is not None)) if found else None
+    trials = trials_of(load_trial_list(folder.parent) or (), strategies, codes)
+    return Trials(len(trials), tuple(trial.sharpe for trial in trials if trial.sharpe is not None)) if trials else None
 
 
 def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
@@ -251,9 +251,9 @@ def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
     """
     found: dict[str, dict[str, str]] = {}
     with suppress(OperatorError, OSError):
-        for one in load_trial_list(state / BACKTESTS) or ():
-            played = found.setdefault(one.strategy, {})
-            if one.code:
-                played.pop(one.code, None)
-                played[one.code] = one.name
+        for trial in load_trial_list(state / BACKTESTS) or ():
+            played = found.setdefault(trial.strategy, {})
+            if trial.code:
+                played.pop(trial.code, None)
+                played[trial.code] = trial.name
     return found

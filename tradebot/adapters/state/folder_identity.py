@@ -82,11 +82,11 @@ def take_over(folder: StateFolder, other: Path) -> None:
 
     After a crash in between, neither sends anything until it is done again.
     """
-    for place in (other, folder.path):
+    for path in (other, folder.path):
         try:
-            write_durably(place / HOME, place_text(folder.path))
+            write_durably(path / HOME, place_text(folder.path))
         except OSError as error:
-            raise cannot_write(place, error) from error
+            raise cannot_write(path, error) from error
 
 
 def _noted(folder: StateFolder) -> Path | None:

@@ -118,7 +118,7 @@ def _stat_or_none(path: Path, look: Look) -> os.stat_result | None:
 
 def _doors_by_owner(path: Path, status: Iterable[os.stat_result]) -> Iterator[UnsafePermission]:
     """Yield a door if a file, or the link to it, belongs to another user, except root, who may do anything anyway."""
-    strangers = (one.st_uid for one in status if one.st_uid not in (0, os.geteuid()))
+    strangers = (statu.st_uid for statu in status if statu.st_uid not in (0, os.geteuid()))
     problems = (another_owner(path, owner) for owner in strangers if owner != os.stat("/").st_uid)
     for problem in filter(None, problems):
         yield UnsafePermission(problem, f"take ownership: sudo chown -h {os.geteuid()} {path}, or move it away")

@@ -94,8 +94,8 @@ def columns_of(statement: str) -> tuple[str, ...]:
 
 def key_of(statement: str) -> list[str]:
     """Return the columns in the final PRIMARY KEY clause of a table; empty if it has none."""
-    found = _KEY.search(statement)
-    return found[1].split(", ") if found else []
+    match = _KEY.search(statement)
+    return match[1].split(", ") if match else []
 
 
 def _row_key(statement: str) -> list[str]:

@@ -192,7 +192,7 @@ def set_aside(path: Path, names: Iterable[str]) -> Path:
     """Move the named entries that exist into a new folder next to them, and return that folder."""
     places = (path / f"{ASIDE}{number}" for number in count(1))
     try:
-        aside = next(place for place in places if not place.exists())
+        aside = next(path for path in places if not path.exists())
         aside.mkdir(mode=0o700)
         for name in names:
             if os.path.lexists(path / name):
@@ -219,10 +219,10 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
 def lost_ledger(path: Path) -> str | None:
     """Return how a ledger is lost, or None if there is something to open; only opening it shows whether it is sound."""
     try:
-        found = os.lstat(path)
+        stat_result = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
-    return "empty" if stat.S_ISREG(found.st_mode) and not found.st_size else None
+    return "empty" if stat.S_ISREG(stat_result.st_mode) and not stat_result.st_size else None
 
 
 def read_marker(
@@ -252,7 +252,7 @@ def known_states(environ: Mapping[str, str]) -> list[Path]:
     places = [DEFAULT, *_within(DEFAULT), Path(), *_within(Path())]
     if environ.get(variables.STATE):
         places.append(Path(environ[variables.STATE]))
-    return list({place.resolve(): place for place in places if os.path.isfile(place / MARKER)}.values())
+    return list({path.resolve(): path for path in places if os.path.isfile(path / MARKER)}.values())
 
 
 def _within(folder: Path) -> list[Path]:
@@ -325,10 +325,10 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
 
 def cannot_write_database(path: Path, said: str, name: str) -> OperatorError:
     """Return that error for a database in the folder, from what SQLite said and the name that it gave the error."""
-    told = cannot_write(path.parent, OSError(f"{path.name}: {said} ({name})"))
+    error = cannot_write(path.parent, OSError(f"{path.name}: {said} ({name})"))
     if name == "SQLITE_READONLY" and not os.access(path, os.W_OK):
-        told = CannotWriteError(told.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, said)))
-    return told
+        error = CannotWriteError(error.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, said)))
+    return error
 
 
 def _how_to_write(path: Path, place: object, error: OSError) -> str:
@@ -345,9 +345,9 @@ def _in_the_way(path: Path) -> Path | None:
     return next((place for place in (path, *path.parents) if os.path.lexists(place) and not os.path.isdir(place)), None)
 
 
-def _not_a_folder(place: Path) -> OperatorError:
-    hint = f"move it away: mv {place} {place}.aside, or name another folder with --state-dir"
-    return OperatorError(f"{place} is not a folder, but a folder must be there.", hint)
+def _not_a_folder(path: Path) -> OperatorError:
+    hint = f"move it away: mv {path} {path}.aside, or name another folder with --state-dir"
+    return OperatorError(f"{path} is not a folder, but a folder must be there.", hint)
 
 
 def _cannot_read(path: Path, error: OSError) -> OperatorError:

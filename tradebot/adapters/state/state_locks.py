@@ -288,10 +288,10 @@ class VenueTurn:
         """
         if self._held is not None:
             return
-        with ExitStack() as held:
+        with ExitStack() as exit_stack:
             try:
                 with hold(self.folder, "connection", self._wait_s, WANTED):
-                    held.enter_context(hold(self.folder, "connection", self._wait_s, HELD))
+                    exit_stack.enter_context(hold(self.folder, "connection", self._wait_s, HELD))
             except CannotWriteError:
                 return
             except TradebotError as error:
@@ -302,13 +302,13 @@ class VenueTurn:
                     f"another process of this bot is connected, and doesn't hand over: {other or 'it has just ended'}",
                     "look at that process with ps -p NUMBER; if it hangs, end it with kill NUMBER, then kill -9 NUMBER",
                 ) from error
-            self._held = held.pop_all()
+            self._held = exit_stack.pop_all()
 
     def give_back(self) -> None:
         """Let the next process connect."""
-        held, self._held, self._wanted_at = self._held, None, math.inf
-        if held is not None:
-            held.close()
+        exit_stack, self._held, self._wanted_at = self._held, None, math.inf
+        if exit_stack is not None:
+            exit_stack.close()
 
     def waits(self, least_s: float) -> bool:
         """Return True if another process has waited for the connection so long, and no pass of ours comes first.

@@ -82,8 +82,8 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
         if os.getppid() != starter:
             # It ended before that took effect.
             sys.exit(ExitCode.TERMINATED)
-    with open(pipe) as given:
-        environ.update(json.load(given))
+    with open(pipe) as text_iowrapper:
+        environ.update(json.load(text_iowrapper))
 
 
 def _watched(

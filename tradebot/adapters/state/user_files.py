@@ -243,14 +243,14 @@ def _opened(path: Path) -> int | None:
     raise TradebotError(f"another process is changing {path}", "run the command again", code=ExitCode.ANOTHER_INSTANCE)
 
 
-def _require_changeable(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kind = FILE_KINDS.get(stat.S_IFMT(found.st_mode), "a device")
+def _require_changeable(path: Path, stat_result: os.stat_result) -> None:
+    if not stat.S_ISREG(stat_result.st_mode):
+        kind = FILE_KINDS.get(stat.S_IFMT(stat_result.st_mode), "a device")
         raise OperatorError(f"{path} is {kind}, not a regular file", "name a file, or change it yourself")
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         raise _cannot_change(path, OSError(errno.EROFS, os.strerror(errno.EROFS)))
     # The owner's bit counts for root too, who could write anyway: somebody wanted the file left as it is.
-    if not found.st_mode & stat.S_IWUSR or not os.access(path, os.W_OK):
+    if not stat_result.st_mode & stat.S_IWUSR or not os.access(path, os.W_OK):
         raise OperatorError(f"{path} is read-only: nothing was written", f"chmod u+w {quote(str(path))}")
 
 

@@ -176,7 +176,7 @@ class Redactor:
         self._ids, self._salt = ids, salt
         self._tail = account[-4:]
         known = [(form, ACCOUNT) for form in forms(account)] if len(account) >= SHORTEST_NAME else []
-        known += [(form, HIDDEN) for one in secrets if len(one) >= SHORTEST for form in forms(one)]
+        known += [(form, HIDDEN) for secret in secrets if len(secret) >= SHORTEST for form in forms(secret)]
         known += [(f"…{self._tail}", "…HIDE"), (folder, "STATE")]
         self._known = sorted(((text, by) for text, by in known if text.strip("/.")), key=lambda one: -len(one[0]))
         chosen = {name: by for name, by in names.items() if len(name) >= SHORTEST_NAME and name not in words}
@@ -222,9 +222,9 @@ class Redactor:
             hidden = named and NAMED.search(name) and isinstance(item, str) and item
             yield self.text(name), HIDDEN if hidden else self.tree(item, named=named)
 
-    def _id(self, found: re.Match[str]) -> str:
-        known = self._ids.get(found[0])
-        return known or found[1] + _letters(f"{self._salt}\n{found[2]}")
+    def _id(self, match: re.Match[str]) -> str:
+        known = self._ids.get(match[0])
+        return known or match[1] + _letters(f"{self._salt}\n{match[2]}")
 
 
 def _letters(text: str) -> str:
@@ -241,12 +241,12 @@ def host_of(address: str) -> str:
     return re.split(r"[/?#:]", address.rpartition("@")[2], maxsplit=1)[0].lower()
 
 
-def _url(found: re.Match[str]) -> str:
-    host = host_of(found[2])
+def _url(match: re.Match[str]) -> str:
+    host = host_of(match[2])
     if host.startswith("127.") or host in PUBLIC:
-        return f"{found[1]}://{found[2].rpartition('@')[2].partition('?')[0]}"
-    return f"{found[1]}://{NOWHERE}"
+        return f"{match[1]}://{match[2].rpartition('@')[2].partition('?')[0]}"
+    return f"{match[1]}://{NOWHERE}"
 
 
-def _host(found: re.Match[str]) -> str:
-    return found[0] if found[0].lower() in PUBLIC else NOWHERE
+def _host(match: re.Match[str]) -> str:
+    return match[0] if match[0].lower() in PUBLIC else NOWHERE

@@ -245,8 +245,8 @@ class Urgency(ExitRule):
         if original is None:
             return RuleInput.ORIGINAL_QUANTITY
         keep = original - held.whole_lots(original * self.reduce_share)
-        left = held.whole_lots(abs(held.position.quantity) - keep)
-        return Measure(urgency >= self.reduce_at and left > 0, urgency, self.reduce_at, left)
+        remaining = held.whole_lots(abs(held.position.quantity) - keep)
+        return Measure(urgency >= self.reduce_at and remaining > 0, urgency, self.reduce_at, remaining)
 
 
 RULES = {

@@ -94,8 +94,8 @@ class TrailingStop(PriceRule):
             "first, so the trailing stop could never act"
         )
 
-    def _armed(self, held: WatchedPosition) -> bool:
-        return held.gain(held.best) >= self.arm_fraction
+    def _armed(self, watched: WatchedPosition) -> bool:
+        return watched.gain(watched.best) >= self.arm_fraction
 
 
 Multiple = Annotated[Decimal, Field(gt=0, le=20)]
@@ -150,12 +150,12 @@ class AtrTrail(PriceRule):
         arming = held.price_at(self.arm_r * risk)
         return StopLevel(self.reason, arming, None, armed=False, ahead=True)
 
-    def _is_armed(self, held: WatchedPosition, risk: Decimal) -> bool:
-        return held.gain(held.best) >= self.arm_r * risk
+    def _is_armed(self, watched: WatchedPosition, risk: Decimal) -> bool:
+        return watched.gain(watched.best) >= self.arm_r * risk
 
-    def _multiple(self, held: WatchedPosition, risk: Decimal) -> Decimal:
+    def _multiple(self, watched: WatchedPosition, risk: Decimal) -> Decimal:
         """Return how many average true ranges behind the best price the stop is."""
-        gain = held.gain(held.best)
+        gain = watched.gain(watched.best)
         reached = (step.multiple for step in self.tighten if step.r * risk <= gain)
         return min((self.multiple, *reached))
 
@@ -204,8 +204,8 @@ class BreakEven(PriceRule):
             "first, so break_even could never act"
         )
 
-    def _armed(self, held: WatchedPosition) -> bool:
-        original, position = held.original_quantity, held.position
+    def _armed(self, watched: WatchedPosition) -> bool:
+        original, position = watched.original_quantity, watched.position
         if original is None:
             return False
         return original - abs(position.quantity) - position.lost_quantity >= self.after_share * original
@@ -235,9 +235,9 @@ class DrawdownStop(PriceRule):
     def level(self, held: WatchedPosition) -> StopLevel:
         return StopLevel(self.reason, held.price_at(self._best(held) - self.fraction), None)
 
-    def _best(self, held: WatchedPosition) -> Decimal:
+    def _best(self, watched: WatchedPosition) -> Decimal:
         # Shares that were added later at a worse price may leave the best price behind the average.
-        return max(held.gain(held.best), Decimal(0))
+        return max(watched.gain(watched.best), Decimal(0))
 
 
 class LiquidationDistance(ExitRule):

@@ -125,13 +125,13 @@ class ScaleOut(PriceRule):
             "closes first, so the level could never act"
         )
 
-    def _due(self, held: WatchedPosition, original: Decimal, reached: Sequence[GainLevel]) -> Decimal:
+    def _due(self, watched: WatchedPosition, original: Decimal, reached: Sequence[GainLevel]) -> Decimal:
         """Return how many shares the levels reached close of those that are held now."""
-        quantity = abs(held.position.quantity)
+        quantity = abs(watched.position.quantity)
         if self._closes_all(reached):
             return quantity
-        closed = sum((held.whole_lots(original * level.share) for level in reached), Decimal(0))
-        return held.whole_lots(max(quantity - (original - closed), Decimal(0)))
+        closed = sum((watched.whole_lots(original * level.share) for level in reached), Decimal(0))
+        return watched.whole_lots(max(quantity - (original - closed), Decimal(0)))
 
     @staticmethod
     def _closes_all(reached: Sequence[GainLevel]) -> bool:
@@ -217,27 +217,27 @@ class Ladder(PriceRule):
         """Return True if a gain isn't beyond the last level of a position with this initial risk, None if unknown."""
         return risk is not None and gain <= self.levels[-1].r * risk
 
-    def _steps(self, held: WatchedPosition, original: Decimal, risk: Decimal) -> Iterator[_Step]:
+    def _steps(self, watched: WatchedPosition, original: Decimal, risk: Decimal) -> Iterator[_Step]:
         """Yield the levels that weren't skipped and close at least the smallest order."""
-        done, least = Decimal(0), held.kept.minimum or Decimal(0)
+        done, least = Decimal(0), watched.kept.minimum or Decimal(0)
         for level in self.levels:
-            part = held.whole_lots(original * level.share)
-            if part and part >= least and self._is_ahead(held, level.r * risk):
+            part = watched.whole_lots(original * level.share)
+            if part and part >= least and self._is_ahead(watched, level.r * risk):
                 done += part
                 yield _Step(level.r * risk, done)
 
-    def _is_ahead(self, held: WatchedPosition, gain: Decimal) -> bool:
+    def _is_ahead(self, watched: WatchedPosition, gain: Decimal) -> bool:
         """Return True if the price wasn't at a level yet, nor near it, when it was first seen after the fill."""
-        first, price = held.kept.first_gain, 1 + held.direction * gain
+        first, price = watched.kept.first_gain, 1 + watched.direction * gain
         if price <= 0:
             return False
-        seen = None if first is None else 1 + held.direction * first
-        return seen is None or (price - seen) * held.direction > price * self.near_fraction
+        seen = None if first is None else 1 + watched.direction * first
+        return seen is None or (price - seen) * watched.direction > price * self.near_fraction
 
     @staticmethod
-    def _due(held: WatchedPosition, original: Decimal, step: _Step) -> Decimal:
+    def _due(watched: WatchedPosition, original: Decimal, step: _Step) -> Decimal:
         """Return how many of the shares that are held now are closed once the price gets to a step."""
-        return held.whole_lots(max(abs(held.position.quantity) - (original - step.done), Decimal(0)))
+        return watched.whole_lots(max(abs(watched.position.quantity) - (original - step.done), Decimal(0)))
 
 
 RULES = {

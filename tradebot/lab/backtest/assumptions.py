@@ -135,7 +135,7 @@ def _rules(venue: Venue) -> Iterator[Assumption]:
     else:
         maker, taker = (_plain(fee * 10_000) for fee in (rules.maker_fee, rules.taker_fee))
         yield Assumption("fees", f"{maker} bps for an order that waits, {taker} bps for one that takes")
-    if not all(one.root for one in venue.instruments):
+    if not all(instrument.root for instrument in venue.instruments):
         yield Assumption("funding", "as each contract's rate says, booked each hour and with each fill")
     part = f"{_percent(rules.liquidation_part)} of a position at a time, for {_percent(rules.liquidation_fee)}"
     yield Assumption("liquidation", part)

@@ -368,9 +368,9 @@ class EngineBars:
             return None
         steps = self._steps_of(symbol).at(until_us) if need.adjusted else ()
         key = (symbol, need.timeframe, need.depth, need.adjusted)
-        kept = self._kept.get(key)
-        if kept is not None and kept.span == span and kept.steps is steps and kept.past == line.past:
-            return kept.series
+        bar_span = self._kept.get(key)
+        if bar_span is not None and bar_span.span == span and bar_span.steps is steps and bar_span.past == line.past:
+            return bar_span.series
         series = _series_of(need, symbol, _cut(line.columns, span), steps)
         self._kept[key] = BarCache(span, line.past, steps, series)
         return series

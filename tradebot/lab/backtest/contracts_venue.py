@@ -226,8 +226,8 @@ def world_of(
     )
     if any(strategy.needs.features for strategy in in_use):
         door = door_to(settings.venue)
-        told = StoredBars(MemoryBars, played.source, ledger.sessions, settings.day, final=True)
-        ahead = ForeseenBars(engine.market, told, ledger.sessions, settings.day)
+        stored_bars = StoredBars(MemoryBars, played.source, ledger.sessions, settings.day, final=True)
+        ahead = ForeseenBars(engine.market, stored_bars, ledger.sessions, settings.day)
         world = replace(
             world, features=features_ahead(join_over_rolls(ahead, door.months, door.coin, settings.day), world)
         )

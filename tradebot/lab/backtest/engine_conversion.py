@@ -89,18 +89,18 @@ def asset_class(symbol: str) -> AssetClass:
     return AssetClass.US_EQUITY if contract_of(symbol) is None else AssetClass.US_OPTION
 
 
-def position_of(held: engine_account.Position, units: int, claimed: Decimal) -> BrokerPosition:
+def position_of(position: engine_account.Position, units: int, claimed: Decimal) -> BrokerPosition:
     """Return a position at a price, of which working orders claim some units."""
-    price, multiplier = usd(units), Decimal(shares_of(held.symbol))
+    price, multiplier = usd(units), Decimal(shares_of(position.symbol))
     return BrokerPosition(
-        symbol=held.symbol,
-        asset_class=asset_class(held.symbol),
-        quantity=exact(held.qty),
-        average_price=exact(_rounded(held.average, AVERAGE)),
-        market_value=exact(notional(held.qty, price, multiplier)),
+        symbol=position.symbol,
+        asset_class=asset_class(position.symbol),
+        quantity=exact(position.qty),
+        average_price=exact(_rounded(position.average, AVERAGE)),
+        market_value=exact(notional(position.qty, price, multiplier)),
         current_price=price_of(units),
         multiplier=multiplier,
-        free=exact(max(abs(held.qty) - claimed, Decimal(0))),
+        free=exact(max(abs(position.qty) - claimed, Decimal(0))),
     )
 
 

@@ -35,7 +35,7 @@ class PastFlow:
     """
 
     def __init__(self, folder: Path) -> None:
-        known: dict[Asked, Intake] = {(one.endpoint, one.symbol, one.at): one for one in load_replies(folder)}
+        known: dict[Asked, Intake] = {(reply.endpoint, reply.symbol, reply.at): reply for reply in load_replies(folder)}
         for reply in _kept(folder):
             known.setdefault((reply.endpoint, reply.symbol, reply.at), reply)
         if not known:
@@ -86,8 +86,8 @@ class Arriving:
 
 def _kept(folder: Path) -> Iterator[Intake]:
     """Yield the replies that were kept as they came; one that can't be read said nothing then either."""
-    kept = KeptReplies(folder, NoEvents(), 0)
-    for reply in kept.replies(kind_names(), (date.min, date.max), _ALWAYS):
+    kept_replies = KeptReplies(folder, NoEvents(), 0)
+    for reply in kept_replies.replies(kind_names(), (date.min, date.max), _ALWAYS):
         try:
             page = reply.page()
         except TemporaryError:

@@ -170,11 +170,11 @@ class Served:
     def __init__(self, opened: OpenedMarket, *, in_process: bool) -> None:
         self._closing = ExitStack()
         self.folder = Path(self._closing.enter_context(TemporaryDirectory(prefix="backtest-")))
-        place = self.folder / EXCHANGE
+        path = self.folder / EXCHANGE
         with sandbox.translate_exchange_errors():
-            process.create(place, opened.spec)
-            self.exchange = InProcess(place) if in_process else OverHttp(place)
-        self._closing.callback(process.stop, place)
+            process.create(path, opened.spec)
+            self.exchange = InProcess(path) if in_process else OverHttp(path)
+        self._closing.callback(process.stop, path)
 
     @property
     def account(self) -> Account | None:
@@ -185,8 +185,8 @@ class Served:
         """Return the market that the exchange plays, all of which can be seen."""
         if isinstance(self.exchange, InProcess):
             return self.exchange.engine.market
-        place = self.folder / EXCHANGE
-        return open_market(place, read_market(place))
+        path = self.folder / EXCHANGE
+        return open_market(path, read_market(path))
 
     def close(self) -> None:
         """End the exchange and remove its folder."""
@@ -235,10 +235,10 @@ def world_of(
 
 
 def ports_at(
-    place: Path, settings: Settings, sessions: Callable[..., Sequence[Session]]
+    path: Path, settings: Settings, sessions: Callable[..., Sequence[Session]]
 ) -> tuple[Reader, OrderPort, StoredBars, ServedTime]:
     """Return the ports to the exchange of a folder, which answers in this process, its closed bars, and its time."""
-    exchange, door, tally = InProcess(place), door_to(settings.venue), DriftTally()
+    exchange, door, tally = InProcess(path), door_to(settings.venue), DriftTally()
     time = ServedTime(exchange)
     connection = door.connect(Access(settings, {}, exchange.url, known=time.known, connection=exchange))
     charts: Callable[[], BarSource] = lambda: ChartedBars(Charts(exchange.engine))  # noqa: E731
@@ -306,8 +306,8 @@ class ChartedBars:
         """Yield the bars of each symbol that begin in a span, one symbol after the other."""
         span_us = read_routes.RESOLUTIONS[RESOLUTIONS[timeframe]]
         for symbol in symbols:
-            found = self._charts.between(symbol, price.value, span_us, from_datetime(first), from_datetime(last))
-            yield {symbol: list(map(_bar, found))}
+            candles = self._charts.between(symbol, price.value, span_us, from_datetime(first), from_datetime(last))
+            yield {symbol: list(map(_bar, candles))}
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
         """Return nothing: perpetuals have no splits and no dividends."""
@@ -328,7 +328,7 @@ class InProcess:
     def __init__(self, place: Path) -> None:
         self._exchange = exchange = open_exchange(place)
         serving = Serving(exchange, None, StreamFaults(exchange.engine, exchange.faults.book), None)
-        self._routes = [one for face in exchange.faces for one in face.serve(serving).routes]
+        self._routes = [route for face in exchange.faces for route in face.serve(serving).routes]
         self._found: dict[str, tuple[PathEndpoint, Mapping[str, str]]] = {}
 
     @property
@@ -359,9 +359,9 @@ class InProcess:
 
 
 def _route_of(routes: list[Route], path: str) -> tuple[PathEndpoint, Mapping[str, str]]:
-    for one in routes:
-        names = one.names(path)
+    for route in routes:
+        names = route.names(path)
         if names is not None:
-            assert isinstance(one.app, PathEndpoint), path
-            return one.app, names
+            assert isinstance(route.app, PathEndpoint), path
+            return route.app, names
     raise AssertionError(f"no bot asks for {path}")

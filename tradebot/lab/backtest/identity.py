@@ -65,9 +65,9 @@ def identity_of(plan: BacktestPlan) -> RunIdentity:
     options = {"recorder": plan.level.value, "equity_at": plan.equity_at, "margin": plan.margin}
     versions, chosen = dict(_versions(plan)), plan.settings.strategies
     code = code_in_use(chosen.in_use(), chosen.installed_as())
-    digests = {name: one.digest for name, one in code.items()}
+    digests = {name: strategy_code.digest for name, strategy_code in code.items()}
     data = (*_data(plan.spec), *_past_flow(plan.past_flow))
-    placeless, files = _placeless(plan.spec), [(one.name, one.sha256) for one in data]
+    placeless, files = _placeless(plan.spec), [(file.name, file.sha256) for file in data]
     tried = _tried(settings)
     return RunIdentity(
         settings=settings,
@@ -83,7 +83,7 @@ def identity_of(plan: BacktestPlan) -> RunIdentity:
 
 def market_of(spec: MarketSpec) -> tuple[Mapping[str, Any], Sequence[tuple[str, str]]]:
     """Describe a market, with the name and SHA-256 of each of its files."""
-    return _placeless(spec), [(one.name, one.sha256) for one in _data(spec)]
+    return _placeless(spec), [(file.name, file.sha256) for file in _data(spec)]
 
 
 def _placeless(spec: MarketSpec) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def trial_of(settings: Settings) -> str:
     """Return the fingerprint of settings and code alone, as `identity_of` has it, without reading a market's files."""
     chosen = settings.strategies
     code = code_in_use(chosen.in_use(), chosen.installed_as())
-    return _digest([_tried(effective(settings)), {name: one.digest for name, one in code.items()}])
+    return _digest([_tried(effective(settings)), {name: strategy_code.digest for name, strategy_code in code.items()}])
 
 
 def _tried(settings: Mapping[str, Any]) -> dict[str, Any]:

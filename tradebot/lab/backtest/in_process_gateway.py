@@ -209,7 +209,7 @@ class EngineLine:
         if not begun_us <= self.engine.now_us < until_us:
             begun_us = self.reads.today_us
             self._day_us = begun_us, begun_us + _SHORTEST_DAY_US
-            self._touched = {name: one for name, one in self._touched.items() if one.updated_us >= begun_us}
+            self._touched = {name: order for name, order in self._touched.items() if order.updated_us >= begun_us}
         return begun_us
 
     async def time(self) -> int:
@@ -224,31 +224,31 @@ class EngineLine:
         """Return what is held, with its average cost as the library tells it, which is a float."""
         number = self.account
         return [
-            (number, self.contract(one.symbol), one.qty, float(one.cost / one.qty))
-            for one in net_positions(self.engine.main)
+            (number, self.contract(position.symbol), position.qty, float(position.cost / position.qty))
+            for position in net_positions(self.engine.main)
         ]
 
     async def values(self) -> list[Any]:
         """Return the account's values, and the prices of what is held."""
         account, engine = self.engine.main, self.engine
-        told = self.reads.values(account).items()
-        rows: list[Any] = [(name, value, IBKR.currency, account.number) for name, value in told]
-        for held in net_positions(account):
-            price = engine.market.grids[held.symbol].usd(engine.price(held.symbol))
-            rows.append((self.contract(held.symbol).conId, price))
+        dict_items = self.reads.values(account).items()
+        rows: list[Any] = [(name, value, IBKR.currency, account.number) for name, value in dict_items]
+        for position in net_positions(account):
+            price = engine.market.grids[position.symbol].usd(engine.price(position.symbol))
+            rows.append((self.contract(position.symbol).conId, price))
         return rows
 
     async def open_orders(self) -> list[Told | ReportedStatus]:
-        return [row for one in self.engine.main.open.values() for row in (self.opened(one), status(one))]
+        return [row for order in self.engine.main.open.values() for row in (self.opened(order), status(order))]
 
     async def completed_orders(self) -> list[Told]:
         """Return the orders that have ended today."""
         today_us = self.today_us
-        ended = [one for one in self._touched.values() if not one.is_open and one.updated_us >= today_us]
+        ended = [order for order in self._touched.values() if not order.is_open and order.updated_us >= today_us]
         grids = self.engine.market.grids
         return [
-            completed_order_row(self.contract(one.symbol), grids[one.symbol], one)
-            for one in sorted(ended, key=lambda one: one.sequence)
+            completed_order_row(self.contract(order.symbol), grids[order.symbol], order)
+            for order in sorted(ended, key=lambda one: one.sequence)
         ]
 
     async def executions(self) -> list[tuple[Contract, IbExecution]]:
@@ -261,18 +261,18 @@ class EngineLine:
             if one.fill.at_us >= today_us
         }
         rows = {name: self._executed_row(name, one) for name, one in made.items()}
-        fees = (one for one in recent if isinstance(one, Activity) and one.about in rows)
-        self.ears.commissions = {rows[one.about][1].execId: Commission(-one.net_amount) for one in fees}
+        fees = (activity for activity in recent if isinstance(activity, Activity) and activity.about in rows)
+        self.ears.commissions = {rows[fee.about][1].execId: Commission(-fee.net_amount) for fee in fees}
         return list(rows.values())
 
     def _executed_row(self, name: str, one: Execution) -> tuple[Contract, IbExecution]:
         """Return what is told of an execution, which is made once for each of its states."""
-        kept = self._executed.get(name)
-        if kept is None or kept[0] is not one:
+        settled = self._executed.get(name)
+        if settled is None or settled[0] is not one:
             symbol = one.order.symbol
-            kept = one, execution_row(self.contract(symbol), self.engine.market.grids[symbol], one)
-            self._executed[name] = kept
-        return kept[1]
+            settled = one, execution_row(self.contract(symbol), self.engine.market.grids[symbol], one)
+            self._executed[name] = settled
+        return settled[1]
 
     def contract(self, symbol: str) -> Contract:
         """Return what names a contract in rows."""
@@ -303,19 +303,19 @@ class EngineLine:
 
     def ticks(self, symbol: str) -> Ticks | None:
         """Return what streams for a contract now; None if the venue doesn't list it."""
-        engine, told = self.engine, Ticks()
+        engine, ticks = self.engine, Ticks()
         if symbol not in engine.market.known:
             return None
         last, grid = engine.last_price(symbol), engine.market.grids[symbol]
         if last is None or self._book.is_expired(symbol):
-            return told
+            return ticks
         is_open = engine.market.calendars[symbol].is_open(engine.now_us)
         bid, ask = engine.model.around(last, symbol) if is_open else (0, 0)
         close = engine.market.previous_close(symbol, engine.now_us)
         for kind, units in ((BID, bid), (ASK, ask), (LAST, last), (CLOSE, close or 0)):
             if units > 0:
-                told.prices[kind] = float(grid.usd(units))
-        return told
+                ticks.prices[kind] = float(grid.usd(units))
+        return ticks
 
     def needed(self, symbol: str, action: str) -> Any:
         """Return what one contract more on a side would change of the margins."""

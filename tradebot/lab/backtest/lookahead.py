@@ -87,8 +87,8 @@ class OpenedFiles:
         Later than `until`, in trading time, they aren't asked anymore.
         """
         return [
-            one if isinstance(one, PluginStrategy) else cast("Strategy", _Watched(one, self, until))
-            for one in strategies
+            strategy if isinstance(strategy, PluginStrategy) else cast("Strategy", _Watched(strategy, self, until))
+            for strategy in strategies
         ]
 
     @contextmanager
@@ -253,11 +253,11 @@ def moments(run: BacktestRun) -> tuple[datetime, ...]:
     return tuple(sorted(decided | {*last} | {run.made.sessions[0].open}))
 
 
-def spread(found: Sequence[datetime], count: int) -> Sequence[datetime]:
+def spread(moments: Sequence[datetime], count: int) -> Sequence[datetime]:
     """Select moments spread as evenly as possible, with the last one included; all of them if there are few."""
-    if count >= len(found):
-        return found
-    return [found[(place + 1) * len(found) // count - 1] for place in range(count)]
+    if count >= len(moments):
+        return moments
+    return [moments[(place + 1) * len(moments) // count - 1] for place in range(count)]
 
 
 def check(
@@ -269,7 +269,7 @@ def check(
     """
     assert run.plan.level is RecordLevel.FULL, "decisions are compared, so they must have been recorded"
     possible = moments(run)
-    chosen, compared, found = spread(possible, cuts), 0, [*_of_the_market(run)]
+    chosen, compared, peeks = spread(possible, cuts), 0, [*_of_the_market(run)]
     done = 0
     with OpenedFiles() as files:
         for done, at in enumerate(chosen, 1):
@@ -282,9 +282,9 @@ def check(
             compared += len(whole)
             watch(done, len(chosen))
             if whole != part:
-                found.append(first_difference(whole, part, at))
+                peeks.append(first_difference(whole, part, at))
                 break
-    return LookaheadResult(done, len(possible), compared, WITHOUT, (*found, *files_opened(files, run)))
+    return LookaheadResult(done, len(possible), compared, WITHOUT, (*peeks, *files_opened(files, run)))
 
 
 def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[Peek]:
@@ -321,8 +321,8 @@ def _decided(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, str]]:
 
 
 def _of_pass(cycle: CycleRecord) -> Iterator[tuple[Fact, str]]:
-    for place, one in enumerate(cycle.candidates):
-        yield (cycle.at, "decision", f"{one.candidate.symbol} {place}", one.candidate.strategy), repr(one)
+    for place, record in enumerate(cycle.candidates):
+        yield (cycle.at, "decision", f"{record.candidate.symbol} {place}", record.candidate.strategy), repr(record)
     for place, refusal in enumerate(cycle.refused_strategies):
         yield (cycle.at, "decision", f"{refusal.symbol or ''} refused {place}", refusal.strategy), repr(refusal)
 

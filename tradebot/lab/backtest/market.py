@@ -60,7 +60,7 @@ class OpenedMarket(NamedTuple):
     @property
     def grids(self) -> Mapping[str, Grid]:
         """Return what the prices of instruments are counted in."""
-        return {one.symbol: Grid(one) for one in self.spec.venue.instruments}
+        return {instrument.symbol: Grid(instrument) for instrument in self.spec.venue.instruments}
 
     def calendar_of(self, symbol: str) -> Calendar:
         """Return the sessions of a symbol."""

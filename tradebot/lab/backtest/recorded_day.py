@@ -97,7 +97,7 @@ class ReplayPorts(NamedTuple):
 
 
 @contextmanager
-def exchange_at(place: Path, at: datetime) -> Iterator[Path]:
+def exchange_at(path: Path, at: datetime) -> Iterator[Path]:
     """Yield a copy of an exchange's folder as its log leaves it just before a moment.
 
     Raises OperatorError if the log can't be read.
@@ -105,22 +105,22 @@ def exchange_at(place: Path, at: datetime) -> Iterator[Path]:
     with TemporaryDirectory(prefix="parity-") as folder, translate_exchange_errors():
         copy = Path(folder)
         for name in FILES:
-            if (place / name).exists():
-                (copy / name).write_bytes((place / name).read_bytes())
-        (copy / LOG_FILE).write_bytes(b"".join(_lines_before(place / LOG_FILE, at)))
+            if (path / name).exists():
+                (copy / name).write_bytes((path / name).read_bytes())
+        (copy / LOG_FILE).write_bytes(b"".join(_lines_before(path / LOG_FILE, at)))
         yield copy
 
 
-def ground_at(place: Path, settings: Settings, ledger: MemoryLedger) -> ReplayPorts:
+def ground_at(path: Path, settings: Settings, ledger: MemoryLedger) -> ReplayPorts:
     """Open the exchange of a folder, and return what a bot with these settings plays on there."""
-    spec = read_market(place).spec
+    spec = read_market(path).spec
     if spec.venue.dialect != USUAL:
-        reader, orders, bars, time = ports_at(place, settings, ledger.sessions)
+        reader, orders, bars, time = ports_at(path, settings, ledger.sessions)
         moves: Callable[[datetime], None] = lambda to: time.advance(from_datetime(to))  # noqa: E731
         return ReplayPorts(reader, orders, bars, lambda: to_datetime(time.now_us), moves, spec.fill.slippage_bps)
-    exchange = open_exchange(place)
+    exchange = open_exchange(path)
     engine, calendar = exchange.engine, exchange.market.calendar
-    days = DailyBars(kept_days(place / DAYS_FILE), calendar, spec.day_prices) if spec.source == "daily" else None
+    days = DailyBars(kept_days(path / DAYS_FILE), calendar, spec.day_prices) if spec.source == "daily" else None
     venue = EngineVenue(engine, engine.main, feed=settings.alpaca.feed or "")
 
     def advance(to: datetime) -> None:
@@ -137,9 +137,9 @@ def is_played(place: Path, settings: Settings) -> bool:
         return read_market(place).spec.venue.dialect == USUAL or door_to(settings.venue).in_process
 
 
-def last_moment(place: Path) -> datetime:
+def last_moment(path: Path) -> datetime:
     """Return the engine's time as the last line of an exchange's log has it."""
-    log = place / LOG_FILE
+    log = path / LOG_FILE
     with translate_exchange_errors():
         if not log.is_file() or not log.stat().st_size:
             raise MarketError(
@@ -169,8 +169,8 @@ def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
 
     What changes in its place, such as an order's state or the best price of a position, is taken from there.
     """
-    made = MemoryLedger(books.account_number)
-    old, new = books.tables, made.tables
+    memory_ledger = MemoryLedger(books.account_number)
+    old, new = books.tables, memory_ledger.tables
     opening = old.book.get()
     assert opening is not None, "a pass ran on these books"
     new.book.put(opening)
@@ -193,17 +193,17 @@ def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
         new.reconciled.put(_compared_before(then.standing.reconciled, opening.at, at))
     _copy_calendar(old, new, at)
     for state in books.states_since(LONG_AGO, at - MOMENT):
-        made.set_trading_state(state)
-    return made
+        memory_ledger.set_trading_state(state)
+    return memory_ledger
 
 
 def _copy_orders(old: LedgerTables, new: LedgerTables, then: Books, at: datetime) -> None:
-    known = {one.intent.client_order_id: one for one in (*then.intents, *then.promised.values())}
+    known = {record.intent.client_order_id: record for record in (*then.intents, *then.promised.values())}
     for intent in old.intents.after(0).values():
         record = intent.record
         if record.intent.at < at:
             new.intents.add(IntentRow(known.get(record.intent.client_order_id, record)))
-    seen = {one.venue_id: one for one in (*chain.from_iterable(then.chains.values()), *then.orders)}
+    seen = {order.venue_id: order for order in (*chain.from_iterable(then.chains.values()), *then.orders)}
     for row in old.orders.after(0).values():
         submitted = row.order.submitted_at
         if submitted is None or submitted < at:
@@ -264,11 +264,11 @@ class Answered:
 
     def last(self, strategy: str, symbol: str) -> Request | None:
         """Return the last request about a strategy and symbol, or None."""
-        found: Request | None = None
+        request: Request | None = None
         if self._tape is not None:
             with suppress(OffTapeError):
-                found = self._tape.answer("approvals.last", (strategy, symbol))
-        return found
+                request = self._tape.answer("approvals.last", (strategy, symbol))
+        return request
 
     def ask(self, request: Request) -> None:
         """Ask nobody."""
@@ -287,9 +287,9 @@ def replay_session(folder: Path, exchange: Path, books: SqliteLedger, day: Recor
     first = day.recorded[0].given.desk
     opened = first.books.standing.opened_at
     start = max(day.session.open, opened) if opened else day.session.open
-    with exchange_at(exchange, start) as place:
+    with exchange_at(exchange, start) as path:
         ledger = books_at(books, first.books, start)
-        ground = ground_at(place, settings_of(day.recorded[0].surroundings), ledger)
+        ground = ground_at(path, settings_of(day.recorded[0].surroundings), ledger)
         playing = _Playing(folder, ground, ledger, day)
         playing.run(start)
         return PlayedDay(tuple(playing.seen), ledger, playing.prices(), ground.slippage_bps, ground.bars)
@@ -322,7 +322,7 @@ class _Playing:
 
     def prices(self) -> Mapping[str, Decimal]:
         """Return the last midpoint in USD that a pass saw of each symbol."""
-        return {symbol: quote.middle for one in self.seen for symbol, quote in one.desk.quotes.items()}
+        return {symbol: quote.middle for pass_seen in self.seen for symbol, quote in pass_seen.desk.quotes.items()}
 
     def _advance(self, to: datetime) -> None:
         self._ground.advance(to)
@@ -330,9 +330,9 @@ class _Playing:
 
     def _due(self) -> Iterator[_Due]:
         """Yield what the bot ran, and the slots that it didn't."""
-        ran = {(one.given.call.job, one.given.call.slot) for one in self._day.recorded}
-        for one in self._day.recorded:
-            yield from self._recorded(one)
+        ran = {(cycle.given.call.job, cycle.given.call.slot) for cycle in self._day.recorded}
+        for recorded_cycle in self._day.recorded:
+            yield from self._recorded(recorded_cycle)
         around = self._day.recorded[-1].surroundings
         timetable = settings_of(around).timetable
         for job in (job for job in CHAIN if job in timetable and job is not Job.FETCH_FLOW):
@@ -344,7 +344,7 @@ class _Playing:
     def _recorded(self, recorded: RecordedCycle) -> Iterator[_Due]:
         given, proposed = recorded.given, list[Proposals]()
         if given.proposed is not None and given.universe is None:
-            at = min((one.at for one in given.proposed.candidates), default=given.desk.now)
+            at = min((candidate.at for candidate in given.proposed.candidates), default=given.desk.now)
             yield _Due(at, CHAIN.index(Job.TRADE_ONCE), lambda: proposed.append(self._asked(recorded.surroundings)))
         elif given.proposed is not None:
             # What a person submitted is part of the record.
@@ -402,8 +402,8 @@ class _Playing:
             desk = desk_for_entries(world, proposed)
             self._note(cycle.trade_once(world, call, desk, proposed), desk, proposed)
 
-    def _note(self, found: CycleRecord, desk: Desk, proposed: Proposals | None = None) -> None:
-        self.seen.append(PassSeen(found, desk, proposed))
+    def _note(self, cycle: CycleRecord, desk: Desk, proposed: Proposals | None = None) -> None:
+        self.seen.append(PassSeen(cycle, desk, proposed))
 
     def _world(self, around: RecordEnvironment) -> tuple[Settings, World]:
         """Return settings and ports of a pass that decided by these."""

@@ -40,10 +40,10 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
     door = door_to(settings.venue)
     if door.months is None:
         return list(settings.universe)
-    held = {door.coin(symbol) for symbol in contracts}
-    found = [name for name in settings.universe if door.coin(name) in held]
+    held_symbols = {door.coin(symbol) for symbol in contracts}
+    found = [name for name in settings.universe if door.coin(name) in held_symbols]
     if not found:
-        there = f"contracts of {', '.join(sorted(held))}" if held else "no contract, such as MESZ6"
+        there = f"contracts of {', '.join(sorted(held_symbols))}" if held_symbols else "no contract, such as MESZ6"
         raise OperatorError(
             f"the file has {there}, and the universe is {', '.join(settings.universe)}",
             "name the contracts as Interactive Brokers does, or give a configuration with the file's roots",
@@ -102,13 +102,13 @@ def _needed(settings: Settings, market: OpenedMarket) -> Iterator[_Needed]:
         return
     for name in settings.universe:
         root = door.coin(name)
-        listed = next(one.symbol for one in market.spec.venue.instruments if one.root == root)
+        listed = next(instrument.symbol for instrument in market.spec.venue.instruments if instrument.root == root)
         days = [session_of(session).date for session in market.calendar_of(listed).market]
         enters = 0
         for month in door.months(root, days[0], days[-1]):
-            left = bisect_left(days, month.rolling.on)
+            remaining = bisect_left(days, month.rolling.on)
             if month.rolling.on > days[0] and (is_root(settings.venue, name) or door.symbol(name) == month.symbol):
-                yield _Needed(month.symbol, enters, min(left, len(days) - 1))
-            enters = max(left - 1, 0)
-            if left >= len(days):
+                yield _Needed(month.symbol, enters, min(remaining, len(days) - 1))
+            enters = max(remaining - 1, 0)
+            if remaining >= len(days):
                 break

@@ -87,11 +87,11 @@ def _held(run: BacktestRun) -> KeptBenchmark:
     if basket is None:
         return KeptBenchmark((), "Holding the universe isn't shown: no session was played to its end.")
     days, before = sorted(basket.closes), 1.0
-    kept = list[DayPrice]()
+    day_prices = list[DayPrice]()
     for day in days:
-        kept.append(DayPrice(day, before, basket.closes[day]))
+        day_prices.append(DayPrice(day, before, basket.closes[day]))
         before = basket.closes[day]
-    return KeptBenchmark(tuple(kept), name=basket.symbol, how=basket.how)
+    return KeptBenchmark(tuple(day_prices), name=basket.symbol, how=basket.how)
 
 
 def _elsewhere(spec: MarketSpec) -> Bars | None:
@@ -110,12 +110,12 @@ def bars_of(spec: MarketSpec) -> Bars:
 def _read(bars: Bars, run: BacktestRun) -> KeptBenchmark:
     # One session more, so that the first one has one before it.
     need = BarNeed(DAY, len(run.ends) + 1)
-    found = bars.closed(need, [BENCHMARK], run.made.now()).get(BENCHMARK)
-    if found is None:
+    series = bars.closed(need, [BENCHMARK], run.made.now()).get(BENCHMARK)
+    if series is None:
         return KeptBenchmark((), f"{BENCHMARK} isn't shown: it has no bars in these sessions.")
     # Half a day after its start, which is the exchange's midnight, a daily bar has its date everywhere.
-    days = [(datetime.fromtimestamp(start, UTC) + NOON).date() for start in found.starts]
-    return KeptBenchmark(tuple(map(DayPrice, days, found.open, found.close)))
+    days = [(datetime.fromtimestamp(start, UTC) + NOON).date() for start in series.starts]
+    return KeptBenchmark(tuple(map(DayPrice, days, series.open, series.close)))
 
 
 RESULT = "result.json"
@@ -175,20 +175,20 @@ class Results:
 
         With `force`, no run is in the way, and with `resume`, one that was stopped isn't.
         """
-        place = self.place(name)
-        if not os.path.lexists(place):
+        path = self.place(name)
+        if not os.path.lexists(path):
             return
-        if not _is_run(place):
-            raise OperatorError(f"{place} is in the way, and it isn't a backtest", "give another --name")
+        if not _is_run(path):
+            raise OperatorError(f"{path} is in the way, and it isn't a backtest", "give another --name")
         if force or (resume and self.checkpoint(name).exists()):
             return
         if self.checkpoint(name).exists():
             raise OperatorError(
-                f"{place} holds a run that was stopped", "add --resume to go on, or --force to begin again"
+                f"{path} holds a run that was stopped", "add --resume to go on, or --force to begin again"
             )
         raise OperatorError(
-            f"{place} holds this run already",
-            f"tradebot report {option(place)}, or add --force to play it again, or give another --name",
+            f"{path} holds this run already",
+            f"tradebot report {option(path)}, or add --force to play it again, or give another --name",
         )
 
     def save(self, name: str, run: BacktestRun, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
@@ -197,7 +197,7 @@ class Results:
         `document` says what the run was made from and what it did, and `variants` are those that were played of it.
         The folder is complete or it isn't there.
         """
-        place, draft = self.place(name), self.folder / f"{name}{DRAFT}"
+        path, draft = self.place(name), self.folder / f"{name}{DRAFT}"
         self.prepare()
         made, settings = run.made, run.plan.settings
         finished = save_run.FinishedRun(made.ledger, made.facts, made.events.emitted, made.now())
@@ -206,17 +206,17 @@ class Results:
             save_run.save(draft, finished, settings, _configuration(run), _BY)
             write_evidence(draft, replace(self._evidence(run), variants=tuple(variants)))
             write_durably(draft / RESULT, json.dumps(document, indent=1, sort_keys=True) + "\n")
-            if _is_run(place):
-                rmtree(place)
-            draft.rename(place)
+            if _is_run(path):
+                rmtree(path)
+            draft.rename(path)
             state_folder.sync_folder(self.folder)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
-        return place
+        return path
 
     def _evidence(self, run: BacktestRun) -> Evidence:
         """Return what a report of the run shows besides its books: the trials so far, and what money cost."""
-        tried = {trial.digest: trial for one in run.made.world.strategies for trial in self.trials(one.name)}
+        tried = {trial.digest: trial for strategy in run.made.world.strategies for trial in self.trials(strategy.name)}
         sharpes = tuple(trial.sharpe for trial in tried.values() if trial.sharpe is not None)
         rates, costs = run.market.rates, run.plan.spec.costs
         dated = zip(rates.days, rates.rates, strict=True)
@@ -236,14 +236,14 @@ class Results:
 
     def variants(self, name: str, fingerprint: str) -> Sequence[Variant]:
         """Return the variants of a run that were played so far; none if another run has this name."""
-        place = self.place(name)
-        result = read_result(place) or {}
-        return read_evidence(place).variants if result.get("identity", {}).get("fingerprint") == fingerprint else ()
+        path = self.place(name)
+        result = read_result(path) or {}
+        return read_evidence(path).variants if result.get("identity", {}).get("fingerprint") == fingerprint else ()
 
     def add_variants(self, name: str, variants: Sequence[Variant]) -> None:
         """Keep the variants of a finished run that were played so far."""
-        place = self.place(name)
-        write_evidence(place, replace(read_evidence(place), variants=tuple(variants)))
+        path = self.place(name)
+        write_evidence(path, replace(read_evidence(path), variants=tuple(variants)))
 
     def prepare(self) -> None:
         try:
@@ -284,8 +284,8 @@ def read_result(folder: Path) -> Mapping[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _is_run(place: Path) -> bool:
-    return state_folder.has_marker(place) and state_folder.read_marker(place).kind == BACKTEST
+def _is_run(path: Path) -> bool:
+    return state_folder.has_marker(path) and state_folder.read_marker(path).kind == BACKTEST
 
 
 def _configuration(run: BacktestRun) -> str:
@@ -313,7 +313,7 @@ class PlayedBars:
         found = {}
         for symbol in self._grids.keys() & set(symbols):
             hours = [session_of(session) for session in self._market.calendars[symbol].market]
-            width_s = max(int((width or one.close - one.open).total_seconds()) for one in hours)
+            width_s = max(int((width or hour.close - hour.open).total_seconds()) for hour in hours)
             minutes = list(self._minutes(symbol, hours, until))
             bars = list(resample(minutes, hours, width_s, end_s))[-need.depth :]
             if bars:
@@ -321,7 +321,7 @@ class PlayedBars:
         return found
 
     def _minutes(self, symbol: str, hours: Sequence[Session], until: datetime) -> Iterator[RawBar]:
-        usd, begun = self._grids[symbol].usd, [place for place, one in enumerate(hours) if one.open < until]
+        usd, begun = self._grids[symbol].usd, [place for place, session in enumerate(hours) if session.open < until]
         for place in begun:
             for bar in self._market.day(symbol, place).bars:
                 opening, high, low, close = (float(usd(units)) for units in (bar.open, bar.high, bar.low, bar.close))
@@ -334,7 +334,7 @@ def daily_prices(opened: OpenedMarket, until: datetime, symbols: Sequence[str]) 
     Around the clock, a session opens at the close of the one before.
     """
     found = {}
-    for symbol in (one for one in opened.grids if one in symbols):
+    for symbol in (grid for grid in opened.grids if grid in symbols):
         usd, begins = opened.grids[symbol].usd, opened.source.history_close(symbol, 1)
         closes = {day: float(usd(units)) for day, units in _closes(opened, symbol, _ended(opened, symbol, until))}
         opens = [*closes.values()] if begins is None else [float(usd(begins)), *closes.values()]
@@ -360,7 +360,7 @@ def _closes(opened: OpenedMarket, symbol: str, places: Iterable[int]) -> Iterato
 
 def _ended(opened: OpenedMarket, symbol: str, until: datetime) -> range:
     """Return the places of a symbol's sessions that had ended by then."""
-    return range(sum(session_of(one).close <= until for one in opened.calendar_of(symbol).market))
+    return range(sum(session_of(session).close <= until for session in opened.calendar_of(symbol).market))
 
 
 def last_prices(opened: OpenedMarket, until: datetime) -> Mapping[str, Decimal]:

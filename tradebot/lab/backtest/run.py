@@ -76,10 +76,10 @@ _MAKERS = {
 """What some of them are made with, or ask for what isn't there."""
 
 
-def dump_checkpoint(made: BacktestSetup, driver: Driver, ends: Sequence[SessionEnd], identity: str) -> bytes:
+def dump_checkpoint(backtest_setup: BacktestSetup, driver: Driver, ends: Sequence[SessionEnd], identity: str) -> bytes:
     """Encode a checkpoint; `identity` names what is played and must match when it is resumed."""
-    engine = {path: [getattr(_holder(made, path), name) for name in names] for path, names in _engine_parts()}
-    stores = [vars(store) for store in (made.ledger, made.facts, made.events)]
+    engine = {path: [getattr(_holder(backtest_setup, path), name) for name in names] for path, names in _engine_parts()}
+    stores = [vars(store) for store in (backtest_setup.ledger, backtest_setup.facts, backtest_setup.events)]
     state = (identity, engine, stores, driver.state, list(ends))
     return _HEADER + pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
 
@@ -110,23 +110,23 @@ def _engine_parts() -> list[tuple[str, tuple[str, ...]]]:
     return [(path, names) for path, names in KEPT.items() if path.split(".")[0] in ("engine", "market")]
 
 
-def _holder(made: BacktestSetup, path: str) -> Any:
+def _holder(backtest_setup: BacktestSetup, path: str) -> Any:
     root, _, rest = path.partition(".")
-    holder = made.engine if root == "engine" else made.engine.market
+    holder = backtest_setup.engine if root == "engine" else backtest_setup.engine.market
     return attrgetter(rest)(holder) if rest else holder
 
 
-def _restore_engine(made: BacktestSetup, parts: dict[str, list[Any]]) -> None:
-    accounts = made.engine.accounts
+def _restore_engine(backtest_setup: BacktestSetup, parts: dict[str, list[Any]]) -> None:
+    accounts = backtest_setup.engine.accounts
     for path, names in _engine_parts():
         for name, value in zip(names, parts[path], strict=True):
-            setattr(_holder(made, path), name, value)
+            setattr(_holder(backtest_setup, path), name, value)
     # The bot's ports hold on to the accounts that they were made with.
-    for number, kept in made.engine.accounts.items():
-        for each in fields(kept):
-            setattr(accounts[number], each.name, getattr(kept, each.name))
-    made.engine.accounts = accounts
-    made.engine.market.announce()
+    for number, account in backtest_setup.engine.accounts.items():
+        for each in fields(account):
+            setattr(accounts[number], each.name, getattr(account, each.name))
+    backtest_setup.engine.accounts = accounts
+    backtest_setup.engine.market.announce()
 
 
 class _Reader(pickle.Unpickler):

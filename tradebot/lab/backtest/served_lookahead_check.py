@@ -104,19 +104,19 @@ class RepeatedQuestions(Struct):
         self, world: World, now: datetime, slots: Mapping[str, StrategySlot | None]
     ) -> Mapping[str, StrategyInputs]:
         """Return what each strategy that is due sees."""
-        asked = [strategy for strategy in world.strategies if strategy.name in slots]
-        sights = ViewBuilder(world, now, asked)
-        return {strategy.name: _seen(sights, strategy, slots[strategy.name]) for strategy in asked}
+        strategies = [strategy for strategy in world.strategies if strategy.name in slots]
+        sights = ViewBuilder(world, now, strategies)
+        return {strategy.name: _seen(sights, strategy, slots[strategy.name]) for strategy in strategies}
 
 
 def _seen(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
     return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
 
-def _answers(strategy: Strategy, seen: StrategyInputs) -> Mapping[str, str]:
+def _answers(strategy: Strategy, strategy_inputs: StrategyInputs) -> Mapping[str, str]:
     """Return what a strategy wants of each symbol, or which of them it can't be asked about and why, as text."""
-    left_out = {f"{refusal.symbol}, left out": repr(refusal.decision) for refusal in seen.left_out}
-    answer = seen.unmet or answer_of(strategy, seen.view, None)
+    left_out = {f"{refusal.symbol}, left out": repr(refusal.decision) for refusal in strategy_inputs.left_out}
+    answer = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, None)
     if isinstance(answer, Decision):
         return {"the whole answer": repr(answer), **left_out}
     return {want.symbol: f"{place}: {want!r}" for place, want in enumerate(answer)} | left_out
@@ -130,7 +130,7 @@ def _shown_differently(view: StrategyView, elsewhere: StrategyView) -> Iterator[
             yield Peek(MARKET, what, view.now, _newest(series), _newest(elsewhere.series.get(key)), view.now)
     for symbol, quote in view.quotes.items():
         if quote != elsewhere.quotes.get(symbol):
-            known, unknown = (repr(seen.quotes.get(symbol, NOTHING)) for seen in (view, elsewhere))
+            known, unknown = (repr(strategy_view.quotes.get(symbol, NOTHING)) for strategy_view in (view, elsewhere))
             yield Peek(MARKET, f"quote of {symbol}", view.now, known, unknown, view.now)
 
 

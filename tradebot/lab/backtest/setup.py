@@ -379,7 +379,7 @@ class EngineAhead:
         market = self._engine.market
         sessions = range(number * CHUNK, min((number + 1) * CHUNK, len(market.calendar.market)))
         chunk = [self._shown(bar) for index in sessions for bar in market.day(symbol, index).bars]
-        return [shown.at_us for shown in chunk], chunk
+        return [prices.at_us for prices in chunk], chunk
 
     def _shown(self, bar: Bar) -> VisiblePrices:
         return VisiblePrices(

@@ -55,7 +55,7 @@ def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVarian
     """
     quiet, times = replace(plan, level=RecordLevel.NONE), _times(plan.settings, strategies)
     parts = (_costs(quiet), _delay(quiet, times), _sessions(quiet, times))
-    changes = tuple(one for part in parts if not isinstance(part, str) for one in part)
+    changes = tuple(variant for part in parts if not isinstance(part, str) for variant in part)
     return PlanVariants(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
 
 
@@ -63,7 +63,7 @@ def harder(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
     """Return the variants of a plan that make it harder: dearer, and a session later."""
     quiet = replace(plan, level=RecordLevel.NONE)
     parts = (_costs(quiet), _delay(quiet, _times(plan.settings, strategies)))
-    changes = tuple(one for part in parts if not isinstance(part, str) for one in part)
+    changes = tuple(variant for part in parts if not isinstance(part, str) for variant in part)
     return PlanVariants(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
 
 

@@ -241,13 +241,13 @@ class EngineVenue:
         self._history.catch_up()
         return self._account.cash + sum(map(self._stale_value, self._account.positions.values()), Decimal(0))
 
-    def _stale_value(self, held: engine_account.Position) -> Decimal:
-        engine, traded = self._engine, self._history.traded.get(held.symbol)
-        multiplier = Decimal(shares_of(held.symbol))
+    def _stale_value(self, position: engine_account.Position) -> Decimal:
+        engine, traded = self._engine, self._history.traded.get(position.symbol)
+        multiplier = Decimal(shares_of(position.symbol))
         if traded is None:
-            return notional(held.qty, usd(engine.price(held.symbol)), multiplier)
-        split = engine.market.split_factor(held.symbol, traded.at_us, engine.now_us)
-        return notional(held.qty, usd(traded.price), multiplier) * Decimal(split)
+            return notional(position.qty, usd(engine.price(position.symbol)), multiplier)
+        split = engine.market.split_factor(position.symbol, traded.at_us, engine.now_us)
+        return notional(position.qty, usd(traded.price), multiplier) * Decimal(split)
 
     def view(self) -> BrokerView:
         """Return account, positions and open orders; nothing moves in between, so the view is always steady."""
@@ -269,11 +269,11 @@ class EngineVenue:
         self._held = positions
         return tuple(position for _, position in positions.values())
 
-    def _position(self, held: engine_account.Position) -> tuple[tuple[object, ...], BrokerPosition]:
-        price, symbol = self._engine.price(held.symbol), held.symbol
+    def _position(self, position: engine_account.Position) -> tuple[tuple[object, ...], BrokerPosition]:
+        price, symbol = self._engine.price(position.symbol), position.symbol
         claimed = self._account.held(symbol) + self._account.kept_back(symbol)
-        stamp, known = (held.qty, held.average, price, claimed), self._held.get(symbol)
-        return known if known and known[0] == stamp else (stamp, position_of(held, price, claimed))
+        stamp, known = (position.qty, position.average, price, claimed), self._held.get(symbol)
+        return known if known and known[0] == stamp else (stamp, position_of(position, price, claimed))
 
     def _open_orders(self) -> tuple[Order, ...]:
         """Return the open orders, oldest first; each one's open legs follow it and name it."""
@@ -308,8 +308,8 @@ class EngineVenue:
         return row[1]
 
     def position(self, symbol: str) -> BrokerPosition | None:
-        held = self._account.positions.get(symbol)
-        return self._position(held)[1] if held else None
+        position = self._account.positions.get(symbol)
+        return self._position(position)[1] if position else None
 
     def order(self, client_order_id: str) -> Order | None:
         order = self._account.by_client_id.get(client_order_id)

@@ -42,7 +42,7 @@ def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMark
     """Return which bars are missing in a market's first session, and when they are there."""
     bars, sessions = EngineBars(engine_of(market, market.spec), market.days), [*map(session_of, market.calendar.market)]
     universes = ((strategy, _universe(settings, strategy)) for strategy in strategies)
-    return tuple(one for each, universe in universes for one in _of(each, universe, settings.day, bars, sessions))
+    return tuple(waits for each, universe in universes for waits in _of(each, universe, settings.day, bars, sessions))
 
 
 def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:
@@ -76,8 +76,8 @@ def _of_features(needs: Needs, day: VenueDay) -> Sequence[BarNeed]:
 def _has(bars: EngineBars, need: BarNeed, symbol: str, session: Session) -> bool:
     """Return True if a symbol's bars are all there for decisions of a session; those of its minutes come during it."""
     until = session.open if need.timeframe == DAY else session.close
-    found = bars.closed(need, [symbol], until).get(symbol)
-    return found is not None and len(found.starts) >= need.enough
+    series = bars.closed(need, [symbol], until).get(symbol)
+    return series is not None and len(series.starts) >= need.enough
 
 
 def _first(bars: EngineBars, need: BarNeed, symbol: str, sessions: Sequence[Session]) -> date | None:

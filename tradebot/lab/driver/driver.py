@@ -408,7 +408,7 @@ def _always(world: World) -> frozenset[Job]:
 
 def _asked_again(world: World, proposed: Proposals) -> datetime | None:
     """Return when a strategy is due next; None if one may be due in any pass, or if that isn't known."""
-    waiting = {one.strategy: one.next for one in proposed.own.waiting}
+    waiting = {waiting.strategy: waiting.next for waiting in proposed.own.waiting}
     nexts = [waiting.get(strategy.name) for strategy in world.strategies]
     starts = [slot.start for slot in nexts if slot is not None]
     return min(starts) if starts and len(starts) == len(nexts) else None
@@ -426,19 +426,19 @@ def _refused_until(
     slots = _asked_slots(world, proposed)
     if not slots or not all(map(_is_refused_at_any_time, cycle.candidates)):
         return None
-    waiting = (one.next.start for one in proposed.own.waiting if one.next)
+    waiting = (waiting.next.start for waiting in proposed.own.waiting if waiting.next)
     return min((close, ahead.next_price(cycle.at), *(slot.end for slot in slots), *waiting))
 
 
 def _asked_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
     """Return the slots that were asked about; none if some strategy was asked for what changes with time."""
-    waiting, asked = {one.strategy: one.next for one in proposed.own.waiting}, proposed.own.asked
-    answered = {slot.strategy for slot in asked}
+    waiting, slots = {waiting.strategy: waiting.next for waiting in proposed.own.waiting}, proposed.own.asked
+    answered = {slot.strategy for slot in slots}
     for strategy in world.strategies:
         known = uses_slot_time(strategy.needs) if strategy.name in answered else waiting.get(strategy.name) is not None
         if not known:
             return ()
-    return asked
+    return slots
 
 
 def _is_refused_at_any_time(record: CandidateRecord) -> bool:

@@ -117,19 +117,19 @@ class IdlePeriods:
         session: Session,
         until: datetime,
     ) -> Calm:
-        rests, held = self._rests(view), self._held(positions, quotes)
-        if rests is None or held is None:
+        rests, watched = self._rests(view), self._held(positions, quotes)
+        if rests is None or watched is None:
             return Calm(now, settled=False)
         if rests or not self._ahead.still:
             until = session.close
         bands, times = list[PriceBand](), [until]
-        for one in held:
-            found = self._band(one, quotes[one.position.symbol], now, session)
-            if found is None:
+        for watched_position in watched:
+            price_band = self._band(watched_position, quotes[watched_position.position.symbol], now, session)
+            if price_band is None:
                 return Calm(now)
-            bands.append(found[0])
-            times += found[1]
-        self.marking.follow(now, (one for one in held if is_blind(self._rules(one.position, one.kept))), quotes)
+            bands.append(price_band[0])
+            times += price_band[1]
+        self.marking.follow(now, (one for one in watched if is_blind(self._rules(one.position, one.kept))), quotes)
         deed = self._ahead.next_deed
         end = min(*times, deed) if deed else min(times)
         if end <= now:
@@ -197,7 +197,7 @@ class IdlePeriods:
     def _held(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> Sequence[WatchedPosition] | None:
         """Return our positions with their marks; None if one has no mark or quote yet, or the market shows another."""
         kept = self._world.ledger.kept([position.key for position in positions]) if positions else {}
-        held = list[WatchedPosition]()
+        watched = list[WatchedPosition]()
         for position in positions:
             marks, quote = kept.get(position.key, Kept()), quotes.get(position.symbol)
             shown = self._ahead.shows(position.symbol)
@@ -205,8 +205,8 @@ class IdlePeriods:
                 return None
             if (units(quote.bid), units(quote.ask), units(quote.last)) != (shown.bid, shown.ask, shown.last):
                 return None
-            held.append(WatchedPosition(position, marks.best, marks))
-        return held
+            watched.append(WatchedPosition(position, marks.best, marks))
+        return watched
 
     def _rests(self, view: BrokerView) -> Sequence[Rest] | None:
         """Return the prices of the orders that rest to protect positions; None if anything else works."""
@@ -217,42 +217,42 @@ class IdlePeriods:
             return None
         chains, rests = self._world.ledger.order_chains(working), list[Rest]()
         for order in view.orders:
-            known, shown = working[order.venue_id], self._ahead.shows(order.symbol)
-            if order.with_known(known) != known or order.status not in RESTING or shown is None:
+            known, visible_prices = working[order.venue_id], self._ahead.shows(order.symbol)
+            if order.with_known(known) != known or order.status not in RESTING or visible_prices is None:
                 return None
             if not self._protects(chains.get(order.venue_id, (order,))):
                 return None
             prices = (units(price) for price in (order.limit_price, order.stop_price) if price is not None)
-            rests += [Rest(order.symbol, price, price > shown.last) for price in prices]
+            rests += [Rest(order.symbol, price, price > visible_prices.last) for price in prices]
         return rests
 
     def _protects(self, chain: Sequence[Order]) -> bool:
         """Return True if the nearest order of a chain that we promised protects a position."""
         promised = self._world.ledger.promised([order.client_order_id for order in chain])
-        made = (promised.get(order.client_order_id) for order in chain)
-        return next((record.intent.protects for record in made if record and record.intent.makes_order), False)
+        records = (promised.get(order.client_order_id) for order in chain)
+        return next((record.intent.protects for record in records if record and record.intent.makes_order), False)
 
     def _band(
-        self, held: WatchedPosition, quote: Quote, now: datetime, session: Session
+        self, watched: WatchedPosition, quote: Quote, now: datetime, session: Session
     ) -> tuple[PriceBand, Sequence[datetime]] | None:
         """Return where a position's price may go, and when rules of time fire; None if a pass has to look now."""
-        worst = held.kept.worst
+        worst = watched.kept.worst
         assert worst is not None, "a position without marks is looked at"
-        rules, times = self._rules(held.position, held.kept), list[datetime]()
+        rules, times = self._rules(watched.position, watched.kept), list[datetime]()
         lows, highs = [-FAR], [FAR]
         if not is_blind(rules):
-            lows, highs = [ceil(min(worst, held.best) * UNITS)], [floor(max(worst, held.best) * UNITS)]
+            lows, highs = [ceil(min(worst, watched.best) * UNITS)], [floor(max(worst, watched.best) * UNITS)]
         for rule in rules:
             if isinstance(rule, PriceRule):
-                for low, high in _around(rule.level(held), held.direction):
+                for low, high in _around(rule.level(watched), watched.direction):
                     lows.append(low)
                     highs.append(high)
-            elif (at := _time(rule, held, now, session)) is not None and at > now:
+            elif (at := _time(rule, watched, now, session)) is not None and at > now:
                 times.append(at)
             else:
                 return None
-        band = PriceBand(held.position.symbol, held.direction > 0, max(lows), min(highs))
-        return (band, times) if band.low <= units(exit_price(held.position, quote)) <= band.high else None
+        band = PriceBand(watched.position.symbol, watched.direction > 0, max(lows), min(highs))
+        return (band, times) if band.low <= units(exit_price(watched.position, quote)) <= band.high else None
 
     def _worth(self, view: BrokerView, quotes: Mapping[str, Quote]) -> ValueBand:
         """Return how far the positions' value may go until the equity is the highest, or so low that a monitor halts.
@@ -297,15 +297,15 @@ def _around(stop: StopLevel, direction: int) -> Iterator[tuple[int, int]]:
         yield floor(stop.price * (1 + HAIR) * UNITS) + 1, FAR
 
 
-def _time(rule: ExitRule, held: WatchedPosition, now: datetime, session: Session) -> datetime | None:
+def _time(rule: ExitRule, watched: WatchedPosition, now: datetime, session: Session) -> datetime | None:
     """Return when a rule that looks at no price closes a position; None if that can't be told beforehand."""
     if isinstance(rule, TimeRule):
-        return rule.level(held).at
+        return rule.level(watched).at
     if isinstance(rule, EndOfDay):
         return session.close - timedelta(seconds=rule.before_close_s)
     if isinstance(rule, LowMovement):
-        old = held.position.opened_at + timedelta(seconds=rule.after_s)
-        moved = abs(held.best - (held.kept.worst or held.best)) / held.position.average_price
+        old = watched.position.opened_at + timedelta(seconds=rule.after_s)
+        moved = abs(watched.best - (watched.kept.worst or watched.best)) / watched.position.average_price
         # The highest and the lowest price only ever move apart.
         return FOREVER if old <= now and moved > rule.movement_fraction else old
     return None
@@ -352,7 +352,7 @@ class Marking:
         slots_us = slots_us[bisect_right(slots_us, self._since_us) :]
         if not slots_us:
             return
-        now = [self._at_the_last(one, slots_us) for one in self._followed]
+        now = [self._at_the_last(position, slots_us) for position in self._followed]
         pairs = zip(self._followed, now, strict=True)
         moved = {later.position.key: later.marks for before, later in pairs if later.marks != before.marks}
         self._since_us, self._followed = slots_us[-1], now
@@ -370,12 +370,12 @@ class Marking:
         return one._replace(price=price, marks=_widened(one, min(*seen, price, price), max(*seen, price, price)))
 
 
-def _widened(one: FollowedPosition, low: int, high: int) -> Marks:
-    best, worst = (high, low) if one.long else (low, high)
-    known = one.marks
+def _widened(position: FollowedPosition, low: int, high: int) -> Marks:
+    best, worst = (high, low) if position.long else (low, high)
+    known = position.marks
     assert known.worst is not None, "a position without marks is not followed"
-    better = best > known.best * UNITS if one.long else best < known.best * UNITS
-    worse = worst < known.worst * UNITS if one.long else worst > known.worst * UNITS
+    better = best > known.best * UNITS if position.long else best < known.best * UNITS
+    worse = worst < known.worst * UNITS if position.long else worst > known.worst * UNITS
     if not (better or worse):
         return known
     return Marks(in_usd(best) if better else known.best, in_usd(worst) if worse else known.worst)

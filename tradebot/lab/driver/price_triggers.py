@@ -165,19 +165,19 @@ def first_touch(
     last = [worth.last.get(symbol, 0) for symbol in symbols]
     at_us = in_us(now)
     close_us = ahead.close(at_us)
-    for shown, place in _merged(ahead, symbols, now, end):
-        if shown.at_us != at_us:
+    for visible_prices, place in _merged(ahead, symbols, now, end):
+        if visible_prices.at_us != at_us:
             # What shows at the same moment counts together.
             if not low < value <= high:
                 return moment(at_us)
-            at_us = shown.at_us
+            at_us = visible_prices.at_us
             if at_us > close_us:
                 low, close_us = worth.later_low(value), ahead.close(at_us)
         if shares[place]:
-            value += shares[place] * (shown.last - last[place])
-            last[place] = shown.last
+            value += shares[place] * (visible_prices.last - last[place])
+            last[place] = visible_prices.last
         limit = limits[place]
-        if limit is not None and limit.touched(shown):
+        if limit is not None and limit.touched(visible_prices):
             return moment(at_us)
     return end if low < value <= high else moment(at_us)
 

@@ -78,20 +78,20 @@ def proposals(knobs: Sequence[Knob]) -> Iterator[Proposal]:
     chances = [one.found.p for each in tried for one in each]
     proven, tests = iter(correct_for_multiple_tests(chances)), sum(each is not None for each in chances)
     for knob, each in zip(knobs, tried, strict=True):
-        yield _proposal(knob, [(one, next(proven)) for one in each], tests)
+        yield _proposal(knob, [(tried, next(proven)) for tried in each], tests)
 
 
 def by_session(outcomes: Sequence[TradeOutcome], values: Sequence[float]) -> list[float]:
     """Return the sum of values for each session that has outcomes, in order."""
     sums = dict[date, float]()
-    for one, value in sorted(zip(outcomes, values, strict=True), key=lambda pair: pair[0].session):
-        sums[one.session] = sums.get(one.session, 0.0) + value
+    for trade_outcome, value in sorted(zip(outcomes, values, strict=True), key=lambda pair: pair[0].session):
+        sums[trade_outcome.session] = sums.get(trade_outcome.session, 0.0) + value
     return list(sums.values())
 
 
 def missing_of(outcomes: Sequence[TradeOutcome]) -> tuple[int, int]:
     """Return how many closed trades, and how many sessions with such, it takes more."""
-    sessions = len({one.session for one in outcomes})
+    sessions = len({outcome.session for outcome in outcomes})
     return max(LEAST - len(outcomes), 0), max(fewest_sessions(1) - sessions, 0)
 
 
@@ -108,7 +108,7 @@ def _proposal(knob: Knob, tried: Sequence[tuple[_Tried, float | None]], tests: i
     missing, missing_sessions = missing_of(knob.outcomes)
     proven = [one for one, p in tried if p is not None and p <= LEVEL and one.found.mean > 0]
     known = [one for one, p in tried if p is not None]
-    better = [one for one in known if one.found.mean > 0]
+    better = [tried for tried in known if tried.found.mean > 0]
     best = max(proven or better or known, key=lambda one: one.found.low or 0.0, default=None)
     if missing or missing_sessions:
         evidence = f"{pluralize(len(knob.outcomes), 'closed trade')}: {more_needed(missing, missing_sessions)}"
@@ -135,13 +135,13 @@ def _proposal(knob: Knob, tried: Sequence[tuple[_Tried, float | None]], tests: i
 
 
 def _evidence(best: _Tried, tests: int, *, proven: bool) -> str:
-    found = best.found
-    interval = f"95% interval {found.low:+,.2f} to {found.high:+,.2f}"
+    estimate = best.found
+    interval = f"95% interval {estimate.low:+,.2f} to {estimate.high:+,.2f}"
     changed = f"{pluralize(best.changed, 'trade')} would have ended otherwise"
-    what = f"{changed}, which makes {found.mean:+,.2f} USD a session ({interval})."
+    what = f"{changed}, which makes {estimate.mean:+,.2f} USD a session ({interval})."
     if proven:
         return f"With {best.other.value}, {what}"
-    if found.mean <= 0:
+    if estimate.mean <= 0:
         return f"No other value that was tried would have earned more. With {best.other.value}, {what}"
     return f"Nothing beyond chance, with {pluralize(tests, 'value')} tried in all. With {best.other.value}, {what}"
 
@@ -167,10 +167,10 @@ class Blocked:
     def add(self, day: SessionReturns, judged: Sequence[EntryOutcome]) -> None:
         """Add the blocked trades of one session; those whose prices aren't known aren't counted."""
         sums = defaultdict[Key, list[float]](list)
-        for one in _refused(judged):
-            gained = day.return_after(one.symbol, one.at, HELD_S)
-            if gained is not None and one.gate is not None:
-                sums[one.strategy, one.gate].append(one.side.sign * gained * STAKE_USD)
+        for entry_outcome in _refused(judged):
+            gained = day.return_after(entry_outcome.symbol, entry_outcome.at, HELD_S)
+            if gained is not None and entry_outcome.gate is not None:
+                sums[entry_outcome.strategy, entry_outcome.gate].append(entry_outcome.side.sign * gained * STAKE_USD)
         for key, made in sums.items():
             self._usd[key].append(sum(made))
             self._trades[key] += len(made)
@@ -230,15 +230,15 @@ class Blocked:
 def _refused(judged: Sequence[EntryOutcome]) -> Sequence[EntryOutcome]:
     """Return the first refusal of each trade that no pass of the session let through."""
     first, sent = dict[tuple[str, str, Side], EntryOutcome](), set[tuple[str, str, Side]]()
-    for one in judged:
-        if not one.was_gated or one.score == 0:
+    for entry_outcome in judged:
+        if not entry_outcome.was_gated or entry_outcome.score == 0:
             continue
-        key = one.strategy, one.symbol, one.side
-        if one.gate is None:
+        key = entry_outcome.strategy, entry_outcome.symbol, entry_outcome.side
+        if entry_outcome.gate is None:
             sent.add(key)
         else:
-            first.setdefault(key, one)
-    return [one for key, one in first.items() if key not in sent]
+            first.setdefault(key, entry_outcome)
+    return [outcome for key, outcome in first.items() if key not in sent]
 
 
 NEARER = tuple(map(Decimal, ("0.9", "0.75", "0.5", "0.35")))
@@ -275,12 +275,12 @@ def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
 
     It is assumed to fill as far beyond its price as the stops that were hit did on average.
     """
-    beyond = [-_gain(one) - at.fraction for one in outcomes if STOPPED in map(rule_of, one.trade.reasons)]
+    beyond = [-_gain(outcome) - at.fraction for outcome in outcomes if STOPPED in map(rule_of, outcome.trade.reasons)]
     slip = max(sum(beyond, ZERO) / len(beyond), ZERO) if beyond else ZERO
 
-    def better(one: TradeOutcome, fraction: Decimal) -> float:
-        worst = one.trade.worst
-        return _closed_at(one, -fraction - slip) if worst and worst.fraction <= -fraction else 0.0
+    def better(trade_outcome: TradeOutcome, fraction: Decimal) -> float:
+        worst = trade_outcome.trade.worst
+        return _closed_at(trade_outcome, -fraction - slip) if worst and worst.fraction <= -fraction else 0.0
 
     return _exit(Item.EXITS, strategy, at, outcomes, better)
 
@@ -288,9 +288,9 @@ def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
 def target(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
     """Return a profit target with nearer ones."""
 
-    def better(one: TradeOutcome, fraction: Decimal) -> float:
-        best = one.trade.best
-        return _closed_at(one, fraction) if best and best.fraction >= fraction else 0.0
+    def better(trade_outcome: TradeOutcome, fraction: Decimal) -> float:
+        best = trade_outcome.trade.best
+        return _closed_at(trade_outcome, fraction) if best and best.fraction >= fraction else 0.0
 
     return _exit(Item.TARGETS, strategy, at, outcomes, better)
 
@@ -307,15 +307,15 @@ def _exit(
     return Knob(item, strategy, at.setting, plain(at.fraction), outcomes, others, at.part)
 
 
-def _gain(one: TradeOutcome) -> Decimal:
+def _gain(trade_outcome: TradeOutcome) -> Decimal:
     """Return what a trade gained before fees, as a fraction of what was paid."""
-    trade = one.trade
+    trade = trade_outcome.trade
     return trade.gross_usd / notional(trade.quantity, trade.entry_price, trade.multiplier)
 
 
-def _closed_at(one: TradeOutcome, fraction: Decimal) -> float:
+def _closed_at(trade_outcome: TradeOutcome, fraction: Decimal) -> float:
     """Return how much better a trade would have ended at a gain, with the fees that it had."""
-    trade = one.trade
+    trade = trade_outcome.trade
     gross = notional(trade.quantity, trade.entry_price, trade.multiplier) * fraction
     return float(gross + trade.fees_usd - trade.net_usd)
 
@@ -359,7 +359,7 @@ def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[Trad
 
 def times(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> Knob:
     """Return the times of entries with others that begin later in the session, or end earlier."""
-    known = [one for one in outcomes if one.since_open_s is not None]
+    known = [outcome for outcome in outcomes if outcome.since_open_s is not None]
     part, *more = entries.parts
     if more or part.every_s is None or not part.start.of_open or part.end.of_open:
         untold = "They aren't one series from the open until the close, so no other times are tried."
@@ -370,7 +370,7 @@ def times(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> 
 def _later(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Other]:
     for more_s in LATER_S:
         start = Edge(of_open=True, offset_s=part.start.offset_s + more_s)
-        left_out = [one.since_open_s is not None and one.since_open_s < start.offset_s for one in outcomes]
+        left_out = [outcome.since_open_s is not None and outcome.since_open_s < start.offset_s for outcome in outcomes]
         yield without(_written(part, start, part.end), outcomes, left_out)
 
 
@@ -387,4 +387,4 @@ def _written(part: TimePart, start: Edge, end: Edge) -> str:
 
 def without(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> Other:
     """Return a value with which these trades wouldn't have been made."""
-    return Other(value, [-one.net if out else 0.0 for one, out in zip(outcomes, left_out, strict=True)])
+    return Other(value, [-outcome.net if out else 0.0 for outcome, out in zip(outcomes, left_out, strict=True)])

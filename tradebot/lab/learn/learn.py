@@ -129,11 +129,11 @@ def proposals(strategy: str, weights: Mapping[str, float], outcomes: Sequence[Tr
 
 def unknown_names(weights: Mapping[str, float], outcomes: Sequence[TradeOutcome]) -> tuple[str, ...]:
     """Return the components of trades that no weight is about, so that nothing is ever dropped without a word."""
-    return tuple(sorted({part.name for one in outcomes for part in one.trade.components} - weights.keys()))
+    return tuple(sorted({part.name for outcome in outcomes for part in outcome.trade.components} - weights.keys()))
 
 
 def _proposal(strategy: str, name: str, weight: float, outcomes: Sequence[TradeOutcome]) -> Proposal:
-    found = [(one, part) for one in outcomes for part in one.trade.components if part.name == name]
+    found = [(outcome, part) for outcome in outcomes for part in outcome.trade.components if part.name == name]
     base = found[0][1].weight if found and found[0][1].weight > 0 else weight
     of = standing([*_calls(found, weight)])
     before = weight / base
@@ -158,12 +158,12 @@ def _proposal(strategy: str, name: str, weight: float, outcomes: Sequence[TradeO
 
 def _calls(found: Sequence[tuple[TradeOutcome, Component]], weight: float) -> Iterator[ComponentCall]:
     """Yield the calls of trades that were entered with this weight; whoever had no view, or no outcome, made none."""
-    for one, part in found:
-        if not part.value or not one.net or not isclose(part.weight, weight, rel_tol=1e-9):
+    for trade_outcome, part in found:
+        if not part.value or not trade_outcome.net or not isclose(part.weight, weight, rel_tol=1e-9):
             continue
-        agreed = (part.value > 0) is (one.trade.side == LONG)
-        earned = one.net / one.worth
-        yield ComponentCall(one.closed_at, agreed is (earned > 0), earned if agreed else -earned)
+        agreed = (part.value > 0) is (trade_outcome.trade.side == LONG)
+        earned = trade_outcome.net / trade_outcome.worth
+        yield ComponentCall(trade_outcome.closed_at, agreed is (earned > 0), earned if agreed else -earned)
 
 
 def _evidence(of: ComponentRecord, before: float, after: float) -> str:
@@ -221,11 +221,11 @@ def limits(
     strategy: str, in_force: Limits, entered: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
 ) -> Iterator[Knob]:
     """Yield limits of a strategy with tighter values; open positions count for what there was room for."""
-    made = sorted(entered, key=lambda one: (one.trade.opened_at, one.trade.id))
-    for name, tried in _tighter(in_force, made, outcomes).items():
+    opened_positions = sorted(entered, key=lambda one: (one.trade.opened_at, one.trade.id))
+    for name, tried in _tighter(in_force, opened_positions, outcomes).items():
         value = getattr(in_force, name)
         assert all(is_tighter(name, value, each) for each in tried), "a limit only gets tighter"
-        refused = ((each, _refused(made, _RULES[name](each))) for each in tried)
+        refused = ((each, _refused(opened_positions, _RULES[name](each))) for each in tried)
         others = [without(plain(each), outcomes, [one.trade.id in out for one in outcomes]) for each, out in refused]
         yield Knob(Item.LIMITS, strategy, f"strategies.{strategy}.limits.{name}", plain(value), outcomes, others)
 
@@ -237,22 +237,22 @@ def is_tighter(name: str, value: Decimal | float, other: Decimal | float) -> boo
 
 
 def _tighter(
-    in_force: Limits, made: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
+    in_force: Limits, opened_positions: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
 ) -> Mapping[str, Sequence[Value]]:
     """Return the values of each limit that are tried."""
     waits = [in_force.cooldown_s * times for times in LONGER]
     return {
         "min_score": [score for score in _scores(outcomes) if in_force.min_score < score <= 1],
-        "max_open_positions": _below(in_force.max_open_positions, _most_open(made)),
-        "max_session_entries": _below(in_force.max_session_entries, _most(made, _session_of)),
-        "max_symbol_entries": _below(in_force.max_symbol_entries, _most(made, _symbol_of)),
+        "max_open_positions": _below(in_force.max_open_positions, _most_open(opened_positions)),
+        "max_session_entries": _below(in_force.max_session_entries, _most(opened_positions, _session_of)),
+        "max_symbol_entries": _below(in_force.max_symbol_entries, _most(opened_positions, _symbol_of)),
         "cooldown_s": [wait for wait in waits if wait <= LONGEST_S],
     }
 
 
 def _scores(outcomes: Sequence[TradeOutcome]) -> Sequence[Decimal]:
     """Return scores below which there are some shares of the trades."""
-    ranked = sorted(abs(one.trade.entry_score) for one in outcomes if one.trade.entry_score is not None)
+    ranked = sorted(abs(outcome.trade.entry_score) for outcome in outcomes if outcome.trade.entry_score is not None)
     places = dict.fromkeys(int(len(ranked) * share) for share in SHARES if ranked)
     return [*dict.fromkeys(Decimal(str(ranked[place])).quantize(PLACES, ROUND_CEILING) for place in places)]
 
@@ -263,22 +263,22 @@ def _below(limit: int, most: int) -> Sequence[int]:
     return range(top, 0, -max(-(-top // MOST_TRIED), 1))
 
 
-def _session_of(one: OpenedPosition) -> object:
-    return one.session
+def _session_of(opened_position: OpenedPosition) -> object:
+    return opened_position.session
 
 
-def _symbol_of(one: OpenedPosition) -> object:
-    return one.session, one.trade.symbol, one.trade.side
+def _symbol_of(opened_position: OpenedPosition) -> object:
+    return opened_position.session, opened_position.trade.symbol, opened_position.trade.side
 
 
-def _most(made: Sequence[OpenedPosition], key: Callable[[OpenedPosition], object]) -> int:
-    return max(Counter(map(key, made)).values(), default=0)
+def _most(opened_positions: Sequence[OpenedPosition], key: Callable[[OpenedPosition], object]) -> int:
+    return max(Counter(map(key, opened_positions)).values(), default=0)
 
 
-def _most_open(made: Sequence[OpenedPosition]) -> int:
+def _most_open(opened_positions: Sequence[OpenedPosition]) -> int:
     """Return how many positions were open at once."""
-    opens = [(one.trade.opened_at, 1) for one in made]
-    closes = [(one.trade.closed_at, -1) for one in made if one.trade.closed_at]
+    opens = [(position.trade.opened_at, 1) for position in opened_positions]
+    closes = [(position.trade.closed_at, -1) for position in opened_positions if position.trade.closed_at]
     most = now = 0
     for _, change in sorted([*opens, *closes]):
         now += change
@@ -286,14 +286,14 @@ def _most_open(made: Sequence[OpenedPosition]) -> int:
     return most
 
 
-def _refused(made: Sequence[OpenedPosition], admits: Admits) -> frozenset[str]:
+def _refused(opened_positions: Sequence[OpenedPosition], admits: Admits) -> frozenset[str]:
     """Return the ids of the trades that a limit would have refused."""
-    return frozenset([one.trade.id for one in made if not admits(one)])
+    return frozenset([position.trade.id for position in opened_positions if not admits(position)])
 
 
 def _by_score(least: Value) -> Admits:
     # The gate compares floats, and so does this.
-    return lambda one: one.trade.entry_score is None or abs(one.trade.entry_score) >= float(least)
+    return lambda position: position.trade.entry_score is None or abs(position.trade.entry_score) >= float(least)
 
 
 def _by_open(most: Value) -> Admits:
@@ -314,10 +314,10 @@ def _by_count(key: Callable[[OpenedPosition], object]) -> Callable[[Value], Admi
     def of(most: Value) -> Admits:
         seen = Counter[object]()
 
-        def admits(one: OpenedPosition) -> bool:
-            if seen[key(one)] >= most:
+        def admits(opened_position: OpenedPosition) -> bool:
+            if seen[key(opened_position)] >= most:
                 return False
-            seen[key(one)] += 1
+            seen[key(opened_position)] += 1
             return True
 
         return admits
@@ -328,11 +328,11 @@ def _by_count(key: Callable[[OpenedPosition], object]) -> Callable[[Value], Admi
 def _by_wait(wait_s: Value) -> Admits:
     wait, filled = timedelta(seconds=int(wait_s)), dict[str, datetime]()
 
-    def admits(one: OpenedPosition) -> bool:
-        last = filled.get(one.trade.symbol)
-        if last is not None and one.trade.opened_at < last + wait:
+    def admits(opened_position: OpenedPosition) -> bool:
+        last = filled.get(opened_position.trade.symbol)
+        if last is not None and opened_position.trade.opened_at < last + wait:
             return False
-        filled[one.trade.symbol] = one.trade.closed_at or one.trade.opened_at
+        filled[opened_position.trade.symbol] = opened_position.trade.closed_at or opened_position.trade.opened_at
         return True
 
     return admits
@@ -385,8 +385,8 @@ class LearningMaterial(Struct, frozen=True):
     @property
     def of_use(self) -> Sequence[TradeRow]:
         """Return the trades of strategies that are in use."""
-        names = {one.name for one in self.strategies}
-        return [one for one in self.trades if one.strategy in names]
+        names = {strategy.name for strategy in self.strategies}
+        return [row for row in self.trades if row.strategy in names]
 
     @property
     def outcomes(self) -> Sequence[TradeOutcome]:
@@ -407,7 +407,7 @@ def learn_from_trades(of: LearningMaterial, left: LeftAfter | None) -> LearnResu
     by_name = {one.name: [each for each in outcomes if each.trade.strategy == one.name] for one in of.strategies}
     found = [each for one in of.strategies for each in proposals(one.name, one.weights, by_name[one.name])]
     found += knobs.proposals([*_knobs(of, outcomes, by_name, left)])
-    found += [conviction(one.name, by_name[one.name]) for one in of.strategies]
+    found += [conviction(strategy.name, by_name[strategy.name]) for strategy in of.strategies]
     unknown = {one.name: unknown_names(one.weights, by_name[one.name]) for one in of.strategies if one.weights}
     others = len(of.trades) - len(of.of_use)
     counted = counts_of(of.of_use)
@@ -425,8 +425,8 @@ def _knobs(
     left: LeftAfter | None,
 ) -> Iterator[Knob]:
     if of.entries is not None:
-        asked = {one.name for one in of.strategies if one.asked_each_time}
-        yield knobs.times(*of.entries, [one for one in outcomes if one.trade.strategy in asked])
+        asked = {strategy.name for strategy in of.strategies if strategy.asked_each_time}
+        yield knobs.times(*of.entries, [outcome for outcome in outcomes if outcome.trade.strategy in asked])
     for one in of.strategies:
         fraction = getattr(one.limits, ORDER_SIZE)
         yield knobs.size(one.name, f"strategies.{one.name}.limits.{ORDER_SIZE}", fraction, by_name[one.name])
@@ -434,8 +434,8 @@ def _knobs(
         yield from _exits(watched, [one for one in outcomes if one.trade.strategy in watched.strategies], left)
     for one in of.strategies:
         own = (trade for trade in of.of_use if trade.strategy == one.name)
-        made = [OpenedPosition(trade, of.day.date_of(trade.opened_at)) for trade in own]
-        yield from limits(one.name, one.limits, made, by_name[one.name])
+        opened_positions = [OpenedPosition(trade, of.day.date_of(trade.opened_at)) for trade in own]
+        yield from limits(one.name, one.limits, opened_positions, by_name[one.name])
 
 
 def _exits(watched: WatchedStrategies, outcomes: Sequence[TradeOutcome], left: LeftAfter | None) -> Iterator[Knob]:
@@ -456,7 +456,7 @@ WORTH = 0.001
 
 def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
     """Return whether trades with a strong score returned more than those with a weak one; no setting follows."""
-    scored = [one for one in outcomes if one.trade.entry_score is not None]
+    scored = [outcome for outcome in outcomes if outcome.trade.entry_score is not None]
     differences = _differences(scored)
     missing, missing_sessions = missing_of(scored)
     missing_sessions = max(missing_sessions, fewest_sessions(1) - len(differences), 0)
@@ -491,7 +491,7 @@ def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
 
 def _differences(scored: Sequence[TradeOutcome]) -> list[float]:
     """Return for each session with both kinds by how much the stronger scores returned more."""
-    ranked = sorted(abs(one.trade.entry_score or 0.0) for one in scored)
+    ranked = sorted(abs(outcome.trade.entry_score or 0.0) for outcome in scored)
     middle = ranked[len(ranked) // 2] if ranked else 0.0
     strong, weak = defaultdict[date, list[float]](list), defaultdict[date, list[float]](list)
     for one in scored:

@@ -117,8 +117,8 @@ def counts(trade: TradeRow) -> bool:
 
 def counts_of(trades: Sequence[TradeRow]) -> TradeCounts:
     """Return how many trades are counted, and why the others aren't: the first reason that holds."""
-    ours = [one for one in trades if one.source is EntrySource.BOT]
-    closed = [one for one in ours if one.status is TradeStatus.CLOSED]
+    ours = [row for row in trades if row.source is EntrySource.BOT]
+    closed = [our for our in ours if our.status is TradeStatus.CLOSED]
     found = sum(map(counts, closed))
     return TradeCounts(found, len(ours) - len(closed), len(trades) - len(ours), len(closed) - found)
 

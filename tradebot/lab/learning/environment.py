@@ -174,10 +174,10 @@ class DecisionPoint:
         return self.run.made.world
 
     def _moment(self, at: datetime, observation: Observation | None, symbol: str = "") -> PolicyState:
-        seen = self._world.reader.view()
-        position = int(sum(one.quantity for one in seen.positions))
+        view = self._world.reader.view()
+        position = int(sum(position.quantity for position in view.positions))
         missed, ended = Counter(self._missed.values()), observation is None
-        return PolicyState(at, seen.account.equity, position, observation, self._refused(at), missed, ended, symbol)
+        return PolicyState(at, view.account.equity, position, observation, self._refused(at), missed, ended, symbol)
 
     def _refused(self, at: datetime) -> Mapping[str, int]:
         """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word.
@@ -187,10 +187,10 @@ class DecisionPoint:
         assert self.run is not None, "the run has begun"
         since, self._since = self._since, at
         cycles = self.run.made.facts.cycles(job=Job.TRADE_ONCE, since=since)
-        judged = next((one for one in reversed(cycles) if one.candidates), None)
-        said = [one.terminal for one in judged.candidates] if judged else []
-        said += [one.decision for cycle in cycles for one in cycle.refused_strategies]
-        return Counter(str(one.reason or one.gate) for one in said if one and one.reason not in TOLD_ALREADY)
+        judged = next((cycle for cycle in reversed(cycles) if cycle.candidates), None)
+        decisions = [record.terminal for record in judged.candidates] if judged else []
+        decisions += [refusal.decision for cycle in cycles for refusal in cycle.refused_strategies]
+        return Counter(str(one.reason or one.gate) for one in decisions if one and one.reason not in TOLD_ALREADY)
 
     def final_state(self) -> PolicyState:
         """Return how things stand after the last session that was played."""
@@ -199,8 +199,8 @@ class DecisionPoint:
 
 
 def _held(view: StrategyView, symbol: str) -> Decimal:
-    held = view.lots.get(symbol)
-    return held.quantity if held else Decimal(0)
+    position = view.lots.get(symbol)
+    return position.quantity if position else Decimal(0)
 
 
 class Play(Protocol):
@@ -305,13 +305,13 @@ def _play(terms: EpisodeTerms, put: Callable[[PolicyState], int]) -> None:
         decided = True
         return put(moment)
 
-    asked = DecisionPoint(terms, told)
-    run = begin(replace(terms.plan, only_due=True, begins=terms.first), [asked], looks=asked.looks)
-    asked.run = run
+    decision_point = DecisionPoint(terms, told)
+    run = begin(replace(terms.plan, only_due=True, begins=terms.first), [decision_point], looks=decision_point.looks)
+    decision_point.run = run
     try:
         while not (run.is_complete or (terms.flat_overnight and decided) or _is_over(run, terms.last)):
             run.step()
-        put(asked.final_state())
+        put(decision_point.final_state())
     finally:
         run.made.close()
 

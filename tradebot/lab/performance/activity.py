@@ -223,9 +223,9 @@ def measure(
     history: History, way: Path, sessions: Sequence[Session], benchmark: BenchmarkPrices, rates: Rates
 ) -> MeasuredPath:
     """Measure a path by the exchange's sessions, a benchmark and the rates of cash."""
-    found = exposures(history, way, MarketTime(sessions))
-    leverage = [each.gross for each in found or ()]
-    return MeasuredPath(way, found, average(found), frame(way, benchmark, rates, leverage) if way.steps else None)
+    exposure = exposures(history, way, MarketTime(sessions))
+    leverage = [each.gross for each in exposure or ()]
+    return MeasuredPath(way, exposure, average(exposure), frame(way, benchmark, rates, leverage) if way.steps else None)
 
 
 BPS = 10_000
@@ -325,12 +325,12 @@ def paid_usd(kinds: Iterable[CostKind], path: Path) -> float:
 
 def _cagr(path: Path, charges: Iterable[Charge]) -> float | None:
     """Return CAGR along a path with charges given back; None for less than a year, or if everything was lost."""
-    returns, left = list[float](), sorted(charges)
+    returns, remaining = list[float](), sorted(charges)
     place = 0
     for step in path.steps:
         back = 0.0
-        while place < len(left) and left[place].at <= step.after.at:
-            back, place = back + left[place].usd, place + 1
+        while place < len(remaining) and remaining[place].at <= step.after.at:
+            back, place = back + remaining[place].usd, place + 1
         if step.value is not None:
             returns.append(step.value + back / float(step.before.equity_usd))
     return statistics.cagr(returns, len(returns) / path.per_year) if len(returns) >= path.year else None

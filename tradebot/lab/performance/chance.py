@@ -111,10 +111,10 @@ def resample_blocks(count: int, how: Resampling) -> Iterator[Blocks]:
     All resamples of a time are drawn as one row of blocks, with a new block at the beginning of each. That changes no
     probability, because how long a block goes on doesn't depend on how long it is already.
     """
-    drawn, left = default_rng(how.seed), how.resamples
-    while left:
-        resamples = min(left, max(AT_ONCE // count, 1))
-        left -= resamples
+    drawn, remaining = default_rng(how.seed), how.resamples
+    while remaining:
+        resamples = min(remaining, max(AT_ONCE // count, 1))
+        remaining -= resamples
         begins = np.arange(0, resamples * count, count)
         starts = np.sort(np.append(_ends(drawn, resamples * count, how.mean_block), begins))
         lengths = np.diff(np.append(starts, resamples * count))

@@ -89,18 +89,18 @@ def frame(path: Path, benchmark: BenchmarkPrices, rates: Rates, leverage: Sequen
     import pandas as pd
 
     assert path.start is not None, "a path without a step has no frame"
-    column, seen = partial(pd.Series, dtype=float), [path.start, *(step.after for step in path.steps)]
-    rows = pd.DataFrame({"session": [each.session for each in seen]})
+    column, equity_points = partial(pd.Series, dtype=float), [path.start, *(step.after for step in path.steps)]
+    rows = pd.DataFrame({"session": [each.session for each in equity_points]})
     rows["year"], rows["month"] = [d.year for d in rows["session"]], [d.month for d in rows["session"]]
     rows["value"] = column([None, *(step.value for step in path.steps)])
-    rows["price"] = column([benchmark.price(each, path.sessions) for each in seen])
+    rows["price"] = column([benchmark.price(each, path.sessions) for each in equity_points])
     # How many sessions of the path were over at each sight.
-    reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in seen]
+    reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in equity_points]
     passed = [path.sessions[then:now] for then, now in pairwise(reached)]
     rows["cash"] = column([None, *map(rates.cash_interest, passed)])
     known = rows["price"].ffill()
     rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
-    rows["exposure"] = column([None, *leverage] if leverage else [None] * len(seen))
+    rows["exposure"] = column([None, *leverage] if leverage else [None] * len(equity_points))
     borrowed = column([None, *map(rates.borrowing_cost, passed)])
     rest = rows["cash"].where(rows["exposure"] <= 1, borrowed)
     rows["leveled"] = rows["exposure"] * rows["benchmark"] + (1 - rows["exposure"]) * rest
@@ -116,10 +116,10 @@ def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:
     moved = [Decimal(0), *(step.transfers_usd for step in path.steps)]
     return tuple(
         CurvePoint(
-            session=seen.session,
-            at=seen.at,
-            is_start=seen.is_start,
-            equity_usd=seen.equity_usd,
+            session=point.session,
+            at=point.at,
+            is_start=point.is_start,
+            equity_usd=point.equity_usd,
             transfers_usd=moved[place],
             index=index[place],
             drawdown=under[place],
@@ -127,7 +127,7 @@ def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:
             benchmark_leveled=leveled[place],
             cash=cash[place] or 1.0,
         )
-        for place, seen in enumerate([path.start, *(step.after for step in path.steps)])
+        for place, point in enumerate([path.start, *(step.after for step in path.steps)])
     )
 
 

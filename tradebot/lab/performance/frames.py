@@ -51,7 +51,7 @@ def frames(account: AccountReport, fills: Iterable[OwnedFill], passes: Iterable[
         ),
         trades=_frame(ReportedTrade.__struct_fields__, map(asdict, account.trades)),
         fills=_frame(FILLS, map(_fill, fills)),
-        decisions=_frame(DECISIONS, (_decided(cycle, one) for cycle in passes for one in cycle.candidates)),
+        decisions=_frame(DECISIONS, (_decided(cycle, record) for cycle in passes for record in cycle.candidates)),
     )
 
 

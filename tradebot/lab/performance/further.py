@@ -237,9 +237,9 @@ def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
 
 
 def _without_best(returns: Sequence[float]) -> str:
-    left = statistics.total_return(sorted(returns)[:-BEST])
+    remaining = statistics.total_return(sorted(returns)[:-BEST])
     return (
-        f"Without its {BEST} best of {pluralize(len(returns), 'session')}, the return would have been {left:+.1%} "
+        f"Without its {BEST} best of {pluralize(len(returns), 'session')}, the return would have been {remaining:+.1%} "
         f"instead of {statistics.total_return(returns):+.1%}."
     )
 

@@ -59,8 +59,8 @@ def own_results(
             bases.append(base)
     if not bases:
         return OwnResults(returns)
-    trips = [one for one in history.lots.trips if one.trade.strategy == strategy and one.trade.opened_at >= since]
-    closed = ((one.trade.closed_at, _of_stake(history, one)) for one in trips)
+    trips = [trip for trip in history.lots.trips if trip.trade.strategy == strategy and trip.trade.opened_at >= since]
+    closed = ((trip.trade.closed_at, _of_stake(history, trip)) for trip in trips)
     made = tuple((history.day.date_of(at), made) for at, made in closed if at and made is not None)
     base = sum(bases, _ZERO) / len(bases)
     costs = _costs(history, trips)
@@ -83,7 +83,7 @@ def _costs(history: History, trips: Sequence[Trip]) -> Decimal | None:
     if not trips:
         return _ZERO
     facts = TripFacts(history)
-    slipped = max(totals([one for trip in trips for one in facts.own_fills(trip)]), key=lambda one: one.known)
+    slipped = max(totals([fill for trip in trips for fill in facts.own_fills(trip)]), key=lambda one: one.known)
     if slipped.total is None:
         return None
     return slipped.total.usd * slipped.of / slipped.known - sum((_fees(history, trip) for trip in trips), _ZERO)
@@ -92,4 +92,4 @@ def _costs(history: History, trips: Sequence[Trip]) -> Decimal | None:
 def since_in(returns: Mapping[date, float], day: date) -> tuple[float, ...]:
     """Return the returns of the sessions after a day, oldest first."""
     ordered = sorted(returns)
-    return tuple(returns[one] for one in ordered[bisect_left(ordered, day) :] if one > day)
+    return tuple(returns[date] for date in ordered[bisect_left(ordered, day) :] if date > day)

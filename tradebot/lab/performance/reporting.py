@@ -186,8 +186,8 @@ LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", p
 
 
 def earnings(profit: pnl.ProfitReport) -> report.SpanEarnings:
-    row, (before, after), seen = profit.total, profit.values_usd, profit.worth
-    before, after = (seen.before_usd, seen.after_usd) if seen else (before, after)
+    row, (before, after), equity_around = profit.total, profit.values_usd, profit.worth
+    before, after = (equity_around.before_usd, equity_around.after_usd) if equity_around else (before, after)
     parts: dict[str, Any] = {f"{part}_usd": getattr(row, f"{part}_usd") for part in pnl.PARTS}
     return report.SpanEarnings(
         before, after, profit.transfers_usd, profit.usd, difference_usd=profit.difference_usd, **parts
@@ -232,8 +232,8 @@ def report_trades(history: History, choice: Choice) -> tuple[tuple[ReportedTrade
         if trip.trade.strategy != NOT_OURS and choice.covers(trip.trade, history.day)
     ]
     facts = TripFacts(history)
-    made = [one for trip in trips for one in facts.own_fills(trip)]
-    return tuple([_trade_row(trip, facts) for trip in trips]), totals(made) if trips else ()
+    filled_orders = [fill for trip in trips for fill in facts.own_fills(trip)]
+    return tuple([_trade_row(trip, facts) for trip in trips]), totals(filled_orders) if trips else ()
 
 
 def _trade_row(trip: Trip, facts: TripFacts) -> ReportedTrade:

@@ -214,13 +214,13 @@ DIFFERENCES = {"benchmark": ("mean_difference", "Mean difference"), "leveled": (
 
 def _differences(rows: "pd.DataFrame") -> tuple[Figure, ...]:
     """Return by how much the account's returns were above those of the benchmark, on average."""
-    found, fewest = list[Figure](), fewest_sessions(1)
+    figures, fewest = list[Figure](), fewest_sessions(1)
     for column, (name, label) in DIFFERENCES.items():
         pairs = rows[["value", column]].dropna() if column in rows else rows[:0]
         if len(pairs) >= fewest:
             mean = _mean_of((pairs["value"] - pairs[column]).tolist())
-            found.append(figure(len(pairs), name, label, FigureUnit.FRACTION, fewest, mean, NO_SPREAD))
-    return tuple(found)
+            figures.append(figure(len(pairs), name, label, FigureUnit.FRACTION, fewest, mean, NO_SPREAD))
+    return tuple(figures)
 
 
 def _capture(name: str, label: str, rows: "pd.DataFrame", of: str) -> Figure:

@@ -81,8 +81,8 @@ def path(
     `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
     last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
     """
-    seen, year = _sights(history, sessions), sessions_per_year(history.day)
-    until = [each for each in seen if not days.is_after(each.session)]
+    equity_points, year = _sights(history, sessions), sessions_per_year(history.day)
+    until = [each for each in equity_points if not days.is_after(each.session)]
     before = [place for place, each in enumerate(until) if days.first is not None and each.session < days.first]
     within = until[max(before, default=0) :]
     if not within:

@@ -27,8 +27,8 @@ def buy_and_hold_returns(market: OpenedMarket, universe: Sequence[str]) -> tuple
     sessions = [*map(session_of, market.calendar.market)]
     bars = EngineBars(engine_of(market, market.spec), market.days)
     found = bars.closed(BarNeed(DAY, len(sessions)), universe, sessions[-1].close + LATER)
-    whole = [one for one in found.values() if len(one.close) == len(sessions)]
+    whole = [series for series in found.values() if len(series.close) == len(sessions)]
     if not whole:
         return ()
-    worth = (fmean(one.close[place] / one.open[0] for one in whole) for place in range(len(sessions)))
+    worth = (fmean(series.close[place] / series.open[0] for series in whole) for place in range(len(sessions)))
     return tuple(after / before - 1 for before, after in pairwise([1.0, *worth]))

@@ -115,7 +115,7 @@ def program_here() -> str:
 
 def code_of(settings: Settings) -> dict[str, str]:
     chosen = settings.strategies
-    return {name: one.digest for name, one in code_in_use(chosen.in_use(), chosen.installed_as()).items()}
+    return {name: code.digest for name, code in code_in_use(chosen.in_use(), chosen.installed_as()).items()}
 
 
 def require_here(wanted: object, here: object, what: str) -> None:
@@ -133,16 +133,16 @@ def _proxy(fields: dict[Any, Any]) -> MappingProxyType[Any, Any]:
 
 def pickle_for_node(value: object) -> bytes:
     """Return a value for a worker on another node."""
-    copyreg.pickle(MappingProxyType, lambda one: (_proxy, (dict(one),)))
+    copyreg.pickle(MappingProxyType, lambda mapping_proxy_type: (_proxy, (dict(mapping_proxy_type),)))
     return pickle.dumps(value, protocol=5)
 
 
-def work_of(bench: Bench, place: StudyLocation, workers: int) -> SearchWork:
+def work_of(bench: Bench, study_location: StudyLocation, workers: int) -> SearchWork:
     """Return what a worker needs; the environment, which may hold keys, stays here."""
-    is_file = "://" not in place.storage or place.storage.startswith("sqlite")
+    is_file = "://" not in study_location.storage or study_location.storage.startswith("sqlite")
     return SearchWork(
         bench=pickle_for_node(replace(bench, environ={})),
-        place=place,
+        place=study_location,
         workers=workers,
         program=program_here(),
         code=code_of(bench.plan.settings),

@@ -144,7 +144,7 @@ class Space(Frozen):
 
     @property
     def grid_size(self) -> int:
-        return prod(len(_all_of(one) or ()) for one in self.settings.values())
+        return prod(len(_all_of(setting) or ()) for setting in self.settings.values())
 
     @property
     def total(self) -> int:
@@ -199,8 +199,8 @@ def _choices(one: Between | Sequence[Any]) -> Sequence[Value]:
     return [plain_value(value) for value in _all_of(one) or ()]
 
 
-def _range(one: Between | Sequence[Any]) -> Range:
-    return Range(float(one.low), float(one.high), one.log) if isinstance(one, Between) else Range()
+def _range(between: Between | Sequence[Any]) -> Range:
+    return Range(float(between.low), float(between.high), between.log) if isinstance(between, Between) else Range()
 
 
 def _drawn(one: Between | Sequence[Any], chance: Random) -> Value:

@@ -248,14 +248,14 @@ class Study:
             return trial
 
     def _taken(self) -> int:
-        return sum(not _is_spare(one) for one in self._study.get_trials(deepcopy=False))
+        return sum(not _is_spare(trial) for trial in self._study.get_trials(deepcopy=False))
 
     def _is_one_too_many(self, trial: Trial) -> bool:
         """Return True if others took the last trials at the same moment."""
         if PLANNED in trial.user_attrs or AGAIN in trial.user_attrs:
             return False
         before = [one for one in self._study.get_trials(deepcopy=False) if one.number < trial.number]
-        return not self.space.learns or sum(not _is_spare(one) for one in before) >= self.space.total
+        return not self.space.learns or sum(not _is_spare(trial) for trial in before) >= self.space.total
 
     def values_of(self, trial: Trial | FrozenTrial) -> Values:
         return {name: round_value(value) for name, value in trial.params.items()}
@@ -271,7 +271,7 @@ class Study:
                 trial.set_user_attr(RESULT, _packed(result))
             if why:
                 trial.set_user_attr(WHY, why)
-            known = [one for one in values if one is not None]
+            known = [value for value in values if value is not None]
             if why or len(known) < len(self.space.objectives):
                 self._study.tell(trial, state=TrialState.PRUNED)
             else:
@@ -284,13 +284,13 @@ class Study:
         """
         back = 0
         with self._reaching():
-            for one in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                whose, beat = one.user_attrs.get(WORKER, []), one.user_attrs.get(BEAT)
-                began = one.datetime_start.timestamp() if one.datetime_start else 0.0
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                whose, beat = trial.user_attrs.get(WORKER, []), trial.user_attrs.get(BEAT)
+                began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
                 silent_s = time.time() - (beat or began)
                 lost = silent_s > (LOST_S if whose else UNNAMED_S) or _has_ended(whose)
                 if whose == worker if worker is not None else lost:
-                    back += self._end(one, died=died)
+                    back += self._end(trial, died=died)
             back += self._recover()
         return back
 
@@ -307,7 +307,7 @@ class Study:
     def _recover(self) -> int:
         """Put back again what somebody ended, and who died before it was back."""
         trials = self._study.get_trials(deepcopy=False)
-        known = {one.user_attrs[AGAIN][1] for one in trials if AGAIN in one.user_attrs}
+        known = {trial.user_attrs[AGAIN][1] for trial in trials if AGAIN in trial.user_attrs}
         lost = [one for one in trials if _is_spare(one) and WORKER in one.user_attrs and one.number not in known]
         back = 0
         for one in lost:
@@ -320,37 +320,37 @@ class Study:
 
     def counts(self) -> TrialCounts:
         with self._reaching():
-            trials = [one for one in self._study.get_trials(deepcopy=False) if not _is_spare(one)]
-        played = sum(RESULT in one.user_attrs and one.state.is_finished() for one in trials)
-        few = sum(one.state is TrialState.PRUNED and RESULT in one.user_attrs for one in trials)
-        refused = sum(one.state is TrialState.PRUNED for one in trials) - few
-        given_up = sum(one.state is TrialState.FAIL for one in trials)
+            trials = [trial for trial in self._study.get_trials(deepcopy=False) if not _is_spare(trial)]
+        played = sum(RESULT in trial.user_attrs and trial.state.is_finished() for trial in trials)
+        few = sum(trial.state is TrialState.PRUNED and RESULT in trial.user_attrs for trial in trials)
+        refused = sum(trial.state is TrialState.PRUNED for trial in trials) - few
+        given_up = sum(trial.state is TrialState.FAIL for trial in trials)
         asked = len(trials) if not self.space.learns else max(self.space.total, len(trials))
         return TrialCounts(played, asked - played - refused - given_up, refused, few, given_up)
 
     def played_trials(self) -> list[PlayedTrial]:
         """Return the trials that were played and have all objectives; equal values are one trial."""
         return [
-            PlayedTrial(number, values, one.returns, one.trades, one.longest, one.gained, one.best_five)
-            for number, (values, one, state) in self._results().items()
+            PlayedTrial(number, values, result.returns, result.trades, result.longest, result.gained, result.best_five)
+            for number, (values, result, state) in self._results().items()
             if state is TrialState.COMPLETE
         ]
 
     def results(self) -> list[tuple[int, Result]]:
         """Return every trial that was played, each of which counts as tried."""
-        return [(number, one) for number, (_, one, _) in self._results().items()]
+        return [(number, result) for number, (_, result, _) in self._results().items()]
 
     def _results(self) -> Mapping[int, tuple[Values, Result, TrialState]]:
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False)
         found: dict[int, tuple[Values, Result, TrialState]] = {}
         digests = set[str]()
-        for one in trials:
-            if RESULT in one.user_attrs and one.state.is_finished() and not _is_spare(one):
-                result = _unpacked(one.user_attrs[RESULT])
+        for trial in trials:
+            if RESULT in trial.user_attrs and trial.state.is_finished() and not _is_spare(trial):
+                result = _unpacked(trial.user_attrs[RESULT])
                 if result.digest not in digests:
                     digests.add(result.digest)
-                    found[one.number] = self.values_of(one), result, one.state
+                    found[trial.number] = self.values_of(trial), result, trial.state
         return found
 
     def reasons(self) -> Mapping[str, int]:
@@ -358,18 +358,18 @@ class Study:
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False)
         found = dict[str, int]()
-        for one in trials:
-            if WHY in one.user_attrs:
-                found[one.user_attrs[WHY]] = found.get(one.user_attrs[WHY], 0) + 1
+        for trial in trials:
+            if WHY in trial.user_attrs:
+                found[trial.user_attrs[WHY]] = found.get(trial.user_attrs[WHY], 0) + 1
         return found
 
 
 _GAVE_UP = f"its worker died {MOST_DEATHS} times"
 
 
-def _is_spare(one: FrozenTrial) -> bool:
+def _is_spare(frozen_trial: FrozenTrial) -> bool:
     """Return True for a trial that counts for nothing: another one took its place, or it was one too many."""
-    return bool(one.user_attrs.get(SPARE)) and one.state is TrialState.FAIL
+    return bool(frozen_trial.user_attrs.get(SPARE)) and frozen_trial.state is TrialState.FAIL
 
 
 def _distribution(one: Between | Sequence[Any]) -> BaseDistribution:
@@ -426,30 +426,30 @@ class SequentialStudy(Study):
         """
         with reaching(place):
             is_there = name in optuna.get_all_study_names(open_storage(place, new=True))
-        if is_there and (found := cls(place, name, space)).made is not None:
-            found.require_same(made, changed)
-            return found
-        found = cls(place, name, space, new=True)
-        found.begin(made)
-        return found
+        if is_there and (sequential_study := cls(place, name, space)).made is not None:
+            sequential_study.require_same(made, changed)
+            return sequential_study
+        sequential_study = cls(place, name, space, new=True)
+        sequential_study.begin(made)
+        return sequential_study
 
     def take(self) -> Trial | None:
         """Return the trial to play: an unfinished one, or else the next; None if there are no more."""
         with self._reaching():
-            for one in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                if PLANNED in one.user_attrs or {*one.params} == {*self._distributions}:
-                    return self._taken_up(one)
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                if PLANNED in trial.user_attrs or {*trial.params} == {*self._distributions}:
+                    return self._taken_up(trial)
                 # Whoever drew it died in between. It is drawn again, as if it never was.
-                self._storage.set_trial_user_attr(one._trial_id, SPARE, True)
-                self._storage.set_trial_state_values(one._trial_id, TrialState.FAIL)
+                self._storage.set_trial_user_attr(trial._trial_id, SPARE, True)
+                self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
             waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
             if not waiting and (not self.space.learns or self._taken() >= self.space.total):
                 return None
             self._study.sampler = self._sampler()
             return self._study.ask(self._distributions)
 
-    def _taken_up(self, one: FrozenTrial) -> Trial:
-        trial = Trial(self._study, one._trial_id)
+    def _taken_up(self, frozen_trial: FrozenTrial) -> Trial:
+        trial = Trial(self._study, frozen_trial._trial_id)
         for name, distribution in self._distributions.items():
             trial._suggest(name, distribution)
         return trial
@@ -470,6 +470,6 @@ class SequentialStudy(Study):
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         return [
-            StudyTrial(place, self.values_of(one), one.user_attrs.get(FIGURES, {}), one.user_attrs.get(WHY, ""))
-            for place, one in enumerate(trials, 1)
+            StudyTrial(place, self.values_of(trial), trial.user_attrs.get(FIGURES, {}), trial.user_attrs.get(WHY, ""))
+            for place, trial in enumerate(trials, 1)
         ]

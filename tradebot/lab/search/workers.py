@@ -99,7 +99,7 @@ class Pool(Struct):
             self._start()
         while self.workers:
             ready, _, _ = select.select([worker.reads for worker in self.workers], [], [], POLL_S)
-            for worker in [one for one in self.workers if one.reads in ready]:
+            for worker in [worker for worker in self.workers if worker.reads in ready]:
                 self._hear(worker, study)
             if time.monotonic() - looked > LOOK_S:
                 study.put_back()

@@ -158,11 +158,11 @@ def plateau(
     others = [place for place, one in enumerate(found) if one is not None and place != best]
     if value is None or len(others) < FEWEST:
         return None
-    away = {place: _apart(values[best], values[place], ranges) for place in others}
+    away = {other: _apart(values[best], values[other], ranges) for other in others}
     count = min(max(round(SHARE * len(others)), FEWEST), MOST)
     edge = sorted(away.values())[count - 1]
     # Trials as far away as the last neighbor are neighbors too, such as all others of a small grid.
-    near = [one for place in others if away[place] <= edge and (one := found[place]) is not None]
+    near = [one for other in others if away[other] <= edge and (one := found[other]) is not None]
     return Plateau(value, median(near), min(near), max(near), len(near), sum(one > 0 for one in near))
 
 

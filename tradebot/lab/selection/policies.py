@@ -92,7 +92,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
     @cached_property
     def typical(self) -> PolicyRun:
         """Return the run of the median seed by its Sharpe ratio; of an even number, the worse of both in the middle."""
-        known = [one if one is not None else 0.0 for one in self.sharpes]
+        known = [sharpe if sharpe is not None else 0.0 for sharpe in self.sharpes]
         return self.results.runs[known.index(median_low(known))]
 
     def by_seed(self, values: Sequence[float]) -> list[float]:
@@ -130,7 +130,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
     @cached_property
     def tried(self) -> Numbers:
         """Return all known configurations at equal volatility, this one by its typical run."""
-        columns = {one.configuration: one.returns for one in self.results.tried}
+        columns = {returns.configuration: returns.returns for returns in self.results.tried}
         columns[self.results.configuration] = self.typical.returns
         return _at_equal_volatility(np.array([*columns.values()]).T)
 
@@ -238,7 +238,7 @@ def asked_of_policy(
     """
     if not rules.asks:
         return
-    rows: list[_Row] = [("policy_seen", 0, Must.AT_MOST, lambda one: one.judging.seen), *_of_runs(rules)]
+    rows: list[_Row] = [("policy_seen", 0, Must.AT_MOST, lambda figures: figures.judging.seen), *_of_runs(rules)]
     rows += (
         (f"policy_spa_{name}", rules.spa_p, Must.AT_MOST, partial(lambda name, one: one.p(name), name))
         for name in AGAINST
@@ -256,16 +256,16 @@ _Row = tuple[str, Decimal | int | None, Must, Callable[[PolicyFigures], float | 
 
 
 def _of_runs(rules: PolicyRules) -> Iterator[_Row]:
-    yield "policy_sessions", rules.sessions, Must.AT_LEAST, lambda one: len(one.results.sessions)
-    yield "policy_trades", rules.trades, Must.AT_LEAST, lambda one: one.middle(lambda run: run.trades)
-    yield "policy_seeds", rules.seeds, Must.AT_LEAST, lambda one: one.whole_seeds
-    yield "policy_seeds_positive", rules.seeds_positive, Must.AT_LEAST, lambda one: one.positive
+    yield "policy_sessions", rules.sessions, Must.AT_LEAST, lambda figures: len(figures.results.sessions)
+    yield "policy_trades", rules.trades, Must.AT_LEAST, lambda figures: figures.middle(lambda run: run.trades)
+    yield "policy_seeds", rules.seeds, Must.AT_LEAST, lambda figures: figures.whole_seeds
+    yield "policy_seeds_positive", rules.seeds_positive, Must.AT_LEAST, lambda figures: figures.positive
     doubled, later = (lambda run: total_return(run.doubled)), (lambda run: total_return(run.later))
-    yield "policy_doubled", rules.left_above, Must.ABOVE, lambda one: one.middle(doubled)
-    yield "policy_later", rules.left_above, Must.ABOVE, lambda one: one.middle(later)
-    yield "policy_drawdown", rules.drawdown, Must.AT_MOST, lambda one: one.deepest
-    yield "policy_deflated_sharpe", rules.deflated_sharpe, Must.AT_LEAST, lambda one: one.deflated_ratio
-    yield "policy_sharpe_low", rules.sharpe_low, Must.ABOVE, lambda one: one.low
+    yield "policy_doubled", rules.left_above, Must.ABOVE, lambda figures: figures.middle(doubled)
+    yield "policy_later", rules.left_above, Must.ABOVE, lambda figures: figures.middle(later)
+    yield "policy_drawdown", rules.drawdown, Must.AT_MOST, lambda figures: figures.deepest
+    yield "policy_deflated_sharpe", rules.deflated_sharpe, Must.AT_LEAST, lambda figures: figures.deflated_ratio
+    yield "policy_sharpe_low", rules.sharpe_low, Must.ABOVE, lambda figures: figures.low
 
 
 def _figure(of: PolicyFigures | str, figure: Callable[[PolicyFigures], float | None], more: int) -> float | None:
@@ -274,7 +274,7 @@ def _figure(of: PolicyFigures | str, figure: Callable[[PolicyFigures], float | N
 
 
 def _within(replays: Sequence[float], share: float, more: int) -> float | None:
-    return sum(one < share for one in replays) + more if replays else None
+    return sum(replay < share for replay in replays) + more if replays else None
 
 
 def off_replay(days: Sequence[DayParity]) -> tuple[float, ...]:

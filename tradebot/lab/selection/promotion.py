@@ -107,7 +107,7 @@ class TrackRecord(Struct, frozen=True, dict=True):
 
 def conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> tuple[RungCondition, ...]:
     """Return every condition of a rung above the lowest, in the order of the configuration."""
-    return tuple(one.answer() for one in rung_conditions(of, rules, rung))
+    return tuple(check.answer() for check in rung_conditions(of, rules, rung))
 
 
 def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Iterator[ConditionCheck]:

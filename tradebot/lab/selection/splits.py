@@ -118,9 +118,9 @@ def groups_of(parts: int, sessions: int) -> Sequence[Places]:
 
 
 def _combined(cut: SessionCut, sessions: int, gap: int) -> Iterator[ChoiceSplit]:
-    for held in combinations(groups_of(cut.parts, sessions), cut.judged):
+    for combination in combinations(groups_of(cut.parts, sessions), cut.judged):
         inside = np.ones(sessions, dtype=bool)
-        for group in held:
+        for group in combination:
             # Before a judged group it is what a position reaches into it, after it the embargo.
             inside[max(group[0] - gap, 0) : group[-1] + 1 + gap] = False
-        yield ChoiceSplit(np.flatnonzero(inside), np.concatenate(held))
+        yield ChoiceSplit(np.flatnonzero(inside), np.concatenate(combination))

@@ -136,18 +136,18 @@ class SearchVerdict(Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def best_of(tried: Sequence[PlayedTrial], asked: SearchQuestion) -> int | None:
+def best_of(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> int | None:
     """Return the place of the trial that is best in all sessions; None if none has the objective."""
     if not tried:
         return None
-    found = measure_objective(asked.objective, _matrix(tried), asked.per_year)
+    found = measure_objective(search_question.objective, _matrix(tried), search_question.per_year)
     known = [(value, -place) for place, value in enumerate(found) if value is not None]
     return -max(known)[1] if known else None
 
 
 def _matrix(tried: Sequence[PlayedTrial]) -> Numbers:
     """Return the returns of trials, with a row for each session and a column for each trial."""
-    return np.array([one.returns for one in tried]).T
+    return np.array([trial.returns for trial in tried]).T
 
 
 def verdict(
@@ -169,12 +169,12 @@ def verdict(
     tested = returns[training_sessions(sessions) :] if asked.learns else returns
     how = Resampling(DEFAULT.resamples, block_length(tested, max(LEAST_BLOCK, _gap(tried))))
     test, known = superiority(tested, how), max(asked.counted, len(tried))
-    kept = _kept(tried, objectives, cut, asked)
+    compared_trials = _kept(tried, objectives, cut, asked)
     draft = SearchVerdict(
         SearchConclusion.NOTHING,
         "",
-        next(one for one in kept if one.number == tried[best].number),
-        kept,
+        next(trial for trial in compared_trials if trial.number == tried[best].number),
+        compared_trials,
         len(tried),
         known,
         sessions,
@@ -189,13 +189,13 @@ def verdict(
         _against_holding(returns, asked, known / len(tried), how),
         overfitting(returns),
         _deflated(returns, best, known),
-        plateau(best, [one.values for one in tried], [*map(_known, objectives.whole)], asked.ranges),
+        plateau(best, [trial.values for trial in tried], [*map(_known, objectives.whole)], asked.ranges),
         tried[best].gained - tried[best].best_five,
         tuple(variants),
         tuple(left_out),
     )
-    found, sentence = conclude_search(draft, asked.objective)
-    return SearchVerdict(found, sentence, *(getattr(draft, name) for name in SearchVerdict.__struct_fields__[2:]))
+    conclusion, sentence = conclude_search(draft, asked.objective)
+    return SearchVerdict(conclusion, sentence, *(getattr(draft, name) for name in SearchVerdict.__struct_fields__[2:]))
 
 
 def _p(test: Superiority | None, times: float) -> float:
@@ -203,25 +203,25 @@ def _p(test: Superiority | None, times: float) -> float:
     return 1.0 if test is None else min(max(test.reality_check, test.spa) * times, 1.0)
 
 
-def _against_holding(returns: Numbers, asked: SearchQuestion, times: float, how: Resampling) -> float | None:
+def _against_holding(returns: Numbers, search_question: SearchQuestion, times: float, how: Resampling) -> float | None:
     """Return the p of the best trial against holding the universe; None if nobody knows what that earned."""
-    if not asked.held:
+    if not search_question.held:
         return None
-    above = returns - np.asarray(asked.held)[:, None]
-    return _p(superiority(above[training_sessions(len(above)) :] if asked.learns else above, how), times)
+    above = returns - np.asarray(search_question.held)[:, None]
+    return _p(superiority(above[training_sessions(len(above)) :] if search_question.learns else above, how), times)
 
 
-def judgeable(tried: Sequence[PlayedTrial], asked: SearchQuestion) -> bool:
+def judgeable(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> bool:
     """Return True if there are enough sessions to choose in and to judge in."""
-    return bool(_splits(tried, asked))
+    return bool(_splits(tried, search_question))
 
 
-def _splits(tried: Sequence[PlayedTrial], asked: SearchQuestion) -> tuple[ChoiceSplit, ...]:
-    return splits(asked.cut, len(tried[0].returns), _gap(tried)) if tried else ()
+def _splits(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> tuple[ChoiceSplit, ...]:
+    return splits(search_question.cut, len(tried[0].returns), _gap(tried)) if tried else ()
 
 
 def _gap(tried: Sequence[PlayedTrial]) -> int:
-    return max(1, *(one.longest for one in tried))
+    return max(1, *(trial.longest for trial in tried))
 
 
 class _Measured:
@@ -258,10 +258,10 @@ def _outside(objectives: _Measured, cut: Sequence[ChoiceSplit]) -> Numbers:
 
 
 def _kept(
-    tried: Sequence[PlayedTrial], objectives: _Measured, cut: Sequence[ChoiceSplit], asked: SearchQuestion
+    tried: Sequence[PlayedTrial], objectives: _Measured, cut: Sequence[ChoiceSplit], search_question: SearchQuestion
 ) -> tuple[ComparedTrial, ...]:
     """Return all trials, the best in all sessions first, with what they have inside and outside."""
-    if asked.cut.by is By.WALK_FORWARD:
+    if search_question.cut.by is By.WALK_FORWARD:
         judged = np.concatenate([split.outside for split in cut])
         sides = [objectives.of(cut[0].inside)], [objectives.of(judged)]
     else:
@@ -269,7 +269,7 @@ def _kept(
     inside, outside = ([_known(fmean(each)) for each in zip(*side, strict=True)] for side in sides)
     order = sorted(range(len(tried)), key=lambda place: -objectives.whole[place])
     found = ((tried[place], inside[place], outside[place]) for place in order)
-    return tuple(ComparedTrial(one.number, one.values, one.trades, here, there) for one, here, there in found)
+    return tuple(ComparedTrial(trial.number, trial.values, trial.trades, here, there) for trial, here, there in found)
 
 
 def _deflated(returns: Numbers, best: int, trials: int) -> float | None:
@@ -320,9 +320,9 @@ def conclude_search(of: SearchVerdict, objective: str) -> tuple[SearchConclusion
 
 def _weak(of: SearchVerdict) -> Iterator[str]:
     """Yield what the best trial doesn't survive."""
-    for one in of.variants:
-        if one.total_return <= 0:
-            how = "with its costs doubled" if one.kind is VariantKind.COSTS else one.name
+    for variant in of.variants:
+        if variant.total_return <= 0:
+            how = "with its costs doubled" if variant.kind is VariantKind.COSTS else variant.name
             yield f"{how}, it earns nothing"
     if of.p_held is not None and of.p_held > SIGNIFICANT:
         yield f"that it is better than holding the universe may be luck (p {of.p_held:.3f})"

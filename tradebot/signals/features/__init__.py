@@ -63,12 +63,12 @@ def columns(frame: Frame, names: Iterable[str]) -> Mapping[str, Column]:
 
     Bars on the two sides of one that isn't usable are computed apart, as if there were none before.
     """
-    asked = [feature_of(name) for name in names]
-    found = {each.name: fill_gaps(np.nan, len(frame)) for each in asked}
+    features = [feature_of(name) for name in names]
+    found = {each.name: fill_gaps(np.nan, len(frame)) for each in features}
     with np.errstate(all="ignore"):
         for first, end in frame.runs():
             measures = Measures(frame.part(first, end))
-            for each in asked:
+            for each in features:
                 values = each.of(measures)
                 values = np.where(np.isfinite(values), values, np.nan)
                 found[each.name][first + each.bars - 1 : end] = values[each.bars - 1 :]
@@ -97,8 +97,8 @@ def _not_given(reads: Sequence[FeatureInputs], frame: Frame, place: int) -> bool
     return not all(given.get(each, True) for each in reads)
 
 
-def bars_before(asked: Sequence[Feature], bars_a_session: int) -> int:
+def bars_before(features: Sequence[Feature], bars_a_session: int) -> int:
     """Return how many bars before the first one of interest are read to compute features."""
-    most = max((each.bars for each in asked), default=1)
-    sessions = max((each.sessions for each in asked), default=0)
+    most = max((each.bars for each in features), default=1)
+    sessions = max((each.sessions for each in features), default=0)
     return most + SETTLED + (sessions + 1) * bars_a_session

@@ -125,16 +125,16 @@ def swings(series: Series) -> list[Swing]:
 
 def swings_of(bars: BarColumns) -> list[Swing]:
     """Return all swings of these bars, oldest first."""
-    found = []
+    swings = []
     high, low = bars.high, bars.low
     for i, run in enumerate(bars.run[2:], 1):
         # Most bars are no swing, so this is written without a call.
         top, bottom = high[i], low[i]
         if high[i - 1] < top > high[i + 1] and run > 2:
-            found.append(Swing(Extreme.HIGH, i, bars.starts_s[i], top, bars.ends_s[i + 1]))
+            swings.append(Swing(Extreme.HIGH, i, bars.starts_s[i], top, bars.ends_s[i + 1]))
         if low[i - 1] > bottom < low[i + 1] and run > 2:
-            found.append(Swing(Extreme.LOW, i, bars.starts_s[i], bottom, bars.ends_s[i + 1]))
-    return found
+            swings.append(Swing(Extreme.LOW, i, bars.starts_s[i], bottom, bars.ends_s[i + 1]))
+    return swings
 
 
 def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
@@ -145,14 +145,14 @@ def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure
     with a close below its low.
     """
     multiple, count = float(settings.impulse_multiple), settings.impulse_bars
-    found = []
+    draft_structures = []
     for i in range(max(count - 2, 0), len(bars.run) - 1):
         if not (bars.close[i] < bars.open[i] and bars.close[i + 1] > bars.high[i] and bars.run[i + 1] >= 2):
             continue
         recent = slice(i + 2 - count, i + 2)
         if outranges(bars.high[recent], bars.low[recent], multiple, settings.impulse_multiple):
-            found.append(DraftStructure(i, i + 1, bars.low[i], bars.high[i]))
-    return found
+            draft_structures.append(DraftStructure(i, i + 1, bars.low[i], bars.high[i]))
+    return draft_structures
 
 
 def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
@@ -161,14 +161,14 @@ def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
     A gap is named after its first bar. It is at least `gap_minimum` wide, as a fraction of the middle bar's close, and
     ends with the first later low that touches its upper edge.
     """
-    minimum, found = float(settings.gap_minimum), []
+    minimum, draft_structures = float(settings.gap_minimum), []
     for i in range(len(bars.run) - 2):
         low, high = bars.high[i], bars.low[i + 2]
         if high <= low or bars.run[i + 2] < 3:
             continue
         if reaches(high, low, minimum, settings.gap_minimum, bars.close[i + 1]):
-            found.append(DraftStructure(i, i + 2, low, high))
-    return found
+            draft_structures.append(DraftStructure(i, i + 2, low, high))
+    return draft_structures
 
 
 def ends(known: Sequence[int], levels: Sequence[float], prices: Sequence[float], *, touching: bool) -> list[int | None]:
@@ -245,7 +245,7 @@ def turns(bars: BarColumns) -> list[StructureTurn]:
     highs: list[float] = []
     lows: list[float] = []
     trend: bool | None = None
-    found = []
+    structure_turns = []
     points = swings_of(bars)
     for number, swing in enumerate(points, 1):
         (highs if swing.extreme is Extreme.HIGH else lows).append(swing.price)
@@ -257,9 +257,9 @@ def turns(bars: BarColumns) -> list[StructureTurn]:
             continue
         if trend is not None:
             broken, extreme = (highs if rising else lows)[-2:]
-            found.append(StructureTurn(swing.bar + 1, rising, broken, extreme))
+            structure_turns.append(StructureTurn(swing.bar + 1, rising, broken, extreme))
         trend = rising
-    return found
+    return structure_turns
 
 
 def _rising(highs: Sequence[float], lows: Sequence[float]) -> bool | None:
@@ -280,7 +280,7 @@ def changes(
     is confirmed if each of the next few bars keeps its low near the broken level or above. It is known when the last of
     these closes. It stays unconfirmed if one of them is missing, or if the structure has turned back by then.
     """
-    found = []
+    draft_structures = []
     for turn, back in pairwise([*turned, None]):
         if turn is None or not turn.rising:
             continue
@@ -289,8 +289,8 @@ def changes(
             continue
         if bars.run[known] > known - turn.bar and _holds(bars.low[turn.bar + 1 : known + 1], turn.broken, settings):
             change = DraftStructure(turn.bar, known, turn.broken, turn.extreme)
-            found.append(StructureChange(change, back.bar if back else None))
-    return found
+            draft_structures.append(StructureChange(change, back.bar if back else None))
+    return draft_structures
 
 
 def _bars_needed(ranges: Column, bar: int, settings: StructureSettings) -> int:
@@ -374,21 +374,21 @@ def _dated(
     bars: BarColumns, turned: Sequence[StructureTurn], ranges: Column, settings: StructureSettings
 ) -> Iterator[Dated]:
     """Yield what there is for longs in these bars, each with the place of the bar that ended it."""
-    found = blocks(bars, settings)
-    ended = ends(_known(found), [block.low for block in found], bars.close, touching=False)
-    yield from zip(repeat(ReadingKind.BLOCK), found, ended, strict=False)
-    found = gaps(bars, settings)
-    ended = ends(_known(found), [gap.high for gap in found], bars.low, touching=True)
-    yield from zip(repeat(ReadingKind.GAP), found, ended, strict=False)
+    draft_structures = blocks(bars, settings)
+    ended = ends(_known(draft_structures), [block.low for block in draft_structures], bars.close, touching=False)
+    yield from zip(repeat(ReadingKind.BLOCK), draft_structures, ended, strict=False)
+    draft_structures = gaps(bars, settings)
+    ended = ends(_known(draft_structures), [gap.high for gap in draft_structures], bars.low, touching=True)
+    yield from zip(repeat(ReadingKind.GAP), draft_structures, ended, strict=False)
     last = len(bars.run) - 1
-    for one in breaks(bars, settings):
-        yield ReadingKind.BREAK, one, one.known + 1 if one.known < last else None
+    for draft_structure in breaks(bars, settings):
+        yield ReadingKind.BREAK, draft_structure, draft_structure.known + 1 if draft_structure.known < last else None
     for change in changes(bars, turned, ranges, settings):
         yield ReadingKind.CHANGE, *change
 
 
-def _known(found: Iterable[DraftStructure]) -> list[int]:
-    return [one.known for one in found]
+def _known(draft_structures: Iterable[DraftStructure]) -> list[int]:
+    return [structure.known for structure in draft_structures]
 
 
 class FibonacciRange(NamedTuple):

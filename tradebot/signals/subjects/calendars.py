@@ -113,7 +113,7 @@ def _condense_fda_calendar(events: Sequence[FdaEvent]) -> Mapping[str, tuple[Fda
     for event in sorted(events, key=lambda event: (event.start, event.end, event.id)):
         if event.listed == newest:
             by_ticker[event.ticker].append(event)
-    return {ticker: tuple(found) for ticker, found in by_ticker.items()}
+    return {ticker: tuple(fda_events) for ticker, fda_events in by_ticker.items()}
 
 
 FDA_CALENDAR_KIND = Kind(

@@ -137,7 +137,7 @@ def _condense_congress(trades: Sequence[CongressTrade]) -> Mapping[str, Congress
     for trade in trades:
         if trade.sign:
             by_ticker[trade.ticker].append(trade)
-    return {ticker: _congress_facts(found) for ticker, found in by_ticker.items()}
+    return {ticker: _congress_facts(congress_trades) for ticker, congress_trades in by_ticker.items()}
 
 
 def _congress_facts(trades: Sequence[CongressTrade]) -> CongressFacts:

@@ -146,10 +146,10 @@ class Readings:
 
     def of(self, series: Series, read: Callable[[Series, SmartMoneySettings], T]) -> T:
         """Return what a function reads from a series."""
-        place = series.key, read.__name__
-        known = self._known.get(place)
+        series_key = series.key, read.__name__
+        known = self._known.get(series_key)
         if known is None or (known[0] is not series and known[0] != series):
-            known = self._known[place] = series, read(series, self.rules)
+            known = self._known[series_key] = series, read(series, self.rules)
         found: T = known[1]
         return found
 

@@ -30,8 +30,8 @@ def side_of(coin: CoinInputs, sign: int, rules: SmartMoneySettings) -> SetupSide
     """Return everything that the filters judge about one side of a coin: +1 is long, and -1 is short."""
     direction = Direction.LONG if sign > 0 else Direction.SHORT
     newest = {kind: coin.structures.newest(kind, direction) for kind in ReadingKind}
-    found = {kind: reading for kind, reading in newest.items() if reading is not None}
-    setup = _setup(coin, sign, found, rules)
+    structure_reading_by_reading_kind = {kind: reading for kind, reading in newest.items() if reading is not None}
+    setup = _setup(coin, sign, structure_reading_by_reading_kind, rules)
     if rules.place.judges == "price":
         price = entry = coin.order_price(sign)
         setup = setup and replace(setup, entry=float(price))
@@ -40,13 +40,13 @@ def side_of(coin: CoinInputs, sign: int, rules: SmartMoneySettings) -> SetupSide
         entry = price if setup is None else exact(setup.entry)
     fib, regime = fibonacci_range(coin.bars, rules.fib.bars), regime_of(setup)
     costs = _costs(coin, sign, regime, rules)
-    change, change_limit = _from_change(coin, price, found.get(ReadingKind.CHANGE), rules)
+    change, change_limit = _from_change(coin, price, structure_reading_by_reading_kind.get(ReadingKind.CHANGE), rules)
     weekly = coin.weeks and position_in(coin.weeks, direction, entry)
     outside = rules.weekly.rule == "points" and not is_within(weekly, rules.weekly.zone)
     evidence = SetupEvidence(
-        ReadingKind.BLOCK in found,
-        ReadingKind.GAP in found,
-        ReadingKind.BREAK in found,
+        ReadingKind.BLOCK in structure_reading_by_reading_kind,
+        ReadingKind.GAP in structure_reading_by_reading_kind,
+        ReadingKind.BREAK in structure_reading_by_reading_kind,
         RangeZone.NOWHERE if fib is None else _place(fib, direction, entry, rules.fib),
         coin.bias.lean(sign),
         coin.strength,
@@ -63,7 +63,7 @@ def side_of(coin: CoinInputs, sign: int, rules: SmartMoneySettings) -> SetupSide
         sign,
         setup,
         priced,
-        found,
+        structure_reading_by_reading_kind,
         entry,
         None if fib is None else position_in(fib, direction, entry),
         None if fib is None else _near(fib, direction, entry, rules.fib.levels),
@@ -191,6 +191,6 @@ def _known(name: str, value: Decimal | float | None, unit: str) -> tuple[Input, 
 
 def _prices(side: SetupSide, kind: ReadingKind) -> tuple[Input, ...]:
     """Return the prices of the newest reading of a kind that holds, and how many were known in these bars so far."""
-    reading, so_far = side.found.get(kind), sum(one.kind is kind for one in side.coin.structures.readings)
+    reading, so_far = side.found.get(kind), sum(reading.kind is kind for reading in side.coin.structures.readings)
     prices = () if reading is None else (Input("low", reading.low, "USD"), Input("high", reading.high, "USD"))
     return *prices, Input("known_so_far", so_far, "readings")

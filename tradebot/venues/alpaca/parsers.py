@@ -396,7 +396,7 @@ def has_outlived(order: Order, sessions: Iterable[Session], now: datetime) -> st
 
 def _first_after(moment: datetime, sessions: Iterable[Session]) -> Session | None:
     """Return the first of these sessions that ends after a moment."""
-    return min((one for one in sessions if one.close > moment), key=lambda one: one.close, default=None)
+    return min((session for session in sessions if session.close > moment), key=lambda one: one.close, default=None)
 
 
 def _said(at: datetime) -> str:

@@ -99,10 +99,10 @@ def root_of(text: str) -> Root:
     """
     name = text.strip().upper()
     symbol = _SYMBOL.fullmatch(name)
-    found = ROOTS.get(CHARTED.get(name, name)) or (ROOTS.get(symbol[1]) if symbol else None)
-    if found is None or (symbol and name not in CHARTED and symbol[2] not in found.months):
+    root = ROOTS.get(CHARTED.get(name, name)) or (ROOTS.get(symbol[1]) if symbol else None)
+    if root is None or (symbol and name not in CHARTED and symbol[2] not in root.months):
         raise NoSuchFutureError(name)
-    return found
+    return root
 
 
 def symbol_of(text: str) -> str:
@@ -146,7 +146,7 @@ def _before(root: Root, day: date, count: int) -> date:
 def _business_days(calendar: str, year: int) -> tuple[date, ...]:
     """Return the days of a year on which both a calendar's contracts and shares are traded, oldest first."""
     first, last = date(year, 1, 1), date(year, 12, 31)
-    own, shares = ({one.date for one in exchange_sessions(first, last, name)} for name in (calendar, "XNYS"))
+    own, shares = ({session.date for session in exchange_sessions(first, last, name)} for name in (calendar, "XNYS"))
     return tuple(sorted(own & shares))
 
 
@@ -165,15 +165,15 @@ def _next(symbol: str, root: Root) -> str:
 @lru_cache(maxsize=64)
 def months_of(name: str, first: date, last: date) -> tuple[ContractMonth, ...]:
     """Return the contracts of a root that are left from one date to another, in order, and the one after them."""
-    root, found = root_of(name), list[ContractMonth]()
+    root, contract_months = root_of(name), list[ContractMonth]()
     for year in range(first.year, last.year + _AHEAD_YEARS):
         for letter in root.months:
             symbol = f"{root.name}{letter}{year % 10}"
             rolling = rolling_of(symbol, root, _last_day(root, year, LETTERS.index(letter) + 1))
             if rolling.on >= first:
-                found.append(ContractMonth(symbol, rolling))
+                contract_months.append(ContractMonth(symbol, rolling))
             if rolling.on > last:
-                return tuple(found)
+                return tuple(contract_months)
     raise AssertionError(f"{root.name} has no month after {last}")
 
 

@@ -103,13 +103,13 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
         except RowError as error:
             tally.note("execution", error.field_name, f"row refused: {error.problem}")
             unread += 1
-    found = []
+    reported_executions = []
     for parts in by_name.values():
         rows_of = sorted(parts.items())
         _, (first, ref) = rows_of[0]
         revisions = tuple((part, fill.quantity, fill.price, fill.at) for part, (fill, _) in rows_of)
-        found.append(ReportedExecution(first, ref, revisions))
-    return sorted(found, key=lambda one: (one.first.at, one.first.activity_id)), unread
+        reported_executions.append(ReportedExecution(first, ref, revisions))
+    return sorted(reported_executions, key=lambda one: (one.first.at, one.first.activity_id)), unread
 
 
 def parts_of(exec_id: str) -> tuple[str, str]:
@@ -146,8 +146,8 @@ def fees(found: Iterable[ReportedExecution], commissions: Mapping[str, Any], tal
     paid, newest = [], dict[str, Any]()
     for exec_id in sorted(commissions):
         newest[exec_id.rpartition(".")[0]] = commissions[exec_id]
-    for one in found:
-        report = newest.get(one.first.activity_id)
+    for execution in found:
+        report = newest.get(execution.first.activity_id)
         if report is None:
             continue
         if report.currency != IBKR.currency:
@@ -158,7 +158,7 @@ def fees(found: Iterable[ReportedExecution], commissions: Mapping[str, Any], tal
         except RowError as error:
             tally.note("commission", error.field_name, error.problem)
             continue
-        kind, fill = ActivityKind.COMMISSION, one.first
+        kind, fill = ActivityKind.COMMISSION, execution.first
         paid.append(
             Activity(
                 fee_id(fill.activity_id),
@@ -191,12 +191,12 @@ class OrderReports(Struct, frozen=True):
 
     def by_client_id(self, name: str, tally: DriftTally) -> Order | None:
         """Return the order with our mark; if there are several, which is a finding, one of ours, and the newest."""
-        found = [order for order in self.orders.values() if order.client_order_id == name]
-        if len(found) > 1:
-            ids = ", ".join(sorted(order.venue_id for order in found))
-            tally.note("order", "orderRef", f"is that of {len(found)} orders: {ids}")
+        orders = [order for order in self.orders.values() if order.client_order_id == name]
+        if len(orders) > 1:
+            ids = ", ".join(sorted(order.venue_id for order in orders))
+            tally.note("order", "orderRef", f"is that of {len(orders)} orders: {ids}")
         known: tuple[Collection[str], ...] = (self.own, self.open)
-        return max(found, key=lambda one: (*(one.venue_id in ids for ids in known), int(one.venue_id)), default=None)
+        return max(orders, key=lambda one: (*(one.venue_id in ids for ids in known), int(one.venue_id)), default=None)
 
 
 def put_together(
@@ -210,8 +210,8 @@ def put_together(
     account, client_id = mine
     words = {row.perm_id: row for row in opened if isinstance(row, ReportedStatus)}
     counted = defaultdict[str, list[ReportedExecution]](list)
-    for one in found[0]:
-        counted[one.first.venue_order_id].append(one)
+    for execution in found[0]:
+        counted[execution.first.venue_order_id].append(execution)
     orders, own, refs, listed, unread = (
         dict[str, Order](),
         dict[str, tuple[int, Any, Any]](),
@@ -253,10 +253,10 @@ def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mappi
     for venue_id in leading:
         made[venue_id] = replace(orders[venue_id], order_class=OrderClass.BRACKET)
     for venue_id, parent in parents.items():
-        one, entry = orders[venue_id], orders[parent]
-        waits = one.status is OrderStatus.NEW and not entry.status.terminal and not entry.filled_quantity
-        status = OrderStatus.HELD if waits else one.status
-        made[venue_id] = replace(one, parent=parent, order_class=OrderClass.BRACKET, status=status)
+        order, entry = orders[venue_id], orders[parent]
+        waits = order.status is OrderStatus.NEW and not entry.status.terminal and not entry.filled_quantity
+        status = OrderStatus.HELD if waits else order.status
+        made[venue_id] = replace(order, parent=parent, order_class=OrderClass.BRACKET, status=status)
     return made
 
 
@@ -272,17 +272,17 @@ def order_of(
     side = SIDES.get(str(order.action))
     if side is None:
         raise RowError("action", "is neither BUY nor SELL")
-    executed = sum((one.quantity for one in counted), Decimal(0))
-    worth = sum((one.worth for one in counted), Decimal(0))
+    executed = sum((execution.quantity for execution in counted), Decimal(0))
+    worth = sum((execution.worth for execution in counted), Decimal(0))
     claimed = max(_claimed(said.filled if said else 0), _claimed(getattr(order, "filledQuantity", 0)))
     word = said.word if said else str(state.status)
     # Of an order that has ended, the venue says what has filled, and not how large it was.
     size = _claimed(order.totalQuantity) or (claimed if word == _FILLED else None) or None
     # The list of executions may lack rows, unless one was corrected. More than its size isn't believed.
-    believed = (size is None or claimed <= size) and not any(one.correction for one in counted)
+    believed = (size is None or claimed <= size) and not any(execution.correction for execution in counted)
     filled = max(executed, claimed) if believed else executed
     kind = TYPES.get(str(order.orderType), OrderType.UNKNOWN)
-    times = [one.revisions[-1][3] for one in counted]
+    times = [execution.revisions[-1][3] for execution in counted]
     times += [ended for ended in [_ended_at(str(getattr(state, "completedTime", "")))] if ended]
     stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
     status = _status(word, size, filled, claimed, str(getattr(state, "completedStatus", "")), tally)

@@ -158,21 +158,21 @@ class IbkrOrders:
     def _own(self, venue_id: str, *, ending: bool = False) -> tuple[int, Any, Any, OrderStatus] | Reply:
         """Return order id, contract, order and status of an open order of this client id; or what any other is."""
         try:
-            told = self._reader.told()
+            order_reports = self._reader.told()
         except TradebotError as error:
             return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
-        if venue_id in told.own:
-            return *told.own[venue_id], told.orders[venue_id].status
-        order = told.orders.get(venue_id)
+        if venue_id in order_reports.own:
+            return *order_reports.own[venue_id], order_reports.orders[venue_id].status
+        order = order_reports.orders.get(venue_id)
         if order is not None and order.status.terminal:
             return Reply(
                 WriteOutcome.ACCEPTED if ending else WriteOutcome.REJECTED, code=TARGET_DONE, message="it has ended"
             )
-        if venue_id in told.open:
+        if venue_id in order_reports.open:
             return Reply(
                 WriteOutcome.REJECTED, code="another_client", message="it is of another client id, or a person's"
             )
-        if order is not None or told.unreadable:
+        if order is not None or order_reports.unreadable:
             return Reply(WriteOutcome.UNKNOWN, code="not_listed", message="no list says what became of it")
         return Reply(WriteOutcome.REJECTED, code="not_found", message="the venue has no such order")
 
@@ -182,13 +182,13 @@ class IbkrOrders:
         until = clock.time() + line.patience.order
         while True:
             reply = self._judged(line, ids, intent)
-            left = until - clock.time()
+            remaining = until - clock.time()
             if reply is not None:
                 return reply
-            if line.ears.gone or left <= 0:
+            if line.ears.gone or remaining <= 0:
                 return Reply(WriteOutcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
             try:
-                await asyncio.wait_for(line.ears.something(), left)
+                await asyncio.wait_for(line.ears.something(), remaining)
             except TimeoutError:
                 continue
 
@@ -219,13 +219,13 @@ class IbkrOrders:
         waits = OrderStatus.HELD if not first.filled_quantity and not first.status.terminal else OrderStatus.NEW
         stops = tuple(
             replace(
-                one,
+                leg,
                 parent=first.venue_id,
                 order_class=OrderClass.BRACKET,
                 submitted_at=intent.at,
-                status=waits if one.status is OrderStatus.NEW else one.status,
+                status=waits if leg.status is OrderStatus.NEW else leg.status,
             )
-            for one in legs
+            for leg in legs
         )
         return Reply(WriteOutcome.ACCEPTED, entry, legs=stops)
 
@@ -259,11 +259,11 @@ async def _canceled(line: IbkrConnection, order_id: int) -> Reply:
                 unsure = what.code in _DOUBTED or what.code not in REFUSED
                 outcome = WriteOutcome.UNKNOWN if unsure else WriteOutcome.REJECTED
                 return Reply(outcome, code=str(what.code), message=printable(what.words))
-        left = until - clock.time()
-        if line.ears.gone or left <= 0:
+        remaining = until - clock.time()
+        if line.ears.gone or remaining <= 0:
             return Reply(WriteOutcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
         try:
-            await asyncio.wait_for(line.ears.something(), left)
+            await asyncio.wait_for(line.ears.something(), remaining)
         except TimeoutError:
             continue
 

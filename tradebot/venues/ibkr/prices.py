@@ -72,7 +72,7 @@ async def _asked(line: IbkrConnection, symbol: str, *, ended: bool = False) -> A
         if error.code != NO_CONTRACT:
             raise
         rows = []
-    fitting = [one for one in rows if one.contract.exchange in EXCHANGES and one.contract.localSymbol == symbol]
+    fitting = [row for row in rows if row.contract.exchange in EXCHANGES and row.contract.localSymbol == symbol]
     return fitting[0] if len(fitting) == 1 else None
 
 
@@ -133,7 +133,7 @@ async def calendar_hours(line: IbkrConnection, calendar: str, now: datetime) -> 
     today = IBKR.day.date_of(now)
     asked_on, hours = line.hours.get(calendar, (None, None))
     if asked_on != today:
-        for root in (one for one in ROOTS.values() if one.calendar == calendar):
+        for root in (root for root in ROOTS.values() if root.calendar == calendar):
             details = await details_of(line, months_of(root.name, today, today)[0].symbol, today)
             if details is not None:
                 hours, _ = told_hours(details, now)
@@ -160,7 +160,7 @@ async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple
     told = {symbol: line.ears.ticks[line.quoted[symbol]] for symbol in symbols if symbol in line.quoted}
     clock = asyncio.get_running_loop()
     until = clock.time() + line.patience.quote
-    while clock.time() < until and not all(one.complete for one in told.values()) and not line.ears.gone:
+    while clock.time() < until and not all(ticks.complete for ticks in told.values()) and not line.ears.gone:
         await asyncio.sleep(_STEP_S)
     now = datetime.fromtimestamp(await line.time(), UTC)
     for one in told.values():
@@ -237,7 +237,7 @@ def hours_of(trading: str, liquid: str, zone: str, now: datetime) -> Hours:
         raise ValueError("no hours")
     told_until = (day + timedelta(days=1) for day, words in _days(trading) if words == CLOSED)
     until = max((spans[-1].closes, *(_at(day, "0000", where) for day in told_until)))
-    found = (tuple(Session(_date(one, where), *one) for one in part) for part in (spans, spans_of(liquid, zone)))
+    found = (tuple(Session(_date(span, where), *span) for span in part) for part in (spans, spans_of(liquid, zone)))
     return Hours(min(now, spans[0].opens), until, *found)
 
 
@@ -276,14 +276,14 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _span(text: str, day: date, zone: ZoneInfo) -> TradingSpan:
-    found = _SPAN.fullmatch(text)
-    if found is None:
+    match = _SPAN.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text[:40]!r} are no hours")
-    opens = _at(day, found["begins"], zone)
-    ends_on = datetime.strptime(found["day"], "%Y%m%d").replace(tzinfo=UTC).date() if found["day"] else day
-    closes = _at(ends_on, found["ends"], zone)
-    if closes <= opens and not found["day"]:
-        closes = _at(day + timedelta(days=1), found["ends"], zone)
+    opens = _at(day, match["begins"], zone)
+    ends_on = datetime.strptime(match["day"], "%Y%m%d").replace(tzinfo=UTC).date() if match["day"] else day
+    closes = _at(ends_on, match["ends"], zone)
+    if closes <= opens and not match["day"]:
+        closes = _at(day + timedelta(days=1), match["ends"], zone)
     if closes <= opens:
         raise ValueError(f"{text[:40]!r} end before they begin")
     return TradingSpan(opens, closes)

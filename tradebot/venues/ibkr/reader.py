@@ -68,11 +68,11 @@ class IbkrReader:
         now, hours = self._hours(IBKR.calendar)
         today = IBKR.day.date_of(now)
         sessions = _sessions(today - DAYS, today + FAR, IBKR.calendar, hours)
-        closes = [one.close for one in sessions if one.close > now]
-        opens = [one.open for one in sessions if one.open > now]
+        closes = [session.close for session in sessions if session.close > now]
+        opens = [session.open for session in sessions if session.open > now]
         if not opens or not closes:
             raise TemporaryError(f"the calendar {IBKR.calendar} doesn't tell the next session")
-        return VenueClock(now, any(one.contains(now) for one in sessions), opens[0], closes[0])
+        return VenueClock(now, any(session.contains(now) for session in sessions), opens[0], closes[0])
 
     def account(self) -> Account:
         """Return the account's figures. Cash is the account's value less unrealized profit."""
@@ -130,10 +130,10 @@ class IbkrReader:
     def position(self, symbol: str) -> BrokerPosition | None:
         """Return the venue's position in one symbol; None if the venue says that it holds none."""
         positions, lost = self._positions(self._read(lambda line: line.positions()), self._read(_values)[1])
-        found = next((one for one in positions if one.symbol == symbol), None)
-        if found is None and lost:
+        broker_position = next((position for position in positions if position.symbol == symbol), None)
+        if broker_position is None and lost:
             raise TemporaryError(f"{lost} positions can't be read, so nothing is known about {symbol}")
-        return found
+        return broker_position
 
     def _positions(self, rows: Iterable[Any], values: Iterable[Any]) -> tuple[tuple[BrokerPosition, ...], int]:
         marks = {row[0]: row[1] for row in values if len(row) == 2}
@@ -143,9 +143,9 @@ class IbkrReader:
                 quantity = number("position", size)
                 if not quantity:
                     continue
-                one = _position(contract, quantity, cost, marks.get(contract.conId))
-                if found.setdefault(one.symbol, one) != one:
-                    raise RowError("position", f"is told in two ways: {one.symbol}")
+                broker_position = _position(contract, quantity, cost, marks.get(contract.conId))
+                if found.setdefault(broker_position.symbol, broker_position) != broker_position:
+                    raise RowError("position", f"is told in two ways: {broker_position.symbol}")
             except RowError as error:
                 self._tally.note("position", error.field_name, f"row refused: {error.problem}")
                 lost += 1
@@ -164,8 +164,8 @@ class IbkrReader:
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the newest order with our mark."""
-        told = self._told()
-        return _known(told, told.by_client_id(client_order_id, self._tally))
+        order_reports = self._told()
+        return _known(order_reports, order_reports.by_client_id(client_order_id, self._tally))
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what open orders, completed orders and executions prove together.
@@ -174,14 +174,14 @@ class IbkrReader:
         entry. An exit that is not open any more is over all the same: what it may have closed is not held any more, and
         the next exit asks for that.
         """
-        told, name = self._told(), intent.client_order_id
+        order_reports, name = self._told(), intent.client_order_id
         if intent.operation is not Operation.CANCEL:
-            found = told.by_client_id(name, self._tally)
-            if found is not None:
-                return Proof.of(found)
-        if told.unreadable:
+            order = order_reports.by_client_id(name, self._tally)
+            if order is not None:
+                return Proof.of(order)
+        if order_reports.unreadable:
             return Proof(End.UNKNOWN, "some of what the venue told can't be read, and might be about it")
-        executed = [one for one in told.executions if one.order_ref == name]
+        executed = [execution for execution in order_reports.executions if execution.order_ref == name]
         if executed:
             return Proof(End.UNKNOWN, "it has executions, and no list of orders has it")
         until = intent.at + ARRIVES_WITHIN
@@ -198,15 +198,15 @@ class IbkrReader:
         sent = order.submitted_at
         if order.time_in_force is not TimeInForce.DAY or sent is None:
             return ""
-        closes = min((one.close for one in sessions if one.close > sent), default=None)
+        closes = min((session.close for session in sessions if session.close > sent), default=None)
         if closes is None or now < closes + ARRIVES_WITHIN:
             return ""
         return f"it is for one day, and its session closed at {closes:%Y-%m-%d %H:%M} UTC"
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id; a change doesn't give an order another id here."""
-        told = self._told()
-        return _known(told, told.orders.get(venue_id))
+        order_reports = self._told()
+        return _known(order_reports, order_reports.orders.get(venue_id))
 
     def told(self) -> OrderReports:
         """Return all orders, with what changing or canceling one needs."""
@@ -225,26 +225,26 @@ class IbkrReader:
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
         """Return the orders in these symbols, newest first."""
         told = self._told()
-        found = sorted(
+        orders = sorted(
             (order for order in told.orders.values() if order.symbol in symbols), key=lambda order: -int(order.venue_id)
         )
-        return OrdersTold(tuple(found), told.unreadable)
+        return OrdersTold(tuple(orders), told.unreadable)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return today's executions later than a time, oldest first, each once."""
         link = self._venue.link
         before = link.dropped_count
         account, rows, _ = self._read(_executions)
-        found, unread = executions(rows, account, self._tally)
+        reported_executions, unread = executions(rows, account, self._tally)
         self.unreadable_fills = unread + link.dropped_count - before
-        fills = [one.first for one in found if after is None or one.first.at > after]
+        fills = [execution.first for execution in reported_executions if after is None or execution.first.at > after]
         return sorted(fills, key=lambda fill: (fill.at, fill.activity_id))
 
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return today's commissions that are known, and what corrected executions are now, oldest first, each once."""
         account, rows, commissions = self._read(_executions)
         found, _ = executions(rows, account, self._tally)
-        every = (*fees(found, commissions, self._tally), *(one.correction for one in found))
+        every = (*fees(found, commissions, self._tally), *(execution.correction for execution in found))
         return sorted((one for one in every if one and one.at > after), key=lambda one: (one.at, one.id))
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
@@ -325,11 +325,11 @@ def _position(contract: Any, quantity: Decimal, cost: object, mark: object) -> B
     )
 
 
-def _known(told: OrderReports, order: Order | None) -> Order | None:
+def _known(order_reports: OrderReports, order: Order | None) -> Order | None:
     """Return an order, or None if the venue has none; raise TemporaryError if it may be among what can't be read."""
-    if order is None and told.unreadable:
+    if order is None and order_reports.unreadable:
         raise TemporaryError(
-            f"{pluralize(told.unreadable, 'row')} about orders can't be read, and may be about this one"
+            f"{pluralize(order_reports.unreadable, 'row')} about orders can't be read, and may be about this one"
         )
     return order
 
@@ -355,7 +355,7 @@ async def _everything(line: IbkrConnection) -> tuple[str, list[Any], list[Any], 
 
 def _sessions(start: date, end: date, calendar: str, hours: Hours | None) -> Sequence[Session]:
     usual = exchange_sessions(start, end, calendar)
-    return [one for one in hours.over(usual) if start <= one.date <= end] if hours else usual
+    return [session for session in hours.over(usual) if start <= session.date <= end] if hours else usual
 
 
 ZONE = ZoneInfo("America/New_York")

@@ -87,7 +87,7 @@ def worth_at_midnight(since: Since) -> Decimal:
         paid += fill.notional
     now = sum((quantity * since.marks[symbol] for symbol, quantity in since.held.items()), Decimal(0))
     before = sum((quantity * since.marks_then(symbol) for symbol, quantity in then.items() if quantity), Decimal(0))
-    moved = sum((one.net_amount for one in since.moved if one.meaning not in OWN), Decimal(0))
+    moved = sum((activity.net_amount for activity in since.moved if activity.meaning not in OWN), Decimal(0))
     return since.equity - (now - before - paid) - moved
 
 

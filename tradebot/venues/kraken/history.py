@@ -114,8 +114,8 @@ def _order(
     uid: str, event: str, row: JsonFields, span: tuple[datetime, datetime], executed: ExecutionTotals, told_at: datetime
 ) -> Order:
     # The quantity of an event is what was left after it.
-    left, counted = row.number_or_none("quantity"), row.number_or_none("filled") or Decimal(0)
-    quantity = None if left is None else left + counted
+    remaining, counted = row.number_or_none("quantity"), row.number_or_none("filled") or Decimal(0)
+    quantity = None if remaining is None else remaining + counted
     if quantity is not None and quantity <= 0:
         raise RowError("quantity", "adds up to nothing")
     filled, limit = executed.quantity, row.number_or_none("limitPrice")
@@ -197,14 +197,14 @@ def _counted(
 
 def fills_of(executions: Sequence[object], account: str, tally: DriftTally) -> tuple[list[Fill], int]:
     """Return the fills that executions of the history are, and how many rows can't be read."""
-    found, unread = list[Fill](), 0
+    fills, unread = list[Fill](), 0
     for raw in executions:
         try:
-            found += [_fill(*sides) for sides in _executed(raw, account, tally)]
+            fills += [_fill(*sides) for sides in _executed(raw, account, tally)]
         except RowError as error:
             tally.note("execution", error.field_name, f"row refused: {error.problem}")
             unread += 1
-    return found, unread
+    return fills, unread
 
 
 def _fill(order: JsonFields, row: JsonFields, about: Mapping[str, Any]) -> Fill:
@@ -288,11 +288,11 @@ class HistoryPages:
 
         Of the venue's time `now`, pages that were read just before may be used; without it, they are read anew.
         """
-        told = tuple(self._told(name, since, now) for name in ("orders", "triggers", "executions"))
-        if self._read is None or any(map(is_not, told, self._read[0])):
-            orders, triggers, executions = told
-            oldest, events = min(one.told_at for one in told), [*orders.elements, *triggers.elements]
-            self._read = told, past(events, executions.elements, oldest, self._number.cached_id, self._tally)
+        tolds = tuple(self._told(name, since, now) for name in ("orders", "triggers", "executions"))
+        if self._read is None or any(map(is_not, tolds, self._read[0])):
+            orders, triggers, executions = tolds
+            oldest, events = min(one.told_at for one in tolds), [*orders.elements, *triggers.elements]
+            self._read = tolds, past(events, executions.elements, oldest, self._number.cached_id, self._tally)
         return self._read[1]
 
     def sizes(self, lacking: Collection[Order], now: datetime | None) -> Mapping[str, Decimal]:
@@ -300,10 +300,10 @@ class HistoryPages:
 
         What was read once isn't asked for again while a trigger hasn't changed.
         """
-        wanted = {(one.venue_id, one.updated_at): one for one in lacking}
+        wanted = {(order.venue_id, order.updated_at): order for order in lacking}
         known = {key: size for key, size in self._sizes.items() if key in wanted}
-        new = [one for key, one in wanted.items() if key not in known]
-        since = min((one.submitted_at for one in new if one.submitted_at is not None), default=None)
+        new = [order for key, order in wanted.items() if key not in known]
+        since = min((order.submitted_at for order in new if order.submitted_at is not None), default=None)
         # What was placed since the pages were read is on newer ones.
         for until in (now, None) if new else ():
             told = self._told("triggers", since, until)

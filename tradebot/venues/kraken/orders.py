@@ -146,11 +146,11 @@ def _told(answer: HttpReply) -> Mapping[str, Any] | Reply:
     return told
 
 
-def _in_time(asked: Ending) -> Mapping[str, str]:
+def _in_time(intent: Ending) -> Mapping[str, str]:
     """Return until when a request may be carried out; what nobody promised may come at any time."""
-    if not isinstance(asked, Intent):
+    if not isinstance(intent, Intent):
         return {}
-    until = (asked.at + ARRIVES_WITHIN).astimezone(UTC)
+    until = (intent.at + ARRIVES_WITHIN).astimezone(UTC)
     return {"processBefore": until.isoformat().replace("+00:00", "Z")}
 
 

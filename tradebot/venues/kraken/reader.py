@@ -160,10 +160,10 @@ class KrakenReader:
     def position(self, symbol: str) -> BrokerPosition | None:
         """Return the venue's position in one symbol; None if the venue says it holds none."""
         positions, lost = self._positions()
-        found = next((position for position in positions if position.symbol == symbol), None)
-        if found is None and lost:
+        broker_position = next((position for position in positions if position.symbol == symbol), None)
+        if broker_position is None and lost:
             raise TemporaryError(f"{lost} positions can't be read, so nothing is known about {symbol}")
-        return found
+        return broker_position
 
     def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
         raws = self._client.rows(f"{V3}/openpositions", "openPositions")
@@ -172,10 +172,10 @@ class KrakenReader:
         marks = dict(keep_readable("ticker", _with_mark(tickers), partial(rows.mark, tally=self._tally), self._tally))
         read = keep_readable("position", raws, lambda raw: rows.position(raw, marks, self._tally), self._tally)
         # Positions are net: two different ones of a symbol can't both be true, and a copy says nothing new.
-        found, twice = _told_once(read, attrgetter("symbol"))
+        broker_positions, twice = _told_once(read, attrgetter("symbol"))
         for symbol in twice:
             self._tally.note("position", "symbol", f"has two different positions: {symbol}")
-        return tuple(found), len(raws) - len(read) + len(twice)
+        return tuple(broker_positions), len(raws) - len(read) + len(twice)
 
     def _open(self) -> OpenOrders:
         """Return the open orders."""
@@ -279,31 +279,31 @@ class KrakenReader:
                 self._last_fills = raws, keep_readable("fill", raws, partial(rows.fill, tally=self._tally), self._tally)
             read = self._last_fills[1]
             self.unreadable_fills += len(raws) - len(read)
-            new = [one for one in read if one.activity_id not in found]
-            found.update((one.activity_id, one) for one in new)
+            new = [fill for fill in read if fill.activity_id not in found]
+            found.update((fill.activity_id, fill) for fill in new)
             # Of a page without a readable row, nobody can say how far back it goes.
-            reaches = after is not None and min((one.at for one in read), default=after + timedelta(1)) <= after
+            reaches = after is not None and min((fill.at for fill in read), default=after + timedelta(1)) <= after
             whole = len(raws) < FILLS_A_PAGE or reaches
             if not new and not whole:
                 # All that a page holds is of one moment, of which there may be more.
-                found.update((one.activity_id, one) for one in self._fills_of_history(after, found))
+                found.update((fill.activity_id, fill) for fill in self._fills_of_history(after, found))
                 whole = True
             if whole:
-                wanted = (one for one in found.values() if after is None or one.at > after)
+                wanted = (fill for fill in found.values() if after is None or fill.at > after)
                 return sorted(wanted, key=lambda one: (one.at, one.activity_id))
             # A page holds what is older than a time, so a millisecond is asked for again, in case it is on both.
-            last = min(one.at for one in new) + timedelta(milliseconds=1)
+            last = min(fill.at for fill in new) + timedelta(milliseconds=1)
             raws = self._client.rows(f"{V3}/fills", "fills", lastFillTime=_iso(last))
         raise TemporaryError(f"there are more fills than {MOST_PAGES} pages hold")
 
     def _fills_of_history(self, after: datetime | None, known: Container[str]) -> Sequence[Fill]:
         """Return the executions later than a time as the history tells them, under the ids that are known."""
         elements = self._pages.executions(after or datetime.fromtimestamp(0, UTC))
-        found, unread = fills_of(elements, self._pages.account(), self._tally)
+        fills, unread = fills_of(elements, self._pages.account(), self._tally)
         self.unreadable_fills += unread
-        if not any(one.activity_id in known for one in found):
+        if not any(fill.activity_id in known for fill in fills):
             raise TemporaryError("the list of fills repeats a page, and the history has none of its fills")
-        return found
+        return fills
 
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return fees, funding and transfers later than a time, oldest first, each once."""
@@ -311,11 +311,11 @@ class KrakenReader:
         for _ in range(MOST_PAGES):
             raws = self._pages.log(after, **until)
             read = keep_readable("account log", raws, partial(rows.activities, tally=self._tally), self._tally)
-            for one in (one for row in read for one in row):
-                if found.setdefault(one.id, one).net_amount != one.net_amount:
+            for activity in (one for row in read for one in row):
+                if found.setdefault(activity.id, activity).net_amount != activity.net_amount:
                     # Which of the two is true, the venue has to say; until then, it isn't known.
-                    self._tally.note("account log", "fee", f"is told in two ways: {one.id}")
-                    doubtful.add(one.id)
+                    self._tally.note("account log", "fee", f"is told in two ways: {activity.id}")
+                    doubtful.add(activity.id)
             if len(raws) < ROWS:
                 sure = (one for one in found.values() if one.at > after and one.id not in doubtful)
                 return sorted(sure, key=lambda one: (one.at, one.id))
@@ -337,7 +337,7 @@ class KrakenReader:
         named = (raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols)
         wanted = [raw for raw in named if raw.get("tradeable") is not False]
         read = keep_readable("listing", wanted, lambda raw: rows.listing(raw, read_at, self._tally), self._tally)
-        return {one.symbol: one for one in read}
+        return {listing.symbol: listing for listing in read}
 
     def contracts(self) -> Sequence[str]:
         """Return the symbols of all contracts that are traded now, as often as the venue lists each."""
@@ -424,8 +424,8 @@ def _are_same(before: Mapping[str, Order], after: Mapping[str, Order]) -> bool:
     pairs = [(order, after[venue_id]) for venue_id, order in before.items()]
     unread = OrderStatus.UNKNOWN
     return all(
-        one == (replace(other, status=one.status) if unread in (one.status, other.status) else other)
-        for one, other in pairs
+        order == (replace(other, status=order.status) if unread in (order.status, other.status) else other)
+        for order, other in pairs
     )
 
 

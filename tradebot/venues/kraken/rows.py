@@ -146,15 +146,15 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
     if meaning not in (ActivityKind.COMMISSION, ActivityKind.FUNDING):
         # Whatever it was, it moved this much in all.
         return [made(number, meaning, row.number("new_balance") - row.number("old_balance"))]
-    found = []
+    activities = []
     fee, funding = row.number_or_none("fee"), row.number_or_none("realized_funding")
     if meaning is ActivityKind.COMMISSION and fee is not None:
-        found.append(made(fee_id(about) if about else f"{number}:fee", meaning, -fee, about))
+        activities.append(made(fee_id(about) if about else f"{number}:fee", meaning, -fee, about))
     if row.number_or_none("liquidation_fee"):
-        found.append(made(f"{number}:liquidation", ActivityKind.OTHER_FEE, -row.number("liquidation_fee")))
+        activities.append(made(f"{number}:liquidation", ActivityKind.OTHER_FEE, -row.number("liquidation_fee")))
     if funding:
-        found.append(made(f"{number}:funding", ActivityKind.FUNDING, funding))
-    return found
+        activities.append(made(f"{number}:funding", ActivityKind.FUNDING, funding))
+    return activities
 
 
 def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
@@ -180,7 +180,7 @@ def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
         (TickStep(Decimal(0), tick),),
         lot,
         read_at,
-        tuple(sorted((_level(one, tally) for one in _levels(row)), key=attrgetter("from_quantity", "from_usd"))),
+        tuple(sorted((_level(level, tally) for level in _levels(row)), key=attrgetter("from_quantity", "from_usd"))),
         last.date() if last else None,
     )
 

@@ -33,11 +33,11 @@ class SimulatedPosition(Struct, frozen=True):
 
     def after_fill(self, quantity: Decimal, price: Decimal) -> "SimulatedPosition":
         """Return the position after a fill of signed shares; a closing fill leaves the average price as it is."""
-        held, after = self.quantity, self.quantity + quantity
-        if held * quantity >= 0:
-            average = (held * self.average + quantity * price) / after if after else self.average
+        held_quantity, after = self.quantity, self.quantity + quantity
+        if held_quantity * quantity >= 0:
+            average = (held_quantity * self.average + quantity * price) / after if after else self.average
         else:
-            average = self.average if held * after > 0 else price
+            average = self.average if held_quantity * after > 0 else price
         return SimulatedPosition(after, average, self.asset_class, self.multiplier)
 
 
@@ -70,8 +70,8 @@ class SimulatedAccount(Struct, frozen=True):
     def worth(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Return the equity at these prices; a holding without one counts at its average."""
         held = (
-            notional(one.quantity, prices.get(symbol, one.average), one.multiplier)
-            for symbol, one in self.holdings.items()
+            notional(position.quantity, prices.get(symbol, position.average), position.multiplier)
+            for symbol, position in self.holdings.items()
         )
         return self.cash + sum(held, NONE)
 

@@ -105,19 +105,19 @@ def expire_day_orders(
 
 def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction, at: datetime) -> SimulatedAccount:
     """Return an account after a split or dividend, as a broker books it: whole shares, and the rest in cash."""
-    held, amount = account.holdings[symbol], Decimal(str(action.amount))
+    position, amount = account.holdings[symbol], Decimal(str(action.amount))
     name = f"{account.number}-{symbol}-{action.ex_date}-{action.kind}"
     if action.kind != SPLIT:
-        paid = held.quantity * amount
-        row = Activity(name, "DIV", "", symbol, held.quantity, amount, paid, at, ActivityKind.DIVIDEND)
+        paid = position.quantity * amount
+        row = Activity(name, "DIV", "", symbol, position.quantity, amount, paid, at, ActivityKind.DIVIDEND)
         return replace(account, cash=account.cash + paid, activities=(*account.activities, row))
-    exact, average = held.quantity * amount, held.average / amount
+    exact, average = position.quantity * amount, position.average / amount
     after = exact.to_integral_value(ROUND_DOWN)
-    rows = [Activity(name, "SPLIT", "", symbol, after - held.quantity, average, NONE, at, ActivityKind.SPLIT)]
+    rows = [Activity(name, "SPLIT", "", symbol, after - position.quantity, average, NONE, at, ActivityKind.SPLIT)]
     in_lieu = ((exact - after) * average).quantize(PLACES)
     if in_lieu:
         rows.append(Activity(f"{name}-cash", "SPLIT", "", symbol, None, None, in_lieu, at, ActivityKind.SPLIT))
-    holdings = {**account.holdings, symbol: replace(held, quantity=after, average=average)}
+    holdings = {**account.holdings, symbol: replace(position, quantity=after, average=average)}
     if not after:
         del holdings[symbol]
     account = replace(account, cash=account.cash + in_lieu, holdings=holdings, activities=(*account.activities, *rows))
@@ -136,7 +136,7 @@ def prune(account: SimulatedAccount, now: datetime) -> SimulatedAccount:
     return replace(
         account, orders=kept, reducing=tuple(name for name in account.reducing if name in kept),
         fills=tuple(fill for fill in account.fills if _recent(fill.at, now)),
-        activities=tuple(one for one in account.activities if _recent(one.at, now)),
+        activities=tuple(activity for activity in account.activities if _recent(activity.at, now)),
     )  # fmt: skip
 
 
@@ -234,7 +234,7 @@ class SimulatedVenue:
         account = replace(account, last_equity=account.equity, day=today)
         if account.holdings:
             for symbol, actions in self.actions(sorted(account.holdings), first, today).items():
-                for action in sorted(one for one in actions if first <= one.ex_date <= today):
+                for action in sorted(action for action in actions if first <= action.ex_date <= today):
                     account = apply_action(account, symbol, action, self._opening(action.ex_date))
         return account
 
@@ -259,8 +259,8 @@ class SimulatedVenue:
             if one.start_of(place) >= account.looked_at
         ]
         told = ((at, symbol, series[symbol], place) for at, symbol, place in sorted(rows))
-        found = [(at, symbol, _minute(one, place)) for at, symbol, one, place in told]
-        return found, max(account.looked_at, whole(self.bars.known_until(now)))
+        minutes = [(at, symbol, _minute(series, place)) for at, symbol, series, place in told]
+        return minutes, max(account.looked_at, whole(self.bars.known_until(now)))
 
     def _followed(self, account: SimulatedAccount, at: datetime, symbol: str, minute: Minute) -> SimulatedAccount:
         """Return an account after a minute of a symbol: stops first, because nobody knows what came first in it."""
@@ -280,8 +280,8 @@ class SimulatedVenue:
         holding = account.holdings.get(order.symbol)
         quantity = order.open_quantity
         if order.venue_id in account.reducing:
-            held = holding.quantity if holding and holding.quantity * order.side.sign < 0 else NONE
-            quantity = min(quantity, abs(held))
+            held_quantity = holding.quantity if holding and holding.quantity * order.side.sign < 0 else NONE
+            quantity = min(quantity, abs(held_quantity))
         if not quantity:
             return with_order(account, replace(order, status=OrderStatus.CANCELED, updated_at=at))
         price, multiplier = price.quantize(PLACES), holding.multiplier if holding else self._multiplier(order.symbol)
@@ -415,12 +415,12 @@ class SimulatedVenue:
         return BrokerView(self.account(), positions, self._account.working)
 
     def position(self, symbol: str) -> BrokerPosition | None:
-        held = self._account.holdings.get(symbol)
-        return position_of(symbol, held, self._valued().get(symbol)) if held else None
+        position = self._account.holdings.get(symbol)
+        return position_of(symbol, position, self._valued().get(symbol)) if position else None
 
     def order(self, client_order_id: str) -> Order | None:
-        found = (one for one in self._account.orders.values() if one.client_order_id == client_order_id)
-        return next(found, None)
+        orders = (order for order in self._account.orders.values() if order.client_order_id == client_order_id)
+        return next(orders, None)
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return the outcome of a request; an unknown one never arrived, because it is saved before it is answered."""
@@ -457,7 +457,7 @@ class SimulatedVenue:
         return 0
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        return [one for one in self._account.activities if one.at > after]
+        return [activity for activity in self._account.activities if activity.at > after]
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         return self.prices.calendar(start, end, calendar)

@@ -43,7 +43,7 @@ CLIPPED, FEW = 160, 3
 
 def summary(seen: SessionRecords) -> Summary:
     """Return a session in words."""
-    entries = [one for one in seen.passes if one.job is Job.TRADE_ONCE]
+    entries = [cycle for cycle in seen.passes if cycle.job is Job.TRADE_ONCE]
     refusals = _refusals(seen, entries)
     lost = sum(row.count for row in refusals)
     candidates = lost + seen.ends[0] - sum(seen.ends[1].values())
@@ -58,9 +58,9 @@ def summary(seen: SessionRecords) -> Summary:
         refusals=refusals,
         closed=tuple(map(_closed, seen.closed)),
         money=seen.money,
-        positions=tuple(_held(one) for one in seen.holdings or () if _is_ours(one)),
+        positions=tuple(_held(holding) for holding in seen.holdings or () if _is_ours(holding)),
         missed=_missed(seen.missed),
-        health={state.value: count for state, count in Counter(one.state for one in seen.judgments).items()},
+        health={state.value: count for state, count in Counter(judgment.state for judgment in seen.judgments).items()},
         quota=quota(seen.passes),
         needs=tuple(_needs(seen, refusals)),
         changes=tuple(_changes(seen)),
@@ -71,31 +71,31 @@ def summary(seen: SessionRecords) -> Summary:
     return _told(known, seen)
 
 
-def _told(known: Summary, seen: SessionRecords) -> Summary:
-    first = _headline(known, seen)
-    asked = {"What needs you": tuple(_asked(known, seen))}
+def _told(known: Summary, session_records: SessionRecords) -> Summary:
+    first = _headline(known, session_records)
+    asked = {"What needs you": tuple(_asked(known, session_records))}
     sections = {
         **(asked if known.needs else {}),
-        "What it did": (*_did(known, seen), *_trades(known)),
-        "Profit": tuple(_profit(known, seen)),
-        "Beside its backtest": tuple(seen.beside),
-        "Positions": tuple(_positions(known, seen)),
-        "Missed slots": tuple(_slots(known, seen)),
-        "Health": tuple(_health(seen)),
-        "Flow source": tuple(_quota(known, seen)),
+        "What it did": (*_did(known, session_records), *_trades(known)),
+        "Profit": tuple(_profit(known, session_records)),
+        "Beside its backtest": tuple(session_records.beside),
+        "Positions": tuple(_positions(known, session_records)),
+        "Missed slots": tuple(_slots(known, session_records)),
+        "Health": tuple(_health(session_records)),
+        "Flow source": tuple(_quota(known, session_records)),
         **asked,
         "What changed since the session before": known.changes,
         "What can't be told": known.unknown,
     }
     told = tuple(Section(title, tuple(lines)) for title, lines in sections.items() if lines)
-    return replace(known, headline=first, sections=told, short=_short(known, seen, first))
+    return replace(known, headline=first, sections=told, short=_short(known, session_records, first))
 
 
-def _refusals(seen: SessionRecords, entries: Sequence[CycleRecord]) -> tuple[RefusalCount, ...]:
+def _refusals(session_records: SessionRecords, entries: Sequence[CycleRecord]) -> tuple[RefusalCount, ...]:
     """Return the reasons with their counts, the most frequent first; a pass or a strategy refused whole counts once."""
-    counts = Counter(seen.ends[1])
-    for one in entries:
-        decisions = (one.job_decision, *(refusal.decision for refusal in one.refused_strategies))
+    counts = Counter(session_records.ends[1])
+    for entry in entries:
+        decisions = (entry.job_decision, *(refusal.decision for refusal in entry.refused_strategies))
         counts.update(decision.reason for decision in decisions if decision and decision.reason)
     return tuple(RefusalCount(reason, count, REASONS[reason].meaning) for reason, count in counts.most_common())
 
@@ -113,9 +113,9 @@ def _rule(why: str) -> str:
     return rule_of(why).replace("_", " ").lower()
 
 
-def _is_ours(one: Holding) -> bool:
+def _is_ours(holding: Holding) -> bool:
     """Return True for what the bot holds; the broker doesn't have what somebody else has closed."""
-    return one.strategy != FOREIGN_OWNER and one.is_held
+    return holding.strategy != FOREIGN_OWNER and holding.is_held
 
 
 def _held(one: Holding) -> Held:
@@ -145,20 +145,20 @@ def _missed(slots: Sequence[tuple[str, str, str]]) -> tuple[MissedByReason, ...]
     )
 
 
-def _needs(seen: SessionRecords, refusals: Sequence[RefusalCount]) -> Iterator[PersonNeed]:
-    findings = rank_judgments(seen.judgments)
+def _needs(session_records: SessionRecords, refusals: Sequence[RefusalCount]) -> Iterator[PersonNeed]:
+    findings = rank_judgments(session_records.judgments)
     broken = next((row for row in refusals if REASONS[row.reason].cause is Cause.BROKEN), None)
     # Health may be well again by now; what it cost is told all the same.
-    if broken and seen.judgments and not findings:
+    if broken and session_records.judgments and not findings:
         yield PersonNeed(
             f"{pluralize(broken.count, 'candidate')} refused: {broken.meaning}", REASONS[broken.reason].remedy
         )
-    for one in findings:
-        if one.state is not HealthState.UNKNOWN:
-            yield PersonNeed(f"{one.subject.capitalize()}: {in_words(one.found).rstrip('.')}.", one.next)
-    if unknown := [one.subject for one in findings if one.state is HealthState.UNKNOWN]:
+    for finding in findings:
+        if finding.state is not HealthState.UNKNOWN:
+            yield PersonNeed(f"{finding.subject.capitalize()}: {in_words(finding.found).rstrip('.')}.", finding.next)
+    if unknown := [judgment.subject for judgment in findings if judgment.state is HealthState.UNKNOWN]:
         yield PersonNeed(f"There is no evidence of {names(unknown)}.", "tradebot health")
-    yield from (PersonNeed(in_words(note), "") for note in seen.notes)
+    yield from (PersonNeed(in_words(note), "") for note in session_records.notes)
 
 
 STATES = {
@@ -168,26 +168,26 @@ STATES = {
 }
 
 
-def _changes(seen: SessionRecords) -> Iterator[str]:
-    if seen.is_first:
+def _changes(session_records: SessionRecords) -> Iterator[str]:
+    if session_records.is_first:
         yield "This is the bot's first session, so there is none to compare it with."
-    yield from _turnover(seen)
-    if seen.money is not None:
-        yield f"Equity went from {seen.money.before_usd:,.2f} to {seen.money.after_usd:,.2f} USD."
-    yield from _told_of(seen)
-    yield from _code(seen)
+    yield from _turnover(session_records)
+    if session_records.money is not None:
+        yield f"Equity went from {session_records.money.before_usd:,.2f} to {session_records.money.after_usd:,.2f} USD."
+    yield from _told_of(session_records)
+    yield from _code(session_records)
 
 
-def _told_of(seen: SessionRecords) -> Iterator[str]:
+def _told_of(session_records: SessionRecords) -> Iterator[str]:
     """Yield what people and programs did to the bot: halts, accepted configurations, starts."""
-    for state in seen.states:
+    for state in session_records.states:
         at = f" at {utc(state.at)}" if state.at else ""
         who = f" by {state.who}" if state.who else ""
         yield f"{STATES[state.state]}{at}{who}: {in_words(state.why)}."
-    for who, accepted_at, settings in seen.accepted:
+    for who, accepted_at, settings in session_records.accepted:
         what = f"changes of {names(settings)}" if settings else "the same settings again"
         yield f"At {utc(accepted_at)}, {who} accepted {what}."
-    for started_at, version in seen.restarts:
+    for started_at, version in session_records.restarts:
         yield f"At {utc(started_at)}, serve of tradebot {version} was started."
 
 
@@ -206,7 +206,7 @@ def _turnover(seen: SessionRecords) -> Iterator[str]:
 
 def _code(seen: SessionRecords) -> Iterator[str]:
     before, after = (
-        {k: v for one in passes for k, v in (one.code or {}).items()} for passes in (seen.before, seen.passes)
+        {k: v for cycle in passes for k, v in (cycle.code or {}).items()} for passes in (seen.before, seen.passes)
     )
     changed = [name for name, digest in after.items() if before and before.get(name) != digest]
     if changed:
@@ -215,9 +215,9 @@ def _code(seen: SessionRecords) -> Iterator[str]:
         yield f"{names(gone)} {noun(len(gone), 'is', 'are')} no longer in use."
 
 
-def _headline(known: Summary, seen: SessionRecords) -> str:
+def _headline(known: Summary, session_records: SessionRecords) -> str:
     money = known.money
-    halted = any(one.subject == "halts" and one.state.is_finding for one in seen.judgments)
+    halted = any(judgment.subject == "halts" and judgment.state.is_finding for judgment in session_records.judgments)
     needs = (
         f"{pluralize(len(known.needs), 'thing')} {noun(len(known.needs), 'needs', 'need')} you" if known.needs else ""
     )
@@ -239,18 +239,18 @@ VERDICTS = {
 }
 
 
-def _did(known: Summary, seen: SessionRecords) -> Iterator[str]:
-    if not seen.recorded:
+def _did(known: Summary, session_records: SessionRecords) -> Iterator[str]:
+    if not session_records.recorded:
         return
     if not known.passes:
-        yield "No pass looked for entries." if not seen.so_far else "No pass has looked for entries yet."
+        yield "No pass looked for entries." if not session_records.so_far else "No pass has looked for entries yet."
         return
-    entries = [one for one in seen.passes if one.job is Job.TRADE_ONCE]
+    entries = [cycle for cycle in session_records.passes if cycle.job is Job.TRADE_ONCE]
     shut = limits_blocking_entries(entries[-1:] if known.orders else entries)
     # The reason is told in words, which are its meaning.
-    said = [in_words(sentence_of(one, row_of(one).meaning)) for one in shut]
+    said = [in_words(sentence_of(decision, row_of(decision).meaning)) for decision in shut]
     looked = f"In {pluralize(known.passes, 'pass', 'passes')} it weighed {pluralize(known.candidates, 'candidate')}"
-    waited = sum(one.count for one in known.refusals if one.reason is Reason.APPROVAL_WAITING)
+    waited = sum(count.count for count in known.refusals if count.reason is Reason.APPROVAL_WAITING)
     refused = known.candidates - known.orders - waited
     waits = f", {waited:,} waited for a person's yes" if waited else ""
     if known.orders:
@@ -259,16 +259,16 @@ def _did(known: Summary, seen: SessionRecords) -> Iterator[str]:
         yield from said
         return
     if not known.refusals:
-        waiting = sorted({one.strategy for cycle in seen.passes for one in cycle.waiting})
+        waiting = sorted({waiting.strategy for cycle in session_records.passes for waiting in cycle.waiting})
         why = f"{names(waiting)} {noun(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
         yield f"It sent no order: {why}, in {pluralize(known.passes, 'pass', 'passes')}."
         yield from said
         return
-    counts = {one.reason: one.count for one in known.refusals}
+    counts = {count.reason: count.count for count in known.refusals}
     reason = decisive(counts)
     share = "each" if counts[reason] == known.candidates else f"{counts[reason]:,} of them"
     row = REASONS[reason]
-    cause = min((row.cause, *(row_of(one).cause for one in shut)), key=BLAME.index)
+    cause = min((row.cause, *(row_of(decision).cause for decision in shut)), key=BLAME.index)
     refused_by = f"{looked} and refused {share}, because {inner(row.meaning)}"
     yield " ".join((f"{VERDICTS[cause]}.", *said, refused_by))
 
@@ -289,10 +289,10 @@ def _trade(one: Closed) -> str:
     return f"{one.symbol} {one.side}, {format_signed_usd(one.profit_usd)}{f' by {one.rule}' if one.rule else ''}"
 
 
-def _profit(known: Summary, seen: SessionRecords) -> Iterator[str]:
+def _profit(known: Summary, session_records: SessionRecords) -> Iterator[str]:
     money = known.money
     if money is None:
-        if seen.holdings is not None:
+        if session_records.holdings is not None:
             yield "No pass saw what the account is worth, so its profit isn't known."
         return
     made = money.profit_usd
@@ -324,16 +324,16 @@ def _positions(known: Summary, seen: SessionRecords) -> Iterator[str]:
     if not known.positions:
         yield "It holds nothing." if seen.judgments else "It held nothing at the close."
     else:
-        gains = [one.gain_usd for one in known.positions if one.gain_usd is not None]
+        gains = [position.gain_usd for position in known.positions if position.gain_usd is not None]
         worth = f", together {format_signed_usd(sum(gains, Decimal(0)))} since they were opened" if gains else ""
         yield f"It {'holds' if seen.judgments else 'held'} {pluralize(len(known.positions), 'position')}{worth}."
     if seen.judgments and known.positions:
         yield from _stops(known.positions)
     shares, gains = dict[str, Decimal](), list[Decimal]()
-    for one in seen.holdings:
-        if one.closed_by_others:
-            shares[one.symbol] = shares.get(one.symbol, Decimal(0)) + one.closed_by_others
-            gains += [one.unrealized_usd] if not one.is_held and one.unrealized_usd is not None else []
+    for holding in seen.holdings:
+        if holding.closed_by_others:
+            shares[holding.symbol] = shares.get(holding.symbol, Decimal(0)) + holding.closed_by_others
+            gains += [holding.unrealized_usd] if not holding.is_held and holding.unrealized_usd is not None else []
     if shares:
         made = f", which made {format_signed_usd(sum(gains, Decimal(0)))}" if gains else ""
         yield f"Somebody else closed {names(list(shares))} at the broker{made}. tradebot reconcile can book that."
@@ -342,47 +342,47 @@ def _positions(known: Summary, seen: SessionRecords) -> Iterator[str]:
         yield f"{names(others)} in the account {noun(len(others), 'is', 'are')} not the bot's, which leaves it alone."
 
 
-def _stops(held: Sequence[Held]) -> Iterator[str]:
-    if all(one.at_broker for one in held):
-        yield f"{'Each has its stop' if len(held) > 1 else 'Its stop rests'} at the broker."
+def _stops(helds: Sequence[Held]) -> Iterator[str]:
+    if all(one.at_broker for one in helds):
+        yield f"{'Each has its stop' if len(helds) > 1 else 'Its stop rests'} at the broker."
         return
-    if bare := [one.symbol for one in held if one.stop_usd is None]:
+    if bare := [one.symbol for one in helds if one.stop_usd is None]:
         yield f"No stop is known for {names(bare)}."
-    if ours := [one.symbol for one in held if one.stop_usd is not None and not one.at_broker]:
+    if ours := [one.symbol for one in helds if one.stop_usd is not None and not one.at_broker]:
         stops, rest, them = ("stop", "doesn't", "it") if len(set(ours)) == 1 else ("stops", "don't", "them")
         yield f"The {stops} of {names(ours)} {rest} rest at the broker; the bot itself watches {them}."
 
 
-def _slots(known: Summary, seen: SessionRecords) -> Iterator[str]:
-    for why in dict.fromkeys(one.why for one in known.missed):
-        some = [one for one in known.missed if one.why == why]
-        count = sum(one.count for one in some)
-        spans = (f"{one.first} to {one.last}" if one.count > 1 else one.first for one in some)
-        which = "; ".join(f"{one.count:,} of {one.job}, {span}" for one, span in zip(some, spans, strict=True))
+def _slots(known: Summary, session_records: SessionRecords) -> Iterator[str]:
+    for why in dict.fromkeys(reason.why for reason in known.missed):
+        some = [reason for reason in known.missed if reason.why == why]
+        count = sum(reason.count for reason in some)
+        spans = (f"{reason.first} to {reason.last}" if reason.count > 1 else reason.first for reason in some)
+        which = "; ".join(f"{reason.count:,} of {reason.job}, {span}" for reason, span in zip(some, spans, strict=True))
         yield f"{pluralize(count, 'slot')} {noun(count, 'was', 'were')} missed: {which}. {why}"
-    if not known.missed and seen.slots:
-        yield f"None of {pluralize(seen.slots, 'slot')} was missed."
+    if not known.missed and session_records.slots:
+        yield f"None of {pluralize(session_records.slots, 'slot')} was missed."
 
 
 def _health(seen: SessionRecords) -> Iterator[str]:
-    states = Counter(one.state for one in seen.judgments)
+    states = Counter(judgment.state for judgment in seen.judgments)
     if not states:
         return
-    well, findings = states[HealthState.OK], [one.subject for one in rank_judgments(seen.judgments)]
+    well, findings = states[HealthState.OK], [judgment.subject for judgment in rank_judgments(seen.judgments)]
     if findings:
         ill = f"{names(findings)} {noun(len(findings), 'is', 'are')} not"
         yield f"{well} of {len(seen.judgments)} parts of the bot are well; {ill}."
         return
-    due = [one.subject for one in seen.judgments if one.state is HealthState.NOT_DUE]
+    due = [judgment.subject for judgment in seen.judgments if judgment.state is HealthState.NOT_DUE]
     yield f"All is well: {pluralize(well, 'part')} of the bot {noun(well, 'is', 'are')} in order."
     if due:
         yield f"Not due yet: {names(due)}."
 
 
-def _quota(known: Summary, seen: SessionRecords) -> Iterator[str]:
+def _quota(known: Summary, session_records: SessionRecords) -> Iterator[str]:
     told = known.quota
     if told is None or told.used_today is None:
-        if any(one.job is Job.FETCH_FLOW for one in seen.passes):
+        if any(cycle.job is Job.FETCH_FLOW for cycle in session_records.passes):
             yield "The flow source hasn't said how many calls were used."
         return
     limit = told.daily_limit
@@ -390,22 +390,22 @@ def _quota(known: Summary, seen: SessionRecords) -> Iterator[str]:
     yield f"{pluralize(told.used_today, 'call')} {noun(told.used_today, 'was', 'were')} used by {utc(told.at)}{share}."
 
 
-def _asked(known: Summary, seen: SessionRecords) -> Iterator[str]:
-    for one in known.needs:
-        yield f"{one.what} Next: {one.next}" if one.next else one.what
-    if not known.needs and seen.judgments:
+def _asked(known: Summary, session_records: SessionRecords) -> Iterator[str]:
+    for need in known.needs:
+        yield f"{need.what} Next: {need.next}" if need.next else need.what
+    if not known.needs and session_records.judgments:
         yield "Nothing."
 
 
 def _short(known: Summary, seen: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
-    needs, held = list(_asked(known, seen)) if known.needs else [], known.positions
+    needs, helds = list(_asked(known, seen)) if known.needs else [], known.positions
     lines = [f"- {line}" for line in needs[:FEW]]
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
     lines += [*_did(known, seen), *list(_trades(known))[:1]]
-    gains = [f"{one.symbol}{'' if one.gain_usd is None else f' {one.gain_usd:+,.0f} USD'}" for one in held]
+    gains = [f"{one.symbol}{'' if one.gain_usd is None else f' {one.gain_usd:+,.0f} USD'}" for one in helds]
     if seen.judgments and seen.holdings is not None:
-        lines.append(f"It holds {names(gains) if held else 'nothing'}.")
+        lines.append(f"It holds {names(gains) if helds else 'nothing'}.")
     lines += [*(_slots(known, seen) if known.missed else ()), *_quota(known, seen), *_told_of(seen), *seen.unknown]
     lines += [] if known.needs or known.unknown or not seen.judgments else ["All is well, and nothing needs you."]
     message = first

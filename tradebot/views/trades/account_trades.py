@@ -120,11 +120,11 @@ def _under_last_symbol(fills: list[OwnedFill]) -> list[tuple[str, OwnedFill]]:
     """Return the fills with today's symbol, without those that moved shares to a new symbol."""
     named = [(owned.fill.symbol, owned) for owned in fills]
     # The new name of a symbol is that of all who hold it.
-    for one in renames(replace(owned, strategy=NOT_OURS) for owned in fills if owned.origin is Origin.ACTIVITY):
+    for rename in renames(replace(owned, strategy=NOT_OURS) for owned in fills if owned.origin is Origin.ACTIVITY):
         named = [
-            (one.new if symbol == one.old and owned.fill.at <= one.at else symbol, owned)
+            (rename.new if symbol == rename.old and owned.fill.at <= rename.at else symbol, owned)
             for symbol, owned in named
-            if owned.fill.activity_id not in one.moved
+            if owned.fill.activity_id not in rename.moved
         ]
     return named
 
@@ -192,7 +192,7 @@ def _adjusted(symbol: str, fills: Sequence[OwnedFill]) -> Iterator[_Traded]:
         yield _Traded(replace(of_side, fill=whole), symbol, None)
 
 
-def _of_activity(symbol: str, owned: OwnedFill, held: Decimal, cash: CashMovement | None) -> _Event:
+def _of_activity(symbol: str, owned: OwnedFill, held_quantity: Decimal, cash: CashMovement | None) -> _Event:
     """Return what one fill of an activity was: a sale for cash, a split of others' shares, or shares that came or left.
 
     Others' shares that no cash was paid for are in the books at a price, and `cash` put the cash for that back.
@@ -200,8 +200,8 @@ def _of_activity(symbol: str, owned: OwnedFill, held: Decimal, cash: CashMovemen
     fill = owned.fill
     if cash is None or cash.amount_usd != fill.notional:
         return _Traded(owned, symbol, fill.price)
-    if cash.meaning in _MULTIPLIES and held and held + fill.signed_quantity:
-        return _Split(symbol, 1 + Fraction(fill.signed_quantity) / Fraction(held))
+    if cash.meaning in _MULTIPLIES and held_quantity and held_quantity + fill.signed_quantity:
+        return _Split(symbol, 1 + Fraction(fill.signed_quantity) / Fraction(held_quantity))
     return _Traded(owned, symbol, None)
 
 

@@ -66,7 +66,7 @@ def allocate_fees(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: 
     its entry; a lot that isn't sold yet takes no part. What the broker charged for borrowing stock is for no sale.
     Shares are exact to nine decimals, and add up to the fee.
     """
-    charged, shares, left = list(fees), list[FeeShare](), list[CashMovement]()
+    charged, shares, remaining = list(fees), list[FeeShare](), list[CashMovement]()
     # In an order that neither that of the lots nor that of the fills of one moment changes.
     ordered = sorted(lots, key=_name) if charged else []
     sales, of_fills = _sales(ordered, day), _of_fills(ordered)
@@ -77,11 +77,11 @@ def allocate_fees(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: 
         if not among and fee.meaning is not ActivityKind.BORROW_FEE:
             among = sales.get(_day_of_sales(fee, sales, day), [])
         shares += _divided(fee, among)
-        left += [] if among else [fee]
+        remaining += [] if among else [fee]
     by_lot = defaultdict[int, Decimal](Decimal)
     for share in shares:
         by_lot[id(share.lot)] += share.usd
-    return Allotted(tuple(shares), tuple(left), by_lot)
+    return Allotted(tuple(shares), tuple(remaining), by_lot)
 
 
 def fee_with(fill: Fill) -> CashMovement:

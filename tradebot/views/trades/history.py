@@ -170,14 +170,14 @@ class History(Struct, frozen=True, dict=True):
     @cached_property
     def movements(self) -> tuple[CashMovement, ...]:
         """Return every movement of cash but what shares were bought and sold for: the books' own, and fills' fees."""
-        return (*self.cash, *(fee_with(one.fill) for one in self.fills if one.fill.fee and one.fill.fee.usd))
+        return (*self.cash, *(fee_with(fill.fill) for fill in self.fills if fill.fill.fee and fill.fill.fee.usd))
 
     @cached_property
     def fills_awaiting_fee(self) -> tuple[OwnedFill, ...]:
         """Return the fills whose fee isn't known yet, neither with the fill nor by now."""
-        unknown = [one for one in self.owned_fills if one.fill.fee and one.fill.fee.amount is None]
+        unknown = [fill for fill in self.owned_fills if fill.fill.fee and fill.fill.fee.amount is None]
         booked = {movement.about for movement in self.cash} if unknown else frozenset[str]()
-        return tuple(one for one in unknown if fee_id(one.fill.activity_id) not in booked)
+        return tuple(owned for owned in unknown if fee_id(owned.fill.activity_id) not in booked)
 
     @cached_property
     def fees(self) -> Allotted:
@@ -210,21 +210,21 @@ class History(Struct, frozen=True, dict=True):
 
         What the venue closed is its owners', without what gave it to them; of several, each has a part with its id.
         """
-        fills = _with_settlements(self.fills) if any(one.fill.by_venue for one in self.fills) else self.fills
-        return tuple(replace(one, strategy=NOT_OURS) if one.strategy == FOREIGN else one for one in fills)
+        fills = _with_settlements(self.fills) if any(fill.fill.by_venue for fill in self.fills) else self.fills
+        return tuple(replace(fill, strategy=NOT_OURS) if fill.strategy == FOREIGN else fill for fill in fills)
 
 
 def _with_settlements(fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
-    foreign = {one.fill.activity_id: one for one in fills if one.fill.by_venue and one.strategy == FOREIGN}
+    foreign = {fill.fill.activity_id: fill for fill in fills if fill.fill.by_venue and fill.strategy == FOREIGN}
     given = defaultdict[str, Decimal](Decimal)
-    for one in fills:
-        if one.origin is Origin.GIVEN_BACK and one.strategy != FOREIGN:
-            given[one.about] += one.fill.quantity
-    for one in fills:
-        fill, whole = one.fill, foreign.get(one.about) if one.origin is Origin.GIVEN_BACK else None
-        if whole and one.strategy != FOREIGN:
-            yield replace(whole, strategy=one.strategy, fill=replace(whole.fill, quantity=fill.quantity))
+    for owned in fills:
+        if owned.origin is Origin.GIVEN_BACK and owned.strategy != FOREIGN:
+            given[owned.about] += owned.fill.quantity
+    for owned in fills:
+        fill, whole = owned.fill, foreign.get(owned.about) if owned.origin is Origin.GIVEN_BACK else None
+        if whole and owned.strategy != FOREIGN:
+            yield replace(whole, strategy=owned.strategy, fill=replace(whole.fill, quantity=fill.quantity))
         elif not whole and fill.activity_id not in foreign:
-            yield one
+            yield owned
         elif not whole and given[fill.activity_id] < fill.quantity:
-            yield replace(one, fill=replace(fill, quantity=fill.quantity - given[fill.activity_id]))
+            yield replace(owned, fill=replace(fill, quantity=fill.quantity - given[fill.activity_id]))

@@ -254,12 +254,12 @@ def _held(lots: Sequence[OpenLot]) -> Decimal:
 
 def _after(lots: list[OpenLot], owned: OwnedFill) -> tuple[list[OpenLot], list[OpenLot]]:
     """Return the pieces that one fill closes, and those that are held after it."""
-    fill, gone, left = owned.fill, list[OpenLot](), owned.fill.quantity
+    fill, gone, remaining = owned.fill, list[OpenLot](), owned.fill.quantity
     if lots and lots[0].side is not fill.side:
-        gone, lots = _taken(lots, left)
-        left -= sum((lot.quantity for lot in gone), _ZERO)
-    if left:
-        lots = [*lots, open_lot(owned, left, lots[0].trade if lots else None)]
+        gone, lots = _taken(lots, remaining)
+        remaining -= sum((lot.quantity for lot in gone), _ZERO)
+    if remaining:
+        lots = [*lots, open_lot(owned, remaining, lots[0].trade if lots else None)]
     return gone, lots
 
 

@@ -178,8 +178,8 @@ class Breakdown(Struct, frozen=True):
 
 def breakdown(history: History) -> Breakdown:
     ends = day_ends(history)
-    kinds = [(one, cash_kind(one)) for one in history.cash]
-    others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
+    kinds = [(movement, cash_kind(movement)) for movement in history.cash]
+    others = [(movement, _CASH[kind]) for movement, kind in kinds if kind in _CASH]
     pieces = (
         *_realized(history),
         *_open(ends),
@@ -209,14 +209,14 @@ def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
         before = now
 
 
-def _fees(found: Allotted, day: VenueDay) -> Iterator[Piece]:
+def _fees(allotted: Allotted, day: VenueDay) -> Iterator[Piece]:
     """Yield each lot's share of each fee, on the day of the fee, and the fees that no sale explains."""
-    for share in found.shares:
+    for share in allotted.shares:
         lot = share.lot
         closed = lot if isinstance(lot, ClosedLot) else None
         at = day.date_of(share.fee.at)
         yield Piece(at, ProfitKind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
-    for fee in found.left:
+    for fee in allotted.left:
         yield Piece(day.date_of(fee.at), ProfitKind.FEES, fee.amount_usd)
 
 
@@ -225,12 +225,12 @@ def _paid(
 ) -> Iterator[Piece]:
     """Yield each other movement of cash; one that is about a symbol goes to its only owner on that day."""
     held = {end.day: end.held for end in ends}
-    names = history.former_names if any(one.symbol for one, _ in movements) else {}
-    for one, kind in movements:
-        day = history.day.date_of(one.at)
-        owners = [owner for owner in held[day] if one.symbol in (owner[1], *names.get(owner, ()))]
-        owner = owners[0] if len(owners) == 1 else (ACCOUNT, one.symbol or ACCOUNT)
-        yield Piece(day, kind, one.amount_usd, *owner)
+    names = history.former_names if any(movement.symbol for movement, _ in movements) else {}
+    for cash_movement, kind in movements:
+        day = history.day.date_of(cash_movement.at)
+        owners = [owner for owner in held[day] if cash_movement.symbol in (owner[1], *names.get(owner, ()))]
+        owner = owners[0] if len(owners) == 1 else (ACCOUNT, cash_movement.symbol or ACCOUNT)
+        yield Piece(day, kind, cash_movement.amount_usd, *owner)
 
 
 REACH = timedelta(days=12)

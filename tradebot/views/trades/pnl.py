@@ -151,7 +151,7 @@ class ProfitReport:
         self._known, self._choice = known, choice
         self.ends = [end for end in known.ends if choice.days.includes(end.day)]
         every = choice == ALL
-        chosen = [one for one in known.pieces if every or choice.has(one.strategy, one.symbol, one.day)]
+        chosen = [piece for piece in known.pieces if every or choice.has(piece.strategy, piece.symbol, piece.day)]
         self._of_kind = {kind: [piece for piece in chosen if piece.kind is kind] for kind in ProfitKind}
         self._names = _Namer(known)
         self.transfers_usd = sum((piece.usd for piece in self._of_kind.pop(ProfitKind.TRANSFERS)), _ZERO)
@@ -222,7 +222,7 @@ class ProfitReport:
     def _chosen(self, fills: Iterable[OwnedFill]) -> Collection[Fill]:
         """Return those of these fills that are asked for, each once, without those that came without a fee."""
         date_of = self._known.history.day.date_of
-        charged = ((one.strategy, one.fill) for one in fills if one.fill.fee)
+        charged = ((fill.strategy, fill.fill) for fill in fills if fill.fill.fee)
         chosen = (fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at)))
         return {fill.activity_id: fill for fill in chosen}.values()
 
@@ -238,12 +238,12 @@ class ProfitReport:
                     ended[name] += 1
         # If the rows are spans of days, each tells what has no price at the end of its last day.
         ends = {_day_name(by, end): end for end in self.ends} if by in IN_TIME else {}
-        found = list[ProfitRow]()
+        profit_rows = list[ProfitRow]()
         for name in {*chain(*sums.values()), *(ends if self._choice.whole else ())}:
             parts = {kind: of_kind.get(name, _ZERO) for kind, of_kind in sums.items()}
             row = _row(name, parts, ended[name], _of_choice([ends[name]] if name in ends else [], self._choice))
-            found += [row] if name != HELD or row.open_usd or row.total_usd else []
-        return tuple(sorted(found, key=lambda row: _place(by, row)))
+            profit_rows += [row] if name != HELD or row.open_usd or row.total_usd else []
+        return tuple(sorted(profit_rows, key=lambda row: _place(by, row)))
 
 
 def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[str]:

@@ -87,23 +87,23 @@ def swaps_of(
             last=last,
             left_usd=_left(closed, last) if closed and last is not None else None,
             quantity=intent.quantity,
-            closes=1 + sum(_came_out(one) and one.intent.operation is Operation.SUBMIT for one in after),
+            closes=1 + sum(_came_out(way) and way.intent.operation is Operation.SUBMIT for way in after),
             held=closed.quantity - closed.closed_quantity if closed else None,
-            works=any(one.intent.client_order_id in working for one in (record, *after)),
+            works=any(way.intent.client_order_id in working for way in (record, *after)),
         )
 
 
 def _with_what_followed(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, Decision, Sequence[GaveWay]]]:
     """Yield each record of a swap with what decided it, and with what was sent for it later."""
-    found, last = list[tuple[GaveWay, Decision, list[GaveWay]]](), dict[tuple[str, str, str], list[GaveWay]]()
+    gave_ways, last = list[tuple[GaveWay, Decision, list[GaveWay]]](), dict[tuple[str, str, str], list[GaveWay]]()
     for record in records:
         key, why = (*record.intent.whose, record.intent.displaced_by), _decided(record)
         if why is not None:
             last[key] = []
-            found.append((record, why, last[key]))
+            gave_ways.append((record, why, last[key]))
         elif key in last:
             last[key].append(record)
-    yield from found
+    yield from gave_ways
 
 
 def _decided(record: GaveWay) -> Decision | None:

@@ -142,7 +142,7 @@ def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Metho
 
 def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade], day: VenueDay) -> Mapping[str, Fraction]:
     priced = [trade for trade in trades if trade.price is not None]
-    fees = [one for one in cash if one.meaning in CHARGED_ON_TRADES]
+    fees = [movement for movement in cash if movement.meaning in CHARGED_ON_TRADES]
     lots = list(map(_as_lot, priced))
     shared = allocate_fees(fees, lots, moments(trade.owned for trade in priced), day)
     return {lot.entry_fill: -Fraction(shared.of(lot)) for lot in lots}

@@ -194,18 +194,18 @@ class _Symbol(Struct):
 
     def trade(self, order: Sequence[tuple[AccountTrade, Fraction]]) -> None:
         """Apply the fills of one order on one day, with their fees per share; then see which losses don't count."""
-        made = list[Sale]()
+        sales = list[Sale]()
         for trade, fee in order:
             left = trade.quantity
             if self.lots and self.lots[0].quantity * left < 0:
                 closed = min(abs(left), abs(sum((lot.quantity for lot in self.lots), _ZERO)))
                 pieces, self.lots = take(self.lots, closed, self.method)
-                made += [Sale(piece, trade, fee) for piece in pieces]
+                sales += [Sale(piece, trade, fee) for piece in pieces]
                 left += sum((piece.quantity for piece in pieces), _ZERO)
             if left:
                 self._open(TaxLot(trade.symbol, left, trade, fee))
-        self.sales += made
-        for sale in made:
+        self.sales += sales
+        for sale in sales:
             if sale.unmatched_loss:
                 self._match_earlier(sale)
                 self.waiting.append(sale)

@@ -296,21 +296,21 @@ def select_rows(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[
 
 def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
     closed = [row for row in rows if row.status is TradeStatus.CLOSED]
-    held = [row for row in rows if row.status is not TradeStatus.CLOSED]
+    trade_rows = [row for row in rows if row.status is not TradeStatus.CLOSED]
     won, lost = (sum(1 for row in closed if row.net_usd * sign > 0) for sign in (1, -1))
     return TradeTotals(
         trades=len(rows),
         closed=len(closed),
-        held=len(held),
-        partly_closed=sum(1 for row in held if row.status is TradeStatus.PARTLY_CLOSED),
+        held=len(trade_rows),
+        partly_closed=sum(1 for row in trade_rows if row.status is TradeStatus.PARTLY_CLOSED),
         won=won,
         lost=lost,
         even=len(closed) - won - lost,
         gross_usd=sum((row.gross_usd for row in rows), _ZERO),
         fees_usd=sum((row.fees_usd for row in rows), _ZERO),
         net_usd=sum((row.net_usd for row in rows), _ZERO),
-        open_usd=sum((row.open_usd for row in held if row.open_usd is not None), _ZERO),
-        unpriced=sum(1 for row in held if row.open_usd is None),
+        open_usd=sum((row.open_usd for row in trade_rows if row.open_usd is not None), _ZERO),
+        unpriced=sum(1 for row in trade_rows if row.open_usd is None),
         unknown_fees=sum(row.unknown_fees for row in rows),
         open_fees_usd=sum((row.open_fees_usd for row in rows), _ZERO),
     )

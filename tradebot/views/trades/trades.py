@@ -194,12 +194,12 @@ class Stops:
 
     def first_of(self, trade: Trade, names: Iterable[str]) -> RestedStop | None:
         """Return the first stop that protected a trade, under any of the symbols that it has had."""
-        against, found = Side.SELL if trade.side is Side.BUY else Side.BUY, list[RestedStop]()
+        against, rested_stops = Side.SELL if trade.side is Side.BUY else Side.BUY, list[RestedStop]()
         for name in names:
             stops = self._of.get((trade.strategy, name, against), [])
             place = bisect_left(stops, trade.opened_at, key=_AT)
-            found += stops[place : place + 1]
-        first = min(found, key=_AT, default=None)
+            rested_stops += stops[place : place + 1]
+        first = min(rested_stops, key=_AT, default=None)
         return first if first and (trade.closed_at is None or first.at <= trade.closed_at) else None
 
 
@@ -334,8 +334,8 @@ class TripFacts:
 
     def _entered(self, trip: Trip) -> list[OwnedFill]:
         """Return the fills that opened a trade, as they happened, without what they closed of the one before."""
-        found = [self._fills[name] for name in dict.fromkeys(lot.entry_fill for lot in trip.lots)]
-        return [_less(owned, self._closed_by.get(owned.fill.activity_id, _ZERO)) for owned in found]
+        owned_fills = [self._fills[name] for name in dict.fromkeys(lot.entry_fill for lot in trip.lots)]
+        return [_less(owned, self._closed_by.get(owned.fill.activity_id, _ZERO)) for owned in owned_fills]
 
 
 _NOTHING = Kept()

@@ -28,8 +28,8 @@ _LARGEST_RATIO = 1_000
 _FIELDS = {"type", "symbol", "new_symbol", "rate", "new_rate", "old_rate", "date", "payable_date"}
 
 
-def _announce(asked: Asked) -> Answer:
-    body, engine = asked.body, asked.engine
+def _announce(command: Asked) -> Answer:
+    body, engine = command.body, command.engine
     kind = body.get("type")
     if kind in OPTION_ENDS:
         return _end_option(engine, body, str(kind))
@@ -109,23 +109,23 @@ def _payable(calendar: Calendar, ex_date: str, given: object) -> str:
 def _end_option(engine: Engine, body: dict[str, Any], kind: str) -> Answer:
     check_fields(body, {"type", "account", "symbol", "qty"})
     account, symbol = account_of(engine, body), str(body.get("symbol"))
-    contract, held = contract_of(symbol), account.qty(symbol)
-    if contract is None or not held:
+    contract, held_quantity = contract_of(symbol), account.qty(symbol)
+    if contract is None or not held_quantity:
         raise not_found("position does not exist")
-    if (kind == "option_exercise" and held < 0) or (kind == "option_assignment" and held > 0):
+    if (kind == "option_exercise" and held_quantity < 0) or (kind == "option_assignment" and held_quantity > 0):
         raise unprocessable("contracts are exercised by who holds them, and assigned to who is short of them")
-    qty = abs(held) if body.get("qty") is None else _whole(positive(body, "qty"))
-    if qty > abs(held):
-        raise unprocessable(f"qty must be at most {plain(abs(held))}")
+    qty = abs(held_quantity) if body.get("qty") is None else _whole(positive(body, "qty"))
+    if qty > abs(held_quantity):
+        raise unprocessable(f"qty must be at most {plain(abs(held_quantity))}")
     if kind != "option_expiry" and underlying(engine.market, contract) is None:
         raise unprocessable("the underlying is not listed")
     end = options.expire if kind == "option_expiry" else options.exercise
-    end(engine, account, symbol, qty.copy_sign(held))
+    end(engine, account, symbol, qty.copy_sign(held_quantity))
     return 200, encode({"type": kind, "symbol": symbol, "qty": plain(qty), "cash": plain(account.cash)})
 
 
-def _journal(asked: Asked) -> Answer:
-    body, engine = asked.body, asked.engine
+def _journal(command: Asked) -> Answer:
+    body, engine = command.body, command.engine
     check_fields(body, {"account", "symbol", "qty", "price", "amount"})
     account = account_of(engine, body)
     if "amount" in body:

@@ -52,44 +52,44 @@ class ControlCommands:
         """Return the cash in USD that the account with this name last started with."""
         return self._cash[name]
 
-    def _tick(self, asked: Asked) -> Answer:
-        asked.engine.tick(_tick_target(asked.engine, asked.body))
+    def _tick(self, command: Asked) -> Answer:
+        command.engine.tick(_tick_target(command.engine, command.body))
         return 200, encode(self._current_state())
 
-    def _open(self, asked: Asked) -> Answer:
-        body = asked.body
+    def _open(self, command: Asked) -> Answer:
+        body = command.body
         check_fields(body, {"name", "cash"})
         name = body.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise invalid("an account's name is a small letter, then at most 31 small letters, digits, _ or -")
-        if name in _TAKEN or find(asked.engine, name):
+        if name in _TAKEN or find(command.engine, name):
             raise unprocessable(f"there is an account {name}")
-        if len(asked.engine.accounts) >= MOST_ACCOUNTS:
+        if len(command.engine.accounts) >= MOST_ACCOUNTS:
             raise unprocessable(f"there are {MOST_ACCOUNTS} accounts, which is the most")
         cash = self._cash[name] = _cash(body.get("cash"), self._cash[MAIN])
-        return 200, encode(account_summary(asked.engine, asked.engine.open_account(name, name, name, cash)))
+        return 200, encode(account_summary(command.engine, command.engine.open_account(name, name, name, cash)))
 
-    def _reset(self, asked: Asked) -> Answer:
-        body = asked.body
+    def _reset(self, command: Asked) -> Answer:
+        body = command.body
         check_fields(body, {"account", "cash"})
         name = body.get("account", MAIN)
-        account = find(asked.engine, name)
+        account = find(command.engine, name)
         if account is None:
             raise not_found(f"there is no account {str(name)[:40]!r}")
-        before = account_summary(asked.engine, account)
+        before = account_summary(command.engine, account)
         cash = self._cash[account.name] = _cash(body.get("cash"), self._cash[account.name])
-        fresh = asked.engine.reset_account(account, cash)
-        return 200, encode(account_summary(asked.engine, fresh) | {"gone": before})
+        fresh = command.engine.reset_account(account, cash)
+        return 200, encode(account_summary(command.engine, fresh) | {"gone": before})
 
 
-def _set_latency(asked: Asked) -> Answer:
+def _set_latency(command: Asked) -> Answer:
     """Set how long cancels and replacements take; those already in transit aren't affected."""
-    check_fields(asked.body, {"latency"})
+    check_fields(command.body, {"latency"})
     try:
-        latency_us = read_latency(str(asked.body.get("latency")))
+        latency_us = read_latency(str(command.body.get("latency")))
     except ValueError as error:
         raise invalid(str(error)) from error
-    engine, name = asked.engine, latency_name(latency_us)
+    engine, name = command.engine, latency_name(latency_us)
     engine.latency_us = latency_us
     engine.emit(Event(engine.now_us, "latency_set", {"latency": name}))
     return 200, encode({"latency": name})

@@ -18,16 +18,16 @@ _NINE_PLACES = Decimal("1e-9")
 _TRUE = ("true", "1", "t")
 
 
-def _submit(asked: Asked) -> Answer:
-    account = asked.account
-    policy = asked.policy
-    order = asked.engine.submit(account, read_request(asked.engine, asked.body), asked.fate, policy)
+def _submit(command: Asked) -> Answer:
+    account = command.account
+    policy = command.policy
+    order = command.engine.submit(account, read_request(command.engine, command.body), command.fate, policy)
     answer = encode(order_json(order, None if policy.leaves_legs_out else legs_json(order)))
     # Everything that happens to an order happens after its reply, so that the client sees it as accepted.
-    if asked.acknowledgement is None:
-        asked.engine.settle(order)
+    if command.acknowledgement is None:
+        command.engine.settle(order)
     else:
-        asked.engine.settle_late(order, *asked.acknowledgement)
+        command.engine.settle_late(order, *command.acknowledgement)
     return 200, answer
 
 
@@ -64,22 +64,22 @@ def _replace(asked: Asked) -> Answer:
     return 200, answer
 
 
-def _cancel(asked: Asked) -> Answer:
-    _cancel_one(asked, asked.names["id"].lower())
+def _cancel(command: Asked) -> Answer:
+    _cancel_one(command, command.names["id"].lower())
     return 204, b""
 
 
-def _cancel_one(asked: Asked, order_id: str) -> None:
-    order = asked.account.order(order_id)
-    if asked.fate == "refuse":
+def _cancel_one(command: Asked, order_id: str) -> None:
+    order = command.account.order(order_id)
+    if command.fate == "refuse":
         raise unprocessable("order is not cancelable")
-    order.fate = asked.fate or order.fate
-    order.frees_after_us = asked.policy.frees_after_us
-    asked.engine.cancel(asked.account, order.id)
+    order.fate = command.fate or order.fate
+    order.frees_after_us = command.policy.frees_after_us
+    command.engine.cancel(command.account, order.id)
 
 
-def _cancel_all(asked: Asked) -> Answer:
-    return 207, encode(cancel_all(asked))
+def _cancel_all(command: Asked) -> Answer:
+    return 207, encode(cancel_all(command))
 
 
 def cancel_all(asked: Asked) -> list[dict[str, Any]]:
@@ -87,11 +87,11 @@ def cancel_all(asked: Asked) -> list[dict[str, Any]]:
     return [_canceled(asked, order_id) for order_id in list(asked.account.open)]
 
 
-def _canceled(asked: Asked, order_id: str) -> dict[str, Any]:
+def _canceled(command: Asked, order_id: str) -> dict[str, Any]:
     try:
         # The cancel of another order of its group may have ended it just now.
-        if asked.account.order(order_id).status != "canceled":
-            _cancel_one(asked, order_id)
+        if command.account.order(order_id).status != "canceled":
+            _cancel_one(command, order_id)
     except Refusal as refusal:
         return {"id": order_id, "status": 500, "body": refusal.body}
     return {"id": order_id, "status": 200}
@@ -105,50 +105,50 @@ def position_symbol(account: Account, name: str) -> str:
     raise not_found("position does not exist")
 
 
-def _close_one(asked: Asked) -> Answer:
-    symbol = position_symbol(asked.account, asked.names["name"])
-    query = asked.query
-    return 200, encode(_close(asked, symbol, query.get("qty"), query.get("percentage")))
+def _close_one(command: Asked) -> Answer:
+    symbol = position_symbol(command.account, command.names["name"])
+    query = command.query
+    return 200, encode(_close(command, symbol, query.get("qty"), query.get("percentage")))
 
 
-def _close_all(asked: Asked) -> Answer:
-    if asked.query.get("cancel_orders", "").lower() in _TRUE:
-        cancel_all(asked)
-    return 207, encode([_closed(asked, symbol) for symbol in list(asked.account.positions)])
+def _close_all(command: Asked) -> Answer:
+    if command.query.get("cancel_orders", "").lower() in _TRUE:
+        cancel_all(command)
+    return 207, encode([_closed(command, symbol) for symbol in list(command.account.positions)])
 
 
-def _closed(asked: Asked, symbol: str) -> dict[str, Any]:
+def _closed(command: Asked, symbol: str) -> dict[str, Any]:
     try:
-        return {"symbol": symbol, "status": 200, "body": _close(asked, symbol)}
+        return {"symbol": symbol, "status": 200, "body": _close(command, symbol)}
     except Refusal as refusal:
         return {"symbol": symbol, "status": refusal.status, "body": refusal.body}
 
 
-def _close(asked: Asked, symbol: str, qty: str | None = None, percentage: str | None = None) -> dict[str, Any]:
-    held = asked.account.qty(symbol)
-    order = asked.engine.submit(asked.account, _closing(symbol, held, _closing_qty(abs(held), qty, percentage)))
+def _close(command: Asked, symbol: str, qty: str | None = None, percentage: str | None = None) -> dict[str, Any]:
+    held = command.account.qty(symbol)
+    order = command.engine.submit(command.account, _closing(symbol, held, _closing_qty(abs(held), qty, percentage)))
     answer = order_json(order)
-    asked.engine.settle(order)
+    command.engine.settle(order)
     return answer
 
 
-def _closing(symbol: str, held: Decimal, qty: Decimal) -> OrderRequest:
-    return OrderRequest(symbol, -1 if held > 0 else 1, "market", "day", qty, None, None)
+def _closing(symbol: str, held_quantity: Decimal, qty: Decimal) -> OrderRequest:
+    return OrderRequest(symbol, -1 if held_quantity > 0 else 1, "market", "day", qty, None, None)
 
 
-def _closing_qty(held: Decimal, qty: str | None, percentage: str | None) -> Decimal:
+def _closing_qty(held_quantity: Decimal, qty: str | None, percentage: str | None) -> Decimal:
     if qty is not None and percentage is not None:
         raise invalid("only one of qty or percentage is accepted")
     if qty is not None:
         return _positive(qty, "qty")
     if percentage is None:
-        return held
+        return held_quantity
     share = _positive(percentage, "percentage")
     if share > 100:
         raise invalid("percentage must be between 0 and 100")
-    part = (held * share / 100).quantize(_NINE_PLACES, ROUND_DOWN)
+    part = (held_quantity * share / 100).quantize(_NINE_PLACES, ROUND_DOWN)
     # A whole-share position is closed in whole shares; only a fractional position may leave a fraction.
-    rounded = part.to_integral_value(ROUND_DOWN) if held == held.to_integral_value() else part
+    rounded = part.to_integral_value(ROUND_DOWN) if held_quantity == held_quantity.to_integral_value() else part
     if not rounded:
         raise invalid("qty must be > 0")
     return rounded

@@ -29,9 +29,9 @@ _MOST_LISTS = 200
 _MOST_SYMBOLS = 500
 
 
-def _change(asked: Asked) -> Answer:
+def _change(command: Asked) -> Answer:
     """Set the fields that are given and not null; if one is invalid, set none."""
-    settings, body = asked.account.configuration, asked.body
+    settings, body = command.account.configuration, command.body
     changes = {name: _read(name, body[name]) for name in _ALLOWED if body.get(name) is not None}
     # Alpaca removed the day-trading checks; clients that still send them must not fail.
     if any(body.get(name) not in _CHECKS for name in ("dtbp_check", "pdt_check")):
@@ -50,55 +50,55 @@ def _read(name: str, value: object) -> object:
     raise invalid(f"invalid {name}")
 
 
-def _requested(asked: Asked) -> Watchlist:
-    return watchlist_of(asked.account, asked.names, asked.query)
+def _requested(command: Asked) -> Watchlist:
+    return watchlist_of(command.account, command.names, command.query)
 
 
-def _create(asked: Asked) -> Answer:
-    account, body, now = asked.account, asked.body, asked.engine.now_us
-    name, symbols = _new_name(account, body), _symbols(asked, body.get("symbols"))
+def _create(command: Asked) -> Answer:
+    account, body, now = command.account, command.body, command.engine.now_us
+    name, symbols = _new_name(account, body), _symbols(command, body.get("symbols"))
     if len(account.watchlists) >= _MOST_LISTS:
         raise unprocessable(f"there are {_MOST_LISTS} watchlists, which is the most")
     listed = Watchlist(uuid_of(account.number, "watchlist", name, now), name, symbols, now, now)
     account.watchlists[listed.id] = listed
-    return _shown(asked, listed)
+    return _shown(command, listed)
 
 
-def _update(asked: Asked) -> Answer:
+def _update(command: Asked) -> Answer:
     """Change a watchlist's name, symbols, or both; absent fields don't change."""
-    listed, body = _requested(asked), asked.body
-    name = listed.name if body.get("name") in (None, listed.name) else _new_name(asked.account, body)
-    symbols = listed.symbols if body.get("symbols") is None else _symbols(asked, body["symbols"])
+    listed, body = _requested(command), command.body
+    name = listed.name if body.get("name") in (None, listed.name) else _new_name(command.account, body)
+    symbols = listed.symbols if body.get("symbols") is None else _symbols(command, body["symbols"])
     listed.name, listed.symbols = name, symbols
-    return _touched(asked, listed)
+    return _touched(command, listed)
 
 
-def _append(asked: Asked) -> Answer:
-    listed = _requested(asked)
-    listed.symbols = _distinct([*listed.symbols, _symbol(asked, asked.body.get("symbol"))])
-    return _touched(asked, listed)
+def _append(command: Asked) -> Answer:
+    listed = _requested(command)
+    listed.symbols = _distinct([*listed.symbols, _symbol(command, command.body.get("symbol"))])
+    return _touched(command, listed)
 
 
-def _remove(asked: Asked) -> Answer:
-    listed, symbol = _requested(asked), asked.names["symbol"]
+def _remove(command: Asked) -> Answer:
+    listed, symbol = _requested(command), command.names["symbol"]
     if symbol not in listed.symbols:
         raise not_found(f"symbol not found in watchlist: {symbol[:40]}")
     listed.symbols = [other for other in listed.symbols if other != symbol]
-    return _touched(asked, listed)
+    return _touched(command, listed)
 
 
-def _delete(asked: Asked) -> Answer:
-    del asked.account.watchlists[_requested(asked).id]
+def _delete(command: Asked) -> Answer:
+    del command.account.watchlists[_requested(command).id]
     return 204, b""
 
 
-def _touched(asked: Asked, listed: Watchlist) -> Answer:
-    listed.updated_us = asked.engine.now_us
-    return _shown(asked, listed)
+def _touched(command: Asked, listed: Watchlist) -> Answer:
+    listed.updated_us = command.engine.now_us
+    return _shown(command, listed)
 
 
-def _shown(asked: Asked, listed: Watchlist) -> Answer:
-    return 200, encode(watchlist_json(asked.engine.market, asked.account, listed))
+def _shown(command: Asked, listed: Watchlist) -> Answer:
+    return 200, encode(watchlist_json(command.engine.market, command.account, listed))
 
 
 def _new_name(account: Account, body: dict[str, Any]) -> str:
@@ -112,18 +112,18 @@ def _new_name(account: Account, body: dict[str, Any]) -> str:
     return name
 
 
-def _symbols(asked: Asked, given: object) -> list[str]:
+def _symbols(command: Asked, given: object) -> list[str]:
     if given is None:
         return []
     if not isinstance(given, list) or len(given) > _MOST_SYMBOLS:
         raise invalid("invalid symbols")
-    return _distinct([_symbol(asked, name) for name in given if name is not None])
+    return _distinct([_symbol(command, name) for name in given if name is not None])
 
 
-def _symbol(asked: Asked, name: object) -> str:
+def _symbol(command: Asked, name: object) -> str:
     if not isinstance(name, str) or not name:
         raise invalid("symbol is required")
-    if name not in asked.engine.market.known:
+    if name not in command.engine.market.known:
         raise unprocessable(f'asset "{name[:40]}" not found')
     return name
 

@@ -38,8 +38,8 @@ _CHANGES = {"qty", "limit_price", "stop_price"}
 _CORRECTIONS = {"qty", "price"}
 
 
-def _act(asked: Asked) -> Answer:
-    body, engine = asked.body, asked.engine
+def _act(command: Asked) -> Answer:
+    body, engine = command.body, command.engine
     word = body.get("do")
     check_fields(body, {"account", "order", "do"} | (_CHANGES if word == RESTATE else set()))
     order = order_of(account_of(engine, body), body)
@@ -52,21 +52,21 @@ def _act(asked: Asked) -> Answer:
     return 200, encode(order_json(order))
 
 
-def _amend(asked: Asked) -> Answer:
-    body, engine = asked.body, asked.engine
+def _amend(command: Asked) -> Answer:
+    body, engine = command.body, command.engine
     word, name = body.get("do"), str(body.get("execution"))
     check_fields(body, {"account", "execution", "do"} | (_CORRECTIONS if word == "correct" else set()))
     account = account_of(engine, body)
     if word == "bust":
-        made = amending.bust(engine, account, name)
+        settled = amending.bust(engine, account, name)
     elif word == "correct":
         qty = positive(body, "qty") if "qty" in body else None
-        made = amending.correct(
+        settled = amending.correct(
             engine, account, name, qty, price_units("price", body["price"]) if "price" in body else None
         )
     else:
         raise invalid("do is one of bust, correct")
-    return 200, encode(execution_json(made))
+    return 200, encode(execution_json(settled))
 
 
 def order_of(account: Account, body: dict[str, Any]) -> Order:
@@ -87,8 +87,8 @@ ENTRIES = (
 FUNDING = "/exchange/v1/funding"
 
 
-def _set_funding(asked: Asked) -> Answer:
-    body, engine = asked.body, asked.engine
+def _set_funding(command: Asked) -> Answer:
+    body, engine = command.body, command.engine
     check_fields(body, {"symbol", "rate"})
     symbol, rate = str(body.get("symbol")), to_decimal(body.get("rate"))
     if symbol not in engine.market.known:
@@ -99,8 +99,8 @@ def _set_funding(asked: Asked) -> Answer:
     return 200, encode({"symbol": symbol, "rate": plain(rate)})
 
 
-def _act_at_plain_venue(asked: Asked) -> Answer:
-    body, engine = asked.body, asked.engine
+def _act_at_plain_venue(command: Asked) -> Answer:
+    body, engine = command.body, command.engine
     check_fields(body, {"account", "order", "do"})
     order, act = order_of(account_of(engine, body), body), ACTS.get(str(body.get("do")))
     if act is None:
@@ -109,16 +109,16 @@ def _act_at_plain_venue(asked: Asked) -> Answer:
     return 200, encode(order_fields(order, engine.market.grids))
 
 
-def _correct(asked: Asked) -> Answer:
-    body, engine = asked.body, asked.engine
+def _correct(command: Asked) -> Answer:
+    body, engine = command.body, command.engine
     check_fields(body, {"account", "execution", "price"})
     account, name, price = account_of(engine, body), str(body.get("execution")), to_decimal(body.get("price"))
     symbol = accounts.symbol_of_execution(account, name)
     units = None if price is None else engine.market.grids[symbol].of(price)
     if units is None:
         raise invalid("price is on a tick")
-    made = accounts.correct_execution(engine, account, name, units)
-    return 200, encode({"execution": made.id, "symbol": symbol})
+    settled = accounts.correct_execution(engine, account, name, units)
+    return 200, encode({"execution": settled.id, "symbol": symbol})
 
 
 CORRECTIONS = (Entry("POST", EXECUTIONS, _correct),)

@@ -158,12 +158,12 @@ class Account:
 
     def qty(self, symbol: str) -> Decimal:
         """Return the signed number of shares held of a symbol."""
-        held = self.positions.get(symbol)
-        return held.qty if held else _ZERO
+        position = self.positions.get(symbol)
+        return position.qty if position else _ZERO
 
     def holding(self, symbol: str) -> Holding:
-        held = self.positions.get(symbol)
-        return (held.qty, held.average, held.overnight) if held else _NOTHING
+        position = self.positions.get(symbol)
+        return (position.qty, position.average, position.overnight) if position else _NOTHING
 
     def order(self, order_id: str) -> Order:
         """Return an order by its id; raise a 404 Refusal if there is none."""
@@ -217,13 +217,13 @@ class Account:
         old = self.to_be_replaced(order) or order
         if not old.is_open:
             return
-        left = old.remaining
-        self._hold(old, old.power_for(left), _claim(old, left))
+        remaining = old.remaining
+        self._hold(old, old.power_for(remaining), _claim(old, remaining))
         new = old.replacement
         if new is not None and new.is_open:
-            left = old.left_for(new.request)
-            more = _ZERO if new.opens or new.request.order_class != "simple" else left - old.claimed
-            self._hold(new, max(new.power_for(left) - old.held_usd, _ZERO), max(more, _ZERO))
+            remaining = old.left_for(new.request)
+            more = _ZERO if new.opens or new.request.order_class != "simple" else remaining - old.claimed
+            self._hold(new, max(new.power_for(remaining) - old.held_usd, _ZERO), max(more, _ZERO))
 
     def _hold(self, order: Order, usd_needed: Decimal, shares: Decimal) -> None:
         self.reserved += usd_needed - order.held_usd
@@ -239,26 +239,26 @@ class Account:
 
     def shift(self, symbol: str, qty: Decimal, price: Decimal) -> None:
         """Add shares (or remove them) at a price in USD, which becomes the cost of what a reversal leaves."""
-        held = self.positions.get(symbol)
-        if held is None:
+        position = self.positions.get(symbol)
+        if position is None:
             self.positions[symbol] = Position(symbol, qty, price)
             return
-        total = held.qty + qty
-        if held.qty * qty > 0:
-            held.average = (held.average * held.qty + price * qty) / total
-        elif held.qty * total < 0:
-            held.average = price
-        held.qty = total
-        if held.overnight:
-            held.overnight = _within(held.overnight, total)
+        total = position.qty + qty
+        if position.qty * qty > 0:
+            position.average = (position.average * position.qty + price * qty) / total
+        elif position.qty * total < 0:
+            position.average = price
+        position.qty = total
+        if position.overnight:
+            position.overnight = _within(position.overnight, total)
         if not total:
             del self.positions[symbol]
 
     def close_day(self, worth: Balances) -> None:
         """Record an account's value and shares at a session's close."""
         self.closing = worth
-        for held in self.positions.values():
-            held.overnight = held.qty
+        for position in self.positions.values():
+            position.overnight = position.qty
 
     def _touch(self, symbol: str) -> None:
         """Note that only one position has changed, so the valuations of the others remain valid."""
@@ -280,8 +280,8 @@ class Account:
         return Balances(self.cash, self._long, self._short)
 
     def _value(self, symbol: str, values: Values) -> None:
-        held, before = self.positions.get(symbol), self._values.pop(symbol, _ZERO)
-        now = held.qty * values(symbol) if held else _ZERO
+        position, before = self.positions.get(symbol), self._values.pop(symbol, _ZERO)
+        now = position.qty * values(symbol) if position else _ZERO
         self._values[symbol] = now
         if before > 0 or now > 0:
             self._long += max(now, _ZERO) - max(before, _ZERO)
@@ -296,7 +296,7 @@ def _within(shares: Decimal, position: Decimal) -> Decimal:
     return min(shares, position, key=abs)
 
 
-def _claim(order: Order, left: Decimal) -> Decimal:
+def _claim(order: Order, remaining: Decimal) -> Decimal:
     """Return the shares that an order with this many left keeps from other orders.
 
     The first of two exits claims for both. One that waits for its entry claims what the entry has filled so far.
@@ -305,4 +305,4 @@ def _claim(order: Order, left: Decimal) -> Decimal:
     second = parent is not None and parent.request.order_class != "oto" and order.request.type != "limit"
     if order.opens or second:
         return _ZERO
-    return parent.filled_qty if parent is not None and order.status == "held" else left
+    return parent.filled_qty if parent is not None and order.status == "held" else remaining

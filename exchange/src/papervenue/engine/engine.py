@@ -339,14 +339,14 @@ def _match(floor: Floor, symbol: str, bar: Bar) -> None:
     candidates = _candidates(floor, symbol, bar)
     if not candidates:
         return
-    left = floor.model.volume_cap(bar, symbol)
+    remaining = floor.model.volume_cap(bar, symbol)
     for candidate in candidates:
         order = candidate.order
-        room = floor.model.room(order, bar, left)
+        room = floor.model.room(order, bar, remaining)
         # An order that filled earlier in this bar may have canceled this one.
         whole = order.request.time_in_force == "fok"
         if room > 0 and order.is_open and (not whole or order.remaining <= room):
-            left -= order_lifecycle.fill(floor, order, candidate.price, room)
+            remaining -= order_lifecycle.fill(floor, order, candidate.price, room)
 
 
 def _candidates(floor: Floor, symbol: str, bar: Bar) -> list[Candidate]:

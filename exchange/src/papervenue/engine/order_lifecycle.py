@@ -84,13 +84,13 @@ def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
     Prices are those of the open exits, not the original ones.
     """
     first = order.parent or order
-    asked = request if order is first else first.request
+    stop_loss = request if order is first else first.request
     exits = [request if leg is order else leg.request for leg in first.legs if leg.is_open]
-    if asked.order_class == "oco" and first.is_open:
-        exits.append(asked)
-    return asked._replace(
-        take_profit=next((one.limit for one in exits if one.type == "limit"), None),
-        stop_loss=next((StopLoss(one.stop, one.limit) for one in exits if one.stop is not None), None),
+    if stop_loss.order_class == "oco" and first.is_open:
+        exits.append(stop_loss)
+    return stop_loss._replace(
+        take_profit=next((loss.limit for loss in exits if loss.type == "limit"), None),
+        stop_loss=next((StopLoss(loss.stop, loss.limit) for loss in exits if loss.stop is not None), None),
     )
 
 
@@ -124,8 +124,8 @@ def book(
     if parent is None and request.order_class != "simple":
         for leg in leg_requests(request):
             closes = "buy_to_close" if leg.side > 0 else "sell_to_close"
-            asked = leg._replace(reduce_only=floor.dialect.legs_reduce)
-            order.legs = (*order.legs, book(floor, account, asked, closes, order.reserve, order))
+            stop_loss = leg._replace(reduce_only=floor.dialect.legs_reduce)
+            order.legs = (*order.legs, book(floor, account, stop_loss, closes, order.reserve, order))
     return order
 
 
@@ -218,9 +218,9 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     # An order in dollars may have sold more shares than it claimed, so the position may have reversed. An exit that
     # doesn't know yet what the other one has filled sells those shares again.
     to_close = max(-account.qty(order.symbol) * order.side, _ZERO) + order.unheard
-    held = matching.UNBOUNDED if order.opens else to_close
+    held_quantity = matching.UNBOUNDED if order.opens else to_close
     identity = uuid_of(account.number, "fill", len(account.activities) + 1)
-    qty = _allowed(floor, order, matching.fill_qty(order, price, min(cap, held)), identity)
+    qty = _allowed(floor, order, matching.fill_qty(order, price, min(cap, held_quantity)), identity)
     if not qty:
         cancel(floor, order)
         return qty
@@ -230,7 +230,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     before = account.holding(order.symbol)
     settled = floor.dialect.settle(floor, account, order, qty, price)
     # A closing order in dollars may want more shares than are held once the price has moved.
-    complete = matching.is_complete(order, price) or (order.qty is None and qty == held)
+    complete = matching.is_complete(order, price) or (order.qty is None and qty == held_quantity)
     _mark_filled(floor, order, complete)
     made = _record(floor, order, qty, price, identity, before, settled)
     floor.dialect.filled(floor, made, filled)

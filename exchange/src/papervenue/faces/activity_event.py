@@ -56,8 +56,8 @@ def activity_event_json(engine: Engine, account: Account, place: int, event_id: 
     fields = activity_json(activity)
     amounts = {name: fields[name] for name in _SHOWN if name in fields}
     subtype = {} if activity.sub_type is None else {"activity_subtype": activity.sub_type}
-    held, before = _held_before(account, activity.symbol, place), account.activities[max(place - 1, 0)].id
-    entered = Entered(activity, account, _action_of(engine, activity), held, before)
+    held_quantity, before = _held_before(account, activity.symbol, place), account.activities[max(place - 1, 0)].id
+    entered = Entered(activity, account, _action_of(engine, activity), held_quantity, before)
     details = {"system_date": date, **_DETAILS.get(activity.kind, _grouped)(entered)}
     return event | {"activity_type": activity.kind} | subtype | amounts | {"details": details}
 
@@ -89,18 +89,18 @@ def _action_of(engine: Engine, activity: Activity) -> Action | None:
     """Return the last corporate action that can be behind an activity."""
     kinds, date = _KINDS.get(activity.kind, ()), new_york_date(activity.at_us)
     of = engine.market.actions.of(activity.symbol or "")
-    return next((one for one in reversed(of) if one.kind in kinds and one.process_date <= date), None)
+    return next((action for action in reversed(of) if action.kind in kinds and action.process_date <= date), None)
 
 
 def _held_before(account: Account, symbol: str | None, place: int) -> Decimal:
     """Return the shares of a symbol held after all activities before the given one."""
-    held = _ZERO
+    held_quantity = _ZERO
     for activity in account.activities[:place]:
         if not isinstance(activity, Activity):
-            held += activity.shares if activity.order.symbol == symbol else _ZERO
+            held_quantity += activity.shares if activity.order.symbol == symbol else _ZERO
         elif activity.symbol == symbol and activity.moves_shares:
-            held += activity.qty or _ZERO
-    return held
+            held_quantity += activity.qty or _ZERO
+    return held_quantity
 
 
 def _company(entered: Entered) -> dict[str, Any]:

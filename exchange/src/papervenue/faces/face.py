@@ -108,8 +108,8 @@ def _face(name: str) -> Face:
     from importlib.metadata import entry_points
 
     for point in (each for group in GROUPS for each in entry_points(group=group, name=name)):
-        found = point.load()
-        assert isinstance(found, Face), point.value
-        return found
+        command = point.load()
+        assert isinstance(command, Face), point.value
+        return command
     ours = ", ".join(_OURS)
     raise MarketError(f"no face {name!r} is installed", f"install the package that brings it; ours are {ours}")

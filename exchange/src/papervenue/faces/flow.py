@@ -68,12 +68,12 @@ class FlowLimits:
         refused = over_day or (self._per_minute is not None and in_minute > self._per_minute)
         in_day += not refused
         self._minutes[key], self._days[key] = (minute, in_minute), (day, in_day)
-        left = UNCAPPED if self._per_minute is None else max(self._per_minute - in_minute, 0)
+        remaining = UNCAPPED if self._per_minute is None else max(self._per_minute - in_minute, 0)
         headers = {
             "x-uw-token-req-limit": str(DAILY_LIMIT if self._per_day is None else self._per_day),
             "x-uw-daily-req-count": str(in_day),
             "x-uw-minute-req-counter": str(in_minute),
-            "x-uw-req-per-minute-remaining": str(left),
+            "x-uw-req-per-minute-remaining": str(remaining),
             "x-uw-req-per-minute-reset": str((MINUTE - now_us % MINUTE) * 1000 // SECOND),
         }
         return Count(headers, refused)
@@ -126,7 +126,7 @@ class FlowFace:
 
     def asks(self) -> Mapping[str, Ask]:
         """Return what finds the answers of each path, busiest first."""
-        series = {one.path: self._series(one) for one in (*BUSIEST, *ENDPOINTS)}
+        series = {endpoint.path: self._series(endpoint) for endpoint in (*BUSIEST, *ENDPOINTS)}
         return {"/api/option-trades/flow-alerts": self._alerts, **series}
 
     def routes(self) -> list[Route]:
@@ -149,8 +149,8 @@ class FlowFace:
 
     def _counted(self, ask: Ask) -> Handler:
         def answer(call: Call) -> Reply:
-            headers, found = self.counted(call, ask)
-            return refuse_flow(found, headers) if isinstance(found, Refusal) else Reply(200, found.encoded(), headers)
+            headers, row = self.counted(call, ask)
+            return refuse_flow(row, headers) if isinstance(row, Refusal) else Reply(200, row.encoded(), headers)
 
         return answer
 
@@ -168,7 +168,7 @@ class FlowFace:
         rows = _between(
             self._source.alerts([feed_ticker(word) for word in params.words("ticker_symbol")], now), newer, older
         )
-        page = islice((one for one in rows if matches(one.fields)), limit)
+        page = islice((row for row in rows if matches(row.fields)), limit)
         return Found(tuple(page), {"newer_than": rfc3339(newer), "older_than": rfc3339(older)})
 
     def _series(self, endpoint: FlowEndpoint) -> Ask:
@@ -192,7 +192,7 @@ def _prints(rows: Sequence[Row], question: Question) -> Sequence[Row]:
     newer, older = params.read("newer_than", _cursor), params.read("older_than", _cursor)
     within = _between(rows, newer if newer is not None else 0, older if older is not None else 2**63)
     matches = matcher_of_prints(params)
-    chosen = [one for one in within if matches(one.fields)]
+    chosen = [row for row in within if matches(row.fields)]
     if order in PRINT_NUMBERS:
         chosen.sort(key=lambda one: _size_of(one, order), reverse=True)
     return (chosen[::-1] if ascending else chosen)[:limit]
@@ -206,8 +206,8 @@ def _tide(rows: Sequence[Row], question: Question) -> Sequence[Row]:
 
 def _by_day(rows: Sequence[Row], question: Question) -> Sequence[Row]:
     """Keep daily rows of a day or earlier; a row without a date counts too."""
-    dated = ((one, one.fields.get("date")) for one in rows)
-    return [one for one, day in dated if question.day is None or not isinstance(day, str) or day <= question.day]
+    dated = ((row, row.fields.get("date")) for row in rows)
+    return [row for row, day in dated if question.day is None or not isinstance(day, str) or day <= question.day]
 
 
 def _iv_ranks(rows: Sequence[Row], question: Question) -> Sequence[Row]:
@@ -283,16 +283,16 @@ def _cursor(text: str) -> int:
 
 def _between(rows: Iterable[Row], newer_us: int, older_us: int) -> Iterator[Row]:
     """Keep rows within both cursors, inclusive; the rows come newest first."""
-    for one in rows:
-        if one.at_us < newer_us:
+    for row in rows:
+        if row.at_us < newer_us:
             return
-        if one.at_us <= older_us:
-            yield one
+        if row.at_us <= older_us:
+            yield row
 
 
-def _size_of(one: Row, field: str) -> float:
+def _size_of(row: Row, field: str) -> float:
     """Return the sort key of prints; one that can't be read sorts last among the largest-first."""
     try:
-        return number(one.fields, field)
+        return number(row.fields, field)
     except (KeyError, TypeError, ValueError, OverflowError):
         return -math.inf

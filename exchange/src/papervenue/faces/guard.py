@@ -54,11 +54,11 @@ def account_of(call: Call, engine: Engine) -> Account:
     return account
 
 
-def account_with(shown: Credentials | None, engine: Engine) -> Account | None:
-    if shown is None:
+def account_with(credentials: Credentials | None, engine: Engine) -> Account | None:
+    if credentials is None:
         return None
-    opened = (account for account in engine.accounts.values() if account.key_id == shown.key_id)
-    secret = shown.secret.encode(errors="replace")
+    opened = (account for account in engine.accounts.values() if account.key_id == credentials.key_id)
+    secret = credentials.secret.encode(errors="replace")
     return next((account for account in opened if hmac.compare_digest(account.secret.encode(), secret)), None)
 
 

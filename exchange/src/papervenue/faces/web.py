@@ -135,19 +135,19 @@ class Paths:
     def __init__(self, routes: Iterable[Route], default: ASGIApp) -> None:
         self._literal: dict[str, ASGIApp] = {}
         self._named: list[Route] = []
-        for one in routes:
-            if "{" in one.path:
-                self._named.append(one)
+        for route in routes:
+            if "{" in route.path:
+                self._named.append(route)
             else:
-                self._literal[one.path] = one.app
+                self._literal[route.path] = route.app
         self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._literal.get(scope["path"])
-        for one in () if app else self._named:
-            names = one.names(scope["path"])
+        for route in () if app else self._named:
+            names = route.names(scope["path"])
             if names is not None:
-                scope["path_params"], app = names, one.app
+                scope["path_params"], app = names, route.app
                 break
         await (app or self._default)(scope, receive, send)
 

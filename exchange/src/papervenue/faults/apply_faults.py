@@ -196,8 +196,8 @@ def earlier(engine: Engine, number: str, then_us: int) -> Iterator[None]:
 def account_at(account: Account, then_us: int) -> Account:
     """Return a copy of an account without the orders, fills and cash movements after `then_us`."""
     then = copy(account)
-    then.activities = History(one for one in account.activities if one.at_us <= then_us)
-    later = [one for one in account.activities if one.at_us > then_us]
+    then.activities = History(activity for activity in account.activities if activity.at_us <= then_us)
+    later = [activity for activity in account.activities if activity.at_us > then_us]
     fills = [one for one in later if isinstance(one, Execution)]
     then.cash -= sum((one.net_amount for one in later), start=0 * then.cash)
     then.positions = _positions_at(account, fills)

@@ -125,9 +125,9 @@ class FaultBook:
         return names
 
     def _look(self) -> None:
-        streamed = [bool(one.rule.when.stream) or FAULTS[one.rule.fault].role == "stream" for one in self]
+        streamed = [bool(armed.rule.when.stream) or FAULTS[armed.rule.fault].role == "stream" for armed in self]
         self.on_streams, self.on_requests = any(streamed), not all(streamed)
-        self.asks_accounts = any(one.rule.when.account for one in self)
+        self.asks_accounts = any(armed.rule.when.account for armed in self)
 
     def restore(self, event: Mapping[str, Any]) -> None:
         """Restore a rule's counts from a note in the log."""
@@ -173,7 +173,7 @@ class FaultBook:
 
     def in_force(self, fault: str, now_us: int) -> Iterator[Armed]:
         """Iterate over the rules of a fault whose time window is open, ignoring their other conditions."""
-        return (one for one in self if one.rule.fault == fault and self._is_time(one, now_us))
+        return (armed for armed in self if armed.rule.fault == fault and self._is_time(armed, now_us))
 
     def _is_time(self, armed: Armed, now_us: int) -> bool:
         when = armed.rule.when

@@ -170,9 +170,9 @@ class Faults:
             Entry("DELETE", PATH + "/{name}", self._clear),
         ]
 
-    def _arm(self, asked: Asked) -> Answer:
+    def _arm(self, command: Asked) -> Answer:
         try:
-            armed = self.book.arm(asked.command.body, asked.engine.now_us)
+            armed = self.book.arm(command.command.body, command.engine.now_us)
         except RuleError as error:
             refusal = invalid(str(error))
             raise Refusal(refusal.status, refusal.body | {"hint": error.hint}) from error
@@ -180,11 +180,11 @@ class Faults:
             self._line(ARMED, {"rule": one.rule.name, "written": one.rule.written})
         return 200, encode({"armed": [one.to_json() for one in armed]})
 
-    def _clear(self, asked: Asked) -> Answer:
-        name = asked.names.get("name")
+    def _clear(self, command: Asked) -> Answer:
+        name = command.names.get("name")
         names = self.book.clear(name)
         if name is not None and not names:
-            armed = ", ".join(one.rule.name for one in self.book) or "none"
+            armed = ", ".join(armed.rule.name for armed in self.book) or "none"
             raise not_found(f"no rule named {name[:64]!r} is armed; armed: {armed}")
         self.halts.forget(names)
         for one in names:

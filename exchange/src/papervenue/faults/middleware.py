@@ -73,9 +73,9 @@ def facts_of_order(target: str, order: Order, account: tuple[str, ...], event: s
 
 
 def _account(headers: Mapping[str, str], engine: Engine) -> Account | None:
-    shown = credentials_of(headers)
-    key = shown.key_id if shown else headers.get("apikey")
-    return next((one for one in engine.accounts.values() if one.key_id == key), None)
+    credentials = credentials_of(headers)
+    key = credentials.key_id if credentials else headers.get("apikey")
+    return next((account for account in engine.accounts.values() if account.key_id == key), None)
 
 
 def _fields(body: str) -> Mapping[str, Any]:
@@ -366,7 +366,7 @@ ANSWERS: Mapping[str, Answering] = {
 class FaultFace:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        exchange.status_parts["faults"] = lambda: [one.rule.name for one in exchange.faults.book]
+        exchange.status_parts["faults"] = lambda: [armed.rule.name for armed in exchange.faults.book]
 
     def routes(self) -> list[Route]:
         book = self._exchange.faults.book
@@ -424,5 +424,5 @@ def _is_armed(exchange: Exchange, script: str) -> bool:
         rules = read_rules(script)
     except RuleError as error:
         raise MarketError(f"can't arm the faults: {error}", error.hint) from error
-    armed = {one.rule.name: one.rule.written for one in exchange.faults.book}
+    armed = {armed.rule.name: armed.rule.written for armed in exchange.faults.book}
     return all(armed.get(rule.name) == rule.written for rule in rules)

@@ -68,7 +68,7 @@ class Flow(Made):
 
     @cache_newest(4)
     def session_alerts(self, index: int) -> tuple[Row, ...]:
-        rows = [one for symbol in self.market.symbols for one in self.alerts(symbol, index)]
+        rows = [row for symbol in self.market.symbols for row in self.alerts(symbol, index)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["id"])))
 
     @cache_newest(64, 1)
@@ -76,8 +76,8 @@ class Flow(Made):
         session = self.calendar.market[index]
         rng = stream(self.seed, "alerts", symbol, session.date)
         hits = sorted(_plan(rng, session))
-        made = (self._alert(symbol, session, number, hit) for number, hit in enumerate(hits))
-        return tuple(one for one in made if one is not None)
+        rows = (self._alert(symbol, session, number, hit) for number, hit in enumerate(hits))
+        return tuple(row for row in rows if row is not None)
 
     def _alert(self, symbol: str, session: Session, number: int, hit: Hit) -> Row | None:
         price = self.market.session_price(symbol, hit.at_us)
@@ -92,7 +92,7 @@ class Flow(Made):
         """Return what a session's alerts will come to, oldest first; prices are read only where an edge needs them."""
         session = self.calendar.market[index]
         rights: dict[int, tuple[int, str]] = {}
-        made = []
+        planneds = []
         for hit in sorted(_plan(stream(self.seed, "alerts", symbol, session.date), session)):
             if hit.burst not in rights:
                 toward = self.direction(symbol, session, hit.burst_at_us, hit.coin, hit.foresight)
@@ -100,8 +100,8 @@ class Flow(Made):
             toward, right = rights[hit.burst]
             premium = _premium(hit.draws[4], hit.draws[5], hit.clustered)
             ask_side, bid_side = _sides(premium, (right == "P") == (toward > 0), hit.draws)
-            made.append(Planned(hit.at_us, right, ask_side, bid_side, premium))
-        return made
+            planneds.append(Planned(hit.at_us, right, ask_side, bid_side, premium))
+        return planneds
 
     def direction(self, symbol: str, session: Session, at_us: int, coin: int, foresight: float) -> int:
         """Return +1 or -1: the coin toss, or with probability `edge` the sign of the next hour's return."""
@@ -197,9 +197,9 @@ def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: fl
 
 def _premium(u: float, v: float, clustered: bool) -> int:
     """Return a premium in dollars; each doubling is about half as likely, and bursts start two doublings higher."""
-    doubling, left = (2 if clustered else 0), u
-    while left < 0.5 and doubling < _DOUBLINGS:
-        doubling, left = doubling + 1, left * 2
+    doubling, remaining = (2 if clustered else 0), u
+    while remaining < 0.5 and doubling < _DOUBLINGS:
+        doubling, remaining = doubling + 1, remaining * 2
     return min(int(_SMALLEST_PREMIUM * 2**doubling * (1 + v)), _LARGEST_PREMIUM)
 
 
@@ -257,8 +257,8 @@ class Prints(OfFlow):
     def session(self, symbol: str, index: int) -> tuple[Row, ...]:
         """Return a symbol's prints in a session and in the hours after it, oldest first."""
         session = self.calendar.market[index]
-        made = (self._print(symbol, index, session, plan) for plan in sorted(self._plan(symbol, session)))
-        return tuple(one for one in made if one is not None)
+        rows = (self._print(symbol, index, session, plan) for plan in sorted(self._plan(symbol, session)))
+        return tuple(row for row in rows if row is not None)
 
     def _plan(self, symbol: str, session: Session) -> Iterator[Plan]:
         rng = stream(self.seed, "prints", symbol, session.date)

@@ -178,16 +178,16 @@ def _moment(text: object, read: Callable[[str], int]) -> int | None:
     return us if us in _READABLE else None
 
 
-def _sorted(made: Iterable[tuple[Row, str]], of_the_day: bool) -> Capture:
-    pairs = sorted(made, key=lambda pair: pair[0].at_us)
-    return Capture(tuple(one for one, _ in pairs), tuple(day for _, day in pairs), of_the_day)
+def _sorted(rows: Iterable[tuple[Row, str]], of_the_day: bool) -> Capture:
+    pairs = sorted(rows, key=lambda pair: pair[0].at_us)
+    return Capture(tuple(row for row, _ in pairs), tuple(day for _, day in pairs), of_the_day)
 
 
 def _joined(first: Capture, second: Capture) -> Capture:
     """Merge two captures of one endpoint; a row in both appears once."""
-    shown = {one.encoded for one in first.rows}
+    shown = {row.encoded for row in first.rows}
     others = zip(second.rows, second.days, strict=True)
-    new = [(one, day) for one, day in others if one.encoded not in shown]
+    new = [(row, day) for row, day in others if row.encoded not in shown]
     return _sorted([*zip(first.rows, first.days, strict=True), *new], first.of_the_day)
 
 
@@ -204,7 +204,7 @@ class CapturedFlow:
         rows = rows_known_at(capture.rows, now_us)
         if day is None:
             return rows
-        return [one for one, its_day in zip(rows, capture.days, strict=False) if its_day == day]
+        return [row for row, its_day in zip(rows, capture.days, strict=False) if its_day == day]
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
         return iter(self._known(_ALERTS, None, now_us)[::-1])

@@ -58,7 +58,7 @@ class DerivedFlow:
         chosen = [symbol for symbol in named if symbol is not None]
         if len(chosen) == 1:
             return self._flow.alerts(chosen[0], index)
-        rows = [one for ticker in chosen for one in self._flow.alerts(ticker, index)]
+        rows = [row for ticker in chosen for row in self._flow.alerts(ticker, index)]
         return sorted(rows, key=lambda one: (one.at_us, one.fields["id"]))
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
@@ -144,11 +144,11 @@ class Headlines(Made):
         rows = [one for day in days for one in reversed(rows_known_at(self._of_day(day, self.market.symbols), now_us))]
         return FlowRows(
             [
-                one
-                for one in rows
-                if (not ticker or ticker in one.fields["tickers"])
-                and words in one.fields["headline"].lower()
-                and (one.fields["is_major"] or not major)
+                row
+                for row in rows
+                if (not ticker or ticker in row.fields["tickers"])
+                and words in row.fields["headline"].lower()
+                and (row.fields["is_major"] or not major)
             ]
         )
 
@@ -242,7 +242,7 @@ class Exposures(OfFlow):
 
     def _priced(self, symbol: str, day: str | None, now_us: int) -> tuple[int, float | None]:
         """Return the newest session, at most of a date, whose open interest is known, and the close before it."""
-        sessions = [one for one in self.calendar.market if self._daily.open_interest_us(one) <= now_us]
+        sessions = [session for session in self.calendar.market if self._daily.open_interest_us(session) <= now_us]
         index = sum(day is None or session.date <= day for session in sessions) - 1
         close = self.market.close_before(symbol, index) if index >= 0 else None
         return index, None if close is None else close / UNITS

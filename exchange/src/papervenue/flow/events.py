@@ -73,7 +73,7 @@ class Reports(Priced):
         calendar = self.calendar
         asked = question.day or calendar.trading(now_us).date
         when = "premarket" if question.endpoint.series == "earnings-premarket" else "postmarket"
-        named = [(one, next_report(one, date.fromisoformat(asked))) for one in self.market.symbols]
+        named = [(symbol, next_report(symbol, date.fromisoformat(asked))) for symbol in self.market.symbols]
         due = [(one, r) for one, r in named if r is not None and r.day.isoformat() == asked and r.when == when]
         due.sort(key=lambda pair: -profile(pair[0]).marketcap)
         return FlowRows([self._day_row(one, report, now_us) for one, report in due])
@@ -239,13 +239,13 @@ class Events(Made):
         drug = question.params.text("drug").lower()
         return FlowRows(
             [
-                self._with_outcome(one, now_us)
-                for one in self._drugs(self.market.symbols)
-                if one.at_us <= now_us
-                and one.fields["end_date"] >= earliest
-                and one.fields["start_date"] <= latest
-                and (not tickers or one.fields["ticker"] in tickers)
-                and drug in one.fields["drug"].lower()
+                self._with_outcome(row, now_us)
+                for row in self._drugs(self.market.symbols)
+                if row.at_us <= now_us
+                and row.fields["end_date"] >= earliest
+                and row.fields["start_date"] <= latest
+                and (not tickers or row.fields["ticker"] in tickers)
+                and drug in row.fields["drug"].lower()
             ]
         )
 
@@ -265,8 +265,8 @@ class Events(Made):
 
     @cache_newest(2)
     def _drugs(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
-        companies = [one for one in symbols if profile(one).sector == "Healthcare"]
-        rows = [one for company in (*companies, *_UNLISTED) for one in self._decisions(company)]
+        companies = [symbol for symbol in symbols if profile(symbol).sector == "Healthcare"]
+        rows = [row for company in (*companies, *_UNLISTED) for row in self._decisions(company)]
         return tuple(sorted(rows, key=lambda one: (one.fields["start_date"], one.fields["ticker"])))
 
     def _decisions(self, symbol: str) -> Iterator[Row]:

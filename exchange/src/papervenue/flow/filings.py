@@ -48,7 +48,7 @@ class Shorts(Priced):
         """Return the last published fails to deliver by day, oldest first; a day without any has no row."""
         rows = rows_known_at(self._fails(symbol), now_us)[-_SHOWN_FAILS:]
         priced = (
-            {"price": self.closes.text(symbol, self.calendar.place(one.fields["date"])), **one.fields} for one in rows
+            {"price": self.closes.text(symbol, self.calendar.place(row.fields["date"])), **row.fields} for row in rows
         )
         return FlowRows([row(one.at_us, fields) for one, fields in zip(rows, priced, strict=True)])
 
@@ -149,9 +149,9 @@ class Institutions(Priced):
         if not profile(symbol).sector:
             return NOTHING
         newest: dict[str, Row] = {}
-        for one in rows_known_at(self._filed(symbol), now_us):
-            if question.day is None or one.fields["report_date"] == question.day:
-                newest[one.fields["name"]] = one
+        for filing in rows_known_at(self._filed(symbol), now_us):
+            if question.day is None or filing.fields["report_date"] == question.day:
+                newest[filing.fields["name"]] = filing
         order = question.params.text("order", "filing_date")
         chosen = sorted(newest.values(), key=lambda one: str(one.fields.get(order, "")), reverse=descending)
         return FlowRows([self._with_value(symbol, one) for one in chosen])
@@ -159,7 +159,7 @@ class Institutions(Priced):
     @cache_newest(RECENT)
     def _filed(self, symbol: str) -> tuple[Row, ...]:
         """Return every filing in the order of time, still without prices."""
-        rows = [one for name in _INSTITUTIONS for one in self._filings(symbol, name)]
+        rows = [row for name in _INSTITUTIONS for row in self._filings(symbol, name)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["name"])))
 
     def _filings(self, symbol: str, name: str) -> Iterator[Row]:
@@ -225,7 +225,7 @@ class Funds(Priced):
         rows = rows_known_at(self._changes(symbol), now_us)
         last = rows[-1].fields["date"] if rows else ""
         oldest = start or (last and (date.fromisoformat(last) - timedelta(days=_DAYS_SHOWN)).isoformat())
-        shown = [one for one in rows if oldest <= one.fields["date"] <= (end or last)]
+        shown = [row for row in rows if oldest <= row.fields["date"] <= (end or last)]
         return FlowRows([self._with_price(symbol, one) for one in reversed(shown)], _NO_YEARS)
 
     @cache_newest(RECENT)
@@ -264,16 +264,16 @@ class Congress(Made):
         rows = rows_known_at(self._filed(self.market.symbols), now_us)[::-1]
         return FlowRows(
             [
-                one
-                for one in rows
-                if (not ticker or one.fields["ticker"] == ticker)
-                and (day is None or one.fields["transaction_date"] <= day)
+                row
+                for row in rows
+                if (not ticker or row.fields["ticker"] == ticker)
+                and (day is None or row.fields["transaction_date"] <= day)
             ]
         )
 
     @cache_newest(2)
     def _filed(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
-        rows = [one for symbol in (*symbols, *_UNLISTED) for one in self._filings(symbol)]
+        rows = [row for symbol in (*symbols, *_UNLISTED) for row in self._filings(symbol)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["politician_id"], one.fields["ticker"])))
 
     def _filings(self, symbol: str) -> Iterator[Row]:

@@ -55,7 +55,7 @@ class Screens(Priced):
             return NOTHING
         tests = range_tests(_RANGES, lambda name: question.params.read(name, float))
         rows = [self._row(one, index, now_us) for one in self._chosen(question)]
-        shown = [one for one in rows if one is not None and all(test(one.fields) for test in tests)]
+        shown = [row for row in rows if row is not None and all(test(row.fields) for test in tests)]
         order = question.params.text("order", "call_premium")
         descending = question.params.choice("order_direction", ("desc", "asc")) == "desc"
         shown.sort(key=lambda one: _sort_key(one.fields.get(order)), reverse=descending)

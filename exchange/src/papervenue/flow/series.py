@@ -134,7 +134,7 @@ def envelope(rows: Iterable[Row], **others: Any) -> bytes:
     """Return {"data": [rows…], …} without encoding the rows again."""
     tail = encode(others)[1:]
     separator = b"," if others else b""
-    return b'{"data":[' + b",".join(one.encoded for one in rows) + b"]" + separator + tail
+    return b'{"data":[' + b",".join(row.encoded for row in rows) + b"]" + separator + tail
 
 
 class FlowEndpoint(NamedTuple):

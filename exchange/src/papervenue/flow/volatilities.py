@@ -63,9 +63,9 @@ class Skews(Made):
             return NOTHING
         rows = rows_known_at(self._rows(symbol, expiry.isoformat(), delta), now_us)
         if question.day is not None:
-            rows = [one for one in rows if one.fields["date"] <= question.day]
+            rows = [row for row in rows if row.fields["date"] <= question.day]
         oldest = oldest_day(question, rows[-1].fields["date"] if rows else expiry.isoformat())
-        return FlowRows([one for one in rows if one.fields["date"] > oldest])
+        return FlowRows([row for row in rows if row.fields["date"] > oldest])
 
     @cache_newest(RECENT)
     def _levels(self, symbol: str) -> tuple[float, ...]:
@@ -80,8 +80,8 @@ class Skews(Made):
         end, rows = date.fromisoformat(expiry), []
         listed = _MONTHLY_DAYS if 14 < end.day < 22 else _WEEKLY_DAYS
         for session, level in zip(self.calendar.all, self._levels(symbol), strict=False):
-            left = (end - date.fromisoformat(session.date)).days
-            if 0 <= left < listed:
+            remaining = (end - date.fromisoformat(session.date)).days
+            if 0 <= remaining < listed:
                 skew = usual * (own * level + 0.1 * stream(expiry, symbol, delta, session.date).random() - 0.05)
                 fields = {
                     "date": session.date,
@@ -95,11 +95,11 @@ class Skews(Made):
 
 def _expiry(question: Question) -> date | None:
     """Return the expiry asked for, or None if contracts don't expire on that weekday; an unreadable one is refused."""
-    asked = question.params.read("expiry", date.fromisoformat)
-    if asked is None:
+    day = question.params.read("expiry", date.fromisoformat)
+    if day is None:
         raise question.params.refused("expiry")
     # A Friday that is a holiday moves the expiry to the Thursday before it.
-    return asked if asked.weekday() in (_THURSDAY, _FRIDAY) else None
+    return day if day.weekday() in (_THURSDAY, _FRIDAY) else None
 
 
 _DAYS = (1, 5, 7, 14, 30, 60, 90, 180, 365)
@@ -136,7 +136,7 @@ class Volatilities(Priced):
         place = self.calendar.first + index
         past = self._daily.volatilities(symbol)[max(0, place - _YEAR) : place]
         percentile = 100 * sum(one <= past[-1] for one in past) / len(past)
-        made = []
+        rows = []
         for days in _DAYS:
             volatility = self.at(symbol, place, days)
             fields = {
@@ -146,8 +146,8 @@ class Volatilities(Priced):
                 "implied_move_perc": f"{_STRADDLE * volatility * sqrt(days / 365):.4f}",
                 "percentile": f"{percentile:.3f}",
             }
-            made.append(row(now_us, fields))
-        return FlowRows(made)
+            rows.append(row(now_us, fields))
+        return FlowRows(rows)
 
     def realized(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return implied volatility by session beside what prices did over the thirty days after it, oldest first.
@@ -157,7 +157,7 @@ class Volatilities(Priced):
         sessions, implied = self.calendar.all, self._daily.volatilities(symbol)
         last = self._last_published(question.day, now_us)
         oldest = oldest_day(question, sessions[last].date)
-        made = []
+        rows = []
         for place in range(_SHIFTED_BY, last + 1):
             if sessions[place].date > oldest:
                 ends = place + _SHIFTED_BY
@@ -168,8 +168,8 @@ class Volatilities(Priced):
                     "realized_volatility": f"{self.closes.realized(symbol, ends):.4f}" if ends <= last else None,
                     "unshifted_rv_date": sessions[ends].date if ends <= last else None,
                 }
-                made.append(row(published_us(sessions[place].date), fields))
-        return FlowRows(made)
+                rows.append(row(published_us(sessions[place].date), fields))
+        return FlowRows(rows)
 
     def stats(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the last implied and realized volatility with their extremes over a year of realized ones."""

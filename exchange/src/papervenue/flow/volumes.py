@@ -69,9 +69,9 @@ class Tide(OfFlow):
         session, alerts = self.calendar.market[index], self.flow.session_alerts(index)
         if not sector:
             return _cumulative(session, alerts, self._noise(session))
-        alerts = tuple(one for one in alerts if one.fields["sector"] == sector)
+        alerts = tuple(row for row in alerts if row.fields["sector"] == sector)
         low, high = self._share(session, sector)
-        noise = [one.times(high).plus(one.times(low), -1) for one in self._noise(session)]
+        noise = [net.times(high).plus(net.times(low), -1) for net in self._noise(session)]
         return _cumulative(session, alerts, noise)
 
     def _share(self, session: Session, sector: str) -> tuple[float, float]:
@@ -151,9 +151,9 @@ class Side(NamedTuple):
 
     def plus(self, alerts: Sequence[Planned]) -> Side:
         return Side(
-            self.ask + sum(one.ask for one in alerts),
-            self.bid + sum(one.bid for one in alerts),
-            self.total + sum(one.total for one in alerts),
+            self.ask + sum(alert.ask for alert in alerts),
+            self.bid + sum(alert.bid for alert in alerts),
+            self.total + sum(alert.total for alert in alerts),
             self.each,
         )
 
@@ -203,15 +203,15 @@ class Volumes(OfFlow):
         open_us = calendar.all[place].open_us
         rest, shares = self._rest(symbol, place), self._shares(symbol, place)
         alerts = self.flow.planned(symbol, place - calendar.first)
-        made = []
+        sides = []
         for count in minutes:
             until = open_us + count * MINUTE
             halves = [
                 _part(side, share, count).plus([one for one in alerts if one.right == right and one.at_us < until])
                 for right, side, share in zip("CP", rest, shares, strict=True)
             ]
-            made.append(Traded(*halves))
-        return made
+            sides.append(Traded(*halves))
+        return sides
 
     @cache_newest(64 * _DAYS_IN_MEMORY, _DAYS_IN_MEMORY)
     def _finished(self, symbol: str, place: int) -> Traded:
@@ -219,7 +219,7 @@ class Volumes(OfFlow):
         if place < self.calendar.first:
             return rest
         alerts = self.flow.planned(symbol, place - self.calendar.first)
-        calls, puts = ([one for one in alerts if one.right == right] for right in "CP")
+        calls, puts = ([alert for alert in alerts if alert.right == right] for right in "CP")
         return Traded(rest.calls.plus(calls), rest.puts.plus(puts))
 
     def _rest(self, symbol: str, place: int) -> Traded:
@@ -240,15 +240,15 @@ class Volumes(OfFlow):
         session = self.calendar.all[place]
         draw = stream(self.seed, "ticks", symbol, session.date).random
         minutes = (session.close_us - session.open_us) // MINUTE
-        made = []
+        shareses = []
         for _ in "CP":
             weights = [0.2 + 1.6 * draw() for _ in range(minutes)]
             leans = [0.6 * draw() - 0.3 for _ in range(minutes)]
             pairs = list(zip(weights, leans, strict=True))
-            made.append(
+            shareses.append(
                 Shares(_shares([w + w * e for w, e in pairs]), _shares([w - w * e for w, e in pairs]), _shares(weights))
             )
-        return made[0], made[1]
+        return shareses[0], shareses[1]
 
     def fields(self, symbol: str, place: int, now_us: int) -> dict[str, Any]:
         """Return a session's trading as the daily series and the screener show it."""
@@ -261,8 +261,8 @@ class Volumes(OfFlow):
             "bearish_premium": str(calls.bid + puts.ask),
         }
         for days in _AVERAGED:
-            fields[f"avg_{days}_day_call_volume"] = _average([one.calls.volume for one in before[-days:]])
-            fields[f"avg_{days}_day_put_volume"] = _average([one.puts.volume for one in before[-days:]])
+            fields[f"avg_{days}_day_call_volume"] = _average([side.calls.volume for side in before[-days:]])
+            fields[f"avg_{days}_day_put_volume"] = _average([side.puts.volume for side in before[-days:]])
         return fields
 
     def open_interest(self, symbol: str, place: int, right: str) -> int:
@@ -342,7 +342,7 @@ class Ticks(OfFlow):
             return NOTHING
         place = self.calendar.first + index
         wanted = question.values("issue_types[]")
-        asked = [one for one in self.market.symbols if not wanted or profile(one).issue_type in wanted]
+        asked = [symbol for symbol in self.market.symbols if not wanted or profile(symbol).issue_type in wanted]
         traded = [(self._volumes.traded(one, place, now_us), feed_ticker(one)) for one in asked]
         nets = [(calls.net - puts.net, ticker) for (calls, puts), ticker in traded]
         top = sorted((net for net in nets if net[0] > 0), reverse=True)[: count // 2]

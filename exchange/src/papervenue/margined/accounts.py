@@ -67,48 +67,48 @@ class Standing(Margins):
 
 
 def net_position(account: Account, symbol: str) -> NetPosition | None:
-    held = account.positions.get(symbol)
-    assert held is None or isinstance(held, NetPosition)
-    return held
+    net_position = account.positions.get(symbol)
+    assert net_position is None or isinstance(net_position, NetPosition)
+    return net_position
 
 
 def net_positions(account: Account) -> list[NetPosition]:
-    return [held for held in account.positions.values() if isinstance(held, NetPosition)]
+    return [position for position in account.positions.values() if isinstance(position, NetPosition)]
 
 
 def trade(account: Account, grid: Grid, symbol: str, qty: Decimal, price: int, now_us: int) -> Decimal:
     """Change a net position by a signed quantity at a price in units; return the profit that it realizes."""
-    held = net_position(account, symbol)
+    position = net_position(account, symbol)
     account.version += 1
-    if held is None:
+    if position is None:
         account.positions[symbol] = NetPosition(
             symbol, qty, grid.usd(price), cost=grid.notional(qty, price), since_us=now_us
         )
         return _ZERO
-    closed = min(abs(qty), abs(held.qty)).copy_sign(qty) if held.qty * qty < 0 else _ZERO
-    cost = held.cost if abs(closed) == abs(held.qty) else _part(held.cost, closed, held.qty)
-    held.cost += grid.notional(qty - closed, price) - cost
-    held.qty += qty
-    if held.qty:
-        held.average = held.cost / (held.qty * grid.multiplier)
+    closed = min(abs(qty), abs(position.qty)).copy_sign(qty) if position.qty * qty < 0 else _ZERO
+    cost = position.cost if abs(closed) == abs(position.qty) else _part(position.cost, closed, position.qty)
+    position.cost += grid.notional(qty - closed, price) - cost
+    position.qty += qty
+    if position.qty:
+        position.average = position.cost / (position.qty * grid.multiplier)
     else:
         del account.positions[symbol]
     return -grid.notional(closed, price) - cost
 
 
-def _part(cost: Decimal, closed: Decimal, held: Decimal) -> Decimal:
-    return (cost * abs(closed) / abs(held)).quantize(CASH_UNIT, ROUND_HALF_EVEN)
+def _part(cost: Decimal, closed: Decimal, held_quantity: Decimal) -> Decimal:
+    return (cost * abs(closed) / abs(held_quantity)).quantize(CASH_UNIT, ROUND_HALF_EVEN)
 
 
 def margins(floor: Floor, account: Account) -> Margins:
     unrealized = initial = maintenance = _ZERO
-    for held in net_positions(account):
-        grid, mark = floor.market.grids[held.symbol], floor.price(held.symbol)
-        value = grid.notional(held.qty, mark)
-        level = grid.level(abs(held.qty), abs(value))
-        unrealized += value - held.cost
+    for position in net_positions(account):
+        grid, mark = floor.market.grids[position.symbol], floor.price(position.symbol)
+        value = grid.notional(position.qty, mark)
+        level = grid.level(abs(position.qty), abs(value))
+        unrealized += value - position.cost
         initial += abs(value) * level.initial
-        maintenance += maintenance_margin(floor, held.symbol, held.qty)
+        maintenance += maintenance_margin(floor, position.symbol, position.qty)
     return Margins(account.cash, unrealized, initial, maintenance)
 
 
@@ -125,10 +125,10 @@ def initial_margin(
 
     `filled` is added to what is held.
     """
-    held = account.qty(symbol) + filled
+    held_quantity = account.qty(symbol) + filled
     bought = sum((order.remaining for order in adding(account, symbol, 1)), max(more, _ZERO))
     sold = sum((order.remaining for order in adding(account, symbol, -1)), max(-more, _ZERO))
-    worst = max(abs(held + bought), abs(held - sold))
+    worst = max(abs(held_quantity + bought), abs(held_quantity - sold))
     grid = floor.market.grids[symbol]
     value = grid.notional(worst, floor.price(symbol))
     return value * grid.level(worst, value).initial
@@ -169,25 +169,25 @@ def rate_at(floor: Floor, symbol: str, at_us: int) -> Decimal:
 def set_rate(floor: Floor, symbol: str, rate: Decimal) -> None:
     """Change a funding rate from now on."""
     for account in floor.accounts.values():
-        held = net_position(account, symbol)
-        if held is not None:
-            held.owed, held.since_us = _accrued(floor, held), floor.now_us
+        position = net_position(account, symbol)
+        if position is not None:
+            position.owed, position.since_us = _accrued(floor, position), floor.now_us
     floor.funding_changes.setdefault(symbol, []).append((floor.now_us, rate))
     floor.emit(Event(floor.now_us, "funding_rate_set", {"symbol": symbol, "rate": plain(rate)}))
 
 
-def funding_due(floor: Floor, held: NetPosition) -> Decimal:
+def funding_due(floor: Floor, net_position: NetPosition) -> Decimal:
     """Return the funding that a position has to pay and that isn't booked yet."""
-    return (_accrued(floor, held) / HOUR).quantize(CASH_UNIT, ROUND_DOWN)
+    return (_accrued(floor, net_position) / HOUR).quantize(CASH_UNIT, ROUND_DOWN)
 
 
 def book(floor: Floor, account: Account, symbol: str) -> None:
     """Book what a position has to pay or earns up to now."""
-    held = net_position(account, symbol)
-    if held is None:
+    position = net_position(account, symbol)
+    if position is None:
         return
-    amount = funding_due(floor, held)
-    held.owed, held.since_us = _accrued(floor, held) - amount * HOUR, floor.now_us
+    amount = funding_due(floor, position)
+    position.owed, position.since_us = _accrued(floor, position) - amount * HOUR, floor.now_us
     if amount:
         enter(floor, account, Activity(FUNDING, None, symbol, "funding", net_amount=-amount))
 
@@ -195,8 +195,8 @@ def book(floor: Floor, account: Account, symbol: str) -> None:
 def book_all(floor: Floor) -> None:
     """Book the funding of all positions on the hour."""
     for account in floor.accounts.values():
-        for held in net_positions(account):
-            book(floor, account, held.symbol)
+        for position in net_positions(account):
+            book(floor, account, position.symbol)
     note_next(floor)
 
 
@@ -217,16 +217,16 @@ def correct_execution(floor: Floor, account: Account, name: str, price: int) -> 
         raise unprocessable("a corrected price is another one, and on a tick")
     order, grid = execution.order, floor.market.grids[execution.order.symbol]
     more = order.side * (grid.notional(execution.qty, price) - grid.notional(execution.qty, execution.price))
-    held = net_position(account, order.symbol)
+    position = net_position(account, order.symbol)
     order.filled_usd += execution.qty * (grid.usd(price) - grid.usd(execution.price))
     order.updated_us = floor.now_us
     account.version += 1
-    if held is not None and held.qty * order.side > 0:
-        held.cost += more
-        held.average = held.cost / (held.qty * grid.multiplier)
+    if position is not None and position.qty * order.side > 0:
+        position.cost += more
+        position.average = position.cost / (position.qty * grid.multiplier)
         more = _ZERO
     account.cash -= more
-    made = Amendment(
+    settled = Amendment(
         id=activity_id(floor, account),
         at_us=floor.now_us,
         word=CORRECT,
@@ -240,9 +240,9 @@ def correct_execution(floor: Floor, account: Account, name: str, price: int) -> 
         position_qty=account.qty(order.symbol),
         order_status=order.status,
     )
-    account.activities.append(made)
-    floor.tell_execution(made, account)
-    return made
+    account.activities.append(settled)
+    floor.tell_execution(settled, account)
+    return settled
 
 
 def symbol_of_execution(account: Account, name: str) -> str:

@@ -186,31 +186,31 @@ def _only_reduces(account: Account, order: Order) -> bool:
 
 
 def _liquidate(floor: Floor, account: Account, part: Decimal) -> None:
-    held = max(net_positions(account), key=lambda held: (_requirement(floor, held), held.symbol))
-    lot = floor.market.grids[held.symbol].lot
-    lots = (abs(held.qty) * part / lot).to_integral_value(ROUND_CEILING)
-    close_out(floor, account, held, min(lots * lot, abs(held.qty)), LIQUIDATION)
+    net_position = max(net_positions(account), key=lambda held: (_requirement(floor, held), held.symbol))
+    lot = floor.market.grids[net_position.symbol].lot
+    lots = (abs(net_position.qty) * part / lot).to_integral_value(ROUND_CEILING)
+    close_out(floor, account, net_position, min(lots * lot, abs(net_position.qty)), LIQUIDATION)
 
 
-def _requirement(floor: Floor, held: NetPosition) -> Decimal:
-    grid, qty = floor.market.grids[held.symbol], abs(held.qty)
-    value = grid.notional(qty, floor.price(held.symbol))
+def _requirement(floor: Floor, net_position: NetPosition) -> Decimal:
+    grid, qty = floor.market.grids[net_position.symbol], abs(net_position.qty)
+    value = grid.notional(qty, floor.price(net_position.symbol))
     return value * grid.level(qty, value).maintenance
 
 
-def close_out(floor: Floor, account: Account, held: NetPosition, qty: Decimal, kind: str) -> None:
+def close_out(floor: Floor, account: Account, net_position: NetPosition, qty: Decimal, kind: str) -> None:
     """Close a quantity of a position at the mark by an order of the venue."""
-    side = -1 if held.qty > 0 else 1
-    request = OrderRequest(held.symbol, side, kind, "fok", qty, None, None, reduce_only=True)
+    side = -1 if net_position.qty > 0 else 1
+    request = OrderRequest(net_position.symbol, side, kind, "fok", qty, None, None, reduce_only=True)
     order = order_lifecycle.book(floor, account, request, "sell_to_close" if side < 0 else "buy_to_close", 0)
-    order_lifecycle.fill(floor, order, floor.price(held.symbol), matching.UNBOUNDED)
+    order_lifecycle.fill(floor, order, floor.price(net_position.symbol), matching.UNBOUNDED)
 
 
 def end_trading(floor: Floor, symbol: str) -> None:
     """Cancel the orders in a symbol whose trading has ended, and settle its positions at the last price."""
     for account in floor.accounts.values():
-        for order in [one for one in account.open.values() if one.symbol == symbol]:
+        for order in [order for order in account.open.values() if order.symbol == symbol]:
             order.why = ENDED
             order_lifecycle.cancel(floor, order)
-        for held in [one for one in net_positions(account) if one.symbol == symbol]:
-            close_out(floor, account, held, abs(held.qty), SETTLEMENT)
+        for net_position in [position for position in net_positions(account) if position.symbol == symbol]:
+            close_out(floor, account, net_position, abs(net_position.qty), SETTLEMENT)

@@ -119,11 +119,11 @@ class Plain:
         """Return the order after an in-place change, where the venue allows one."""
         if not self._rules.edits:
             raise admission.no_replacement()
-        asked = order.request
+        stop_loss = order.request
         limit, stop = (
-            old if new is None else new for new, old in ((wanted.limit, asked.limit), (wanted.stop, asked.stop))
+            old if new is None else new for new, old in ((wanted.limit, stop_loss.limit), (wanted.stop, stop_loss.stop))
         )
-        return asked._replace(qty=wanted.qty or asked.qty, limit=limit, stop=stop)
+        return stop_loss._replace(qty=wanted.qty or stop_loss.qty, limit=limit, stop=stop)
 
     def expires_us(self, floor: Floor, request: OrderRequest) -> int:
         """Return the session's close for a day order, and otherwise never."""
@@ -147,8 +147,8 @@ class Plain:
         """Book funding, change the net position, and move cash by the profit realized and by the fee if it is known."""
         symbol = order.symbol
         accounts.book(floor, account, symbol)
-        held = net_position(account, symbol)
-        cost = _ZERO if held is None else held.cost
+        position = net_position(account, symbol)
+        cost = _ZERO if position is None else position.cost
         role, grid = _role(floor, order, price), floor.market.grids[symbol]
         fee = self._fee(floor, symbol, qty, price, role)
         realized = trade(account, grid, symbol, qty * order.side, price, floor.now_us)

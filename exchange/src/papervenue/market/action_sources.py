@@ -52,9 +52,9 @@ def generated_actions(bars: GeneratedBars, calendar: Calendar, symbols: Sequence
         rng = stream(seed, symbol, "corporate actions")
         split = _split(bars, calendar, symbol, rng)
         dividends = list(_dividends(bars, calendar, symbol, split, rng))
-        made = [split, *dividends] if split is not None else dividends
-        yield from made
-        yield from _renamed(calendar, symbol, max((one.at_us for one in made), default=0), taken, rng)
+        actions = [split, *dividends] if split is not None else dividends
+        yield from actions
+        yield from _renamed(calendar, symbol, max((action.at_us for action in actions), default=0), taken, rng)
 
 
 def _often(sessions: int, calendar: Calendar, times: int) -> int:
@@ -119,9 +119,9 @@ def write_actions(path: Path, actions: Sequence[Action]) -> None:
     with os.fdopen(own, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
-        for one in actions:
-            numbers = (one.rate, "", "") if one.kind == DIVIDEND else ("", one.new_rate, one.old_rate)
-            writer.writerow((one.kind, one.symbol, one.ex_date, *numbers, one.payable_date))
+        for action in actions:
+            numbers = (action.rate, "", "") if action.kind == DIVIDEND else ("", action.new_rate, action.old_rate)
+            writer.writerow((action.kind, action.symbol, action.ex_date, *numbers, action.payable_date))
 
 
 def read_actions(path: Path, calendar: Calendar, symbols: Sequence[str], *, history: bool = False) -> list[Action]:

@@ -90,12 +90,12 @@ def daily_span(path: Path, start: date | None) -> tuple[date, int]:
 
     Raises MarketError if the file has none.
     """
-    held, skipped = daily_dates(path)
-    first = bisect_left(held, start.isoformat()) if start is not None else 0
-    if first == len(held):
-        after = f" from {start} on" if start is not None and held else ""
+    held_symbols, skipped = daily_dates(path)
+    first = bisect_left(held_symbols, start.isoformat()) if start is not None else 0
+    if first == len(held_symbols):
+        after = f" from {start} on" if start is not None and held_symbols else ""
         raise MarketError(f"{path}: no usable bar{after}{skipped.described()}", "choose another --start or file")
-    return date.fromisoformat(held[first]), len(held) - first
+    return date.fromisoformat(held_symbols[first]), len(held_symbols) - first
 
 
 def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
@@ -108,7 +108,7 @@ def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
         as_it_is = Rebuilt([Segment(0, len(rows.dates), 1.0, 1.0)], [])
         rebuilt = rebuild(rows.dates, rows.close, rows.events) if raw else as_it_is
         days[symbol] = _days(rows, rebuilt, calendar, on_grid=raw)
-        actions += [one for event in reversed(rebuilt.happened) for one in _actions(event, symbol, calendar)]
+        actions += [action for event in reversed(rebuilt.happened) for action in _actions(event, symbol, calendar)]
     last = calendar.first + len(calendar.market)
     heard = {symbol for symbol, one in days.items() if one.places and calendar.first <= one.places[-1] < last}
     symbols = symbols_to_play(spec, calendar, heard, daily.skipped)
@@ -214,8 +214,8 @@ class DailyBars:
         return ()
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        found = self._found(symbol, self._calendar.first - sessions_before)
-        return None if found is None else found[0].close[found[1]]
+        days = self._found(symbol, self._calendar.first - sessions_before)
+        return None if days is None else days[0].close[days[1]]
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         place = self._calendar.first - sessions_before

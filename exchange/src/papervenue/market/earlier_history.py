@@ -111,26 +111,26 @@ def _minutes(path: Floats, open_us: int, maker: Maker, drawn: Floats) -> Minutes
     )
 
 
-def _fitted(made: Minutes, day: Bar) -> Minutes:
+def _fitted(minutes: Minutes, day: Bar) -> Minutes:
     """Return minutes changed by wicks, cents and volume at most, so that nothing differs from those of a day."""
-    if not len(made.starts_us):
-        return made
-    highest, lowest, busiest = int(made.high.argmax()), int(made.low.argmin()), int(made.volume.argmax())
+    if not len(minutes.starts_us):
+        return minutes
+    highest, lowest, busiest = int(minutes.high.argmax()), int(minutes.low.argmin()), int(minutes.volume.argmax())
     opens, highs, lows, closes = (
-        column.clip(day.low, day.high) for column in (made.open, made.high, made.low, made.close)
+        column.clip(day.low, day.high) for column in (minutes.open, minutes.high, minutes.low, minutes.close)
     )
     opens[0], closes[-1] = day.open, day.close
     for place in (0, -1):
         highs[place] = max(highs[place], opens[place], closes[place])
         lows[place] = min(lows[place], opens[place], closes[place])
     highs[highest], lows[lowest] = day.high, day.low
-    total = int(made.volume.sum())
-    if int(made.volume[busiest]) * day.volume < _MOST:
-        volumes = np.maximum(made.volume * day.volume // total, 1)
+    total = int(minutes.volume.sum())
+    if int(minutes.volume[busiest]) * day.volume < _MOST:
+        volumes = np.maximum(minutes.volume * day.volume // total, 1)
     else:
-        volumes = np.array([one * day.volume // total or 1 for one in made.volume.tolist()], dtype=np.int64)
+        volumes = np.array([one * day.volume // total or 1 for one in minutes.volume.tolist()], dtype=np.int64)
     volumes[busiest] += day.volume - int(volumes.sum())
-    return Minutes(made.starts_us, opens, highs, lows, closes, volumes)
+    return Minutes(minutes.starts_us, opens, highs, lows, closes, volumes)
 
 
 @lru_cache(maxsize=_PATHS_IN_MEMORY)

@@ -76,9 +76,9 @@ ROOTS = MappingProxyType({root.name: root for root in map(_read, _TABLE.strip().
 
 def is_contract(symbol: str) -> bool:
     """Return True if a symbol is a month of one of the roots, such as MESZ6."""
-    found = _SYMBOL.fullmatch(symbol)
-    root = ROOTS.get(found[1]) if found else None
-    return found is not None and root is not None and found[2] in root.months
+    match = _SYMBOL.fullmatch(symbol)
+    root = ROOTS.get(match[1]) if match else None
+    return match is not None and root is not None and match[2] in root.months
 
 
 class Month(NamedTuple):
@@ -104,8 +104,8 @@ def months_of(name: str, first: date, last: date) -> tuple[Month, ...]:
     """Return the months of a root whose last trading is between two dates, in order of time."""
     root = ROOTS[name]
     named = [(year, LETTERS.index(letter) + 1) for year in range(first.year, last.year + 2) for letter in root.months]
-    made = (_month(root, year, month) for year, month in named)
-    return tuple(one for one in made if first <= one.last_day <= last)
+    roots = (_month(root, year, month) for year, month in named)
+    return tuple(root for root in roots if first <= root.last_day <= last)
 
 
 def _month(root: Root, year: int, month: int) -> Month:
@@ -139,7 +139,7 @@ def futures(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -
     """Return every month of these roots that a market needs: a year of ended ones, and some beyond its end."""
     last = start + timedelta(days=sessions * 7 // 5 + _AHEAD_DAYS)
     first = start - timedelta(days=_PAST_YEAR)
-    return tuple(_listed(one) for name in roots for one in months_of(name, first, last))
+    return tuple(_listed(root) for name in roots for root in months_of(name, first, last))
 
 
 def futures_venue(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> Venue:

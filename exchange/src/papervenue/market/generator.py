@@ -278,8 +278,8 @@ def _night_path(
     for us in starts:
         place = late.index(us) if us in late else len(late) + early.index(us)
         reached = (place + 1) / (minutes + 1)
-        step, left = reached - at, 1 - at
-        level += (last - level) * step / left + scale * sqrt(step * (left - step) / left) * bell(rng)
+        step, remaining = reached - at, 1 - at
+        level += (last - level) * step / remaining + scale * sqrt(step * (remaining - step) / remaining) * bell(rng)
         path.append(max(level, 0.01))
         at = reached
     return path

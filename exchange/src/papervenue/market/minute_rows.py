@@ -204,7 +204,7 @@ class ContractSessions:
     """Finds the session of each contract's bar, in the contract's own calendar and up to its last trading."""
 
     def __init__(self, spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Calendar]) -> None:
-        self._grids = {one.symbol: Grid(one) for one in spec.venue.instruments}
+        self._grids = {instrument.symbol: Grid(instrument) for instrument in spec.venue.instruments}
         self._calendars = {symbol: calendars.get(symbol, calendar) for symbol in self._grids}
         self._opens = {one: [session.open_us for session in one.played] for one in {*self._calendars.values()}}
 

@@ -153,7 +153,7 @@ class Calendar:
 
 def calendar_from_rows(rows: Iterable[dict[str, str]], first: int, count: int, name: str = XNYS.name) -> Calendar:
     times = ((row["date"], parse_time(row["open"]), parse_time(row["close"])) for row in rows)
-    return Calendar([session_of(one, HOURS[name]) for one in times], first, count, HOURS[name])
+    return Calendar([session_of(time, HOURS[name]) for time in times], first, count, HOURS[name])
 
 
 def build_calendar(start: date, count: int, name: str = XNYS.name) -> Calendar:

@@ -360,11 +360,11 @@ def _check_symbols(spec: MarketSpec) -> None:
     _need(named, "a generated market needs at least one symbol", "name some, such as --symbols AAPL,MSFT")
     few = len(symbols) <= _MAX_SYMBOLS
     _need(few, f"{len(symbols)} symbols; at most {_MAX_SYMBOLS} are allowed", "name fewer --symbols")
-    for one in symbols:
-        met = isinstance(one, str) and (one in spec.venue.names or TICKER.fullmatch(one) is not None)
-        _need(met, f"not a ticker: {one!r}", "tickers are capital letters, such as AAPL or BRK.B")
-    for one, times in Counter(symbols).items():
-        _need(times == 1, f"the symbol {one} is listed twice", "name each of the --symbols once")
+    for symbol in symbols:
+        met = isinstance(symbol, str) and (symbol in spec.venue.names or TICKER.fullmatch(symbol) is not None)
+        _need(met, f"not a ticker: {symbol!r}", "tickers are capital letters, such as AAPL or BRK.B")
+    for symbol, times in Counter(symbols).items():
+        _need(times == 1, f"the symbol {symbol} is listed twice", "name each of the --symbols once")
 
 
 def _check_ranges(spec: MarketSpec) -> None:

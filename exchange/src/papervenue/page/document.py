@@ -155,7 +155,7 @@ def _account(engine: Engine, account: Account) -> dict[str, Any]:
     now = engine.worth(account)
     before = account.closing.equity
     day = now.equity - before
-    held = sorted(account.positions.values(), key=attrgetter("symbol"))
+    positions = sorted(account.positions.values(), key=attrgetter("symbol"))
     return {
         "name": account.name,
         "number": account.number,
@@ -165,23 +165,23 @@ def _account(engine: Engine, account: Account) -> dict[str, Any]:
         "cash": plain(now.cash.quantize(_CENT)),
         "buying_power": plain(now.power.quantize(_CENT)),
         "open_orders": len(account.open),
-        "positions": [_position(engine, position) for position in held[:MOST_POSITIONS]],
-        "more_positions": max(0, len(held) - MOST_POSITIONS),
+        "positions": [_position(engine, position) for position in positions[:MOST_POSITIONS]],
+        "more_positions": max(0, len(positions) - MOST_POSITIONS),
     }
 
 
-def _position(engine: Engine, held: Position) -> dict[str, Any]:
-    grid = engine.market.grids[held.symbol]
-    last, qty = grid.usd(engine.price(held.symbol)), held.qty * grid.multiplier
-    gain = (last - held.average) * qty
+def _position(engine: Engine, position: Position) -> dict[str, Any]:
+    grid = engine.market.grids[position.symbol]
+    last, qty = grid.usd(engine.price(position.symbol)), position.qty * grid.multiplier
+    gain = (last - position.average) * qty
     return {
-        "symbol": held.symbol,
-        "qty": plain(held.qty),
-        "average": plain(held.average),
+        "symbol": position.symbol,
+        "qty": plain(position.qty),
+        "average": plain(position.average),
         "last": plain(last),
         "value": plain((last * qty).quantize(_CENT)),
         "gain": plain(gain.quantize(_CENT)),
-        "gain_share": _share(gain, abs(held.average * qty)),
+        "gain_share": _share(gain, abs(position.average * qty)),
     }
 
 
@@ -191,12 +191,12 @@ def _share(part: Decimal, whole: Decimal) -> str:
 
 def _symbols(engine: Engine, accounts: list[Account]) -> tuple[list[str], str]:
     """Return the symbols held or on order, filled up with a few others so that a new exchange shows prices too."""
-    held = {symbol for account in accounts for symbol in account.positions}
+    held_symbols = {symbol for account in accounts for symbol in account.positions}
     ordered = {order.symbol for account in accounts for order in account.open.values()}
-    symbols = sorted(held | ordered)
+    symbols = sorted(held_symbols | ordered)
     if len(symbols) > MOST_SYMBOLS:
         return symbols[:MOST_SYMBOLS], f"{MOST_SYMBOLS} of {len(symbols)} held or on order"
-    others = (symbol for symbol in engine.market.symbols if symbol not in held | ordered)
+    others = (symbol for symbol in engine.market.symbols if symbol not in held_symbols | ordered)
     return symbols + list(islice(others, max(0, _FEWEST_SYMBOLS - len(symbols)))), ""
 
 
@@ -337,12 +337,12 @@ def life(engine: Engine, accounts: Iterable[Account], name: str) -> dict[str, An
     `name` is its id or the client's id of it. Only the newest events are kept.
     """
     found = ((account, account.orders.get(name) or account.by_client_id.get(name)) for account in accounts)
-    account, order = next(((one, order) for one, order in found if order is not None), (None, None))
+    account, order = next(((account, order) for account, order in found if order is not None), (None, None))
     if account is None or order is None:
         return None
     chain = _chain(account, order)
     begun_us = chain[-1].created_us
-    updates = account.updates.of_orders({one.id for one in chain}, lambda place: place.at_us >= begun_us)
+    updates = account.updates.of_orders({order.id for order in chain}, lambda place: place.at_us >= begun_us)
     events = [_event(engine, update) for update in updates]
     return {
         "id": order.id,

@@ -88,7 +88,7 @@ def _go_ex(floor: Floor, action: Action) -> None:
     for order in _open_orders(floor, action.symbol):
         if action.rate >= _SMALLEST_REDUCTION and _reducible(order):
             _restate(floor, order, order.qty, lambda price: _on_tick(Fraction(price - reduction), 1))
-    entitled = [(account.number, held.qty) for account, held in _holders(floor, action.symbol)]
+    entitled = [(account.number, position.qty) for account, position in _holders(floor, action.symbol)]
     if entitled:
         paid_us = max(at_new_york(action.payable_date, _PAID_AT_HOUR) - 1, action.at_us)
         floor.agenda.note(paid_us, "pay", action, entitled)
@@ -124,8 +124,8 @@ def _split(floor: Floor, action: Action) -> None:
             _restate(floor, order, _shares(order.qty, ratio), partial(_divided, ratio, order.side))
         else:
             order_lifecycle.cancel(floor, order)
-    for account, held in _holders(floor, action.symbol):
-        _split_position(floor, account, held, action, ratio)
+    for account, position in _holders(floor, action.symbol):
+        _split_position(floor, account, position, action, ratio)
 
 
 def _shares(qty: Decimal, ratio: Fraction) -> Decimal:
@@ -135,12 +135,12 @@ def _shares(qty: Decimal, ratio: Fraction) -> Decimal:
     return exact.to_integral_value(ROUND_DOWN) if is_whole else exact.quantize(_NINE_PLACES, ROUND_DOWN)
 
 
-def _split_position(floor: Floor, account: Account, held: Position, action: Action, ratio: Fraction) -> None:
-    before, after = held.qty, _shares(held.qty, ratio)
+def _split_position(floor: Floor, account: Account, position: Position, action: Action, ratio: Fraction) -> None:
+    before, after = position.qty, _shares(position.qty, ratio)
     rest = before * ratio.numerator / ratio.denominator - after
     price = usd(floor.price(action.symbol))
-    held.average = held.average * ratio.denominator / ratio.numerator
-    held.qty, held.overnight = after, _shares(held.overnight, ratio)
+    position.average = position.average * ratio.denominator / ratio.numerator
+    position.qty, position.overnight = after, _shares(position.overnight, ratio)
     if not after:
         del account.positions[action.symbol]
     kind = "FSPLIT" if action.kind == FORWARD_SPLIT else "RSPLIT"
@@ -177,8 +177,8 @@ def _on_tick(price: Fraction, side: int) -> int:
 def _rename(floor: Floor, action: Action) -> None:
     _cancel_all(floor, action.symbol)
     floor.market.relist(action)
-    for account, held in _holders(floor, action.symbol):
-        rename(floor, account, held, action.new_symbol, ("NC", "SNC"))
+    for account, position in _holders(floor, action.symbol):
+        rename(floor, account, position, action.new_symbol, ("NC", "SNC"))
     options.rename_on(floor, action.symbol, action.new_symbol)
 
 
@@ -186,8 +186,8 @@ def _buy_out(floor: Floor, action: Action) -> None:
     """Pay holders the cash price of a merger and delist the company."""
     options.settle_on(floor, action.symbol)
     _cancel_all(floor, action.symbol)
-    for account, held in _holders(floor, action.symbol):
-        qty = held.qty
+    for account, position in _holders(floor, action.symbol):
+        qty = position.qty
         description = f"merger for {plain(action.rate)} USD a share"
         paid = Activity("MA", "CMA", action.symbol, description, -qty, action.rate, net_amount=qty * action.rate)
         move(floor, account, paid)

@@ -270,11 +270,11 @@ def _exempt(request: OrderRequest) -> bool:
     return request.order_class != "simple" or request.type == "trailing_stop"
 
 
-def _could_cross(one: OrderRequest, other: OrderRequest) -> bool:
+def _could_cross(stop_loss: OrderRequest, other: OrderRequest) -> bool:
     """Return True if two orders could cross: a market order always can, limits only if the bid reaches the offer."""
-    if one.limit is None or other.limit is None:
+    if stop_loss.limit is None or other.limit is None:
         return True
-    buy, sell = (one.limit, other.limit) if one.side > 0 else (other.limit, one.limit)
+    buy, sell = (stop_loss.limit, other.limit) if stop_loss.side > 0 else (other.limit, stop_loss.limit)
     return buy >= sell
 
 
@@ -323,16 +323,16 @@ def _check_available(case: Case, reserve: int) -> None:
     request = case.request
     requested = case.unfilled if request.notional is None else shares_for(request.notional, reserve)
     claims = [order for order in case.desk.working(request.symbol, request.side) if order.claimed]
-    held = sum((order.claimed for order in claims), case.desk.account.kept_back(request.symbol))
+    held_quantity = sum((order.claimed for order in claims), case.desk.account.kept_back(request.symbol))
     existing = abs(case.desk.account.qty(request.symbol))
-    if requested <= existing - held:
+    if requested <= existing - held_quantity:
         return
-    available = plain(max(existing - held, _ZERO))
+    available = plain(max(existing - held_quantity, _ZERO))
     raise forbidden(
         f"insufficient qty available for order (requested: {plain(requested)}, available: {available})",
         available=available,
         existing_qty=plain(existing),
-        held_for_orders=plain(held),
+        held_for_orders=plain(held_quantity),
         related_orders=[order.id for order in claims],
         symbol=request.symbol,
     )

@@ -42,12 +42,12 @@ def correct(floor: Floor, account: Account, name: str, qty: Decimal | None, pric
 
 def _amendable(account: Account, name: str) -> Execution:
     """Return the current state of an execution, given an activity's id or the part of it that the stream shows."""
-    executions = [one for one in account.activities if isinstance(one, Execution)]
-    execution = next((one for one in executions if name in (one.id, one.execution_id)), None)
+    executions = [activity for activity in account.activities if isinstance(activity, Execution)]
+    execution = next((execution for execution in executions if name in (execution.id, execution.execution_id)), None)
     if execution is None:
         raise not_found(f"execution not found for {name[:80]}")
     if (
-        any(isinstance(one, Amendment) and one.previous.id == execution.id for one in executions)
+        any(isinstance(settled, Amendment) and settled.previous.id == execution.id for settled in executions)
         or execution.word == BUST
     ):
         raise unprocessable("the execution was busted or corrected already")
@@ -72,7 +72,7 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
     filled = carrying[-1].filled_qty, carrying[-1].filled_usd
     for one in carrying:
         _refill(floor, account, one, more, more_usd)
-    made = Amendment(
+    settled = Amendment(
         id=activity_id(floor, account),
         at_us=floor.now_us,
         word=word,
@@ -86,11 +86,11 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
         position_qty=account.qty(order.symbol),
         order_status=order.status,
     )
-    account.activities.append(made)
-    floor.tell_execution(made, account)
+    account.activities.append(settled)
+    floor.tell_execution(settled, account)
     charge_commission(floor, carrying[-1], filled)
     order_lifecycle.withdraw_misfits(floor, account, order.symbol)
-    return made
+    return settled
 
 
 def _refold(floor: Floor, account: Account, amended: Fill, stands: tuple[Decimal, int]) -> None:
@@ -117,9 +117,9 @@ def _refold(floor: Floor, account: Account, amended: Fill, stands: tuple[Decimal
 def _current_terms(account: Account, fill: Fill) -> tuple[Decimal, int]:
     """Return the shares and the price that a fill counts for now."""
     last: Execution = fill
-    for one in account.activities:
-        if isinstance(one, Amendment) and one.fill.id == fill.id:
-            last = one
+    for activity in account.activities:
+        if isinstance(activity, Amendment) and activity.fill.id == fill.id:
+            last = activity
     return (_ZERO if last.word == BUST else last.qty), last.price
 
 

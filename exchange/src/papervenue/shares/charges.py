@@ -56,10 +56,10 @@ def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
     return max(exact, costs.commission_min_usd).quantize(_CENT, ROUND_HALF_UP)
 
 
-def charge_fill(floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+def charge_fill(floor: Floor, settled: Fill, before: tuple[Decimal, Decimal]) -> None:
     """Charge a fill's part of its order's commission."""
     if floor.costs.commissions:
-        charge_commission(floor, made.order, before)
+        charge_commission(floor, settled.order, before)
 
 
 def charge_commission(floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:
@@ -105,7 +105,7 @@ def is_foreseeable(floor: Floor, account: Account) -> bool:
 
 
 def _is_short(account: Account) -> bool:
-    return any(held.qty < 0 for held in account.positions.values())
+    return any(position.qty < 0 for position in account.positions.values())
 
 
 def upcoming_interest(floor: Floor, account: Account) -> Iterator[tuple[int, Decimal]]:

@@ -96,8 +96,8 @@ def value(market: Market, symbol: str, now_us: int) -> int | None:
 
 def last_session(calendar: Calendar, contract: Contract) -> Session:
     """Return the session at whose close a contract expires: the last one on or before its expiry date."""
-    held = [session for session in calendar.all if session.date <= contract.expiry]
-    return held[-1] if held else calendar.all[0]
+    sessions = [session for session in calendar.all if session.date <= contract.expiry]
+    return sessions[-1] if sessions else calendar.all[0]
 
 
 _ZERO = Decimal(0)

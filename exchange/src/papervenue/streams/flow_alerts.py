@@ -156,7 +156,7 @@ class _Client:
         self._told_us = now_us
         stream = self._stream
         known = stream.source.alerts((), now_us)
-        for alert in reversed(list(takewhile(lambda one: one.at_us > from_us, known))):
+        for alert in reversed(list(takewhile(lambda row: row.at_us > from_us, known))):
             for given in stream.delivery.deliver(FLOW_ALERTS, "", stream_row(alert.fields), self.recipient):
                 if given is DROPPED:
                     self._socket.drop()

@@ -123,7 +123,7 @@ class ActivityFeed:
 
     def _follow(self) -> None:
         if self._account.number not in self._engine.accounts:
-            of_key = (one for one in self._engine.accounts.values() if one.key_id == self._account.key_id)
+            of_key = (account for account in self._engine.accounts.values() if account.key_id == self._account.key_id)
             self._account, self._told = next(of_key, self._account), 0
 
     def _event(self, place: int) -> StreamEvent:
@@ -225,8 +225,8 @@ class EventStream:
                 yield _HEARTBEAT
 
     async def _parts(self, events: Iterable[StreamEvent]) -> AsyncIterator[bytes]:
-        left = iter(events)
-        while together := [*islice(left, _TOGETHER)]:
+        remaining = iter(events)
+        while together := [*islice(remaining, _TOGETHER)]:
             wanted = (event for event in together if self._window.holds(event.id, event.at_ns))
             if part := b"".join(b"data: %b\n\n" % event.encoded() for event in wanted):
                 yield part

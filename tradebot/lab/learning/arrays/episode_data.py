@@ -105,7 +105,7 @@ def rules_of(run: BacktestRun) -> EpisodeRules:
 def margin_may_bind(run: BacktestRun, symbol: str, rules: EpisodeRules) -> bool:
     """Return True unless the limits on a contract's worth leave margin to spare whenever they allow an entry."""
     levels = read_listings(run.made.world, [symbol])[symbol].margin_levels
-    return not levels or max(one.initial for one in levels) * rules.symbol_fraction > MARGIN_SPARE
+    return not levels or max(level.initial for level in levels) * rules.symbol_fraction > MARGIN_SPARE
 
 
 def unknown(run: BacktestRun, name: str) -> str | None:
@@ -218,7 +218,7 @@ def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[Trainin
 
 def _stretches(run: BacktestRun, rows: Sequence[TrainingRow]) -> Iterator[Sequence[TrainingRow]]:
     """Yield rows that follow one another without a change of contract, and without a session that has none."""
-    opens = [one.open for one in run.made.sessions]
+    opens = [session.open for session in run.made.sessions]
     part: list[TrainingRow] = []
     for row in rows:
         if part and part[-1].symbol != row.symbol:
@@ -231,43 +231,43 @@ def _stretches(run: BacktestRun, rows: Sequence[TrainingRow]) -> Iterator[Sequen
 
 
 def _tape(terms: EpisodeTerms, scaling: FittedScaling, run: BacktestRun, rows: Sequence[TrainingRow]) -> EpisodeData:
-    sessions = [one for one in run.made.sessions if one.close > rows[0].at and one.open <= rows[-1].at]
+    sessions = [session for session in run.made.sessions if session.close > rows[0].at and session.open <= rows[-1].at]
     symbol = rows[0].symbol
-    found, root = _minutes(run, symbol, sessions), root_of(symbol)
+    minutes, root = _minutes(run, symbol, sessions), root_of(symbol)
     fee = run.made.engine.market.grids[symbol].instrument.contract_fee
     assert fee is not None, "a contract has a commission"
     rules = rules_of(run)
-    _require_fillable(found, rules)
+    _require_fillable(minutes, rules)
     if margin_may_bind(run, symbol, rules):
         raise BeyondError("limits.max_symbol_fraction lets margin run short first")
     tick, of = root.tick * root.multiplier, replace(terms, first=sessions[0].date, last=sessions[-1].date)
-    looks = frozenset(_places(found))
+    looks = frozenset(_places(minutes))
     return EpisodeData(
         of,
         symbol,
         rules,
-        tuple(_asks(rows, sessions, found.begins)),
+        tuple(_asks(rows, sessions, minutes.begins)),
         _shown(scaling, rows),
-        tuple(found.opens),
-        tuple(found.marks),
-        tuple(found.minutes),
+        tuple(minutes.opens),
+        tuple(minutes.marks),
+        tuple(minutes.minutes),
         looks,
-        dict(zip(found.closes, _ends_of_days(run, sessions), strict=True)),
+        dict(zip(minutes.closes, _ends_of_days(run, sessions), strict=True)),
         _cents(tick),
         _cents(fee),
         _cents(run.made.ledger.opening_cash()),
     )
 
 
-def _places(found: _Minutes) -> Iterator[int]:
+def _places(minutes: _Minutes) -> Iterator[int]:
     """Yield the places at which exits are looked at."""
-    for begins, close in zip(found.begins, found.closes, strict=True):
+    for begins, close in zip(minutes.begins, minutes.closes, strict=True):
         yield from range(begins + 1, close, LOOKS_EVERY)
 
 
 def _ends_of_days(run: BacktestRun, sessions: Sequence[Session]) -> list[bool]:
     day = run.plan.settings.day.knowing(run.made.sessions)
-    days = [day.trade_date(one.date) for one in sessions]
+    days = [day.trade_date(session.date) for session in sessions]
     return [day != after for day, after in zip(days, [*days[1:], None], strict=True)]
 
 
@@ -280,8 +280,8 @@ def _cents(usd: Decimal) -> int:
 def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Minutes:
     """Return the prices of each minute; BeyondError if a minute has no bar, or a price is on no tick."""
     market, tick = run.made.engine.market, root_of(symbol).tick
-    grid, places = market.grids[symbol], {one.open: place for place, one in enumerate(run.made.sessions)}
-    found = _Minutes([], [], [], [], [])
+    grid, places = market.grids[symbol], {session.open: place for place, session in enumerate(run.made.sessions)}
+    minutes = _Minutes([], [], [], [], [])
 
     def ticks(units: int) -> int:
         count = grid.usd(units) / tick
@@ -294,31 +294,31 @@ def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Min
         first, last = (int(at.timestamp()) // MINUTE_S for at in (session.open, session.close))
         if [bar.start_us for bar in bars] != [minute * MINUTE_US for minute in range(first, last)]:
             raise BeyondError(f"{symbol} has minutes without a bar on {session.date}")
-        found.begins.append(len(found.opens))
+        minutes.begins.append(len(minutes.opens))
         opens, ends = [ticks(bar.open) for bar in bars], [ticks(bar.close) for bar in bars]
         # Nobody acts before the first bar has closed, so what the session before ended at doesn't matter.
-        found.opens.extend([*opens, ends[-1]])
-        found.marks.extend([opens[0], *ends])
-        found.minutes.extend(range(first, last + 1))
-        found.closes.append(len(found.opens) - 1)
-    return found
+        minutes.opens.extend([*opens, ends[-1]])
+        minutes.marks.extend([opens[0], *ends])
+        minutes.minutes.extend(range(first, last + 1))
+        minutes.closes.append(len(minutes.opens) - 1)
+    return minutes
 
 
-def _require_fillable(found: _Minutes, rules: EpisodeRules) -> None:
+def _require_fillable(minutes: _Minutes, rules: EpisodeRules) -> None:
     """Raise BeyondError if a minute begins beyond the limit of an order that was sent just before it."""
-    edges, lowest = {*found.closes, *found.begins}, min(found.marks)
-    for place, (opened, mark) in enumerate(zip(found.opens, found.marks, strict=True)):
+    edges, lowest = {*minutes.closes, *minutes.begins}, min(minutes.marks)
+    for place, (opened, mark) in enumerate(zip(minutes.opens, minutes.marks, strict=True)):
         if place not in edges and abs(opened - mark) > int(rules.offset * lowest) - 1:
             raise BeyondError("a minute begins farther from the one before than an order's limit reaches")
-    for before, begins, close in zip([None, *found.closes], found.begins, found.closes, strict=False):
-        marks = found.marks[begins + 1 : close + 1]
-        base = found.marks[begins if before is None else before]
+    for before, begins, close in zip([None, *minutes.closes], minutes.begins, minutes.closes, strict=False):
+        marks = minutes.marks[begins + 1 : close + 1]
+        base = minutes.marks[begins if before is None else before]
         if max(abs(Decimal(mark) / base - 1) for mark in marks) + rules.offset >= rules.collar:
             raise BeyondError("a price moves as far as limits.price_collar_fraction allows")
 
 
 def _asks(rows: Sequence[TrainingRow], sessions: Sequence[Session], begins: Sequence[int]) -> Iterator[PolicyMoment]:
-    opens = [one.open for one in sessions]
+    opens = [session.open for session in sessions]
     for row in rows:
         place = bisect_right(opens, row.at) - 1
         session = sessions[place]

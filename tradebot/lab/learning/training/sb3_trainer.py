@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tradebot.lab.learning.environment import EpisodeTerms, Observation, Play
 
-GONE = next(place for place, one in enumerate(STATE) if one.name == "session_gone") - len(STATE)
+GONE = next(place for place, feature in enumerate(STATE) if feature.name == "session_gone") - len(STATE)
 
 """Where an observation says how much of the session is over."""
 
@@ -279,7 +279,7 @@ def _of_recurrent_ppo(policy: Any) -> Trained:
     import torch
 
     lstm = policy.lstm_actor
-    shown = Layer(_plain(lstm.weight_ih_l0), _plain(lstm.bias_ih_l0))
+    layer = Layer(_plain(lstm.weight_ih_l0), _plain(lstm.bias_ih_l0))
     before = Layer(_plain(lstm.weight_hh_l0), _plain(lstm.bias_hh_l0))
     layers = _layers(policy.mlp_extractor.policy_net, policy.action_net)
     many = before.weights.shape[1]
@@ -292,7 +292,7 @@ def _of_recurrent_ppo(policy: Any) -> Trained:
             found = policy.action_net(policy.mlp_extractor.forward_actor(made[0]))
         return _plain(found), np.concatenate([_plain(each[0]) for each in after], axis=1)
 
-    return Trained(remembering(Remembering(shown, before), layers, "Tanh"), answers, 2 * many)
+    return Trained(remembering(Remembering(layer, before), layers, "Tanh"), answers, 2 * many)
 
 
 _NETWORKS = {"ppo": _of_ppo, "recurrent_ppo": _of_recurrent_ppo, "sac": _of_sac, "td3": _of_td3}

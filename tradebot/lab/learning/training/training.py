@@ -89,15 +89,15 @@ def span_of(
 
     Nothing after a span's sessions is looked at. OperatorError if the spans can't be trained on.
     """
-    found = [*zip(spans, rows_of(plan, name, wanted, spans, said), strict=True)]
-    within, parts = zip(*((each, rows) for each, rows in found if rows), strict=True)
+    withins = [*zip(spans, rows_of(plan, name, wanted, spans, said), strict=True)]
+    within, parts = zip(*((each, rows) for each, rows in withins if rows), strict=True)
     return TrainingSpan(plan, name, within, parts, fit_scaling(wanted, [row.values for part in parts for row in part]))
 
 
 def train(
     job: TrainingJob,
     span: TrainingSpan,
-    place: Path,
+    path: Path,
     told: TrainingSummary,
     said: Callable[[int], None] = lambda steps: None,
 ) -> DraftFolder:
@@ -106,7 +106,7 @@ def train(
     DivergedError if it learns nothing that is a number. OperatorError if the job can't be done, what it needs isn't
     installed, or `place` can't be written.
     """
-    job, draft = validate_job(job), DraftFolder(place)
+    job, draft = validate_job(job), DraftFolder(path)
     if job.of.steps is None:
         network = _logistic(job, span)
     else:
@@ -117,19 +117,19 @@ def train(
         episodes = ChosenEpisodes(spans, on_the_road)
         if job.of.on_arrays:
             episodes = choose_episodes(spans, span.scaling, span.parts, job.seed)
-            draft = DraftFolder(place, not episodes.why, episodes.why)
+            draft = DraftFolder(path, not episodes.why, episodes.why)
         network = train_agent(job, episodes, said)
     scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
-    write_draft(place, ModelParts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
+    write_draft(path, ModelParts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
     return draft
 
 
 def _logistic(job: TrainingJob, span: TrainingSpan) -> Trained:
     """Return the network of a logistic regression: it goes with the side on which it sees the next bar."""
     width = width_of(TIMEFRAME)
-    both = [(one, after) for one, after in zip(span.rows, span.rows[1:], strict=False) if after.at - one.at == width]
-    moved = [(one, after.values[RETURN] > 0) for one, after in both if after.values[RETURN] != 0]
-    shown = np.array([_scaled(span.scaling, one.values) for one, _ in moved])
+    both = [(row, after) for row, after in zip(span.rows, span.rows[1:], strict=False) if after.at - row.at == width]
+    moved = [(row, after.values[RETURN] > 0) for row, after in both if after.values[RETURN] != 0]
+    shown = np.array([_scaled(span.scaling, row.values) for row, _ in moved])
     line = regression(shown, np.array([rose for _, rose in moved]), float(job.values["c"]))
     weights = np.append(line.weights, np.zeros(len(STATE))).astype(np.float32)
     layer, size = Layer(weights[None], np.array([line.bias], dtype=np.float32)), float(job.values["size"]) / 2
@@ -176,7 +176,7 @@ def _told(rows: Numbers | list[Numbers]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(map(float, row)) for row in rows)
 
 
-def _card(job: TrainingJob, span: TrainingSpan, told: TrainingSummary) -> cards.Card:
+def _card(job: TrainingJob, span: TrainingSpan, training_summary: TrainingSummary) -> cards.Card:
     known = features()
     digest = sha256(json_text(market_of(span.plan.spec)).encode()).hexdigest()
     series = f"{span.plan.settings.universe[0]} {TIMEFRAME}"
@@ -190,8 +190,8 @@ def _card(job: TrainingJob, span: TrainingSpan, told: TrainingSummary) -> cards.
         features=tuple(cards.FeatureUsed(name, known[name].version) for name in job.features),
         data=tuple(cards.DataSpan(series, part[0].at.date(), part[-1].at.date(), digest) for part in span.parts),
         settings={**job.card_summary, cards.SEED: str(job.seed), cards.CONFIGURATION: job.configuration},
-        seeds=told.seeds,
-        trials=told.trials,
+        seeds=training_summary.seeds,
+        trials=training_summary.trials,
         results=(),
         program=__version__,
         created_at=datetime.now(UTC),

@@ -137,21 +137,21 @@ def rows_of(
     OperatorError if there are too few in all, or a feature is absent throughout or never changes.
     """
     watched = RecordingScaling(tuple(dict.fromkeys((*wanted, RETURN))))
-    found = list[tuple[TrainingRow, ...]]()
+    training_rows = list[tuple[TrainingRow, ...]]()
     for within in spans:
         before = len(watched.rows)
         asked = _asked(EpisodeTerms(plan, watched, name, first=within.first, last=within.last), before, said)
         shown = zip(asked, watched.rows[before:], strict=True)
-        found.append(tuple(TrainingRow(info["at"], values, info["symbol"]) for info, values in shown))
+        training_rows.append(tuple(TrainingRow(info["at"], values, info["symbol"]) for info, values in shown))
     if len(watched.rows) < LEAST_ROWS:
-        raise _too_few(watched, _lacks_history(plan, spans[0].first, found))
+        raise _too_few(watched, _lacks_history(plan, spans[0].first, training_rows))
     still = [each for each in wanted if len({row[each] for row in watched.rows}) == 1]
     if still:
         raise OperatorError(
             f"these features never change in the training span: {', '.join(still[:SHOWN])}",
             "train on a longer span, or leave them out: --without NAME",
         )
-    return tuple(found)
+    return tuple(training_rows)
 
 
 def _asked(terms: EpisodeTerms, before: int, said: Callable[[int], None]) -> list[dict[str, Any]]:
@@ -171,11 +171,11 @@ def _asked(terms: EpisodeTerms, before: int, said: Callable[[int], None]) -> lis
     return found
 
 
-def _lacks_history(plan: BacktestPlan, first: date | None, found: Sequence[tuple[TrainingRow, ...]]) -> bool:
+def _lacks_history(plan: BacktestPlan, first: date | None, training_rows: Sequence[tuple[TrainingRow, ...]]) -> bool:
     """Return True if a span of recorded bars begins without a row, most likely as its file begins with it."""
     begins = first or plan.spec.start
-    shown = next((row.at.date() for part in found for row in part), None)
-    return plan.spec.source != GENERATED and (shown is None or shown > begins)
+    day = next((row.at.date() for part in training_rows for row in part), None)
+    return plan.spec.source != GENERATED and (day is None or day > begins)
 
 
 def _too_few(watched: RecordingScaling, lacks_history: bool) -> OperatorError:

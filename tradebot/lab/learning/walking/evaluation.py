@@ -148,11 +148,11 @@ def _judged(run: BacktestRun, within: Within) -> JudgedSessions:
 def _require_answers(run: BacktestRun) -> None:
     """Raise OperatorError if a model failed in a pass: what it would have earned isn't known then."""
     for cycle in run.made.facts.cycles(job=Job.TRADE_ONCE):
-        for one in cycle.refused_strategies:
-            reason = one.decision.reason
+        for strategy in cycle.refused_strategies:
+            reason = strategy.decision.reason
             if reason in POLICY_REASONS:
                 raise OperatorError(
-                    f"the model didn't answer at {cycle.at:%Y-%m-%d %H:%M}: {reason} {one.decision.observed}",
+                    f"the model didn't answer at {cycle.at:%Y-%m-%d %H:%M}: {reason} {strategy.decision.observed}",
                     "nothing is known of it then; see docs/POLICIES.md for the reason, and run the command again",
                 )
 
@@ -170,9 +170,9 @@ def _costs(run: BacktestRun) -> list[Decimal]:
     def place_of(at: Any) -> int:
         return min(bisect_right(closes, at), len(closes) - 1)
 
-    for one in run.made.ledger.fills():
-        root = root_of(one.fill.symbol)
-        found[place_of(one.fill.at)] += root.tick * root.multiplier * one.fill.quantity
+    for fill in run.made.ledger.fills():
+        root = root_of(fill.fill.symbol)
+        found[place_of(fill.fill.at)] += root.tick * root.multiplier * fill.fill.quantity
     for movement in run.made.ledger.cash_movements():
         found[place_of(movement.at)] -= movement.amount_usd
     return found

@@ -104,7 +104,7 @@ class _Units(Struct):
             self.waiting.insert(0, WalkTask(*task))
 
 
-def play_there(of: Walk, left: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
+def play_there(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
     """Play on the cluster, with so many workers or as many as fit; `said` is told how many are played so far.
 
     OperatorError if there is no cluster, a node can't play, or something can't be trained.
@@ -115,11 +115,11 @@ def play_there(of: Walk, left: Sequence[WalkTask], trials: int, workers: int, sa
     sys.stdout.flush()
     sys.stderr.flush()
     # Nothing that Ray waits in can be interrupted, so it has a process of its own.
-    child = context.Process(target=_hand_out, args=(work, left, workers, writes))
+    child = context.Process(target=_hand_out, args=(work, remaining, workers, writes))
     child.start()
     writes.close()
     try:
-        _listen(reads, len(left), said)
+        _listen(reads, len(remaining), said)
     finally:
         child.terminate()
         child.join()
@@ -139,7 +139,7 @@ def _listen(reads: Connection, wanted: int, said: Callable[[int], None]) -> None
             said(done)
 
 
-def _hand_out(work: WalkWork, left: Sequence[WalkTask], workers: int, writes: Connection) -> None:
+def _hand_out(work: WalkWork, remaining: Sequence[WalkTask], workers: int, writes: Connection) -> None:
     """Have the cluster play in this process; what it tells goes into the pipe."""
     # A signal before Ray is there ends it at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -149,8 +149,8 @@ def _hand_out(work: WalkWork, left: Sequence[WalkTask], workers: int, writes: Co
     try:
         ray = connect_ray()
         try:
-            count = workers or fitting_there(ray, len(left))
-            WorkerTable(ray, UnitSeat, count, ray.put(pickle_for_node(work)), _Units([*left]), writes.send).run(
+            count = workers or fitting_there(ray, len(remaining))
+            WorkerTable(ray, UnitSeat, count, ray.put(pickle_for_node(work)), _Units([*remaining]), writes.send).run(
                 stopping()
             )
         finally:

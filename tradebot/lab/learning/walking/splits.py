@@ -46,19 +46,19 @@ def splits_of(plan: BacktestPlan, market: Sequence[date], by: By = By.WALK_FORWA
 
 def _across_groups(rules: SplitRules, market: Sequence[date]) -> tuple[WalkSplit, ...]:
     groups = groups_of(rules.groups, len(market))
-    found = [
+    walk_splits = [
         WalkSplit(
-            _spans(market, one.inside),
-            tuple(span for each in groups if np.isin(each, one.outside).all() for span in _spans(market, each)),
+            _spans(market, group.inside),
+            tuple(span for each in groups if np.isin(each, group.outside).all() for span in _spans(market, each)),
         )
-        for one in across_groups(rules, market)
+        for group in across_groups(rules, market)
     ]
-    if not found or not all(one.trained for one in found):
+    if not walk_splits or not all(split.trained for split in walk_splits):
         raise OperatorError(
             f"{len(market)} sessions in {rules.groups} groups leave none to train on beside {rules.judged} of them",
             "give a longer market, or set promotion.splits.groups",
         )
-    return tuple(found)
+    return tuple(walk_splits)
 
 
 def _spans(market: Sequence[date], places: Places) -> tuple[SessionSpan, ...]:

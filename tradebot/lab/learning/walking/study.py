@@ -100,7 +100,7 @@ class ConfigurationFigures(Struct, frozen=True):
 
 def judged_in(splits: Sequence[WalkSplit], market: Sequence[date]) -> Sequence[date]:
     """Return the sessions that judge."""
-    spans = [span for one in splits for span in one.judged]
+    spans = [span for split in splits for span in split.judged]
     return [day for day in market if any(span.first <= day <= span.last for span in spans)]
 
 
@@ -138,7 +138,7 @@ def search(
     study: SequentialStudy,
     results: Results,
     how: tuple[Player, int],
-    said: Callable[[int], AbstractContextManager[Progress]],
+    manager: Callable[[int], AbstractContextManager[Progress]],
 ) -> None:
     """Walk forward with one configuration after another until none is left; what is done is kept.
 
@@ -146,11 +146,11 @@ def search(
     progress of a trial, by its place.
     """
     while (trial := study.take()) is not None:
-        found = _tried(of, study, study.values_of(trial), results, how, said)
-        if isinstance(found, str):
-            study.tell(trial, None, [], found)
+        figures = _tried(of, study, study.values_of(trial), results, how, manager)
+        if isinstance(figures, str):
+            study.tell(trial, None, [], figures)
         else:
-            study.keep(trial, found.sharpe, structs.asdict(found))
+            study.keep(trial, figures.sharpe, structs.asdict(figures))
 
 
 def _tried(
@@ -159,7 +159,7 @@ def _tried(
     values: Values,
     results: Results,
     how: tuple[Player, int],
-    said: Callable[[int], AbstractContextManager[Progress]],
+    manager: Callable[[int], AbstractContextManager[Progress]],
 ) -> ConfigurationFigures | str:
     """Return what a configuration is worth, or why it is left out."""
     try:
@@ -167,9 +167,9 @@ def _tried(
     except ConfigurationError as refused:
         return refused.message
     before = study.in_order()
-    walks = [of.walk_of(of.varied.with_values(one.values)).folder for one in before if not one.why]
+    walks = [of.walk_of(of.varied.with_values(trial.values)).folder for trial in before if not trial.why]
     results.add_trials([Trial(of.walk.name, job.configuration, f"{job.agent} study {study.name}", 0, None)])
-    with said(len(before) + 1) as progress:
+    with manager(len(before) + 1) as progress:
         try:
             found = run_walks(replace(of.walk_of(job), benchmarks=next(iter(walks), None)), results, how, progress)
         except DivergedError as error:

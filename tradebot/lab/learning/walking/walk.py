@@ -154,16 +154,16 @@ def folder_of(folder: Path, job: TrainingJob) -> Path:
     return folder / f"{job.agent}-{job.configuration[:8]}"
 
 
-def play_here(of: Walk, left: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
+def play_here(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
     """Play in this many processes on this machine, reporting the number of finished tasks to `said`."""
     # Forked, so that each process has the walk, whose settings can't be sent; nothing else runs here meanwhile.
     _Forked.walk = of
     processes: Sequence[BaseProcess] = ()
     try:
-        with ProcessPoolExecutor(min(workers, len(left)), get_context("fork"), _end_with_parent) as pool:
+        with ProcessPoolExecutor(min(workers, len(remaining)), get_context("fork"), _end_with_parent) as pool:
             # What this process has dropped is never collected in another: without its threads, DuckDB ends that one.
             gc.freeze()
-            playing = [pool.submit(_play_forked, one, trials) for one in left]
+            playing = [pool.submit(_play_forked, task, trials) for task in remaining]
             gc.unfreeze()
             processes = [*pool._processes.values()]
             try:
@@ -202,10 +202,10 @@ def walk(
     if of.benchmarks is not None:
         _take_benchmarks(of, of.benchmarks)
     wanted = [*_wanted_of(of)]
-    left = [one for one in wanted if not (of.folder / UNITS / one.file).exists()]
-    said(len(wanted) - len(left), len(wanted))
-    if left:
-        player(of, left, trials, workers, lambda done: said(len(wanted) - len(left) + done, len(wanted)))
+    remaining = [task for task in wanted if not (of.folder / UNITS / task.file).exists()]
+    said(len(wanted) - len(remaining), len(wanted))
+    if remaining:
+        player(of, remaining, trials, workers, lambda done: said(len(wanted) - len(remaining) + done, len(wanted)))
     results = _put_together(of, trials)
     write_policy_results(of.folder / RESULTS, results)
     return results
@@ -227,7 +227,7 @@ def _identity(of: Walk) -> dict[str, Any]:
         "market": sha256(json_text(market_of(of.plan.spec)).encode()).hexdigest(),
         "program": __version__,
         "features": {name: str(known[name].version) for name in of.job.features},
-        "splits": [encode(one) for one in of.splits],
+        "splits": [encode(split) for split in of.splits],
     }
 
 
@@ -257,7 +257,7 @@ def _begin(of: Walk) -> None:
 
 
 def _take_benchmarks(of: Walk, other: Path) -> None:
-    for file in [one.file for one in _wanted_of(of) if one.who in kept.BENCHMARKS]:
+    for file in [task.file for task in _wanted_of(of) if task.who in kept.BENCHMARKS]:
         there, here = other / UNITS / file, of.folder / UNITS / file
         if there.exists() and not here.exists():
             write_durably(here, read_plain(there).decode())
@@ -304,7 +304,7 @@ def _each(of: Walk, wanted: WalkTask, each: Callable[[Within], JudgedSessions]) 
 
 def _trained(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -> str:
     """Train a job in a split, sign what came of it, and return its name among the walk's models."""
-    spans = [Within(one.first, one.last) for one in of.splits[wanted.place].trained]
+    spans = [Within(span.first, span.last) for span in of.splits[wanted.place].trained]
     span = span_of(of.plan, of.name, job.features, spans)
     draft = of.folder / DRAFTS / f"{wanted.place}-{wanted.who}-{os.urandom(4).hex()}"
     model = draft_of(train(job, span, draft, TrainingSummary(of.seeds, trials)).place)
@@ -332,17 +332,17 @@ def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
     """Return the results of all splits, one after another along each path."""
     many, ways = range(len(of.splits)), paths_of(of.splits)
     units = {seed: [_read(of, WalkTask(place, seed), WalkModel) for place in many] for seed in of.seeds}
-    sessions = tuple(day for one in _along(ways[0], units[of.seeds[0]]) for day in one.sessions)
+    sessions = tuple(day for sessions in _along(ways[0], units[of.seeds[0]]) for day in sessions.sessions)
     runs = tuple(_run(seed, path, way, found) for seed, found in units.items() for path, way in enumerate(ways))
     splits = tuple(
-        kept.Split(one.trained, one.judged, {str(seed): found[place].sha256 for seed, found in units.items()})
-        for place, one in enumerate(of.splits)
+        kept.Split(split.trained, split.judged, {str(seed): found[place].sha256 for seed, found in units.items()})
+        for place, split in enumerate(of.splits)
     )
     known, settings = features(), of.plan.settings
     market, files = market_of(of.plan.spec)
     data = dict(files) or {"generated market": sha256(json_text(market).encode()).hexdigest()}
     own = kept.TriedReturns(of.job.configuration, _typical(run.returns for run in runs))
-    tried = (own, *(one for one in _tried_before(of, sessions) if one.configuration != own.configuration))
+    tried = (own, *(returns for returns in _tried_before(of, sessions) if returns.configuration != own.configuration))
     return kept.PolicyResults(
         format=kept.FORMAT,
         name=of.name,
@@ -367,15 +367,15 @@ def _along(way: Way, found: Sequence[WalkModel | BenchmarkReturns], *, later: bo
     return [done[place][part] for place, part in way]
 
 
-def _run(seed: int, path: int, way: Way, found: Sequence[WalkModel]) -> kept.PolicyRun:
-    plain, later = _along(way, found), _along(way, found, later=True)
+def _run(seed: int, path: int, way: Way, walk_models: Sequence[WalkModel]) -> kept.PolicyRun:
+    plain, later = _along(way, walk_models), _along(way, walk_models, later=True)
     return kept.PolicyRun(
         seed,
         path,
-        tuple(each for one in plain for each in one.returns),
-        tuple(each for one in plain for each in one.doubled),
-        tuple(each for one in later for each in one.returns),
-        sum(one.trades for one in plain),
+        tuple(each for sessions in plain for each in sessions.returns),
+        tuple(each for sessions in plain for each in sessions.doubled),
+        tuple(each for sessions in later for each in sessions.returns),
+        sum(sessions.trades for sessions in plain),
     )
 
 
@@ -420,14 +420,14 @@ def _read(of: Walk, wanted: WalkTask, kind: Any) -> Any:
 
 def _require_model(of: Walk, unit: WalkModel, file: Path) -> None:
     """Raise OperatorError unless the model that a result is about is still there as it was signed."""
-    place = of.folder / MODELS / unit.model
+    path = of.folder / MODELS / unit.model
     try:
         read_model(of.folder / MODELS, unit.model, public_of(read_key(of.key)))
-        same = sha256((place / SUMS).read_bytes()).hexdigest() == unit.sha256
+        same = sha256((path / SUMS).read_bytes()).hexdigest() == unit.sha256
     except (OSError, TradebotError):
         same = False
     if not same:
         raise OperatorError(
-            f"{place}, which {file.name} is about, isn't as it was judged",
-            f"both are made again once they are gone: rm -rf {quote(str(place))} {quote(str(file))}",
+            f"{path}, which {file.name} is about, isn't as it was judged",
+            f"both are made again once they are gone: rm -rf {quote(str(path))} {quote(str(file))}",
         )

@@ -150,7 +150,7 @@ def _release(of: Measures) -> Column:
     """Return 1 where a release of the list that was known then is due at most half an hour away, before or after."""
     found = fill_gaps(np.nan, len(of.frame))
     lists = of.frame.releases or ()
-    known = np.array([one.known_s for one in lists], dtype=np.int64)
+    known = np.array([release_list.known_s for release_list in lists], dtype=np.int64)
     newest = np.searchsorted(known, of.ends, side="right") - 1
     for place, one in enumerate(lists):
         bars = np.flatnonzero((newest == place) & (of.ends <= one.known_s + LISTED_FOR_S))
@@ -190,12 +190,12 @@ HOUR_S = 3_600
 
 def _count(category: Category, of: Measures) -> Column:
     """Return how many of a category became known in the hour before each bar closed; NaN before the source answered."""
-    told = of.frame.news
-    if told is None:
+    news_times = of.frame.news
+    if news_times is None:
         return fill_gaps(np.nan, len(of.frame))
-    known = np.array(told.known_s.get(category, ()), dtype=np.int64)
+    known = np.array(news_times.known_s.get(category, ()), dtype=np.int64)
     count = np.searchsorted(known, of.ends, side="right") - np.searchsorted(known, of.ends - HOUR_S, side="right")
-    return np.where(of.ends - HOUR_S >= told.since_s, count, np.nan)
+    return np.where(of.ends - HOUR_S >= news_times.since_s, count, np.nan)
 
 
 _NEWS = tuple(

@@ -151,7 +151,7 @@ class Stocks:
         asof = _asof(params, now)
         listings = [] if feed.empty else [listing(self._market, symbol, asof) for symbol in symbols_of(call)]
         of_feed: Rows = partial(rows, feed)
-        return reply(call, key, page_of([one for one in listings if one], span, feed, of_feed), extra)
+        return reply(call, key, page_of([listing for listing in listings if listing], span, feed, of_feed), extra)
 
     def _latest(self, key: str, render: Render) -> Handler:
         def answer(call: Call) -> Reply:

@@ -48,34 +48,34 @@ EDIT, BATCH = f"{V3}/editorder", f"{V3}/batchorder"
 MOST_IN_A_BATCH = 10
 
 
-def _edit(asked: Asked) -> Answer:
-    params = parameters(asked.command.query, asked.command.body)
-    check_time(asked.engine, params)
-    return 200, success(asked.engine.now_us, editStatus=_edited(asked, params))
+def _edit(command: Asked) -> Answer:
+    params = parameters(command.command.query, command.command.body)
+    check_time(command.engine, params)
+    return 200, success(command.engine.now_us, editStatus=_edited(command, params))
 
 
-def _edited(asked: Asked, params: Params) -> dict[str, Any]:
+def _edited(command: Asked, params: Params) -> dict[str, Any]:
     """Edit one order and return its status; raise the Refusal that holds the status of one that stays as it is."""
-    engine = asked.engine
-    order = find_order(asked.account, {**params, "order_id": params.get("orderId") or params.get("order_id", "")})
-    if order is None or not order.is_open or asked.fate == "refuse":
-        raise _unchanged(asked, "orderForEditNotFound")
+    engine = command.engine
+    order = find_order(command.account, {**params, "order_id": params.get("orderId") or params.get("order_id", "")})
+    if order is None or not order.is_open or command.fate == "refuse":
+        raise _unchanged(command, "orderForEditNotFound")
     if params.get("stopPrice") and order.stop is None:
-        raise _unchanged(asked, "orderForEditNotAStop")
-    old = _shown(asked, order)
+        raise _unchanged(command, "orderForEditNotAStop")
+    old = _shown(command, order)
     try:
-        unsolicited.restate(engine, order, _wanted(asked, order, params))
+        unsolicited.restate(engine, order, _wanted(command, order, params))
     except Refusal as refusal:
         word = wire_format.STATUSES.get(str(refusal.body.get("code")))
         if word is None and "sendStatus" not in refusal.body:
             raise
-        raise _unchanged(asked, word or refusal.body["sendStatus"]["status"]) from refusal
-    event = {"type": "EDIT", "old": old, "new": _shown(asked, order), "reducedQuantity": None}
+        raise _unchanged(command, word or refusal.body["sendStatus"]["status"]) from refusal
+    event = {"type": "EDIT", "old": old, "new": _shown(command, order), "reducedQuantity": None}
     return {"status": "edited", "orderId": order.id, "receivedTime": iso(engine.now_us), "orderEvents": [event]}
 
 
-def _wanted(asked: Asked, order: Order, params: Params) -> Replacement:
-    engine, grid = asked.engine, asked.engine.market.grids[order.symbol]
+def _wanted(command: Asked, order: Order, params: Params) -> Replacement:
+    engine, grid = command.engine, command.engine.market.grids[order.symbol]
     size = to_decimal(params["size"]) if params.get("size") else None
     if params.get("size") and (size is None or size <= order.filled_qty):
         raise refuse_order(engine, "invalidSize", params)
@@ -83,29 +83,29 @@ def _wanted(asked: Asked, order: Order, params: Params) -> Replacement:
     return Replacement(size, limit, stop, None, None, None)
 
 
-def _shown(asked: Asked, order: Order) -> dict[str, Any]:
-    grid = asked.engine.market.grids[order.symbol]
+def _shown(command: Asked, order: Order) -> dict[str, Any]:
+    grid = command.engine.market.grids[order.symbol]
     return wire_format.trigger_event(grid, order) if wire_format.waits(order) else wire_format.order_event(grid, order)
 
 
-def _unchanged(asked: Asked, word: str) -> Refusal:
-    now = iso(asked.engine.now_us)
+def _unchanged(command: Asked, word: str) -> Refusal:
+    now = iso(command.engine.now_us)
     status = {"status": word, "receivedTime": now, "orderEvents": []}
     return Refusal(200, {"result": "success", "editStatus": status, "serverTime": now})
 
 
-def _batch(asked: Asked) -> Answer:
+def _batch(command: Asked) -> Answer:
     """Carry out commands one after the other; each has a status of its own, whatever became of the others."""
-    params = parameters(asked.command.query, asked.command.body)
-    check_time(asked.engine, params)
-    return 200, success(asked.engine.now_us, batchStatus=[_one(asked, one) for one in batch_of(asked, params)])
+    params = parameters(command.command.query, command.command.body)
+    check_time(command.engine, params)
+    return 200, success(command.engine.now_us, batchStatus=[_one(command, one) for one in batch_of(command, params)])
 
 
-def batch_of(asked: Asked, params: Params) -> list[Mapping[str, Any]]:
+def batch_of(command: Asked, params: Params) -> list[Mapping[str, Any]]:
     """Parse the commands of a batch; raise the Refusal of one that can't be read."""
     listed = commands_in(params)
     if not listed or len(listed) > MOST_IN_A_BATCH:
-        raise error(asked.engine.now_us, "invalidArgument: json")
+        raise error(command.engine.now_us, "invalidArgument: json")
     return listed
 
 
@@ -166,7 +166,7 @@ class Keys:
         """Return the account whose key has signed a request; raise the Refusal that says what is wrong."""
         key, nonce = call.headers.get("apikey", ""), call.headers.get("nonce", "")
         opened = (account for account in self._engine.accounts.values() if account.key_id == key)
-        account = next((one for one in opened if _is_signed(call, one.secret, nonce)), None)
+        account = next((account for account in opened if _is_signed(call, account.secret, nonce)), None)
         if account is None or not (nonce.isdecimal() or not nonce):
             raise error(self._engine.now_us, "authenticationError")
         # A script that shows an account as it was asks a second time, with the same nonce.

@@ -103,8 +103,8 @@ class Feeds:
         if feed == ORDERS:
             rows = [self._order(order) for order in account.open.values()]
             return {"feed": f"{ORDERS}_snapshot", "account": account.number, "orders": rows}
-        made = (one for one in reversed(account.activities) if isinstance(one, Fill))
-        fills = [self._fill(one) for one in islice(made, _SNAPSHOT_FILLS)]
+        settleds = (settled for settled in reversed(account.activities) if isinstance(settled, Fill))
+        fills = [self._fill(settled) for settled in islice(settleds, _SNAPSHOT_FILLS)]
         return {"feed": f"{FILLS}_snapshot", "account": account.number, "fills": fills}
 
     def _changed(self, order: Order) -> Told:
@@ -133,19 +133,19 @@ class Feeds:
             **({"triggerSignal": request.trigger} if wire_format.waits(order) else {}),
         }
 
-    def _fill(self, made: Fill) -> Told:
-        fee = made.settled.fee if made.settled is not None else None
+    def _fill(self, settled: Fill) -> Told:
+        fee = settled.settled.fee if settled.settled is not None else None
         return {
-            "instrument": made.order.symbol,
-            "time": milliseconds(made.at_us),
-            "price": price(self._engine.market.grids[made.order.symbol], made.price),
-            "buy": made.order.side > 0,
-            "qty": number(made.qty),
-            "remaining_order_qty": number(made.leaves_qty),
-            "order_id": made.order.id,
-            "cli_ord_id": made.order.request.client_order_id,
-            "fill_id": made.execution_id,
-            "fill_type": wire_format.fill_type(made),
+            "instrument": settled.order.symbol,
+            "time": milliseconds(settled.at_us),
+            "price": price(self._engine.market.grids[settled.order.symbol], settled.price),
+            "buy": settled.order.side > 0,
+            "qty": number(settled.qty),
+            "remaining_order_qty": number(settled.leaves_qty),
+            "order_id": settled.order.id,
+            "cli_ord_id": settled.order.request.client_order_id,
+            "fill_id": settled.execution_id,
+            "fill_type": wire_format.fill_type(settled),
             "fee_paid": None if fee is None else number(fee),
             "fee_currency": "USD",
         }

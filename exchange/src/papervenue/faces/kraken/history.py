@@ -230,15 +230,15 @@ class HistoryReads:
         return {**shown, "triggerOptions": options}
 
     def _execution_events(self, owner: Account, page: HistoryPage) -> Iterator[tuple[int, int, Event]]:
-        made = owner.activities
-        for place in range(len(made) - 1, -1, -1):
-            one = made[place]
-            if one.at_us < page.since_us:
+        history = owner.activities
+        for place in range(len(history) - 1, -1, -1):
+            settled = history[place]
+            if settled.at_us < page.since_us:
                 return
-            if isinstance(one, Fill) and page.symbol in ("", one.order.symbol):
-                event = {"Execution": {"execution": self._execution(owner, one), "takerReducedQuantity": ""}}
-                uid = uuid_of(owner.number, "event of", one.execution_id)
-                yield place, one.at_us, {"uid": uid, "timestamp": milliseconds(one.at_us), "event": event}
+            if isinstance(settled, Fill) and page.symbol in ("", settled.order.symbol):
+                event = {"Execution": {"execution": self._execution(owner, settled), "takerReducedQuantity": ""}}
+                uid = uuid_of(owner.number, "event of", settled.execution_id)
+                yield place, settled.at_us, {"uid": uid, "timestamp": milliseconds(settled.at_us), "event": event}
 
     def _execution(self, owner: Account, made: Fill) -> Event:
         grid, order = self._engine.market.grids[made.order.symbol], made.order
@@ -306,25 +306,25 @@ class Booked:
         self.rows: list[tuple[int, Row]] = []
         self._reads = reads
         self._read = 0
-        moved = sum((one.net_amount for one in owner.activities), _ZERO)
+        moved = sum((activity.net_amount for activity in owner.activities), _ZERO)
         self._cash = owner.cash - moved
 
     def follow(self) -> None:
         """Add the rows of what has happened since."""
-        made = self.owner.activities
-        while self._read < len(made):
-            one = made[self._read]
-            following = made[self._read + 1] if self._read + 1 < len(made) else None
+        history = self.owner.activities
+        while self._read < len(history):
+            activity = history[self._read]
+            following = history[self._read + 1] if self._read + 1 < len(history) else None
             self._read += 1
-            if isinstance(one, Activity) and one.kind == FUNDING and _goes_with(one, following):
+            if isinstance(activity, Activity) and activity.kind == FUNDING and _goes_with(activity, following):
                 assert isinstance(following, Fill)
-                self._add_trade(following, one.net_amount)
+                self._add_trade(following, activity.net_amount)
                 self._read += 1
-            elif isinstance(one, Fill):
-                self._add_trade(one, _ZERO)
+            elif isinstance(activity, Fill):
+                self._add_trade(activity, _ZERO)
             else:
-                assert isinstance(one, Activity)
-                self._add_entry(one)
+                assert isinstance(activity, Activity)
+                self._add_entry(activity)
 
     def _add_trade(self, made: Fill, funded: Decimal) -> None:
         settled, symbol, grid = made.settled, made.order.symbol, self._reads.grid(made.order.symbol)

@@ -44,15 +44,15 @@ def parameters(query: str, body: str) -> Params:
     return dict(parse_qsl(query, keep_blank_values=True) + parse_qsl(body, keep_blank_values=True))
 
 
-def _send(asked: Asked) -> Answer:
-    now_us = asked.engine.now_us
-    status = send_order(asked, parameters(asked.command.query, asked.command.body))
+def _send(command: Asked) -> Answer:
+    now_us = command.engine.now_us
+    status = send_order(command, parameters(command.command.query, command.command.body))
     return 200, success(now_us, sendStatus=status)
 
 
-def send_order(asked: Asked, params: Params) -> dict[str, Any]:
+def send_order(command: Asked, params: Params) -> dict[str, Any]:
     """Send one order and return its status; raise the Refusal that holds the status of one that isn't taken."""
-    engine, account = asked.engine, asked.account
+    engine, account = command.engine, command.account
     request = _request(engine, params)
     made = len(account.activities)
     try:
@@ -62,7 +62,7 @@ def send_order(asked: Asked, params: Params) -> dict[str, Any]:
             raise refuse_order(engine, "iocWouldNotExecute", params)
         if not request.reduce_only and _is_too_much(engine, account, request):
             raise refuse_order(engine, "maxPositionViolation", params)
-        order = engine.submit(account, request, asked.fate, asked.policy)
+        order = engine.submit(account, request, command.fate, command.policy)
     except Refusal as refusal:
         code = str(refusal.body.get("code"))
         if code not in wire_format.STATUSES:
@@ -70,11 +70,11 @@ def send_order(asked: Asked, params: Params) -> dict[str, Any]:
         raise refuse_order(engine, wire_format.STATUSES[code], params) from refusal
     grid = engine.market.grids[order.symbol]
     placed = _placed(grid, order)
-    if asked.acknowledgement is None:
+    if command.acknowledgement is None:
         engine.settle(order)
     else:
-        engine.settle_late(order, *asked.acknowledgement)
-    fills = [one for one in account.activities[made:] if isinstance(one, Fill) and one.order is order]
+        engine.settle_late(order, *command.acknowledgement)
+    fills = [settled for settled in account.activities[made:] if isinstance(settled, Fill) and settled.order is order]
     rests = order.is_open or not fills
     events = ([placed] if rests else []) + list(_executions(grid, order, fills))
     client_id = {} if request.client_order_id is None else {"cliOrdId": request.client_order_id}
@@ -190,15 +190,15 @@ def units_of(engine: Engine, grid: Grid, params: Params, name: str) -> int | Non
     return units
 
 
-def _cancel(asked: Asked) -> Answer:
-    engine, account = asked.engine, asked.account
-    params = parameters(asked.command.query, asked.command.body)
+def _cancel(command: Asked) -> Answer:
+    engine, account = command.engine, command.account
+    params = parameters(command.command.query, command.command.body)
     check_time(engine, params)
-    return 200, success(engine.now_us, cancelStatus=cancel_order(asked, account, params))
+    return 200, success(engine.now_us, cancelStatus=cancel_order(command, account, params))
 
 
-def cancel_order(asked: Asked, account: Account, params: Params) -> dict[str, Any]:
-    engine = asked.engine
+def cancel_order(command: Asked, account: Account, params: Params) -> dict[str, Any]:
+    engine = command.engine
     order = find_order(account, params)
     if order is None and not (params.get("order_id") or params.get("cliOrdId")):
         raise error(engine.now_us, "requiredArgumentMissing: order_id")
@@ -206,10 +206,10 @@ def cancel_order(asked: Asked, account: Account, params: Params) -> dict[str, An
     if order is None or not order.is_open:
         filled = order is not None and order.status == "filled"
         return {**told, "status": "filled" if filled else "notFound", "orderEvents": []}
-    if asked.fate == "refuse" or order.status == "pending_cancel":
+    if command.fate == "refuse" or order.status == "pending_cancel":
         raise error(engine.now_us, "marketUnavailable")
     grid = engine.market.grids[order.symbol]
-    order.fate = asked.fate or order.fate
+    order.fate = command.fate or order.fate
     engine.cancel(account, order.id)
     return {**told, "status": _after_cancel(order), "orderEvents": [_cancel_event(grid, order)]}
 
@@ -232,14 +232,14 @@ def find_order(account: Account, params: Params) -> Order | None:
     return account.by_client_id.get(params.get("cliOrdId", ""))
 
 
-def _cancel_all(asked: Asked) -> Answer:
-    engine, account = asked.engine, asked.account
-    params = parameters(asked.command.query, asked.command.body)
+def _cancel_all(command: Asked) -> Answer:
+    engine, account = command.engine, command.account
+    params = parameters(command.command.query, command.command.body)
     symbol = params.get("symbol", "").upper()
     rows, events = [], []
-    for order in [one for one in account.open.values() if symbol in ("", one.symbol)]:
+    for order in [order for order in account.open.values() if symbol in ("", order.symbol)]:
         if order.is_open and order.status != "pending_cancel":
-            order.fate = asked.fate or order.fate
+            order.fate = command.fate or order.fate
             engine.cancel(account, order.id)
             rows.append({"order_id": order.id, "cliOrdId": order.request.client_order_id})
             events.append(_cancel_event(engine.market.grids[order.symbol], order))

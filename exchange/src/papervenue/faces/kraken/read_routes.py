@@ -236,24 +236,24 @@ class KrakenReads:
         holding = {"type": "cashAccount", "balances": {}}
         return timed_reply(self._engine.now_us, accounts={wire_format.MARGINED: flex, "cash": holding})
 
-    def _accrued(self, held: NetPosition) -> Decimal:
+    def _accrued(self, net_position: NetPosition) -> Decimal:
         """Return the funding that a position has earned since the last booking; negative if it has to pay."""
-        return -accounts.funding_due(self._engine, held)
+        return -accounts.funding_due(self._engine, net_position)
 
     def positions(self, owner: Account) -> Reply:
         """Return what is held, a row for each symbol."""
         return timed_reply(
-            self._engine.now_us, openPositions=[self._position(owner, one) for one in net_positions(owner)]
+            self._engine.now_us, openPositions=[self._position(owner, position) for position in net_positions(owner)]
         )
 
-    def _position(self, owner: Account, held: NetPosition) -> dict[str, Any]:
+    def _position(self, owner: Account, net_position: NetPosition) -> dict[str, Any]:
         return {
-            "side": "long" if held.qty > 0 else "short",
-            "symbol": held.symbol,
-            "price": average(held.average),
-            "fillTime": iso(self._last_fill_us(owner, held.symbol)),
-            "size": number(abs(held.qty)),
-            "unrealizedFunding": number(self._accrued(held)),
+            "side": "long" if net_position.qty > 0 else "short",
+            "symbol": net_position.symbol,
+            "price": average(net_position.average),
+            "fillTime": iso(self._last_fill_us(owner, net_position.symbol)),
+            "size": number(abs(net_position.qty)),
+            "unrealizedFunding": number(self._accrued(net_position)),
             "pnlCurrency": "USD",
         }
 
@@ -292,8 +292,8 @@ class KrakenReads:
     def statuses(self, owner: Account, asked: set[str], clients: set[str]) -> Reply:
         """Return the states of orders by either id; an order that ended more than some seconds ago is unknown."""
         since_us = self._engine.now_us - _REMEMBERED_US
-        found = {owner.orders.get(name.lower()) for name in asked} | {owner.by_client_id.get(name) for name in clients}
-        known = (order for order in found if order is not None and (order.is_open or order.updated_us >= since_us))
+        orders = {owner.orders.get(name.lower()) for name in asked} | {owner.by_client_id.get(name) for name in clients}
+        known = (order for order in orders if order is not None and (order.is_open or order.updated_us >= since_us))
         rows = [self._status(order) for order in sorted(known, key=attrgetter("sequence"))]
         return timed_reply(self._engine.now_us, orders=rows)
 
@@ -326,22 +326,22 @@ class KrakenReads:
                 until_us = parse_time(call.query["lastFillTime"])
             except ValueError:
                 raise error(self._engine.now_us, "invalidArgument: lastFillTime") from None
-        made = (one for one in reversed(owner.activities) if isinstance(one, Fill))
-        wanted = (one for one in made if until_us is None or one.at_us < until_us)
+        settleds = (settled for settled in reversed(owner.activities) if isinstance(settled, Fill))
+        wanted = (settled for settled in settleds if until_us is None or settled.at_us < until_us)
         return timed_reply(self._engine.now_us, fills=[self._fill(one) for one in islice(wanted, _FILLS_A_PAGE)])
 
-    def _fill(self, made: Fill) -> dict[str, Any]:
-        name = made.order.request.client_order_id
+    def _fill(self, settled: Fill) -> dict[str, Any]:
+        name = settled.order.request.client_order_id
         return {
-            "fill_id": made.execution_id,
-            "order_id": made.order.id,
+            "fill_id": settled.execution_id,
+            "order_id": settled.order.id,
             **({} if name is None else {"cliOrdId": name}),
-            "symbol": made.order.symbol,
-            "side": wire_format.side(made.order.side),
-            "size": number(made.qty),
-            "price": price(self._engine.market.grids[made.order.symbol], made.price),
-            "fillTime": iso(made.at_us),
-            "fillType": wire_format.fill_type(made),
+            "symbol": settled.order.symbol,
+            "side": wire_format.side(settled.order.side),
+            "size": number(settled.qty),
+            "price": price(self._engine.market.grids[settled.order.symbol], settled.price),
+            "fillTime": iso(settled.at_us),
+            "fillType": wire_format.fill_type(settled),
         }
 
 
@@ -405,9 +405,9 @@ class Charts:
         until_us = now_us if last is None else min(now_us, last * SECOND)
         since_us = until_us - MOST_CANDLES * span_us if first is None else first * SECOND
         # As many as fit, and one more to know whether there are more.
-        made = list(islice(self.between(symbol, kind, span_us, since_us, until_us), MOST_CANDLES + 1))
-        shown = [_told(one) for one in made[:MOST_CANDLES]]
-        return Reply(200, encoded({"candles": shown, "more_candles": len(made) > MOST_CANDLES}))
+        candles = list(islice(self.between(symbol, kind, span_us, since_us, until_us), MOST_CANDLES + 1))
+        shown = [_told(candle) for candle in candles[:MOST_CANDLES]]
+        return Reply(200, encoded({"candles": shown, "more_candles": len(candles) > MOST_CANDLES}))
 
     def between(self, symbol: str, kind: str, span_us: int, since_us: int, until_us: int) -> Iterator[Candle]:
         """Yield the candles of a symbol that begin in a span, oldest first."""
@@ -463,10 +463,10 @@ class Charts:
 _START = attrgetter("start_us")
 
 
-def _told(one: Candle) -> dict[str, Any]:
-    prices = {"open": one.open, "high": one.high, "low": one.low, "close": one.close}
+def _told(candle: Candle) -> dict[str, Any]:
+    prices = {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close}
     texts = {name: plain(price) for name, price in prices.items()}
-    return {"time": milliseconds(one.start_us), **texts, "volume": str(one.volume)}
+    return {"time": milliseconds(candle.start_us), **texts, "volume": str(candle.volume)}
 
 
 def _begin(us: int, span_us: int) -> int:

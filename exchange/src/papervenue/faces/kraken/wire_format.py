@@ -155,6 +155,6 @@ def most_held(of: Instrument) -> Decimal:
     return begins * 2 or Decimal(round(_USUALLY_MOST / of.level))
 
 
-def fill_type(made: Fill) -> str:
+def fill_type(settled: Fill) -> str:
     """Return what a fill was in the venue's words."""
-    return _FILL_TYPES.get(made.settled.role if made.settled else TAKER, "assignee")
+    return _FILL_TYPES.get(settled.settled.role if settled.settled else TAKER, "assignee")

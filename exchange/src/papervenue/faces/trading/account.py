@@ -103,12 +103,12 @@ _MOST_ACTIVITIES = 100
 
 
 def list_positions(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    return [position_json(engine, account, held) for _, held in sorted(account.positions.items())]
+    return [position_json(engine, account, position) for _, position in sorted(account.positions.items())]
 
 
 def one_position(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    held = account.positions[position_symbol(account, call.names["symbol_or_asset_id"])]
-    return position_json(engine, account, held)
+    position = account.positions[position_symbol(account, call.names["symbol_or_asset_id"])]
+    return position_json(engine, account, position)
 
 
 def list_activities(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:

@@ -38,15 +38,15 @@ def watchlist_of(account: Account, names: Mapping[str, str], query: Mapping[str,
     """Return the watchlist that a path or a query names; raise a 404 Refusal if there is none."""
     if "watchlist_id" in names:
         text = names["watchlist_id"]
-        found = account.watchlists.get(uuid(text, "watchlist_id"))
+        watchlist = account.watchlists.get(uuid(text, "watchlist_id"))
     else:
         text = query.get("name", "")
-        found = next((listed for listed in account.watchlists.values() if listed.name == text), None)
+        watchlist = next((listed for listed in account.watchlists.values() if listed.name == text), None)
         if not text:
             raise invalid("name is required")
-    if found is None:
+    if watchlist is None:
         raise not_found(f"watchlist not found for {text}")
-    return found
+    return watchlist
 
 
 _TYPES = {

@@ -231,7 +231,7 @@ def _gains(equity: Equity, base: AccountEquity, daily_reset: bool, daily: bool) 
 
 def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, AccountEquity]:
     """Return the worth at each moment, undoing activities newest first, starting from today's holdings."""
-    cash, shares = account.cash, {symbol: held.qty for symbol, held in account.positions.items()}
+    cash, shares = account.cash, {symbol: position.qty for symbol, position in account.positions.items()}
     changes, put_in = [*_changes(engine, account)], Decimal(0)
     worth = {}
     for moment in sorted(moments, reverse=True):

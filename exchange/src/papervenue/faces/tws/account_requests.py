@@ -62,8 +62,8 @@ class TwsReads:
             yield self._value(account, name, value, "")
         for name, value in self.values(account).items():
             yield self._value(account, name, value, "USD")
-        for held in net_positions(account):
-            yield self.portfolio(account, held)
+        for position in net_positions(account):
+            yield self.portfolio(account, position)
         now = to_datetime(self._engine.now_us).astimezone(CHICAGO)
         yield TwsMessage(UPDATED_AT, {**_VERSION, "time": f"{now:%H:%M}"})
         yield TwsMessage(DOWNLOADED, {**_VERSION, "account": account.number})
@@ -101,14 +101,14 @@ class TwsReads:
 
     def position(self, account: Account, symbol: str) -> TwsMessage:
         """Return the position in a symbol, which may be none."""
-        held = next((one for one in net_positions(account) if one.symbol == symbol), None)
+        held = next((position for position in net_positions(account) if position.symbol == symbol), None)
         qty, cost = (Decimal(0), Decimal(0)) if held is None else (held.qty, _average_cost(held))
         head = {"version": 3, "account": account.number}
         return TwsMessage(POSITION, {**head, **self._contracts.named(symbol), "position": qty, "averageCost": cost})
 
     def positions(self, account: Account) -> Iterator[TwsMessage]:
-        for held in net_positions(account):
-            yield self.position(account, held.symbol)
+        for position in net_positions(account):
+            yield self.position(account, position.symbol)
         yield TwsMessage(POSITIONS_END, _VERSION)
 
     def open_orders(self, account: Account, client: int | None) -> Iterator[TwsMessage]:
@@ -128,16 +128,16 @@ class TwsReads:
 
     def executions(self, request: str, account: Account, wanted: Fields) -> Iterator[TwsMessage]:
         """Yield today's executions, each as it stands now, then those commissions that are known."""
-        told: list[TwsMessage] = []
+        tws_messages: list[TwsMessage] = []
         fees = {one.about: one for one in account.activities if isinstance(one, Activity) and one.about}
         for name, made in executions_of(account).items():
             if made.fill.at_us < self.today_us or not self._wanted(made, wanted):
                 continue
             yield self.book.execution(request, made, number_of(made))
             if name in fees:
-                told.append(self.book.commission(fees[name], made.fill, number_of(made)))
+                tws_messages.append(self.book.commission(fees[name], made.fill, number_of(made)))
         yield TwsMessage(EXECUTIONS_END, {**_VERSION, "reqId": request})
-        yield from told
+        yield from tws_messages
 
     def _wanted(self, made: Execution, wanted: Fields) -> bool:
         root = self._contracts.root(made.order.symbol)
@@ -156,5 +156,5 @@ class TwsReads:
         return at_zone(CHICAGO, now.date().isoformat(), 0)
 
 
-def _average_cost(held: NetPosition) -> Decimal:
-    return held.cost / held.qty
+def _average_cost(net_position: NetPosition) -> Decimal:
+    return net_position.cost / net_position.qty

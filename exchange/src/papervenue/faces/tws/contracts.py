@@ -49,7 +49,7 @@ class Contracts:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._by_id = {str(con_id(one)): one for one in engine.market.symbols}
+        self._by_id = {str(con_id(symbol)): symbol for symbol in engine.market.symbols}
 
     def instrument(self, symbol: str) -> Instrument:
         return self._engine.market.grids[symbol].instrument
@@ -63,9 +63,9 @@ class Contracts:
             named = self._by_id.get(wanted["conId"])
             return [named] if named is not None else []
         return [
-            one
-            for one in self._engine.market.symbols
-            if self._fits(one, wanted) and (expired or not self.is_expired(one))
+            symbol
+            for symbol in self._engine.market.symbols
+            if self._fits(symbol, wanted) and (expired or not self.is_expired(symbol))
         ]
 
     def _fits(self, symbol: str, wanted: Mapping[str, str]) -> bool:
@@ -162,7 +162,7 @@ class Contracts:
 
     def rule(self, number: str) -> TwsMessage | None:
         """Return the ticks of a market rule, or None if there is no such rule."""
-        root = next((one for one in ROOTS.values() if rule_of(one) == number), None)
+        root = next((root for root in ROOTS.values() if rule_of(root) == number), None)
         return root and TwsMessage(RULE, {"ruleId": number, "count": 1, "lowEdge": 0, "increment": root.tick})
 
 

@@ -123,8 +123,8 @@ def live(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
         return
 
     def bar() -> Answer:
-        made = session.gateway.prices.live_bar(request, one)
-        return _NOTHING if made is None else (made,)
+        tws_message = session.gateway.prices.live_bar(request, one)
+        return _NOTHING if tws_message is None else (tws_message,)
 
     session.followed[request] = bar
 

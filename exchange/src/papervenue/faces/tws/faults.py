@@ -62,26 +62,26 @@ class Answering:
             self._decided(deciding, tinted)
 
     def _send(self, messages: Answer) -> None:
-        told = [*messages]
+        tws_messages = [*messages]
         self._session.line.record()
-        for message in told:
+        for message in tws_messages:
             self._session.tell(message)
 
     def _carried_out(self, carry_out: CarriedOut) -> list[TwsMessage]:
         """Carry out a request of which the client hears nothing yet."""
         before, self.mute = self.mute, True
-        told = [*carry_out()]
+        tws_messages = [*carry_out()]
         self._session.line.record()
         self.mute = before
-        return told
+        return tws_messages
 
     def _decided(self, firing: Firing, carry_out: CarriedOut) -> None:
         settings: Mapping[str, Any] = firing.rule.settings
         fault = firing.rule.fault
         if fault in ("reset", "hang", "status", "html_body", "empty_body", "error_inside", "redirect"):
             after = "after" in (settings.get("acceptance"), settings["value"] if fault == "reset" else None)
-            told = self._carried_out(carry_out) if after else []
-            self._damaged(fault, settings, told)
+            tws_messages = self._carried_out(carry_out) if after else []
+            self._damaged(fault, settings, tws_messages)
         elif fault == "reply_lost":
             self._carried_out(carry_out)
             self._session.end()
@@ -96,26 +96,26 @@ class Answering:
             if LATE in self._session.effects and settings["answer"] in ("lost", "reset"):
                 self._session.end()
 
-    def _damaged(self, fault: str, settings: Mapping[str, Any], told: list[TwsMessage]) -> None:
+    def _damaged(self, fault: str, settings: Mapping[str, Any], tws_messages: list[TwsMessage]) -> None:
         if fault == "reset":
             self._session.end()
         elif fault == "hang":
             self.mute = True
-            self._session.line.later(settings["value"] / SECOND, lambda: self._after(settings, told))
+            self._session.line.later(settings["value"] / SECOND, lambda: self._after(settings, tws_messages))
         elif fault != "empty_body":
             self._session.tell(error(-1, _CODE, f"Error processing request.-'bT' : {settings.get('value') or fault}"))
 
-    def _after(self, settings: Mapping[str, Any], told: list[TwsMessage]) -> None:
+    def _after(self, settings: Mapping[str, Any], tws_messages: list[TwsMessage]) -> None:
         """End a silence: close, or answer late."""
         self.mute = False
         if settings["then"] == "close":
             self._session.end()
         else:
-            self._send(told)
+            self._send(tws_messages)
 
-    def _cut_short(self, told: list[TwsMessage], settings: Mapping[str, Any]) -> None:
+    def _cut_short(self, tws_messages: list[TwsMessage], settings: Mapping[str, Any]) -> None:
         """Send the first bytes of the first message, either as a whole message or as a part of one."""
-        for message in told[:1]:
+        for message in tws_messages[:1]:
             payload = message.payload()
             kept = len(payload) // 2 if settings["value"] is None else settings["value"]
             if settings["connection"] == "closed":
@@ -123,7 +123,7 @@ class Answering:
                 self._session.end()
                 return
             self._session.line.send(frame(payload[:kept]))
-        self._send(told[1:])
+        self._send(tws_messages[1:])
 
     def _tinted(self, firings: list[Firing], carry_out: CarriedOut) -> CarriedOut:
         data = [firing for firing in firings if firing.role == "data"]
@@ -132,7 +132,7 @@ class Answering:
             then = next((firing for firing in data if firing.rule.fault == "stale_account"), None)
             messages = [*carry_out()] if then is None else self._as_then(then, carry_out)
             for firing in data:
-                messages = [one for message in messages for one in _changed(message, firing)]
+                messages = [tws_message for message in messages for tws_message in _changed(message, firing)]
             return messages
 
         return changed if data else carry_out

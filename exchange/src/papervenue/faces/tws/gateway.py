@@ -58,8 +58,8 @@ class Prices:
         told: dict[tuple[int, object], TwsMessage] = {}
 
         def changed() -> list[TwsMessage]:
-            made = {(one.number, one.fields["type"]): one for one in self.ticks(request, symbol)}
-            new = [one for place, one in made.items() if told.get(place) != one]
+            made = {(tick.number, tick.fields["type"]): tick for tick in self.ticks(request, symbol)}
+            new = [message for place, message in made.items() if told.get(place) != message]
             told.update(made)
             return new
 
@@ -215,7 +215,7 @@ class Gateway:
             messages = [order_messages.error(number, 202, order_messages.reason(order)), messages[1]]
         if name == "rejected":
             messages = [order_messages.error(number, 201, order_messages.reason(order)), *messages]
-        return [Told(client, name, order, one) for one in messages]
+        return [Told(client, name, order, message) for message in messages]
 
     def _executed(self, name: str, made: Execution) -> list[Told]:
         order, number = made.order, order_messages.number_of(made)
@@ -223,12 +223,12 @@ class Gateway:
         told = [Told(client, name, order, self.reads.book.execution(-1, made, number))]
         told.append(Told(client, "status", order, self.reads.book.open_order(order)))
         told.append(Told(client, "status", order, order_messages.status(grid, order, grid.usd(made.price))))
-        held = self.reads.position(self.account, order.symbol)
-        return told + [Told(one, "position", order, held) for one, there in self.clients.items() if there.holds]
+        tws_message = self.reads.position(self.account, order.symbol)
+        return told + [Told(one, "position", order, tws_message) for one, there in self.clients.items() if there.holds]
 
     def _charged(self, fill: str) -> list[Told]:
         newest = reversed(self.account.activities)
-        fee = next(one for one in newest if isinstance(one, Activity) and one.about == fill)
+        fee = next(activity for activity in newest if isinstance(activity, Activity) and activity.about == fill)
         made = next((one for one in newest if isinstance(one, Execution) and one.fill.id == fill), None)
         if made is None:
             return []

@@ -97,7 +97,7 @@ class TwsHistory:
         """Return when a span of time begins; days are sessions, of which the last one may not be over."""
         if unit != "D":
             return end_us - number * _SPANS[unit]
-        begun = [one for one in self._engine.market.calendars[symbol].played if one.open_us < end_us]
+        begun = [session for session in self._engine.market.calendars[symbol].played if session.open_us < end_us]
         return begun[-min(number, len(begun))].open_us if begun else end_us
 
     def _minutes(self, symbol: str, from_us: int, to_us: int, size: int) -> list[Bar]:
@@ -152,12 +152,12 @@ def _end(text: str) -> int | None:
     """Read when bars are to end, or None for now."""
     if not text:
         return None
-    found = _END.fullmatch(text)
+    match = _END.fullmatch(text)
     try:
-        if found is None:
+        if match is None:
             raise ValueError(text)
-        zone = ZoneInfo(found[3]) if found[3] else CHICAGO if " " in text else ZoneInfo("UTC")
-        return from_datetime(datetime.strptime(found[1] + found[2], "%Y%m%d%H:%M:%S").replace(tzinfo=zone))
+        zone = ZoneInfo(match[3]) if match[3] else CHICAGO if " " in text else ZoneInfo("UTC")
+        return from_datetime(datetime.strptime(match[1] + match[2], "%Y%m%d%H:%M:%S").replace(tzinfo=zone))
     except (ValueError, KeyError) as error:
         raise HistoryError(f"invalid end {text!r}") from error
 

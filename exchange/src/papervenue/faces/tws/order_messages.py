@@ -213,17 +213,17 @@ UNSET_LONG = "9223372036854775807"
 """What stands for an id that isn't there."""
 
 
-def exec_id(made: Fill, number: int) -> str:
+def exec_id(settled: Fill, number: int) -> str:
     """Return the id of an execution; its last part is raised by each correction."""
-    digits = "".join(letter for letter in made.execution_id if letter != "-")
+    digits = "".join(letter for letter in settled.execution_id if letter != "-")
     return f"{digits[:8]}.{digits[8:16]}.01.{number:02}"
 
 
-def number_of(made: Execution) -> int:
+def number_of(settled: Execution) -> int:
     """Return the how many-th state of its execution this is."""
-    return 1 if isinstance(made, Fill) else 1 + number_of(made.previous)
+    return 1 if isinstance(settled, Fill) else 1 + number_of(settled.previous)
 
 
 def executions_of(account: Account) -> dict[str, Execution]:
     """Return the executions of an account as they stand, by the id of the fill, oldest first."""
-    return {one.fill.id: one for one in account.activities if isinstance(one, Fill | Amendment)}
+    return {activity.fill.id: activity for activity in account.activities if isinstance(activity, Fill | Amendment)}

@@ -45,13 +45,13 @@ def perm_id(order: Order) -> int:
 
 def find_by_label(account: Account, label: str) -> Order | None:
     """Return the newest order with a label, or None; if it was placed twice, one that is still open is preferred."""
-    alive = [one for one in account.open.values() if one.request.label == label]
+    alive = [order for order in account.open.values() if order.request.label == label]
     return alive[-1] if alive else next((one for one in account.orders.newest() if one.request.label == label), None)
 
 
-def _place(asked: Asked) -> Answer:
+def _place(command: Asked) -> Answer:
     """Place all orders of the command or, if one of them isn't accepted, none."""
-    engine, account, body = asked.engine, asked.account, asked.body
+    engine, account, body = command.engine, command.account, command.body
     client, wanted = int(body["client"]), body["orders"]
     requests = [(one, _request(engine, client, one)) for one in wanted]
     if any(find_by_label(account, request.label) for _, request in requests):
@@ -67,13 +67,13 @@ def _place(asked: Asked) -> Answer:
     for one, request in requests:
         parent = int(one["parent"])
         if not parent:
-            made[int(one["id"])] = engine.submit(account, request, asked.fate, asked.policy)
+            made[int(one["id"])] = engine.submit(account, request, command.fate, command.policy)
             continue
         on = made.get(parent) or _working(account, label_of(client, parent))
         made[int(one["id"])] = _attach(engine, account, on, request)
     for order in made.values():
-        if order.parent is None and asked.acknowledgement is not None:
-            engine.settle_late(order, *asked.acknowledgement)
+        if order.parent is None and command.acknowledgement is not None:
+            engine.settle_late(order, *command.acknowledgement)
         elif order.parent is None:
             engine.settle(order)
     return 200, encode({"orders": [order.id for order in made.values()]})
@@ -97,11 +97,11 @@ def _working(account: Account, label: str) -> Order:
 def _attach(engine: Engine, account: Account, parent: Order, request: OrderRequest) -> Order:
     """Let an order hang on another one; those of one parent make each other smaller unless their client groups them."""
     group = request.oca_group or str(perm_id(parent))
-    asked = request._replace(
+    stop_loss = request._replace(
         order_class=ATTACHED, oca_group=group, oca_type=request.oca_type if request.oca_group else _REDUCED
     )
     side = "buy" if request.side > 0 else "sell"
-    leg = order_lifecycle.book(engine, account, asked, f"{side}_to_open", 0, parent)
+    leg = order_lifecycle.book(engine, account, stop_loss, f"{side}_to_open", 0, parent)
     parent.legs = (*parent.legs, leg)
     engine.tell("order_held", leg, "held")
     return leg
@@ -135,12 +135,12 @@ def _request(engine: Engine, client: int, one: dict[str, Any]) -> OrderRequest:
     )
 
 
-def _change(asked: Asked) -> Answer:
+def _change(command: Asked) -> Answer:
     """Change the size and the prices of an open order."""
-    engine, account, body = asked.engine, asked.account, asked.body
+    engine, account, body = command.engine, command.account, command.body
     one = body["orders"][0]
     order = find_by_label(account, label_of(int(body["client"]), int(one["id"])))
-    if order is None or not order.is_open or asked.fate == "refuse":
+    if order is None or not order.is_open or command.fate == "refuse":
         raise Refusal(422, {"code": "not_changeable", "message": "Order can't be changed", "id": int(one["id"])})
     new = _request(engine, int(body["client"]), one)
     try:
@@ -150,23 +150,23 @@ def _change(asked: Asked) -> Answer:
     return 200, encode({"orders": [order.id]})
 
 
-def _cancel(asked: Asked) -> Answer:
-    engine, account, body = asked.engine, asked.account, asked.body
+def _cancel(command: Asked) -> Answer:
+    engine, account, body = command.engine, command.account, command.body
     order = find_by_label(account, label_of(int(body["client"]), int(body["id"])))
     if order is None or not order.is_open:
         word = "is not found" if order is None else "is not cancellable"
         raise Refusal(404, {"code": "no_order", "message": f"OrderId {body['id']} that needs to be cancelled {word}."})
-    if asked.fate == "refuse" or order.status == "pending_cancel":
+    if command.fate == "refuse" or order.status == "pending_cancel":
         raise Refusal(
             422, {"code": "not_cancelable", "message": "Cancel attempted when order is not in a cancellable state"}
         )
-    order.fate = asked.fate or order.fate
+    order.fate = command.fate or order.fate
     engine.cancel(account, order.id)
     return 200, encode({"orders": [order.id]})
 
 
-def _cancel_all(asked: Asked) -> Answer:
-    engine, account = asked.engine, asked.account
+def _cancel_all(command: Asked) -> Answer:
+    engine, account = command.engine, command.account
     for order in [*account.open.values()]:
         if order.is_open and order.status != "pending_cancel":
             engine.cancel(account, order.id)

@@ -114,7 +114,7 @@ class Kept:
     def forget(self, number: int) -> bool:
         """Drop an order and what hangs on it; return False if it isn't here."""
         found = self._orders.pop(number, None) is not None
-        for one in [one for one in self._orders.values() if found and one["parent"] == number]:
+        for one in [order for order in self._orders.values() if found and order["parent"] == number]:
             del self._orders[one["id"]]
         return found
 

@@ -175,7 +175,7 @@ class TwsSession:
             return
         self.client = client
         self.gateway.clients[client] = self
-        used = (ids_of(one) for one in self.gateway.account.orders.values())
+        used = (ids_of(order) for order in self.gateway.account.orders.values())
         self._highest = max((number for whose, number in used if whose == client), default=0)
         yield from self.accounts(fields)
         yield from self.ids(fields)
@@ -213,8 +213,8 @@ class TwsSession:
 
     def _previews(self, order: Placed) -> Iterator[TwsMessage]:
         if not self.gateway.lost:
-            for told in place_order.impacts(self.gateway.engine, order):
-                yield self.gateway.reads.book.preview(self.client or 0, self.gateway.account, order, told)
+            for impact in place_order.impacts(self.gateway.engine, order):
+                yield self.gateway.reads.book.preview(self.client or 0, self.gateway.account, order, impact)
 
     def _changes(self, number: int) -> bool:
         """Return True if an order with this id is open, so that placing it again changes it."""
@@ -236,7 +236,7 @@ class TwsSession:
         messages = [error(number, code, told)]
         if method == "PATCH":
             return messages
-        return messages + [_inactive(self.client or 0, one["id"], one["parent"]) for one in orders]
+        return messages + [_inactive(self.client or 0, order["id"], order["parent"]) for order in orders]
 
     def run(self, command: Command) -> dict[str, object] | None:
         """Run a command, unless the venue can't be reached; return what a refusal says."""
