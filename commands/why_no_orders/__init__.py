@@ -37,7 +37,7 @@ Changed = Annotated[
             "tradebot.views.why_no_orders:SymbolWhy",
             "commands.why_no_orders.run:ReasonCandidates",
             "tradebot.views.why_no_orders:BySymbol",
-            "tradebot.views.symbol_span:SymbolSpan",
+            "tradebot.views.why_no_orders:SymbolSpan",
             "tradebot.views.what_if:WhatIf",
             "tradebot.views.what_if_span:WhatIfSpan",
         )

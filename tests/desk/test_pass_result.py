@@ -372,7 +372,7 @@ def test_a_gap_whose_pass_was_killed_after_it_sent_the_stop_is_told_by_the_next_
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(cycle, "conclude_exits", killed)
+        patch.setattr(cycle, "finish_exit_pass", killed)
         with pytest.raises(Killed):
             exits(found)
     for minute in range(3):

@@ -405,12 +405,12 @@ def half_a_stop() -> None:
 
 def cancels_the_stop_first() -> None:
     """Let no exit join the group of a stop."""
-    vars(closing_of)["joinable"] = lambda world, pair: ""
+    vars(closing_of)["joinable_stop_id"] = lambda world, pair: ""
 
 
 def never_leaves() -> None:
     """Hold contracts until they end."""
-    vars(exit_orders)["due"] = lambda desk, position: None
+    vars(exit_orders)["roll_due"] = lambda desk, position: None
 
 
 CONTROLS: Mapping[Callable[[], None], tuple[str, Sequence[Mapping[str, Any]], str]] = {

@@ -116,7 +116,7 @@ def first_rule_counts() -> None:
 
 def entries_without_a_yes() -> None:
     """Entries go out whether or not a person has said yes."""
-    vars(entry_orders)["consent"] = lambda *_: entry_orders.Consent()
+    vars(entry_orders)["ask_approval"] = lambda *_: entry_orders.Consent()
 
 
 LIFE_CONTROLS: Mapping[str, Callable[[], None]] = {
@@ -389,7 +389,7 @@ def fate_not_asked() -> None:
 def believe_the_orders() -> None:
     """Take an order that the venue's list leaves out for one that is over."""
     for module in (broker_consistency, reconcile_story, protection):
-        vars(module)["may_fill"] = lambda books: ()
+        vars(module)["fillable_orders"] = lambda books: ()
 
 
 def believe_the_positions() -> None:
@@ -402,7 +402,7 @@ def believe_the_positions() -> None:
         held = {position.symbol for position in view.positions}
         return tuple(stake for stake in strategy_exposures(view, *given) if stake.symbol in held or not stake.held)
 
-    vars(snapshot)["stakes"] = listed
+    vars(snapshot)["strategy_exposures"] = listed
 
 
 def ids_used_again() -> None:

@@ -17,7 +17,7 @@ from jobs.slot_claims import SlotRefused, claim
 from tests.kit.values import VENUE_DAY, Killed, us_sessions
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.time.clock import Clocks, RealTime
-from tradebot.errors import ExitCode, TemporaryError
+from tradebot.errors import ClocksDisagreeError, ExitCode, TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.serving import ChoreEnd, Pause
@@ -373,4 +373,4 @@ class YearBot:
 
 
 AWAY = TemporaryError("the broker doesn't answer")
-CLOCKS_APART = TemporaryError("CLOCKS_DISAGREE")
+CLOCKS_APART = ClocksDisagreeError("CLOCKS_DISAGREE")

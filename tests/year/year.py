@@ -327,7 +327,7 @@ def days(year: Year) -> Iterator[date]:
 
 LATEST = timedelta(minutes=31)
 """How long after a trouble a slot may still suffer from it: its job comes every half hour."""
-APART = {Reason.PASS_FAILED, Reason.STAGE_FAILED, Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED}
+APART = {Reason.CLOCKS_DISAGREE, Reason.PASS_FAILED, Reason.STAGE_FAILED, Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED}
 WHY: Mapping[YearTrouble, set[Reason]] = {
     YearTrouble.DOWN: {Reason.NOT_RUNNING, Reason.SLOT_MISSED},
     YearTrouble.ASLEEP: {Reason.ASLEEP, Reason.SLOT_MISSED},

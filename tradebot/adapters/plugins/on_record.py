@@ -9,6 +9,7 @@ ON_RECORD: Mapping[str, str] = MappingProxyType({
     "0e234c93c6aa": "b46e759fc69f",
     "5c6401618604": "b46e759fc69f",
     "42fbb2fd58ac": "b46e759fc69f",
+    "9567c50003b7": "b46e759fc69f",
 })  # fmt: skip
 """The digest on record by the code's own one.
 

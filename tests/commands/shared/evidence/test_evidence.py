@@ -107,7 +107,7 @@ def test_records_that_are_dated_after_the_time_of_the_machine_are_no_sign_of_hea
         def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
             return last - timedelta(seconds=behind_s)
 
-    monkeypatch.setattr("commands.shared.evidence.gather.datetime", SetBack)
+    monkeypatch.setattr("commands.shared.evidence.datetime", SetBack)
     monkeypatch.setattr(App, "mode", Mode.PAPER)
     judgments = pass_health.judge_passes(evidence_of(app))
     failing = {each.subject for each in judgments if each.state is HealthState.FAILED}
