@@ -203,7 +203,7 @@ class Runner:
         fetching = self._running in FETCHING
         for now in moments:
             if fetching and not self.over:
-                self._run_due_slots(now, besides=FETCHING)
+                self._run_due_slots(now, except_jobs=FETCHING)
 
     def tick(self) -> None:
         """Run what is due: now with a real broker, at each moment of the tick in the sandbox."""
@@ -240,10 +240,10 @@ class Runner:
         if self._may_try(CALENDAR, None, now):
             self._run(CALENDAR, None, now, calendar.ask)
 
-    def _run_due_slots(self, now: datetime, besides: Collection[Job] = ()) -> bool:
+    def _run_due_slots(self, now: datetime, except_jobs: Collection[Job] = ()) -> bool:
         """Tell missed slots, then run those that are due; return False if the ledger couldn't say what is due.
 
-        Jobs `besides` these are left out, because one of them is waiting for its answer right now.
+        `except_jobs` are left out, because one of them is waiting for its answer right now.
         """
         try:
             due = self._duty.look(now)
@@ -258,7 +258,7 @@ class Runner:
         for slot in due.run:
             # While an answer took its time, the slot may have run or ended.
             ran_meanwhile = now <= self._tried.get((slot.job, slot.name), EARLIER) <= self._pace.now
-            if slot.job not in besides and not (self.over or ran_meanwhile) and self._pace.now < slot.end:
+            if slot.job not in except_jobs and not (self.over or ran_meanwhile) and self._pace.now < slot.end:
                 with self._despite_passing_failures(now):
                     self._run_slot(slot)
         return True

@@ -38,7 +38,8 @@ def trade_once(
 ) -> CycleRecord:
     """Close what strategies want closed, then run every gate on every entry and send those that pass.
 
-    The candidates were proposed before the desk was taken. Each is judged on the account as the ones before it left it.
+    The candidates were proposed before the desk was taken. Each is judged on the account as the ones before it left it:
+    `account` is what the gates see. At the first entry, the auction decides which candidates compete for room.
     `sent_before` collects records by our order ids: a pass that gave way to exits is called again with what it had
     sent, and reports that too.
     """
@@ -71,7 +72,7 @@ def trade_once(
 def evaluate_exits(
     world: World, call: Call, desk: Desk, canceled_entries: Mapping[str, CandidateRecord] | None = None
 ) -> CycleRecord:
-    """Close positions when an exit rule says so, tend the working orders, and have a stop rest for all that stays.
+    """Close positions when an exit rule says so, tend working orders, and see that what stays has a stop at the venue.
 
     Working orders that are stale or no longer allowed are canceled or repriced. `canceled_entries` were canceled before
     this pass began, by the venue's order id: it reports them too.
@@ -86,9 +87,9 @@ def evaluate_exits(
     changed_orders = end_or_reprice(world, call, desk, symbols_to_close(exits), canceled_entries)
     staying = select_staying(watched, exits)
     if world.venue.pairs is Pairs.NATIVE:
-        stops = protect(world, call, desk, staying)
+        stops = tuple(protect(world, call, desk, staying))
     else:
-        stops = protect_separately(world, call, desk, tuple(watched.values()), staying)
+        stops = tuple(protect_separately(world, call, desk, tuple(watched.values()), staying))
     return finish_exit_pass(world, call, desk, (*exits, *canceled_entries.values(), *changed_orders, *stops))
 
 
@@ -112,9 +113,11 @@ def flatten(
         # A canceled order may have filled in the meantime, so look again at what there is to close.
         desk = _without_orders(desk, is_chosen) if world.dry_run else look()
     cancels = tuple(mark_if_cancel_rejected(world, desk, record, (order,), desk.orders) for order, record in canceled)
-    exits = reprice_working_exits(world, call, desk, is_chosen)
-    closes = close_manually(world, call, exits, [position for position in desk.positions if is_chosen(position.symbol)])
-    return finish_exit_pass(world, call, desk, (*cancels, *exits.records, *closes))
+    working_exits = reprice_working_exits(world, call, desk, is_chosen)
+    closes = close_manually(
+        world, call, working_exits, [position for position in desk.positions if is_chosen(position.symbol)]
+    )
+    return finish_exit_pass(world, call, desk, (*cancels, *working_exits.records, *closes))
 
 
 def _without_orders(desk: Desk, is_chosen: Callable[[str], bool]) -> Desk:

@@ -68,7 +68,7 @@ class DemoSession:
         self._running: Job | None = None
 
     def run(self, minute: datetime) -> None:
-        """Let time pass until a minute and run what is due then, unless an answer has already passed it."""
+        """Advance to the minute, unless waiting for an answer has already gone past it, and run what is due."""
         self._pass_until(minute)
         self._run(minute, tuple(VERBS))
 

@@ -130,7 +130,7 @@ class DeliveryRound:
                 self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
 
     def send(self) -> bool:
-        """Begin and end attempts; return True while one is under way."""
+        """Start each channel's next attempt, or collect a finished one; return True while any is under way."""
         now = self.time()
         for channel in self._channels:
             kept, attempt = self._attempts.get(channel.name, (None, None))

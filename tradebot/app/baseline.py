@@ -59,7 +59,7 @@ def differences(
 
 
 def with_earlier(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return accepted values with those that an earlier release had without a setting for them."""
+    """Return accepted values, with the fixed behavior of earlier releases for settings that didn't exist then."""
     return {**UNSAID, **values}
 
 

@@ -82,7 +82,7 @@ def values_of(app: App, name: str) -> dict[str, Any]:
 
 @contextmanager
 def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
-    """Open a strategy's own bot, which is made if there is none yet, and whose configuration follows the bot's."""
+    """Open a strategy's shadow bot, created if missing, with its configuration brought in line with the main bot's."""
     if app.settings.capabilities.settlement is not Settlement.PAID:
         raise OperatorError(
             f"{app.settings.capabilities.title} settles by margin and funding, and shadow simulates neither",

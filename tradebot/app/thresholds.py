@@ -155,7 +155,7 @@ def reads(
 def threshold_of(
     settings: Sections, strategy: str, question: ThresholdQuestion, limit: object
 ) -> ThresholdSetting | None:
-    """Return the setting with this value that a question about a candidate compares with, if there is one."""
+    """Return the setting that a gate compares a candidate with, if its value equals `limit`."""
     number = number_of(limit)
     if number is None:
         return None

@@ -1,4 +1,4 @@
-"""Connect to the venue that mode, address and keys select, including a first look before there are books."""
+"""Connect to the venue that mode, address and keys select; a first look reads clock and account before books exist."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ class App(BotStores):
 
     @cached_property
     def in_force(self) -> InForce:
-        """Return what keeps the rules of the last world, and what they were made of."""
+        """Return the cache of the rules in force and of what they were built from."""
         from tradebot.app.rules import InForce
 
         return InForce(self.settings)

@@ -93,7 +93,7 @@ def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries
 
 
 class Claims(Struct):
-    """The claims of strategies' slots."""
+    """Answers from the ledger which strategy slots have begun or ended."""
 
     ledger: Ledger
 
@@ -179,7 +179,7 @@ def finish(world: World, call: Call, slot: StrategySlot, now: datetime) -> None:
 def finish_strategy_slots(
     world: World, call: Call, slots: Iterable[StrategySlot], records: Collection[CandidateRecord], now: datetime
 ) -> None:
-    """Record the slots that are done: each target is reached, and each other candidate was judged on its own."""
+    """Record the finished slots: targets are reached, and each other candidate was judged by gates of its own."""
     for slot in slots:
         if all(map(_is_judged, records_in_slot(slot, records))):
             finish(world, call, slot, now)

@@ -60,7 +60,7 @@ class WatchedPosition(Struct, frozen=True, dict=True):
         return None if original < abs(self.position.quantity) else original
 
     def whole_lots(self, shares: Decimal) -> Decimal:
-        """Return unsigned shares rounded down to what can be ordered, as far as the position's instrument is known."""
+        """Return unsigned shares rounded down to whole lots; unrounded if the position's instrument is unknown."""
         return whole_lots(self.kept.instrument, shares) if self.kept.instrument else shares
 
     @cached_property

@@ -1,7 +1,7 @@
-"""What recorded passes and claimed slots are evidence of, and the table of everything that is judged.
+"""What recorded passes and slot claims prove, and the table of all judgments.
 
-A subject of which nothing was looked at is UNKNOWN, never OK; while nothing was due of it yet, it is NOT_DUE. Every
-verb shows a selection of the same judgments, so none of them can contradict another.
+A subject is UNKNOWN if nothing was looked at, never OK, and NOT_DUE while nothing was due yet. Every verb shows a
+selection of the same judgments, so none of them can contradict another.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -28,7 +28,7 @@ class CostModel(Struct, frozen=True):
     hold_s: int | None = None
 
     def trading(self, *, rests: bool) -> Decimal:
-        """Return fees and slippage of a round trip as a fraction; an entry that `rests` pays as a maker, unslipped."""
+        """Return a round trip's fees and slippage as a fraction; an entry that `rests` pays only the maker fee."""
         entry = self.maker_bps if rests else self.taker_bps + self.slippage_bps
         return (entry + self.taker_bps + self.slippage_bps) / BASIS_POINTS
 

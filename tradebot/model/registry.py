@@ -219,7 +219,7 @@ class Coin(Struct, frozen=True):
 class Registry(Struct, frozen=True):
     """What is known of each symbol that may be traded, and the rules by which it is judged.
 
-    `coins` has those that were looked at, of `symbols`, which are all.
+    `symbols` are all that may be traded; `coins` are those examined so far.
     """
 
     rules: RegistryRules

@@ -164,7 +164,7 @@ def _renamed(owned: OwnedFill, by: Rename) -> OwnedFill:
 
 
 def split_off_restatement(held_quantity: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
-    """Return the fills of a group that only restate a position of `held` shares, as a split does, and those that trade.
+    """Split a group of fills into those that only restate a position, as a split does, and those that trade.
 
     A restatement opens new lots and closes the old ones at their cost. What it closes beyond them is a fraction that
     the broker paid for.

@@ -187,10 +187,10 @@ def replace_intent(
 def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed: bool = False) -> Decision:
     """Promise the order, send it once and record its outcome; return the decision that says what became of it.
 
-    A dry run and shadow mode stop before the promise. An order that adds risk holds the send lock from the first check
-    to the reply, so that a halt knows when the last one is out; it gives way to an exit pass before the promise, and
-    never between the promise and the reply. A `timed` one isn't sent if it was decided, or would leave, later than the
-    limits allow.
+    A dry run and shadow mode stop before the promise. An order that adds risk holds the send lock while it is checked,
+    promised and sent, so that a halt knows when the last one is out; it gives way to an exit pass before the promise,
+    and never between the promise and the reply. A `timed` one isn't sent if it was decided, or would leave, later than
+    the limits allow; waiting for the lock counts.
     """
     limits = world.rules.limits
     is_timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)
@@ -218,7 +218,10 @@ def _request_once(world: World, desk: Desk, intent: Intent, write_down: Callable
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
     # Exits and cancels need no lock, because no halt blocks them.
     with world.send_lock.hold(intent) if _adds_risk(intent) else nullcontext():
-        if blocked := _blocked_by_now(world, desk, intent) or write_down():
+        blocked = _blocked_by_now(world, desk, intent)
+        if blocked is None:
+            blocked = write_down()
+        if blocked is not None:
             return blocked
         reply = _request(world.orders, intent)
     return _record_outcome(world, desk, intent, reply)
@@ -245,7 +248,7 @@ def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, deci
 
 
 def _record_outcome(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
-    """Write how a request ended; an exit that is rejected just after it was accepted needs another way out now."""
+    """Write how a request ended. An accepted exit is looked at again: a late rejection must be known in this pass."""
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     if reply.order and not _adds_risk(intent) and not intent.protects:
         latest = outcome_of(_once_processed(world, reply.order))

@@ -128,26 +128,26 @@ def _protect_position(
         if may_send_again(world, desk, unsettled) and _fits(desk, position, unsettled, pairs):
             yield send_once_more(world, desk, unsettled)
         return
-    unproven = broker_contradicts(desk, position.symbol)
-    if desk.position_ratios.get(position.symbol, Decimal(1)) != 1 and not unproven:
+    contradicted = broker_contradicts(desk, position.symbol)
+    if desk.position_ratios.get(position.symbol, Decimal(1)) != 1 and not contradicted:
         # The price is for other shares than these, as after a split that isn't booked yet.
         return
     side = closing_side(position.quantity)
     stop = round_stop_to_tick(listing, wanted.stop or Decimal(0), side)
     covered, resting = shares_being_closed(desk, position), list[Resting]()
     for pair in pairs:
-        record, freed = (None, None) if unproven else _refit(world, call, desk, position, pair, wanted.word, stop)
+        record, freed = (None, None) if contradicted else _refit(world, call, desk, position, pair, wanted.word, stop)
         if record:
             yield record
         resting += [pair] if freed is None else []
-        # A second one beside a doubted pair does no harm: if that works after all, the venue has no shares left for it.
+        # A second pair beside a doubted one does no harm: if the doubted one works, the venue has no shares for it.
         covered += 0 if pair.doubted else pair.quantity - (freed or 0)
-    held_quantity = abs(position.quantity) if unproven else protectable(desk, position, side)
+    held_quantity = abs(position.quantity) if contradicted else protectable(desk, position, side)
     uncovered = listing.whole_lots(held_quantity - covered)
     kind = class_to_try(desk.books, position.whose)
     if kind is OrderClass.OCO and _too_near_for_pair(world, desk, position, stop):
         kind = OrderClass.SIMPLE
-    if uncovered <= 0 or kind is None or (unproven and kind is not OrderClass.OCO):
+    if uncovered <= 0 or kind is None or (contradicted and kind is not OrderClass.OCO):
         return
 
     def rest(kind: OrderClass, price: Decimal, shares: Decimal, target_rule: str) -> CandidateRecord:
@@ -163,7 +163,7 @@ def _protect_position(
         record = rest(kind, target, shares, target_rule)
         yield record
         if record.decisions[-1].reason is Reason.VENUE_REJECTED:
-            if not unproven:
+            if not contradicted:
                 # Whatever the venue has against this pair, one stop protects all that is left.
                 yield rest(OrderClass.SIMPLE, stop, uncovered, "")
             return
@@ -258,7 +258,6 @@ def missing_targets(
     What a working exit closes is taken from the nearest targets: it is there because they were reached. A part below
     the venue's smallest order has no target.
     """
-    # What a working exit closes is taken from the nearest targets: it is there because they were reached.
     side, closing = closing_side(position.quantity), shares_being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
     for price, planned, word in levels.targets:

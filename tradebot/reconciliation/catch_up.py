@@ -33,7 +33,7 @@ from tradebot.reconciliation.new_fills import (
 from tradebot.reconciliation.unresolved_requests import legs_of, look_up
 
 LEFT_OUT = "left out"
-"""Claims of the orders that the first look of a day lacked: no line of the timetable has a space in its name."""
+"""Claims of the orders that the first look of a day omitted: no line of the timetable has a space in its name."""
 LACKED_FOR = timedelta(minutes=15)
 """How much later a look decides that such an order has ended: a gateway that just started takes minutes at most."""
 LONGEST_CHAIN = 100
@@ -106,25 +106,25 @@ def catch_up(
     ledger: Ledger,
     open_orders: Sequence[Order],
     now: datetime,
-    passed: datetime,
-    whole_at: datetime | None = None,
+    surely_now: datetime,
+    list_complete_at: datetime | None = None,
 ) -> CaughtUp:
-    """Apply the venue's facts to the ledger; this only reads the venue and only appends what it reported.
+    """Write into the ledger what the venue reports, and what follows from it; nothing is sent to the venue.
 
-    `now` is the venue's time, and `passed` the time that has passed by every clock. All open orders were told
-    `whole_at` that time, if it is known.
+    `now` is the venue's time, and `surely_now` the earlier of both clocks, so that one fast clock ends no order. The
+    venue made its list of open orders at `list_complete_at`; None if the list may be incomplete.
     """
     working = ledger.orders(working=True)
-    # Ask about all orders before the first write, so that a halt never waits for the ledger while the venue answers.
+    # Ask about orders before they are written, so that a halt never waits for the ledger while the venue answers.
     reported = (
         *latest_orders(reader, working, open_orders),
         *_orders_forgotten(reader, ledger, working, open_orders, now),
-        *_orders_without_history(reader, ledger, working, open_orders, now, whole_at),
+        *_orders_without_history(reader, ledger, working, open_orders, now, list_complete_at),
     )
     changed = _changed_orders((_with_possible_time(order, now) for order in reported), working)
     n_orders = _record_orders(ledger, changed, now)
 
-    unsettled, fills, unreadable = _look_up_and_read_fills(reader, ledger, now, passed)
+    unsettled, fills, unreadable = _look_up_and_read_fills(reader, ledger, now, surely_now)
     booked = ledger.fills_with_others()
     owners, fills, untraced = _trace_foreign_fills(reader, ledger, booked, fills, now)
     reassigned = tuple(_reassignments(owners, booked))
@@ -146,17 +146,17 @@ def catch_up(
 
 
 def _look_up_and_read_fills(
-    reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetime
+    reader: BrokerReader, ledger: Ledger, now: datetime, surely_now: datetime
 ) -> tuple[Sequence[IntentRecord], Sequence[OwnedFill], int]:
     """Return the intents without a known outcome, looked up at the venue, the new fills, and how many were unreadable.
 
     An order may arrive and fill between the two: if a fill that nobody owns could be such an order's, both are read
     again.
     """
-    unsettled = look_up(reader, ledger, now, passed)
+    unsettled = look_up(reader, ledger, now, surely_now)
     fills, unreadable = new_fills(reader, ledger, now)
     if _may_own(unsettled, fills):
-        unsettled = look_up(reader, ledger, now, passed)
+        unsettled = look_up(reader, ledger, now, surely_now)
         fills, unreadable = new_fills(reader, ledger, now)
     return unsettled, fills, unreadable
 
@@ -247,16 +247,16 @@ def _orders_forgotten(
     is_first_look = day.date_of(mark.at) < today
     omitted_for = _omitted_for(ledger, today, now) if omitted else {}
     for order in omitted:
-        lacked = omitted_for.get(order.venue_id)
-        if not is_first_look and lacked is None:
+        missing_for = omitted_for.get(order.venue_id)
+        if not is_first_look and missing_for is None:
             continue
         with suppress(TemporaryError):
             if reader.follower(order.venue_id) is not None:
                 continue
-            is_over = lacked is not None and lacked >= LACKED_FOR
+            is_over = missing_for is not None and missing_for >= LACKED_FOR
             if reader.capabilities.reduce_only or not _would_close(reader, order) or is_over:
                 yield replace(order, status=OrderStatus.ENDED)
-            elif lacked is None:
+            elif missing_for is None:
                 ledger.claim_slot(LEFT_OUT, today, order.venue_id, LEFT_OUT, now)
 
 
@@ -266,32 +266,33 @@ def _orders_without_history(
     working: Sequence[Order],
     listed: Sequence[Order],
     now: datetime,
-    whole_at: datetime | None,
+    list_complete_at: datetime | None,
 ) -> Iterator[Order]:
-    """Yield as ended the working orders that a list of now lacks while the history, which is behind, can't say how.
+    """Yield as ended the working orders that a current list omits while the venue's history lags behind.
 
-    A later word about such an order replaces this one. What opens a position isn't among them: the list may lack rows
-    too, and another entry would be sent beside one that works or has filled. What protects a position that is held is
-    among them once in a while, and later only if the list shows an order of ours that was sent after it: one that is
-    empty, or older than that order, would have one stop sent after another.
+    A later report of such an order replaces this conclusion. Entries are never among them: a row may be missing, and a
+    second entry would be sent. A protecting order, in a symbol with such a conclusion in the last 15 minutes, counts
+    only if the list already shows a later order of ours: otherwise one stop would be sent after another.
     """
     told_after, omitted = reader.capabilities.tells_ends_after, omitted_orders(working, listed)
-    is_old = whole_at is None or now - whole_at > told_after
+    is_old = list_complete_at is None or now - list_complete_at > told_after
     if not (omitted and reader.capabilities.ends_in_history) or is_old:
         return
-    moments = (order.submitted_at for order in listed if order.submitted_at and is_our_order_id(order.client_order_id))
-    newest, lately = max(moments, default=None), _concluded(ledger, now - LACKED_FOR)
+    submit_times = (
+        order.submitted_at for order in listed if order.submitted_at and is_our_order_id(order.client_order_id)
+    )
+    newest, recently_concluded = max(submit_times, default=None), _concluded(ledger, now - LACKED_FOR)
     for order in omitted:
         moment = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
         if moment is None or now - moment < told_after:
             continue
-        is_shown = newest is not None and order.submitted_at is not None and order.submitted_at < newest
+        list_is_newer = newest is not None and order.submitted_at is not None and order.submitted_at < newest
         with suppress(TradebotError):
             behind = ledger.intent(order.client_order_id)
             if behind is None or behind.intent.purpose is Purpose.OPEN or reader.follower(order.venue_id) is not None:
                 continue
-            may_lie = behind.intent.protects and not is_shown and order.symbol in lately
-            if not (may_lie and _would_close(reader, order)):
+            is_doubtful = behind.intent.protects and not list_is_newer and order.symbol in recently_concluded
+            if not (is_doubtful and _would_close(reader, order)):
                 yield replace(order, status=OrderStatus.ENDED)
 
 
@@ -305,7 +306,7 @@ def _was_sent_on(day: VenueDay, order: Order, today: date) -> bool:
 
 
 def _omitted_for(ledger: Slots, day: date, now: datetime) -> Mapping[str, timedelta]:
-    """Return how long ago the first look of a day lacked orders, by venue ids; too long ago says nothing."""
+    """Return how long ago the first look of a day omitted orders, by venue ids; too long ago says nothing."""
     age_by_id = {claim.slot: now - claim.at for claim in ledger.slot_claims(day) if claim.job == LEFT_OUT}
     return {venue_id: age for venue_id, age in age_by_id.items() if age < 2 * LACKED_FOR}
 
@@ -336,9 +337,9 @@ def _query_order(reader: BrokerReader, order: Order) -> Order | None:
         return None
 
 
-def with_expired_orders(reader: BrokerReader, books: Books, passed: datetime) -> Books:
+def with_expired_orders(reader: BrokerReader, books: Books, surely_now: datetime) -> Books:
     """Return the books with those of our working orders that have outlived their life, as the adapter can prove."""
-    over = [order.venue_id for order in books.working if _has_outlived(reader, books, order, passed)]
+    over = [order.venue_id for order in books.working if _has_outlived(reader, books, order, surely_now)]
     return replace(books, over=frozenset(over)) if over else books
 
 
@@ -357,12 +358,12 @@ def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Or
     return tuple(order for order in orders if order.venue_id not in listed_ids)
 
 
-def _has_outlived(reader: BrokerReader, books: Books, order: Order, passed: datetime) -> bool:
+def _has_outlived(reader: BrokerReader, books: Books, order: Order, surely_now: datetime) -> bool:
     record = books.promised.get(order.client_order_id)
     if record is None:
         return False
     dated = order if order.submitted_at else replace(order, submitted_at=record.intent.at)
-    return bool(reader.has_outlived(dated, books.calendar, passed))
+    return bool(reader.has_outlived(dated, books.calendar, surely_now))
 
 
 def _query_orders(reader: BrokerReader, gone: Sequence[Order]) -> Iterator[tuple[Order, Order | None]]:

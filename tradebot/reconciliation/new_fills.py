@@ -266,7 +266,7 @@ def liquidated_lots(
 ) -> Iterator[OwnedFill]:
     """Yield whose lots the `waiting` fills, the venue's own, closed, in parts, asking the venue once about each symbol.
 
-    `found` are the fills that aren't in the ledger yet.
+    `owned_fills` are the fills that aren't in the ledger yet.
     """
     if not waiting:
         return
@@ -321,7 +321,7 @@ def _of_oldest_lots(totals: Totals, fill: Fill) -> Iterator[OwnedFill]:
 
 
 def find_liquidations(fills: Iterable[OwnedFill], owned_fills: Sequence[OwnedFill]) -> Iterator[Liquidated]:
-    """Yield what the venue made itself among some fills, with the strategies that each was `given` to."""
+    """Yield the venue's own fills among `fills`, with the strategies to which `owned_fills` moved them."""
     for owned in fills:
         if owned.fill.by_venue:
             own = [owned_fill.strategy for owned_fill in owned_fills if owned_fill.about == owned.fill.activity_id]

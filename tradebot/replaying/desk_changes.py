@@ -69,7 +69,7 @@ class Unsent(Struct, frozen=True):
 
 
 def with_price(desk: Desk, symbol: str, price: Decimal) -> Desk:
-    """Return the desk with another price of a symbol: its spread stays as wide as a share of the price, and as old."""
+    """Return the desk with another price for a symbol; the quote keeps its relative spread and its age."""
     before = desk.quotes.get(symbol)
     if before is None:
         now = Quote(symbol, desk.now, price, price, price, None, "")

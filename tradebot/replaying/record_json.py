@@ -21,7 +21,7 @@ Read = Sequence[bytes]
 
 
 def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
-    """Return a record as JSON has it; raise RecordError if it isn't one."""
+    """Return a pass record as plain JSON values; raise RecordError if it isn't one."""
     found = parse_untyped(body)
     if not isinstance(found, list) or len(found) != LENGTH or not isinstance(found[OUTCOME], bytes):
         raise RecordError("it isn't the record of a pass")

@@ -1,7 +1,7 @@
 """Read a field of many rows at once, if all of its values have the form in which the source sends nearly all of them.
 
-Each function returns for all rows what the function of `rows` by the same name returns for one. It raises NotPlainError
-if any value takes a closer look: the rows are then read one by one, which says which of them are bad, and why.
+Each function returns for all rows what the function of the same name in `fields` returns for one. It raises
+NotPlainError if any value needs a closer look: the rows are then read one by one, which tells the bad ones, and why.
 """
 
 from collections.abc import Callable, Iterable, Sequence

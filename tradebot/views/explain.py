@@ -175,7 +175,7 @@ def final_record(record: CandidateRecord, found: Callable[[str], bool]) -> Candi
 
 
 def settled_outcome(outcome: Outcome, found: Callable[[str], bool]) -> Outcome:
-    """Return what became of a candidate, as `settled` does, if only the answers that refused it were read."""
+    """Return what became of a candidate whose order was found later, if only the answers that refused it were read."""
     terminal, name = outcome.terminal, outcome.client_order_id
     if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
         return outcome

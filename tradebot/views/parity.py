@@ -1,6 +1,6 @@
-"""What sessions beside their backtests add up to: how much worse fills were than assumed, and what else differs.
+"""Totals of sessions compared with their backtests: how much worse fills were, and what else differed.
 
-What was measured may take the place of what a backtest assumes an order to pay beyond the quote.
+The measured slippage can replace the assumed one.
 """
 
 from collections.abc import Sequence

@@ -119,7 +119,7 @@ def _of_others(with_others: Iterable[OwnedFill], start: datetime) -> Mapping[Own
 
 
 def belongs(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
-    """Return True if a fill belongs to a position in `begun` rather than to one closed before it."""
+    """Return True if a fill belongs to a position in `since` rather than to one closed before it."""
     at = since.get((owned.strategy, owned.fill.symbol))
     return at is not None and owned.fill.at >= at
 

@@ -42,7 +42,7 @@ Moved = Callable[[int, int], None]
 
 
 class Listener(Protocol):
-    """Receives events once their lines are written, as things were when the events happened."""
+    """Captures each event as it happens, and publishes it once its log line is written."""
 
     def capture(self, event: Event, place: Place) -> Any:
         """Return what to publish about an event, or None; called as it happens."""

@@ -158,9 +158,9 @@ class StoredBars:
         until: datetime,
         heard: Callable[[int], None] = lambda changed: None,
     ) -> int:
-        """Fetch the raw bars of a stored timeframe from a date on that had ended by `until` and aren't stored yet.
+        """Fetch the raw bars of a timeframe since a date that were complete by `until` and aren't stored.
 
-        Returns how many bars were new or changed; `heard` gets that for each page, which is stored by then.
+        Returns how many bars were new or changed; `heard` is called with the count after each stored page.
         """
         return self._tried(lambda: self._fetched(timeframe, list(dict.fromkeys(symbols)), first, until, heard))
 

@@ -282,7 +282,7 @@ def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> C
 
 
 def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> datetime | None:
-    """Return when a strategy was last asked with other code than that of a digest; None if it never was."""
+    """Return when a strategy was last asked while its code had another digest; None if never."""
     path = f"$[{CycleRecord.__struct_fields__.index('code')}].{strategy}"
     query = "SELECT max(at) FROM cycles WHERE job = ?1 AND body ->> ?2 != ?3"
     ((found,),) = database.execute(query, (Job.TRADE_ONCE, path, digest)).fetchall()

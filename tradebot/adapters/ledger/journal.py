@@ -241,7 +241,7 @@ def shows_later_seal(lines: Iterable[bytes], sealed: int) -> bool:
 def require_matching(path: Path, sealed: Head, head: Head | None, proven: int) -> None:
     """Raise if a journal and the ledger beside it don't belong together.
 
-    `sealed` is the record that the ledger is sealed with, `found` the journal's record of that number, and `proven` the
+    `sealed` is the record that the ledger is sealed with, `head` the journal's record of that number, and `proven` the
     newest sealed record that the journal mentions. Raises DamagedJournalError if the journal is too short, and
     DamagedBooksError if the ledger is older than the journal shows, or belongs to another journal.
     """

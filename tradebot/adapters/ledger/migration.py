@@ -24,8 +24,8 @@ MOST_COPIES = 9
 class MigrationStep(NamedTuple):
     """What leads from one version to the next: the statements that created the earlier one, and what changes them.
 
-    The change keeps `book.rows` and the checksums right: it creates tables with the triggers of the `sums` module.
-    `says` names for people what is new.
+    The change keeps `book.rows` and the checksums right: it creates tables with the triggers of `integrity`.
+    `says` tells people what is new.
     """
 
     tables: tuple[str, ...]

@@ -339,7 +339,7 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def read_from(path: Path) -> Iterator[None]:
-    """Translate errors as `translated` does, where nothing but the file's content decides what the values are.
+    """Translate errors as `translate_errors` does, where nothing but the file's content decides what the values are.
 
     There, a value that is missing or of another type is damage too. It can't be a mistake of the caller.
     """

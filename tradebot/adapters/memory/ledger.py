@@ -292,7 +292,7 @@ class MemoryBooks:
 class MemoryLedger(LedgerStores, MemoryStates):
     """A ledger without a file; armed and ACTIVE from the start.
 
-    Nothing here is durable: `saving` writes a finished run as an ordinary state folder.
+    Nothing here is durable: `lab.backtest.save_run` writes a finished run as an ordinary state folder.
     """
 
     def __init__(self, account_number: str) -> None:

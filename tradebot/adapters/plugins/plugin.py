@@ -82,8 +82,8 @@ def strategies(
 ) -> tuple[Strategy, ...]:
     """Return the strategies that the configuration names, each with its own settings and name.
 
-    `installed_as` gives the name under which one is installed if that isn't its own; several may share it. `among` are
-    those that are installed, if they were looked for before. OperatorError if one is not installed.
+    `installed_as` maps a configured name to the installed plug-in's name; several may share one. `among` are the
+    installed plug-ins, if already looked up. OperatorError if one is not installed.
     """
     available = require_installed({name: installed_as.get(name, name) for name in wanted}, among)
     return tuple(

@@ -172,7 +172,7 @@ class Sources(Struct):
 
 
 def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> Sources:
-    """Find the journal and the ledger that hold most, in the folder, its quarantine or its backups.
+    """Find the most complete journal and ledger, in the folder, its quarantine or its backups.
 
     A source is skipped if another one that was read contains all of it, or if it is older than an intact one. `opened`
     cleans up whatever was put together for the search.

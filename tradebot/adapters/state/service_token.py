@@ -1,4 +1,4 @@
-"""Let a service on this machine be asked only by whoever has its token, of which the state folder keeps a digest."""
+"""Restrict a local service to clients that present its token; the state folder keeps only a digest."""
 
 import json
 from datetime import UTC, datetime

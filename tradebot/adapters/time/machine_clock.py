@@ -1,4 +1,4 @@
-"""The time that the records of people and of the machine carry, and seconds that no one can set.
+"""Wall-clock time for records that people and the machine make, and a stopwatch that no one can set.
 
 No screen mixes two clocks. `halt` runs this before importing anything else, so it uses only the cheap part of the
 standard library.

@@ -118,7 +118,7 @@ def fill_of(fill: engine_orders.Fill) -> Fill:
 
 
 def activity_of(activity: engine_account.Activity) -> Activity:
-    """Return what changed an account without being an execution."""
+    """Convert an account change that is not an execution, such as a dividend or a fee."""
     return Activity(
         id=activity.id,
         kind=activity.kind,

@@ -30,7 +30,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def features_ahead(bars: Bars, world: World) -> Features:
-    """Return what computes the features of whole sessions at once, from bars that know the rest of a session."""
+    """Return a calculator of features for whole sessions, from bars that include the rest of a session."""
     from tradebot.desk.features import BarFeatures
 
     return BarFeatures(bars, world.ledger.sessions, world.venue.day, whole=True)

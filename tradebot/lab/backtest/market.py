@@ -51,7 +51,7 @@ class OpenedMarket(NamedTuple):
         return self.source if isinstance(self.source, DailyBars) else None
 
     def market(self) -> Market:
-        """Return the market as a run begins with it; a run may rename and delist its symbols."""
+        """Return the market in its state at the start of a run, which may rename and delist its symbols."""
         stands, own = self.spec.source == "daily", self.calendars
         market = Market(self.source, self.calendar, self.symbols, stands=stands, grids=self.grids, calendars=own)
         market.announce(*self.actions)

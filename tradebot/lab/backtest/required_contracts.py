@@ -52,9 +52,9 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
 
 
 def lacking(settings: Settings, market: OpenedMarket) -> str:
-    """Return which sessions of the needed contracts have no bars, or none for an hour at an end; empty if all have.
+    """Describe the sessions in which a needed contract has no bars, or none for over an hour at their start or end.
 
-    Raises OperatorError if a contract isn't there when a roll needs it: when it is entered, or until it is left.
+    Empty if there are none. Raises OperatorError if bars lack at the start or end of the sessions it is needed for.
     """
     found = []
     for one in _needed(settings, market):

@@ -194,8 +194,8 @@ class Results:
     def save(self, name: str, run: BacktestRun, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
         """Write a run into its folder, replacing an earlier run of the same name; return the folder.
 
-        `document` says what the run was made from and what it did, and `variants` are those that were played of it.
-        The folder is complete or it isn't there.
+        `document` describes inputs and results, `variants` the variants that were played. The folder is complete or it
+        isn't there.
         """
         path, draft = self.place(name), self.folder / f"{name}{DRAFT}"
         self.prepare()

@@ -268,7 +268,7 @@ class IdlePeriods:
         worth, equity = ValueBand(shares, last).now, view.account.equity
 
         def low(closing: Decimal) -> int:
-            """Return the value down to which no monitor halts after a close at which the equity was this."""
+            """Return the lowest account value without a halt, if the equity at the last close was `closing`."""
             return worth + ceil((self._floor(closing, peak.highest) - equity) * WORTH)
 
         def later_low(value: int) -> int:

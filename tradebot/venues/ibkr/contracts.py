@@ -1,6 +1,6 @@
-"""The futures that a bot may trade here: what each is worth, when it is left for the next one, and what people call it.
+"""The futures that a bot may trade here: multiplier, roll date and common name.
 
-The venue's contract details decide. What they say otherwise than this table is a doubt, which stops the whole root.
+The venue's contract details decide; where they contradict this table, the whole root is blocked.
 """
 
 import re

@@ -229,7 +229,7 @@ class IbkrLink:
 
     @property
     def dropped_count(self) -> int:
-        """Return how many messages weren't understood since `understood` was called last."""
+        """Return how many messages weren't understood since `note_understood` was called last."""
         return max(self._before + (self._line.lost_count if self._line else 0), self._errors.undecoded) - self._counted
 
     @property
@@ -272,7 +272,7 @@ class IbkrLink:
 
     @contextmanager
     def sending(self) -> Iterator[IbkrConnection]:
-        """Return a complete connection that this process keeps until its request is answered."""
+        """Yield a complete connection, and keep it until the request is answered."""
         with self._lock:
             line = self.ready()
             self._sending += 1

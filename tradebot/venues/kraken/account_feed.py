@@ -46,7 +46,7 @@ class KrakenBell:
         self._kept.close()
 
     def on_connection_end(self, problem: str, status: int | None) -> bool:
-        """Note why nothing is heard at the moment; it is always tried again."""
+        """Record why the feed is silent; return True, because it always reconnects."""
         self._problem = problem
         return True
 

@@ -193,7 +193,7 @@ class _Symbol(Struct):
     waiting: list[Sale] = field(default_factory=list)
 
     def trade(self, order: Sequence[tuple[AccountTrade, Fraction]]) -> None:
-        """Apply the fills of one order on one day, with their fees per share; then see which losses don't count."""
+        """Apply the fills of one order on one day, with their fees per share; then find wash sales."""
         sales = list[Sale]()
         for trade, fee in order:
             left = trade.quantity

@@ -65,7 +65,7 @@ def other_exits(order: Order) -> list[Order]:
 def fellows(order: Order) -> list[Order]:
     """Return the other open members of an order's group; a replacement joins the group when it takes effect.
 
-    What happens to an attached order is nothing to the others.
+    An attached order has none: what happens to it doesn't affect the others.
     """
     if order.request.order_class == ATTACHED:
         return []

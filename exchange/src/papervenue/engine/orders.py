@@ -123,7 +123,7 @@ class Order:
     position in time among the orders of all accounts, `live_us` when it reached the market. `replacement` is the order
     in transit to replace it, which has no fills until it does. `fate` is what a script has decided for it.
 
-    `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (engine.policy).
+    `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (`Policy`).
     `unheard` is how many shares another exit has filled that it doesn't know of yet. `why` is what made the venue
     cancel it, if not its owner.
     """

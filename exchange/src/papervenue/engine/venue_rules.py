@@ -108,7 +108,7 @@ class Dialect(Protocol):
         """Return True if margins are looked at in every minute."""
 
     def watched(self, floor: Floor) -> frozenset[str]:
-        """Return the symbols that any account holds, at whose prices `review` looks."""
+        """Return the symbols that any account holds, whose prices `review` checks."""
 
     def review(self, floor: Floor) -> None:
         """Look at margins at the end of a minute in which a watched symbol traded."""

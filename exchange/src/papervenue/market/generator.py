@@ -288,7 +288,7 @@ def _night_path(
 def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False) -> list[float]:
     """Return a random walk with that daily volatility which ends where it began.
 
-    A `fair` one goes on like a random walk once a session's move is added in the shares of `passed`.
+    A `fair` one goes on like a random walk once a session's move is added in the shares of `variance_elapsed`.
     """
     scale = volatility / sqrt(sum(busy * busy for busy in bustle(minutes)) if fair else minutes)
     walk = list(accumulate([scale * busy * bell(rng) for busy in bustle(minutes)]))

@@ -100,7 +100,7 @@ def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decima
 
 
 def is_foreseeable(floor: Floor, account: Account) -> bool:
-    """Return True if `foreseen` knows an account's interest: what shorts are worth moves with the prices."""
+    """Return True if `upcoming_interest` knows an account's interest: what shorts are worth moves with the prices."""
     return not floor.costs.interest or not _is_short(account)
 
 
@@ -141,7 +141,7 @@ def _on(floor: Floor, rate: Rate, spread: Decimal, day: str) -> Decimal:
 
 
 def post(floor: Floor) -> None:
-    """Post the interest that has accrued until today, if this session is one before which it is posted."""
+    """Post the interest accrued before today, on days on which the venue posts."""
     today = new_york_date(floor.now_us)
     if not floor.costs.interest:
         return

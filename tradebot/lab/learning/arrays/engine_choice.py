@@ -112,7 +112,7 @@ class EpisodeAccount:
         self._halted = self._halted or lost >= rules.halt_day_loss or fallen >= rules.halt_drawdown
 
     def close(self, place: int) -> None:
-        """End the session that closes here: its loss and trades are over, and entries too where a trade date ends."""
+        """End the session: reset its loss and trade count, and the entries too if the trade date ends."""
         self._began = self.equity(place)
         self._trades.clear()
         if self._tape.closes[place]:

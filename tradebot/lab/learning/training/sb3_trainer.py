@@ -1,6 +1,6 @@
-"""Train agents by stable-baselines3, and take their networks out; needs the extra `rl` and PyTorch.
+"""Train agents with stable-baselines3 and export their networks; needs the extra `rl` and PyTorch.
 
-They see the environment as gymnasium knows environments.
+The environment is wrapped for gymnasium.
 """
 
 from __future__ import annotations

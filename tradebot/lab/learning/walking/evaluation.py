@@ -112,7 +112,7 @@ def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, l
 def judged_model(
     plan: BacktestPlan, name: str, signed: Signed, model: str, within: Within, *, later: bool = False
 ) -> JudgedSessions:
-    """Judge a signed model as `judged` does, by the strategy `name` that it acts for, with nobody in its place."""
+    """Judge a signed model as `evaluate_market` does, by the strategy `name` that it acts for, without a substitute."""
     chosen = plan.settings.strategies
     changes: dict[str, object] = {
         "mode": "inference",

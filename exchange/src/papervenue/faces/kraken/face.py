@@ -196,7 +196,7 @@ Signed = Callable[[Account, Call], Reply]
 
 
 class Api:
-    """What answers an exchange's requests."""
+    """Answers the requests to an exchange with Kraken's face."""
 
     def __init__(self, serving: Serving) -> None:
         exchange = serving.exchange
