@@ -189,7 +189,7 @@ def test_a_market_keeps_the_rates_of_its_sessions(tmp_path: Path) -> None:
 def test_the_published_funds_rate_is_read() -> None:
     file = SHARED / "market" / "effr_daily.csv"
     if not file.exists():
-        pytest.skip("the shared market data isn't there")
+        pytest.skip("needs the market data in ../shared/data")
     rates = read_rates(file)
     assert rates.on("2000-07-04") == Decimal("0.0703")
     assert len(rates.between(date(2020, 1, 2), date(2024, 12, 30)).days) > 1200
