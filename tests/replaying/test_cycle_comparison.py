@@ -75,10 +75,13 @@ def test_record_of_the_first_form_is_still_read_and_decided_as_it_was() -> None:
 
 
 def test_what_a_pass_read_leaves_memory_by_itself() -> None:
-    entries(Scene())
-    gc.collect()
-    entries(Scene())
-    assert gc.collect() == 0, "a pass that refers to itself stays until it is looked for: 160 objects a pass"
+    def left_behind() -> int:
+        entries(Scene())
+        return gc.collect()
+
+    left_behind()
+    # A ring is left by every pass; what another thread of the process happens to leave isn't.
+    assert min(left_behind() for _ in range(4)) == 0, "a pass refers to itself and stays: 160 objects a pass"
 
 
 def test_equal_passes_have_equal_bytes() -> None:
