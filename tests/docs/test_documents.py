@@ -18,6 +18,7 @@ from tradebot.app import sandbox
 from tradebot.app.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("tradebot", "commands", "jobs", "exchange", "tests", "benchmarks", "config")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TOUR = (ROOT / "docs" / "TOUR.md").read_text(encoding="utf-8")
 AGENTS = (ROOT / "docs" / "AGENTS.md").read_text(encoding="utf-8")
@@ -143,6 +144,20 @@ def test_every_function_that_the_architecture_names_exists() -> None:
         for attribute in attributes:
             found = getattr(found, attribute)
         assert callable(found), name
+
+
+def test_every_python_file_that_a_document_names_exists() -> None:
+    """A guide's own package stands in a folder beside the checkout, or is written by the guide."""
+    files = [f"/{path.relative_to(ROOT)}" for folder in SOURCES for path in (ROOT / folder).rglob("*.py")]
+    documents = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "internals").glob("*.md"), ROOT / "CONTRIBUTING.md"]
+    named = [
+        (path.name, name)
+        for path in documents
+        if path.name != "RENAMED.md"
+        for name in re.findall(r"`([\w./-]+\.py)\b", path.read_text(encoding="utf-8"))
+    ]
+    assert len(named) >= 50
+    assert [(where, name) for where, name in named if not any(file.endswith(f"/{name}") for file in files)] == []
 
 
 def _is_module(name: str) -> bool:
