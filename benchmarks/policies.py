@@ -29,7 +29,7 @@ Gate = Callable[[PolicyResults], bool]
 
 def passes(of: PolicyResults) -> bool:
     """Return True if results meet everything that the shipped conditions ask before paper."""
-    return all(one.met() for one in asked_of(of))
+    return all(one.is_met() for one in asked_of(of))
 
 
 def asked_of(of: PolicyResults) -> Iterator[ConditionCheck]:
@@ -51,12 +51,12 @@ def one_trial(of: PolicyResults) -> bool:
 def wrong_way_round(of: PolicyResults) -> bool:
     """Take a large p for a good one."""
     rows = (replace(one, must=Must.AT_LEAST) if one.name.startswith("policy_spa") else one for one in asked_of(of))
-    return all(one.met() for one in rows)
+    return all(one.is_met() for one in rows)
 
 
 def no_embargo(of: PolicyResults) -> bool:
     """Don't ask what models have seen."""
-    return all(one.met() for one in asked_of(of) if one.name != "policy_seen")
+    return all(one.is_met() for one in asked_of(of) if one.name != "policy_seen")
 
 
 class Control(Struct, frozen=True):
@@ -107,7 +107,7 @@ def figures() -> Iterator[Figure]:
 
 def alone() -> Iterator[Figure]:
     """Yield how often noise meets each condition, whatever the others say."""
-    met = Counter(one.name for number in range(OTHERS) for one in asked_of(study(number, NOISE)) if one.met())
+    met = Counter(one.name for number in range(OTHERS) for one in asked_of(study(number, NOISE)) if one.is_met())
     for one in asked_of(study(0, NOISE)):
         share = wilson(met[one.name], OTHERS)
         yield Figure(one.name, f"met, of {OTHERS:,}: {share.low:.1%} to {share.high:.1%}", 100 * share.value, "%")

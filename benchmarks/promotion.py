@@ -63,7 +63,7 @@ def climb(returns: NDArray[np.float64], rules: PromotionRules) -> Iterator[tuple
         closed = trades[: number // IN_TRADE]
         shown = frozenset({PaperRecord.PAPER})
         evidence = TrackRecord(shown, known[:number], closed, number - since, A_YEAR, 0.0, TRIALS, AS_ASSUMED)
-        if all(one.met() for one in rung_conditions(evidence, rules, following)):
+        if all(one.is_met() for one in rung_conditions(evidence, rules, following)):
             rung, since = following, number
             yield number, rung
 

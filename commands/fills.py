@@ -118,7 +118,7 @@ def _within(app: "App", fills: "Sequence[OwnedFill]", span: "PassSpan | None") -
         return fills
     if span.session or span.since_s is None:
         return [owned for owned in fills if owned.fill.at >= _session_open(app, fills[-1].fill.at)]
-    now = trading_now(app, (*(cycle.at for cycle in last_passes(app.recorded)), fills[-1].fill.at))
+    now = trading_now(app, (*(cycle.at for cycle in last_passes(app.existing_facts)), fills[-1].fill.at))
     since = (now or fills[-1].fill.at) - timedelta(seconds=span.since_s)
     return [owned for owned in fills if owned.fill.at >= since]
 

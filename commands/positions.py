@@ -60,7 +60,7 @@ def run(app: "App") -> Report:
     from tradebot.timetable.sessions import next_open
     from tradebot.views.holdings import account_margin, funding_so_far
 
-    passes, totals, mark = last_passes(app.recorded), app.ledger_view.totals(), app.ledger_view.last_reconcile()
+    passes, totals, mark = last_passes(app.existing_facts), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
     rows = load_holdings(app, totals, passes, now)
     gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)

@@ -117,7 +117,7 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
             raise OperatorError("there is no registry to refresh", OFF)
         return Report("registry", RegistryData(app.stamp_time(), False, False, 0, 0, 0, ()), _render)
     now = _refreshed(app) if refresh else app.stamp_time()
-    stored = app.recorded
+    stored = app.existing_facts
     registry = Registry(rules, app.rules.every_symbol, stored.registry() if stored else {})
     rows = [_row(registry, symbol, now, pinned=symbol in app.rules.pinned) for symbol in registry.symbols]
     data_health = enough_healthy(registry, now)

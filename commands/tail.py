@@ -86,7 +86,7 @@ class Tails:
 
     def _records(self) -> tuple[object, ...]:
         """Return what differs as soon as anything was recorded."""
-        books, facts = self._app.books, self._app.recorded
+        books, facts = self._app.books, self._app.existing_facts
         size = self._events.stat().st_size if self._events.exists() else 0
         return books.file.sealed_head().sequence, facts.last_pass() if facts else None, size
 
@@ -95,7 +95,7 @@ class Tails:
 
     def _performance(self, since: datetime) -> "Iterator[Row]":
         """Yield the passes that saw the equity; a drawdown is only known from where the peak was reached."""
-        facts, peak = self._app.recorded, self._app.books.equity_peak()
+        facts, peak = self._app.existing_facts, self._app.books.equity_peak()
         cycles = [cycle for cycle in (facts.passes(since) if facts else ()) if cycle.equity is not None]
         highest = peak.highest if peak else Decimal(0)
         reached = max((cycle.at for cycle in cycles if cycle.equity >= highest), default=since)  # type: ignore[operator]

@@ -48,7 +48,7 @@ class Backoff:
         away = self._away.get(DEPENDS_ON.get(job, ""))
         return job == NEVER_WAITS or away is None or not away.waits(now)
 
-    def failed(self, job: str, now: datetime) -> None:
+    def note_failure(self, job: str, now: datetime) -> None:
         """Note that what a job depends on didn't answer. Failures before the time to ask again count once."""
         dependency = DEPENDS_ON.get(job)
         if dependency is None:
@@ -64,7 +64,7 @@ class Backoff:
             details = {"dependency": dependency, "message": f"it hasn't answered since {since:%Y-%m-%d %H:%M:%S} UTC"}
             self._events.emit(EventKind.DEPENDENCY_AWAY.at(now, details))
 
-    def answered(self, job: str, now: datetime) -> None:
+    def note_answer(self, job: str, now: datetime) -> None:
         """Note that what a job depends on answers."""
         dependency = DEPENDS_ON.get(job)
         if dependency not in self._away:

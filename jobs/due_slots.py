@@ -88,7 +88,7 @@ class Duty:
             ahead = {slot.key for slot in self._ahead if slot.start > now}
             self._failed = {key: reason for key, reason in self._failed.items() if key not in ahead}
         begun = [slot for slot in self._ahead if slot.start <= now]
-        if (begun or self._is_to_compare(now)) and self._planned.changed:
+        if (begun or self._is_to_compare(now)) and self._planned.has_changed:
             self._begin_day(now)
             begun = [slot for slot in self._ahead if slot.start <= now]
         known = {slot.key for slot in begun}
@@ -111,7 +111,7 @@ class Duty:
             begun = (slot.key for slot in self._ahead if slot.start <= now)
             self._failed |= dict.fromkeys(begun, Reason.CLOCKS_DISAGREE)
 
-    def failed(self, slot: Slot, reason: Reason) -> None:
+    def note_failure(self, slot: Slot, reason: Reason) -> None:
         """Note why a slot couldn't be run this time; if it is missed in the end, that is why."""
         self._failed[slot.key] = reason
 
@@ -269,7 +269,7 @@ class SlotPlanner:
         self._past = self._past[1:]
 
     @property
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         """Return True if the stored calendar has changed since the slots around today were read."""
         return self._ledger.sessions(*self._days) != self._sessions
 

@@ -81,11 +81,11 @@ class Pace(Protocol):
     """The source of trading time."""
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Return True if trading time has ended for good."""
 
     @property
-    def believed(self) -> bool:
+    def is_trustworthy(self) -> bool:
         """Return True if the date is certain enough to record slots as missed."""
 
     @property
@@ -114,7 +114,7 @@ class Comparing(Looking, Protocol):
     """A lane that also compares books and broker."""
 
     @property
-    def reconciled(self) -> bool:
+    def is_reconciled(self) -> bool:
         """Return True once that has succeeded."""
 
 
@@ -147,7 +147,7 @@ class Runner:
         self._faults = 0
         self._again: list[datetime] = []
         self._woke = self._told_at = EARLIER
-        self.reconciled = reconciled
+        self.is_reconciled = reconciled
         self.looked_at: datetime | None = None
         """The trading time up to which everything that was due has been run."""
         self.stopping = False
@@ -155,7 +155,7 @@ class Runner:
     @property
     def over(self) -> bool:
         """Return True if there should be no further tick."""
-        return self.stopping or self._pace.finished or self._faults >= MAX_FAULTS
+        return self.stopping or self._pace.is_finished or self._faults >= MAX_FAULTS
 
     @property
     def exit_code(self) -> ExitCode:
@@ -211,7 +211,7 @@ class Runner:
             self._compare_first_after_pause(now)
             self._ask_calendar_if_due(now)
             if self._run_due_slots(now):
-                self._duty.rest(self._pace.now, believed=self._pace.believed)
+                self._duty.rest(self._pace.now, believed=self._pace.is_trustworthy)
                 self._pace.rest()
                 self.looked_at = now
             if self.over:
@@ -225,7 +225,7 @@ class Runner:
         if pause is None:
             return
         self._pace.rest()
-        self.reconciled, self._woke = False, now
+        self.is_reconciled, self._woke = False, now
         if self._station.calendar is not None:
             self._station.calendar.woke()
         if Job.RECONCILE in self._station.verbs:
@@ -235,7 +235,7 @@ class Runner:
     def _ask_calendar_if_due(self, now: datetime) -> None:
         """Ask the broker's calendar if this lane does and it is due; slots are planned again where it has changed."""
         calendar = self._station.calendar
-        if calendar is None or not (self._pace.believed and calendar.is_due()):
+        if calendar is None or not (self._pace.is_trustworthy and calendar.is_due()):
             return
         if self._may_try(CALENDAR, None, now):
             self._run(CALENDAR, None, now, calendar.ask)
@@ -250,10 +250,10 @@ class Runner:
         except WILL_PASS as failed:
             self._tell_rarely(now, failed)
             return False
-        if due.missed and self._pace.believed:
+        if due.missed and self._pace.is_trustworthy:
             with self._despite_passing_failures(now):
                 tell_missed(self._duty, self._station, due.missed, now)
-        if not self.reconciled and Job.RECONCILE in self._station.verbs:
+        if not self.is_reconciled and Job.RECONCILE in self._station.verbs:
             self._reconcile(now)
         for slot in due.run:
             # While an answer took its time, the slot may have run or ended.
@@ -279,7 +279,9 @@ class Runner:
     def _reconcile(self, now: datetime, *, at_start: bool = False) -> None:
         """Compare books and broker whatever the timetable says; entries wait until this has succeeded."""
         if self._may_try(Job.RECONCILE, None, now):
-            self.reconciled = self._run(Job.RECONCILE, None, now, self._station.verbs[Job.RECONCILE], at_start=at_start)
+            self.is_reconciled = self._run(
+                Job.RECONCILE, None, now, self._station.verbs[Job.RECONCILE], at_start=at_start
+            )
 
     def _run_slot(self, slot: Slot) -> None:
         """Run a slot's job, unless it has to wait: entries for the first comparison, any job after a failed attempt.
@@ -291,27 +293,27 @@ class Runner:
         if slot.job == ENTRIES and self._duty.is_late(slot, now):
             return
         if slot.job == ENTRIES and not self._compared:
-            self._duty.failed(slot, Reason.STAGE_FAILED)
+            self._duty.note_failure(slot, Reason.STAGE_FAILED)
             return
         if slot.job == ENTRIES and self._comes_after_others(slot) and self._duty.may_wait(slot, now):
             return
         if self._station.unmet(slot) is not None:
-            self._duty.failed(slot, Reason.STAGE_FAILED)
+            self._duty.note_failure(slot, Reason.STAGE_FAILED)
             return
         if slot.job not in JOBS and (why := self._station.spares()):
-            self._duty.failed(slot, why)
+            self._duty.note_failure(slot, why)
             return
         if self._may_try(slot.job, slot.name, now):
             verb = self._station.verbs[Job(slot.job)] if slot.job in JOBS else partial(self._station.chore, slot)
             if not self._run(slot.job, slot.name, now, verb):
-                self._duty.failed(slot, Reason.PASS_FAILED)
+                self._duty.note_failure(slot, Reason.PASS_FAILED)
 
     @property
     def _compared(self) -> bool:
-        if self.reconciled or self._exits is None:
-            return self.reconciled
+        if self.is_reconciled or self._exits is None:
+            return self.is_reconciled
         looked = self._exits.looked_at
-        return self._exits.reconciled and (self._woke is EARLIER or (looked is not None and looked >= self._woke))
+        return self._exits.is_reconciled and (self._woke is EARLIER or (looked is not None and looked >= self._woke))
 
     def _comes_after_others(self, slot: Slot) -> bool:
         """Return True if facts or exits that are due at the start of a slot are still to come."""
@@ -340,7 +342,7 @@ class Runner:
             if at_start and isinstance(failed, OperatorError):
                 raise
             if isinstance(failed, TemporaryError) and not isinstance(failed, ClocksDisagreeError):
-                self._backoff.failed(job, now)
+                self._backoff.note_failure(job, now)
             self._emit(now, EventKind.JOB_FAILED, job, failed.message)
             self._ended(now, LogKind.FAILED, job, slot, Done(one_line(failed), failed.code), began)
             return False
@@ -355,7 +357,7 @@ class Runner:
         finally:
             self._running = before
         self._faults = 0
-        self._backoff.answered(job, now)
+        self._backoff.note_answer(job, now)
         self._ended(now, LogKind.RAN, job, slot, done, began)
         return True
 

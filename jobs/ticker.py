@@ -64,11 +64,11 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
         """End the trigger: the scheduler then removes its only job, and the removal shuts it down."""
         trigger.end_date = LONG_AGO
 
-    def failed(event: JobExecutionEvent) -> None:
+    def note_failure(event: JobExecutionEvent) -> None:
         raised.append(event.exception)
         end()
 
-    scheduler.add_listener(failed, EVENT_JOB_ERROR)
+    scheduler.add_listener(note_failure, EVENT_JOB_ERROR)
     scheduler.add_listener(lambda event: scheduler.shutdown(wait=False), EVENT_JOB_REMOVED)
     scheduler.add_job(once, trigger, coalesce=True, misfire_grace_time=None)
     ended = threading.Event()
@@ -99,7 +99,7 @@ def tick_lanes(lanes: Mapping[str, TickerLane], over: Callable[[], bool], every_
         if over():
             ended.set()
 
-    def failed(event: JobExecutionEvent) -> None:
+    def note_failure(event: JobExecutionEvent) -> None:
         raised.append(event.exception)
         ended.set()
 
@@ -109,7 +109,7 @@ def tick_lanes(lanes: Mapping[str, TickerLane], over: Callable[[], bool], every_
         finally:
             closed.release()
 
-    scheduler.add_listener(failed, EVENT_JOB_ERROR)
+    scheduler.add_listener(note_failure, EVENT_JOB_ERROR)
     for name, lane in lanes.items():
         trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
         scheduler.add_job(once, trigger, [lane], executor=name, coalesce=True, misfire_grace_time=None)

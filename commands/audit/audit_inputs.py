@@ -78,7 +78,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvide
 
 
 def _trading(app: "App", past: SessionEvidence | None, since_s: int | None, *, offline: bool) -> Trading:
-    ledger, rules, facts = app.ledger_view, app.rules, app.recorded
+    ledger, rules, facts = app.ledger_view, app.rules, app.existing_facts
     broker = None if offline else attempt(lambda: _ask(app, ledger))
     asked = broker if isinstance(broker, Broker) else None
     totals, proven = (asked.totals, asked.proven) if asked else (ledger.totals(), ())
@@ -179,10 +179,10 @@ def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
 
 def _passes(app: "App", moment: TradingMoment) -> PassEvidence:
     """Count the candidates by the reason they ended with; a strategy refused as a whole counts as one."""
-    if app.recorded is None:
+    if app.existing_facts is None:
         return PassEvidence((), 0, {})
-    cycles = [cycle for cycle in app.recorded.passes(moment.since) if cycle.job is Job.TRADE_ONCE]
-    candidates, ends = app.recorded.ends(Job.TRADE_ONCE, moment.since)
+    cycles = [cycle for cycle in app.existing_facts.passes(moment.since) if cycle.job is Job.TRADE_ONCE]
+    candidates, ends = app.existing_facts.ends(Job.TRADE_ONCE, moment.since)
     lost = Counter(
         refusal.decision.reason for cycle in cycles for refusal in cycle.refused_strategies if refusal.decision.reason
     )
@@ -191,9 +191,9 @@ def _passes(app: "App", moment: TradingMoment) -> PassEvidence:
 
 def _last_exits(app: "App") -> CycleRecord | None:
     """Return the last pass of exits that looked at positions; a pass after the close doesn't."""
-    if app.recorded is None:
+    if app.existing_facts is None:
         return None
-    cycles = app.recorded.cycles(job=Job.EVALUATE_EXITS, last=LOOKED_BACK)
+    cycles = app.existing_facts.cycles(job=Job.EVALUATE_EXITS, last=LOOKED_BACK)
     return next((cycle for cycle in reversed(cycles) if cycle.job_decision is None), None)
 
 

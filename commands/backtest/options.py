@@ -167,7 +167,7 @@ def _outside(begins: date, ends: date, first: date | None, last: date | None) ->
 def _measured(wish: BacktestOptions) -> tuple[str, str, object]:
     """Return the slippage that the bot's sessions had beside their backtests; OperatorError if none was compared."""
     with open_app(Options(wish.state_dir, wish.config), os.environ) as bot:
-        parity_totals = over_time(bot.recorded.parities(LATELY)) if bot.recorded else None
+        parity_totals = over_time(bot.existing_facts.parities(LATELY)) if bot.existing_facts else None
     if parity_totals is None or parity_totals.slippage_bps is None:
         why = "no session was compared with its backtest" if parity_totals is None else "no order filled on both sides"
         raise OperatorError(f"--cost {MEASURED} needs fills that were compared, and {why}", "tradebot parity SESSION")

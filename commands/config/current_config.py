@@ -224,7 +224,7 @@ def values(loaded: "Loaded") -> Iterator[ConfigurationValue]:
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     items: Any = value.items() if isinstance(value, Mapping) else None
     if isinstance(value, Timetable):
-        items = value.written().items()
+        items = value.to_settings().items()
     if isinstance(value, BaseModel):
         # A setting that may be left out, and is, has no value.
         items = [(key, item) for key, item in value if key in value.model_fields_set]

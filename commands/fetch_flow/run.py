@@ -328,10 +328,10 @@ def _used_today(app: "App") -> int | None:
     now = app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
     file = app.folder.path / state_folder.FLOW_QUOTA
     counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used_on_day(now)
-    if counted is not None or app.recorded is None:
+    if counted is not None or app.existing_facts is None:
         return counted
     # A fetch that found nothing due asked nothing, and so was told no count.
-    for fetch in reversed(app.recorded.cycles(job=Job.FETCH_FLOW, last=LATEST)):
+    for fetch in reversed(app.existing_facts.cycles(job=Job.FETCH_FLOW, last=LATEST)):
         if fetch.quota is not None and next_quota_day(fetch.at) == next_quota_day(now):
             return fetch.quota.used_today
     return None

@@ -77,7 +77,7 @@ def found_of(app: "App", asked: str) -> IncidentSubject:
     name = order.intent.cycle_id if order else asked
     passes = _tried(lacking, "records of passes", app.passes.passes)
     kept_pass = next((one for one in passes or () if one.id == name), None)
-    facts = app.recorded
+    facts = app.existing_facts
     cycle = _tried(lacking, "decisions", lambda: facts.cycle(name) if facts else None)
     intents = tuple(record for record in every if record.intent.cycle_id == name)
     if not (kept_pass or cycle or intents):

@@ -112,31 +112,31 @@ def ask_questions(terminal: Terminal, path: Path) -> WizardAnswers:
     note("Each answer becomes settings with comments, which you can change later.\n")
     answers = WizardAnswers()
 
-    def tried(question: str, read: Callable[[str], WizardAnswers]) -> WizardAnswers:
+    def ask(question: str, read: Callable[[str], WizardAnswers]) -> WizardAnswers:
         return _asked(terminal, question, lambda typed: _loading(read(typed)))
 
     account = f"an account at {shipped.capabilities.title}"
-    answers = tried(
+    answers = ask(
         f"1. Where: in the sandbox, on the embedded exchange (1), or on paper, with {account} (2)? [1]",
         lambda typed: replace(answers, mode=_mode(typed, path)),
     )
-    answers = tried(
+    answers = ask(
         f"2. Which symbols: their names with commas, or a number of the shipped ones? [all {len(shipped.universe)}]",
         lambda typed: replace(answers, symbols=_symbols(typed, shipped)),
     )
-    answers = tried(
+    answers = ask(
         f"3. How much may it lose on a day, in percent of equity? [{plain(answers.day_percent)}]",
         lambda typed: _with_day(answers, typed),
     )
-    answers = tried(
+    answers = ask(
         f"   And how much on a single trade, at its stop? [{plain(answers.trade_percent)}]",
         lambda typed: replace(answers, trade_percent=_trade(typed, answers)),
     )
-    answers = tried(
+    answers = ask(
         "4. May it sell short: bet on falling prices with borrowed shares? [y]",
         lambda typed: replace(answers, short=_yes(typed)),
     )
-    return tried(
+    return ask(
         "5. May it hold positions overnight, when no stop can act? [y]",
         lambda typed: replace(answers, overnight=_yes(typed)),
     )

@@ -81,7 +81,7 @@ def _entries(app: "App") -> "tuple[str, JobTimes] | None":
     if line is None:
         return None
     setting = f"timetable.{Job.TRADE_ONCE.value}"
-    return setting if isinstance(line.written(), str) else f"{setting}.when", timetable[Job.TRADE_ONCE]
+    return setting if isinstance(line.to_setting(), str) else f"{setting}.when", timetable[Job.TRADE_ONCE]
 
 
 def _strategy(app: "App", name: str) -> LearnedStrategy:
@@ -149,11 +149,13 @@ def load_outcomes(
     except TradebotError as error:
         return BlockedOutcomes(problem=f"{UNKNOWN}: {problem_of(app, error)}.")
     if not blocked.keys:
-        return BlockedOutcomes(left=left if left.known else None, problem="No blocked trade that is over is recorded.")
+        return BlockedOutcomes(
+            left=left if left.has_outcomes else None, problem="No blocked trade that is over is recorded."
+        )
     found = {key: setting for key in blocked.keys if (setting := setting_of(app.settings, *key))}
     values = {key: plain(setting.value) for key, setting in found.items()}
     proposals = blocked.proposals({key: setting.key for key, setting in found.items()}, values)
-    return BlockedOutcomes(tuple(proposals), left if left.known else None)
+    return BlockedOutcomes(tuple(proposals), left if left.has_outcomes else None)
 
 
 class ShorterOutcomes:
@@ -170,7 +172,7 @@ class ShorterOutcomes:
         self._better: dict[tuple[str, int], float] = {}
 
     @property
-    def known(self) -> bool:
+    def has_outcomes(self) -> bool:
         return bool(self._better)
 
     def add(self, day: "SessionReturns") -> None:

@@ -146,7 +146,7 @@ def application(server: Server[Any], port: int, fits: Callable[[str], bool]) -> 
 def serve_stdio(server: Server[Any]) -> None:
     """Serve one client over this process's stdin and stdout until it goes away, or until SIGINT or SIGTERM."""
 
-    async def served() -> None:
+    async def serve() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, end)
         # Nothing else can reach the client: meanwhile the process's own stdout is its stderr.
@@ -154,7 +154,7 @@ def serve_stdio(server: Server[Any]) -> None:
             await server.run(read, write, server.create_initialization_options())
 
     with _ending_stdin() as end:
-        asyncio.run(served())
+        asyncio.run(serve())
 
 
 @contextmanager

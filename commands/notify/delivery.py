@@ -208,7 +208,7 @@ def evidence_time(app: "App") -> datetime:
     if app.mode is not Mode.SANDBOX:
         return datetime.now(UTC)
     mark = app.ledger_view.last_reconcile()
-    recorded = app.recorded
+    recorded = app.existing_facts
     times = (mark.at if mark else None, recorded.last_pass() if recorded is not None else None)
     return trading_now(app, times) or datetime.now(UTC)
 

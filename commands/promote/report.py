@@ -279,7 +279,7 @@ def _judged(rules: PromotionRules, results: PolicyResults, trials: int, sealed: 
         results.sessions[-1],
         len(results.sessions),
         trials,
-        measured.tried.shape[1],
+        measured.all_configurations.shape[1],
         some_pass(trials),
         tuple(measured.runs()),
         tuple(measured.benchmarks()),

@@ -198,7 +198,7 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
     code = code_of(app.settings, name) if name in app.settings.strategies.sections() else None
     tried = read_trials(run, {name}, {code} if code else ())
     first = app.day.date_of(since)
-    parities = app.recorded.parities(MOST) if app.recorded else ()
+    parities = app.existing_facts.parities(MOST) if app.existing_facts else ()
     fixed = [parity for parity in parities if parity.session > first]
     return evidence_source._replace(
         own=results(name),

@@ -47,7 +47,7 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
         every = app.passes.passes()
         last = every[-1].session.isoformat() if every else ""
         passes = _asked(every, what or last, from_version)
-        facts = app.recorded if _is_session(what or last) and from_version is None else None
+        facts = app.existing_facts if _is_session(what or last) and from_version is None else None
         with progress_bar("replaying") as progress:
             data = decided_again(app.passes, passes, progress, only_decisions=from_version is not None, facts=facts)
     code = ExitCode.DONE if data.equal == data.passes else ExitCode.FINDINGS
@@ -56,7 +56,7 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
 
 def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Again":
     """Play a finished backtest again; without a word for a pass or a session, all of it."""
-    run, kept = PastRun(app.folder.path), passes_of(app.recorded)
+    run, kept = PastRun(app.folder.path), passes_of(app.existing_facts)
     every = [KeptPass(cycle.id, cycle.session, cycle.at, run.decided_by) for cycle in kept.values()]
     asked = _asked(every, what, from_version)
     with progress_bar("playing again") as progress:

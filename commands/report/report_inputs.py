@@ -198,7 +198,7 @@ def frames(folder: str | Path | None = None, config: str | None = None, choice: 
         account, _ = read(bot, "", choice, lambda done, total: None, with_refusals=False)
         history = read_history(bot)
         fills = [each for each in history.fills if choice.days.has(each.fill.at, history.day)]
-        passes = [cycle for job in JOBS for cycle in (bot.recorded.cycles(job=job) if bot.recorded else ())]
+        passes = [cycle for job in JOBS for cycle in (bot.existing_facts.cycles(job=job) if bot.existing_facts else ())]
     within = (cycle for cycle in passes if choice.days.has(cycle.at, history.day))
     return frames_of(account, fills, sorted(within, key=lambda cycle: cycle.at))
 

@@ -75,7 +75,7 @@ def measure_outcomes(
     for the broker's time. `progress` is told how many sessions are read, and of how many.
     """
     now, tally = at or app.now(), Tally()
-    facts, first = app.recorded, _first(app, since)
+    facts, first = app.existing_facts, _first(app, since)
     measuring = _Measuring(app, now, first) if first else None
     if facts and measuring:
         for day, judged in measuring.days(facts.judged, progress, until):
@@ -105,7 +105,7 @@ def refused_trades(
     app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
 ) -> tuple[RefusedTrades, ...]:
     """Return the refusals that `measured` returns, by strategy; for these alone, much less has to be read."""
-    facts, first, tally = app.recorded, _first(app, since), RefusedTally()
+    facts, first, tally = app.existing_facts, _first(app, since), RefusedTally()
     if facts is None or first is None:
         return ()
     measuring = _Measuring(app, at, first)
@@ -121,13 +121,13 @@ def judged_days(
     app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
 ) -> "Iterator[tuple[SessionReturns, Sequence[EntryOutcome]]]":
     """Yield each session up to a date with what followed in it and its recorded candidates, the oldest first."""
-    facts, first = app.recorded, _first(app, since)
+    facts, first = app.existing_facts, _first(app, since)
     if facts is not None and first is not None:
         yield from _Measuring(app, at, first).days(facts.judged, progress, until)
 
 
 def _first(app: "App", since: date | None) -> date | None:
-    facts = app.recorded
+    facts = app.existing_facts
     oldest = facts.first_scored() if facts else None
     first = app.day.date_of(oldest) if oldest else None
     return max(since, first) if since and first else first or since

@@ -253,7 +253,7 @@ PARTS = 6
 
 def run_diff(app: App, before: str, after: str) -> Report:
     """Compare two recorded passes; raise OperatorError for an unknown one, naming the newest."""
-    facts = app.recorded
+    facts = app.existing_facts
     data = diff_scores(*(_pass(facts, name) for name in (before, after)))
     return Report("score-diff", data, _render_diff, whose=identity(app))
 

@@ -49,12 +49,12 @@ def run(file: Path, wish: BacktestOptions, how: StudyOptions, plot: Path | None)
     if picture and data.verdict:
         draw(data, picture)
 
-    def shown(out: "Console", of: "Searched") -> None:
+    def show(out: "Console", of: "Searched") -> None:
         render(out, of)
         if picture:
             out.print(f"\nWritten: {picture}" if of.verdict else "\nNothing is drawn without a verdict", markup=False)
 
-    return Report("search", data, shown, whose=Identity("sandbox", data.venue))
+    return Report("search", data, show, whose=Identity("sandbox", data.venue))
 
 
 def require_extras(on: On) -> None:

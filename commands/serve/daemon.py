@@ -263,16 +263,16 @@ class Daemon:
             self._note(app, pace.now, started, version=__version__)
             self._halt_if_it_loops(app, pace.now)
         runner.begin()
-        if runner.reconciled:
+        if runner.is_reconciled:
             self._watch.ready()
         if not first:
             self._watch.note_reload()
         if isinstance(pace, EngineTime):
             code = self._in_lock_step(app, runner, pace)
         else:
-            code = self._in_lanes(app, shift, reconciled=runner.reconciled)
+            code = self._in_lanes(app, shift, reconciled=runner.is_reconciled)
         if not self._stop.reloading:
-            self._note(app, pace.now, self._ending(finished=pace.finished))
+            self._note(app, pace.now, self._ending(finished=pace.is_finished))
         return code
 
     def _in_lock_step(self, app: "App", runner: Runner, pace: EngineTime) -> ExitCode:
@@ -298,7 +298,7 @@ class Daemon:
                 lane.stop()
 
         self._stop.ask = ask
-        self._watch.is_ready = lambda: working["exits"].reconciled
+        self._watch.is_ready = lambda: working["exits"].is_reconciled
         over = lambda: self._stop.ending or any(lane.over for lane in working.values())  # noqa: E731
         every: dict[str, TickerLane] = dict(working)
         if app.settings.unusual_whales.stream:

@@ -212,9 +212,9 @@ class JobLane:
         return self._runner.looked_at if self._runner else None
 
     @property
-    def reconciled(self) -> bool:
+    def is_reconciled(self) -> bool:
         """Return True once books and broker have been compared."""
-        return self._runner.reconciled if self._runner else self._reconciled
+        return self._runner.is_reconciled if self._runner else self._reconciled
 
     @property
     def over(self) -> bool:

@@ -51,7 +51,7 @@ def _figures(app: "App", past: "SessionEvidence | Unread | None") -> "MetricFigu
 
 def _positions(app: "App", past: "SessionEvidence | Unread | None") -> "tuple[Holding, ...]":
     now = past.now if isinstance(past, SessionEvidence) else None
-    return load_holdings(app, app.ledger_view.totals(), last_passes(app.recorded), now)
+    return load_holdings(app, app.ledger_view.totals(), last_passes(app.existing_facts), now)
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def load_holdings(
 def _prices(app: "App", own: "Sequence[Position]", passes: "Sequence[CycleRecord]") -> "Mapping[str, RecordedPrice]":
     """Return the last price of each position that a pass saw: the last passes, or else whichever saw one before."""
     # Without passes, the facts may be damaged, and whoever only looks leaves them as they are.
-    found, facts = prices(passes), app.recorded if passes else None
+    found, facts = prices(passes), app.existing_facts if passes else None
     for position in own:
         if facts and position.symbol not in found:
             earlier = facts.last_marked(position.symbol, position.opened_at)

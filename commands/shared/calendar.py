@@ -157,9 +157,9 @@ def _has_flow(app: "App", slot: Slot) -> bool:
     """Return True if the last fetch due by then ended well; before the first fetch of a session, there is none."""
     session = session_of(app.ledger, slot.start, app.day)
     fetch = slot_at(Job.FETCH_FLOW, app.settings.timetable[Job.FETCH_FLOW], session, slot.start) if session else None
-    if fetch is None or app.recorded is None:
+    if fetch is None or app.existing_facts is None:
         return fetch is None
-    passes = app.recorded.cycles(job=Job.FETCH_FLOW, last=1)
+    passes = app.existing_facts.cycles(job=Job.FETCH_FLOW, last=1)
     return any(each.at >= fetch.start and each.job_decision is None for each in passes)
 
 

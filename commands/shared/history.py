@@ -21,7 +21,7 @@ def read_history(app: "App") -> "History":
 
     Raises DamagedBooksError, naming the row, if a row of money isn't as it was written.
     """
-    ledger, facts, passes = app.ledger_view, app.recorded, last_passes(app.recorded)
+    ledger, facts, passes = app.ledger_view, app.existing_facts, last_passes(app.existing_facts)
     ends = () if facts is None else tuple(facts.session_ends(date.min, date.max))
     with _moment(ledger):
         fills, mark, opened_at = ledger.past.fills(), ledger.last_reconcile(), ledger.books_opened_at()

@@ -109,20 +109,20 @@ def read(app: "App") -> SignalsHealth:
 
 
 def _answers(app: "App", since: datetime) -> "Sequence[AnswerCounts]":
-    return app.recorded.answers(since) if app.recorded else ()
+    return app.existing_facts.answers(since) if app.existing_facts else ()
 
 
 def _last_scores(app: "App") -> "CycleRecord | None":
-    if app.recorded is None:
+    if app.existing_facts is None:
         return None
-    cycles = (cycle for job in (Job.SCORE, Job.TRADE_ONCE) for cycle in app.recorded.cycles(job=job, last=1))
+    cycles = (cycle for job in (Job.SCORE, Job.TRADE_ONCE) for cycle in app.existing_facts.cycles(job=job, last=1))
     return max((cycle for cycle in cycles if cycle.candidates), key=lambda cycle: cycle.at, default=None)
 
 
 def _now(app: "App", scores: "CycleRecord | None") -> datetime:
     mark, passes, answers = (
         app.ledger_view.last_reconcile(),
-        last_passes(app.recorded),
+        last_passes(app.existing_facts),
         _answers(app, datetime.now(UTC)),
     )
     recorded = (
@@ -135,7 +135,7 @@ def _now(app: "App", scores: "CycleRecord | None") -> datetime:
 
 
 def _kinds(app: "App", moment: TradingMoment) -> Iterator[KindEvidence]:
-    facts, now, since = app.recorded, moment.now, moment.since
+    facts, now, since = app.existing_facts, moment.now, moment.since
     counts: dict[str, list[AnswerCounts]] = defaultdict(list)
     replies: dict[str, list[CheckedReply]] = defaultdict(list)
     for row in _answers(app, since):

@@ -266,7 +266,7 @@ def _when(at: datetime | None) -> str:
 def status_of(app: "App") -> Status:
     """Read the ledger, the evidence and the passes in sound facts; raise OperatorError if the books can't be read."""
     evidence, ledger = evidence_of(app), app.ledger_view
-    past, facts = evidence.past, None if isinstance(evidence.parts["facts"], Unread) else app.recorded
+    past, facts = evidence.past, None if isinstance(evidence.parts["facts"], Unread) else app.existing_facts
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
     orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
     promised, ending = ledger.tallies.counts()[0], ledger.tallies.ending()
@@ -415,13 +415,13 @@ def _keys() -> Iterator[Callable[[float], bytes]]:
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
 
-    def pressed(seconds: float) -> bytes:
+    def read_keys(seconds: float) -> bytes:
         ready, _, _ = select.select([descriptor], [], [], seconds)
         # A terminal that is gone is always ready, and has nothing.
         return (os.read(descriptor, MOST_KEYS) or _sleep(seconds)) if ready else b""
 
     try:
         tty.setcbreak(descriptor)
-        yield pressed
+        yield read_keys
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

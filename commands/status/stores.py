@@ -256,7 +256,7 @@ class GrowthPace(NamedTuple):
 
 def pace_of(app: "App") -> GrowthPace | None:
     """Return how fast the stores of a bot grow; None before it has traded for a session."""
-    began, last = app.ledger_view.books_opened_at(), app.recorded.last_pass() if app.recorded else None
+    began, last = app.ledger_view.books_opened_at(), app.existing_facts.last_pass() if app.existing_facts else None
     if began is None or last is None:
         return None
     day, ledger = app.settings.day, app.ledger_view

@@ -372,6 +372,6 @@ def listing_of(state_dir: str | None, config: str | None) -> Report:
         settings = load(user_file(Options(None, config), folder, os.environ), os.environ).settings
         return listing(settings, folder, NOBODY, {})
     with open_bot(state_dir, config) as bot:
-        cycles = bot.recorded.cycles(job="trade-once", last=1) if bot.recorded else ()
+        cycles = bot.existing_facts.cycles(job="trade-once", last=1) if bot.existing_facts else ()
         refused = {each.strategy: each for cycle in cycles for each in cycle.refused_strategies if not each.symbol}
         return listing(bot.settings, bot.folder.path, identity(bot), refused)

@@ -244,7 +244,7 @@ def _bot(
         with open_app(
             Options(state_dir, config), os.environ, loads=lambda *place: _alone(load_for(*place), name, symbols)
         ) as app:
-            if app.recorded or not app.strategies[0].needs.facts:
+            if app.existing_facts or not app.strategies[0].needs.facts:
                 yield app, None
                 return
     if at is not None:

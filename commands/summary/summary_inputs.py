@@ -94,7 +94,7 @@ def read(app: "App", typed: str | None) -> Summary:
     # Without books, health can't look at sound facts either.
     facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]
     books = None if isinstance(ledger, Unread) else ledger
-    sqlite_facts = None if isinstance(facts, Unread) else app.recorded
+    sqlite_facts = None if isinstance(facts, Unread) else app.existing_facts
     # Without books, time stands where the last pass of the sandbox saw it.
     still = sqlite_facts.last_pass() if sqlite_facts and app.mode is Mode.SANDBOX else None
     summary_period = _place(app, books, evidence.now or still or evidence.at, _day(typed))

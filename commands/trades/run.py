@@ -84,7 +84,7 @@ def run_note(
         raise OperatorError(f"the note has {len(written):,} characters; the most is {LONGEST:,}", "write less")
     row = find_trade(all_rows(app)[1].trades, name)
 
-    def changed(before: TradeNote | None) -> TradeNote:
+    def change(before: TradeNote | None) -> TradeNote:
         """Return what stands from now on, from what stands by now; a renamed trade may have its note by an old name."""
         tags = before.tags if before else row.tags
         kept = [tag for tag in dict.fromkeys((*tags, *added)) if tag not in removed]
@@ -98,7 +98,7 @@ def run_note(
         note = "" if remove else written or note
         return TradeNote(row.key, tuple(kept), note, caller(), app.stamp_time())
 
-    note = app.ledger.change_note(row.key, changed)
+    note = app.ledger.change_note(row.key, change)
     data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)
     done = "Note removed from" if remove else "Noted on"
     return Report("trades-note", data, lambda out, _: _show(out, row, data, done), whose=identity(app))

@@ -167,7 +167,7 @@ def _events(query: Query) -> list[PagePart]:
     last = min(number_in(query, "last", LAST_EVENTS), MOST_EVENTS)
     severity, text = query.get("severity", ANY), query.get("text", "").lower()
 
-    def chosen(app: App) -> Report:
+    def select(app: App) -> Report:
         searches = severity != ANY or bool(text)
         report = events.run(app, SEARCHED if searches else last, refusals=query.get("refusals") == "yes")
         data: EventsShown = report.data
@@ -179,7 +179,7 @@ def _events(query: Query) -> list[PagePart]:
         ]
         return replace(report, data=replace(data, events=tuple(kept[-last:])), render=_newest_first)
 
-    return [PagePart("Events", chosen, wide=True)]
+    return [PagePart("Events", select, wide=True)]
 
 
 def _newest_first(console: Console, data: EventsShown) -> None:

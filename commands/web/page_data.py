@@ -96,7 +96,7 @@ class FetchPatience:
         is_over = late and not late.thread.is_alive() and self._clock() - late.late_s >= self._again_s
         return None if is_over else late
 
-    def told(self) -> str:
+    def warning(self) -> str:
         """Return why newer bars may be lacking, as markup; empty if nothing was late."""
         late = self.late()
         if late is None:
@@ -263,7 +263,7 @@ class PageReader:
                 datetime.now(UTC),
                 line(head(status, whose)),
                 status.trading_state,
-                Markup("<br>").join(line(escape(why)) for why in (old(status), self._patience.told()) if why),
+                Markup("<br>").join(line(escape(why)) for why in (old(status), self._patience.warning()) if why),
                 tuple(part for part, _ in parts),
                 tuple(made for _, made in parts if made is not None),
             )

@@ -94,7 +94,7 @@ def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None
         key = str(app.folder.path), what_if_subject.head.id, symbol
         if key not in _KEPT:
             try:
-                _KEPT[key] = _Trying(asking, what_if_subject, symbol).found()
+                _KEPT[key] = _Trying(asking, what_if_subject, symbol).sliders()
             except RecordError as error:
                 raise not_kept(what_if_subject.head, str(error)) from error
             while len(_KEPT) > KEPT:
@@ -107,12 +107,12 @@ class _Trying:
 
     def __init__(self, asking: WhatIfRunner, asked: WhatIfSubject, symbol: str | None) -> None:
         self._asking, self._asked, self._symbol = asking, asked, symbol
-        self._recorded: RecordedCycle = asking.recorded(asked.head)
+        self._recorded: RecordedCycle = asking.read_record(asked.head)
         self._settings = settings_of(self._recorded.surroundings)
         self._then = decide(self._recorded, asking.supposition(self._recorded.surroundings).before)
         self._work = 0
 
-    def found(self) -> Sliders:
+    def sliders(self) -> Sliders:
         """Return the sliders: those that refused somebody first, in the order of asking."""
         known = self._thresholds()
         refusing = sorted(known, key=lambda path: -known[path].refused)
@@ -195,7 +195,7 @@ class _Trying:
         self._work += len(self._then.cycle.candidates)
         asking = self._asking.instead(WhatIfChanges(tuple(values_of([(question.setting.key, format_typed(value))]))))
         supposed = asking.supposition(self._recorded.surroundings)
-        return decide(asking.changed(self._recorded)[0], supposed.after)
+        return decide(asking.apply_changes(self._recorded)[0], supposed.after)
 
     def _telling(self, tried: Mapping[Decimal, Decided | None], force: Decimal) -> Sequence[Decimal]:
         """Return the values with which something else comes of it than with their neighbor on the way from `force`.

@@ -100,7 +100,7 @@ def _table(data: SymbolSpan) -> Table:
 
 def run_session(app: App, symbol: str | None, session: str | None, at: str | None, strategy: str | None) -> Report:
     """Explain a session, or its pass in force at a time; exit 0 if an order was sent, otherwise 10."""
-    day, facts = session_asked(app, session), app.recorded
+    day, facts = session_asked(app, session), app.existing_facts
     if day is None or facts is None:
         return without_passes(app, day, symbol)
     if at is not None:
@@ -141,7 +141,7 @@ def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
     if cycle is not None:
         told = f"This was a dry run at {when(cycle.at)}: nothing was sent, and nothing of it is in the books."
         return unsent(cycle), told
-    scored = app.recorded.cycles(job=Job.SCORE, last=1) if app.recorded else ()
+    scored = app.existing_facts.cycles(job=Job.SCORE, last=1) if app.existing_facts else ()
     if not scored:
         return None
     told = f"This was only scored at {when(scored[0].at)}: no gate was asked, and nothing was sent."

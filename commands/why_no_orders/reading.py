@@ -58,7 +58,7 @@ def cycles_of(
 
     An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
     """
-    facts = app.recorded
+    facts = app.existing_facts
     cycles = facts.of_span(JOB, symbol=symbol, **bounds_of(facts, span, session)._asdict()) if facts else ()
     return only(app, cycles, strategy)
 
@@ -70,7 +70,7 @@ def outcomes_of(
 
     An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
     """
-    facts = app.recorded
+    facts = app.existing_facts
     outcome = facts.outcomes(JOB, symbol, **bounds_of(facts, span, session)._asdict()) if facts else NOTHING
     passes, outcomes = (
         outcome.passes,
@@ -94,7 +94,7 @@ def only(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Seque
 
 def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date | None = None) -> SpanEnds:
     """Return what `cycles_of` does, with a few candidates that stand for all: the sums of the passes are read."""
-    facts = app.recorded
+    facts = app.existing_facts
     if facts is None:
         return SpanEnds((), (), None)
     candidate = facts.span_ends(JOB, strategy=strategy, **bounds_of(facts, span, session)._asdict())
@@ -117,7 +117,7 @@ def was_found(app: App, client_order_id: str) -> bool:
 
 def load_refusal_counts(app: App, span: PassSpan, strategy: str | None, session: date | None) -> EndedPasses:
     """Return where the candidates of a span or a session ended; OperatorError for an unknown strategy."""
-    facts = app.recorded
+    facts = app.existing_facts
     if facts is None:
         return EndedPasses(0, None, None, ())
     refusal_group = facts.ended(JOB, strategy=strategy, **bounds_of(facts, span, session)._asdict())
@@ -138,7 +138,7 @@ def known_strategy(app: App, strategy: str, cycles: Sequence[CycleRecord]) -> st
 
 def has_passes(app: App) -> bool:
     """Return True if any pass of trade-once is recorded."""
-    return bool(app.recorded and app.recorded.cycles(job=JOB, last=1))
+    return bool(app.existing_facts and app.existing_facts.cycles(job=JOB, last=1))
 
 
 def known_symbol(app: App, symbol: str, cycles: Sequence[CycleRecord] = ()) -> str:
@@ -148,7 +148,7 @@ def known_symbol(app: App, symbol: str, cycles: Sequence[CycleRecord] = ()) -> s
     """
     universe = app.rules.universe
     name = contract_named(app.door, universe, symbol)
-    if name in universe or way_of(name, cycles) or (app.recorded and app.recorded.was_judged(name)):
+    if name in universe or way_of(name, cycles) or (app.existing_facts and app.existing_facts.was_judged(name)):
         return name
     near = did_you_mean(name, universe)
     meant = near or f"it looks at {', '.join(universe[:5])} …;"
@@ -168,7 +168,7 @@ def session_asked(app: App, text: str | None) -> date | None:
     OperatorError for what is no date, and for a date that the stored calendar has no session of.
     """
     if text is None:
-        newest = app.recorded.cycles(job=JOB, last=1) if app.recorded else ()
+        newest = app.existing_facts.cycles(job=JOB, last=1) if app.existing_facts else ()
         return newest[0].session if newest else None
     day = day_in(text)
     if day is None:
@@ -239,7 +239,7 @@ def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Exp
 
     Without a session, it is about all passes.
     """
-    facts, empty = app.recorded, funnel(())
+    facts, empty = app.existing_facts, funnel(())
     before, after = facts.sessions_beside(JOB, session) if facts and session else (None, None)
     if ran := _ran(app, session if before or after else None):
         return Explanation(

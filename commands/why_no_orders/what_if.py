@@ -136,7 +136,7 @@ class WhatIfRunner:
         other.changes, other._known = changes, {}
         return other
 
-    def recorded(self, head: CycleRecord) -> RecordedCycle:
+    def read_record(self, head: CycleRecord) -> RecordedCycle:
         """Return what is kept of a pass; RecordError if nothing is, or if it can't be used."""
         return self.read(self.body(head))
 
@@ -161,7 +161,7 @@ class WhatIfRunner:
                 raise ConfigurationError(wrong.message, hint) from None
         return self._known[around]
 
-    def changed(self, recorded: RecordedCycle) -> tuple[RecordedCycle, frozenset[str]]:
+    def apply_changes(self, recorded: RecordedCycle) -> tuple[RecordedCycle, frozenset[str]]:
         """Return a record with all that is changed but the time, and the strategies whose answer nobody knows."""
         supposed = self.supposition(recorded.surroundings)
         answered, unasked = StrategyAnswers(recorded, supposed.before, self.app.stored).to(
@@ -184,11 +184,11 @@ def require_records(app: App) -> None:
 def of_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: str | None) -> WhatIf:
     head, moved = asked_pass(asking, symbol, session, at)
     try:
-        recorded = asking.recorded(head)
+        recorded = asking.read_record(head)
         require_held(asking.changes, held_in(recorded))
         supposed = asking.supposition(recorded.surroundings)
         then = decide(recorded, supposed.before)
-        changed, unasked = asking.changed(recorded)
+        changed, unasked = asking.apply_changes(recorded)
         now = decide(_moved(changed, moved) if moved else changed, supposed.after)
     except RecordError as error:
         raise not_kept(head, str(error)) from error
@@ -228,7 +228,7 @@ def not_kept(head: CycleRecord, why: str) -> OperatorError:
 def asked_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: str | None) -> WhatIfSubject:
     """Return the pass that is asked about; OperatorError if none was recorded by then."""
     app, changes = asking.app, asking.changes
-    facts, day = app.recorded, session_asked(app, session)
+    facts, day = app.existing_facts, session_asked(app, session)
     heads = facts.heads(JOB, session=day) if facts and day else ()
     if facts is None or day is None or not heads:
         raise nothing_recorded(app, day)

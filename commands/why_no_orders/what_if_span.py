@@ -152,7 +152,7 @@ def run(asking: WhatIfRunner, symbol: str | None, span: PassSpan, session: date 
         raise OperatorError(
             f"{OPTION} at= moves one pass, and this is a span", f"tradebot why-no-orders {OPTION} at=10:32"
         )
-    facts = asking.app.recorded
+    facts = asking.app.existing_facts
     heads = facts.heads(JOB, **bounds_of(facts, span, session)._asdict()) if facts else ()
     if facts is None or not heads:
         raise nothing_recorded(asking.app, session)
@@ -212,7 +212,7 @@ class _Deciding:
         asking, whole, supposed = self._asking, self._is_whole(around), self._asking.supposition(around)
         recorded = asking.read(body, only_passing=not whole, replaced=supposed.replaced_strategies)
         self._held |= held_in(recorded) if asking.changes.gone else set()
-        changed, unasked = asking.changed(recorded)
+        changed, unasked = asking.apply_changes(recorded)
         self._unasked |= unasked
         return ChangedRecord(changed, supposed.after, whole)
 
@@ -261,10 +261,10 @@ def _found(asking: WhatIfRunner, orders: Sequence[Filled]) -> Iterator[tuple[tup
 
 def _seen_in(asking: WhatIfRunner, session: date) -> Mapping[str, Quote]:
     """Return the quotes that the last kept pass of a session saw; none if no pass of it is kept."""
-    facts = asking.app.recorded
+    facts = asking.app.existing_facts
     heads = facts.heads(JOB, session=session) if facts else ()
     try:
-        return asking.recorded(heads[-1]).given.desk.quotes if heads else {}
+        return asking.read_record(heads[-1]).given.desk.quotes if heads else {}
     except RecordError:
         return {}
 

@@ -322,10 +322,12 @@ class Trading(RuleBasedStateMachine):
             assert account.reserved == sum(order.held_usd for order in account.open.values())
             assert all(order.is_open and not order.replaced_by for order in account.open.values())
             for symbol in SYMBOLS:
-                assert account.held(symbol) == sum(o.claimed for o in account.open.values() if o.symbol == symbol)
+                assert account.claimed_shares(symbol) == sum(
+                    o.claimed for o in account.open.values() if o.symbol == symbol
+                )
                 # Dollars claim shares at the price of their coming; a lower one later takes more of them than that.
                 if not any(o.request.notional and not o.opens for o in account.orders.values() if o.symbol == symbol):
-                    assert 0 <= account.held(symbol) <= abs(account.qty(symbol))
+                    assert 0 <= account.claimed_shares(symbol) <= abs(account.qty(symbol))
 
     @invariant()
     def the_fills_of_an_order_are_its_executions_and_what_it_took_over(self) -> None:

@@ -94,7 +94,7 @@ def test_fully_adjusted_bars_move_as_without_any_action(
     actions = [split(calendar, sessions[0], *ratio), dividend(calendar, sessions[1], f"{rate / 100:.2f}")]
     market = market_of(calendar, *actions)
     last_us = calendar.last_close_us
-    adjusted = market.adjusted("AAPL", list(every_bar(market)), ("split", "dividend"), last_us)
+    adjusted = market.adjust_bars("AAPL", list(every_bar(market)), ("split", "dividend"), last_us)
     plain = list(every_bar(market_of(calendar)))
     scale = Fraction(adjusted[-1].close, plain[-1].close)
     for ours, theirs in zip(adjusted, plain, strict=True):
@@ -105,17 +105,17 @@ def test_fully_adjusted_bars_move_as_without_any_action(
 def test_adjusting_for_dividends_leaves_volume_and_splits_alone(calendar: Calendar) -> None:
     market = market_of(calendar, split(calendar, 1, 2, 1), dividend(calendar, 2, "5"))
     raw = list(market.day("AAPL", 0).bars)
-    (bar, *_) = market.adjusted("AAPL", raw, ("dividend",), calendar.last_close_us)
+    (bar, *_) = market.adjust_bars("AAPL", raw, ("dividend",), calendar.last_close_us)
     close = market.close_of("AAPL", 1)
     assert close is not None
     assert bar.volume == raw[0].volume
     assert abs(bar.close - raw[0].close * Fraction(close - 5 * UNITS, close)) <= 100
-    assert market.adjusted("AAPL", raw, ("split",), calendar.market[0].close_us) == raw
+    assert market.adjust_bars("AAPL", raw, ("split",), calendar.market[0].close_us) == raw
 
 
 def test_late_announced_split_shows_in_sessions_that_were_already_read(calendar: Calendar) -> None:
     market, action = market_of(calendar), split(calendar, 2, 2, 1)
-    seen = [list(every_bar(market)), market.adjusted("AAPL", list(every_bar(market)), ("split",), action.at_us)]
+    seen = [list(every_bar(market)), market.adjust_bars("AAPL", list(every_bar(market)), ("split",), action.at_us)]
     market.announce(action)
     told_before = market_of(calendar, action)
     assert list(every_bar(market)) == list(every_bar(told_before)) != seen[0]
@@ -203,7 +203,7 @@ def test_actions_beside_recorded_bars_adjust_them_without_changing_raw_bars(tmp_
     )
     bars = [*market.day("AAPL", 0).bars, *market.day("AAPL", 1).bars]
     assert [bar.close // UNITS for bar in bars] == [200, 100]
-    adjusted = market.adjusted("AAPL", bars, ("split",), market.calendar.last_close_us)
+    adjusted = market.adjust_bars("AAPL", bars, ("split",), market.calendar.last_close_us)
     assert [(bar.close // UNITS, bar.volume) for bar in adjusted] == [(100, 200), (100, 300)]
     assert market.price("AAPL", market.calendar.market[1].open_us) == 100 * UNITS
 

@@ -252,9 +252,9 @@ def test_the_two_exits_of_an_oco_pair_claim_their_shares_once(floor: Floor) -> N
 
 def test_the_exits_of_a_bracket_claim_what_its_entry_has_bought(floor: Floor) -> None:
     bracket = floor.place(BUY | LEGS | {"order_class": "bracket"})
-    assert floor.account.held("AAA") == 0
+    assert floor.account.claimed_shares("AAA") == 0
     floor.engine.advance(floor.engine.now_us + MINUTE)
-    assert (bracket.status, floor.account.held("AAA")) == ("filled", Decimal(10))
+    assert (bracket.status, floor.account.claimed_shares("AAA")) == ("filled", Decimal(10))
     refused = floor.refusal(SELL | {"qty": "1"})
     assert (refused["available"], refused["related_orders"]) == ("0", [bracket.legs[0].id])
 
@@ -364,6 +364,6 @@ def test_the_stop_of_a_bracket_can_be_moved_while_it_is_held_and_when_it_works(f
     assert (moved.status, moved.parent, bracket.legs[1]) == ("held", bracket, moved)
     floor.engine.advance(floor.engine.now_us + MINUTE)
     again = floor.change(moved, {"stop_price": "9.6"})
-    assert (moved.status, again.status, floor.account.held("AAA")) == ("replaced", "new", Decimal(10))
+    assert (moved.status, again.status, floor.account.claimed_shares("AAA")) == ("replaced", "new", Decimal(10))
     profit = floor.change(bracket.legs[0], {"limit_price": "10.5"})
-    assert (profit.status, floor.account.held("AAA")) == ("new", Decimal(10))
+    assert (profit.status, floor.account.claimed_shares("AAA")) == ("new", Decimal(10))

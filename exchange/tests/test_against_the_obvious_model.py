@@ -146,7 +146,7 @@ class AgainstTheModel(Trading):
             assert self.engine.buying_power(account) == self.model.buying_power(name)
             for symbol in SYMBOLS:
                 assert account.qty(symbol) == self.model.accounts[name].of(symbol)
-                assert account.held(symbol) == self.model.claimed(name, symbol)
+                assert account.claimed_shares(symbol) == self.model.claimed(name, symbol)
 
 
 def asked(ask: Callable[[], Answer]) -> Answer | Refused:
@@ -161,7 +161,7 @@ def _candles(source: Walk) -> list[Candle]:
         Candle(symbol, bar.start_us, usd(bar.open), usd(bar.high), usd(bar.low), usd(bar.close), bar.volume, regular)
         for symbol in SYMBOLS
         for index in (0, 1)
-        for regular, bars in ((True, source.bars(symbol, index)), (False, source.extended(symbol, index)))
+        for regular, bars in ((True, source.bars(symbol, index)), (False, source.extended_hours(symbol, index)))
         for bar in bars
     ]
 

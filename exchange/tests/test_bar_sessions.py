@@ -114,7 +114,7 @@ def test_what_the_file_has_from_before_the_market_is_its_history(tmp_path: Path)
     assert day.start_us == parse_time("2026-11-23T23:00:00Z")
     assert (source.history_day("MESZ6", 2), source.history_close("6EZ6", 1)) == (None, None)
     # What was before a session isn't trading around it.
-    assert source.extended("MESZ6", 0) == ()
+    assert source.extended_hours("MESZ6", 0) == ()
 
 
 def test_file_of_contracts_alone_spans_sessions_of_globex(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def place(world: World, fields: dict[str, Any]) -> None:
 
 def bar_of(world: World, event: dict[str, Any]) -> Bar:
     end_us = parse_time(event["at"])
-    index = world.exchange.market.calendar.begun(end_us - 1)
+    index = world.exchange.market.calendar.last_begun(end_us - 1)
     assert index is not None
     return next(b for b in world.exchange.market.day(event["symbol"], index).bars if b.end_us == end_us)
 

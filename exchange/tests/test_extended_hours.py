@@ -102,7 +102,7 @@ def test_the_session_price_knows_sessions_alone(market: Market, symbol: str, now
 
 def test_flow_is_the_same_whatever_happens_outside_of_sessions(calendar: Calendar) -> None:
     class Silent(GeneratedBars):
-        def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
             return ()
 
     rows = []
@@ -163,5 +163,5 @@ def test_a_file_of_nothing_but_extended_hours_is_refused(tmp_path: Path) -> None
 
 def test_a_moment_long_before_the_market_has_reached_none_of_its_sessions(calendar: Calendar) -> None:
     moments = [at_new_york("2019-03-04", 12), calendar.market[0].pre_us - 1, calendar.market[0].pre_us]
-    assert [calendar.reached(us) for us in moments] == [-1, -1, 0]
-    assert calendar.reached(calendar.horizon_us + 24 * HOUR) == 1
+    assert [calendar.last_reached(us) for us in moments] == [-1, -1, 0]
+    assert calendar.last_reached(calendar.horizon_us + 24 * HOUR) == 1

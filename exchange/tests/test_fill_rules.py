@@ -61,8 +61,11 @@ def test_slippage_is_never_in_favor_and_never_beyond_the_limit(
 ) -> None:
     with_it, without = FillModel(SPECS[model]._replace(slippage_bps=bps)), FillModel(SPECS[model])
     for price, same in (
-        (with_it.traded(order(side, limit), bar), without.traded(order(side, limit), bar)),
-        (with_it.quoted(order(side, limit), bar.close), without.quoted(order(side, limit), bar.close)),
+        (with_it.bar_fill_price(order(side, limit), bar), without.bar_fill_price(order(side, limit), bar)),
+        (
+            with_it.quote_fill_price(order(side, limit), bar.close),
+            without.quote_fill_price(order(side, limit), bar.close),
+        ),
         (
             stop_price(order(side, limit, stop=bar.open), bar, with_it),
             stop_price(order(side, limit, stop=bar.open), bar, without),
@@ -80,8 +83,10 @@ def test_slippage_is_never_in_favor_and_never_beyond_the_limit(
 
 @given(bar=bars(), limit=st.none() | PRICES, side=SIDES)
 def test_next_open_prices_as_next_bar_does(bar: Bar, limit: int | None, side: int) -> None:
-    assert FillModel(NEXT_OPEN).traded(order(side, limit), bar) == FillModel(NEXT_BAR).traded(order(side, limit), bar)
+    assert FillModel(NEXT_OPEN).bar_fill_price(order(side, limit), bar) == FillModel(NEXT_BAR).bar_fill_price(
+        order(side, limit), bar
+    )
     room = FillModel(NEXT_OPEN).room(order(side, limit), bar, FIVE)
-    marketable = FillModel(NEXT_BAR).quoted(order(side, limit), bar.open) is not None
+    marketable = FillModel(NEXT_BAR).quote_fill_price(order(side, limit), bar.open) is not None
     assert room == (Decimal("Infinity") if marketable and bar.volume else FIVE)
     assert {FillModel(spec).room(order(side, limit), bar, FIVE) for spec in (NEXT_BAR, CLOSE, PAPER)} == {FIVE}

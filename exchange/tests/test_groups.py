@@ -442,7 +442,7 @@ def test_a_pair_rests_for_ninety_days_and_ends_together() -> None:
     pit.heard()
     pit.to_minute(0, session=1)
     assert pit.heard(orders) == ["405 target canceled", "405 stop canceled"]
-    assert pit.account.held("AAA") == 0
+    assert pit.account.claimed_shares("AAA") == 0
 
 
 def test_legs_are_nested_or_rows_of_their_own(world: World) -> None:
@@ -530,5 +530,5 @@ def test_whatever_is_in_transit_a_pair_sells_its_shares_once_and_ends_whole(
     # Nothing is left of the pair, or both of its orders are, for the same shares.
     working = [order for order in orders if order.is_open]
     assert [order.remaining for order in working] in ([], [10 - sold] * 2)
-    assert pit.account.held("AAA") == (10 - sold if working else 0)
+    assert pit.account.claimed_shares("AAA") == (10 - sold if working else 0)
     assert not any(order.status.startswith("pending") for order in orders)

@@ -121,7 +121,7 @@ def test_generated_minutes_fill_sessions_of_any_length_on_the_ticks(calendars: d
     for index in (-1, 0, 3, 5):
         session, bars = calendar.session(index), source.bars("PF_SHIBUSD", index)
         assert [bar.start_us for bar in bars] == [*range(session.open_us, session.close_us, MINUTE)]
-        assert not source.extended("PF_SHIBUSD", index)
+        assert not source.extended_hours("PF_SHIBUSD", index)
         for bar in bars:
             assert bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high
             assert bar.low > 0 < bar.volume

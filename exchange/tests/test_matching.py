@@ -30,8 +30,8 @@ def order(side: int, limit: int | None, qty: str = "10", stop: int | None = None
 
 @given(bar=bars(), limit=PRICES, side=st.sampled_from([1, -1]))
 def test_a_limit_never_fills_at_a_worse_price_nor_better_than_the_market_gave(bar: Bar, limit: int, side: int) -> None:
-    price = MODEL.traded(order(side, limit), bar)
-    market = MODEL.traded(order(side, None), bar)
+    price = MODEL.bar_fill_price(order(side, limit), bar)
+    market = MODEL.bar_fill_price(order(side, None), bar)
     assert market == (ask(bar.open) if side > 0 else bid(bar.open))
     if price is not None:
         assert side * price == min(side * limit, side * market)
@@ -40,14 +40,14 @@ def test_a_limit_never_fills_at_a_worse_price_nor_better_than_the_market_gave(ba
 
 @given(bar=bars(), limit=PRICES)
 def test_a_limit_fills_exactly_when_the_bar_trades_through_it(bar: Bar, limit: int) -> None:
-    assert (MODEL.traded(order(1, limit), bar) is not None) == (ask(bar.low) <= limit)
-    assert (MODEL.traded(order(-1, limit), bar) is not None) == (bid(bar.high) >= limit)
+    assert (MODEL.bar_fill_price(order(1, limit), bar) is not None) == (ask(bar.low) <= limit)
+    assert (MODEL.bar_fill_price(order(-1, limit), bar) is not None) == (bid(bar.high) >= limit)
 
 
 @given(price=PRICES, limit=PRICES, side=st.sampled_from([1, -1]))
 def test_the_quote_fills_a_limit_at_the_far_side_or_not_at_all(price: int, limit: int, side: int) -> None:
     offered = ask(price) if side > 0 else bid(price)
-    assert MODEL.quoted(order(side, limit), price) == (offered if side * offered <= side * limit else None)
+    assert MODEL.quote_fill_price(order(side, limit), price) == (offered if side * offered <= side * limit else None)
 
 
 @given(price=PRICES)

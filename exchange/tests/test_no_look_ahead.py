@@ -59,8 +59,8 @@ class ChangedAfter:
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         return tuple(self._changed(self._bars.bars(symbol, index)))
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        return tuple(self._changed(self._bars.extended(symbol, index)))
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        return tuple(self._changed(self._bars.extended_hours(symbol, index)))
 
     def _changed(self, bars: tuple[Bar, ...]) -> Iterator[Bar]:
         for bar in bars:

@@ -431,7 +431,7 @@ def test_a_replacement_withdrawn_on_its_way_leaves_the_old_order_as_it_was(fille
     assert old.status == status
     assert old.filled_qty == filled
     assert not new.filled_qty
-    assert pit.account.held("AAA") == 10 - filled
+    assert pit.account.claimed_shares("AAA") == 10 - filled
     pit.engine.halted = {"AAA"}
     pit.pass_minutes(5)
     assert (old.status, pit.heard()) == (status, [])

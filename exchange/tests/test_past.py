@@ -112,7 +112,7 @@ def test_minutes_of_shares_lack_those_of_the_obvious_model_and_add_up_with_what_
     shares = GeneratedBars(SEED, NEW_YORK)
     day = shares.history_day(THIN, 3)
     assert day is not None
-    regular = day._replace(volume=day.volume - sum(bar.volume for bar in shares.extended(THIN, -3)))
+    regular = day._replace(volume=day.volume - sum(bar.volume for bar in shares.extended_hours(THIN, -3)))
     minutes = shares.bars(THIN, -3)
     assert minutes == past_session_bars(SEED, THIN, NEW_YORK.session(-3), regular, of_share(THIN))
     assert len(minutes) < 390

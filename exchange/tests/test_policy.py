@@ -65,7 +65,7 @@ def test_the_shares_of_a_canceled_pair_may_come_back_late(member: str) -> None:
     pair[member].frees_after_us = 2 * MINUTE
     pit.cancel(pair[member])
     assert [order.status for order in pair.values()] == ["canceled", "canceled"]
-    assert pit.account.held("AAA") == 0
+    assert pit.account.claimed_shares("AAA") == 0
     assert pit.account.kept_back("AAA") == 10
     pit.order("sell", 5)
     for minutes in (0, 1.99):

@@ -132,7 +132,7 @@ def test_past_is_the_same_for_every_caller_and_ends_at_a_fixed_day(world: World)
 def test_sessions_and_their_year_of_days_are_those_that_a_seed_always_had() -> None:
     source, parts = GeneratedBars(7, build_calendar(date(2025, 3, 3), 3)), list[object]()
     for symbol in ("AAPL", "SPY", "ZAAC"):
-        parts += [(source.bars(symbol, index), source.extended(symbol, index)) for index in range(3)]
+        parts += [(source.bars(symbol, index), source.extended_hours(symbol, index)) for index in range(3)]
         parts += [source.history_day(symbol, before) for before in range(1, HISTORY_SESSIONS + 1)]
     assert sha256(repr(parts).encode()).hexdigest()[:16] == "1fe9c78b978a9109"
 

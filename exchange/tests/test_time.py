@@ -157,7 +157,7 @@ def kinds(world: World) -> list[str]:
 def test_time_stands_still_in_lock_step(new_folder: Callable[[], Path]) -> None:
     running = Running(new_folder(), "step")
     assert running.now(passed_s=10_000) == START
-    assert not running.exchange.unrecorded
+    assert not running.exchange.has_unrecorded
 
 
 @pytest.mark.parametrize(("pace", "speed"), [("real", 1), ("60x", 60), ("0.5x", 0.5), ("1000x", 1000)])

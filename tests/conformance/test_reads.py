@@ -156,9 +156,9 @@ def test_bars_are_those_that_are_over_in_a_span_oldest_first(desk: VenueAccount)
         assert [row[0] for row in rows] == [first.timestamp() + 60 * n for n in range(9)]
         assert all(low <= min(start, close) <= max(start, close) <= high for _, start, high, low, close, _ in rows)
     assert not [row for page in pages for row in page.get(UNLISTED, ())]
-    assert desk.bars.refused <= {UNLISTED}
+    assert desk.bars.refused_symbols <= {UNLISTED}
     assert list(desk.bars.pages([desk.symbol], "1Min", now - 30 * DAY, now - 29 * DAY))
-    assert not desk.bars.refused, "a symbol without bars in a span is a symbol"
+    assert not desk.bars.refused_symbols, "a symbol without bars in a span is a symbol"
     assert desk.bars.name
     assert desk.bars.actions([desk.symbol], DATE, DATE).get(desk.symbol, ()) in ((), [])
     newest = [row for page in desk.bars.pages([desk.symbol], "1Min", last, now + DAY) for row in page[desk.symbol]]

@@ -209,7 +209,7 @@ class _Line:
             fields = next(iter(self._frames.read(message)))
             if not self._greeted or self._board.arrived(fields):
                 self._greeted = True
-                self._session.received(message)
+                self._session.receive(message)
                 self.record()
 
     def send(self, data: bytes) -> None:

@@ -21,7 +21,7 @@ def waits(job: Job, seconds: int) -> list[int]:
         now = NOON + timedelta(seconds=second)
         if backoff.may_try(job, now):
             asked.append(second)
-            backoff.failed(job, now)
+            backoff.note_failure(job, now)
     return asked
 
 
@@ -37,19 +37,19 @@ def test_exits_never_wait() -> None:
 
 def test_exits_that_fail_meanwhile_make_no_wait_longer() -> None:
     backoff = Backoff(FIRST_S, MOST_S, MemoryEvents())
-    backoff.failed(Job.TRADE_ONCE, NOON)
+    backoff.note_failure(Job.TRADE_ONCE, NOON)
     for second in range(15):
-        backoff.failed(Job.EVALUATE_EXITS, NOON + timedelta(seconds=second))
+        backoff.note_failure(Job.EVALUATE_EXITS, NOON + timedelta(seconds=second))
     assert not backoff.may_try(Job.TRADE_ONCE, NOON + timedelta(seconds=14))
     assert backoff.may_try(Job.TRADE_ONCE, NOON + timedelta(seconds=15))
 
 
 def test_what_needs_something_else_does_not_wait_and_neither_does_a_chore() -> None:
     backoff = Backoff(FIRST_S, MOST_S, MemoryEvents())
-    backoff.failed(Job.FETCH_FLOW, NOON)
-    backoff.failed("backup", NOON)
+    backoff.note_failure(Job.FETCH_FLOW, NOON)
+    backoff.note_failure("backup", NOON)
     assert [job for job in (*Job, "backup") if not backoff.may_try(job, NOON)] == [Job.FETCH_FLOW]
-    backoff.failed(Job.SCORE, NOON)
+    backoff.note_failure(Job.SCORE, NOON)
     assert {job for job in (*Job, "backup") if backoff.may_try(job, NOON)} == {Job.EVALUATE_EXITS, "backup"}
 
 
@@ -57,13 +57,13 @@ def test_one_answer_ends_the_wait_of_all_that_need_it() -> None:
     events = MemoryEvents()
     backoff = Backoff(FIRST_S, MOST_S, events)
     for second in (0, 15, 45, 105):
-        backoff.failed(Job.RECONCILE, NOON + timedelta(seconds=second))
+        backoff.note_failure(Job.RECONCILE, NOON + timedelta(seconds=second))
     later = NOON + timedelta(seconds=120)
     assert not backoff.may_try(Job.TRADE_ONCE, later)
-    backoff.answered(Job.FETCH_FLOW, later)
+    backoff.note_answer(Job.FETCH_FLOW, later)
     assert not backoff.may_try(Job.TRADE_ONCE, later)
-    backoff.answered(Job.EVALUATE_EXITS, later)
-    backoff.answered(Job.EVALUATE_EXITS, later)
+    backoff.note_answer(Job.EVALUATE_EXITS, later)
+    backoff.note_answer(Job.EVALUATE_EXITS, later)
     assert all(backoff.may_try(job, later) for job in Job)
     assert [(event.event_type, event.details["dependency"]) for event in events.emitted] == [
         ("dependency_away", "broker"),
@@ -75,8 +75,8 @@ def test_one_answer_ends_the_wait_of_all_that_need_it() -> None:
 def test_one_failure_alone_is_no_event_and_neither_is_its_end() -> None:
     events = MemoryEvents()
     backoff = Backoff(FIRST_S, MOST_S, events)
-    backoff.failed(Job.SCORE, NOON)
-    backoff.answered(Job.SCORE, NOON)
+    backoff.note_failure(Job.SCORE, NOON)
+    backoff.note_answer(Job.SCORE, NOON)
     assert events.emitted == []
 
 
@@ -85,14 +85,14 @@ def test_no_job_ever_waits_longer_than_the_ceiling(steps: list[tuple[Job, int, b
     backoff, now = Backoff(FIRST_S, MOST_S, MemoryEvents()), NOON
     for job, seconds, works in steps:
         now += timedelta(seconds=seconds)
-        (backoff.answered if works else backoff.failed)(job, now)
+        (backoff.note_answer if works else backoff.note_failure)(job, now)
         assert all(backoff.may_try(each, now + timedelta(seconds=MOST_S)) for each in DEPENDS_ON)
 
 
 def test_a_wait_that_began_before_the_brokers_clock_was_set_back_is_over() -> None:
     backoff, earlier = Backoff(FIRST_S, MOST_S, MemoryEvents()), NOON - timedelta(hours=2)
-    backoff.failed(Job.RECONCILE, NOON)
+    backoff.note_failure(Job.RECONCILE, NOON)
     assert not backoff.may_try(Job.RECONCILE, NOON)
     assert backoff.may_try(Job.RECONCILE, earlier)
-    backoff.failed(Job.RECONCILE, earlier)
+    backoff.note_failure(Job.RECONCILE, earlier)
     assert not backoff.may_try(Job.RECONCILE, earlier)

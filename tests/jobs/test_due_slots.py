@@ -198,7 +198,7 @@ def test_each_reason_for_a_slot_that_nobody_ran() -> None:
     ]
     # What was tried in vain says why.
     (entry,) = [slot for slot in found.look(at(32)).run if slot.job == Job.TRADE_ONCE]
-    found.failed(entry, Reason.STAGE_FAILED)
+    found.note_failure(entry, Reason.STAGE_FAILED)
     assert (entry.name, Reason.STAGE_FAILED) in names(found.look(at(34)), Job.TRADE_ONCE)
 
 

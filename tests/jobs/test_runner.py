@@ -34,8 +34,8 @@ class Moments:
     """Trading time as a test sets it."""
 
     at: datetime = SESSION.open
-    finished: bool = False
-    believed: bool = True
+    is_finished: bool = False
+    is_trustworthy: bool = True
     slept: Pause | None = None
 
     @property
@@ -56,7 +56,7 @@ class Moments:
 class ExitsLane:
     """A lane of its own for exits and comparisons."""
 
-    reconciled: bool = False
+    is_reconciled: bool = False
     looked_at: datetime | None = None
 
 
@@ -262,7 +262,7 @@ def test_a_good_pass_between_faults_begins_the_count_anew() -> None:
 
 
 def test_no_entry_is_written_off_as_missed_at_a_time_that_nobody_can_be_sure_of() -> None:
-    bench = Bench(pace=Moments(believed=False))
+    bench = Bench(pace=Moments(is_trustworthy=False))
     bench.runner.begin()
     assert LogKind.MISSED not in {kind for kind, _ in bench.tick(120)}
     assert not [claim for claim in bench.ledger.slot_claims(SESSION.date) if "missed" in claim.by]
@@ -354,7 +354,7 @@ def test_entries_of_a_lane_of_their_own_come_after_its_comparison_and_its_exits_
     entered = (LogKind.RAN, Job.TRADE_ONCE)
     exits.looked_at = SESSION.open + timedelta(minutes=2)
     assert entered not in bench.tick(2), "the books weren't compared"
-    exits.reconciled = True
+    exits.is_reconciled = True
     exits.looked_at = SESSION.open + timedelta(minutes=1.9)
     assert entered not in bench.tick(2.05), "the exits of the same minute are still to come"
     exits.looked_at = SESSION.open + timedelta(minutes=2)
@@ -384,7 +384,7 @@ def test_after_a_sleep_books_are_compared_before_anything_else_and_a_sentence_te
 
 
 def test_after_a_sleep_entries_of_a_lane_of_their_own_wait_for_a_comparison_that_came_after_it() -> None:
-    exits = ExitsLane(reconciled=True, looked_at=SESSION.open + timedelta(minutes=2))
+    exits = ExitsLane(is_reconciled=True, looked_at=SESSION.open + timedelta(minutes=2))
     bench = Bench(exits=exits)
     bench.runner.begin()
     bench.fails[Job.RECONCILE] = TemporaryError("away")
@@ -409,9 +409,9 @@ def test_the_brokers_calendar_is_asked_before_anything_else_and_what_it_lacks_co
 
 def test_the_brokers_calendar_is_not_asked_about_a_date_that_nobody_believes() -> None:
     bench = Bench(calendar=Calendar())
-    bench.pace.believed = False
+    bench.pace.is_trustworthy = False
     assert (RAN, "calendar") not in bench.tick(2)
-    bench.pace.believed = True
+    bench.pace.is_trustworthy = True
     assert bench.tick(2.5) == [(RAN, "calendar")]
 
 
@@ -426,22 +426,22 @@ def test_after_a_sleep_the_brokers_calendar_is_asked_again() -> None:
 
 def test_what_was_tried_before_the_brokers_clock_was_set_back_is_tried_again_at_once() -> None:
     bench = Bench(fails={Job.RECONCILE: TemporaryError("away"), Job.EVALUATE_EXITS: TemporaryError("away")})
-    bench.pace.believed = False
+    bench.pace.is_trustworthy = False
     bench.tick(62)
     bench.fails.clear()
-    bench.pace.believed = True
+    bench.pace.is_trustworthy = True
     assert {(RAN, Job.RECONCILE), (RAN, Job.EVALUATE_EXITS), (RAN, Job.TRADE_ONCE)} <= set(bench.tick(2))
 
 
 def test_clocks_that_disagree_are_no_broker_or_flow_source_that_does_not_answer() -> None:
     apart = ClocksDisagreeError("CLOCKS_DISAGREE")
     bench = Bench(fails=dict.fromkeys({*Job} - {Job.EVALUATE_EXITS}, apart), retry_s=600)
-    bench.pace.believed = False
+    bench.pace.is_trustworthy = False
     for minute in (2, 2.5, 3):
         bench.tick(minute)
     assert "dependency_away" not in [event.event_type for event in bench.events.emitted]
     bench.fails.clear()
-    bench.pace.believed = True
+    bench.pace.is_trustworthy = True
     assert {(RAN, Job.FETCH_FLOW), (RAN, Job.SCORE), (RAN, Job.RECONCILE)} <= set(bench.tick(3.5)), "nothing waits"
 
 
@@ -449,9 +449,9 @@ def test_a_clock_that_was_wrong_at_the_last_look_is_no_sleep() -> None:
     bench = Bench()
     bench.runner.begin()
     bench.tick(32)
-    bench.pace.believed = False
+    bench.pace.is_trustworthy = False
     bench.tick(7)
-    bench.pace.believed = True
+    bench.pace.is_trustworthy = True
     bench.tick(64)
     claims = bench.ledger.slot_claims(SESSION.date)
     reasons = {claim.missed_reason for claim in claims if claim.missed_reason}

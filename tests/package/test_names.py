@@ -43,8 +43,8 @@ RECORDED = {
     "unfinished",
 }
 """Methods of ports, which passes on record call by these names."""
-MOST_METHODS = 115
-"""How many methods, properties and inner functions besides are one bare participle. It only ever falls."""
+PUBLISHED = {"passed"}
+"""Properties that plug-ins and JSON documents call by these names."""
 
 
 @cache
@@ -74,9 +74,9 @@ def test_no_public_function_is_named_by_a_bare_participle() -> None:
     assert [*bare_participles(methods=False)] == []
 
 
-def test_no_more_methods_are_named_by_a_bare_participle_than_before() -> None:
-    named = [each for each in bare_participles(methods=True) if each.rpartition(":")[2] not in RECORDED]
-    assert len(named) == MOST_METHODS, named
+def test_no_method_property_or_inner_function_is_named_by_a_bare_participle() -> None:
+    named = [each for each in bare_participles(methods=True) if each.rpartition(":")[2] not in RECORDED | PUBLISHED]
+    assert named == []
 
 
 @pytest.mark.parametrize("folders", [BOT, EXCHANGE])

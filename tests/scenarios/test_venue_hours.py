@@ -35,8 +35,8 @@ def refused(day: FuturesDay) -> list[Reason | None]:
     found = list[Reason | None]()
 
     def look(app: App) -> int:
-        assert app.recorded is not None
-        (cycle,) = app.recorded.cycles(job=Job.TRADE_ONCE, last=1)
+        assert app.existing_facts is not None
+        (cycle,) = app.existing_facts.cycles(job=Job.TRADE_ONCE, last=1)
         found.extend([cycle.job_decision.reason] if cycle.job_decision else [])
         found.extend(one.terminal.reason if one.terminal else None for one in cycle.candidates)
         return 0

@@ -23,7 +23,7 @@ def test_the_shipped_lines_are_the_five_jobs_and_the_chores() -> None:
 
 
 def test_lines_are_written_as_they_were_read() -> None:
-    written = SHIPPED.written()
+    written = SHIPPED.to_settings()
     lines = [parse(job, value, VENUE_DAY) for job, value in written.items()]
     assert Timetable(line for line in lines if line) == SHIPPED
     assert written["reconcile"] == "every 15m from open+1m until close"
@@ -45,7 +45,7 @@ def test_a_text_is_enough_and_the_session_of_the_slot_can_stand_among_the_option
 def test_entries_may_need_the_flow_of_their_own_minute() -> None:
     line = parse("trade-once", {"when": "every 5m", "needs": "flow"}, VENUE_DAY)
     assert line is not None
-    assert (line.needs, line.written()) == (frozenset(EntryNeed), {"when": "every 5m", "needs": [EntryNeed.FLOW]})
+    assert (line.needs, line.to_setting()) == (frozenset(EntryNeed), {"when": "every 5m", "needs": [EntryNeed.FLOW]})
     assert line.slots(date(2026, 11, 28), [], 90) == ()
 
 
@@ -90,7 +90,7 @@ def test_a_line_that_contradicts_others_is_refused_with_its_numbers(job: str, va
 def test_null_switches_a_chore_off_and_is_remembered() -> None:
     assert parse("audit", None, VENUE_DAY) is None
     table = load(None, {"TRADEBOT_TIMETABLE__AUDIT": "null"}).settings.timetable
-    assert ("audit" in {line.job for line in table.lines}, table.written()["audit"]) == (False, None)
+    assert ("audit" in {line.job for line in table.lines}, table.to_settings()["audit"]) == (False, None)
 
 
 def test_the_times_alone_change_nothing_else_of_a_line() -> None:

@@ -266,10 +266,10 @@ class YearBot:
         first = self._runner(tuple(Lane))
         first.begin()
         self._runners, self._duties = [], []
-        fetching = self._runner([Lane.FETCHING], reconciled=first.reconciled)
-        exits = self._runner([Lane.EXITS], reconciled=first.reconciled)
-        entries = self._runner([Lane.ENTRIES], reconciled=first.reconciled, facts=fetching, exits=exits)
-        upkeep = self._runner([Lane.UPKEEP], reconciled=first.reconciled)
+        fetching = self._runner([Lane.FETCHING], reconciled=first.is_reconciled)
+        exits = self._runner([Lane.EXITS], reconciled=first.is_reconciled)
+        entries = self._runner([Lane.ENTRIES], reconciled=first.is_reconciled, facts=fetching, exits=exits)
+        upkeep = self._runner([Lane.UPKEEP], reconciled=first.is_reconciled)
         self._runners = [fetching, exits, entries, upkeep]
 
     def tick(self) -> None:

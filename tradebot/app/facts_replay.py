@@ -91,9 +91,9 @@ def _session(kept: Sequence[KeptSession], session: date, at: datetime | None) ->
 
 def _complete(app: App, oldest: KeptSession, first: date) -> bool:
     """Return True if nothing was fetched since a day that isn't kept any more."""
-    if oldest.session <= first or app.recorded is None:
+    if oldest.session <= first or app.existing_facts is None:
         return True
-    fetched = app.recorded.intakes(datetime.combine(first, time(), NEW_YORK))
+    fetched = app.existing_facts.intakes(datetime.combine(first, time(), NEW_YORK))
     return not fetched or fetched[0].at >= oldest.first_at
 
 

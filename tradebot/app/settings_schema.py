@@ -88,7 +88,7 @@ def _quiet(text: str) -> str:
     return text
 
 
-Lines = Annotated[Timetable, PlainValidator(_timetable), PlainSerializer(Timetable.written, return_type=dict)]
+Lines = Annotated[Timetable, PlainValidator(_timetable), PlainSerializer(Timetable.to_settings, return_type=dict)]
 
 
 class UnusualWhalesSettings(Frozen):

@@ -121,7 +121,7 @@ class BotStores:
         return self.ledger if "ledger" in self.__dict__ else self.ledger_view
 
     @property
-    def recorded(self) -> SqliteFacts | None:
+    def existing_facts(self) -> SqliteFacts | None:
         """Return the store of facts, or None if there is none yet: a verb that only looks must not create it."""
         return self.facts if (self.folder.path / state_folder.FACTS).exists() else None
 
@@ -138,7 +138,7 @@ class BotStores:
         """Return what strategies may be asked on again about a past pass; None without facts, or without books."""
         from tradebot.replaying.strategy_replay import PastStores
 
-        facts = self.recorded
+        facts = self.existing_facts
         return PastStores(facts, self.bars_at_rest, self.ledger_view) if facts else None
 
     @cached_property
@@ -220,7 +220,9 @@ class App(BotStores):
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
         from tradebot.app.rules import discovered_last
 
-        rules = self.in_force.rules(self.accepted_configuration, discovered_last(self.settings, lambda: self.recorded))
+        rules = self.in_force.rules(
+            self.accepted_configuration, discovered_last(self.settings, lambda: self.existing_facts)
+        )
         return rules.with_shares(self.reached_rungs)
 
     @cached_property

@@ -265,7 +265,7 @@ class _Row:
             sums[1] += abs(view)
             self._counts[place] += 1
 
-    def measured(self) -> tuple[MeasuredOutcome, ...]:
+    def outcomes(self) -> tuple[MeasuredOutcome, ...]:
         return tuple(
             _measured(horizon, count, [found[0] / found[1] for _, found in sorted(sums.items())])
             for horizon, count, sums in zip(HORIZONS, self._counts, self._sums, strict=True)
@@ -353,15 +353,15 @@ class _Strategy:
         self._refused.add((side, returns) for (symbol, side), returns in first.items() if (symbol, side) not in sent)
 
     def outcomes(self, name: str) -> StrategyOutcomes:
-        (score,) = _corrected([OutcomeRow("score", self._score.measured())])
+        (score,) = _corrected([OutcomeRow("score", self._score.outcomes())])
         return StrategyOutcomes(
             strategy=name,
             candidates=len(self._scores),
             unmeasured=self._unmeasured,
             score=score.horizons,
             deciles=_corrected(self._deciles()),
-            components=_corrected([OutcomeRow(name, row.measured()) for name, row in self._components.items()]),
-            gates=_corrected([OutcomeRow(name, row.measured()) for name, row in sorted(self._gates.items())]),
+            components=_corrected([OutcomeRow(name, row.outcomes()) for name, row in self._components.items()]),
+            gates=_corrected([OutcomeRow(name, row.outcomes()) for name, row in sorted(self._gates.items())]),
             refusals=self._refused.worth(),
         )
 
@@ -378,7 +378,7 @@ class _Strategy:
             lowest[group] = score if isnan(lowest[group]) else min(lowest[group], score)
             rows[group].add(self._sessions[place], tuple(column[place] for column in self._returns), 1.0)
         return [
-            OutcomeRow(str(number), row.measured(), low, high)
+            OutcomeRow(str(number), row.outcomes(), low, high)
             for number, (row, low, high) in enumerate(zip(rows, lowest, highest, strict=True), 1)
         ]
 

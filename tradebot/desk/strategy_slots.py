@@ -97,7 +97,7 @@ class Claims(Struct):
 
     ledger: Ledger
 
-    def begun(self, slot: StrategySlot) -> bool:
+    def has_begun(self, slot: StrategySlot) -> bool:
         return self.ledger.slot_claim(BEGUN.format(slot.strategy), slot.session, slot.name) is not None
 
     def ended(self, slot: StrategySlot) -> bool:
@@ -136,11 +136,11 @@ def _tell_missed(
 ) -> Iterator[StrategyRefusal]:
     by = f"{call.by}, as missed"
     for slot in missed:
-        if claims.begun(slot) and _was_done_since(world, slot):
+        if claims.has_begun(slot) and _was_done_since(world, slot):
             finish(world, call, slot, now)
             continue
         reason, kind = Reason.SLOT_MISSED, EventKind.OWN_SLOT_MISSED
-        if claims.begun(slot):
+        if claims.has_begun(slot):
             reason, kind = Reason.SLOT_UNFINISHED, EventKind.OWN_SLOT_UNFINISHED
         claim = world.ledger.claim_slot(ENDED.format(slot.strategy), slot.session, slot.name, by, now)
         # A pass that gave way and goes on finds its own claim.

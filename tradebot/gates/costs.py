@@ -36,7 +36,7 @@ def _on_plan(gate: Gate, reads: GateSettings, limit: LimitOf) -> Callable[[PlanQ
     """Declare a gate of a limit on the plan of an entry; without a plan there is no quote."""
     _LIMITS.append(limit)
 
-    def declared(question: PlanQuestion) -> PlanQuestion:
+    def declare(question: PlanQuestion) -> PlanQuestion:
         @CANDIDATE.gate(gate, reads)
         def asked(ask: Ask) -> Decision | None:
             given = limit(ask.limits)
@@ -46,7 +46,7 @@ def _on_plan(gate: Gate, reads: GateSettings, limit: LimitOf) -> Callable[[PlanQ
 
         return question
 
-    return declared
+    return declare
 
 
 def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> EntryPlan | None:

@@ -59,7 +59,7 @@ DAILY_LOSS = GateSettings(
 def _of_books(gate: Gate, reads: GateSettings) -> Callable[[BooksQuestion], BooksQuestion]:
     """Declare a gate that asks the same of the account's book and limits, and of the strategy's own."""
 
-    def declared(question: BooksQuestion) -> BooksQuestion:
+    def declare(question: BooksQuestion) -> BooksQuestion:
         def of_own(strategy_ask: StrategyAsk) -> Decision | None:
             decision = question(strategy_ask.book, strategy_ask.limits, strategy_ask.account.desk.now)
             return decision and as_strategy_limit(decision)
@@ -68,13 +68,13 @@ def _of_books(gate: Gate, reads: GateSettings) -> Callable[[BooksQuestion], Book
         STRATEGY.gate(OWN_GATES[gate], own_reads(reads))(of_own)
         return question
 
-    return declared
+    return declare
 
 
 def _on_books(gate: Gate, reads: GateSettings) -> Callable[[EntryQuestion], EntryQuestion]:
     """Declare the same two gates where the answer depends on the candidate too."""
 
-    def declared(question: EntryQuestion) -> EntryQuestion:
+    def declare(question: EntryQuestion) -> EntryQuestion:
         def of_own(ask: Ask) -> Decision | None:
             decision = question(ask, ask.strategy.book, ask.limits)
             return decision and as_strategy_limit(decision)
@@ -83,7 +83,7 @@ def _on_books(gate: Gate, reads: GateSettings) -> Callable[[EntryQuestion], Entr
         CANDIDATE.gate(OWN_GATES[gate], own_reads(reads))(of_own)
         return question
 
-    return declared
+    return declare
 
 
 NOT_USED = "not used"
@@ -429,7 +429,7 @@ def _on_whole_books(gate: Gate, predicate: BookPredicate, limit: str, clears: st
     """Declare a gate and its twin of a limit that may be off, on the whole book as the entry would leave it."""
 
     @_on_books(gate, GateSettings({limit: clears}, exits=exits, sized=SMALLER))
-    def asked(ask: Ask, book: Book, limits: Limits) -> Decision | None:
+    def evaluate(ask: Ask, book: Book, limits: Limits) -> Decision | None:
         most = getattr(limits, limit)
         if most is None:
             return None

@@ -40,7 +40,7 @@ def _on_margin(
 ) -> Callable[[Predicate], Predicate]:
     """Declare a gate of a limit on the account's margin with the entry in it; a paid account has none."""
 
-    def declared(predicate: Predicate) -> Predicate:
+    def declare(predicate: Predicate) -> Predicate:
         _WATCHED.append(_Watched(gate, limit, predicate))
 
         @CANDIDATE.gate(gate, reads)
@@ -53,7 +53,7 @@ def _on_margin(
 
         return predicate
 
-    return declared
+    return declare
 
 
 @_on_margin(

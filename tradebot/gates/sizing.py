@@ -87,20 +87,20 @@ def entry_size(
     if candidate.quantity is not None:
         quantity = min(quantity, listing.whole_lots(candidate.quantity))
 
-    def sized(quantity: Decimal) -> Size:
+    def size_of(quantity: Decimal) -> Size:
         worth = instrument.notional(quantity, worst)
         reserved = instrument.notional(quantity, margin)
         if book.margin is not None:
             reserved = book.margin.initial_of(candidate.symbol, side, quantity, worth)
         return Size(quantity, price, worth, reserved, None if stop is None else worth * stop, worst)
 
-    largest, have = sized(quantity), max(book.buying_power, NONE)
+    largest, have = size_of(quantity), max(book.buying_power, NONE)
     if not fit_to_room or largest.margin_usd <= have:
         return largest
     # What a position ties up never falls as it grows, but jumps where it reaches another margin level.
     lots = range(int(quantity / instrument.lot) + 1)
-    fitting = bisect_right(lots, have, key=lambda count: sized(count * instrument.lot).margin_usd)
-    return sized((fitting - 1) * instrument.lot)
+    fitting = bisect_right(lots, have, key=lambda count: size_of(count * instrument.lot).margin_usd)
+    return size_of((fitting - 1) * instrument.lot)
 
 
 def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:

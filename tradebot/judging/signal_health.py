@@ -185,7 +185,7 @@ def _judged(
     if not seen.at:
         return SignalVerdict(SignalHealth.UNKNOWN, "it was never fetched", idle=not moment.is_open)
     if harmful:
-        return SignalVerdict(SignalHealth.CRITICAL, harmful[0].found)
+        return SignalVerdict(SignalHealth.CRITICAL, harmful[0].description)
     unusable = _unusable(seen, largest_share)
     if unusable and seen.kind.name == FLOW_ALERTS:
         return SignalVerdict(SignalHealth.CRITICAL, unusable)
@@ -212,7 +212,7 @@ def _wrong(kind_evidence: KindEvidence, drifts: Sequence[Drift], age_s: float, *
     if is_open and age_s > 2 * kind_evidence.interval_s:
         yield f"late: {age_s:,.0f} s old, and it should be fetched every {kind_evidence.interval_s:,.0f} s"
     if drifts:
-        yield drifts[0].found
+        yield drifts[0].description
 
 
 def _unusable(kind_evidence: KindEvidence, largest_share: Decimal) -> str:

@@ -36,5 +36,5 @@ def fixed_since(app: App, name: str) -> Fixed:
         played = (read_result(app.folder.path) or {}).get("identity", {}).get("code", {}).get(name)
         same = played is not None and StrategyCode(played["files"], played["versions"]).digest == code
         return Fixed(since) if same else Fixed(None, "it was played by other code: play the backtest again")
-    other = app.recorded.other_code(name, code or "") if app.recorded else None
+    other = app.existing_facts.other_code(name, code or "") if app.existing_facts else None
     return Fixed(max(since, other) if other else since)

@@ -163,7 +163,7 @@ class ClockReading(Struct, frozen=True):
         return self.clock.now
 
     @property
-    def elapsed(self) -> datetime:
+    def shorter_elapsed(self) -> datetime:
         """Return the smaller of the two times that the clocks measured, so that one wrong clock ends nothing."""
         return min(self.now, self.second) if self.second else self.now
 

@@ -223,7 +223,7 @@ class Drift(Struct, frozen=True):
         return Decimal(self.rows) / self.of if self.of else Decimal(0)
 
     @property
-    def found(self) -> str:
+    def description(self) -> str:
         """Return what was found as a person reads it, without the kind and the example."""
         words = {
             Breach.FOREIGN: "another ticker",
@@ -235,4 +235,4 @@ class Drift(Struct, frozen=True):
         return f"{words[self.breach]} in {self.rows:,} of {self.of:,} rows"
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.found}"
+        return f"{self.kind}: {self.description}"

@@ -328,7 +328,7 @@ def assumed_exits(books: Books, broker: BrokerView, cash: Decimal) -> Mapping[st
 def _forgotten_exits(books: Books, position: Position) -> Sequence[Order]:
     """Return our orders that ended unseen and would have closed exactly this position, stops first."""
 
-    def found() -> Iterator[Order]:
+    def find_exits() -> Iterator[Order]:
         for order in books.orders:
             behind = books.intent_behind(order)
             closes = order.quantity == abs(position.quantity) and order.side.sign * position.quantity < 0
@@ -336,7 +336,7 @@ def _forgotten_exits(books: Books, position: Position) -> Sequence[Order]:
             if order.status is OrderStatus.ENDED and closes and ours and _price(order):
                 yield order
 
-    return sorted(found(), key=lambda order: order.stop_price is None)
+    return sorted(find_exits(), key=lambda order: order.stop_price is None)
 
 
 def _price(order: Order) -> Decimal:

@@ -165,7 +165,7 @@ class OrderOwners(NamedTuple):
     intents: Mapping[str, IntentRecord]
 
     @property
-    def known(self) -> Mapping[str, Order]:
+    def orders_by_id(self) -> Mapping[str, Order]:
         found = ((venue_id, chain[0]) for venue_id, chain in self.chains.items())
         return {venue_id: order for venue_id, order in found if order.venue_id == venue_id}
 
@@ -183,7 +183,7 @@ def orders_and_intents(ledger: Orders, venue_ids: Collection[str]) -> OrderOwner
 
 def known_orders(ledger: Orders, venue_ids: Collection[str]) -> Mapping[str, Order]:
     """Return those of these orders that the books know, by venue id."""
-    return OrderOwners(ledger.order_chains(venue_ids) if venue_ids else {}, {}).known
+    return OrderOwners(ledger.order_chains(venue_ids) if venue_ids else {}, {}).orders_by_id
 
 
 def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
@@ -239,7 +239,7 @@ def find_orders_behind_fills(
     # No order of anybody's is behind what the venue made itself.
     others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.by_venue)
     foreign = {owned.fill.venue_order_id: owned.fill.at for owned in others if owned.fill.venue_order_id}
-    known = behind.known
+    known = behind.orders_by_id
     unknown = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}
     listed: dict[str, Order] = {}
     if len(unknown) > ASKED_SINGLY:

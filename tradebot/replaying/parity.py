@@ -85,7 +85,7 @@ class FillComparison(NamedTuple):
 
 def compare(live: Ran, played: Ran, prices: Mapping[str, Decimal], data: Data) -> FillComparison:
     """Return what differs between a bot's session and its backtest; `prices` value what is left at the end."""
-    return _Comparing(live, played, prices, data).compared()
+    return _Comparing(live, played, prices, data).compare()
 
 
 class _Comparing:
@@ -97,7 +97,7 @@ class _Comparing:
         self._of_pass: dict[Slot, list[ParityDifference]] = defaultdict(list)
         self._decisions = 0
 
-    def compared(self) -> FillComparison:
+    def compare(self) -> FillComparison:
         for _, _, look in sorted(self._looks(), key=lambda one: one[:2]):
             look()
         both = [name for name in self._live.sent if name in self._played.sent]

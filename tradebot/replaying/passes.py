@@ -94,7 +94,7 @@ class RecordedCycle(Struct, frozen=True):
     unread: Callable[[], Proposals | None] | None = None
 
     @property
-    def proposed(self) -> Proposals | None:
+    def all_proposals(self) -> Proposals | None:
         """Return all proposals."""
         return self.unread() if self.unread else self.given.proposed
 

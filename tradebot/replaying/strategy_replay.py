@@ -194,7 +194,7 @@ class StrategyAnswers:
 
     @property
     def _all_proposed(self) -> Proposals:
-        proposed = self._recorded.proposed
+        proposed = self._recorded.all_proposals
         assert proposed is not None, "a pass of entries has proposals"
         return proposed
 

@@ -96,7 +96,7 @@ def _one_of(read: Read, wanted: Collection[object]) -> Filter:
 
 
 def _bound(read: Read, least: float, most: float) -> Filter:
-    def left(alerts: Alerts) -> Alerts:
+    def keep(alerts: Alerts) -> Alerts:
         return [alert for alert in alerts if (value := read(alert)) is None or least <= value <= most]
 
-    return Filter(left, read)
+    return Filter(keep, read)

@@ -120,7 +120,7 @@ class TimetableEntry(Struct, frozen=True):
     def command(self, session: date) -> tuple[str, ...]:
         return (*self.verb.split(), *(option.replace(SESSION, session.isoformat()) for option in self.options))
 
-    def written(self) -> str | dict[str, object]:
+    def to_setting(self) -> str | dict[str, object]:
         if not self.is_chore:
             needs = sorted(self.needs - ALWAYS_NEEDED.get(self.job, frozenset()))
             return {"when": str(self.times), "needs": needs} if needs else str(self.times)
@@ -149,8 +149,8 @@ class Timetable(Mapping[Job, JobTimes]):
         wanted = frozenset(lanes)
         return tuple(line for line in self.lines if line.lane in wanted)
 
-    def written(self) -> dict[str, str | dict[str, object] | None]:
-        return {**{line.job: line.written() for line in self.lines}, **dict.fromkeys(self.off)}
+    def to_settings(self) -> dict[str, str | dict[str, object] | None]:
+        return {**{line.job: line.to_setting() for line in self.lines}, **dict.fromkeys(self.off)}
 
     def __getitem__(self, job: Job) -> JobTimes:
         return self._jobs[job]

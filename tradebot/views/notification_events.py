@@ -229,11 +229,11 @@ def _in_words(told: _Told, event: SystemEvent, venue: Capabilities) -> str:
 def without_codes(text: str) -> str:
     """Return a text in which the meaning of each reason stands in place of its code, and only once."""
 
-    def meant(match: re.Match[str]) -> str:
+    def expand(match: re.Match[str]) -> str:
         code = match[match.lastindex or 0]
         return _CODES[code] if match[0] != code else _CODES[code].rstrip(".")
 
-    return _CODE.sub(meant, text)
+    return _CODE.sub(expand, text)
 
 
 def _plain(event: SystemEvent) -> str:

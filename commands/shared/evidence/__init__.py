@@ -97,8 +97,8 @@ def _models(settings: "Settings") -> "Iterator[ModelSeen]":
 
 def _instead(app: "App") -> "Iterator[str]":
     """Yield what acted in the last pass of entries; what is refused as a whole, the strategies are judged by."""
-    if app.recorded is not None:
-        for cycle in app.recorded.cycles(job=Job.TRADE_ONCE, last=1):
+    if app.existing_facts is not None:
+        for cycle in app.existing_facts.cycles(job=Job.TRADE_ONCE, last=1):
             yield from (in_a_word(name, why) for name, why in stood_in(cycle.candidates).items())
 
 
@@ -107,7 +107,7 @@ DAY = timedelta(days=1)
 
 def figures_of(app: "App", past: SessionEvidence) -> MetricFigures:
     """Return the figures of the last session and day; TradebotError if the books or the facts can't be read."""
-    facts, ledger, clock, at, cycles = app.recorded, app.ledger_view, datetime.now(UTC), past.now, past.cycles
+    facts, ledger, clock, at, cycles = app.existing_facts, app.ledger_view, datetime.now(UTC), past.now, past.cycles
     intents, mark = ledger.recent_intents((at - DAY).date()), ledger.last_reconcile()
     _, events = worth_seeing(app.folder.path / EVENTS, sorted({(at - DAY, at), (clock - DAY, clock)}), HEALINGS)
     last = max((cycle.at for cycle in cycles), default=None)
@@ -131,9 +131,9 @@ def _regime(app: "App", now: datetime) -> str | None:
     """Return the market's regime by the facts that are stored; None unless all that it is read from is known."""
     from tradebot.signals.subjects.market import market_state, regime
 
-    if app.recorded is None:
+    if app.existing_facts is None:
         return None
-    state = market_state(app.recorded.market(last_session(app.ledger_view, now, app.day), now), now)
+    state = market_state(app.existing_facts.market(last_session(app.ledger_view, now, app.day), now), now)
     return regime(state) if state else None
 
 
@@ -146,18 +146,18 @@ def books_of(
     """
     whole = cache(lambda: ledger.file.read_through(again=thorough))
 
-    def found() -> records.LedgerEvidence:
+    def build() -> records.LedgerEvidence:
         return records.LedgerEvidence(whole(), ledger.file.sealed_head().sequence)
 
     def pages() -> records.LedgerEvidence:
         # A damaged journal says nothing against the ledger, whose pages were read before it.
         with suppress(DamagedJournalError):
-            return found()
+            return build()
         return records.LedgerEvidence(ledger.file.page_count(), ledger.file.sealed_head().sequence)
 
     return {
         "ledger": pages,
-        "journal": found,
+        "journal": build,
         "orders": lambda: _orders(ledger, now, day),
         "books": ledger.last_reconcile,
         "halts": lambda: _halts(ledger),
@@ -271,7 +271,7 @@ def _sound_facts(app: "App", *, pages: bool) -> "SqliteFacts | None":
     """
     if (app.folder.path / FACTS).exists():
         check(app.folder.path / FACTS, pages=pages)
-    return app.recorded
+    return app.existing_facts
 
 
 def _config(app: "App") -> records.Config:
@@ -346,7 +346,7 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Se
 
 
 def _prices(app: "App", past: SessionEvidence) -> records.PriceEvidence | None:
-    facts, positions = app.recorded, app.ledger_view.totals().own_positions()
+    facts, positions = app.existing_facts, app.ledger_view.totals().own_positions()
     return pass_health.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
 
 
@@ -373,9 +373,9 @@ def may_read_flow(app: "App") -> bool:
 
 
 def _signals(app: "App", past: SessionEvidence) -> records.ReplyEvidence | None:
-    if app.recorded is None:
+    if app.existing_facts is None:
         return None
-    replies = app.recorded.checked_replies(lately(app.ledger_view, past.now), past.now)
+    replies = app.existing_facts.checked_replies(lately(app.ledger_view, past.now), past.now)
     if not replies:
         return None
     found = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)

@@ -120,7 +120,7 @@ class Exchange:
         self._line(self.engine.now_us, name, {NOTE: True, **fields})
 
     @property
-    def unrecorded(self) -> bool:
+    def has_unrecorded(self) -> bool:
         """Return True if lines are waiting to be written or listeners to be notified."""
         return bool(self.log.pending or self._captured)
 
@@ -151,7 +151,7 @@ class Exchange:
     def at_rest(self) -> bool:
         """Return True if the written lines alone lead to the exchange's current state."""
         all_logged = self._last_line_us == self.engine.now_us
-        return all_logged and not self.unrecorded and not self.faults.book.has_unsaved_counts
+        return all_logged and not self.has_unrecorded and not self.faults.book.has_unsaved_counts
 
     def catch_up(self) -> None:
         """Catch up with time that passes by itself. Nothing happens within a minute, so nothing is logged for it."""

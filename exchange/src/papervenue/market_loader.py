@@ -133,8 +133,8 @@ class BySymbol:
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         return self._own.get(symbol, self._usual).bars(symbol, index)
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        return self._own.get(symbol, self._usual).extended(symbol, index)
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        return self._own.get(symbol, self._usual).extended_hours(symbol, index)
 
     def close(self, symbol: str, index: int) -> int:
         return self._own.get(symbol, self._usual).close(symbol, index)

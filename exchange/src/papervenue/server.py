@@ -179,10 +179,10 @@ class Application:
 
 
 def _by_kind(http: ASGIApp, websockets: ASGIApp) -> ASGIApp:
-    async def chosen(scope: Scope, receive: Receive, send: Send) -> None:
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         await (websockets if scope["type"] == "websocket" else http)(scope, receive, send)
 
-    return chosen
+    return dispatch
 
 
 def _end_at_once(error: LogError) -> NoReturn:
@@ -457,7 +457,7 @@ class Recording:
             self._fail(error)
 
     def _write(self) -> None:
-        if not self._exchange.unrecorded:
+        if not self._exchange.has_unrecorded:
             return
         self._exchange.record()
         if not self._syncing:

@@ -20,7 +20,7 @@ _LOOK_S = 0.01
 class Conversation(Protocol):
     """What a face has to do with one client."""
 
-    def received(self, data: bytes) -> None: ...
+    def receive(self, data: bytes) -> None: ...
     def closed(self) -> None: ...
 
 
@@ -61,7 +61,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._conversation is not None:
             self._host.catch_up()
-            self._conversation.received(data)
+            self._conversation.receive(data)
             self._host.record()
 
     def connection_lost(self, exc: Exception | None) -> None:

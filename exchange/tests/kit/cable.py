@@ -117,7 +117,7 @@ class _Plug:
                 self._cable.asked(fields)
         lie = self._cable.lie if greeted else None
         self._answer = None if lie is None else []
-        self._session.received(data)
+        self._session.receive(data)
         told, self._answer = self._answer, None
         if lie is not None and told:
             for message in lie([one[4:].decode().split("\0")[:-1] for one in told]):

@@ -44,7 +44,7 @@ class Bars:
 
     past_minutes = past_days = 0
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         return ()
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
@@ -73,7 +73,7 @@ class Written(Bars):
                 made[minute] = None if one is None else bar_of(start_us + minute * MINUTE, *one)
         return tuple(bar for bar in made if bar is not None)
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         start_us = CALENDAR.market[index].open_us
         rows = sorted(self._extended.items()) if index == 0 else ()
         return tuple(bar_of(start_us + minute * MINUTE, quad, 500) for minute, quad in rows)
@@ -267,7 +267,7 @@ class PitSteps:
 
     def claims(self, shares: int) -> None:
         """See that open orders claim this many shares."""
-        assert self.pit.account.held("AAA") == shares
+        assert self.pit.account.claimed_shares("AAA") == shares
 
     def reserves(self, dollars: object) -> None:
         assert self.pit.account.reserved == Decimal(str(dollars))
@@ -328,7 +328,7 @@ class Story(NamedTuple):
         assert account.qty("AAA") == self.held + sum(fills) + sum(moved)
         if not account.open:
             assert not account.reserved
-            assert not account.held("AAA")
+            assert not account.claimed_shares("AAA")
 
 
 def buy(**asked: Any) -> dict[str, Any]:

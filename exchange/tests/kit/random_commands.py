@@ -38,7 +38,7 @@ class Walk(Bars):
         session = self._calendar.market[index]
         return tuple(b for b in self._days[symbol, index] if session.open_us <= b.start_us < session.close_us)
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         return tuple(b for b in self._days[symbol, index] if b not in self.bars(symbol, index))
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
@@ -206,7 +206,7 @@ class Commands:
     def replace(self) -> None:
         order = self._open()
         if order is not None:
-            body: dict[str, Any] = {} if order.grouped else {"qty": str(self.chance.randint(1, 30))}
+            body: dict[str, Any] = {} if order.is_grouped else {"qty": str(self.chance.randint(1, 30))}
             if order.request.limit is not None:
                 body["limit_price"] = self._price(order.symbol)
             if order.request.stop is not None:

@@ -70,7 +70,7 @@ class Client:
         self.line = Line(desk.exchange.commit)
         self.client = client
         self.conversation = desk.application.lines["tws"](self.line)
-        self.conversation.received(b"API\0" + framed("v157..178"))
+        self.conversation.receive(b"API\0" + framed("v157..178"))
         self.greeting = self.line.taken()
         self.welcome = self.say(71, 2, client, "") if start else []
         ids = [int(one[2]) for one in self.welcome if one[0] == "9"]
@@ -78,7 +78,7 @@ class Client:
 
     def say(self, *fields: object) -> list[Fields]:
         """Send a message, and return what comes."""
-        self.conversation.received(framed("".join(f"{field}\0" for field in fields)))
+        self.conversation.receive(framed("".join(f"{field}\0" for field in fields)))
         return self.line.taken()
 
     def place(self, number: int, action: str = "BUY", qty: object = 1, kind: str = "MKT", **more: Any) -> list[Fields]:

@@ -36,7 +36,7 @@ def test_another_client_with_the_same_id_is_turned_away(desk: TwsExchange, clien
 def test_what_no_client_sends_ends_the_connection(desk: TwsExchange, sent: bytes) -> None:
     client = Client(desk, start=False)
     client.conversation = desk.application.lines["tws"](client.line)
-    client.conversation.received(sent)
+    client.conversation.receive(sent)
     assert client.line.is_closed
 
 

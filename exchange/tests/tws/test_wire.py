@@ -66,7 +66,7 @@ def test_whatever_a_client_sends_is_answered_or_ends_its_connection(
 
 def test_ten_thousand_messages_that_nobody_knows_change_nothing(desk: TwsExchange, client: Client) -> None:
     before = desk.exchange.log.count
-    client.conversation.received(framed("9999\0x\0") * 10_000)
+    client.conversation.receive(framed("9999\0x\0") * 10_000)
     assert len(client.line.taken()) == 10_000
     assert desk.exchange.log.count == before
     assert [one[0] for one in client.say(*order(1))][-1] == "3"

@@ -50,7 +50,7 @@ class MadeUpBars:
 
     name = "made up"
     timeframes = STORED_ALWAYS
-    refused: frozenset[str] = frozenset()
+    refused_symbols: frozenset[str] = frozenset()
 
     def __init__(self, limit: int = 1000) -> None:
         self.delay = timedelta(0)

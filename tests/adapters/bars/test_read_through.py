@@ -235,9 +235,12 @@ def test_symbols_without_bars_are_absent_and_asked_once(bars: StoredBars, source
 
 
 def test_a_symbol_that_the_source_refuses_is_asked_again_by_the_next_pass(bars: StoredBars, source: MadeUpBars) -> None:
-    source.refused, source.missing = frozenset({"AAPL"}), {VENUE_DAY.begins_s(session.date) for session in SESSIONS}
+    source.refused_symbols, source.missing = (
+        frozenset({"AAPL"}),
+        {VENUE_DAY.begins_s(session.date) for session in SESSIONS},
+    )
     assert bars.closed(DAYS, ["AAPL"], after_open(5)) == {}
-    source.refused, source.missing = frozenset(), set()
+    source.refused_symbols, source.missing = frozenset(), set()
     assert len(bars.closed(DAYS, ["AAPL"], after_open(10))["AAPL"]) == 5
 
 

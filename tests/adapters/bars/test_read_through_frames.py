@@ -34,7 +34,7 @@ class AroundTheClock:
 
     name, delay = "around", timedelta(0)
     timeframes = frozenset({"1Min", *FRAMES})
-    refused: frozenset[str] = frozenset()
+    refused_symbols: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, datetime]] = []

@@ -58,7 +58,7 @@ def test_the_engine_is_looked_at_where_it_stands_and_then_at_each_due_moment_of_
 
 @pytest.mark.parametrize(("ahead_s", "believed"), [(0, True), (50, True), (86_400, False), (-86_400, False)])
 def test_venue_time_is_believed_if_this_machines_clock_agrees(ahead_s: int, believed: bool) -> None:
-    assert RealTime(lambda: datetime.now(UTC) + timedelta(seconds=ahead_s)).believed is believed
+    assert RealTime(lambda: datetime.now(UTC) + timedelta(seconds=ahead_s)).is_trustworthy is believed
 
 
 class RunningEngine(FakeEngine):
@@ -88,7 +88,7 @@ def test_night_costs_no_engine_time_and_is_reported() -> None:
 def test_each_close_is_a_moment_and_the_markets_end_ends_it() -> None:
     times, _ = pace(FakeEngine(SESSION.close - timedelta(minutes=15)), share_s=1_000_000)
     assert minutes(list(times.moments()))[:4] == [375, 380, 390, 1440]
-    assert times.finished
+    assert times.is_finished
 
 
 class NeverClosing(FakeEngine):
@@ -109,7 +109,7 @@ class NeverClosing(FakeEngine):
 def test_a_market_that_never_closes_ends_too(minutes_before: int) -> None:
     times, _ = pace(NeverClosing(SESSION.close - timedelta(minutes=minutes_before)), share_s=1_000_000)
     assert len(list(islice(times.moments(), 20))) < 20
-    assert times.finished
+    assert times.is_finished
     assert len(list(islice(times.passing(3600), 20))) == 1, "no time passes any more"
 
 
@@ -127,7 +127,7 @@ def test_real_time_is_the_venues_a_second_behind() -> None:
     off = times.now - datetime.now(UTC) - ahead
     assert timedelta(seconds=-2) < off < timedelta(seconds=-0.9)
     assert len(list(times.moments())) == 1
-    assert not times.finished
+    assert not times.is_finished
 
 
 def test_real_time_begins_only_where_the_venue_answers_and_serves_on_where_it_is_away_later(

@@ -51,7 +51,7 @@ def test_price_of_a_shorter_time_is_held_against_that_of_the_exit(
     left.add(Priced())
     (one,) = material.outcomes
     assert {after_s: left(one, after_s) for after_s in expected} == expected
-    assert left.known is any(value is not None for value in expected.values())
+    assert left.has_outcomes is any(value is not None for value in expected.values())
 
 
 @pytest.mark.parametrize(

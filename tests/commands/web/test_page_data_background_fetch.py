@@ -95,7 +95,7 @@ def test_answers_in_time_are_given_and_errors_raised_and_the_twin_is_closed_wher
         with pytest.raises(type(error)) as raised:
             patience.answer(lambda: thread, fail(error))
         assert raised.value is error
-    assert (patience.late(), patience.told()) == (None, "")
+    assert (patience.late(), patience.warning()) == (None, "")
     thread.end()
     thread.thread.join(LONG_S)
     assert twin.closed_by == "bars"
@@ -117,7 +117,7 @@ def test_while_an_answer_is_late_nobody_is_asked_or_waited_for_until_it_came_and
     assert answered(patience, lambda bars: go_on.wait(LONG_S)) is None
     clock.now_s += 61
     late = there(patience.late())
-    assert "hasn't answered in time since " in patience.told()
+    assert "hasn't answered in time since " in patience.warning()
     assert patience.answer(nobody, lambda bars: bars) is None
     go_on.set()
     late.thread.join(LONG_S)
@@ -132,7 +132,7 @@ def test_while_an_answer_is_late_nobody_is_asked_or_waited_for_until_it_came_and
     assert patience.answer(nobody, lambda bars: bars) is None
     clock.now_s += 1
     assert in_time(patience, lambda bars: bars) == "bars"
-    assert patience.told() == ""
+    assert patience.warning() == ""
 
 
 def test_many_who_wait_for_a_venue_that_stalls_leave_one_late_thread() -> None:

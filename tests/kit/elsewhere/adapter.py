@@ -561,7 +561,7 @@ class ElsewhereBars:
 
     def __init__(self, connection: Connection, tally: DriftTally) -> None:
         self._client, self._tally = Client(connection), tally
-        self.refused: frozenset[str] = frozenset()
+        self.refused_symbols: frozenset[str] = frozenset()
 
     def pages(
         self,
@@ -573,10 +573,10 @@ class ElsewhereBars:
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the bars of each symbol."""
         of = "day" if timeframe == "1Day" else "minute"
-        self.refused = frozenset()
+        self.refused_symbols = frozenset()
         for symbol in symbols:
             answer = self._client.read("/bars", symbol=symbol, of=of, first=_said(first), last=_said(last))
-            self.refused |= {symbol} if answer is None else set()
+            self.refused_symbols |= {symbol} if answer is None else set()
             rows = answer if isinstance(answer, list) else []
             yield {symbol: keep_readable("bar", rows, self._bar, self._tally)}
 

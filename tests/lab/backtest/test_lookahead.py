@@ -145,7 +145,7 @@ def test_strategy_that_reads_the_market_is_caught_at_the_first_different_decisio
 
     def next_close(view: StrategyView) -> bool:
         reached, now_us = engines[-1].market, from_datetime(view.now)
-        day = reached.day("AAPL", reached.calendar.reached(now_us))
+        day = reached.day("AAPL", reached.calendar.last_reached(now_us))
         place = day.complete(now_us)
         return place < len(day.bars) and day.bars[place].close > day.bars[place - 1].close
 

@@ -45,7 +45,7 @@ def of(evidence: TrackRecord, rung: Rung = Rung.LIVE) -> dict[str, RungCondition
 
 
 def unmet(evidence: TrackRecord, rung: Rung = Rung.LIVE) -> set[str]:
-    assert all(one.met() for one in rung_conditions(evidence, RULES, rung)) is all(
+    assert all(one.is_met() for one in rung_conditions(evidence, RULES, rung)) is all(
         one.met for one in of(evidence, rung).values()
     )
     return {name for name, one in of(evidence, rung).items() if not one.met}

@@ -135,7 +135,7 @@ def test_refused_symbol_does_not_affect_the_others(wire: Wire) -> None:
     bars = source(wire)
     found = [symbol for each in bars.pages(["AAPL", "B@D", "MSFT", "SPY"], "1Min", FIRST, LAST) for symbol in each]
     assert found == ["AAPL", "MSFT", "SPY"]
-    assert bars.refused == {"B@D"}
+    assert bars.refused_symbols == {"B@D"}
 
 
 def test_the_source_is_named_by_its_feed(wire: Wire) -> None:

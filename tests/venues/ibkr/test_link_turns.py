@@ -101,12 +101,12 @@ def test_a_pass_of_exits_is_finished_first_and_one_that_gives_way_is_not(bot: Tw
 
 def test_orders_of_one_process_are_those_of_the_next(bot: TwoProcesses) -> None:
     order = made(bot.serve.orders.submit(intent()))
-    found = bot.verb.reader.told()
+    found = bot.verb.reader.order_reports()
     assert order.venue_id in found.own, "it has the same client id"
     number = int(found.own[order.venue_id][0])
     bot.serve.reader.account()
     next_one = made(bot.verb.orders.submit(intent()))
-    assert int(bot.verb.reader.told().own[next_one.venue_id][0]) > number, "ids go on rising"
+    assert int(bot.verb.reader.order_reports().own[next_one.venue_id][0]) > number, "ids go on rising"
 
 
 def test_another_program_with_the_client_id_is_told_after_a_while(bot: TwoProcesses, there: Exchange) -> None:

@@ -225,7 +225,7 @@ def test_a_target_and_the_stop_of_its_entry_never_both_fill(one: Connection, the
     there.passes(120)
     apart, beside = (made(one.orders.submit(target(size, 9_000, at=there.now))) for size in (1, 2))
     (stop,) = one.reader.legs(order.venue_id)
-    groups = {name: sent.ocaGroup for name, (_, _, sent) in one.reader.told().own.items()}
+    groups = {name: sent.ocaGroup for name, (_, _, sent) in one.reader.order_reports().own.items()}
     assert groups == {stop.venue_id: entry.client_order_id, beside.venue_id: entry.client_order_id, apart.venue_id: ""}
     one.orders.cancel(cancel(apart.venue_id))
     closing = target(2, 4_000, operation=Operation.REPLACE, target_venue_id=beside.venue_id, at=there.now)

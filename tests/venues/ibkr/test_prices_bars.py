@@ -23,7 +23,7 @@ def test_bars_are_those_that_are_over_in_a_span_oldest_first(one: Connection, th
     first, last = now - 10 * minute, now + minute
     rows = [row for page in one.bars.pages(["ESZ6", "QQQ"], "1Min", first, last) for row in page.get("ESZ6", ())]
     assert [row.start_s for row in rows] == [first.timestamp() + 60 * n for n in range(10)]
-    assert one.bars.refused == {"QQQ"}
+    assert one.bars.refused_symbols == {"QQQ"}
     assert not one.tally.counts
 
 
@@ -47,7 +47,7 @@ def test_a_contract_that_has_ended_has_bars_and_cannot_be_traded(one: Connection
         if "ESU6" in page
     ]
     assert [row.start_s for page in pages for row in page][:1] == [IBKR.day.begins_s(date(2026, 9, 10))]
-    assert one.bars.refused == frozenset()
+    assert one.bars.refused_symbols == frozenset()
     assert one.reader.listings(["ESU6"]) == {}
     assert one.orders.submit(intent(instrument=replace(ES, symbol="ESU6"))).outcome is not WriteOutcome.ACCEPTED
 

@@ -316,7 +316,7 @@ class StoredBars:
             changed += new
         for symbol in symbols:
             final_s = min(end_s, self._final_s(window, symbol))
-            if first_s < final_s and symbol not in self._source.refused:
+            if first_s < final_s and symbol not in self._source.refused_symbols:
                 self.store.put_asked(symbol, window.timeframe, name, first_s, final_s - 1, window.price)
             if end_s == window.end_s:
                 self._asked_at[symbol, window.timeframe, window.price] = (window.until, first_s)
@@ -391,7 +391,7 @@ class RestingBars(StoredBars):
 class _Nowhere:
     """A source without any bars, with the timeframes that the store has from another one."""
 
-    name, delay, refused = "", timedelta(0), frozenset[str]()
+    name, delay, refused_symbols = "", timedelta(0), frozenset[str]()
 
     def __init__(self, timeframes: frozenset[str]) -> None:
         self.timeframes = timeframes

@@ -58,7 +58,7 @@ class BarSource(Protocol):
         """
 
     @property
-    def refused(self) -> frozenset[str]:
+    def refused_symbols(self) -> frozenset[str]:
         """Return the symbols that the source refused in the last `pages` call."""
 
     def pages(

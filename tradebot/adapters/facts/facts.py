@@ -173,13 +173,13 @@ def going_on(store: type[T]) -> type[T]:
 
 def _tried_again(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
-    def tried(*arguments: Any, **named: Any) -> Any:
+    def call_again(*arguments: Any, **named: Any) -> Any:
         try:
             return method(*arguments, **named)
         except BegunAnewError:
             return method(*arguments, **named)
 
-    return tried
+    return call_again
 
 
 ALL = -1

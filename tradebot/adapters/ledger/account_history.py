@@ -341,7 +341,7 @@ class AccountHistory:
         for name, state, text in self._checked("intents", INTENTS):
             said = _Said(*parse_json(text))
             if name in client_order_ids:
-                asked[name] = said.asked(name)
+                asked[name] = said.order_request(name)
             if state == IntentState.ACKED and said.is_stop:
                 stops.append(said.stop())
         return asked, tuple(sorted(stops, key=lambda stop: stop.at))
@@ -400,7 +400,7 @@ class _Said(NamedTuple):
         """Return True if its order was a stop that protects."""
         return self.stop_price is not None and self.purpose == _PROTECT and self.operation != _CANCEL
 
-    def asked(self, client_order_id: str) -> OrderRequested:
+    def order_request(self, client_order_id: str) -> OrderRequested:
         """Return the orders' data that figures about fills need."""
         return OrderRequested(
             client_order_id,

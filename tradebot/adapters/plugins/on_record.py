@@ -10,6 +10,7 @@ ON_RECORD: Mapping[str, str] = MappingProxyType({
     "5c6401618604": "b46e759fc69f",
     "42fbb2fd58ac": "b46e759fc69f",
     "9567c50003b7": "b46e759fc69f",
+    "a13371ba5a6c": "b46e759fc69f",
 })  # fmt: skip
 """The digest on record by the code's own one.
 

@@ -165,7 +165,7 @@ class RealTime:
     right away. It runs one second behind, so a slot that has begun here has certainly begun at the venue.
     """
 
-    finished = False
+    is_finished = False
 
     def __init__(self, ask: Callable[[], datetime], apart_s: float = 60, clocks: Clocks = Clocks()) -> None:  # noqa: B008
         self._ask = ask
@@ -180,13 +180,13 @@ class RealTime:
         return self._last_time + timedelta(seconds=self._since_s) - BEHIND
 
     @property
-    def believed(self) -> bool:
+    def is_trustworthy(self) -> bool:
         """Return True if this machine's clock agrees with the venue; if not, we can't tell which slots are over."""
         return abs(self._ahead_s + self._clock_s + self._since_s - self._clocks.wall()) <= self._apart_s
 
     def moments(self) -> Iterator[datetime]:
         """Yield the current time."""
-        if self._jumped or self._since_s >= (ASK_AGAIN_S if self.believed else ASK_SOON_S):
+        if self._jumped or self._since_s >= (ASK_AGAIN_S if self.is_trustworthy else ASK_SOON_S):
             try:
                 self._ask_venue()
             except TemporaryError:
@@ -257,8 +257,8 @@ class EngineTime:
         self._report = report
         self._status = _standing(engine.status())
         self._started_looking = False
-        self.finished = False
-        self.believed = True
+        self.is_finished = False
+        self.is_trustworthy = True
 
     @property
     def now(self) -> datetime:
@@ -278,7 +278,7 @@ class EngineTime:
             # Engine time is wherever the last driver left it, perhaps in the middle of a slot.
             self._started_looking = True
             yield self.now
-        while left_s > 0 and not self.finished:
+        while left_s > 0 and not self.is_finished:
             # A market that never closes is open at its end too.
             if self._status.is_open and not self._status.finished:
                 step_s = min(left_s, self._to_next(self._status))
@@ -307,7 +307,7 @@ class EngineTime:
     def _pass_the_night(self, status: EngineStatus) -> EngineStatus:
         """Jump to the next open, or to what is due before it while the session is closed."""
         if status.finished:
-            self.finished = True
+            self.is_finished = True
             return status
         due = self._next_due(status.now)
         if due is not None and status.next_open is not None and due < status.next_open:

@@ -153,7 +153,7 @@ class EngineReader(IbkrReader):
         return found
 
     def _levels(self, symbol: str, details: Any) -> tuple[MarginLevel, ...]:
-        told = [self._line.needed(symbol, action) for action in prices.SIDES]
+        told = [self._line.margin_change(symbol, action) for action in prices.SIDES]
         try:
             return prices.levels_of(details, prices.last_price(self._line.ticks(symbol)), told)
         except RowError as error:

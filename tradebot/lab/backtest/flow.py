@@ -69,11 +69,11 @@ class EngineFlow:
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Return the feed's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""
         call, ask = self._question(kind, symbol, session)
-        headers, row = self._face.counted(call, ask)
+        headers, row = self._face.count_request(call, ask)
         quota, now = quota_of(headers), to_datetime(self._engine.now_us)
         if not isinstance(row, Refusal) and (kind.single or not row.single):
             return FlowPage(kind.name, symbol, self._decoded((kind.name, symbol), row.rows), quota, now, _OK)
-        status, body, _, _ = refuse_flow(row, {}) if isinstance(row, Refusal) else (_OK, row.encoded(), None, None)
+        status, body, _, _ = refuse_flow(row, {}) if isinstance(row, Refusal) else (_OK, row.encode(), None, None)
         rows = rows_of(call.raw_path, HttpReply(status, headers, body), single=kind.single)
         return FlowPage(kind.name, symbol, rows, quota, now, status)
 

@@ -54,7 +54,7 @@ class _Ahead:
     """A source of all bars of a market, whatever the time."""
 
     name, delay = "market", timedelta(0)
-    timeframes, refused = frozenset(WIDTHS), frozenset[str]()
+    timeframes, refused_symbols = frozenset(WIDTHS), frozenset[str]()
 
     def __init__(self, market: Market) -> None:
         self._market = market

@@ -290,7 +290,7 @@ class ChartedBars:
     """A source of bars whose charts go back as far as the market does; one is there as soon as it has ended."""
 
     name, delay = "kraken_futures", timedelta(0)
-    timeframes, refused = frozenset(RESOLUTIONS), frozenset[str]()
+    timeframes, refused_symbols = frozenset(RESOLUTIONS), frozenset[str]()
 
     def __init__(self, of: Charts) -> None:
         self._charts = of

@@ -215,7 +215,7 @@ class EngineLine:
     async def time(self) -> int:
         return self.engine.now_us // SECOND
 
-    async def numbered(self, question: Callable[[int], object]) -> list[Any]:
+    async def ask_numbered(self, question: Callable[[int], object]) -> list[Any]:
         """Return the rows that the client was told for a question."""
         question(0)
         return self.client.told
@@ -239,7 +239,7 @@ class EngineLine:
         return rows
 
     async def open_orders(self) -> list[Told | ReportedStatus]:
-        return [row for order in self.engine.main.open.values() for row in (self.opened(order), status(order))]
+        return [row for order in self.engine.main.open.values() for row in (self.open_order(order), status(order))]
 
     async def completed_orders(self) -> list[Told]:
         """Return the orders that have ended today."""
@@ -277,11 +277,11 @@ class EngineLine:
     def contract(self, symbol: str) -> Contract:
         """Return what names a contract in rows."""
         if symbol not in self._named:
-            named = self._book.named(symbol)
+            named = self._book.contract_fields(symbol)
             self._named[symbol] = Contract(symbol, named["multiplier"], int(named["conId"]))
         return self._named[symbol]
 
-    def opened(self, order: Order) -> Told:
+    def open_order(self, order: Order) -> Told:
         return open_order_row(self.contract(order.symbol), self.engine.market.grids[order.symbol], order)
 
     def has_ended(self, symbol: str) -> bool:
@@ -317,7 +317,7 @@ class EngineLine:
                 ticks.prices[kind] = float(grid.usd(units))
         return ticks
 
-    def needed(self, symbol: str, action: str) -> Any:
+    def margin_change(self, symbol: str, action: str) -> Any:
         """Return what one contract more on a side would change of the margins."""
         *_, told = place_order.impacts(self.engine, {"symbol": symbol, "action": action, "qty": "1"})
         return SimpleNamespace(**told)
@@ -422,7 +422,7 @@ class _Client:
         for number in numbers:
             order = find_by_label(account, label_of(TRADING_ID, number))
             assert order is not None, "it was placed just now"
-            ears._event(number, "open", self._line.opened(order))
+            ears._event(number, "open", self._line.open_order(order))
             ears._event(number, "status", status(order))
 
     def _error(self, number: int, code: int, text: str) -> None:

@@ -162,11 +162,11 @@ class CutBars:
             return ()
         return self._ended(self._source.bars(symbol, index))
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars before and after a session, oldest first."""
         if self._calendar.session(index).pre_us >= self._at_us:
             return ()
-        return self._ended(self._source.extended(symbol, index))
+        return self._ended(self._source.extended_hours(symbol, index))
 
     def _ended(self, bars: Sequence[Bar]) -> tuple[Bar, ...]:
         return tuple(bar for bar in bars if bar.end_us <= self._at_us)

@@ -292,7 +292,7 @@ class EngineAhead:
             return self._interest(after_us, until_us)
         if not self._daily:
             market = self._engine.market
-            day = market.day(symbol, market.calendar.reached(until_us))
+            day = market.day(symbol, market.calendar.last_reached(until_us))
             return map(self._shown, day.bars[day.complete(after_us) : day.complete(until_us)])
         parts = [self._chunk(symbol, number) for number in chunks]
         return chain.from_iterable(
@@ -303,7 +303,7 @@ class EngineAhead:
         at_us, calendar = from_datetime(after), self._engine.market.calendar
         if not self._daily:
             return to_datetime((at_us // MINUTE + 1) * MINUTE)
-        session = calendar.market[calendar.reached(at_us)]
+        session = calendar.market[calendar.last_reached(at_us)]
         first_us = session.open_us + MINUTE
         return to_datetime(first_us if at_us < first_us else session.close_us)
 
@@ -372,7 +372,7 @@ class EngineAhead:
     def _new_span(self, after: datetime, until: datetime) -> tuple[int, int, range]:
         """Return two moments in engine time, and which chunks of sessions lie between them."""
         after_us, until_us, calendar = from_datetime(after), from_datetime(until), self._engine.market.calendar
-        first, last = max(calendar.reached(after_us), 0), calendar.reached(until_us)
+        first, last = max(calendar.last_reached(after_us), 0), calendar.last_reached(until_us)
         return after_us, until_us, range(first // CHUNK, last // CHUNK + 1)
 
     def _new_chunk(self, symbol: str, number: int) -> tuple[Sequence[int], Sequence[VisiblePrices]]:

@@ -271,7 +271,7 @@ class EngineVenue:
 
     def _position(self, position: engine_account.Position) -> tuple[tuple[object, ...], BrokerPosition]:
         price, symbol = self._engine.price(position.symbol), position.symbol
-        claimed = self._account.held(symbol) + self._account.kept_back(symbol)
+        claimed = self._account.claimed_shares(symbol) + self._account.kept_back(symbol)
         stamp, known = (position.qty, position.average, price, claimed), self._held.get(symbol)
         return known if known and known[0] == stamp else (stamp, position_of(position, price, claimed))
 
@@ -424,7 +424,7 @@ class EngineQuotes:
         self._days.clear()
         self._closes.clear()
         calendar = self._floor.market.calendar
-        self._index = calendar.reached(now_us)
+        self._index = calendar.last_reached(now_us)
         session = calendar.market[self._index]
         self._hours = (session.open_us, session.close_us) if session.open_us < now_us <= session.close_us else (0, 0)
 
@@ -472,7 +472,7 @@ class EngineQuotes:
         if symbol in self._closes:
             return self._closes[symbol]
         market, calendar = self._floor.market, self._floor.market.calendar
-        begun = calendar.begun(now_us)
+        begun = calendar.last_begun(now_us)
         index = (-1 if begun is None else begun) - 1
         if index >= 0:
             bars = market.day(symbol, index).bars

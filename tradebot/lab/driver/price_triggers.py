@@ -177,7 +177,7 @@ def first_touch(
             value += shares[place] * (visible_prices.last - last[place])
             last[place] = visible_prices.last
         limit = limits[place]
-        if limit is not None and limit.touched(visible_prices):
+        if limit is not None and limit.is_touched(visible_prices):
             return moment(at_us)
     return end if low < value <= high else moment(at_us)
 
@@ -191,7 +191,7 @@ class _Limits:
         self._above = min((rest.price for rest in rests if rest.above), default=FAR)
         self._below = max((rest.price for rest in rests if not rest.above), default=-FAR)
 
-    def touched(self, shown: VisiblePrices) -> bool:
+    def is_touched(self, shown: VisiblePrices) -> bool:
         if not (self._bid_low <= shown.bid <= self._bid_high and self._ask_low <= shown.ask <= self._ask_high):
             return True
         return shown.high >= self._above or shown.low <= self._below

@@ -300,12 +300,12 @@ def _play(terms: EpisodeTerms, put: Callable[[PolicyState], int]) -> None:
     """Play a market, or with `flat_overnight` up to the end of the first session with a decision."""
     decided = False
 
-    def told(moment: PolicyState) -> int:
+    def decide(moment: PolicyState) -> int:
         nonlocal decided
         decided = True
         return put(moment)
 
-    decision_point = DecisionPoint(terms, told)
+    decision_point = DecisionPoint(terms, decide)
     run = begin(replace(terms.plan, only_due=True, begins=terms.first), [decision_point], looks=decision_point.looks)
     decision_point.run = run
     try:

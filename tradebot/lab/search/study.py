@@ -202,7 +202,7 @@ class Study:
             self._study.set_user_attr(MADE, dict(made))
 
     @property
-    def made(self) -> Mapping[str, Any] | None:
+    def origin(self) -> Mapping[str, Any] | None:
         """Return what the study was made from; None if whoever made it died before it was whole."""
         with self._reaching():
             return self._study.user_attrs.get(MADE)
@@ -212,7 +212,7 @@ class Study:
 
         `changed` says of each part, in the order in which they are compared, what it means that it differs.
         """
-        was = self.made
+        was = self.origin
         if was is None:
             raise OperatorError(
                 f"the study {self.name} was never made to its end", "search anew: --study and another name"
@@ -426,7 +426,7 @@ class SequentialStudy(Study):
         """
         with reaching(place):
             is_there = name in optuna.get_all_study_names(open_storage(place, new=True))
-        if is_there and (sequential_study := cls(place, name, space)).made is not None:
+        if is_there and (sequential_study := cls(place, name, space)).origin is not None:
             sequential_study.require_same(made, changed)
             return sequential_study
         sequential_study = cls(place, name, space, new=True)

@@ -209,12 +209,12 @@ def stopping() -> Callable[[], bool]:
     """Return what tells whether this child was told to stop, or its parent has gone."""
     parent, stop = os.getppid(), list[int]()
 
-    def told(number: int, frame: FrameType | None) -> None:
+    def note_signal(number: int, frame: FrameType | None) -> None:
         stop.append(number)
 
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGTERM, note_signal)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     return lambda: bool(stop) or os.getppid() != parent
 

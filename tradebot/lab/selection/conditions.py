@@ -47,21 +47,21 @@ class ConditionCheck(Struct, frozen=True):
     lacks: str
     must: Must
 
-    def met(self, more: int = 0) -> bool:
+    def is_met(self, more: int = 0) -> bool:
         number = self.after(more)
         return number is not None and self.must.holds(number, self.bound)
 
     def answer(self) -> RungCondition:
-        number, met = self.after(0), self.met()
+        number, met = self.after(0), self.is_met()
         lacks = "" if number is not None else self.lacks
         return RungCondition(self.name, number, self.must, self.bound, met, None if met else self._left(), lacks)
 
     def _left(self) -> int | None:
         """Return after how many more sessions it is first met, found by halving; None if not even after the longest."""
         low, high = 0, LONGEST
-        if not self.met(high):
+        if not self.is_met(high):
             return None
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.met(middle) else (middle, high)
+            low, high = (low, middle) if self.is_met(middle) else (middle, high)
         return high

@@ -128,7 +128,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
         return None if None in self.sharpes else median(self.by_seed(self.spans[0].tolist()))
 
     @cached_property
-    def tried(self) -> Numbers:
+    def all_configurations(self) -> Numbers:
         """Return all known configurations at equal volatility, this one by its typical run."""
         columns = {returns.configuration: returns.returns for returns in self.results.tried}
         columns[self.results.configuration] = self.typical.returns
@@ -146,9 +146,9 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     def _superior(self, name: str) -> float | None:
         against = 0.0 if name == FLAT else _at_equal_volatility(np.array([self.results.benchmarks[name]]).T)
-        times = max(self.trials / self.tried.shape[1], 1.0)
+        times = max(self.trials / self.all_configurations.shape[1], 1.0)
         resamples = min(max(FEWEST_RESAMPLES, round(40 * times)), MOST_RESAMPLES)
-        test = superiority(self.tried - against, Resampling(resamples=resamples, mean_block=BLOCK))
+        test = superiority(self.all_configurations - against, Resampling(resamples=resamples, mean_block=BLOCK))
         return None if test is None else min(test.spa * times, 1.0)
 
     @cached_property

@@ -232,7 +232,7 @@ def _estimates(of: TrackRecord, rules: StepRules, error: float) -> Iterator[_Row
             return None
         return known.mean - known.deviation * half_width(known.observations + more, error / trials)
 
-    def deflated(more: int) -> float | None:
+    def deflate(more: int) -> float | None:
         if known is None:
             return None
         later = known._replace(observations=known.observations + more)
@@ -242,7 +242,7 @@ def _estimates(of: TrackRecord, rules: StepRules, error: float) -> Iterator[_Row
         return of.gain.value - (of.gain.value - of.gain.low) / sqrt(_times(of, more)) if moments else None
 
     yield "mean_above", rules.mean_above, mean, lacks, Must.ABOVE
-    yield "deflated_sharpe", rules.deflated_sharpe, deflated, lacks, Must.AT_LEAST
+    yield "deflated_sharpe", rules.deflated_sharpe, deflate, lacks, Must.AT_LEAST
     yield "wins_low", rules.wins_low, partial(_wins, of), FEW_TRADES, Must.AT_LEAST
     yield "effect", rules.effect, lambda _: effect_size(of.trades, of.champion_trades), FEW_TRADES, Must.AT_LEAST
     yield (

@@ -50,7 +50,7 @@ class AlpacaBars:
         self._data = reads_of(venue, venue.data_url)
         self._events = reads_of(venue, venue.data_url, "v1")
         self.delay = timedelta(0)
-        self.refused: frozenset[str] = frozenset()
+        self.refused_symbols: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -70,7 +70,7 @@ class AlpacaBars:
         Raises TemporaryError, DelayedError, or OperatorError if asking again won't help.
         """
         span = {"timeframe": timeframe, "start": _rfc3339(first), "end": _rfc3339(last), "adjustment": "raw"}
-        self.refused = frozenset()
+        self.refused_symbols = frozenset()
         for chunk in _chunks(symbols):
             yield from self._bars_of(chunk, {**span, "limit": str(MOST_ROWS)})
 
@@ -85,7 +85,7 @@ class AlpacaBars:
             if error.status not in MALFORMED:
                 raise
             if len(symbols) == 1:
-                self.refused |= {symbols[0]}
+                self.refused_symbols |= {symbols[0]}
                 self._tally.note("bars", "symbols", f"{symbols[0]} was refused: {error.message}")
                 return
             middle = len(symbols) // 2

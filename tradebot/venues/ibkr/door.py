@@ -103,7 +103,7 @@ def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
 def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
     """Look whether the Gateway lists orders of ours that another client id has sent: only that one can change them."""
     number = venue.place[2]
-    told = IbkrReader(venue, tally).told()
+    told = IbkrReader(venue, tally).order_reports()
     others = [one for one in told.open if one not in told.own and is_our_order_id(told.orders[one].client_order_id)]
     if others:
         fix = f"Set {CLIENT_ID} to what sent them, or cancel them in the Gateway; Master API client ID stays empty"

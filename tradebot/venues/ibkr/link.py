@@ -173,7 +173,7 @@ class IbkrConnection:
         finally:
             self.ears.forget(key)
 
-    async def numbered(self, question: Callable[[int], object]) -> list[Any]:
+    async def ask_numbered(self, question: Callable[[int], object]) -> list[Any]:
         """Ask something that has a number, and return the rows of the answer."""
         number = self.client.getReqId()
         return await self.gather(number, lambda: question(number))
@@ -203,7 +203,7 @@ class IbkrConnection:
         """Return today's executions."""
         from ib_async.objects import ExecutionFilter
 
-        return await self.numbered(lambda number: self.client.reqExecutions(number, ExecutionFilter()))
+        return await self.ask_numbered(lambda number: self.client.reqExecutions(number, ExecutionFilter()))
 
     async def time(self) -> int:
         """Return the venue's time in seconds since 1970."""

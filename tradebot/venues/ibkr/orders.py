@@ -83,7 +83,7 @@ class IbkrOrders:
             return self._beside(intent)
         if not intent.key.joins:
             return intent.client_order_id if intent.protects else ""
-        stop = self._reader.told().own.get(intent.key.joins)
+        stop = self._reader.order_reports().own.get(intent.key.joins)
         if stop is None or not stop[2].ocaGroup:
             raise TemporaryError("the stop that the exit would join doesn't rest any more")
         return str(stop[2].ocaGroup)
@@ -92,7 +92,7 @@ class IbkrOrders:
         """Return the group of the one stop that is as large as a target beside it, so that only one of them fills."""
         found = {
             str(order.ocaGroup)
-            for _, contract, order in self._reader.told().own.values()
+            for _, contract, order in self._reader.order_reports().own.values()
             if (contract.localSymbol, order.action, order.orderType)
             == (intent.instrument.symbol, intent.side.value.upper(), SENT_AS[OrderType.STOP])
             and order.totalQuantity == intent.quantity
@@ -158,7 +158,7 @@ class IbkrOrders:
     def _own(self, venue_id: str, *, ending: bool = False) -> tuple[int, Any, Any, OrderStatus] | Reply:
         """Return order id, contract, order and status of an open order of this client id; or what any other is."""
         try:
-            order_reports = self._reader.told()
+            order_reports = self._reader.order_reports()
         except TradebotError as error:
             return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
         if venue_id in order_reports.own:

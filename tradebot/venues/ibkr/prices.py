@@ -67,7 +67,7 @@ async def _asked(line: IbkrConnection, symbol: str, *, ended: bool = False) -> A
 
     wanted = Contract(secType=FUTURE, localSymbol=symbol, currency=IBKR.currency, includeExpired=ended)
     try:
-        rows = await line.numbered(lambda number: line.client.reqContractDetails(number, wanted))
+        rows = await line.ask_numbered(lambda number: line.client.reqContractDetails(number, wanted))
     except VenueError as error:
         if error.code != NO_CONTRACT:
             raise
@@ -346,7 +346,7 @@ def _question(line: IbkrConnection, details: Any, action: str, price: Decimal) -
 async def _answer(line: IbkrConnection, contract: Any, order: Any) -> Any:
     """Return the state that the venue gives an order that only asks; this is the one place that sends one."""
     order.whatIf = True
-    answer = line.numbered(lambda number: line.client.placeOrder(number, contract, order))
+    answer = line.ask_numbered(lambda number: line.client.placeOrder(number, contract, order))
     return (await asyncio.wait_for(answer, line.patience.quote))[-1]
 
 
@@ -370,7 +370,7 @@ class IbkrBars:
 
     def __init__(self, venue: IbkrVenue, tally: DriftTally) -> None:
         self._venue, self._tally = venue, tally
-        self.refused: frozenset[str] = frozenset()
+        self.refused_symbols: frozenset[str] = frozenset()
 
     def pages(
         self,
@@ -381,7 +381,7 @@ class IbkrBars:
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the bars of each symbol, page by page."""
-        self.refused, width = frozenset(), width_of(timeframe) or timedelta(days=1)
+        self.refused_symbols, width = frozenset(), width_of(timeframe) or timedelta(days=1)
         now = datetime.fromtimestamp(self._venue.link.read(lambda line: line.time()), UTC)
         # A day is over with its session, some hours after midnight.
         lasts_s = (IBKR.day.opens + IBKR.day.lasts if timeframe == "1Day" else width).total_seconds()
@@ -391,7 +391,7 @@ class IbkrBars:
                 end = min(start + SIZES[timeframe][1], until)
                 rows = self._page(symbol, timeframe, start, end)
                 if rows is None:
-                    self.refused |= {symbol}
+                    self.refused_symbols |= {symbol}
                     break
                 bars = [bar for bar in self._readable(rows) if first.timestamp() <= bar.start_s <= last.timestamp()]
                 inside = [bar for bar in bars if start.timestamp() <= bar.start_s < end.timestamp()]
@@ -408,7 +408,7 @@ class IbkrBars:
             size, span = SIZES[timeframe][0], end - start
             lasts = f"{span.days + 1} D" if span >= timedelta(days=1) else f"{max(int(span.total_seconds()), 60)} S"
             try:
-                return await line.numbered(
+                return await line.ask_numbered(
                     lambda number: line.client.reqHistoricalData(
                         number, contract, f"{end:%Y%m%d-%H:%M:%S}", lasts, size, "TRADES", 0, 2, False, []
                     )

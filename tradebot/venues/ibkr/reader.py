@@ -208,7 +208,7 @@ class IbkrReader:
         order_reports = self._told()
         return _known(order_reports, order_reports.orders.get(venue_id))
 
-    def told(self) -> OrderReports:
+    def order_reports(self) -> OrderReports:
         """Return all orders, with what changing or canceling one needs."""
         return self._told()
 

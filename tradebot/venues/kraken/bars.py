@@ -35,7 +35,7 @@ class KrakenBars:
 
     def __init__(self, venue: KrakenVenue, tally: DriftTally) -> None:
         self._client, self._tally = Client(venue), tally
-        self.refused: frozenset[str] = frozenset()
+        self.refused_symbols: frozenset[str] = frozenset()
 
     def pages(
         self,
@@ -46,7 +46,7 @@ class KrakenBars:
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the bars of each symbol, page by page: the venue cuts long answers and says so."""
-        self.refused, width_s = frozenset(), int((width_of(timeframe) or timedelta(days=1)).total_seconds())
+        self.refused_symbols, width_s = frozenset(), int((width_of(timeframe) or timedelta(days=1)).total_seconds())
         for symbol in symbols:
             path = f"/api/charts/v1/{price}/{symbol_path(symbol)}/{RESOLUTIONS[timeframe]}"
             start, end = int(first.timestamp()), int(last.timestamp())
@@ -56,7 +56,7 @@ class KrakenBars:
                 except OperatorError as error:
                     if error.code is ExitCode.AUTHENTICATION:
                         raise
-                    self.refused |= {symbol}
+                    self.refused_symbols |= {symbol}
                     break
                 candles = answer.get("candles")
                 if not isinstance(candles, list):

@@ -139,21 +139,21 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
         tally.note("account log", "info", f"has an unknown value: {kind}")
     at, about = moment(row, "date"), row.text_or_none("execution") or ""
 
-    def made(id_: str, what: ActivityKind, amount: Decimal, of: str = "") -> Activity:
+    def build(id_: str, what: ActivityKind, amount: Decimal, of: str = "") -> Activity:
         # Books keep the core's word, by which they tell what it was, beside the venue's own.
         return Activity(id_, what.value, kind, symbol, None, None, amount, at, what, fill_id=of)
 
     if meaning not in (ActivityKind.COMMISSION, ActivityKind.FUNDING):
         # Whatever it was, it moved this much in all.
-        return [made(number, meaning, row.number("new_balance") - row.number("old_balance"))]
+        return [build(number, meaning, row.number("new_balance") - row.number("old_balance"))]
     activities = []
     fee, funding = row.number_or_none("fee"), row.number_or_none("realized_funding")
     if meaning is ActivityKind.COMMISSION and fee is not None:
-        activities.append(made(fee_id(about) if about else f"{number}:fee", meaning, -fee, about))
+        activities.append(build(fee_id(about) if about else f"{number}:fee", meaning, -fee, about))
     if row.number_or_none("liquidation_fee"):
-        activities.append(made(f"{number}:liquidation", ActivityKind.OTHER_FEE, -row.number("liquidation_fee")))
+        activities.append(build(f"{number}:liquidation", ActivityKind.OTHER_FEE, -row.number("liquidation_fee")))
     if funding:
-        activities.append(made(f"{number}:funding", ActivityKind.FUNDING, funding))
+        activities.append(build(f"{number}:funding", ActivityKind.FUNDING, funding))
     return activities
 
 

@@ -176,7 +176,7 @@ class Account:
         """Return the open orders on one side of a symbol, oldest first."""
         return self._working.get((symbol, side), {}).values()
 
-    def held(self, symbol: str) -> Decimal:
+    def claimed_shares(self, symbol: str) -> Decimal:
         """Return the shares of a position that open closing orders have claimed."""
         return self._claimed.get(symbol, _ZERO)
 
@@ -227,7 +227,7 @@ class Account:
 
     def _hold(self, order: Order, usd_needed: Decimal, shares: Decimal) -> None:
         self.reserved += usd_needed - order.held_usd
-        self._claimed[order.symbol] = self.held(order.symbol) + shares - order.claimed
+        self._claimed[order.symbol] = self.claimed_shares(order.symbol) + shares - order.claimed
         order.held_usd, order.claimed = usd_needed, shares
 
     def apply(self, symbol: str, signed_qty: Decimal, price: int) -> None:

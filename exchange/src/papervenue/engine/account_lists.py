@@ -174,11 +174,11 @@ class OrderTable:
         """Return the sequences of the orders without fetching any."""
         return [row if isinstance(row, int) else row.sequence for row in self._rows.values()]
 
-    def fetched(self) -> list[Order]:
+    def fetched_orders(self) -> list[Order]:
         """Return the orders that are already fetched."""
         return [row for row in self._rows.values() if not isinstance(row, int)]
 
-    def unfetched(self) -> list[int]:
+    def missing_sequences(self) -> list[int]:
         """Return the sequences of orders that aren't fetched yet."""
         return [row for row in self._rows.values() if isinstance(row, int)]
 

@@ -98,7 +98,7 @@ class Engine(Floor):
             leg.shown_held = policy.holds_legs and request.order_class == "oco"
             self.tell("order_held", leg, "held")
         if request.reduce_only:
-            self.dialect.accepted(self, order)
+            self.dialect.after_acceptance(self, order)
         return order
 
     def settle(self, order: Order) -> None:
@@ -136,7 +136,7 @@ class Engine(Floor):
         if not self.model.at_once or order.stop is not None or waits:
             return
         last, cap = self.last_price(order.symbol), self._depth(order.symbol)
-        price = None if last is None or order.symbol in self.halted else self.model.quoted(order, last)
+        price = None if last is None or order.symbol in self.halted else self.model.quote_fill_price(order, last)
         if price is not None and cap > 0 and (request.time_in_force != "fok" or order.remaining <= cap):
             order_lifecycle.fill(self, order, price, cap)
         if request.time_in_force in _IMMEDIATE:
@@ -308,7 +308,7 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
         if not halted:
             _match(floor, symbol, bar)
         if watches:
-            unseen = unseen or symbol in floor.dialect.watched(floor)
+            unseen = unseen or symbol in floor.dialect.watched_symbols(floor)
     if unseen:
         floor.dialect.review(floor)
     deed_us = floor.agenda.next_us
@@ -319,12 +319,12 @@ def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str,
     market, calendar, index, regular = floor.market, None, -1, False
     symbols = floor.book.symbols()
     if floor.dialect.watches:
-        symbols = sorted(floor.dialect.watched(floor).union(symbols))
+        symbols = sorted(floor.dialect.watched_symbols(floor).union(symbols))
     for symbol in symbols:
         if market.calendars[symbol] is not calendar:
             calendar = market.calendars[symbol]
             # A session may end at the very moment that the next one begins.
-            index = calendar.reached(to_us - 1)
+            index = calendar.last_reached(to_us - 1)
             session = calendar.market[index]
             regular = session.open_us < to_us <= session.close_us
         if index < 0:

@@ -95,12 +95,12 @@ class FillModel:
         request = order.request
         return self.ask(price, request.symbol) if request.side > 0 else self.bid(price, request.symbol)
 
-    def quoted(self, order: Order, price: int) -> int | None:
+    def quote_fill_price(self, order: Order, price: int) -> int | None:
         """Return the price at which an order fills against the quote around a price; None if its limit forbids it."""
         offered = self.far_side(order, price)
         return self._taken(order, offered) if _is_marketable(order, offered) else None
 
-    def traded(self, order: Order, bar: Bar) -> int | None:
+    def bar_fill_price(self, order: Order, bar: Bar) -> int | None:
         """Return the price at which a bar fills a market or limit order, or None if it doesn't reach the limit."""
         limit, side = order.request.limit, order.side
         if limit is not None and (bar.low > limit if side > 0 else bar.high < limit):
@@ -247,7 +247,7 @@ def collar(stop: int) -> int:
 def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
     """Return the price at which a bar fills a stop order, electing or trailing it as needed."""
     if order.elected:
-        return model.traded(order, bar)
+        return model.bar_fill_price(order, bar)
     assert order.stop is not None
     touched = bar.high >= order.stop if order.side > 0 else bar.low <= order.stop
     if not touched:
@@ -259,7 +259,7 @@ def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
         order.request = order.request._replace(type="stop_limit", limit=collar(order.stop))
     # A bar that opens beyond the stop elects it there; otherwise the market passed through the stop itself.
     at = max(order.stop, bar.open) if order.side > 0 else min(order.stop, bar.open)
-    return model.quoted(order, at)
+    return model.quote_fill_price(order, at)
 
 
 def _trail(order: Order, bar: Bar) -> None:

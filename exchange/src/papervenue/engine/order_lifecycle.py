@@ -233,7 +233,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     complete = matching.is_complete(order, price) or (order.qty is None and qty == held_quantity)
     _mark_filled(floor, order, complete)
     made = _record(floor, order, qty, price, identity, before, settled)
-    floor.dialect.filled(floor, made, filled)
+    floor.dialect.after_fill(floor, made, filled)
     _after_fill(floor, order, qty)
     return qty
 
@@ -241,7 +241,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
 def fill_whole(floor: Floor, order: Order) -> None:
     """Fill the rest of an order whatever the market's volume, at the quote but never worse than its limit."""
     last = floor.last_price(order.symbol)
-    quoted = None if last is None else floor.model.quoted(order, last)
+    quoted = None if last is None else floor.model.quote_fill_price(order, last)
     price = order.request.limit if quoted is None else quoted
     if price is not None:
         fill(floor, order, price, matching.UNBOUNDED)
@@ -298,7 +298,7 @@ def _record(
 
 
 def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:
-    for other in other_exits(order) if order.grouped else ():
+    for other in other_exits(order) if order.is_grouped else ():
         if order.tells_after_us:
             other.unheard += qty
             floor.agenda.note(floor.now_us + order.tells_after_us, "hear", other, qty)
@@ -364,7 +364,7 @@ def reject(floor: Floor, order: Order) -> None:
 
 
 def _end_fellows(floor: Floor, order: Order) -> None:
-    for other in fellows(order) if order.grouped else ():
+    for other in fellows(order) if order.is_grouped else ():
         other.frees_after_us = max(other.frees_after_us, order.frees_after_us)
         cancel(floor, other)
 
@@ -429,7 +429,7 @@ def _fits(account: Account, order: Order) -> bool:
     to_close = -account.qty(order.symbol) * order.side
     if order.opens:
         return to_close <= 0
-    return not order.claimed or account.held(order.symbol) <= max(to_close, _ZERO)
+    return not order.claimed or account.claimed_shares(order.symbol) <= max(to_close, _ZERO)
 
 
 def _finish(floor: Floor, order: Order, status: str) -> None:

@@ -187,7 +187,7 @@ class Order:
         return self.intent.endswith("_to_open")
 
     @property
-    def grouped(self) -> bool:
+    def is_grouped(self) -> bool:
         return self.parent is not None or bool(self.legs)
 
     @property

@@ -89,10 +89,10 @@ class Dialect(Protocol):
     def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled | None:
         """Move the cash and the position of an account by a fill; on margin, return what it did."""
 
-    def filled(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+    def after_fill(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
         """Follow up a recorded fill; `before` is how much its order had filled, in shares and in USD."""
 
-    def accepted(self, floor: Floor, order: Order) -> None:
+    def after_acceptance(self, floor: Floor, order: Order) -> None:
         """Follow up the acceptance of a reduce-only order."""
 
     @property
@@ -107,7 +107,7 @@ class Dialect(Protocol):
     def watches(self) -> bool:
         """Return True if margins are looked at in every minute."""
 
-    def watched(self, floor: Floor) -> frozenset[str]:
+    def watched_symbols(self, floor: Floor) -> frozenset[str]:
         """Return the symbols that any account holds, whose prices `review` checks."""
 
     def review(self, floor: Floor) -> None:

@@ -58,7 +58,7 @@ class ControlFace:
 
     def _actions(self, call: Call) -> Reply:
         engine = self._exchange.engine
-        known = engine.market.actions.known(engine.now_us)
+        known = engine.market.actions.declared_by(engine.now_us)
         return ok([action_fields(action) | {"takes_effect_at": rfc3339(action.at_us)} for action in known])
 
     def _log(self, call: Call) -> Reply:

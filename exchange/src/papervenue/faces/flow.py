@@ -106,7 +106,7 @@ class Found(NamedTuple):
     others: Mapping[str, Any] = {}
     single: bool = False
 
-    def encoded(self) -> bytes:
+    def encode(self) -> bytes:
         if self.single and self.rows:
             return b'{"data":' + self.rows[0].encoded + b"}"
         return envelope(self.rows, **self.others)
@@ -132,7 +132,7 @@ class FlowFace:
     def routes(self) -> list[Route]:
         return [route(path, GET=self._counted(ask)) for path, ask in self.asks().items()]
 
-    def counted(self, call: Call, ask: Ask) -> tuple[Mapping[str, str], Found | Refusal]:
+    def count_request(self, call: Call, ask: Ask) -> tuple[Mapping[str, str], Found | Refusal]:
         """Count a request; return what its answer's headers say, and what answers it. Raise a Refusal of a bad key."""
         key = call.headers.get("authorization", "")
         if not _BEARER.fullmatch(key):
@@ -149,8 +149,8 @@ class FlowFace:
 
     def _counted(self, ask: Ask) -> Handler:
         def answer(call: Call) -> Reply:
-            headers, row = self.counted(call, ask)
-            return refuse_flow(row, headers) if isinstance(row, Refusal) else Reply(200, row.encoded(), headers)
+            headers, row = self.count_request(call, ask)
+            return refuse_flow(row, headers) if isinstance(row, Refusal) else Reply(200, row.encode(), headers)
 
         return answer
 

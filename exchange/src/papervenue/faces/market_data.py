@@ -44,7 +44,7 @@ def corporate_actions(market: Market, now_us: Callable[[], int]) -> Handler:
         limit = params.count("limit", _DEFAULT_LIMIT, _MOST_ACTIONS)
         newest_first = params.choice("sort", ("asc", "desc")) == "desc"
         matches = _matcher(params, new_york_date(now))
-        actions = sorted(filter(matches, market.actions.known(now)), key=attrgetter("process_date", "id"))
+        actions = sorted(filter(matches, market.actions.declared_by(now)), key=attrgetter("process_date", "id"))
         rows = _after(actions[::-1] if newest_first else actions, params.read("page_token", read_token))
         page, more = rows[:limit], rows[limit:]
         grouped: dict[str, list[Row]] = {}
@@ -328,7 +328,7 @@ class Screener:
 
     def _shown(self, now_us: int) -> int | None:
         """Return the session to show: the last one that opened, once its first minute is over."""
-        return self._market.calendar.begun(now_us - MINUTE)
+        return self._market.calendar.last_begun(now_us - MINUTE)
 
 
 def _mover_json(move: Move) -> Row:

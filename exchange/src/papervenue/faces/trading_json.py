@@ -200,7 +200,10 @@ def position_json(engine: Engine, account: Account, held: Position) -> dict[str,
     since.
     """
     price, last_day = usd(engine.price(held.symbol)), _last_day_price(engine, held.symbol)
-    shares, taken = held.qty * shares_of(held.symbol), account.held(held.symbol) + account.kept_back(held.symbol)
+    shares, taken = (
+        held.qty * shares_of(held.symbol),
+        account.claimed_shares(held.symbol) + account.kept_back(held.symbol),
+    )
     cost, value = held.average * shares, price * shares
     before = cost + (last_day - held.average) * held.overnight * shares_of(held.symbol)
     sign = 1 if held.qty > 0 else -1

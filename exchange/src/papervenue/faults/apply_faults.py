@@ -268,7 +268,7 @@ class Caught:
         else:
             self._body += message.get("body", b"")
 
-    def answered(self) -> fault_bodies.PendingReply:
+    def build_reply(self) -> fault_bodies.PendingReply:
         return fault_bodies.PendingReply(self._status, self._headers, self._body)
 
 
@@ -291,7 +291,7 @@ class Behind:
         self._at_us, caught = at_us, Caught()
         # The handler never awaits, so no other request sees this time.
         await self._paths({**scope}, receive, caught)
-        return caught.answered()
+        return caught.build_reply()
 
 
 class Turn:
@@ -319,7 +319,7 @@ class Turn:
         effects = effects_of(self._firings, self._facts, self._behind.engine.now_us)
         caught = Caught()
         await self._behind.inner({**self.connection.scope, EFFECTS: effects}, self.again, caught)
-        answered = caught.answered()
+        answered = caught.build_reply()
         for firing in self._firings:
             if firing.role == "data":
                 answered = await self._tinted(firing, answered)
@@ -381,7 +381,7 @@ class Turn:
         self._body, caught = b"", Caught()
         with earlier(self._behind.engine, self._facts.account[0], self._then_us(firing)):
             await self._behind.inner({**self.connection.scope}, self.again, caught)
-        return caught.answered()
+        return caught.build_reply()
 
     def _then_us(self, firing: Firing) -> int:
         age_us = firing.rule.settings["value"]

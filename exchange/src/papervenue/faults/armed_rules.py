@@ -35,7 +35,7 @@ class Armed:
     began_us: int | None = None
 
     @property
-    def spent(self) -> bool:
+    def is_spent(self) -> bool:
         """Return True if the rule can't fire again."""
         when = self.rule.when
         ends = [end for end in (when.last, max(when.nth, default=None)) if end is not None]
@@ -43,7 +43,7 @@ class Armed:
 
     def due(self) -> bool:
         when = self.rule.when
-        if not when.counted(self.seen):
+        if not when.includes(self.seen):
             return False
         drawn = stream("fault", when.seed, self.rule.name, self.seen)
         return when.probability >= 1 or drawn.random() < when.probability
@@ -57,7 +57,7 @@ class Armed:
             "armed_at": rfc3339(self.armed_us),
             "seen": self.seen,
             "fired": self.fired,
-            "spent": self.spent,
+            "spent": self.is_spent,
         }
 
 
@@ -145,7 +145,7 @@ class FaultBook:
         Among rules that decide the answer or what happens to the request, only the first one that is due fires.
         """
         fired: list[Firing] = []
-        meeting = [one for one in self if not one.spent and _meets(one.rule, facts) and self._is_time(one, now_us)]
+        meeting = [one for one in self if not one.is_spent and _meets(one.rule, facts) and self._is_time(one, now_us)]
         for armed in meeting:
             armed.seen += 1
             decides = FAULTS[armed.rule.fault].role in _DECIDING

@@ -147,7 +147,7 @@ class Connection:
         self._protocol: Protocol | None = attached if isinstance(attached, Protocol) else None
 
     @property
-    def gone(self) -> bool:
+    def has_left(self) -> bool:
         """Return True if the client has left."""
         return self._protocol is not None and self._protocol.transport.is_closing()
 

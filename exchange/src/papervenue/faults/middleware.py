@@ -303,7 +303,7 @@ async def _slow_drip(turn: Turn, settings: Settings) -> None:
     for start in range(0, len(body), size):
         await turn.connection.write(body[start : start + size], more=True)
         await turn.connection.pause(size / settings["value"])
-        if turn.connection.gone:
+        if turn.connection.has_left:
             return
     await turn.connection.write(b"")
 
@@ -311,7 +311,7 @@ async def _slow_drip(turn: Turn, settings: Settings) -> None:
 async def _hang(turn: Turn, settings: Settings) -> None:
     answered = await turn.answer() if settings["acceptance"] == "after" else None
     await turn.connection.pause(settings["value"] / SECOND)
-    if settings["then"] == "answer" and not turn.connection.gone:
+    if settings["then"] == "answer" and not turn.connection.has_left:
         await give(turn, answered or await turn.answer())
     else:
         await turn.connection.close()

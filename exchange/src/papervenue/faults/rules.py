@@ -71,7 +71,7 @@ class When(NamedTuple):
         placed = bool(self.nth) or self.every > 1 or self.first is not None or self.last is not None
         return placed or self.probability < 1
 
-    def counted(self, place: int) -> bool:
+    def includes(self, place: int) -> bool:
         """Return True if the rule fires on the match with this number, leaving chance aside.
 
         `every: 3` alone means 3, 6, 9 …
@@ -84,7 +84,7 @@ class When(NamedTuple):
     def can_count(self) -> bool:
         """Return True if there is any number of a match to fire on."""
         places = self.nth or (self.first or self.every,)
-        return any(self.counted(place) and place <= (self.last or place) for place in places)
+        return any(self.includes(place) and place <= (self.last or place) for place in places)
 
     @property
     def has_time(self) -> bool:

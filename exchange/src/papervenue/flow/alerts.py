@@ -88,7 +88,7 @@ class Flow(Made):
         return row(hit.at_us, {"id": identity, **_fields(symbol, session, hit, direction, price / UNITS)})
 
     @cache_newest(64, 1)
-    def planned(self, symbol: str, index: int) -> list[Planned]:
+    def plan_session(self, symbol: str, index: int) -> list[Planned]:
         """Return what a session's alerts will come to, oldest first; prices are read only where an edge needs them."""
         session = self.calendar.market[index]
         rights: dict[int, tuple[int, str]] = {}
@@ -250,7 +250,7 @@ _FIRST_TRACKING_ID = 26_946_000_000_000
 class Prints(OfFlow):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a day's prints, newest first."""
-        index = self.calendar.shown(question.day, now_us)
+        index = self.calendar.published_index(question.day, now_us)
         return NOTHING if index is None else FlowRows(rows_known_at(self.session(symbol, index), now_us)[::-1])
 
     @cache_newest(64, 1)

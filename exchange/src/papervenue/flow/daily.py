@@ -56,7 +56,7 @@ class DailyFacts(OfFlow):
         if question.day is not None:
             index = calendar.index_of.get(question.day)
             return NOTHING if index is None else FlowRows(self._oi_changes(symbol, index, now_us))
-        coming = calendar.begun(now_us)
+        coming = calendar.last_begun(now_us)
         newest = min(-1 if coming is None else coming, len(calendar.market) - 2) + 1
         made = (self._oi_changes(symbol, index, now_us) for index in range(newest, -1, -1))
         return FlowRows(next(filter(None, made), ()))

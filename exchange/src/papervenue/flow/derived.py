@@ -47,7 +47,7 @@ class DerivedFlow:
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
         """Return alerts for these tickers (for all if none is given), newest first over all sessions."""
-        begun = self._market.calendar.begun(now_us)
+        begun = self._market.calendar.last_begun(now_us)
         for index in range(-1 if begun is None else begun, -1, -1):
             yield from reversed(rows_known_at(self._session_alerts(tickers, index), now_us))
 
@@ -93,8 +93,8 @@ def _makers(flow: Flow) -> Mapping[str, Maker]:
         "top-net-impact": ticks.impact,
         "sector-tide": tide.of_sector,
         "term-structure": volatilities.term_structure,
-        "interpolated-iv": volatilities.interpolated,
-        "realized-volatility": volatilities.realized,
+        "interpolated-iv": volatilities.interpolated_rows,
+        "realized-volatility": volatilities.realized_rows,
         "volatility-stats": volatilities.stats,
         "earnings": reports.answer,
         "earnings-premarket": reports.of_a_day,
@@ -199,7 +199,7 @@ class Exposures(OfFlow):
 
     def spot(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a day's exposure after each minute so far, oldest first."""
-        index = self.calendar.shown(question.day, now_us)
+        index = self.calendar.published_index(question.day, now_us)
         published = [] if index is None else self._daily.greeks(symbol, self.calendar.market[index].open_us)
         if index is None or not published:
             return NOTHING

@@ -50,7 +50,7 @@ class Screens(Priced):
 
     def screener(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return one row for each symbol that passes the filters, by premium unless another order is asked for."""
-        index = self.calendar.shown(question.day, now_us)
+        index = self.calendar.published_index(question.day, now_us)
         if index is None:
             return NOTHING
         tests = range_tests(_RANGES, lambda name: question.params.read(name, float))

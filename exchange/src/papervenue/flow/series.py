@@ -70,7 +70,7 @@ class Closes(Made):
         return profile(symbol).level if units is None else units / UNITS
 
     @cache_newest(4 * _CLOSES_A_SYMBOL, 1)
-    def realized(self, symbol: str, place: int) -> float:
+    def realized_volatility(self, symbol: str, place: int) -> float:
         """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
 
         These are simple returns; the service doesn't say whether it takes their logarithms.

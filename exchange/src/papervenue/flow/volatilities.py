@@ -117,7 +117,7 @@ class Volatilities(Priced):
 
     def term_structure(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a session's implied volatility for each expiry, nearest first."""
-        index = self.calendar.shown(question.day, now_us)
+        index = self.calendar.published_index(question.day, now_us)
         if index is None:
             return NOTHING
         session = self.calendar.market[index]
@@ -127,9 +127,9 @@ class Volatilities(Priced):
         terms = (self._term(symbol, index, session.date, expiry, price / UNITS) for expiry in expiries(session.date))
         return FlowRows([row(now_us, fields) for fields in terms])
 
-    def interpolated(self, symbol: str, question: Question, now_us: int) -> FlowRows:
+    def interpolated_rows(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a session's implied volatility for fixed numbers of days, fewest first."""
-        index = self.calendar.shown(question.day, now_us)
+        index = self.calendar.published_index(question.day, now_us)
         if index is None:
             return NOTHING
         day = self.calendar.market[index].date
@@ -149,7 +149,7 @@ class Volatilities(Priced):
             rows.append(row(now_us, fields))
         return FlowRows(rows)
 
-    def realized(self, symbol: str, question: Question, now_us: int) -> FlowRows:
+    def realized_rows(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return implied volatility by session beside what prices did over the thirty days after it, oldest first.
 
         These thirty days aren't over for the last sessions.
@@ -165,7 +165,9 @@ class Volatilities(Priced):
                     "date": sessions[place].date,
                     "implied_volatility": f"{implied[place]:.4f}",
                     "price": self.closes.text(symbol, place),
-                    "realized_volatility": f"{self.closes.realized(symbol, ends):.4f}" if ends <= last else None,
+                    "realized_volatility": f"{self.closes.realized_volatility(symbol, ends):.4f}"
+                    if ends <= last
+                    else None,
                     "unshifted_rv_date": sessions[ends].date if ends <= last else None,
                 }
                 rows.append(row(published_us(sessions[place].date), fields))
@@ -177,7 +179,7 @@ class Volatilities(Priced):
         if last < _YEAR:
             return NOTHING
         implied = self._daily.volatilities(symbol)[last - _YEAR + 1 : last + 1]
-        realized = [self.closes.realized(symbol, place) for place in range(last - _YEAR + 1, last + 1)]
+        realized = [self.closes.realized_volatility(symbol, place) for place in range(last - _YEAR + 1, last + 1)]
         low, high = min(implied), max(implied)
         fields = {
             "date": self.calendar.all[last].date,

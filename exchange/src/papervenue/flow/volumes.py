@@ -52,7 +52,7 @@ class Tide(OfFlow):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the market's tide so far, oldest first; each row is stamped with the end of the period it covers."""
         calendar = self.calendar
-        index = calendar.shown(question.day, now_us)
+        index = calendar.published_index(question.day, now_us)
         if index is None:
             return FlowRows((), {"date": question.day or calendar.trading(now_us).date})
         every = _EVERY if question.params.flag("interval_5m", True) else 1
@@ -60,7 +60,7 @@ class Tide(OfFlow):
 
     def of_sector(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the tide of one sector by the minute, oldest first."""
-        index = self.calendar.shown(question.day, now_us)
+        index = self.calendar.published_index(question.day, now_us)
         return NOTHING if index is None else FlowRows(rows_known_at(self._minutes(index, question.about), now_us))
 
     @cache_newest(4 + 2 * len(SECTORS))
@@ -186,10 +186,10 @@ class Volumes(OfFlow):
     def newest(self, now_us: int) -> int:
         """Return the place of the last session that has opened, among all sessions of the calendar."""
         calendar = self.calendar
-        begun = calendar.begun(now_us)
+        begun = calendar.last_begun(now_us)
         return calendar.first + (-1 if begun is None else begun)
 
-    def traded(self, symbol: str, place: int, now_us: int) -> Traded:
+    def traded_volume(self, symbol: str, place: int, now_us: int) -> Traded:
         """Return what a symbol's options traded in a session, in the minutes that are complete."""
         session = self.calendar.all[place]
         if now_us >= session.close_us:
@@ -202,7 +202,7 @@ class Volumes(OfFlow):
         calendar = self.calendar
         open_us = calendar.all[place].open_us
         rest, shares = self._rest(symbol, place), self._shares(symbol, place)
-        alerts = self.flow.planned(symbol, place - calendar.first)
+        alerts = self.flow.plan_session(symbol, place - calendar.first)
         sides = []
         for count in minutes:
             until = open_us + count * MINUTE
@@ -218,7 +218,7 @@ class Volumes(OfFlow):
         rest = self._rest(symbol, place)
         if place < self.calendar.first:
             return rest
-        alerts = self.flow.planned(symbol, place - self.calendar.first)
+        alerts = self.flow.plan_session(symbol, place - self.calendar.first)
         calls, puts = ([alert for alert in alerts if alert.right == right] for right in "CP")
         return Traded(rest.calls.plus(calls), rest.puts.plus(puts))
 
@@ -252,8 +252,8 @@ class Volumes(OfFlow):
 
     def fields(self, symbol: str, place: int, now_us: int) -> dict[str, Any]:
         """Return a session's trading as the daily series and the screener show it."""
-        calls, puts = self.traded(symbol, place, now_us)
-        before = [self.traded(symbol, earlier, now_us) for earlier in range(place - max(_AVERAGED), place)]
+        calls, puts = self.traded_volume(symbol, place, now_us)
+        before = [self.traded_volume(symbol, earlier, now_us) for earlier in range(place - max(_AVERAGED), place)]
         fields: dict[str, Any] = {
             **_side_fields("call", calls, self.open_interest(symbol, place, "C")),
             **_side_fields("put", puts, self.open_interest(symbol, place, "P")),
@@ -331,19 +331,19 @@ class Ticks(OfFlow):
 
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a day's minutes so far, oldest first."""
-        index = self.calendar.shown(question.day, now_us)
+        index = self.calendar.published_index(question.day, now_us)
         return NOTHING if index is None else FlowRows(rows_known_at(self._rows(symbol, index), now_us))
 
     def impact(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the tickers with the highest and the lowest net premium of a day, half of each, highest first."""
         count = question.params.count("limit", 20, 100)
-        index = self.calendar.shown(question.day, now_us)
+        index = self.calendar.published_index(question.day, now_us)
         if index is None:
             return NOTHING
         place = self.calendar.first + index
         wanted = question.values("issue_types[]")
         asked = [symbol for symbol in self.market.symbols if not wanted or profile(symbol).issue_type in wanted]
-        traded = [(self._volumes.traded(one, place, now_us), feed_ticker(one)) for one in asked]
+        traded = [(self._volumes.traded_volume(one, place, now_us), feed_ticker(one)) for one in asked]
         nets = [(calls.net - puts.net, ticker) for (calls, puts), ticker in traded]
         top = sorted((net for net in nets if net[0] > 0), reverse=True)[: count // 2]
         bottom = sorted(net for net in nets if net[0] < 0)[: count // 2]

@@ -136,7 +136,7 @@ class Plain:
         if not session.open_us <= bar.start_us < session.close_us:
             return None
         if order.stop is None:
-            price = floor.model.traded(order, bar)
+            price = floor.model.bar_fill_price(order, bar)
             # It rests at its limit, and whoever comes to it trades there.
             return order.request.limit if price is not None and order.request.post_only else price
         if order.request.trigger != LAST and not order.elected:
@@ -165,7 +165,7 @@ class Plain:
             CASH_UNIT, ROUND_HALF_EVEN
         )
 
-    def filled(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+    def after_fill(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
         """Tell the fee later if it isn't known yet, and let reduce-only orders fit the position."""
         order, settled, account = made.order, made.settled, floor.accounts[made.order.account]
         if settled is not None and settled.fee is None:
@@ -184,11 +184,11 @@ class Plain:
                     floor.agenda.note(floor.now_us + order.tells_after_us, "fit_later", other, made.qty)
         fit(floor, account, order.symbol)
 
-    def accepted(self, floor: Floor, order: Order) -> None:
+    def after_acceptance(self, floor: Floor, order: Order) -> None:
         """Shrink a reduce-only order to its position."""
         fit(floor, floor.accounts[order.account], order.symbol)
 
-    def watched(self, floor: Floor) -> frozenset[str]:
+    def watched_symbols(self, floor: Floor) -> frozenset[str]:
         """Return the symbols that any account holds, because margins are looked at whenever their prices move."""
         return frozenset(symbol for account in floor.accounts.values() for symbol in account.positions)
 

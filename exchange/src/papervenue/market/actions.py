@@ -90,7 +90,7 @@ class ActionBook:
         """Return a company's actions under all its names, in order of effect."""
         return self._of.get(self.entity(symbol), ())
 
-    def known(self, now_us: int) -> list[Action]:
+    def declared_by(self, now_us: int) -> list[Action]:
         """Return the actions declared by a given time, in order of effect."""
         return [action for action in self._all if action.declared_us <= now_us]
 

@@ -36,9 +36,9 @@ class OtherFuture:
             return self._source.bars(symbol, index)
         return self._turned(self._source.bars(symbol, index), self._other.bars(symbol, index))
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minutes before and after a session, oldest first."""
-        return self._turned(self._source.extended(symbol, index), self._other.extended(symbol, index))
+        return self._turned(self._source.extended_hours(symbol, index), self._other.extended_hours(symbol, index))
 
     def _turned(self, bars: tuple[Bar, ...], others: tuple[Bar, ...]) -> tuple[Bar, ...]:
         own = (bar for bar in bars if bar.end_us <= self._at_us)
@@ -72,9 +72,9 @@ class Dearer:
         """Return the minutes of a session, oldest first."""
         return tuple(self._dearer(symbol, bar) for bar in self._source.bars(symbol, index))
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minutes before and after a session, oldest first."""
-        return tuple(self._dearer(symbol, bar) for bar in self._source.extended(symbol, index))
+        return tuple(self._dearer(symbol, bar) for bar in self._source.extended_hours(symbol, index))
 
     def _dearer(self, symbol: str, bar: Bar) -> Bar:
         grid = self._grids[symbol]

@@ -38,7 +38,7 @@ class BarSource(Protocol):
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minute bars of a symbol in a session of the market, oldest first."""
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minute bars of a symbol before a session's open and after its close, oldest first."""
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
@@ -269,7 +269,7 @@ class Market:
 
     def quoted_us(self, bar: Bar, now_us: int) -> int:
         """Return when the quote after the newest bar was last given: at the bar's end, or now if it still stands."""
-        closes_us = self.calendar.market[self.calendar.reached(bar.start_us)].close_us if self._stands else 0
+        closes_us = self.calendar.market[self.calendar.last_reached(bar.start_us)].close_us if self._stands else 0
         return max(bar.end_us, min(now_us, closes_us))
 
     def relist(self, action: Action) -> None:
@@ -287,7 +287,7 @@ class Market:
         return Day(self._raw(symbol, self._source.bars(self.actions.entity(symbol), index)))
 
     def _extended(self, symbol: str, index: int) -> Day:
-        return Day(self._raw(symbol, self._source.extended(self.actions.entity(symbol), index)))
+        return Day(self._raw(symbol, self._source.extended_hours(self.actions.entity(symbol), index)))
 
     def _raw(self, symbol: str, bars: Sequence[Bar]) -> Sequence[Bar]:
         """Apply the actions that the source doesn't know to its bars; return none from the end of trading on."""
@@ -343,7 +343,7 @@ class Market:
         closes = (self._source.history_close(entity, sessions) for sessions in before)
         return next((Fraction(close) for close in closes if close is not None), None)
 
-    def adjusted(self, symbol: str, bars: Sequence[Bar], kinds: Collection[str], now_us: int) -> list[Bar]:
+    def adjust_bars(self, symbol: str, bars: Sequence[Bar], kinds: Collection[str], now_us: int) -> list[Bar]:
         """Return bars adjusted for all actions of these kinds (split, dividend) up to now.
 
         Prices before a step are multiplied by its factor; volume is divided by the factors of splits only.
@@ -357,14 +357,14 @@ class Market:
         bars = self._raw(symbol, self._source.bars(entity, index))
         if not bars:
             return None
-        thin = self._raw(symbol, self._source.extended(entity, index))
+        thin = self._raw(symbol, self._source.extended_hours(entity, index))
         start_us, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
         volume = sum(volumes) + sum(bar.volume for bar in thin)
         return Bar(start_us[0], opens[0], max(highs), min(lows), closes[-1], volume)
 
     def last_bar(self, symbol: str, now_us: int) -> Bar | None:
         """Return the newest complete bar of a symbol, including extended hours, adjusted for splits up to now."""
-        for index in range(self.calendars[symbol].reached(now_us), -1, -1):
+        for index in range(self.calendars[symbol].last_reached(now_us), -1, -1):
             bar = self._last_of(symbol, index, now_us)
             if bar is not None:
                 return self._in_shares(symbol, bar, now_us)
@@ -388,7 +388,7 @@ class Market:
 
     def session_price(self, symbol: str, now_us: int) -> int | None:
         """Return the last known price in regular sessions."""
-        begun = self.calendars[symbol].begun(now_us)
+        begun = self.calendars[symbol].last_begun(now_us)
         for index in range(begun if begun is not None else -1, -1, -1):
             bar = self.day(symbol, index).last(now_us)
             if bar is not None:
@@ -423,7 +423,7 @@ class Market:
 
     def previous_close(self, symbol: str, now_us: int) -> int | None:
         """Return the close of the last session before the current one, adjusted for splits up to now."""
-        return self.close_before(symbol, self.calendars[symbol].begun(now_us) or 0, now_us)
+        return self.close_before(symbol, self.calendars[symbol].last_begun(now_us) or 0, now_us)
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         """Return the daily bar of the n-th session before the market's first, stamped at its open; None if unknown."""

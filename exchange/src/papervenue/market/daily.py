@@ -94,7 +94,7 @@ def daily_span(path: Path, start: date | None) -> tuple[date, int]:
     first = bisect_left(held_symbols, start.isoformat()) if start is not None else 0
     if first == len(held_symbols):
         after = f" from {start} on" if start is not None and held_symbols else ""
-        raise MarketError(f"{path}: no usable bar{after}{skipped.described()}", "choose another --start or file")
+        raise MarketError(f"{path}: no usable bar{after}{skipped.describe()}", "choose another --start or file")
     return date.fromisoformat(held_symbols[first]), len(held_symbols) - first
 
 
@@ -209,7 +209,7 @@ class DailyBars:
     def _counts(self) -> Counter[int]:
         return Counter(chain.from_iterable(days.places for days in self._days.values()))
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return no bars: daily bars tell only about the regular session."""
         return ()
 

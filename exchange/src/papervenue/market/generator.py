@@ -106,7 +106,7 @@ class GeneratedBars:
             self._seed, symbol, self._calendar.market[index], closes[place - 1], closes[place], self._maker(symbol)
         )
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         place = self._calendar.first + index
         session = self._calendar.all[place]
         if session.pre_us == session.open_us:
@@ -208,7 +208,7 @@ class GeneratedBars:
         day = self.history_day(symbol, -index)
         assert day is not None, "it is asked for days of which there are bars"
         if not self._calendar.contiguous:
-            day = day._replace(volume=day.volume - sum(bar.volume for bar in self.extended(symbol, index)))
+            day = day._replace(volume=day.volume - sum(bar.volume for bar in self.extended_hours(symbol, index)))
         return past_minutes(self._seed, symbol, self._calendar.session(index), day, self._maker(symbol))
 
     def _night(self, symbol: str, place: int) -> list[Bar]:
@@ -355,7 +355,7 @@ class Months:
         """Return the minutes of a session, oldest first."""
         return tuple(self._carried(self._bars.bars(self._name, index), index))
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return nothing: Globex has no trading around its sessions."""
         return ()
 

@@ -189,7 +189,7 @@ class ShareSessions:
     def _session(self, bar: Bar) -> int:
         if self._first_us <= bar.start_us <= self._last_us:
             return self._index
-        index = self._calendar.reached(bar.start_us)
+        index = self._calendar.last_reached(bar.start_us)
         if index < 0 or bar.end_us > self._calendar.market[index].post_us:
             raise BadRowError(OUTSIDE)
         session = self._calendar.market[index]

@@ -130,7 +130,7 @@ class Skipped:
         self.counts[str(reason)] += 1
         self.first.setdefault(str(reason), number)
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """Return the reasons with their counts, for an error about a file without usable bars."""
         return (
             f" (rows skipped: {reasons(self._source, self.counts, self.first)})"
@@ -171,7 +171,7 @@ def symbols_to_play(spec: MarketSpec, calendar: Calendar, heard: Collection[str]
     if not heard:
         first, last = calendar.market[0].date, calendar.market[-1].date
         hint = f"the market runs from {first} to {last}; choose its start and sessions within the file"
-        raise MarketError(f"{spec.path}: no usable bar for this market{skipped.described()}", hint)
+        raise MarketError(f"{spec.path}: no usable bar for this market{skipped.describe()}", hint)
     symbols = spec.symbols or tuple(sorted(heard))
     if spec.venue.instruments:
         # The venue lists many months, of which a bot needs a few: `needed_months` in the app knows which.
@@ -211,7 +211,7 @@ def held_in(source: Source, path: Path, bar_stamp: str | None) -> Held:
         first = start_us if first is None else min(first, start_us)
         last = start_us if last is None else max(last, start_us)
     if first is None or last is None:
-        raise MarketError(f"{path}: no readable bar{skipped.described()}", _EXPECTED)
+        raise MarketError(f"{path}: no readable bar{skipped.describe()}", _EXPECTED)
     return Held(first, last, frozenset(symbols))
 
 
@@ -297,7 +297,7 @@ class HeldBars:
         """Return the bars of a symbol in a session, oldest first."""
         return self._bars.get((symbol, index), ())
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars before and after a session, oldest first."""
         return self._bars.get((symbol, ~index), ())
 
@@ -321,7 +321,7 @@ class HeldContracts(HeldBars):
         super().__init__(bars)
         self.past_minutes = self.past_days = max((-index for _, index in bars if index < 0), default=0)
 
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+    def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return nothing: Globex has no trading around its sessions."""
         return ()
 

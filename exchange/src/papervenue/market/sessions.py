@@ -114,20 +114,20 @@ class Calendar:
         place = bisect_right(self._closes, us)
         return place < len(self._opens) and self._opens[place] <= us
 
-    def begun(self, us: int) -> int | None:
+    def last_begun(self, us: int) -> int | None:
         """Return the market index of the last session that has opened, or None before the first."""
         index = bisect_right(self._market_opens, us) - 1
         return index if index >= 0 else None
 
-    def shown(self, day: str | None, us: int) -> int | None:
+    def published_index(self, day: str | None, us: int) -> int | None:
         """Return the market index of a date's session, by default the last begun; None if it hasn't begun."""
-        begun = self.begun(us)
+        begun = self.last_begun(us)
         if day is None or begun is None:
             return begun
         index = self.index_of.get(day)
         return index if index is not None and index <= begun else None
 
-    def reached(self, us: int) -> int:
+    def last_reached(self, us: int) -> int:
         """Return the market index of the last session whose pre-market has begun, or -1 before the first."""
         return max(min(bisect_right(self._pres, us) - 1 - self.first, len(self.market) - 1), -1)
 

@@ -47,7 +47,7 @@ def book_row(engine: Engine, symbol: str) -> dict[str, Any]:
 def _line(engine: Engine, symbol: str) -> list[tuple[float, float]]:
     """Return about as many points as a line of that size can show, always including the newest."""
     calendar, now, units = engine.market.calendars[symbol], engine.now_us, engine.market.grids[symbol].units
-    index = calendar.begun(now)
+    index = calendar.last_begun(now)
     if index is None:
         return []
     session, day = calendar.market[index], engine.market.day(symbol, index)
@@ -270,7 +270,7 @@ def _moves(engine: Engine, symbols: Iterable[str]) -> list[Row]:
 
 
 def _minutes(engine: Engine, symbol: str) -> Iterator[_Move]:
-    index = engine.market.calendars[symbol].begun(engine.now_us)
+    index = engine.market.calendars[symbol].last_begun(engine.now_us)
     if index is None:
         return
     day = engine.market.day(symbol, index)

@@ -68,7 +68,7 @@ class Case(NamedTuple):
         return self.intent.endswith("_to_open")
 
     @property
-    def unfilled(self) -> Decimal:
+    def unfilled_shares(self) -> Decimal:
         """Return the requested shares less those that a replaced order has already filled."""
         old = self.desk.replaced
         return (self.request.qty or _ZERO) if old is None else old.left_for(self.request)
@@ -96,7 +96,7 @@ def admit(floor: Floor, account: Account, request: OrderRequest, replaced: Order
     reserve = reserve_price(case)
     if case.opens:
         _check_opening(case)
-        cost = case.unfilled * usd(reserve) if request.notional is None else request.notional
+        cost = case.unfilled_shares * usd(reserve) if request.notional is None else request.notional
         _check_buying_power(cost, desk)
     else:
         _check_available(case, reserve)
@@ -321,7 +321,7 @@ def _check_buying_power(cost: Decimal, desk: Desk) -> None:
 
 def _check_available(case: Case, reserve: int) -> None:
     request = case.request
-    requested = case.unfilled if request.notional is None else shares_for(request.notional, reserve)
+    requested = case.unfilled_shares if request.notional is None else shares_for(request.notional, reserve)
     claims = [order for order in case.desk.working(request.symbol, request.side) if order.claimed]
     held_quantity = sum((order.claimed for order in claims), case.desk.account.kept_back(request.symbol))
     existing = abs(case.desk.account.qty(request.symbol))

@@ -115,7 +115,7 @@ def upcoming_interest(floor: Floor, account: Account) -> Iterator[tuple[int, Dec
     """
     now_us, cash, accrued = floor.now_us, account.cash, dict(account.accrued)
     market = floor.market.calendar
-    for session in market.market[max(market.reached(now_us), 0) :] if floor.costs.interest else ():
+    for session in market.market[max(market.last_reached(now_us), 0) :] if floor.costs.interest else ():
         if session.pre_us > now_us:
             due = sum((_ITEMS[name].sign * amount for name, amount in _due(floor, session.date, accrued)), _ZERO)
             cash += due

@@ -170,7 +170,7 @@ class Alpaca:
     multiplier = staticmethod(shares_of)
     admit = staticmethod(admit)
     replaced_request = staticmethod(replaced_request)
-    filled = staticmethod(charges.charge_fill)
+    after_fill = staticmethod(charges.charge_fill)
 
     def worth(self, floor: Floor, account: Account) -> AccountFigures:
         """Return cash, equity and buying power under Regulation T."""
@@ -190,22 +190,22 @@ class Alpaca:
         """Return the price at which a bar fills an order in the session, outside of it, or in an auction."""
         request, model = order.request, floor.model
         if not session.open_us <= bar.start_us < session.close_us:
-            return model.traded(order, bar) if request.extended_hours else None
+            return model.bar_fill_price(order, bar) if request.extended_hours else None
         if request.time_in_force == "opg" and model.auctions:
             # It arrived at the open; whatever the first minute leaves of it is canceled, so it sees no other bar.
-            return model.quoted(order, bar.open)
+            return model.quote_fill_price(order, bar.open)
         if request.time_in_force == "cls" and model.auctions:
-            return model.quoted(order, bar.close) if bar.end_us == session.close_us else None
-        return model.traded(order, bar) if order.stop is None else stop_price(order, bar, model)
+            return model.quote_fill_price(order, bar.close) if bar.end_us == session.close_us else None
+        return model.bar_fill_price(order, bar) if order.stop is None else stop_price(order, bar, model)
 
     def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> None:
         """Exchange shares for cash."""
         account.apply(order.symbol, qty * order.side, price)
 
-    def accepted(self, floor: Floor, order: Order) -> None:
+    def after_acceptance(self, floor: Floor, order: Order) -> None:
         """Do nothing: Alpaca has no reduce-only orders."""
 
-    def watched(self, floor: Floor) -> frozenset[str]:
+    def watched_symbols(self, floor: Floor) -> frozenset[str]:
         """Return none: margins are looked at when orders are sent."""
         return frozenset()
 

@@ -119,8 +119,8 @@ def _orders(exchange: Exchange) -> Iterator[Order]:
     if exchange.past.later:
         yield from there.values()
     for account in exchange.engine.accounts.values():
-        yield from account.orders.fetched()
-        yield from (there[sequence] for sequence in account.orders.unfetched() if sequence in there)
+        yield from account.orders.fetched_orders()
+        yield from (there[sequence] for sequence in account.orders.missing_sequences() if sequence in there)
 
 
 def _leave_all_to_the_parent() -> None:

@@ -133,7 +133,7 @@ class MarketMessages:
                 yield _point("b", symbol, bar.start_us, bar_json(of_minute(bar)))
         for symbol, bar in bars:
             if symbol in asked["dailyBars"] and feed != TEST_FEED and not self._history.is_extended(bar):
-                day = self._history.day(symbol, self._engine.market.calendar.begun(bar.start_us), end_us)
+                day = self._history.day(symbol, self._engine.market.calendar.last_begun(bar.start_us), end_us)
                 if day is not None:
                     yield _point("d", symbol, day.start_us, bar_json(day))
 
@@ -211,7 +211,7 @@ class Subscription:
             for symbol in symbols:
                 self._symbols[channel].pop(symbol, None)
 
-    def shown(self) -> dict[str, list[str]]:
+    def to_confirmation(self) -> dict[str, list[str]]:
         """Return the entire subscription in the form the stream confirms it."""
         symbols = {channel: self.symbols(channel) for channel in CHANNELS}
         followers = dict.fromkeys(_FOLLOWS_TRADES, symbols["trades"])
@@ -386,7 +386,7 @@ class _Client:
         except SubscriptionError as error:
             self._fail(error.code, str(error))
         else:
-            self._say("subscription", **self._subscription.shown())
+            self._say("subscription", **self._subscription.to_confirmation())
 
     def _reached_us(self) -> int:
         return self._streams.engine.now_us - self._feed.delay_us

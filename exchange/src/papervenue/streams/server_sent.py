@@ -209,7 +209,7 @@ class EventStream:
         while True:
             self._woken.clear()
             # Events whose lines aren't written yet can't be sent, nor can their time be treated as over.
-            if self._exchange.unrecorded:
+            if self._exchange.has_unrecorded:
                 await asyncio.sleep(_SOON_S)
                 continue
             now_us = self._exchange.engine.now_us

@@ -137,7 +137,7 @@ class Message:
             self._as_json = json.dumps(self.value, separators=(",", ":"), default=_time_text).encode()
         return self._as_json
 
-    def packed(self) -> bytes:
+    def pack(self) -> bytes:
         if self._packed is None:
             self._packed = msgpack.packb(self.value, datetime=True)
         return self._packed
@@ -303,7 +303,7 @@ class Socket:
 
     def _framed(self, message: Message) -> dict[str, Any]:
         if self._packed:
-            return {"bytes": message.packed()}
+            return {"bytes": message.pack()}
         return {"bytes": message.as_json()} if self._binary else {"text": message.as_json().decode()}
 
 

@@ -122,7 +122,7 @@ class DataHistory:
 
     def _adjusted(self, symbol: str, kinds: Collection[str], now_us: int, traded_us: int, raw: Aggregate) -> Aggregate:
         bar = Bar(traded_us, *raw[1:6])
-        (new,) = self._market.adjusted(symbol, [bar], kinds, now_us)
+        (new,) = self._market.adjust_bars(symbol, [bar], kinds, now_us)
         if new == bar:
             return raw
         paid = round(Fraction(raw.turnover * new.close * new.volume, max(1, raw.close * raw.volume)))

@@ -202,7 +202,7 @@ class Stocks:
 
     def days(self, symbol: str, known_us: int) -> tuple[Aggregate | None, Aggregate | None]:
         """Return the bars of the last session that opened and of the one before it."""
-        begun = self._market.calendar.begun(known_us)
+        begun = self._market.calendar.last_begun(known_us)
         last = -1 if begun is None else begun
         return self.history.day(symbol, last, known_us), self.history.day(symbol, last - 1, known_us)
 

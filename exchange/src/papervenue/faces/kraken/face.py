@@ -210,7 +210,7 @@ class Api:
         self.limits = Limits(lambda: exchange.engine.now_us, lambda: exchange.clock.running)
         self._feeds = Feeds(exchange.engine, self._reads, serving.delivery)
         exchange.listeners.append(self._feeds)
-        exchange.moved.append(lambda from_us, to_us: self._feeds.moved())
+        exchange.moved.append(lambda from_us, to_us: self._feeds.send_prices())
         exchange.status_parts["most_spent"] = lambda: self.limits.peaks
 
     def parts(self) -> Parts:

@@ -74,7 +74,7 @@ class Feeds:
                     if client.keys.get(feed) == account.key_id and feed in told["data"]:
                         client.socket.put(Message(told["data"][feed]))
 
-    def moved(self) -> None:
+    def send_prices(self) -> None:
         """Tell prices and the time again, because time has moved."""
         for client in self._clients:
             for symbol in client.symbols:

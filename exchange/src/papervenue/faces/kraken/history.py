@@ -67,7 +67,7 @@ class HistoryPage(NamedTuple):
         ascending, symbol = query.get("sort") == "asc", query.get("tradeable", "").upper()
         return cls(since * _MILLISECOND, min(before_us, now_us + 1), ascending, min(count, MOST_COUNT), after, symbol)
 
-    def taken(self, newest_first: Iterator[tuple[int, int, Any]]) -> tuple[list[Any], int | None]:
+    def select(self, newest_first: Iterator[tuple[int, int, Any]]) -> tuple[list[Any], int | None]:
         """Return the things of a page from all, each with its place and time; and the last place if there are more."""
         found: list[tuple[int, Any]] = []
         for place, at_us, thing in newest_first:
@@ -125,7 +125,7 @@ class HistoryReads:
         self, owner: Account, call: Call, events: Callable[[Account, HistoryPage], Iterator[tuple[int, int, Event]]]
     ) -> Reply:
         page = HistoryPage.of(call, self.now_us)
-        elements, last = page.taken(events(owner, page))
+        elements, last = page.select(events(owner, page))
         token = {} if last is None else {"continuationToken": base64.b64encode(str(last).encode()).decode()}
         return self.answer({"accountUid": owner.number, "len": len(elements), "elements": elements, **token})
 

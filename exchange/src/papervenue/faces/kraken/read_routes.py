@@ -173,7 +173,7 @@ class KrakenReads:
         """
         market, now_us = self._engine.market, self._engine.now_us
         calendar = market.calendars[symbol]
-        index = calendar.reached(now_us)
+        index = calendar.last_reached(now_us)
         if index < 0:
             return market.close_of(symbol, -1), 0, 0
         today, since_us = market.day(symbol, index), now_us - DAY

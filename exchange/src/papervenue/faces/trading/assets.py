@@ -86,7 +86,7 @@ def one_announcement(engine: Engine, account: Account, call: Call) -> dict[str, 
 
 
 def _announced(engine: Engine) -> list[Action]:
-    return [action for action in engine.market.actions.known(engine.now_us) if action.kind != NAME_CHANGE]
+    return [action for action in engine.market.actions.declared_by(engine.now_us) if action.kind != NAME_CHANGE]
 
 
 def _types(query: Params) -> set[str]:

@@ -93,7 +93,7 @@ class TwsReads:
         """Return a position with its worth; its average cost includes the multiplier, like that of `position`."""
         grid, mark = self._engine.market.grids[held.symbol], self._engine.price(held.symbol)
         worth = grid.notional(held.qty, mark)
-        named = self._contracts.named(held.symbol)
+        named = self._contracts.contract_fields(held.symbol)
         named["exchange"] = ""
         money = {"price": grid.usd(mark), "value": worth, "averageCost": _average_cost(held)}
         ends = {"unrealized": worth - held.cost, "realized": Decimal(0), "account": account.number}
@@ -104,7 +104,9 @@ class TwsReads:
         held = next((position for position in net_positions(account) if position.symbol == symbol), None)
         qty, cost = (Decimal(0), Decimal(0)) if held is None else (held.qty, _average_cost(held))
         head = {"version": 3, "account": account.number}
-        return TwsMessage(POSITION, {**head, **self._contracts.named(symbol), "position": qty, "averageCost": cost})
+        return TwsMessage(
+            POSITION, {**head, **self._contracts.contract_fields(symbol), "position": qty, "averageCost": cost}
+        )
 
     def positions(self, account: Account) -> Iterator[TwsMessage]:
         for position in net_positions(account):
@@ -123,7 +125,7 @@ class TwsReads:
         """Yield the orders that have ended today."""
         for order in account.orders.values():
             if not order.is_open and order.updated_us >= self.today_us:
-                yield self.book.completed(order)
+                yield self.book.completed_order(order)
         yield TwsMessage(COMPLETED_END, {})
 
     def executions(self, request: str, account: Account, wanted: Fields) -> Iterator[TwsMessage]:

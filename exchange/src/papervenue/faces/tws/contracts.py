@@ -57,7 +57,7 @@ class Contracts:
     def root(self, symbol: str) -> Root:
         return ROOTS[self.instrument(symbol).root]
 
-    def found(self, wanted: Mapping[str, str], *, expired: bool = True) -> list[str]:
+    def find(self, wanted: Mapping[str, str], *, expired: bool = True) -> list[str]:
         """Return the symbols of the contracts that a client may mean."""
         if wanted["conId"] not in ("", "0"):
             named = self._by_id.get(wanted["conId"])
@@ -69,7 +69,7 @@ class Contracts:
         ]
 
     def _fits(self, symbol: str, wanted: Mapping[str, str]) -> bool:
-        there = self.named(symbol)
+        there = self.contract_fields(symbol)
         given = {name: value for name, value in wanted.items() if value not in ("", "0", "0.0", "?")}
         month, primary = given.pop("lastTrade", ""), given.pop("primaryExchange", there["exchange"])
         same = all(value == there.get(name) for name, value in given.items())
@@ -89,7 +89,7 @@ class Contracts:
     def _last_us(self, symbol: str) -> int:
         return parse_time(self.instrument(symbol).last_trading or "")
 
-    def named(self, symbol: str) -> Fields:
+    def contract_fields(self, symbol: str) -> Fields:
         """Return the fields that name a contract, in the order in which most messages have them."""
         root, last = self.root(symbol), to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
         return {
@@ -108,7 +108,7 @@ class Contracts:
 
     def details(self, request: str, symbol: str) -> TwsMessage:
         """Return the message with everything about a contract."""
-        root, named = self.root(symbol), self.named(symbol)
+        root, named = self.root(symbol), self.contract_fields(symbol)
         last = to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
         own = {name: named[name] for name in ("symbol", "exchange", "localSymbol", "tradingClass", "conId")}
         hours = [*self._told(symbol)]

@@ -86,7 +86,7 @@ def executions(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 def details(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     wanted, with_expired = asked_for(fields[3 : 3 + CONTRACT_FIELDS]), fields[3 + CONTRACT_FIELDS] == "1"
     there = session.gateway.contracts
-    found = [one for one in there.found(wanted) if with_expired or not there.is_expired(one)]
+    found = [one for one in there.find(wanted) if with_expired or not there.is_expired(one)]
     if not found:
         yield error(fields[2], _NO_CONTRACT, "No security definition has been found for the request")
         return
@@ -100,7 +100,7 @@ def rule(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 
 def _one(session: TwsSession, request: str, fields: Fields) -> str | TwsMessage:
     """Return the symbol of the one contract that a client means, or the error if it doesn't mean one."""
-    found = session.gateway.contracts.found(asked_for(fields))
+    found = session.gateway.contracts.find(asked_for(fields))
     return found[0] if len(found) == 1 else error(request, _NO_CONTRACT, "No security definition has been found")
 
 
@@ -218,10 +218,10 @@ KINDS = {
 def _parts(serving: Serving) -> Parts:
     gateway = Gateway(serving.exchange, serving.delivery)
 
-    def opened(line: GatewayConnection) -> TwsSession:
+    def open_session(line: GatewayConnection) -> TwsSession:
         return TwsSession(gateway, line, REQUESTS)
 
-    return Parts((), lines={"tws": opened})
+    return Parts((), lines={"tws": open_session})
 
 
 FACE = Face(

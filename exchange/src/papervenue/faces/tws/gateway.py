@@ -75,7 +75,7 @@ class Prices:
         bid, ask = engine.model.around(last, symbol)
         open_now = engine.market.calendars[symbol].is_open(now_us)
         prices = {BID: bid if open_now else -1, ASK: ask if open_now else -1, LAST: last}
-        index = engine.market.calendars[symbol].begun(now_us)
+        index = engine.market.calendars[symbol].last_begun(now_us)
         day = None if index is None else engine.market.day(symbol, index).until(now_us, 0)
         if day is not None:
             prices |= {HIGH: day.high, LOW: day.low, OPEN: day.open}
@@ -171,7 +171,7 @@ class Gateway:
         return self.engine.main
 
     @property
-    def lost(self) -> bool:
+    def is_unreachable(self) -> bool:
         """Return True while the venue is unreachable: requests vanish, and nothing is received."""
         return self._lost is not None
 
@@ -239,7 +239,7 @@ class Gateway:
         """Tell clients, as rules of faults say; what happens while the venue can't be reached isn't told."""
         for client, name, order, message in captured:
             there = self.clients.get(client)
-            if there is None or self.lost:
+            if there is None or self.is_unreachable:
                 continue
             side = "buy" if order.side > 0 else "sell"
             whom = {"symbol": order.symbol, "side": side, "client_order_id": order.client_order_id}

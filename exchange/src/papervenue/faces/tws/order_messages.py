@@ -123,7 +123,7 @@ class OrderMessages:
     def _terms(self, order: Order) -> Fields:
         grid, request = self._grids[order.symbol], order.request
         return {
-            "contract": self._contracts.named(order.symbol),
+            "contract": self._contracts.contract_fields(order.symbol),
             "action": "BUY" if order.side > 0 else "SELL",
             "totalQuantity": order.qty,
             "orderType": _TYPES.get(request.type, "MKT"),
@@ -146,13 +146,17 @@ class OrderMessages:
 
     def preview(self, client: int, account: Account, order: Mapping[str, Any], told: Fields) -> TwsMessage:
         """Return an order that was never placed, with the messages about it."""
-        named = {"orderId": order["id"], "clientId": client, "contract": self._contracts.named(order["symbol"])}
+        named = {
+            "orderId": order["id"],
+            "clientId": client,
+            "contract": self._contracts.contract_fields(order["symbol"]),
+        }
         sizes = {"action": order["action"], "totalQuantity": order["qty"], "orderType": order["type"]}
         prices = {"lmtPrice": order["limit"] or 0, "auxPrice": order["stop"] or 0, "tif": order["tif"] or "DAY"}
         own = {"account": account.number, "orderRef": order["ref"], "permId": 0, "status": "PreSubmitted", "whatIf": 1}
         return TwsMessage(OPEN_ORDER, {**_OPEN, **named, **sizes, **prices, **own, **told})
 
-    def completed(self, order: Order) -> TwsMessage:
+    def completed_order(self, order: Order) -> TwsMessage:
         ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us
         why = f"Rejected by System:{reason(order)}" if order.status == "rejected" else reason(order)
         size = f"Filled Size: {order.filled_qty}" if order.status == "filled" else why
@@ -176,7 +180,7 @@ class OrderMessages:
             {
                 "reqId": request,
                 "orderId": order_id,
-                "contract": self._contracts.named(order.symbol),
+                "contract": self._contracts.contract_fields(order.symbol),
                 "execId": exec_id(made.fill, number),
                 "time": time_of(made.fill.at_us),
                 "account": order.account,

@@ -48,7 +48,7 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
     if len(fields) < _LEAST:
         raise OrderError(320, "Error reading request: the message is too short")
     named = asked_for(fields[2 : 2 + CONTRACT_FIELDS])
-    found = contracts.found(named, expired=False)
+    found = contracts.find(named, expired=False)
     if len(found) != 1:
         raise OrderError(200, "No security definition has been found for the request" if not found else _AMBIGUOUS)
     given = dict(zip(HEAD, fields[2 + CONTRACT_FIELDS :], strict=False))

@@ -75,7 +75,7 @@ class TwsSession:
         self.followed: dict[str, Callable[[], Answer]] = {}
         self.answering = Answering(self)
 
-    def received(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Take what the client has sent."""
         try:
             for fields in self._frames.read(data):
@@ -153,7 +153,7 @@ class TwsSession:
         place = CONTRACT_AT.get(number)
         if place is None:
             return Facts(target, account=known)
-        found = tuple(self.gateway.contracts.found(asked_for(fields[place : place + CONTRACT_FIELDS])))
+        found = tuple(self.gateway.contracts.find(asked_for(fields[place : place + CONTRACT_FIELDS])))
         if number != PLACE_ORDER:
             return Facts(target, found, account=known)
         rest = fields[2 + CONTRACT_FIELDS :]
@@ -212,7 +212,7 @@ class TwsSession:
         return self._run("POST", PLACE, self._kept.taken_with(order))
 
     def _previews(self, order: Placed) -> Iterator[TwsMessage]:
-        if not self.gateway.lost:
+        if not self.gateway.is_unreachable:
             for impact in place_order.impacts(self.gateway.engine, order):
                 yield self.gateway.reads.book.preview(self.client or 0, self.gateway.account, order, impact)
 
@@ -240,7 +240,7 @@ class TwsSession:
 
     def run(self, command: Command) -> dict[str, object] | None:
         """Run a command, unless the venue can't be reached; return what a refusal says."""
-        if self.gateway.lost:
+        if self.gateway.is_unreachable:
             return None
         number = self.gateway.account.number
         if late_us(self.effects) > _KEPT_FOR_US:
