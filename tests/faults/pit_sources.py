@@ -96,8 +96,11 @@ def judged(pit: Pit, day: FuturesDay, case: Case, problems: Sequence[str], *, en
         found.append(f"flatten ended well, and {fills[-1]['position']} are held")
     gaps, sessions = protection.told_by(day.folder), protection.sessions_of(pit.root / "first")
     law = protection.Law(lots, sessions, gaps, protection.passes_of(day.folder)).judge()
-    spans = sum(((one.until or day.now) - one.since for one in gaps), timedelta())
-    return Found(case, max(law.longest_s.values(), default=0.0), spans.total_seconds(), (*found, *law.problems))
+    bare_s = max(law.longest_s.values(), default=0.0)
+    told_s = sum(((one.until or day.now) - one.since for one in gaps), timedelta()).total_seconds()
+    if told_s > bare_s + 1:
+        found.append(f"nothing was without a stop for longer than {bare_s:.0f} s, and {told_s:.0f} s are told")
+    return Found(case, bare_s, told_s, (*found, *law.problems))
 
 
 def main() -> int:

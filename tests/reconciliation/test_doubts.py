@@ -98,9 +98,12 @@ def _lasted_s(bot: BotApart) -> list[float]:
     return [float(one["lasted_s"]) for one in bot.scene.told("protection_gap_ended")]
 
 
+@pytest.mark.parametrize("has_times", [True, False], ids=["", "at a venue that tells no times of orders"])
 @pytest.mark.parametrize("ended", [False, True], ids=["rested all along", "suspended meanwhile"])
-def test_a_doubt_lasted_no_time_if_the_stop_that_rests_had_come_before_it(ended: bool) -> None:
+def test_a_doubt_lasted_no_time_if_the_stop_that_rests_had_come_before_it(*, ended: bool, has_times: bool) -> None:
     bot = BotApart(PLAIN).held()
+    for name, order in bot.venue.book.items():
+        bot.venue.book[name] = order if has_times else replace(order, submitted_at=None, updated_at=None)
     listed, hidden = bot.venue.view, True
     bot.venue.view = lambda: replace(listed(), orders=() if hidden else listed().orders)  # type: ignore[method-assign]
     for _ in range(4):

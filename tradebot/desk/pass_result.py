@@ -19,7 +19,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
-from tradebot.model.intent import Operation
+from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
@@ -220,9 +220,18 @@ def _is_recorded(world: World, position: Position) -> bool:
 
 
 def _placed_at(rest: Resting) -> datetime | None:
-    """Return since when a stop works at the latest, as it may have been on its way; one of an entry came with that."""
-    hangs = rest.record.intent.purpose is Purpose.OPEN
-    return None if hangs or rest.stop is None else rest.stop.updated_at
+    """Return since when a stop works at the latest, as it may have been on its way; one of an entry came with that.
+
+    A venue that tells no times of orders, as IB, accepted it before we noted that.
+    """
+    if _hangs(rest) or rest.stop is None:
+        return None
+    accepted_at = rest.record.updated_at if rest.record.state is IntentState.ACKED else None
+    return rest.stop.updated_at or accepted_at
+
+
+def _hangs(rest: Resting) -> bool:
+    return rest.record.intent.purpose is Purpose.OPEN
 
 
 def _found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
@@ -256,9 +265,13 @@ def _is_closed(gap: Gap, books: Books, desk: Desk) -> bool:
     return bool(own) and closed_by_others(books, desk.net)[gap.symbol] >= own
 
 
-def _rested_throughout(gap: Gap, rests: Sequence[Resting]) -> bool:
-    """Return True if what rests now had come before a doubt about it began: no order that has ended works again."""
-    before = (rest for rest in rests if rest.can_trigger and (at := _placed_at(rest)) and at <= gap.since)
+def _rested_throughout(gap: Gap, rests: Sequence[Resting], bought_at: datetime | None) -> bool:
+    """Return True if what rests now had come before a doubt about it began: no order that has ended works again.
+
+    The stop of an entry came with its last share, at `bought_at`.
+    """
+    working = (rest for rest in rests if rest.can_trigger)
+    before = (rest for rest in working if (at := bought_at if _hangs(rest) else _placed_at(rest)) and at <= gap.since)
     return sum((rest.quantity for rest in before), NOTHING) >= gap.shares
 
 
@@ -275,7 +288,8 @@ def _ended(
     came = [at for rest in rests if rest.can_trigger and (at := _placed_at(rest)) and gap.since < at <= now]
     left = position.traded_at if position and gap.why == EXITING else None
     came += [left] if came and left and gap.since < left <= now else []
-    if not came and not closed and gap.why == DOUBTED and _rested_throughout(gap, rests):
+    bought_at = max((lot.at for lot in position.lots), default=None) if position else None
+    if not came and not closed and gap.why == DOUBTED and _rested_throughout(gap, rests, bought_at):
         came = [gap.since]
     at = position.closed_at if position and position.closed_at else now if closed else max(came, default=now)
     lasted_s = max((at - gap.since).total_seconds(), 0.0)
