@@ -93,7 +93,7 @@ def _many(folder: Path, count: int) -> Sequence[str]:
         "strategies": {"flow": None, "rotation": ours | {"limits": {"max_open_positions": 100}}},
         "limits": text["limits"] | ROOMY,
     }
-    return "--config", _written(folder / "many.yaml", text), *_daily(folder, MANY, YEARS_2, count)
+    return "--config", _write_configuration(folder / "many.yaml", text), *_daily(folder, MANY, YEARS_2, count)
 
 
 def _template(folder: Path, count: int) -> Sequence[str]:
@@ -106,10 +106,18 @@ def _template(folder: Path, count: int) -> Sequence[str]:
                   "--target", str(folder / "installed"), str(folder / PLUGIN))  # fmt: skip
     days = past_prices.sessions(FIRST, count)
     span = "--from", str(days[0]), "--to", str(days[-1])
-    return "--config", _written(folder / "template.yaml", ours), "--bars", str(prices), "--bar-stamp", "start", *span
+    return (
+        "--config",
+        _write_configuration(folder / "template.yaml", ours),
+        "--bars",
+        str(prices),
+        "--bar-stamp",
+        "start",
+        *span,
+    )
 
 
-def _written(file: Path, configuration: object) -> str:
+def _write_configuration(file: Path, configuration: object) -> str:
     # Every JSON document is one of YAML too.
     file.write_text(json.dumps(configuration), encoding="utf-8")
     return str(file)

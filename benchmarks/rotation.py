@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{asked.data} has no {lacking[0]}: name the folder with --data", file=sys.stderr)
         return 2
     began = time.perf_counter()
-    found = _played(Data(asked.data.resolve()))
+    found = _play_runs(Data(asked.data.resolve()))
     asked.to.write_text(page(found), encoding="utf-8")
     print(f"wrote {asked.to}: {len(RUNS)} runs in {time.perf_counter() - began:.0f} s")
     return 0
@@ -110,7 +110,7 @@ def _try() -> None:
     print(f"{len(played.values)} sessions on made-up prices, {played.orders} orders")
 
 
-def _played(data: Data) -> Runs:
+def _play_runs(data: Data) -> Runs:
     """Play the longest run first, and show how many are done."""
     from rich.console import Console
     from rich.progress import track

@@ -84,11 +84,11 @@ def main() -> int:
             "", "NVDA", f"NVDA --session {last}", f"NVDA --session {last} --at 10:32", f"--session {last}",
             "--since 30d", "--last 10000", "--by-symbol --since 30d", "NVDA --since 30d",
         )  # fmt: skip
-        _asked(state, "")
-        startup = statistics.median(_asked(state, "") for _ in range(RUNS))
+        _cpu_of_question(state, "")
+        startup = statistics.median(_cpu_of_question(state, "") for _ in range(RUNS))
         write_passes(state, passes())
         _claim(state)
-        took = {asked: statistics.median(_asked(state, asked) for _ in range(RUNS)) for asked in questions}
+        took = {asked: statistics.median(_cpu_of_question(state, asked) for _ in range(RUNS)) for asked in questions}
     return show(f"why-no-orders over a million decisions, medians of {RUNS} runs, start-up {1000 * startup:.0f} ms", (
         Figure(f"why-no-orders {words}".strip(), f"{1000 * each:.0f} ms", 1000 * (each - startup), "ms past start-up",
                BOUND_MS)
@@ -103,7 +103,7 @@ def _claim(state: Path) -> None:
             app.ledger.claim_slot(one.job, one.session, one.slot, "bench", one.at)
 
 
-def _asked(state: Path, words: str) -> float:
+def _cpu_of_question(state: Path, words: str) -> float:
     return run(*tradebot(state, "why-no-orders", *words.split())).cpu_s
 
 

@@ -71,7 +71,7 @@ def _root(
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; raise OperatorError if it can't be parsed."""
     _refuse_empty(arguments)
-    tree = program(_named(_completed() or arguments))
+    tree = program(_verb_named(_words_to_complete() or arguments))
     try:
         result = int(tree(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
@@ -84,13 +84,13 @@ def run(arguments: list[str]) -> int:
     return result
 
 
-def _named(words: list[str]) -> str:
+def _verb_named(words: list[str]) -> str:
     """Return the verb or group that a command line names, or else an empty text."""
     typed = [*dropwhile(lambda word: word.startswith("-"), words)]
     return next((name for count in (3, 2, 1) if (name := " ".join(typed[:count])) in VERBS or name in GROUPS), "")
 
 
-def _completed() -> list[str]:
+def _words_to_complete() -> list[str]:
     """Return the words of the command line that a shell asks to complete; none if this isn't its question."""
     if "_TRADEBOT_COMPLETE" not in os.environ:
         return []

@@ -126,7 +126,7 @@ def arm(app: "App", sessions: int, *, by: str, paper: Path | None = None) -> Rep
     with app.pass_lock("live arm"):
         # The prompt may have waited for a while, so check the conditions again.
         _require_other_conditions(app)
-        arming = _armed(app, sessions, by)
+        arming = _record_arming(app, sessions, by)
     data = ArmedSessions(
         arming.sessions,
         arming.first,
@@ -160,13 +160,15 @@ def take_over(app: "App", confirmed: str | None) -> Report:
 def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
     """Return every condition in the order it is checked, and the time of the check."""
     keys = _keys(app)
-    now, account = _account(app) if keys.state == OPEN else (None, _closed("account", "not checked", "fix the keys"))
+    now, account = (
+        _account(app) if keys.state == OPEN else (None, _closed_condition("account", "not checked", "fix the keys"))
+    )
     at = now or datetime.now(UTC)
     shadow = (_by_reason("shadow", "SHADOW", "everything is decided and recorded, but no orders are sent"),)
-    return at, (*(shadow if app.settings.shadow else ()), *_doors(app, at), *_promoted(app), keys, account)
+    return at, (*(shadow if app.settings.shadow else ()), *_doors(app, at), *_promotion_conditions(app), keys, account)
 
 
-def _promoted(app: "App") -> "Iterator[Condition]":
+def _promotion_conditions(app: "App") -> "Iterator[Condition]":
     """Yield for each strategy whether it was promoted to real money; one that wasn't opens no position."""
     for name, climbed in (app.reached_rungs or {}).items():
         found = f"{name} is {climbed.found}"
@@ -176,7 +178,7 @@ def _promoted(app: "App") -> "Iterator[Condition]":
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
     """Yield the conditions of file, environment and ledger; an expired arming is open for exits only."""
-    inputs, ended = app.permission_inputs, _ended(app.permission, now)
+    inputs, ended = app.permission_inputs, _expired_arming(app.permission, now)
     for door in entry_doors(inputs):
         condition = _condition(door, app.mode)
         yield condition if condition.state == OPEN else replace(condition, state=ENTRIES)
@@ -187,7 +189,7 @@ def _doors(app: "App", now: datetime) -> Iterator[Condition]:
             yield _condition(door, app.mode)
 
 
-def _ended(permission: "Permission", now: datetime) -> "tuple[Reason, str] | None":
+def _expired_arming(permission: "Permission", now: datetime) -> "tuple[Reason, str] | None":
     closed = permission.closed_to_entries(now)
     return next((door for door in closed if door[0] == "LIVE_ARMING_EXPIRED"), None)
 
@@ -216,7 +218,7 @@ def _by_reason(name: str, reason: str, found: str, state: str = CLOSED) -> Condi
     return Condition(name, state, clean(found), str(reason), REASONS[Reason(reason)].remedy)
 
 
-def _closed(name: str, found: str, fix: str) -> Condition:
+def _closed_condition(name: str, found: str, fix: str) -> Condition:
     return Condition(name, CLOSED, clean(found), None, fix)
 
 
@@ -224,7 +226,7 @@ def _keys(app: "App") -> Condition:
     try:
         connection = app.connection
     except TradebotError as error:
-        return _closed("keys and address", error.message, error.hint)
+        return _closed_condition("keys and address", error.message, error.hint)
     return Condition("keys and address", OPEN, f"they match mode {app.mode} and {connection.base_url}", None, "")
 
 
@@ -233,7 +235,7 @@ def _account(app: "App") -> tuple[datetime | None, Condition]:
         account, now = app.reader.account(), app.now()
         require_account(app.ledger_view, account)
     except TradebotError as error:
-        return None, _closed("account", error.message, error.hint)
+        return None, _closed_condition("account", error.message, error.hint)
     if account.blocked:
         return now, _by_reason("account", "ACCOUNT_BLOCKED", ", ".join(account.blocked))
     return now, Condition("account", OPEN, f"the broker answers for account …{account.tail}", None, "")
@@ -267,7 +269,7 @@ def _require_other_conditions(app: "App") -> None:
         )
 
 
-def _armed(app: "App", count: int, by: str) -> "Arming":
+def _record_arming(app: "App", count: int, by: str) -> "Arming":
     clock = app.reader.clock()
     require(clock, app.second_time(), app.settings)
     now = clock.now

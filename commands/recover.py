@@ -213,7 +213,7 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
             _accepting(app, waiting) if waiting else "tradebot status",
             code=ExitCode.REFUSED,
         )
-    recovered = _kept(app, name)
+    recovered = _read_rebuilt(app, name)
     screen = console(err=True)
     for doubt in recovered.doubts[:SHOWN]:
         screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False)
@@ -223,7 +223,7 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
     return replace(recovered, accepted=True)
 
 
-def _kept(app: "App", name: str) -> Recovered:
+def _read_rebuilt(app: "App", name: str) -> Recovered:
     """Return what the rebuild saved; if its file is lost, so is the list of what the books lack."""
     try:
         content: dict[str, Any] = json.loads(_file(app, name).read_text(encoding="utf-8"))
@@ -239,7 +239,7 @@ def _kept(app: "App", name: str) -> Recovered:
 def _intact(app: "App") -> Recovered:
     waiting = app.ledger.file.rebuilt()
     if waiting:
-        return replace(_kept(app, waiting), why=None)
+        return replace(_read_rebuilt(app, waiting), why=None)
     return Recovered(None, None, False, None, None, None, 0, 0, 0, False, ())
 
 

@@ -116,7 +116,7 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
         if refresh:
             raise OperatorError("there is no registry to refresh", OFF)
         return Report("registry", RegistryData(app.stamp_time(), False, False, 0, 0, 0, ()), _render)
-    now = _refreshed(app) if refresh else app.stamp_time()
+    now = _refresh(app) if refresh else app.stamp_time()
     stored = app.existing_facts
     registry = Registry(rules, app.rules.every_symbol, stored.registry() if stored else {})
     rows = [_row(registry, symbol, now, pinned=symbol in app.rules.pinned) for symbol in registry.symbols]
@@ -135,7 +135,7 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
     return Report("registry", data, _render if named is None else _render_one, code)
 
 
-def _refreshed(app: "App") -> datetime:
+def _refresh(app: "App") -> datetime:
     """Ask for the venue's contracts and look at every coin now; return the broker's time."""
     now = app.now()
     look_for_coins(app.world(proposing=False, asking=True), now, at_once=True)
@@ -249,10 +249,10 @@ def _print_discovery(console: "Console", found: DiscoveryData) -> None:
 
 def _print_head(console: "Console", data: RegistryData) -> None:
     total = pluralize(data.eligible, "coin")
-    console.print(f"Entries are open in {total} at {when(data.as_of)}" if not data.paused else _paused(data))
+    console.print(f"Entries are open in {total} at {when(data.as_of)}" if not data.paused else _pause_text(data))
 
 
-def _paused(data: RegistryData) -> str:
+def _pause_text(data: RegistryData) -> str:
     healthy = f"{data.healthy} of the {data.needed} coins that it takes have healthy data"
     return f"Entries pause at {when(data.as_of)}: {healthy}"
 
@@ -275,7 +275,9 @@ def _lines(row: CoinRow) -> "Sequence[tuple[str, str]]":
         else ""
     )
     figures = " · ".join(
-        part for part in (_named(_volume(row), "USD a day"), _named(_spread(row), "spread"), _price(row)) if part
+        part
+        for part in (_text_and_noun(_volume(row), "USD a day"), _text_and_noun(_spread(row), "spread"), _price(row))
+        if part
     )
     health = f"{row.health}{f', since {when(row.health_since)}' if row.health_since else ''}" if row.health else ""
     return (
@@ -292,7 +294,7 @@ def _lines(row: CoinRow) -> "Sequence[tuple[str, str]]":
     )
 
 
-def _named(text: str, what: str) -> str:
+def _text_and_noun(text: str, what: str) -> str:
     return f"{text} {what}" if text else ""
 
 

@@ -65,7 +65,7 @@ def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
         return row
     try:
         with opened_in_shadow(app, name) as bot:
-            return _followed(bot, row, by)
+            return _follow_bot(bot, row, by)
     except TradebotError as error:
         # One that can't be followed keeps none of the others from it.
 
@@ -73,7 +73,7 @@ def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
         return replace(row, problem="; ".join(clean(each).rstrip(".") for each in (error.message, hint) if each))
 
 
-def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
+def _follow_bot(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     """Follow what rests, compare the books with the simulated account, and run a pass of exits and one of entries."""
     from commands.evaluate_exits.run import run as exits
     from commands.reconcile.run import run as reconcile
@@ -85,14 +85,14 @@ def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     left = entered = 0
     if bot.reader.clock().is_open:
         exits(bot, by=by, force_slot=True)
-        left = _sent(bot, before)
+        left = _n_sent(bot, before)
         entries(bot, by=by, force_slot=True)
-        entered = _sent(bot, before) - left
+        entered = _n_sent(bot, before) - left
         # What filled at once is in the books, and has its stop, before time goes on.
         reconcile(bot, by=by)
         if entered:
             exits(bot, by=by, force_slot=True)
-            left = _sent(bot, before) - entered
+            left = _n_sent(bot, before) - entered
     account = bot.reader.account()
     held = len(bot.venue.view().positions)
     begun = bot.ledger.books_opened_at()
@@ -105,7 +105,7 @@ def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     )  # fmt: skip
 
 
-def _sent(bot: "ShadowApp", before: set[str]) -> int:
+def _n_sent(bot: "ShadowApp", before: set[str]) -> int:
     return sum(record.intent.client_order_id not in before for record in bot.ledger.intents())
 
 

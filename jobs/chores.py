@@ -71,14 +71,14 @@ class Chores(Struct, frozen=True):
         end = ENDED if _went_well(ended) else FAILED
         said = f"{_outcome(ended)}, {ended.took_s:.1f} s"
         self.ledger.claim_slot(f"{slot.job}{end}", slot.session, slot.name, said, now)
-        return self._told(slot, words, ended, now)
+        return self._tell_end(slot, words, ended, now)
 
     def _begins_again(self, slot: Slot, now: datetime) -> bool:
         """Claim one more beginning of a chore that was cut short; return False if it has had them all."""
         names = (f"{slot.job} again {number}" for number in range(1, MOST_BEGINNINGS))
         return any(self.ledger.claim_slot(name, slot.session, slot.name, self.by, now).won for name in names)
 
-    def _told(self, slot: Slot, words: Sequence[str], ended: ChoreEnd, now: datetime) -> Done:
+    def _tell_end(self, slot: Slot, words: Sequence[str], ended: ChoreEnd, now: datetime) -> Done:
         code, outcome = ExitCode(ended.code) if ended.code in set(ExitCode) else ExitCode.ERROR, _outcome(ended)
         kind = EventKind.CHORE_RAN if _went_well(ended) else EventKind.CHORE_FAILED
         command = f"tradebot {' '.join(words)}"

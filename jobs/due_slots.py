@@ -252,7 +252,7 @@ class SlotPlanner:
         ]
         self._known = {slot.key for slot in read}
         slots = [slot for slot in read if idle_since is None or slot.start > idle_since]
-        self._past += reversed(list(self._unaccounted(now, idle_since)))
+        self._past += reversed(list(self._unaccounted_days(now, idle_since)))
         return slots
 
     def of_a_past_day(self, now: datetime) -> Sequence[tuple[Slot, Reason]]:
@@ -295,7 +295,7 @@ class SlotPlanner:
         """Yield the slots of a past day that can't begin any more."""
         return (slot for slot in self._slots(self._lines, [day]) if slot.end <= now and slot.key not in self._known)
 
-    def _unaccounted(self, now: datetime, idle_since: datetime | None) -> Iterator[tuple[date, Reason]]:
+    def _unaccounted_days(self, now: datetime, idle_since: datetime | None) -> Iterator[tuple[date, Reason]]:
         """Yield the past days with slots that nobody claimed, the latest first, back to a day without any."""
         reason = Reason.NOT_RUNNING if idle_since is None else Reason.ASLEEP
         since = min(self._since.values(), default=now) if idle_since is None else idle_since

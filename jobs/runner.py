@@ -43,13 +43,13 @@ def tell_missed(duty: Duty, station: Station, missed: Sequence[MissedSlot], now:
         job = each.slot.job if now - each.slot.start <= DAY else None
         together.setdefault((job, each.reason), []).append(each.slot)
     for (job, reason), slots in together.items():
-        message = f"{_named(slots, now)}: {reason}. {REASONS[reason].meaning}"
+        message = f"{_slots_text(slots, now)}: {reason}. {REASONS[reason].meaning}"
         details = {"job": job or ALL_JOBS, "message": message}
         station.events.emit(EventKind.SLOT_MISSED.at(now, details))
         station.tell(LogLine(now, LogKind.MISSED, job, slots[0].name if job else None, message, ExitCode.DONE))
 
 
-def _named(slots: Sequence[Slot], now: datetime) -> str:
+def _slots_text(slots: Sequence[Slot], now: datetime) -> str:
     """Return which slots were missed: how late the only one is, or how many there were, and when."""
     first, last = slots[0], slots[-1]
     if len(slots) == 1:
@@ -292,7 +292,7 @@ class Runner:
         now = self._pace.now
         if slot.job == ENTRIES and self._duty.is_late(slot, now):
             return
-        if slot.job == ENTRIES and not self._compared:
+        if slot.job == ENTRIES and not self._is_compared:
             self._duty.note_failure(slot, Reason.STAGE_FAILED)
             return
         if slot.job == ENTRIES and self._comes_after_others(slot) and self._duty.may_wait(slot, now):
@@ -309,7 +309,7 @@ class Runner:
                 self._duty.note_failure(slot, Reason.PASS_FAILED)
 
     @property
-    def _compared(self) -> bool:
+    def _is_compared(self) -> bool:
         if self.is_reconciled or self._exits is None:
             return self.is_reconciled
         looked = self._exits.looked_at
@@ -344,7 +344,7 @@ class Runner:
             if isinstance(failed, TemporaryError) and not isinstance(failed, ClocksDisagreeError):
                 self._backoff.note_failure(job, now)
             self._emit(now, EventKind.JOB_FAILED, job, failed.message)
-            self._ended(now, LogKind.FAILED, job, slot, Done(one_line(failed), failed.code), began)
+            self._log_end(now, LogKind.FAILED, job, slot, Done(one_line(failed), failed.code), began)
             return False
         except Exception as fault:  # noqa: BLE001 - the boundary of a job: anything else is our own bug
             self._faults += 1
@@ -352,20 +352,20 @@ class Runner:
             raised = {"exception": type(fault).__name__, "message": str(fault), "where": _where(fault)}
             self._station.events.emit(EventKind.EXCEPTION.at(now, {"job": str(job), **raised}))
             message = f"a bug in tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"
-            self._ended(now, LogKind.FAULT, job, slot, Done(message, ExitCode.ERROR), began)
+            self._log_end(now, LogKind.FAULT, job, slot, Done(message, ExitCode.ERROR), began)
             return False
         finally:
             self._running = before
         self._faults = 0
         self._backoff.note_answer(job, now)
-        self._ended(now, LogKind.RAN, job, slot, done, began)
+        self._log_end(now, LogKind.RAN, job, slot, done, began)
         return True
 
     def _emit(self, now: datetime, kind: EventKind, job: str, message: str) -> None:
         details = {"job": str(job), "message": message}
         self._station.events.emit(kind.at(now, details))
 
-    def _ended(self, now: datetime, kind: LogKind, job: str, slot: str | None, done: Done, began: float) -> None:
+    def _log_end(self, now: datetime, kind: LogKind, job: str, slot: str | None, done: Done, began: float) -> None:
         took_s = round(self._station.stopwatch() - began, 3)
         self._tell(LogLine(now, kind, job, slot, done.said, done.exit_code, took_s))
 

@@ -75,7 +75,7 @@ def claim(
     late_s = int((now - slot.start).total_seconds())
     is_late = job is ENTRIES and grace_s is not None and late_s > grace_s and not (force or part)
     holder = as_missed(by, Reason.SLOT_MISSED) if is_late else by
-    first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, holder, now)
+    first = _existing_claim(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, holder, now)
     if is_late and (first is None or first.won):
         return SlotRefused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s), call)
     if first is None or first.won or (not (is_late or (job is ENTRIES and first.missed_reason)) and unfinished(call)):
@@ -93,7 +93,7 @@ def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, day: Venue
     return call if won else _extra(ledger, call, now)
 
 
-def _claimed(ledger: Slots, call: Call) -> SlotClaim | None:
+def _existing_claim(ledger: Slots, call: Call) -> SlotClaim | None:
     claims = ledger.slot_claims(call.session)
     return next((claim for claim in claims if (claim.job, claim.slot) == (call.job, call.slot)), None)
 

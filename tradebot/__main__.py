@@ -12,7 +12,7 @@ UNCOLLECTED = 200_000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own by default) and return its exit code."""
     if arguments is not None:
-        return _bounded(list(arguments))
+        return _run_and_report(list(arguments))
     # Imported code is never garbage, and scanning it would take a seventh of a short command's time.
     gc.set_threshold(UNCOLLECTED)
     # Pydantic would search all installed packages for plug-ins of its own, which takes as long as starting Python.
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         take_over(os.environ, end_with_parent)
     try:
-        return _bounded(sys.argv[1:])
+        return _run_and_report(sys.argv[1:])
     finally:
         # As it exits, Python would scan all of it for garbage again, which would take a quarter of that time. But what
         # is then left over of DuckDB, DuckDB reports as leaks on stderr.
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gc.freeze()
 
 
-def _bounded(given: list[str]) -> int:
+def _run_and_report(given: list[str]) -> int:
     try:
         from commands.shared.error_boundary import run_command
     except ImportError as error:

@@ -66,10 +66,10 @@ def traded(first: int, last: int, of: int) -> Iterator[Traded]:
         # The first session is the one that isn't full, so that a pass has as much from today whatever the size.
         day, place = divmod(number + missing, A_SESSION)
         session = past[begins + day]
-        yield _traded(number, session.date, session.open + BUSY * place / A_SESSION)
+        yield _make_trade(number, session.date, session.open + BUSY * place / A_SESSION)
 
 
-def _traded(number: int, day: date, at: datetime) -> Traded:
+def _make_trade(number: int, day: date, at: datetime) -> Traded:
     turn, place = divmod(number, len(SYMBOLS))
     side = Side.SELL if turn % 2 else Side.BUY
     intent = intent_of(ACCOUNT, day, at, f"open+{number}s", SYMBOLS[place], side)

@@ -70,7 +70,7 @@ class Runs:
 def page(runs: Runs) -> str:
     """Return the page."""
     return "\n".join([
-        *_beginning(runs), *_reproduced(runs), *_assumptions(runs), *_halts(runs), *_band(runs), *_benchmark(runs),
+        *_beginning(runs), *_reproduction(runs), *_assumptions(runs), *_halts(runs), *_band(runs), *_benchmark(runs),
         *_periods(runs), *_end(),
     ])  # fmt: skip
 
@@ -98,7 +98,7 @@ exchange.
 """
 
 
-def _reproduced(runs: Runs) -> Iterator[str]:
+def _reproduction(runs: Runs) -> Iterator[str]:
     found, played = runs.figures("stale"), runs.played["stale"]
     held = _agreeing(played)
     yield f"""\

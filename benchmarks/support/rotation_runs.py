@@ -90,7 +90,7 @@ class Data(Struct, frozen=True):
             fill=CLOSE._replace(quotes="last", slippage_bps=assumed.slippage_bps),
             costs=assumed.costs._replace(rates_path=str(self.folder / RATES)),
         )
-        opened = _opened(replace(spec, fill=CLOSE, costs=Costs()))
+        opened = _open_market(replace(spec, fill=CLOSE, costs=Costs()))
         return spec, opened._replace(spec=spec, rates=rates_of(spec, opened.calendar))
 
     def make_up(self, assumed: Assumptions, days: Sequence[date]) -> None:
@@ -105,7 +105,7 @@ class Data(Struct, frozen=True):
 
 
 @cache
-def _opened(spec: MarketSpec) -> OpenedMarket:
+def _open_market(spec: MarketSpec) -> OpenedMarket:
     return open_market_in_memory(spec)
 
 
@@ -124,10 +124,10 @@ def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambd
     spec, opened = data.market(assumed)
     with loaded_strategies(settings, data.folder, {}) as in_use:
         plan = BacktestPlan(settings, spec, RecordLevel.COUNTS, equity_at=assumed.equity_at, margin=assumed.margin)
-        return _watched(begin(plan, in_use, opened), heard)
+        return _play_and_watch(begin(plan, in_use, opened), heard)
 
 
-def _watched(run: BacktestRun, heard: Callable[[date], None]) -> Played:
+def _play_and_watch(run: BacktestRun, heard: Callable[[date], None]) -> Played:
     """Play all sessions, and note how the account stood at the close of each."""
     made = run.made
     while not run.is_complete:

@@ -99,7 +99,7 @@ def _trading(app: "App", past: SessionEvidence | None, since_s: int | None, *, o
         fills=totals.count,
         newest_fill=totals.last_at,
         positions=positions,
-        kept=_kept(ledger, positions, proven),
+        kept=_terms_of_positions(ledger, positions, proven),
         intents=ledger.tallies.intent_states(),
         rejected=ledger.tallies.rejected_since(moment.since),
         working=_working(ledger),
@@ -160,7 +160,7 @@ def _books_after(
         # An activity may come before the last fill, and then it changes which lots that fill closed.
         totals=Totals.of(fills) if owned_fills else after.totals,
         with_others=(*after.with_others, *(owned for owned in owned_fills if owned.strategy == FOREIGN)),
-        acknowledged={**books.acknowledged, **_acknowledged(bookings)},
+        acknowledged={**books.acknowledged, **_acknowledged_quantities(bookings)},
         standing=standing._replace(cash_adjustments=standing.cash_adjustments + moved),
     )
 
@@ -173,7 +173,7 @@ def due_in(past: SessionEvidence, moment: TradingMoment) -> list[Job]:
     return [job for job, slots in past.due.items() if any(slot.session >= since for slot in slots)]
 
 
-def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
+def _acknowledged_quantities(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
     return {symbol: quantity for booking in bookings for symbol, quantity in booking.acknowledged}
 
 
@@ -209,7 +209,7 @@ def _events(app: "App", moment: TradingMoment) -> WatchedEvents:
     return WatchedEvents(lines, torn_lines(app.folder.path / EVENTS), dict(counts.most_common()), errors)
 
 
-def _kept(
+def _terms_of_positions(
     ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
 ) -> dict[tuple[str, str], Kept]:
     before = {(one.strategy, one.symbol, one.opened_at): one for booking in bookings for one in booking.restated}

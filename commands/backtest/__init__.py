@@ -37,7 +37,7 @@ def run(wish: BacktestOptions, how: "RunOptions") -> Report:
     from commands.backtest.run_backtest import play
 
     with play(wish, how) as (finished, results):
-        checked = _checked(finished, how.cuts) if how.cuts is not None else None
+        checked = _check_lookahead(finished, how.cuts) if how.cuts is not None else None
         varied = vary(finished, results) if how.sensitivity else None
     names = [strategy.name for strategy in finished.run.made.world.strategies]
     data = data_of(
@@ -47,7 +47,7 @@ def run(wish: BacktestOptions, how: "RunOptions") -> Report:
     return Report("backtest", data, render, code, whose=Identity("sandbox", finished.run.made.world.venue.name))
 
 
-def _checked(finished: "Finished", cuts: int) -> "LookaheadResult":
+def _check_lookahead(finished: "Finished", cuts: int) -> "LookaheadResult":
     from commands.backtest.run_backtest import load_strategies
     from tradebot.lab.backtest.lookahead import check
 
@@ -96,7 +96,7 @@ def backtest(
     the same result. Ctrl-C keeps what is done. Exits with code 10 if --check-lookahead finds anything.
     """
     run_options = RunOptions(name, resume, force, _cuts(cuts, wish.recorder) if check_lookahead else None, sensitivity)
-    finish(_drawn(files_of(plot, html, frame), run(wish, run_options)), as_json)
+    finish(_draw_files(files_of(plot, html, frame), run(wish, run_options)), as_json)
 
 
 def _cuts(cuts: int, recorder: str) -> int:
@@ -105,7 +105,7 @@ def _cuts(cuts: int, recorder: str) -> int:
     return cuts
 
 
-def _drawn(files: Files, report: Report) -> Report:
+def _draw_files(files: Files, report: Report) -> Report:
     """Write what is asked for; the files come first, so that a wrong name is refused before anything is played."""
     from tradebot.views.trades.trade_row import Choice
 

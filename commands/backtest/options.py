@@ -56,7 +56,7 @@ class PlannedBacktest(Struct, frozen=True):
 
 def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
     """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
-    asked = _asked(wish)
+    asked = _resolve_options(wish)
     folder, settings = asked.folder, asked.settings
     show_venue(settings.day)
     recorded = settings.sandbox.source != "generated"
@@ -91,13 +91,13 @@ class _Asked(NamedTuple):
 
 def settings_of(wish: BacktestOptions) -> "Settings":
     """Return the settings that the options ask for; raise OperatorError naming what is wrong with them."""
-    return _asked(wish).settings
+    return _resolve_options(wish).settings
 
 
-def _asked(wish: BacktestOptions) -> _Asked:
+def _resolve_options(wish: BacktestOptions) -> _Asked:
     folder = state_folder.resolve(wish.state_dir, os.environ)
     recorded_file = sandbox.read_recorded_file(wish.bars, wish.bar_stamp) if wish.bars else None
-    file, loaded = _loaded(wish, folder, _flags(wish, recorded_file))
+    file, loaded = _load_settings(wish, folder, _flags(wish, recorded_file))
     settings = loaded.settings
     if recorded_file and wish.profile:
         # A profile proposes roots, and a file may have some of them.
@@ -131,7 +131,7 @@ def _flags(wish: BacktestOptions, recorded_file: "RecordedFile | None") -> dict[
     }
     sandbox = market_flags(market) | {name: value for name, value in more.items() if value is not None}
     for option in wish.costs:
-        section, name, value = _measured(wish) if option == MEASURED else _cost(option)
+        section, name, value = _measured_slippage(wish) if option == MEASURED else _cost(option)
         sandbox.setdefault(section, {})[name] = value
     if recorded_file:
         sandbox |= _of_file(wish, recorded_file)
@@ -164,7 +164,7 @@ def _outside(begins: date, ends: date, first: date | None, last: date | None) ->
     return " ".join(filter(None, ("write" if any(parts) else "", *parts)))
 
 
-def _measured(wish: BacktestOptions) -> tuple[str, str, object]:
+def _measured_slippage(wish: BacktestOptions) -> tuple[str, str, object]:
     """Return the slippage that the bot's sessions had beside their backtests; OperatorError if none was compared."""
     with open_app(Options(wish.state_dir, wish.config), os.environ) as bot:
         parity_totals = over_time(bot.existing_facts.parities(LATELY)) if bot.existing_facts else None
@@ -187,19 +187,19 @@ def _cost(option: str) -> tuple[str, str, object]:
     return ("fill" if name in OF_FILLS else "costs"), name, value
 
 
-def _loaded(wish: BacktestOptions, folder: Path, flags: dict[str, Any]) -> "tuple[Path | None, Loaded]":
+def _load_settings(wish: BacktestOptions, folder: Path, flags: dict[str, Any]) -> "tuple[Path | None, Loaded]":
     file = user_file(Options(wish.state_dir, wish.config), folder, os.environ)
     if wish.profile is not None:
         own = Path(wish.config) if wish.config else None
         # The profile is what is asked for; the file of a bot that happens to be here isn't.
         file = profile_file(wish.profile, own, {name: flags[name] for name in flags if name in ("universe", "venue")})
     flags |= wish.over
-    loaded = load(file, os.environ, _spanned(wish, file, flags), verb=DEFAULTS)
+    loaded = load(file, os.environ, _with_sessions_until(wish, file, flags), verb=DEFAULTS)
     if loaded.settings.sandbox.source == "daily":
         if loaded.origins.get("sandbox.fill.model") == "base.yaml":
             # An order that waits for the next of a day's two prices has expired by then.
             _section(flags, "sandbox.fill")["model"] = "close"
-        loaded = load(file, os.environ, _spanned(wish, file, flags), verb=DEFAULTS)
+        loaded = load(file, os.environ, _with_sessions_until(wish, file, flags), verb=DEFAULTS)
     require_strategies(wish.profile or "", loaded.settings)
     return file, loaded
 
@@ -210,7 +210,7 @@ def _section(flags: dict[str, Any], dotted: str) -> dict[str, Any]:
     return flags
 
 
-def _spanned(wish: BacktestOptions, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
+def _with_sessions_until(wish: BacktestOptions, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
     """Return the flags with the number of sessions until --to; those of a file are known already."""
     if wish.last is None or wish.bars:
         return flags

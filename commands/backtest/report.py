@@ -75,7 +75,7 @@ def _play(finished: Finished, plan_variants: "PlanVariants", variants: "list[Var
     plans = [change.plan for change in plan_variants.changes[: len(variants)]]
     known = [(plan_variants.played, variant(finished.run)), *zip(plans, variants, strict=True)]
     remaining = plan_variants.changes[len(variants) :]
-    with _watched(finished, _count(known, remaining)) as watch:
+    with _watch_progress(finished, _count(known, remaining)) as watch:
         for change in remaining:
             found = next((done for plan, done in known if plan == change.plan), None)
             if found is None:
@@ -96,7 +96,7 @@ def _count(known: "Sequence[tuple[BacktestPlan, Variant]]", remaining: "Sequence
 
 
 @contextmanager
-def _watched(finished: Finished, plays: int) -> "Iterator[Callable[[int], None]]":
+def _watch_progress(finished: Finished, plays: int) -> "Iterator[Callable[[int], None]]":
     sessions, done, bars = finished.run.total, 0, 0
     with progress(f"playing {pluralize(plays, 'variant')}", 0, 0) as tell:
         tell(0, plays * sessions, 0)
@@ -188,11 +188,11 @@ def data_of(
         name=finished.name,
         folder=str(folder),
         fingerprint=finished.identity.fingerprint,
-        played=_played(finished),
+        played=_played_span(finished),
         assumptions=finished.assumptions,
         waits=finished.waits,
         result=result,
-        ended=_ended(run),
+        ended=_end_counts(run),
         passed_over=_passed_over(run),
         differences=run.closing or 0,
         cannot_know=what_it_cannot_know(result),
@@ -207,7 +207,7 @@ def data_of(
     )
 
 
-def _ended(run: "BacktestRun") -> dict[str, int]:
+def _end_counts(run: "BacktestRun") -> dict[str, int]:
     counts: Counter[str] = Counter()
     for of_session in run.made.facts.ended_for().values():
         counts.update({str(reason or SENT): count for reason, count in of_session.items()})
@@ -219,7 +219,7 @@ def _passed_over(run: "BacktestRun") -> tuple[PassedOver, ...]:
     return tuple(PassedOver(strategy, str(reason), passes) for (strategy, reason), passes in counts)
 
 
-def _played(finished: "Finished") -> PlayedSpan:
+def _played_span(finished: "Finished") -> PlayedSpan:
     run, market = finished.run, finished.planned.market
     strategies: Sequence[Strategy] = run.made.world.strategies
     return PlayedSpan(
@@ -322,7 +322,7 @@ def _result(data: "BacktestData") -> "Iterator[str]":
     for one in result.refused[:SHOWN_REASONS]:
         why = clean(one.why)[:LONGEST]
         yield f"Refused   answers of {one.strategy}, the first on {when(one.at)}: {one.reason}: {why}"
-    yield from _halted(result.halts)
+    yield from _halt_lines(result.halts)
     yield from reasons_without_trades(data)
     yearly = f" ({format_signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
     change = f"{format_signed(100 * result.total_return, 2)}%{yearly}"
@@ -341,7 +341,7 @@ def _result(data: "BacktestData") -> "Iterator[str]":
     yield f"Cash      {f'{said} USD' if said else 'no fees, interest or dividends'}"
 
 
-def _halted(halts: "Sequence[HaltSeen]") -> "Iterator[str]":
+def _halt_lines(halts: "Sequence[HaltSeen]") -> "Iterator[str]":
     for halt in halts[:SHOWN_HALTS]:
         until = f", until a person ended it on {when(halt.ended)}" if halt.ended else ""
         yield f"Halted    {when(halt.at)}: {halt.why}{until}"

@@ -70,13 +70,13 @@ def result_of(run: "BacktestRun") -> "BacktestResult":
         ledger.cash_movements(),
         ledger.trading_states(),
         _targets(run),
-        _refused(run),
+        _refused_answers(run),
         year=sessions_per_year(run.plan.settings.day),
-        moved=_moved(run),
+        moved=_rolled_positions(run),
     )
 
 
-def _moved(run: "BacktestRun") -> "Collection[Key]":
+def _rolled_positions(run: "BacktestRun") -> "Collection[Key]":
     """Return the positions that went on in the next contract."""
     ledger = run.made.ledger
     why = {intent.intent.client_order_id: intent.intent.why for intent in ledger.intents()}
@@ -92,7 +92,7 @@ def _targets(run: "BacktestRun") -> "Targets | None":
     return targets(run.made.facts.cycles(job=Job.TRADE_ONCE), filled, run.made.world.rules)
 
 
-def _refused(run: "BacktestRun") -> "Iterable[AnswersRefused]":
+def _refused_answers(run: "BacktestRun") -> "Iterable[AnswersRefused]":
     """Return what was refused of strategies' answers, without what they declined themselves, each the first time."""
     kind, found = EventKind.PROPOSAL_REFUSED, dict[tuple[str, str], AnswersRefused]()
     for event in run.made.events.emitted:
@@ -190,7 +190,7 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
     results.refuse_taken(name, force=how.force, resume=how.resume)
     with results.alone(name):
         results.refuse_taken(name, force=how.force, resume=how.resume)
-        yield _played(name, plan, identity, waiting, results, how), results
+        yield _play_backtest(name, plan, identity, waiting, results, how), results
 
 
 def _require_served(wish: BacktestOptions, how: RunOptions) -> None:
@@ -210,7 +210,7 @@ def _require_served(wish: BacktestOptions, how: RunOptions) -> None:
         )
 
 
-def _played(
+def _play_backtest(
     name: str,
     plan: PlannedBacktest,
     identity: "RunIdentity",
@@ -230,7 +230,7 @@ def _played(
         try:
             _to_the_end(finished, results)
         except (KeyboardInterrupt, TerminatedError) as signalled:
-            raise _stopped(finished, results, signalled) from signalled
+            raise _stopped_error(finished, results, signalled) from signalled
         finished = replace(finished, elapsed_s=time.monotonic() - started)
         with DeferredSignals():
             _save(finished, results, how)
@@ -319,7 +319,7 @@ def _keep(finished: Finished, results: "Results") -> None:
     results.keep(finished.name, dump_checkpoint(run.made, run.driver, run.ends, finished.identity.fingerprint))
 
 
-def _stopped(finished: Finished, results: "Results", signalled: BaseException) -> TradebotError:
+def _stopped_error(finished: Finished, results: "Results", signalled: BaseException) -> TradebotError:
     run, code = finished.run, ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
     if not run.ends:
         return TradebotError("Stopped before the first session was over", "run the same command again", code=code)

@@ -67,14 +67,17 @@ class BarsChecked(Struct, frozen=True):
 
 def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Progress") -> Report:
     """Check the stored bars; exit 10 if anything is wrong with them, or if there are none."""
-    now, held = now_of(app), _held(app, symbols, timeframe)
+    now, held = now_of(app), _stored_ranges(app, symbols, timeframe)
     ends = [second for span in held.values() for second in span] or [int(now.timestamp())]
     first, last = (app.day.date_of(datetime.fromtimestamp(second, UTC)) for second in (min(ends), max(ends)))
     looked_at, findings, done = list["SymbolChecked"](), list["BarFinding"](), 0
     for calendar, own in by_calendar(app, dict.fromkeys((*(symbol for symbol, *_ in held), *symbols))).items():
         its = {of: span for of, span in held.items() if of[0] in own}
-        stored = _stored(app, its, [symbol for symbol in symbols if symbol in own], timeframe)
-        counted_up, sessions = _counted(stored, done, len(held), progress), sessions_between(app, first, last, calendar)
+        stored = _stored_series(app, its, [symbol for symbol in symbols if symbol in own], timeframe)
+        counted_up, sessions = (
+            _count_progress(stored, done, len(held), progress),
+            sessions_between(app, first, last, calendar),
+        )
         result = check(counted_up, sessions, now, app.day, odd_at(app, now))
         looked_at += result.looked_at
         findings += result.findings
@@ -85,13 +88,15 @@ def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Pr
     return Report("bars-check", data, _render, code)
 
 
-def _counted(every: "Iterable[RawSeries]", before: int, total: int, progress: "Progress") -> "Iterator[RawSeries]":
+def _count_progress(
+    every: "Iterable[RawSeries]", before: int, total: int, progress: "Progress"
+) -> "Iterator[RawSeries]":
     for done, stored in enumerate(every, before):
         progress(done, total)
         yield stored
 
 
-def _held(
+def _stored_ranges(
     app: "App", symbols: Sequence[str], timeframe: str | None
 ) -> "dict[tuple[str, str, PriceKind], tuple[int, int]]":
     """Return the first and last start of the stored bars asked for, in seconds since 1970 UTC."""
@@ -104,7 +109,7 @@ def _held(
     return held
 
 
-def _stored(
+def _stored_series(
     app: "App",
     held: "Mapping[tuple[str, str, PriceKind], tuple[int, int]]",
     symbols: Sequence[str],

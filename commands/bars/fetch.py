@@ -71,7 +71,7 @@ def run(app: "App", wanted: "Callable[[datetime], WantedBars | None]", heard: Ca
     now, before = app.now(), _count(app)
     request = wanted(now)
     try:
-        rows = (_asked(app, request, heard),) if request else tuple(_needed(app, now))
+        rows = (_fetch_some(app, request, heard),) if request else tuple(_fetch_needs(app, now))
     except TemporaryError as error:
         kept = pluralize(_count(app) - before, "new bar")
         raise TemporaryError(f"{error.message.rstrip('.')}; {kept} kept", error.hint, code=error.code) from error
@@ -83,7 +83,7 @@ def _count(app: "App") -> int:
     return sum(span.count for span in spans_of(app))
 
 
-def _asked(app: "App", wanted: WantedBars, heard: Callable[[int], None]) -> FetchedRow:
+def _fetch_some(app: "App", wanted: WantedBars, heard: Callable[[int], None]) -> FetchedRow:
     """Fetch some symbols at a time, then the splits and dividends since the first date."""
     new = 0
     for place in range(0, len(wanted.symbols), BATCH):
@@ -93,7 +93,7 @@ def _asked(app: "App", wanted: WantedBars, heard: Callable[[int], None]) -> Fetc
     return FetchedRow(None, wanted.timeframe, wanted.symbols, new, PriceKind.TRADE)
 
 
-def _needed(app: "App", now: datetime) -> "Iterator[FetchedRow]":
+def _fetch_needs(app: "App", now: datetime) -> "Iterator[FetchedRow]":
     for strategy in app.strategies:
         for need in strategy.needs.bars:
             _require_offered(app, strategy.name, need.price)

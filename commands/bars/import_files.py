@@ -79,8 +79,8 @@ def run(app: "App", files: Sequence[Path], how: "ImportOptions", *, dry_run: boo
         for bar in [*bars.values()]:
             if reason := odd(symbol, bar):
                 read.drop(symbol, bar.start_s, reason)
-    refused = _placed(app, read, how)
-    symbols = tuple(_stored(app, read, how.timeframe, dry_run=dry_run or bool(refused), progress=progress))
+    refused = _require_plausible_times(app, read, how)
+    symbols = tuple(_store_bars(app, read, how.timeframe, dry_run=dry_run or bool(refused), progress=progress))
     data = BarsImported(
         files=tuple(map(str, files)),
         timeframe=how.timeframe,
@@ -97,7 +97,7 @@ def run(app: "App", files: Sequence[Path], how: "ImportOptions", *, dry_run: boo
     return Report("bars-import", data, _render, code)
 
 
-def _placed(app: "App", read: "FilesRead", how: "ImportOptions") -> "tuple[BarFinding, ...]":
+def _require_plausible_times(app: "App", read: "FilesRead", how: "ImportOptions") -> "tuple[BarFinding, ...]":
     """Return why the times of all bars can't be right; if they can, skip the rows outside of every session."""
     days, refused = span(read, how.venue), list["BarFinding"]()
     strange = list[tuple[str, int]]()
@@ -112,7 +112,7 @@ def _placed(app: "App", read: "FilesRead", how: "ImportOptions") -> "tuple[BarFi
     return rank_findings(refused)
 
 
-def _stored(
+def _store_bars(
     app: "App", read: "FilesRead", timeframe: str, *, dry_run: bool, progress: "Progress"
 ) -> "Sequence[SymbolRead]":
     """Store the bars symbol by symbol; an interrupted import keeps those that are done."""

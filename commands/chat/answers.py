@@ -54,7 +54,7 @@ def of_status(data: Data) -> Iterator[str]:
     if data["equity"]:
         yield f"Equity {_usd(data['equity']['last_usd'])} USD"
     if data["today"]:
-        yield f"Profit of {data['today']['day']} {_signed(data['today']['total_usd'])} USD"
+        yield f"Profit of {data['today']['day']} {_signed_text(data['today']['total_usd'])} USD"
     yield f"{pluralize(len(data['positions']), 'position')}, {pluralize(len(data['orders']), 'working order')}"
     if data["unresolved"]:
         yield f"{pluralize(len(data['unresolved']), 'order')} with an unknown outcome"
@@ -65,7 +65,11 @@ def of_positions(data: Data) -> Iterator[str]:
     found = data["positions"]
     yield f"{pluralize(len(found), 'position')}{', as of ' + _when(data['as_of']) if data['as_of'] else ''}"
     for one in found:
-        gain = "no price" if one["gain"] is None else f"{float(one['gain']):+.2%}, {_signed(one['unrealized_usd'])} USD"
+        gain = (
+            "no price"
+            if one["gain"] is None
+            else f"{float(one['gain']):+.2%}, {_signed_text(one['unrealized_usd'])} USD"
+        )
         yield f"{one['symbol']} {Decimal(one['quantity']).normalize():+,f} at {_price(one, 'average_price')}: {gain}"
         stop = next((each for each in one["stops"] if each["rule"] == one["nearest"]), None)
         if stop and stop["price"]:
@@ -78,8 +82,9 @@ def of_pnl(data: Data) -> Iterator[str]:
     pnl = data["pnl"]
     yield f"Profit and loss until {pnl['last']}, in USD"
     for row in (*pnl["rows"][-10:], pnl["total"]):
-        parts = f"{_signed(row['realized_usd'])} realized, {_signed(row['open_usd'])} open"
-        yield f"{row['name']}: {_signed(row['total_usd'])} ({parts}, {pluralize(row['trades_closed'], 'trade')} closed)"
+        parts = f"{_signed_text(row['realized_usd'])} realized, {_signed_text(row['open_usd'])} open"
+        closed = f"{pluralize(row['trades_closed'], 'trade')} closed"
+        yield f"{row['name']}: {_signed_text(row['total_usd'])} ({parts}, {closed})"
 
 
 def of_health(data: Data) -> Iterator[str]:
@@ -169,5 +174,5 @@ def _usd(text: str) -> str:
     return f"{Decimal(text):,.2f}"
 
 
-def _signed(text: str | None) -> str:
+def _signed_text(text: str | None) -> str:
     return "?" if text is None else f"{Decimal(text):+,.2f}"

@@ -87,13 +87,13 @@ def read(update: object, now: float) -> ChatMessage:
     whole = _mapping(update, "the update")
     kinds = whole.keys() - {"update_id"}
     if kinds == {"message"}:
-        return _typed(_mapping(whole["message"], "the message"), now)
+        return _read_typed(_mapping(whole["message"], "the message"), now)
     if kinds == {"callback_query"}:
-        return _pressed(_mapping(whole["callback_query"], "the button"))
+        return _read_button(_mapping(whole["callback_query"], "the button"))
     raise UnfitError("not a kind of message that is answered", _names(kinds))
 
 
-def _typed(message: dict[str, Any], now: float) -> ChatMessage:
+def _read_typed(message: dict[str, Any], now: float) -> ChatMessage:
     _nothing_else(message, MESSAGE, "it isn't plainly typed")
     user, chat = _person(message), _private(message)
     number, age = _whole(message, "message_id"), now - _whole(message, "date")
@@ -107,7 +107,7 @@ def _typed(message: dict[str, Any], now: float) -> ChatMessage:
     return ChatMessage(user, chat, number, text)
 
 
-def _pressed(query: dict[str, Any]) -> ChatMessage:
+def _read_button(query: dict[str, Any]) -> ChatMessage:
     _nothing_else(query, QUERY, "not a button of an ordinary message")
     message = _mapping(query.get("message"), "the button's message")
     data, name = query.get("data"), query.get("id")
@@ -259,7 +259,7 @@ class Listener:
         try:
             chat_message = read(update, time.time())
             if paired is None:
-                return self._unpaired(number, chat_message)
+                return self._pair(number, chat_message)
             if (chat_message.user, chat_message.chat) != (paired.user, paired.chat):
                 raise UnfitError("from somebody else")
             if number is None:
@@ -271,9 +271,9 @@ class Listener:
             if own and news and paired is not None:
                 self._hint(paired.chat, str(unfit))
             return news
-        return self._asked(number, chat_message, *asked)
+        return self._ask_back(number, chat_message, *asked)
 
-    def _unpaired(self, number: int | None, chat_message: ChatMessage) -> bool:
+    def _pair(self, number: int | None, chat_message: ChatMessage) -> bool:
         """Pair whoever sends the code; anything else that looks like a code is a wrong one."""
         now, code = datetime.now(UTC), chat_message.text.strip().upper()
         fits = chat_message.button is None and len(code) == CODE_LENGTH and code.isascii() and code.isalnum()
@@ -290,7 +290,7 @@ class Listener:
         self._say(chat_message.chat, ["Paired. Only you, and only from this chat, can ask me now.", *_help()], SHOWN)
         return True
 
-    def _asked(self, number: int, chat_message: ChatMessage, verb: str, about: str) -> bool:
+    def _ask_back(self, number: int, chat_message: ChatMessage, verb: str, about: str) -> bool:
         now, who = datetime.now(UTC), str(chat_message.user)
         id_ = self._store.take(number, now, who, f"{verb} {about}".strip())
         if id_ is None:
@@ -299,7 +299,7 @@ class Listener:
         if chat_message.query:
             self._quietly(chat_message.query)
         try:
-            verb, about = self._meant(chat_message, verb, about, now)
+            verb, about = self._word_meant(chat_message, verb, about, now)
         except UnfitError as unfit:
             self._refused_late(id_, unfit.refusal)
             self._hint(chat_message.chat, str(unfit))
@@ -308,7 +308,7 @@ class Listener:
         self._store.record_outcome(id_, *self._do(chat_message, verb, about, now))
         return True
 
-    def _meant(self, chat_message: ChatMessage, verb: str, about: str, now: datetime) -> tuple[str, str]:
+    def _word_meant(self, chat_message: ChatMessage, verb: str, about: str, now: datetime) -> tuple[str, str]:
         """Return the word that a button stands for, or that a typed yes or no answers."""
         pressed, message = chat_message.button, chat_message.message
         if verb in ("yes", "no"):

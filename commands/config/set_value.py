@@ -80,7 +80,7 @@ def run(state_dir: str | None, config: str | None, typed: Sequence[str], *, dry_
             load_yaml_value(file)
         text = read_text(own.path) if own.exists else ""
         mark = "\ufeff" if own.exists and own.content.startswith(b"\xef\xbb\xbf") else ""
-        edited = _edited(file, text, wanted, [value for _, value in pairs])
+        edited = _edit_file(file, text, wanted, [value for _, value in pairs])
         before, after = _before(folder, file), _after(folder, file, edited, wanted)
         if edited != text and not dry_run:
             own.replace(mark + edited)
@@ -109,7 +109,7 @@ def _place(state_dir: str | None, config: str | None) -> "tuple[StateFolder | No
     return folder, file or path / USER_FILE
 
 
-def _edited(file: Path, text: str, wanted: Values, typed: Sequence[str]) -> str:
+def _edit_file(file: Path, text: str, wanted: Values, typed: Sequence[str]) -> str:
     """Return the file's text with the wanted settings."""
     try:
         for (path, value), written in zip(wanted, typed, strict=True):
@@ -125,7 +125,7 @@ def _edited(file: Path, text: str, wanted: Values, typed: Sequence[str]) -> str:
 def _before(folder: "StateFolder | None", file: Path) -> "Loaded | None":
     """Return the settings as they are; None if they aren't valid, which the change may cure."""
     with suppress(OperatorError):
-        return _loaded(folder, file, load_yaml(file) if os.path.lexists(file) and file.stat().st_size else {})
+        return _load_tried(folder, file, load_yaml(file) if os.path.lexists(file) and file.stat().st_size else {})
     return None
 
 
@@ -137,7 +137,7 @@ def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) 
     if folder:
         _refuse_another(folder, tried)
     try:
-        loaded = _loaded(folder, file, tried)
+        loaded = _load_tried(folder, file, tried)
         require_installed(loaded.settings.strategies.installed_as())
     except ConfigurationError as bad:
         hint = next_after(bad, wanted, "KEY VALUE KEY VALUE")
@@ -156,7 +156,7 @@ def _refuse_another(folder: "StateFolder", tried: dict[str, object]) -> None:
             )
 
 
-def _loaded(folder: "StateFolder | None", file: Path, tried: dict[str, object]) -> "Loaded":
+def _load_tried(folder: "StateFolder | None", file: Path, tried: dict[str, object]) -> "Loaded":
     if folder is None:
         return load(file, os.environ, values=tried)
     return load_for(folder, Options(str(folder.path), str(file)), os.environ, values=tried)
@@ -191,7 +191,7 @@ def _data(
         outranked=tuple(
             Outranked(key, row.value, row.origin)
             for key, row in rows.items()
-            if _under(key, wanted) and row.origin not in (str(file), "flag") and not _shipped(row.origin)
+            if _under(key, wanted) and row.origin not in (str(file), "flag") and not _is_shipped_origin(row.origin)
         ),
         looser=tuple(row for row in differences_of(folder, after) or () if row.looser),
         only_new_bots=folder is not None and all(path[0] == "sandbox" for path, _ in wanted),
@@ -202,7 +202,7 @@ def _under(key: str, wanted: Values) -> bool:
     return any(f"{key}.".startswith(f"{'.'.join(path)}.") for path, _ in wanted)
 
 
-def _shipped(origin: str) -> bool:
+def _is_shipped_origin(origin: str) -> bool:
     return is_shipped(origin) or origin == "built in"
 
 

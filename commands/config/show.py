@@ -92,12 +92,12 @@ def _render(console: "Console", data: ShownConfiguration, *, origin: bool) -> No
         )
     sources = (sentence("from", "from"),) if origin else ()
     table = Table("name", sentence("value", "value"), *sources, header=origin)
-    for key, text, source in _condensed(data):
+    for key, text, source in _condense_rows(data):
         table.row(key, text, *((source,) if origin else ()))
     console.print(table)
 
 
-def _condensed(data: ShownConfiguration) -> Iterator[tuple[str, str, str]]:
+def _condense_rows(data: ShownConfiguration) -> Iterator[tuple[str, str, str]]:
     sizes: dict[str, int] = {}
     for row in data.values:
         section = row.key.rpartition(".")[0]

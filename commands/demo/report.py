@@ -304,7 +304,7 @@ def render(console: "Console", data: "DemoData") -> None:
         each = ", ".join(f"{session.session:%m-%d} {gain(session.result)}" for session in data.sessions)
         console.print(f"By day    {each}")
     if data.earned:
-        _earned(console, data.earned)
+        _print_earnings(console, data.earned)
     if data.beside:
         render_beside(console, data.beside)
     console.print("Try next")
@@ -375,7 +375,7 @@ def _money(console: "Console", data: "DemoData") -> None:
     console.print("  next: tradebot reconcile", markup=False)
 
 
-def _earned(console: "Console", data: "DemoEarnings") -> None:
+def _print_earnings(console: "Console", data: "DemoEarnings") -> None:
     if not data.closed:
         console.print("Trades    none was closed")
         return

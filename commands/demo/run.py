@@ -231,12 +231,12 @@ def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list
     for number in range(whole):
         if number:
             app.engine.tick_to("next_open")
-        shown = partial(_shown, progress, number, whole)
+        shown = partial(_show_progress, progress, number, whole)
         played.append(_play(app, minutes, shown, is_last=number == whole - 1))
     return played
 
 
-def _shown(progress: "Progress", before: int, whole: int, done: int, most: int) -> None:
+def _show_progress(progress: "Progress", before: int, whole: int, done: int, most: int) -> None:
     """Show how far all sessions are, when so much is done of one."""
     progress(before * most + done, whole * most)
 

@@ -114,7 +114,7 @@ def render(console: "Console", data: Beside) -> None:
     console.print("Beside the last run")
     if data.settings:
         table = Table(staying("  changed"), "last", "now")
-        for row in _condensed(data.settings):
+        for row in _condense_rows(data.settings):
             table.row(*row)
         console.print(table)
     else:
@@ -127,7 +127,7 @@ def render(console: "Console", data: Beside) -> None:
         console.print(f"  {line}", markup=False)
 
 
-def _condensed(settings: tuple[DifferingSetting, ...]) -> Iterator[tuple[str, ...]]:
+def _condense_rows(settings: tuple[DifferingSetting, ...]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each setting, but only one for a section of which much has changed, such as another strategy."""
     sections = Counter(map(_section, settings))
     for section, count in sections.items():

@@ -46,7 +46,7 @@ def require_play_money(app: "App") -> None:
 def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
     """Place the order and cancel it; return a row for each."""
     try:
-        progress = _rehearsed(app, by)
+        progress = _rehearse(app, by)
     except TradebotError as error:
         return failed_check(error).about("order"), NOT_WORKING.about("cancel")
     if progress is None:
@@ -55,10 +55,10 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
         )
         none = bad("no symbol of the universe without an order or position has a quote", fix, "quotes", 0)
         return none.about("order"), skip("no order was placed").about("cancel")
-    return _placed(progress).about("order"), _canceled(progress).about("cancel")
+    return _check_placed(progress).about("order"), _check_canceled(progress).about("cancel")
 
 
-def _rehearsed(app: "App", by: str) -> "RehearsalProgress | None":
+def _rehearse(app: "App", by: str) -> "RehearsalProgress | None":
     def turn(step: "Callable[[], T]") -> "T":
         return in_turn(app, "doctor --order", step)
 
@@ -79,7 +79,7 @@ def _rehearsed(app: "App", by: str) -> "RehearsalProgress | None":
     return rehearse(app.world(proposing=False), call, pause, turn)
 
 
-def _placed(progress: "RehearsalProgress") -> CheckResult:
+def _check_placed(progress: "RehearsalProgress") -> CheckResult:
     intent = progress.intent
     what = f"buy {intent.quantity} {intent.instrument.symbol} at {intent.limit_price}, id {intent.client_order_id}"
     if not progress.sent.passed:
@@ -89,7 +89,7 @@ def _placed(progress: "RehearsalProgress") -> CheckResult:
     return ok(f"{what}: recorded, sent, and {progress.working.status} at the broker", "answers", 2)
 
 
-def _canceled(progress: "RehearsalProgress") -> CheckResult:
+def _check_canceled(progress: "RehearsalProgress") -> CheckResult:
     if progress.cancelled is None:
         return NOT_WORKING
     if not progress.cancelled.passed:

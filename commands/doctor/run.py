@@ -78,7 +78,7 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
         return _report(path, [failed_check(folder).about("state"), *rows], asked=False)
     marked = ok(f"a {folder.kind} bot, mode {folder.mode}, account …{folder.tail}", "marker")
     rows.insert(0, marked.about("state"))
-    loaded = _loaded(folder, options, environ)
+    loaded = _load_or_error(folder, options, environ)
     if isinstance(loaded, TradebotError):
         rows.insert(1, failed_check(loaded).about("config"))
         return _report(path, rows, asked=False, whose=Identity(folder.mode, folder.venue, folder.tail))
@@ -105,11 +105,11 @@ def _check_bot(
             *books_checks(app),
         ]
         if not offline:
-            rows += _asked(app, rows, order)
+            rows += _query_sources(app, rows, order)
         return _report(folder.path, rows, asked=not offline, whose=identity(app))
 
 
-def _asked(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]":
+def _query_sources(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]":
     """Return the rows that need a reply from the broker or the flow source."""
     from commands.doctor.venue import venue_checks
 
@@ -120,7 +120,7 @@ def _asked(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]
     return rows
 
 
-def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str]) -> "Loaded | TradebotError":
+def _load_or_error(folder: "StateFolder", options: "Options", environ: Mapping[str, str]) -> "Loaded | TradebotError":
     try:
         return load_for(folder, options, environ)
     except OperatorError as wrong:

@@ -223,13 +223,15 @@ def flow(app: "App") -> CheckResult:
     ]
     # If the source can't be reached at all, this first request raises, and the others aren't made.
     pages = [source.fetch(first, symbol, session)]
-    answers = [_asked(source, kind, symbol, session) for kind, symbol in others]
+    answers = [_fetch_or_error(source, kind, symbol, session) for kind, symbol in others]
     refused = [answer.message for answer in answers if isinstance(answer, TradebotError)]
     pages += [answer for answer in answers if not isinstance(answer, TradebotError)]
     return _flow_row(app, pages, refused)
 
 
-def _asked(source: "UnusualWhales", kind: "AnyKind", symbol: str | None, session: date) -> "FlowPage | TradebotError":
+def _fetch_or_error(
+    source: "UnusualWhales", kind: "AnyKind", symbol: str | None, session: date
+) -> "FlowPage | TradebotError":
     try:
         return source.fetch(kind, symbol, session)
     except TradebotError as error:

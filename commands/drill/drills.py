@@ -50,13 +50,13 @@ def _pass(stage: Stage, *words: str) -> tuple[int, str]:
     return verb_result.code, verb_result.error
 
 
-def _kept(stage: Stage, before: list[str], stops: list[str]) -> None:
+def _check_nothing_lost(stage: Stage, before: list[str], stops: list[str]) -> None:
     """Check what holds in any drill: nothing was bought, and each stop still rests."""
-    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_counted(before)} before and after")
+    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_entries_text(before)} before and after")
     stage.check("every stop still rests at the broker", stage.resting() == stops, ", ".join(stops))
 
 
-def _counted(entries: list[str]) -> str:
+def _entries_text(entries: list[str]) -> str:
     return pluralize(len(entries), "entry", "entries")
 
 
@@ -86,7 +86,7 @@ def _broker_down(stage: Stage) -> None:
     health = stage.part("broker")
     stage.check("health isn't OK", not health.startswith("OK"), health)
     stage.must("exchange", "faults", "clear")
-    _kept(stage, before, stops)
+    _check_nothing_lost(stage, before, stops)
     state = stage.says("status").data.get("trading_state")
     stage.check("the bot didn't halt itself for an outage", state == "ACTIVE", state)
     _recovers(stage)
@@ -98,7 +98,7 @@ def _wrong_keys(stage: Stage) -> None:
     code, error = _pass(stage, "trade-once")
     stage.check("the pass ends with exit code 4, which no supervisor starts again", code == 4, error)
     stage.must("exchange", "faults", "clear")
-    _kept(stage, before, stops)
+    _check_nothing_lost(stage, before, stops)
     _recovers(stage)
 
 
@@ -126,7 +126,7 @@ def _corrupt_ledger(stage: Stage) -> None:
     stage.check("no verb trades on damaged books", code != 0, error)
     verb_result = stage.says("health")
     stage.check("health can't be OK", verb_result.code != 0, verb_result.error or stage.part("ledger"))
-    _kept(stage, before, stops)
+    _check_nothing_lost(stage, before, stops)
     verb_result = stage.says("recover")
     name, tail = str(verb_result.data.get("name") or ""), _tail_of(stage)
     stage.check("recover rebuilds the books from journal and broker", bool(name), verb_result.error or name)
@@ -153,7 +153,7 @@ def _flow_contaminated(stage: Stage) -> None:
     stage.check("the fetch ends and says what it got", fetched.code in (0, 5), fetched.error or "exit code 0")
     code, error = _pass(stage, "trade-once")
     stage.check("the pass of entries ends", code == 0, error or "exit code 0")
-    bought = f"{_counted(before)} before and after"
+    bought = f"{_entries_text(before)} before and after"
     stage.check("nothing is bought on another symbol's flow", stage.entries() == before, bought)
     health = stage.part("signals")
     stage.check("health shows that the source has changed", not health.startswith("OK"), health)
@@ -169,10 +169,10 @@ def _clock_skew(stage: Stage) -> None:
     code, error = _pass(stage, "evaluate-exits")
     stage.check("exits go on", code == 0, error or "exit code 0")
     stage.must("exchange", "faults", "clear")
-    _kept(stage, before, stops)
+    _check_nothing_lost(stage, before, stops)
 
 
-def _killed(stage: Stage) -> None:
+def _kill_passes(stage: Stage) -> None:
     stops = stage.resting()
     for _ in range(KILLS):
         stage.must("exchange", "tick", "5m")
@@ -188,15 +188,15 @@ def _killed(stage: Stage) -> None:
         code, error = _pass(stage, "trade-once")
         stage.check("the next pass goes on", code == 0, error or "exit code 0")
     entries = stage.entries()
-    stage.check("no order was sent twice", len(entries) == len(set(entries)), _counted(entries))
+    stage.check("no order was sent twice", len(entries) == len(set(entries)), _entries_text(entries))
     stage.check("every stop of before still rests, or its position is closed", _protects(stage, stops), stage.resting())
-    if lost := _lost(stage):
+    if lost := _unsent_promises(stage):
         stage.steps.append(f"a kill left only the promise of {', '.join(lost)}: it may still arrive, so the bot waits")
         stage.must("exchange", "tick", CANNOT_ARRIVE)
     _recovers(stage)
 
 
-def _lost(stage: Stage) -> list[str]:
+def _unsent_promises(stage: Stage) -> list[str]:
     """Return the orders of which only a promise is left: the exchange doesn't know them."""
     found = stage.says("reconcile").data.get("findings", ())
     accepted = {event.get("client_order_id") for event in stage.log()}
@@ -220,7 +220,7 @@ def _halt(stage: Stage) -> None:
     _pass(stage, "trade-once")
     code, error = _pass(stage, "evaluate-exits")
     stage.check("exits go on", code == 0, error or "exit code 0")
-    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_counted(before)} before and after")
+    stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_entries_text(before)} before and after")
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
     told = stage.messages()
     stage.check("people were told", "HALTED" in told, told or "nothing")
@@ -230,18 +230,18 @@ def _halt(stage: Stage) -> None:
 
 def _supervisor(stage: Stage) -> None:
     stops = stage.resting()
-    _served(stage, signal.SIGKILL)
+    _serve_until_ready(stage, signal.SIGKILL)
     stage.steps.append("serve is killed")
     health = stage.part("serve")
     stage.check("health shows that serve is gone", health.startswith("FAILED"), health)
-    code = _served(stage, signal.SIGTERM)
+    code = _serve_until_ready(stage, signal.SIGTERM)
     stage.check("it starts again, compares books and broker, and ends when it is asked", code == 0, f"exit code {code}")
     entries = stage.entries()
-    stage.check("no order was sent twice", len(entries) == len(set(entries)), _counted(entries))
+    stage.check("no order was sent twice", len(entries) == len(set(entries)), _entries_text(entries))
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
 
 
-def _served(stage: Stage, end: signal.Signals) -> int:
+def _serve_until_ready(stage: Stage, end: signal.Signals) -> int:
     """Run `serve` until it is ready, then end it; return its exit code."""
     command, environment = stage.command("serve", "--speed", "5")
     process = subprocess.Popen(  # noqa: S603 - this interpreter and our own program
@@ -269,7 +269,7 @@ DRILLS: Mapping[str, Drill] = {
         Drill("corrupt_ledger", "A page of the books is overwritten; they are rebuilt and accepted.", _corrupt_ledger),
         Drill("flow_contaminated", "The flow source sends another symbol's alerts, and old ones.", _flow_contaminated),
         Drill("clock_skew", "The broker's clock is three minutes ahead.", _clock_skew),
-        Drill("killed", "Passes of entries are killed at any moment, without a word.", _killed),
+        Drill("killed", "Passes of entries are killed at any moment, without a word.", _kill_passes),
         Drill("halt", "A person halts the bot, then lets it go on.", _halt),
         Drill("supervisor", "serve is killed, and started again.", _supervisor),
     )

@@ -74,12 +74,12 @@ def run(
             data = pass_data(app, done)
         lacking = False
         if noted:
-            data, lacking = _noted(app, data, done, clocks.now)
+            data, lacking = _add_notes(app, data, done, clocks.now)
     code = pass_exit_code(data) or (ExitCode.FINDINGS if lacking else ExitCode.DONE)
     return Report("evaluate-exits", data, _render, code)
 
 
-def _noted(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -> "tuple[PassData, bool]":
+def _add_notes(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -> "tuple[PassData, bool]":
     """Return what a pass did with notes about it, and whether something of it needs a person."""
     held_symbols = {position.symbol for position in app.ledger_view.totals().own_positions()}
     unbooked = {gap.symbol for gap in done.gaps or ()} - held_symbols

@@ -73,17 +73,17 @@ def run(path: Path, action: str, name: str | None) -> Report:
         raise OperatorError(f"{action} needs a name", "tradebot exchange faults ready")
     if name is not None and action in ("list", "ready"):
         raise OperatorError(f"{action} takes no name", f"tradebot exchange faults {action}")
-    data = _looked_up(action, name) if action in ("ready", "show") else _asked(path, action, name)
+    data = _looked_up(action, name) if action in ("ready", "show") else _change_faults(path, action, name)
     return Report("exchange-faults", data, _render, whose=Identity("sandbox"))
 
 
 def _looked_up(action: str, name: str | None) -> Faults:
     if name is not None:
-        return Faults(action, (), None, (), _shown(name))
+        return Faults(action, (), None, (), _fault_text(name))
     return Faults(action, (), None, tuple(ReadyScript(*row) for row in sandbox.ready_faults()), None)
 
 
-def _shown(name: str) -> str:
+def _fault_text(name: str) -> str:
     text = sandbox.fault_script(name) or sandbox.fault_explained(name)
     if text is None:
         unknown = f"no ready-made script or fault is called {clean(name)[:40]!r}"
@@ -91,7 +91,7 @@ def _shown(name: str) -> str:
     return text
 
 
-def _asked(path: Path, action: str, name: str | None) -> Faults:
+def _change_faults(path: Path, action: str, name: str | None) -> Faults:
     folder = exchange_of(path)
     script = script_of(name or "") if action == "add" else ""
     with note_if_started(folder):
@@ -101,12 +101,12 @@ def _asked(path: Path, action: str, name: str | None) -> Faults:
         reply = sandbox.ask(folder, "POST", PATH, {"script": script})
         changed = tuple(row["name"] for row in reply["armed"])
     elif action == "clear":
-        changed = _cleared(folder, name)
+        changed = _clear_faults(folder, name)
     rows = sandbox.ask(folder, "GET", PATH)["faults"]
     return Faults(action, changed, tuple(convert(row, ArmedRule) for row in rows), (), None)
 
 
-def _cleared(folder: Path, name: str | None) -> tuple[str, ...]:
+def _clear_faults(folder: Path, name: str | None) -> tuple[str, ...]:
     if name is None:
         return tuple(sandbox.ask(folder, "DELETE", PATH)["cleared"])
     armed = [row["name"] for row in sandbox.ask(folder, "GET", PATH)["faults"]]

@@ -209,7 +209,7 @@ def run_reset(path: Path, name: str, cash: str | None, confirmed: str | None) ->
     _refuse_books(path, name)
     folder = exchange_of(path)
     before = convert(_account_named(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name), ResetAccount)
-    note(f"account {name}, …{before.account_number[-4:]}: {_described(before)}")
+    note(f"account {name}, …{before.account_number[-4:]}: {_reset_text(before)}")
     confirm(name, confirmed, what=f"Resetting account {name}", command=f"tradebot exchange reset {name}", by_hand=False)
     body = {"account": name} | ({} if cash is None else {"cash": cash})
     reply = sandbox.ask(folder, "POST", "/exchange/v1/reset", body)
@@ -235,7 +235,7 @@ def _account_named(rows: list[Mapping[str, Any]], name: str) -> Mapping[str, Any
     raise OperatorError(f"no account is called {clean(name)[:40]!r}; accounts: {names}", "tradebot exchange status")
 
 
-def _described(gone: ResetAccount) -> str:
+def _reset_text(gone: ResetAccount) -> str:
     return (
         f"{gone.equity:,.2f} USD of equity, {pluralize(gone.positions, 'position')}, "
         f"{pluralize(gone.open_orders, 'open order')} and "
@@ -247,7 +247,7 @@ def _render_reset(out: "Console", data: Reset) -> None:
     out.print(
         f"Account {data.name} was reset: number …{data.account_number[-4:]}, {data.cash:,.2f} USD, key {data.key}"
     )
-    out.print(f"  removed: {_described(data.gone)}")
+    out.print(f"  removed: {_reset_text(data.gone)}")
 
 
 MOMENTS = frozenset({"open", "close", "next_open"})
@@ -269,7 +269,7 @@ class Ticked(Struct, frozen=True):
 
 def tick(bot: "App", step: str) -> Report:
     """Advance the clock of a bot's exchange; raise OperatorError for an invalid step or a real broker."""
-    return _report(_moved(lambda: bot.engine, step), identity(bot), "tradebot init --state-dir NEW")
+    return _report(_move_clock(lambda: bot.engine, step), identity(bot), "tradebot init --state-dir NEW")
 
 
 def tick_served(path: "Path", step: str) -> Report:
@@ -279,10 +279,10 @@ def tick_served(path: "Path", step: str) -> Report:
         folder = exchange_of(path)
         return LockStepClock(sandbox.start(folder), lambda: sandbox.control_headers(folder))
 
-    return _report(_moved(clock, step), Identity("sandbox"), ANOTHER)
+    return _report(_move_clock(clock, step), Identity("sandbox"), ANOTHER)
 
 
-def _moved(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
+def _move_clock(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
     amount = seconds_of(step)
     engine = clock()
     start = engine.now()

@@ -25,7 +25,7 @@ def end_entries(state_dir: str | None, config: str | None) -> HaltOrders:
     from tradebot.orders.emergency_cancel import end_entries as end
 
     try:
-        with _opened(state_dir, config) as app:
+        with _open_bot(state_dir, config) as app:
             closed = _why_nothing_is_sent(app)
             if closed is not None:
                 return orders_left_alone(closed)
@@ -45,7 +45,7 @@ def by_id(path: Path, request: HaltRequest, problem: str) -> HaltOrders:
 
 
 @contextmanager
-def _opened(state_dir: str | None, config: str | None) -> "Iterator[App]":
+def _open_bot(state_dir: str | None, config: str | None) -> "Iterator[App]":
     """Open the bot; if its configuration can't be read or trusted, use the shipped one to reach the broker.
 
     Canceling has to work even if other users can write to the file.

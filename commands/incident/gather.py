@@ -72,13 +72,13 @@ class IncidentSubject(Struct, frozen=True):
 def found_of(app: "App", asked: str) -> IncidentSubject:
     """Return what is known under the id of a pass or an order; OperatorError if nothing is."""
     lacking = list[str]()
-    every = tuple(_tried(lacking, "orders", lambda: app.ledger_view.intents()) or ())  # noqa: PLW0108
+    every = tuple(_read_or_note(lacking, "orders", lambda: app.ledger_view.intents()) or ())  # noqa: PLW0108
     order = next((record for record in every if record.intent.client_order_id == asked), None)
     name = order.intent.cycle_id if order else asked
-    passes = _tried(lacking, "records of passes", app.passes.passes)
+    passes = _read_or_note(lacking, "records of passes", app.passes.passes)
     kept_pass = next((one for one in passes or () if one.id == name), None)
     facts = app.existing_facts
-    cycle = _tried(lacking, "decisions", lambda: facts.cycle(name) if facts else None)
+    cycle = _read_or_note(lacking, "decisions", lambda: facts.cycle(name) if facts else None)
     intents = tuple(record for record in every if record.intent.cycle_id == name)
     if not (kept_pass or cycle or intents):
         hint = "tradebot orders --all lists orders by their ids; passes are those of tradebot replay and why-no-orders"
@@ -89,7 +89,7 @@ def found_of(app: "App", asked: str) -> IncidentSubject:
     )
 
 
-def _tried(lacking: list[str], what: str, read: Callable[[], T]) -> T | None:
+def _read_or_note(lacking: list[str], what: str, read: Callable[[], T]) -> T | None:
     try:
         return read()
     except TradebotError as error:
@@ -161,7 +161,7 @@ def _journal(app: "App", names: set[str]) -> list[Any]:
             head = {"seq": record.head.sequence, "at": record.at, "kind": record.kind}
             lines.append({**head, "payload": json.loads(record.payload)})
 
-    return lines if _tried([], "journal", lambda: read(app.folder.path / JOURNAL, each=look)) else []
+    return lines if _read_or_note([], "journal", lambda: read(app.folder.path / JOURNAL, each=look)) else []
 
 
 def _events(app: "App", at: datetime) -> Sequence[Any]:
@@ -206,7 +206,7 @@ def redactor_of(app: "App", found: "IncidentSubject", environ: Mapping[str, str]
         *(set(app.settings.health.hosts) - PUBLIC),
     }
     names = {name: "host" for host in hosts for name in (host, host.partition(".")[0])} | {_user(): "someone"}
-    words = {*_words(app.settings.model_dump(mode="json")), *_enumerated()}
+    words = {*_words(app.settings.model_dump(mode="json")), *_enum_words()}
     secrets = [value for name, value in given.items() if NAMED.search(name)]
     folder = str(app.folder.path.absolute())
     kept = {name: by for name, by in names.items() if name.lower() not in words}
@@ -270,7 +270,7 @@ def _words(value: Any) -> Iterator[str]:
         yield from (one.lower() for one in value if isinstance(one, str) and re.fullmatch(r"[A-Z][A-Z0-9./]*", one))
 
 
-def _enumerated() -> Iterator[str]:
+def _enum_words() -> Iterator[str]:
     for kind in StrEnum.__subclasses__():
         if kind.__module__.startswith("tradebot."):
             yield from (str(enum.value).lower() for enum in kind)

@@ -89,7 +89,7 @@ def _symbols(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
         yield ""
         return
     yield f"# 2. Which symbols: {pluralize(len(answers.symbols), 'symbol')}."
-    yield from _listed("universe: [", answers.symbols)
+    yield from _wrap_list("universe: [", answers.symbols)
     unknown = [symbol for symbol in answers.symbols if symbol not in shipped.sectors]
     if unknown:
         yield "# tradebot doesn't know the sectors of these, and buys nothing without one. Write their real sectors"
@@ -99,7 +99,7 @@ def _symbols(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     yield ""
 
 
-def _listed(before: str, names: Sequence[str]) -> Iterator[str]:
+def _wrap_list(before: str, names: Sequence[str]) -> Iterator[str]:
     line = before
     for place, name in enumerate(names):
         word = f"{name}{']' if place == len(names) - 1 else ', '}"
@@ -116,7 +116,7 @@ def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     of_day, of_trade = f"{plain(answers.day_percent)}%", f"{plain(answers.trade_percent)}%"
     yield f"# 3. How much may be lost: {of_day} of equity on a day, {of_trade} on a trade."
     yield "limits:"
-    yield from _commented(
+    yield from _commented_rows(
         2,
         {
             "max_daily_loss_fraction": (day, "a day that lost this much opens no more positions"),
@@ -134,7 +134,7 @@ def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
         },
     )
     yield "halts:"
-    yield from _commented(
+    yield from _commented_rows(
         2,
         {
             "daily_loss_fraction": (HALTS_AT * day, "a day that lost this much halts the bot until you resume it"),
@@ -152,7 +152,7 @@ def _own_limits(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     at_stop = sizes.order * stop * HUNDRED
     yield "    # What follows from 3. for the strategy's own limits."
     yield "    limits:"
-    yield from _commented(
+    yield from _commented_rows(
         6,
         {
             "max_gross_fraction": (sizes.gross, ""),
@@ -182,7 +182,7 @@ def _night(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     yield f"      - end_of_day: {{before_close_s: {BEFORE_CLOSE_S}}}  # seconds before the close"
 
 
-def _commented(indent: int, rows: Mapping[str, tuple[Decimal, str]]) -> Iterator[str]:
+def _commented_rows(indent: int, rows: Mapping[str, tuple[Decimal, str]]) -> Iterator[str]:
     for name, (value, comment) in rows.items():
         line = f"{' ' * indent}{name}: {plain(value)}"
         yield f"{line:<{38 + indent}}# {comment}" if comment else line

@@ -211,7 +211,7 @@ def render(console: "Console", made: BotCreated) -> None:
     where, place = escape(str(made.state_dir)), Identity(made.mode, made.venue, made.account_tail).place
     console.print(f"Created [bold]{where}[/bold]: mode {made.mode}, {place}")
     console.print(f"  cash {made.cash:,.2f} USD, {pluralize(made.symbols, 'symbol')}, trading time {when(made.now)}")
-    console.print(f"  {_permitted(made)}")
+    console.print(f"  {_permission_text(made)}")
     if made.copied_from:
         console.print(f"  its configuration: tradebot.yaml in that folder, a copy of {escape(made.copied_from)}")
         console.print("  Later verbs read the copy, unless --config or TRADEBOT_CONFIG names another file.")
@@ -220,7 +220,7 @@ def render(console: "Console", made: BotCreated) -> None:
     console.print("Next: tradebot reconcile", markup=False)
 
 
-def _permitted(bot_created: BotCreated) -> str:
+def _permission_text(bot_created: BotCreated) -> str:
     if bot_created.shadow:
         return "in shadow mode: everything is decided and recorded, but no orders are sent"
     if bot_created.armed:

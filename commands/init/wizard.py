@@ -85,7 +85,7 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
     answers = ask_questions(Terminal(), path)
     with TemporaryDirectory() as folder:
         written = Path(folder) / "wizard.yaml"
-        written.write_text(text_of(answers, _shipped(answers.mode)), encoding="utf-8")
+        written.write_text(text_of(answers, _shipped_settings(answers.mode)), encoding="utf-8")
         report = init.run(state_dir, str(written), "user", {"mode": answers.mode, **flags})
     return replace(report, data=replace(report.data, copied_from=None), render=_render)
 
@@ -107,13 +107,13 @@ def require_terminal() -> None:
 
 def ask_questions(terminal: Terminal, path: Path) -> WizardAnswers:
     """Return the answers to all questions. A wrong one is asked again, with the reason."""
-    shipped = _shipped("sandbox")
+    shipped = _shipped_settings("sandbox")
     note("Five questions; Enter takes what stands in brackets, and Ctrl-C leaves everything as it is.")
     note("Each answer becomes settings with comments, which you can change later.\n")
     answers = WizardAnswers()
 
     def ask(question: str, read: Callable[[str], WizardAnswers]) -> WizardAnswers:
-        return _asked(terminal, question, lambda typed: _loading(read(typed)))
+        return _ask_until_valid(terminal, question, lambda typed: _loading(read(typed)))
 
     account = f"an account at {shipped.capabilities.title}"
     answers = ask(
@@ -142,7 +142,7 @@ def ask_questions(terminal: Terminal, path: Path) -> WizardAnswers:
     )
 
 
-def _asked(terminal: Terminal, question: str, read: Callable[[str], Answer]) -> Answer:
+def _ask_until_valid(terminal: Terminal, question: str, read: Callable[[str], Answer]) -> Answer:
     for _ in range(MOST_TRIES):
         typed = terminal.ask(question)
         try:
@@ -156,13 +156,13 @@ def _asked(terminal: Terminal, question: str, read: Callable[[str], Answer]) -> 
 
 def _loading(answers: WizardAnswers) -> WizardAnswers:
     """Return answers whose configuration loads; raise OperatorError with what contradicts it."""
-    values = parse_yaml(text_of(answers, _shipped(answers.mode)))
+    values = parse_yaml(text_of(answers, _shipped_settings(answers.mode)))
     assert isinstance(values, dict), "the wizard writes NAME: VALUE lines"
     load(None, os.environ, {"mode": answers.mode}, values=values)
     return answers
 
 
-def _shipped(mode: str) -> "Settings":
+def _shipped_settings(mode: str) -> "Settings":
     return load(None, {}, {"mode": mode}).settings
 
 
@@ -174,10 +174,10 @@ def _mode(typed: str, path: Path) -> str:
     refuse_other_mode(path, mode, None)
     if mode == "paper":
         try:
-            secrets = secrets_for(_shipped(mode), os.environ)
+            secrets = secrets_for(_shipped_settings(mode), os.environ)
         except OperatorError as unread:
             raise InvalidAnswer(clean(one_line(unread))) from None
-        needed = [key for key in door_to(_shipped(mode).venue).keys if key.secret]
+        needed = [key for key in door_to(_shipped_settings(mode).venue).keys if key.secret]
         if not (secrets.uw_key and all(secrets.venue.get(key.field) for key in needed)):
             keys = ", ".join((*(key.names[0] for key in needed), FLOW_KEY))
             raise InvalidAnswer(

@@ -69,7 +69,7 @@ def _material(app: "App", trades: "Sequence[TradeRow]", choice: Choice) -> Learn
         sessions={session.date: session for session in app.ledger_view.sessions(*span)} if span else {},
         day=app.day,
         strategies=[_strategy(app, name) for name in names],
-        watched=[*_watched(app, names)],
+        watched=[*_watched_strategies(app, names)],
         entries=_entries(app),
     )
 
@@ -96,7 +96,7 @@ def _strategy(app: "App", name: str) -> LearnedStrategy:
     )
 
 
-def _watched(app: "App", names: list[str]) -> Iterator[WatchedStrategies]:
+def _watched_strategies(app: "App", names: list[str]) -> Iterator[WatchedStrategies]:
     sections, account = app.settings.strategies.sections(), app.settings.exits
     of_account = frozenset(name for name in names if sections[name].exits is None)
     if of_account:

@@ -70,7 +70,7 @@ class Learned(Struct, frozen=True):
 
 
 def render(out: "Console", data: Learned) -> None:
-    for line in (*_head(data), *_proposed(data), *_rest(data), *_end(data)):
+    for line in (*_head(data), *_proposed_lines(data), *_rest(data), *_end(data)):
         out.print(line, markup=False)
 
 
@@ -92,7 +92,7 @@ def _head(data: Learned) -> Iterator[str]:
         )
 
 
-def _proposed(data: Learned) -> Iterator[str]:
+def _proposed_lines(data: Learned) -> Iterator[str]:
     proposed = [proposal for proposal in data.proposals if proposal.proposed is not None]
     if not proposed:
         yield "\nNothing is proposed."
@@ -111,13 +111,13 @@ def _rest(data: Learned) -> Iterator[str]:
         if not rest:
             continue
         yield f"\n{title}"
-        for said, alike in groupby(rest, key=_said):
+        for said, alike in groupby(rest, key=_proposal_text):
             for one in alike:
                 yield f"  {_name(one)}{f' {one.value}' if one.value is not None else ''}"
             yield f"    {said}"
 
 
-def _said(proposal: Proposal) -> str:
+def _proposal_text(proposal: Proposal) -> str:
     return " ".join(filter(None, (proposal.evidence, proposal.why_not)))
 
 
@@ -169,8 +169,8 @@ def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequenc
             result.append(proposal)
             continue
         try:
-            edited = _edited(text, proposal, loaded)
-            tried = _loaded(app, file, edited)
+            edited = _edit_text(text, proposal, loaded)
+            tried = _load_text(app, file, edited)
         except (CannotEditError, OperatorError) as cannot:
             result.append(_without(proposal, str(cannot).splitlines()[0]))
             continue
@@ -201,22 +201,22 @@ def _without(proposal: Proposal, why_not: str) -> Proposal:
     return replace(proposal, proposed=None, why_not=f"{proposal.proposed} isn't proposed: {why_not}.")
 
 
-def _edited(text: str, proposal: Proposal, loaded: "Loaded") -> str:
+def _edit_text(text: str, proposal: Proposal, loaded: "Loaded") -> str:
     """Return the text with a proposal; a number of a list of exit rules is changed in the whole list."""
     assert proposal.setting is not None, "a proposal without a setting has no value"
     assert proposal.proposed is not None
     if not proposal.part:
         return with_value(text, path_of(proposal.setting), value_of(proposal.proposed), proposal.proposed)
     listed = loaded.settings.strategies.sections()[proposal.strategy].exits or []
-    rules = [{rule: _changed(rule, fields, proposal) for rule, fields in each.items()} for each in listed]
+    rules = [{rule: _changed_rule(rule, fields, proposal) for rule, fields in each.items()} for each in listed]
     return with_value(text, path_of(proposal.setting), rules)
 
 
-def _changed(rule: str, fields: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
+def _changed_rule(rule: str, fields: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
     return {**fields, NUMBERS[rule]: value_of(proposal.proposed or "")} if rule == proposal.part else dict(fields)
 
 
-def _loaded(app: "App", file: Path, text: str) -> "Loaded":
+def _load_text(app: "App", file: Path, text: str) -> "Loaded":
     """Return the settings that a text makes; raise ConfigurationError if it makes none."""
     values = parse_yaml(text)
     assert isinstance(values, dict), "an edited configuration is a mapping"

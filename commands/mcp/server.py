@@ -53,13 +53,13 @@ def server_of(asking: ToolRunner) -> Server[Any]:
 
     async def list_tools(_context: object, _page: object) -> ListToolsResult:
         # The first time, the types of all answers are imported, which takes a second.
-        return ListToolsResult(tools=await asyncio.to_thread(lambda: [_listed(tool) for tool in TOOLS.values()]))
+        return ListToolsResult(tools=await asyncio.to_thread(lambda: [_to_listed(tool) for tool in TOOLS.values()]))
 
     async def call_tool(_context: object, call: CallToolRequestParams) -> CallToolResult:
         tool = TOOLS.get(call.name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"there is no tool {word(call.name)}; choose {', '.join(TOOLS)}")
-        answer = await _answered(partial(asking.answer, tool, call.arguments or {}), lanes[tool.acts], tool)
+        answer = await _run_in_thread(partial(asking.answer, tool, call.arguments or {}), lanes[tool.acts], tool)
         text = TextContent(type="text", text=json.dumps(answer.document, ensure_ascii=False))
         return CallToolResult(content=[text], structured_content=answer.document, is_error=answer.is_error)
 
@@ -80,7 +80,7 @@ async def _level_taken(_context: object, _level: SetLevelRequestParams) -> Empty
     return EmptyResult()
 
 
-async def _answered(ask: Callable[[Callable[[], bool]], ToolResult], lane: Executor, tool: Tool) -> ToolResult:
+async def _run_in_thread(ask: Callable[[Callable[[], bool]], ToolResult], lane: Executor, tool: Tool) -> ToolResult:
     """Run a verb in a thread; whoever cancels its request ends its process. A halt is finished all the same."""
     canceled = Event()
     stopping = (lambda: False) if tool.acts else canceled.is_set
@@ -91,7 +91,7 @@ async def _answered(ask: Callable[[Callable[[], bool]], ToolResult], lane: Execu
         canceled.set()
 
 
-def _listed(tool: Tool) -> Listed:
+def _to_listed(tool: Tool) -> Listed:
     return Listed(
         name=tool.name,
         description=tool.what,
@@ -118,13 +118,13 @@ class WithToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse with 401 before anything of the request is read."""
-        if scope["type"] == "http" and not self._allowed(Headers(scope=scope)):
+        if scope["type"] == "http" and not self._is_allowed(Headers(scope=scope)):
             refusal = Response("the token is missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
             await refusal(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _allowed(self, headers: Headers) -> bool:
+    def _is_allowed(self, headers: Headers) -> bool:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         return scheme.lower() == SCHEME and self._fits(token.strip())
 

@@ -86,7 +86,7 @@ class Tool:
         self.limit_s, self.acts, self.apart, self._kinds = limit_s, acts, apart, kinds
 
     @cached_property
-    def _asked(self) -> type[BaseModel]:
+    def _parameter_model(self) -> type[BaseModel]:
         fields: dict[str, Any] = {
             each.name: (each.kind, ...) if each.required else (each.kind | None, None) for each in self.parameters
         }
@@ -95,7 +95,7 @@ class Tool:
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of what may be asked."""
-        return self._asked.model_json_schema()
+        return self._parameter_model.model_json_schema()
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Tool:
     def words(self, asked: Mapping[str, Any]) -> list[str]:
         """Return the command line that answers; OperatorError if something that is asked doesn't fit."""
         try:
-            fitting = self._asked.model_validate(dict(asked))
+            fitting = self._parameter_model.model_validate(dict(asked))
         except ValidationError as wrong:
             first = wrong.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(map(str, first["loc"])) or "the arguments"

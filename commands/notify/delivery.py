@@ -138,10 +138,10 @@ class DeliveryRound:
                 self._attempts[channel.name] = kept, Attempt(self._addresses[channel.name], kept.notice)
             elif kept is not None and attempt is not None and attempt.has_ended():
                 del self._attempts[channel.name]
-                self._ended(kept, attempt.problem(), now)
+                self._note_outcome(kept, attempt.problem(), now)
         return bool(self._attempts)
 
-    def _ended(self, stored_notice: StoredNotice, problem: str, now: datetime) -> None:
+    def _note_outcome(self, stored_notice: StoredNotice, problem: str, now: datetime) -> None:
         if not problem:
             self._outbox.mark_sent(stored_notice.id)
             return

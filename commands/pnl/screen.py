@@ -128,7 +128,7 @@ def show(console: Console, data: ProfitAndLoss) -> None:
     if len(pnl.rows) > SHOWN:
         console.print(f"Showing the last {SHOWN:,} rows; --from, --csv or --json shows others", markup=False)
     show_rows(console, pnl.by, pnl.rows[-SHOWN:], pnl.total)
-    for line in (*_account(pnl), *_unpriced(pnl), *fees_not_counted(pnl.unknown_fees, pnl.other_fees)):
+    for line in (*_account(pnl), *_unpriced_notes(pnl), *fees_not_counted(pnl.unknown_fees, pnl.other_fees)):
         console.print(line, highlight=False)
     for line in map(in_units, data.assumptions):
         console.print(line, markup=False, style="dim")
@@ -208,7 +208,7 @@ def _broker(pnl: Pnl, compared: EquityComparison) -> str:
     return f"Difference {apart}, because of {' and '.join(why) or prices}"
 
 
-def _unpriced(pnl: Pnl) -> Iterator[str]:
+def _unpriced_notes(pnl: Pnl) -> Iterator[str]:
     if any(row.unpriced for row in pnl.rows) or pnl.total.unpriced:
         named = dict.fromkeys(symbol for row in (*pnl.rows, pnl.total) for symbol in row.unpriced)
         yield f"* has no price of its last day for {', '.join(map(clean, named))}"

@@ -180,11 +180,17 @@ def show_conditions(out: "Console", conditions: Sequence[ConditionRow]) -> None:
     table = Table("condition", staying("state"), number("number"), number("bound"), sentence("by when"))
     for row in conditions:
         state = "[green]met[/]" if row.met else "[yellow]missing[/]"
-        table.row(LABELS[row.name], state, _shown(row, row.number), f"{row.must} {_shown(row, row.bound)}", _when(row))
+        table.row(
+            LABELS[row.name],
+            state,
+            _value_text(row, row.number),
+            f"{row.must} {_value_text(row, row.bound)}",
+            _when(row),
+        )
     out.print(table)
 
 
-def _shown(row: ConditionRow, value: float | None) -> str:
+def _value_text(row: ConditionRow, value: float | None) -> str:
     if value is None:
         return "unknown"
     if row.name == "traded":
@@ -252,7 +258,7 @@ def judge(app: "App", files: Sequence[Path]) -> Report:
 
 def judged_by(rules: PromotionRules, found: Iterable[tuple[PolicyResults, int, bool]]) -> PoliciesJudged:
     """Return policies with the conditions for paper, each with its number of trials and whether it is sealed."""
-    rows = tuple(_judged(rules, *one) for one in found)
+    rows = tuple(_judge_policy(rules, *one) for one in found)
     lacking = [(clean(row.name), [short(one.name) for one in row.conditions if not one.met]) for row in rows]
     return PoliciesJudged(Rung.PAPER, rows, policy_sentence(lacking))
 
@@ -262,7 +268,7 @@ def _trials(app: "App", results: PolicyResults) -> int:
     return max(results.trials, counted_here.count if counted_here else 0)
 
 
-def _judged(rules: PromotionRules, results: PolicyResults, trials: int, sealed: bool) -> PolicyRow:
+def _judge_policy(rules: PromotionRules, results: PolicyResults, trials: int, sealed: bool) -> PolicyRow:
     measured = PolicyFigures(results, trials, rules.splits)
     found = (check.answer() for check in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
     rows = tuple(
@@ -303,7 +309,7 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
         out.print(
             f"  by luck alone, some of so many would pass a 5% test in {row.some_pass:.1%} of all cases", markup=False
         )
-        _earned(out, row)
+        _print_runs(out, row)
         met = sum(condition.met for condition in row.conditions)
         asked = pluralize(len(row.conditions), "condition")
         out.print(f"To reach {data.rung.words}: {met} of {asked} of learned policies met", markup=False)
@@ -311,7 +317,7 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
     out.print(data.sentence, markup=False)
 
 
-def _earned(out: "Console", row: PolicyRow) -> None:
+def _print_runs(out: "Console", row: PolicyRow) -> None:
     columns = ("return", "Sharpe", "95% from", "to", "drawdown", "costs x2", "a bar later", "trades", "p")
     table = Table("seed or benchmark", *map(number, columns))
     paths = len({run.path for run in row.runs}) > 1

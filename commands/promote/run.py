@@ -265,7 +265,7 @@ def run(app: "App", name: str | None, folder: str | None) -> Report:
         data = Promotions(rows, without_evidence=unproven(app), hint="tradebot promote NAME shows what one lacks")
         return Report("promote", data, render)
 
-    data = _judged(app, gather_evidence(app, name, folder), folder)
+    data = _judge_rung(app, gather_evidence(app, name, folder), folder)
     missing = any(not row.met for row in data.conditions)
     return Report("promote", data, render, ExitCode.FINDINGS if missing else ExitCode.DONE)
 
@@ -278,7 +278,7 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
     """
     evidence_source = gather_evidence(app, name, folder)
     _require_next(app, evidence_source, to)
-    judged = _judged(app, evidence_source, folder)
+    judged = _judge_rung(app, evidence_source, folder)
     if lacking := [row for row in judged.conditions if not row.met]:
         names = ", ".join(row.name for row in lacking)
         raise OperatorError(
@@ -288,7 +288,7 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
         confirm_for(app, confirmed, what=f"Letting {name} trade real money", command=f"tradebot promote {name}")
     numbers = {row.name: row.number for row in judged.conditions if row.number is not None}
     mean_interval = interval(evidence_source.evidence, float(app.settings.promotion.error))
-    return _written(app, name, to, evidence_source.digest, numbers=numbers, based_on=mean_interval)
+    return _write_promotion(app, name, to, evidence_source.digest, numbers=numbers, based_on=mean_interval)
 
 
 def override(app: "App", name: str, to: "Rung") -> Report:
@@ -305,7 +305,7 @@ def override(app: "App", name: str, to: "Rung") -> Report:
         )
     sentence = f"{name} trades {to.words} without evidence"
     confirm(sentence, None, what=f"Letting {name} trade", command=f"tradebot promote {name}", by_hand=True)
-    return _written(app, name, to, digest, sentence=sentence)
+    return _write_promotion(app, name, to, digest, sentence=sentence)
 
 
 def put_down(app: "App", name: str, to: "Rung") -> Report:
@@ -313,7 +313,7 @@ def put_down(app: "App", name: str, to: "Rung") -> Report:
     digest, last = require_digest(app, name, submitted=True), row_of(app, name)
     # With less real money, it still rests on what it rested on, or on nothing.
     sentence = last.sentence if to in REAL_MONEY else ""
-    return _written(app, name, to, digest, why="put down by a person", sentence=sentence)
+    return _write_promotion(app, name, to, digest, why="put down by a person", sentence=sentence)
 
 
 def review(app: "App") -> Report:
@@ -335,14 +335,14 @@ def review(app: "App") -> Report:
             earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
             why = f"{earned}, and what that was based on allows no less than {least:+.4%}"
             numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
-            _written(app, name, Rung.SHADOW, evidence_source.digest, numbers=numbers, why=why)
+            _write_promotion(app, name, Rung.SHADOW, evidence_source.digest, numbers=numbers, why=why)
             said.append(f"{name} is put down to shadow: {why}")
     rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
     data = Promotions(rows, demoted=tuple(said), without_evidence=unproven(app))
     return Report("demote", data, render, ExitCode.FINDINGS if said else ExitCode.DONE)
 
 
-def _written(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Report:
+def _write_promotion(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Report:
     with app.pass_lock("promote"):
         app.ledger.promotions.append(Promotion(name, to, digest, caller(), app.stamp_time(), **fields))  # type: ignore[arg-type]
         last = app.ledger.promotions.every()[-1]
@@ -365,7 +365,7 @@ def _require_next(app: "App", shown: "StrategyEvidence", to: "Rung") -> None:
         raise OperatorError(f"{shown.name} is {shown.rung.words}, and {after}", f"tradebot promote {shown.name}")
 
 
-def _judged(app: "App", shown: "StrategyEvidence", folder: str | None) -> "Promotions":
+def _judge_rung(app: "App", shown: "StrategyEvidence", folder: str | None) -> "Promotions":
     following, rows = shown.rung.following, tuple["ConditionRow", ...]()
     if following is not None and following.place <= shown.highest.place:
         now, per_year = app.stamp_time(), shown.evidence.per_year

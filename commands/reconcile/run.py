@@ -121,7 +121,7 @@ def run(
     has changed since the plan was made.
     """
     plan = approvals.read(app.folder, apply) if apply else None
-    executed = _executed(app, statement) if statement else ()
+    executed = _read_executions(app, statement) if statement else ()
 
     def work() -> "tuple[Reconciled, FromStatement, Path | None]":
         result, booked = compare(app, by, plan), FromStatement()
@@ -152,7 +152,7 @@ def run(
     return Report("reconcile", data, partial(_render, kinds_booked(app.settings.capabilities.settlement)), code)
 
 
-def _executed(app: "App", path: "Path") -> "Sequence[Executed]":
+def _read_executions(app: "App", path: "Path") -> "Sequence[Executed]":
     """Return the executions of a statement's file; raise OperatorError if it can't be read, or the venue has none."""
     if app.door.statement is None:
         raise OperatorError(f"{app.settings.capabilities.title} tells everything by itself: no statement is needed")

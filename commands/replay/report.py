@@ -52,10 +52,10 @@ class NotKept(Struct, frozen=True):
 
 def not_kept(facts: Facts | None, sessions: Collection[date], kept: Collection[str]) -> Sequence[NotKept]:
     """Return the passes of these sessions that began and have no record, oldest first."""
-    return tuple(_found(facts, sessions, kept)) if facts is not None and sessions else ()
+    return tuple(_missing_records(facts, sessions, kept)) if facts is not None and sessions else ()
 
 
-def _found(facts: Facts, sessions: Collection[date], kept: Collection[str]) -> Iterator[NotKept]:
+def _missing_records(facts: Facts, sessions: Collection[date], kept: Collection[str]) -> Iterator[NotKept]:
     since = datetime.combine(min(sessions) - REACH, datetime.min.time(), tzinfo=UTC)
     for cycle in facts.passes(since):
         why = _why(cycle.job_decision)
@@ -252,12 +252,14 @@ def decided_again_from(path: Path, version: str | None) -> Again:
     if "pass" not in parts:
         why = _text(parts.get("about"), "why") or "it has no record of a pass"
         raise OperatorError(f"The pass in {path} can't be decided again: {why}.", "its other parts are plain text")
-    one, in_order, tree = _named(path, parts["pass"])
+    one, in_order, tree = _parse_part(path, parts["pass"])
     if version not in (None, one.version):
         raise OperatorError(f"The pass in {path} wasn't recorded by {version}.", f"by: {one.version}")
     changed, unreadable, decisions = list[ChangedPass](), list[Unreadable](), 0
     try:
-        found = _decided(tree, InOrder if in_order else RecordedPorts, only_decisions=in_order or version is not None)
+        found = _replay_part(
+            tree, InOrder if in_order else RecordedPorts, only_decisions=in_order or version is not None
+        )
     except RecordError as error:
         unreadable.append(Unreadable(one.id, one.at, str(error)))
     else:
@@ -267,7 +269,7 @@ def decided_again_from(path: Path, version: str | None) -> Again:
     return replay_report((one.version,), (one.session,), 1, equal, decisions, changed, unreadable=unreadable)
 
 
-def _decided(tree: object, kind: type[RecordedPorts], *, only_decisions: bool) -> ReplayedPass:
+def _replay_part(tree: object, kind: type[RecordedPorts], *, only_decisions: bool) -> ReplayedPass:
     try:
         recorded = read_record(*record_of(tree), {}, kind)
         return replay(recorded, rules_of_record(recorded.surroundings), only_decisions=only_decisions)
@@ -277,7 +279,7 @@ def _decided(tree: object, kind: type[RecordedPorts], *, only_decisions: bool) -
         raise RecordError("it has values that no pass ever had") from error
 
 
-def _named(path: Path, part: object) -> tuple["KeptPass", bool, object]:
+def _parse_part(path: Path, part: object) -> tuple["KeptPass", bool, object]:
     try:
         if not isinstance(part, Mapping):
             raise TypeError("no record")

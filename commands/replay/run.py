@@ -46,7 +46,7 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
     else:
         every = app.passes.passes()
         last = every[-1].session.isoformat() if every else ""
-        passes = _asked(every, what or last, from_version)
+        passes = _select_passes(every, what or last, from_version)
         facts = app.existing_facts if _is_session(what or last) and from_version is None else None
         with progress_bar("replaying") as progress:
             data = decided_again(app.passes, passes, progress, only_decisions=from_version is not None, facts=facts)
@@ -58,12 +58,12 @@ def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Aga
     """Play a finished backtest again; without a word for a pass or a session, all of it."""
     run, kept = PastRun(app.folder.path), passes_of(app.existing_facts)
     every = [KeptPass(cycle.id, cycle.session, cycle.at, run.decided_by) for cycle in kept.values()]
-    asked = _asked(every, what, from_version)
+    asked = _select_passes(every, what, from_version)
     with progress_bar("playing again") as progress:
         return decided_again_in(run, [kept[one.id] for one in asked], progress, whole=not what or _is_session(what))
 
 
-def _asked(every: "Sequence[KeptPass]", asked: str | None, from_version: str | None) -> "Sequence[KeptPass]":
+def _select_passes(every: "Sequence[KeptPass]", asked: str | None, from_version: str | None) -> "Sequence[KeptPass]":
     """Return the kept passes that are asked for; without a word for them, all of them."""
     if not asked:
         kept_passes = every
@@ -121,15 +121,17 @@ def decided_again_in(
         for cycle in run.replay_until(max(sessions), progress)
         if cycle.job in DECIDING and cycle.session in sessions
     }
-    changed = [changed_pass for cycle in kept for changed_pass in _changed(run, cycle, played.pop(cycle.id, None))]
+    changed = [
+        changed_pass for cycle in kept for changed_pass in _changed_passes(run, cycle, played.pop(cycle.id, None))
+    ]
     others = [*played.values()] if whole else []
-    changed += [changed_pass for other in others for changed_pass in _changed(run, None, other)]
+    changed += [changed_pass for other in others for changed_pass in _changed_passes(run, None, other)]
     decisions = sum(len(candidate.decisions) for cycle in kept for candidate in cycle.candidates)
     passes, equal = len(kept) + len(others), len({cycle.id for cycle in kept} - {one.id for one in changed})
     return replay_report((run.decided_by,), sessions, passes, equal, decisions, changed, other_code=run.other_code)
 
 
-def _changed(run: PastRun, then: "CycleRecord | None", now: "CycleRecord | None") -> Sequence[ChangedPass]:
+def _changed_passes(run: PastRun, then: "CycleRecord | None", now: "CycleRecord | None") -> Sequence[ChangedPass]:
     cycle_difference, known = difference(then, now), then or now
     assert known is not None, "one of them is there"
     return () if cycle_difference is None else (changed_in(known.id, known.at, run.decided_by, cycle_difference),)

@@ -43,15 +43,15 @@ def run(folders: Sequence[str], state_dir: str | None, config: str | None, choic
     asked: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
     with progress_bar("measuring refusals") as progress:
         read = [_read(folder, file, choice, progress) for folder, file in asked]
-    return _reported(read, choice)
+    return _build_report(read, choice)
 
 
 def run_here(app: "App", choice: "Choice") -> Report:
     """Report a bot that is open."""
-    return _reported([_read_here(app, str(app.folder.path), choice, lambda done, total: None)], choice)
+    return _build_report([_read_here(app, str(app.folder.path), choice, lambda done, total: None)], choice)
 
 
-def _reported(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]", choice: "Choice") -> Report:
+def _build_report(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]", choice: "Choice") -> Report:
     from commands.report.screen import render
     from tradebot.lab.performance.report import PerformanceReport as Data
 

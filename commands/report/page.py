@@ -71,14 +71,14 @@ def _parts(account: AccountReport, width: float) -> Iterator[tuple[str, Callable
     rows = downsample(of.over_time, int(POINTS_PER_INCH * width))
     places = days([at[row.session] for row in rows])
     if of.holdings:
-        yield "held", partial(_held, [each.symbol for each in of.holdings], rows, places, int(0.7 * width))
+        yield "held", partial(_draw_exposures, [each.symbol for each in of.holdings], rows, places, int(0.7 * width))
     for each in of.windows:
         yield each.name, partial(_line, each.name, rows, places)
     if of.histogram:
         yield "returns", partial(_spread, account)
 
 
-def _held(
+def _draw_exposures(
     symbols: Sequence[str], rows: Sequence[SessionExposure], places: Sequence[float], columns: int, axes: Axes
 ) -> None:
     """Draw the symbols on top of each other, longs above zero and shorts below."""

@@ -59,7 +59,10 @@ def read(
     """
     history = read_history(app)
     evidence, unreadable = _evidence(app, history)
-    sessions, (benchmark, problem) = sessions_of(app, history), _kept(evidence) or _priced(app, history)
+    sessions, (benchmark, problem) = (
+        sessions_of(app, history),
+        _stored_benchmark(evidence) or _benchmark_of(app, history),
+    )
     refusals, why_not = _refusals(app, history, choice, progress) if with_refusals else ((), "")
     material = ReportMaterial(
         label=label,
@@ -101,7 +104,7 @@ def sessions_of(app: "App", history: "History") -> "Sequence[Session]":
     return calendar.sessions(app.ledger_view, lambda *days: listed(*days) or (), first, last)
 
 
-def _kept(evidence: "Evidence") -> BenchmarkInputs | None:
+def _stored_benchmark(evidence: "Evidence") -> BenchmarkInputs | None:
     """Return the benchmark's prices that a backtest kept, or why it kept none; None of any other account."""
     closes = {price.day: price.close for price in evidence.benchmark}
     opens = {price.day: price.open for price in evidence.benchmark}
@@ -110,12 +113,12 @@ def _kept(evidence: "Evidence") -> BenchmarkInputs | None:
     return BenchmarkInputs(BenchmarkPrices(name, closes, opens, how), evidence.no_benchmark) if kept else None
 
 
-def _priced(app: "App", history: "History") -> BenchmarkInputs:
+def _benchmark_of(app: "App", history: "History") -> BenchmarkInputs:
     none = BenchmarkPrices(BENCHMARK)
     if history.opened_at is None or history.at is None:
         return BenchmarkInputs(none)
     if no_benchmark_reason(app):
-        return _held(app, history.opened_at, history.at)
+        return _held_universe(app, history.opened_at, history.at)
     first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
     try:
         found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
@@ -130,7 +133,7 @@ def _daily(series: "Series") -> BenchmarkPrices:
     return BenchmarkPrices(series.symbol, _by_date(series, series.close), _by_date(series, series.open))
 
 
-def _held(app: "App", opened_at: datetime, at: datetime) -> BenchmarkInputs:
+def _held_universe(app: "App", opened_at: datetime, at: datetime) -> BenchmarkInputs:
     """Return the universe, held in equal parts from the day on which the books began."""
     none, first, universe = BenchmarkPrices(HELD), app.day.date_of(opened_at), app.rules.universe
     try:

@@ -133,7 +133,10 @@ def _by_day(app: "App", since: datetime, count: int) -> Iterator[tuple[date, Seq
         together = groupby(coming, key=lambda slot: slot.start)
         yield (
             day,
-            [StartTime(at, day, half, tuple([_planned(slot, taken) for slot in of]), session) for at, of in together],
+            [
+                StartTime(at, day, half, tuple([_scheduled_slot(slot, taken) for slot in of]), session)
+                for at, of in together
+            ],
         )
 
 
@@ -192,7 +195,7 @@ def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
         yield OwnSchedule(strategy.name, text, due, stands.next)
 
 
-def _planned(slot: "Slot", taken: "Mapping[tuple[str, str], SlotClaim]") -> ScheduledSlot:
+def _scheduled_slot(slot: "Slot", taken: "Mapping[tuple[str, str], SlotClaim]") -> ScheduledSlot:
     claim = taken.get((slot.job, slot.name))
     return (
         ScheduledSlot(slot.job, slot.name, claim.by, claim.missed_reason)
@@ -235,12 +238,12 @@ def show_moments(console: "Console", data: "Schedule") -> None:
 def _due_times(console: "Console", moments: "Sequence[StartTime]") -> None:
     table = Table("time", staying("slot"), sentence("jobs"), header=False)
     for moment in moments:
-        jobs = " > ".join(f"{job.job}{_taken(job)}" for job in moment.jobs)
+        jobs = " > ".join(f"{job.job}{_taken_text(job)}" for job in moment.jobs)
         table.row(f"  {when(moment.at, '%H:%M')}", moment.jobs[0].slot, jobs)
     console.print(table)
 
 
-def _taken(job: "ScheduledSlot") -> str:
+def _taken_text(job: "ScheduledSlot") -> str:
     if job.missed is not None:
         return f" (missed: {job.missed})"
     return " (taken)" if job.taken_by else ""

@@ -169,10 +169,10 @@ def scores_of(strategy: Strategy, seen: StrategyInputs, symbol: str) -> Iterator
     elif not wants and symbol in seen.view.lots:
         decision = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (decision,), left_out=True)
-    yield from (_explained(strategy, want, seen.view) for want in wants)
+    yield from (_explain_want(strategy, want, seen.view) for want in wants)
 
 
-def _explained(strategy: Strategy, want: Open, view: StrategyView) -> ExplainedScore:
+def _explain_want(strategy: Strategy, want: Open, view: StrategyView) -> ExplainedScore:
     inputs: Sequence[ComponentInputs] = ()
     contracts: Sequence[OptionContract] = want.contracts
     if isinstance(strategy, ExplainedStrategy):
@@ -311,9 +311,9 @@ def _score(out: Console, score: ExplainedScore, symbol: str) -> None:
     table = Table("component", *(number(name) for name in ("value", "weight", "contribution")), "bearish | bullish")
     for part in score.components:
         bar = _bar(part.contribution, largest)
-        table.row(part.name, _signed(part.value), f"{part.weight:g}", _signed(part.contribution), bar)
+        table.row(part.name, _signed_text(part.value), f"{part.weight:g}", _signed_text(part.contribution), bar)
     coverage = "·" if score.coverage is None else f"{score.coverage:.0%}"
-    table.row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed(score.score)}[/bold]", "")
+    table.row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed_text(score.score)}[/bold]", "")
     made = "contribution = value x weight / sum of weights"
     side = "no direction" if score.score == 0 else score.side or "no answer"
     out.print(f"Strategy {score.strategy}: {side}; {made}", markup=False)
@@ -322,13 +322,13 @@ def _score(out: Console, score: ExplainedScore, symbol: str) -> None:
     for decision in score.decisions:
         verdict = f"{decision.verdict} {decision.reason}" if decision.reason else f"{decision.verdict}"
         name = decision.about or "the strategy's filter"
-        out.print(f"  {name}: {verdict}{_observed(decision)}", markup=False)
+        out.print(f"  {name}: {verdict}{_numbers_text(decision)}", markup=False)
     for part in score.components:
         _input_rows(out, part, symbol)
     _contracts(out, score)
 
 
-def _observed(decision: Decision) -> str:
+def _numbers_text(decision: Decision) -> str:
     """Return the numbers of a decision in parentheses, after a space; empty if it has none."""
     numbers = zip(("observed", "limit"), (decision.observed, decision.limit), decision.units, strict=True)
     known = [f"{name} {text}" for name, value, unit in numbers if (text := format_with_unit(value, unit))]
@@ -383,7 +383,7 @@ def _contracts(out: Console, score: ExplainedScore) -> None:
     out.print(table)
 
 
-def _signed(value: float | None) -> str:
+def _signed_text(value: float | None) -> str:
     return "·" if value is None else format_signed(value, 4)
 
 

@@ -55,7 +55,7 @@ def show(console: Console, data: PassData) -> None:
         who = (row.symbol, row.strategy) if several else (row.symbol,)
         found = {c.name: c.value for c in row.components}
         coverage = DOT if row.coverage is None else f"{row.coverage:.0%}"
-        table.row(*who, _colored_score(row), coverage, *_values(names, found), row.reason or _wanted(row))
+        table.row(*who, _colored_score(row), coverage, *_values(names, found), row.reason or _want_text(row))
     dot = "; a dot means no data" if any(DOT in cells for cells, _ in table.rows) else ""
     console.print(f"Scores at {when(data.at)}, from -1 (bearish) to 1 (bullish){dot}")
     console.print(table)
@@ -68,7 +68,7 @@ def _values(names: Sequence[str], found: Mapping[str, float | None]) -> Iterator
         yield DOT if value is None else format_signed(value, 2)
 
 
-def _wanted(row: CandidateRow) -> str:
+def _want_text(row: CandidateRow) -> str:
     """Return what a row without a no is: something to enter, or a position that its strategy wants to leave."""
     return "candidate" if row.purpose == Purpose.OPEN else f"wants to {row.purpose}"
 
@@ -261,7 +261,7 @@ def run_diff(app: App, before: str, after: str) -> Report:
 def _pass(facts: SqliteFacts | None, name: str) -> CycleRecord:
     if facts is None:
         raise OperatorError("no pass is recorded yet", "tradebot score")
-    cycle = _named(facts, name.strip())
+    cycle = _find_cycle(facts, name.strip())
     if cycle is not None:
         return cycle
     raise OperatorError(f"{word(name)} names no recorded pass that scored anything", _hint(_newest(facts, OFFERED)))
@@ -276,7 +276,7 @@ def _hint(newest: Sequence[CycleRecord]) -> str:
     return f"the newest: {known}; previous, last, and a date and time such as '{at}' work too"
 
 
-def _named(facts: SqliteFacts, name: str) -> CycleRecord | None:
+def _find_cycle(facts: SqliteFacts, name: str) -> CycleRecord | None:
     if name in NAMED:
         newest = _newest(facts, NAMED[name])
         return newest[0] if len(newest) == NAMED[name] else None

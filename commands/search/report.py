@@ -55,7 +55,7 @@ def render(out: "Console", data: Searched) -> None:
     for line in _head(data):
         out.print(line, markup=False)
     if data.verdict is None:
-        out.print("\n" + _unjudged(data), markup=False)
+        out.print("\n" + _why_unjudged(data), markup=False)
         return
     of = data.verdict
     out.print(f"\n[bold {COLORS[of.found]}]Verdict[/]")
@@ -88,7 +88,7 @@ def _head(data: Searched) -> Iterator[str]:
         yield f"{pluralize(trials.left, 'trial')} left, or with others: the same command with --resume goes on"
 
 
-def _unjudged(data: Searched) -> str:
+def _why_unjudged(data: Searched) -> str:
     if not data.trials.played:
         by = f" with {pluralize(data.workers, 'worker')}" if data.workers else ""
         return f"The space is valid: {pluralize(data.trials.left, 'trial')}{by}."

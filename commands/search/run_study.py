@@ -75,7 +75,7 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
     # How many fit on a cluster is known once it is there.
     workers = fitting(how.workers, space.total) if how.on is not On.RAY else how.workers or 0
     if how.only_check:
-        return _searched(made, file, workers, 0.0, TrialCounts(0, space.total, 0, 0, 0), 0, {}, None)
+        return _build_result(made, file, workers, 0.0, TrialCounts(0, space.total, 0, 0, 0), 0, {}, None)
     study = study_of(made, workers, resume=how.resume)
     started = time.monotonic()
     try:
@@ -88,7 +88,9 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
         ) from signalled
     elapsed_s = time.monotonic() - started
     longest = max((trial.longest for trial in study.played_trials()), default=0)
-    return _searched(made, file, workers, elapsed_s, study.counts(), longest, study.reasons(), _judged(made, study))
+    return _build_result(
+        made, file, workers, elapsed_s, study.counts(), longest, study.reasons(), _judge_study(made, study)
+    )
 
 
 def made_of(file: Path, wish: BacktestOptions, how: StudyOptions) -> SearchInputs:
@@ -215,7 +217,7 @@ def _progress(before: int, total: int) -> Iterator[Callable[[], None]]:
         yield tell
 
 
-def _judged(search_inputs: SearchInputs, study: Study) -> SearchVerdict | None:
+def _judge_study(search_inputs: SearchInputs, study: Study) -> SearchVerdict | None:
     tried, space = study.played_trials(), search_inputs.bench.spaced.space
     code = search_inputs.identity.code
     known = {trial.digest for name in code for trial in search_inputs.results.trials(name, {code[name].digest})}
@@ -227,10 +229,10 @@ def _judged(search_inputs: SearchInputs, study: Study) -> SearchVerdict | None:
         return None
     if not judgeable(tried, asked):
         return None
-    return verdict(tried, asked, *_varied(search_inputs, tried[best].values))
+    return verdict(tried, asked, *_play_variants(search_inputs, tried[best].values))
 
 
-def _varied(search_inputs: SearchInputs, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
+def _play_variants(search_inputs: SearchInputs, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
     """Play the best trial with its costs doubled and a session later; return also why either isn't played."""
     bench = search_inputs.bench
     plan = replace(bench.plan, settings=bench.spaced.with_values(values))
@@ -253,7 +255,7 @@ def _set(values: Values) -> Iterator[str]:
         yield f"tradebot config set {name} {json_text(value)}"
 
 
-def _searched(
+def _build_result(
     made: SearchInputs,
     file: Path,
     workers: int,

@@ -162,7 +162,7 @@ def changes(before: "Settings", after: "Settings") -> tuple[tuple[str, str, str]
     """Return each setting that changed: its name, and both values as they are written in the configuration."""
     was, now = values_of(before), values_of(after)
     names = (name for name in dict.fromkeys((*was, *now)) if was.get(name) != now.get(name))
-    return tuple((name, _shown(was.get(name)), _shown(now.get(name))) for name in names)
+    return tuple((name, _value_text(was.get(name)), _value_text(now.get(name))) for name in names)
 
 
 def describe_change(changed: tuple[tuple[str, str, str], ...]) -> str:
@@ -176,7 +176,7 @@ def describe_change(changed: tuple[tuple[str, str, str], ...]) -> str:
     return f"the configuration was reloaded: {', '.join(named)}{more}{later}"
 
 
-def _shown(value: object) -> str:
+def _value_text(value: object) -> str:
     text = in_yaml(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 

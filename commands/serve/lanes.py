@@ -64,14 +64,14 @@ MOST_REASONS = 3
 def pass_result(report: "Report") -> Done:
     """Return how a verb's pass ended, in one sentence."""
     scored = report.verb == "score" and isinstance(report.data, PassData)
-    return Done(_scored(report.data) if scored else _said(report.data), report.exit_code)
+    return Done(_scores_text(report.data) if scored else _result_text(report.data), report.exit_code)
 
 
-def _scored(data: PassData) -> str:
+def _scores_text(data: PassData) -> str:
     return f"{len(data.rows)} scored, {pluralize(data.orders, 'candidate')}"
 
 
-def _said(data: object) -> str:
+def _result_text(data: object) -> str:
     if isinstance(data, NotRun):
         return f"{data.reason}: {data.found}" if data.found else str(data.reason)
     if isinstance(data, PassData):
@@ -237,7 +237,7 @@ class JobLane:
             if time.monotonic() < self._open_at_s:
                 return
             try:
-                self._runner = self._opened()
+                self._runner = self._open_runner()
             except TemporaryError as away:
                 self._open_at_s = time.monotonic() + self._bot.settings.serve.retry_s
                 self._shift.tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, one_line(away), away.code))
@@ -254,7 +254,7 @@ class JobLane:
             self._hearing.close()
         self._bot.close()
 
-    def _opened(self) -> Runner:
+    def _open_runner(self) -> Runner:
         bot, shift = self._bot, self._shift
         keeper = BrokerCalendarKeeper(bot, shift.by) if self._lane is Lane.UPKEEP else None
         pace: Pace = RealTime(keeper.now if keeper else bot.now, bot.settings.limits.max_clock_disagreement_s)

@@ -60,7 +60,7 @@ class StopRequest:
     def listening(self) -> Iterator[None]:
         """Handle the signals inside the block."""
         self._at_a_terminal = os.isatty(STDOUT)
-        handlers = {signal.SIGTERM: self._heard, signal.SIGINT: self._heard, signal.SIGHUP: self._heard_reload}
+        handlers = {signal.SIGTERM: self._on_signal, signal.SIGINT: self._on_signal, signal.SIGHUP: self._heard_reload}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
@@ -84,7 +84,7 @@ class StopRequest:
         self.reloading = True
         self.ask()
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             # No cleanup is needed: each order is in the ledger before it is sent, and is looked up later.
             os._exit(128 + number)

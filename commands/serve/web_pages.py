@@ -239,11 +239,11 @@ class ServePages:
             if path == PROCESS:
                 return healthz(self._process(), datetime.now(UTC))
             accept = FORMATS.get(wanted.get("format", ""), str(environ.get("HTTP_ACCEPT", "")))
-            return self._looked(lambda looked: LOOKED[path](looked, accept))
+            return self._answer_from_records(lambda looked: LOOKED[path](looked, accept))
         except AskedWronglyError as wrong:
             return _refusal(HTTPStatus.BAD_REQUEST, str(wrong))
 
-    def _looked(self, answer: Callable[[Looked], PageReply]) -> PageReply:
+    def _answer_from_records(self, answer: Callable[[Looked], PageReply]) -> PageReply:
         if not self._one_at_a_time.acquire(timeout=PATIENCE_S):
             return document(503, {"status": "UNKNOWN", "issues": ["the bot's records can't be read in time"]})
         try:

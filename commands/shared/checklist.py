@@ -54,14 +54,14 @@ def load_paper_evidence(folder: Path, ledger: SqliteLedger) -> PaperEvidence:
         return PaperEvidence(timedelta(), timedelta(), None)
     crashed_at = max(_crashes(folder, ledger, began), default=None)
     spans = [timedelta()]
-    for before, after in pairwise(_reached(ledger, max(began, crashed_at or began))):
+    for before, after in pairwise(_times_reached(ledger, max(began, crashed_at or began))):
         if after - before > GAP:
             spans.append(timedelta())
         spans[-1] += after - before if after - before <= GAP else timedelta()
     return PaperEvidence(sum(spans, timedelta()), max(spans), crashed_at)
 
 
-def _reached(ledger: SqliteLedger, since: datetime) -> list[datetime]:
+def _times_reached(ledger: SqliteLedger, since: datetime) -> list[datetime]:
     days, jobs = ledger.sessions(since.date() - timedelta(days=1), ALWAYS.date()), set(Job)
     claims = (claim for day in days for claim in ledger.slot_claims(day.date))
     return sorted(one.at for one in claims if one.missed_reason is None and one.job in jobs and one.at >= since)
@@ -141,7 +141,7 @@ def _rehearsal(app: "App") -> Iterator[Wanted]:
     yield (
         "trades of the rehearsal",
         f"{needs.trades} positions that the bot opened and closed",
-        partial(_closed, needs.trades),
+        partial(_look_at_trades, needs.trades),
     )
 
 
@@ -209,10 +209,10 @@ def _unbroken(least_s: int, paper: _Paper) -> Look:
 
 
 def _trades(paper: _Paper) -> Look:
-    return _closed(TRADES, paper)
+    return _look_at_trades(TRADES, paper)
 
 
-def _closed(least: int, paper: _Paper) -> Look:
+def _look_at_trades(least: int, paper: _Paper) -> Look:
     held, trades = dict[tuple[str, str], Position](), 0
     for owned in paper.ledger.fills():
         key = owned.strategy, owned.fill.symbol
@@ -242,7 +242,7 @@ def _drills(paper: _Paper) -> Look:
     return f"{found}; not yet {', '.join(missing)}", f"tradebot drill run {missing[0]}{paper.at}"
 
 
-def _restored(paper: _Paper) -> Look:
+def _look_at_restore(paper: _Paper) -> Look:
     claim = paper.ledger.last_claim(RESTORED)
     if claim is None:
         return "no backup was restored yet", f"tradebot backup{paper.at}, then tradebot restore{paper.at} NAME"
@@ -271,5 +271,5 @@ PAPER: tuple[Wanted, ...] = (
     ("trades on paper", f"{TRADES} positions that the bot opened and closed", _trades),
     ("halt", "a person halted the paper bot and let it go on", _halt),
     ("drills", "every drill passed", _drills),
-    ("restore", "a backup of the paper bot was restored once", _restored),
+    ("restore", "a backup of the paper bot was restored once", _look_at_restore),
 )

@@ -35,7 +35,7 @@ def symbols(context: typer.Context, incomplete: str) -> list[str]:
     """Return the symbols that the bot watches or holds."""
     universe = next((layer["universe"] for layer in _layers(context) if "universe" in layer), None)
     names = map(str, universe) if isinstance(universe, list) else ()
-    return _matching([*names, *_held(context)], incomplete)
+    return _matching([*names, *_held_symbols(context)], incomplete)
 
 
 def complete_symbols(context: typer.Context, incomplete: str) -> list[str]:
@@ -97,7 +97,7 @@ def ready_names(incomplete: str) -> list[str]:
 
 def own(context: typer.Context, incomplete: str) -> list[str]:
     """Return the symbols of the bot's own positions."""
-    return _matching(_held(context), incomplete)
+    return _matching(_held_symbols(context), incomplete)
 
 
 def strangers(context: typer.Context, incomplete: str) -> list[str]:
@@ -149,7 +149,7 @@ def strategies(context: typer.Context, incomplete: str) -> list[str]:
 def settings(context: typer.Context, incomplete: str) -> list[str]:
     """Return the dotted names of settings, sections among them, one level beyond what is typed."""
     depth = incomplete.count(".") + 1
-    known = (name for layer in _layers(context) for name in _dotted(layer, ""))
+    known = (name for layer in _layers(context) for name in _dotted_keys(layer, ""))
     return _matching((".".join(name.split(".")[:depth]) for name in known), incomplete)
 
 
@@ -199,14 +199,14 @@ def _base() -> Path:
     return installed if installed.exists() else here.parent / "config" / "base.yaml"
 
 
-def _dotted(values: dict[str, object], prefix: str) -> Iterator[str]:
+def _dotted_keys(values: dict[str, object], prefix: str) -> Iterator[str]:
     for key, value in values.items():
         yield f"{prefix}{key}"
         if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")
+            yield from _dotted_keys(value, f"{prefix}{key}.")
 
 
-def _held(context: typer.Context) -> list[str]:
+def _held_symbols(context: typer.Context) -> list[str]:
     from tradebot.adapters.ledger.ledger import SqliteLedger
 
     try:

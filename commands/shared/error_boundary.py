@@ -46,10 +46,10 @@ def run_command(work: Callable[[], int], arguments: Sequence[str]) -> int:
     repair_streams()
     hints.aim(arguments)
     deferred_signals.begin()
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _on_terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # A shell that starts a command in the background lets it ignore SIGINT; that stays as it is.
-        signal.signal(signal.SIGINT, _interrupted)
+        signal.signal(signal.SIGINT, _on_interrupt)
     try:
         code = work()
         sys.stdout.flush()
@@ -126,11 +126,11 @@ def _fault(fault: Exception, arguments: Sequence[str]) -> TradebotError:
     return TradebotError(message, "run it again as tradebot --debug VERB, and report what it prints")
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
+def _on_terminate(number: int, frame: FrameType | None) -> None:
     # A second signal ends the process at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     deferred_signals.interrupt(TerminatedError())
 
 
-def _interrupted(number: int, frame: FrameType | None) -> None:
+def _on_interrupt(number: int, frame: FrameType | None) -> None:
     deferred_signals.interrupt(KeyboardInterrupt())

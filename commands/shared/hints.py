@@ -35,12 +35,12 @@ def aim(arguments: Sequence[str]) -> None:
 
 def target_folder(arguments: Sequence[str]) -> Path:
     """Return the state folder that this command line acts on."""
-    return state_folder.resolve(_named(arguments), os.environ)
+    return state_folder.resolve(_folder_named(arguments), os.environ)
 
 
 def with_bot_options(text: str, written: Callable[[str], str] = str) -> str:
     """Return a text with each command ready to type; `written` escapes what is inserted."""
-    return COMMAND.sub(partial(_typed, written), text) if f"{PROGRAM} " in text else text
+    return COMMAND.sub(partial(_complete_hint, written), text) if f"{PROGRAM} " in text else text
 
 
 def aimed_all(value: object) -> object:
@@ -66,7 +66,7 @@ def invoked_as() -> str:
     return PROGRAM if same else min(os.path.relpath(started), os.path.abspath(started), key=len)
 
 
-def _named(arguments: Sequence[str]) -> str | None:
+def _folder_named(arguments: Sequence[str]) -> str | None:
     """Return the folder that a command line names; the last one wins, as usual."""
     named = [
         word.partition("=")[2] or following
@@ -76,7 +76,7 @@ def _named(arguments: Sequence[str]) -> str | None:
     return named[-1] if named else None
 
 
-def _typed(written: Callable[[str], str], match: re.Match[str]) -> str:
+def _complete_hint(written: Callable[[str], str], match: re.Match[str]) -> str:
     verb, rest = match[1], match.string[match.end() :]
     if verb not in VERBS:
         return match[0]

@@ -39,7 +39,7 @@ def read_history(app: "App") -> "History":
         cash=cash,
         ends=ends,
         sent=sent,
-        kept=_kept(fills, sent, marks),
+        kept=_kept_by_position(fills, sent, marks),
         notes=_under_last_names(notes, fills),
         at=max((at for at in (*times, opened_at) if at is not None), default=None),
         marks=_marks(ends, fills),
@@ -62,14 +62,14 @@ def _moment(ledger: "SqliteLedger") -> "Iterator[None]":
         raise
 
 
-def _kept(
+def _kept_by_position(
     fills: "Sequence[OwnedFill]",
     sent: "Mapping[str, OrderSent]",
     marks: "Mapping[Key, Marks]",
 ) -> "dict[Key, Kept]":
     """Return what the books keep of each position of ours, as `Ledger.kept` does, from what is read already."""
     entries, found = _entries(fills, sent), dict["Key", "Kept"]()
-    for key in _opened(fills):
+    for key in _position_keys(fills):
         entry, seen = entries.get(key), marks.get(key)
         if entry or seen:
             of_entry = entry or Kept()
@@ -90,7 +90,7 @@ def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, OrderSent]") -> "
     return found
 
 
-def _opened(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
+def _position_keys(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
     """Yield the strategy, symbol and opening time of each position of ours; one that was renamed has both symbols."""
     held: dict[tuple[str, str], Decimal] = {}
     for owned in fills:

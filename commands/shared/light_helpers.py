@@ -245,7 +245,7 @@ def confirm(word: str, given: str | None, *, what: str, command: str, by_hand: b
     if by_hand and not sys.stdin.isatty():
         raise OperatorError(f"{what} with real money needs a person at a terminal", command)
     if given is None or by_hand:
-        given = _typed(word, what, command)
+        given = _read_confirmation(word, what, command)
     if given != word:
         # If only a terminal can confirm it, the command is simply run again without --confirm.
         raise OperatorError(
@@ -255,7 +255,7 @@ def confirm(word: str, given: str | None, *, what: str, command: str, by_hand: b
         )
 
 
-def _typed(word: str, what: str, command: str) -> str:
+def _read_confirmation(word: str, what: str, command: str) -> str:
     if not sys.stdin.isatty():
         raise OperatorError(
             f"{what} needs confirmation, and there is no terminal to ask in", f"{command} --confirm {word}"

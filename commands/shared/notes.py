@@ -21,12 +21,12 @@ def notes(
 
     `left` are the symbols that are `left_by_earlier_orders`, and `passes` the last ones.
     """
-    return (*map(clean, _rules(app)), *_unwatched(left), *unlike_the_broker(app, now, passes))
+    return (*map(clean, _rules(app)), *_unwatched_notes(left), *unlike_the_broker(app, now, passes))
 
 
 def unlike_the_broker(app: "App", now: "datetime | None", passes: "Sequence[CycleRecord]") -> tuple[str, ...]:
     """Return a line for each thing that the books don't show as the broker does, as far as the bot has seen it."""
-    return (*map(clean, not_in_books(app, now)), *map(clean, _contradicted(app, passes)))
+    return (*map(clean, not_in_books(app, now)), *map(clean, _contradiction_notes(app, passes)))
 
 
 def _rules(app: "App") -> "Iterator[str]":
@@ -57,7 +57,7 @@ def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
         yield f"Not in the books yet: {one.words}. The broker's list of fills lacks it. Next: tradebot reconcile"
 
 
-def _contradicted(app: "App", passes: "Sequence[CycleRecord]") -> "Iterator[str]":
+def _contradiction_notes(app: "App", passes: "Sequence[CycleRecord]") -> "Iterator[str]":
     """Yield on which positions the last pass of exits saw a contradiction, unless a comparison has looked since."""
     read = [cycle for cycle in passes if cycle.job is Job.EVALUATE_EXITS and cycle.equity is not None]
     last, mark = max(read, key=lambda one: one.at, default=None), app.ledger_view.last_reconcile()
@@ -66,7 +66,7 @@ def _contradicted(app: "App", passes: "Sequence[CycleRecord]") -> "Iterator[str]
             yield f"{difference.words}, and nothing explains that. Next: tradebot reconcile"
 
 
-def _unwatched(left: "Sequence[str]") -> "Iterator[str]":
+def _unwatched_notes(left: "Sequence[str]") -> "Iterator[str]":
     if left:
         names = clean(", ".join(left))
         yield f"No exit rule covers what earlier orders of the bot left in {names}. Next: tradebot reconcile"

@@ -151,13 +151,13 @@ def format_with_unit(value: object, unit: "Unit") -> str:
     if unit is Unit.USD:
         return f"{usd(number)} USD"
     if unit is Unit.SECONDS:
-        return _clocked(number)
+        return _duration_text(number)
     if unit is Unit.SHARES:
         return f"{plain(number)} {units(number)}"
     return f"{plain(number)} {noun(1 if number == 1 else 2, *unit.value)}"
 
 
-def _clocked(seconds: Decimal) -> str:
+def _duration_text(seconds: Decimal) -> str:
     """Return seconds in units that are easy to read: 0.2 s, 119 s, 28 min, 29 min 59 s, 26 h 5 min."""
     tenths = round(seconds, 1)
     if abs(tenths) < ALONE_S:

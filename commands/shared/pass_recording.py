@@ -34,7 +34,7 @@ def record_entries(
         return trade_once(world, call, desk, proposed, sent)
     universe = None if world.rules is app.in_force.last else tuple(world.rules.universe)
     taking = PassRecorder(world, call, desk, proposed, sent, universe)
-    return _kept(app, taking, trade_once(taking.world, call, desk, proposed, sent))
+    return _keep_record(app, taking, trade_once(taking.world, call, desk, proposed, sent))
 
 
 def record_exits(
@@ -44,7 +44,7 @@ def record_exits(
     if world.dry_run or not app.passes.keeps:
         return evaluate_exits(world, call, desk, ended)
     taking = PassRecorder(world, call, desk, None, ended)
-    return _kept(app, taking, evaluate_exits(taking.world, call, desk, ended))
+    return _keep_record(app, taking, evaluate_exits(taking.world, call, desk, ended))
 
 
 def record_flatten(app: "App", world: "World", call: "Call", symbols: frozenset[str] | None) -> "CycleRecord":
@@ -53,10 +53,10 @@ def record_flatten(app: "App", world: "World", call: "Call", symbols: frozenset[
         return flatten(world, call, symbols)
     look = partial(take_desk, world, with_flow=False)
     taking = PassRecorder(world, call, look(), None, {})
-    return _kept(app, taking, taking.record_close(look, symbols))
+    return _keep_record(app, taking, taking.record_close(look, symbols))
 
 
-def _kept(app: "App", taking: PassRecorder, cycle: "CycleRecord") -> "CycleRecord":
+def _keep_record(app: "App", taking: PassRecorder, cycle: "CycleRecord") -> "CycleRecord":
     try:
         around = app.in_force.surroundings
         written = taking.to_record(cycle, around, app.passes.remembered)

@@ -90,7 +90,7 @@ def begin(
     if not dry_run and not force and of_ended_session(app, clocks.now):
         clocks = both_clocks(app, job, dry_run=dry_run)
     if job is Job.TRADE_ONCE and not (dry_run or force) and lacks_flow(app, job, clocks.now):
-        return _refused(app, job, Decision(Gate.JOB, Verdict.FAIL, Reason.STAGE_FAILED), by, clocks.now), clocks
+        return _refuse_slot(app, job, Decision(Gate.JOB, Verdict.FAIL, Reason.STAGE_FAILED), by, clocks.now), clocks
     call = claim(
         app.ledger,
         app.settings.timetable,
@@ -105,7 +105,7 @@ def begin(
         unfinished=lambda taken: is_pass_unfinished(app, taken, clocks.now),
     )
     if isinstance(call, SlotRefused) and (call.missed or call.decision.reason is Reason.OUTSIDE_TIMETABLE):
-        call = _refused(app, job, call.decision, by, clocks.now, call.missed)
+        call = _refuse_slot(app, job, call.decision, by, clocks.now, call.missed)
     if not isinstance(call, SlotRefused):
         app.turns.keep(call)
     if not (dry_run or force) and job in IN_NO_HURRY:
@@ -124,11 +124,11 @@ def _calendar(app: "App", job: Job, clock: "VenueClock", by: str, *, dry_run: bo
         raise OperatorError(message, "tradebot reconcile, which stores it; then try the dry run again")
 
 
-def _refused(
+def _refuse_slot(
     app: "App", job: Job, decision: Decision, by: str, now: datetime, missed: Call | None = None
 ) -> "SlotRefused":
     refused = missed or Call(job, session_date(app.ledger, now, app.day), f"at {now:%H:%M:%SZ}", by)
-    app.facts.record(replace(_begun(app, refused, now), job_decision=decision))
+    app.facts.record(replace(_begun_cycle(app, refused, now), job_decision=decision))
     return SlotRefused(decision)
 
 
@@ -144,13 +144,13 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
     # Dated by the earlier clock, but not before the last recorded pass, so that it counts as the newest.
     at = max((min(clock.now, second), *(cycle.at for cycle in app.facts.cycles(job=job, last=1))))
     refused = Call(job, session_date(app.ledger, at, app.day), f"clocks apart at {at:%H:%M:%SZ}", by)
-    app.facts.record(replace(_begun(app, refused, at), job_decision=replace(apart, gate=Gate.JOB)))
+    app.facts.record(replace(_begun_cycle(app, refused, at), job_decision=replace(apart, gate=Gate.JOB)))
     raise disagreement(apart)
 
 
 def is_pass_unfinished(app: "App", call: Call, now: datetime) -> bool:
     """Return True if a claimed slot's pass was cut short or is still running; only the pass lock tells which."""
-    return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun(app, call, now))
+    return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun_cycle(app, call, now))
 
 
 def both_clocks(app: "App", job: Job, *, dry_run: bool) -> "ClockReading":
@@ -176,7 +176,7 @@ def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
             last = app.facts.cycles(job=job, last=1)
             at = max(last[-1].at, app.folder.created_at) if last else app.folder.created_at
             lost = Call(job, app.day.date_of(at), f"unreachable after {at:%H:%M:%SZ}", "")
-            app.facts.record(replace(_begun(app, lost, at), job_decision=_failure(failed)))
+            app.facts.record(replace(_begun_cycle(app, lost, at), job_decision=_failure(failed)))
         raise
 
 
@@ -190,7 +190,7 @@ def record_begun_pass(app: "App", call: "Call", at: datetime, *, dry_run: bool) 
     if dry_run:
         yield
         return
-    begun = _begun(app, call, at)
+    begun = _begun_cycle(app, call, at)
     app.facts.record(begun)
     try:
         with HaltOnFault(app, at):
@@ -202,7 +202,7 @@ def record_begun_pass(app: "App", call: "Call", at: datetime, *, dry_run: bool) 
         raise
 
 
-def _begun(app: "App", call: "Call", at: datetime) -> "CycleRecord":
+def _begun_cycle(app: "App", call: "Call", at: datetime) -> "CycleRecord":
     cut_short = Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT)
     return CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, app.mode_name, job_decision=cut_short)
 
@@ -341,7 +341,9 @@ def render_rows(console: "Console", data: PassData) -> None:
         ended = first_failure(row.decisions)
         gate = f"[{VERDICT_STYLE[ended.verdict]}]{ended.gate}[/]" if ended else "[green]sent[/green]"
         numbers = (
-            _compared(ended) if ended else (_quantity(row), f"{usd(row.price, row.symbol)} USD" if row.price else "")
+            _compared_texts(ended)
+            if ended
+            else (_quantity(row), f"{usd(row.price, row.symbol)} USD" if row.price else "")
         )
         if row.reason in common:
             numbers = "", ""
@@ -385,7 +387,7 @@ def _quantity(row: CandidateRow) -> str:
     return "" if row.quantity is None else format_with_unit(row.quantity, Unit.SHARES)
 
 
-def _compared(ended: "Decision") -> tuple[str, str]:
+def _compared_texts(ended: "Decision") -> tuple[str, str]:
     texts = (
         format_with_unit(value, unit) for value, unit in zip((ended.observed, ended.limit), ended.units, strict=True)
     )

@@ -158,7 +158,7 @@ class Definitions:
         if isinstance(origin, type):
             return self._collection(origin, arguments)
         if isinstance(kind, type):
-            return self._named(kind)
+            return self._reference(kind)
         raise TypeError(f"{kind!r} has no JSON form")
 
     def _collection(self, origin: type, arguments: Sequence[Any]) -> Schema:
@@ -173,7 +173,7 @@ class Definitions:
             return {"type": "array", "prefixItems": parts, "minItems": len(parts), "items": False}
         return {"type": "array", "items": self.of(arguments[0])}
 
-    def _named(self, kind: type) -> Schema:
+    def _reference(self, kind: type) -> Schema:
         name = self._name(kind)
         if name not in self.schemas:
             # The name is taken before the fields are read, so that a type can contain itself.
@@ -221,11 +221,11 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _checked_only(module: str, words: set[str]) -> dict[str, Any]:
     """Import the types that a module imports only under TYPE_CHECKING and that these words name."""
-    return {name: getattr(import_module(found), name) for found, name in _unloaded(module) if name in words}
+    return {name: getattr(import_module(found), name) for found, name in _unloaded_imports(module) if name in words}
 
 
 @cache
-def _unloaded(module: str) -> Sequence[tuple[str, str]]:
+def _unloaded_imports(module: str) -> Sequence[tuple[str, str]]:
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     blocks = (node.body for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     imports = (node for block in blocks for node in block if isinstance(node, ast.ImportFrom))

@@ -98,7 +98,7 @@ def over(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], objec
 
     merged: dict[str, Any] = dict(flags)
     for path, value in values:
-        if _said(flags, path):
+        if _is_given(flags, path):
             raise OperatorError(
                 f"--set {'.'.join(path)} and another option say the same setting", "leave one of them out"
             )
@@ -106,7 +106,7 @@ def over(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], objec
     return merged
 
 
-def _said(flags: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+def _is_given(flags: Mapping[str, Any], path: tuple[str, ...]) -> bool:
     node: Any = flags
     for part in path:
         if not isinstance(node, Mapping) or part not in node:
@@ -143,11 +143,11 @@ def differing(found: "Sequence[Mapping[str, str]]") -> "Iterator[DifferingSettin
     names = dict.fromkeys(name for one in found for name in one)
     for name in names:
         values = tuple(one.get(name) for one in found)
-        if len(set(map(_meant, values))) > 1:
+        if len(set(map(_parse_meaning, values))) > 1:
             yield DifferingSetting(name, values)
 
 
-def _meant(value: str | None) -> Decimal | str | None:
+def _parse_meaning(value: str | None) -> Decimal | str | None:
     """Return what a value means: 100000 and 100000.0 are the same number."""
     try:
         number = Decimal(value or "")

@@ -152,7 +152,7 @@ def _side_by_side(cells: Sequence[Text], layout: _Layout) -> Iterator[Text]:
     ]
     for place in range(max(map(len, shown), default=0)):
         parts = (
-            _padded(lines[place] if place < len(lines) else Text(), width, right=layout.columns[column].is_number)
+            _pad(lines[place] if place < len(lines) else Text(), width, right=layout.columns[column].is_number)
             for lines, (column, width) in zip(shown, layout.widths.items(), strict=True)
         )
         line = Text(GAP).join(parts)
@@ -160,7 +160,7 @@ def _side_by_side(cells: Sequence[Text], layout: _Layout) -> Iterator[Text]:
         yield line
 
 
-def _padded(cell: Text, width: int, *, right: bool) -> Text:
+def _pad(cell: Text, width: int, *, right: bool) -> Text:
     blank = Text(" " * max(width - cell.cell_len, 0))
     return blank + cell if right else cell + blank
 
@@ -175,8 +175,8 @@ def _under(cells: Sequence[Text], layout: _Layout, width: int) -> Iterator[Text]
     room = width - len(INDENT)
     beside = sorted((each for each in moved if _is_short(*each)), key=lambda each: -_rank(each[0]))
     alone = (each for each in moved if not _is_short(*each))
-    sentences = (line for each in alone for line in wrap_cells(_labelled(*each), room))
-    for line in (*_filled([_labelled(*each) for each in beside], room), *sentences):
+    sentences = (line for each in alone for line in wrap_cells(_with_label(*each), room))
+    for line in (*_fill_lines([_with_label(*each) for each in beside], room), *sentences):
         yield Text(INDENT) + line
 
 
@@ -185,11 +185,11 @@ def _is_short(column: Column, cell: Text) -> bool:
     return bool(column.label) and "\n" not in cell.plain and cell.cell_len <= READABLE
 
 
-def _labelled(column: Column, cell: Text) -> Text:
+def _with_label(column: Column, cell: Text) -> Text:
     return Text(f"{column.label} ") + cell if column.label else cell
 
 
-def _filled(parts: Sequence[Text], room: int) -> Iterator[Text]:
+def _fill_lines(parts: Sequence[Text], room: int) -> Iterator[Text]:
     line = Text()
     for part in parts:
         if line.plain and line.cell_len + len(GAP) + part.cell_len > room:

@@ -29,12 +29,12 @@ def usage_error(
     wrong: Exception, arguments: Sequence[str], verbs: Collection[str], command: Callable[[str], Any]
 ) -> OperatorError:
     """Return the error to show for a command line that Typer couldn't parse; `command` imports a verb."""
-    verb = max((verb for verb in verbs if _typed(verb, arguments)), key=len, default="")
+    verb = max((verb for verb in verbs if _is_typed(verb, arguments)), key=len, default="")
     context: Any = getattr(wrong, "ctx", None)
     path = f"tradebot {verb}" if verb else context.command_path if context else "tradebot"
     if isinstance(wrong, NoSuchOption):
         early = context is not None and context.parent is None and verb
-        return _misplaced(wrong.option_name, arguments, verb) if early else _unknown_option(wrong, path)
+        return _misplaced_error(wrong.option_name, arguments, verb) if early else _unknown_option(wrong, path)
     if hasattr(getattr(context, "command", None), "commands") and not isinstance(wrong, BadParameter | BadOptionUsage):
         return _unknown_verb(wrong, arguments, context.command_path, verbs, command)
     example = _example(wrong, command(verb)) if verb and isinstance(wrong, BadOptionUsage) else None
@@ -49,13 +49,13 @@ def _example(wrong: BadOptionUsage, command: Any) -> str | None:
     return next((line.partition("  #")[0] for line in examples if f"{wrong.option_name} " in line), None)
 
 
-def _typed(verb: str, arguments: Sequence[str]) -> bool:
+def _is_typed(verb: str, arguments: Sequence[str]) -> bool:
     words = [word for word in arguments if not word.startswith("-")]
     parts = verb.split()
     return any(words[start : start + len(parts)] == parts for start in range(len(words)))
 
 
-def _misplaced(option: str, arguments: Sequence[str], verb: str) -> OperatorError:
+def _misplaced_error(option: str, arguments: Sequence[str], verb: str) -> OperatorError:
     rest = list(arguments)
     for word in verb.split():
         rest.remove(word)

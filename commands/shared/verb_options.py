@@ -259,7 +259,7 @@ def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractConte
     return _open(state_dir, config, read_marker)
 
 
-def _asked(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+def _bot_options(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
     """Have the options of every verb on a bot."""
 
 
@@ -287,7 +287,7 @@ def on_bot(
                     report = replace(report, whose=identity(bot))
             finish(report, as_json)
 
-        options = [*list(signature(act).parameters.values())[1:], *signature(_asked).parameters.values()]
+        options = [*list(signature(act).parameters.values())[1:], *signature(_bot_options).parameters.values()]
         return verb(name, purpose, place, prints, epilog=epilog, in_group=in_group)(_taking(command, options))
 
     return declare
@@ -306,7 +306,7 @@ def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]
 
         own = signature(act).parameters.items()
         options = [each for name, one in own for each in (taken[name].values() if name in taken else (one,))]
-        return _taking(command, sorted(options, key=lambda option: option.name in signature(_asked).parameters))
+        return _taking(command, sorted(options, key=lambda option: option.name in signature(_bot_options).parameters))
 
     return declare
 

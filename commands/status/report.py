@@ -138,7 +138,7 @@ def _may(console: "Console", data: "Status") -> None:
 
 def _serve(console: "Console", data: "Status") -> None:
     """Print whether `serve` runs, since when, and which slots have begun and not ended yet, whoever runs them."""
-    served = _served(data)
+    served = _serve_judgment(data)
     console.print(f"serve {color_state(served.state)}: {escape(clean(served.found))}")
     for each in data.unended:
         what = f"{each.job} {slot_for_reader(each.slot, each.at)}"
@@ -147,7 +147,7 @@ def _serve(console: "Console", data: "Status") -> None:
         )
 
 
-def _served(data: "Status") -> Judgment:
+def _serve_judgment(data: "Status") -> Judgment:
     return next(judgment for judgment in data.health if judgment.subject == "serve")
 
 
@@ -155,7 +155,7 @@ def _health(console: "Console", data: "Status") -> None:
     """Print how many parts are well, and what to do about the others, the worst first."""
     good = sum(not judgment.state.is_finding for judgment in data.health)
     console.print(f"Health {color_state(overall(data.health))}, {good} of {pluralize(len(data.health), 'part')} well")
-    findings = [judgment for judgment in rank_judgments(data.health) if judgment is not _served(data)]
+    findings = [judgment for judgment in rank_judgments(data.health) if judgment is not _serve_judgment(data)]
     for judgment in findings:
         if judgment.state is not HealthState.UNKNOWN:
             found = f"{judgment.subject} {judgment.state}: {clean(judgment.found).rstrip('.')}. Next: {judgment.next}"

@@ -70,7 +70,7 @@ def _all(settings: "Settings", year: int) -> int:
     return year
 
 
-def _decided(settings: "Settings", year: int) -> int:
+def _kept_decision_days(settings: "Settings", year: int) -> int:
     return settings.storage.decisions_days * year // DAYS
 
 
@@ -98,7 +98,7 @@ RETENTIONS = (
         ("facts.db", "facts.db-*"),
         "answers of flow sources; decisions of passes; sessions beside their backtests; the registry of coins",
         "storage.facts_days; decisions storage.decisions_days; each session's last equity and prices forever",
-        sessions=_decided,
+        sessions=_kept_decision_days,
     ),
     Retention(
         "bars",

@@ -258,7 +258,7 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyChec
         )
         for name in names
     ]
-    return tuple(_asked(row, settings, surroundings) if ask else row for row in rows)
+    return tuple(_ask_row(row, settings, surroundings) if ask else row for row in rows)
 
 
 def _code(name: str, settings: "Settings") -> str | None:
@@ -278,7 +278,7 @@ def _row(name: str, point: "EntryPoint | None", *, in_use: bool) -> StrategyChec
     return StrategyCheckRow(name, package_of(point), version, not is_built_in(point), state, None, None, None, None)
 
 
-def _asked(row: StrategyCheckRow, settings: "Settings", surroundings: "PluginEnvironment") -> StrategyCheckRow:
+def _ask_row(row: StrategyCheckRow, settings: "Settings", surroundings: "PluginEnvironment") -> StrategyCheckRow:
     if row.state == MISSING:
         return row
     if row.own_process:

@@ -82,7 +82,7 @@ def render(console: "Console", data: "TriedMoment") -> None:
 def _by_reason(left_out: "Sequence[StrategyRefusal]") -> dict[str, list[str]]:
     symbols = dict[str, list[str]]()
     for refusal in left_out:
-        symbols.setdefault(_decided(refusal.decision), []).append(clean(str(refusal.symbol)))
+        symbols.setdefault(_decision_text(refusal.decision), []).append(clean(str(refusal.symbol)))
     return symbols
 
 
@@ -124,7 +124,7 @@ def _render_wants(console: "Console", wants: "tuple[WantRow, ...]") -> None:
                 "/"
             ),
             *(values.get(name, "") for name in names),
-            escape(f"declined: {_decided(want.declined)}" if want.declined else clean(want.why) or "wanted"),
+            escape(f"declined: {_decision_text(want.declined)}" if want.declined else clean(want.why) or "wanted"),
         )
     console.print(table)
 
@@ -133,7 +133,7 @@ def _percent(fraction: "Decimal | None") -> str:
     return "" if fraction is None else f"{fraction:.2%}"
 
 
-def _decided(decision: "Decision") -> str:
+def _decision_text(decision: "Decision") -> str:
     return f"{decision.reason or decision.verdict} {_numbers(decision)}"
 
 
@@ -225,7 +225,7 @@ def run(name: str, symbols: Sequence[str], at: str | None, state_dir: str | None
     """Ask an installed strategy; exit 10 if its answer is refused, or changes when it is asked again."""
     with _bot(name, symbols, at, state_dir, config) as (app, seed):
         show_venue(app.day)
-        data = _tried(app, seed, moment(at) if at else None)
+        data = _try_moment(app, seed, moment(at) if at else None)
         whose = identity(app) if seed is None else NOBODY
     code = ExitCode.FINDINGS if data.refusal or data.repeats is False else ExitCode.DONE
     return Report("strategy-test", data, render, code, whose)
@@ -250,7 +250,7 @@ def _bot(
     if at is not None:
         raise OperatorError("--at needs a bot that has recorded something, and there is none", "leave out --at")
     loaded = load(user_file(Options(None, config), folder, os.environ), os.environ, {"mode": "sandbox"})
-    with _generated(_alone(loaded, name, symbols)) as app:
+    with _open_generated(_alone(loaded, name, symbols)) as app:
         yield app, app.settings.sandbox.seed
 
 
@@ -270,7 +270,7 @@ def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
 
 
 @contextmanager
-def _generated(loaded: "Loaded") -> "Iterator[App]":
+def _open_generated(loaded: "Loaded") -> "Iterator[App]":
     loaded = replace(loaded, settings=_generated_market(loaded.settings))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state"
@@ -293,7 +293,7 @@ def _generated_market(settings: "Settings") -> "Settings":
     return settings.model_copy(update={"sandbox": market, "mode": Mode.SANDBOX, "shadow": False})
 
 
-def _tried(app: "App", seed: int | None, at: datetime | None) -> TriedMoment:
+def _try_moment(app: "App", seed: int | None, at: datetime | None) -> TriedMoment:
     world = app.world(dry_run=True, asking=True)
     (strategy,) = world.strategies
     point = installed_strategies()[app.settings.strategies.installed_as()[strategy.name]]
@@ -304,7 +304,7 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> TriedMoment:
     start_s = perf_counter() - started
     now = at or app.now()
     strategy_inputs = ViewBuilder(world, now, (strategy,)).of(strategy)
-    answer, cost, repeats = _asked(strategy, strategy_inputs.view, start_s)
+    answer, cost, repeats = _ask_twice(strategy, strategy_inputs.view, start_s)
     if (most := app.rules.of(strategy.name).wants) and not isinstance(answer, Decision):
         answer = reject_excess_wants(answer, most) or answer
     own_process = not is_built_in(point)
@@ -327,22 +327,22 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> TriedMoment:
     )
 
 
-def _asked(
+def _ask_twice(
     strategy: "Strategy", view: "StrategyView", start_s: float
 ) -> "tuple[tuple[Want, ...] | Decision, AnswerCost, bool | None]":
     """Return the checked answer, what it cost, and whether the same view gets the same answer again."""
-    answer, first_s = _timed(strategy, view)
+    answer, first_s = _time_answer(strategy, view)
     later = list[float]()
     repeats = True
     while not isinstance(answer, Decision) and len(later) < AGAIN and first_s + sum(later) < ENOUGH_S:
-        again, took_s = _timed(strategy, view)
+        again, took_s = _time_answer(strategy, view)
         later.append(took_s)
         repeats = repeats and again == answer
     cost = AnswerCost(start_s + first_s, median(later) if later else None, len(later), None)
     return answer, cost, repeats if later else None
 
 
-def _timed(strategy: "Strategy", view: "StrategyView") -> "tuple[tuple[Want, ...] | Decision, float]":
+def _time_answer(strategy: "Strategy", view: "StrategyView") -> "tuple[tuple[Want, ...] | Decision, float]":
     started = perf_counter()
     answer = strategy.propose(view)
     took_s = perf_counter() - started

@@ -100,11 +100,11 @@ def read(app: "App", typed: str | None) -> Summary:
     summary_period = _place(app, books, evidence.now or still or evidence.at, _day(typed))
     lost = {"Positions, trades and profit aren't known": ledger, "What it decided isn't known": facts}
     unknown = [f"{what}: {one.why} Next: {one.next}" for what, one in lost.items() if isinstance(one, Unread)]
-    session_records = _seen(app, evidence, summary_period, books, sqlite_facts)
+    session_records = _gather_records(app, evidence, summary_period, books, sqlite_facts)
     return summary(replace(session_records, recorded=not isinstance(facts, Unread), unknown=unknown))
 
 
-def _seen(
+def _gather_records(
     app: "App",
     evidence: HealthEvidence,
     summary_period: SummaryPeriod,
@@ -116,7 +116,9 @@ def _seen(
     before = facts.unpriced_passes(since - LATE, since) if facts and summary_period.previous else ()
     book = _books(app, ledger, facts, summary_period) if ledger else SessionBooks()
     slots, lost = _slots(evidence, ledger, summary_period)
-    judgments, said = _asked(app, evidence, ledger, facts, summary_period) if summary_period.is_last else ((), ())
+    judgments, said = (
+        _current_judgments(app, evidence, ledger, facts, summary_period) if summary_period.is_last else ((), ())
+    )
     return SessionRecords(
         session=session,
         is_first=summary_period.previous is None,
@@ -134,7 +136,7 @@ def _seen(
         missed=lost,
         judgments=judgments,
         notes=(*said, *(unproven(app) if ledger else ())),
-        beside=_compared(facts, session.date),
+        beside=_comparison_notes(facts, session.date),
         states=ledger.states_since(since, until) if ledger else (),
         accepted=tuple(accepted_configurations(ledger, since, until)) if ledger else (),
         restarts=tuple(_restarts(app, since, until)),
@@ -150,7 +152,7 @@ def _day(typed: str | None) -> date | None:
     raise OperatorError(f"{word(typed)} is not the date of a session", "tradebot summary 2026-11-16")
 
 
-def _compared(facts: SqliteFacts | None, day: date) -> Sequence[str]:
+def _comparison_notes(facts: SqliteFacts | None, day: date) -> Sequence[str]:
     """Return how a session compared with its backtest, and the sessions up to it; empty until it was compared."""
     days = [parity for parity in facts.parities(MOST_COMPARED) if parity.session <= day] if facts else []
     parity_totals = over_time(days[-LATELY:])
@@ -222,7 +224,7 @@ def _slots(
     return known, missed_slots(ours)
 
 
-def _asked(
+def _current_judgments(
     app: "App", evidence: HealthEvidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, place: SummaryPeriod
 ) -> tuple[tuple[Judgment, ...], tuple[str, ...]]:
     """Return the judgments about the bot as it is now, and the warnings that its positions come with."""

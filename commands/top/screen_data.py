@@ -122,10 +122,10 @@ def console(width: int) -> Console:
 
 def version(folder: Path) -> tuple[object, ...]:
     """Return what differs as soon as anything was recorded: size and time of last change of each file."""
-    return tuple(_changed(folder / name) for name in WATCHED)
+    return tuple(_file_stamp(folder / name) for name in WATCHED)
 
 
-def _changed(path: Path) -> tuple[int, int] | None:
+def _file_stamp(path: Path) -> tuple[int, int] | None:
     with suppress(OSError):
         stat_result = path.stat()
         return stat_result.st_mtime_ns, stat_result.st_size

@@ -103,9 +103,9 @@ class Board(Screen[None]):
 
     def action_halt(self) -> None:
         """Ask for the word, halt, and read again."""
-        self.app.push_screen(Halting(self._folder, self._config), self._halted)
+        self.app.push_screen(Halting(self._folder, self._config), self._after_halt)
 
-    def _halted(self, _: bool | None) -> None:
+    def _after_halt(self, _: bool | None) -> None:
         self._read()
 
     def _look(self) -> None:
@@ -138,8 +138,8 @@ class Board(Screen[None]):
         body = self.query_one("#body", VerticalScroll)
         follows = self._chosen == LOG and body.is_vertical_scroll_end
         self._put("tabs", self._tabs())
-        self._put("head", _aged(line(reading.head if reading else "", width), trouble))
-        self._put("shown", _aged(self._shown(reading, width, height), trouble))
+        self._put("head", _gray_if_troubled(line(reading.head if reading else "", width), trouble))
+        self._put("shown", _gray_if_troubled(self._render_screen(reading, width, height), trouble))
         self._put("trouble", line(f"[red]{escape(clean(trouble))}[/]", width) if trouble else Text())
         self._put("foot", _foot(reading))
         self.query_one("#trouble").display = bool(trouble)
@@ -153,7 +153,7 @@ class Board(Screen[None]):
         age_s = (datetime.now(UTC) - reading.at).total_seconds() if reading else 0.0
         return f"What follows was read {duration(age_s)} ago. {self._unread}" if reading else self._unread
 
-    def _shown(self, reading: ScreenData | None, width: int, height: int) -> Text:
+    def _render_screen(self, reading: ScreenData | None, width: int, height: int) -> Text:
         if width < NARROWEST or height < LOWEST:
             return Text(f"This terminal has {width} columns and {height} lines; it takes {NARROWEST} and {LOWEST}.")
         if reading is None:
@@ -173,7 +173,7 @@ class Board(Screen[None]):
         self.query_one(f"#{name}", Static).update(text)
 
 
-def _aged(text: Text, trouble: str) -> Text:
+def _gray_if_troubled(text: Text, trouble: str) -> Text:
     """Return a text in gray if there is trouble; Textual forgets the style of a text, but not that of its parts."""
     return Text.assemble((text.plain, OLD)) if trouble else text
 

@@ -71,7 +71,7 @@ def planned_levels(app: App, history: History, trade: TradeRow, fills: Sequence[
     watched = _as_opened(trade, sign, kept)
     at_entry = levels(watched, app.rules.exits_watching(watched.position, kept))
     invalid = None if kept.invalid_fraction is None else watched.price_at(-kept.invalid_fraction)
-    return PlannedLevels(trade, at_entry.stop, at_entry.targets, invalid, list(_rested(history, trade, sign)))
+    return PlannedLevels(trade, at_entry.stop, at_entry.targets, invalid, list(_resting_stops(history, trade, sign)))
 
 
 def _as_opened(trade: TradeRow, sign: int, kept: Kept) -> WatchedPosition:
@@ -91,7 +91,7 @@ def _as_opened(trade: TradeRow, sign: int, kept: Kept) -> WatchedPosition:
     return WatchedPosition(position, trade.entry_price, kept)
 
 
-def _rested(history: History, trade: TradeRow, sign: int) -> Iterator[tuple[datetime, Decimal]]:
+def _resting_stops(history: History, trade: TradeRow, sign: int) -> Iterator[tuple[datetime, Decimal]]:
     for stop in history.stops:
         is_its_own = (stop.strategy, stop.symbol, stop.side.sign) == (trade.strategy, trade.symbol, -sign)
         if is_its_own and trade.opened_at <= stop.at and (trade.closed_at is None or stop.at <= trade.closed_at):

@@ -52,7 +52,7 @@ class Swaps(Struct, frozen=True):
 def read(app: "App", choice: "Choice") -> Swaps:
     """Return the swaps of an account, from what the books kept when they were decided."""
     history, rows = all_rows(app)
-    gave_way = tuple(each for each in app.ledger_view.past.gave_way() if _chosen(each, choice))
+    gave_way = tuple(each for each in app.ledger_view.past.gave_way() if _is_chosen(each, choice))
     prices = _prices(app, history, {each.intent.key.symbol for each in gave_way})
     rules = app.settings.auction
     within = timedelta(seconds=rules.cooldown_s) if rules else LATELY
@@ -70,7 +70,7 @@ def swap_assumptions(swaps: "Sequence[SwapRow]", trades: "Sequence[TradeRow]") -
         yield from fees_not_counted(sum(row.unknown_fees for row in trades if row.id in shown), {})
 
 
-def _chosen(gave_way: "GaveWay", choice: "Choice") -> bool:
+def _is_chosen(gave_way: "GaveWay", choice: "Choice") -> bool:
     intent = gave_way.intent
     both = intent.key.symbol, intent.displaced_by
     return choice.strategy in (None, intent.key.strategy) and (choice.symbol is None or choice.symbol in both)
@@ -78,13 +78,13 @@ def _chosen(gave_way: "GaveWay", choice: "Choice") -> bool:
 
 def _prices(app: "App", history: "History", symbols: set[str]) -> Mapping[str, Decimal]:
     """Return the last price of each of these symbols that is known without asking anybody."""
-    found = dict(_stored(app, history, symbols))
+    found = dict(_stored_closes(app, history, symbols))
     if app.folder.kind == BACKTEST:
         found |= read_evidence(app.folder.path).last_prices
     return found | dict(history.marks)
 
 
-def _stored(app: "App", history: "History", symbols: set[str]) -> Iterator[tuple[str, Decimal]]:
+def _stored_closes(app: "App", history: "History", symbols: set[str]) -> Iterator[tuple[str, Decimal]]:
     if history.at is None or not (app.folder.path / BARS).exists():
         return
     last = history.day.date_of(history.at)
@@ -106,12 +106,12 @@ def show(console: "Console", data: Swaps) -> None:
     console.print(_table(data.swaps[-SHOWN:]))
     for row in data.swaps[-SHOWN:]:
         if row.held or row.closes > 1:
-            console.print(_unfinished(row), markup=False)
+            console.print(_unfinished_text(row), markup=False)
     for line in data.assumptions:
         console.print(line, markup=False, style="dim")
 
 
-def _unfinished(row: "SwapRow") -> str:
+def _unfinished_text(row: "SwapRow") -> str:
     """Return how far a position was closed whose first close didn't do it."""
     which = f"{clean(row.symbol)} for {clean(row.newcomer)} at {stamp(row.at, DAY_MINUTE)}"
     tries = pluralize(row.closes, "close")

@@ -77,7 +77,7 @@ def _by_folder(folder: Path) -> ProbeFindings:
         runs = state_locks.holder(folder, state_locks.SERVE_LOCK) is not None
     except OSError:
         runs = True
-    return _found(told["data"]["judgments"], runs=runs)
+    return _problems_found(told["data"]["judgments"], runs=runs)
 
 
 def _by_port(address: str) -> ProbeFindings:
@@ -87,7 +87,7 @@ def _by_port(address: str) -> ProbeFindings:
             text = _read(answer)
         if answer.status_code not in (200, 503):
             return ProbeFindings({"port": f"its health port answered {answer.status_code}"})
-        return _found(json.loads(text)["subsystems"])
+        return _problems_found(json.loads(text)["subsystems"])
     except TimeoutError:
         return ProbeFindings({"port": f"its health port's answer wasn't complete in {LIMIT_S:.0f} s"})
     except requests.RequestException as failed:
@@ -108,7 +108,7 @@ def _read(answer: requests.Response) -> bytes:
     return bytes(text)
 
 
-def _found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True) -> ProbeFindings:
+def _problems_found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True) -> ProbeFindings:
     """Return what is wrong by judgments; that `serve` was stopped is, too, even where time stands still without it."""
     found = {str(each["subject"]): each for each in judgments}
     wrong = {name: each for name, each in found.items() if each["state"] in ALARMING}

@@ -63,7 +63,7 @@ def _status(app: App, data: Status, names: Sequence[str]) -> Report:
     return Report("status", data, show, whose=whose)
 
 
-def _needed(app: App, status: Status) -> Report:
+def _needs_report(app: App, status: Status) -> Report:
     """Return what there is to fix, the most urgent first, as `audit` says it from the bot's own records.
 
     Before that stand who halted the bot and why, and positions for which no stop rests at the broker.
@@ -93,7 +93,7 @@ def _overview(_: Query) -> list[PagePart]:
     # The parts of one page look at the same status, which in large books takes long to read.
     status = cache(status_of)
     return [
-        PagePart("What needs a person", lambda app: _needed(app, status(app))),
+        PagePart("What needs a person", lambda app: _needs_report(app, status(app))),
         PagePart("Entries that wait for a yes", approvals.run, act=_answers),
         PagePart("How the bot is", lambda app: _status(app, status(app), OVERVIEW)),
         equity_part(),
@@ -266,7 +266,7 @@ def _orders(app: App, typed: str) -> Report:
     return replace(report, data=replace(data, orders=tuple(row for row in data.orders if row.symbol == symbol)))
 
 
-def _known(app: App) -> Markup:
+def _known_symbols(app: App) -> Markup:
     traded = {trade.symbol for trade in trades.run(app, Choice()).data.trades}
     names = sorted({*app.rules.universe, *traded, *(row.symbol for row in positions.run(app).data.positions)})
     return symbol_links(names)
@@ -277,7 +277,7 @@ SYMBOL_PAGES = (
         "symbols",
         "/symbols",
         "Symbols",
-        lambda query: [PagePart("Universe, and what was ever traded", _known, wide=True)],
+        lambda query: [PagePart("Universe, and what was ever traded", _known_symbols, wide=True)],
     ),
     Page("symbol", "/symbol/{symbol:path}", "Symbol", _symbol, (CANDLES,), ("session", "at"), is_listed=False),
 )

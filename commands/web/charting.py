@@ -97,11 +97,11 @@ def load_symbol(app: App, typed: str, which: str) -> SymbolChart:
     # Years of passes take long to read, and would be a blur.
     start = max(of.series.start_of(0), since)
     cycles = cycles_of(app, PassSpan(since_s=int((as_of - start).total_seconds())), symbol=symbol)
-    scored = sorted((point for cycle in cycles for point in _scored(cycle, symbol)), key=lambda one: one.at)
+    scored = sorted((point for cycle in cycles for point in _score_points(cycle, symbol)), key=lambda one: one.at)
     return SymbolChart(of, [point for point in scored if point.at >= start])
 
 
-def _scored(cycle: CycleRecord, symbol: str) -> Iterator[ScoredPoint]:
+def _score_points(cycle: CycleRecord, symbol: str) -> Iterator[ScoredPoint]:
     for record in cycle.candidates:
         of = record.candidate
         if of.symbol == symbol and of.score is not None:
@@ -272,7 +272,7 @@ KEYS = "With the keyboard: ← and → read it point by point, + and − zoom, E
 def chart(path: str, draws: Mapping[str, Any], words: str, tables: Sequence[tuple[str, Table]]) -> Markup:
     """Return a chart's place in the page, its legend, and the text beside it: a sentence, and tables."""
     keys = Markup("").join(_keys(draws))
-    figures = Markup("").join(_folded(title, table) for title, table in tables if table.rows)
+    figures = Markup("").join(_fold_table(title, table) for title, table in tables if table.rows)
     return Markup(
         '<p class="keys" aria-hidden="true">{}</p><div class="charted" data-chart="{}" hx-morph-skip>'
         '<div class="chart" role="img" tabindex="0" aria-label="Chart. {}"></div>'
@@ -285,16 +285,16 @@ def _keys(draws: Mapping[str, Any]) -> Iterator[Markup]:
         if any(mark["bought"] is bought for mark in draws.get("marks", ())):
             yield Markup('<span><i class="key-{} key-mark">{}</i>{}</span>').format(color, sign, word)
     lines = [*draws["lines"], *draws.get("scores", ())]
-    named = {_named(line): (line["color"], line["style"]) for line in lines}
+    named = {_series_name(line): (line["color"], line["style"]) for line in lines}
     for name, look in named.items():
         yield Markup('<span><i class="key-{} key-{}"></i>{}</span>').format(*look, name)
 
 
-def _named(line: Mapping[str, Any]) -> str:
+def _series_name(line: Mapping[str, Any]) -> str:
     return str(line["name"]) if line["color"] != "soft" or line["style"] != "dotted" else "other components"
 
 
-def _folded(title: str, table: Table) -> Markup:
+def _fold_table(title: str, table: Table) -> Markup:
     def show(console: Console) -> None:
         console.print(table)
 

@@ -166,9 +166,13 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         path, method = scope["path"], scope["method"]
         if headers.get("host", "").lower() not in self._hosts:
-            return _refused(path, OperatorError("this server isn't known by that name", "tradebot web --help"), 421)
+            return _refusal_response(
+                path, OperatorError("this server isn't known by that name", "tradebot web --help"), 421
+            )
         if method not in LOOKS and headers.get("origin", "").lower() not in self._origins:
-            return _refused(path, OperatorError("this came from no page of this server", "load the page again"), 403)
+            return _refusal_response(
+                path, OperatorError("this came from no page of this server", "load the page again"), 403
+            )
         if method not in LOOKS and (long := _too_long(path, headers)) is not None:
             return long
         if path == LOGIN or path.startswith(STATIC):
@@ -183,12 +187,12 @@ class Guard:
             if path.startswith(API) and looks and self._logins.has_token(headers.get("authorization", ""), came(scope)):
                 return None
         except TooManyError as error:
-            return _refused(path, error, 429, {"Retry-After": str(error.wait_s)})
+            return _refusal_response(path, error, 429, {"Retry-After": str(error.wait_s)})
         if path.startswith((API, LIVE)) or not looks:
             wrong = OperatorError(
                 "you aren't logged in", "log in first, or give the token: Authorization: Bearer TOKEN"
             )
-            return _refused(path, wrong, 401, {"WWW-Authenticate": "Bearer"})
+            return _refusal_response(path, wrong, 401, {"WWW-Authenticate": "Bearer"})
         asked = scope["query_string"].decode("latin-1")
         return RedirectResponse(f"{LOGIN}?to={quote(f'{quote(path)}?{asked}' if asked else quote(path), safe='')}", 303)
 
@@ -198,7 +202,7 @@ def came(scope: Scope) -> str:
     return str(scope["client"][0]) if scope.get("client") else ""
 
 
-def _refused(path: str, why: OperatorError, status: int, headers: Mapping[str, str] | None = None) -> Response:
+def _refusal_response(path: str, why: OperatorError, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error, for programs as the object that all of theirs are."""
     if path.startswith(API):
         return Json(error_answer(why), status, headers)
@@ -209,9 +213,9 @@ def _too_long(path: str, headers: Headers) -> Response | None:
     """Refuse what is longer than any form of ours, by its head: the server reads no more than that says."""
     length, step = headers.get("content-length", ""), f"send {LONGEST_BODY:,} bytes at most, and say how many"
     if not length.isdecimal():
-        return _refused(path, OperatorError("its length isn't known", step), HTTPStatus.LENGTH_REQUIRED)
+        return _refusal_response(path, OperatorError("its length isn't known", step), HTTPStatus.LENGTH_REQUIRED)
     if len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY:
-        return _refused(path, OperatorError("this is too long", step), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return _refusal_response(path, OperatorError("this is too long", step), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     return None
 
 

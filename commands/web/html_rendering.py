@@ -95,7 +95,9 @@ class Sheet(Screen):
             return Markup("")
         columns = [table.columns[place] for place in kept]
         body = Markup("\n").join(
-            Markup("<tr{}>{}</tr>").format(_styled(style), Markup("").join(self._cells([row[place] for place in kept])))
+            Markup("<tr{}>{}</tr>").format(
+                _class_attribute(style), Markup("").join(self._cells([row[place] for place in kept]))
+            )
             for row, (_, style) in zip(rows, table.rows, strict=True)
         )
         head = Markup("").join(Markup('<th scope="col">{}</th>').format(hide(clean(column.name))) for column in columns)
@@ -133,7 +135,7 @@ def _kinds(columns: Sequence[Column]) -> str:
     return " ".join(f"{kind}{place}" for place, kind in enumerate(kinds, 1) if kind)
 
 
-def _styled(style: str) -> Markup | str:
+def _class_attribute(style: str) -> Markup | str:
     return Markup(' class="{}"').format(style) if style else ""
 
 

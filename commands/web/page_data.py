@@ -240,7 +240,7 @@ class PageReader:
         with self._lock:
             mine = self._turns[turn]
         with mine:
-            seen, now_s = (version(self.folder), self._configured()), time.monotonic()
+            seen, now_s = (version(self.folder), self._configuration_stamps()), time.monotonic()
             with self._lock:
                 kept = self._kept.get(name)
                 if kept is not None:
@@ -258,7 +258,7 @@ class PageReader:
     def _read(self, page: Page, query: Query) -> PageData:
         with self.bot() as bot:
             status, whose = self._once("status", "status", lambda: (status_of(bot), identity(bot)))
-            parts = [_shown(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
+            parts = [_render_part(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
             return PageData(
                 datetime.now(UTC),
                 line(head(status, whose)),
@@ -276,13 +276,13 @@ class PageReader:
             show_traded_by(bot)
             yield bot
 
-    def _configured(self) -> tuple[object, ...]:
+    def _configuration_stamps(self) -> tuple[object, ...]:
         files = [self.folder / name for name in CONFIGURED_BY] + ([Path(self._config)] if self._config else [])
-        return tuple(_changed(path) for path in files)
+        return tuple(_modified_ns(path) for path in files)
 
     def _bot(self) -> App:
         """Return the bot to make twins of: it is closed at once, as its connections are of use in this thread alone."""
-        seen = self._configured()
+        seen = self._configuration_stamps()
         with self._lock:
             if self._opened is None or self._opened[0] != seen:
                 self._opened = None
@@ -300,7 +300,7 @@ def readable() -> Iterator[None]:
         raise UnreadableError(f"the state can't be read: {error}", "tradebot doctor") from error
 
 
-def _changed(path: Path) -> int | None:
+def _modified_ns(path: Path) -> int | None:
     with suppress(OSError):
         return path.stat().st_mtime_ns
     return None
@@ -313,7 +313,7 @@ def render_problem(error: TradebotError) -> Markup:
     return Markup('<p role="alert">{}</p>{}').format(wrong, step)
 
 
-def _shown(
+def _render_part(
     bot: App, whose: Identity, number: int, part: PagePart
 ) -> tuple[RenderedPart, Report | TradebotError | None]:
     """Return a part as it is shown, and the report that it was drawn from, if any; an error takes its place."""

@@ -108,7 +108,7 @@ def is_run(name: str) -> bool:
 def _backtests(query: Query) -> list[PagePart]:
     chosen = [name.removeprefix(RUN) for name in query if is_run(name)]
     return [
-        PagePart("Backtests of this bot", _kept, wide=True),
+        PagePart("Backtests of this bot", _backtests_form, wide=True),
         PagePart("Side by side", lambda app: _side_by_side(app, chosen), wide=True),
     ]
 
@@ -120,11 +120,11 @@ def _side_by_side(app: App, chosen: Sequence[str]) -> Report | Markup:
     names = chosen or _names(app)[:COMPARED]
     if not chosen and len(names) < 2:
         return Markup("<p>There is nothing to compare yet.</p>")
-    return _compared(app, names)
+    return _compare_backtests(app, names)
 
 
-def _compared(app: App, names: Sequence[str]) -> Report:
-    return compare.run([_checked(app, name) for name in names], _home(app), files_of(None, None))
+def _compare_backtests(app: App, names: Sequence[str]) -> Report:
+    return compare.run([_require_own_backtest(app, name) for name in names], _home(app), files_of(None, None))
 
 
 def _home(app: App) -> Path:
@@ -139,7 +139,7 @@ def _names(app: App) -> Sequence[str]:
     return [name for name in names if name.isprintable()]
 
 
-def _checked(app: App, name: str) -> str:
+def _require_own_backtest(app: App, name: str) -> str:
     """Return the folder of a backtest of this bot; OperatorError for any other name, or path."""
     names = _names(app)
     if name not in names:
@@ -149,7 +149,7 @@ def _checked(app: App, name: str) -> str:
     return str(_home(app) / name)
 
 
-def _kept(app: App) -> Markup:
+def _backtests_form(app: App) -> Markup:
     names = _names(app)
     if not names:
         return Markup("<p>None yet. Next: <code>tradebot backtest --sessions 20 --name first</code></p>")
@@ -168,7 +168,7 @@ def _kept(app: App) -> Markup:
 def _backtest(query: Query) -> list[PagePart]:
     name = query.get("name", "")
     return [
-        PagePart("Report", lambda app: report.run([_checked(app, name)], None, None, Choice()), wide=True),
+        PagePart("Report", lambda app: report.run([_require_own_backtest(app, name)], None, None, Choice()), wide=True),
     ]
 
 

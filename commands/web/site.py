@@ -185,10 +185,10 @@ class Site:
             self._cookie,
         )
 
-    def _shown(self, template: str, status: int = 200, **values: object) -> Response:
-        return HTMLResponse(self._drawn(template, **values), status)
+    def _respond(self, template: str, status: int = 200, **values: object) -> Response:
+        return HTMLResponse(self._render(template, **values), status)
 
-    def _drawn(self, template: str, **values: object) -> str:
+    def _render(self, template: str, **values: object) -> str:
         page = self._templates.get_template(template).render(version=__version__, pages=PAGES, **values)
         return hide(page).replace(CSRF, str(values.get("csrf", "")))
 
@@ -199,7 +199,7 @@ class Site:
         await asyncio.wait({reading}, timeout=self._patience_s)
         if reading.done():
             return HTMLResponse(*reading.result())
-        begins, _, _ = self._drawn("unread.html", page=page, error=OperatorError(""), csrf=csrf).partition(MAIN)
+        begins, _, _ = self._render("unread.html", page=page, error=OperatorError(""), csrf=csrf).partition(MAIN)
         return StreamingResponse(_in_parts(begins, reading), media_type="text/html; charset=utf-8")
 
     def _read(self, page: Page, query: Query, csrf: str) -> tuple[str, int]:
@@ -207,25 +207,25 @@ class Site:
         try:
             reading = self._reader.read(page, query)
         except TradebotError as error:
-            return self._drawn("unread.html", page=page, error=error, csrf=csrf), 503
-        return self._drawn("page.html", page=page, reading=reading, query=query, csrf=csrf), 200
+            return self._render("unread.html", page=page, error=error, csrf=csrf), 503
+        return self._render("page.html", page=page, reading=reading, query=query, csrf=csrf), 200
 
     def _documents(self, page: Page, request: Request) -> Response:
         def answer() -> Response:
             reading = self._reader.read(page, _query(page, request))
             return Json(list(reading.documents), 503 if reading.is_lost else 200)
 
-        return _answered(answer)
+        return _answer_or_error(answer)
 
     def _chart(self, of: Callable[..., Any], request: Request) -> Response:
-        return _answered(lambda: Json(self._reader.chart(of, *request.path_params.values())))
+        return _answer_or_error(lambda: Json(self._reader.chart(of, *request.path_params.values())))
 
     def _positions(self, request: Request) -> Response:
         def answer() -> Response:
             with self._reader.bot() as bot:
                 return Json(positions.run(bot).document())
 
-        return _answered(answer)
+        return _answer_or_error(answer)
 
     def _health(self, request: Request) -> Response:
         def answer() -> Response:
@@ -233,7 +233,7 @@ class Site:
                 page_reply = health(look(bot))
             return Response(page_reply.text, page_reply.status, media_type=page_reply.kind)
 
-        return _answered(answer)
+        return _answer_or_error(answer)
 
     async def _act(self, request: Request) -> Response:
         given = await _form(request)
@@ -242,11 +242,11 @@ class Site:
         try:
             done = await run_in_threadpool(self._acting.act, given)
         except TradebotError as error:
-            return self._shown("done.html", 400, error=error, done=None, csrf=_csrf(request))
-        return self._shown("done.html", 200 if done.is_done else 409, done=done, error=None, csrf=_csrf(request))
+            return self._respond("done.html", 400, error=error, done=None, csrf=_csrf(request))
+        return self._respond("done.html", 200 if done.is_done else 409, done=done, error=None, csrf=_csrf(request))
 
     async def _login_page(self, request: Request) -> Response:
-        return self._shown("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
+        return self._respond("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
 
     async def _log_in(self, request: Request) -> Response:
         form = await _form(request)
@@ -254,11 +254,11 @@ class Site:
         try:
             held = self._logins.log_in(token.strip(), came(request.scope))
         except TooManyError as error:
-            refused = self._shown("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
+            refused = self._respond("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
             refused.headers["Retry-After"] = str(error.wait_s)
             return refused
         if held is None:
-            return self._shown("login.html", 403, to=to, wrong="That isn't the token.")
+            return self._respond("login.html", 403, to=to, wrong="That isn't the token.")
         answer = RedirectResponse(to, 303)
         answer.set_cookie(self._cookie, held, httponly=True, samesite="strict", secure=self._secure)
         return answer
@@ -293,11 +293,11 @@ class Site:
                 error_answer(OperatorError(error.detail, "GET one of the paths in docs/WEB.md")), status, headers
             )
         if status == HTTPStatus.NOT_FOUND:
-            return self._shown("missing.html", status, csrf=_csrf(request))
+            return self._respond("missing.html", status, csrf=_csrf(request))
         return PlainTextResponse(error.detail, status, headers)
 
 
-def _answered(answer: Callable[[], Response]) -> Response:
+def _answer_or_error(answer: Callable[[], Response]) -> Response:
     """Return an answer for programs; why it can't be given if the bot can't be read."""
     try:
         return answer()

@@ -154,7 +154,7 @@ class _Trying:
             if value in tried:
                 continue
             try:
-                tried[value] = self._decided(one, value)
+                tried[value] = self._decide_with(one, value)
             except (OperatorError, RecordError):
                 continue
             if (again := tried[value]) is not None:
@@ -185,7 +185,7 @@ class _Trying:
         for way in ways if seen else ():
             yield question.setting.scale.at(question.setting.scale.next_to(min(seen) if way > 0 else max(seen), -way))
 
-    def _decided(self, question: "_Threshold", value: Decimal) -> Decided | None:
+    def _decide_with(self, question: "_Threshold", value: Decimal) -> Decided | None:
         """Return the pass with another value of a threshold that refused somebody, as long as there is time for it.
 
         OperatorError if the value doesn't load.
@@ -217,7 +217,7 @@ class _Trying:
             return True
         outcomes = outcomes_of(decided.cycle, other.cycle, (decided.sent, other.sent))
         return any(
-            not each.same or (closely and _asked(each.then) != _asked(each.now))
+            not each.same or (closely and _refusing_questions(each.then) != _refusing_questions(each.now))
             for each in outcomes
             if self._symbol in (None, each.symbol)
         )
@@ -230,7 +230,7 @@ def _nearer(ordered: Sequence[Decimal], force: Decimal) -> Iterator[tuple[Decima
             yield value, ordered[number + (1 if value < force else -1)]
 
 
-def _asked(fate: Fate) -> frozenset[tuple[str, str]]:
+def _refusing_questions(fate: Fate) -> frozenset[tuple[str, str]]:
     """Return the questions that refuse a candidate."""
     return frozenset((end.gate, end.about) for end in (*fate.others, *((fate.end,) if fate.end else ())))
 

@@ -65,7 +65,7 @@ def _beside(app: App, query: Query, symbol: str | None) -> Markup:
 
 def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
     """Return what the verb says of the changes, with the command line that says the same."""
-    typed = _typed(app, query, symbol)
+    typed = _typed_changes(app, query, symbol)
     if not typed:
         return NOTHING
     # The pass is named, so that the command says the same once there are later ones.
@@ -82,7 +82,7 @@ def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
     return Report(report.verb, report.data, show, report.exit_code, report.whose)
 
 
-def _typed(app: App, query: Query, symbol: str | None) -> list[str]:
+def _typed_changes(app: App, query: Query, symbol: str | None) -> list[str]:
     """Return the changes as they are typed; a form has all values, of which those in force change nothing."""
     given = {name.removeprefix(PREFIX): text for name, text in query.items() if is_change(name)}
     if len(given) > MOST_CHANGES:
@@ -164,10 +164,10 @@ def _slider(one: Slider, number: int, query: Query) -> Markup:
     value = _number(text)
     place = one.nearest(Decimal(one.force) if value is None else value)
     stop = one.stops[place]
-    said = _said(one, place) if value == Decimal(stop.value) else ""
+    said = _stop_text(one, place) if value == Decimal(stop.value) else ""
     refused = f", refused {one.refused}" if one.refused else ""
     options = Markup("").join(
-        Markup('<option value="{}" label="{}">').format(each.value, _said(one, at))
+        Markup('<option value="{}" label="{}">').format(each.value, _stop_text(one, at))
         for at, each in enumerate(one.stops)
     )  # fmt: skip
     return Markup(
@@ -187,7 +187,7 @@ def _slider(one: Slider, number: int, query: Query) -> Markup:
     )  # fmt: skip
 
 
-def _said(slider_stop: Slider, place: int) -> str:
+def _stop_text(slider_stop: Slider, place: int) -> str:
     """Return a stop in words: its value with its unit, and how many orders there are if nothing else is changed."""
     return ", ".join(_words(slider_stop, place))
 

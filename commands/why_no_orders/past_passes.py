@@ -52,14 +52,14 @@ def show_by_pass(console: Console, data: SymbolSpan) -> None:
     for reason, count in data.elsewhere.items():
         passes = pluralize(count, "pass or answer", "passes or answers")
         console.print(f"{passes} {noun(count, 'was', 'were')} refused as a whole: {reason}", markup=False)
-    _sent(console, data)
+    _print_sent(console, data)
     if data.nearest:
         _nearest(console, data, data.nearest)
     if data.ends:
         console.print(_table(data))
 
 
-def _sent(console: Console, data: SymbolSpan) -> None:
+def _print_sent(console: Console, data: SymbolSpan) -> None:
     if data.sent_at:
         times = ", ".join(stamp(at, DAY_MINUTE) for at in data.sent_at[:5])
         more = f" and {len(data.sent_at) - 5:,} more" if len(data.sent_at) > 5 else ""
@@ -107,10 +107,10 @@ def run_session(app: App, symbol: str | None, session: str | None, at: str | Non
         return _run_pass(app, facts, day, at, symbol, strategy)
     if symbol is None:
         ends = ends_of(app, PassSpan(), strategy, day)
-        return _answered(_of_whole_session(explained_ends(app, ends))) if ends.passes else without_passes(app, day)
+        return _answer_report(_of_whole_session(explained_ends(app, ends))) if ends.passes else without_passes(app, day)
     name = known_symbol(app, symbol)
     outcome = outcomes_of(app, PassSpan(), name, strategy, session=day)
-    return _spanned(app, name, outcome, day) if outcome.passes else without_passes(app, day, name)
+    return _span_report(app, name, outcome, day) if outcome.passes else without_passes(app, day, name)
 
 
 def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | None, strategy: str | None) -> Report:
@@ -127,12 +127,12 @@ def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | 
 def run_span(app: App, symbol: str, span: PassSpan, strategy: str | None) -> Report:
     """Sum up what became of a symbol in all passes of a span."""
     name = known_symbol(app, symbol)
-    return _spanned(app, name, outcomes_of(app, span, name, strategy), None)
+    return _span_report(app, name, outcomes_of(app, span, name, strategy), None)
 
 
 def run_all(app: App, span: PassSpan, strategy: str | None) -> Report:
     """Sum up all passes of a span."""
-    return _answered(explained_ends(app, ends_of(app, span, strategy)))
+    return _answer_report(explained_ends(app, ends_of(app, span, strategy)))
 
 
 def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
@@ -164,7 +164,7 @@ def _one(
     """Explain one pass, or a symbol's way through it; what has `changed` since is told of the last pass only."""
     if symbol is None:
         why = replace(build_answer(app, (cycle,)), dry=dry, asked=asked)
-        return _answered(why if changed else replace(why, now=None))
+        return _answer_report(why if changed else replace(why, now=None))
     name = known_symbol(app, symbol, (cycle,))
     way = replace(way_in(app, name, (cycle,), way_of(name, (cycle,))), dry=dry, asked=asked)
     way = way if changed else replace(way, now=None)
@@ -172,7 +172,7 @@ def _one(
     return Report("why-no-orders", way, lambda console, _: show_symbol(console, way), code)
 
 
-def _spanned(app: App, name: str, outcome: SymbolOutcomes, session: date | None) -> Report:
+def _span_report(app: App, name: str, outcome: SymbolOutcomes, session: date | None) -> Report:
     data, lacking = symbol_span(name, outcome, session), left_out_of(app)
     if lacking:
         data = replace(data, left_out=lacking)
@@ -184,7 +184,7 @@ def without_passes(app: App, session: date | None, symbol: str | None = None) ->
     """Explain that no pass of a session is on record, with the nearest sessions of which some are."""
     name = known_symbol(app, symbol) if symbol else None
     why = replace(build_answer(app, (), session), explanation=nothing_of(app, session, name))
-    return _answered(_of_whole_session(why))
+    return _answer_report(_of_whole_session(why))
 
 
 def _of_whole_session(why: Why) -> Why:
@@ -201,6 +201,6 @@ def _of_whole_session(why: Why) -> Why:
     )
 
 
-def _answered(why: Why) -> Report:
+def _answer_report(why: Why) -> Report:
     code = ExitCode.DONE if why.explanation.verdict is NoOrdersAnswer.TRADED else ExitCode.FINDINGS
     return Report("why-no-orders", why, show, code)

@@ -178,12 +178,12 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
             f"\nLooked at: the pass at {when(way.at)}, slot {slot_for_reader(way.slot or '', way.at)}{more}",
             markup=False,
         )
-        console.print(f"Strategy {way.strategy}: {', '.join(_wanted(way))}", markup=False)
+        console.print(f"Strategy {way.strategy}: {', '.join(_want_lines(way))}", markup=False)
     _components(console, way.components)
     _gates(console, way.decisions)
 
 
-def _wanted(way: "SymbolWhy") -> Iterator[str]:
+def _want_lines(way: "SymbolWhy") -> Iterator[str]:
     """Yield what the strategy wanted; only some wants have a score, and only some scores say how much data they had."""
     yield f"{way.side}" if way.score is None else f"score {format_signed(way.score, 3)} ({way.side})"
     if way.coverage is not None:
@@ -243,14 +243,14 @@ def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "
     cycles, last, lacking = seen.passes, seen.whole, left_out_of(app)
     answer = why_no_orders(cycles, seen.standing) if cycles else nothing_of(app, session)
     return Why(
-        explanation=without_records(_remedied(app, answer, last), lacking),
+        explanation=without_records(_with_remedy(app, answer, last), lacking),
         first_at=cycles[0].at if cycles else None,
         last_at=last.at if last else None,
         last_slot=last.slot if last else None,
         now=_changed_since(app, last),
         waiting=last.waiting if last else (),
         left_out=lacking,
-        missed=_missed(app, {session} if session and not cycles else {cycle.session for cycle in cycles}),
+        missed=_missed_in(app, {session} if session and not cycles else {cycle.session for cycle in cycles}),
     )
 
 
@@ -271,12 +271,12 @@ def left_out_of(app: "App") -> str | None:
     return left_out(read_evidence(app.folder.path).unrecorded) if app.folder.kind == BACKTEST else None
 
 
-def _missed(app: "App", sessions: "Set[date]") -> "tuple[MissedSlots, ...]":
+def _missed_in(app: "App", sessions: "Set[date]") -> "tuple[MissedSlots, ...]":
     claims = app.ledger_view.slot_claims
     return missed_slots(claim for session in sorted(sessions) for claim in claims(session))
 
 
-def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":
+def _with_remedy(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":
     """Return the answer with a remedy that helps now, for an ended market or a halt with a known cause."""
     if last is not None and answer.remedy == REASONS[Reason.HALTED].remedy:
         more, remedy = _why_halted(app, last.at)
@@ -346,7 +346,7 @@ def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequ
     now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:
         answer = why_no_orders(cycles) if cycles else nothing_of(app, None)
-        way = unseen(symbol, cycles, _remedied(app, answer, last), now)
+        way = unseen(symbol, cycles, _with_remedy(app, answer, last), now)
         return replace(way, sentence=lacking, remedy=PLAY_AGAIN, left_out=lacking) if lacking else way
     halt = _why_halted(app, ways[-1].at) if was_halted(ways[-1]) else None
     way = replace(explain_symbol(ways, halt, now), left_out=lacking)

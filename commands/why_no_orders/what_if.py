@@ -55,7 +55,7 @@ def changes_of(app: App, typed: Sequence[str]) -> WhatIfChanges:
     prices, gone, at, settings = dict[str, Decimal](), list[str](), list[str](), list[str]()
     for text in (one.strip() for one in typed):
         if text.startswith(BY_PRICE):
-            symbol, price = _priced(app, text)
+            symbol, price = _parse_price(app, text)
             if symbol in prices:
                 raise OperatorError(f"{OPTION} names two prices of {symbol}", "name one")
             prices[symbol] = price
@@ -73,7 +73,7 @@ def changes_of(app: App, typed: Sequence[str]) -> WhatIfChanges:
     return WhatIfChanges(values_typed(pairs), tuple(prices.items()), tuple(dict.fromkeys(gone)), at[0] if at else None)
 
 
-def _priced(app: App, text: str) -> tuple[str, Decimal]:
+def _parse_price(app: App, text: str) -> tuple[str, Decimal]:
     name, equals, typed = text.removeprefix(BY_PRICE).partition("=")
     try:
         price = Decimal(typed.strip()) if equals else None
@@ -189,7 +189,7 @@ def of_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: s
         supposed = asking.supposition(recorded.surroundings)
         then = decide(recorded, supposed.before)
         changed, unasked = asking.apply_changes(recorded)
-        now = decide(_moved(changed, moved) if moved else changed, supposed.after)
+        now = decide(_at_other_time(changed, moved) if moved else changed, supposed.after)
     except RecordError as error:
         raise not_kept(head, str(error)) from error
     data = what_if(
@@ -264,7 +264,7 @@ def nothing_recorded(app: App, day: date | None) -> OperatorError:
     return OperatorError(answer.sentence, answer.remedy)
 
 
-def _moved(recorded: RecordedCycle, at: datetime) -> RecordedCycle:
+def _at_other_time(recorded: RecordedCycle, at: datetime) -> RecordedCycle:
     return replace(recorded, given=at_time(recorded.given, at))
 
 
@@ -292,7 +292,7 @@ def changes_in(
         known = values_of(asking.supposing.then(recorded.surroundings).settings)
         for path, value in changes.settings:
             name = ".".join(path)
-            yield WhatIfChange(name, _shown(known, name), in_yaml(value))
+            yield WhatIfChange(name, _shown_value(known, name), in_yaml(value))
     for symbol, price in changes.prices:
         quote = desk.quotes.get(symbol)
         before = "" if each else f"{plain(quote.middle)} USD" if quote else "unknown"
@@ -303,6 +303,6 @@ def changes_in(
         yield WhatIfChange("time", when(desk.now), when(moved))
 
 
-def _shown(known: dict[str, Any], name: str) -> str:
+def _shown_value(known: dict[str, Any], name: str) -> str:
     inner = {key.removeprefix(f"{name}."): value for key, value in known.items() if key.startswith(f"{name}.")}
     return in_yaml(known.get(name, inner or None))

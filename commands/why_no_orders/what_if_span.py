@@ -184,7 +184,7 @@ class _Deciding:
 
     def __init__(self, asking: WhatIfRunner, looks: Sequence[ExitPassMoment]) -> None:
         self._asking = asking
-        self._over = OverSpan(self._changed, self._touches, looks)
+        self._over = OverSpan(self._change_record, self._touches, looks)
         self._decided: list[Passed] = []
         self._lacking: list[Lacking] = []
         self._unasked: set[str] = set()
@@ -208,7 +208,7 @@ class _Deciding:
         supposed = self._asking.supposition(around)
         return bool(supposed.strategies) or compares(supposed.after)
 
-    def _changed(self, body: Body, around: RecordEnvironment) -> ChangedRecord:
+    def _change_record(self, body: Body, around: RecordEnvironment) -> ChangedRecord:
         asking, whole, supposed = self._asking, self._is_whole(around), self._asking.supposition(around)
         recorded = asking.read(body, only_passing=not whole, replaced=supposed.replaced_strategies)
         self._held |= held_in(recorded) if asking.changes.gone else set()
@@ -242,10 +242,10 @@ LONG = timedelta(days=60)
 
 def later_prices(asking: WhatIfRunner, orders: Sequence[Filled]) -> Later:
     """Return the prices of these orders' symbols at each horizon. Unknown ones are absent: nothing is fetched."""
-    return dict(_found(asking, orders))
+    return dict(_prices_found(asking, orders))
 
 
-def _found(asking: WhatIfRunner, orders: Sequence[Filled]) -> Iterator[tuple[tuple[str, date, int], Decimal]]:
+def _prices_found(asking: WhatIfRunner, orders: Sequence[Filled]) -> Iterator[tuple[tuple[str, date, int], Decimal]]:
     wrapper = cache(lambda session: _seen_in(asking, session))
     for symbol, session in dict.fromkeys((order.symbol, order.intent.key.session) for order in orders):
         days = [one.date for one in asking.app.ledger_view.sessions(session, session + LONG)]
@@ -295,7 +295,7 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
     _orders(console, f"Sent only with the change ({zone()}):", data.orders, data.more)
     if data.orders:
         console.print("What these have earned since, before costs:", markup=False)
-    for line in _earned(data.earned):
+    for line in _earnings_lines(data.earned):
         console.print(f"  {line}", markup=False)
     _orders(console, f"Sent then, and not with the change ({zone()}):", data.kept_back, data.fewer)
     if data.more or data.fewer:
@@ -339,12 +339,12 @@ def _orders(console: "Console", heading: str, orders: "Sequence[SentAt]", count:
         console.print(f"  … and {count - ORDERS:,} more; --json lists the first {len(orders)}", markup=False)
 
 
-def _earned(earned: "Sequence[WhatIfEarnings]") -> Iterator[str]:
+def _earnings_lines(earned: "Sequence[WhatIfEarnings]") -> Iterator[str]:
     """Yield a line for each number of sessions, and one for all of which no price is known yet."""
     later = [earnings for earnings in earned if not earnings.orders]
     for what_if_earnings in earned:
         if what_if_earnings.orders:
-            yield _told(what_if_earnings)
+            yield _earnings_text(what_if_earnings)
     if later:
         *first, last = (str(earnings.sessions) for earnings in later)
         after = f"{', '.join(first)} and {last}" if first else last
@@ -352,7 +352,7 @@ def _earned(earned: "Sequence[WhatIfEarnings]") -> Iterator[str]:
         yield f"after {after} {noun(later[-1].sessions, 'session')}: {orders}, none with a price yet: nothing to say"
 
 
-def _told(one: "WhatIfEarnings") -> str:
+def _earnings_text(one: "WhatIfEarnings") -> str:
     after = f"after {pluralize(one.sessions, 'session')}: "
     cases = f"{pluralize(one.orders, 'order')} in {pluralize(one.of_sessions, 'session')}"
     if one.mean is None or one.low is None or one.high is None:

@@ -243,7 +243,7 @@ def test_process_of_an_exchange_serves_a_face_that_is_installed(
     # Python must not look for modules in an exchange's folder.
     (folder / "uvicorn.py").write_text("raise SystemExit(99)")
     try:
-        status, body = process._exchanged("GET", process.ensure(folder).url, "/v1/account", 5.0, headers=KEYS)
+        status, body = process._request("GET", process.ensure(folder).url, "/v1/account", 5.0, headers=KEYS)
         assert (status, body["cash"]) == (200, "3000")
     finally:
         process.stop(folder)

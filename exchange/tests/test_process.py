@@ -291,14 +291,14 @@ def test_server_answers_many_clients_a_half_open_one_and_a_megabyte(folder: Path
 
 def test_lock_of_an_exchange_that_has_ended_is_free_although_a_fork_has_its_file_open(tmp_path: Path) -> None:
     reader, writer = os.pipe()
-    with server._held(tmp_path):
+    with server._hold_lock(tmp_path):
         child = os.fork()
         if not child:
             os.close(writer)
             os.read(reader, 1)
             os._exit(0)
     try:
-        with server._held(tmp_path):
+        with server._hold_lock(tmp_path):
             pass
     finally:
         os.close(writer)

@@ -129,7 +129,7 @@ def test_the_shipped_venue_is_found_without_looking_at_installed_packages(monkey
     def never(name: str) -> Door:
         raise AssertionError(name)
 
-    monkeypatch.setattr(venues, "_installed", never)
+    monkeypatch.setattr(venues, "_load_installed", never)
     assert load(None, {}).settings.venue == door_to("alpaca").capabilities.name == "alpaca"
 
 
@@ -275,7 +275,7 @@ def run(tmp_path: Path) -> Run:
         os.chdir(tmp_path)
         sys.path.insert(0, str(packages))
         sys.modules.pop(PACKAGE, None)
-        venues._installed.cache_clear()
+        venues._load_installed.cache_clear()
 
     def typed(*arguments: str, code: int = 0, **variables: str) -> dict[str, Any]:
         environ = {"MADEUP_KEY": "key-of-madeup", "HOME": str(tmp_path), "TRADEBOT_STATE": str(tmp_path / "state")}

@@ -171,7 +171,7 @@ def old_stops_go_first() -> None:
     ) -> Iterator[CandidateRecord]:
         for old in (*filter(None, (step.old,)), *step.others):
             yield cancel_order(world, call, desk, old.first, old.record, step.why)
-        yield separate_protection._placed(world, call, desk, cover, step)
+        yield separate_protection._place(world, call, desk, cover, step)
 
     vars(separate_protection)["_beside"] = canceled_first
 

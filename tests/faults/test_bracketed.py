@@ -96,7 +96,7 @@ def test_a_stop_that_is_listed_without_its_entry_is_told_as_ours(
         [{"name": "entry", "when": {"request": "orders"}, "what": {"missing_rows": None, "client_order_id": "tb1.*"}}]
     )
     if row == "unread":
-        monkeypatch.setattr(faults, "_changed", without_ids)
+        monkeypatch.setattr(faults, "_change_message", without_ids)
     told = listed(day)
     assert FindingKind.UNRESOLVED in told
     assert (FindingKind.UNREADABLE in told) is (row == "unread")

@@ -75,7 +75,7 @@ def test_books_and_latches_are_whole_after_each_power_loss(
 def test_judge_catches_an_unsealed_checkpoint_after_a_power_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FillTotals, "_found", without_the_seal)
+    monkeypatch.setattr(FillTotals, "_current_checkpoint", without_the_seal)
     _, _, problems = power.folders(tmp_path, 1, ["folder1"])
     assert any("the totals are not what the fills add up to" in problem for problem in problems)
 

@@ -43,6 +43,6 @@ def test_stores_lose_nothing_done_when_killed_between_any_two_effects(
 @pytest.mark.campaign
 def test_judge_catches_a_checkpoint_believed_without_its_seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A fill comes late in each round, so whoever believes the checkpoint misses it.
-    monkeypatch.setattr(FillTotals, "_found", without_the_seal)
+    monkeypatch.setattr(FillTotals, "_current_checkpoint", without_the_seal)
     found = stores.campaign(tmp_path, 1, range(1))
     assert any("the totals are not what the fills add up to" in problem for problem in found.problems)

@@ -47,7 +47,7 @@ EXCEPTIONS = {
     "tradebot/model/fact_kind.py:parse_field_types": "a row's fields in the words of the documentation, ours",
     "commands/drill/stage.py:entries": "the exchange's log judges a drill, and it has ids only",
     "tradebot/replaying/record_json.py:_plain": "names in a text that this program writes and reads here alone",
-    "tradebot/views/notification_events.py:_told": "the lines of a text for people, written in this program",
+    "tradebot/views/notification_events.py:_event_lines": "the lines of a text for people, written in this program",
     "tradebot/app/keys.py:_learn_addresses": "the pieces of an address that a person wrote",
     "tradebot/app/keys.py:load_secrets": "the names of variables that have addresses, chosen by a person",
     "tradebot/app/keys.py:is_secret": "the families of variables that have secrets, by the names that people give them",

@@ -94,7 +94,7 @@ def canceled_first(
     """Replace an order by canceling the old one first."""
     for old in (*filter(None, (step.old,)), *step.others):
         yield cancel_order(world, call, desk, old.first, old.record, step.why)
-    yield separate_protection._placed(world, call, desk, cover, step)
+    yield separate_protection._place(world, call, desk, cover, step)
 
 
 def test_a_stop_rests_from_the_first_protection_to_the_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

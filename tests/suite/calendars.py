@@ -23,7 +23,7 @@ def know_once() -> None:
     """Take calendars from the run's other processes from now on, if this process belongs to a run."""
     if KEPT in os.environ:
         folder = Path(os.environ[KEPT])
-        for module, name in ((hours, "_known"), (calendar, "every_session"), (calendar, "is_listed")):
+        for module, name in ((hours, "_library_sessions"), (calendar, "every_session"), (calendar, "is_listed")):
             vars(module)[name] = kept(folder, vars(module)[name])
 
 

@@ -136,7 +136,7 @@ SHOWN = """import sys
 from tests.suite import calendars
 calendars.know_once()
 from papervenue.market import hours
-print(hours._known.__module__, len(hours._known("XNYS", "2030-12-31")) if len(sys.argv) > 1 else "")
+print(hours._library_sessions.__module__, len(hours._library_sessions("XNYS", "2030-12-31")) if len(sys.argv) > 1 else "")
 """
 
 
@@ -144,7 +144,7 @@ def squared(number: int) -> int:
     return number * number
 
 
-def _known(name: str, last: str) -> str:
+def _library_sessions(name: str, last: str) -> str:
     return "abc"
 
 
@@ -157,7 +157,7 @@ def test_what_one_process_has_worked_out_others_read(tmp_path: Path) -> None:
 
 
 def test_processes_of_a_run_take_calendars_from_its_folder_and_others_work_them_out(tmp_path: Path) -> None:
-    kept(tmp_path, _known)("XNYS", "2030-12-31")
+    kept(tmp_path, _library_sessions)("XNYS", "2030-12-31")
     ends = []
     for environ, words in (({KEPT: str(tmp_path)}, ["count"]), ({}, [])):
         command = [sys.executable, "-c", SHOWN, *words]

@@ -128,7 +128,7 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
     until, before = max(theirs), last_asked(ledger, clock.now)
     note_asked(ledger, CalendarRequest(clock.now, until if is_long and until < last else None), by)
     # What a broker alone tells of days that weren't known is no change.
-    changed = [_said(change, venue) for change in told if change.in_both or change.before]
+    changed = [_change_details(change, venue) for change in told if change.in_both or change.before]
     for said in (*changed, *_ask_for_others(ledger, read, clock, today)):
         events.emit(EventKind.CALENDAR_CHANGED.at(clock.now, said))
     first_today = before is None or before.at < last_morning(clock.now, venue.day)
@@ -212,7 +212,7 @@ def _is_called_off(session: Session, clock: VenueClock) -> bool:
     return not clock.is_open and session.open < clock.next_open
 
 
-def _said(change: CalendarChange, venue: Capabilities) -> Mapping[str, str]:
+def _change_details(change: CalendarChange, venue: Capabilities) -> Mapping[str, str]:
     """Return what an event says of a change."""
     what = f"{change.day:%a %Y-%m-%d} has {hours(change.after)} now, before it had {hours(change.before)}"
     if change.after == change.before:

@@ -44,14 +44,18 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) 
     `env_file` is None if only the environment counts. No text will show a key, one of another venue neither.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
-    learn(*(text for key in keys_of(venue) if key.secret for text in _given(sources, key.names)))
-    learn(*_given(sources, [FLOW_KEY]))
-    learn(*_given(sources, [CHAT_TOKEN]))
-    learn(*(text for name in CLOUD for text in _given(sources, [name])))
+    learn(*(text for key in keys_of(venue) if key.secret for text in _given_values(sources, key.names)))
+    learn(*_given_values(sources, [FLOW_KEY]))
+    learn(*_given_values(sources, [CHAT_TOKEN]))
+    learn(*(text for name in CLOUD for text in _given_values(sources, [name])))
     # Whoever has an address can write to its channel, so no text shows one, whichever verb it is of.
-    _learn_addresses(_given(sources, [name for source in sources for name in source if _CHANNEL.fullmatch(name)]))
-    values = {key.field: next(_given(sources, key.names), "") for key in door_to(venue).keys}
-    return Secrets(next(_given(sources, [FLOW_KEY]), None), {field: value for field, value in values.items() if value})
+    _learn_addresses(
+        _given_values(sources, [name for source in sources for name in source if _CHANNEL.fullmatch(name)])
+    )
+    values = {key.field: next(_given_values(sources, key.names), "") for key in door_to(venue).keys}
+    return Secrets(
+        next(_given_values(sources, [FLOW_KEY]), None), {field: value for field, value in values.items() if value}
+    )
 
 
 def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
@@ -70,7 +74,7 @@ def load_addresses(environ: Mapping[str, str], env_file: Path | None, names: Ite
     They are in NOTIFY_NAME, in the environment or in the file, as keys are.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
-    found = {name: next(_given(sources, [address_variable(name)]), "") for name in names}
+    found = {name: next(_given_values(sources, [address_variable(name)]), "") for name in names}
     _learn_addresses(found.values())
     return {name: address for name, address in found.items() if address}
 
@@ -82,7 +86,7 @@ def _learn_addresses(addresses: Iterable[str]) -> None:
 
 def load_chat_token(environ: Mapping[str, str], env_file: Path | None) -> str | None:
     """Return the token of the chat's bot, or None if it isn't set; no text will show it."""
-    token = next(_given((environ, read_env_file(env_file) if env_file else {}), [CHAT_TOKEN]), None)
+    token = next(_given_values((environ, read_env_file(env_file) if env_file else {}), [CHAT_TOKEN]), None)
     learn(token)
     return token
 
@@ -90,8 +94,8 @@ def load_chat_token(environ: Mapping[str, str], env_file: Path | None) -> str | 
 def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
     """Return the keys of S3 and where it is, by the names that boto3 gives them; no text will show one of the keys."""
     sources = (environ, read_env_file(env_file) if env_file else {})
-    learn(*(text for name in CLOUD for text in _given(sources, [name])))
-    found = {name: next(_given(sources, [name]), "") for name in (*CLOUD, *CLOUD_PLACES)}
+    learn(*(text for name in CLOUD for text in _given_values(sources, [name])))
+    found = {name: next(_given_values(sources, [name]), "") for name in (*CLOUD, *CLOUD_PLACES)}
     return {name: text for name, text in found.items() if text}
 
 
@@ -111,7 +115,7 @@ def confirmation_code(state: str, address: str) -> str:
     return hashlib.sha256(f"{state}\n{address}".encode()).hexdigest()[:6]
 
 
-def _given(sources: Iterable[Mapping[str, str]], names: Sequence[str]) -> Iterator[str]:
+def _given_values(sources: Iterable[Mapping[str, str]], names: Sequence[str]) -> Iterator[str]:
     """Yield the non-empty values: any alias in the environment comes before any in the file."""
     given = (source.get(name, "").strip().strip("\"'").strip() for source in sources for name in names)
     return (text for text in given if text)

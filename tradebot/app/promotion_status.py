@@ -75,10 +75,10 @@ def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | 
 def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, Climbed]:
     """Return whether each strategy may enter with real money, and with which part of its allotment."""
     names = dict.fromkeys((*loaded.settings.strategies.sections(), *(promotion.strategy for promotion in promotions)))
-    return {name: _climbed(loaded, promotions, name) for name in names}
+    return {name: _climb_of(loaded, promotions, name) for name in names}
 
 
-def _climbed(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Climbed:
+def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Climbed:
     own, settings = [promotion for promotion in promotions if promotion.strategy == name], loaded.settings
     digest, needed = digest_of(settings, name, loaded.effective), Rung.LIVE_SMALL.words
     last = standing(own, name, digest)

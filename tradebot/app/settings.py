@@ -340,7 +340,7 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
         return str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{name} ({source}): {describe_validation_error(error)}"
-    wanted, shown = describe_validation_error(error), _shown(error["input"])
+    wanted, shown = describe_validation_error(error), _printable_value(error["input"])
     if error["type"] == "value_error" and (isinstance(error["input"], Mapping) or shown in wanted):
         return f"{name} ({source}): {wanted}"
     return f"{name} ({source}): {wanted}, not {shown}"
@@ -352,7 +352,7 @@ def _cause(error: Mapping[str, object]) -> object:
     return context.get("error") if isinstance(context, Mapping) else None
 
 
-def _shown(value: object) -> str:
+def _printable_value(value: object) -> str:
     """Return a value in a form that is safe to show: an address with a user name may contain a password too."""
     if isinstance(value, str) and "://" in value and "@" in value:
         return "an address that contains a user name or password"

@@ -63,7 +63,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     )
     if settings.strategies.sections():
         yield from _of_strategies(settings)
-        yield from _wanted(settings)
+        yield from _check_wants(settings)
         yield from _own_settings(settings)
         yield from _displacement(settings)
         yield from _auction(settings)
@@ -137,7 +137,7 @@ def _traders(settings: Sections) -> Iterator[Trader]:
         yield Trader(name, allotments[name], settings.limits_of(name), stop, exits.limit_offset_fraction)
 
 
-def _wanted(settings: Sections) -> Iterator[str]:
+def _check_wants(settings: Sections) -> Iterator[str]:
     """Check the settings of rotations, and that what strategies are known to want fits into the limits."""
     sections, allotments = settings.strategies.sections(), settings.strategies.allotments()
     rotations = [name for name, used in settings.strategies.installed_as().items() if used == "rotation"]

@@ -93,7 +93,7 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
     if not state_folder.has_marker(path) and (path / MARKER_COPY).exists():
         # It is written last of all, so nothing but the marker is missing.
         mark_again(path, path / MARKER_COPY)
-    folder = state_folder.open_state(path) if state_folder.has_marker(path) else _made(app, path, name, loaded)
+    folder = state_folder.open_state(path) if state_folder.has_marker(path) else _make_folder(app, path, name, loaded)
     bot = ShadowApp(folder, loaded, app)
     try:
         _follow(bot, values)
@@ -102,7 +102,7 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
         bot.close()
 
 
-def _made(app: App, path: Path, name: str, loaded: Loaded) -> StateFolder:
+def _make_folder(app: App, path: Path, name: str, loaded: Loaded) -> StateFolder:
     from tradebot.adapters.ledger.ledger import SqliteLedger
 
     # What a kill left half made has nothing in it yet.
@@ -190,4 +190,4 @@ class ShadowApp(App):
         """Return the facts of the bot, with the passes of this strategy in its own folder."""
         from tradebot.adapters.facts.facts import SharedFacts
 
-        return self._kept(SharedFacts(self.folder.path, self.events, self.stamp_time(), self._of.facts))
+        return self._close_later(SharedFacts(self.folder.path, self.events, self.stamp_time(), self._of.facts))

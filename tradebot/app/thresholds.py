@@ -48,7 +48,7 @@ class Scale(Struct, frozen=True):
 
     def at(self, place: int) -> Decimal:
         """Return the number at a place; beyond an end, that end."""
-        return min(max(self._typed(place), self.least), self.most)
+        return min(max(self._value_at(place), self.least), self.most)
 
     @property
     def first(self) -> int:
@@ -81,7 +81,7 @@ class Scale(Struct, frozen=True):
         decade = number.adjusted() - (1 if number.scaleb(-number.adjusted()) >= FEWEST // 10 else 2)
         return max(decade, 0 if self.whole else SMALLEST)
 
-    def _typed(self, place: int) -> Decimal:
+    def _value_at(self, place: int) -> Decimal:
         if place <= self._zero:
             return NONE
         decade, digits = divmod(place, DECADE)

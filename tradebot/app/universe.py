@@ -79,11 +79,11 @@ def _of_yaml(path: Path) -> Universe:
     if isinstance(value, list):
         return _of_rows(path, [{"symbol": symbol} for symbol in value])
     if isinstance(value, Mapping):
-        return _of_rows(path, [{**_said(path, symbol, said), "symbol": symbol} for symbol, said in value.items()])
+        return _of_rows(path, [{**_row_of(path, symbol, said), "symbol": symbol} for symbol, said in value.items()])
     raise _unusable(path, "it holds neither a list nor a mapping")
 
 
-def _said(path: Path, symbol: str, said: object) -> Row:
+def _row_of(path: Path, symbol: str, said: object) -> Row:
     if said is None:
         return {}
     if not isinstance(said, Mapping) or not said.keys() <= {"sector", "theme", "fund"}:
@@ -207,13 +207,13 @@ def with_candidates_of_earlier_versions(layers: list[Layer]) -> tuple[list[Layer
         return layers, ()
     now, warnings = list[Layer](), list[str]()
     for source, layer in layers:
-        translated, warning = _translated(source, layer) if EARLIER in layer else (layer, "")
+        translated, warning = _translate_layer(source, layer) if EARLIER in layer else (layer, "")
         now.append((source, translated))
         warnings.extend([warning] if warning else [])
     return now, tuple(warnings)
 
 
-def _translated(source: str, layer: Mapping[str, object]) -> tuple[dict[str, object], str]:
+def _translate_layer(source: str, layer: Mapping[str, object]) -> tuple[dict[str, object], str]:
     section, names = layer.get(SECTION) or {}, [*dict.fromkeys(_names(source, layer[EARLIER]))]
     instead = f"write {SECTION}: {{{KEY}: [{', '.join(names[:LONGEST])}{', …' if len(names) > LONGEST else ''}]}}"
     if not isinstance(section, Mapping) or KEY in section:

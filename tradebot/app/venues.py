@@ -31,11 +31,11 @@ EARLIER = alpaca.ALPACA.name
 def door_to(name: str) -> Door:
     """Return the way to a venue; raise ValueError, naming the nearest, if none has this name."""
     shipped = _SHIPPED.get(name)
-    return shipped() if shipped else _installed(name)
+    return shipped() if shipped else _load_installed(name)
 
 
 @cache
-def _installed(name: str) -> Door:
+def _load_installed(name: str) -> Door:
     from importlib.metadata import entry_points
 
     points = {point.name: point for point in entry_points(group=GROUP)}

@@ -168,14 +168,17 @@ class Supposing:
             return Supposition(then.rules, then.rules, (), ())
         put = with_settings(around, values, origin)
         answering = self._answering(then, Then(put.settings, put.rules))
-        return Supposition(then.rules, put.rules, answering, tuple(_unanswered(values, then.rules)))
+        return Supposition(then.rules, put.rules, answering, tuple(_unanswered_changes(values, then.rules)))
 
     def _answering(self, then: Then, now: Then) -> tuple[ReplayedStrategy, ...]:
         was, becomes = then.settings.strategies.in_use(), now.settings.strategies.in_use()
         replayed_strategies = list[ReplayedStrategy]()
         for name in dict.fromkeys((*was, *becomes)):
             changed = frozenset(_different(was.get(name, {}), becomes.get(name, {})))
-            sees = _seen(then.rules.of(name)) != _seen(now.rules.of(name)) or then.rules.sectors != now.rules.sectors
+            sees = (
+                _visible_rules(then.rules.of(name)) != _visible_rules(now.rules.of(name))
+                or then.rules.sectors != now.rules.sectors
+            )
             if changed or sees or (name in was) != (name in becomes):
                 old, new = (self._strategy(one.settings, name) for one in (then, now))
                 replayed_strategies.append(ReplayedStrategy(name, old, new, changed, sees))
@@ -188,13 +191,13 @@ class Supposing:
         key = name, repr(own)
         if key not in self._made:
             surroundings = plugin_surroundings(settings, self._folder, self._environ)
-            made = strategies({name: own}, surroundings, settings.strategies.installed_as(), self._installed)
+            made = strategies({name: own}, surroundings, settings.strategies.installed_as(), self._installed_by_name)
             self._closing.callback(close, made)
             self._made[key] = made[0]
         return self._made[key]
 
     @cached_property
-    def _installed(self) -> Mapping[str, EntryPoint]:
+    def _installed_by_name(self) -> Mapping[str, EntryPoint]:
         return installed_strategies()
 
 
@@ -212,12 +215,12 @@ def _different(was: Mapping[str, Any], becomes: Mapping[str, Any]) -> Iterator[s
     return (key for key in {**was, **becomes} if was.get(key) != becomes.get(key))
 
 
-def _seen(own: OwnRules) -> tuple[Any, ...]:
+def _visible_rules(own: OwnRules) -> tuple[Any, ...]:
     """Return what of its rules a strategy sees, or its answer is held against."""
     return tuple(own.universe), own.wants, own.costs, own.allotment_fraction
 
 
-def _unanswered(values: Changes, before: Rules) -> Iterator[Unanswered]:
+def _unanswered_changes(values: Changes, before: Rules) -> Iterator[Unanswered]:
     for path, value in values:
         fewer = isinstance(value, list) and set(value) <= set(before.every_symbol)
         if why := _why_unanswered(path, before, fewer=fewer):

@@ -78,42 +78,44 @@ class BotStores:
         """Return the kept replies of the flow source; their file is opened when it is needed."""
         from tradebot.adapters.flow.reply_archive import KeptReplies
 
-        return self._kept(KeptReplies(self.folder.path, self.events, self.settings.unusual_whales.keep_raw_sessions))
+        return self._close_later(
+            KeptReplies(self.folder.path, self.events, self.settings.unusual_whales.keep_raw_sessions)
+        )
 
     @cached_property
     def ledger(self) -> SqliteLedger:
         """Return the ledger, open for writing."""
         from tradebot.adapters.ledger.ledger import SqliteLedger
 
-        return self._kept(SqliteLedger.open(self.folder.path, self.folder.account_number))
+        return self._close_later(SqliteLedger.open(self.folder.path, self.folder.account_number))
 
     @cached_property
     def ledger_view(self) -> SqliteLedger:
         """Return the ledger opened read-only, which changes nothing in the folder; raise if it is damaged."""
         from tradebot.adapters.ledger.ledger import SqliteLedger
 
-        return self._kept(SqliteLedger.view(self.folder.path, self.folder.account_number))
+        return self._close_later(SqliteLedger.view(self.folder.path, self.folder.account_number))
 
     @cached_property
     def facts(self) -> SqliteFacts:
         """Return the store of facts and decisions, creating it if it is missing."""
         from tradebot.adapters.facts.facts import SqliteFacts
 
-        return self._kept(SqliteFacts(self.folder.path, self.events, self.stamp_time()))
+        return self._close_later(SqliteFacts(self.folder.path, self.events, self.stamp_time()))
 
     @cached_property
     def passes(self) -> KeptPasses:
         """Return the records of passes; their file is opened when it is needed."""
         from tradebot.adapters.facts.recorded_passes import KeptPasses
 
-        return self._kept(KeptPasses(self.folder.path, self.events, self.settings.storage.replay_sessions))
+        return self._close_later(KeptPasses(self.folder.path, self.events, self.settings.storage.replay_sessions))
 
     @cached_property
     def approvals(self) -> SqliteApprovals:
         """Return the store of what people were asked and answered, creating it if it is missing."""
         from tradebot.adapters.state.approvals import SqliteApprovals
 
-        return self._kept(SqliteApprovals(self.folder.path, self.events, self.stamp_time()))
+        return self._close_later(SqliteApprovals(self.folder.path, self.events, self.stamp_time()))
 
     @property
     def books(self) -> SqliteLedger:
@@ -131,7 +133,7 @@ class BotStores:
         from tradebot.app.bars import bars_at_rest
 
         stored_bars = bars_at_rest(self.folder.path, self.events, self.ledger_view.sessions, self.settings.day)
-        return stored_bars and self._kept(stored_bars)
+        return stored_bars and self._close_later(stored_bars)
 
     @cached_property
     def stored(self) -> PastStores | None:
@@ -149,7 +151,7 @@ class BotStores:
         kept = self.settings.storage
         return JsonlEvents(self.folder.path / state_folder.EVENTS, kept.events_mb * 10**6, kept.events_files, self.hear)
 
-    def _kept(self, store: Kept) -> Kept:
+    def _close_later(self, store: Kept) -> Kept:
         """Return a store that is closed with this bot."""
         self._closing.callback(store.close)
         return store
@@ -276,7 +278,7 @@ class App(BotStores):
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
         keys, give_way = self.secrets.venue, self.turns.give_way
         ports = partial(sandbox.ports, evidence.trading(self.folder).exchange)
-        access = Access(self.settings, keys, url, give_way, self._heard, self.folder.path, ports=ports)
+        access = Access(self.settings, keys, url, give_way, self._keep_exchange_time, self.folder.path, ports=ports)
         return self.door.connect(access)
 
     @cached_property
@@ -289,7 +291,7 @@ class App(BotStores):
         """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
         from tradebot.app.bars import stored_bars
 
-        return self._kept(stored_bars(
+        return self._close_later(stored_bars(
             self.folder.path, self.events, lambda: self.door.bars(self.connection, self.drift),
             lambda first, last: calendar.sessions(self.books, self.reader.calendar, first, last), self.day,
         ))  # fmt: skip
@@ -316,7 +318,7 @@ class App(BotStores):
     def flow(self) -> UnusualWhales:
         """Return the flow source; raise OperatorError if its key isn't set."""
         url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
-        talk = FlowTalk(self.now, self.let_pass, self._heard, self._told_at)
+        talk = FlowTalk(self.now, self.let_pass, self._keep_exchange_time, self._told_at)
         return flow_source_of(self.settings, url, self.secrets.uw_key, self.folder.path, talk)
 
     @cached_property
@@ -359,7 +361,7 @@ class App(BotStores):
         twin.hear = self.hear
         return twin
 
-    def _heard(self, answer: HttpReply) -> None:
+    def _keep_exchange_time(self, answer: HttpReply) -> None:
         """Let the time pass that an answer of the embedded exchange took, and keep the time it tells."""
         took = answer.headers.get(sandbox.ANSWER_TOOK) if self.mode is Mode.SANDBOX else None
         if took is not None:

@@ -392,12 +392,16 @@ def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator
     """Find overnight changes of price and volume that look like a split which isn't on record."""
     for place, (before, after) in enumerate(pairwise(sessions), start=1):
         ratio = _split_ratio(before.close / after.open)
-        if ratio is None or after.start_s - before.start_s > LONGEST_PAUSE_S or _known(stored.splits, before, after):
+        if (
+            ratio is None
+            or after.start_s - before.start_s > LONGEST_PAUSE_S
+            or _known_split(stored.splits, before, after)
+        ):
             continue
         volume = _volume_change(sessions, place)
         if volume is None or 1 / VOLUME_SLACK <= volume / ratio <= VOLUME_SLACK:
             traded = "" if volume is None else f", with {volume:.2g} times the volume"
-            words = f"close {before.close:g}, then open {after.open:g}{traded}: a split of {_named(ratio)}?"
+            words = f"close {before.close:g}, then open {after.open:g}{traded}: a split of {_split_text(ratio)}?"
             yield finding(stored, Flaw.UNADJUSTED_SPLIT, after.start_s, words, 1, before.close / after.open, ratio)
 
 
@@ -409,7 +413,7 @@ def scales(stored: RawSeries, bars: Sequence[RawBar], bar_findings: Iterable[Bar
             continue
         later = median(bar.close for bar in bars[place : place + SCALE_BARS])
         earlier = median(bar.close for bar in bars[max(place - SCALE_BARS, 0) : place])
-        split = _known(stored.splits, before, after)
+        split = _known_split(stored.splits, before, after)
         ratio = later / earlier * (split.ratio if split else 1)
         words = f"close {before.close:g}, then open {after.open:g}, and no action on record says why"
         bar_finding = finding(stored, Flaw.SCALE, after.start_s, words, 1, after.open, before.close)
@@ -420,15 +424,15 @@ def scales(stored: RawSeries, bars: Sequence[RawBar], bar_findings: Iterable[Bar
 def already_adjusted(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
     """Find splits on record that raw prices don't show: the bars before them were adjusted by whoever made them."""
     for before, after in pairwise(sessions):
-        split = _known(stored.splits, before, after)
+        split = _known_split(stored.splits, before, after)
         if split and abs(math.log(split.ratio)) >= math.log(SPLIT_RATIOS[0]):
             change = before.close / after.open
             if abs(math.log(change)) < abs(math.log(split.ratio)) / 2:
-                words = f"close {before.close:g}, then open {after.open:g}, over a split of {_named(split.ratio)}"
+                words = f"close {before.close:g}, then open {after.open:g}, over a split of {_split_text(split.ratio)}"
                 yield finding(stored, Flaw.ALREADY_ADJUSTED, after.start_s, words, 1, change, split.ratio)
 
 
-def _known(splits: Sequence[KnownSplit], before: RawBar, after: RawBar) -> KnownSplit | None:
+def _known_split(splits: Sequence[KnownSplit], before: RawBar, after: RawBar) -> KnownSplit | None:
     """Return the split on record that took effect after one session began and before the next one did."""
     return next((split for split in splits if before.start_s < split.at_s <= after.start_s), None)
 
@@ -453,7 +457,7 @@ def _volume_change(sessions: Sequence[RawBar], place: int) -> float | None:
     return after / before if before > 0 and after > 0 else None
 
 
-def _named(ratio: float) -> str:
+def _split_text(ratio: float) -> str:
     """Return a split as people write it: 7:1, 3:2 or 1:10."""
     if ratio >= 1:
         return f"{ratio:g}:1" if ratio.is_integer() else f"{2 * ratio:g}:2"

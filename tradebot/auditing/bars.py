@@ -143,7 +143,7 @@ def check(
     hours = hours_of(sessions, venue)
     looked, bar_findings, liquid = [], [], []
     for stored in every:
-        looked_at, findings, sessions_of = _judged(stored, hours, now, venue, odd)
+        looked_at, findings, sessions_of = _judge_symbol(stored, hours, now, venue, odd)
         looked.append(looked_at)
         bar_findings += findings
         if sessions_of:
@@ -174,7 +174,7 @@ def rank_findings(findings: Sequence[BarFinding]) -> tuple[BarFinding, ...]:
     return tuple(sorted(findings, key=lambda each: (_ORDER[each.flaw], each.symbol, each.at or early)))
 
 
-def _judged(
+def _judge_symbol(
     stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay, odd: Odd
 ) -> tuple[SymbolChecked, list[BarFinding], tuple[SessionBars, ...]]:
     """Judge one symbol's bars; its sessions are returned too if it is a liquid symbol with believable times."""

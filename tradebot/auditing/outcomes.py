@@ -267,12 +267,12 @@ class _Row:
 
     def outcomes(self) -> tuple[MeasuredOutcome, ...]:
         return tuple(
-            _measured(horizon, count, [found[0] / found[1] for _, found in sorted(sums.items())])
+            _measure(horizon, count, [found[0] / found[1] for _, found in sorted(sums.items())])
             for horizon, count, sums in zip(HORIZONS, self._counts, self._sums, strict=True)
         )
 
 
-def _measured(horizon: Horizon, candidates: int, by_session: Sequence[float]) -> MeasuredOutcome:
+def _measure(horizon: Horizon, candidates: int, by_session: Sequence[float]) -> MeasuredOutcome:
     if not by_session:
         return MeasuredOutcome(horizon.name, 0, 0, None, None, None, None, is_found=False, needed=None)
     found = estimate(by_session, horizon.reach, WORTH_SEEING)
@@ -353,15 +353,15 @@ class _Strategy:
         self._refused.add((side, returns) for (symbol, side), returns in first.items() if (symbol, side) not in sent)
 
     def outcomes(self, name: str) -> StrategyOutcomes:
-        (score,) = _corrected([OutcomeRow("score", self._score.outcomes())])
+        (score,) = _correct_chances([OutcomeRow("score", self._score.outcomes())])
         return StrategyOutcomes(
             strategy=name,
             candidates=len(self._scores),
             unmeasured=self._unmeasured,
             score=score.horizons,
-            deciles=_corrected(self._deciles()),
-            components=_corrected([OutcomeRow(name, row.outcomes()) for name, row in self._components.items()]),
-            gates=_corrected([OutcomeRow(name, row.outcomes()) for name, row in sorted(self._gates.items())]),
+            deciles=_correct_chances(self._deciles()),
+            components=_correct_chances([OutcomeRow(name, row.outcomes()) for name, row in self._components.items()]),
+            gates=_correct_chances([OutcomeRow(name, row.outcomes()) for name, row in sorted(self._gates.items())]),
             refusals=self._refused.worth(),
         )
 
@@ -383,7 +383,7 @@ class _Strategy:
         ]
 
 
-def _corrected(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:
+def _correct_chances(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:
     chances = iter(correct_for_multiple_tests([each.p for row in rows for each in row.horizons]))
     return tuple(
         replace(

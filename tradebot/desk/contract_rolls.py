@@ -104,7 +104,7 @@ def moves(books: Books, session: date) -> Iterator[Move]:
             begun.setdefault((*intent.whose, intent.why), intent)
     for close in begun.values():
         following = _leads_into(close)
-        owed = _closed(books, close) - _opened(books, close, following)
+        owed = _closed_contracts(books, close) - _opened_contracts(books, close, following)
         if owed > 0:
             yield Move(close, following, owed)
 
@@ -163,13 +163,13 @@ def _leads_into(intent: Intent) -> str:
     return ""
 
 
-def _closed(books: Books, close: Intent) -> Decimal:
+def _closed_contracts(books: Books, close: Intent) -> Decimal:
     """Return how many contracts the closes of a move have filled, as booked."""
     same = (order for order, intent in _orders(books) if (intent.whose, intent.why) == (close.whose, close.why))
     return sum((books.filled.get(order.venue_id, NOTHING) for order in same), NOTHING)
 
 
-def _opened(books: Books, close: Intent, following: str) -> Decimal:
+def _opened_contracts(books: Books, close: Intent, following: str) -> Decimal:
     """Return how many contracts the second half of a move has opened, or may still open."""
 
     def is_second(intent: Intent) -> bool:
@@ -265,7 +265,7 @@ def _standing(world: World, months: Months, name: str, session: date, now: datet
             continue
         if session < month.rolling.on - EARLIEST:
             return _Standing(month.symbol, by_volume)
-        when, unknown = _left(world, month, session, now)
+        when, unknown = _when_left(world, month, session, now)
         if when.on > session:
             return _Standing(month.symbol, by_volume, unknown)
         by_volume = True
@@ -280,7 +280,7 @@ def _as_listed(world: World, months: Sequence[ContractMonth]) -> Iterator[Contra
         yield month._replace(rolling=listing.rolling) if listing and listing.rolling else month
 
 
-def _left(world: World, month: ContractMonth, session: date, now: datetime) -> tuple[RollOut, str]:
+def _when_left(world: World, month: ContractMonth, session: date, now: datetime) -> tuple[RollOut, str]:
     """Return when a month is left, by the days before a session, and what isn't known of their volumes."""
     symbols = month.symbol, month.rolling.into
     try:

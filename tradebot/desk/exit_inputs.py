@@ -32,11 +32,11 @@ from tradebot.timetable.sessions import last_session
 
 def watch_positions(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
     """Return each open position with what is known about it, and store the marks that moved, all in one write."""
-    watched = [_held(desk, position) for position in desk.positions]
+    watched = [_watched_position(desk, position) for position in desk.positions]
     moved = {
         watched_position.position.key: Marks(watched_position.best, watched_position.kept.worst)
         for watched_position in watched
-        if _moved(desk, watched_position)
+        if _marks_moved(desk, watched_position)
     }
     if moved and not world.dry_run:
         world.ledger.put_marks(moved)
@@ -45,7 +45,7 @@ def watch_positions(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
 
 def add_exit_inputs(world: World, desk: Desk) -> Desk:
     """Return the desk with what the exit rules of its positions read besides prices."""
-    watched = with_outlooks(world, desk, [_held(desk, position) for position in desk.positions])
+    watched = with_outlooks(world, desk, [_watched_position(desk, position) for position in desk.positions])
     return replace(
         desk, outlooks={watched_position.position.key: watched_position.outlook for watched_position in watched}
     )
@@ -78,7 +78,7 @@ def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decim
     """
     closed = defaultdict[str, dict[Key, Decimal | None]](dict)
     for position in desk.positions:
-        watched, symbol = _held(desk, position), position.symbol
+        watched, symbol = _watched_position(desk, position), position.symbol
         rules = tuple(rule for rule in world.rules.exits_watching(position, watched.kept) if rule.looks_at_price)
         if rules:
             quote, ratio = desk.quotes.get(symbol), desk.position_ratios.get(symbol, Decimal(1))
@@ -88,7 +88,7 @@ def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decim
     return closed
 
 
-def _held(desk: Desk, position: Position) -> WatchedPosition:
+def _watched_position(desk: Desk, position: Position) -> WatchedPosition:
     kept = desk.books.kept_of(position)
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
     marks, listing = update_marks(position, quote, kept), desk.listings.get(position.symbol)
@@ -106,7 +106,7 @@ def update_marks(position: Position, quote: Quote | None, kept: Kept) -> Marks:
     return Marks(best_price(position, quote, kept.best), worst_price(position, quote, kept.worst))
 
 
-def _moved(desk: Desk, watched: WatchedPosition) -> bool:
+def _marks_moved(desk: Desk, watched: WatchedPosition) -> bool:
     kept = desk.books.kept.get(watched.position.key, Kept())
     return _same_shares(desk, watched.position) and (kept.best, kept.worst) != (watched.best, watched.kept.worst)
 
@@ -231,13 +231,13 @@ class ExitFacts:
 
     @cached_property
     def _alerts(self) -> Mapping[str, Sequence[FlowAlert]]:
-        return self._stored(FLOW_ALERTS, timedelta())  # type: ignore[return-value]
+        return self._stored_facts(FLOW_ALERTS, timedelta())  # type: ignore[return-value]
 
     @cached_property
     def _changes(self) -> Mapping[str, Sequence[OiChange]]:
-        return self._stored(OI_CHANGE_KIND.name, UNTIL_NEXT_MORNING)  # type: ignore[return-value]
+        return self._stored_facts(OI_CHANGE_KIND.name, UNTIL_NEXT_MORNING)  # type: ignore[return-value]
 
-    def _stored(self, kind: str, after: timedelta) -> Mapping[str, Sequence[object]]:
+    def _stored_facts(self, kind: str, after: timedelta) -> Mapping[str, Sequence[object]]:
         """Return the facts from the day of the first entry into each symbol to that of the last one, and some after."""
         days: dict[str, list[date]] = {}
         for position in self._held:

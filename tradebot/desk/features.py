@@ -32,13 +32,13 @@ Place = tuple[FeatureNeed, str, str, tuple[date, ...] | None]
 # What a need means is looked up in each pass.
 @lru_cache(maxsize=64)
 def reads_quotes(need: FeatureNeed) -> bool:
-    return any(FeatureInputs.SPREAD in each.reads for each in _asked(need))
+    return any(FeatureInputs.SPREAD in each.reads for each in _features_of(need))
 
 
 @lru_cache(maxsize=64)
 def of_the_moment(need: FeatureNeed) -> bool:
     """Return True if some of these features are made of more than bars, and differ from one moment to the next."""
-    return any(each.of_the_moment for each in _asked(need))
+    return any(each.of_the_moment for each in _features_of(need))
 
 
 @lru_cache(maxsize=64)
@@ -54,13 +54,13 @@ def _a_session(need: FeatureNeed, venue: VenueDay) -> int:
     return 1 if width is None else (venue.lasts + width - MICROSECOND) // width
 
 
-def _asked(need: FeatureNeed) -> Sequence[Feature]:
+def _features_of(need: FeatureNeed) -> Sequence[Feature]:
     return [feature_of(name) for name in (*need.names, *need.optional)]
 
 
 @lru_cache(maxsize=64)
 def _of_bars(need: FeatureNeed) -> Sequence[Feature]:
-    return [each for each in _asked(need) if not each.of_the_moment]
+    return [each for each in _features_of(need) if not each.of_the_moment]
 
 
 class _Kept(NamedTuple):
@@ -99,14 +99,14 @@ class BarFeatures:
         place = need, symbol, calendar, rolls
         kept = self._kept.get(place)
         if kept is None or not kept.after < until <= kept.until:
-            kept = self._computed(place, *self._span(need, calendar, until))
+            kept = self._compute_columns(place, *self._span(need, calendar, until))
             if kept is None:
                 return None
             self._kept[place] = kept
         bar = len(kept.ends) - 1 if need.timeframe == DAY else kept.bar_at(until)
         if bar >= 0 and not kept.is_of_last_session(bar):
             # Until the first bar of a session has closed, the last one is of the session before.
-            kept = self._computed(place, until, until, until)
+            kept = self._compute_columns(place, until, until, until)
             return kept and _row(need, kept, len(kept.ends) - 1)
         return _row(need, kept, bar) if bar >= 0 else None
 
@@ -121,18 +121,18 @@ class BarFeatures:
                 return session.open, ends, max(session.close, until)
         return until - MICROSECOND, until, until
 
-    def _computed(self, place: Place, after: datetime, until: datetime, last: datetime) -> _Kept | None:
+    def _compute_columns(self, place: Place, after: datetime, until: datetime, last: datetime) -> _Kept | None:
         need, symbol, calendar, rolls = place
         bars = bars_for(need, self._venue)
         series = self._bars.closed(bars, [symbol], last).get(symbol)
         if not series:
             return None
         sessions = self._sessions(series.start_of(0).date() - ENDS_LATE, last.date() + BEGINS_AHEAD, calendar)
-        frame = _anchored(frame_of(series, sessions, rolls), bars.depth - _a_session(need, self._venue))
+        frame = _anchor_frame(frame_of(series, sessions, rolls), bars.depth - _a_session(need, self._venue))
         return _Kept(after, until, frame, frame.ends, columns(frame, [each.name for each in _of_bars(need)]))
 
 
-def _anchored(frame: Frame, before: int) -> Frame:
+def _anchor_frame(frame: Frame, before: int) -> Frame:
     """Return the bars of the last session and so many before it."""
     opens = int(frame.opens[-1])
     first = len(frame) - 1 if opens == NOWHERE else int(np.searchsorted(frame.starts, opens))
@@ -154,7 +154,7 @@ def with_moment(
     need: FeatureNeed, row: FeatureRow, now: datetime, spread: float | None, market: Mapping[str, object]
 ) -> FeatureRow:
     """Return a row with what is known at the moment: the quote's spread in ticks, and facts of the whole market."""
-    features = [each for each in _asked(need) if each.of_the_moment]
+    features = [each for each in _features_of(need) if each.of_the_moment]
     frame = _moment(now, spread, ECONOMIC_CALENDAR_KIND.of(market), NEWS_KIND.of(market))
     values = {name: float(column[0]) for name, column in columns(frame, [each.name for each in features]).items()}
     added = _of(features, values, frame, 0, now)

@@ -108,7 +108,7 @@ class _Look(Struct, frozen=True, dict=True):
     def _evening(self) -> datetime | None:
         return max((hours.close for hours in self._hours if hours.close <= self.now), default=None)
 
-    def _started(self, last: datetime) -> datetime:
+    def _fetch_began(self, last: datetime) -> datetime:
         """Return when the fetch began that an answer came in: intervals count from there, however late it came."""
         place = bisect_right(self._starts, last)
         return self._starts[place - 1] if place else last
@@ -133,7 +133,7 @@ class _Look(Struct, frozen=True, dict=True):
             return True
         # What comes over the stream belongs to no fetch: it counts from when it came.
         streamed = self.world.rules.streamed and kind.name == FLOW_ALERTS
-        began = last if streamed else self._started(last)
+        began = last if streamed else self._fetch_began(last)
         least_s = interval_s if self._is_open or self._current is None else max(interval_s, CLOSED_INTERVAL_S)
         return (self.now - began).total_seconds() >= least_s
 
@@ -168,7 +168,7 @@ class _Look(Struct, frozen=True, dict=True):
         assert self._current is not None
         opened, found = self._current.open, dict[str, float]()
         for (name, _), last in self._last.items():
-            asked_s = -inf if last is None else (self._started(last) - opened).total_seconds()
+            asked_s = -inf if last is None else (self._fetch_began(last) - opened).total_seconds()
             found[name] = min(found.get(name, inf), asked_s)
         return {name: asked_s for name, asked_s in found.items() if asked_s >= 0}
 

@@ -106,7 +106,7 @@ def _tell_moved(events: Events, ledger: Ledger, moved: Sequence[MovedStop], now:
 def _of_ended(order: Order, intent: Intent, now: datetime, *, expected: bool) -> Iterator[SystemEvent]:
     """Yield what the end of an order means; an exit's is `expected` if we canceled it, or no shares are left for it."""
     cause, unfilled = f"the order ended {order.status.value}", intent.quantity - order.filled_quantity
-    details = _unfilled(intent, cause, order.client_order_id, unfilled)
+    details = _unfilled_details(intent, cause, order.client_order_id, unfilled)
     if intent.purpose is Purpose.OPEN and not order.filled_quantity:
         severity = Severity.WARN if order.status is OrderStatus.REJECTED else None
         yield EventKind.MISSED_CANDIDATE.at(now, details, order.symbol, severity=severity)
@@ -123,17 +123,17 @@ def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
     }
     for record in last.values():
         # An exit that the broker refuses in one way may go out in another one.
-        yield from _refused(desk, record)
+        yield from _refusal_events(desk, record)
     if cycle.job is Job.TRADE_ONCE:
-        yield from _blocked(desk, cycle)
+        yield from _blocked_events(desk, cycle)
         yield from _of_entries(world, desk, cycle)
     else:
-        yield from _overdue(world, desk, cycle)
-        yield from _overfilled(world, desk, cycle)
-    yield from _unlisted(world, desk, cycle)
+        yield from _overdue_events(world, desk, cycle)
+        yield from _overfill_events(world, desk, cycle)
+    yield from _unlisted_events(world, desk, cycle)
 
 
-def _unlisted(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+def _unlisted_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
     """Yield each symbol whose instrument isn't known, unless the pass before this one found the same."""
     unknown = [each for each in cycle.refused_strategies if each.decision.reason is Reason.INSTRUMENT_UNKNOWN]
     before = _before(world, cycle) if unknown else None
@@ -142,7 +142,7 @@ def _unlisted(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEv
         yield EventKind.INSTRUMENT_UNKNOWN.at(desk.now, {"strategy": refusal.strategy, **held}, refusal.symbol)
 
 
-def _refused(desk: Desk, record: CandidateRecord) -> Iterator[SystemEvent]:
+def _refusal_events(desk: Desk, record: CandidateRecord) -> Iterator[SystemEvent]:
     """Yield what it means that the broker refused an order; a canceled or repriced order is none that it refused."""
     candidate, end = record.candidate, record.terminal
     changes = candidate.source in (Operation.CANCEL, Operation.REPLACE)
@@ -167,7 +167,7 @@ def _close_failed(desk: Desk, strategy: str, symbol: str, details: dict[str, str
         yield EventKind.ALL_CLOSES_FAILED.at(desk.now, {**details, "attempts": str(len(sent))}, symbol)
 
 
-def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+def _overdue_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
     """Yield each closing order that became too old since the pass of exits before this one."""
     life = timedelta(seconds=world.rules.limits.exit_life_s)
     due = [(order, intent) for order, intent in _working_closes(desk) if intent.at + life <= desk.now]
@@ -181,11 +181,11 @@ def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
     for order, intent in due:
         if last is None or last < intent.at + life:
             cause = f"it stayed unfilled for {world.rules.limits.exit_life_s} s"
-            details = _unfilled(intent, cause, intent.client_order_id, order.open_quantity)
+            details = _unfilled_details(intent, cause, intent.client_order_id, order.open_quantity)
             yield from _close_failed(desk, intent.key.strategy, order.symbol, details)
 
 
-def _overfilled(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+def _overfill_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
     """Yield each position that an order has turned to the other side, once."""
     turned = [position for position in desk.positions if desk.books.kept_of(position).turned]
     before = _before(world, cycle, [position.symbol for position in turned]) if turned else None
@@ -210,7 +210,7 @@ def _working_closes(desk: Desk) -> Iterator[tuple[Order, Intent]]:
             yield order, record.intent
 
 
-def _blocked(desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
+def _blocked_events(desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
     """Yield each reason for which gates refused entries, with its count: one event for each entry would be too many."""
     entries = (record.terminal for record in cycle.candidates if record.candidate.purpose is Purpose.OPEN)
     refused = Counter((end.gate, end.reason) for end in entries if end is not None and end.gate is not Gate.SEND)
@@ -290,7 +290,7 @@ def _not_told(refused: Iterable[StrategyRefusal], before: CycleRecord | None) ->
     return (refusal for refusal in refused if key(refusal) not in told)
 
 
-def _unfilled(intent: Intent, cause: str, order: str, shares: Decimal) -> dict[str, str]:
+def _unfilled_details(intent: Intent, cause: str, order: str, shares: Decimal) -> dict[str, str]:
     return {"strategy": intent.key.strategy, "cause": cause, "order": order, "unfilled": f"{shares:f}"}
 
 

@@ -66,7 +66,7 @@ def finish_pass(
         closed=tuple(closed_by(desk.book, world.rules.limits, desk.now)),
     )
     tell(world, desk, cycle)
-    opened = () if world.dry_run else tuple(_opened(world, desk, cycle).values())
+    opened = () if world.dry_run else tuple(_gaps_opened(world, desk, cycle).values())
     return world.record(replace(cycle, gaps=opened) if opened else cycle)
 
 
@@ -115,15 +115,15 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
     last = _last(world, cycle)
-    opened, known = _opened(world, desk, cycle), _before(world, desk, last)
+    opened, known = _gaps_opened(world, desk, cycle), _before(world, desk, last)
     books, resting = _as_filled(desk, desk.books), desk.resting
-    met = {whose: _since(gap, last, books) for whose, gap in _found(world, desk, books, resting).items()}
+    met = {whose: _since(gap, last, books) for whose, gap in _gaps_found(world, desk, books, resting).items()}
     left: Found = met
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
         books = read_books(world.ledger, desk.now, world.venue.day).with_pending(desk.books.pending)
         books = _as_filled(desk, replace(books, doubted=desk.books.doubted))
         resting = resting_among(books, books.working)
-        left = _found(world, desk, books, resting)
+        left = _gaps_found(world, desk, books, resting)
         # What this pass did to close a gap is no other gap.
         left = {whose: replace(gap, since=met.get(whose, gap).since) for whose, gap in left.items()}
     told = {**opened, **known}
@@ -139,15 +139,17 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
     passed = [gap for whose, gap in passing.items() if whose not in left]
     # Whoever ended it may have been killed before it told.
-    passed += [gap for gap in _missed(world, desk, last) if (gap.strategy, gap.symbol) not in {**told, **left, **met}]
+    passed += [
+        gap for gap in _gaps_missed(world, desk, last) if (gap.strategy, gap.symbol) not in {**told, **left, **met}
+    ]
     for gap in (*passed, *(gap for whose, gap in left.items() if whose not in on)):
         world.events.emit(gap_began(gap, desk.now))
     for gap in (*passed, *(gap for whose, gap in told.items() if whose not in on)):
-        world.events.emit(_ended(gap, books, desk, at, resting))
+        world.events.emit(_gap_ended(gap, books, desk, at, resting))
     return replace(cycle, gaps=now)
 
 
-def _opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
+def _gaps_opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
     """Return the gaps that this pass itself has opened and told, because an exit or another stop needed the shares.
 
     Other shares of the position may have been without a stop when it began.
@@ -163,7 +165,7 @@ def _opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
     )
     worked = {whose for whose, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
     found = {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
-    met = _found(world, desk, _as_filled(desk, desk.books), desk.resting) if found else {}
+    met = _gaps_found(world, desk, _as_filled(desk, desk.books), desk.resting) if found else {}
     return {whose: replace(gap, since=met[whose].since) if whose in met else gap for whose, gap in found.items()}
 
 
@@ -200,7 +202,7 @@ def _since(gap: Gap, last: CycleRecord | None, books: Books) -> Gap:
     return replace(gap, since=max(min(last.at, gap.since), position.opened_at))
 
 
-def _missed(world: World, desk: Desk, last: CycleRecord | None) -> Iterator[Gap]:
+def _gaps_missed(world: World, desk: Desk, last: CycleRecord | None) -> Iterator[Gap]:
     """Yield the gaps of positions that no recorded pass has seen yet, though their first stops came late."""
     for position in desk.positions:
         rests = [rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger]
@@ -234,7 +236,7 @@ def _hangs(rest: Resting) -> bool:
     return rest.record.intent.purpose is Purpose.OPEN
 
 
-def _found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
+def _gaps_found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
     rules = world.rules
     # Shares that a person sold by hand are in our books until that is accepted, and need no stop.
     closed = closed_by_others(books, desk.net)
@@ -275,7 +277,7 @@ def _rested_throughout(gap: Gap, rests: Sequence[Resting], bought_at: datetime |
     return sum((rest.quantity for rest in before), NOTHING) >= gap.shares
 
 
-def _ended(
+def _gap_ended(
     gap: Gap, books: Books, desk: Desk, now: datetime, resting: Mapping[Whose, Sequence[Resting]]
 ) -> SystemEvent:
     """Return that a gap is over: when the last share left, sold or under a new name, or else with a stop that rests.

@@ -59,11 +59,11 @@ def record_arrival_midpoints(world: World, desk: Desk) -> None:
 
     An order that arrived longer ago than `limits.max_quote_age_s` keeps none: the price has moved on since.
     """
-    if not world.dry_run and (arrived := tuple(_arrived(desk, world.rules.limits.max_quote_age_s))):
+    if not world.dry_run and (arrived := tuple(_new_orders(desk, world.rules.limits.max_quote_age_s))):
         world.ledger.apply_orders(arrived, desk.now)
 
 
-def _arrived(desk: Desk, most_s: int) -> Iterator[Order]:
+def _new_orders(desk: Desk, most_s: int) -> Iterator[Order]:
     for order in desk.books.orders:
         quote = desk.quotes.get(order.symbol)
         if order.arrival_mid is not None or quote is None or order.submitted_at is None:

@@ -118,7 +118,11 @@ def build_answer(
     result = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, rules.of(strategy.name).wants)
     if isinstance(result, Decision):
         return StrategyAnswer((), strategy_inputs.left_out, result)
-    named, candidates, refused = _named(strategy, now, slot), list[Candidate](), list(strategy_inputs.left_out)
+    named, candidates, refused = (
+        _candidate_maker(strategy, now, slot),
+        list[Candidate](),
+        list(strategy_inputs.left_out),
+    )
     for want in result:
         listing = sights.listing_of(want.symbol, strategy_inputs.view.lots.get(want.symbol))
         if listing is None:
@@ -153,7 +157,7 @@ def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: dat
     return replace(proposed, candidates=remaining, refused=(*proposed.refused, *refused), own=own)
 
 
-def _named(strategy: Strategy, now: datetime, slot: StrategySlot | None) -> Callable[..., Candidate]:
+def _candidate_maker(strategy: Strategy, now: datetime, slot: StrategySlot | None) -> Callable[..., Candidate]:
     """Return what makes a candidate of a strategy's want, given what differs from want to want."""
     named = partial(Candidate, strategy=strategy.name, at=now, reads_flow=bool(strategy.needs.facts))
     return partial(named, slot=slot.name, slot_session=slot.session) if slot else named

@@ -90,15 +90,15 @@ class _Look(NamedTuple):
         read = tiers.figures_of(self.quotes.get(symbol), why, self.now, rules.limits.max_quote_age_s)
         if before is None:
             rank = tiers.update_rank(None, read, self.now, self.rules, pinned=symbol in rules.pinned)
-            return Coin(symbol, rank, self._checked(symbol, None, read))
+            return Coin(symbol, rank, self._check_data(symbol, None, read))
         rank, data = before.rank, before.data
         if symbol in self.ranked:
             rank = tiers.update_rank(rank, read, self.now, self.rules, pinned=symbol in rules.pinned)
         if symbol in self.checked:
-            return Coin(symbol, rank, self._checked(symbol, data, read))
+            return Coin(symbol, rank, self._check_data(symbol, data, read))
         return Coin(symbol, rank, tiers.without_a_look(data, self.now, health))
 
-    def _checked(self, symbol: str, before: DataState | None, read: Figures) -> DataState:
+    def _check_data(self, symbol: str, before: DataState | None, read: Figures) -> DataState:
         """Return the state of a symbol's data after its checks; candles that were complete still are."""
         rules, candles = self.rules.health, self.candles.get(symbol)
         failed, until = tuple(tiers.of_figures(read, rules)), before.candles_until if before else None
@@ -185,7 +185,7 @@ def look_for_coins(world: World, now: datetime, *, at_once: bool = False) -> Non
     if not (at_once or is_discovery_due(before, now, rules)):
         return
     try:
-        after = _asked(world, before, ask(), now)
+        after = _discover(world, before, ask(), now)
     except TradebotError as error:
         after = replace(before, problem=error.message)
     world.facts.put_discovery(after)
@@ -193,7 +193,7 @@ def look_for_coins(world: World, now: datetime, *, at_once: bool = False) -> Non
         world.events.emit(event)
 
 
-def _asked(world: World, before: Discovery, listed: Sequence[str], now: datetime) -> Discovery:
+def _discover(world: World, before: Discovery, listed: Sequence[str], now: datetime) -> Discovery:
     rules = world.rules.registry
     assert rules is not None
     if (doubtful := reject_listing(before, listed, now, rules)) is not None:
@@ -215,7 +215,7 @@ def _coin_changes(before: Discovery, after: Discovery, universe: Sequence[str], 
         return [] if before.problem else [EventKind.LIST_NOT_BELIEVED.at(now, told)]
     was, traded, events = frozenset(universe), frozenset(after.symbols), list[SystemEvent]()
     if was != traded:
-        details = {"added": _named(traded - was), "removed": _named(was - traded), "symbols": str(len(traded))}
+        details = {"added": _name_some(traded - was), "removed": _name_some(was - traded), "symbols": str(len(traded))}
         events.append(EventKind.UNIVERSE_CHANGED.at(now, details))
     listed = frozenset(one.symbol for one in before.found if one.listed)
     for one in after.found:
@@ -225,7 +225,7 @@ def _coin_changes(before: Discovery, after: Discovery, universe: Sequence[str], 
     return events
 
 
-def _named(symbols: frozenset[str]) -> str:
+def _name_some(symbols: frozenset[str]) -> str:
     names = sorted(symbols)
     more = f" and {len(names) - LONGEST} more" if len(names) > LONGEST else ""
     return f"{', '.join(names[:LONGEST])}{more}"

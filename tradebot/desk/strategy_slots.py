@@ -160,10 +160,10 @@ def _was_done_since(world: World, slot: StrategySlot) -> bool:
     cycles = world.facts.cycles(job=Job.TRADE_ONCE, since=slot.start)
     passes = [records for cycle in cycles if (records := list(records_in_slot(slot, cycle.candidates)))]
     filled = {order.client_order_id: order.filled_quantity for order in world.ledger.orders(since=slot.start)}
-    return bool(passes) and all(_is_judged(record) or _reached(record, filled) for record in passes[-1])
+    return bool(passes) and all(_is_judged(record) or _has_reached(record, filled) for record in passes[-1])
 
 
-def _reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
+def _has_reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
     """Return True if a target's order has filled, was not cut by a limit, and isn't the first half of a crossing."""
     candidate, shares = record.candidate, filled.get(record.client_order_id or "")
     wanted = next((each.limit for each in record.decisions if each.gate is Gate.TARGET), None)

@@ -304,12 +304,12 @@ def situation_of(
         session,
         equity,
         max(equity, peak.highest if peak else equity),
-        dict(_unrealized(view, (position for position in positions if position.strategy == strategy))),
+        dict(_unrealized_profits(view, (position for position in positions if position.strategy == strategy))),
         trades_of(world.ledger, session.date, session.open, strategy) if session else 0,
     )
 
 
-def _unrealized(view: BrokerView, positions: Iterator[Position]) -> Iterator[tuple[str, Decimal]]:
+def _unrealized_profits(view: BrokerView, positions: Iterator[Position]) -> Iterator[tuple[str, Decimal]]:
     prices = {position.symbol: position.current_price for position in view.positions}
     for position in positions:
         price = prices.get(position.symbol)

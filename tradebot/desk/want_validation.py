@@ -57,7 +57,7 @@ def validate_wants(
     if is_refusal(answer):
         return answer
     if not isinstance(answer, Iterable):
-        return _refused(Reason.STRATEGY_INVALID, f"expected a sequence of wants, got {type(answer).__name__}")
+        return _refusal(Reason.STRATEGY_INVALID, f"expected a sequence of wants, got {type(answer).__name__}")
     known = frozenset((*view.universe, *view.lots))
     limit = len(known)
     # The answer may be endless, so read only one want past the limit.
@@ -66,12 +66,12 @@ def validate_wants(
         return wants
     if len(wants) > limit:
         observed = len(answer) if isinstance(answer, Sized) else len(wants)
-        return _refused(Reason.STRATEGY_TOO_MANY, observed, limit)
+        return _refusal(Reason.STRATEGY_TOO_MANY, observed, limit)
     allowed, seen = _Allowed(frozenset(view.universe), frozenset(view.lots), sources), set[str]()
     for want in wants:
         fault = allowed.fault(want) or ("its symbol appears twice" if want.symbol in seen else None)
         if fault:
-            return _refused(Reason.STRATEGY_INVALID, f"{_describe(want)}: {fault}")
+            return _refusal(Reason.STRATEGY_INVALID, f"{_describe(want)}: {fault}")
         seen.add(want.symbol)
     return wants
 
@@ -88,7 +88,7 @@ def reject_excess_wants(wants: Iterable[Want], most: "TargetBounds") -> Decision
     for said, name, value, declared in asked:
         if value - declared > ROUNDING:
             why = f"its targets ask for {said.format(value)}, and its section says wants.{name}: {declared}"
-            return _refused(Reason.STRATEGY_INVALID, why)
+            return _refusal(Reason.STRATEGY_INVALID, why)
     return None
 
 
@@ -206,7 +206,7 @@ def _describe(want: object) -> str:
     return repr(want.symbol if type(want) in (Open, Target, Reduce, Close) else want)[:40]  # type: ignore[attr-defined]
 
 
-def _refused(reason: Reason, observed: int | str, limit: int | None = None) -> Decision:
+def _refusal(reason: Reason, observed: int | str, limit: int | None = None) -> Decision:
     return Decision(Gate.STRATEGY, Verdict.FAIL, reason, observed, limit)
 
 

@@ -98,7 +98,7 @@ def parse(listed: object) -> Exits:
     return tuple(rules)
 
 
-def _checked(listed: object) -> Listed:
+def _parse_rule_list(listed: object) -> Listed:
     return to_rule_list(parse(listed))
 
 
@@ -208,7 +208,7 @@ def has_stop(rules: Iterable[ExitRule]) -> bool:
     return any(rule.is_stop for rule in rules)
 
 
-ExitList = Annotated[Listed, PlainValidator(_checked)]
+ExitList = Annotated[Listed, PlainValidator(_parse_rule_list)]
 
 """A setting that holds a list of exit rules, as it is written in the configuration."""
 

@@ -32,7 +32,7 @@ def judge(wish: Request, standing: Request | None, rules: ApprovalRules, *, used
     if standing.answer is ApprovalAnswer.NO:
         return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_REFUSED, standing.id)
     if standing.answer is ApprovalAnswer.YES:
-        return _approved(wish, standing, rules) if _is_good(standing, rules, now) else None
+        return _judge_price(wish, standing, rules) if _is_good(standing, rules, now) else None
     age_s = (now - standing.asked_at).total_seconds()
     limit_s = (standing.expires_at - standing.asked_at).total_seconds()
     if standing.waits(now):
@@ -59,7 +59,7 @@ def _is_good(request: Request, rules: ApprovalRules, now: datetime) -> bool:
     return bool(request.slot) or now - request.answered_at < life
 
 
-def _approved(wish: Request, request: Request, rules: ApprovalRules) -> Decision:
+def _judge_price(wish: Request, request: Request, rules: ApprovalRules) -> Decision:
     worst = worst_price(request, rules)
     if (wish.price - worst) * wish.side.sign > 0:
         return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_PRICE_WORSE, wish.price, worst)

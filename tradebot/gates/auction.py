@@ -207,18 +207,18 @@ def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
 
     def standing(bid: Bid) -> BidRuling:
         if bid in closing:
-            return BidRuling(bid, Ruling.CLOSE, (_swapped(closing[bid], caps),), closing[bid].newcomer)
+            return BidRuling(bid, Ruling.CLOSE, (_swap_decision(closing[bid], caps),), closing[bid].newcomer)
         if bid.is_open:
-            return BidRuling(bid, Ruling.KEEP, (_kept(bid, refused, wanting, caps),))
+            return BidRuling(bid, Ruling.KEEP, (_why_kept(bid, refused, wanting, caps),))
         if bid in taking:
-            return BidRuling(bid, Ruling.AFTER, (_swapped(taking[bid], caps),), taking[bid].loser)
+            return BidRuling(bid, Ruling.AFTER, (_swap_decision(taking[bid], caps),), taking[bid].loser)
         if bid.awaited:
             return BidRuling(bid, Ruling.REFUSE, (WAITS,))
         if bid in refused:
-            return BidRuling(bid, Ruling.REFUSE, _lost(bid, winners, first, refused[bid]))
+            return BidRuling(bid, Ruling.REFUSE, _why_lost(bid, winners, first, refused[bid]))
         if (broken := entering[bid]) is None:
             return BidRuling(bid, Ruling.OPEN, (Decision(Gate.DISPLACEMENT, Verdict.PASS, None, bid.worth),))
-        return BidRuling(bid, Ruling.REFUSE, _unswapped(bid, staying, unfit, broken, caps))
+        return BidRuling(bid, Ruling.REFUSE, _why_not_swapped(bid, staying, unfit, broken, caps))
 
     return Auction(tuple(standing(bid) for bid in ranked))
 
@@ -322,13 +322,13 @@ def _with_room(
     return remaining
 
 
-def _swapped(swap: Swap, caps: Caps) -> Decision:
+def _swap_decision(swap: Swap, caps: Caps) -> Decision:
     """Return the value of a newcomer against the one that it needs for the position that gives way."""
     least = swap.loser.worth + caps.advantage
     return Decision(Gate.DISPLACEMENT, Verdict.PASS, Reason.DISPLACED, swap.newcomer.worth, least)
 
 
-def _kept(bid: Bid, refused: Mapping[Bid, Decision], newcomers: Sequence[Bid], caps: Caps) -> Decision:
+def _why_kept(bid: Bid, refused: Mapping[Bid, Decision], newcomers: Sequence[Bid], caps: Caps) -> Decision:
     """Return why a position stays: it can't give way, it is among the winners, or no newcomer is clearly better."""
     if bid.bound is not None:
         return bid.bound
@@ -339,7 +339,7 @@ def _kept(bid: Bid, refused: Mapping[Bid, Decision], newcomers: Sequence[Bid], c
     return Decision(Gate.DISPLACEMENT, Verdict.PASS, None, newcomers[0].worth, bid.worth + caps.advantage)
 
 
-def _lost(bid: Bid, winners: Sequence[Bid], first: Sequence[Bid], broken: Decision) -> tuple[Decision, ...]:
+def _why_lost(bid: Bid, winners: Sequence[Bid], first: Sequence[Bid], broken: Decision) -> tuple[Decision, ...]:
     """Return why a candidate didn't win: the lowest value that did, or if that isn't higher, what it has no room in.
 
     Then what keeps the least valuable of those that stay whatever they are worth is told too.
@@ -351,7 +351,7 @@ def _lost(bid: Bid, winners: Sequence[Bid], first: Sequence[Bid], broken: Decisi
     return (broken, *bounds[:1])
 
 
-def _unswapped(
+def _why_not_swapped(
     bid: Bid, staying: Sequence[Bid], unfit: Mapping[Bid, Decision], remaining: Decision, caps: Caps
 ) -> tuple[Decision, ...]:
     """Return why a winner doesn't open now: nothing gives way for it, and there is no room without that."""

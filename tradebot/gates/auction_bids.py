@@ -92,7 +92,7 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
     for position in positions:
         kept, side = desk.books.kept_of(position), Side.of(position.quantity)
         usd = worth.get(position.whose, abs(position.cost))
-        bound, value = _valued(desk, rules, taking, position, kept)
+        bound, value = _value_position(desk, rules, taking, position, kept)
         yield Bid(
             strategy=position.strategy,
             symbol=position.symbol,
@@ -160,7 +160,7 @@ def _not_filled(account: AccountAsk, taking: AuctionSettings, abstract_set: Set[
         )
 
 
-def _valued(
+def _value_position(
     desk: Desk, rules: Rules, taking: AuctionSettings, position: Position, kept: Kept
 ) -> tuple[Decision | None, PositionValue | None]:
     """Return why a position can't give way, if anything says so, and what it is worth, as far as that is known."""
@@ -169,7 +169,7 @@ def _valued(
     age = check_cooldown(
         Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, taking.rules.min_age_s
     )
-    decisions = (age, _stopped(desk, rules, position, kept, exits), *closable_now(desk, position))
+    decisions = (age, _require_stop(desk, rules, position, kept, exits), *closable_now(desk, position))
     bound = next((each for each in decisions if not each.passed), None)
     if isinstance(gain, Decision):
         return bound or gain, None
@@ -189,7 +189,7 @@ def _gain(desk: Desk, limits: Limits, position: Position) -> Decimal | Decision:
     return WatchedPosition(position, position.average_price).gain(exit_price(position, quote))
 
 
-def _stopped(desk: Desk, rules: Rules, position: Position, kept: Kept, exits: Exits) -> Decision:
+def _require_stop(desk: Desk, rules: Rules, position: Position, kept: Kept, exits: Exits) -> Decision:
     """Fail without a stop price now, or if stops rest at the venue and fewer shares than are held have one."""
     best = best_price(position, desk.quotes.get(position.symbol), kept.best)
     stop, shares = levels(WatchedPosition(position, best, kept), exits).stop, abs(position.quantity)

@@ -59,7 +59,7 @@ class Trader(Struct, frozen=True):
 
 def contradictions(limits: Limits, where: str = "limits") -> Iterator[str]:
     """Yield a scenario for each pair of limits that work against each other; `where` says whose they are."""
-    for scenario in (*_nested(limits), *_options(limits)):
+    for scenario in (*_check_nesting(limits), *_options(limits)):
         yield scenario if where == "limits" else f"{where}: {scenario}"
 
 
@@ -82,7 +82,7 @@ def doubted_move(limits: Limits, nearest_stop: Decimal | None) -> Decimal:
     return jump if nearest_stop is None else min(jump, nearest_stop)
 
 
-def _nested(limits: Limits) -> Iterator[str]:
+def _check_nesting(limits: Limits) -> Iterator[str]:
     """Check that small limits fit into large ones: a pass's entries into a second's, and so on."""
     for small, large, why in (
         *((*sizes, "an order that passes {0} would always be refused by {1}") for sizes in SIZES),

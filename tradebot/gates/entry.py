@@ -104,7 +104,7 @@ def _session(strategy: StrategyAsk) -> Decision:
 
 
 @STRATEGY.gate(Gate.RECONCILED, GateSettings(own={"max_reconcile_age_s": "reconcile", "max_clock_skew_s": ""}))
-def _reconciled(strategy: StrategyAsk) -> Decision:
+def _require_reconciled(strategy: StrategyAsk) -> Decision:
     """Refuse while books and broker differ, or were compared too long ago."""
     account, limits = strategy.account, strategy.limits
     mark, limit = account.desk.reconcile, limits.max_reconcile_age_s
@@ -169,7 +169,7 @@ def _quote_fresh(ask: Ask) -> Decision:
 
 
 @CANDIDATE.gate(Gate.POSITIONED)
-def _positioned(ask: Ask) -> Decision:
+def _require_free_symbol(ask: Ask) -> Decision:
     """Refuse a symbol that someone else holds, or another strategy of ours on the opposite side.
 
     The same strategy may add to its position only on the way to a target. Nobody enters a coin of which

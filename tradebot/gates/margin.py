@@ -64,7 +64,7 @@ def _on_margin(
 def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the initial margin of the whole book with its limit, as a share of equity."""
     gate, reason = Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX
-    return _judged(book, margin, limit, gate, reason, le, lambda equity: margin.initial_usd / equity)
+    return _judge_margin(book, margin, limit, gate, reason, le, lambda equity: margin.initial_usd / equity)
 
 
 @_on_margin(
@@ -79,7 +79,7 @@ def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """
     gate, reason = Gate.FREE_MARGIN, Reason.FREE_MARGIN_BELOW_MIN
     have, used = book.buying_power, margin.initial_usd
-    return _judged(book, margin, limit, gate, reason, ge, lambda equity: min(have, equity - used) / equity)
+    return _judge_margin(book, margin, limit, gate, reason, ge, lambda equity: min(have, equity - used) / equity)
 
 
 @_on_margin(
@@ -90,7 +90,7 @@ def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
 def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the initial margin with the share of equity at which the bot halts."""
     gate, reason = Gate.HELD_MARGIN, Reason.MARGIN_HALT
-    return _judged(book, margin, limit, gate, reason, lt, lambda equity: margin.initial_usd / equity)
+    return _judge_margin(book, margin, limit, gate, reason, lt, lambda equity: margin.initial_usd / equity)
 
 
 @_on_margin(
@@ -101,7 +101,7 @@ def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
 def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare maintenance margin with the share of equity that halts the bot; at all of it, the venue liquidates."""
     gate, reason = Gate.MAINTENANCE_MARGIN, Reason.MAINTENANCE_HALT
-    return _judged(book, margin, limit, gate, reason, lt, lambda equity: margin.maintenance_usd / equity)
+    return _judge_margin(book, margin, limit, gate, reason, lt, lambda equity: margin.maintenance_usd / equity)
 
 
 @_on_margin(
@@ -113,7 +113,7 @@ def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare how far the mark of any position is from its liquidation price with the least distance."""
     gate, reason = Gate.LIQUIDATION, Reason.LIQUIDATION_TOO_NEAR
     nearest = (liquidation.distance for liquidation in margin.liquidations(book.equity))
-    return _judged(book, margin, limit, gate, reason, ge, lambda _: next(nearest, None))
+    return _judge_margin(book, margin, limit, gate, reason, ge, lambda _: next(nearest, None))
 
 
 def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
@@ -139,7 +139,7 @@ def maintenance_halt(book: Book, halts: HaltRules) -> Decision | None:
     return None if book.margin is None or limit is None else maintenance_margin(book, book.margin.as_held, limit)
 
 
-def _judged(
+def _judge_margin(
     book: Book,
     margin: Margin,
     limit: Decimal,

@@ -136,13 +136,14 @@ def is_about_exits(difference: Difference) -> bool:
 def describe_difference(difference: Difference) -> str:
     """Describe one difference: the setting, its accepted value, its current value and where that comes from."""
     if not difference.known:
-        return f"{difference.name} is new ({_shown(difference.now)}, {difference.origin}) and hasn't been accepted yet"
-    accepted = _shown(difference.approved)
-    now = f"is {_shown(difference.now)}" if difference.given else "was removed"
+        value = f"{_config_text(difference.now)}, {difference.origin}"
+        return f"{difference.name} is new ({value}) and hasn't been accepted yet"
+    accepted = _config_text(difference.approved)
+    now = f"is {_config_text(difference.now)}" if difference.given else "was removed"
     return f"{difference.name} was accepted as {accepted} and {now} ({difference.origin})"
 
 
-def _shown(value: object) -> str:
+def _config_text(value: object) -> str:
     """Return a value as it is written in the configuration, truncated if it is long."""
     text = in_yaml(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
@@ -172,7 +173,7 @@ def doors(inputs: PermissionInputs) -> Iterator[PermissionCheck]:
         yield _order_gate(name, required, inputs.environment.get(name), needed=live)
     if live:
         yield _acknowledgement(inputs.environment.get(ACKNOWLEDGEMENT))
-        yield _armed(inputs.arming)
+        yield _check_arming(inputs.arming)
 
 
 def _place(network: str | None, copied_from: str | None) -> PermissionCheck:
@@ -238,7 +239,7 @@ def _acknowledgement(value: str | None) -> PermissionCheck:
     return PermissionCheck(ACKNOWLEDGEMENT, Reason.ORDER_GATE_CLOSED, fits, found)
 
 
-def _armed(arming: Arming | None) -> PermissionCheck:
+def _check_arming(arming: Arming | None) -> PermissionCheck:
     if arming is None:
         return PermissionCheck("arming", Reason.LIVE_NOT_ARMED, open=False, found="this account isn't armed")
     span = "1 session" if arming.sessions == 1 else f"{arming.sessions} sessions"

@@ -28,10 +28,10 @@ def eligible(registry: Registry, symbol: str, now: datetime) -> Decision:
     if not registry.is_current(coin, now):
         age_s, limit = max(registry.ages_s(coin, now)), registry.rules.max_age_s
         return Decision(Gate.REGISTRY, Verdict.UNKNOWN, Reason.TIER_UNKNOWN, f"{age_s:.0f} s old", f"{limit} s", age_s)
-    return _judged(registry, coin)
+    return _judge_coin(registry, coin)
 
 
-def _judged(registry: Registry, coin: Coin) -> Decision:
+def _judge_coin(registry: Registry, coin: Coin) -> Decision:
     rank, data = coin.rank, coin.data
     if not rank.known:
         lacking = rank.figures.why or NO_VOLUME

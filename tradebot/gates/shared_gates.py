@@ -116,7 +116,7 @@ def session_open(desk: Desk) -> Decision:
     if by_calendar != clock.is_open:
         found = f"broker {_word(clock.is_open)}, calendar {_word(by_calendar)}"
     elif session is None or not by_calendar:
-        return _closed(desk)
+        return _market_closed(desk)
     # A half day that only one of the two knows: the broker's clock says what its calendar has.
     elif clock.next_close != session.close:
         found = f"broker closes {clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {session.close:%Y-%m-%dT%H:%MZ}"
@@ -131,7 +131,7 @@ def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
     """
     if desk.clock.is_open or any(_trades_now(desk, position.symbol) for position in desk.positions):
         return Decision(Gate.SESSION, Verdict.PASS)
-    return session_open(desk) if clocks_agree(desk.clock_ahead_s, limits).passed else _closed(desk)
+    return session_open(desk) if clocks_agree(desk.clock_ahead_s, limits).passed else _market_closed(desk)
 
 
 def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
@@ -172,7 +172,7 @@ def _span(session: Session) -> str:
     return f"{session.open:%Y-%m-%dT%H:%MZ} to {session.close:%Y-%m-%dT%H:%MZ}"
 
 
-def _closed(desk: Desk) -> Decision:
+def _market_closed(desk: Desk) -> Decision:
     opens = desk.clock.next_open.strftime("%Y-%m-%dT%H:%MZ")
     return Decision(Gate.SESSION, Verdict.FAIL, Reason.MARKET_CLOSED, f"opens {opens}")
 

@@ -54,7 +54,7 @@ def orders(evidence: Trading) -> Judgment:
     name, total = "working orders", sum(evidence.intents.values())
     if not total:
         return nothing(name, "order", evidence)
-    old = [order for order, record in evidence.working if record and _overdue(order, record, evidence)]
+    old = [order for order, record in evidence.working if record and _is_overdue(order, record, evidence)]
     odd = [order for order, _ in evidence.working if order.status is OrderStatus.UNKNOWN]
     found = f"{len(evidence.working)} working, {evidence.rejected} rejected by the broker"
     found += f"; {len(old)} should have ended: {_ids(old)}" if old else ""
@@ -65,7 +65,7 @@ def orders(evidence: Trading) -> Judgment:
     return judge_evidence(name, Examination("intents", total, at), evidence.moment.now, state, found, command)
 
 
-def _overdue(order: Order, record: IntentRecord, evidence: Trading) -> bool:
+def _is_overdue(order: Order, record: IntentRecord, evidence: Trading) -> bool:
     """Return True if the order has outlived its life and the pass that should have ended it."""
     # What protects a position rests until it acts or the position is closed.
     if record.intent.protects or order.status.terminal:

@@ -222,7 +222,7 @@ def books(evidence: HealthEvidence, seen: ReconcileMark) -> HealthVerdict:
 def orders(evidence: HealthEvidence, seen: records.OrderEvidence) -> HealthVerdict:
     """Judge orders by those whose outcome is unknown, and for how long it has been, and by closes that aren't over."""
     going_on = ", ".join(seen.unfinished[:SHOWN])
-    lacking = [*_unbooked(evidence, seen), *_untold(evidence, seen)]
+    lacking = [*_unbooked_fills(evidence, seen), *_untold(evidence, seen)]
     if lacking and not seen.unresolved:
         found = f"{'; '.join(lacking)}, so the books wait"
         return HealthVerdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot reconcile")
@@ -240,21 +240,21 @@ def orders(evidence: HealthEvidence, seen: records.OrderEvidence) -> HealthVerdi
     return HealthVerdict(DEGRADED, found, seen.records, fresh)
 
 
-def _unbooked(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
+def _unbooked_fills(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
     """Yield what orders have filled that the broker's list of fills lacks, and for how long."""
     if seen.unbooked:
-        yield f"{', '.join(seen.unbooked[:SHOWN])}: the broker's list of fills {_lacked(evidence, seen.unbooked_at)}"
+        yield f"{', '.join(seen.unbooked[:SHOWN])}: the broker's list of fills {_lack_text(evidence, seen.unbooked_at)}"
 
 
 def _untold(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> Iterator[str]:
     """Yield the positions that entries of ours explain, though the broker tells nothing of what became of those."""
     for difference in positions_that_differ(evidence.past) if isinstance(evidence.past, SessionEvidence) else ():
         if difference.symbol in order_evidence.entering and abs(difference.broker) > abs(difference.books):
-            lacked = _lacked(evidence, order_evidence.entering[difference.symbol])
+            lacked = _lack_text(evidence, order_evidence.entering[difference.symbol])
             yield f"{difference.words}; what became of our order there: its history {lacked}"
 
 
-def _lacked(evidence: HealthEvidence, at: datetime | None) -> str:
+def _lack_text(evidence: HealthEvidence, at: datetime | None) -> str:
     return f"has lacked it for {span((evidence.now - at).total_seconds())}" if at and evidence.now else "lacks it"
 
 
@@ -332,11 +332,11 @@ def backup(evidence: HealthEvidence, seen: records.BackupEvidence) -> HealthVerd
         first = after + timedelta(seconds=budget_s) if after and not fresh.is_overdue else None
         return HealthVerdict(NOT_DUE if first else UNKNOWN, "there is none yet", 0, fresh, until=first)
     last = f", the last of session {seen.newest}" if seen.newest else ""
-    archived = f"; {_archived(evidence, seen.archived_at)}" if seen.archived_at else ""
+    archived = f"; {_archive_text(evidence, seen.archived_at)}" if seen.archived_at else ""
     return HealthVerdict(OK, f"{pluralize(seen.kept, 'backup')} kept{last}{archived}", seen.kept, fresh)
 
 
-def _archived(evidence: HealthEvidence, at: datetime) -> str:
+def _archive_text(evidence: HealthEvidence, at: datetime) -> str:
     hours = int(max(((evidence.now or evidence.at) - at).total_seconds(), 0.0) // 3600)
     return f"last archived {pluralize(hours, 'hour')} ago"
 

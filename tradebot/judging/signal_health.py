@@ -145,7 +145,7 @@ def signals(
 def _kind_health(kind_evidence: KindEvidence, moment: TradingMoment, largest_share: Decimal) -> KindHealth:
     found = (*drifts(kind_evidence.replies), *kind_evidence.more_nulls)
     harmful = broken(drifts(kind_evidence.replies), largest_share)
-    verdict = _judged(kind_evidence, found, harmful, moment, largest_share)
+    verdict = _judge_kind(kind_evidence, found, harmful, moment, largest_share)
     return KindHealth(
         kind_evidence.kind.name,
         kind_evidence.kind.core,
@@ -174,7 +174,7 @@ def _age_s(kind_evidence: KindEvidence, moment: TradingMoment) -> float:
     return max(0.0, (moment.market_time - min(kind_evidence.at)).total_seconds())
 
 
-def _judged(
+def _judge_kind(
     seen: KindEvidence, drifts: Sequence[Drift], harmful: Sequence[Drift], moment: TradingMoment, largest_share: Decimal
 ) -> SignalVerdict:
     """Return the first of these that holds: it can't be used, it can't be judged, something is wrong, all is well."""
@@ -231,11 +231,11 @@ def _components(
             parts[record.candidate.strategy, part.name].append(part)
     for (strategy, name), components in parts.items():
         used, kinds_read = sum(part.value is not None for part in components), reads.get(name, ())
-        verdict = _used(used, len(components), [kinds[kind] for kind in kinds_read if kind in kinds])
+        verdict = _judge_used(used, len(components), [kinds[kind] for kind in kinds_read if kind in kinds])
         yield ComponentHealth(strategy, name, components[-1].weight, *verdict, used, len(components), kinds_read)
 
 
-def _used(used: int, symbols: int, kinds: Collection[KindHealth]) -> SignalVerdict:
+def _judge_used(used: int, symbols: int, kinds: Collection[KindHealth]) -> SignalVerdict:
     for state in (SignalHealth.CRITICAL, SignalHealth.DEGRADED, SignalHealth.UNKNOWN):
         for kind in kinds:
             if kind.state is state:

@@ -59,20 +59,20 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     the passes are decided again, and fills are set beside the quotes that these saw.
     Raises OperatorError for a session without records, with those of another version, or with a damaged one.
     """
-    recorded = _recorded(app, day, progress)
+    recorded = _recorded_cycles(app, day, progress)
     session = next(iter(app.ledger_view.sessions(day, day)), None)
     if session is None:
         raise OperatorError(
             f"The market was closed on {day}, so there is no session to play.", f"tradebot replay {day}"
         )
     now = last_moment(app.folder.exchange) if app.mode is Mode.SANDBOX else datetime.now(UTC)
-    until, passes = min(session.close, now), _seen(app, recorded)
+    until, passes = min(session.close, now), _passes_side_by_side(app, recorded)
     live = [then for then, _ in passes]
     known = _known_until(app, session, live)
-    ran = Ran({pass_seen.slot: pass_seen for pass_seen in live}, _sent(app.ledger_view, session, live, known))
+    ran = Ran({pass_seen.slot: pass_seen for pass_seen in live}, _sent_requests(app.ledger_view, session, live, known))
     played_again = app.mode is Mode.SANDBOX and is_played(app.folder.exchange, app.settings)
     if played_again:
-        again, prices, assumed, data = _played(app, session, [*recorded.values()], until, known)
+        again, prices, assumed, data = _play_session(app, session, [*recorded.values()], until, known)
     else:
         assumed = settings_of([*recorded.values()][-1].surroundings).sandbox.fill.slippage_bps or NONE
         again = at_quotes(ran, Ran({pass_seen.slot: pass_seen for _, pass_seen in passes}, {}), assumed)
@@ -86,7 +86,7 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     )  # fmt: skip
 
 
-def _played(
+def _play_session(
     app: App, session: Session, recorded: Sequence[RecordedCycle], until: datetime, known: datetime
 ) -> tuple[Ran, Mapping[str, Decimal], Decimal, Data]:
     """Return what the backtest of a session did, prices at its end, what orders were to pay, and what bars became."""
@@ -94,7 +94,7 @@ def _played(
         heads = [cycle for cycle in app.facts.passes(session.open - BEFORE) if cycle.at < session.open]
         plan = RecordedDay(session, recorded, until, lambda settings: _strategies(app, settings, loaded), heads)
         again = replay_session(app.folder.path, app.folder.exchange, app.ledger_view, plan)
-    ran = Ran({one.slot: one for one in again.passes}, _sent(again.ledger, session, again.passes, known))
+    ran = Ran({one.slot: one for one in again.passes}, _sent_requests(again.ledger, session, again.passes, known))
     needs = {strategy.name: _bars_of(app, strategy) for strategy in app.strategies}
     return ran, again.prices, again.assumed_bps, partial(_of_bars, app, again, needs)
 
@@ -132,7 +132,7 @@ def _of_bars(
     return None
 
 
-def _recorded(app: App, day: date, progress: Progress) -> Mapping[str, RecordedCycle]:
+def _recorded_cycles(app: App, day: date, progress: Progress) -> Mapping[str, RecordedCycle]:
     """Return the records of a session's passes by id, oldest first."""
     kept_passes = app.passes.passes(day)
     if not kept_passes:
@@ -159,7 +159,7 @@ def _recorded(app: App, day: date, progress: Progress) -> Mapping[str, RecordedC
     return found
 
 
-def _seen(app: App, recorded: Mapping[str, RecordedCycle]) -> Sequence[tuple[PassSeen, PassSeen]]:
+def _passes_side_by_side(app: App, recorded: Mapping[str, RecordedCycle]) -> Sequence[tuple[PassSeen, PassSeen]]:
     """Return the recorded passes, each beside what this program decides of the same; where that differs, it says so."""
     rules: dict[RecordEnvironment, Rules] = {}
     found = list[tuple[PassSeen, PassSeen]]()
@@ -207,7 +207,7 @@ def _known_until(app: App, session: Session, live: Sequence[PassSeen]) -> dateti
     return min(session.close, max(looks))
 
 
-def _sent(
+def _sent_requests(
     ledger: LedgerStores, session: Session, passes: Sequence[PassSeen], known: datetime
 ) -> Mapping[str, RequestWithFills]:
     """Return what one side sent in a session, each request with its fills up to a time, and whether all are booked."""

@@ -53,8 +53,8 @@ def score(earned: Sequence[float]) -> float:
     fifths = [sum(part) for part in _parts(earned)]
     return (
         OF_WINS * _share(earned)
-        + OF_TOTAL_RETURN * _centered(total / FULL_RETURN)
-        + OF_SHARPE * _centered(sharpe / FULL_SHARPE)
+        + OF_TOTAL_RETURN * _to_unit_interval(total / FULL_RETURN)
+        + OF_SHARPE * _to_unit_interval(sharpe / FULL_SHARPE)
         + OF_CONSISTENCY * _share(fifths)
     )
 
@@ -86,7 +86,7 @@ def _share(values: Sequence[float]) -> float:
     return sum(value > 0 for value in values) / len(values)
 
 
-def _centered(value: float) -> float:
+def _to_unit_interval(value: float) -> float:
     """Return a number from -1 to 1, and beyond cut to that, as one from 0 to 1."""
     return (1 + min(max(value, -1.0), 1.0)) / 2
 

@@ -157,15 +157,15 @@ class Policy:
         if acting.mode is PolicyMode.META:
             name = select_model(self._results, session, acting.sessions)
             members = [member for member in self._members if member.id == name]
-            return (members, ()) if members else self._unranked(session)
+            return (members, ()) if members else self._unranked_refusal(session)
         if acting.mode is PolicyMode.ENSEMBLE and acting.combine is Combine.WEIGHTED:
             found = ensemble.weights_of([before(result, session) for result in self._results.values()], acting.sessions)
             if found is None:
-                return self._unranked(session)
+                return self._unranked_refusal(session)
             weights = found
         return self._members, weights
 
-    def _unranked(self, session: date) -> Decision:
+    def _unranked_refusal(self, session: date) -> Decision:
         least = min(len(before(result, session)) for result in self._results.values())
         return refusal(Reason.MODEL_UNRANKED, least, 1)
 
@@ -182,7 +182,10 @@ class Policy:
             answers.append(answer)
         # Alone, a model's answer is taken as it is.
         target = combine_targets(self._acting.combine, answers, weights) if len(answers) > 1 else answers[0].target
-        decisions = (passing_decision(MODEL, None, ", ".join(one.id for one in members)), *map(_told, members, answers))
+        decisions = (
+            passing_decision(MODEL, None, ", ".join(one.id for one in members)),
+            *map(_answer_decision, members, answers),
+        )
         return Target(symbol, quantity=Decimal(round_contracts(target)), decisions=decisions)
 
     def _answer(self, view: StrategyView, session: Session, symbol: str, member: Member) -> NetworkAnswer | Decision:
@@ -196,7 +199,7 @@ class Policy:
             return refusal(Reason.MODEL_INPUT_UNKNOWN, f"{symbol}: {shown}")
         remembered = member.blank
         if card.recurrent:
-            found = self._remembered(member, session, symbol, at)
+            found = self._session_state(member, session, symbol, at)
             if isinstance(found, Decision):
                 return found
             remembered = found
@@ -208,7 +211,7 @@ class Policy:
             self._memories[member.id, symbol] = ModelMemory(session.open, at, remembered, after)
         return answer
 
-    def _remembered(self, member: Member, session: Session, symbol: str, at: datetime) -> Numbers | Decision:
+    def _session_state(self, member: Member, session: Session, symbol: str, at: datetime) -> Numbers | Decision:
         """Return what a model remembers of a session so far: nothing at its open, and no bar may be missing since."""
         last, width = self._memories.get((member.id, symbol)), width_of(member.card.timeframe)
         assert width is not None, "the card was checked"
@@ -217,16 +220,16 @@ class Policy:
                 # It is asked about the same bar again.
                 return last.before
             missing = at - max(last.at, session.open)
-            return last.after if at > last.at and missing <= width else _lost(symbol, missing - width)
+            return last.after if at > last.at and missing <= width else _state_lost_refusal(symbol, missing - width)
         missing = at - session.open
-        return member.blank if missing <= width else _lost(symbol, missing - width)
+        return member.blank if missing <= width else _state_lost_refusal(symbol, missing - width)
 
 
-def _lost(symbol: str, missing: timedelta) -> Decision:
+def _state_lost_refusal(symbol: str, missing: timedelta) -> Decision:
     return refusal(Reason.MODEL_STATE_LOST, f"{symbol}: {missing.total_seconds():.0f} s are missing")
 
 
-def _told(member: Member, answer: NetworkAnswer) -> Decision:
+def _answer_decision(member: Member, answer: NetworkAnswer) -> Decision:
     return passing_decision(ANSWER, None, answer.target, member.id)
 
 

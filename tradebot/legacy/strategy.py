@@ -300,10 +300,10 @@ class LegacyStrategy(FlowStrategy):
 
     def _wants(self, view: StrategyView) -> list[Open]:
         count = self._counting(view)
-        return [self._scored(self._known(view, symbol, count)) for symbol in view.universe]
+        return [self._score_facts(self._scoring_inputs(view, symbol, count)) for symbol in view.universe]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
-        inputs = _inputs(self._known(view, symbol, self._counting(view)))
+        inputs = _inputs(self._scoring_inputs(view, symbol, self._counting(view)))
         made, direction = score(inputs), Input("direction", inputs.flow_direction, "-1, 0 or 1")
         formula, freshness = f"clamp(direction * row * freshness / {LARGEST:g}, -1, 1)", inputs.freshness
         return tuple(
@@ -315,7 +315,7 @@ class LegacyStrategy(FlowStrategy):
             for part in _components(inputs, made)
         )
 
-    def _scored(self, known: ScoringInputs) -> Open:
+    def _score_facts(self, known: ScoringInputs) -> Open:
         inputs = _inputs(known)
         legacy_score = score(inputs)
         signed = inputs.flow_direction * legacy_score.unrounded / LARGEST

@@ -128,13 +128,13 @@ class Books(Struct, frozen=True, dict=True):
 
     def opened_otherwise(self, instrument: Instrument) -> Instrument | None:
         """Return what a position of ours was opened as, if a unit was worth something else then; None if none was."""
-        for opened in self._opened.get(instrument.symbol, ()):
+        for opened in self._instruments_by_symbol.get(instrument.symbol, ()):
             if (opened.multiplier, opened.currency) != (instrument.multiplier, instrument.currency):
                 return opened
         return None
 
     @cached_property
-    def _opened(self) -> Mapping[str, tuple[Instrument, ...]]:
+    def _instruments_by_symbol(self) -> Mapping[str, tuple[Instrument, ...]]:
         found = defaultdict[str, tuple[Instrument, ...]](tuple)
         for (_, symbol, _), kept in self.kept.items():
             found[symbol] += (kept.instrument,) if kept.instrument else ()

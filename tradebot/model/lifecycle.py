@@ -145,7 +145,7 @@ class Records(Struct, frozen=True):
         """
         found: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
         made = {order.client_order_id: order for order in self.orders.values()}
-        replaced = set(self._replaced(made))
+        replaced = set(self._replaced_orders(made))
         for venue_id, lineage in lineages(self.orders, self.orders).items():
             order = self.orders[venue_id]
             intent = self._intent_behind(lineage, order)
@@ -159,7 +159,7 @@ class Records(Struct, frozen=True):
                 found.setdefault((intent.key.strategy, intent.instrument.symbol), ([], []))[1].append(record)
         return {key: _work(orders, unreported) for key, (orders, unreported) in found.items()}
 
-    def _replaced(self, made: Mapping[str, Order]) -> Iterator[str]:
+    def _replaced_orders(self, made: Mapping[str, Order]) -> Iterator[str]:
         """Yield the orders that we replaced with one that the venue took, even if it hasn't reported their end yet."""
         for name, record in self.intents.items():
             order, intent = made.get(name), record.intent
@@ -201,14 +201,14 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
         else:
             leaving += remaining
     resting.sort(key=lambda price: (not price.is_stop, price.price, price.quantity))
-    refused = _refused(unreported, [one.intent for one in sent])
+    refused = _last_refused_protection(unreported, [one.intent for one in sent])
     arriving = any(one.order.stop_price is not None and one.order.status.is_arriving for one in sent)
     newest = max(protecting, key=lambda intent: (intent.at, intent.client_order_id), default=None)
     instrument = newest.instrument if newest else None
     return Work(entering, leaving, tuple(resting), refused, arriving, instrument, tuple(coming))
 
 
-def _refused(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:
+def _last_refused_protection(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:
     """Return the last order that was to protect if the venue refused it."""
     last = max((r for r in unreported if r.intent.protects), key=lambda record: record.intent.at, default=None)
     if last is None or last.state is not IntentState.REJECTED:

@@ -152,11 +152,11 @@ def _under_last_name(fills: list[OwnedFill]) -> list[OwnedFill]:
     """Return the fills as if a renamed position had always had its last symbol, without those that moved it there."""
     for rename in renames(fills):
         owned_fills = (owned for owned in fills if owned.fill.activity_id not in rename.moved)
-        fills = [_renamed(owned, rename) for owned in owned_fills]
+        fills = [_rename_fill(owned, rename) for owned in owned_fills]
     return fills
 
 
-def _renamed(owned: OwnedFill, by: Rename) -> OwnedFill:
+def _rename_fill(owned: OwnedFill, by: Rename) -> OwnedFill:
     fill = owned.fill
     if (owned.strategy, fill.symbol) != (by.strategy, by.old) or fill.at > by.at:
         return owned

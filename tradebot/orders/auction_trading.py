@@ -156,11 +156,13 @@ def _swap(
     assert isinstance(decided.limit, Decimal)
     began = close_started(closed, decided.observed, decided.limit)
     if began.reason is Reason.DISPLACEMENT_STARTED and not world.dry_run:
-        world.events.emit(EventKind.SWAPPED.at(account.desk.now, _told(ruling.bid, loser, decided), loser.symbol))
+        world.events.emit(
+            EventKind.SWAPPED.at(account.desk.now, _values_for_people(ruling.bid, loser, decided), loser.symbol)
+        )
     return account, (*closed, with_decisions(refused, (began,)))
 
 
-def _told(newcomer: Bid, loser: Bid, decided: Decision) -> Mapping[str, str]:
+def _values_for_people(newcomer: Bid, loser: Bid, decided: Decision) -> Mapping[str, str]:
     """Return both values with their parts, for people."""
     return {
         "strategy": loser.strategy,

@@ -225,7 +225,7 @@ def _exits(
         yield _waits(candidate, decisions)
         return
     remaining, covered = quantity_of(candidate), sum((pair.quantity for pair in pairs), Decimal(0))
-    free = min(remaining, max(_held(desk, candidate) - covered, Decimal(0)) if pairs else remaining)
+    free = min(remaining, max(_closable_quantity(desk, candidate) - covered, Decimal(0)) if pairs else remaining)
     if free:
         key = wanted_key(world, call, desk, candidate)
         yield submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
@@ -238,7 +238,7 @@ def _exits(
             part = replace(candidate, quantity=min(remaining, pair.quantity))
             remaining -= quantity_of(part)
             # What the rest of this exit and the other stops leave of the position.
-            own = _held(desk, candidate) - (quantity_of(candidate) - quantity_of(part))
+            own = _closable_quantity(desk, candidate) - (quantity_of(candidate) - quantity_of(part))
             own -= sum((other.quantity for other in pairs[:number]), Decimal(0))
             if pair.ending:
                 yield _waits(part, decisions)
@@ -259,7 +259,7 @@ def _waits(candidate: Candidate, decisions: Decisions) -> CandidateRecord:
     return CandidateRecord(candidate, (*decisions, Decision(Gate.WORKING, Verdict.FAIL, Reason.SHARES_HELD)))
 
 
-def _held(desk: Desk, candidate: Candidate) -> Decimal:
+def _closable_quantity(desk: Desk, candidate: Candidate) -> Decimal:
     position = position_of(desk, (candidate.strategy, candidate.symbol))
     return closable(desk, candidate.symbol, position.quantity) if position else Decimal(0)
 
@@ -269,7 +269,7 @@ def _end_targets(
 ) -> Iterator[tuple[Resting, CancelResult]]:
     """Cancel the nearest targets that could close the shares of an exit once more; yield what became of each."""
     nearest = sorted(targets, key=lambda target: -(target.first.limit_price or 0) * candidate.side.sign)
-    excess = sum((target.quantity for target in nearest), quantity_of(candidate)) - _held(desk, candidate)
+    excess = sum((target.quantity for target in nearest), quantity_of(candidate)) - _closable_quantity(desk, candidate)
     for target in nearest:
         if excess <= 0:
             return

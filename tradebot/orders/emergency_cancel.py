@@ -30,7 +30,7 @@ def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, 
     If the ledger can't be read, `ledger` is None and our mark in the venue's list is all we have.
     """
     entries, problems = dict[str, Order](), list[str]()
-    for source in (_listed(reader, ledger, account), _known(reader, ledger)):
+    for source in (_listed_entries(reader, ledger, account), _booked_entries(reader, ledger)):
         try:
             entries |= {order.venue_id: order for order in source}
         except TradebotError as error:
@@ -45,7 +45,7 @@ def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, 
     return CancelCounts(cancelled, tuple(problems))
 
 
-def _listed(reader: BrokerReader, ledger: Ledger | None, account: str) -> Iterator[Order]:
+def _listed_entries(reader: BrokerReader, ledger: Ledger | None, account: str) -> Iterator[Order]:
     """Yield our entries among the venue's open orders, including those that someone has replaced."""
     view = reader.view()
     if view.account.number != account:
@@ -54,7 +54,7 @@ def _listed(reader: BrokerReader, ledger: Ledger | None, account: str) -> Iterat
     yield from (o for o in view.orders if any(map(_is_entry, (o, *chains.get(o.venue_id, ())))))
 
 
-def _known(reader: BrokerReader, ledger: Ledger | None) -> Iterator[Order]:
+def _booked_entries(reader: BrokerReader, ledger: Ledger | None) -> Iterator[Order]:
     """Yield the entries our books list as working, and any unresolved entries that the venue knows."""
     if ledger is None:
         return

@@ -131,7 +131,7 @@ def ask_approval(world: World, call: Call, ask: Ask) -> Consent:
     if answer is None:
         if not world.dry_run:
             approvals.ask(wish)
-            world.events.emit(EventKind.APPROVAL_ASKED.at(desk.now, _told(wish), wish.symbol))
+            world.events.emit(EventKind.APPROVAL_ASKED.at(desk.now, _request_details(wish), wish.symbol))
         return Consent(approval.waiting(0.0, float(rules.wait_s)))
     if not answer.passed or last is None:
         return Consent(answer)
@@ -160,7 +160,7 @@ def _wish(call: Call, ask: Ask, size: Size, rules: ApprovalRules) -> Request:
     )
 
 
-def _told(wish: Request) -> Mapping[str, str]:
+def _request_details(wish: Request) -> Mapping[str, str]:
     return {
         "id": wish.id,
         "strategy": wish.strategy,

@@ -53,7 +53,9 @@ def _close_by_rule(
     session = desk.session_of(listing.instrument) if listing else desk.session
     why = judge(watched_position, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
     if desk.rejected_quotes.get(position.symbol) == SUSPENDED:
-        why = replace(why, decision=_suspended(why.decision), unknown=tuple(map(_suspended, why.unknown)))
+        why = replace(
+            why, decision=_suspended_decision(why.decision), unknown=tuple(map(_suspended_decision, why.unknown))
+        )
     if not why.decision.passed and (move := roll_due(desk, position)):
         rolled = Decision(Gate.EXIT, Verdict.PASS, Reason.ROLLED, f"until {move.until}", move.into)
         return close(world, call, desk, position, ExitCall(rolled, why=(into(move),)), LEAVING)
@@ -77,7 +79,7 @@ def _not_by_doubt(world: World, desk: Desk, position: Position, why: ExitCall, c
     return ExitCall(fail_without_quote(Gate.EXIT, UNCONFIRMED) if doubted else stale, unknown=why.unknown)
 
 
-def _suspended(decision: Decision) -> Decision:
+def _suspended_decision(decision: Decision) -> Decision:
     """Return a decision that lacks a price with the reason for that."""
     lacks = decision.reason is Reason.QUOTE_MISSING
     return replace(decision, reason=Reason.TRADING_SUSPENDED) if lacks else decision

@@ -70,7 +70,7 @@ def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Rehearsa
     working, cancelled = turn(lambda: _cancel(world, call, placed))
     if working is None or cancelled is None:
         return RehearsalProgress(intent, sent)
-    ended = _ended(world, intent, pause) if cancelled.passed else None
+    ended = _wait_until_ended(world, intent, pause) if cancelled.passed else None
     turn(lambda: world.ledger.apply_orders([ended or working], placed.desk.now))
     return RehearsalProgress(intent, sent, working, cancelled, ended)
 
@@ -111,7 +111,7 @@ def _highest_priced(quotes: Mapping[str, Quote], book: Book) -> Quote | None:
     )
 
 
-def _ended(world: World, intent: Intent, pause: Callable[[], None]) -> Order | None:
+def _wait_until_ended(world: World, intent: Intent, pause: Callable[[], None]) -> Order | None:
     order = world.reader.order(intent.client_order_id)
     for _ in range(LOOKS):
         if order is None or order.status.terminal:

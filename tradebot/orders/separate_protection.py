@@ -80,7 +80,7 @@ def protect_separately(
     records = world.ledger.intents(unresolved=True)
     unresolved = tuple(record.intent for record in records)
     in_vain = tuple(_in_vain(desk, records))
-    for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept, in_vain))):
+    for cover in _covers(world, desk, dict(_wanted_protection(world, desk, watched, kept, in_vain))):
         lost = {intent.is_target: intent for intent in unresolved if intent.protects and _is_about(intent, cover)}
         if not cover.shares:
             # Whatever has no outcome yet: these orders could only open a position.
@@ -94,7 +94,7 @@ def protect_separately(
                 break
 
 
-def _wanted(
+def _wanted_protection(
     world: World,
     desk: Desk,
     watched: Iterable[WatchedPosition],
@@ -196,11 +196,11 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
         # Those of exits that work are left out, and for a while those of exits that may.
         exits = _exits((record.intent for record in desk.books.unresolved_intents), position)
         may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY and not intent.key.joins)
-        remaining -= shares_being_closed(desk, position) - _joined(desk, position) + sum(may, NONE)
+        remaining -= shares_being_closed(desk, position) - _shares_in_group(desk, position) + sum(may, NONE)
     return max(listing.whole_lots(remaining) if listing else remaining, NONE)
 
 
-def _joined(desk: Desk, position: Position) -> Decimal:
+def _shares_in_group(desk: Desk, position: Position) -> Decimal:
     """Return the shares of exits at work that are in the group of a stop: it may rest beside them."""
     side, found = closing_side(position.quantity), NONE
     for order in (order for order in desk.orders if (order.symbol, order.side) == (position.symbol, side)):
@@ -253,7 +253,7 @@ def _while_lost(
     if remaining > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
         # The shares that it would leave without a stop get one first.
         if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
-            yield _placed(world, call, desk, cover, ProtectionStep(Reason.STOP_MISSING, remaining, cover.stop))
+            yield _place(world, call, desk, cover, ProtectionStep(Reason.STOP_MISSING, remaining, cover.stop))
     elif _fits(world, desk, cover, rests, lost):
         yield send_once_more(world, desk, lost)
     elif lost.operation is Operation.SUBMIT:
@@ -303,11 +303,11 @@ def _stop(
 ) -> Iterator[CandidateRecord]:
     """Cancel, place or change one stop, or change or cancel a target, in the way that the venue has."""
     if step.old is None:
-        yield _placed(world, call, desk, cover, step)
+        yield _place(world, call, desk, cover, step)
     elif not step.shares:
         yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)
     elif step.shares <= step.old.quantity and _can_edit(world, desk, step.old):
-        yield _edited(world, call, desk, cover, step, step.old)
+        yield _edit(world, call, desk, cover, step, step.old)
     elif world.venue.reduce_only:
         yield from _beside(world, call, desk, cover, step)
     else:
@@ -322,10 +322,10 @@ def _beside(
 ) -> Iterator[CandidateRecord]:
     """Place an order, and once it rests, cancel what it replaces; if it is refused, place one for what is missing."""
     olds = (*filter(None, (step.old,)), *step.others)
-    placed, missing = _placed(world, call, desk, cover, step), step.shares - total(olds)
+    placed, missing = _place(world, call, desk, cover, step), step.shares - total(olds)
     yield placed
     if placed.decisions[-1].reason is Reason.VENUE_REJECTED and olds and missing > 0:
-        yield _placed(world, call, desk, cover, step._replace(shares=missing))
+        yield _place(world, call, desk, cover, step._replace(shares=missing))
     elif olds and _rests(world, placed):
         yield from _in_turn((cancel_order(world, call, desk, o.first, o.record, Reason.STOP_SPARE),) for o in olds)
 
@@ -350,14 +350,14 @@ def _in_its_place(
     # What it filled meanwhile is seen by the next pass.
     if released.left != old.quantity:
         return
-    placed = _placed(world, call, desk, cover, step)
+    placed = _place(world, call, desk, cover, step)
     yield placed
     before = old.stop.stop_price if old.stop else None
     if placed.decisions[-1].reason is Reason.VENUE_REJECTED and before not in (None, step.price):
-        yield _placed(world, call, desk, cover, step._replace(price=before))
+        yield _place(world, call, desk, cover, step._replace(price=before))
 
 
-def _placed(world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep) -> CandidateRecord:
+def _place(world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep) -> CandidateRecord:
     """Place a stop, or the target of a rule, and return what became of that."""
     old = step.old.record.intent if step.old else None
     of = cover.listing.instrument if cover.listing else old.instrument if old else None
@@ -375,7 +375,7 @@ def _about(step: ProtectionStep) -> Decimal:
     return step.price if step.why in (Reason.STOP_TIGHTENED, Reason.TARGET_MOVED) else step.shares
 
 
-def _edited(
+def _edit(
     world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep, old: Resting
 ) -> CandidateRecord:
     """Ask the venue to change an order to the shares that are left and the price; return what became of that."""
@@ -411,12 +411,12 @@ def _targets(world: World, call: Call, desk: Desk, cover: ProtectionState) -> It
         return
     only_reduce = world.venue.reduce_only
     moved = tuple(moves(desk, cover, partial(_can_edit, world, desk), reduce_only=only_reduce))
-    yield from _in_turn(_moved(world, call, desk, cover, step) for step in moved)
+    yield from _in_turn(_move_target(world, call, desk, cover, step) for step in moved)
     if not moved:
         yield from _in_turn(_beside(world, call, desk, cover, step) for step in _new_targets(world, desk, cover))
 
 
-def _moved(
+def _move_target(
     world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
 ) -> Iterator[CandidateRecord]:
     """Change or cancel a target, or place one beside those that it replaces."""

@@ -122,7 +122,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
     One that leaves shares to others may too if it is the limit of a pair, because canceling it would drop the stop.
     """
-    if change_of(order, desk.books.unresolved_intents, Operation.CANCEL) or not _covered(desk, order, record):
+    if change_of(order, desk.books.unresolved_intents, Operation.CANCEL) or not _is_covered(desk, order, record):
         return False
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
     assert position is not None, "what covers an exit is held"
@@ -199,7 +199,7 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
             continue
         elif desk.state.state is not TradingState.ACTIVE:
             yield order, record, Reason.HALTED
-        elif _lived(desk, record) >= timedelta(seconds=limits.entry_life_s) or order.symbol in symbols_to_close:
+        elif _age_of(desk, record) >= timedelta(seconds=limits.entry_life_s) or order.symbol in symbols_to_close:
             yield order, record, Reason.STALE_ENTRY
         elif _may_step(world, desk, order, record):
             yield order, record, Reason.ENTRY_STEP
@@ -213,7 +213,7 @@ def _has_turned(desk: Desk, order: Order, record: IntentRecord) -> bool:
     return desk.books.kept_of(position).turned
 
 
-def _lived(desk: Desk, record: IntentRecord) -> timedelta:
+def _age_of(desk: Desk, record: IntentRecord) -> timedelta:
     """Return how long an entry has been open; one that was moved is as old as its first order."""
     begun = record.intent.approach.begun if record.intent.approach else record.intent.at
     return abs(desk.now - begun)
@@ -266,7 +266,7 @@ def _decide_exit(
     # The venue may be wrong about the position, and this order may be the only protection.
     if order.symbol in desk.unproven:
         return OrderChange.NONE
-    if not _covered(desk, order, record):
+    if not _is_covered(desk, order, record):
         return OrderChange.END
     if order.status in ON_ITS_WAY:
         life = timedelta(seconds=world.rules.limits.exit_life_s)
@@ -310,7 +310,7 @@ def _desk_afterwards(desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) 
     return desk.with_filled(order.symbol, order.open_quantity * order.side.sign)
 
 
-def _covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
+def _is_covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
     """Return True if our position is still at least as large as what an exit may sell or buy back."""
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
     if position is None or closing_side(position.quantity) is not order.side:
@@ -322,7 +322,7 @@ def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> 
     """Replace an order with one at another price, or repeat an unresolved replace of it unchanged."""
     order, record, why = due
     # The order is still working, so every replace of it that we know the outcome of has failed.
-    new_intent = replace_intent(call, desk, order, record.intent, price, len(_settled(desk.books, order)))
+    new_intent = replace_intent(call, desk, order, record.intent, price, len(_resolved_replacements(desk.books, order)))
     return send_change(world, desk, order, new_intent, why)
 
 
@@ -340,12 +340,12 @@ def forgotten_exits(desk: Desk) -> Iterator[Order]:
             yield order
 
 
-def _settled(books: Books, order: Order) -> list[IntentRecord]:
+def _resolved_replacements(books: Books, order: Order) -> list[IntentRecord]:
     promised = (record for record in books.intents if record.intent.operation is Operation.REPLACE)
     return [r for r in promised if r.intent.target_venue_id == order.venue_id and not r.state.is_unresolved]
 
 
 def _is_followed(books: Books, order: Order) -> bool:
     """Return True if this order's replacement already works and the order itself is merely still listed."""
-    followers = {record.intent.client_order_id for record in _settled(books, order)}
+    followers = {record.intent.client_order_id for record in _resolved_replacements(books, order)}
     return any(working.client_order_id in followers for working in books.working)

@@ -148,9 +148,9 @@ class Rules(Struct, frozen=True, dict=True):
         same = {symbol: named[coin] for symbol in unnamed if (coin := self._coin_or_self(symbol)) in named}
         return replace(
             self,
-            sectors={**self.sectors, **_shared(self.sectors, same)},
-            themes={**self.themes, **_shared(self.themes, same)},
-            betas={**self.betas, **_shared(self.betas, same)},
+            sectors={**self.sectors, **_shared_values(self.sectors, same)},
+            themes={**self.themes, **_shared_values(self.themes, same)},
+            betas={**self.betas, **_shared_values(self.betas, same)},
         )
 
     def _coin_or_self(self, symbol: str) -> str:
@@ -180,7 +180,7 @@ def _nobody_asks() -> Approvals:
     raise AssertionError("no strategy of this world waits for a yes")
 
 
-def _shared(known: Mapping[str, T], same: Mapping[str, str]) -> Mapping[str, T]:
+def _shared_values(known: Mapping[str, T], same: Mapping[str, str]) -> Mapping[str, T]:
     return {symbol: known[other] for symbol, other in same.items() if other in known}
 
 

@@ -138,7 +138,7 @@ def _foreign_trade(activity: Activity) -> Booking:
     assert activity.quantity is not None
     price = activity.price or abs(activity.net_amount / activity.quantity)
     fills = [unreported_fill(FOREIGN, "", activity.symbol, activity.quantity, price, ONE, activity.at)] if price else []
-    return _moved([activity], activity, fills)
+    return _move_shares([activity], activity, fills)
 
 
 def _others_shares(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
@@ -156,10 +156,10 @@ def _others_shares(books_before: BooksBefore, broker: Broker, rows: list[Activit
         return Booking(_entries(rows)) if any(row.net_amount for row in rows) else None
     price = first.price or traded[0].average_price
     fills = [unreported_fill(FOREIGN, "", symbol, change, price, traded[0].multiplier, first.at)]
-    return _if_agreed(books_before, broker, _moved(rows, first, fills), symbol)
+    return _if_agreed(books_before, broker, _move_shares(rows, first, fills), symbol)
 
 
-def _moved(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -> Booking:
+def _move_shares(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -> Booking:
     """Return what a group writes that moves shares by these fills, which are named after one of its rows."""
     booked = name_fills(f"activity:{of.id}", fills, Origin.ACTIVITY, of.id)
     return Booking(_entries(rows, booked), booked)
@@ -180,7 +180,7 @@ def _split(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> B
     before = sum((position.quantity for position in positions), _ZERO)
     after = before + sum((row.quantity or _ZERO for row in rows), _ZERO)
     if not after:
-        return _if_agreed(books_before, broker, _moved(rows, first, [*_paid_out(positions, rows)]), symbol)
+        return _if_agreed(books_before, broker, _move_shares(rows, first, [*_paid_out(positions, rows)]), symbol)
     if theirs is None:
         return None
     average = sum((position.cost for position in positions), _ZERO) / notional(before, ONE, positions[0].multiplier)
@@ -192,7 +192,7 @@ def _split(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> B
         return None
     fills = [fill for position in positions for fill in split_fills(position, ratio, first.at)]
     fills += _fraction(positions[0], ratio, after - before, rows) if len(positions) == 1 else []
-    booking = replace(_moved(rows, first, fills), restated=tuple(restated_best_prices(positions, symbol, ratio)))
+    booking = replace(_move_shares(rows, first, fills), restated=tuple(restated_best_prices(positions, symbol, ratio)))
     return _if_agreed(books_before, broker, booking, symbol)
 
 
@@ -278,15 +278,15 @@ def _rename(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> 
     gone, come = rows if totals[0] else rows[::-1]
     old, new = str(gone.symbol), str(come.symbol)
     positions, known = books_before.positions(old, gone.at), books_before.acknowledged.get(old, _ZERO)
-    fills = [fill for position in positions for fill in _carried(position, new, gone.at)]
+    fills = [fill for position in positions for fill in _carry_lots(position, new, gone.at)]
     carried = ((old, _ZERO), (new, books_before.acknowledged.get(new, _ZERO) + known)) if known else ()
     best = tuple(restated_best_prices(positions, new))
     return _if_agreed(
-        books_before, broker, replace(_moved(rows, gone, fills), acknowledged=carried, restated=best), old, new
+        books_before, broker, replace(_move_shares(rows, gone, fills), acknowledged=carried, restated=best), old, new
     )
 
 
-def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
+def _carry_lots(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
     """Yield the fills that close each lot and open it under the new symbol at its own time."""
     # Shares that were already closed come along as a lot that closes at once, which keeps the original quantity.
     owner, since, price, multiplier = position.strategy, position.opened_at, position.lots[0].price, position.multiplier
@@ -310,7 +310,7 @@ def _merger(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> 
         unreported_fill(p.strategy, "", symbol, -p.quantity, first.price, p.multiplier, first.at) for p in positions
     ]
     noted = ((symbol, _ZERO),) if books_before.acknowledged.get(symbol) else ()
-    return _if_agreed(books_before, broker, replace(_moved(rows, first, fills), acknowledged=noted), symbol)
+    return _if_agreed(books_before, broker, replace(_move_shares(rows, first, fills), acknowledged=noted), symbol)
 
 
 def name_fills(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:
@@ -356,7 +356,7 @@ def book_correction(books_before: BooksBefore, activity: Activity, of: Corrects)
         activity.sub_kind,
         activity.meaning,
     )
-    return Booking((entry,), tuple(_named(activity.id, owned_fills)))
+    return Booking((entry,), tuple(_name_fills(activity.id, owned_fills)))
 
 
 def _costing(position: Position, change: Decimal, quantity: Decimal, at: datetime) -> Iterator[OwnedFill]:
@@ -381,7 +381,7 @@ def _costing(position: Position, change: Decimal, quantity: Decimal, at: datetim
         yield unreported_fill(owner, "", symbol, -lot.quantity, lot.price, multiplier, at)
 
 
-def _named(name: str, fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
+def _name_fills(name: str, fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
     for part, owned in enumerate(fills):
         fill = replace(owned.fill, activity_id=f"activity:{name}:{part}")
         yield replace(owned, fill=fill, origin=Origin.ACTIVITY, about=name)

@@ -281,7 +281,7 @@ def _orders_without_history(
     submit_times = (
         order.submitted_at for order in listed if order.submitted_at and is_our_order_id(order.client_order_id)
     )
-    newest, recently_concluded = max(submit_times, default=None), _concluded(ledger, now - LACKED_FOR)
+    newest, recently_concluded = max(submit_times, default=None), _concluded_symbols(ledger, now - LACKED_FOR)
     for order in omitted:
         moment = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
         if moment is None or now - moment < told_after:
@@ -296,7 +296,7 @@ def _orders_without_history(
                 yield replace(order, status=OrderStatus.ENDED)
 
 
-def _concluded(ledger: Orders, since: datetime) -> frozenset[str]:
+def _concluded_symbols(ledger: Orders, since: datetime) -> frozenset[str]:
     """Return the symbols of orders whose end was only concluded since a time."""
     return frozenset(order.symbol for order in ledger.orders(since=since) if order.status is OrderStatus.ENDED)
 

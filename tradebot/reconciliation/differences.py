@@ -92,7 +92,7 @@ def compare(
     unreadable = [Finding(FindingKind.UNREADABLE, "account", None, None, rows)] if broker.unreadable else []
     return (
         *unreadable,
-        *_hidden(broker),
+        *_hidden_positions(broker),
         *_orders(books, unknown, broker),
         *_missing(missing),
         *_forgotten(unknown, both),
@@ -116,7 +116,7 @@ def _unseen(finding: Finding, assumed: Mapping[str, OwnedFill]) -> Finding:
     return replace(finding, kind=FindingKind.CLOSED_UNSEEN, evidence=(words,))
 
 
-def _hidden(broker: BrokerView) -> Iterator[Finding]:
+def _hidden_positions(broker: BrokerView) -> Iterator[Finding]:
     """Yield that the list of positions can't be trusted; then neither can any difference in one."""
     if broker.hides_positions:
         words = f"no position is listed, though {broker.account.maintenance_margin:,.2f} USD of margin keep some"

@@ -32,7 +32,7 @@ def with_doubts(
     found = frozenset(
         order.venue_id
         for symbol, stops in _stops(books, orders).items()
-        for stop in _doubted(reader, _claimed(positions.get(symbol), orders, stops), stops, unlisted)
+        for stop in _mark_doubted(reader, _claimed_by_stops(positions.get(symbol), orders, stops), stops, unlisted)
         for order in (stop.limit, stop.stop)
         if order
     )
@@ -57,7 +57,9 @@ def _sent_at(stop: Resting) -> datetime:
     return stop.record.intent.at
 
 
-def _claimed(position: BrokerPosition | None, orders: Sequence[Order], stops: Sequence[Resting]) -> Decimal | None:
+def _claimed_by_stops(
+    position: BrokerPosition | None, orders: Sequence[Order], stops: Sequence[Resting]
+) -> Decimal | None:
     """Return how many units of a position stops claim, by the position; None if the venue doesn't tell."""
     if position is None or position.free is None:
         return None
@@ -69,7 +71,7 @@ def _claimed(position: BrokerPosition | None, orders: Sequence[Order], stops: Se
     return abs(position.quantity) - position.free - sum(closing, Decimal(0))
 
 
-def _doubted(
+def _mark_doubted(
     reader: BrokerReader, claimed: Decimal | None, stops: Sequence[Resting], unlisted: Collection[str]
 ) -> Iterator[Resting]:
     for stop in stops:

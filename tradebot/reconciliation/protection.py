@@ -95,7 +95,7 @@ def closed_by_others(books: Books, held: Mapping[str, Decimal]) -> Mapping[str, 
     }
 
 
-def _held(view: BrokerView) -> Mapping[str, Decimal]:
+def _held_quantities(view: BrokerView) -> Mapping[str, Decimal]:
     return {position.symbol: position.quantity for position in view.positions}
 
 
@@ -117,10 +117,10 @@ def _whole(books: Books, listings: Mapping[str, Listing], position: Position, sh
 
 def _protected_of(books: Books, resting: Mapping[Whose, Sequence[Resting]], position: Position) -> Decimal:
     rests = (pair for pair in resting.get(position.whose, ()) if _closes(pair.first, position))
-    return sum((_protected(books, pair) for pair in rests), Decimal(0))
+    return sum((_protected_shares(books, pair) for pair in rests), Decimal(0))
 
 
-def _protected(books: Books, pair: Resting) -> Decimal:
+def _protected_shares(books: Books, pair: Resting) -> Decimal:
     """Return for how many shares a stop can trigger, or will by the next look because it was sent just now."""
     if pair.ending or any(_is_canceled_now(books, order, pair.record) for order in (pair.limit, pair.stop) if order):
         return Decimal(0)
@@ -268,7 +268,7 @@ def find_unprotected(
     busy, state = _busy_symbols(view, books), books.state.state
     missed, closed = (
         last_exits < clock.now - timedelta(seconds=watch.life_s),
-        dict(closed_by_others(books, _held(view))),
+        dict(closed_by_others(books, _held_quantities(view))),
     )
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
@@ -290,7 +290,7 @@ def find_lapsed_stops(
     view: BrokerView, books: Books, listings: Mapping[str, Listing], watch: ProtectionWatch
 ) -> Iterator[Finding]:
     """Yield our positions whose stop the venue has taken away, or holds back, so that only the bot protects them."""
-    resting, closed = resting_among(books, books.working), closed_by_others(books, _held(view))
+    resting, closed = resting_among(books, books.working), closed_by_others(books, _held_quantities(view))
     for gap in gaps(books, listings, resting, watch.exits, watch.exits_of, closed):
         if gap.why not in (EXITING, REFUSED, NOT_PLACED):
             ours = books.totals.positions[gap.strategy, gap.symbol]

@@ -48,7 +48,7 @@ def preview_bookings(
     if opened is None:
         return Booked((), ())
     reported = reader.activities(max(opened, mark.at - LISTED_LATE) if mark else opened)
-    known = ledger.booked(frozenset(_named(reported))) if reported else {}
+    known = ledger.booked(frozenset(_activity_ids(reported))) if reported else {}
     of_fills = {activity.fill_id for activity in reported if activity.fill_id}
     awaited = ledger.fees_awaited(of_fills) if of_fills else ()
     corrected = {activity.corrects.fill_id for activity in reported if activity.corrects}
@@ -70,7 +70,7 @@ def preview_bookings(
     return book_all(books_before, {position.symbol: position for position in view.positions}, new, books.day)
 
 
-def _named(reported: Iterable[Activity]) -> Iterator[str]:
+def _activity_ids(reported: Iterable[Activity]) -> Iterator[str]:
     """Yield the ids of activities, and of the corrections before and after each."""
     for activity in reported:
         yield activity.id

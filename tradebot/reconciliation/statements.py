@@ -51,7 +51,7 @@ def book_statement(
         booked += _book(ledger, tuple(group), view, now)
     if booked:
         every = {order.venue_id: order for order in orders.values()}
-        filled = tuple(_filled([owned_fill.fill for owned_fill in owned], every))
+        filled = tuple(_filled_orders([owned_fill.fill for owned_fill in owned], every))
         ledger.apply_orders(filled, now)
     _book_fees(ledger, executed, view, now, day)
     return FromStatement(booked, len(owned) - booked)
@@ -117,7 +117,7 @@ def _book_fees(ledger: Ledger, executed: Sequence[Executed], view: BrokerView, n
         ledger.adjust_cash(-total, "a plan had booked fees", now, origin=Origin.STATEMENT)
 
 
-def _filled(fills: Sequence[Fill], orders: dict[str, Order]) -> Iterator[Order]:
+def _filled_orders(fills: Sequence[Fill], orders: dict[str, Order]) -> Iterator[Order]:
     """Yield the orders that these executions filled whole."""
     for venue_id in dict.fromkeys(fill.venue_order_id for fill in fills):
         order, of = orders[venue_id], [fill for fill in fills if fill.venue_order_id == venue_id]

@@ -81,7 +81,7 @@ def _outcome(
         return Reply(WriteOutcome.ACCEPTED, message="its order shows it")
     proof = reader.end_of(intent, sessions, passed)
     if proof.order is not None and not (in_place and intent.operation is Operation.REPLACE):
-        return _found(proof.order, intent)
+        return _outcome_if_ours(proof.order, intent)
     if intent.operation is Operation.REPLACE and _ended_otherwise(target, known):
         return Reply(WriteOutcome.REJECTED, code=TARGET_DONE, message="the order that it was to replace has ended")
     return proof
@@ -101,7 +101,7 @@ def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecor
         if record.state is IntentState.ABANDONED and record.intent.makes_order:
             order = reader.order(record.intent.client_order_id)
             if order is not None:
-                reply = _found(order, record.intent)
+                reply = _outcome_if_ours(order, record.intent)
                 written = _settle(reader, ledger, record.intent.client_order_id, reply, now) or written
     return written
 
@@ -118,7 +118,7 @@ def _settle(reader: BrokerReader, ledger: Orders, name: str, reply: Reply, now: 
     return True
 
 
-def _found(order: Order, intent: Intent) -> Reply:
+def _outcome_if_ours(order: Order, intent: Intent) -> Reply:
     """Return the outcome if an order exists under an intent's id: it is ours if it is what we asked for."""
     if intent.asked_for(order):
         return outcome_of(order)

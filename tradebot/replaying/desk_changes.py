@@ -82,7 +82,7 @@ def with_price(desk: Desk, symbol: str, price: Decimal) -> Desk:
     if not held_quantity or before is None or listing is None:
         return priced
     was, becomes = (listing.instrument.notional(held_quantity, quote.middle) for quote in (before, now))
-    return _worth_more(replace(priced, book=_revalued(priced, symbol, was, becomes)), symbol, becomes - was)
+    return _worth_more(replace(priced, book=_revalue(priced, symbol, was, becomes)), symbol, becomes - was)
 
 
 def without_position(desk: Desk, symbol: str) -> Desk:
@@ -164,7 +164,7 @@ def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
     (strategy, symbol), at = entry.intent.whose, close.intent.at
     shares, value = close.intent.quantity * entry.intent.side.sign, entry.intent.instrument.notional
     profit, cost = value(shares, close.price) - value(shares, entry.price), abs(value(shares, entry.price))
-    book = _with_times(_counted(desk, entry.intent), strategy, symbol, at)
+    book = _with_times(_count_entry(desk, entry.intent), strategy, symbol, at)
     trip = RoundTrip(strategy, symbol, at, profit, cost, entry.intent.at)
     lost = {**book.lost_at, (strategy, symbol): at} if profit < 0 else book.lost_at
     richer = book.buying_power + profit
@@ -218,7 +218,7 @@ def _with_bought(desk: Desk, filled: Filled) -> Book:
     strategy, price = intent.key.strategy, _price(desk, symbol, filled.price)
     usd = abs(intent.instrument.notional(filled.signed_quantity, price))
     entered = Entered(strategy, symbol, intent.side, intent.at)
-    counted = _with_times(_counted(desk, intent), strategy, symbol, intent.at)
+    counted = _with_times(_count_entry(desk, intent), strategy, symbol, intent.at)
     after = counted.with_entry(entered, usd, desk.sectors.get(symbol, ""), intent.quantity, price)
     paid, value = intent.instrument.notional(filled.signed_quantity, filled.price), usd * intent.side.sign
     margined, span = desk.account.settlement is Settlement.MARGINED, before.spans.get(symbol, Span())
@@ -239,7 +239,7 @@ def _held_against(desk: Desk, intent: Intent) -> Decimal:
     return abs(held_quantity) if held_quantity * intent.side.sign < 0 else NONE
 
 
-def _counted(desk: Desk, entry: Intent) -> Book:
+def _count_entry(desk: Desk, entry: Intent) -> Book:
     """Return the book with an entry among those of its session, if that is the desk's."""
     today = desk.session is not None and desk.session.date == entry.key.session
     entered = Entered(entry.key.strategy, entry.instrument.symbol, entry.side, entry.at)
@@ -263,13 +263,13 @@ def _without_times(book: Book, unsent: Unsent) -> Book:
     filled = max((at for at in (unsent.filled_at, *others) if at), default=None)
     return replace(
         book,
-        last_fill_at=_timed(book.last_fill_at, symbol, filled, unsent),
-        own_fill_at=_timed(book.own_fill_at, whose, unsent.own_filled_at, unsent),
-        lost_at=_timed(book.lost_at, whose, unsent.lost_at, unsent),
+        last_fill_at=_restore_time(book.last_fill_at, symbol, filled, unsent),
+        own_fill_at=_restore_time(book.own_fill_at, whose, unsent.own_filled_at, unsent),
+        lost_at=_restore_time(book.lost_at, whose, unsent.lost_at, unsent),
     )
 
 
-def _timed(
+def _restore_time(
     times: Mapping[Name, datetime], name: Name, before: datetime | None, unsent: Unsent
 ) -> Mapping[Name, datetime]:
     if not unsent.had(times.get(name)):
@@ -293,7 +293,7 @@ def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
         return desk
     shares = min(shares, abs(position.quantity))
     signed = shares if position.quantity > 0 else -shares
-    remaining = _reduced(position, shares)
+    remaining = _reduce_position(position, shares)
     others = [remaining if one is position else one for one in desk.positions]
     side, keeps = Side.of(position.quantity), 1 - shares / abs(position.quantity)
     stakes = (
@@ -310,7 +310,7 @@ def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
     return _with_net(fewer, symbol, -signed)
 
 
-def _reduced(position: Position, shares: Decimal) -> Position:
+def _reduce_position(position: Position, shares: Decimal) -> Position:
     lots = list(position.lots)
     while shares and lots:
         lot = lots.pop()
@@ -329,20 +329,20 @@ def _with_net(desk: Desk, symbol: str, change: Decimal) -> Desk:
     if listing is None:
         return replace(desk, net=net)
     value = listing.instrument.notional
-    book = _revalued(desk, symbol, value(was, price), value(was + change, price))
+    book = _revalue(desk, symbol, value(was, price), value(was + change, price))
     if desk.account.settlement is not Settlement.MARGINED:
         book = replace(book, buying_power=book.buying_power - value(change, price))
     return replace(desk, net=net, book=book)
 
 
-def _revalued(desk: Desk, symbol: str, was: Decimal, becomes: Decimal) -> Book:
+def _revalue(desk: Desk, symbol: str, was: Decimal, becomes: Decimal) -> Book:
     """Return the book with another value in USD of what is held of a symbol, signed."""
     book = desk.book
     more, span = abs(becomes) - abs(was), book.spans.get(symbol, Span())
     return replace(
         book,
-        exposure=_added(book.exposure, symbol, more),
-        sector_exposure=_added(book.sector_exposure, desk.sectors.get(symbol, ""), more),
+        exposure=_add_amount(book.exposure, symbol, more),
+        sector_exposure=_add_amount(book.sector_exposure, desk.sectors.get(symbol, ""), more),
         gross=book.gross + more,
         spans={**book.spans, symbol: Span(span.lowest + becomes - was, span.highest + becomes - was)},
     )
@@ -371,15 +371,15 @@ def _without_working(desk: Desk, symbol: str, usd: Decimal, side: Side) -> Desk:
         desk,
         book=replace(
             book,
-            exposure=_added(book.exposure, symbol, -less),
-            sector_exposure=_added(book.sector_exposure, desk.sectors.get(symbol, ""), -less),
+            exposure=_add_amount(book.exposure, symbol, -less),
+            sector_exposure=_add_amount(book.sector_exposure, desk.sectors.get(symbol, ""), -less),
             gross=book.gross - less,
             spans={**book.spans, symbol: narrower},
         ),
     )
 
 
-def _added(amounts: Mapping[str, Decimal], name: str, more: Decimal) -> Mapping[str, Decimal]:
+def _add_amount(amounts: Mapping[str, Decimal], name: str, more: Decimal) -> Mapping[str, Decimal]:
     return {**amounts, name: amounts.get(name, NONE) + more}
 
 
@@ -396,6 +396,6 @@ def with_words(desk: Desk, rules: Rules) -> Desk:
         return desk
     by_sector: Mapping[str, Decimal] = {}
     for symbol, usd in book.exposure.items():
-        by_sector = _added(by_sector, rules.sectors.get(symbol, ""), usd)
+        by_sector = _add_amount(by_sector, rules.sectors.get(symbol, ""), usd)
     changed = replace(book, sector_exposure=by_sector, themes=rules.themes, betas=rules.betas)
     return replace(desk, sectors=rules.sectors, book=changed)

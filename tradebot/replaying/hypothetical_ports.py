@@ -49,7 +49,7 @@ class Supposed(RecordedPorts):
         self.desk, self._outcome = desk, outcome
 
     @cached_property
-    def _promised(self) -> frozenset[str]:
+    def _promised_orders(self) -> frozenset[str]:
         return promised_before(self._outcome)
 
     @property
@@ -89,7 +89,7 @@ class Supposed(RecordedPorts):
         if name in PASSED_ON:
             return ACCEPTED
         if name == "ledger.promise":
-            return asked[0].client_order_id not in self._promised
+            return asked[0].client_order_id not in self._promised_orders
         if name in KNOWN:
             return KNOWN[name](self._known_desk, asked)
         hint = reply_hint(name) if name not in CLOCKS else None
@@ -105,7 +105,7 @@ class Supposed(RecordedPorts):
         return self.desk
 
 
-def _claimed(desk: Desk, asked: tuple[Any, ...]) -> SlotClaim:
+def _claim_anything(desk: Desk, asked: tuple[Any, ...]) -> SlotClaim:
     job, session, slot, by, at = asked
     return SlotClaim(job, session, slot, by, at, won=True)
 
@@ -114,7 +114,7 @@ KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
     "reader.clock": lambda desk, asked: desk.clock,
     "reader.account": lambda desk, asked: desk.account,
     "ledger.trading_state": lambda desk, asked: desk.state,
-    "ledger.claim_slot": _claimed,
+    "ledger.claim_slot": _claim_anything,
     "ledger.promised": lambda desk, asked: {
         one: desk.books.promised[one] for one in asked[0] if one in desk.books.promised
     },

@@ -113,7 +113,7 @@ class _Comparing:
             sides = [side.sent[name] for side in (self._live, self._played) if name in side.sent]
             yield min(side.intent.at for side in sides), 2, partial(self._order, name)
             if len(sides) == 2 and (fills := [fill.at for side in sides for fill in side.fills]):
-                yield min(fills), 0, partial(self._filled, name)
+                yield min(fills), 0, partial(self._compare_fills, name)
 
     def _time_of(self, slot: Slot) -> datetime:
         return min(side.passes[slot].desk.now for side in (self._live, self._played) if slot in side.passes)
@@ -125,7 +125,7 @@ class _Comparing:
     def _pass(self, slot: Slot) -> None:
         live, played = self._live.passes.get(slot), self._played.passes.get(slot)
         if live is None or played is None:
-            self._missed(slot, live or played)
+            self._note_missing_pass(slot, live or played)
             return
         sides = _answers(live), _answers(played)
         self._decisions += len(sides[0])
@@ -134,25 +134,27 @@ class _Comparing:
             if then != now:
                 strategy, symbol, *_ = key
                 cause = self._cause(slot, live, played, key)
-                self._decided(slot, live, strategy, symbol, cause, *_where(then, now))
+                self._note_decision(slot, live, strategy, symbol, cause, *_where(then, now))
         if live.otherwise and not self._of_pass[slot]:
-            self._decided(
+            self._note_decision(
                 slot, live, "", "", ParityCause.OURS, "as recorded", f"other {live.otherwise} from the same record"
             )
 
-    def _decided(self, slot: Slot, seen: PassSeen, strategy: str, symbol: str, cause: ParityCause, *told: str) -> None:
+    def _note_decision(
+        self, slot: Slot, seen: PassSeen, strategy: str, symbol: str, cause: ParityCause, *told: str
+    ) -> None:
         live, played = told
         about = slot[0], slot[2], strategy, symbol, cause, live, played
         self._note(slot, ParityDifference(What.DECISION, seen.desk.now, *about))
 
-    def _missed(self, slot: Slot, only: PassSeen | None) -> None:
+    def _note_missing_pass(self, slot: Slot, only: PassSeen | None) -> None:
         """Note a pass that only one side has, if it decided anything."""
         assert only is not None, "one of them has it"
         decided = len(only.cycle.candidates)
         if decided:
             told = [pluralize(decided, "candidate"), "no pass"]
             told = told if slot in self._live.passes else told[::-1]
-            self._decided(slot, only, "", "", ParityCause.MISSED_SLOT, *told)
+            self._note_decision(slot, only, "", "", ParityCause.MISSED_SLOT, *told)
 
     def _cause(self, slot: Slot, live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> ParityCause:
         """Return why a candidate was answered otherwise: by what was given to the pass, or by what came before it."""
@@ -181,9 +183,9 @@ class _Comparing:
             return ParityCause.FILL_MODEL
         if live.desk.books.standing.reconciled != played.desk.books.standing.reconciled:
             return ParityCause.MISSED_SLOT
-        return self._carried(slot, live, played, symbol)
+        return self._earlier_cause(slot, live, played, symbol)
 
-    def _carried(self, slot: Slot, live: PassSeen, played: PassSeen, symbol: str) -> ParityCause:
+    def _earlier_cause(self, slot: Slot, live: PassSeen, played: PassSeen, symbol: str) -> ParityCause:
         """Return the cause of the difference that this one follows from; ours if there is none."""
         if _same_books(live, played):
             earlier: Sequence[ParityDifference] = self._of_pass[slot]
@@ -192,7 +194,7 @@ class _Comparing:
         of_symbol = [difference for difference in earlier if difference.symbol == symbol]
         if parity_differences := of_symbol or earlier:
             return parity_differences[-1].cause
-        if _told(live) != _told(played):
+        if _venue_answers(live) != _venue_answers(played):
             return ParityCause.FILL_MODEL
         seen = {*live.desk.quotes, *played.desk.quotes}
         return ParityCause.OURS if all(_same_price(live, played, one) for one in seen) else ParityCause.PRICE
@@ -219,9 +221,9 @@ class _Comparing:
             return ParityCause.OURS
         if not _same_price(live, played, whose[1]):
             return ParityCause.PRICE
-        return self._carried(fills.slot, live, played, whose[1])
+        return self._earlier_cause(fills.slot, live, played, whose[1])
 
-    def _filled(self, name: str) -> None:
+    def _compare_fills(self, name: str) -> None:
         live, played = self._live.sent[name], self._played.sent[name]
         if _content(live.intent) != _content(played.intent) or _totals(live.fills) == _totals(played.fills):
             return
@@ -362,7 +364,7 @@ def _same_price(live: PassSeen, played: PassSeen, symbol: str) -> bool:
     return not asked or then.quotes[symbol] == now.quotes[symbol]
 
 
-def _told(pass_seen: PassSeen) -> object:
+def _venue_answers(pass_seen: PassSeen) -> object:
     """Return what a venue has told a pass of the account and its orders, apart from its own names for these."""
     desk = pass_seen.desk
     orders = (
@@ -388,18 +390,18 @@ def at_quotes(live: Ran, again: Ran, slippage_bps: Decimal) -> Ran:
 
     A request that rests at the venue, or whose pass saw no quote, counts as filled as it was.
     """
-    sent = {name: _assumed(fills, live, slippage_bps) for name, fills in live.sent.items()}
+    sent = {name: _assume_fills(fills, live, slippage_bps) for name, fills in live.sent.items()}
     return Ran(again.passes, sent)
 
 
-def _assumed(fills: RequestWithFills, live: Ran, slippage_bps: Decimal) -> RequestWithFills:
+def _assume_fills(fills: RequestWithFills, live: Ran, slippage_bps: Decimal) -> RequestWithFills:
     """Return a request with the fills that are assumed of it."""
     intent, pass_seen = fills.intent, live.passes.get(fills.slot)
     quote = pass_seen.desk.quotes.get(intent.key.symbol) if pass_seen else None
     if quote is None or intent.operation is not Operation.SUBMIT or intent.protects or not _takes(intent):
         return fills
     touch = quote.ask if intent.side is Side.BUY else quote.bid
-    return fills._replace(fills=_filled(fills, touch * (1 + intent.side.sign * slippage_bps / IN_FULL)))
+    return fills._replace(fills=_fill_at(fills, touch * (1 + intent.side.sign * slippage_bps / IN_FULL)))
 
 
 def _takes(intent: Intent) -> bool:
@@ -407,7 +409,7 @@ def _takes(intent: Intent) -> bool:
     return intent.order_type in AT_ONCE and intent.approach is None
 
 
-def _filled(fills: RequestWithFills, price: Decimal) -> tuple[Fill, ...]:
+def _fill_at(fills: RequestWithFills, price: Decimal) -> tuple[Fill, ...]:
     intent, limit = fills.intent, fills.intent.limit_price
     if limit is not None and (price - limit) * intent.side.sign > 0:
         return ()

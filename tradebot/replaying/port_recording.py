@@ -70,10 +70,10 @@ class ReplyLog:
         replies = self.replies
 
         def asking(*asked: Any, **named: Any) -> Any:
-            asked = tuple([_kept(one) for one in asked])
+            asked = tuple([_rereadable(one) for one in asked])
             given = (*asked, *named.items())
             try:
-                reply = _kept(ask(*asked, **named))
+                reply = _rereadable(ask(*asked, **named))
             except TradebotError as error:
                 replies.append(RecordedReply(name, given, error=error))
                 raise
@@ -104,7 +104,7 @@ class Recording:
 
     def to_parts(self, parts: RecordParts) -> list[Any]:
         """Return the tape and the constants, ready to be written."""
-        told = [_written(reply, parts) for reply in self._heard.replies]
+        told = [_reply_row(reply, parts) for reply in self._heard.replies]
         constants = {
             "reader.capabilities": self._before.venue,
             "ledger.account_number": self._before.ledger.account_number,
@@ -127,12 +127,12 @@ class _Port:
         return found
 
 
-def _kept(value: Any) -> Any:
+def _rereadable(value: Any) -> Any:
     """Return a value that can be read more than once."""
     return tuple(value) if isinstance(value, Iterator) else value
 
 
-def _written(one: RecordedReply, parts: RecordParts) -> list[Any]:
+def _reply_row(one: RecordedReply, parts: RecordParts) -> list[Any]:
     shown = one.asked if one.name in PASSED_ON else ()
     head = [one.name, b"" if one.name == RECORD else asked_digest(one.asked), plain(shown)]
     if one.error is not None:
@@ -189,7 +189,7 @@ class RecordedPorts:
         return self._asking(name)
 
     def _asking(self, name: str) -> Callable[..., Any]:
-        return lambda *asked, **named: self.answer(name, (*[_kept(one) for one in asked], *named.items()))
+        return lambda *asked, **named: self.answer(name, (*[_rereadable(one) for one in asked], *named.items()))
 
     def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
         """Return the reply to a question, and note what is asked."""
@@ -198,14 +198,14 @@ class RecordedPorts:
         digest = b"" if name == RECORD else asked_digest(asked)
         self.asked.append(RecordedQuestion(name, digest))
         one = self.reply(name, digest)
-        return self.unknown(name, asked) if one is None else self._told(one)
+        return self.unknown(name, asked) if one is None else self._replay_reply(one)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
         """Return the next reply to a question; None if it wasn't asked then."""
         known = self._known.get((name, b"" if name in CLOCKS else digest))
         return known.popleft() if known else None
 
-    def _told(self, one: list[Any]) -> Any:
+    def _replay_reply(self, one: list[Any]) -> Any:
         if len(one) > 4:
             raise RAISED.get(one[4], TradebotError)(str(one[5]), str(one[6]))
         reply = self.source.read(reply_hint(one[0]), one[3])

@@ -159,7 +159,7 @@ def _reader(hint: Any, shapes: Shapes, inline: bool) -> Read:
         return _scalar
     items = items_of(hint)
     if items is None:
-        return _fixed(hint, shapes, inline)
+        return _fixed_tuple_reader(hint, shapes, inline)
     container, item = items[0], shapes.reader(items[1], inline=inline)
     return lambda value, source: container([None if one is None else item(one, source) for one in _list(value)])
 
@@ -171,15 +171,15 @@ def _optional(read: Read) -> Read:
 def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
     now, then = names_of(kind), shapes.names.get(name_of(kind))
     if then is None:
-        return _refused(f"it doesn't say which fields {name_of(kind)} has")
+        return _refusing_reader(f"it doesn't say which fields {name_of(kind)} has")
     hints = hints_of(kind)
     readers = {name: shapes.reader(hint, inline=inline) for name, hint in hints.items()}
     if not inline:
         readers |= {name: _apart(hints[name], readers[name]) for name in APART.get(kind, ())}
     steps = [(readers.get(name, _left_out), EXACT.get(present(hints.get(name)), NO_KIND)) for name in then]
-    lacking, unknown = sorted(_required(kind) - set(then)), sorted({*then} - {*now, ""})
+    lacking, unknown = sorted(_required_fields(kind) - set(then)), sorted({*then} - {*now, ""})
     if unknown and (absent := sorted({*now} - {*then})):
-        return _refused(
+        return _refusing_reader(
             f"{name_of(kind)} has {', '.join(unknown)}, which this program doesn't know, and lacks {', '.join(absent)}"
         )
     in_order = now == then and getattr(kind, "__match_args__", now) == now
@@ -223,20 +223,20 @@ def _left_out(value: Any, source: RecordSource) -> None:
     """Read nothing of a field that this program doesn't have."""
 
 
-def _refused(why: str) -> Read:
+def _refusing_reader(why: str) -> Read:
     def read(value: Any, source: RecordSource) -> Any:
         raise RecordError(why)
 
     return read
 
 
-def _required(kind: Any) -> set[str]:
+def _required_fields(kind: Any) -> set[str]:
     if is_named_tuple(kind):
         return set(kind._fields) - set(kind._field_defaults)
     return {info.name for info in fields(kind) if info.default is NODEFAULT and info.default_factory is NODEFAULT}
 
 
-def _fixed(hint: Any, shapes: Shapes, inline: bool) -> Read:
+def _fixed_tuple_reader(hint: Any, shapes: Shapes, inline: bool) -> Read:
     readers = [_optional(shapes.reader(arg, inline=inline)) for arg in hint.__args__]
 
     def read(value: Any, source: RecordSource) -> Any:
@@ -254,7 +254,7 @@ def _mapping(hint: Any, shapes: Shapes, inline: bool) -> Read:
 
     def read(value: Any, source: RecordSource) -> Any:
         if named and not isinstance(value, dict):
-            raise RecordError(_found(value))
+            raise RecordError(_type_text(value))
         pairs = value.items() if named else map(_pair, _list(value))
         return {key(name, source): None if one is None else of_item(one, source) for name, one in pairs}
 
@@ -269,18 +269,18 @@ def _pair(value: Any) -> Any:
 
 def _list(value: Any) -> Any:
     if type(value) is not list:
-        raise RecordError(_found(value))
+        raise RecordError(_type_text(value))
     return value
 
 
-def _found(value: object) -> str:
+def _type_text(value: object) -> str:
     return f"found {type(value).__name__} {value!r:.40}"
 
 
 def _exactly(kinds: frozenset[type]) -> Read:
     def read(value: Any, source: RecordSource) -> Any:
         if type(value) not in kinds:
-            raise RecordError(_found(value))
+            raise RecordError(_type_text(value))
         return value
 
     return read
@@ -310,7 +310,7 @@ def _number(text: str) -> Decimal:
 
 def _decimal(value: Any, source: RecordSource) -> Decimal:
     if type(value) is not str or len(value) > LONGEST_NUMBER:
-        raise RecordError(_found(value))
+        raise RecordError(_type_text(value))
     return _number(value)
 
 
@@ -318,11 +318,11 @@ def _scalar(value: Any, source: RecordSource) -> Any:
     if type(value) is list and len(value) == 1:
         return _decimal(value[0], source)
     if type(value) not in SCALARS:
-        raise RecordError(_found(value))
+        raise RecordError(_type_text(value))
     return value
 
 
-def _converted(kind: Any) -> Read:
+def _converting_reader(kind: Any) -> Read:
     def read(value: Any, source: RecordSource) -> Any:
         try:
             return msgspec.convert(value, kind)
@@ -334,20 +334,20 @@ def _converted(kind: Any) -> Read:
 
 def _moment(value: Any, source: RecordSource) -> datetime:
     if type(value) is not datetime or value.tzinfo is None:
-        raise RecordError(_found(value))
+        raise RecordError(_type_text(value))
     return value
 
 
 def _nothing(value: Any, source: RecordSource) -> Any:
-    raise RecordError(_found(value))
+    raise RecordError(_type_text(value))
 
 
 _SCALARS: Mapping[Any, Read] = {
     **{kind: _exactly(kinds) for kind, kinds in EXACT.items()},
     Decimal: _decimal,
     datetime: _moment,
-    date: _converted(date),
-    time: _converted(time),
-    timedelta: _converted(timedelta),
+    date: _converting_reader(date),
+    time: _converting_reader(time),
+    timedelta: _converting_reader(timedelta),
     NoneType: _nothing,
 }

@@ -359,16 +359,16 @@ def _step(hint: Any) -> Step | None:
     if is_mapping(hint):
         return _mapping(hint)
     if hint in GIVEN:
-        return _given
+        return _write_none
     if hint in NEVER:
         return _never
     if is_union(hint):
         return _scalar
     items = items_of(hint)
     if items is None:
-        return _fixed(hint)
+        return _fixed_tuple_step(hint)
     container, item = items
-    return _unordered if container is frozenset else _many(_step(item))
+    return _sort_values if container is frozenset else _many(_step(item))
 
 
 @cache
@@ -438,7 +438,7 @@ def _fields(kind: Any) -> Step | None:
     return write
 
 
-def _fixed(hint: Any) -> Step | None:
+def _fixed_tuple_step(hint: Any) -> Step | None:
     """Return the step for a tuple whose items have a type each; raise TypeError for a type that no record has."""
     if getattr(hint, "__origin__", None) is not tuple:
         raise TypeError(f"no record has a {hint}")
@@ -456,7 +456,7 @@ def _many(step: Step | None) -> Step | None:
     return lambda value, parts: [None if one is None else step(one, parts) for one in value]
 
 
-def _unordered(value: Any, parts: RecordParts) -> Any:
+def _sort_values(value: Any, parts: RecordParts) -> Any:
     return sorted(value)
 
 
@@ -480,7 +480,7 @@ def _scalar(value: Any, parts: RecordParts) -> Any:
     return value
 
 
-def _given(value: Any, parts: RecordParts) -> None:
+def _write_none(value: Any, parts: RecordParts) -> None:
     return None
 
 

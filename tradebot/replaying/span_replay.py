@@ -206,13 +206,13 @@ class OverSpan:
         around, outcome = glance(*body)
         then = ended_in(outcome)
         if self._touches(around, then):
-            return self._passed(self._change(body, around), then)
+            return self._replay_cycle(self._change(body, around), then)
         if self._carrying.holds:
             changed = self._change(body, around)
             self._carrying.onto(changed.recorded.given.desk, changed.rules)
         return Passed(then, then)
 
-    def _passed(self, changed: ChangedRecord, then: Ends) -> Passed:
+    def _replay_cycle(self, changed: ChangedRecord, then: Ends) -> Passed:
         recorded, rules, carrying = changed.recorded, changed.rules, self._carrying
         desk = carrying.onto(recorded.given.desk, rules)
         given, rest = replace(recorded.given, desk=desk), dict[Key, CandidateEnd]() if changed.whole else dict(then)

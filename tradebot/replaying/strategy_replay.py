@@ -126,7 +126,9 @@ class StrategyAnswers:
 
     def _waits(self, strategy: ReplayedStrategy) -> bool:
         """Return True if a strategy wasn't due, so that nobody asked it, and it stays as it was."""
-        return strategy.after is not None and strategy.name in {each.strategy for each in self._proposed.own.waiting}
+        return strategy.after is not None and strategy.name in {
+            each.strategy for each in self._recorded_proposals.own.waiting
+        }
 
     def _is_known(self, strategy: ReplayedStrategy) -> bool:
         """Return True if it is known what a strategy would answer."""
@@ -140,7 +142,7 @@ class StrategyAnswers:
         if filters := strategy.refilters:
             kept = [filters.filtered(each) if each.strategy == strategy.name else each for each in proposed.candidates]
             return replace(proposed, candidates=strongest_first(kept))
-        return _with(proposed, strategy.name, self._asked(strategy.after, strategy.name, rules))
+        return _with(proposed, strategy.name, self._ask_again(strategy.after, strategy.name, rules))
 
     def is_as_then(self, one: ReplayedStrategy) -> bool:
         """Return True if a strategy, with the settings of then, answers what is recorded."""
@@ -157,21 +159,21 @@ class StrategyAnswers:
         itself that no other reply about facts had come meanwhile. A strategy that sees bars is always asked: a bar that
         is missing would show in nothing else.
         """
-        proposed, stored = self._proposed, self._stored
+        proposed, stored = self._recorded_proposals, self._stored
         assert stored is not None, "there is something to ask on"
         refused = [refusal for refusal in proposed.refused if refusal.strategy == name]
         seen = self._look(strategy, name, self._rules).seen
         alike = strategy, seen._replace(view=replace(seen.view, now=LONG_AGO)), self._recorded.given.desk.facts, refused
         if not (strategy.needs.bars or strategy.needs.features) and stored.verified.get(name) == alike:
             return True
-        answer = self._asked(strategy, name, self._rules)
+        answer = self._ask_again(strategy, name, self._rules)
         then = [candidate for candidate in self._all_proposed.candidates if candidate.strategy == name]
         same = [*strongest_first(answer.candidates)] == then and [*_refusals(name, answer)] == refused
         if same:
             stored.verified[name] = alike
         return same
 
-    def _asked(self, strategy: Strategy, name: str, rules: Rules) -> StrategyAnswer:
+    def _ask_again(self, strategy: Strategy, name: str, rules: Rules) -> StrategyAnswer:
         look = self._look(strategy, name, rules)
         return build_answer(rules, look.now, look.sights, look.seen, strategy, look.slot)
 
@@ -181,12 +183,12 @@ class StrategyAnswers:
         key = name, strategy.needs, own.universe, own.costs, own.allotment_fraction, rules.sectors
         strategy_inputs = next((look for known, look in self._looks if known == key), None)
         if strategy_inputs is None:
-            strategy_inputs = self._looked(strategy, name, rules)
+            strategy_inputs = self._build_look(strategy, name, rules)
             self._looks.append((key, strategy_inputs))
         return strategy_inputs
 
     @property
-    def _proposed(self) -> Proposals:
+    def _recorded_proposals(self) -> Proposals:
         """Return what was proposed; of strategies that answer again, all candidates may not have been read."""
         proposed = self._recorded.given.proposed
         assert proposed is not None, "a pass of entries has proposals"
@@ -198,8 +200,8 @@ class StrategyAnswers:
         assert proposed is not None, "a pass of entries has proposals"
         return proposed
 
-    def _looked(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
-        given, proposed, stored = self._recorded.given, self._proposed, self._stored
+    def _build_look(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
+        given, proposed, stored = self._recorded.given, self._recorded_proposals, self._stored
         assert stored is not None, "there is something to ask on"
         now = min((candidate.at for candidate in proposed.candidates), default=given.desk.now)
         books: Any = _Then(stored, given.desk)

@@ -86,16 +86,16 @@ def boolean(found: Columns, name: str) -> Sequence[bool]:
 
 
 def right(found: Columns, name: str) -> Sequence[Right]:
-    return _converted(RIGHTS.__getitem__, _of(str, found, name))
+    return _convert_values(RIGHTS.__getitem__, _of(str, found, name))
 
 
 def day(found: Columns, name: str) -> Sequence[date]:
-    return _converted(date_of, _of(str, found, name))
+    return _convert_values(date_of, _of(str, found, name))
 
 
 def past_time(found: Columns, name: str, at: datetime) -> Sequence[datetime]:
     """Return times in UTC, sent as ISO text with an offset of zero, none of which is more than 5 s later than `at`."""
-    times = _converted(datetime.fromisoformat, _of(str, found, name))
+    times = _convert_values(datetime.fromisoformat, _of(str, found, name))
     if any(time.tzinfo is not UTC for time in times) or max(times) - at > FUTURE_TOLERANCE:
         raise NotColumnarError
     return times
@@ -106,7 +106,7 @@ def _numbers(found: Columns, name: str, read: Callable[[str], T]) -> Sequence[T]
     values = _of(str, found, name)
     if max(map(len, values)) > PLAIN_DIGITS or not "".join(values).replace(".", "").isdigit():
         raise NotColumnarError
-    return _converted(read, values)
+    return _convert_values(read, values)
 
 
 def _none_zero(numbers: Sequence[T]) -> Sequence[T]:
@@ -122,7 +122,7 @@ def _of(kind: type[T], found: Columns, name: str) -> Sequence[T]:
     return column.values
 
 
-def _converted(read: Callable[[str], T], values: Sequence[str]) -> Sequence[T]:
+def _convert_values(read: Callable[[str], T], values: Sequence[str]) -> Sequence[T]:
     try:
         return [*map(read, values)]
     except (KeyError, ValueError, InvalidOperation):

@@ -54,7 +54,7 @@ class SessionFacts:
             since, until, facts = self._lately.get(symbol, NEVER)
             if not since <= now < until:
                 facts = SymbolFacts(symbol, dict(self._as_of(symbol, now)))
-                self._lately[symbol] = *self._unchanged(symbol, now), facts
+                self._lately[symbol] = *self._unchanged_span(symbol, now), facts
             return facts
         if symbol not in self._condensed:
             self._condensed[symbol] = SymbolFacts(symbol, dict(self._newest_of(symbol)))
@@ -81,7 +81,7 @@ class SessionFacts:
             if place:
                 yield name, self._earlier[key][1]
 
-    def _unchanged(self, symbol: str, now: datetime) -> tuple[datetime, datetime]:
+    def _unchanged_span(self, symbol: str, now: datetime) -> tuple[datetime, datetime]:
         """Return since when, and until when, the same is known of a symbol as at a time."""
         times = [self._times[symbol, name] for name in self._versions[symbol]]
         places = [bisect_right(time, now) for time in times]

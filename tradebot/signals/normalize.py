@@ -132,7 +132,7 @@ class Rereading:
         rejected = [read.fact for read in reads if isinstance(read.fact, RejectedRow)]
         read = [read for read in reads if not isinstance(read.fact, RejectedRow)] if rejected else reads
         intake = _intake(page, at, [one.fact for one in read], rejected)  # type: ignore[misc]  # none is rejected
-        intake = replace(intake, nulls=_counted([read.nulls for read in reads]))
+        intake = replace(intake, nulls=_count_nulls([read.nulls for read in reads]))
         known = {id(one.row): one for one in read}
         self._last[key] = _Reply(page.rows, known, None if rejected else intake)
         return intake
@@ -153,7 +153,7 @@ class Rereading:
         return self._shapes[shape]
 
 
-def _counted(nulls: list[Nulls]) -> Mapping[str, int]:
+def _count_nulls(nulls: list[Nulls]) -> Mapping[str, int]:
     found = Counter[str]()
     for names, times in Counter(nulls).items():
         found.update(dict.fromkeys(names, times))

@@ -58,7 +58,7 @@ def evaluate(formula: str, inputs: Mapping[str, float]) -> float:
 @cache
 def names(formula: str) -> tuple[str, ...]:
     """Return the names of the inputs that a formula reads, sorted. Raises ValueError for what is no formula."""
-    found = {node.id for node in ast.walk(_checked(formula)) if isinstance(node, ast.Name)}
+    found = {node.id for node in ast.walk(_parse_formula(formula)) if isinstance(node, ast.Name)}
     return tuple(sorted(found - FUNCTIONS.keys()))
 
 
@@ -68,7 +68,7 @@ def compile_formula(formula: str, parameters: tuple[str, ...]) -> Callable[..., 
     arguments = ast.arguments(
         posonlyargs=[], args=[ast.arg(name) for name in parameters], kwonlyargs=[], kw_defaults=[], defaults=[]
     )
-    body = ast.Call(ast.Name("float", ast.Load()), [_checked(formula)], [])
+    body = ast.Call(ast.Name("float", ast.Load()), [_parse_formula(formula)], [])
     function = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, body)))
     # Only arithmetic gets past the check, and nothing but these functions is in reach.
     scope = {"__builtins__": {}, "float": float, **FUNCTIONS}
@@ -76,7 +76,7 @@ def compile_formula(formula: str, parameters: tuple[str, ...]) -> Callable[..., 
     return made
 
 
-def _checked(formula: str) -> ast.expr:
+def _parse_formula(formula: str) -> ast.expr:
     try:
         tree = ast.parse(formula, mode="eval").body
     except SyntaxError as error:

@@ -21,13 +21,13 @@ class StrategyFilter(Struct, frozen=True):
         limit: Number | str | None = None,
     ) -> Decision:
         """Return PASS, or FAIL with the reason; the numbers are included either way."""
-        return self._said(Verdict.PASS if passed else Verdict.FAIL, None if passed else reason, observed, limit)
+        return self._decision(Verdict.PASS if passed else Verdict.FAIL, None if passed else reason, observed, limit)
 
     def unknown(self, reason: Reason, observed: Number | str | None, limit: Number | str | None) -> Decision:
         """Return that the question can't be answered, which doesn't pass."""
-        return self._said(Verdict.UNKNOWN, reason, observed, limit)
+        return self._decision(Verdict.UNKNOWN, reason, observed, limit)
 
-    def _said(
+    def _decision(
         self, verdict: Verdict, why: Reason | None, observed: Number | str | None, limit: Number | str | None
     ) -> Decision:
         unit = "" if self.unit is Unit.NONE else self.unit.code

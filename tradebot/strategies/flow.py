@@ -57,15 +57,15 @@ class FlowStrategy:
 
     def _wants(self, view: StrategyView) -> list[Open]:
         count = self._counting(view)
-        market = self._known(view, "", count)
-        known = [self._known(view, symbol, count) for symbol in view.universe]
+        market = self._scoring_inputs(view, "", count)
+        known = [self._scoring_inputs(view, symbol, count) for symbol in view.universe]
         # One component after the other for all symbols: the processor keeps at hand what it needs for one of them.
         columns = [_column(component, weight, market, known) for component, weight in self._weights.items()]
         rows = zip(*columns, strict=True) if columns else repeat(())
         return list(map(self._want, known, rows))
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
-        known = self._known(view, symbol, self._counting(view))
+        known = self._scoring_inputs(view, symbol, self._counting(view))
         return tuple(
             ComponentInputs(
                 component.name,
@@ -78,12 +78,12 @@ class FlowStrategy:
         )
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
-        return contracts_behind(self._known(view, symbol, self._counting(view)).alerts, direction)
+        return contracts_behind(self._scoring_inputs(view, symbol, self._counting(view)).alerts, direction)
 
     def _counting(self, view: StrategyView) -> Counting:
         return counting(view.now, self._window)
 
-    def _known(self, view: StrategyView, symbol: str, count: Counting) -> ScoringInputs:
+    def _scoring_inputs(self, view: StrategyView, symbol: str, count: Counting) -> ScoringInputs:
         facts = view.facts.get(symbol) or SymbolFacts(symbol)
         sector = view.sectors.get(symbol, "")
         return ScoringInputs(view.now, self._window.lookback, view.market, facts, sector, *flow_now(facts, count))

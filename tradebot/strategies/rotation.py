@@ -133,12 +133,12 @@ class RotationStrategy:
         known = [symbol for symbol in settings.ranked if symbol in view.universe]
         blind = [symbol for symbol in settings.ranked if symbol in view.lots and symbol not in known]
         if blind or len(known) < settings.fewest:
-            return _kept(f"{blind[0]} is held and has no bars" if blind else len(known), settings.fewest)
+            return _keep_decision(f"{blind[0]} is held and has no bars" if blind else len(known), settings.fewest)
         if settings.regime is None:
             return self._targets(view, known)
         series = view.series.get(SeriesKey(settings.regime.symbol, DAY, adjusted=True))
         if series is None or len(series) < settings.regime.depth:
-            return _kept(f"{settings.regime.symbol} has too few bars for the regime", settings.regime.depth)
+            return _keep_decision(f"{settings.regime.symbol} has too few bars for the regime", settings.regime.depth)
         return self._targets(view, known, regime(series.close, settings.regime))
 
     def _targets(self, view: StrategyView, known: Sequence[str], found: MarketDirection | None = None) -> list[Target]:
@@ -195,6 +195,6 @@ def _bars(settings: RotationSettings) -> Sequence[BarNeed]:
     return ranked, BarNeed(DAY, settings.regime.depth, symbols=of_regime, max_age_s=settings.max_behind_s)
 
 
-def _kept(observed: float | str, least: int) -> Decision:
+def _keep_decision(observed: float | str, least: int) -> Decision:
     """Return the decision to keep what is held, because a ranking would miss funds that may be the best."""
     return Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, observed, least)

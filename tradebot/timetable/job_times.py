@@ -138,7 +138,7 @@ def parse_part(text: str, venue: VenueDay) -> TimePart:
     if part.every_s == 0:
         raise ValueError(f"{text!r}: an interval of zero would be due all the time")
     if not next(dues(part, whole_day(venue)), None):
-        raise ValueError(f"{text!r} is never due: in a session of {_written(venue.lasts)}, it ends before it begins")
+        raise ValueError(f"{text!r} is never due: in a session of {_span_text(venue.lasts)}, it ends before it begins")
     return part
 
 
@@ -154,7 +154,7 @@ def _pattern(parts: tuple[TimePart, ...], length: timedelta) -> Sequence[tuple[s
     return [(due.name, due.start - session.open, due.end - session.open) for due in ordered]
 
 
-def _written(span: timedelta) -> str:
+def _span_text(span: timedelta) -> str:
     hours, minutes = divmod(int(span.total_seconds()) // MINUTE_S, 60)
     return f"{hours}h{minutes}m" if minutes else f"{hours}h"
 

@@ -334,7 +334,7 @@ def session_of_month(times: OwnTimes) -> str | None:
 
 def in_session_of_month(times: OwnTimes, which: str) -> str:
     """Return these times in another session of the month; `session_of_month` must have found theirs."""
-    return _moved(times, lambda days: f"{which} session of month")
+    return _move_days(times, lambda days: f"{which} session of month")
 
 
 def a_session_later(times: OwnTimes) -> str | None:
@@ -344,10 +344,10 @@ def a_session_later(times: OwnTimes) -> str | None:
     """
     if not all(part.days for part in times.parts):
         return None
-    return _moved(times, _next)
+    return _move_days(times, _next)
 
 
-def _moved(times: OwnTimes, to: Callable[[SessionChoice], str]) -> str:
+def _move_days(times: OwnTimes, to: Callable[[SessionChoice], str]) -> str:
     words = [word.strip() for word in times.text.split(",")]
     named = [(word, part.days) for word, part in zip(words, times.parts, strict=True)]
     return ", ".join(word.replace(days.text, to(days), 1) if days else word for word, days in named)

@@ -245,7 +245,7 @@ def _by_reasons(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Samp
     blame = _blame(failed) if failed else ""
     stale = _stale(cycles, sampled_candidates)
     if seen.orders:
-        return _traded(seen, failed, stale)
+        return _explain_traded(seen, failed, stale)
     if not seen.reasons and any(cycle.waiting for cycle in cycles):
         names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
         waited = f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
@@ -265,7 +265,7 @@ def _by_reasons(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Samp
     return Explanation(verdict, sentence, deciding.remedy, seen, _then(cycles, sampled_candidates, deciding.reason))
 
 
-def _traded(funnel: Funnel, failed: StrategyRefusal | None, stale: str) -> Explanation:
+def _explain_traded(funnel: Funnel, failed: StrategyRefusal | None, stale: str) -> Explanation:
     """Return that orders were sent, and what was broken beside that, which is the verdict then."""
     broken = next((row for row in funnel.reasons if row.cause is Cause.BROKEN), None)
     became = noun(funnel.orders, "an order", "orders")

@@ -75,7 +75,7 @@ class _Told(NamedTuple):
     """A text is filled with the symbol and the details of the event, and with what quantities count at the venue."""
 
 
-def _worded(event: SystemEvent) -> Mapping[str, str]:
+def _without_codes_in_details(event: SystemEvent) -> Mapping[str, str]:
     return {name: without_codes(said) for name, said in event.details.items()}
 
 
@@ -95,7 +95,7 @@ def _differs(event: SystemEvent, venue: Capabilities) -> str:
     return f"{event.symbol}: the broker has {held}, the books have {books}"
 
 
-def _armed(event: SystemEvent, _: Capabilities) -> str:
+def _armed_text(event: SystemEvent, _: Capabilities) -> str:
     return f"Live trading is armed for {pluralize(int(event.details['sessions']), 'session')}"
 
 
@@ -109,7 +109,7 @@ def _gap_ended(event: SystemEvent, venue: Capabilities) -> str:
     return f"{event.symbol}: the broker's answers agree again, and a stop has rested all along"
 
 
-def _refused(event: SystemEvent, _: Capabilities) -> str:
+def _refusal_text(event: SystemEvent, _: Capabilities) -> str:
     reason = event.details["reason"]
     why = REASONS[Reason(reason)].meaning if reason in set(Reason) else reason
     return f"The strategy {event.details['strategy']} was refused. {why}"
@@ -125,7 +125,7 @@ def _approval(event: SystemEvent, venue: Capabilities) -> str:
 
 
 OF_EVENTS: Mapping[EventKind, _Told] = {
-    EventKind.LIVE_ARMED: _Told(Topic.ARMING, "times live trading was armed", _armed),
+    EventKind.LIVE_ARMED: _Told(Topic.ARMING, "times live trading was armed", _armed_text),
     EventKind.APPROVAL_ASKED: _Told(Topic.APPROVALS, "entries that wait for a yes", _approval),
     EventKind.PROTECTION_GAP: _Told(Topic.PROTECTION, "positions without a stop", _gap),
     EventKind.PROTECTION_GAP_ENDED: _Told(Topic.PROTECTION, "positions with a stop again", _gap_ended),
@@ -184,7 +184,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
         "slots of strategies not finished",
         "The slot {slot} of {session} ended before the strategy {strategy} had what it wanted",
     ),
-    EventKind.PROPOSAL_REFUSED: _Told(Topic.STRATEGIES, "refused answers of strategies", _refused),
+    EventKind.PROPOSAL_REFUSED: _Told(Topic.STRATEGIES, "refused answers of strategies", _refusal_text),
     EventKind.BACKUP_FAILED: _Told(
         Topic.BACKUPS, "failed backups", "The backup of {session} couldn't be made: {found}"
     ),
@@ -220,7 +220,9 @@ def _in_words(told: _Told, event: SystemEvent, venue: Capabilities) -> str:
     """Return the sentence of an event; empty if a detail is missing, as in an event that another program wrote."""
     try:
         if isinstance(told.sentence, str):
-            return told.sentence.format(**{"symbol": event.symbol, "unit": venue.unit, **_worded(event)})
+            return told.sentence.format(
+                **{"symbol": event.symbol, "unit": venue.unit, **_without_codes_in_details(event)}
+            )
         return told.sentence(event, venue)
     except (LookupError, ValueError):
         return ""
@@ -237,7 +239,9 @@ def without_codes(text: str) -> str:
 
 
 def _plain(event: SystemEvent) -> str:
-    details = "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in _worded(event).items() if text)
+    details = "; ".join(
+        f"{name.replace('_', ' ')} {text}" for name, text in _without_codes_in_details(event).items() if text
+    )
     type_ = event.event_type.replace("_", " ").lower()
     return ": ".join(part for part in (event.symbol, type_, details) if part)
 
@@ -384,14 +388,14 @@ def compose_notification(
 
 def _lines(alike: Sequence[Happening], venue: VenueDay) -> Iterable[str]:
     if len(alike) <= ALIKE:
-        return [line for happening in alike for line in _told(happening, venue)]
+        return [line for happening in alike for line in _event_lines(happening, venue)]
     first, last = min(one.at for one in alike), max(one.at for one in alike)
     newest = max(alike, key=lambda one: one.at)
     span = f"first {_clock(first, venue)}, last {_clock(last, venue)}"
     return [f"{len(alike)} {alike[0].what}, {span}: {safe(newest.text)}"]
 
 
-def _told(happening: Happening, venue: VenueDay) -> Iterable[str]:
+def _event_lines(happening: Happening, venue: VenueDay) -> Iterable[str]:
     first, *more = happening.text.split("\n")
     return [f"{_clock(happening.at, venue)} {safe(first)}", *map(safe, more)]
 

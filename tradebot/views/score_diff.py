@@ -112,7 +112,7 @@ def _result(job: Job, record: CandidateRecord | None) -> str | None:
 
 
 def _components(before: Sequence[Component], after: Sequence[Component]) -> tuple[MovedComponent, ...]:
-    then, now = _given(before), _given(after)
+    then, now = _score_parts(before), _score_parts(after)
     names = dict.fromkeys((*then, *now))
     rows = (MovedComponent(name, then.get(name), now.get(name), _gave(name, now) - _gave(name, then)) for name in names)
     return tuple(sorted(rows, key=lambda row: -abs(row.change)))
@@ -122,7 +122,7 @@ def _gave(name: str, parts: Mapping[str, ScorePart]) -> float:
     return (parts[name].contribution or 0.0) if name in parts else 0.0
 
 
-def _given(parts: Sequence[Component]) -> Mapping[str, ScorePart]:
+def _score_parts(parts: Sequence[Component]) -> Mapping[str, ScorePart]:
     total = sum(part.weight for part in parts)
     shares = [None if part.value is None or not total else part.value * part.weight / total for part in parts]
     return {part.name: ScorePart(part.value, part.weight, share) for part, share in zip(parts, shares, strict=True)}

@@ -61,7 +61,11 @@ class TotalSlippage(Struct, frozen=True):
 
 def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
     """Return the slippage of a fill against a midpoint, as `cost_usd` says; None if the midpoint isn't known."""
-    return None if middle is None else _rated(cost_usd(fill, middle), notional(fill.quantity, middle, fill.multiplier))
+    return (
+        None
+        if middle is None
+        else _slippage_of(cost_usd(fill, middle), notional(fill.quantity, middle, fill.multiplier))
+    )
 
 
 def cost_usd(fill: Fill, middle: Decimal) -> Decimal:
@@ -139,8 +143,8 @@ def _total(
 def _of(parts: Iterable[tuple[Decimal, Decimal]]) -> Slippage | None:
     known = [*parts]
     usd, value = (sum((each[place] for each in known), Decimal(0)) for place in (0, 1))
-    return _rated(usd, value) if known else None
+    return _slippage_of(usd, value) if known else None
 
 
-def _rated(usd: Decimal, value: Decimal) -> Slippage:
+def _slippage_of(usd: Decimal, value: Decimal) -> Slippage:
     return Slippage(usd, value, round(usd / value * IN_FULL, 2))

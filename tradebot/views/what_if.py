@@ -215,10 +215,10 @@ def _of_symbol(symbol: str, about: Sequence[WhatIfOutcome], now: CycleRecord) ->
         return f"With this change nobody would propose {symbol}.", ""
     remedy = _remedy(best, now)
     if then.sent:
-        return f"Its order wouldn't be sent: {_named(end)} would refuse it. {end.meaning}", remedy
+        return f"Its order wouldn't be sent: {_gate_text(end)} would refuse it. {end.meaning}", remedy
     if best.same:
-        return f"Nothing changes for it: {_named(end)} refuses it as before. {end.meaning}", remedy
-    return f"It would still be refused, by {_named(end)} next. {end.meaning}", remedy
+        return f"Nothing changes for it: {_gate_text(end)} refuses it as before. {end.meaning}", remedy
+    return f"It would still be refused, by {_gate_text(end)} next. {end.meaning}", remedy
 
 
 def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
@@ -246,7 +246,7 @@ def no_difference(*, whole: bool) -> str:
     return "What this changes can't be told: not all of it is in what was decided again, and the rest changes nothing."
 
 
-def _named(end: WhatIfEnd) -> str:
+def _gate_text(end: WhatIfEnd) -> str:
     return f"{end.gate}: {end.about}" if end.about else end.gate
 
 

@@ -159,10 +159,10 @@ def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
 
 def earned_by(entries: Sequence[Filled], later: Later) -> tuple[WhatIfEarnings, ...]:
     """Return what orders earned after each number of sessions, with its interval or without a mean."""
-    return tuple(_earned(entries, later, sessions) for sessions in HORIZONS)
+    return tuple(_earnings(entries, later, sessions) for sessions in HORIZONS)
 
 
-def _earned(entries: Sequence[Filled], later: Later, sessions: int) -> WhatIfEarnings:
+def _earnings(entries: Sequence[Filled], later: Later, sessions: int) -> WhatIfEarnings:
     by_session = defaultdict[date, list[float]](list)
     for entry in entries:
         session = entry.intent.key.session
@@ -218,14 +218,14 @@ def what_if_span(
         symbols=symbols_of(passes),
         stops=stops,
         next=next_limit(stops),
-        orders=_shown(more),
-        kept_back=_shown(fewer),
+        orders=_sent_orders(more),
+        kept_back=_sent_orders(fewer),
         earned=earned_by(opened, later(opened)) if opened else (),
         lacking=tuple(lacking),
     )
 
 
-def _shown(orders: Sequence[Filled]) -> tuple[SentAt, ...]:
+def _sent_orders(orders: Sequence[Filled]) -> tuple[SentAt, ...]:
     return tuple(SentAt(order.intent.at, order_of(order.intent)) for order in orders[:SHOWN])
 
 

@@ -88,7 +88,7 @@ def symbol_span(symbol: str, outcome: SymbolOutcomes, session: date | None = Non
     ends = _ends(ways)
     elsewhere = _elsewhere(symbol, cycles)
     sent = tuple(way.at for way in ways if way.terminal is None)
-    sentence, remedy = _told(ways, cycles, ends, elsewhere)
+    sentence, remedy = _headline(ways, cycles, ends, elsewhere)
     return SymbolSpan(
         symbol=symbol,
         session=session,
@@ -159,7 +159,7 @@ def _elsewhere(symbol: str, cycles: Sequence[CycleRecord]) -> dict[Reason, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _told(
+def _headline(
     ways: Sequence[Outcome], cycles: Sequence[CycleRecord], ends: Sequence[SymbolEnd], elsewhere: dict[Reason, int]
 ) -> tuple[str, str]:
     looked, sent = pluralize(len(cycles), "pass", "passes"), len(ways) - sum(end.count for end in ends)

@@ -75,7 +75,7 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
     cards = {model: read_model(model_location.folder, model, model_location.public).card for model in own.models}
     for model, card in cards.items():
         require_embargo(model, max((span.last for span in card.data), default=date.min), days, before, embargo)
-    known, signed = _known(file), Signed(model_location.folder, model_location.public)
+    known, signed = _read_results(file), Signed(model_location.folder, model_location.public)
     rows = list[ModelEarned]()
     with progress_bar("playing models") as said:
         for done, (model, card) in enumerate(cards.items()):
@@ -113,7 +113,7 @@ def _require_same(model: str, known: "Mapping[str, float]", earned: "Mapping[str
         )
 
 
-def _known(file: Path) -> dict[str, dict[str, float]]:
+def _read_results(file: Path) -> dict[str, dict[str, float]]:
     """Return what is in the file of results; OperatorError if it can't be read, because nothing in it may be lost."""
     if not file.exists():
         return {}

@@ -120,7 +120,7 @@ class PolicyStudied(Struct, frozen=True):
 def run(asked: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "BacktestOptions") -> Report:
     """Search, or resume a stopped study; OperatorError names what is wrong before any training."""
     require_extras(wanted.on)
-    varied = _varied(asked, wanted)
+    varied = _varied_settings(asked, wanted)
     name, folder = _name(wanted, asked), how.to.absolute()
     ground = ground_of(asked, how, wish)
     of = Sought(varied, ground.walk(asked, how, varied.job, folder))
@@ -130,7 +130,7 @@ def run(asked: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "B
         make_folder(folder)
     with hold(folder, "learn policy study", 0.0, f"{name}.lock"):
         study = _study(of, folder / f"{name}.journal", name)
-        tried = _played(of, study, results, _player(how, wanted.on))
+        tried = _play_remaining(of, study, results, _player(how, wanted.on))
     data = PolicyStudied(
         asked.agent, name, study.place, varied.space.sampler, len(study.in_order()),
         len(results.trials(asked.strategy)), len(of.walk.splits), chosen, held_out, study.reasons(), tried,
@@ -147,7 +147,7 @@ def _name(wanted: StudyRequest, training_options: TrainingOptions) -> str:
     return name
 
 
-def _varied(asked: TrainingOptions, wanted: StudyRequest) -> "VariedSettings":
+def _varied_settings(asked: TrainingOptions, wanted: StudyRequest) -> "VariedSettings":
     """Return what is varied; ConfigurationError naming what in the space can't be."""
     space, source = read_space(wanted.space), clean(str(wanted.space))
     if other := sorted(space.model_fields_set - LINES):
@@ -201,7 +201,7 @@ def _player(how: WalkOptions, on: On) -> "tuple[Player, int]":
     return play_there, how.workers or 0
 
 
-def _played(
+def _play_remaining(
     of: "Sought", study: "SequentialStudy", results: "Results", how: "tuple[Player, int]"
 ) -> tuple[PolicyTried, ...]:
     """Play what is left, and return the configurations, best first."""

@@ -147,18 +147,18 @@ def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
     planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
     results = Results(planned.folder)
     with progress_bar("reading bars") as said:
-        span = span_of(planned.plan, asked.strategy, job.features, said=partial(_counted, said, _bars(planned)))
+        span = span_of(planned.plan, asked.strategy, job.features, said=partial(_show_progress, said, _bars(planned)))
     # Before it is trained: one that is given up has been tried too.
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} training", 0, None)])
     training_summary = TrainingSummary(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))
     drafts = list[UnsignedModel]()
-    for text in _noted(asked, jobs):
+    for text in _training_notes(asked, jobs):
         note(text)
     try:
         for each, place in zip(jobs, places, strict=True):
             began = time.monotonic()
             with progress_bar(f"training {each.agent}, seed {each.seed} of {len(jobs)}") as step:
-                made = train(each, span, place, training_summary, partial(_counted, step, each.steps))
+                made = train(each, span, place, training_summary, partial(_show_progress, step, each.steps))
             drafts.append(
                 UnsignedModel(each.seed, str(place), round(time.monotonic() - began, 1), made.on_arrays, made.why)
             )
@@ -181,7 +181,7 @@ def _cut_short(signalled: BaseException, drafts: "Sequence[UnsignedModel]", seed
     return TradebotError(done, "to train all of them: the same command with another folder, --drafts FOLDER", code=code)
 
 
-def _noted(training_options: TrainingOptions, jobs: "Sequence[TrainingJob]") -> "Iterator[str]":
+def _training_notes(training_options: TrainingOptions, jobs: "Sequence[TrainingJob]") -> "Iterator[str]":
     """Yield what is trained otherwise than asked for."""
     job = jobs[0]
     if len(jobs) < (training_options.seeds or 1):
@@ -195,7 +195,7 @@ def _bars(planned: "PlannedBacktest") -> int:
     return sum(session.close_us - session.open_us for session in planned.market.calendar.market) // BAR_US
 
 
-def _counted(said: "Progress", of: int, done: int) -> None:
+def _show_progress(said: "Progress", of: int, done: int) -> None:
     said(done, of)
 
 
@@ -333,7 +333,7 @@ def _render_walk(out: "Console", data: PolicyWalked) -> None:
     trained = f"{pluralize(len(data.splits), 'split')}, {pluralize(len(data.seeds), 'seed')} each"
     how = "Walked forward" if data.paths == 1 else f"Cross-validated along {data.paths} paths"
     out.print(f"{how} with {data.agent}: {trained}")
-    for row in _shown(data.splits):
+    for row in _split_texts(data.splits):
         out.print(f"  {row}", markup=False)
     render(out, data.judged)
     out.print(f"Kept: {data.file}", markup=False)
@@ -341,9 +341,9 @@ def _render_walk(out: "Console", data: PolicyWalked) -> None:
     out.print(f"Next: tradebot promote --results {data.file}", markup=False)
 
 
-def _shown(splits: Sequence[SplitRow], most: int = 6) -> list[str]:
+def _split_texts(splits: Sequence[SplitRow], most: int = 6) -> list[str]:
     """Return the splits as text, of many the first and the last ones."""
-    rows = [f"trained {_told(row.trained)}, judged {_told(row.judged)}" for row in splits]
+    rows = [f"trained {_spans_text(row.trained)}, judged {_spans_text(row.judged)}" for row in splits]
     half = most // 2
     return rows if len(rows) <= most else [*rows[:half], f"… {len(rows) - most} more", *rows[-half:]]
 
@@ -352,5 +352,5 @@ def _rows(spans: "Sequence[SessionSpan]") -> tuple[SpanRow, ...]:
     return tuple(SpanRow(span.first, span.last) for span in spans)
 
 
-def _told(spans: Sequence[SpanRow]) -> str:
+def _spans_text(spans: Sequence[SpanRow]) -> str:
     return ", ".join(map(str, spans))

@@ -125,7 +125,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
         return Unread(found, f"tradebot backup {option(app.folder.path)}")
     began = app.ledger_view.books_opened_at()
     ended = [each for each in sessions if each.close <= now and began is not None and began < each.close]
-    made_at = [at for name in names if (at := _stamped(name)) is not None]
+    made_at = [at for name in names if (at := _backup_time(name)) is not None]
     newest, due = max(made_at, default=None), ended[-1] if ended else None
     if due is not None and newest is not None and app.mode is not Mode.SANDBOX and newest >= due.close:
         # Whatever it is called, it was made after the close, and holds the whole session.
@@ -140,7 +140,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
         newest_at=newest,
         due=due.date if due else None,
         due_since=due.close if due else None,
-        failed=_said(failed) if failed else "",
+        failed=_failure_text(failed) if failed else "",
         damaged=tuple(f"{clean(each.name)}: {clean(each.why)}" for each in bad),
         coming=next((each.close for each in sessions if each.close > now), None),
         archived_at=archived.at if (archived := app.ledger_view.last_claim(ARCHIVED)) else None,
@@ -148,13 +148,13 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
     )
 
 
-def _said(failed: FailedBackup) -> str:
+def _failure_text(failed: FailedBackup) -> str:
     # Only a whole date and time is shown in the reader's own zone.
     failed_at, again_at = (f"{at:%Y-%m-%d %H:%M} UTC" for at in (failed.at, failed.again_at))
     return f"the last try failed at {failed_at}, the next is at {again_at}: {failed.why}"
 
 
-def _stamped(name: str) -> datetime | None:
+def _backup_time(name: str) -> datetime | None:
     """Return when the backup of this name was made, by this machine's clock; None for a name of somebody else's."""
     try:
         return datetime.strptime(name[:16], STAMP).replace(tzinfo=UTC)

@@ -40,15 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen.run(chosen)
     except process.HeldError as held:
-        return _failed(str(held), "use the one that is running, or stop it", HELD)
+        return _print_error(str(held), "use the one that is running, or stop it", HELD)
     except MarketError as error:
-        return _failed(error.message, error.hint, REFUSED)
+        return _print_error(error.message, error.hint, REFUSED)
     except OSError as error:
-        return _failed(f"{error.filename or chosen.folder} can't be used: {error.strerror}", "", ERROR)
+        return _print_error(f"{error.filename or chosen.folder} can't be used: {error.strerror}", "", ERROR)
     return DONE
 
 
-def _failed(message: str, hint: str, code: int) -> int:
+def _print_error(message: str, hint: str, code: int) -> int:
     print(f"error: {message}", *([f"next: {hint}"] if hint else []), sep="\n", file=sys.stderr)
     return code
 
@@ -164,13 +164,13 @@ def _tick(chosen: argparse.Namespace) -> None:
         except ValueError as error:
             why = f"can't read {step[:20]!r} as a time step"
             raise MarketError(why, "write 90s, 5m, 2h, open, close, next_open or 2026-11-16T21:00Z") from error
-    status = _asked(chosen, "POST", "/exchange/v1/tick", body)
+    status = _query_exchange(chosen, "POST", "/exchange/v1/tick", body)
     _print(chosen, status, lambda: [_now(status).strip()])
 
 
 def _status(chosen: argparse.Namespace) -> None:
     """Show address, time, accounts and faults."""
-    status = _asked(chosen, "GET", "/exchange/v1/status")
+    status = _query_exchange(chosen, "GET", "/exchange/v1/status")
     rows = [
         f"  account {row['name']}: {row['equity']} of equity, {row['cash']} cash, {row['positions']} positions, "
         f"{row['open_orders']} open of {row['orders']} orders"
@@ -194,10 +194,10 @@ def _faults(chosen: argparse.Namespace) -> None:
         _print(chosen, {"script": text}, lambda: [text.rstrip()])
     else:
         if action == "add":
-            _asked(chosen, "POST", FAULTS, {"script": _script(name or "-")})
+            _query_exchange(chosen, "POST", FAULTS, {"script": _script(name or "-")})
         elif action == "clear":
-            _asked(chosen, "DELETE", f"{FAULTS}/{name}" if name else FAULTS)
-        armed = _asked(chosen, "GET", FAULTS)["faults"]
+            _query_exchange(chosen, "DELETE", f"{FAULTS}/{name}" if name else FAULTS)
+        armed = _query_exchange(chosen, "GET", FAULTS)["faults"]
         _print(chosen, armed, lambda: [_rule(row) for row in armed] or ["No faults are armed."])
 
 
@@ -208,7 +208,7 @@ def _rule(row: Mapping[str, Any]) -> str:
 def _reset(chosen: argparse.Namespace) -> None:
     """Give an account its starting cash and a new number; its orders and positions go."""
     body = {"account": chosen.account} | ({} if chosen.cash is None else {"cash": str(chosen.cash)})
-    row = _asked(chosen, "POST", "/exchange/v1/reset", body)
+    row = _query_exchange(chosen, "POST", "/exchange/v1/reset", body)
     _print(chosen, row, lambda: [f"Account {row['name']} has number {row['account_number']} and {row['cash']} cash"])
 
 
@@ -218,7 +218,9 @@ def _page(chosen: argparse.Namespace) -> None:
     _print(chosen, {"url": url}, lambda: [url])
 
 
-def _asked(chosen: argparse.Namespace, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+def _query_exchange(
+    chosen: argparse.Namespace, method: str, path: str, body: Mapping[str, object] | None = None
+) -> Any:
     """Ask the folder's exchange, started in the background if need be; raise MarketError if it refuses."""
     process.ensure(chosen.folder)
     return process.ask(chosen.folder, method, path, body)

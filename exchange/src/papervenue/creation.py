@@ -76,7 +76,7 @@ def remarks(state_dir: Path) -> Remarks:
     if begins == _session_of(captures):
         sentences.append(f"the market begins on {begins}, the session in the captured flow")
     calendar = calendar_from_rows(stored.sessions, stored.first, stored.spec.sessions)
-    return Remarks((*sentences, *_shown(calendar, captures)), _complete_at(calendar, captures))
+    return Remarks((*sentences, *_count_days(calendar, captures)), _complete_at(calendar, captures))
 
 
 def captured_session(folder: Path) -> date | None:
@@ -90,16 +90,16 @@ def _session_of(captures: Mapping[str, Capture]) -> str | None:
     return min(days, default=None)
 
 
-def _shown(calendar: Calendar, captures: Mapping[str, Capture]) -> list[str]:
+def _count_days(calendar: Calendar, captures: Mapping[str, Capture]) -> list[str]:
     """Count the captured rows whose day is a session of the market, and those whose day isn't."""
     first, last = calendar.market[0].date, calendar.market[-1].date
     days = Counter(day for capture in captures.values() if capture.of_the_day for day in capture.days)
     inside = Counter({day: count for day, count in days.items() if day in calendar.index_of})
     outside = days - inside
-    sentences = [f"captured flow: {_rows(inside.total())} in the sessions from {first} to {last}{_listed(inside)}"]
+    sentences = [f"captured flow: {_rows(inside.total())} in the sessions from {first} to {last}{_days_text(inside)}"]
     if outside:
         sentences.append(
-            f"captured flow: {_rows(outside.total())} from days outside those sessions{_listed(outside)}; "
+            f"captured flow: {_rows(outside.total())} from days outside those sessions{_days_text(outside)}; "
             f"to play those days: --start {min(outside)}"
         )
     return sentences
@@ -109,7 +109,7 @@ def _rows(count: int) -> str:
     return f"{count} row{'' if count == 1 else 's'}"
 
 
-def _listed(days: Counter[str]) -> str:
+def _days_text(days: Counter[str]) -> str:
     listed = ", ".join(f"{day} {count}" for day, count in sorted(days.items())[:_DAYS_LISTED])
     more = f", and {len(days) - _DAYS_LISTED} more" if len(days) > _DAYS_LISTED else ""
     return f": {listed}{more}" if listed else ""

@@ -89,7 +89,7 @@ class Log:
         try:
             _write(self._file, content)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
         self.unsynced = True
         self._digest.update(content)
         for line in lines:
@@ -101,7 +101,7 @@ class Log:
         try:
             os.fsync(self._file)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
 
     def commit(self) -> None:
         """Write the waiting lines and make all lines durable; raise LogError if that fails."""
@@ -109,7 +109,7 @@ class Log:
         if self.unsynced:
             self.sync()
 
-    def _refused(self, error: OSError) -> LogError:
+    def _write_error(self, error: OSError) -> LogError:
         return LogError(f"{self.path} can't be written: {error.strerror}")
 
     def read(self, after: int = 0) -> Iterator[bytes]:

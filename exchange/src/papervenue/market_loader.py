@@ -83,12 +83,12 @@ def generated_source(
 ) -> GeneratedBars | BySymbol | OtherPrices:
     """Return the bars of a generated market, with those of another seed from `other_us` on."""
     if spec.other_us is None:
-        return _generated(spec, spec.seed, calendar, grids, calendars)
-    own, other = (_generated(spec, seed, calendar, grids, calendars) for seed in (spec.seed, spec.seed + 1))
+        return _generate_bars(spec, spec.seed, calendar, grids, calendars)
+    own, other = (_generate_bars(spec, seed, calendar, grids, calendars) for seed in (spec.seed, spec.seed + 1))
     return OtherPrices(own, other, spec.other_us)
 
 
-def _generated(
+def _generate_bars(
     spec: MarketSpec, seed: int, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
 ) -> GeneratedBars | BySymbol:
     make = partial(GeneratedBars, seed, trends=spec.trends)

@@ -115,7 +115,7 @@ def running(state_dir: Path) -> Endpoint | None:
     if port is None or not _is_held(state_dir):
         return None
     try:
-        _, answer = _exchanged("GET", port["url"], "/exchange/v1/instance", _ANSWER_TIMEOUT_S)
+        _, answer = _request("GET", port["url"], "/exchange/v1/instance", _ANSWER_TIMEOUT_S)
     except (OSError, http.client.HTTPException, ValueError):
         return None
     if not isinstance(answer, dict) or answer.get("instance") != port["instance"]:
@@ -160,9 +160,9 @@ def stop(state_dir: Path) -> None:
     if endpoint is None:
         return
     headers = private_files.headers(state_dir)
-    status, answer = _exchanged("POST", endpoint.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S, headers=headers)
+    status, answer = _request("POST", endpoint.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S, headers=headers)
     if status >= http.HTTPStatus.BAD_REQUEST:
-        raise _refused(status, answer)
+        raise _refusal_error(status, answer)
     deadline_s = time.monotonic() + _STOP_TIMEOUT_S
     while _is_held(state_dir):
         if time.monotonic() > deadline_s:
@@ -182,16 +182,16 @@ def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | No
         raise MarketError(f"no process serves the exchange in {state_dir}", "start it: papervenue serve")
     try:
         headers = private_files.headers(state_dir)
-        status, answer = _exchanged(method, endpoint.url, path, _ANSWER_TIMEOUT_S * 10, body, headers)
+        status, answer = _request(method, endpoint.url, path, _ANSWER_TIMEOUT_S * 10, body, headers)
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
         raise MarketError(f"the exchange at {endpoint.url} didn't answer: {why}", _AGAIN) from error
     if status >= http.HTTPStatus.BAD_REQUEST:
-        raise _refused(status, answer)
+        raise _refusal_error(status, answer)
     return answer
 
 
-def _refused(status: int, answer: object) -> MarketError:
+def _refusal_error(status: int, answer: object) -> MarketError:
     details = answer if isinstance(answer, dict) else {}
     hint = details.get("hint", "papervenue status")
     return MarketError(f"the exchange refused: {details.get('message') or status}", hint)
@@ -210,7 +210,7 @@ def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
                 stdout=log,
                 stderr=log,
                 cwd=state_dir,
-                env=_inherited(os.environ) | {"PYTHONPATH": path},
+                env=_inherited_environ(os.environ) | {"PYTHONPATH": path},
                 start_new_session=True,
                 timeout=timeout_s,
                 check=False,
@@ -220,7 +220,7 @@ def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
     return done.returncode
 
 
-def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
+def _inherited_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment that the interpreter needs; the server outlives its starter and needs no API keys."""
     return {name: value for name, value in environ.items() if name in _NEEDED or name.startswith(_NEEDED_BEGINS)}
 
@@ -257,7 +257,7 @@ def _read_port(state_dir: Path) -> dict[str, Any] | None:
     return port if complete else None
 
 
-def _exchanged(
+def _request(
     method: str,
     url: str,
     path: str,

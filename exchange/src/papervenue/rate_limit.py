@@ -60,7 +60,7 @@ class RateLimit:
         if kind is None or credentials is None or not self._known(credentials.key_id):
             await self._application(scope, receive, send)
             return
-        window = self._counted(credentials.key_id, kind)
+        window = self._count_request(credentials.key_id, kind)
         headers = self._headers(window)
 
         async def send_with_headers(message: Message) -> None:
@@ -73,7 +73,7 @@ class RateLimit:
         else:
             await self._application(scope, receive, send_with_headers)
 
-    def _counted(self, key_id: str, kind: str) -> RateWindow:
+    def _count_request(self, key_id: str, kind: str) -> RateWindow:
         now_s = self._now_s()
         window = self._windows.get((key_id, kind))
         # Start a new minute even if the machine's clock was set back.

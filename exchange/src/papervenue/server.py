@@ -211,7 +211,7 @@ def serve(
     child goes on serving, so that the starter has no process to wait for.
     """
     raise_limit()
-    with _held(state_dir):
+    with _hold_lock(state_dir):
         exchange = open_exchange(state_dir)
         if terms.pace.name == REAL and exchange.log.count == 1:
             wall_us = int(time.time() * SECOND)
@@ -400,7 +400,7 @@ def configuration(application: ASGIApp) -> uvicorn.Config:
 
 
 @contextlib.contextmanager
-def _held(state_dir: Path) -> Iterator[None]:
+def _hold_lock(state_dir: Path) -> Iterator[None]:
     """Hold the folder's lock while the block runs; the lock file itself is never removed."""
     with os.fdopen(open_own(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT), "r+b") as lock:
         try:
@@ -466,9 +466,9 @@ class Recording:
             loop.call_later(_BATCH_S, self._sync, loop)
 
     def _sync(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.run_in_executor(None, self._exchange.log.sync).add_done_callback(self._synced)
+        loop.run_in_executor(None, self._exchange.log.sync).add_done_callback(self._on_synced)
 
-    def _synced(self, done: asyncio.Future[None]) -> None:
+    def _on_synced(self, done: asyncio.Future[None]) -> None:
         self._syncing = False
         error = done.exception()
         if isinstance(error, LogError):

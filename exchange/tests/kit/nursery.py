@@ -58,7 +58,7 @@ class Nursery:
     def start(self, state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
         """Start a server that detaches once it listens; return the exit code of that step."""
         arguments = ["--state", str(state_dir), "--detach", "--idle-exit", str(idle_exit_s)]
-        asked = {"arguments": arguments, "folder": str(state_dir), "environ": process._inherited(os.environ)}
+        asked = {"arguments": arguments, "folder": str(state_dir), "environ": process._inherited_environ(os.environ)}
         ours, theirs = socket.socketpair()
         with ours, process._server_log(state_dir) as log:
             ours.settimeout(timeout_s)

@@ -39,7 +39,7 @@ class ThreadExchange:
         self.folder = folder
         self._idle_exit_s = idle_exit_s
         self._held = ExitStack()
-        self._held.enter_context(server._held(folder))
+        self._held.enter_context(server._hold_lock(folder))
         with ExitStack() as undo:
             undo.callback(self._held.close)
             self.exchange: Exchange = open_exchange(folder)

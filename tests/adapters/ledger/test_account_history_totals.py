@@ -350,7 +350,7 @@ def test_comparison_catches_a_checkpoint_believed_without_its_sum(
 def test_comparison_catches_a_checkpoint_believed_without_the_seal(
     books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, step: tuple[Any, ...]
 ) -> None:
-    monkeypatch.setattr(FillTotals, "_found", without_the_seal)
+    monkeypatch.setattr(FillTotals, "_current_checkpoint", without_the_seal)
     kept = Kept(books.file.folder)
     kept.agrees()
     kept.take(*step)

@@ -89,9 +89,9 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return decoded(kind, text)
 
     monkeypatch.setattr(ledger_bodies, "decode_as", counted)
-    ledger_bodies._cached.cache_clear()
+    ledger_bodies._decode_cached.cache_clear()
     yield found
-    ledger_bodies._cached.cache_clear()
+    ledger_bodies._decode_cached.cache_clear()
 
 
 def test_fills_are_parsed_once_and_later_ones_alone(tmp_path: Path, parsed: list[str]) -> None:

@@ -86,7 +86,7 @@ def test_rebuilt_books_have_a_checkpoint_that_fits(
         books.apply_fills([make_fill("late", minutes(-1))], NOW)
     (folder.path / lost).unlink()
     rebuild.rebuild(folder, "damaged", NOW)
-    monkeypatch.setattr(FillTotals, "_found", without_the_seal)
+    monkeypatch.setattr(FillTotals, "_current_checkpoint", without_the_seal)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
         assert books.file.rows("SELECT fills FROM checkpoints WHERE account = ?") == [(3,)]
         assert books.totals() == Totals.of(books.fills())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from commands.demo.report import _earned, _exits
+from commands.demo.report import _exits, _print_earnings
 from tests.desk.test_proposals import Answering, holding_microsoft, world
 from tests.kit.core.scene import call, trade_once
 from tests.kit.values import SESSION
@@ -22,7 +22,7 @@ def test_what_spoke_for_an_entry_is_told_only_if_the_strategy_has_scores(compone
     row = SimpleNamespace(name=component, total_usd=Decimal(-5))
     earned: Any = SimpleNamespace(closed=1, won=0, best=trade, worst=None, by_reason=(row,), by_component=(row,))
     console = Console(file=StringIO(), width=100)
-    _earned(console, earned)
+    _print_earnings(console, earned)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert ("entered for" in text) is says
     assert "MESZ6 long, stop_loss" in text

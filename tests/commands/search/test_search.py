@@ -123,7 +123,7 @@ def test_killed_worker_is_replaced_and_its_trial_played_once(tmp_path: Path) -> 
             os.kill(os.getpid(), signal.SIGKILL)
         return play(*arguments)
 
-    with patch.object(workers, "play", play_or_die), patch.object(run_study, "_varied", lambda *_: ((), ())):
+    with patch.object(workers, "play", play_or_die), patch.object(run_study, "_play_variants", lambda *_: ((), ())):
         data = document(*place, "--workers", "1")["data"]
     assert marker.exists()
     assert (data["trials"]["played"], data["trials"]["left"], data["trials"]["given_up"]) == (3, 0, 0)
@@ -141,7 +141,7 @@ def test_stopped_search_keeps_what_is_done_and_goes_on(tmp_path: Path) -> None:
     with patch.object(workers.Pool, "_hear", stop_after_one):
         stopped = said_by("search", *place, "--workers", "1")
     assert (stopped.code, "Stopped after 1 trial of 3" in stopped.err, "--resume" in stopped.err) == (130, True, True)
-    with patch.object(run_study, "_varied", lambda *_: ((), ())):
+    with patch.object(run_study, "_play_variants", lambda *_: ((), ())):
         data = document(*place, "--workers", "1", "--resume")["data"]
     assert (data["trials"]["played"], data["trials"]["left"]) == (3, 0)
     assert len(Results(tmp_path / "state").trials("rotation")) == 3
@@ -185,7 +185,7 @@ def test_ten_searches_find_the_planted_edge_and_nothing_in_noise(tmp_path: Path)
     for seed in range(5):
         for edge in (0.0, 0.6):
             place = bot(tmp_path / f"{seed}-{edge}", 200, seed, edge, space)
-            with patch.object(run_study, "_varied", lambda *_: ((), ())):
+            with patch.object(run_study, "_play_variants", lambda *_: ((), ())):
                 found.setdefault(edge, []).append(document(*place)["data"]["verdict"]["found"])
     assert found[0.0].count("nothing") == 5, found
     assert found[0.6].count("nothing") <= 1, found

@@ -7,7 +7,7 @@ import pytest
 
 from commands.shared.tables import Screen
 from commands.shared.times import show_utc
-from commands.trades.swaps import EARNED, VALUES, Swaps, _chosen, show, swap_assumptions
+from commands.trades.swaps import EARNED, VALUES, Swaps, _is_chosen, show, swap_assumptions
 from tests.kit.values import NOW, ago, fill
 from tests.views.trades.test_swaps import gave_way
 from tests.views.trades.test_trades import MARKET, past
@@ -85,5 +85,5 @@ def test_a_symbol_chooses_swaps_on_either_side() -> None:
     one = gave_way()
     closed, newcomer, strategy = one.intent.key.symbol, one.intent.displaced_by, one.intent.key.strategy
     for symbol, chosen in ((closed, True), (newcomer, True), ("IWM", False)):
-        assert _chosen(one, Choice(strategy=strategy, symbol=symbol)) is chosen
-    assert not _chosen(one, Choice(strategy="another", symbol=newcomer))
+        assert _is_chosen(one, Choice(strategy=strategy, symbol=symbol)) is chosen
+    assert not _is_chosen(one, Choice(strategy="another", symbol=newcomer))

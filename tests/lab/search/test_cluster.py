@@ -93,7 +93,7 @@ def searched(place: tuple[str, ...], ray: Ray) -> Any:
     with (
         patch.object(cluster, "connect_ray", lambda: ray),
         patch("commands.search.find_spec", lambda name: name),
-        patch("commands.search.run_study._varied", lambda *_: ((), ())),
+        patch("commands.search.run_study._play_variants", lambda *_: ((), ())),
     ):
         return said_by("search", *place, "--on", "ray", "--json")
 
@@ -110,7 +110,7 @@ def kept(data: Any) -> list[str]:
 def test_cluster_plays_each_trial_once_as_local_workers_do_though_workers_die(tmp_path: Path) -> None:
     place = bot(tmp_path, 50)
     local = (*place[:-1], str(tmp_path / "local"))
-    with patch("commands.search.run_study._varied", lambda *_: ((), ())):
+    with patch("commands.search.run_study._play_variants", lambda *_: ((), ())):
         said_by("search", *local, "--workers", "1")
     data = json.loads(searched(place, Ray(deaths=2)).out)["data"]
     assert (data["trials"]["played"], data["trials"]["left"], data["trials"]["given_up"]) == (3, 0, 0)

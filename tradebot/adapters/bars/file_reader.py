@@ -118,7 +118,7 @@ def _parquet_rows(path: Path) -> Iterator[Fields]:
             described = connection.execute(f"DESCRIBE SELECT * {_FROM}", named).fetchall()
             kinds = {str(name).lower(): (str(name), str(kind)) for name, kind, *_ in described}
             names = _columns(path, list(kinds))
-            columns = ", ".join(_quoted(kinds[name][0]) for name in names[1:])
+            columns = ", ".join(_quote_name(kinds[name][0]) for name in names[1:])
             answer = connection.execute(f"SELECT {_time(*kinds[names[0]])}, {columns} {_FROM}", named)
             batches = iter(lambda: answer.fetchmany(_BATCH), [])
             for number, (at, *values) in enumerate(chain.from_iterable(batches), start=1):
@@ -133,13 +133,17 @@ def _without_wildcards(path: Path) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
 
 
-def _quoted(name: str) -> str:
+def _quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
 def _time(name: str, kind: str) -> str:
     """Return how to select a time: one with a zone as seconds since 1970 UTC, one without as text."""
-    return f"epoch_us({_quoted(name)}) / 1e6" if "TIME ZONE" in kind.upper() else f"CAST({_quoted(name)} AS VARCHAR)"
+    return (
+        f"epoch_us({_quote_name(name)}) / 1e6"
+        if "TIME ZONE" in kind.upper()
+        else f"CAST({_quote_name(name)} AS VARCHAR)"
+    )
 
 
 MOST_ROWS = 3_000_000
@@ -313,7 +317,7 @@ def _minute_of(at: object, how: ImportOptions) -> int:
 
 def _day_of(at: object, how: ImportOptions) -> int:
     """Return the venue's midnight on a row's date, which is written alone or as a midnight of the venue or UTC."""
-    naive = _parsed(at) if isinstance(at, str) else None
+    naive = _parse_time_text(at) if isinstance(at, str) else None
     if naive is not None and naive.tzinfo is None:
         day = _date_at_midnight(naive)
     else:
@@ -334,7 +338,7 @@ def _instant(at: object, zone: ZoneInfo | None, venue: VenueDay) -> float:
     """Return a time in seconds since 1970 UTC; raise OperatorError if it names no zone and none was declared."""
     if isinstance(at, int | float):
         return at
-    moment = _parsed(at)
+    moment = _parse_time_text(at)
     if moment.tzinfo is None:
         if zone is None:
             raise OperatorError(
@@ -344,7 +348,7 @@ def _instant(at: object, zone: ZoneInfo | None, venue: VenueDay) -> float:
     return moment.timestamp()
 
 
-def _parsed(at: object) -> datetime:
+def _parse_time_text(at: object) -> datetime:
     text = at.strip() if isinstance(at, str) else ""
     if not _TIME.fullmatch(text):
         raise _BadRowError("unreadable time")

@@ -121,7 +121,7 @@ class StoredBars:
         A symbol has fewer bars, or is absent, if there are no more. Raises TemporaryError if the source doesn't answer
         and the store doesn't have what is needed.
         """
-        return self._tried(lambda: self._closed(need, list(dict.fromkeys(symbols)), until))
+        return self._retry_once(lambda: self._closed_series(need, list(dict.fromkeys(symbols)), until))
 
     def between(
         self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
@@ -130,7 +130,7 @@ class StoredBars:
 
         A symbol without any is absent. What isn't stored yet is fetched; TemporaryError if the source doesn't answer.
         """
-        return self._tried(lambda: self._between(timeframe, list(dict.fromkeys(symbols)), first, last, until))
+        return self._retry_once(lambda: self._between(timeframe, list(dict.fromkeys(symbols)), first, last, until))
 
     def closes(self, symbol: str, first: date, last: date) -> Mapping[date, float]:
         """Return the adjusted closes from one date to another that are stored; nothing is fetched."""
@@ -139,8 +139,8 @@ class StoredBars:
     def daily(self, symbol: str, first: date, last: date) -> Mapping[date, RawBar]:
         """Return the adjusted daily bars from one date to another that are stored; nothing is fetched."""
         end_s = self._venue.begins_s(last + timedelta(days=1)) - 1
-        raw = self._tried(lambda: self.store.get(symbol, DAYS, self._venue.begins_s(first), end_s))
-        steps = self._tried(lambda: self.store.actions(symbol))
+        raw = self._retry_once(lambda: self.store.get(symbol, DAYS, self._venue.begins_s(first), end_s))
+        steps = self._retry_once(lambda: self.store.actions(symbol))
         return {self._date_of(bar): bar for bar in adjust_bars(raw, steps, end_s)}
 
     def _date_of(self, bar: RawBar) -> date:
@@ -162,14 +162,14 @@ class StoredBars:
 
         Returns how many bars were new or changed; `heard` is called with the count after each stored page.
         """
-        return self._tried(lambda: self._fetched(timeframe, list(dict.fromkeys(symbols)), first, until, heard))
+        return self._retry_once(lambda: self._fetch_until(timeframe, list(dict.fromkeys(symbols)), first, until, heard))
 
     def fetch_actions(self, symbols: Sequence[str], first: date, until: datetime) -> None:
         """Fetch the splits and dividends since a date, unless that was done today."""
         names = list(dict.fromkeys(symbols))
-        self._tried(lambda: self._ensure_actions(names, first, until - self._source.delay))
+        self._retry_once(lambda: self._ensure_actions(names, first, until - self._source.delay))
 
-    def _tried(self, work: Callable[[], T]) -> T:
+    def _retry_once(self, work: Callable[[], T]) -> T:
         """Do something again if the store had to start over, or if the source has only learned how late it is."""
         for _ in range(_MOST_TRIES - 1):
             try:
@@ -179,7 +179,7 @@ class StoredBars:
                 self._forget()
         return work()
 
-    def _fetched(
+    def _fetch_until(
         self, timeframe: str, symbols: Sequence[str], first: date, until: datetime, heard: Callable[[int], None]
     ) -> int:
         known = until - self._source.delay
@@ -200,7 +200,7 @@ class StoredBars:
         end_s = min(window.end_s, self._venue.begins_s(last + timedelta(days=1))) - 1
         found = {symbol: self.store.get(symbol, timeframe, window.first_s, end_s) for symbol in symbols}
         there = {symbol: bars for symbol, bars in found.items() if bars}
-        whole = self._adjusted(there, known) if there else {}
+        whole = self._adjust_for_actions(there, known) if there else {}
         return {symbol: series(symbol, timeframe, bars, adjusted=True) for symbol, bars in whole.items()}
 
     def _past_minutes(self, first: date, last: date, known: datetime) -> Window | None:
@@ -208,7 +208,7 @@ class StoredBars:
         # It ends in the past, so what was asked about it says nothing about what came after.
         return window and window._replace(until=min(known, window.hours[-1].close))
 
-    def _closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> dict[str, Series]:
+    def _closed_series(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> dict[str, Series]:
         known, native = until - self._source.delay, self._source.timeframes
         found: dict[str, Series] = {}
         lacking = symbols
@@ -257,17 +257,17 @@ class StoredBars:
     def _bars(self, need: BarNeed, symbol: str, window: Window) -> Sequence[RawBar]:
         width = width_of(need.timeframe)
         if width is None or window.timeframe != MINUTES:
-            return self._stored(symbol, window)[-need.depth :]
+            return self._stored_bars(symbol, window)[-need.depth :]
         width_s = int(width.total_seconds())
         if need.timeframe == MINUTES:
             # Most often, the newest minutes are all there, and no more have to be read.
             newest = window._replace(first_s=max(window.first_s, window.end_s - need.depth * MINUTE_S))
-            minutes = list(resample(self._stored(symbol, newest), window.hours, width_s, window.end_s))
+            minutes = list(resample(self._stored_bars(symbol, newest), window.hours, width_s, window.end_s))
             if len(minutes) >= need.depth:
                 return minutes
-        return list(resample(self._stored(symbol, window), window.hours, width_s, window.end_s))[-need.depth :]
+        return list(resample(self._stored_bars(symbol, window), window.hours, width_s, window.end_s))[-need.depth :]
 
-    def _stored(self, symbol: str, window: Window) -> Sequence[RawBar]:
+    def _stored_bars(self, symbol: str, window: Window) -> Sequence[RawBar]:
         return self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1, window.price)
 
     def _ensure(
@@ -329,7 +329,7 @@ class StoredBars:
         complete = self._complete(window, symbol, (window.final_s, window.end_s))
         return max(window.final_s, window.end_s - MINUTE_S) if complete else window.final_s
 
-    def _adjusted(self, raw: Mapping[str, Sequence[RawBar]], known: datetime) -> dict[str, Sequence[RawBar]]:
+    def _adjust_for_actions(self, raw: Mapping[str, Sequence[RawBar]], known: datetime) -> dict[str, Sequence[RawBar]]:
         first = min(self._date_of(bars[0]) for bars in raw.values())
         self._ensure_actions(list(raw), first, known)
         until_s = int(known.timestamp())

@@ -52,9 +52,9 @@ class JoinedBars:
         found = self._bars.closed(need, symbols, until)
         if not need.adjusted or need.price is not PriceKind.TRADE:
             return found
-        return {symbol: self._joined(need, series, until) for symbol, series in found.items()}
+        return {symbol: self._join_earlier_month(need, series, until) for symbol, series in found.items()}
 
-    def _joined(self, need: BarNeed, series: Series, until: datetime) -> Series:
+    def _join_earlier_month(self, need: BarNeed, series: Series, until: datetime) -> Series:
         roll = self._roll(series.symbol, self._venue.date_of(until))
         if roll is None:
             return series
@@ -79,10 +79,10 @@ class JoinedBars:
         """Return how a contract took the place of another, by what was known on a day; None if it hadn't."""
         if (symbol, day) not in self._rolls:
             self._rolls = {place: roll for place, roll in self._rolls.items() if place[0] != symbol}
-            self._rolls[symbol, day] = self._found(symbol, day)
+            self._rolls[symbol, day] = self._find_roll(symbol, day)
         return self._rolls[symbol, day]
 
-    def _found(self, symbol: str, day: date) -> _Roll | None:
+    def _find_roll(self, symbol: str, day: date) -> _Roll | None:
         try:
             months = self._months(self._root(symbol), day - _BACK, day + EARLIEST)
         except ValueError:

@@ -190,7 +190,7 @@ class SqliteBars(CacheStore):
         super().__init__(folder / BARS, events, at)
         self._written = Counter[tuple[str, str, PriceKind]]()
 
-    def _lost(self) -> TemporaryError:
+    def _damage_error(self) -> TemporaryError:
         return LostBarsError(
             "The stored bars were damaged, so they were moved aside and a new file was started.", "Try again."
         )

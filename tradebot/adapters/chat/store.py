@@ -266,7 +266,7 @@ class ChatStore(CacheStore):
     def _put(self, name: str, text: str) -> None:
         self._database.execute("INSERT OR REPLACE INTO remembered (name, text) VALUES (?, ?)", (name, text))
 
-    def _lost(self) -> TemporaryError:
+    def _damage_error(self) -> TemporaryError:
         return TemporaryError("The records of the chat were damaged, and new ones were started.", "Pair again.")
 
 

@@ -190,7 +190,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _asked(
+def _method_of_query(
     query: Callable[Concatenate[CacheConnection, P], R],
 ) -> "Callable[Concatenate[SqliteFacts, P], R]":
     """Return the method of a store that asks its file a query; a damaged file is started over."""
@@ -317,36 +317,36 @@ class SqliteFacts(CacheStore):
         with self._guard(*UNFIT):
             return next((self._cycle(sequence, body) for sequence, body in heads), None)
 
-    judged = _asked(history.query_entry_candidates)
-    refused = _asked(history.query_refused_trades)
-    first_scored = _asked(history.first_scored)
-    last_pass = _asked(history.last_pass)
-    passes = _asked(history.passes)
-    unpriced_passes = _asked(history.unpriced_passes)
-    sent = _asked(history.query_promised_candidates)
-    ends = _asked(history.ends)
-    ended = _asked(count_refusals)
-    of_span = _asked(of_span)
-    outcomes = _asked(outcomes)
-    heads = _asked(heads)
-    span_ends = _asked(span_ends)
-    pass_at = _asked(pass_at)
-    was_judged = _asked(was_judged)
-    sessions_beside = _asked(sessions_beside)
-    answers = _asked(history.answers)
-    intakes = _asked(history.intakes)
-    marks = _asked(history.marks)
-    last_marked = _asked(history.last_marked)
-    last_read = _asked(history.last_read)
-    other_code = _asked(history.other_code)
-    session_ends = _asked(history.session_ends)
-    stored = _asked(history.query_facts)
-    suspicious_replies = _asked(schema.suspicious_replies)
-    checked_replies = _asked(schema.newest_checks)
-    nulls = _asked(schema.count_nulls)
-    registry = _asked(schema.read_coins)
-    discovery = _asked(schema.read_discovery)
-    parities = _asked(parities.read_parities)
+    judged = _method_of_query(history.query_entry_candidates)
+    refused = _method_of_query(history.query_refused_trades)
+    first_scored = _method_of_query(history.first_scored)
+    last_pass = _method_of_query(history.last_pass)
+    passes = _method_of_query(history.passes)
+    unpriced_passes = _method_of_query(history.unpriced_passes)
+    sent = _method_of_query(history.query_promised_candidates)
+    ends = _method_of_query(history.ends)
+    ended = _method_of_query(count_refusals)
+    of_span = _method_of_query(of_span)
+    outcomes = _method_of_query(outcomes)
+    heads = _method_of_query(heads)
+    span_ends = _method_of_query(span_ends)
+    pass_at = _method_of_query(pass_at)
+    was_judged = _method_of_query(was_judged)
+    sessions_beside = _method_of_query(sessions_beside)
+    answers = _method_of_query(history.answers)
+    intakes = _method_of_query(history.intakes)
+    marks = _method_of_query(history.marks)
+    last_marked = _method_of_query(history.last_marked)
+    last_read = _method_of_query(history.last_read)
+    other_code = _method_of_query(history.other_code)
+    session_ends = _method_of_query(history.session_ends)
+    stored = _method_of_query(history.query_facts)
+    suspicious_replies = _method_of_query(schema.suspicious_replies)
+    checked_replies = _method_of_query(schema.newest_checks)
+    nulls = _method_of_query(schema.count_nulls)
+    registry = _method_of_query(schema.read_coins)
+    discovery = _method_of_query(schema.read_discovery)
+    parities = _method_of_query(parities.read_parities)
 
     def put_parity(self, found: DayParity) -> None:
         with self._write():
@@ -458,7 +458,7 @@ class SqliteFacts(CacheStore):
         if rows:
             self._events.emit(EventKind.FACTS_ROWS_DAMAGED.at(self._opened_at, {"rows": str(rows)}))
 
-    def _lost(self) -> BegunAnewError:
+    def _damage_error(self) -> BegunAnewError:
         return BegunAnewError(
             "The stored facts were damaged, so they were moved aside and a new file was started.",
             "tradebot fetch-flow --force-slot",

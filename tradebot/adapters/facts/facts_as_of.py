@@ -134,7 +134,7 @@ def without_old(
     `heard`, and still counts, isn't looked for again.
     """
     until, old = time_text(now), dict[str, set[str]]()
-    asked = [one for one in _asked(found.values(), now) if not one[2] <= heard.get(one[:2], "") <= until]
+    asked = [one for one in _oldest_usable(found.values(), now) if not one[2] <= heard.get(one[:2], "") <= until]
     for kind, symbol, at in database.execute(LAST_HEARD, (json.dumps(asked), until)) if asked else ():
         if at is None:
             old.setdefault(symbol, set()).add(kind)
@@ -143,7 +143,7 @@ def without_old(
     return {**found, **{symbol: _without(found[symbol], kinds) for symbol, kinds in old.items()}}
 
 
-def _asked(symbol_factses: Iterable[SymbolFacts], now: datetime) -> Iterable[tuple[str, str, str]]:
+def _oldest_usable(symbol_factses: Iterable[SymbolFacts], now: datetime) -> Iterable[tuple[str, str, str]]:
     since: dict[str, str | None] = {}
     for facts in symbol_factses:
         for name in facts.known:

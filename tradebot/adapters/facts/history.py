@@ -332,7 +332,7 @@ def query_entry_candidates(database: sqlite3.Connection, since: datetime, until:
     unsent, jobs = (Reason.SHADOW, Reason.DRY_RUN), (Job.SCORE, Job.TRADE_ONCE)
     span = time_text(since), time_text(until)
     return [
-        _judged(Job(job), parse_time(at), symbol, json.loads(about), gate)
+        _entry_outcome(Job(job), parse_time(at), symbol, json.loads(about), gate)
         for job, at, symbol, about, gate in database.execute(JUDGED, (*unsent, *jobs, *span, Purpose.OPEN))
     ]
 
@@ -346,7 +346,7 @@ def query_refused_trades(database: sqlite3.Connection, since: datetime, until: d
     ]
 
 
-def _judged(job: Job, at: datetime, symbol: str, about: Sequence[Any], gate: str | None) -> EntryOutcome:
+def _entry_outcome(job: Job, at: datetime, symbol: str, about: Sequence[Any], gate: str | None) -> EntryOutcome:
     strategy, side, score, components = about
     return EntryOutcome(
         at=at,

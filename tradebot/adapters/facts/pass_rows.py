@@ -128,7 +128,9 @@ def span_ends(
         return SpanEnds((), (), None)
     newest = next(reversed(heads))
     whole = with_candidates(heads[newest], candidates_of(database, [newest])[newest])
-    counts, near, old = _merged(sums_of(database, heads), {number: one.at for number, one in heads.items()}, strategy)
+    counts, near, old = _merge_sums(
+        sums_of(database, heads), {number: one.at for number, one in heads.items()}, strategy
+    )
     picked = {*near.values(), *old.values()}
     rows = database.execute(PICKED, (json.dumps(list(picked)),)).fetchall()
     read = unpack_all(CandidateRecord, [body for *_, body in rows])
@@ -148,7 +150,7 @@ Place = tuple[int, int]
 Keyed = dict[tuple[Any, ...], Any]
 
 
-def _merged(
+def _merge_sums(
     sums: Iterable[tuple[int, list[Any]]], times: Mapping[int, datetime], strategy: str | None
 ) -> tuple[dict[Any, int], dict[Any, Place], dict[Any, Place]]:
     """Return by what ended alike: how many did, which one was nearest, and which one had the oldest data."""
@@ -254,7 +256,7 @@ def of_span(
     passes = heads_of(database, job, session=session, since=since, last=last)
     if not passes:
         return ()
-    found = _unpacked(rows_of_symbol(database, passes, symbol)) if symbol else candidates_of(database, passes)
+    found = _unpack_records(rows_of_symbol(database, passes, symbol)) if symbol else candidates_of(database, passes)
     return tuple(with_candidates(cycle, found[number]) for number, cycle in passes.items())
 
 
@@ -313,7 +315,7 @@ def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[i
     written only counts as absent.
     """
     asked = (json.dumps(list(passes)),)
-    found = _unpacked(database.execute(OF_ALL, asked).fetchall())
+    found = _unpack_records(database.execute(OF_ALL, asked).fetchall())
     # These are read last: whoever forgets old passes meanwhile takes both away.
     lacking = sum(max(count - len(found[cycle]), 0) for cycle, count in database.execute(SUMMED, asked).fetchall())
     if lacking > database.bad_rows.count:
@@ -327,7 +329,7 @@ def candidates_in(database: sqlite3.Connection, number: int, symbols: Collection
     return unpack_all(CandidateRecord, [body for (body,) in found])
 
 
-def _unpacked(rows: Sequence[tuple[int, str]]) -> Mapping[int, list[CandidateRecord]]:
+def _unpack_records(rows: Sequence[tuple[int, str]]) -> Mapping[int, list[CandidateRecord]]:
     found = defaultdict[int, list[CandidateRecord]](list)
     for row, record in zip(rows, unpack_all(CandidateRecord, [body for _, body in rows]), strict=True):
         found[row[0]].append(record)

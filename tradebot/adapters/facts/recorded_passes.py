@@ -142,7 +142,7 @@ class KeptPasses:
             self._keep(kept_pass, written)
 
     def _keep(self, kept: KeptPass, written: StoredRecord) -> None:
-        database = self._opened(kept.at)
+        database = self._open_database(kept.at)
         session, at, is_first = kept.session.isoformat(), time_text(kept.at), self._session != kept.session
         with FILE.translate_errors(self._path), database.transaction():
             if is_first:
@@ -165,12 +165,12 @@ class KeptPasses:
     def _numbers_of(self, database: CacheConnection, session: str, written: StoredRecord) -> list[int]:
         """Return where the parts of a record are kept in a session; those that aren't yet are added."""
         for digest in [part for part in written.parts if part not in self._numbers]:
-            self._numbers[digest] = self._known(database, session, digest) or self._add(
+            self._numbers[digest] = self._part_number(database, session, digest) or self._add(
                 database, session, digest, written.contents
             )
         return [*map(self._numbers.__getitem__, written.parts)]
 
-    def _known(self, database: CacheConnection, session: str, digest: bytes) -> int | None:
+    def _part_number(self, database: CacheConnection, session: str, digest: bytes) -> int | None:
         query = "SELECT number FROM parts WHERE session = ? AND digest = ?"
         found = database.execute(query, (session, digest)).fetchone()
         return found[0] if found else None
@@ -191,7 +191,7 @@ class KeptPasses:
             for table in ("passes", "parts"):
                 database.execute(f"DELETE FROM {table} WHERE session = ?", (old,))  # noqa: S608 - our own names
 
-    def _opened(self, at: datetime) -> CacheConnection:
+    def _open_database(self, at: datetime) -> CacheConnection:
         if self._database is None:
             try:
                 self._database = FILE.open(self._path)

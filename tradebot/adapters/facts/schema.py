@@ -98,7 +98,7 @@ def write_coins(database: CacheConnection, coins: Iterable[Coin]) -> None:
 def read_discovery(database: CacheConnection) -> Discovery:
     """Return what was discovered last."""
     row = database.execute("SELECT body FROM discovery").fetchone()
-    return _decoded(row[0]) if row else Discovery()
+    return _decode_discovery(row[0]) if row else Discovery()
 
 
 def write_discovery(database: CacheConnection, discovery: Discovery) -> None:
@@ -109,7 +109,7 @@ def write_discovery(database: CacheConnection, discovery: Discovery) -> None:
 
 # Each pass asks several times, and it changes once a day.
 @lru_cache(maxsize=2)
-def _decoded(body: str) -> Discovery:
+def _decode_discovery(body: str) -> Discovery:
     return decode(Discovery, json.loads(body))
 
 

@@ -86,7 +86,7 @@ def _candidate(line: bytes, strategies_in_use: Collection[str]) -> Submitted:
     fields = _object(line)
     if ALERT_KEYS & fields.keys():
         fields = _from_alert(fields)
-    checked = _checked(fields)
+    checked = _check_fields(fields)
     side = Side(checked.side)
     if side is Side.BUY and checked.score < 0:
         raise _BadLineError("side_against_score", f"buy with a score of {checked.score}, which is bearish")
@@ -150,7 +150,7 @@ def _require_entry(alert: Mapping[str, Any], side: str) -> None:
             raise _BadLineError("no_entry", f"{side} with market_position {position!r}: {ONLY_ENTRIES}")
 
 
-def _checked(fields: Mapping[str, Any]) -> _Line:
+def _check_fields(fields: Mapping[str, Any]) -> _Line:
     symbol, side = fields.get("symbol"), fields.get("side")
     tidy = dict(fields)
     if isinstance(symbol, str):

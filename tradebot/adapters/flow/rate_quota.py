@@ -170,7 +170,7 @@ class KeptQuota:
 
     def _change(self, change: Callable[[QuotaLevel], QuotaLevel]) -> QuotaLevel:
         """Change what is left, and keep it for all processes; return the new level."""
-        with self._locked() as descriptor:
+        with self._lock_file() as descriptor:
             self._last = change(self._level(self._monotonic()))
             if descriptor is not None:
                 _write(descriptor, self._last)
@@ -195,7 +195,7 @@ class KeptQuota:
         return replace(level, tokens=min(max(level.tokens, -burst - _MOST_WAITING), burst))
 
     @contextmanager
-    def _locked(self) -> Iterator[int | None]:
+    def _lock_file(self) -> Iterator[int | None]:
         """Yield the file, locked against other processes; None if it can't be used."""
         descriptor = None
         try:

@@ -122,7 +122,7 @@ class KeptReplies:
             (names, sessions[0].isoformat(), sessions[1].isoformat(), time_text(until)),
         )
         for at, kind, symbol, status, packed in found:
-            yield KeptReply(parse_time(at), kind, symbol or None, status, self._unpacked(packed))
+            yield KeptReply(parse_time(at), kind, symbol or None, status, self._unpack(packed))
 
     def _keep_or_start_over(self, page: FlowPage, session: date, at: datetime) -> None:
         try:
@@ -132,7 +132,7 @@ class KeptReplies:
             self._keep(page, session, at)
 
     def _keep(self, page: FlowPage, session: date, at: datetime) -> None:
-        database = self._opened(at)
+        database = self._open_database(at)
         content = page.body or json.dumps({"data": page.rows}, default=float).encode()
         digest = sha256(content).digest()
         with FILE.translate_errors(self._path), database.transaction():
@@ -161,7 +161,7 @@ class KeptReplies:
             database.execute("DELETE FROM main.replies WHERE session = ?", (old,))
         database.execute("DELETE FROM main.bodies WHERE id NOT IN (SELECT body FROM main.replies)")
 
-    def _opened(self, at: datetime) -> CacheConnection:
+    def _open_database(self, at: datetime) -> CacheConnection:
         if self._database is None:
             try:
                 self._database = FILE.open(self._path)
@@ -185,19 +185,19 @@ class KeptReplies:
                 yield from database.execute(query, values)
                 self._tell(database.bad_rows.count, datetime.now(UTC))
         except DamagedError as error:
-            raise self._damaged(error) from error
+            raise self._damage_error(error) from error
 
     def _tell(self, lost: int, at: datetime) -> None:
         if lost:
             self._events.emit(EventKind.REPLIES_ROWS_DAMAGED.at(at, {"rows": str(lost)}))
 
-    def _unpacked(self, packed: bytes) -> bytes:
+    def _unpack(self, packed: bytes) -> bytes:
         try:
             return zlib.decompress(packed)
         except zlib.error as error:
-            raise self._damaged(error) from error
+            raise self._damage_error(error) from error
 
-    def _damaged(self, error: Exception) -> OperatorError:
+    def _damage_error(self, error: Exception) -> OperatorError:
         return OperatorError(
             f"The kept replies {self._path} are damaged: {error}.",
             f"move them away, and the next fetch starts a new file: mv {self._path} {self._path}.aside",

@@ -112,12 +112,12 @@ class FillTotals:
         Raises DamagedBooksError if a row that is added up, or the seal over all fills, is not as it was written.
         """
         with self._file.reading():
-            return self._found().totals
+            return self._current_checkpoint().totals
 
     def keep_totals(self) -> None:
         """Write a new checkpoint if readers have too much to add up, or if the one there doesn't fit."""
         with self._file.reading():
-            checkpoint, (fills, _) = self._checkpoint(), self._sealed()
+            checkpoint, (fills, _) = self._checkpoint(), self._sealed_count_and_sum()
             ((later,),) = self._file.rows(COUNT_LATER, (checkpoint.at,))
             most = 2 * self.left_out
             fits = later <= most and checkpoint.totals.count + later == fills
@@ -126,28 +126,28 @@ class FillTotals:
             ((until,),) = self._file.rows(NEWEST_KEPT, (self.left_out,))
             made = self._until(until)
         with self._file.write():
-            values = made.at, made.totals.count, made.sum, _written(made.totals)
+            values = made.at, made.totals.count, made.sum, _totals_text(made.totals)
             self._file.execute(DROP, ())
             self._file.execute(WRITE, (self._file.account_number, *values))
 
-    def _found(self) -> Checkpoint:
+    def _current_checkpoint(self) -> Checkpoint:
         """Return what all fills add up to."""
-        kept, sealed = self._checkpoint(), self._sealed()
-        found = self._added(kept, LAST)
+        kept, sealed = self._checkpoint(), self._sealed_count_and_sum()
+        found = self._add_fills(kept, LAST)
         fits = (found.totals.count, found.sum) == sealed
-        return found if fits or kept is NONE else self._added(NONE, LAST)
+        return found if fits or kept is NONE else self._add_fills(NONE, LAST)
 
     def _until(self, at: str) -> Checkpoint:
         """Return what the fills up to a time add up to, from the checkpoint if that fits all fills."""
-        checkpoint, sealed = self._checkpoint(), self._sealed()
+        checkpoint, sealed = self._checkpoint(), self._sealed_count_and_sum()
         if checkpoint.at <= at:
-            found = self._added(checkpoint, at)
-            rest = self._added(Checkpoint(at, found.sum, found.totals), LAST)
+            found = self._add_fills(checkpoint, at)
+            rest = self._add_fills(Checkpoint(at, found.sum, found.totals), LAST)
             if (rest.totals.count, rest.sum) == sealed:
                 return found
-        return self._added(NONE, at)
+        return self._add_fills(NONE, at)
 
-    def _added(self, checkpoint: Checkpoint, until: str) -> Checkpoint:
+    def _add_fills(self, checkpoint: Checkpoint, until: str) -> Checkpoint:
         """Return a checkpoint with all later fills added up to a time."""
         total = [checkpoint.sum]
 
@@ -160,7 +160,7 @@ class FillTotals:
         totals = checkpoint.totals.after(later())
         return Checkpoint(until, total[0], totals)
 
-    def _sealed(self) -> tuple[int, str]:
+    def _sealed_count_and_sum(self) -> tuple[int, str]:
         """Return the number of all fills and the combined sum of their rows, as the ledger kept them."""
         found = self._file.row(TOTALS_SEAL)
         self._require(found is not None and found[0], "fill_seals")
@@ -177,7 +177,7 @@ class FillTotals:
         return NONE if found is None or totals is None else Checkpoint(found[0], found[1], totals)
 
 
-def _written(totals: Totals) -> str:
+def _totals_text(totals: Totals) -> str:
     checkpoint = TotalsCheckpoint(
         positions=tuple(totals.positions.values()),
         spent=totals.spent,
@@ -267,10 +267,10 @@ class AccountHistory:
     def fills(self) -> tuple[OwnedFill, ...]:
         """Return all fills and adjustments, oldest first, after checking them against their common seal."""
         sums, owned_fills = list[str](), list[OwnedFill]()
-        for row_sum, body, origin, about in self._checked("fills", FILLS):
+        for row_sum, body, origin, about in self._check_rows("fills", FILLS):
             sums.append(row_sum)
             owned_fills.append(proven_fill(body, origin, about))
-        ((count, sealed),) = self._checked("fill_seals", SEAL)
+        ((count, sealed),) = self._check_rows("fill_seals", SEAL)
         if (len(owned_fills), combine_checksums(*sums)) != (count, sealed):
             raise DamagedBooksError(
                 f"The ledger is damaged: it has {len(owned_fills)} fills, but not those written.", REBUILD
@@ -283,7 +283,7 @@ class AccountHistory:
 
         Its time is the broker's if that is known, otherwise when it was booked.
         """
-        rows = self._checked("cash_adjustments", CASH)
+        rows = self._check_rows("cash_adjustments", CASH)
         return tuple(
             CashMovement(
                 parse_time(at),
@@ -302,7 +302,7 @@ class AccountHistory:
     def check_others(self) -> None:
         """Compare the opening cash, what was acknowledged and the notes with their rows' sums."""
         for table, query in OTHERS.items():
-            for _ in self._checked(table, query):
+            for _ in self._check_rows(table, query):
                 pass
 
     def behind(self, venue_ids: Collection[str]) -> Behind:
@@ -311,7 +311,7 @@ class AccountHistory:
         An intent is behind an order if it made that, or one that it replaced, or the one that it is a leg of.
         """
         orders, before, parents = dict[str, FilledOrder](), dict[str, str](), dict[str, str]()
-        for venue_id, name, replaced_by, parent, stop_price, arrival_mid in self._checked("orders", ORDERS):
+        for venue_id, name, replaced_by, parent, stop_price, arrival_mid in self._check_rows("orders", ORDERS):
             orders[venue_id] = FilledOrder(name, _number(stop_price), _number(arrival_mid))
             if replaced_by:
                 before[replaced_by] = venue_id
@@ -326,7 +326,7 @@ class AccountHistory:
         names = {
             venue_id: [orders[one].client_order_id for one in line if one in orders] for venue_id, line in lines.items()
         }
-        asked, stops = self._asked(set(chain.from_iterable(names.values())))
+        asked, stops = self._requests_and_stops(set(chain.from_iterable(names.values())))
         return Behind(
             {
                 venue_id: OrderSent(orders[venue_id], tuple([asked[name] for name in of_line if name in asked]))
@@ -335,10 +335,12 @@ class AccountHistory:
             stops,
         )
 
-    def _asked(self, client_order_ids: Collection[str]) -> tuple[dict[str, OrderRequested], tuple[RestedStop, ...]]:
+    def _requests_and_stops(
+        self, client_order_ids: Collection[str]
+    ) -> tuple[dict[str, OrderRequested], tuple[RestedStop, ...]]:
         """Return those of these intents that were ever promised, by client order id, and the stops of all intents."""
         asked, stops = dict[str, OrderRequested](), list[RestedStop]()
-        for name, state, text in self._checked("intents", INTENTS):
+        for name, state, text in self._check_rows("intents", INTENTS):
             said = _Said(*parse_json(text))
             if name in client_order_ids:
                 asked[name] = said.order_request(name)
@@ -354,7 +356,7 @@ class AccountHistory:
                 IntentState(state),
                 tuple(decode(Decision, each) for each in parse_json(said)),
             )
-            for state, intent, said in self._checked("intents", GAVE_WAY)
+            for state, intent, said in self._check_rows("intents", GAVE_WAY)
         )
 
     def marks(self) -> dict[Key, Marks]:
@@ -364,7 +366,7 @@ class AccountHistory:
             for strategy, symbol, at, best, worst in self._file.stream(MARKS)
         }
 
-    def _checked(self, table: str, query: str, *values: str) -> Iterator[Any]:
+    def _check_rows(self, table: str, query: str, *values: str) -> Iterator[Any]:
         """Yield the rows of a query without its first two columns: a row's number, and whether it is as written."""
         for row in self._file.stream(query, values):
             if not row[1]:

@@ -69,18 +69,18 @@ class FileTable(Generic[Row]):
     def among(self, index: str, values: Collection[Any]) -> dict[int, Row]:
         by = self._kind.indexes[index]
         if by.condition:
-            return self._found(index, by.condition, ())
-        return self._found(index, f"{by.column} {IN_LIST}", (json_text([to_column(value) for value in values]),))
+            return self._query_rows(index, by.condition, ())
+        return self._query_rows(index, f"{by.column} {IN_LIST}", (json_text([to_column(value) for value in values]),))
 
     def span(self, index: str, first: Any, last: Any = None) -> dict[int, Row]:
         until = GREATEST if last is None else to_column(last)
-        return self._found(index, f"{self._kind.indexes[index].column} BETWEEN ? AND ?", (to_column(first), until))
+        return self._query_rows(index, f"{self._kind.indexes[index].column} BETWEEN ? AND ?", (to_column(first), until))
 
     def after(self, number: int) -> dict[int, Row]:
-        return self._found("", "sequence > ?", (number,))
+        return self._query_rows("", "sequence > ?", (number,))
 
     def row_by_number(self, number: int) -> Row | None:
-        return self._found("", "sequence = ?", (number,)).get(number)
+        return self._query_rows("", "sequence = ?", (number,)).get(number)
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
         by = self._kind.indexes[index].column if index else "sequence"
@@ -92,7 +92,7 @@ class FileTable(Generic[Row]):
         """Return the query for the rows that fulfill a condition, found by an index."""
         return self._select(index, where, self._kind.order)
 
-    def _found(self, index: str, where: str, values: Iterable[Any]) -> dict[int, Row]:
+    def _query_rows(self, index: str, where: str, values: Iterable[Any]) -> dict[int, Row]:
         rows = self._file.stream(self.query(index, where), tuple(values))
         if self._kind.is_numbered:
             return {number: self._kind.of_row(*row) for number, *row in rows}

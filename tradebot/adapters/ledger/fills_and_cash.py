@@ -235,7 +235,7 @@ class SqliteMoney(Foreign):
         """
         if not held:
             return {}
-        filled, opened_for = self._filled(held), dict[Key, Kept]()
+        filled, opened_for = self._opening_orders(held), dict[Key, Kept]()
         orders, before = self._behind({name for names in filled.values() for name in names})
         records = self.tables.intents.several({(order.client_order_id,) for order in orders.values()})
         for one, names in filled.items():
@@ -280,20 +280,22 @@ class SqliteMoney(Foreign):
             asked = {order.venue_id for order in found} - orders.keys()
         return orders, before
 
-    def _filled(self, held: Collection[Key]) -> Mapping[Key, list[str]]:
+    def _opening_orders(self, held: Collection[Key]) -> Mapping[Key, list[str]]:
         """Return the orders whose fills opened positions, without those of whatever has none."""
         at = defaultdict[datetime, dict[int, StoredFill]](dict)
         for number, row in self.tables.fills.among("at", {opened_at for _, _, opened_at in held}).items():
             at[row.owned.fill.at][number] = row
         filled = dict[Key, list[str]]()
         for strategy, symbol, opened_at in held:
-            fills = self._opened(strategy, symbol, at[opened_at], set())
+            fills = self._opening_fills(strategy, symbol, at[opened_at], set())
             filled[strategy, symbol, opened_at] = list(
                 dict.fromkeys(fill.venue_order_id for fill in fills if fill.venue_order_id)
             )
         return filled
 
-    def _opened(self, strategy: str, symbol: str, rows: Mapping[int, StoredFill], seen: set[str]) -> Iterator[Fill]:
+    def _opening_fills(
+        self, strategy: str, symbol: str, rows: Mapping[int, StoredFill], seen: set[str]
+    ) -> Iterator[Fill]:
         """Yield the fills that opened a position, those under the symbols that it had before a rename too.
 
         A rename closes the lots of the old symbol right before it opens those of the new one. `rows` are all fills of
@@ -308,7 +310,7 @@ class SqliteMoney(Foreign):
             if owned.about and not fill.venue_order_id:
                 before = self.tables.fills.row_by_number(number - 1)
                 if before and before.owned.about == owned.about:
-                    yield from self._opened(strategy, before.owned.fill.symbol, rows, seen)
+                    yield from self._opening_fills(strategy, before.owned.fill.symbol, rows, seen)
 
 
 def _is_reported(row: StoredFill) -> bool:

@@ -108,12 +108,12 @@ def rewrite(table: str, statement: str) -> str:
 
 def as_written(table: str, tables: Iterable[str]) -> str:
     """Return the expression that is true for the rows of a table that match their sums; `tables` create the ledger."""
-    return f"{SUM} IS {call(table, _summed(tables)[table], '')}"
+    return f"{SUM} IS {call(table, _summed_columns(tables)[table], '')}"
 
 
 def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator[str]:
     """Yield a sentence for each table with rows that don't match their sums, and for wrong counts of rows and fills."""
-    summed = _summed(tables)
+    summed = _summed_columns(tables)
     counted = 0
     for table, columns in summed.items():
         if table == REMADE:
@@ -145,7 +145,7 @@ def _look_at(database: sqlite3.Connection, table: str, columns: tuple[str, ...])
     return int(wrong), int(rows)
 
 
-def _summed(tables: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+def _summed_columns(tables: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     return {name: columns_of(statement) for name, statement in name_statements(tables)}
 
 
@@ -215,7 +215,7 @@ class Custody:
         if self._seen == now and self._version == version:
             return True
         self._seen, self.read_here = None, False
-        day = self._noted(now)
+        day = self._day_of_note(now)
         if day is not None:
             self._seen, self._day, self._version = now, day, version
         return day is not None
@@ -268,7 +268,7 @@ class Custody:
         if at_ns > file_stats.changed_ns + COARSE_NS:
             self._kept = file_stats
 
-    def _noted(self, now: FileStats) -> date | None:
+    def _day_of_note(self, now: FileStats) -> date | None:
         """Return the day for which the note in the folder says that the files were sound as they are now."""
         try:
             note = json.loads(read_plain(self._folder / CHECKED))

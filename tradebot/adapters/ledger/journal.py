@@ -222,7 +222,7 @@ def records(path: Path, sealed: int | None = None) -> Iterator[JournalRecord]:
     """
     head, lines = BEFORE_ALL, _complete_lines(path)
     for line in lines:
-        record = _checked(line, head)
+        record = _check_line(line, head)
         if record is None:
             if sealed and head.sequence >= sealed and not shows_later_seal([line, *lines], sealed):
                 break
@@ -323,7 +323,7 @@ def read_line(line: bytes) -> JournalRecord | None:
     return JournalRecord(kind.decode(), payload, Head(int(sequence), digest), int(sealed), at.decode(), prev.decode())
 
 
-def _checked(line: bytes, before: Head) -> JournalRecord | None:
+def _check_line(line: bytes, before: Head) -> JournalRecord | None:
     """Return a line's record if its hash is right and it follows `before`, else None."""
     record = read_line(line)
     if record is None or (record.head.sequence, record.prev) != (before.sequence + 1, before.hash):

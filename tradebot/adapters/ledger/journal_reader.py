@@ -147,7 +147,7 @@ def _read(found: JournalContent, file: BinaryIO, size: int, each: Callable[[Jour
             break
         record = journal.read_line(text[:-1])
         found.add(
-            JournalLine(found.lines + 1, offset, len(text), record, _problem(record, due, before), _carried(text[:-1]))
+            JournalLine(found.lines + 1, offset, len(text), record, _problem(record, due, before), _hash_of(text[:-1]))
         )
         # A damaged line's hash is unknown, so only the number of the line after it can be checked.
         due, before = (record.head.sequence + 1, record.head.hash) if record else (due + 1, "")
@@ -170,7 +170,7 @@ def rebuilds(path: Path) -> Iterator[JournalRecord]:
 def last_hash(path: Path) -> str | None:
     """Return the hash written in the last complete line, without reading the others; None if there is none."""
     line = _last_line(path)
-    return _carried(line) if line else None
+    return _hash_of(line) if line else None
 
 
 def last_record(path: Path) -> JournalRecord | None:
@@ -188,7 +188,7 @@ def _last_line(path: Path) -> bytes:
         return b""
 
 
-def _carried(text: bytes) -> str:
+def _hash_of(text: bytes) -> str:
     return text[-HASH : -len(journal.HASH_END)].decode(errors="replace")
 
 

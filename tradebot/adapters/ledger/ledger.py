@@ -71,13 +71,13 @@ class SqlitePasses:
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         with self.tables.books.write():
-            return self._claimed(job, session, slot, by, at)
+            return self._claim_slot_row(job, session, slot, by, at)
 
     def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
         with self.tables.books.write():
-            return [self._claimed(*slot, by, at) for slot in slots]
+            return [self._claim_slot_row(*slot, by, at) for slot in slots]
 
-    def _claimed(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
+    def _claim_slot_row(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         if self.tables.slots.add(SlotClaim(job, session, slot, by, at, won=False)):
             return SlotClaim(job, session, slot, by, at, won=True)
         holder = self.slot_claim(job, session, slot)

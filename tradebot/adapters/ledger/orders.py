@@ -59,12 +59,12 @@ class SqliteOrders:
                 self._move(row, STATE_AFTER[reply.outcome], reply.code, reply.message, at)
             for order in (reply.order, *reply.legs) if reply.order else ():
                 self._apply_order(order, at)
-            books.note("settled", partial(_settled, client_order_id, reply), at)
+            books.note("settled", partial(_outcome_payload, client_order_id, reply), at)
 
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
         books = self.tables.books
         with books.write():
-            row = self._unresolved(client_order_id)
+            row = self._unresolved_row(client_order_id)
             books.note("abandoned", {"client_order_id": client_order_id, "why": why}, at)
             books.seal()
             self._move(row, IntentState.ABANDONED, None, why, at)
@@ -73,7 +73,7 @@ class SqliteOrders:
         books = self.tables.books
         price = {} if limit_price is None else {"limit_price": decimal_text(limit_price)}
         with books.write():
-            row = self._unresolved(client_order_id)
+            row = self._unresolved_row(client_order_id)
             books.note("retried", {"client_order_id": client_order_id, **price}, at)
             books.seal()
             self._move(row, IntentState.SENT, None, None, at)
@@ -145,7 +145,7 @@ class SqliteOrders:
             raise KeyError(client_order_id)
         return row
 
-    def _unresolved(self, client_order_id: str) -> IntentRow:
+    def _unresolved_row(self, client_order_id: str) -> IntentRow:
         row = self._row(client_order_id)
         if not row.record.state.is_unresolved:
             raise AssertionError(f"{client_order_id} is {row.record.state}, not unresolved")
@@ -185,7 +185,7 @@ class SqliteOrders:
         return parent is not None and parent.was_promised
 
 
-def _settled(client_order_id: str, reply: Reply) -> Mapping[str, Any]:
+def _outcome_payload(client_order_id: str, reply: Reply) -> Mapping[str, Any]:
     return {"client_order_id": client_order_id, "reply": encode(reply)}
 
 

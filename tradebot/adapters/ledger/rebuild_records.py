@@ -38,7 +38,7 @@ def _of(kind: TableKind[Row], words: Callable[[Row], object], at: str = "at", nu
     return Journaled(kind.name, at, kind.columns, payload, number=number)
 
 
-def _approved(fingerprint: str, body: str, who: str) -> bytes:
+def _configuration_payload(fingerprint: str, body: str, who: str) -> bytes:
     return f'{{"fingerprint":{json_text(fingerprint)},"values":{body},"who":{json_text(who)}}}'.encode()
 
 
@@ -49,7 +49,7 @@ AS_JOURNALED: Mapping[str, Journaled] = {
     "cash_adjusted": _of(CASH, cash_words),
     "acknowledged": _of(ACKNOWLEDGED, acknowledged_words),
     "trade_noted": _of(NOTES, note_words),
-    "approved": Journaled("baselines", "at", "fingerprint, body, who", _approved),
+    "approved": Journaled("baselines", "at", "fingerprint, body, who", _configuration_payload),
     "promoted": Journaled("promotions", "at", "body", str.encode),
 }
 """The records that the journal should have for a ledger."""

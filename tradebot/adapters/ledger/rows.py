@@ -50,17 +50,17 @@ def decode_as(kind: type[T], text: str) -> T:
 def decode_cached(kind: type[T], text: str) -> T:
     """Return a stored dataclass from a cache: the values are frozen, so each text is parsed only once."""
     hashable: Any = kind
-    value: T = _cached(hashable, text)
+    value: T = _decode_cached(hashable, text)
     return value
 
 
 def forget() -> None:
     """Empty the cache of `stored`."""
-    _cached.cache_clear()
+    _decode_cached.cache_clear()
 
 
 @lru_cache(maxsize=CACHED_VALUES)
-def _cached(kind: Any, text: str) -> Any:
+def _decode_cached(kind: Any, text: str) -> Any:
     return decode_as(kind, text)
 
 

@@ -59,10 +59,10 @@ class FlowFacts:
         return len(new)
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        return {symbol: self._answered(self._known_of(symbol, session, now), now) for symbol in symbols}
+        return {symbol: self._with_last_reply(self._known_of(symbol, session, now), now) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
-        return {symbol: self._answered(SymbolFacts(symbol), now) for symbol in symbols}
+        return {symbol: self._with_last_reply(SymbolFacts(symbol), now) for symbol in symbols}
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
         return market_of({owner: self._known_of(owner, session, now) for owner in MARKET_WIDE})
@@ -132,7 +132,7 @@ class FlowFacts:
         last = self._last(kind.name, symbol, now)
         return last is None or last.at < now - timedelta(seconds=kind.max_age_s)
 
-    def _answered(self, facts: SymbolFacts, now: datetime) -> SymbolFacts:
+    def _with_last_reply(self, facts: SymbolFacts, now: datetime) -> SymbolFacts:
         """Return facts with the time and the counts of the last reply with alerts."""
         last = self._last(FLOW_ALERTS, facts.symbol, now)
         if last is None:

@@ -110,7 +110,7 @@ class MemoryTable(Generic[Row]):
 
     def span(self, index: str, first: Any, last: Any = None) -> dict[int, Row]:
         rows = self._rows
-        return {number: rows[number] for number in self._sorted(index).span(first, last)}
+        return {number: rows[number] for number in self._sorted_index(index).span(first, last)}
 
     def after(self, number: int) -> dict[int, Row]:
         if number == self.newest:
@@ -121,10 +121,10 @@ class MemoryTable(Generic[Row]):
         return self._rows.get(number)
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
-        numbers = self._sorted(index).backward(until) if index else reversed(self._rows)
+        numbers = self._sorted_index(index).backward(until) if index else reversed(self._rows)
         return next((row for number in numbers if suits(row := self._rows[number])), None)
 
-    def _sorted(self, index: str) -> "Sorted[Row]":
+    def _sorted_index(self, index: str) -> "Sorted[Row]":
         found = self._indexes[index]
         assert isinstance(found, Sorted), f"{index} isn't sorted"
         return found

@@ -111,7 +111,7 @@ def _write_draft(draft: Path, content: Mapping[str, bytes]) -> None:
 
 def _put(draft: Path, path: Path, content: Mapping[str, bytes]) -> None:
     """Give a draft its name, unless the same model has it already; OperatorError if something else has."""
-    if not path.exists() and _named(draft, path):
+    if not path.exists() and _rename_draft(draft, path):
         return
     with around("models.drop_draft"):
         shutil.rmtree(draft)
@@ -130,7 +130,7 @@ def _put(draft: Path, path: Path, content: Mapping[str, bytes]) -> None:
     )
 
 
-def _named(draft: Path, path: Path) -> bool:
+def _rename_draft(draft: Path, path: Path) -> bool:
     """Give a draft its name, and return whether that worked: another process may just have written the same model."""
     try:
         with around("models.name"):
@@ -164,7 +164,7 @@ def read_model(folder: Path, name: str, public: str) -> Model:
     if id_of(sums) != name:
         raise refused(Reason.MODEL_CHANGED, observed=f"its folder should be named {id_of(sums)}")
     _require_listed(name, sums, files)
-    return _checked(name, files)
+    return _check_model(name, files)
 
 
 def draft_of(path: Path) -> Model:
@@ -175,7 +175,7 @@ def draft_of(path: Path) -> Model:
         files = {each: _content(path / each, path.name) for each in LARGEST}
         if sealed:
             _require_listed(path.name, _content(path / SUMS, path.name), files, "sealed by the run that made it")
-        return _checked(path.name, files)
+        return _check_model(path.name, files)
     except RefusedModelError as refused:
         raise RefusedDraftError(path, refused.reason, refused.observed) from refused
 
@@ -241,7 +241,7 @@ def _require_listed(name: str, sums: bytes, files: Mapping[str, bytes], was: str
             raise refused(Reason.MODEL_CHANGED, observed=f"{file} isn't what was {was}")
 
 
-def _checked(name: str, files: Mapping[str, bytes]) -> Model:
+def _check_model(name: str, files: Mapping[str, bytes]) -> Model:
     """Return the model in these files, if this program can use it."""
     refused = partial(RefusedModelError, what=name)
     try:

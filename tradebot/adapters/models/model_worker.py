@@ -39,7 +39,7 @@ QUIET = 4
 
 def member_of(model: Model) -> Member | Decision:
     """Return a model as it can be run; why it can't if its network isn't what its card says."""
-    session = _opened(model.graph)
+    session = _open_session(model.graph)
     shapes = {one.name: _width(one) for one in (*session.get_inputs(), *session.get_outputs())}
     wanted, size = _shapes(model.card), shapes.get(MEMORY)
     if size is not None and model.card.recurrent:
@@ -67,7 +67,7 @@ def self_test(member: Member, model: Model) -> Decision | None:
     return None
 
 
-def _opened(graph: bytes) -> onnxruntime.InferenceSession:
+def _open_session(graph: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = QUIET
@@ -104,7 +104,7 @@ class ModelsStrategy:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         models, acting = loaded_from(settings)
-        found = [_tested(model) for model in models]
+        found = [_test_model(model) for model in models]
         self._failed = next((decision for decision in found if isinstance(decision, Decision)), None)
         self._policy = Policy(acting, [member for member in found if isinstance(member, Member)])
 
@@ -115,6 +115,6 @@ class ModelsStrategy:
         return self._policy.targets(view) if view.universe else ()
 
 
-def _tested(model: Model) -> Member | Decision:
+def _test_model(model: Model) -> Member | Decision:
     member = member_of(model)
     return member if isinstance(member, Decision) else self_test(member, model) or member

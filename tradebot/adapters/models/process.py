@@ -115,34 +115,34 @@ class ModelProcess(PluginStrategy):
             self._session = session.date
         most_ms = self._place.answer_ms
         found = self._attempt(lambda process: process.wants(view, most_ms and most_ms / 1000))
-        return self._translated(found) if isinstance(found, Decision) else self._noted(found)
+        return self._to_model_reason(found) if isinstance(found, Decision) else self._with_replacement_noted(found)
 
-    def _noted(self, wants: Sequence[Want]) -> Sequence[Target]:
+    def _with_replacement_noted(self, wants: Sequence[Want]) -> Sequence[Target]:
         targets = [want for want in wants if isinstance(want, Target)]
         if self._replaced is None:
             return targets
         return [replace(target, decisions=(self._replaced, *target.decisions)) for target in targets]
 
-    def _started(self) -> PluginProcess:
+    def _start_process(self) -> PluginProcess:
         """Return a process with tested models: those that are to act, or the last good ones if these fail."""
         models = self.models()
         if isinstance(models, Decision):
             raise ErredError(models)
         self._replaced = None
         try:
-            process = self._tested(models)
+            process = self._start_and_test(models)
         except ErredError as failed:
             good = self._last_good()
-            why = self._translated(failed.decision)
+            why = self._to_model_reason(failed.decision)
             if why.reason not in OF_THE_TEST or not good or good == self._place.models:
                 raise ErredError(why) from failed
-            process = self._tested(self._good(good, why))
+            process = self._start_and_test(self._good(good, why))
             self._replaced = passing_decision(MODEL, Reason.MODEL_REPLACED, str(why.observed), ", ".join(good))
         else:
             self._note()
         return process
 
-    def _tested(self, models: tuple[Model, ...]) -> PluginProcess:
+    def _start_and_test(self, models: tuple[Model, ...]) -> PluginProcess:
         settings = settings_of(models, replace(self._acting, results=self._results()))
         process = PluginProcess(replace(self._start, settings=settings), self._environ)
         with ExitStack() as untested:
@@ -173,7 +173,7 @@ class ModelProcess(PluginStrategy):
         if file is not None and self._last_good() != names:
             write_durably(file, json.dumps({**good_models(file), self.name: names}, sort_keys=True) + "\n")
 
-    def _translated(self, why: Decision) -> Decision:
+    def _to_model_reason(self, why: Decision) -> Decision:
         """Return what befell the process in the words for models."""
         reason = WORDS.get(why.reason) if why.reason else None
         if reason is None:

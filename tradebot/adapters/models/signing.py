@@ -141,7 +141,7 @@ def public_of(key: "Ed25519PrivateKey") -> str:
 
 def signer_of(signature: bytes) -> str | None:
     """Return the digits of the key that a signature says it is by; None if it can't be read."""
-    found = _parsed(signature)
+    found = _parse_signature(signature)
     return found.key if found else None
 
 
@@ -151,7 +151,7 @@ def require_signed(what: str, content: bytes, signature: bytes, public: str) -> 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     refused = partial(RefusedModelError, what=what)
-    found = _parsed(signature)
+    found = _parse_signature(signature)
     if found is None:
         raise refused(Reason.MODEL_UNSIGNED, observed="its signature can't be read")
     if found.key != name_of(public):
@@ -162,7 +162,7 @@ def require_signed(what: str, content: bytes, signature: bytes, public: str) -> 
         raise refused(Reason.MODEL_CHANGED, observed="its list of files isn't the one that was signed") from error
 
 
-def _parsed(signature: bytes) -> Signature | None:
+def _parse_signature(signature: bytes) -> Signature | None:
     words = signature.decode("ascii", "replace").split()
     try:
         found = Signature(words[1], bytes.fromhex(words[2]))

@@ -160,9 +160,9 @@ class Outbox(CacheStore):
 
     def _read(self, where: str, *values: object) -> Sequence[StoredNotice]:
         with self._guard(ValueError):
-            return _kept(self._database, where, *values)
+            return _query_notices(self._database, where, *values)
 
-    def _lost(self) -> TemporaryError:
+    def _damage_error(self) -> TemporaryError:
         return TemporaryError("The store of notices was damaged, and a new one was started.", "Try again soon.")
 
 
@@ -174,12 +174,12 @@ def unsent(folder: Path) -> Sequence[StoredNotice]:
     path = folder / NOTICES
     try:
         with closing(Outbox.FILE.open(path)) as database, Outbox.FILE.translate_errors(path):
-            return _kept(database, "WHERE sending != ? ORDER BY id", Sending.SENT)
+            return _query_notices(database, "WHERE sending != ? ORDER BY id", Sending.SENT)
     except (DamagedError, ValueError) as error:
         raise OperatorError(f"The notices {path} are damaged: {error}.", "tradebot notify send starts over") from error
 
 
-def _kept(database: sqlite3.Connection, where: str, *values: object) -> Sequence[StoredNotice]:
+def _query_notices(database: sqlite3.Connection, where: str, *values: object) -> Sequence[StoredNotice]:
     query = f"SELECT {COLUMNS} FROM notices {where}"  # noqa: S608 - no outside text
     return [_row(*row) for row in database.execute(query, values)]
 

@@ -77,11 +77,11 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
             continue
         for path, shown in _sources(places):
             files[shown] = _hash(path)
-            new = _imported(path) - known
+            new = _imported_packages(path) - known
             known |= new
             waiting += sorted(new)
     if point.dist is not None:
-        _add_versions(versions, _required(point.dist))
+        _add_versions(versions, _required_distributions(point.dist))
     # The order of the declared files is part of the settings that the strategy sees; where they are isn't.
     files |= {f"{place} {path.name}": _hash(path) for place, path in enumerate(declared, 1)}
     return StrategyCode(files, versions)
@@ -161,7 +161,7 @@ def _hash(path: Path) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
-def _imported(path: Path) -> set[str]:
+def _imported_packages(path: Path) -> set[str]:
     """Return the top-level packages that a source file imports, wherever in it; none if it isn't valid Python."""
     if path.suffix != ".py":
         return set()
@@ -185,7 +185,7 @@ def _providers(package: str) -> Iterator[Distribution]:
                 yield distribution(name)
 
 
-def _required(of: Distribution) -> Iterator[Distribution]:
+def _required_distributions(of: Distribution) -> Iterator[Distribution]:
     """Yield the installed distributions that one requires, except for those of its extras."""
     for line in of.requires or ():
         name = REQUIRED.match(line)
@@ -199,7 +199,7 @@ def _add_versions(versions: dict[str, str], distributions: Iterator[Distribution
     for dependency in distributions:
         if dependency.name not in versions and dependency.name != DISTRIBUTION:
             versions[dependency.name] = dependency.version
-            _add_versions(versions, _required(dependency))
+            _add_versions(versions, _required_distributions(dependency))
 
 
 if __name__ == "__main__":

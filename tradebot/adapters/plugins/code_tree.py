@@ -42,7 +42,7 @@ def tree_digest(root: Path, files: Iterable[Path]) -> str:
 
     Raises OSError if a file can't be read, and SyntaxError or ValueError if it isn't Python.
     """
-    modules = {_dotted(root, path): _module(root, path) for path in files}
+    modules = {_dotted_name(root, path): _module(root, path) for path in files}
     known = {name: module.own for name, module in modules.items()}
     for _ in range(ROUNDS):
         known = {name: _with_imports(module, known) for name, module in modules.items()}
@@ -65,7 +65,7 @@ def _whose(origin: NameOrigin, known: Mapping[str, str]) -> str:
 def _module(root: Path, path: Path) -> Module:
     tree = ast.parse(path.read_bytes())
     nodes = list(ast.walk(tree))
-    origins = dict(_imported(root, path, nodes))
+    origins = dict(_imported_names(root, path, nodes))
     used = dict.fromkeys(node.id for node in nodes if isinstance(node, ast.Name) and node.id in origins)
     out = list[str]()
     _write(tree, {name: number for number, name in enumerate(used)}, out)
@@ -73,9 +73,9 @@ def _module(root: Path, path: Path) -> Module:
     return Module(_hash(*out), tuple([origins[name] for name in used]), passed_on)
 
 
-def _imported(root: Path, path: Path, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, NameOrigin]]:
+def _imported_names(root: Path, path: Path, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, NameOrigin]]:
     """Yield the names that a module imports, wherever in it, with their origins."""
-    package = _dotted(root, path if path.name == "__init__.py" else path.with_name("__init__.py"))
+    package = _dotted_name(root, path if path.name == "__init__.py" else path.with_name("__init__.py"))
     for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -95,7 +95,7 @@ def _is_module(root: Path, name: str) -> bool:
     return name.startswith(f"{OURS}.") and (path.is_dir() or path.with_suffix(".py").is_file())
 
 
-def _dotted(root: Path, path: Path) -> str:
+def _dotted_name(root: Path, path: Path) -> str:
     parts = path.relative_to(root.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

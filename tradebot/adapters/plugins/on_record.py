@@ -11,6 +11,7 @@ ON_RECORD: Mapping[str, str] = MappingProxyType({
     "42fbb2fd58ac": "b46e759fc69f",
     "9567c50003b7": "b46e759fc69f",
     "a13371ba5a6c": "b46e759fc69f",
+    "fff172ecd15b": "b46e759fc69f",
 })  # fmt: skip
 """The digest on record by the code's own one.
 

@@ -163,7 +163,7 @@ def _strategy(
             return cast("Strategy", factory(settings, surroundings, name))
         strategy: Strategy = factory(settings)
     except ValidationError as invalid:
-        raise ConfigurationError(_explained(name, invalid), "config/base.yaml explains every setting") from None
+        raise ConfigurationError(_explain_invalid(name, invalid), "config/base.yaml explains every setting") from None
     return strategy if strategy.name == name else Renamed(strategy, name)
 
 
@@ -188,7 +188,7 @@ class Renamed(Struct, frozen=True):
         return self.strategy.propose(view)
 
 
-def _explained(name: str, invalid: ValidationError) -> str:
+def _explain_invalid(name: str, invalid: ValidationError) -> str:
     """Return what is wrong with the settings of a built-in strategy that the configuration doesn't know itself."""
     return "\n".join(
         f"strategies.{'.'.join([name, *map(str, error['loc'])])}: {describe_validation_error(error)}"
@@ -270,7 +270,7 @@ class PluginStrategy:
         """
         known, self._declared = self._declared, process.declaration
         if known not in (None, self._declared):
-            raise _failed("it needs something else than before")
+            raise _strategy_error("it needs something else than before")
         return process.wants(view)
 
     def _attempt(self, step: Callable[[PluginProcess], T]) -> T | Decision:
@@ -278,7 +278,7 @@ class PluginStrategy:
         if self._refusal:
             return self._refusal
         try:
-            self._process = self._process or self._started()
+            self._process = self._process or self._start_process()
             with ExitStack() as unanswered:
                 # If it is interrupted, its answer may still be on its way.
                 unanswered.callback(self.close)
@@ -289,20 +289,20 @@ class PluginStrategy:
             self._refusal = error.decision
             return error.decision
 
-    def _started(self) -> PluginProcess:
+    def _start_process(self) -> PluginProcess:
         """Return a new process of the plug-in; `code` then tells what it loads. ErredError if a file can't be read."""
         start = self._start
         for file in start.files:
             if why := why_unreadable(file, start.private):
-                raise _failed(f"{file} in strategies.{self.name}.files {why}")
+                raise _strategy_error(f"{file} in strategies.{self.name}.files {why}")
         try:
             self.code = code_of(self._point, start.files).digest
         except OSError as error:
-            raise _failed(f"{error.filename} can't be read: {error.strerror}") from error
+            raise _strategy_error(f"{error.filename} can't be read: {error.strerror}") from error
         return PluginProcess(start, self._environ)
 
 
-def _failed(why: str) -> ErredError:
+def _strategy_error(why: str) -> ErredError:
     return ErredError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT]))
 
 

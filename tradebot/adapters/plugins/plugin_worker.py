@@ -73,7 +73,7 @@ class ServedStrategy:
         """Return what the plug-in declares or its checked wants as JSON, or the decision that refuses them."""
         try:
             if request == DECLARATION:
-                return text_of(PluginReply(declared=_declared(self._strategy)))
+                return text_of(PluginReply(declared=_declare_needs(self._strategy)))
             view: StrategyView = pickle.loads(request)  # noqa: S301 - from the bot, by way of the keeper
             wants = validate_wants(view, self._strategy.propose(view))
             if is_refusal(wants):
@@ -93,7 +93,7 @@ class ServedStrategy:
         return strategy
 
 
-def _declared(strategy: Strategy) -> Declared:
+def _declare_needs(strategy: Strategy) -> Declared:
     needs, times = strategy.needs, strategy.times
     if type(needs) is not Needs:
         raise TypeError(f"its needs are a {type(needs).__name__}, not a Needs")

@@ -179,7 +179,7 @@ class PluginProcess:
             # We gave it no key, but without confinement it could have read the key file.
             reply = _read(hide_in(self._pipes.get(MAX_BYTES, deadline_s)))
         except TimeoutError:
-            reply = _refused(Reason.STRATEGY_TIMEOUT, "no answer", timeout_s)
+            reply = _refusal_reply(Reason.STRATEGY_TIMEOUT, "no answer", timeout_s)
         except (OSError, EOFError):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE_S)
@@ -199,13 +199,13 @@ def _read(message: bytes) -> PluginReply:
     reply = decode(PluginReply, json.loads(message[1:]))
     refusal = reply.refusal
     if refusal is None:
-        return _refused(Reason.STRATEGY_FAILED, "it left a process running") if message[:1] == LEFT else reply
+        return _refusal_reply(Reason.STRATEGY_FAILED, "it left a process running") if message[:1] == LEFT else reply
     if refusal.gate is not Gate.STRATEGY or refusal.reason not in REFUSALS or len(str(refusal.observed)) > MAX_TEXT:
         raise ValueError("a decision that isn't the plug-in's to make")
     return reply
 
 
-def _refused(reason: Reason, observed: str, limit: float | None = None) -> PluginReply:
+def _refusal_reply(reason: Reason, observed: str, limit: float | None = None) -> PluginReply:
     return PluginReply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, reason, observed, limit))
 
 

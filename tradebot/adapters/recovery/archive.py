@@ -113,7 +113,7 @@ def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
 
 def versions(offsite_store: OffsiteStore, under: str) -> list[ArchivedVersion]:
     """Return the versions that a place has of a name or a kind, or of all kinds if it is empty, the newest first."""
-    found = [one for kind in ([under] if under else KINDS) for one in _found(offsite_store, kind)]
+    found = [one for kind in ([under] if under else KINDS) for one in _archived_versions(offsite_store, kind)]
     with _scratch() as scratch:
         rows = [_version(offsite_store, name, version, at, scratch) for at, name, version in found]
     return sorted(rows, key=lambda row: (row.at, row.name, row.version), reverse=True)
@@ -127,7 +127,7 @@ def fetch(place: OffsiteStore, name: str, version: str | None, to: Path) -> Fetc
     require_name(name)
     if os.path.lexists(to):
         raise OperatorError(f"{to} is there already", "name a folder that isn't there yet")
-    chosen = _chosen(place, name, version)
+    chosen = _choose_version(place, name, version)
     draft = to.with_name(f"{DRAFT}{to.name}")
     try:
         with _scratch() as scratch:
@@ -194,7 +194,7 @@ def _is_name(name: str) -> bool:
     return KINDS.get(kind) == 1 + len(rest) and all(map(_WORD.fullmatch, rest))
 
 
-def _found(offsite_store: OffsiteStore, under: str) -> Iterator[tuple[datetime, str, str]]:
+def _archived_versions(offsite_store: OffsiteStore, under: str) -> Iterator[tuple[datetime, str, str]]:
     """Yield when each version of a name or a kind got there, its name and its hash; other files are none of ours."""
     for key, at in offsite_store.names(f"{under}/").items():
         name, _, version = key.removesuffix(MANIFEST).rpartition("/")
@@ -210,9 +210,9 @@ def _version(offsite_store: OffsiteStore, name: str, version: str, at: datetime,
     return ArchivedVersion(name, version, at, len(files), sum(file.bytes for file in files.values()), "")
 
 
-def _chosen(place: OffsiteStore, name: str, version: str | None) -> str:
+def _choose_version(place: OffsiteStore, name: str, version: str | None) -> str:
     """Return the version that is meant, whose first letters are enough."""
-    found = sorted((at, known) for at, _, known in _found(place, name) if known.startswith(version or ""))
+    found = sorted((at, known) for at, _, known in _archived_versions(place, name) if known.startswith(version or ""))
     if not found:
         meant = f"{name} {version}" if version else name
         raise OperatorError(f"{place.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")

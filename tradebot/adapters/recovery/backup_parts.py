@@ -94,9 +94,9 @@ class AssembledFile:
             file.seek(run.offset)
             data = file.read(run.length)
         except OSError as error:
-            raise _changed(path) from error
+            raise _changed_error(path) from error
         if len(data) != run.length:
-            raise _changed(path)
+            raise _changed_error(path)
         return data
 
 
@@ -111,7 +111,7 @@ def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
         if path not in hashed:
             hashed[path] = _digest(path)
         if hashed[path] != digest:
-            raise _changed(path)
+            raise _changed_error(path)
 
 
 def is_as_of(path: Path, at_ns: int) -> bool:
@@ -132,7 +132,7 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def _changed(path: Path) -> OperatorError:
+def _changed_error(path: Path) -> OperatorError:
     return OperatorError(f"{path} has changed since the backup was made", NEXT_STEP)
 
 
@@ -145,8 +145,8 @@ def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hash
     if before is not None and len(before.parts) < MAX_PARTS:
         with suppress(OperatorError), AssembledFile(root, before) as earlier:
             require_parts(root, before, hashed)
-            return _written(root, name, file, earlier)
-    recipe = _moved(root, name, file)
+            return _write_part(root, name, file, earlier)
+    recipe = _move_part(root, name, file)
     # The digest is of what was just read from it.
     hashed |= {root / name: digest for name, digest in recipe.parts.items()}
     return recipe
@@ -174,10 +174,10 @@ def _blocks(root: Path, recipe: Recipe) -> Iterator[bytes]:
             yield block
     if digest.hexdigest() != recipe.sha256:
         require_parts(root, recipe, {})
-        raise _changed(root)
+        raise _changed_error(root)
 
 
-def _written(root: Path, name: str, file: Path, earlier: AssembledFile) -> Recipe:
+def _write_part(root: Path, name: str, file: Path, earlier: AssembledFile) -> Recipe:
     """Write those pages of a file that the earlier parts don't hold as a new part."""
     digest, part_digest, runs, size, written = hashlib.sha256(), hashlib.sha256(), list[ByteRange](), 0, 0
     with opened_plain(file) as read, written_plain(root / name) as part:
@@ -193,7 +193,7 @@ def _written(root: Path, name: str, file: Path, earlier: AssembledFile) -> Recip
     return Recipe(size, digest.hexdigest(), tuple(runs), needed)
 
 
-def _moved(root: Path, name: str, file: Path) -> Recipe:
+def _move_part(root: Path, name: str, file: Path) -> Recipe:
     """Make a whole file a part by renaming it, so that nothing is written twice."""
     with opened_plain(file) as read:
         size = os.fstat(read.fileno()).st_size

@@ -115,7 +115,7 @@ def alone(root: Path) -> Iterator[None]:
     try:
         if not root.is_dir():
             make_folder(root)
-        with _locked(root.resolve()):
+        with _lock_folder(root.resolve()):
             yield
     except BlockingIOError as error:
         raise TradebotError(
@@ -130,12 +130,12 @@ def alone(root: Path) -> Iterator[None]:
 def _forget_scratch(root: Path) -> None:
     """Remove scratch folders left by killed processes; those a live process holds stay."""
     for scratch in root.glob(f"{SCRATCH}*"):
-        with suppress(OSError), _locked(scratch), around("backups.forget_scratch"):
+        with suppress(OSError), _lock_folder(scratch), around("backups.forget_scratch"):
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
-def _locked(scratch: Path) -> Iterator[None]:
+def _lock_folder(scratch: Path) -> Iterator[None]:
     """Lock a folder while this process needs it; BlockingIOError if another process has it."""
     descriptor = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -277,7 +277,7 @@ def whole(place: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str]
 @contextmanager
 def scratch(root: Path) -> Iterator[Path]:
     """Yield an empty folder below `root`; if this process is killed, the next backup removes it."""
-    with TemporaryDirectory(prefix=SCRATCH, dir=root) as made, _locked(Path(made)):
+    with TemporaryDirectory(prefix=SCRATCH, dir=root) as made, _lock_folder(Path(made)):
         yield Path(made)
 
 

@@ -22,7 +22,7 @@ def has_unused_books(folder: Path) -> bool:
     """Return True if a folder without a marker holds unused books; OperatorError if they are used or unreadable."""
     if not any((folder / name).exists() for name in (LEDGER, JOURNAL)):
         return False
-    if _unused(folder):
+    if _is_unused(folder):
         return True
     raise OperatorError(
         f"{folder} holds books, but their marker {MARKER} is lost, and the books were used or can't be read: "
@@ -31,7 +31,7 @@ def has_unused_books(folder: Path) -> bool:
     )
 
 
-def _unused(folder: Path) -> bool:
+def _is_unused(folder: Path) -> bool:
     """Return True if nothing was ever promised or filled in these books, as far as they can be read.
 
     Every promise is in the journal before it is in the ledger. So a ledger damaged by a power failure at its first

@@ -225,7 +225,7 @@ class Folder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._refused("read", error) from error
+            raise self._refusal_error("read", error) from error
 
     def names(self, under: str) -> Mapping[str, datetime]:
         """Return what is there below a folder, and when each file was written."""
@@ -233,7 +233,7 @@ class Folder:
             paths = [path for path in (self._root / under).rglob("*") if path.is_file() and path.name[0] != "."]
             times = {str(path.relative_to(self._root)): path.stat().st_mtime for path in paths}
         except OSError as error:
-            raise self._refused("read", error) from error
+            raise self._refusal_error("read", error) from error
         return {name: datetime.fromtimestamp(at, UTC) for name, at in times.items()}
 
     def read_back(self, name: str) -> Content | None:
@@ -257,7 +257,7 @@ class Folder:
                 draft.rename(target)
             sync_folder(target.parent)
         except OSError as error:
-            raise self._refused("written", error) from error
+            raise self._refusal_error("written", error) from error
         finally:
             # The error that left it says more than one about the draft.
             with suppress(OSError), around("offsite_copy.drop_draft"):
@@ -268,7 +268,7 @@ class Folder:
         try:
             content = (self._root / name).open("rb")
         except OSError as error:
-            raise self._refused("read", error) from error
+            raise self._refusal_error("read", error) from error
         with content, file.open("xb") as written:
             shutil.copyfileobj(content, written)
 
@@ -295,7 +295,7 @@ class Folder:
             with around("offsite_copy.sync"):
                 os.fsync(written.fileno())
 
-    def _refused(self, what: str, error: OSError) -> OperatorError:
+    def _refusal_error(self, what: str, error: OSError) -> OperatorError:
         said = f"{self.where} can't be {what}: {error.strerror or error}"
         if error.errno in FULL:
             return OperatorError(said, f"free up space there: df -h {self.where}")
@@ -347,7 +347,7 @@ class Bucket:
             import boto3  # noqa: F401
         except ImportError as error:
             raise OperatorError("copies to S3 need the extra s3", install("s3")) from error
-        with self._reached():
+        with self._translate_errors():
             self._client = _client(keys)
 
     def backups(self) -> list[str]:
@@ -358,7 +358,7 @@ class Bucket:
     def names(self, under: str) -> Mapping[str, datetime]:
         """Return what is there below a folder, and when each object was written."""
         prefix = self._prefix + under
-        with self._reached():
+        with self._translate_errors():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             found = [one for page in pages for one in page.get("Contents", ())]
         return {str(one["Key"]).removeprefix(self._prefix): one["LastModified"] for one in found}
@@ -367,7 +367,7 @@ class Bucket:
         """Return what is there by a name, as it was read back when it was written; None if nothing is."""
         from botocore.exceptions import ClientError
 
-        with self._reached():
+        with self._translate_errors():
             try:
                 found = self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
             except ClientError as error:
@@ -379,7 +379,7 @@ class Bucket:
     def put(self, name: str, file: Path, content: Content) -> None:
         """Write an object, and read it back."""
         key = self._prefix + name
-        with self._reached(), opened_plain(file) as body:
+        with self._translate_errors(), opened_plain(file) as body:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={"sha256": content.sha256})
         require_whole(self.read_back(name), content, self.where, name)
 
@@ -388,7 +388,7 @@ class Bucket:
         from botocore.exceptions import ClientError
 
         size, digest = 0, hashlib.sha256()
-        with self._reached():
+        with self._translate_errors():
             try:
                 for block in self._read(name):
                     size += len(block)
@@ -401,7 +401,7 @@ class Bucket:
 
     def get(self, name: str, file: Path) -> None:
         """Write what is there by a name to a file that doesn't exist yet."""
-        with self._reached(), file.open("xb") as written:
+        with self._translate_errors(), file.open("xb") as written:
             for block in self._read(name):
                 written.write(block)
 
@@ -415,7 +415,7 @@ class Bucket:
             yield block
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Turn the errors of boto3 into ours, by their codes alone: a text may repeat what was sent."""
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
@@ -424,14 +424,14 @@ class Bucket:
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise OperatorError(f"{self.where} needs keys", KEYS, code=ExitCode.AUTHENTICATION) from error
         except ClientError as error:
-            raise self._refused(_code(error)) from error
+            raise self._refusal_error(_code(error)) from error
         except (BotoCoreError, ValueError) as error:
             found = f"{self.where} doesn't answer: {type(error).__name__}"
             raise TemporaryError(
                 found, "see whether the machine is online, and AWS_ENDPOINT_URL_S3 if it is set"
             ) from error
 
-    def _refused(self, code: str) -> TradebotError:
+    def _refusal_error(self, code: str) -> TradebotError:
         if code in WRONG_KEYS:
             return OperatorError(f"{self.where} refuses the keys: {code}", KEYS, code=ExitCode.AUTHENTICATION)
         if code == "NoSuchBucket":

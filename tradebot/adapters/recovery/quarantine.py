@@ -37,7 +37,7 @@ def move(folder: Path, why: str, at: datetime) -> Path | None:
     A hot rollback journal moves with its ledger, or the next reader would take half a commit for a whole one.
     OperatorError if the disk refuses: what was not moved stays where it is.
     """
-    names = [name for name in (*BOOKS, *_torn(folder)) if os.path.lexists(folder / name)]
+    names = [name for name in (*BOOKS, *_torn_files(folder)) if os.path.lexists(folder / name)]
     if not names:
         return None
     try:
@@ -85,5 +85,5 @@ def _place(folder: Path, why: str, at: datetime) -> Path:
     return path
 
 
-def _torn(folder: Path) -> list[str]:
+def _torn_files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("journal.torn-*"))

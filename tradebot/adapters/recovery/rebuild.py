@@ -196,10 +196,10 @@ def _lacking(sources: Sources, old: SqliteLedger) -> list[RowPlace]:
     """Return what the journal lacks compared with the ledger; nothing if the ledger is sealed with it."""
     if _sealed_in(sources, old) and sources.reading and not sources.reading.breaks:
         return []
-    return _compared(sources, old).lacking
+    return _compare_once(sources, old).lacking
 
 
-def _compared(sources: Sources, old: SqliteLedger) -> LedgerComparison:
+def _compare_once(sources: Sources, old: SqliteLedger) -> LedgerComparison:
     if old.file.folder not in sources.compared:
         sources.compared[old.file.folder] = compare(sources, old)
     return sources.compared[old.file.folder]
@@ -210,7 +210,7 @@ def _only_in_journal(sources: Sources, old: SqliteLedger) -> Iterator[JournalRec
     sealed = old.file.sealed_head()
     if _sealed_in(sources, old):
         return sources.records(after=sealed.sequence)
-    missing = _compared(sources, old).missing
+    missing = _compare_once(sources, old).missing
     if not missing and (sources.last is None or sources.last.head.sequence < sealed.sequence):
         return iter(())
     return _unknown(sources, missing, {kind: old.upkeep.latest(table) for kind, table in IN_FORCE.items()})
@@ -222,7 +222,7 @@ def _write_journal(
     """Write the new journal: the old one up to where its chain breaks, then the rest with what it lacks."""
     with closing(_start_journal(folder, path, sources)) as journal:
         rest = sources.reading.records(sources.reading.sound_bytes) if sources.reading else iter(())
-        for record in _merged(rest, lacking, old):
+        for record in _merge_lacking(rest, lacking, old):
             if record.kind != "created":
                 journal.append(record.kind, record.payload, parse_time(record.at))
         if sources.last is None or old.file.sealed_head().sequence > sources.last.head.sequence:
@@ -296,7 +296,7 @@ def _doubt_of(old: SqliteLedger, row_place: RowPlace) -> Doubt:
     return Doubt(record.kind, words.decode(), "the ledger holds it and the journal does not")
 
 
-def _merged(
+def _merge_lacking(
     records: Iterable[JournalRecord], lacking: Iterable[RowPlace], old: SqliteLedger
 ) -> Iterator[JournalRecord | JournalRow]:
     """Insert lacking records in the order of time; halts carry a person's own time, which isn't trading time."""
@@ -343,7 +343,7 @@ def _fill_again(books: SqliteLedger, text: str, at: datetime) -> None:
     books.apply_fill(StoredFill(decode(OwnedFill, json.loads(text)), at, text))
 
 
-def _settled(books: SqliteLedger, payload: Any, at: datetime) -> None:
+def _replay_outcome(books: SqliteLedger, payload: Any, at: datetime) -> None:
     books.settle(payload["client_order_id"], decode(Reply, payload["reply"]), at)
 
 
@@ -359,13 +359,13 @@ def _moved_cash(books: SqliteLedger, payload: Any, at: datetime) -> None:
         books.book(Booking((entry,)), at)
 
 
-def _replayed(books: SqliteLedger, payload: Any, at: datetime) -> None:
+def _replay_configuration(books: SqliteLedger, payload: Any, at: datetime) -> None:
     if payload.get("approved") is False:
         for table in OF_PERSONS.values():
             books.file.delete(table)
 
 
-def _noted(books: SqliteLedger, payload: Any, at: datetime) -> None:
+def _replay_note(books: SqliteLedger, payload: Any, at: datetime) -> None:
     trade = payload["strategy"], payload["symbol"], parse_time(payload["opened_at"])
     books.note_trade(TradeNote(trade, tuple(payload["tags"]), payload["note"], payload["who"], at))
 
@@ -374,7 +374,7 @@ PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
     "opening": lambda books, payload, at: books.open_books(
         Decimal(payload["cash"]), at, Settlement(payload.get("settlement", Settlement.PAID))
     ),
-    "settled": _settled,
+    "settled": _replay_outcome,
     "abandoned": lambda books, payload, at: books.abandon(payload["client_order_id"], payload["why"], at),
     "retried": lambda books, payload, at: books.retry(
         payload["client_order_id"], at, Decimal(payload["limit_price"]) if "limit_price" in payload else None
@@ -390,8 +390,8 @@ PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
     ),
     "approved": lambda books, payload, at: books.baselines.approve(Baseline(payload["values"], payload["who"], at)),
     "promoted": lambda books, payload, at: books.promotions.append(decode(Promotion, payload)),
-    "rebuilt": _replayed,
-    "trade_noted": _noted,
+    "rebuilt": _replay_configuration,
+    "trade_noted": _replay_note,
     "trading_state": lambda books, payload, at: books.history.record(
         payload["state"],
         payload["who"],

@@ -93,7 +93,7 @@ class SqliteApprovals(CacheStore):
         with self._guard(ValueError):
             return _rows(self._database, where, *values)
 
-    def _lost(self) -> TemporaryError:
+    def _damage_error(self) -> TemporaryError:
         return TemporaryError("The store of approvals was damaged, and a new one was started.", "Try again soon.")
 
 

@@ -216,7 +216,7 @@ class CacheStore:
         """Close the database file."""
         self._database.close()
 
-    def _lost(self) -> TemporaryError:
+    def _damage_error(self) -> TemporaryError:
         """Return what is raised after the store has started over because of damage."""
         raise NotImplementedError
 
@@ -230,7 +230,7 @@ class CacheStore:
         except damage as error:
             self._database.close()
             self._start_over(str(error))
-            raise self._lost() from error
+            raise self._damage_error() from error
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -269,7 +269,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         raise cannot_write(folder, error) from error
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     try:
-        while not _locked(descriptor):
+        while not _lock_exclusively(descriptor):
             if time.monotonic() >= deadline:
                 raise TemporaryError(f"Another process is creating a file in {folder}.", "Try again soon.")
             time.sleep(POLL_S)
@@ -278,7 +278,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
+def _lock_exclusively(descriptor: int) -> bool:
     try:
         return try_lock(descriptor, fcntl.LOCK_EX)
     except OSError:

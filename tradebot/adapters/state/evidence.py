@@ -140,7 +140,7 @@ def _read(folder: Path) -> tuple[Sequence[Trial], str, int] | None:
         content = read_plain(folder / TRIALS)
     except FileNotFoundError:
         if (folder / LAST).exists():
-            raise _edited(folder) from None
+            raise _edited_error(folder) from None
         return None
     whole = content[: content.rfind(b"\n") + 1]
     trials, sums, early = list[Trial](), list[str](), b""
@@ -153,12 +153,12 @@ def _read(folder: Path) -> tuple[Sequence[Trial], str, int] | None:
             told = fields.pop(SUM, None)
             sums.append(_sum(sums[-1], json_text(fields).encode()))
             if told != sums[-1]:
-                raise _edited(folder)
+                raise _edited_error(folder)
         with suppress(ValidationError):
             trials.append(convert(fields, Trial))
     sums = sums or [_sum("", early)]
     if (len(sums) > 1 or (folder / LAST).exists()) and _last(folder) not in sums:
-        raise _edited(folder)
+        raise _edited_error(folder)
     return trials, sums[-1], len(whole)
 
 
@@ -181,7 +181,7 @@ def _sum(before: str, content: bytes) -> str:
     return sha256(before.encode() + content).hexdigest()[:16]
 
 
-def _edited(folder: Path) -> OperatorError:
+def _edited_error(folder: Path) -> OperatorError:
     return OperatorError(
         f"{folder / TRIALS} was edited or cut, so how much was tried isn't known",
         f"put it and {LAST} back from a copy, or begin a new list without what was tried: "

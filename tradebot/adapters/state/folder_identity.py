@@ -60,7 +60,7 @@ def mark_again(path: Path, marker: Path) -> None:
 
 def original(folder: StateFolder) -> Path | None:
     """Return the folder that this one is a copy of, if the same bot is still there; None for any other folder."""
-    home = _noted(folder)
+    home = _noted_place(folder)
     if home is None or home == folder.path.resolve():
         return None
     try:
@@ -72,7 +72,7 @@ def original(folder: StateFolder) -> Path | None:
 
 def note_place(folder: StateFolder) -> None:
     """Note where the folder is, unless it is a copy. It is best effort, because it must keep no bot from its exits."""
-    if folder.sends_orders and _noted(folder) != folder.path.resolve() and original(folder) is None:
+    if folder.sends_orders and _noted_place(folder) != folder.path.resolve() and original(folder) is None:
         with suppress(OSError):
             write_durably(folder.path / HOME, place_text(folder.path))
 
@@ -89,7 +89,7 @@ def take_over(folder: StateFolder, other: Path) -> None:
             raise cannot_write(path, error) from error
 
 
-def _noted(folder: StateFolder) -> Path | None:
+def _noted_place(folder: StateFolder) -> Path | None:
     """Return the place that a folder has noted; None if it has none, or none that can be read."""
     try:
         return Path(json.loads(read_plain(folder.path / HOME))) if folder.sends_orders else None

@@ -34,7 +34,7 @@ Seen = tuple[int, int] | None
 
 def is_armed(folder: Path) -> bool:
     """Return True if ARMED is a regular file whose record is readable and says so."""
-    return _armed(folder) is not None
+    return _armed_record(folder) is not None
 
 
 def arm(folder: Path, who: str, at: datetime) -> None:
@@ -140,7 +140,7 @@ def read(folder: Path) -> "TradingStateRecord":
 
     if _exists(folder / HALT):
         return _read_halt(folder / HALT)
-    record = _armed(folder)
+    record = _armed_record(folder)
     if record is None:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "", "the ARMED file is absent or unreadable", None)
     _, who, why, at, _ = record
@@ -158,7 +158,7 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _armed(folder: Path) -> Written | None:
+def _armed_record(folder: Path) -> Written | None:
     """Return the record of ARMED; None if it is absent, emptied, damaged or says anything else."""
     record = _parse(_content(folder / ARMED) or "")
     return record if record and record[0] == "ACTIVE" else None
@@ -171,7 +171,7 @@ def _read_halt(path: Path) -> "TradingStateRecord":
     content = _content(path)
     is_empty = path.is_dir() if content is None else not content.strip()
     if is_empty:
-        return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", _written(path))
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", _halt_file_time(path))
     parsed = _parse(content or "")
     if parsed is None:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file that cannot be read", None)
@@ -180,7 +180,7 @@ def _read_halt(path: Path) -> "TradingStateRecord":
     return TradingStateRecord(known, who, why, at, frozenset(reason for reason in Reason if reason in named))
 
 
-def _written(path: Path) -> datetime | None:
+def _halt_file_time(path: Path) -> datetime | None:
     """Return when someone created a HALT by hand, since it doesn't say so itself; None if the system doesn't know."""
     try:
         return datetime.fromtimestamp(os.lstat(path).st_mtime, UTC)

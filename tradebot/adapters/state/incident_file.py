@@ -46,7 +46,7 @@ def parts_of(path: Path) -> Mapping[str, Any]:
         raise OperatorError(f"{path} has another form, and this program reads {FORM}.", "use the version that made it")
     head, _, rest = rest.partition(b"\n")
     if len(head) > LONGEST_HEAD or _sum(head).encode() != told:
-        raise _damaged(path, "its list of parts")
+        raise _damage_error(path, "its list of parts")
     return _parts(path, _json(path, head, "its list of parts"), rest)
 
 
@@ -54,7 +54,7 @@ def _parts(path: Path, head: Any, rest: bytes) -> Mapping[str, Any]:
     try:
         rows = [(str(row["name"]), int(row["bytes"]), str(row["sha256"])) for row in head["parts"]]
     except (LookupError, TypeError, ValueError, OverflowError) as error:
-        raise _damaged(path, "its list of parts") from error
+        raise _damage_error(path, "its list of parts") from error
     if len(rows) > MOST_PARTS or len({name for name, *_ in rows}) < len(rows):
         raise OperatorError(f"{path} lists more than {MOST_PARTS} parts, or one of them twice.", AGAIN)
     found, place = dict[str, Any](), 0
@@ -62,10 +62,10 @@ def _parts(path: Path, head: Any, rest: bytes) -> Mapping[str, Any]:
         line = rest[place : place + length] if length >= 0 else b""
         place += length + 1
         if _sum(line) != told or rest[place - 1 : place] != b"\n":
-            raise _damaged(path, f"its part {name!r:.40}")
+            raise _damage_error(path, f"its part {name!r:.40}")
         found[name] = _json(path, line, f"its part {name!r:.40}")
     if rest[place:]:
-        raise _damaged(path, "what follows its last part")
+        raise _damage_error(path, "what follows its last part")
     return found
 
 
@@ -88,7 +88,7 @@ def _json(path: Path, line: bytes, what: str) -> Any:
         raise OperatorError(f"{path} can't be read: {what} isn't JSON, or too deep.", AGAIN) from error
 
 
-def _damaged(path: Path, what: str) -> OperatorError:
+def _damage_error(path: Path, what: str) -> OperatorError:
     return OperatorError(f"{path} is damaged: {what} isn't what was written.", AGAIN)
 
 

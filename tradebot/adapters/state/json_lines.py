@@ -33,14 +33,14 @@ class RotatedLines:
 
     def require(self) -> None:
         """Raise OSError if the file can't be opened for a line, or created."""
-        os.close(self._opened())
+        os.close(self._open_file())
 
     def append(self, text: str) -> bool:
         """Append one line, without its end; return True if a new file was begun for it."""
         line, rotated = text.encode() + b"\n", False
         try:
             rotated = self._rotate(len(line))
-            descriptor = self._opened()
+            descriptor = self._open_file()
             try:
                 os.write(descriptor, b"\n" * self._is_torn(descriptor) + line)
             finally:
@@ -51,7 +51,7 @@ class RotatedLines:
         self.lost = None
         return rotated
 
-    def _opened(self) -> int:
+    def _open_file(self) -> int:
         return open_plain(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
     def _is_torn(self, descriptor: int) -> bool:
@@ -64,15 +64,15 @@ class RotatedLines:
         if not self._path.exists() or self._path.stat().st_size + coming <= self._max_bytes:
             return False
         for number in range(self._kept - 1, 0, -1):
-            older = self._numbered(number)
+            older = self._numbered_path(number)
             if older.exists():
                 with around("json_lines.rotate"):
-                    older.replace(self._numbered(number + 1))
+                    older.replace(self._numbered_path(number + 1))
         with around("json_lines.begin_anew"):
-            self._path.replace(self._numbered(1))
+            self._path.replace(self._numbered_path(1))
         return True
 
-    def _numbered(self, number: int) -> Path:
+    def _numbered_path(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
 
 
@@ -100,19 +100,19 @@ class TailFile:
 
         What the disk doesn't take is appended the next time. Raises OSError if the file can't be read.
         """
-        if self._status is None or self._status != self._found():
+        if self._status is None or self._status != self._file_identity():
             self._repair()
             self._read()
         since = max(max(self._known.values()) - BACK, self._first) if self._known and self._first else now - BACK
         # Nothing older is appended any more: a file may last for weeks, and serve for years.
         self._known = {name: at for name, at in self._known.items() if at >= since}
         texts = (hide(json.dumps(row)) for row in read(since))
-        found = {name: (at, text) for text in texts for name, at in self._named(text)}
+        found = {name: (at, text) for text in texts for name, at in self._keys_and_times(text)}
         new = [(at, name, text) for name, (at, text) in found.items() if at >= since and name not in self._known]
         return self._append(sorted(new))
 
     def _append(self, new: Sequence[tuple[datetime, str, str]]) -> int:
-        (inode, size), self._status = self._found(), None
+        (inode, size), self._status = self._file_identity(), None
         for count, (at, name, text) in enumerate(new):
             self._lines.append(text)
             if self._lines.lost:
@@ -120,20 +120,20 @@ class TailFile:
             self._know(name, at)
             size += len(text.encode()) + 1
         # If the disk took a line in part only, or a new file was begun, the next look reads the files again.
-        self._status = (inode, size) if self._found() == (inode, size) else None
+        self._status = (inode, size) if self._file_identity() == (inode, size) else None
         return len(new)
 
     def _know(self, name: str, at: datetime) -> None:
         self._known[name] = at
         self._first = min(self._first or at, at)
 
-    def _named(self, text: str | bytes) -> Iterator[tuple[str, datetime]]:
+    def _keys_and_times(self, text: str | bytes) -> Iterator[tuple[str, datetime]]:
         """Yield what tells a line's record from every other, and its time; nothing of a line that can't be read."""
         with suppress(ValueError, LookupError, TypeError):
             row = json.loads(text)
             yield json.dumps([row[name] for name in self._names] if self._names else row), parse_time(row[self._at])
 
-    def _found(self) -> tuple[int, int]:
+    def _file_identity(self) -> tuple[int, int]:
         if not self._path.exists():
             return 0, 0
         status = self._path.stat()
@@ -162,7 +162,7 @@ class TailFile:
         for number in range(self._kept + 1):
             path = self._path.with_name(f"{self._path.name}.{number}") if number else self._path
             for line in _backwards(read_plain(path) if is_plain(path) else b""):
-                for name, at in self._named(line):
+                for name, at in self._keys_and_times(line):
                     newest = max(newest or at, at)
                     self._know(name, at)
                     if at < newest - 2 * BACK:

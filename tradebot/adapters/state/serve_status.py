@@ -59,14 +59,14 @@ def note_start(folder: Path, now: datetime) -> int:
     OSError if it can't be noted: what can't be counted could go on forever.
     """
     # If the machine's clock was set back, the starts since then still count, in whatever order they seem to come.
-    recent = [at for at in _noted(folder) if abs(now - at) < STARTS_WINDOW][-MOST_STARTS:]
+    recent = [at for at in _noted_starts(folder) if abs(now - at) < STARTS_WINDOW][-MOST_STARTS:]
     _write(folder, [*recent, now])
     return len(recent) + 1
 
 
 def forget_start(folder: Path, at: datetime) -> None:
     """Forget a start that ended well, which a restart by a person does too."""
-    _write(folder, [each for each in _noted(folder) if each != at])
+    _write(folder, [each for each in _noted_starts(folder) if each != at])
 
 
 def forget_starts(folder: Path) -> None:
@@ -78,7 +78,7 @@ def _write(folder: Path, starts: list[datetime]) -> None:
     write_durably(folder / STARTS, json.dumps([time_text(at) for at in starts]) + "\n")
 
 
-def _noted(folder: Path) -> list[datetime]:
+def _noted_starts(folder: Path) -> list[datetime]:
     """Return the noted starts; none if the file is missing or isn't ours to read."""
     try:
         return [parse_time(text) for text in json.loads(read_plain(folder / STARTS))]

@@ -61,7 +61,7 @@ class OneShots(Struct, frozen=True):
             # The pipe is broken if the process has ended already.
             with suppress(BrokenPipeError), open(theirs, "w") as to:
                 json.dump({**os.environ, **({"USER": self.name} if self.name else {})}, to)
-            why, output = _watched(process, began + limit_s, stopping, self.kept)
+            why, output = _watch(process, began + limit_s, stopping, self.kept)
             why = f"ended after its limit of {pluralize(int(limit_s), 'second')}" if why == "limit" else why
             return ChoreEnd(process.wait(), why, time.monotonic() - began, output)
 
@@ -86,7 +86,7 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
         environ.update(json.load(text_iowrapper))
 
 
-def _watched(
+def _watch(
     process: "subprocess.Popen[bytes]", deadline: float, stopping: Callable[[], bool], most: int
 ) -> tuple[str | None, str]:
     """Wait for a process and read what it writes; return why it was ended, or None, and its last output."""

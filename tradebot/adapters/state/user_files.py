@@ -215,7 +215,7 @@ def open_for_change(path: Path) -> Iterator[PersonFile]:
         lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"
         raise OperatorError(lost, f"put the file back, or take the link away: rm {quote(str(path))}")
     real = Path(os.path.realpath(path))
-    descriptor = _opened(real)
+    descriptor = _open_changeable(real)
     try:
         yield PersonFile(real, descriptor)
     finally:
@@ -223,7 +223,7 @@ def open_for_change(path: Path) -> Iterator[PersonFile]:
             os.close(descriptor)
 
 
-def _opened(path: Path) -> int | None:
+def _open_changeable(path: Path) -> int | None:
     for _ in range(MOST_TRIES):
         try:
             _require_changeable(path, os.stat(path))

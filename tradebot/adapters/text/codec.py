@@ -37,7 +37,7 @@ def encode(value: object) -> Any:
 def decode(kind: type[T], value: object) -> T:
     """Return the Struct of type `kind`; raise CodecError naming a missing, unknown or ill-typed field."""
     untyped: Any = kind
-    result: T = _decoded(_decoder(untyped, False), value, kind.__name__)
+    result: T = _decode_at(_decoder(untyped, False), value, kind.__name__)
     return result
 
 
@@ -50,11 +50,11 @@ def pack(value: object) -> Any:
 def unpack(kind: type[T], value: object) -> T:
     """Return the Struct of type `kind` from a list made by `pack`."""
     untyped: Any = kind
-    result: T = _decoded(_decoder(untyped, True), value, kind.__name__)
+    result: T = _decode_at(_decoder(untyped, True), value, kind.__name__)
     return result
 
 
-def _decoded(step: Step, value: object, place: str) -> Any:
+def _decode_at(step: Step, value: object, place: str) -> Any:
     try:
         return step(value)
     except CodecError as error:
@@ -63,7 +63,7 @@ def _decoded(step: Step, value: object, place: str) -> Any:
         raise CodecError(f"{place}: {error}") from error
 
 
-def _unchanged(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
@@ -76,7 +76,7 @@ def _encoder(kind: Any, packed: bool) -> Step:
     if kind in _ENCODERS:
         return _ENCODERS[kind]
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return _unchanged
+        return _identity
     if origin in (UnionType, Union):
         present = _present(kind)
         return _scalar_encoder(kind) if present is kind else _optional(_encoder(present, packed))
@@ -91,7 +91,7 @@ def _struct_encoder(kind: Any, packed: bool) -> Step:
     hints, names = get_type_hints(kind), kind.__struct_fields__
     # An absent value is skipped below, so its step needn't look for one.
     steps = tuple(_encoder(_present(hints[name]), packed) for name in names)
-    changing = tuple((place, step) for place, step in enumerate(steps) if step is not _unchanged)
+    changing = tuple((place, step) for place, step in enumerate(steps) if step is not _identity)
 
     def as_list(value: Any) -> list[Any]:
         items = list(astuple(value))
@@ -117,7 +117,7 @@ def _struct_encoder(kind: Any, packed: bool) -> Step:
 
 
 def _map_encoder(step: Step) -> Step:
-    return dict if step is _unchanged else lambda value: {name: step(item) for name, item in value.items()}
+    return dict if step is _identity else lambda value: {name: step(item) for name, item in value.items()}
 
 
 def _present(hint: Any) -> Any:
@@ -146,7 +146,7 @@ def _finite(value: Any) -> Any:
 
 
 def _optional(step: Step) -> Step:
-    return step if step is _unchanged else lambda value: None if value is None else step(value)
+    return step if step is _identity else lambda value: None if value is None else step(value)
 
 
 def _tuple_encoder(step: Step) -> Step:
@@ -154,9 +154,9 @@ def _tuple_encoder(step: Step) -> Step:
 
 
 _ENCODERS: dict[Any, Step] = {
-    str: _unchanged,
-    int: _unchanged,
-    bool: _unchanged,
+    str: _identity,
+    int: _identity,
+    bool: _identity,
     float: _finite,
     Decimal: decimal_text,
     datetime: time_text,
@@ -204,7 +204,7 @@ def _object_decoder(kind: Any) -> Step:
             return kind(**{name: steps[name](item) for name, item in value.items()})
         except UNFIT:
             # Only now is it worth the time to find out which field doesn't fit.
-            return kind(**{name: _decoded(steps[name], item, name) for name, item in value.items()})
+            return kind(**{name: _decode_at(steps[name], item, name) for name, item in value.items()})
 
     return from_object
 
@@ -231,7 +231,7 @@ def _scalar_decoder(members: tuple[Any, ...]) -> Step:
     def from_scalar(value: Any) -> Any:
         if isinstance(value, dict) and value.keys() == {"decimal"}:
             return _decimal(value["decimal"])
-        return _checked(value, allowed)
+        return _require_type(value, allowed)
 
     return from_scalar
 
@@ -244,12 +244,12 @@ def _enum_decoder(kind: type[StrEnum]) -> Step:
 
 def _tuple_decoder(step: Step) -> Step:
     def from_list(value: Any) -> tuple[Any, ...]:
-        return tuple([step(item) for item in _checked(value, (list,))])
+        return tuple([step(item) for item in _require_type(value, (list,))])
 
     return from_list
 
 
-def _checked(value: Any, kinds: tuple[type, ...]) -> Any:
+def _require_type(value: Any, kinds: tuple[type, ...]) -> Any:
     if type(value) not in kinds:
         raise CodecError(f"found {type(value).__name__} {str(value)[:40]!r}")
     return value
@@ -257,17 +257,17 @@ def _checked(value: Any, kinds: tuple[type, ...]) -> Any:
 
 def _exactly(kind: type) -> Step:
     kinds = (kind,)
-    return lambda value: value if type(value) is kind else _checked(value, kinds)
+    return lambda value: value if type(value) is kind else _require_type(value, kinds)
 
 
 def _text(value: Any) -> str:
     """Check that a value is text; short texts, such as symbols, are interned so that all rows share one copy."""
-    text: str = value if type(value) is str else _checked(value, (str,))
+    text: str = value if type(value) is str else _require_type(value, (str,))
     return sys.intern(text) if len(text) <= SHORT else text
 
 
 def _decimal(value: Any) -> Decimal:
-    return _number(value if type(value) is str else _checked(value, (str,)))
+    return _number(value if type(value) is str else _require_type(value, (str,)))
 
 
 @lru_cache(maxsize=1_000)
@@ -279,12 +279,12 @@ def _number(text: str) -> Decimal:
 
 
 def _float(value: Any) -> float:
-    return value if type(value) is float else float(_checked(value, (int,)))
+    return value if type(value) is float else float(_require_type(value, (int,)))
 
 
 def _map_decoder(step: Step) -> Step:
     def from_object(value: Any) -> dict[str, Any]:
-        return {name: step(item) for name, item in _checked(value, (dict,)).items()}
+        return {name: step(item) for name, item in _require_type(value, (dict,)).items()}
 
     return from_object
 
@@ -304,4 +304,4 @@ def unpack_all(kind: type[T], texts: Sequence[str]) -> list[T]:
     """Return one Struct per packed JSON text, parsing them all at once."""
     untyped: Any = kind
     step = _decoder(untyped, True)
-    return [_decoded(step, row, kind.__name__) for row in json.loads(f"[{','.join(texts)}]")]
+    return [_decode_at(step, row, kind.__name__) for row in json.loads(f"[{','.join(texts)}]")]

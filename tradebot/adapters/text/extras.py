@@ -13,10 +13,10 @@ def install(extras: str) -> str:
 
     if Path(sys.prefix) == ROOT / ".venv" and (ROOT / "Makefile").is_file():
         return f"make extras NAME={extras}"
-    return shlex.join([sys.executable, "-m", "pip", "install", *_needed(extras.split(","))])
+    return shlex.join([sys.executable, "-m", "pip", "install", *_required_packages(extras.split(","))])
 
 
-def _needed(extras: list[str]) -> list[str]:
+def _required_packages(extras: list[str]) -> list[str]:
     from importlib.metadata import requires
 
     from packaging.requirements import Requirement

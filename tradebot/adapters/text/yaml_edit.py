@@ -82,7 +82,7 @@ def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -
     wanted = repr(with_changed_value(parse_yaml(text) or {}, path, value))
     plain = typed if "\n" not in typed and COMMENT not in typed else ""
     for written in dict.fromkeys(filter(None, (plain, in_one_line(value)))):
-        edited = _edited(text, path, written)
+        edited = _edit_text(text, path, written)
         if _meaning(edited) == wanted:
             return edited
     raise CannotEditError(f"{'.'.join(path)} stands there in a form that can't be changed safely", _line(text, path))
@@ -103,7 +103,7 @@ def _meaning(text: str) -> str:
         return ""
 
 
-def _edited(text: str, path: Sequence[str], written: str) -> str:
+def _edit_text(text: str, path: Sequence[str], written: str) -> str:
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     if node is None:
         newline = _newline(text)
@@ -115,9 +115,9 @@ def _edited(text: str, path: Sequence[str], written: str) -> str:
             raise CannotEditError(f"{'.'.join(path[:depth])} {_what(node)}", node.start_mark.line + 1)
         pair = next(((name, value) for name, value in node.value if name.value == key), None)
         if pair is None:
-            return _inserted(text, node, path[depth:], written)
+            return _insert_value(text, node, path[depth:], written)
         before, node = pair
-    return _replaced(text, before, node, written)
+    return _replace_value(text, before, node, written)
 
 
 def _what(node: yaml.Node) -> str:
@@ -139,7 +139,7 @@ def _line(text: str, path: Sequence[str]) -> int:
     return int(line)
 
 
-def _replaced(text: str, name: yaml.Node, node: yaml.Node, written: str) -> str:
+def _replace_value(text: str, name: yaml.Node, node: yaml.Node, written: str) -> str:
     start, end = node.start_mark.index, _end(node)
     between = text[name.end_mark.index : start]
     if isinstance(node, yaml.CollectionNode) and COMMENT in text[start:end]:
@@ -151,7 +151,7 @@ def _replaced(text: str, name: yaml.Node, node: yaml.Node, written: str) -> str:
     return text[:start] + written + (_newline(text) if text[:end].endswith("\n") else "") + text[end:]
 
 
-def _inserted(text: str, node: yaml.MappingNode, path: Sequence[str], written: str) -> str:
+def _insert_value(text: str, node: yaml.MappingNode, path: Sequence[str], written: str) -> str:
     if node.flow_style:
         piece = _flow(path, written)
         if not node.value:

@@ -88,14 +88,14 @@ def load_yaml(path: Path, *, shipped: bool = False) -> dict[str, object]:
 
 def parse_yaml(text: str) -> object:
     """Return what a person's text means, not to be changed; raise yaml.YAMLError or ValueError if it isn't valid."""
-    return _parsed(text, _Loader)
+    return _parse_cached(text, _Loader)
 
 
 def load_yaml_value(path: Path, *, shipped: bool = False) -> object:
     """Return the file's value with exact decimals; raise ConfigurationError naming file, line and what to change."""
     text = read_text(path)
     try:
-        return _copied(_parsed(text, _ShippedLoader if shipped else _Loader))
+        return _copy_value(_parse_cached(text, _ShippedLoader if shipped else _Loader))
     except yaml.YAMLError as bad:
         problem, cure = problem_and_cure(bad)
         raise ConfigurationError(f"{path}: {problem}", cure) from None
@@ -105,16 +105,16 @@ def load_yaml_value(path: Path, *, shipped: bool = False) -> object:
 
 
 @lru_cache(maxsize=8)
-def _parsed(text: str, loader: type[_Loader | _ShippedLoader]) -> object:
+def _parse_cached(text: str, loader: type[_Loader | _ShippedLoader]) -> object:
     """Parse a text once per process: the shipped files are long, and each start reads a person's file three times."""
     return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders above are safe
 
 
-def _copied(value: object) -> object:
+def _copy_value(value: object) -> object:
     """Return a value that may be changed; without aliases, no part of it stands in two places."""
     if isinstance(value, dict):
-        return {key: _copied(item) if isinstance(item, dict | list) else item for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
+        return {key: _copy_value(item) if isinstance(item, dict | list) else item for key, item in value.items()}
+    return [_copy_value(item) for item in value] if isinstance(value, list) else value
 
 
 def read_text(path: Path) -> str:

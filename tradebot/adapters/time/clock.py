@@ -186,7 +186,7 @@ class RealTime:
 
     def moments(self) -> Iterator[datetime]:
         """Yield the current time."""
-        if self._jumped or self._since_s >= (ASK_AGAIN_S if self.is_trustworthy else ASK_SOON_S):
+        if self._has_jumped or self._since_s >= (ASK_AGAIN_S if self.is_trustworthy else ASK_SOON_S):
             try:
                 self._ask_venue()
             except TemporaryError:
@@ -212,7 +212,7 @@ class RealTime:
         return self._clocks.stopwatch() - self._started_s
 
     @property
-    def _jumped(self) -> bool:
+    def _has_jumped(self) -> bool:
         """Return True if the machine's clock and its stopwatch disagree about how much time has passed."""
         return abs(self._clocks.wall() - self._clock_s - self._since_s) > JUMP_S
 

@@ -97,7 +97,7 @@ class KeptOpen:
         failures = 0
         while not self._ending.is_set():
             began_s = self._monotonic()
-            problem, status = self._connected()
+            problem, status = self._connect_and_listen()
             with self._lock:
                 self._connection = None
             if not self._party.on_connection_end(problem, status):
@@ -106,7 +106,7 @@ class KeptOpen:
             failures = 1 if lasted else failures + 1
             self._ending.wait(wait_after(failures, self._patience.first_wait_s, self._patience.longest_wait_s))
 
-    def _connected(self) -> tuple[str, int | None]:
+    def _connect_and_listen(self) -> tuple[str, int | None]:
         """Connect and let the party talk; return why it is over, and the status that came instead of a websocket."""
         patience, who = self._patience, self._party.who
         secure = ssl.create_default_context(cafile=certifi.where()) if self._address.startswith("wss:") else None

@@ -77,10 +77,10 @@ class TrailingStop(PriceRule):
 
     def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
         pullback = held.pullback(price)
-        return Measure(self._armed(held) and pullback >= self.fraction, pullback, self.fraction, shown=-pullback)
+        return Measure(self._is_armed(held) and pullback >= self.fraction, pullback, self.fraction, shown=-pullback)
 
     def level(self, held: WatchedPosition) -> StopLevel:
-        if self._armed(held):
+        if self._is_armed(held):
             return StopLevel(self.reason, held.best * (1 - held.direction * self.fraction), None)
         return StopLevel(self.reason, held.price_at(self.arm_fraction), None, armed=False, ahead=True)
 
@@ -94,7 +94,7 @@ class TrailingStop(PriceRule):
             "first, so the trailing stop could never act"
         )
 
-    def _armed(self, watched: WatchedPosition) -> bool:
+    def _is_armed(self, watched: WatchedPosition) -> bool:
         return watched.gain(watched.best) >= self.arm_fraction
 
 
@@ -178,10 +178,10 @@ class BreakEven(PriceRule):
         if held.original_quantity is None:
             return RuleInput.ORIGINAL_QUANTITY
         gain = held.gain(price)
-        return Measure(self._armed(held) and gain <= self.keep_fraction, gain, self.keep_fraction)
+        return Measure(self._is_armed(held) and gain <= self.keep_fraction, gain, self.keep_fraction)
 
     def level(self, held: WatchedPosition) -> StopLevel:
-        if self._armed(held):
+        if self._is_armed(held):
             return StopLevel(self.reason, held.price_at(self.keep_fraction), None)
         return StopLevel(self.reason, None, None, armed=False)
 
@@ -204,7 +204,7 @@ class BreakEven(PriceRule):
             "first, so break_even could never act"
         )
 
-    def _armed(self, watched: WatchedPosition) -> bool:
+    def _is_armed(self, watched: WatchedPosition) -> bool:
         original, position = watched.original_quantity, watched.position
         if original is None:
             return False

@@ -280,7 +280,7 @@ class PriceSteps:
     def _renew(self, until_us: int) -> None:
         turns, count = self._turns_us, bisect_right(self._turns_us, until_us)
         self._valid = turns[count - 1] if count else -_NEVER, turns[count] if count < len(turns) else _NEVER
-        actions = sorted(map(_translated, self._own(self._actions[:count])))
+        actions = sorted(map(_to_corporate_action, self._own(self._actions[:count])))
         self._steps = [step for action in actions for step in self._step(action)]
 
     def _own(self, in_force: Sequence[Action]) -> Iterator[Action]:
@@ -310,7 +310,7 @@ def _in_force_us(action: Action) -> int:
     return max(at_new_york(action.ex_date, 0), action.declared_us)
 
 
-def _translated(action: Action) -> CorporateAction:
+def _to_corporate_action(action: Action) -> CorporateAction:
     """Return an action as it is read from the API, which tells rates as floating-point numbers."""
     ex_date = date.fromisoformat(action.ex_date)
     if action.kind == words.DIVIDEND:

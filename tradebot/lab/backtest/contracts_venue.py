@@ -104,10 +104,10 @@ class EngineReader(IbkrReader):
         self._seen: tuple[object, BrokerView] | None = None
         self._turns: VenueClock | None = None
 
-    def _told(self) -> OrderReports:
+    def _read_reports(self) -> OrderReports:
         stamp = self._line.changes, self._line.today_us
         if self._known is None or self._known[0] != stamp:
-            self._known = stamp, super()._told()
+            self._known = stamp, super()._read_reports()
         return self._known[1]
 
     def view(self) -> BrokerView:

@@ -70,7 +70,7 @@ def order_of(order: engine_orders.Order, parent: str | None = None) -> Order:
         side=Side.BUY if request.side > 0 else Side.SELL,
         quantity=None if order.qty is None else exact(order.qty),
         filled_quantity=exact(filled),
-        filled_average_price=exact(_rounded(order.filled_usd / filled, AVERAGE)) if filled else None,
+        filled_average_price=exact(_round_to_step(order.filled_usd / filled, AVERAGE)) if filled else None,
         order_type=OrderType(request.type),
         limit_price=None if request.limit is None else price_of(request.limit),
         time_in_force=TimeInForce(request.time_in_force),
@@ -96,7 +96,7 @@ def position_of(position: engine_account.Position, units: int, claimed: Decimal)
         symbol=position.symbol,
         asset_class=asset_class(position.symbol),
         quantity=exact(position.qty),
-        average_price=exact(_rounded(position.average, AVERAGE)),
+        average_price=exact(_round_to_step(position.average, AVERAGE)),
         market_value=exact(notional(position.qty, price, multiplier)),
         current_price=price_of(units),
         multiplier=multiplier,
@@ -126,7 +126,7 @@ def activity_of(activity: engine_account.Activity) -> Activity:
         symbol=activity.symbol or None,
         quantity=None if activity.qty is None else exact(activity.qty),
         price=None if activity.price is None else exact(activity.price),
-        net_amount=exact(_rounded(activity.net_amount, _AMOUNT)),
+        net_amount=exact(_round_to_step(activity.net_amount, _AMOUNT)),
         at=moment(activity.at_us),
         meaning=meaning_of(activity.kind, activity.sub_type or ""),
     )
@@ -137,5 +137,5 @@ def session_of(session: sessions.Session) -> Session:
     return Session(date.fromisoformat(session.date), to_datetime(session.open_us), to_datetime(session.close_us))
 
 
-def _rounded(value: Decimal, step: Decimal) -> Decimal:
+def _round_to_step(value: Decimal, step: Decimal) -> Decimal:
     return value.quantize(step, ROUND_HALF_EVEN)

@@ -72,7 +72,7 @@ class EngineFlow:
         headers, row = self._face.count_request(call, ask)
         quota, now = quota_of(headers), to_datetime(self._engine.now_us)
         if not isinstance(row, Refusal) and (kind.single or not row.single):
-            return FlowPage(kind.name, symbol, self._decoded((kind.name, symbol), row.rows), quota, now, _OK)
+            return FlowPage(kind.name, symbol, self._decode_rows((kind.name, symbol), row.rows), quota, now, _OK)
         status, body, _, _ = refuse_flow(row, {}) if isinstance(row, Refusal) else (_OK, row.encode(), None, None)
         rows = rows_of(call.raw_path, HttpReply(status, headers, body), single=kind.single)
         return FlowPage(kind.name, symbol, rows, quota, now, status)
@@ -92,7 +92,7 @@ class EngineFlow:
             self._questions[key] = _Question(call, ask)
         return self._questions[key]
 
-    def _decoded(self, key: tuple[str, str | None], rows: Sequence[Row]) -> tuple[object, ...]:
+    def _decode_rows(self, key: tuple[str, str | None], rows: Sequence[Row]) -> tuple[object, ...]:
         encoded, last = [one for _, _, one in rows], self._last.get(key, _NO_REPLY)
         if encoded == last.encoded:
             return last.rows

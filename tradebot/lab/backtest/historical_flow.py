@@ -36,7 +36,7 @@ class PastFlow:
 
     def __init__(self, folder: Path) -> None:
         known: dict[Asked, Intake] = {(reply.endpoint, reply.symbol, reply.at): reply for reply in load_replies(folder)}
-        for reply in _kept(folder):
+        for reply in _archived_replies(folder):
             known.setdefault((reply.endpoint, reply.symbol, reply.at), reply)
         if not known:
             raise OperatorError(
@@ -73,18 +73,18 @@ class Arriving:
         self._next: int | None = None
 
     def __call__(self, now: datetime) -> None:
-        begin = self._stored() if self._next is None else self._next
+        begin = self._n_stored() if self._next is None else self._next
         self._next = bisect_right(self._replies, now, lo=begin, key=_AT)
         for reply in self._replies[begin : self._next]:
             self._facts.store(reply)
 
-    def _stored(self) -> int:
+    def _n_stored(self) -> int:
         """Return how many are stored already, as in a run that goes on where it was stopped."""
         stored = self._facts.intakes(datetime.min.replace(tzinfo=UTC))
         return bisect_right(self._replies, stored[-1].at, key=_AT) if stored else 0
 
 
-def _kept(folder: Path) -> Iterator[Intake]:
+def _archived_replies(folder: Path) -> Iterator[Intake]:
     """Yield the replies that were kept as they came; one that can't be read said nothing then either."""
     kept_replies = KeptReplies(folder, NoEvents(), 0)
     for reply in kept_replies.replies(kind_names(), (date.min, date.max), _ALWAYS):

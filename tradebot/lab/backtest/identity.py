@@ -68,7 +68,7 @@ def identity_of(plan: BacktestPlan) -> RunIdentity:
     digests = {name: strategy_code.digest for name, strategy_code in code.items()}
     data = (*_data(plan.spec), *_past_flow(plan.past_flow))
     placeless, files = _placeless(plan.spec), [(file.name, file.sha256) for file in data]
-    tried = _tried(settings)
+    tried = _settings_tried(settings)
     return RunIdentity(
         settings=settings,
         market=market,
@@ -100,10 +100,12 @@ def trial_of(settings: Settings) -> str:
     """Return the fingerprint of settings and code alone, as `identity_of` has it, without reading a market's files."""
     chosen = settings.strategies
     code = code_in_use(chosen.in_use(), chosen.installed_as())
-    return _digest([_tried(effective(settings)), {name: strategy_code.digest for name, strategy_code in code.items()}])
+    return _digest(
+        [_settings_tried(effective(settings)), {name: strategy_code.digest for name, strategy_code in code.items()}]
+    )
 
 
-def _tried(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _settings_tried(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a strategy is tried with: all settings without those of the market."""
     tried = {name: value for name, value in settings.items() if name not in _OF_THE_MARKET}
     tried["strategies"] = {name: _without_files(section) for name, section in settings["strategies"].items()}

@@ -365,7 +365,7 @@ class _Client:
 
     def placeOrder(self, number: int, contract: Any, order: Any) -> None:
         """Place an order with what was kept of its bracket, change it, or keep it."""
-        wanted = _wanted(number, contract, order)
+        wanted = _placed_order(number, contract, order)
         known = find_by_label(self._line.engine.main, label_of(TRADING_ID, number))
         if number not in self._kept and known is not None and known.is_open:
             self._run("PATCH", orders.CHANGE, [wanted])
@@ -379,7 +379,7 @@ class _Client:
         if self._kept.forget(number):
             self._error(number, _NOT_PLACED, "Order Canceled - reason:")
             return
-        refusal = self._asked("DELETE", orders.CANCEL, {"client": TRADING_ID, "id": number})
+        refusal = self._send_command("DELETE", orders.CANCEL, {"client": TRADING_ID, "id": number})
         if refusal is None:
             self._tell([number])
             return
@@ -402,7 +402,7 @@ class _Client:
         self.told = [SimpleNamespace(**row) for row in rows]
 
     def _run(self, method: str, path: str, wanted: Sequence[dict[str, Any]]) -> None:
-        refusal = self._asked(method, path, {"client": TRADING_ID, "orders": wanted})
+        refusal = self._send_command(method, path, {"client": TRADING_ID, "orders": wanted})
         if refusal is None:
             self._tell([one["id"] for one in wanted])
             return
@@ -412,7 +412,7 @@ class _Client:
         told = f"Order rejected - reason:{text}" if code == _REFUSED else text
         self._error(body.get("id", wanted[-1]["id"]), code, told)
 
-    def _asked(self, method: str, path: str, body: dict[str, Any]) -> Refusal | None:
+    def _send_command(self, method: str, path: str, body: dict[str, Any]) -> Refusal | None:
         command = Command(method, path, body=encode(body).decode(), account=self._line.account)
         return self._commands.run(command)[1]
 
@@ -429,7 +429,7 @@ class _Client:
         self._line.ears._event(number, "error", VenueError(code, text))
 
 
-def _wanted(number: int, contract: Any, order: Any) -> place_order.Placed:
+def _placed_order(number: int, contract: Any, order: Any) -> place_order.Placed:
     """Return an order as the exchange reads it from the socket."""
     kind = str(order.orderType)
     prices = {"limit": order.lmtPrice if "LMT" in kind else "", "stop": order.auxPrice if "STP" in kind else ""}

@@ -160,15 +160,15 @@ class CutBars:
         """Return the bars of a symbol in a session, oldest first."""
         if self._calendar.session(index).open_us >= self._at_us:
             return ()
-        return self._ended(self._source.bars(symbol, index))
+        return self._ended_bars(self._source.bars(symbol, index))
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars before and after a session, oldest first."""
         if self._calendar.session(index).pre_us >= self._at_us:
             return ()
-        return self._ended(self._source.extended_hours(symbol, index))
+        return self._ended_bars(self._source.extended_hours(symbol, index))
 
-    def _ended(self, bars: Sequence[Bar]) -> tuple[Bar, ...]:
+    def _ended_bars(self, bars: Sequence[Bar]) -> tuple[Bar, ...]:
         return tuple(bar for bar in bars if bar.end_us <= self._at_us)
 
 
@@ -309,11 +309,11 @@ Fact = tuple["datetime", str, str, str]
 
 def known_until(run: BacktestRun, until: datetime) -> Mapping[Fact, str]:
     """Return everything that a run decided and did up to a moment, in order of time."""
-    facts = dict(_decided(run, until)) | dict(_done(run, until)) | dict(_ended(run.ends, until))
+    facts = dict(_facts_decided(run, until)) | dict(_facts_done(run, until)) | dict(_facts_of_ends(run.ends, until))
     return {fact: facts[fact] for fact in sorted(facts)}
 
 
-def _decided(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, str]]:
+def _facts_decided(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, str]]:
     for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS):
         for cycle in run.made.facts.cycles(job=job):
             if cycle.at <= until:
@@ -327,7 +327,7 @@ def _of_pass(cycle: CycleRecord) -> Iterator[tuple[Fact, str]]:
         yield (cycle.at, "decision", f"{refusal.symbol or ''} refused {place}", refusal.strategy), repr(refusal)
 
 
-def _done(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, str]]:
+def _facts_done(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, str]]:
     ledger = run.made.ledger
     for record in ledger.intents():
         intent = record.intent
@@ -338,7 +338,7 @@ def _done(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, str]]:
             yield (owned.fill.at, "fill", owned.fill.activity_id, owned.strategy), repr(owned.fill)
 
 
-def _ended(ends: Sequence[SessionEnd], until: datetime) -> Iterator[tuple[Fact, str]]:
+def _facts_of_ends(ends: Sequence[SessionEnd], until: datetime) -> Iterator[tuple[Fact, str]]:
     for end in ends:
         if end.equity_at is not None and end.equity_at <= until:
             yield (end.equity_at, "equity", end.session.isoformat(), "the account"), f"{end.equity:f} USD"

@@ -80,7 +80,7 @@ def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     Policies learn from one file of contracts again and again, so what was read last is kept.
     """
     if spec.source == "generated" or not spec.venue.of_months:
-        return _made(spec)
+        return _make_market(spec)
     return _read_once(replace(spec, seed=0), _version(Path(spec.path or "")))._replace(spec=spec)
 
 
@@ -95,22 +95,22 @@ def _version(file: Path) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=1)
 def _read_once(spec: MarketSpec, version: tuple[int, int] | None) -> OpenedMarket:
-    return _made(spec)
+    return _make_market(spec)
 
 
-def _made(spec: MarketSpec) -> OpenedMarket:
+def _make_market(spec: MarketSpec) -> OpenedMarket:
     with translate_exchange_errors():
         calendar = build_calendar(spec.start, spec.sessions, spec.venue.calendar)
-        return _opened(spec, calendar)._replace(rates=rates_of(spec, calendar))
+        return _open_source(spec, calendar)._replace(rates=rates_of(spec, calendar))
 
 
-def _opened(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
+def _open_source(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     if spec.source == "daily":
         return _daily(spec, calendar)
-    return _generated(spec, calendar) if spec.source == "generated" else _recorded(spec, calendar)
+    return _open_generated(spec, calendar) if spec.source == "generated" else _open_recorded(spec, calendar)
 
 
-def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
+def _open_generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     own, grids = own_calendars(spec.venue, calendar), {one.symbol: Grid(one) for one in spec.venue.instruments}
     source = generated_source(spec, calendar, grids, own)
     actions: Iterable[Action] = ()
@@ -128,7 +128,7 @@ def _daily(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     return OpenedMarket(spec, source, calendar, imported.symbols, imported.actions, unused=unused)
 
 
-def _recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
+def _open_recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     own = own_calendars(spec.venue, calendar)
     imported = read_bars(spec, calendar, own)
     assert spec.path is not None, "recorded bars come from a file"

@@ -45,7 +45,7 @@ class EngineOrders:
             order = self._engine.submit(self._account, read_request(self._engine, order_body(intent)))
         except Refusal as refusal:
             return self._refused_order(intent, refusal, "order_rejected")
-        reply = _accepted(intent, order, order.legs)
+        reply = _accepted_reply(intent, order, order.legs)
         self._engine.settle(order)
         return reply
 
@@ -57,7 +57,7 @@ class EngineOrders:
             new = self._engine.replace(self._account, old.id, read_replacement(price_body(intent)))
         except Refusal as refusal:
             return self._refused_order(intent, refusal, "request_refused")
-        reply = _accepted(intent, new, old.legs)
+        reply = _accepted_reply(intent, new, old.legs)
         self._engine.settle(new)
         return reply
 
@@ -75,20 +75,20 @@ class EngineOrders:
     def _refused_order(self, intent: Intent, refusal: Refusal, name: str) -> Reply:
         """Return what a refusal proves; one that may mean a taken id is looked up, as on a real venue."""
 
-        answer, reply = self._refused(refusal, name)
+        answer, reply = self._refuse_request(refusal, name)
         if not may_be_duplicate(answer):
             return reply
         return resolve_duplicate(self._find(intent.client_order_id), intent, reply)
 
     def _refused_cancel(self, venue_id: str, refusal: Refusal) -> Reply:
-        answer, reply = self._refused(refusal, "request_refused")
+        answer, reply = self._refuse_request(refusal, "request_refused")
         if answer.status != UNPROCESSABLE_STATUS:
             return reply
         order = order_of(self._account.order(venue_id.lower()))
         ended = order.status.terminal or order.status is OrderStatus.PENDING_CANCEL
         return Reply(WriteOutcome.ACCEPTED if ended else WriteOutcome.REJECTED, order, reply.code, reply.message)
 
-    def _refused(self, refusal: Refusal, name: str) -> tuple[HttpReply, Reply]:
+    def _refuse_request(self, refusal: Refusal, name: str) -> tuple[HttpReply, Reply]:
         """Emit what the exchange's log says of a refused request; return its answer, and what that proves."""
 
         fields = {"status": refusal.status, **refusal.body}
@@ -97,7 +97,7 @@ class EngineOrders:
         return answer, read_refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
 
 
-def _accepted(intent: Intent, order: engine_orders.Order, legs: Iterable[engine_orders.Order]) -> Reply:
+def _accepted_reply(intent: Intent, order: engine_orders.Order, legs: Iterable[engine_orders.Order]) -> Reply:
     made = order_of(order)
     assert intent.asked_for(made), f"the engine made another order of {intent.client_order_id}"
     return Reply(WriteOutcome.ACCEPTED, made, legs=tuple(order_of(leg, order.id) for leg in legs))

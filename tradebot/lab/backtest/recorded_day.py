@@ -332,26 +332,28 @@ class _Playing:
         """Yield what the bot ran, and the slots that it didn't."""
         ran = {(cycle.given.call.job, cycle.given.call.slot) for cycle in self._day.recorded}
         for recorded_cycle in self._day.recorded:
-            yield from self._recorded(recorded_cycle)
+            yield from self._recorded_due(recorded_cycle)
         around = self._day.recorded[-1].surroundings
         timetable = settings_of(around).timetable
         for job in (job for job in CHAIN if job in timetable and job is not Job.FETCH_FLOW):
             for slot in slots(job, timetable[job], self._day.session):
                 if (job, slot.name) not in ran:
                     call = Call(job, slot.session, slot.name, BY)
-                    yield _Due(slot.start, CHAIN.index(job), partial(self._unrecorded, call, around))
+                    yield _Due(slot.start, CHAIN.index(job), partial(self._run_unrecorded, call, around))
 
-    def _recorded(self, recorded: RecordedCycle) -> Iterator[_Due]:
+    def _recorded_due(self, recorded: RecordedCycle) -> Iterator[_Due]:
         given, proposed = recorded.given, list[Proposals]()
         if given.proposed is not None and given.universe is None:
             at = min((candidate.at for candidate in given.proposed.candidates), default=given.desk.now)
-            yield _Due(at, CHAIN.index(Job.TRADE_ONCE), lambda: proposed.append(self._asked(recorded.surroundings)))
+            yield _Due(
+                at, CHAIN.index(Job.TRADE_ONCE), lambda: proposed.append(self._propose_again(recorded.surroundings))
+            )
         elif given.proposed is not None:
             # What a person submitted is part of the record.
             proposed.append(given.proposed)
         yield _Due(given.desk.now, CHAIN.index(Job(given.call.job)), lambda: self._again(recorded, proposed))
 
-    def _asked(self, around: RecordEnvironment) -> Proposals:
+    def _propose_again(self, around: RecordEnvironment) -> Proposals:
         settings, world = self._world(around)
         begin_pass(world.strategies)
         return propose(world, world.reader.clock().now, settings.timetable[Job.TRADE_ONCE])
@@ -372,17 +374,17 @@ class _Playing:
         if not state.causes and state != self._ledger.trading_state() and state.at is not None:
             self._ledger.set_trading_state(state)
         if given.by_hand is not None:
-            self._flattened(world, given.call, given.by_hand.symbols)
+            self._flatten(world, given.call, given.by_hand.symbols)
         else:
             self._run(world, given.call, proposed[0] if proposed else None)
 
-    def _flattened(self, world: World, call: Call, symbols: tuple[str, ...] | None) -> None:
+    def _flatten(self, world: World, call: Call, symbols: tuple[str, ...] | None) -> None:
         desk = take_desk(world, with_flow=False)
         looks = iter((desk,))
         look = lambda: next(looks, None) or take_desk(world, with_flow=False)  # noqa: E731
         self._note(cycle.flatten(world, call, None if symbols is None else frozenset(symbols), look), desk)
 
-    def _unrecorded(self, call: Call, around: RecordEnvironment) -> None:
+    def _run_unrecorded(self, call: Call, around: RecordEnvironment) -> None:
         """Run a slot of which no pass is recorded: a job that isn't, or one that the bot missed."""
         settings, world = self._world(around)
         if call.job is Job.RECONCILE:
@@ -391,7 +393,7 @@ class _Playing:
             begin_pass(world.strategies)
             score(world, call, world.reader.clock())
         else:
-            self._run(world, call, self._asked(around) if call.job is Job.TRADE_ONCE else None)
+            self._run(world, call, self._propose_again(around) if call.job is Job.TRADE_ONCE else None)
 
     def _run(self, world: World, call: Call, proposed: Proposals | None) -> None:
         self._ledger.claim_slot(call.job, call.session, call.slot, call.by, world.reader.clock().now)

@@ -57,7 +57,7 @@ def lacking(settings: Settings, market: OpenedMarket) -> str:
     Empty if there are none. Raises OperatorError if bars lack at the start or end of the sessions it is needed for.
     """
     found = []
-    for one in _needed(settings, market):
+    for one in _contracts_needed(settings, market):
         sessions, places = market.calendar_of(one.symbol).market, range(one.first, one.last + 1)
         without = [place for place in places if not market.source.bars(one.symbol, place)]
         gone = {*takewhile(without.__contains__, places), *takewhile(without.__contains__, reversed(places))}
@@ -91,7 +91,7 @@ def _is_cut(market: OpenedMarket, symbol: str, place: int) -> bool:
     return max(pauses) > _LONGEST_PAUSE_US
 
 
-def _needed(settings: Settings, market: OpenedMarket) -> Iterator[_Needed]:
+def _contracts_needed(settings: Settings, market: OpenedMarket) -> Iterator[_Needed]:
     """Yield the contracts of each name of the universe with the sessions in which their bars are needed.
 
     That is from the session whose close a roll is joined at, the one before its date, up to that of the next roll, on

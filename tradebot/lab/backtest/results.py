@@ -69,7 +69,7 @@ def benchmark_of(run: BacktestRun) -> KeptBenchmark:
     universe in equal parts.
     """
     if run.plan.spec.venue.dialect != USUAL:
-        return _held(run)
+        return _buy_and_hold(run)
     try:
         bars = run.made.world.bars if BENCHMARK in run.market.symbols else _elsewhere(run.plan.spec)
     except OperatorError:
@@ -79,7 +79,7 @@ def benchmark_of(run: BacktestRun) -> KeptBenchmark:
     return _read(bars, run)
 
 
-def _held(run: BacktestRun) -> KeptBenchmark:
+def _buy_and_hold(run: BacktestRun) -> KeptBenchmark:
     settings, prices = run.plan.settings, daily_prices(run.market, run.made.now(), run.made.world.rules.universe)
     first = min((day for each in prices.values() for day in each.opens), default=None)
     cost = entry_cost(map(settings.costs_of, settings.strategies.in_use()))
@@ -231,7 +231,7 @@ class Results:
             benchmark_name=benchmark.name,
             benchmark_how=benchmark.how,
             last_prices=last_prices(run.market, run.made.now()) if run.plan.spec.venue.dialect != USUAL else {},
-            unrecorded=_unrecorded(run),
+            unrecorded=_unrecorded_counts(run),
         )
 
     def variants(self, name: str, fingerprint: str) -> Sequence[Variant]:
@@ -265,7 +265,7 @@ class Results:
         return evidence.trials_of(evidence.load_trial_list(self.folder) or (), {strategy}, codes)
 
 
-def _unrecorded(run: BacktestRun) -> Unrecorded | None:
+def _unrecorded_counts(run: BacktestRun) -> Unrecorded | None:
     if run.plan.level is RecordLevel.FULL:
         return None
     counts = sum(map(Counter, run.made.facts.ended_for().values()), Counter[Reason | None]())
@@ -336,7 +336,9 @@ def daily_prices(opened: OpenedMarket, until: datetime, symbols: Sequence[str]) 
     found = {}
     for symbol in (grid for grid in opened.grids if grid in symbols):
         usd, begins = opened.grids[symbol].usd, opened.source.history_close(symbol, 1)
-        closes = {day: float(usd(units)) for day, units in _closes(opened, symbol, _ended(opened, symbol, until))}
+        closes = {
+            day: float(usd(units)) for day, units in _closes(opened, symbol, _ended_sessions(opened, symbol, until))
+        }
         opens = [*closes.values()] if begins is None else [float(usd(begins)), *closes.values()]
         if opens:
             found[symbol] = BenchmarkPrices(symbol, closes, dict(zip(closes, opens, strict=False)))
@@ -358,7 +360,7 @@ def _closes(opened: OpenedMarket, symbol: str, places: Iterable[int]) -> Iterato
             yield session_of(session).date, bars[-1].close
 
 
-def _ended(opened: OpenedMarket, symbol: str, until: datetime) -> range:
+def _ended_sessions(opened: OpenedMarket, symbol: str, until: datetime) -> range:
     """Return the places of a symbol's sessions that had ended by then."""
     return range(sum(session_of(session).close <= until for session in opened.calendar_of(symbol).market))
 
@@ -367,7 +369,7 @@ def last_prices(opened: OpenedMarket, until: datetime) -> Mapping[str, Decimal]:
     """Return the last closes of all symbols by then; none before the first session has ended."""
     found = {}
     for symbol, grid in opened.grids.items():
-        last = next(_closes(opened, symbol, reversed(_ended(opened, symbol, until))), None)
+        last = next(_closes(opened, symbol, reversed(_ended_sessions(opened, symbol, until))), None)
         if last is not None:
             found[symbol] = Decimal(str(float(grid.usd(last[1]))))
     return found

@@ -106,10 +106,10 @@ class RepeatedQuestions(Struct):
         """Return what each strategy that is due sees."""
         strategies = [strategy for strategy in world.strategies if strategy.name in slots]
         sights = ViewBuilder(world, now, strategies)
-        return {strategy.name: _seen(sights, strategy, slots[strategy.name]) for strategy in strategies}
+        return {strategy.name: _inputs_of(sights, strategy, slots[strategy.name]) for strategy in strategies}
 
 
-def _seen(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
+def _inputs_of(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
     return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
 

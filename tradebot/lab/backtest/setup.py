@@ -157,7 +157,7 @@ def assemble(
     """
     opened = market or open_market_in_memory(spec)
     if spec.venue.dialect != USUAL:
-        made_of = _of_contracts if door_to(settings.venue).months else _served
+        made_of = _of_contracts if door_to(settings.venue).months else _served_setup
         return made_of(settings, opened, in_use, recorder)
     engine = engine_of(opened, spec, log)
     account = _account_of(engine, margin)
@@ -199,7 +199,7 @@ def _account_of(engine: Engine, margin: Margin) -> Account:
     return account
 
 
-def _served(
+def _served_setup(
     settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts
 ) -> BacktestSetup:
     """Return a bot at another venue than the usual one, which an exchange of its own serves."""
@@ -293,7 +293,7 @@ class EngineAhead:
         if not self._daily:
             market = self._engine.market
             day = market.day(symbol, market.calendar.last_reached(until_us))
-            return map(self._shown, day.bars[day.complete(after_us) : day.complete(until_us)])
+            return map(self._visible_prices, day.bars[day.complete(after_us) : day.complete(until_us)])
         parts = [self._chunk(symbol, number) for number in chunks]
         return chain.from_iterable(
             shown[bisect_right(times, after_us) : bisect_right(times, until_us)] for times, shown in parts
@@ -309,7 +309,7 @@ class EngineAhead:
 
     def shows(self, symbol: str) -> VisiblePrices | None:
         bar = self._engine.market.last_bar(symbol, self._engine.now_us)
-        return None if bar is None else self._shown(bar)
+        return None if bar is None else self._visible_prices(bar)
 
     def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
         engine, account = self._engine, self._account
@@ -378,10 +378,10 @@ class EngineAhead:
     def _new_chunk(self, symbol: str, number: int) -> tuple[Sequence[int], Sequence[VisiblePrices]]:
         market = self._engine.market
         sessions = range(number * CHUNK, min((number + 1) * CHUNK, len(market.calendar.market)))
-        chunk = [self._shown(bar) for index in sessions for bar in market.day(symbol, index).bars]
+        chunk = [self._visible_prices(bar) for index in sessions for bar in market.day(symbol, index).bars]
         return [prices.at_us for prices in chunk], chunk
 
-    def _shown(self, bar: Bar) -> VisiblePrices:
+    def _visible_prices(self, bar: Bar) -> VisiblePrices:
         return VisiblePrices(
             bar.end_us, bar.close, self._bid(bar.close), self._ask(bar.close), self._bid(bar.low), self._ask(bar.high)
         )

@@ -138,7 +138,7 @@ def _delay(plan: BacktestPlan, times: Mapping[str, OwnTimes | None]) -> tuple[Pl
             f"A day's delay isn't played: {', '.join(stuck)} may trade in every session. Times that name a session of "
             "the week or month can be moved to the next one; on data a day old, this would be another strategy."
         )
-    return (PlanVariant(VariantKind.DELAY, "a session later", _moved(plan, moved)),)
+    return (PlanVariant(VariantKind.DELAY, "a session later", _with_times(plan, moved)),)
 
 
 def _sessions(plan: BacktestPlan, times: Mapping[str, OwnTimes | None]) -> tuple[PlanVariant, ...] | str:
@@ -157,17 +157,17 @@ def _in_session(plan: BacktestPlan, times: Mapping[str, OwnTimes], which: str) -
     """Return the variant in which the strategies trade in one session of the month, which may be theirs already."""
     texts = {name: strategy_times.in_session_of_month(own, which) for name, own in times.items()}
     new = {name: text for name, text in texts.items() if text != times[name].text}
-    return PlanVariant(VariantKind.REBALANCE_DAY, f"{which} session of month", _moved(plan, new))
+    return PlanVariant(VariantKind.REBALANCE_DAY, f"{which} session of month", _with_times(plan, new))
 
 
 def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, OwnTimes | None]:
     """Return the times of each strategy; None if it is called in every pass, or isn't one of the settings."""
     sections = settings.strategies.sections()
     texts = {one.name: (sections[one.name].times or one.times) if one.name in sections else "" for one in strategies}
-    return {name: _parsed(text, settings.day) for name, text in texts.items()}
+    return {name: _parse_times(text, settings.day) for name, text in texts.items()}
 
 
-def _parsed(text: str, day: VenueDay) -> OwnTimes | None:
+def _parse_times(text: str, day: VenueDay) -> OwnTimes | None:
     """Return times; None if there are none, or if they are a plug-in's own and can't be read."""
     try:
         return strategy_times.parse(text, day) if text else None
@@ -175,7 +175,7 @@ def _parsed(text: str, day: VenueDay) -> OwnTimes | None:
         return None
 
 
-def _moved(plan: BacktestPlan, times: Mapping[str, str]) -> BacktestPlan:
+def _with_times(plan: BacktestPlan, times: Mapping[str, str]) -> BacktestPlan:
     """Return a plan whose strategies have these times, written out in its settings where they are new."""
     strategies = plan.settings.strategies
     sections = {

@@ -282,9 +282,9 @@ class EngineVenue:
             self._open.clear()
             return ()
         known, self._open = self._open, {}
-        return tuple(self._known(order, parent, known) for order, parent in _nested(account))
+        return tuple(self._translate_changed(order, parent, known) for order, parent in _open_with_legs(account))
 
-    def _known(
+    def _translate_changed(
         self,
         order: engine_orders.Order,
         parent: str | None,
@@ -359,7 +359,7 @@ class EngineVenue:
         return listings(symbols, self.clock().now)
 
 
-def _nested(account: engine_account.Account) -> Iterator[tuple[engine_orders.Order, str | None]]:
+def _open_with_legs(account: engine_account.Account) -> Iterator[tuple[engine_orders.Order, str | None]]:
     """Yield the open orders, oldest first, each followed by its open legs with its id."""
     for order in sorted(account.open.values(), key=_SEQUENCE):
         if order.parent is not None and order.parent.id in account.open:

@@ -117,7 +117,7 @@ class IdlePeriods:
         session: Session,
         until: datetime,
     ) -> Calm:
-        rests, watched = self._rests(view), self._held(positions, quotes)
+        rests, watched = self._rests(view), self._watched_with_marks(positions, quotes)
         if rests is None or watched is None:
             return Calm(now, settled=False)
         if rests or not self._ahead.still:
@@ -194,7 +194,9 @@ class IdlePeriods:
         moved = ledger.totals().cash(ledger.opening_cash(), ledger.standing().settlement)
         return moved + ledger.cash_adjustments() == view.account.cash
 
-    def _held(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> Sequence[WatchedPosition] | None:
+    def _watched_with_marks(
+        self, positions: Sequence[Position], quotes: Mapping[str, Quote]
+    ) -> Sequence[WatchedPosition] | None:
         """Return our positions with their marks; None if one has no mark or quote yet, or the market shows another."""
         kept = self._world.ledger.kept([position.key for position in positions]) if positions else {}
         watched = list[WatchedPosition]()
@@ -367,10 +369,10 @@ class Marking:
                 seen.append(price)
                 place = bisect_left(slots_us, shown.at_us, place)
             price = shown.bid if one.long else shown.ask
-        return one._replace(price=price, marks=_widened(one, min(*seen, price, price), max(*seen, price, price)))
+        return one._replace(price=price, marks=_widen_marks(one, min(*seen, price, price), max(*seen, price, price)))
 
 
-def _widened(position: FollowedPosition, low: int, high: int) -> Marks:
+def _widen_marks(position: FollowedPosition, low: int, high: int) -> Marks:
     best, worst = (high, low) if position.long else (low, high)
     known = position.marks
     assert known.worst is not None, "a position without marks is not followed"

@@ -165,7 +165,7 @@ def first_touch(
     last = [worth.last.get(symbol, 0) for symbol in symbols]
     at_us = in_us(now)
     close_us = ahead.close(at_us)
-    for visible_prices, place in _merged(ahead, symbols, now, end):
+    for visible_prices, place in _merge_prices(ahead, symbols, now, end):
         if visible_prices.at_us != at_us:
             # What shows at the same moment counts together.
             if not low < value <= high:
@@ -212,7 +212,7 @@ def _narrowest(bands: Sequence[PriceBand]) -> tuple[int, int]:
     return max((band.low for band in bands), default=-FAR), min((band.high for band in bands), default=FAR)
 
 
-def _merged(
+def _merge_prices(
     ahead: MarketAhead, symbols: Sequence[str], now: datetime, end: datetime
 ) -> Iterable[tuple[VisiblePrices, int]]:
     """Return what the symbols show, in order of time, each with the place of its symbol."""

@@ -74,7 +74,7 @@ class _Tried(Struct, frozen=True):
 
 def proposals(knobs: Sequence[Knob]) -> Iterator[Proposal]:
     """Yield what the outcomes say about each setting. A value that would have earned more beyond chance is proposed."""
-    tried = [[_tried(knob, other) for other in knob.others] if _enough(knob) else [] for knob in knobs]
+    tried = [[_try_value(knob, other) for other in knob.others] if _enough(knob) else [] for knob in knobs]
     chances = [one.found.p for each in tried for one in each]
     proven, tests = iter(correct_for_multiple_tests(chances)), sum(each is not None for each in chances)
     for knob, each in zip(knobs, tried, strict=True):
@@ -99,7 +99,7 @@ def _enough(knob: Knob) -> bool:
     return missing_of(knob.outcomes) == (0, 0)
 
 
-def _tried(knob: Knob, other: Other) -> _Tried:
+def _try_value(knob: Knob, other: Other) -> _Tried:
     found = estimate(by_session(knob.outcomes, other.better), 1, WORTH)
     return _Tried(other, sum(bool(each) for each in other.better), found)
 
@@ -167,7 +167,7 @@ class Blocked:
     def add(self, day: SessionReturns, judged: Sequence[EntryOutcome]) -> None:
         """Add the blocked trades of one session; those whose prices aren't known aren't counted."""
         sums = defaultdict[Key, list[float]](list)
-        for entry_outcome in _refused(judged):
+        for entry_outcome in _first_refusals(judged):
             gained = day.return_after(entry_outcome.symbol, entry_outcome.at, HELD_S)
             if gained is not None and entry_outcome.gate is not None:
                 sums[entry_outcome.strategy, entry_outcome.gate].append(entry_outcome.side.sign * gained * STAKE_USD)
@@ -227,7 +227,7 @@ class Blocked:
         )
 
 
-def _refused(judged: Sequence[EntryOutcome]) -> Sequence[EntryOutcome]:
+def _first_refusals(judged: Sequence[EntryOutcome]) -> Sequence[EntryOutcome]:
     """Return the first refusal of each trade that no pass of the session let through."""
     first, sent = dict[tuple[str, str, Side], EntryOutcome](), set[tuple[str, str, Side]]()
     for entry_outcome in judged:
@@ -371,17 +371,17 @@ def _later(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Other]:
     for more_s in LATER_S:
         start = Edge(of_open=True, offset_s=part.start.offset_s + more_s)
         left_out = [outcome.since_open_s is not None and outcome.since_open_s < start.offset_s for outcome in outcomes]
-        yield without(_written(part, start, part.end), outcomes, left_out)
+        yield without(_times_text(part, start, part.end), outcomes, left_out)
 
 
 def _earlier(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Other]:
     for more_s in LATER_S:
         end = Edge(of_open=False, offset_s=part.end.offset_s - more_s)
         left_out = [one.before_close_s is not None and one.before_close_s <= -end.offset_s for one in outcomes]
-        yield without(_written(part, part.start, end), outcomes, left_out)
+        yield without(_times_text(part, part.start, end), outcomes, left_out)
 
 
-def _written(part: TimePart, start: Edge, end: Edge) -> str:
+def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
     return f"every {(part.every_s or 0) // MINUTE_S}m from {start} until {end}"
 
 

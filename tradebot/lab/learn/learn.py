@@ -93,13 +93,13 @@ def standing(calls: Sequence[ComponentCall]) -> ComponentRecord:
         by_moment[call.at].append(call)
     for _, together in sorted(by_moment.items()):
         keeps = (1 - ALPHA) ** len(together)
-        lately = _moved(lately, [float(call.right) for call in together], keeps)
-        gain = _moved(gain, [call.gain for call in together], keeps)
+        lately = _moving_average(lately, [float(call.right) for call in together], keeps)
+        gain = _moving_average(gain, [call.gain for call in together], keeps)
     share = wilson(right, len(calls)) if calls else Interval(0.5, 0.0, 1.0)
     return ComponentRecord(len(calls), right, share, lately, gain)
 
 
-def _moved(average: float, values: Sequence[float], keeps: float) -> float:
+def _moving_average(average: float, values: Sequence[float], keeps: float) -> float:
     return average * keeps + fmean(values) * (1 - keeps)
 
 
@@ -108,15 +108,15 @@ def step_weight(multiplier: float, of: ComponentRecord) -> float:
     if of.calls < LEAST:
         return multiplier
     if of.share.low > GOOD and of.lately > GOOD and of.gain > 0:
-        return _bounded(multiplier + STEP)
+        return _bound_multiplier(multiplier + STEP)
     if of.share.high < BAD and of.lately < BAD:
-        return _bounded(multiplier - STEP)
+        return _bound_multiplier(multiplier - STEP)
     if EVEN[0] <= of.lately <= EVEN[1] and of.calls > OFTEN:
-        return _bounded(multiplier - REVERTS * (multiplier - NEUTRAL))
+        return _bound_multiplier(multiplier - REVERTS * (multiplier - NEUTRAL))
     return multiplier
 
 
-def _bounded(multiplier: float) -> float:
+def _bound_multiplier(multiplier: float) -> float:
     return min(max(multiplier, LOWEST), HIGHEST)
 
 
@@ -225,7 +225,7 @@ def limits(
     for name, tried in _tighter(in_force, opened_positions, outcomes).items():
         value = getattr(in_force, name)
         assert all(is_tighter(name, value, each) for each in tried), "a limit only gets tighter"
-        refused = ((each, _refused(opened_positions, _RULES[name](each))) for each in tried)
+        refused = ((each, _refused_trades(opened_positions, _RULES[name](each))) for each in tried)
         others = [without(plain(each), outcomes, [one.trade.id in out for one in outcomes]) for each, out in refused]
         yield Knob(Item.LIMITS, strategy, f"strategies.{strategy}.limits.{name}", plain(value), outcomes, others)
 
@@ -286,7 +286,7 @@ def _most_open(opened_positions: Sequence[OpenedPosition]) -> int:
     return most
 
 
-def _refused(opened_positions: Sequence[OpenedPosition], admits: Admits) -> frozenset[str]:
+def _refused_trades(opened_positions: Sequence[OpenedPosition], admits: Admits) -> frozenset[str]:
     """Return the ids of the trades that a limit would have refused."""
     return frozenset([position.trade.id for position in opened_positions if not admits(position)])
 

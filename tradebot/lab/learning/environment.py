@@ -139,14 +139,14 @@ class DecisionPoint:
         """Return the target that the policy answers; nothing where it can't be asked."""
         if view.slot and view.slot == self._slot:
             self._missed.pop(self._bar, None)
-            return self._left(view)
+            return self._remaining_targets(view)
         if len(view.universe) != 1:
             return ()
         symbol = view.universe[0]
         at = view.features[symbol, TIMEFRAME].at
         if at == self._shown:
             self._missed[self._bar] = NO_BAR
-            return self._wants if _held(view, symbol) != self._wants[0].quantity else ()
+            return self._wants if _held_quantity(view, symbol) != self._wants[0].quantity else ()
         state = state_of(view, symbol, TIMEFRAME, at)
         values = view.values(symbol, TIMEFRAME)
         observation = "the state isn't known" if state is None else self._scaling.observation(values, state)
@@ -157,14 +157,14 @@ class DecisionPoint:
         action = self._put(self._moment(view.now, observation, symbol))
         self._shown = at
         self._slot, self._wants = view.slot, (Target(symbol, quantity=Decimal(action)),)
-        self._held = _held(view, symbol)
+        self._held = _held_quantity(view, symbol)
         # What is held already needs no pass that would look at everything else.
         return self._wants if self._held != action else ()
 
-    def _left(self, view: StrategyView) -> Sequence[Target]:
+    def _remaining_targets(self, view: StrategyView) -> Sequence[Target]:
         """Return what is still wanted in a slot: once the first half of a change of sides has filled, the second."""
         wanted = self._wants[0]
-        now, before = _held(view, wanted.symbol), self._held
+        now, before = _held_quantity(view, wanted.symbol), self._held
         begun = before * (wanted.quantity or 0) < 0 and now not in (before, wanted.quantity)
         return self._wants if begun and wanted.symbol in view.universe else ()
 
@@ -177,9 +177,11 @@ class DecisionPoint:
         view = self._world.reader.view()
         position = int(sum(position.quantity for position in view.positions))
         missed, ended = Counter(self._missed.values()), observation is None
-        return PolicyState(at, view.account.equity, position, observation, self._refused(at), missed, ended, symbol)
+        return PolicyState(
+            at, view.account.equity, position, observation, self._refusal_counts(at), missed, ended, symbol
+        )
 
-    def _refused(self, at: datetime) -> Mapping[str, int]:
+    def _refusal_counts(self, at: datetime) -> Mapping[str, int]:
         """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word.
 
         What closes entries is told by the entry that it refuses, and by none that wasn't wanted.
@@ -198,7 +200,7 @@ class DecisionPoint:
         return self._moment(self.run.made.now(), None)
 
 
-def _held(view: StrategyView, symbol: str) -> Decimal:
+def _held_quantity(view: StrategyView, symbol: str) -> Decimal:
     position = view.lots.get(symbol)
     return position.quantity if position else Decimal(0)
 

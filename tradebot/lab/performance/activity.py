@@ -98,7 +98,7 @@ def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposur
     for owner, steps in history.lots.steps.items():
         if owner[0] != NOT_OURS:
             names = owner[1], *history.former_names.get(owner, ())
-            for place, usd, signed in _invested(steps, names, windows, market):
+            for place, usd, signed in _invested_windows(steps, names, windows, market):
                 gross[place] += usd
                 held[place][owner[1]] += signed
     equities = [float(step.before.equity_usd) for step in path.steps]
@@ -129,7 +129,7 @@ def _windows(history: History, path: Path, market: MarketTime) -> list[_Window]:
     return windows
 
 
-def _invested(
+def _invested_windows(
     steps: Sequence[LotStep], names: Sequence[str], windows: Sequence[_Window], market: MarketTime
 ) -> Iterator[tuple[int, float, float]]:
     """Yield each window in which a position was held, and its average value in USD, unsigned and signed."""
@@ -265,7 +265,7 @@ def cost_kinds(history: History) -> tuple[CostKind, ...]:
     charges = defaultdict[str | None, list[Charge]](list)
     for each in history.movements:
         charges[_cost(each)].append(Charge(each.at, -float(each.amount_usd)))
-    slippage = CostKind("slippage", "Slippage", tuple(_slipped(history)), "it is inside the prices of fills")
+    slippage = CostKind("slippage", "Slippage", tuple(_slippage_charges(history)), "it is inside the prices of fills")
     return (*(CostKind(name, label, charges[name]) for name, label in _COSTS.items()), slippage)
 
 
@@ -282,7 +282,7 @@ def _cost(movement: CashMovement) -> str | None:
             return None
 
 
-def _slipped(history: History) -> Iterator[Charge]:
+def _slippage_charges(history: History) -> Iterator[Charge]:
     """Yield what each fill of ours cost against the midpoint at decision, where that is known."""
     for fill in (owned.fill for owned in history.fills):
         sent = history.sent.get(fill.venue_order_id)

@@ -50,7 +50,7 @@ def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules:
     held, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
     found, without, reached = _last_passes(cycles), dict[str, None](), 0
     for (strategy, *_), records in found.items():
-        held[strategy] = {name: _wanted(record, rules) for name, record in records.items()}
+        held[strategy] = {name: _largest_share(record, rules) for name, record in records.items()}
         ends = [(name, record.terminal) for name, record in records.items() if not _is_reached(record, filled)]
         reached += not ends
         stopped.update({str(end.reason) if end else "NOT_FILLED" for _, end in ends})
@@ -61,7 +61,7 @@ def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules:
     if not found:
         return None
     counts, names = dict(stopped.most_common()), tuple(sorted(without))
-    said = tuple(_said(reached, len(found), counts, fitting, names))
+    said = tuple(_reach_notes(reached, len(found), counts, fitting, names))
     return Targets(reached, len(found), counts, fitting, names, said)
 
 
@@ -81,7 +81,7 @@ def _is_reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
     return record.terminal is not None and record.terminal.reason in (Reason.TARGET_REACHED, Reason.SHADOW)
 
 
-def _wanted(record: CandidateRecord, rules: Rules) -> Decimal:
+def _largest_share(record: CandidateRecord, rules: Rules) -> Decimal:
     """Return the most equity that a target may hold, as a share; one in shares isn't compared with limits."""
     own, weight = rules.of(record.candidate.strategy), abs(record.candidate.weight or NONE)
     # What is above a target by less than the tolerance isn't sold.
@@ -116,7 +116,7 @@ def _sizes(wants: Iterable[Wanted], sectors: Mapping[str, str]) -> Mapping[str, 
     }
 
 
-def _said(
+def _reach_notes(
     reached: int, rebalances: int, stopped: Mapping[str, int], fitting: Mapping[str, Decimal], without: Iterable[str]
 ) -> Iterator[str]:
     yield f"reached in {reached:,} of {pluralize(rebalances, 'rebalance')}"

@@ -51,7 +51,7 @@ def frames(account: AccountReport, fills: Iterable[OwnedFill], passes: Iterable[
         ),
         trades=_frame(ReportedTrade.__struct_fields__, map(asdict, account.trades)),
         fills=_frame(FILLS, map(_fill, fills)),
-        decisions=_frame(DECISIONS, (_decided(cycle, record) for cycle in passes for record in cycle.candidates)),
+        decisions=_frame(DECISIONS, (_decision_row(cycle, record) for cycle in passes for record in cycle.candidates)),
     )
 
 
@@ -60,7 +60,7 @@ def _fill(owned: OwnedFill) -> Mapping[str, Any]:
     return {**asdict(fill), **whose, "cash_usd": -fill.notional, "order": fill.venue_order_id, "id": fill.activity_id}
 
 
-def _decided(cycle: CycleRecord, record: CandidateRecord) -> Mapping[str, Any]:
+def _decision_row(cycle: CycleRecord, record: CandidateRecord) -> Mapping[str, Any]:
     found: dict[str, Any] = {"job": cycle.job, "session": cycle.session, "reference_price": record.reference_price}
     found |= {
         name: getattr(record.candidate, name) for name in ("at", "strategy", "symbol", "side", "purpose", "score")

@@ -79,7 +79,7 @@ def further(
         costs=costs_of(kinds, way, traded_usd),
         chance=chance(way, rows, benchmark_names(benchmark, measured)),
         selected=deflate_sharpe(returns, evidence.trials),
-        sensitivity=sensitivity(played_as(way, _closed(trades, history.rolled_positions)), evidence.variants),
+        sensitivity=sensitivity(played_as(way, _n_closed(trades, history.rolled_positions)), evidence.variants),
         cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year, history.rolled_positions)),
         tails=tail_figures(way.returns),
         histogram=histogram(way.returns),
@@ -95,7 +95,7 @@ def is_over(trade: ReportedTrade, moved: Collection[Key]) -> bool:
     return trade.closed_at is not None and (trade.strategy, trade.symbol, trade.opened_at) not in moved
 
 
-def _closed(trades: Sequence[ReportedTrade], moved: Collection[Key]) -> int:
+def _n_closed(trades: Sequence[ReportedTrade], moved: Collection[Key]) -> int:
     return sum(is_over(trade, moved) for trade in trades)
 
 
@@ -210,7 +210,7 @@ def cautions(
     """Yield what to keep in mind about an account of a year or more; shorter ones know too little for all of this."""
     if len(returns) < year:
         return
-    closed = _closed(trades, moved)
+    closed = _n_closed(trades, moved)
     if closed < FEW_TRADES:
         yield (
             f"This rests on {counted_kind(closed, 'closed trades')}. That is few: one more or one less could change it."
@@ -324,7 +324,7 @@ ROLLED = (("volatility", "Volatility"), ("sharpe", "Sharpe ratio"), ("beta", "Be
 
 def over_time(of: MeasuredPath, rows: "pd.DataFrame") -> tuple[SessionExposure, ...]:
     """Return a row for each step of a path, oldest first; None where unknown."""
-    rolled = _rolled(rows, of.way)
+    rolled = _rolling_figures(rows, of.way)
     invested: Sequence[Exposure | None] = of.exposures or [None] * len(of.way.steps)
     return tuple(
         SessionExposure(
@@ -337,7 +337,7 @@ def over_time(of: MeasuredPath, rows: "pd.DataFrame") -> tuple[SessionExposure, 
     )
 
 
-def _rolled(rows: "pd.DataFrame", path: Path) -> "Sequence[tuple[float, float, float]]":
+def _rolling_figures(rows: "pd.DataFrame", path: Path) -> "Sequence[tuple[float, float, float]]":
     """Return volatility, Sharpe ratio and beta of the half year until each step; NaN where a return isn't known."""
     ended, half, scale = rows.iloc[1:], path.year // 2, path.per_year**0.5
     own, other = ended["value"] - ended["cash"], ended["benchmark"] - ended["cash"]

@@ -256,7 +256,7 @@ def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[st
             name, zero = names[each.name], f"zero is {_inside(within)}"
             yield f"Its mean difference from {name} is {_interval(each)}: {zero}, {ends}."
     if selected and selected.deflated.value is not None:
-        yield _deflated(selected, selected.deflated.value)
+        yield _deflated_text(selected, selected.deflated.value)
 
 
 def names_of(benchmark: str | None, leveled: str) -> Mapping[str, str]:
@@ -277,7 +277,7 @@ def _interval(of: Figure) -> str:
     return f"{of.value:+.3%}, and with 95% confidence between {of.low:+.3%} and {of.high:+.3%}"
 
 
-def _deflated(of: Selected, value: float) -> str:
+def _deflated_text(of: Selected, value: float) -> str:
     enough = "enough" if value >= CONFIDENCE else "not enough"
     return (
         f"The chance that the true Sharpe ratio is above what the best of {pluralize(of.trials, 'trial')} has "

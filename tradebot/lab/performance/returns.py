@@ -88,7 +88,7 @@ def path(
     if not within:
         return Path(None, (), (), (), year)
     steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
-    covered = tuple(_covered(within[0], within[-1], sessions)) if steps else ()
+    covered = tuple(_covered_dates(within[0], within[-1], sessions)) if steps else ()
     known = {step.after.session for step in steps}
     missing = tuple(day for day in covered if day not in known)
     return Path(within[0], steps, covered, missing, year)
@@ -128,7 +128,7 @@ def _step(before: EquityPoint, after: EquityPoint, transfers: Sequence[CashMovem
     return EquityStep(before, after, moved, value)
 
 
-def _covered(start: EquityPoint, end: EquityPoint, sessions: Sequence[Session]) -> Iterator[date]:
+def _covered_dates(start: EquityPoint, end: EquityPoint, sessions: Sequence[Session]) -> Iterator[date]:
     """Yield the dates of the sessions that ended after the start, up to the last one seen."""
     for session in sessions:
         after = session.close > start.at if start.is_start else session.date > start.session

@@ -281,7 +281,7 @@ class WorkerTable(Struct):
         try:
             fields = self.ray.get(answer)
         except self.ray.exceptions.RayError as error:
-            self._died(seated, error)
+            self._replace_dead(seated, error)
             return
         if "error" in fields:
             raise error_from_fields(fields)
@@ -305,7 +305,7 @@ class WorkerTable(Struct):
         seated.task = task
         self.awaited[seated.actor.play.remote(*task)] = seated
 
-    def _died(self, seated: _Seated, error: Exception) -> None:
+    def _replace_dead(self, seated: _Seated, error: Exception) -> None:
         """Put back what a worker was playing, which died or erred, and start another one wherever there is room."""
         self.deaths += 1
         self.ray.kill(seated.actor)

@@ -167,7 +167,7 @@ class Space(Frozen):
         """Yield this many combinations, drawn uniformly with the space's seed."""
         chance = Random(self.seed)  # noqa: S311 - replayable
         for _ in range(count):
-            yield {name: _drawn(one, chance) for name, one in self.settings.items()}
+            yield {name: _draw_value(one, chance) for name, one in self.settings.items()}
 
     def grid(self) -> Iterator[Values]:
         """Yield every combination that is known before the first trial: none if later ones are learned."""
@@ -203,7 +203,7 @@ def _range(between: Between | Sequence[Any]) -> Range:
     return Range(float(between.low), float(between.high), between.log) if isinstance(between, Between) else Range()
 
 
-def _drawn(one: Between | Sequence[Any], chance: Random) -> Value:
+def _draw_value(one: Between | Sequence[Any], chance: Random) -> Value:
     if values := _choices(one):
         return chance.choice(values)
     assert isinstance(one, Between), "a list of choices has some"

@@ -236,7 +236,7 @@ class Study:
         """Return the next trial to play, which is now ours; None if all are played or with others."""
         with self._reaching():
             waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-            if not waiting and (not self.space.learns or self._taken() >= self.space.total):
+            if not waiting and (not self.space.learns or self._n_taken() >= self.space.total):
                 return None
             trial = self._study.ask(self._distributions)
             if self._is_one_too_many(trial):
@@ -247,7 +247,7 @@ class Study:
             trial.set_user_attr(BEAT, time.time())
             return trial
 
-    def _taken(self) -> int:
+    def _n_taken(self) -> int:
         return sum(not _is_spare(trial) for trial in self._study.get_trials(deepcopy=False))
 
     def _is_one_too_many(self, trial: Trial) -> bool:
@@ -268,7 +268,7 @@ class Study:
         """Keep what became of a trial. Without every value of the objectives it is left out, and `why` says so."""
         with self._reaching(), suppress(UpdateFinishedTrialError):
             if result is not None:
-                trial.set_user_attr(RESULT, _packed(result))
+                trial.set_user_attr(RESULT, _pack_result(result))
             if why:
                 trial.set_user_attr(WHY, why)
             known = [value for value in values if value is not None]
@@ -347,7 +347,7 @@ class Study:
         digests = set[str]()
         for trial in trials:
             if RESULT in trial.user_attrs and trial.state.is_finished() and not _is_spare(trial):
-                result = _unpacked(trial.user_attrs[RESULT])
+                result = _unpack_result(trial.user_attrs[RESULT])
                 if result.digest not in digests:
                     digests.add(result.digest)
                     found[trial.number] = self.values_of(trial), result, trial.state
@@ -391,12 +391,12 @@ def sampler_of(space: Space, workers: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(seed=seed, constant_liar=workers > 1, multivariate=len(space.settings) > 1)
 
 
-def _packed(result: Result) -> dict[str, Any]:
+def _pack_result(result: Result) -> dict[str, Any]:
     found = {name: getattr(result, name) for name in Result.__struct_fields__}
     return {**found, "returns": base64.b64encode(np.asarray(result.returns, "<f8").tobytes()).decode()}
 
 
-def _unpacked(fields: Mapping[str, Any]) -> Result:
+def _unpack_result(fields: Mapping[str, Any]) -> Result:
     returns = np.frombuffer(base64.b64decode(fields["returns"]), "<f8")
     return Result(**{**fields, "returns": tuple(returns.tolist())})
 
@@ -443,7 +443,7 @@ class SequentialStudy(Study):
                 self._storage.set_trial_user_attr(trial._trial_id, SPARE, True)
                 self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
             waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-            if not waiting and (not self.space.learns or self._taken() >= self.space.total):
+            if not waiting and (not self.space.learns or self._n_taken() >= self.space.total):
                 return None
             self._study.sampler = self._sampler()
             return self._study.ask(self._distributions)
@@ -456,7 +456,7 @@ class SequentialStudy(Study):
 
     def _sampler(self) -> optuna.samplers.BaseSampler:
         """Return a sampler for the next trial alone, so that it doesn't matter how many this process has drawn."""
-        seed = Random(f"{self.space.seed} {self._taken()}").randrange(2**32)  # noqa: S311 - replayable
+        seed = Random(f"{self.space.seed} {self._n_taken()}").randrange(2**32)  # noqa: S311 - replayable
         return sampler_of(self.space.model_copy(update={"seed": seed}), 1)
 
     def keep(self, trial: Trial, value: float, figures: Mapping[str, Any]) -> None:

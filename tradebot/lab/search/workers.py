@@ -145,9 +145,9 @@ class Pool(Struct):
             _, status = os.waitpid(worker.pid, 0)
             self.workers.remove(worker)
             if status:
-                self._died(worker, study)
+                self._replace_dead(worker, study)
 
-    def _died(self, worker: _Worker, study: Study) -> None:
+    def _replace_dead(self, worker: _Worker, study: Study) -> None:
         if self.hand_out:
             raise OperatorError("the connection to the cluster broke", CLUSTER_GONE)
         self.deaths += 1

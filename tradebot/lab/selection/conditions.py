@@ -54,9 +54,11 @@ class ConditionCheck(Struct, frozen=True):
     def answer(self) -> RungCondition:
         number, met = self.after(0), self.is_met()
         lacks = "" if number is not None else self.lacks
-        return RungCondition(self.name, number, self.must, self.bound, met, None if met else self._left(), lacks)
+        return RungCondition(
+            self.name, number, self.must, self.bound, met, None if met else self._sessions_left(), lacks
+        )
 
-    def _left(self) -> int | None:
+    def _sessions_left(self) -> int | None:
         """Return after how many more sessions it is first met, found by halving; None if not even after the longest."""
         low, high = 0, LONGEST
         if not self.is_met(high):

@@ -16,12 +16,12 @@ FLAT = 1e-14
 def _sharpe(returns: Numbers, per_year: int) -> Numbers:
     means, variances = returns.mean(axis=0), returns.var(axis=0, ddof=1)
     moves = variances > FLAT * (returns**2).mean(axis=0)
-    return _divided(means * per_year**0.5, np.sqrt(variances), moves)
+    return _divide_where(means * per_year**0.5, np.sqrt(variances), moves)
 
 
 def _sortino(returns: Numbers, per_year: int) -> Numbers:
     losses = np.sqrt((np.minimum(returns, 0.0) ** 2).mean(axis=0))
-    return _divided(returns.mean(axis=0) * per_year**0.5, losses, losses > 0)
+    return _divide_where(returns.mean(axis=0) * per_year**0.5, losses, losses > 0)
 
 
 def _growth(returns: Numbers, per_year: int) -> Numbers:
@@ -37,10 +37,10 @@ def _drawdown(returns: Numbers, per_year: int) -> Numbers:
 
 def _calmar(returns: Numbers, per_year: int) -> Numbers:
     deepest = -_drawdown(returns, per_year)
-    return _divided(_growth(returns, per_year), deepest, deepest > 0)
+    return _divide_where(_growth(returns, per_year), deepest, deepest > 0)
 
 
-def _divided(values: Numbers, by: Numbers, there: NDArray[np.bool_]) -> Numbers:
+def _divide_where(values: Numbers, by: Numbers, there: NDArray[np.bool_]) -> Numbers:
     found: Numbers = np.where(there, values / np.where(there, by, 1.0), np.nan)
     return found
 

@@ -120,7 +120,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
         """Return the median seed's chance that its true ratio is above what luck alone makes the best trial's."""
         if None in self.sharpes:
             return None
-        return self.middle(lambda run: _deflated(run.returns, self.trials))
+        return self.middle(lambda run: _deflate(run.returns, self.trials))
 
     @cached_property
     def low(self) -> float | None:
@@ -182,7 +182,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
             yield BenchmarkFigures(name, earned, sharpe, low, high, deepest, self.p(name))
 
 
-def _deflated(returns: Sequence[float], trials: int) -> float:
+def _deflate(returns: Sequence[float], trials: int) -> float:
     moments = shape(returns)
     # Chance is what it makes of one trial: the spread of all trials would take the skill of some for luck.
     found = moments and probabilistic_sharpe(moments, best_by_chance(trials, sharpe_error(moments)))

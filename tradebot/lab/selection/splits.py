@@ -58,7 +58,7 @@ def splits(cut: SessionCut, sessions: int, gap: int) -> tuple[ChoiceSplit, ...]:
     `gap` is the longest time for which a trial held a position, in sessions.
     """
     walking = cut.by is By.WALK_FORWARD
-    found = tuple(_walking(cut.parts, sessions, gap) if walking else _combined(cut, sessions, gap))
+    found = tuple(_walking(cut.parts, sessions, gap) if walking else _combined_splits(cut, sessions, gap))
     whole = (
         sum(len(split.outside) for split in found) if walking else min((len(one.outside) for one in found), default=0)
     )
@@ -75,7 +75,7 @@ def across_groups(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Choic
     """Yield cross-validation splits by groups of sessions; none if there are fewer sessions than groups."""
     if len(calendar) >= rules.groups:
         cut = SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged)
-        yield from _combined(cut, len(calendar), rules.embargo_sessions)
+        yield from _combined_splits(cut, len(calendar), rules.embargo_sessions)
 
 
 def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
@@ -117,7 +117,7 @@ def groups_of(parts: int, sessions: int) -> Sequence[Places]:
     return [np.arange(begin, end) for begin, end in pairwise(edges)]
 
 
-def _combined(cut: SessionCut, sessions: int, gap: int) -> Iterator[ChoiceSplit]:
+def _combined_splits(cut: SessionCut, sessions: int, gap: int) -> Iterator[ChoiceSplit]:
     for combination in combinations(groups_of(cut.parts, sessions), cut.judged):
         inside = np.ones(sessions, dtype=bool)
         for group in combination:

@@ -169,7 +169,7 @@ def verdict(
     tested = returns[training_sessions(sessions) :] if asked.learns else returns
     how = Resampling(DEFAULT.resamples, block_length(tested, max(LEAST_BLOCK, _gap(tried))))
     test, known = superiority(tested, how), max(asked.counted, len(tried))
-    compared_trials = _kept(tried, objectives, cut, asked)
+    compared_trials = _compare_trials(tried, objectives, cut, asked)
     draft = SearchVerdict(
         SearchConclusion.NOTHING,
         "",
@@ -188,8 +188,8 @@ def verdict(
         total_return(asked.held) if asked.held else None,
         _against_holding(returns, asked, known / len(tried), how),
         overfitting(returns),
-        _deflated(returns, best, known),
-        plateau(best, [trial.values for trial in tried], [*map(_known, objectives.whole)], asked.ranges),
+        _deflate_best(returns, best, known),
+        plateau(best, [trial.values for trial in tried], [*map(_finite_or_none, objectives.whole)], asked.ranges),
         tried[best].gained - tried[best].best_five,
         tuple(variants),
         tuple(left_out),
@@ -236,7 +236,7 @@ class _Measured:
         return [-inf if one is None else one for one in found]
 
 
-def _known(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
@@ -257,7 +257,7 @@ def _outside(objectives: _Measured, cut: Sequence[ChoiceSplit]) -> Numbers:
     return found
 
 
-def _kept(
+def _compare_trials(
     tried: Sequence[PlayedTrial], objectives: _Measured, cut: Sequence[ChoiceSplit], search_question: SearchQuestion
 ) -> tuple[ComparedTrial, ...]:
     """Return all trials, the best in all sessions first, with what they have inside and outside."""
@@ -266,13 +266,13 @@ def _kept(
         sides = [objectives.of(cut[0].inside)], [objectives.of(judged)]
     else:
         sides = [objectives.of(split.inside) for split in cut], [objectives.of(split.outside) for split in cut]
-    inside, outside = ([_known(fmean(each)) for each in zip(*side, strict=True)] for side in sides)
+    inside, outside = ([_finite_or_none(fmean(each)) for each in zip(*side, strict=True)] for side in sides)
     order = sorted(range(len(tried)), key=lambda place: -objectives.whole[place])
     found = ((tried[place], inside[place], outside[place]) for place in order)
     return tuple(ComparedTrial(trial.number, trial.values, trial.trades, here, there) for trial, here, there in found)
 
 
-def _deflated(returns: Numbers, best: int, trials: int) -> float | None:
+def _deflate_best(returns: Numbers, best: int, trials: int) -> float | None:
     """Return the deflated Sharpe ratio of the best trial among all that were counted."""
     moments = shape(returns[:, best].tolist())
     # One return a year, so that the ratios aren't annualized.

@@ -349,8 +349,8 @@ def structures(series: Series, settings: StructureSettings) -> Structures:
     ranges = atr(series, settings.atr_length, settings.smoothing)
     upside_down = bars.mirror(), [turn.mirror() for turn in turned]
     both = (
-        *_read(bars, _dated(bars, turned, ranges, settings), Direction.LONG),
-        *_read(bars, _dated(*upside_down, ranges, settings), Direction.SHORT),
+        *_read(bars, _date_structures(bars, turned, ranges, settings), Direction.LONG),
+        *_read(bars, _date_structures(*upside_down, ranges, settings), Direction.SHORT),
     )
     in_order = sorted(both, key=lambda pair: (pair[0].known_at, pair[0].bar))
     over = sorted([StructureEnd(reading, at) for reading, at in in_order if at is not None], key=lambda end: end.at)
@@ -370,15 +370,15 @@ def _read(
         yield reading, None if end is None else bars.ends_s[end]
 
 
-def _dated(
+def _date_structures(
     bars: BarColumns, turned: Sequence[StructureTurn], ranges: Column, settings: StructureSettings
 ) -> Iterator[Dated]:
     """Yield what there is for longs in these bars, each with the place of the bar that ended it."""
     draft_structures = blocks(bars, settings)
-    ended = ends(_known(draft_structures), [block.low for block in draft_structures], bars.close, touching=False)
+    ended = ends(_known_places(draft_structures), [block.low for block in draft_structures], bars.close, touching=False)
     yield from zip(repeat(ReadingKind.BLOCK), draft_structures, ended, strict=False)
     draft_structures = gaps(bars, settings)
-    ended = ends(_known(draft_structures), [gap.high for gap in draft_structures], bars.low, touching=True)
+    ended = ends(_known_places(draft_structures), [gap.high for gap in draft_structures], bars.low, touching=True)
     yield from zip(repeat(ReadingKind.GAP), draft_structures, ended, strict=False)
     last = len(bars.run) - 1
     for draft_structure in breaks(bars, settings):
@@ -387,7 +387,7 @@ def _dated(
         yield ReadingKind.CHANGE, *change
 
 
-def _known(draft_structures: Iterable[DraftStructure]) -> list[int]:
+def _known_places(draft_structures: Iterable[DraftStructure]) -> list[int]:
     return [structure.known for structure in draft_structures]
 
 

@@ -63,7 +63,7 @@ def _since_open(session: date) -> str:
     return f"{datetime.combine(session, _OPEN, NEW_YORK).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _told(read: Any, of: Row | Columns, at: datetime) -> tuple[Any, ...]:
+def _alert_fields(read: Any, of: Row | Columns, at: datetime) -> tuple[Any, ...]:
     """Return an alert's fields in their order, without its symbol: of a row if read by `rows`, of many by `columns`."""
     return (
         read.text(of, "id"),
@@ -97,13 +97,13 @@ def _told(read: Any, of: Row | Columns, at: datetime) -> tuple[Any, ...]:
 def _parse_flow_alerts(row: Row, symbol: str, at: datetime) -> FlowAlert:
     if row.get("ticker") is None:
         raise fields.BadRowError("ticker is missing")
-    identity, *others = _told(fields, row, at)
+    identity, *others = _alert_fields(fields, row, at)
     return FlowAlert(identity, symbol, *others)
 
 
 def _parse_all(found: Columns, symbol: str, at: datetime) -> Iterable[FlowAlert]:
     bulk_fields.text(found, "ticker")
-    identities, *others = _told(bulk_fields, found, at)
+    identities, *others = _alert_fields(bulk_fields, found, at)
     return map(FlowAlert, identities, repeat(symbol), *others)
 
 

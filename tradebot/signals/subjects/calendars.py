@@ -275,7 +275,7 @@ class Aligned(NamedTuple):
     report: date
 
 
-def _aligned(known: ScoringInputs) -> Aligned | None:
+def _align_with_report(known: ScoringInputs) -> Aligned | None:
     today = new_york_day(known.now)
     report = next_report(known.facts, today)
     if report is None or report.next is None:
@@ -290,7 +290,7 @@ EVENT_ALIGNMENT_COMPONENT = FlowShare(
     family="events",
     reads=(EARNINGS_KIND, *FLOW_READS),
     sign="with the flow if its options outlive an earnings report that is near",
-    looks_at=_aligned,
+    looks_at=_align_with_report,
     shows={"days": NumberFormat("days", "report"), "aligned": NumberFormat(USD), "total": NumberFormat(USD)},
     formula=f"flow * max(0, 1 - days / {ALIGNMENT_DAYS}) * aligned / total if total else 0",
     absent="no direction of the flow, or no date of a report known",

@@ -121,7 +121,7 @@ class Counted:
         return fsum(usd for usd, signed in zip(self._usd, self._signed, strict=True) if not signed)
 
 
-def _counted(known: ScoringInputs) -> Counted | None:
+def _count_prints(known: ScoringInputs) -> Counted | None:
     prints = DARK_POOL_KIND.of(known.facts.known)
     return Counted(prints, known) if prints else None
 
@@ -136,7 +136,7 @@ DARK_POOL_COMPONENT = ScoreComponent(
     family="off_exchange",
     reads=(DARK_POOL_KIND,),
     sign="bullish if prints are above the midpoint of the quote",
-    looks_at=_counted,
+    looks_at=_count_prints,
     shows={
         **number_formats(USD, "net", "total", "bullish", "bearish", "neutral", at="newest"),
         "prints_known": NumberFormat("prints"),

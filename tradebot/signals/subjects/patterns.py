@@ -92,7 +92,7 @@ class Clustered(NamedTuple):
     bearish: int
 
 
-def _clustered(known: ScoringInputs) -> Clustered | None:
+def _find_clusters(known: ScoringInputs) -> Clustered | None:
     if known.flow is None:
         return None
     if len(known.alerts) < CLUSTER_ALERTS:
@@ -108,7 +108,7 @@ CLUSTERS_COMPONENT = ScoreComponent(
     family="options_flow",
     reads=(FLOW_ALERTS_KIND, OPTIONS_VOLUME_KIND),
     sign="bullish if more alerts in clusters are bullish",
-    looks_at=_clustered,
+    looks_at=_find_clusters,
     shows={"bullish": NumberFormat("alerts"), "bearish": NumberFormat("alerts")},
     formula="(bullish - bearish) / (bullish + bearish) if bullish + bearish else 0",
     absent="no usable reply about this symbol's alerts",

@@ -74,10 +74,10 @@ class SetupSide(Struct, frozen=True):
 
 def decisions(side: SetupSide, rules: SmartMoneySettings) -> tuple[Decision, ...]:
     """Return the answers of all filters that are on, in their order."""
-    return tuple(_asked(side, rules))
+    return tuple(_filter_side(side, rules))
 
 
-def _asked(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
+def _filter_side(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
     coin = side.coin
     yield _data(coin, rules)
     against = side.evidence.lean is Lean.COUNTER
@@ -96,8 +96,8 @@ def _asked(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
     yield from _place(side, rules)
     yield _points(side, rules)
     yield from _worth(side, rules)
-    yield _repeated(side, rules.rest)
-    yield _rested(coin, rules.rest)
+    yield _same_setup(side, rules.rest)
+    yield _rest_decision(coin, rules.rest)
 
 
 def _data(coin: CoinInputs, rules: SmartMoneySettings) -> Decision:
@@ -167,7 +167,7 @@ def _worth(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
             yield _answer(about, found is not None and found <= limit, Reason.TRADE_TOO_DEAR, found, limit)
 
 
-def _repeated(side: SetupSide, rest: RestSettings) -> Decision:
+def _same_setup(side: SetupSide, rest: RestSettings) -> Decision:
     """Fail if the coin was entered since this setup was known, less than `same_setup_s` ago."""
     entered, setup = side.coin.past.entered_at, side.setup
     passed = None if entered is None else (side.coin.now - entered).total_seconds()
@@ -176,7 +176,7 @@ def _repeated(side: SetupSide, rest: RestSettings) -> Decision:
     return _answer("same setup", fresh, Reason.SETUP_REPEATED, passed if same else None, rest.same_setup_s)
 
 
-def _rested(coin: CoinInputs, rest: RestSettings) -> Decision:
+def _rest_decision(coin: CoinInputs, rest: RestSettings) -> Decision:
     """Fail while any of the waits lasts; the one that ends last is named with what has passed of it."""
     waits = [(since, wait_s) for since, wait_s in _waits(coin, rest) if since + timedelta(seconds=wait_s) > coin.now]
     if not waits:

@@ -173,19 +173,19 @@ def _behind(side: SetupSide, part: str) -> Sequence[Input]:
         "gap": _prices(side, ReadingKind.GAP),
         "break_of_structure": _prices(side, ReadingKind.BREAK),
         "fib": (
-            *_known("entry", side.entry, "USD"),
-            *_known("place_in_range", side.position, "level"),
-            *_known("from_nearest_level", side.near, "fraction"),
+            *_input_if_known("entry", side.entry, "USD"),
+            *_input_if_known("place_in_range", side.position, "level"),
+            *_input_if_known("from_nearest_level", side.near, "fraction"),
         ),
         "bias": (Input("close_from_average", coin.bias.distance, "fraction"),),
-        "strength": _known("adx", coin.strength, "ADX"),
-        "cost": _known("round_trip", side.evidence.cost_bps, "bps"),
-        "tolerance": _known("from_change", side.change, "fraction"),
+        "strength": _input_if_known("adx", coin.strength, "ADX"),
+        "cost": _input_if_known("round_trip", side.evidence.cost_bps, "bps"),
+        "tolerance": _input_if_known("from_change", side.change, "fraction"),
     }
     return of_part[part]
 
 
-def _known(name: str, value: Decimal | float | None, unit: str) -> tuple[Input, ...]:
+def _input_if_known(name: str, value: Decimal | float | None, unit: str) -> tuple[Input, ...]:
     return () if value is None else (Input(name, float(value), unit),)
 
 

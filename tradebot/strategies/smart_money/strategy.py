@@ -154,15 +154,15 @@ def _why(view: StrategyView, symbol: str, lot: Position, readings: Readings) -> 
     direction = 1 if lot.quantity > 0 else -1
     found = bias(view.bars(symbol, DAY, price=PriceKind.SPOT).close, settings.bias)
     if found.direction == -direction:
-        yield _named(PREMISE_GONE, found.distance * direction)
+        yield _distance_text(PREMISE_GONE, found.distance * direction)
         return
     kept, bars = view.kept.get(symbol), view.bars(symbol, settings.structure.timeframe, price=PriceKind.SPOT)
     beyond = None if kept is None else _beyond(lot, direction, kept, bars)
     if beyond is not None and beyond < 0:
-        yield _named(THESIS_GONE, beyond)
+        yield _distance_text(THESIS_GONE, beyond)
 
 
-def _named(name: str, distance: Decimal | float) -> str:
+def _distance_text(name: str, distance: Decimal | float) -> str:
     return compose((amount_part(name, distance, Unit.SHARE_OF_WHOLE),))
 
 

@@ -80,7 +80,7 @@ class AlpacaBars:
             for page in _pages(self._data, "/stocks/bars", {**self._venue.query_of(symbols), **query}):
                 yield _by_symbol(page, symbols, partial(_bar, tally=self._tally), self._tally)
         except DataPlanError as error:
-            raise self._delayed(error) from error
+            raise self._plan_error(error) from error
         except RefusedReadError as error:
             if error.status not in MALFORMED:
                 raise
@@ -103,7 +103,7 @@ class AlpacaBars:
         unasked = list(symbols)
         for _ in range(1 + _MOST_NAMES):
             earlier: dict[str, str] = {}
-            for announced in self._announced(unasked, first, last):
+            for announced in self._announced_actions(unasked, first, last):
                 if announced.action is None and announced.name not in heirs and announced.heir in heirs:
                     earlier[announced.name] = heirs[announced.heir]
                 elif announced.action is not None and announced.name in heirs:
@@ -122,14 +122,16 @@ class AlpacaBars:
         found: dict[str, str] = {}
         named = {symbol: symbol for symbol in symbols}
         for _ in range(_MOST_NAMES):
-            heirs = {one.name: one.heir for one in self._announced(list(named), first, last) if one.action is None}
+            heirs = {
+                one.name: one.heir for one in self._announced_actions(list(named), first, last) if one.action is None
+            }
             named = {heirs[name]: symbol for name, symbol in named.items() if name in heirs}
             found |= {symbol: name for name, symbol in named.items()}
             if not named:
                 break
         return found
 
-    def _announced(self, symbols: Sequence[str], first: date, last: date) -> Iterator["_Announced"]:
+    def _announced_actions(self, symbols: Sequence[str], first: date, last: date) -> Iterator["_Announced"]:
         span = {"start": first.isoformat(), "end": last.isoformat()}
         for chunk in _chunks(symbols):
             query = {"symbols": ",".join(chunk), "types": ",".join(_KINDS), **span, "limit": str(MOST_ACTIONS)}
@@ -139,7 +141,7 @@ class AlpacaBars:
                     read = partial(_action, kind, tally=self._tally)
                     yield from keep_readable(kind, _rows(grouped, f"{kind}s"), read, self._tally)
 
-    def _delayed(self, error: DataPlanError) -> Exception:
+    def _plan_error(self, error: DataPlanError) -> Exception:
         """Return what to raise for a refusal because of the plan: the first one says how old bars must be."""
         if self.delay:
             return error

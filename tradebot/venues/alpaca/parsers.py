@@ -373,13 +373,14 @@ def _never_arrived(sent_at: datetime, sessions: Iterable[Session], now: datetime
     """
     session = _first_after(sent_at, sessions)
     if session is None:
-        return Proof(End.UNKNOWN, f"Alpaca doesn't know it, and no session after {_said(sent_at)} is stored")
+        return Proof(End.UNKNOWN, f"Alpaca doesn't know it, and no session after {_time_text(sent_at)} is stored")
     until = session.close + ARRIVES_WITHIN
     if now < until:
-        return Proof(End.UNKNOWN, f"Alpaca doesn't know it, but it may arrive until {_said(until)}")
+        return Proof(End.UNKNOWN, f"Alpaca doesn't know it, but it may arrive until {_time_text(until)}")
     hours = ARRIVES_WITHIN.total_seconds() / 3600
-    why = f"Alpaca doesn't know it, and what was sent at {_said(sent_at)} can't arrive any more at {_said(now)}: "
-    closed = f"the session of {session.date} closed at {_said(session.close)}, more than {hours:.0f} hours before"
+    late = f"what was sent at {_time_text(sent_at)} can't arrive any more at {_time_text(now)}"
+    why = f"Alpaca doesn't know it, and {late}: "
+    closed = f"the session of {session.date} closed at {_time_text(session.close)}, more than {hours:.0f} hours before"
     return Proof(End.OVER, why + closed)
 
 
@@ -391,7 +392,7 @@ def has_outlived(order: Order, sessions: Iterable[Session], now: datetime) -> st
     session = _first_after(sent_at, sessions)
     if session is None or now < session.close + ARRIVES_WITHIN:
         return ""
-    return f"it is for one day, and the session of {session.date} closed at {_said(session.close)}"
+    return f"it is for one day, and the session of {session.date} closed at {_time_text(session.close)}"
 
 
 def _first_after(moment: datetime, sessions: Iterable[Session]) -> Session | None:
@@ -399,7 +400,7 @@ def _first_after(moment: datetime, sessions: Iterable[Session]) -> Session | Non
     return min((session for session in sessions if session.close > moment), key=lambda one: one.close, default=None)
 
 
-def _said(at: datetime) -> str:
+def _time_text(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 

@@ -100,7 +100,7 @@ class AlpacaReader:
             before = after
             (positions, unreadable_positions), account = self._positions(), self.account()
             after, unreadable_orders = self._open_orders()
-            steady = _is_steady(_marked(before), _marked(after))
+            steady = _is_steady(_our_orders(before), _our_orders(after))
             if steady:
                 break
         return BrokerView(
@@ -306,7 +306,7 @@ class AlpacaReader:
         raise TemporaryError(f"the broker's list of activities has more than {_MOST_PAGES} pages")
 
 
-def _marked(orders: tuple[Order, ...]) -> dict[str, Order]:
+def _our_orders(orders: tuple[Order, ...]) -> dict[str, Order]:
     return {order.venue_id: order for order in orders if is_our_order_id(order.client_order_id)}
 
 

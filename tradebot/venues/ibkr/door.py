@@ -35,7 +35,7 @@ def door() -> Door:
         reader=IbkrReader,
         orders=IbkrOrders,
         bars=IbkrBars,
-        checks=Checks(_bar_times, _renamed, _market_data, PORT, own),
+        checks=Checks(_bar_times, _no_renames, _market_data, PORT, own),
         market=_market,
         symbol=symbol_of,
         coin=lambda symbol: root_of(symbol).name,
@@ -74,7 +74,9 @@ def _bar_times(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str]) -> M
     return {symbol: datetime.fromtimestamp(start_s, UTC) for symbol, start_s in latest.items()}
 
 
-def _renamed(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
+def _no_renames(
+    venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str], first: date, last: date
+) -> Mapping[str, str]:
     """Return nothing: contracts aren't renamed."""
     return {}
 

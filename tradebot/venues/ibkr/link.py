@@ -121,7 +121,7 @@ class IbkrConnection:
                 )
             await opening
         except (TimeoutError, OSError) as error:
-            raise self._unopened(error, f"{host}:{port}") from error
+            raise self._opening_error(error, f"{host}:{port}") from error
         finally:
             opening.cancel()
         for what, question in (
@@ -137,7 +137,7 @@ class IbkrConnection:
                     f"{GATEWAY}: it is still logging in, or waits for a person",
                 ) from error
 
-    def _unopened(self, error: Exception, place: str) -> TemporaryError:
+    def _opening_error(self, error: Exception, place: str) -> TemporaryError:
         if isinstance(error, TimeoutError) and self.tap.greeted:
             words = f"the Gateway at {place} has greeted us, and names neither accounts nor ids"
             return TemporaryError(words, f"{GATEWAY}: log it in")
@@ -266,7 +266,7 @@ class IbkrLink:
         except TimeoutError as error:
             if self._line is not None and self._line.ears.cut:
                 # It says so itself, and will say when it is over: another connection wouldn't know.
-                raise self._lost() from error
+                raise self._lost_error() from error
             self.hang_up()
             raise RetryableError("the Gateway doesn't answer", GATEWAY) from error
 
@@ -288,9 +288,9 @@ class IbkrLink:
         with self._lock:
             if self._line is None or self._line.ears.gone or self._is_awaited(LONGEST_S):
                 self.hang_up()
-                self._line = self._connected()
+                self._line = self._connect()
             if self._line.ears.cut:
-                raise self._lost()
+                raise self._lost_error()
             if self._line.ears.resubscribe:
                 self._line.ears.resubscribe = False
                 self._line.quoted.clear()
@@ -319,10 +319,10 @@ class IbkrLink:
         if self._turn is not None:
             self._turn.give_back()
 
-    def _lost(self) -> TemporaryError:
+    def _lost_error(self) -> TemporaryError:
         return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it mostly comes back by itself")
 
-    def _connected(self) -> IbkrConnection:
+    def _connect(self) -> IbkrConnection:
         with ExitStack() as unless_open:
             unless_open.callback(self.hang_up)
             if self._turn is not None:
@@ -332,7 +332,7 @@ class IbkrLink:
                     self._running().call_soon_threadsafe(self._look)
             until = time.monotonic() + (self.patience.freed if self._turn else 0)
             while True:
-                self._line = line = self.run(self._made)
+                self._line = line = self.run(self._make_connection)
                 with suppress(*(InUseError,) * (time.monotonic() < until)):
                     self.run(line.open, *self.place)
                     unless_open.pop_all()
@@ -341,7 +341,7 @@ class IbkrLink:
                 self._drop()
                 time.sleep(AGAIN_S)
 
-    async def _made(self) -> IbkrConnection:
+    async def _make_connection(self) -> IbkrConnection:
         return IbkrConnection(self.patience)
 
     def hang_up(self) -> None:
@@ -353,7 +353,7 @@ class IbkrLink:
     def _drop(self) -> None:
         line, self._line = self._line, None
         if line is not None:
-            self.run(_closed, line)
+            self.run(_close, line)
             self._before += line.lost_count
 
     def close(self) -> None:
@@ -396,7 +396,7 @@ def _runs(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-async def _closed(line: IbkrConnection) -> None:
+async def _close(line: IbkrConnection) -> None:
     line.client.disconnect()
     # What is left to write is written, and the other side sees the end.
     await asyncio.sleep(0)

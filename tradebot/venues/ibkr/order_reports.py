@@ -274,10 +274,10 @@ def order_of(
         raise RowError("action", "is neither BUY nor SELL")
     executed = sum((execution.quantity for execution in counted), Decimal(0))
     worth = sum((execution.worth for execution in counted), Decimal(0))
-    claimed = max(_claimed(said.filled if said else 0), _claimed(getattr(order, "filledQuantity", 0)))
+    claimed = max(_quantity_or_zero(said.filled if said else 0), _quantity_or_zero(getattr(order, "filledQuantity", 0)))
     word = said.word if said else str(state.status)
     # Of an order that has ended, the venue says what has filled, and not how large it was.
-    size = _claimed(order.totalQuantity) or (claimed if word == _FILLED else None) or None
+    size = _quantity_or_zero(order.totalQuantity) or (claimed if word == _FILLED else None) or None
     # The list of executions may lack rows, unless one was corrected. More than its size isn't believed.
     believed = (size is None or claimed <= size) and not any(execution.correction for execution in counted)
     filled = max(executed, claimed) if believed else executed
@@ -316,7 +316,7 @@ def _ended_at(text: str) -> datetime | None:
         return None
 
 
-def _claimed(value: object) -> Decimal:
+def _quantity_or_zero(value: object) -> Decimal:
     """Return a quantity that is only said; zero for none, and for what the library writes in place of none."""
     try:
         found = number("filled", value or 0)

@@ -69,7 +69,7 @@ class IbkrOrders:
             if hung:
                 with around("ibkr.send_stop"):
                     line.client.placeOrder(child.orderId, contract, child)
-            reply = await self._heard(line, ids, intent)
+            reply = await self._wait_for_replies(line, ids, intent)
             if hung and reply.outcome is not WriteOutcome.ACCEPTED:
                 # Whatever the venue made of them: an entry without its stop isn't to stay.
                 line.client.cancelOrder(parent.orderId)
@@ -113,7 +113,7 @@ class IbkrOrders:
             line.ears.listen_to(order_id)
             with around("ibkr.change"):
                 line.client.placeOrder(order_id, contract, changed)
-            return await self._heard(line, [order_id], replace(intent, client_order_id=str(before.orderRef)))
+            return await self._wait_for_replies(line, [order_id], replace(intent, client_order_id=str(before.orderRef)))
 
         return self._ask(send)
 
@@ -129,7 +129,7 @@ class IbkrOrders:
             line.ears.listen_to(order_id)
             with around("ibkr.cancel"):
                 line.client.cancelOrder(order_id)
-            return await _canceled(line, order_id)
+            return await _wait_for_cancel(line, order_id)
 
         reply = self._ask(send)
         if reply.code is None or not reply.code.isdecimal() or int(reply.code) not in _DOUBTED:
@@ -144,11 +144,11 @@ class IbkrOrders:
         """Return what became of a request; it wasn't sent if the connection wasn't whole before."""
         try:
             with self._venue.link.sending() as line:
-                return self._sent(send, line)
+                return self._send_request(send, line)
         except TradebotError as error:
             return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
 
-    def _sent(self, send: Callable[[IbkrConnection], Any], line: IbkrConnection) -> Reply:
+    def _send_request(self, send: Callable[[IbkrConnection], Any], line: IbkrConnection) -> Reply:
         try:
             reply: Reply = self._venue.link.run(send, line)
         except (VenueError, GoneError, ConnectionError, TimeoutError) as error:
@@ -176,12 +176,12 @@ class IbkrOrders:
             return Reply(WriteOutcome.UNKNOWN, code="not_listed", message="no list says what became of it")
         return Reply(WriteOutcome.REJECTED, code="not_found", message="the venue has no such order")
 
-    async def _heard(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply:
+    async def _wait_for_replies(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply:
         """Return what the venue says of the orders of a request, once it has said something of each, or time is up."""
         clock = asyncio.get_running_loop()
         until = clock.time() + line.patience.order
         while True:
-            reply = self._judged(line, ids, intent)
+            reply = self._judge_replies(line, ids, intent)
             remaining = until - clock.time()
             if reply is not None:
                 return reply
@@ -192,7 +192,7 @@ class IbkrOrders:
             except TimeoutError:
                 continue
 
-    def _judged(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply | None:
+    def _judge_replies(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply | None:
         """Return what is proven by now; None if it is too early."""
         orders, heard = [], [line.ears.said_of(number) for number in ids]
         errors = [what for said in heard for name, what in said if name == "error" and what.code not in NOTICES]
@@ -246,7 +246,7 @@ def _as_told(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Order:
     return order_of(contract, order, state, None, (), tally)
 
 
-async def _canceled(line: IbkrConnection, order_id: int) -> Reply:
+async def _wait_for_cancel(line: IbkrConnection, order_id: int) -> Reply:
     clock = asyncio.get_running_loop()
     until = clock.time() + line.patience.order
     while True:

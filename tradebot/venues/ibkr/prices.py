@@ -44,7 +44,7 @@ async def details_of(line: IbkrConnection, symbol: str, today: date | None = Non
     if today and line.asked_on.get(symbol) != today:
         line.contracts.pop(symbol, None)
         line.asked_on[symbol] = today
-    if symbol not in line.contracts and (found := await _asked(line, symbol)) is not None:
+    if symbol not in line.contracts and (found := await _request_details(line, symbol)) is not None:
         line.contracts[symbol] = found
     return line.contracts.get(symbol)
 
@@ -57,12 +57,12 @@ async def contract_with_bars(line: IbkrConnection, symbol: str) -> Any | None:
     details = await details_of(line, symbol)
     if details is not None:
         return details.contract
-    if symbol not in line.ended and (found := await _asked(line, symbol, ended=True)) is not None:
+    if symbol not in line.ended and (found := await _request_details(line, symbol, ended=True)) is not None:
         line.ended[symbol] = replace(found.contract, includeExpired=True)
     return line.ended.get(symbol)
 
 
-async def _asked(line: IbkrConnection, symbol: str, *, ended: bool = False) -> Any | None:
+async def _request_details(line: IbkrConnection, symbol: str, *, ended: bool = False) -> Any | None:
     from ib_async.contract import Contract
 
     wanted = Contract(secType=FUTURE, localSymbol=symbol, currency=IBKR.currency, includeExpired=ended)

@@ -111,11 +111,11 @@ class IbkrReader:
 
         What was dropped since the last view counts as unreadable: this view may lack it.
         """
-        steady, after = False, self._told()
+        steady, after = False, self._read_reports()
         for _ in range(VIEW_TRIES):
             before = after
             held, (account, values) = self._read(lambda line: line.positions()), self._read(_values)
-            after = self._told()
+            after = self._read_reports()
             if steady := _ours(before) == _ours(after):
                 break
         positions, lost = self._positions(held, values)
@@ -151,7 +151,7 @@ class IbkrReader:
                 lost += 1
         return tuple(found.values()), lost
 
-    def _told(self) -> OrderReports:
+    def _read_reports(self) -> OrderReports:
         """Return what open orders, completed orders and executions say, in the order in which an order passes them."""
         link = self._venue.link
         before = link.dropped_count
@@ -164,8 +164,8 @@ class IbkrReader:
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the newest order with our mark."""
-        order_reports = self._told()
-        return _known(order_reports, order_reports.by_client_id(client_order_id, self._tally))
+        order_reports = self._read_reports()
+        return _require_readable(order_reports, order_reports.by_client_id(client_order_id, self._tally))
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what open orders, completed orders and executions prove together.
@@ -174,7 +174,7 @@ class IbkrReader:
         entry. An exit that is not open any more is over all the same: what it may have closed is not held any more, and
         the next exit asks for that.
         """
-        order_reports, name = self._told(), intent.client_order_id
+        order_reports, name = self._read_reports(), intent.client_order_id
         if intent.operation is not Operation.CANCEL:
             order = order_reports.by_client_id(name, self._tally)
             if order is not None:
@@ -205,26 +205,26 @@ class IbkrReader:
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id; a change doesn't give an order another id here."""
-        order_reports = self._told()
-        return _known(order_reports, order_reports.orders.get(venue_id))
+        order_reports = self._read_reports()
+        return _require_readable(order_reports, order_reports.orders.get(venue_id))
 
     def order_reports(self) -> OrderReports:
         """Return all orders, with what changing or canceling one needs."""
-        return self._told()
+        return self._read_reports()
 
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return the stop of an entry."""
-        return [order for order in self._told().orders.values() if order.parent == venue_id]
+        return [order for order in self._read_reports().orders.values() if order.parent == venue_id]
 
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return today's orders that have ended, oldest first, and last those of which nobody says when."""
-        orders = [order for order in self._told().orders.values() if order.status.terminal]
+        orders = [order for order in self._read_reports().orders.values() if order.status.terminal]
         found = [order for order in orders if order.updated_at is None or order.updated_at >= since]
         return sorted(found, key=lambda order: (order.updated_at is None, order.updated_at or since))
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
         """Return the orders in these symbols, newest first."""
-        told = self._told()
+        told = self._read_reports()
         orders = sorted(
             (order for order in told.orders.values() if order.symbol in symbols), key=lambda order: -int(order.venue_id)
         )
@@ -264,7 +264,7 @@ class IbkrReader:
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return the venue's listings of these contracts; one that it lacks, or has several of, has none."""
-        now, rows = self._read(lambda line: self._listed(line, tuple(dict.fromkeys(symbols))))
+        now, rows = self._read(lambda line: self._list_contracts(line, tuple(dict.fromkeys(symbols))))
         found = {}
         for symbol, details, levels in rows:
             try:
@@ -273,7 +273,7 @@ class IbkrReader:
                 self._tally.note("listing", error.field_name, f"row refused: {error.problem}")
         return found
 
-    async def _listed(
+    async def _list_contracts(
         self, line: IbkrConnection, symbols: Sequence[str]
     ) -> tuple[datetime, Iterable[tuple[str, Any, tuple[MarginLevel, ...]]]]:
         """Return the venue's time, and for each contract that it has its details and what margin it needs."""
@@ -325,7 +325,7 @@ def _position(contract: Any, quantity: Decimal, cost: object, mark: object) -> B
     )
 
 
-def _known(order_reports: OrderReports, order: Order | None) -> Order | None:
+def _require_readable(order_reports: OrderReports, order: Order | None) -> Order | None:
     """Return an order, or None if the venue has none; raise TemporaryError if it may be among what can't be read."""
     if order is None and order_reports.unreadable:
         raise TemporaryError(

@@ -272,7 +272,7 @@ class Ears:
     def _open_over(self) -> None:
         self._over("open")
 
-    def _completed(self, contract: Any, order: Any, state: Any) -> None:
+    def _on_completed(self, contract: Any, order: Any, state: Any) -> None:
         self.told["completed"] += 1
         self._row("completed", (contract, order, state))
 
@@ -327,7 +327,7 @@ _CALLED: Mapping[str, Callable[..., None]] = {
     "openOrder": Ears._open,
     "orderStatus": Ears._status,
     "openOrderEnd": Ears._open_over,
-    "completedOrder": Ears._completed,
+    "completedOrder": Ears._on_completed,
     "completedOrdersEnd": Ears._completed_over,
     "execDetails": Ears._execution,
     "execDetailsEnd": Ears._over,

@@ -65,7 +65,7 @@ class KrakenBell:
                 return f"Kraken Futures refused the feed: {printable(str(told.get('message')))}"
             if event == "challenge":
                 for name in sorted(missing):
-                    _say(connection, event="subscribe", feed=name, **self._signed(str(told.get("message"))))
+                    _say(connection, event="subscribe", feed=name, **self._sign_challenge(str(told.get("message"))))
             elif missing and event == "subscribed":
                 missing.discard(str(feed))
                 if not missing:
@@ -75,7 +75,7 @@ class KrakenBell:
             elif feed == FILLS or (feed == ORDERS and told.get("is_cancel")):
                 self._rang.set()
 
-    def _signed(self, challenge: str) -> dict[str, str]:
+    def _sign_challenge(self, challenge: str) -> dict[str, str]:
         signed = signed_challenge(self._secret, challenge)
         return {"api_key": self._key, "original_challenge": challenge, "signed_challenge": signed}
 

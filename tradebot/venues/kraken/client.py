@@ -106,7 +106,7 @@ class OpeningEquity:
     def of(self, account: str, day: date, work_out: Callable[[], Decimal]) -> Decimal:
         """Return it for a day, working it out the first time."""
         key = f"{account} {day.isoformat()}"
-        known = self._known or self._kept()
+        known = self._known or self._stored_equity()
         if known is None or known[0] != key:
             known = key, work_out()
             if self._path is not None:
@@ -115,7 +115,7 @@ class OpeningEquity:
         self._known = known
         return known[1]
 
-    def _kept(self) -> tuple[str, Decimal] | None:
+    def _stored_equity(self) -> tuple[str, Decimal] | None:
         """Return what the file has; a damaged one is as good as none, because it can be worked out again."""
         if self._path is None:
             return None

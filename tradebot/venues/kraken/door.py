@@ -98,7 +98,7 @@ def door() -> Door:
         reader=KrakenReader,
         orders=KrakenOrders,
         bars=KrakenBars,
-        checks=Checks(_bar_times, _renamed, _data_plan, "venue", {"nonce": _nonce, "key": _may_trade}),
+        checks=Checks(_bar_times, _no_renames, _data_plan, "venue", {"nonce": _nonce, "key": _may_trade}),
         market=_market,
         bell=_bell,
         symbol=symbol_of,
@@ -162,7 +162,7 @@ def _bar_times(venue: KrakenVenue, tally: DriftTally, symbols: Sequence[str]) ->
     return {symbol: datetime.fromtimestamp(start_s, UTC) for symbol, start_s in latest.items()}
 
 
-def _renamed(
+def _no_renames(
     venue: KrakenVenue, tally: DriftTally, symbols: Sequence[str], first: date, last: date
 ) -> Mapping[str, str]:
     """Return nothing: contracts aren't renamed."""

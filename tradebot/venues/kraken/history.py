@@ -83,7 +83,7 @@ def past(
     as canceled with nothing filled. It is canceled if an event says so, the executions have what that event counts, and
     both are older than what may still be missing. Any other is left open, as UNKNOWN: the open orders know.
     """
-    counted, unread = _counted(executions, account, tally)
+    counted, unread = _count_executions(executions, account, tally)
     last, began = dict[str, tuple[str, JsonFields, datetime]](), dict[str, datetime]()
     # Pages come newest first, and events of one millisecond stay in the order in which they happened.
     oldest_first = list(reversed(events))
@@ -174,13 +174,13 @@ def time_of(raw: object) -> Decimal:
     return Decimal(at) if isinstance(at, int | Decimal) and not isinstance(at, bool) else Decimal(0)
 
 
-def _counted(
+def _count_executions(
     executions: Sequence[object], account: str, tally: DriftTally
 ) -> tuple[Mapping[str, ExecutionTotals], list[Decimal]]:
     counted, seen, unread = dict[str, ExecutionTotals](), set[str](), list[Decimal]()
     for raw in executions:
         try:
-            for order, row, _ in _executed(raw, account, tally):
+            for order, row, _ in _orders_of_execution(raw, account, tally):
                 uid = order.text("uid")
                 # A page may repeat the last row of the one before it.
                 key = f"{row.text('uid')} {uid}"
@@ -200,7 +200,7 @@ def fills_of(executions: Sequence[object], account: str, tally: DriftTally) -> t
     fills, unread = list[Fill](), 0
     for raw in executions:
         try:
-            fills += [_fill(*sides) for sides in _executed(raw, account, tally)]
+            fills += [_fill(*sides) for sides in _orders_of_execution(raw, account, tally)]
         except RowError as error:
             tally.note("execution", error.field_name, f"row refused: {error.problem}")
             unread += 1
@@ -224,7 +224,7 @@ def _fill(order: JsonFields, row: JsonFields, about: Mapping[str, Any]) -> Fill:
     )
 
 
-def _executed(
+def _orders_of_execution(
     raw: object, account: str, tally: DriftTally
 ) -> Iterator[tuple[JsonFields, JsonFields, Mapping[str, Any]]]:
     """Yield each order of ours in an execution, its row, and what else it says of that. Both sides may be named."""
@@ -288,7 +288,7 @@ class HistoryPages:
 
         Of the venue's time `now`, pages that were read just before may be used; without it, they are read anew.
         """
-        tolds = tuple(self._told(name, since, now) for name in ("orders", "triggers", "executions"))
+        tolds = tuple(self._newest_elements(name, since, now) for name in ("orders", "triggers", "executions"))
         if self._read is None or any(map(is_not, tolds, self._read[0])):
             orders, triggers, executions = tolds
             oldest, events = min(one.told_at for one in tolds), [*orders.elements, *triggers.elements]
@@ -306,7 +306,7 @@ class HistoryPages:
         since = min((order.submitted_at for order in new if order.submitted_at is not None), default=None)
         # What was placed since the pages were read is on newer ones.
         for until in (now, None) if new else ():
-            told = self._told("triggers", since, until)
+            told = self._newest_elements("triggers", since, until)
             placed = past(told.elements, (), told.told_at, self._number.cached_id, self._tally).orders
             for one in new:
                 size = placed[one.venue_id].quantity if one.venue_id in placed else None
@@ -319,7 +319,7 @@ class HistoryPages:
 
     def executions(self, since: datetime) -> Sequence[object]:
         """Return the executions of the history since a time, and some older ones."""
-        return self._told("executions", since, None).elements
+        return self._newest_elements("executions", since, None).elements
 
     def log(self, after: datetime, **until: str) -> list[object]:
         """Return rows of the account log after a time, the newest first, `before` a time or `to` an id if given."""
@@ -330,7 +330,7 @@ class HistoryPages:
             raise TemporaryError("the account log holds no list")
         return rows
 
-    def _told(self, what: str, since: datetime | None, now: datetime | None) -> _Told:
+    def _newest_elements(self, what: str, since: datetime | None, now: datetime | None) -> _Told:
         """Return a list's newest elements, at least those since a time."""
         told = self._lists.get(what)
         if told is None or now is None or not timedelta(0) <= now - told.told_at < SHARED:

@@ -67,7 +67,7 @@ class KrakenOrders:
         if word not in ACCEPTED:
             return _refusal(word, status)
         try:
-            order = _placed(status, intent, self._tally)
+            order = _placed_order(status, intent, self._tally)
         except RowError as error:
             return Reply(WriteOutcome.UNKNOWN, code="unreadable", message=str(error))
         if not intent.asked_for(order):
@@ -89,7 +89,7 @@ class KrakenOrders:
         if word in ACCEPTED or word == ON_ITS_WAY:
             return Reply(WriteOutcome.ACCEPTED)
         if word in ("filled", "notFound"):
-            return self._ended(venue_id, word)
+            return self._ended_reply(venue_id, word)
         return _refusal(word, status)
 
     def _send(self, what: str, params: Mapping[str, str]) -> Mapping[str, Any] | Reply:
@@ -102,7 +102,7 @@ class KrakenOrders:
         except TradebotError as error:
             # The request couldn't be made, so it wasn't sent.
             return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
-        return _told(answer)
+        return _require_success(answer)
 
     def _looked_up(self, intent: Intent, refusal: Reply) -> Reply:
         """Return what a lookup says after a refusal because an order has our id: it may be ours."""
@@ -116,7 +116,7 @@ class KrakenOrders:
             return Reply(WriteOutcome.ACCEPTED, order)
         return Reply(WriteOutcome.REJECTED, order, code=ID_CONFLICT, message=refusal.message)
 
-    def _ended(self, venue_id: str, word: str) -> Reply:
+    def _ended_reply(self, venue_id: str, word: str) -> Reply:
         """Return that an order has ended if the history has its end, and a refusal if it never heard of the order."""
         try:
             ended = self._reader.has_ended(venue_id)
@@ -126,7 +126,7 @@ class KrakenOrders:
         return Reply(outcome, code=word, message=f"the venue says {word}")
 
 
-def _told(answer: HttpReply) -> Mapping[str, Any] | Reply:
+def _require_success(answer: HttpReply) -> Mapping[str, Any] | Reply:
     """Return an answer that isn't an error; a refusal if its error proves that nothing was done, or nothing known."""
     try:
         told = answer.json()
@@ -170,7 +170,7 @@ def _events(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from (event for event in (events if isinstance(events, list) else []) if isinstance(event, dict))
 
 
-def _placed(status: Mapping[str, Any], intent: Intent, tally: DriftTally) -> Order:
+def _placed_order(status: Mapping[str, Any], intent: Intent, tally: DriftTally) -> Order:
     """Return the order that the events of an accepted request tell of; raise RowError if they don't."""
     told, filled, worth = None, Decimal(0), Decimal(0)
     for event in _events(status):

@@ -218,17 +218,17 @@ class SimulatedVenue:
         # The day of the last look comes to its end before its orders expire and the next day's splits are booked.
         same_day, today = sum(date_of(row[0]) <= account.day for row in minutes), date_of(now)
         for row in minutes[:same_day]:
-            account = self._followed(account, *row)
+            account = self._follow_minute(account, *row)
         if today > account.day:
-            account = expire_day_orders(self._restated(account, today), today, date_of, now)
+            account = expire_day_orders(self._restate(account, today), today, date_of, now)
         for row in minutes[same_day:]:
-            account = self._followed(account, *row)
+            account = self._follow_minute(account, *row)
         self._file["account"] = prune(replace(account, looked_at=reached), now)
-        self._valued()
+        self._mark_to_market()
         self._keep(self._account)
         return now
 
-    def _restated(self, account: SimulatedAccount, today: date) -> SimulatedAccount:
+    def _restate(self, account: SimulatedAccount, today: date) -> SimulatedAccount:
         """Return an account with the splits and dividends since its day, and yesterday's equity as the last one."""
         first = account.day + timedelta(days=1)
         account = replace(account, last_equity=account.equity, day=today)
@@ -262,20 +262,20 @@ class SimulatedVenue:
         minutes = [(at, symbol, _minute(series, place)) for at, symbol, series, place in told]
         return minutes, max(account.looked_at, whole(self.bars.known_until(now)))
 
-    def _followed(self, account: SimulatedAccount, at: datetime, symbol: str, minute: Minute) -> SimulatedAccount:
+    def _follow_minute(self, account: SimulatedAccount, at: datetime, symbol: str, minute: Minute) -> SimulatedAccount:
         """Return an account after a minute of a symbol: stops first, because nobody knows what came first in it."""
         for order in sorted(account.working, key=lambda one: one.order_type is not OrderType.STOP):
             # What an order was sent or changed in doesn't count: nobody knows what of it came after that.
             if order.symbol == symbol and (order.updated_at or at) <= at:
-                price = fill_price(order, minute, self._slipped)
+                price = fill_price(order, minute, self._slip)
                 if price is not None:
-                    account = self._filled(account, order, price, at)
+                    account = self._fill(account, order, price, at)
         return account
 
-    def _slipped(self, price: Decimal, side: Side) -> Decimal:
+    def _slip(self, price: Decimal, side: Side) -> Decimal:
         return price * (1 + side.sign * self.assumed.slippage_bps / BASIS_POINTS)
 
-    def _filled(self, account: SimulatedAccount, order: Order, price: Decimal, at: datetime) -> SimulatedAccount:
+    def _fill(self, account: SimulatedAccount, order: Order, price: Decimal, at: datetime) -> SimulatedAccount:
         """Return an account after an order has filled; one that only reduces fills what is held, or ends."""
         holding = account.holdings.get(order.symbol)
         quantity = order.open_quantity
@@ -319,7 +319,7 @@ class SimulatedVenue:
         write_account(self.folder, account)
         self._file["account"] = account
 
-    def _valued(self) -> Mapping[str, Decimal]:
+    def _mark_to_market(self) -> Mapping[str, Decimal]:
         """Return the middle of each held symbol's quote, and keep what the account is worth by them."""
         quotes = self.prices.quotes(sorted(self._account.holdings)) if self._account.holdings else {}
         middles = {symbol: quote.middle for symbol, quote in quotes.items()}
@@ -350,7 +350,7 @@ class SimulatedVenue:
         )  # fmt: skip
         reducing = account.reducing if opens else (*account.reducing, order.venue_id)
         account = with_order(replace(account, made=account.made + 1, reducing=reducing), order)
-        return self._tried(account, order.venue_id, quote, now)
+        return self._try_to_fill(account, order.venue_id, quote, now)
 
     def replace(self, intent: Intent) -> Reply:
         """Change the price of an order in its place, and fill it if the quote lets it now."""
@@ -360,7 +360,7 @@ class SimulatedVenue:
         now = self.prices.clock().now
         changed = replace(order, limit_price=intent.limit_price, stop_price=intent.stop_price, updated_at=now)
         account = with_order(self._account, changed)
-        return self._tried(account, order.venue_id, self._quote(order.symbol), now)
+        return self._try_to_fill(account, order.venue_id, self._quote(order.symbol), now)
 
     def cancel(self, intent: Ending) -> Reply:
         """Cancel an order; one that has ended stays as it is."""
@@ -372,11 +372,11 @@ class SimulatedVenue:
             self._keep(with_order(self._account, order))
         return Reply(WriteOutcome.ACCEPTED, order)
 
-    def _tried(self, account: SimulatedAccount, venue_id: str, quote: Quote | None, now: datetime) -> Reply:
+    def _try_to_fill(self, account: SimulatedAccount, venue_id: str, quote: Quote | None, now: datetime) -> Reply:
         order = account.orders[venue_id]
-        price = at_once(order, quote, self._slipped) if quote else None
+        price = at_once(order, quote, self._slip) if quote else None
         if price is not None:
-            account = self._filled(account, order, price, now)
+            account = self._fill(account, order, price, now)
         self._keep(account)
         return Reply(WriteOutcome.ACCEPTED, account.orders[venue_id])
 
@@ -394,7 +394,7 @@ class SimulatedVenue:
 
     def account(self) -> Account:
         """Return the account's figures; without borrowing, buying power is cash less what orders may spend."""
-        own, middles = self._account, self._valued()
+        own, middles = self._account, self._mark_to_market()
         holdings, promised = (
             own.holdings.items(),
             (order for order in own.working if order.venue_id not in own.reducing),
@@ -410,13 +410,13 @@ class SimulatedVenue:
 
     def view(self) -> BrokerView:
         """Return account, positions and open orders; nothing moves in between, so it is always steady."""
-        middles = self._valued()
+        middles = self._mark_to_market()
         positions = tuple(position_of(name, one, middles.get(name)) for name, one in self._account.holdings.items())
         return BrokerView(self.account(), positions, self._account.working)
 
     def position(self, symbol: str) -> BrokerPosition | None:
         position = self._account.holdings.get(symbol)
-        return position_of(symbol, position, self._valued().get(symbol)) if position else None
+        return position_of(symbol, position, self._mark_to_market().get(symbol)) if position else None
 
     def order(self, client_order_id: str) -> Order | None:
         orders = (order for order in self._account.orders.values() if order.client_order_id == client_order_id)

@@ -56,10 +56,10 @@ def summary(seen: SessionRecords) -> Summary:
         candidates=candidates,
         orders=candidates - lost,
         refusals=refusals,
-        closed=tuple(map(_closed, seen.closed)),
+        closed=tuple(map(_closed_of, seen.closed)),
         money=seen.money,
-        positions=tuple(_held(holding) for holding in seen.holdings or () if _is_ours(holding)),
-        missed=_missed(seen.missed),
+        positions=tuple(_held_of(holding) for holding in seen.holdings or () if _is_ours(holding)),
+        missed=_group_missed(seen.missed),
         health={state.value: count for state, count in Counter(judgment.state for judgment in seen.judgments).items()},
         quota=quota(seen.passes),
         needs=tuple(_needs(seen, refusals)),
@@ -68,12 +68,12 @@ def summary(seen: SessionRecords) -> Summary:
         sections=(),
         short="",
     )
-    return _told(known, seen)
+    return _write_summary(known, seen)
 
 
-def _told(known: Summary, session_records: SessionRecords) -> Summary:
+def _write_summary(known: Summary, session_records: SessionRecords) -> Summary:
     first = _headline(known, session_records)
-    asked = {"What needs you": tuple(_asked(known, session_records))}
+    asked = {"What needs you": tuple(_needs_text(known, session_records))}
     sections = {
         **(asked if known.needs else {}),
         "What it did": (*_did(known, session_records), *_trades(known)),
@@ -100,7 +100,7 @@ def _refusals(session_records: SessionRecords, entries: Sequence[CycleRecord]) -
     return tuple(RefusalCount(reason, count, REASONS[reason].meaning) for reason, count in counts.most_common())
 
 
-def _closed(trade: Trade) -> Closed:
+def _closed_of(trade: Trade) -> Closed:
     rule = _rule(trade.reasons[0]) if trade.reasons else ""
     return Closed(trade.symbol, trade.strategy, side_of(trade.side), trade.realized_before_fees_usd, rule)
 
@@ -118,7 +118,7 @@ def _is_ours(holding: Holding) -> bool:
     return holding.strategy != FOREIGN_OWNER and holding.is_held
 
 
-def _held(one: Holding) -> Held:
+def _held_of(one: Holding) -> Held:
     protection, price = one.protection, one.price
     resting = [each.price for each in protection.resting if each.is_stop] if protection else []
     own = [each.price for each in one.stops if protection and each.rule == protection.rule and each.price is not None]
@@ -133,7 +133,7 @@ def _held(one: Holding) -> Held:
 NOBODY = "Nobody ran them, and nothing says why yet."
 
 
-def _missed(slots: Sequence[tuple[str, str, str]]) -> tuple[MissedByReason, ...]:
+def _group_missed(slots: Sequence[tuple[str, str, str]]) -> tuple[MissedByReason, ...]:
     together = defaultdict[tuple[str, str], list[str]](list)
     for job, slot, why in slots:
         together[job, why].append(slot)
@@ -390,7 +390,7 @@ def _quota(known: Summary, session_records: SessionRecords) -> Iterator[str]:
     yield f"{pluralize(told.used_today, 'call')} {noun(told.used_today, 'was', 'were')} used by {utc(told.at)}{share}."
 
 
-def _asked(known: Summary, session_records: SessionRecords) -> Iterator[str]:
+def _needs_text(known: Summary, session_records: SessionRecords) -> Iterator[str]:
     for need in known.needs:
         yield f"{need.what} Next: {need.next}" if need.next else need.what
     if not known.needs and session_records.judgments:
@@ -399,7 +399,7 @@ def _asked(known: Summary, session_records: SessionRecords) -> Iterator[str]:
 
 def _short(known: Summary, seen: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
-    needs, helds = list(_asked(known, seen)) if known.needs else [], known.positions
+    needs, helds = list(_needs_text(known, seen)) if known.needs else [], known.positions
     lines = [f"- {line}" for line in needs[:FEW]]
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
     lines += [*_did(known, seen), *list(_trades(known))[:1]]

@@ -162,7 +162,7 @@ def _of_group(
         yield _Split(symbol, _ratio(changed))
     rest = [owned for _, traded in parts.values() for owned in traded]
     if origin is not Origin.ACTIVITY:
-        yield from _adjusted(symbol, rest)
+        yield from _adjustments(symbol, rest)
         return
     for owned in rest:
         movement = None if changed else cash.get(owned.about)
@@ -182,7 +182,7 @@ def _ratio(changed: Sequence[tuple[Decimal, Decimal]]) -> Fraction:
     return 1 + Fraction(change) / Fraction(held)
 
 
-def _adjusted(symbol: str, fills: Sequence[OwnedFill]) -> Iterator[_Traded]:
+def _adjustments(symbol: str, fills: Sequence[OwnedFill]) -> Iterator[_Traded]:
     """Yield what a plan changed in all; what it moves from one owner to another cancels out."""
     change = _net(fills)
     if change:

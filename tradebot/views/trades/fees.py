@@ -76,7 +76,7 @@ def allocate_fees(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: 
         among = [part for name in named for part in of_fills.get(name, ())]
         if not among and fee.meaning is not ActivityKind.BORROW_FEE:
             among = sales.get(_day_of_sales(fee, sales, day), [])
-        shares += _divided(fee, among)
+        shares += _divide_fee(fee, among)
         remaining += [] if among else [fee]
     by_lot = defaultdict[int, Decimal](Decimal)
     for share in shares:
@@ -132,7 +132,7 @@ def _day_of_sales(fee: CashMovement, sales: Mapping[date, object], day: VenueDay
     return next((each for each in days if each in sales), booked)
 
 
-def _divided(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
+def _divide_fee(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
     """Yield the shares of one fee: each is what the fee has reached after its lot, less what it had reached before."""
     whole, reached, given = sum((value for _, value in among), _ZERO), _ZERO, _ZERO
     for place, (lot, value) in enumerate(among, 1):

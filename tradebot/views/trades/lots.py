@@ -219,11 +219,11 @@ class _Fold:
 
     def add(self, group: list[OwnedFill]) -> None:
         # A fill alone never restates.
-        restating, traded = split_off_restatement(_held(self.lots), group) if len(group) > 1 else ([], group)
+        restating, traded = split_off_restatement(_signed_quantity(self.lots), group) if len(group) > 1 else ([], group)
         if restating:
-            before = _held(self.lots)
-            self.lots = _restated(self.lots, restating)
-            self.going.restate(_held(self.lots) / before)
+            before = _signed_quantity(self.lots)
+            self.lots = _restate_lots(self.lots, restating)
+            self.going.restate(_signed_quantity(self.lots) / before)
             self._restated_at = restating[-1].fill.at
             cash_usd = sum((-owned.fill.notional for owned in restating), _ZERO)
             self.steps.append(LotStep(self._restated_at, self.lots, cash_usd, self._restated_at))
@@ -236,7 +236,7 @@ class _Fold:
         opened = fill.quantity
         if gone:
             closed = sum((lot.quantity for lot in gone), _ZERO)
-            going.closed += [_closed(lot, owned) for lot in gone]
+            going.closed += [_close_lot(lot, owned) for lot in gone]
             going.left += closed
             opened -= closed
             if not self.lots or self.lots[0].side is fill.side:
@@ -248,7 +248,7 @@ class _Fold:
         self.steps.append(LotStep(fill.at, self.lots, -fill.notional, self._restated_at))
 
 
-def _held(lots: Sequence[OpenLot]) -> Decimal:
+def _signed_quantity(lots: Sequence[OpenLot]) -> Decimal:
     return sum((lot.quantity * lot.side.sign for lot in lots), _ZERO)
 
 
@@ -256,14 +256,14 @@ def _after(lots: list[OpenLot], owned: OwnedFill) -> tuple[list[OpenLot], list[O
     """Return the pieces that one fill closes, and those that are held after it."""
     fill, gone, remaining = owned.fill, list[OpenLot](), owned.fill.quantity
     if lots and lots[0].side is not fill.side:
-        gone, lots = _taken(lots, remaining)
+        gone, lots = _take_oldest(lots, remaining)
         remaining -= sum((lot.quantity for lot in gone), _ZERO)
     if remaining:
         lots = [*lots, open_lot(owned, remaining, lots[0].trade if lots else None)]
     return gone, lots
 
 
-def _taken(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[OpenLot]]:
+def _take_oldest(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[OpenLot]]:
     """Return the oldest pieces of `quantity` shares together, and the others."""
     if lots[0].quantity == quantity:
         return lots[:1], lots[1:]
@@ -278,7 +278,7 @@ def _taken(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[
     return taken, others
 
 
-def _made(owned: OwnedFill) -> tuple[datetime, Decimal, str, str, Origin]:
+def _fill_columns(owned: OwnedFill) -> tuple[datetime, Decimal, str, str, Origin]:
     return owned.fill.at, owned.fill.price, owned.fill.activity_id, owned.fill.venue_order_id, owned.origin
 
 
@@ -286,14 +286,14 @@ def open_lot(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | Non
     """Open a lot for a fill or part of it; it begins a new trade unless it belongs to one."""
     fill, strategy = owned.fill, owned.strategy
     trade, quantity = trade or (strategy, fill.symbol, fill.at), quantity or fill.quantity
-    return OpenLot(strategy, fill.symbol, fill.side, quantity, *_made(owned), trade, fill.multiplier)
+    return OpenLot(strategy, fill.symbol, fill.side, quantity, *_fill_columns(owned), trade, fill.multiplier)
 
 
-def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
-    return ClosedLot(*(*astuple(lot), *_made(owned), owned.fill.by_venue))
+def _close_lot(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
+    return ClosedLot(*(*astuple(lot), *_fill_columns(owned), owned.fill.by_venue))
 
 
-def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
+def _restate_lots(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
     """Return the pieces after a split: the new shares and prices, each with the entry of the piece that it was."""
     after = lots
     for owned in restating:

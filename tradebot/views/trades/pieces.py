@@ -181,15 +181,15 @@ def breakdown(history: History) -> Breakdown:
     kinds = [(movement, cash_kind(movement)) for movement in history.cash]
     others = [(movement, _CASH[kind]) for movement, kind in kinds if kind in _CASH]
     pieces = (
-        *_realized(history),
+        *_realized_pieces(history),
         *_open(ends),
         *_fees(history.fees, history.day),
-        *_paid(others, ends, history),
+        *_cash_pieces(others, ends, history),
     )
     return Breakdown(history, ends, pieces)
 
 
-def _realized(history: History) -> Iterator[Piece]:
+def _realized_pieces(history: History) -> Iterator[Piece]:
     over = (trip for trip in history.lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
     ends = {id(trip.closed[-1]) for trip in over if trip.trade.key not in history.rolled_positions}
     for lot in history.lots.closed:
@@ -220,7 +220,7 @@ def _fees(allotted: Allotted, day: VenueDay) -> Iterator[Piece]:
         yield Piece(day.date_of(fee.at), ProfitKind.FEES, fee.amount_usd)
 
 
-def _paid(
+def _cash_pieces(
     movements: Sequence[tuple[CashMovement, ProfitKind]], ends: Sequence[DayEnd], history: History
 ) -> Iterator[Piece]:
     """Yield each other movement of cash; one that is about a symbol goes to its only owner on that day."""

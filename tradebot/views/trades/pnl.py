@@ -214,12 +214,12 @@ class ProfitReport:
     def fees_left_out(self) -> tuple[int, Mapping[str, Decimal]]:
         """Return how many fills have a fee that isn't known yet, and the fees in other currencies, by currency."""
         history, others = self._known.history, dict[str, Decimal]()
-        for fill in self._chosen(history.owned_fills):
+        for fill in self._chosen_fills(history.owned_fills):
             if fill.fee and fill.fee.amount and fill.fee.currency != CURRENCY:
                 others[fill.fee.currency] = others.get(fill.fee.currency, _ZERO) + fill.fee.amount
-        return len(self._chosen(history.fills_awaiting_fee)), others
+        return len(self._chosen_fills(history.fills_awaiting_fee)), others
 
-    def _chosen(self, fills: Iterable[OwnedFill]) -> Collection[Fill]:
+    def _chosen_fills(self, fills: Iterable[OwnedFill]) -> Collection[Fill]:
         """Return those of these fills that are asked for, each once, without those that came without a fee."""
         date_of = self._known.history.day.date_of
         charged = ((fill.strategy, fill.fill) for fill in fills if fill.fill.fee)

@@ -83,9 +83,9 @@ def swaps_of(
             trade_id=closed.id if closed else None,
             closed_usd=closed.net_usd if closed else None,
             newcomer_id=opened.id if opened else None,
-            newcomer_usd=_earned(opened) if opened else None,
+            newcomer_usd=_earned_so_far(opened) if opened else None,
             last=last,
-            left_usd=_left(closed, last) if closed and last is not None else None,
+            left_usd=_missed_profit(closed, last) if closed and last is not None else None,
             quantity=intent.quantity,
             closes=1 + sum(_came_out(way) and way.intent.operation is Operation.SUBMIT for way in after),
             held=closed.quantity - closed.closed_quantity if closed else None,
@@ -97,7 +97,7 @@ def _with_what_followed(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, D
     """Yield each record of a swap with what decided it, and with what was sent for it later."""
     gave_ways, last = list[tuple[GaveWay, Decision, list[GaveWay]]](), dict[tuple[str, str, str], list[GaveWay]]()
     for record in records:
-        key, why = (*record.intent.whose, record.intent.displaced_by), _decided(record)
+        key, why = (*record.intent.whose, record.intent.displaced_by), _swap_decision(record)
         if why is not None:
             last[key] = []
             gave_ways.append((record, why, last[key]))
@@ -106,7 +106,7 @@ def _with_what_followed(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, D
     yield from gave_ways
 
 
-def _decided(record: GaveWay) -> Decision | None:
+def _swap_decision(record: GaveWay) -> Decision | None:
     """Return what decided that a position gives way; None for anything else, and for a close that is sent once more.
 
     A close is an order of its own, or a target that rests already and gets the price of a close. One that the venue
@@ -149,14 +149,14 @@ def _came(row: TradeRow, symbol: str, at: datetime, within: timedelta) -> bool:
     return row.symbol == symbol and at <= row.opened_at <= at + within
 
 
-def _earned(row: TradeRow) -> Decimal | None:
+def _earned_so_far(row: TradeRow) -> Decimal | None:
     """Return what a trade has earned so far after fees; None if it is open without a last price."""
     if row.closed_at is not None:
         return row.net_usd
     return None if row.open_usd is None else row.net_usd + row.open_usd + row.open_fees_usd
 
 
-def _left(row: TradeRow, last: Decimal) -> Decimal | None:
+def _missed_profit(row: TradeRow, last: Decimal) -> Decimal | None:
     """Return what a closed position would have made since, if it had been held."""
     if row.exit_price is None:
         return None

@@ -219,17 +219,17 @@ class _Symbol(Struct):
             if opened and rest and sale.lot.sign == lot.sign:
                 part, *rest = _replace(sale, rest[0])
                 replacing.append(part)
-        self.lots += [*_joined(replacing), *rest]
+        self.lots += [*_join_lots(replacing), *rest]
 
     def _match_earlier(self, sale: Sale) -> None:
         """Match a loss with shares that are still held and were bought in the window before it."""
         lots = list[TaxLot]()
         for lot in self.lots:
             lots += _replace(sale, lot) if sale.unmatched_loss and _replaces(lot, sale) else [lot]
-        self.lots = _joined(lots)
+        self.lots = _join_lots(lots)
 
 
-def _joined(lots: Sequence[TaxLot]) -> list[TaxLot]:
+def _join_lots(lots: Sequence[TaxLot]) -> list[TaxLot]:
     """Return lots with the pieces of one purchase joined if they replace shares that were held equally long."""
     # They can't be told apart, so each of their shares carries the same. Otherwise every loss would split lots further.
     found: dict[object, TaxLot] = {}

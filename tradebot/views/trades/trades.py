@@ -237,7 +237,7 @@ class TripFacts:
         self._history = history
         self._fills = {owned.fill.activity_id: owned for owned in history.fills}
         self._stops = Stops(history.stops)
-        self._restated = _restated(history.fills)
+        self._restated = _restatement_times(history.fills)
         self.awaited = frozenset(owned.fill.activity_id for owned in history.fills_awaiting_fee)
         """The ids of the fills whose fee isn't known yet."""
         self._closed_by: dict[str, Decimal] = defaultdict(Decimal)
@@ -295,7 +295,7 @@ class TripFacts:
 
     def risk(self, trip: Trip) -> Risk | None:
         stop = self._hung_on_entry(trip) or self._stops.first_of(trip.trade, self.names(trip))
-        entered = [owned.fill for owned in self._entered(trip)] if stop else []
+        entered = [owned.fill for owned in self._opening_fills(trip)] if stop else []
         return initial_risk(
             trip.trade, entered, stop, self.entry_terms(trip).stop_loss_fraction, self.restated_at(trip)
         )
@@ -323,7 +323,7 @@ class TripFacts:
         parts = defaultdict[str, Decimal](Decimal)
         for lot in trip.closed:
             parts[lot.exit_fill] += lot.quantity
-        for owned in self._entered(trip):
+        for owned in self._opening_fills(trip):
             parts[owned.fill.activity_id] += owned.fill.quantity
         for name, part in parts.items():
             fill = self._fills[name].fill
@@ -332,7 +332,7 @@ class TripFacts:
             if sent and own:
                 yield FillWithOrder(fill if part == fill.quantity else replace(fill, quantity=part), sent.order, own)
 
-    def _entered(self, trip: Trip) -> list[OwnedFill]:
+    def _opening_fills(self, trip: Trip) -> list[OwnedFill]:
         """Return the fills that opened a trade, as they happened, without what they closed of the one before."""
         owned_fills = [self._fills[name] for name in dict.fromkeys(lot.entry_fill for lot in trip.lots)]
         return [_less(owned, self._closed_by.get(owned.fill.activity_id, _ZERO)) for owned in owned_fills]
@@ -346,7 +346,7 @@ def fills_of(lot: OpenLot) -> tuple[str, ...]:
     return (lot.entry_fill, lot.exit_fill) if isinstance(lot, ClosedLot) else (lot.entry_fill,)
 
 
-def _restated(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], list[datetime]]:
+def _restatement_times(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], list[datetime]]:
     """Return when activities and plans changed the shares of each strategy and symbol without an order."""
     found = defaultdict[tuple[str, str], list[datetime]](list)
     for owned in fills:

@@ -38,14 +38,14 @@ def _announce(command: Asked) -> Answer:
         raise invalid(f"type is one of {', '.join((*KINDS, *OPTION_ENDS))}")
     session, at_us = _effect(engine, body.get("date"))
     action = _with_terms(
-        engine, body, Action(kind, _listed(engine, body), session.date, at_us, engine.now_us, session.date)
+        engine, body, Action(kind, _require_asset(engine, body), session.date, at_us, engine.now_us, session.date)
     )
     engine.market.announce(action)
     actions.schedule(engine, action)
     return 200, encode(actions.action_fields(action) | {"takes_effect_at": rfc3339(at_us)})
 
 
-def _listed(engine: Engine, body: dict[str, Any]) -> str:
+def _require_asset(engine: Engine, body: dict[str, Any]) -> str:
     symbol = body.get("symbol")
     if not isinstance(symbol, str) or symbol not in engine.market.known:
         raise unprocessable(f"asset {str(symbol)[:20]!r} not found")

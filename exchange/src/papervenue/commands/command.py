@@ -105,12 +105,12 @@ class Commands:
     def run(self, command: Command) -> tuple[Answer, Refusal | None]:
         """Answer a command; also return the refusal, if any, so that it can be logged."""
         try:
-            handler, names = self._found(command)
+            handler, names = self._find_handler(command)
             return handler(Asked(command, self._engine, names)), None
         except Refusal as refusal:
             return (refusal.status, encode(refusal.body)), refusal
 
-    def _found(self, command: Command) -> tuple[Handler, Mapping[str, str]]:
+    def _find_handler(self, command: Command) -> tuple[Handler, Mapping[str, str]]:
         handler = self._plain.get((command.method, command.path))
         if handler is not None:
             return handler, {}

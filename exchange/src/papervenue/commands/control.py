@@ -166,10 +166,10 @@ def _after(engine: Engine, given: object) -> int:
     seconds = to_decimal(given)
     if seconds is None or not 0 <= seconds <= _LONGEST_TICK_S:
         raise malformed_request(f"seconds must be a number from 0 to {_LONGEST_TICK_S}")
-    return _bounded(engine, engine.now_us + int(seconds * SECOND))
+    return _limit_tick(engine, engine.now_us + int(seconds * SECOND))
 
 
-def _bounded(engine: Engine, to_us: int) -> int:
+def _limit_tick(engine: Engine, to_us: int) -> int:
     """Limit a tick to the last close; only a request for an exact moment goes beyond it."""
     return min(to_us, max(engine.now_us, engine.market.calendar.last_close_us))
 
@@ -177,11 +177,11 @@ def _bounded(engine: Engine, to_us: int) -> int:
 def _moment(engine: Engine, text: str) -> int:
     calendar, now = engine.market.calendar, engine.now_us
     if text == "open":
-        return now if calendar.is_open(now) else _bounded(engine, calendar.next_open(now))
+        return now if calendar.is_open(now) else _limit_tick(engine, calendar.next_open(now))
     if text == "next_open":
-        return _bounded(engine, calendar.next_open(now))
+        return _limit_tick(engine, calendar.next_open(now))
     if text == "close":
-        return _bounded(engine, calendar.next_close(now))
+        return _limit_tick(engine, calendar.next_close(now))
     return _instant(engine, text)
 
 

@@ -84,10 +84,10 @@ def _cancel_all(command: Asked) -> Answer:
 
 def cancel_all(asked: Asked) -> list[dict[str, Any]]:
     """Cancel every open order of the caller; return one row per order with the result."""
-    return [_canceled(asked, order_id) for order_id in list(asked.account.open)]
+    return [_cancel_result(asked, order_id) for order_id in list(asked.account.open)]
 
 
-def _canceled(command: Asked, order_id: str) -> dict[str, Any]:
+def _cancel_result(command: Asked, order_id: str) -> dict[str, Any]:
     try:
         # The cancel of another order of its group may have ended it just now.
         if command.account.order(order_id).status != "canceled":
@@ -114,10 +114,10 @@ def _close_one(command: Asked) -> Answer:
 def _close_all(command: Asked) -> Answer:
     if command.query.get("cancel_orders", "").lower() in _TRUE:
         cancel_all(command)
-    return 207, encode([_closed(command, symbol) for symbol in list(command.account.positions)])
+    return 207, encode([_close_result(command, symbol) for symbol in list(command.account.positions)])
 
 
-def _closed(command: Asked, symbol: str) -> dict[str, Any]:
+def _close_result(command: Asked, symbol: str) -> dict[str, Any]:
     try:
         return {"symbol": symbol, "status": 200, "body": _close(command, symbol)}
     except Refusal as refusal:

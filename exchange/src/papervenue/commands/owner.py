@@ -50,7 +50,7 @@ def _read(name: str, value: object) -> object:
     raise invalid(f"invalid {name}")
 
 
-def _requested(command: Asked) -> Watchlist:
+def _requested_watchlist(command: Asked) -> Watchlist:
     return watchlist_of(command.account, command.names, command.query)
 
 
@@ -61,43 +61,43 @@ def _create(command: Asked) -> Answer:
         raise unprocessable(f"there are {_MOST_LISTS} watchlists, which is the most")
     listed = Watchlist(uuid_of(account.number, "watchlist", name, now), name, symbols, now, now)
     account.watchlists[listed.id] = listed
-    return _shown(command, listed)
+    return _watchlist_answer(command, listed)
 
 
 def _update(command: Asked) -> Answer:
     """Change a watchlist's name, symbols, or both; absent fields don't change."""
-    listed, body = _requested(command), command.body
+    listed, body = _requested_watchlist(command), command.body
     name = listed.name if body.get("name") in (None, listed.name) else _new_name(command.account, body)
     symbols = listed.symbols if body.get("symbols") is None else _symbols(command, body["symbols"])
     listed.name, listed.symbols = name, symbols
-    return _touched(command, listed)
+    return _touch_and_answer(command, listed)
 
 
 def _append(command: Asked) -> Answer:
-    listed = _requested(command)
+    listed = _requested_watchlist(command)
     listed.symbols = _distinct([*listed.symbols, _symbol(command, command.body.get("symbol"))])
-    return _touched(command, listed)
+    return _touch_and_answer(command, listed)
 
 
 def _remove(command: Asked) -> Answer:
-    listed, symbol = _requested(command), command.names["symbol"]
+    listed, symbol = _requested_watchlist(command), command.names["symbol"]
     if symbol not in listed.symbols:
         raise not_found(f"symbol not found in watchlist: {symbol[:40]}")
     listed.symbols = [other for other in listed.symbols if other != symbol]
-    return _touched(command, listed)
+    return _touch_and_answer(command, listed)
 
 
 def _delete(command: Asked) -> Answer:
-    del command.account.watchlists[_requested(command).id]
+    del command.account.watchlists[_requested_watchlist(command).id]
     return 204, b""
 
 
-def _touched(command: Asked, listed: Watchlist) -> Answer:
+def _touch_and_answer(command: Asked, listed: Watchlist) -> Answer:
     listed.updated_us = command.engine.now_us
-    return _shown(command, listed)
+    return _watchlist_answer(command, listed)
 
 
-def _shown(command: Asked, listed: Watchlist) -> Answer:
+def _watchlist_answer(command: Asked, listed: Watchlist) -> Answer:
     return 200, encode(watchlist_json(command.engine.market, command.account, listed))
 
 

@@ -67,17 +67,19 @@ class PastUpdates:
 
         All later places must have begun too. Updates may be added meanwhile.
         """
-        yield from map(_unpacked, self._rows_since(begun))
+        yield from map(_unpack_update, self._rows_since(begun))
 
     def of_orders(self, ids: Collection[str], begun: Callable[[Place], bool]) -> Iterator[PastUpdate]:
         """Yield the updates of some orders, oldest first, as `since` does; other rows are skipped without unpacking."""
         wanted = [one.encode() for one in ids]
         rows = (row for row in self._rows_since(begun) if any(one in row for one in wanted))
         # A row also has the ids of orders that were replaced.
-        yield from (update for update in map(_unpacked, rows) if update.order.id in ids)
+        yield from (update for update in map(_unpack_update, rows) if update.order.id in ids)
 
     def _rows_since(self, begun: Callable[[Place], bool]) -> Iterator[bytes]:
-        number = max(bisect_left(self.blocks, True, key=lambda block: begun(_unpacked(_rows(block)[0]).place)) - 1, 0)
+        number = max(
+            bisect_left(self.blocks, True, key=lambda block: begun(_unpack_update(_rows(block)[0]).place)) - 1, 0
+        )
         while number < len(self.blocks):
             yield from _rows(self.blocks[number])
             number += 1
@@ -85,9 +87,9 @@ class PastUpdates:
 
     def newest_first(self) -> Iterator[PastUpdate]:
         """Yield updates, the newest first; blocks are read one by one."""
-        yield from map(_unpacked, reversed(tuple(self.rows)))
+        yield from map(_unpack_update, reversed(tuple(self.rows)))
         for block in reversed(self.blocks):
-            yield from map(_unpacked, reversed(_rows(block)))
+            yield from map(_unpack_update, reversed(_rows(block)))
 
 
 _READ_AGAIN = 1_000
@@ -108,7 +110,7 @@ def _rows(block: bytes) -> list[bytes]:
 
 
 @lru_cache(maxsize=_READ_AGAIN)
-def _unpacked(row: bytes) -> PastUpdate:
+def _unpack_update(row: bytes) -> PastUpdate:
     place, event, order, execution = msgpack.unpackb(row, ext_hook=lambda code, data: Decimal(data.decode()))
     then = dict(zip(_SHOWN, order, strict=True)) | {"request": OrderRequest._make(order[0])}
     return PastUpdate(

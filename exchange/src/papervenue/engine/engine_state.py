@@ -224,7 +224,7 @@ def enter(floor: Floor, account: Account, entry: Activity) -> None:
     account.version += 1
     entry = entry._replace(id=activity_id(floor, account), at_us=floor.now_us)
     account.activities.append(entry)
-    floor.emit(Event(floor.now_us, "activity", _described(account, entry), account.number))
+    floor.emit(Event(floor.now_us, "activity", _describe_activity(account, entry), account.number))
 
 
 @lru_cache(maxsize=1)
@@ -237,7 +237,7 @@ def activity_id(floor: Floor, account: Account) -> str:
     return f"{id_stamp(floor.now_us)}::{uuid_of(account.number, 'activity', len(account.activities) + 1)}"
 
 
-def _described(account: Account, entry: Activity) -> dict[str, str | None]:
+def _describe_activity(account: Account, entry: Activity) -> dict[str, str | None]:
     return {
         "activity_id": entry.id,
         "activity_type": entry.kind,

@@ -98,7 +98,7 @@ class FillModel:
     def quote_fill_price(self, order: Order, price: int) -> int | None:
         """Return the price at which an order fills against the quote around a price; None if its limit forbids it."""
         offered = self.far_side(order, price)
-        return self._taken(order, offered) if _is_marketable(order, offered) else None
+        return self._taken_price(order, offered) if _is_marketable(order, offered) else None
 
     def bar_fill_price(self, order: Order, bar: Bar) -> int | None:
         """Return the price at which a bar fills a market or limit order, or None if it doesn't reach the limit."""
@@ -108,12 +108,12 @@ class FillModel:
             return None
         offered = self.far_side(order, bar.open)
         if limit is None or _is_marketable(order, offered):
-            return self._taken(order, offered)
+            return self._taken_price(order, offered)
         symbol = order.request.symbol
         reached = self.ask(bar.low, symbol) <= limit if side > 0 else self.bid(bar.high, symbol) >= limit
         return limit if reached else None
 
-    def _taken(self, order: Order, offered: int) -> int:
+    def _taken_price(self, order: Order, offered: int) -> int:
         """Return the price at which an order takes an offer: worse by the slippage, but within its limit."""
         part, whole = self._slippage
         slip = -(-offered * part // whole)
@@ -180,10 +180,10 @@ class LotModel(FillModel):
         lot = self.lot(symbol)
         return UNBOUNDED if share is None else max(lot, bar.volume * share // lot * lot)
 
-    def _taken(self, order: Order, offered: int) -> int:
+    def _taken_price(self, order: Order, offered: int) -> int:
         """Return the price at which an order takes an offer: on a tick that is no better for it."""
         side, grid = order.side, self._grids[order.symbol]
-        taken, step = super()._taken(order, offered), grid.tick(offered)
+        taken, step = super()._taken_price(order, offered), grid.tick(offered)
         return max(step, -(-taken * side // step) * step * side)
 
     def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:

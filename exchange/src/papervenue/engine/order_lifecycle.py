@@ -117,7 +117,7 @@ def book(
     floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, parent: Order | None = None
 ) -> Order:
     """Create an order and book it in its account with its legs; a leg is held for its parent."""
-    order = _made(floor, account, request, intent, reserve)
+    order = _make_order(floor, account, request, intent, reserve)
     if parent is not None:
         order.status, order.parent = "held", parent
     account.add(order)
@@ -133,7 +133,7 @@ def book_replacement(
     floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, old: Order
 ) -> Order:
     """Create the replacement of an order; until it takes effect, the old order fills instead."""
-    new = _made(floor, account, request, intent, reserve)
+    new = _make_order(floor, account, request, intent, reserve)
     new.replaces, new.parent, new.status = old.id, old.parent, "held" if old.status == "held" else "pending_new"
     old.replacement = new
     _go_on_from(old, new)
@@ -153,7 +153,7 @@ def _go_on_from(old: Order, new: Order) -> None:
         new.request = new.request._replace(type=old.request.type, limit=new.request.limit or old.request.limit)
 
 
-def _made(floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int) -> Order:
+def _make_order(floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int) -> Order:
     floor.sequence += 1
     number, now_us = len(account.orders) + 1, floor.now_us
     stop, mark = request.stop, None
@@ -220,7 +220,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     to_close = max(-account.qty(order.symbol) * order.side, _ZERO) + order.unheard
     held_quantity = matching.UNBOUNDED if order.opens else to_close
     identity = uuid_of(account.number, "fill", len(account.activities) + 1)
-    qty = _allowed(floor, order, matching.fill_qty(order, price, min(cap, held_quantity)), identity)
+    qty = _allowed_quantity(floor, order, matching.fill_qty(order, price, min(cap, held_quantity)), identity)
     if not qty:
         cancel(floor, order)
         return qty
@@ -255,7 +255,7 @@ def fill_stopped(floor: Floor, order: Order, since_us: int) -> None:
         fill_whole(floor, order)
 
 
-def _allowed(floor: Floor, order: Order, qty: Decimal, identity: str) -> Decimal:
+def _allowed_quantity(floor: Floor, order: Order, qty: Decimal, identity: str) -> Decimal:
     if order.fate == "partial_then_cancel":
         lot = floor.model.lot(order.symbol)
         step = _NINE_PLACES if qty % lot else lot

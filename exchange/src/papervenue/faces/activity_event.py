@@ -58,7 +58,7 @@ def activity_event_json(engine: Engine, account: Account, place: int, event_id: 
     subtype = {} if activity.sub_type is None else {"activity_subtype": activity.sub_type}
     held_quantity, before = _held_before(account, activity.symbol, place), account.activities[max(place - 1, 0)].id
     entered = Entered(activity, account, _action_of(engine, activity), held_quantity, before)
-    details = {"system_date": date, **_DETAILS.get(activity.kind, _grouped)(entered)}
+    details = {"system_date": date, **_DETAILS.get(activity.kind, _group_id)(entered)}
     return event | {"activity_type": activity.kind} | subtype | amounts | {"details": details}
 
 
@@ -176,7 +176,7 @@ def _fee(entered: Entered) -> dict[str, Any]:
     return {"parent_id": parent.rpartition("::")[2]}
 
 
-def _grouped(entered: Entered) -> dict[str, Any]:
+def _group_id(entered: Entered) -> dict[str, Any]:
     """Return the id that links the entries made by the end of one option."""
     return {"group_id": uuid_of("group", entered.account.number, entered.activity.at_us)}
 

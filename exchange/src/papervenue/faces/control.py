@@ -39,7 +39,7 @@ class ControlFace:
             *(route(entry.path, **reads.get(entry.path, {}), POST=self._run) for entry in exchange.staff),
             route("/exchange/v1/log", GET=self._log),
             route("/exchange/v1/instance", GET=lambda call: ok(instance)),
-            route("/exchange/v1/stop", POST=self._stopped),
+            route("/exchange/v1/stop", POST=self._handle_stop),
         ]
 
     def _run(self, call: Call) -> Reply:
@@ -71,7 +71,7 @@ class ControlFace:
         tail = b'],"next_after":%d}' % (after + len(lines))
         return Reply(200, b'{"events":[' + b",".join(lines) + tail)
 
-    def _stopped(self, call: Call) -> Reply:
+    def _handle_stop(self, call: Call) -> Reply:
         self._stop()
         return ok({"stopping": True})
 

@@ -130,7 +130,7 @@ class FlowFace:
         return {"/api/option-trades/flow-alerts": self._alerts, **series}
 
     def routes(self) -> list[Route]:
-        return [route(path, GET=self._counted(ask)) for path, ask in self.asks().items()]
+        return [route(path, GET=self._counting_handler(ask)) for path, ask in self.asks().items()]
 
     def count_request(self, call: Call, ask: Ask) -> tuple[Mapping[str, str], Found | Refusal]:
         """Count a request; return what its answer's headers say, and what answers it. Raise a Refusal of a bad key."""
@@ -147,7 +147,7 @@ class FlowFace:
         except Refusal as refusal:
             return headers, refusal
 
-    def _counted(self, ask: Ask) -> Handler:
+    def _counting_handler(self, ask: Ask) -> Handler:
         def answer(call: Call) -> Reply:
             headers, row = self.count_request(call, ask)
             return refuse_flow(row, headers) if isinstance(row, Refusal) else Reply(200, row.encode(), headers)

@@ -141,7 +141,7 @@ def owner_of(client: tuple[str, int] | None, server: tuple[str, int] | None) -> 
     """Return the user id of the client's socket, or None if the kernel doesn't tell, as on macOS."""
     if client is None or server is None:
         return None
-    ends = _written(*client), _written(*server)
+    ends = _kernel_address(*client), _kernel_address(*server)
     owners = (_owner_in(table, *ends) for table in _CONNECTIONS)
     return next((owner for owner in owners if owner is not None), None)
 
@@ -161,7 +161,7 @@ def _owner_in(table: Path, local: str, remote: str) -> int | None:
     return None
 
 
-def _written(host: str, port: int) -> str:
+def _kernel_address(host: str, port: int) -> str:
     """Format an IPv4 address and port as the kernel does, with the address in the machine's byte order."""
     return f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
 

@@ -302,7 +302,7 @@ class Screener:
     def _most_actives(self, call: Call) -> Reply:
         params, now = params_of(call), self._now_us()
         top, key = params.count("top", _DEFAULT_TOP, _MOST_ACTIVE), params.choice("by", ("volume", "trades"))
-        days = ((symbol, self._history.day(symbol, self._shown(now), now)) for symbol in self._market.symbols)
+        days = ((symbol, self._history.day(symbol, self._session_shown(now), now)) for symbol in self._market.symbols)
         active = [(symbol, day) for symbol, day in days if day]
         active.sort(key=lambda pair: (-(pair[1].volume if key == "volume" else pair[1].trades), pair[0]))
         rows = [{"symbol": symbol, "volume": day.volume, "trade_count": day.trades} for symbol, day in active[:top]]
@@ -319,14 +319,14 @@ class Screener:
         return ok({"gainers": gainers, "losers": losers, "market_type": _STOCKS, "last_updated": rfc3339(now)})
 
     def _moves(self, now_us: int) -> Iterator[Move]:
-        index = self._shown(now_us)
+        index = self._session_shown(now_us)
         for symbol in self._market.symbols if index is not None else ():
             day = self._history.day(symbol, index, now_us)
             before = self._market.close_before(symbol, index or 0)
             if day and before:
                 yield Move(symbol, day.close, day.close - before)
 
-    def _shown(self, now_us: int) -> int | None:
+    def _session_shown(self, now_us: int) -> int | None:
         """Return the session to show: the last one that opened, once its first minute is over."""
         return self._market.calendar.last_begun(now_us - MINUTE)
 
@@ -356,13 +356,13 @@ class DataFace:
 
     def routes(self) -> list[Route]:
         """Return the routes, busiest first; paths that are left out come before those that match any name."""
-        stocks, others = self._routed(self._stocks), self._routed(self._others)
+        stocks, others = self._keyed_routes(self._stocks), self._keyed_routes(self._others)
         return [*stocks, *left_out_routes(self._engine, DATA_LEFT_OUT), *others]
 
-    def _routed(self, handlers: Iterable[tuple[str, Handler]]) -> list[Route]:
-        return [route(path, GET=self._keyed(handler)) for path, handler in handlers]
+    def _keyed_routes(self, handlers: Iterable[tuple[str, Handler]]) -> list[Route]:
+        return [route(path, GET=self._keyed_handler(handler)) for path, handler in handlers]
 
-    def _keyed(self, handler: Handler) -> Handler:
+    def _keyed_handler(self, handler: Handler) -> Handler:
         def answer(call: Call) -> Reply:
             account_of(call, self._engine)
             return handler(call)

@@ -61,7 +61,7 @@ def order_json(order: Order, legs: list[dict[str, Any]] | None = None) -> dict[s
         "notional": _amount(request.notional),
         "qty": _amount(order.qty),
         "filled_qty": plain(order.filled_qty),
-        "filled_avg_price": None if average is None else plain(_rounded(average, _AVERAGE)),
+        "filled_avg_price": None if average is None else plain(_round_to_step(average, _AVERAGE)),
         "order_class": "" if order.order_class == "simple" else order.order_class,
         "order_type": request.type,
         "type": request.type,
@@ -127,7 +127,7 @@ def _non_trade_json(activity: Activity) -> dict[str, Any]:
         "activity_type": activity.kind,
         "date": new_york_date(activity.at_us),
         "created_at": rfc3339(activity.at_us),
-        "net_amount": plain(_rounded(activity.net_amount, _RATIO)),
+        "net_amount": plain(_round_to_step(activity.net_amount, _RATIO)),
         "description": activity.description,
         "status": "executed",
         "currency": "USD",
@@ -214,15 +214,15 @@ def position_json(engine: Engine, account: Account, held: Position) -> dict[str,
         "exchange": "" if option else profile(held.symbol).exchange,
         "asset_class": asset_class(held.symbol),
         "asset_marginable": not option,
-        "avg_entry_price": plain(_rounded(held.average, _AVERAGE)),
+        "avg_entry_price": plain(_round_to_step(held.average, _AVERAGE)),
         "qty": plain(held.qty),
         "qty_available": plain(max(abs(held.qty) - taken, _ZERO) * sign),
         "side": "long" if held.qty > 0 else "short",
         "market_value": plain(value),
-        "cost_basis": plain(_rounded(cost, _RATIO)),
-        "unrealized_pl": plain(_rounded(value - cost, _RATIO)),
+        "cost_basis": plain(_round_to_step(cost, _RATIO)),
+        "unrealized_pl": plain(_round_to_step(value - cost, _RATIO)),
         "unrealized_plpc": _ratio(value - cost, abs(cost)),
-        "unrealized_intraday_pl": plain(_rounded(value - before, _RATIO)),
+        "unrealized_intraday_pl": plain(_round_to_step(value - before, _RATIO)),
         "unrealized_intraday_plpc": _ratio(value - before, abs(before)),
         "current_price": plain(price),
         "lastday_price": plain(last_day),
@@ -317,12 +317,12 @@ def _price(units: int | None) -> str | None:
 
 def _ratio(part: Decimal, whole: Decimal) -> str:
     """Format a fraction; a fraction of nothing is 0, as for shares that were received for free."""
-    return plain(_rounded(part / whole, _RATIO)) if whole else "0"
+    return plain(_round_to_step(part / whole, _RATIO)) if whole else "0"
 
 
 def _amount(value: Decimal | None) -> str | None:
     return None if value is None else plain(value)
 
 
-def _rounded(value: Decimal, step: Decimal) -> Decimal:
+def _round_to_step(value: Decimal, step: Decimal) -> Decimal:
     return value.quantize(step, ROUND_HALF_EVEN)

@@ -61,13 +61,13 @@ def corrupt_rows(fault: str, value: Any, settings: Settings, number: int) -> Any
     if fault == "missing_rows":
         return [row for row in value if not _matches(row, settings)] if isinstance(value, list) else value
     if fault == "repeated_rows":
-        return _repeated(value, settings) if isinstance(value, list) else value
+        return _repeat_rows(value, settings) if isinstance(value, list) else value
     if fault in _OF_ACCOUNTS:
         return _each(value, settings, lambda row: _OF_ACCOUNTS[fault](row, settings, number))
     return _each_of_flow(value, settings, lambda row: _OF_FLOW[fault](row, settings.get("value", "")))
 
 
-def _repeated(rows: list[Row], settings: Settings) -> list[Row]:
+def _repeat_rows(rows: list[Row], settings: Settings) -> list[Row]:
     """Return rows of which those that match stand twice, the second time with 1 more in a field that has a number."""
     field, made = settings["value"], list[Row]()
     for row in rows:
@@ -82,7 +82,7 @@ def _are_rows(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(row, dict) for row in value)
 
 
-def _turned(row: Row, settings: Settings, number: int) -> Row:
+def _turn_row(row: Row, settings: Settings, number: int) -> Row:
     # Another rule may have removed a field or changed its value.
     signed = {name: str(-Decimal(row[name])) for name in _SIGNED if name in row}
     return row | signed | {"side": _OTHER_SIDE.get(str(row.get("side")), "short")}
@@ -116,7 +116,7 @@ def _restless_there(row: Row, field: str, number: int) -> Row:
 
 
 _OF_ACCOUNTS: Mapping[str, Callable[[Row, Settings, int], Row]] = {
-    "opposite_side": _turned,
+    "opposite_side": _turn_row,
     "position_value": lambda row, settings, number: row | {"market_value": str(settings["value"])},
     "restless_orders": _restless,
 }
@@ -157,10 +157,10 @@ def _each(value: Any, settings: Settings, change: Callable[[Row], Row]) -> Any:
 
 def _matches(row: Row, settings: Settings) -> bool:
     fields = [field for field in ("symbol", "client_order_id") if field in settings]
-    return all(fnmatchcase(_named(row, field), settings[field]) for field in fields)
+    return all(fnmatchcase(_name_of_row(row, field), settings[field]) for field in fields)
 
 
-def _named(row: Row, field: str) -> str:
+def _name_of_row(row: Row, field: str) -> str:
     """Return a row's symbol or client id, whatever the venue calls it."""
     if row.get(field):
         return str(row[field])
@@ -322,10 +322,10 @@ class Turn:
         answered = caught.build_reply()
         for firing in self._firings:
             if firing.role == "data":
-                answered = await self._tinted(firing, answered)
+                answered = await self._tint_reply(firing, answered)
         return answered
 
-    async def _tinted(self, firing: Firing, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
+    async def _tint_reply(self, firing: Firing, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
         settings, fault = firing.rule.settings, firing.rule.fault
         if fault == "clock_skew":
             self.connection.shift_date(settings["value"])
@@ -335,9 +335,9 @@ class Turn:
             return answered
         if fault == "stale_quotes":
             return await self._older(firing, answered)
-        return answered.with_body(self._changed(firing, answered.body))
+        return answered.with_body(self._change_body(firing, answered.body))
 
-    def _changed(self, firing: Firing, body: bytes) -> bytes:
+    def _change_body(self, firing: Firing, body: bytes) -> bytes:
         fault, settings = firing.rule.fault, firing.rule.settings
         if fault in _QUOTES:
             matches, dollars, change = _symbol_matcher(firing), float(settings["value"]), _QUOTES[fault]

@@ -189,7 +189,7 @@ class FaultBook:
     def _fire(self, armed: Armed, facts: Facts, now_us: int) -> Firing:
         armed.fired += 1
         armed.began_us = now_us if armed.began_us is None else armed.began_us
-        self._note(FIRED, _described(armed, facts))
+        self._note(FIRED, _describe_firing(armed, facts))
         self._owed.pop(armed.rule.name, None)
         return Firing(armed.rule, self.began(armed, now_us), armed.fired)
 
@@ -235,7 +235,7 @@ def _fits(values: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
     return not patterns or any(fnmatchcase(value, pattern) for value in values for pattern in patterns)
 
 
-def _described(armed: Armed, facts: Facts) -> dict[str, Any]:
+def _describe_firing(armed: Armed, facts: Facts) -> dict[str, Any]:
     shown = {
         "symbols": list(facts.symbols),
         "side": facts.side,

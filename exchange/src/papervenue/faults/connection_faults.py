@@ -163,7 +163,7 @@ class Connection:
         self._record()
         if self._protocol is not None:
             self._protocol.transport.close()
-            await self._closed()
+            await self._wait_closed()
 
     async def reset(self) -> None:
         """Reset the connection; whatever the client hasn't read is lost."""
@@ -172,18 +172,18 @@ class Connection:
             attached: socket.socket = self._protocol.transport.get_extra_info("socket")
             attached.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._protocol.transport.abort()
-            await self._closed()
+            await self._wait_closed()
 
     async def pause(self, seconds: float) -> None:
         """Stay silent for this long, or until the client leaves or the server stops."""
         if self._protocol is not None:
             self._protocol.hold()
         try:
-            await asyncio.wait_for(self._closed(), seconds)
+            await asyncio.wait_for(self._wait_closed(), seconds)
         except TimeoutError:
             return
 
-    async def _closed(self) -> None:
+    async def _wait_closed(self) -> None:
         """Wait until the connection ends, because an ASGI application that returns early would still owe an answer."""
         while (await self.receive())["type"] != "http.disconnect":
             pass

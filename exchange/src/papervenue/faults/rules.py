@@ -111,19 +111,19 @@ def read_rules(text: str) -> tuple[Rule, ...]:
     try:
         value, lines = read_yaml(text)
     except TextError as error:
-        raise RuleError(_placed(error.line, str(error))) from error
+        raise RuleError(_with_line(error.line, str(error))) from error
     if not isinstance(value, list) or not value:
-        raise RuleError(_placed(lines.get(()), "a script is a list of rules, each with name, when and what"))
+        raise RuleError(_with_line(lines.get(()), "a script is a list of rules, each with name, when and what"))
     if len(value) > MOST_RULES:
         raise RuleError(f"a script has at most {MOST_RULES} rules")
     rules = tuple(_Reader(lines, place).rule(item) for place, item in enumerate(value))
     for place, rule in enumerate(rules):
         if rule.name in [other.name for other in rules[:place]]:
-            raise RuleError(_placed(lines.get((place,)), f"there are two rules named {rule.name}"))
+            raise RuleError(_with_line(lines.get((place,)), f"there are two rules named {rule.name}"))
     return rules
 
 
-def _placed(line: int | None, message: str) -> str:
+def _with_line(line: int | None, message: str) -> str:
     return f"line {line}: {message}" if line else message
 
 
@@ -235,7 +235,7 @@ class _Reader:
         rule = f"rule {self._name}" if self._name else f"rule {self._place + 1}"
         field = ".".join(map(str, path))
         hint = f"papervenue faults show {self._fault}" if self._fault and path[:1] == ("what",) else _WRITING
-        raise RuleError(_placed(self._line(path), f"{rule}: {field and field + ' '}{problem}"), hint)
+        raise RuleError(_with_line(self._line(path), f"{rule}: {field and field + ' '}{problem}"), hint)
 
     def _line(self, path: Path) -> int | None:
         """Return the line of a part, or of the nearest enclosing part that is written in the script."""

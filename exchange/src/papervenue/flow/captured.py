@@ -86,7 +86,7 @@ def read_folder(folder: Path) -> dict[str, Capture]:
         kind = _kind(endpoint)
         if kind is not None:
             capture = _capture(path, answer, kind)
-            captures[endpoint] = _joined(captures[endpoint], capture) if endpoint in captures else capture
+            captures[endpoint] = _merge_captures(captures[endpoint], capture) if endpoint in captures else capture
     return captures
 
 
@@ -146,7 +146,7 @@ def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
     # their captured order when served.
     if kind.of_the_day and (not dated or dated[0] >= dated[-1]):
         made.reverse()
-    return _sorted(made, kind.of_the_day)
+    return _sort_capture(made, kind.of_the_day)
 
 
 def _data(path: Path, response: object, kind: Known) -> list[Any]:
@@ -178,17 +178,17 @@ def _moment(text: object, read: Callable[[str], int]) -> int | None:
     return us if us in _READABLE else None
 
 
-def _sorted(rows: Iterable[tuple[Row, str]], of_the_day: bool) -> Capture:
+def _sort_capture(rows: Iterable[tuple[Row, str]], of_the_day: bool) -> Capture:
     pairs = sorted(rows, key=lambda pair: pair[0].at_us)
     return Capture(tuple(row for row, _ in pairs), tuple(day for _, day in pairs), of_the_day)
 
 
-def _joined(first: Capture, second: Capture) -> Capture:
+def _merge_captures(first: Capture, second: Capture) -> Capture:
     """Merge two captures of one endpoint; a row in both appears once."""
     shown = {row.encoded for row in first.rows}
     others = zip(second.rows, second.days, strict=True)
     new = [(row, day) for row, day in others if row.encoded not in shown]
-    return _sorted([*zip(first.rows, first.days, strict=True), *new], first.of_the_day)
+    return _sort_capture([*zip(first.rows, first.days, strict=True), *new], first.of_the_day)
 
 
 class CapturedFlow:
@@ -197,7 +197,7 @@ class CapturedFlow:
     def __init__(self, folder: Path) -> None:
         self._captures = read_folder(folder)
 
-    def _known(self, endpoint: str, day: str | None, now_us: int) -> Sequence[Row]:
+    def _rows_known(self, endpoint: str, day: str | None, now_us: int) -> Sequence[Row]:
         capture = self._captures.get(endpoint)
         if capture is None:
             return ()
@@ -207,7 +207,7 @@ class CapturedFlow:
         return [row for row, its_day in zip(rows, capture.days, strict=False) if its_day == day]
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
-        return iter(self._known(_ALERTS, None, now_us)[::-1])
+        return iter(self._rows_known(_ALERTS, None, now_us)[::-1])
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
         """Return the captured rows of a path, in the order of its endpoint; a tide keeps its interval."""
@@ -216,7 +216,7 @@ class CapturedFlow:
         path = named if named in self._captures else unquote(question.path)
         capture = self._captures.get(path)
         dated = endpoint.series == "oi-change" or (capture is not None and capture.of_the_day)
-        rows = self._known(path, question.day if dated else None, now_us)
+        rows = self._rows_known(path, question.day if dated else None, now_us)
         day = question.day or (str(rows[-1].fields.get("date", "")) if rows else "")
         return FlowRows(
             rows[::-1] if endpoint.newest_first else rows, {"date": day} if endpoint.series == "tide" else {}

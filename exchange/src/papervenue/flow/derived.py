@@ -209,7 +209,7 @@ class Exposures(OfFlow):
 
     def max_pain(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return for each expiry the price at which its contracts are worth least, the nearest first."""
-        index, reference = self._priced(symbol, question.day, now_us)
+        index, reference = self._priced_session(symbol, question.day, now_us)
         if reference is None:
             return NOTHING
         day = self.calendar.market[index].date
@@ -222,7 +222,7 @@ class Exposures(OfFlow):
 
     def strikes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return open interest by strike; the strikes add up to the open interest of the daily option volume."""
-        index, reference = self._priced(symbol, question.day, now_us)
+        index, reference = self._priced_session(symbol, question.day, now_us)
         if reference is None:
             return NOTHING
         day, place = self.calendar.market[index].date, self.calendar.first + index
@@ -233,14 +233,14 @@ class Exposures(OfFlow):
         columns = []
         for right in "CP":
             weights = [0.1 + rng.random() for _ in strikes]
-            columns.append(_divided(self._volumes.open_interest(symbol, place, right), weights))
+            columns.append(_divide_whole(self._volumes.open_interest(symbol, place, right), weights))
         rows = [
             row(now_us, {"date": day, "strike": f"{strike / 1000:g}", "call_oi": calls, "put_oi": puts})
             for strike, calls, puts in zip(strikes, *columns, strict=True)
         ]
         return FlowRows(rows)
 
-    def _priced(self, symbol: str, day: str | None, now_us: int) -> tuple[int, float | None]:
+    def _priced_session(self, symbol: str, day: str | None, now_us: int) -> tuple[int, float | None]:
         """Return the newest session, at most of a date, whose open interest is known, and the close before it."""
         sessions = [session for session in self.calendar.market if self._daily.open_interest_us(session) <= now_us]
         index = sum(day is None or session.date <= day for session in sessions) - 1
@@ -267,7 +267,7 @@ class Exposures(OfFlow):
             yield row(bar.end_us, fields)
 
 
-def _divided(whole: int, weights: list[float]) -> list[int]:
+def _divide_whole(whole: int, weights: list[float]) -> list[int]:
     """Divide a whole number by weights, without losing any of it."""
     parts = [int(whole * weight / fsum(weights)) for weight in weights]
     parts[0] += whole - sum(parts)

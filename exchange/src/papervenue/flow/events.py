@@ -118,7 +118,7 @@ class Reports(Priced):
 
     def _common(self, symbol: str, report: Report, before: int, now_us: int) -> dict[str, Any]:
         today = date.fromisoformat(self.calendar.trading(now_us).date)
-        price = self.closes.usd(symbol, self._finished(before, now_us))
+        price = self.closes.usd(symbol, self._finished_place(before, now_us))
         expected = _expected_move(symbol)
         return {
             "report_date": report.day.isoformat(),
@@ -139,7 +139,7 @@ class Reports(Priced):
         exact = first < len(sessions) and sessions[first].date == day
         return (first, first + 1) if report.when == "postmarket" and exact else (first - 1, first)
 
-    def _finished(self, place: int, now_us: int) -> int:
+    def _finished_place(self, place: int, now_us: int) -> int:
         """Return a session's place, or that of the last finished one if it is later."""
         sessions = self.calendar.all
         last = min(place, len(self.calendar.played) - 1)
@@ -148,11 +148,11 @@ class Reports(Priced):
         return last
 
     def _move(self, symbol: str, start: int, end: int, now_us: int) -> str | None:
-        known = self._finished(end, now_us) == end
+        known = self._finished_place(end, now_us) == end
         return f"{self.closes.change(symbol, start, end):.4f}" if known else None
 
     def _text(self, symbol: str, place: int, now_us: int) -> str | None:
-        return self.closes.text(symbol, place) if self._finished(place, now_us) == place else None
+        return self.closes.text(symbol, place) if self._finished_place(place, now_us) == place else None
 
     def _date(self, place: int) -> str | None:
         sessions = self.calendar.all

@@ -149,7 +149,7 @@ class Institutions(Priced):
         if not profile(symbol).sector:
             return NOTHING
         newest: dict[str, Row] = {}
-        for filing in rows_known_at(self._filed(symbol), now_us):
+        for filing in rows_known_at(self._all_filings(symbol), now_us):
             if question.day is None or filing.fields["report_date"] == question.day:
                 newest[filing.fields["name"]] = filing
         order = question.params.text("order", "filing_date")
@@ -157,7 +157,7 @@ class Institutions(Priced):
         return FlowRows([self._with_value(symbol, one) for one in chosen])
 
     @cache_newest(RECENT)
-    def _filed(self, symbol: str) -> tuple[Row, ...]:
+    def _all_filings(self, symbol: str) -> tuple[Row, ...]:
         """Return every filing in the order of time, still without prices."""
         rows = [row for name in _INSTITUTIONS for row in self._filings(symbol, name)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["name"])))
@@ -261,7 +261,7 @@ class Congress(Made):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the trades filed so far, the last filing first; of one ticker if one is asked for."""
         ticker, day = question.params.text("ticker").upper(), question.day
-        rows = rows_known_at(self._filed(self.market.symbols), now_us)[::-1]
+        rows = rows_known_at(self._all_filings(self.market.symbols), now_us)[::-1]
         return FlowRows(
             [
                 row
@@ -272,7 +272,7 @@ class Congress(Made):
         )
 
     @cache_newest(2)
-    def _filed(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
+    def _all_filings(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
         rows = [row for symbol in (*symbols, *_UNLISTED) for row in self._filings(symbol)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["politician_id"], one.fields["ticker"])))
 
@@ -307,7 +307,7 @@ class Insiders(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return all reported days, newest first."""
         rows = rows_known_at(self._rows(symbol), now_us) if profile(symbol).sector else ()
-        return FlowRows([self._priced(symbol, place) for place in range(len(rows) - 1, -1, -1)], {"has_more": False})
+        return FlowRows([self._price_row(symbol, place) for place in range(len(rows) - 1, -1, -1)], {"has_more": False})
 
     @cache_newest(RECENT)
     def _rows(self, symbol: str) -> tuple[Row, ...]:
@@ -329,7 +329,7 @@ class Insiders(Priced):
         return tuple(rows)
 
     @cache_newest(8 * 64, 8)
-    def _priced(self, symbol: str, place: int) -> Row:
+    def _price_row(self, symbol: str, place: int) -> Row:
         """Return a reported row with the day's close as its price."""
         one = self._rows(symbol)[place]
         fields: dict[str, Any] = one.fields

@@ -54,7 +54,7 @@ class Screens(Priced):
         if index is None:
             return NOTHING
         tests = range_tests(_RANGES, lambda name: question.params.read(name, float))
-        rows = [self._row(one, index, now_us) for one in self._chosen(question)]
+        rows = [self._row(one, index, now_us) for one in self._chosen_symbols(question)]
         shown = [row for row in rows if row is not None and all(test(row.fields) for test in tests)]
         order = question.params.text("order", "call_premium")
         descending = question.params.choice("order_direction", ("desc", "asc")) == "desc"
@@ -75,7 +75,7 @@ class Screens(Priced):
             "avg30_volume": str(character.shares_a_day),
             "beta": f"{character.beta:.2f}",
             "next_earnings_date": None if report is None else report.day.isoformat(),
-            "announce_time": "unknown" if report is None else _announced(report.when),
+            "announce_time": "unknown" if report is None else _announced_text(report.when),
             "has_dividend": False,
             "has_earnings_history": report is not None,
             "has_investment_arm": False,
@@ -84,7 +84,7 @@ class Screens(Priced):
         }
         return FlowRows([row(now_us, fields)])
 
-    def _chosen(self, question: Question) -> list[str]:
+    def _chosen_symbols(self, question: Question) -> list[str]:
         tickers = [word.upper() for word in question.params.words("ticker")]
         types, sectors = question.values("issue_types[]"), question.values("sectors[]")
         only_large = question.params.text("is_s_p_500")
@@ -116,11 +116,11 @@ class Screens(Priced):
             "sector": character.sector,
             "marketcap": str(character.marketcap),
             "next_earnings_date": None if report is None else report.day.isoformat(),
-            "er_time": None if report is None else _announced(report.when),
+            "er_time": None if report is None else _announced_text(report.when),
             "next_dividend_date": None,
             **traded,
             **self._interests(symbol, place, traded),
-            **self._implied(symbol, place, price / UNITS),
+            **self._implied_fields(symbol, place, price / UNITS),
             **self._prices(symbol, place, price / UNITS),
         }
         return row(now_us, fields)
@@ -135,7 +135,7 @@ class Screens(Priced):
             "put_call_ratio": None if ratio is None else f"{ratio:.15f}",
         }
 
-    def _implied(self, symbol: str, place: int, price: float) -> Fields:
+    def _implied_fields(self, symbol: str, place: int, price: float) -> Fields:
         history = self._daily.volatilities(symbol)
         near = self._volatilities.at(symbol, place, 7)
         move = _STRADDLE * near * sqrt(7 / 365)
@@ -162,7 +162,7 @@ class Screens(Priced):
         }
 
 
-def _announced(when: str) -> str:
+def _announced_text(when: str) -> str:
     """Return when a report comes in the words of the screener."""
     return "afterhours" if when == "postmarket" else when
 

@@ -50,7 +50,7 @@ class Closes(Made):
 
     def usd(self, symbol: str, place: int) -> float:
         """Return the last price of a finished session in dollars; if none is known, the symbol's usual price."""
-        return (self._known if place >= self.calendar.first else self._close)(symbol, place)
+        return (self._known_close if place >= self.calendar.first else self._close)(symbol, place)
 
     def text(self, symbol: str, place: int) -> str:
         return f"{self.usd(symbol, place):.2f}"
@@ -62,7 +62,7 @@ class Closes(Made):
         return self.usd(symbol, end) / (self.usd(symbol, start) * split) - 1
 
     @cache_newest(8 * _CLOSES_A_SYMBOL, _CLOSES_A_SYMBOL)
-    def _known(self, symbol: str, place: int) -> float:
+    def _known_close(self, symbol: str, place: int) -> float:
         return self._close(symbol, place)
 
     def _close(self, symbol: str, place: int) -> float:

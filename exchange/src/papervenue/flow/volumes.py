@@ -193,7 +193,7 @@ class Volumes(OfFlow):
         """Return what a symbol's options traded in a session, in the minutes that are complete."""
         session = self.calendar.all[place]
         if now_us >= session.close_us:
-            return self._finished(symbol, place)
+            return self._finished_volume(symbol, place)
         minutes = (now_us - session.open_us) // MINUTE
         return self.after(symbol, place, [minutes])[0]
 
@@ -214,7 +214,7 @@ class Volumes(OfFlow):
         return sides
 
     @cache_newest(64 * _DAYS_IN_MEMORY, _DAYS_IN_MEMORY)
-    def _finished(self, symbol: str, place: int) -> Traded:
+    def _finished_volume(self, symbol: str, place: int) -> Traded:
         rest = self._rest(symbol, place)
         if place < self.calendar.first:
             return rest

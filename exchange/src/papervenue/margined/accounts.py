@@ -171,14 +171,14 @@ def set_rate(floor: Floor, symbol: str, rate: Decimal) -> None:
     for account in floor.accounts.values():
         position = net_position(account, symbol)
         if position is not None:
-            position.owed, position.since_us = _accrued(floor, position), floor.now_us
+            position.owed, position.since_us = _accrued_funding(floor, position), floor.now_us
     floor.funding_changes.setdefault(symbol, []).append((floor.now_us, rate))
     floor.emit(Event(floor.now_us, "funding_rate_set", {"symbol": symbol, "rate": plain(rate)}))
 
 
 def funding_due(floor: Floor, net_position: NetPosition) -> Decimal:
     """Return the funding that a position has to pay and that isn't booked yet."""
-    return (_accrued(floor, net_position) / HOUR).quantize(CASH_UNIT, ROUND_DOWN)
+    return (_accrued_funding(floor, net_position) / HOUR).quantize(CASH_UNIT, ROUND_DOWN)
 
 
 def book(floor: Floor, account: Account, symbol: str) -> None:
@@ -187,7 +187,7 @@ def book(floor: Floor, account: Account, symbol: str) -> None:
     if position is None:
         return
     amount = funding_due(floor, position)
-    position.owed, position.since_us = _accrued(floor, position) - amount * HOUR, floor.now_us
+    position.owed, position.since_us = _accrued_funding(floor, position) - amount * HOUR, floor.now_us
     if amount:
         enter(floor, account, Activity(FUNDING, None, symbol, "funding", net_amount=-amount))
 
@@ -204,7 +204,7 @@ def note_next(floor: Floor) -> None:
     floor.agenda.note((floor.now_us // HOUR + 1) * HOUR, "book_funding")
 
 
-def _accrued(floor: Floor, held: NetPosition) -> Decimal:
+def _accrued_funding(floor: Floor, held: NetPosition) -> Decimal:
     """Return what a position has to pay since the last booking, in currency times microseconds."""
     multiplier = floor.market.grids[held.symbol].multiplier
     return held.owed + held.qty * multiplier * rate_of(floor, held.symbol) * (floor.now_us - held.since_us)

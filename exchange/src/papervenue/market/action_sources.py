@@ -54,7 +54,7 @@ def generated_actions(bars: GeneratedBars, calendar: Calendar, symbols: Sequence
         dividends = list(_dividends(bars, calendar, symbol, split, rng))
         actions = [split, *dividends] if split is not None else dividends
         yield from actions
-        yield from _renamed(calendar, symbol, max((action.at_us for action in actions), default=0), taken, rng)
+        yield from _name_changes(calendar, symbol, max((action.at_us for action in actions), default=0), taken, rng)
 
 
 def _often(sessions: int, calendar: Calendar, times: int) -> int:
@@ -86,7 +86,7 @@ def _dividends(
         yield action._replace(rate=max(rate.quantize(_CENT), _CENT))
 
 
-def _renamed(calendar: Calendar, symbol: str, last_us: int, taken: set[str], rng: Random) -> Iterator[Action]:
+def _name_changes(calendar: Calendar, symbol: str, last_us: int, taken: set[str], rng: Random) -> Iterator[Action]:
     """Yield a company's name change, which comes after all its other actions."""
     index = int(_often(_SESSIONS_A_RENAME, calendar, 40) * rng.random())
     if 0 < index < len(calendar.market) and calendar.market[index].pre_us > last_us:

@@ -34,13 +34,13 @@ class OtherFuture:
         """Return the minutes of a session, oldest first."""
         if index < 0:
             return self._source.bars(symbol, index)
-        return self._turned(self._source.bars(symbol, index), self._other.bars(symbol, index))
+        return self._swap_future(self._source.bars(symbol, index), self._other.bars(symbol, index))
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minutes before and after a session, oldest first."""
-        return self._turned(self._source.extended_hours(symbol, index), self._other.extended_hours(symbol, index))
+        return self._swap_future(self._source.extended_hours(symbol, index), self._other.extended_hours(symbol, index))
 
-    def _turned(self, bars: tuple[Bar, ...], others: tuple[Bar, ...]) -> tuple[Bar, ...]:
+    def _swap_future(self, bars: tuple[Bar, ...], others: tuple[Bar, ...]) -> tuple[Bar, ...]:
         own = (bar for bar in bars if bar.end_us <= self._at_us)
         return (*own, *(bar for bar in others if bar.end_us > self._at_us))
 

@@ -252,7 +252,7 @@ class Market:
         self.past_minutes, self.past_days = source.past_minutes, source.past_days
         kept = max(64, _SESSIONS_IN_MEMORY * len(self.symbols))
         self.day = lru_cache(maxsize=kept)(self._day)
-        self.extended = lru_cache(maxsize=kept)(self._extended)
+        self.extended = lru_cache(maxsize=kept)(self._extended_day)
         self._steps = lru_cache(maxsize=kept)(self._steps_of)
         self._splits = lru_cache(maxsize=kept)(self._splits_of)
         self._changes = lru_cache(maxsize=kept)(self._changes_of)
@@ -286,7 +286,7 @@ class Market:
     def _day(self, symbol: str, index: int) -> Day:
         return Day(self._raw(symbol, self._source.bars(self.actions.entity(symbol), index)))
 
-    def _extended(self, symbol: str, index: int) -> Day:
+    def _extended_day(self, symbol: str, index: int) -> Day:
         return Day(self._raw(symbol, self._source.extended_hours(self.actions.entity(symbol), index)))
 
     def _raw(self, symbol: str, bars: Sequence[Bar]) -> Sequence[Bar]:

@@ -80,7 +80,7 @@ SYMBOLS = tuple(f"PF_{coin.name}USD" for coin in _COINS)
 
 def coins(seed: int, symbols: Collection[str] = SYMBOLS) -> tuple[Instrument, ...]:
     """Return perpetuals, by default all of them; the seed decides on their funding."""
-    return tuple(_listed(coin, seed) for coin, symbol in zip(_COINS, SYMBOLS, strict=True) if symbol in symbols)
+    return tuple(_list_coin(coin, seed) for coin, symbol in zip(_COINS, SYMBOLS, strict=True) if symbol in symbols)
 
 
 def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS) -> Venue:
@@ -88,7 +88,7 @@ def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS) -> Venue:
     return Venue(dialect="plain", calendar="24/7", instruments=coins(seed, symbols), rules=RULES, faces=(FACE,))
 
 
-def _listed(coin: _Coin, seed: int) -> Instrument:
+def _list_coin(coin: _Coin, seed: int) -> Instrument:
     symbol = f"PF_{coin.name}USD"
     relative = _USUAL_FUNDING + _FUNDING_SPREAD * bell(stream(seed, symbol, "funding"))
     return Instrument(
@@ -102,13 +102,13 @@ def _listed(coin: _Coin, seed: int) -> Instrument:
             for usd, initial, maintenance in _CLASSES[coin.margins]
         ),
         funding=_significant(Decimal(relative) * coin.level),
-        volume=_rounded(coin.traded / coin.level, coin.lot),
+        volume=_whole_lots(coin.traded / coin.level, coin.lot),
         volatility=coin.volatility,
         beta=coin.beta,
     )
 
 
-def _rounded(quantity: Decimal, lot: Decimal) -> Decimal:
+def _whole_lots(quantity: Decimal, lot: Decimal) -> Decimal:
     """Return a quantity in whole lots, without an exponent in its text."""
     lots = (quantity / lot).to_integral_value()
     return Decimal(f"{lots * lot:f}")

@@ -187,7 +187,7 @@ class DailyBars:
         """How long after its open a session's daily bar is known; None: at its close."""
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        found = self._found(symbol, self._calendar.first + index)
+        found = self._find_row(symbol, self._calendar.first + index)
         if found is None:
             return ()
         days, row = found
@@ -214,12 +214,12 @@ class DailyBars:
         return ()
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        days = self._found(symbol, self._calendar.first - sessions_before)
+        days = self._find_row(symbol, self._calendar.first - sessions_before)
         return None if days is None else days[0].close[days[1]]
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         place = self._calendar.first - sessions_before
-        found = self._found(symbol, place)
+        found = self._find_row(symbol, place)
         if found is None:
             return None
         days, row = found
@@ -234,7 +234,7 @@ class DailyBars:
         """Return all daily bars of a symbol at once, or None if it has none."""
         return self._days.get(symbol)
 
-    def _found(self, symbol: str, place: int) -> tuple[Days, int] | None:
+    def _find_row(self, symbol: str, place: int) -> tuple[Days, int] | None:
         days = self._days.get(symbol)
         row = days.row(place) if days is not None else None
         return None if days is None or row is None else (days, row)

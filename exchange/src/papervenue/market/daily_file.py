@@ -203,7 +203,7 @@ def _frame(path: Path) -> Any:
     return frame
 
 
-def _checked(path: Path, names: list[str]) -> list[str]:
+def _check_columns(path: Path, names: list[str]) -> list[str]:
     require_columns(path, names, COLUMNS, _EXPECTED)
     return [name for name in names if name in (*COLUMNS, *PAID, SPLITS)]
 
@@ -218,7 +218,7 @@ def _csv_frame(path: Path) -> Any:
 
     try:
         names = _csv_names(path)
-        wanted, more = _checked(path, names), dict(_of_other_lengths(path, len(names)))
+        wanted, more = _check_columns(path, names), dict(_of_other_lengths(path, len(names)))
         frame = pd.read_csv(
             path,
             names=names,
@@ -257,7 +257,7 @@ def _parquet_names(path: Path) -> list[str]:
 
 def _parquet_frame(path: Path) -> Any:
     with opened_parquet(path, _EXPECTED) as (connection, types):
-        wanted = _checked(path, [*types])
+        wanted = _check_columns(path, [*types])
         columns = ", ".join(_DAYS_IN_PARQUET if name == "date" else name for name in wanted)
         # The names are those of our own list.
         frame = connection.execute(f"SELECT {columns} FROM read_parquet(?)", [str(path)]).df()  # noqa: S608

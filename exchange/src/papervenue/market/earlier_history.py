@@ -85,7 +85,7 @@ def past_minutes(seed: int, symbol: str, session: Session, day: Bar, maker: Make
     up = ((high - line[above]) / away[above]).min(initial=np.inf) if above.any() else 0.0
     down = ((line[below] - low) / -away[below]).min(initial=np.inf) if below.any() else 0.0
     path = line + away * np.where(above, up, down)
-    return _fitted(_minutes(path, session.open_us, maker, draws[_OF_BELL * count :]), day)
+    return _fit_minutes(_minutes(path, session.open_us, maker, draws[_OF_BELL * count :]), day)
 
 
 def _minutes(path: Floats, open_us: int, maker: Maker, drawn: Floats) -> Minutes:
@@ -111,7 +111,7 @@ def _minutes(path: Floats, open_us: int, maker: Maker, drawn: Floats) -> Minutes
     )
 
 
-def _fitted(minutes: Minutes, day: Bar) -> Minutes:
+def _fit_minutes(minutes: Minutes, day: Bar) -> Minutes:
     """Return minutes changed by wicks, cents and volume at most, so that nothing differs from those of a day."""
     if not len(minutes.starts_us):
         return minutes

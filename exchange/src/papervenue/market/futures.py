@@ -139,7 +139,7 @@ def futures(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -
     """Return every month of these roots that a market needs: a year of ended ones, and some beyond its end."""
     last = start + timedelta(days=sessions * 7 // 5 + _AHEAD_DAYS)
     first = start - timedelta(days=_PAST_YEAR)
-    return tuple(_listed(root) for name in roots for root in months_of(name, first, last))
+    return tuple(_list_month(root) for name in roots for root in months_of(name, first, last))
 
 
 def futures_venue(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> Venue:
@@ -148,7 +148,7 @@ def futures_venue(start: date, sessions: int, roots: Collection[str] = tuple(ROO
     return Venue(dialect="plain", calendar=EQUITY, instruments=listed, rules=RULES, faces=(FACE,))
 
 
-def _listed(one: Month) -> Instrument:
+def _list_month(one: Month) -> Instrument:
     root = one.root
     return Instrument(
         symbol=one.symbol,

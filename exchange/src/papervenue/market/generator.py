@@ -353,7 +353,7 @@ class Months:
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minutes of a session, oldest first."""
-        return tuple(self._carried(self._bars.bars(self._name, index), index))
+        return tuple(self._carry_bars(self._bars.bars(self._name, index), index))
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return nothing: Globex has no trading around its sessions."""
@@ -371,17 +371,17 @@ class Months:
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         """Return the daily bar of a session before the market's first, or None if it is unknown."""
         day = self._bars.history_day(self._name, sessions_before)
-        return None if day is None else self._carried((day,), -sessions_before)[0]
+        return None if day is None else self._carry_bars((day,), -sessions_before)[0]
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
         """Return the candles of a session before the market's first."""
-        return self._carried(self._bars.past_candles(self._name, index, span_us, wicks=wicks), index)
+        return self._carry_bars(self._bars.past_candles(self._name, index, span_us, wicks=wicks), index)
 
     def liquid(self, symbol: str) -> bool:
         """Return True: somebody always trades it, however little."""
         return True
 
-    def _carried(self, bars: Sequence[Bar], index: int) -> list[Bar]:
+    def _carry_bars(self, bars: Sequence[Bar], index: int) -> list[Bar]:
         factor, share, price = self._factor(index), self._share(index), self._price
         made = []
         for bar in bars:

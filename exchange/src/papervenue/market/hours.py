@@ -166,7 +166,7 @@ class Hours(NamedTuple):
 
 
 def _new_york(first: str, last: str) -> Sequence[Times]:
-    known = _known("XNYS", max(last, _ALWAYS_UNTIL))
+    known = _library_sessions("XNYS", max(last, _ALWAYS_UNTIL))
     return known[bisect_left(known, first, key=itemgetter(0)) : bisect_right(known, last, key=itemgetter(0))]
 
 
@@ -184,7 +184,7 @@ def _around_the_clock(first: str, last: str) -> Sequence[Times]:
 
 def _globex(first: str, last: str) -> Sequence[Times]:
     """Return Globex's sessions with the break, which the library leaves out: they end at 16:00 in Chicago."""
-    known = _known("CMES", max(last, _ALWAYS_UNTIL))
+    known = _library_sessions("CMES", max(last, _ALWAYS_UNTIL))
     rows = known[bisect_left(known, first, key=itemgetter(0)) : bisect_right(known, last, key=itemgetter(0))]
     breaks = (at_zone(CHICAGO, day, _BREAK_BEGINS_HOUR) for day, _, _ in rows)
     return [
@@ -193,7 +193,7 @@ def _globex(first: str, last: str) -> Sequence[Times]:
 
 
 @lru_cache(maxsize=4)
-def _known(name: str, last: str) -> tuple[Times, ...]:
+def _library_sessions(name: str, last: str) -> tuple[Times, ...]:
     """Return a calendar's sessions from FIRST_DAY on: the library takes as long for two years as for all of them."""
     from exchange_calendars import get_calendar
 

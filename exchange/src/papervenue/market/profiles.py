@@ -87,10 +87,10 @@ _KNOWN = {
 @lru_cache(maxsize=20_000)
 def profile(symbol: str) -> Profile:
     """Return a symbol's character from the table of well-known names, or else derive it from the symbol."""
-    return _KNOWN.get(symbol) or _drawn(symbol)
+    return _KNOWN.get(symbol) or _draw_profile(symbol)
 
 
-def _drawn(symbol: str) -> Profile:
+def _draw_profile(symbol: str) -> Profile:
     rng = stream("profile", symbol)
     illiquid = rng.random() < _ILLIQUID_SHARE
     level = 8.0 + 190.0 * rng.random() * rng.random()

@@ -182,7 +182,7 @@ def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Cale
     if not count:
         raise MarketError(f"{name} has no session from {first} to {last}", "choose another start or more sessions")
     calendar = build_calendar(date.fromisoformat(first), count, name)
-    sessions = [_ended(session, closes.get(session.date)) for session in calendar.all]
+    sessions = [_end_early(session, closes.get(session.date)) for session in calendar.all]
     if any(session.open_us >= session.close_us for session in sessions) or any(
         session.close_us > following.open_us for session, following in pairwise(sessions)
     ):
@@ -203,7 +203,7 @@ def own_calendars(venue: Venue, market: Calendar) -> dict[str, Calendar]:
     return found
 
 
-def _ended(session: Session, close: str | None) -> Session:
+def _end_early(session: Session, close: str | None) -> Session:
     if close is None:
         return session
     close_us = parse_time(close)

@@ -248,10 +248,10 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
             raise MarketError(f"the market specification is not JSON: {error}", _MADE_BY_HAND) from error
         if not isinstance(fields, dict):
             raise MarketError("the market specification must be a JSON object", _MADE_BY_HAND)
-        return cls(**_typed(fields))
+        return cls(**_parse_fields(fields))
 
 
-def _typed(fields: dict[str, Any]) -> dict[str, Any]:
+def _parse_fields(fields: dict[str, Any]) -> dict[str, Any]:
     unknown = set(fields) - set(MarketSpec.__struct_fields__)
     if unknown:
         raise MarketError(f"unknown market fields: {', '.join(sorted(unknown))}", _MADE_BY_HAND)

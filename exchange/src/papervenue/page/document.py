@@ -136,11 +136,11 @@ def _until(phase: str, now: int, session: Session) -> str:
     if phase == "finished":
         return "the last session is over"
     if phase == "open":
-        return f"closes in {_rounded(session.close_us - now)}"
-    return f"opens in {_rounded(session.open_us - now)}"
+        return f"closes in {_minutes_text(session.close_us - now)}"
+    return f"opens in {_minutes_text(session.open_us - now)}"
 
 
-def _rounded(us: int) -> str:
+def _minutes_text(us: int) -> str:
     """Format a duration in whole minutes, rounded up: one second before the open counts as a minute."""
     return duration(-(-us // MINUTE) * MINUTE)
 
@@ -237,13 +237,13 @@ Row = tuple[int, dict[str, Any]]
 def tape(engine: Engine, recent: Recent, names: Mapping[str, str], symbols: Iterable[str]) -> list[dict[str, Any]]:
     """Return the newest fills of the accounts whose names are given, and the newest moves of the symbols."""
     lines = (line for line in reversed(recent.trades) if line.get("account", "") in names or "account" not in line)
-    told = [_told(engine, line, names) for line in islice(lines, MOST_FILLS)]
+    told = [_news_row(engine, line, names) for line in islice(lines, MOST_FILLS)]
     # At equal times the fill comes first: it is what the eye looks for.
     rows = sorted([*told, *_moves(engine, symbols)], key=itemgetter(0), reverse=True)
     return [row for _, row in rows]
 
 
-def _told(engine: Engine, line: dict[str, Any], names: Mapping[str, str]) -> Row:
+def _news_row(engine: Engine, line: dict[str, Any], names: Mapping[str, str]) -> Row:
     at_us = parse_time(line["at"])
     row = {"at": moment(engine, at_us), "event": line["event"], "account": names.get(line.get("account", ""), "")}
     if "fill_qty" not in line:
@@ -266,7 +266,7 @@ def _moves(engine: Engine, symbols: Iterable[str]) -> list[Row]:
     for move in (move for symbol in symbols for move in _minutes(engine, symbol)):
         if move.at_us not in largest or abs(move.share) > abs(largest[move.at_us].share):
             largest[move.at_us] = move
-    return [_moved(engine, largest[at_us]) for at_us in nlargest(MOST_MOVES, largest)]
+    return [_move_row(engine, largest[at_us]) for at_us in nlargest(MOST_MOVES, largest)]
 
 
 def _minutes(engine: Engine, symbol: str) -> Iterator[_Move]:
@@ -280,7 +280,7 @@ def _minutes(engine: Engine, symbol: str) -> Iterator[_Move]:
             yield _Move(bar.close / before.close - 1, bar.end_us, symbol, before.close, bar.close)
 
 
-def _moved(engine: Engine, move: _Move) -> Row:
+def _move_row(engine: Engine, move: _Move) -> Row:
     usd = engine.market.grids[move.symbol].usd
     row = {"at": moment(engine, move.at_us), "kind": "move", "symbol": move.symbol, "price": plain(usd(move.after))}
     return move.at_us, row | {"before": plain(usd(move.before)), "change": f"{move.share:.{_PLACES}f}"}
@@ -327,7 +327,7 @@ def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> lis
     orders = nlargest(MOST_ORDERS, newest, key=attrgetter("sequence"))
     rows = [(order.submitted_us, _order(engine, order, names[order.account])) for order in orders]
     refused = (one for one in reversed(recent.refused) if one.account in names)
-    rows += [(one.at_us, _refused(engine, one, names[one.account])) for one in refused]
+    rows += [(one.at_us, _refusal_row(engine, one, names[one.account])) for one in refused]
     return [row for _, row in nlargest(MOST_ORDERS, rows, key=itemgetter(0))]
 
 
@@ -382,7 +382,7 @@ def _event(engine: Engine, update: PastUpdate) -> dict[str, Any]:
     }
 
 
-def _refused(engine: Engine, refused: Refused, account: str) -> dict[str, Any]:
+def _refusal_row(engine: Engine, refused: Refused, account: str) -> dict[str, Any]:
     body = {name: str(value) for name, value in refused.body.items() if isinstance(value, str | Decimal)}
     return {
         "at": moment(engine, refused.at_us),

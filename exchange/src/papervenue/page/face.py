@@ -35,9 +35,9 @@ class PageFace:
         self._page = Reply(200, html.encode(), _headers(html))
 
     def routes(self) -> list[Route]:
-        return [route("/", GET=lambda call: self._page), route(PAGE_DATA, GET=self._shown)]
+        return [route("/", GET=lambda call: self._page), route(PAGE_DATA, GET=self._serve_document)]
 
-    def _shown(self, call: Call) -> Reply:
+    def _serve_document(self, call: Call) -> Reply:
         query = call.query
         chosen = Chosen(query.get("account", ""), query.get("order", ""))
         shown = document(self._exchange, self._recent, chosen)
@@ -60,8 +60,8 @@ def _headers(html: str) -> Mapping[str, str]:
     """Return headers that allow only the page's own style and script, identified by their hashes."""
     policy = {
         "default-src": "'none'",
-        "script-src": _hashed(html, "script"),
-        "style-src": _hashed(html, "style"),
+        "script-src": _script_hash(html, "script"),
+        "style-src": _script_hash(html, "style"),
         "img-src": "data:",
         "connect-src": "'self'",
         "base-uri": "'none'",
@@ -77,7 +77,7 @@ def _headers(html: str) -> Mapping[str, str]:
     }
 
 
-def _hashed(html: str, element: str) -> str:
+def _script_hash(html: str, element: str) -> str:
     match = re.search(rf"<{element}>(.*?)</{element}>", html, re.DOTALL)
     assert match is not None
     return f"'sha256-{base64.b64encode(hashlib.sha256(match[1].encode()).digest()).decode()}'"

@@ -121,7 +121,7 @@ def _split(floor: Floor, action: Action) -> None:
             continue
         lasts = order.request.time_in_force == "gtc" and not order.filled_qty
         if action.kind == FORWARD_SPLIT and lasts and order.qty is not None:
-            _restate(floor, order, _shares(order.qty, ratio), partial(_divided, ratio, order.side))
+            _restate(floor, order, _shares(order.qty, ratio), partial(_divide_price, ratio, order.side))
         else:
             order_lifecycle.cancel(floor, order)
     for account, position in _holders(floor, action.symbol):
@@ -164,7 +164,7 @@ def _restate(floor: Floor, order: Order, qty: Decimal | None, change: Callable[[
     floor.tell("order_restated", order, "restated")
 
 
-def _divided(ratio: Fraction, side: int, price: int) -> int:
+def _divide_price(ratio: Fraction, side: int, price: int) -> int:
     return _on_tick(price / ratio, side)
 
 

@@ -69,14 +69,14 @@ def _check_replaceable(order: Order, on_its_way: bool) -> None:
 def _check_fields(order: Order, fields: list[str]) -> None:
     for name in fields:
         if name not in _CHANGEABLE[order.request.type]:
-            raise _misplaced(order.request.type, _NAMES.get(name, name))
+            raise _misplaced_field(order.request.type, _NAMES.get(name, name))
         if order.request.order_class != "simple" and name not in _NAMES:
             raise unprocessable(
                 f"only limit_price and stop_price of {order.request.order_class} orders can be replaced"
             )
 
 
-def _misplaced(order_type: str, field: str) -> Refusal:
+def _misplaced_field(order_type: str, field: str) -> Refusal:
     if order_type == "market" and field != "trail":
         return invalid("market orders require no stop or limit price")
     return invalid(f"{order_type.replace('_', ' ')} orders must not have {field}")

@@ -48,7 +48,7 @@ class Keeper:
         """Start a snapshot if one is due and none is being made."""
         if self._child is None and self._is_due() and self._exchange.at_rest:
             self._tried_lines, self._tried_s = self._exchange.log.count, self._now_s()
-            self._child = self._begun()
+            self._child = self._fork_writer()
         elif self._child is not None:
             self._look_after(self._child, os.WNOHANG)
 
@@ -79,7 +79,7 @@ class Keeper:
             else:
                 self._kept_lines = self._tried_lines
 
-    def _begun(self) -> int:
+    def _fork_writer(self) -> int:
         child = os.fork()
         if not child:
             try:

@@ -150,10 +150,10 @@ class Packer:
         self._how: dict[type, Callable[[Any], msgpack.ExtType]] = {
             Decimal: lambda value: msgpack.ExtType(_DECIMAL, str(value).encode()),
             Order: self._order,
-            tuple: lambda value: self._extended(_TUPLE, [*value]),
-            set: lambda value: self._extended(_SET, sorted(value)),
-            frozenset: lambda value: self._extended(_FROZENSET, sorted(value)),
-            OrderTable: lambda value: self._extended(_TABLE, [[*value], value.sequences()]),
+            tuple: lambda value: self._pack_extension(_TUPLE, [*value]),
+            set: lambda value: self._pack_extension(_SET, sorted(value)),
+            frozenset: lambda value: self._pack_extension(_FROZENSET, sorted(value)),
+            OrderTable: lambda value: self._pack_extension(_TABLE, [[*value], value.sequences()]),
             History: self._history,
         }
         for code, record in enumerate(RECORDS, start=_FIRST_RECORD):
@@ -177,20 +177,20 @@ class Packer:
             raise TypeError(f"a snapshot cannot hold a {type(value).__name__}")
         return how(value)
 
-    def _extended(self, code: int, value: object) -> msgpack.ExtType:
+    def _pack_extension(self, code: int, value: object) -> msgpack.ExtType:
         return msgpack.ExtType(code, self.pack(value))
 
     def _order(self, order: Order) -> msgpack.ExtType:
         self.met[order.sequence] = order
-        return self._extended(_ORDER, order.sequence)
+        return self._pack_extension(_ORDER, order.sequence)
 
     def _record(self, code: int, values: Callable[[object], tuple[object, ...]], record: object) -> msgpack.ExtType:
-        return self._extended(code, [*values(record)])
+        return self._pack_extension(code, [*values(record)])
 
     def _history(self, history: History[Any]) -> msgpack.ExtType:
         """Encode the part that isn't packed yet. Orders of executions are finished or referred to elsewhere."""
         newer = (Packer().pack(history.newer),) if history.newer else ()
-        return self._extended(_HISTORY, [len(history), [*history.packed, *newer]])
+        return self._pack_extension(_HISTORY, [len(history), [*history.packed, *newer]])
 
 
 class Unpacker:
@@ -207,14 +207,14 @@ class Unpacker:
             _HISTORY: self._history,
         }
         for code, record in enumerate(RECORDS, start=_FIRST_RECORD):
-            make = partial(_made, record, field_names(record)) if is_dataclass(record) else record._make  # type: ignore[attr-defined]
+            make = partial(_make_record, record, field_names(record)) if is_dataclass(record) else record._make  # type: ignore[attr-defined]
             self._how[code] = partial(self._record, make)
 
     def unpack(self, data: bytes) -> Any:
         """Return a value; raise ValueError, TypeError or KeyError if the bytes don't hold one."""
-        return msgpack.unpackb(data, ext_hook=self._extended, strict_map_key=False, unicode_errors=_FORGIVING)
+        return msgpack.unpackb(data, ext_hook=self._unpack_extension, strict_map_key=False, unicode_errors=_FORGIVING)
 
-    def _extended(self, code: int, data: bytes) -> object:
+    def _unpack_extension(self, code: int, data: bytes) -> object:
         return self._how[code](data)
 
     def _record(self, make: Callable[[Sequence[Any]], object], data: bytes) -> object:
@@ -225,7 +225,7 @@ class Unpacker:
         return History(packed=tuple(packed), count=count, unpack=self.unpack)
 
 
-def _made(record: type, names: Sequence[str], values: Sequence[Any]) -> object:
+def _make_record(record: type, names: Sequence[str], values: Sequence[Any]) -> object:
     """Build a dataclass from its fields, setting those that its constructor doesn't take afterwards."""
     given = dict(zip(names, values, strict=True))
     made = record(

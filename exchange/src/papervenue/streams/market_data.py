@@ -67,8 +67,8 @@ class MarketMessages:
         """Yield what becomes due after `from_us` and up to `to_us`, in order of time, keeping one session in memory."""
         if feed in _EMPTY_FEEDS:
             return
-        asked = {channel: self._asked(feed, wanted(channel)) for channel in _CHANNELS}
-        for end_us, bars in self._ended(feed, from_us, to_us, set().union(*asked.values())):
+        asked = {channel: self._asked_symbols(feed, wanted(channel)) for channel in _CHANNELS}
+        for end_us, bars in self._ended_bars(feed, from_us, to_us, set().union(*asked.values())):
             points = [*self._ticks(feed, bars, asked), *self._bars(feed, end_us, bars, asked)]
             if points:
                 yield Due(end_us, points)
@@ -79,19 +79,19 @@ class MarketMessages:
         They carry the engine's current time, because a halt is only noticed while it is in force.
         """
         now, points = self._engine.now_us, []
-        for symbol in sorted(self._asked("", wanted("statuses"))):
+        for symbol in sorted(self._asked_symbols("", wanted("statuses"))):
             is_halted = symbol in self._engine.halted
             if is_halted != (symbol in halted):
                 halted ^= {symbol}
                 points.append(_status(symbol, is_halted, now))
         return points
 
-    def _asked(self, feed: str, symbols: Iterable[str]) -> frozenset[str]:
+    def _asked_symbols(self, feed: str, symbols: Iterable[str]) -> frozenset[str]:
         known = frozenset([TEST_SYMBOL]) if feed == TEST_FEED else self._engine.market.known
         chosen = frozenset(symbols)
         return known if EVERY_SYMBOL in chosen else chosen & known
 
-    def _ended(
+    def _ended_bars(
         self, feed: str, from_us: int, to_us: int, symbols: Iterable[str]
     ) -> Iterator[tuple[int, list[tuple[str, Bar]]]]:
         """Yield the times at which minute bars of these symbols end, with those bars in order of symbol."""
@@ -197,7 +197,7 @@ class Subscription:
 
     def add(self, message: dict[str, Any]) -> None:
         """Subscribe to what a message names; raise SubscriptionError if that isn't possible."""
-        changes = _wanted(message)
+        changes = _wanted_changes(message)
         after = {channel: self._symbols[channel] | dict.fromkeys(changes.get(channel, ())) for channel in CHANNELS}
         if self._limit is not None and len(after["trades"]) + len(after["quotes"]) > self._limit:
             raise SubscriptionError(405, "symbol limit exceeded")
@@ -207,7 +207,7 @@ class Subscription:
 
     def remove(self, message: dict[str, Any]) -> None:
         """Unsubscribe from what a message names; raise SubscriptionError if that isn't possible."""
-        for channel, symbols in _wanted(message).items():
+        for channel, symbols in _wanted_changes(message).items():
             for symbol in symbols:
                 self._symbols[channel].pop(symbol, None)
 
@@ -220,7 +220,7 @@ class Subscription:
         } | followers
 
 
-def _wanted(message: dict[str, Any]) -> dict[str, list[str]]:
+def _wanted_changes(message: dict[str, Any]) -> dict[str, list[str]]:
     changes = {}
     for channel, symbols in message.items():
         # Some clients name the channels of every feed in each message, those of other feeds as null.
@@ -228,11 +228,11 @@ def _wanted(message: dict[str, Any]) -> dict[str, list[str]]:
             continue
         if channel not in CHANNELS:
             raise SubscriptionError(410, "invalid subscribe action for this feed")
-        changes[channel] = _listed(symbols)
+        changes[channel] = _require_symbols(symbols)
     return changes
 
 
-def _listed(symbols: object) -> list[str]:
+def _require_symbols(symbols: object) -> list[str]:
     if symbols is None:
         return []
     if not isinstance(symbols, list) or not all(isinstance(s, str) and _SYMBOL.fullmatch(s) for s in symbols):
@@ -401,11 +401,11 @@ class _Client:
         yield from self._frames(self._streams.messages.statuses(self._subscription.symbols, self._halted))
 
     def _frames(self, points: list[DataPoint]) -> Iterator[Message]:
-        delivered = [point for given in points for point in self._delivered(given)]
+        delivered = [point for given in points for point in self._deliver(given)]
         for first in range(0, len(delivered), _MOST_TOGETHER):
             yield Message(delivered[first : first + _MOST_TOGETHER])
 
-    def _delivered(self, point: DataPoint) -> list[DataPoint]:
+    def _deliver(self, point: DataPoint) -> list[DataPoint]:
         if self._account is None:
             return []
         recipient = Recipient(self._feed.name, self._account.key_id)

@@ -83,7 +83,7 @@ class UpdateFeed:
             if number > self._begun or window.has_ended(event_id, at_ns):
                 return
             if window.has_begun(event_id, at_ns):
-                yield StreamEvent(event_id, at_us, at_ns, partial(_encoded, update))
+                yield StreamEvent(event_id, at_us, at_ns, partial(_encode_update, update))
 
     def fresh(self) -> Iterator[StreamEvent]:
         while self._waiting:
@@ -93,7 +93,7 @@ class UpdateFeed:
         self._leave()
 
 
-def _encoded(update: PastUpdate) -> bytes:
+def _encode_update(update: PastUpdate) -> bytes:
     return encode(update_json(update, update.place))
 
 

@@ -205,7 +205,7 @@ class Socket:
         await self._send({"type": "websocket.accept"})
         greet()
         writer = asyncio.create_task(self._write())
-        writer.add_done_callback(self._written)
+        writer.add_done_callback(self._on_writer_end)
         try:
             async for message in self._messages():
                 hear(message)
@@ -282,26 +282,26 @@ class Socket:
             # The client is gone, and the reader will notice that too.
             return
 
-    def _written(self, writer: asyncio.Task[None]) -> None:
+    def _on_writer_end(self, writer: asyncio.Task[None]) -> None:
         """Cut off the connection if its writer failed, because nothing could ever be sent on it again."""
         if not writer.cancelled() and writer.exception() is not None:
             self._transport.abort()
 
     async def _drain(self) -> None:
-        while (message := self._queue.popleft() if self._queue else self._drawn()) is not None:
+        while (message := self._queue.popleft() if self._queue else self._next_message()) is not None:
             # This is as slow as the client reads, and raises OSError once it is gone.
-            await self._send({"type": "websocket.send", **self._framed(message)})
+            await self._send({"type": "websocket.send", **self._frame_message(message)})
             # Sending returns at once while the client reads fast, so give other clients a turn here.
             await asyncio.sleep(0)
 
-    def _drawn(self) -> Message | None:
+    def _next_message(self) -> Message | None:
         message = None if self.closing else next(self._telling, None)
         if message is None and not self.closing:
             self._telling = self.news()
             message = next(self._telling, None)
         return message
 
-    def _framed(self, message: Message) -> dict[str, Any]:
+    def _frame_message(self, message: Message) -> dict[str, Any]:
         if self._packed:
             return {"bytes": message.pack()}
         return {"bytes": message.as_json()} if self._binary else {"text": message.as_json().decode()}

@@ -82,7 +82,7 @@ def test_recorded_bars_without_history_say_how_much_of_it_features_need(
         terms.scaling.rows += [{} for _ in shown]
         return [{"at": first + timedelta(days=days), "symbol": "MESZ6"} for days in shown]
 
-    monkeypatch.setattr(reading, "_asked", asked)
+    monkeypatch.setattr(reading, "_play_without_trading", asked)
     with pytest.raises(OperatorError, match=f"only {len(shown)} bars") as few:
         span_of(recorded, "policy", NAMES)
     assert few.value.hint is not None

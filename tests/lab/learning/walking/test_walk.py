@@ -225,7 +225,7 @@ def test_agent_that_diverged_is_told_without_training_it_again(tmp_path: Path, m
     def diverging(*of: object) -> str:
         raise DivergedError("sac learned weights that are no numbers")
 
-    monkeypatch.setattr(walking, "_trained", diverging)
+    monkeypatch.setattr(walking, "_train_and_sign", diverging)
     of = replace(walk_in(tmp_path), benchmarks=tmp_path / "before")
     for place in range(len(of.splits)):
         for name in ("buy_and_hold", "rule", "logistic"):

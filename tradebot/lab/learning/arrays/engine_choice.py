@@ -146,13 +146,13 @@ class EpisodeAccount:
         contracts = min(abs(wanted), max(int(budget / unit), 0))
         if rules.order_contracts is not None:
             contracts = min(contracts, rules.order_contracts)
-        why = self._refused(place, side, contracts, contracts * unit, equity)
+        why = self._first_refusal(place, side, contracts, contracts * unit, equity)
         if why is None:
             self._entries[side].append(tape.minutes[place])
             self._order = _Order(side * contracts, ask)
         return why
 
-    def _refused(self, place: int, side: int, contracts: int, cents: int, equity: int) -> Reason | None:
+    def _first_refusal(self, place: int, side: int, contracts: int, cents: int, equity: int) -> Reason | None:
         """Return the first gate's reason that an entry doesn't pass, in their order."""
         tape, rules, entries = self._tape, self._rules, self._entries
         if contracts < 1:
@@ -227,15 +227,15 @@ def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
 
     Equity, position, what is refused, reward, end and each number of the observation are compared as they are.
     """
-    here = _told(tape.terms, lambda _: TapeTurns(tape), actions)
-    for step, (one, other) in enumerate(zip(here, _told(tape.terms, on_the_road, actions), strict=True)):
+    here = _replay_environment(tape.terms, lambda _: TapeTurns(tape), actions)
+    for step, (one, other) in enumerate(zip(here, _replay_environment(tape.terms, on_the_road, actions), strict=True)):
         if one != other:
             names = ", ".join(name for name in other if one[name] != other[name])
             return f"{names} after {step} steps, at {other['at']:%Y-%m-%d %H:%M}"
     return None
 
 
-def _told(
+def _replay_environment(
     terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play], actions: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
     """Yield what an environment tells at the beginning and after each step, up to its end."""
@@ -288,7 +288,9 @@ def _moments(tape: EpisodeData, turns: TapeTurns) -> Generator[PolicyState]:
         known, in_books = account.held, account.state(ask)
         account.fill(place)
         equity = account.equity(place)
-        shown = _shown(tape, number, in_books._replace(equity=equity / CENTS, drawdown=account.drawdown(place)))
+        shown = _observation_at(
+            tape, number, in_books._replace(equity=equity / CENTS, drawdown=account.drawdown(place))
+        )
         yield PolicyState(ask.at, equity * CENT, account.held, shown, refused, {}, symbol=tape.symbol)
         reason = _step(tape, account, number, known, turns.target)
         refused = {str(reason): 1} if reason else {}
@@ -321,7 +323,7 @@ def _step(tape: EpisodeData, account: EpisodeAccount, number: int, held: int, ta
     return reason
 
 
-def _shown(tape: EpisodeData, number: int, state: DecisionState) -> Observation:
+def _observation_at(tape: EpisodeData, number: int, state: DecisionState) -> Observation:
     many = tape.shown.shape[1]
     found = np.empty(many + len(STATE), dtype=np.float32)
     found[:many] = tape.shown[number]

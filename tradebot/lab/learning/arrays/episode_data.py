@@ -247,7 +247,7 @@ def _tape(terms: EpisodeTerms, scaling: FittedScaling, run: BacktestRun, rows: S
         symbol,
         rules,
         tuple(_asks(rows, sessions, minutes.begins)),
-        _shown(scaling, rows),
+        _scaled_features(scaling, rows),
         tuple(minutes.opens),
         tuple(minutes.marks),
         tuple(minutes.minutes),
@@ -329,7 +329,7 @@ def _asks(rows: Sequence[TrainingRow], sessions: Sequence[Session], begins: Sequ
         yield PolicyMoment(row.at, begins[place] + minutes, max(since / length, 0.0))
 
 
-def _shown(scaling: FittedScaling, rows: Sequence[TrainingRow]) -> NDArray[np.float32]:
+def _scaled_features(scaling: FittedScaling, rows: Sequence[TrainingRow]) -> NDArray[np.float32]:
     """Return the features of each row, scaled as an observation has them."""
     raw = np.array([[row.values[name] for name in scaling.names] for row in rows], dtype=np.float64)
     found: NDArray[np.float32] = np.clip((raw - scaling.means) / scaling.deviations, -HIGHEST, HIGHEST).astype(

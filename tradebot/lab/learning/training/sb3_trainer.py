@@ -248,7 +248,7 @@ def _plain(values: Any) -> Numbers:
     return np.array(values.detach().cpu().numpy(), dtype=np.float32)
 
 
-def _asked(answer: Callable[[Any], Any]) -> Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]:
+def _network_function(answer: Callable[[Any], Any]) -> Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]:
     """Return how a network without a memory answers."""
     import torch
 
@@ -262,17 +262,17 @@ def _asked(answer: Callable[[Any], Any]) -> Callable[[Numbers, Numbers], tuple[N
 def _of_ppo(policy: Any) -> Trained:
     parts = policy.mlp_extractor.policy_net, policy.action_net
     graph = stack_layers(_layers(*parts), "Tanh")
-    return Trained(graph, _asked(lambda shown: policy.action_net(policy.mlp_extractor.forward_actor(shown))))
+    return Trained(graph, _network_function(lambda shown: policy.action_net(policy.mlp_extractor.forward_actor(shown))))
 
 
 def _of_sac(policy: Any) -> Trained:
     actor = policy.actor
     graph = stack_layers(_layers(actor.latent_pi, actor.mu), "Relu", "Tanh")
-    return Trained(graph, _asked(lambda shown: actor(shown, deterministic=True)))
+    return Trained(graph, _network_function(lambda shown: actor(shown, deterministic=True)))
 
 
 def _of_td3(policy: Any) -> Trained:
-    return Trained(stack_layers(_layers(policy.actor.mu), "Relu", "Tanh"), _asked(policy.actor))
+    return Trained(stack_layers(_layers(policy.actor.mu), "Relu", "Tanh"), _network_function(policy.actor))
 
 
 def _of_recurrent_ppo(policy: Any) -> Trained:

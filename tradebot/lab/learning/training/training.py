@@ -129,7 +129,7 @@ def _logistic(job: TrainingJob, span: TrainingSpan) -> Trained:
     width = width_of(TIMEFRAME)
     both = [(row, after) for row, after in zip(span.rows, span.rows[1:], strict=False) if after.at - row.at == width]
     moved = [(row, after.values[RETURN] > 0) for row, after in both if after.values[RETURN] != 0]
-    shown = np.array([_scaled(span.scaling, row.values) for row, _ in moved])
+    shown = np.array([_scale_features(span.scaling, row.values) for row, _ in moved])
     line = regression(shown, np.array([rose for _, rose in moved]), float(job.values["c"]))
     weights = np.append(line.weights, np.zeros(len(STATE))).astype(np.float32)
     layer, size = Layer(weights[None], np.array([line.bias], dtype=np.float32)), float(job.values["size"]) / 2
@@ -140,7 +140,7 @@ def _logistic(job: TrainingJob, span: TrainingSpan) -> Trained:
     return Trained(size_with_side(layer, size), answers)
 
 
-def _scaled(scaling: FittedScaling, values: Mapping[str, float]) -> NDArray[np.float32]:
+def _scale_features(scaling: FittedScaling, values: Mapping[str, float]) -> NDArray[np.float32]:
     found = scaling.observation(values, DecisionState(0.0, 0.0, 1.0, 0.0, 0, 0.0, 0))
     assert not isinstance(found, str), "a row has every feature"
     return found[: len(scaling.names)]
@@ -157,7 +157,7 @@ def _probe(job: TrainingJob, span: TrainingSpan, network: Trained) -> cards.Prob
     ]  # fmt: skip
     shown = np.array(
         [
-            np.append(_scaled(span.scaling, row.values), np.array(state_numbers(state), dtype=np.float32))
+            np.append(_scale_features(span.scaling, row.values), np.array(state_numbers(state), dtype=np.float32))
             for row, state in zip(chosen, states, strict=True)
         ],
         dtype=np.float32,
@@ -169,10 +169,10 @@ def _probe(job: TrainingJob, span: TrainingSpan, network: Trained) -> cards.Prob
         memories.append(memory[0])
         answer, memory = network.answers(one[None], memory)
         answers.append(answer[0])
-    return cards.Probe(_told(shown), _told(answers), _told(memories) if network.memory else ())
+    return cards.Probe(_float_rows(shown), _float_rows(answers), _float_rows(memories) if network.memory else ())
 
 
-def _told(rows: Numbers | list[Numbers]) -> tuple[tuple[float, ...], ...]:
+def _float_rows(rows: Numbers | list[Numbers]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(map(float, row)) for row in rows)
 
 

@@ -140,7 +140,9 @@ def rows_of(
     training_rows = list[tuple[TrainingRow, ...]]()
     for within in spans:
         before = len(watched.rows)
-        asked = _asked(EpisodeTerms(plan, watched, name, first=within.first, last=within.last), before, said)
+        asked = _play_without_trading(
+            EpisodeTerms(plan, watched, name, first=within.first, last=within.last), before, said
+        )
         shown = zip(asked, watched.rows[before:], strict=True)
         training_rows.append(tuple(TrainingRow(info["at"], values, info["symbol"]) for info, values in shown))
     if len(watched.rows) < LEAST_ROWS:
@@ -154,7 +156,7 @@ def rows_of(
     return tuple(training_rows)
 
 
-def _asked(terms: EpisodeTerms, before: int, said: Callable[[int], None]) -> list[dict[str, Any]]:
+def _play_without_trading(terms: EpisodeTerms, before: int, said: Callable[[int], None]) -> list[dict[str, Any]]:
     """Play an episode without trading, and return what was told whenever the policy was asked."""
     with Environment(terms) as episode:
         try:

@@ -104,7 +104,7 @@ def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, l
             last is not None and len(run.ends) < len(sessions) and sessions[len(run.ends)].date > last
         ):
             run.step()
-        return _judged(run, within)
+        return _judge_sessions(run, within)
     finally:
         run.made.close()
 
@@ -127,13 +127,13 @@ def judged_model(
         return evaluate_market(replace(plan, settings=settings), strategies[0], within, later=later)
 
 
-def _judged(run: BacktestRun, within: Within) -> JudgedSessions:
+def _judge_sessions(run: BacktestRun, within: Within) -> JudgedSessions:
     days = [end.session for end in run.ends]
     places = [place for place, day in enumerate(days) if within.first is None or day >= within.first]
     if not places:
         raise OperatorError(f"no session of the market is from {within.first} to {within.last}", "judge other sessions")
     _require_answers(run)
-    equities = [run.made.ledger.opening_cash(), *(_known(end.equity) for end in run.ends)]
+    equities = [run.made.ledger.opening_cash(), *(_known_equity(end.equity) for end in run.ends)]
     costs = _costs(run)
     returns, doubled = list[float](), list[float]()
     for place in places:
@@ -157,7 +157,7 @@ def _require_answers(run: BacktestRun) -> None:
                 )
 
 
-def _known(equity: Decimal | None) -> Decimal:
+def _known_equity(equity: Decimal | None) -> Decimal:
     assert equity is not None, "a backtest knows the equity at each close"
     return equity
 

@@ -146,14 +146,14 @@ def search(
     progress of a trial, by its place.
     """
     while (trial := study.take()) is not None:
-        figures = _tried(of, study, study.values_of(trial), results, how, manager)
+        figures = _evaluate_values(of, study, study.values_of(trial), results, how, manager)
         if isinstance(figures, str):
             study.tell(trial, None, [], figures)
         else:
             study.keep(trial, figures.sharpe, structs.asdict(figures))
 
 
-def _tried(
+def _evaluate_values(
     of: Sought,
     study: SequentialStudy,
     values: Values,

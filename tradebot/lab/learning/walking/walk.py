@@ -290,7 +290,7 @@ def play(of: Walk, wanted: WalkTask, trials: int) -> None:
             _each(of, wanted, lambda within: evaluate_market(of.plan, FuturesStrategy(rule), within))
         )
     elif wanted.who == LOGISTIC:
-        model = _trained(of, wanted, TrainingJob(LOGISTIC, 0, 0, {}, of.job.features), trials)
+        model = _train_and_sign(of, wanted, TrainingJob(LOGISTIC, 0, 0, {}, of.job.features), trials)
         found = BenchmarkReturns(_judged_as_it_is(of, wanted, model))
     else:
         found = _unit(of, wanted, trials)
@@ -302,7 +302,7 @@ def _each(of: Walk, wanted: WalkTask, each: Callable[[Within], JudgedSessions]) 
     return tuple(each(Within(span.first, span.last)) for span in of.splits[wanted.place].judged)
 
 
-def _trained(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -> str:
+def _train_and_sign(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -> str:
     """Train a job in a split, sign what came of it, and return its name among the walk's models."""
     spans = [Within(span.first, span.last) for span in of.splits[wanted.place].trained]
     span = span_of(of.plan, of.name, job.features, spans)
@@ -314,7 +314,7 @@ def _trained(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -> str:
 
 def _unit(of: Walk, wanted: WalkTask, trials: int) -> WalkModel | Diverged:
     try:
-        model = _trained(of, wanted, replace(of.job, seed=int(wanted.who)), trials)
+        model = _train_and_sign(of, wanted, replace(of.job, seed=int(wanted.who)), trials)
     except DivergedError as error:
         return Diverged(error.message)
     digest = sha256((of.folder / MODELS / model / SUMS).read_bytes()).hexdigest()

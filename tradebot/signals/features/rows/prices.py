@@ -27,7 +27,7 @@ _SPANS = (1, 3, 6, 12, 39, 78)
 _STILL = "no price has moved in that time"
 
 
-def _scaled(bars: int, of: Measures) -> Column:
+def _scaled_return(bars: int, of: Measures) -> Column:
     moved = of.log_return(bars)
     return over(moved, long_deviation(moved, LONG))
 
@@ -47,7 +47,7 @@ def zscores(values: Column, length: int) -> Column:
     return over(values - mean(values, length), deviation(values, length))
 
 
-def _realized(of: Measures) -> Column:
+def _realized_ratio(of: Measures) -> Column:
     squares = np.square(of.log_return(1))
     return np.sqrt(over(mean(squares, 12), mean(squares, 78)))
 
@@ -66,7 +66,7 @@ _RETURNS = (
             f"ln(c / c {bars} ago) / its deviation over {LONG}",
             (FeatureInputs.CLOSE,),
             bars + LONG,
-            partial(_scaled, bars),
+            partial(_scaled_return, bars),
             _STILL,
         )
         for number, bars in enumerate(_SPANS, 1)
@@ -102,7 +102,7 @@ _RETURNS = (
         "root of mean squared return of 12 / that of 78",
         (FeatureInputs.CLOSE,),
         79,
-        _realized,
+        _realized_ratio,
         _STILL,
         0,
         2.55,

@@ -115,12 +115,14 @@ class DataHistory:
 
         The bars are adjusted for corporate actions of these kinds up to now.
         """
-        adjust = partial(self._adjusted, window.symbol, kinds, now_us) if kinds else lambda traded_us, raw: raw
+        adjust = partial(self._adjust_bar, window.symbol, kinds, now_us) if kinds else lambda traded_us, raw: raw
         if timeframe.unit == "minute":
             return self._intraday(window, timeframe.length * MINUTE, adjust)
         return self._periods(window, timeframe, adjust)
 
-    def _adjusted(self, symbol: str, kinds: Collection[str], now_us: int, traded_us: int, raw: Aggregate) -> Aggregate:
+    def _adjust_bar(
+        self, symbol: str, kinds: Collection[str], now_us: int, traded_us: int, raw: Aggregate
+    ) -> Aggregate:
         bar = Bar(traded_us, *raw[1:6])
         (new,) = self._market.adjust_bars(symbol, [bar], kinds, now_us)
         if new == bar:

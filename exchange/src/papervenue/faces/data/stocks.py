@@ -176,19 +176,21 @@ class Stocks:
         return latest_feed(params, self._plan, self._now_us()), check_currency(params)
 
     def _last(self, symbol: str, feed: RequestedFeed) -> Bar | None:
-        listed = self._listed(symbol, feed)
+        listed = self._listing_of(symbol, feed)
         return self._market.last_bar(symbol, min(feed.known_us, listed.until_us)) if listed else None
 
-    def _listed(self, symbol: str, feed: RequestedFeed) -> Listing | None:
+    def _listing_of(self, symbol: str, feed: RequestedFeed) -> Listing | None:
         return None if feed.empty else listing(self._market, symbol, feed.known_us)
 
     def _snapshots(self, call: Call) -> Reply:
         feed, _ = self._asked_now(call)
-        return ok({symbol: self._snapshot(symbol, feed) for symbol in symbols_of(call) if self._listed(symbol, feed)})
+        return ok(
+            {symbol: self._snapshot(symbol, feed) for symbol in symbols_of(call) if self._listing_of(symbol, feed)}
+        )
 
     def _one_snapshot(self, call: Call) -> Reply:
         (feed, extra), (symbol,) = self._asked_now(call), symbols_of(call)
-        if not self._listed(symbol, feed):
+        if not self._listing_of(symbol, feed):
             raise _nothing("snapshot", symbol)
         return ok({"symbol": symbol, **self._snapshot(symbol, feed), **extra})
 

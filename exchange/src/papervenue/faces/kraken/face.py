@@ -51,30 +51,30 @@ MOST_IN_A_BATCH = 10
 def _edit(command: Asked) -> Answer:
     params = parameters(command.command.query, command.command.body)
     check_time(command.engine, params)
-    return 200, success(command.engine.now_us, editStatus=_edited(command, params))
+    return 200, success(command.engine.now_us, editStatus=_edit_order(command, params))
 
 
-def _edited(command: Asked, params: Params) -> dict[str, Any]:
+def _edit_order(command: Asked, params: Params) -> dict[str, Any]:
     """Edit one order and return its status; raise the Refusal that holds the status of one that stays as it is."""
     engine = command.engine
     order = find_order(command.account, {**params, "order_id": params.get("orderId") or params.get("order_id", "")})
     if order is None or not order.is_open or command.fate == "refuse":
-        raise _unchanged(command, "orderForEditNotFound")
+        raise _unchanged_refusal(command, "orderForEditNotFound")
     if params.get("stopPrice") and order.stop is None:
-        raise _unchanged(command, "orderForEditNotAStop")
-    old = _shown(command, order)
+        raise _unchanged_refusal(command, "orderForEditNotAStop")
+    old = _order_event(command, order)
     try:
-        unsolicited.restate(engine, order, _wanted(command, order, params))
+        unsolicited.restate(engine, order, _replacement_of(command, order, params))
     except Refusal as refusal:
         word = wire_format.STATUSES.get(str(refusal.body.get("code")))
         if word is None and "sendStatus" not in refusal.body:
             raise
-        raise _unchanged(command, word or refusal.body["sendStatus"]["status"]) from refusal
-    event = {"type": "EDIT", "old": old, "new": _shown(command, order), "reducedQuantity": None}
+        raise _unchanged_refusal(command, word or refusal.body["sendStatus"]["status"]) from refusal
+    event = {"type": "EDIT", "old": old, "new": _order_event(command, order), "reducedQuantity": None}
     return {"status": "edited", "orderId": order.id, "receivedTime": iso(engine.now_us), "orderEvents": [event]}
 
 
-def _wanted(command: Asked, order: Order, params: Params) -> Replacement:
+def _replacement_of(command: Asked, order: Order, params: Params) -> Replacement:
     engine, grid = command.engine, command.engine.market.grids[order.symbol]
     size = to_decimal(params["size"]) if params.get("size") else None
     if params.get("size") and (size is None or size <= order.filled_qty):
@@ -83,12 +83,12 @@ def _wanted(command: Asked, order: Order, params: Params) -> Replacement:
     return Replacement(size, limit, stop, None, None, None)
 
 
-def _shown(command: Asked, order: Order) -> dict[str, Any]:
+def _order_event(command: Asked, order: Order) -> dict[str, Any]:
     grid = command.engine.market.grids[order.symbol]
     return wire_format.trigger_event(grid, order) if wire_format.waits(order) else wire_format.order_event(grid, order)
 
 
-def _unchanged(command: Asked, word: str) -> Refusal:
+def _unchanged_refusal(command: Asked, word: str) -> Refusal:
     now = iso(command.engine.now_us)
     status = {"status": word, "receivedTime": now, "orderEvents": []}
     return Refusal(200, {"result": "success", "editStatus": status, "serverTime": now})
@@ -128,7 +128,7 @@ def _one(asked: Asked, one: Mapping[str, Any]) -> dict[str, Any]:
         if one.get("order") == "cancel":
             return {**cancel_order(asked, asked.account, params), **tag}
         if one.get("order") == "edit":
-            return {**_edited(asked, params), **tag}
+            return {**_edit_order(asked, params), **tag}
         return {"status": "invalidArgument", "orderEvents": [], **tag}
     except Refusal as refusal:
         told = refusal.body.get("sendStatus") or refusal.body.get("editStatus")
@@ -216,7 +216,7 @@ class Api:
     def parts(self) -> Parts:
         """Return the routes, the busiest first."""
         reads, history = self._reads, self._history
-        statuses = self._signed(self._statuses, lambda call: (TRADING, COSTS["orders/status"]))
+        statuses = self._signed_handler(self._statuses, lambda call: (TRADING, COSTS["orders/status"]))
         return Parts(
             [
                 self._read("openorders", lambda owner, call: reads.open_orders(owner)),
@@ -249,22 +249,22 @@ class Api:
         )
 
     def _read(self, name: str, handler: Signed) -> Route:
-        return route(f"{V3}/{name}", GET=self._signed(handler, lambda call: (TRADING, _cost(name, call))))
+        return route(f"{V3}/{name}", GET=self._signed_handler(handler, lambda call: (TRADING, _cost(name, call))))
 
     def _histories(self, name: str, handler: Signed) -> list[Route]:
         def spent(call: Call) -> tuple[Budget, int]:
             return HISTORY, log_cost(self._log.count(call)) if name == "account-log" else 1
 
-        signed = self._signed(handler, spent)
+        signed = self._signed_handler(handler, spent)
         return [route(f"{root}/{name}", GET=signed) for root in HISTORIES]
 
     def _command(self, name: str) -> Handler:
         def run(owner: Account, call: Call) -> Reply:
             return Reply(*self._exchange.run(command_of(call, owner)))
 
-        return self._signed(run, lambda call: (TRADING, _cost(name, call)))
+        return self._signed_handler(run, lambda call: (TRADING, _cost(name, call)))
 
-    def _signed(self, handler: Signed, spent: Callable[[Call], tuple[Budget, int]]) -> Handler:
+    def _signed_handler(self, handler: Signed, spent: Callable[[Call], tuple[Budget, int]]) -> Handler:
         """Return the handler of a request that an account's key signs, and that costs something of a budget."""
 
         def handle(call: Call) -> Reply:
@@ -280,7 +280,7 @@ class Api:
         return handle
 
     def _statuses(self, owner: Account, call: Call) -> Reply:
-        values = {name: _listed(call, name) for name in ("orderIds", "cliOrdIds")}
+        values = {name: _listed_values(call, name) for name in ("orderIds", "cliOrdIds")}
         return self._reads.statuses(owner, values["orderIds"], values["cliOrdIds"])
 
     def _key(self, call: Call) -> Reply:
@@ -330,7 +330,7 @@ def _cost(name: str, call: Call) -> int:
     return COSTS[name]
 
 
-def _listed(call: Call, name: str) -> set[str]:
+def _listed_values(call: Call, name: str) -> set[str]:
     """Return the values of a parameter that is repeated, or holds several between commas."""
     sent = [*parse_qsl(call.raw_query), *parse_qsl(call.body)]
     found = [value for key, value in sent if key.removesuffix("[]") == name]

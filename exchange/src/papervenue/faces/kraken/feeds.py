@@ -61,7 +61,7 @@ class Feeds:
         account = self._engine.accounts[event.account]
         order, execution = event.update.order, event.update.execution
         whom = {"symbol": order.symbol, "side": wire_format.side(order.side), "client_order_id": order.client_order_id}
-        data: Told = {"order": whom, "event": event.update.event, ORDERS: self._changed(order)}
+        data: Told = {"order": whom, "event": event.update.event, ORDERS: self._change_message(order)}
         if isinstance(execution, Fill):
             data[FILLS] = {"feed": FILLS, "username": account.name, "fills": [self._fill(execution)]}
         return account, {"data": _plain(data)}
@@ -107,7 +107,7 @@ class Feeds:
         fills = [self._fill(settled) for settled in islice(settleds, _SNAPSHOT_FILLS)]
         return {"feed": f"{FILLS}_snapshot", "account": account.number, "fills": fills}
 
-    def _changed(self, order: Order) -> Told:
+    def _change_message(self, order: Order) -> Told:
         name = order.request.client_order_id
         if order.status in TERMINAL:
             reason = order.why or _GONE.get(order.status, "cancelled_by_user")
@@ -189,7 +189,7 @@ class _Client:
             self.say(event=done, feed=feed)
         elif feed == TICKER:
             self._follow_prices(message, done, wanted=wanted)
-        elif (account := self._signed(message)) is None:
+        elif (account := self._signing_account(message)) is None:
             self.say(event="alert", message="Failed to subscribe to authenticated feed")
         else:
             self.keys[feed] = account.key_id if wanted else ""
@@ -210,7 +210,7 @@ class _Client:
                 self.symbols[symbol] = None
                 self.say(**self._feeds.ticker(symbol))
 
-    def _signed(self, message: dict[str, Any]) -> Account | None:
+    def _signing_account(self, message: dict[str, Any]) -> Account | None:
         """Return the account whose key has signed a challenge of this connection."""
         key, challenge, signed = (message.get(name) for name in ("api_key", "original_challenge", "signed_challenge"))
         if challenge not in self._challenges or not isinstance(signed, str):

@@ -111,17 +111,17 @@ class HistoryReads:
 
     def orders(self, owner: Account, call: Call) -> Reply:
         """Return events of orders that aren't triggers."""
-        return self._told(owner, call, self._order_events)
+        return self._answer_page(owner, call, self._order_events)
 
     def triggers(self, owner: Account, call: Call) -> Reply:
         """Return events of stops until they act."""
-        return self._told(owner, call, self._trigger_events)
+        return self._answer_page(owner, call, self._trigger_events)
 
     def executions(self, owner: Account, call: Call) -> Reply:
         """Return executions."""
-        return self._told(owner, call, self._execution_events)
+        return self._answer_page(owner, call, self._execution_events)
 
-    def _told(
+    def _answer_page(
         self, owner: Account, call: Call, events: Callable[[Account, HistoryPage], Iterator[tuple[int, int, Event]]]
     ) -> Reply:
         page = HistoryPage.of(call, self.now_us)

@@ -69,7 +69,7 @@ def send_order(command: Asked, params: Params) -> dict[str, Any]:
             raise
         raise refuse_order(engine, wire_format.STATUSES[code], params) from refusal
     grid = engine.market.grids[order.symbol]
-    placed = _placed(grid, order)
+    placed = _place_event(grid, order)
     if command.acknowledgement is None:
         engine.settle(order)
     else:
@@ -89,7 +89,7 @@ def _is_too_much(engine: Engine, account: Account, request: OrderRequest) -> boo
     return abs(then) > most
 
 
-def _placed(grid: Grid, order: Order) -> dict[str, Any]:
+def _place_event(grid: Grid, order: Order) -> dict[str, Any]:
     asked_for = order.request.qty or Decimal(0)
     reduced = asked_for - (order.qty or Decimal(0))
     less = wire_format.number(reduced) if reduced else None

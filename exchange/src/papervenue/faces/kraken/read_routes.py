@@ -78,10 +78,10 @@ class KrakenReads:
 
     def instruments(self, call: Call) -> Reply:
         """Return how every symbol is listed."""
-        listed = [self._listed(symbol) for symbol in self._engine.market.symbols]
+        listed = [self._instrument_row(symbol) for symbol in self._engine.market.symbols]
         return timed_reply(self._engine.now_us, instruments=listed)
 
-    def _listed(self, symbol: str) -> dict[str, Any]:
+    def _instrument_row(self, symbol: str) -> dict[str, Any]:
         grid, now_us = self._engine.market.grids[symbol], self._engine.now_us
         instrument, base = grid.instrument, base_of(symbol)
         ended = grid.last_us is not None and now_us >= grid.last_us
@@ -207,7 +207,7 @@ class KrakenReads:
 
         Funding that isn't booked yet is told apart: margins don't count it before that.
         """
-        now, accrued = standing(self._engine, owner), sum(map(self._accrued, net_positions(owner)), Decimal(0))
+        now, accrued = standing(self._engine, owner), sum(map(self._accrued_funding, net_positions(owner)), Decimal(0))
         margins = {
             "initialMargin": number(now.initial),
             "initialMarginWithOrders": number(now.ordered),
@@ -236,7 +236,7 @@ class KrakenReads:
         holding = {"type": "cashAccount", "balances": {}}
         return timed_reply(self._engine.now_us, accounts={wire_format.MARGINED: flex, "cash": holding})
 
-    def _accrued(self, net_position: NetPosition) -> Decimal:
+    def _accrued_funding(self, net_position: NetPosition) -> Decimal:
         """Return the funding that a position has earned since the last booking; negative if it has to pay."""
         return -accounts.funding_due(self._engine, net_position)
 
@@ -253,7 +253,7 @@ class KrakenReads:
             "price": average(net_position.average),
             "fillTime": iso(self._last_fill_us(owner, net_position.symbol)),
             "size": number(abs(net_position.qty)),
-            "unrealizedFunding": number(self._accrued(net_position)),
+            "unrealizedFunding": number(self._accrued_funding(net_position)),
             "pnlCurrency": "USD",
         }
 
@@ -406,7 +406,7 @@ class Charts:
         since_us = until_us - MOST_CANDLES * span_us if first is None else first * SECOND
         # As many as fit, and one more to know whether there are more.
         candles = list(islice(self.between(symbol, kind, span_us, since_us, until_us), MOST_CANDLES + 1))
-        shown = [_told(candle) for candle in candles[:MOST_CANDLES]]
+        shown = [_candle_row(candle) for candle in candles[:MOST_CANDLES]]
         return Reply(200, encoded({"candles": shown, "more_candles": len(candles) > MOST_CANDLES}))
 
     def between(self, symbol: str, kind: str, span_us: int, since_us: int, until_us: int) -> Iterator[Candle]:
@@ -415,7 +415,7 @@ class Charts:
         begin_us, end_us = _begin(since_us + span_us - 1, span_us), _begin(until_us, span_us) + span_us
         bars = self._bars(symbol, kind, span_us, begin_us, end_us)
         for start_us, of_candle in groupby(bars, key=lambda bar: _begin(bar.start_us, span_us)):
-            opens, highs, lows, closes, volumes = zip(*self._priced(symbol, kind, of_candle), strict=True)
+            opens, highs, lows, closes, volumes = zip(*self._priced_parts(symbol, kind, of_candle), strict=True)
             yield Candle(start_us, opens[0], max(highs), min(lows), closes[-1], sum(volumes) if kind == TRADE else 0)
 
     def _bars(self, symbol: str, kind: str, span_us: int, first_us: int, until_us: int) -> Iterator[Bar]:
@@ -439,7 +439,7 @@ class Charts:
                 parts = market.past_candles(symbol, index, min(span_us, DAY), wicks=wicks)
             yield from (part for part in parts if first_us <= part.start_us < until_us)
 
-    def _priced(
+    def _priced_parts(
         self, symbol: str, kind: str, bars: Iterable[Bar]
     ) -> Iterator[tuple[Decimal, Decimal, Decimal, Decimal, int]]:
         """Yield the prices in USD and the volume of each part of a candle in which one rate of funding was in force.
@@ -463,7 +463,7 @@ class Charts:
 _START = attrgetter("start_us")
 
 
-def _told(candle: Candle) -> dict[str, Any]:
+def _candle_row(candle: Candle) -> dict[str, Any]:
     prices = {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close}
     texts = {name: plain(price) for name, price in prices.items()}
     return {"time": milliseconds(candle.start_us), **texts, "volume": str(candle.volume)}

@@ -40,7 +40,7 @@ def list_orders(engine: Engine, account: Account, call: Call) -> list[dict[str, 
     """Answer GET /v2/orders: newest first by default, at most `limit` rows."""
     query = params(call)
     nested, limit = query.flag("nested", False), query.count("limit", _USUAL_ORDERS, _MOST_ORDERS)
-    chosen = list(_chosen(account, query))
+    chosen = list(_chosen_orders(account, query))
     if nested:
         chosen = _rolled_up(chosen)
     if query.choice("direction", ("desc", "asc")) == "desc":
@@ -48,7 +48,7 @@ def list_orders(engine: Engine, account: Account, call: Call) -> list[dict[str, 
     return [order_json(order, legs_json(order) if nested else None) for order in chosen[:limit]]
 
 
-def _chosen(account: Account, query: Params) -> Iterator[Order]:
+def _chosen_orders(account: Account, query: Params) -> Iterator[Order]:
     symbols, traded = query.words("symbols"), only_us_equities(query)
     side = _SIDES[query.choice("side", tuple(_SIDES))]
     for order in _between(_of_status(account, query), account, query):
@@ -114,7 +114,7 @@ def one_position(engine: Engine, account: Account, call: Call) -> dict[str, Any]
 def list_activities(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
     """Answer GET /v2/account/activities and /v2/account/activities/{activity_type}, a page at a time."""
     query = params(call)
-    activities = list(_wanted(account, query, _kinds(call, query)))
+    activities = list(_wanted_activities(account, query, _kinds(call, query)))
     if query.choice("direction", ("desc", "asc")) == "desc":
         activities.reverse()
     return [activity_json(activity) for activity in _page(account, activities, query)]
@@ -137,7 +137,7 @@ def _members(word: str) -> tuple[str, ...]:
     return ACTIVITY_GROUPS.get(word, (word,))
 
 
-def _wanted(account: Account, query: Params, kinds: frozenset[str]) -> Iterator[Execution | Activity]:
+def _wanted_activities(account: Account, query: Params, kinds: frozenset[str]) -> Iterator[Execution | Activity]:
     trades = _CATEGORIES[query.choice("category", tuple(_CATEGORIES))]
     after, until, on = query.moment("after"), query.moment("until"), day(query, "date")
     for activity in account.activities:

@@ -67,7 +67,7 @@ def list_announcements(engine: Engine, account: Account, call: Call) -> list[dic
     types, (since, until) = _types(query), _span(query)
     by = query.choice("date_type", _DATES)
     symbol, cusip = query.text("symbol"), query.text("cusip")
-    rows = [_announcement(action) for action in _announced(engine)]
+    rows = [_announcement(action) for action in _announced_actions(engine)]
     return [
         row
         for row in rows
@@ -79,13 +79,13 @@ def list_announcements(engine: Engine, account: Account, call: Call) -> list[dic
 
 
 def one_announcement(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    for action in _announced(engine):
+    for action in _announced_actions(engine):
         if action.id == call.names["id"].lower():
             return _announcement(action)
     raise not_found("announcement not found")
 
 
-def _announced(engine: Engine) -> list[Action]:
+def _announced_actions(engine: Engine) -> list[Action]:
     return [action for action in engine.market.actions.declared_by(engine.now_us) if action.kind != NAME_CHANGE]
 
 

@@ -47,10 +47,10 @@ def show_clocks(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
     at_us = query.moment("time")
     now = engine.now_us if at_us is None else at_us
     calendar = engine.market.calendar
-    if not _covered(calendar, now):
+    if not _is_covered(calendar, now):
         calendar = full_calendar(calendar)
-    if not _covered(calendar, now):
-        raise _unserved("time is outside of the calendar")
+    if not _is_covered(calendar, now):
+        raise _unserved_refusal("time is outside of the calendar")
     markets = [_acronym(name) for name in query.words("markets")] or list(_MARKETS)
     return {"clocks": [_clock(calendar, name, now) for name in markets]}
 
@@ -92,15 +92,15 @@ def _span(engine: Engine, query: Params) -> tuple[str, str]:
 def _acronym(name: str) -> str:
     known = _ACRONYMS.get(name.upper())
     if known is None:
-        raise _unserved(f"market {name[:40]} is not served by this exchange")
+        raise _unserved_refusal(f"market {name[:40]} is not served by this exchange")
     return known
 
 
-def _unserved(message: str) -> Refusal:
+def _unserved_refusal(message: str) -> Refusal:
     return Refusal(400, {"code": MALFORMED, "message": message})
 
 
-def _covered(calendar: Calendar, us: int) -> bool:
+def _is_covered(calendar: Calendar, us: int) -> bool:
     return calendar.all[0].close_us < us < calendar.all[-1].open_us
 
 

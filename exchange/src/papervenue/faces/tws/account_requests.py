@@ -133,7 +133,7 @@ class TwsReads:
         tws_messages: list[TwsMessage] = []
         fees = {one.about: one for one in account.activities if isinstance(one, Activity) and one.about}
         for name, made in executions_of(account).items():
-            if made.fill.at_us < self.today_us or not self._wanted(made, wanted):
+            if made.fill.at_us < self.today_us or not self._is_wanted(made, wanted):
                 continue
             yield self.book.execution(request, made, number_of(made))
             if name in fees:
@@ -141,7 +141,7 @@ class TwsReads:
         yield TwsMessage(EXECUTIONS_END, {**_VERSION, "reqId": request})
         yield from tws_messages
 
-    def _wanted(self, made: Execution, wanted: Fields) -> bool:
+    def _is_wanted(self, made: Execution, wanted: Fields) -> bool:
         root = self._contracts.root(made.order.symbol)
         sides = {"BUY": 1, "BOT": 1, "SELL": -1, "SLD": -1}
         return (

@@ -111,7 +111,7 @@ class Contracts:
         root, named = self.root(symbol), self.contract_fields(symbol)
         last = to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
         own = {name: named[name] for name in ("symbol", "exchange", "localSymbol", "tradingClass", "conId")}
-        hours = [*self._told(symbol)]
+        hours = [*self._trading_hours(symbol)]
         return TwsMessage(
             DETAILS,
             {
@@ -135,7 +135,7 @@ class Contracts:
             },
         )
 
-    def _told(self, symbol: str) -> Iterator[tuple[str, str]]:
+    def _trading_hours(self, symbol: str) -> Iterator[tuple[str, str]]:
         """Yield the trading and the liquid hours of the next days, with those on which nothing begins or trades."""
         before: date | None = None
         for session in self._coming(symbol):

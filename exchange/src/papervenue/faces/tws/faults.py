@@ -55,11 +55,11 @@ class Answering:
         gateway = self._session.gateway
         deciding = next((firing for firing in firings if firing.role in _DECIDING), None)
         self._session.effects = effects_of(firings, facts, gateway.engine.now_us)
-        tinted = self._tinted(firings, carry_out)
+        tinted = self._tint(firings, carry_out)
         if deciding is None:
             self._send(tinted())
         else:
-            self._decided(deciding, tinted)
+            self._apply_decision(deciding, tinted)
 
     def _send(self, messages: Answer) -> None:
         tws_messages = [*messages]
@@ -75,13 +75,13 @@ class Answering:
         self.mute = before
         return tws_messages
 
-    def _decided(self, firing: Firing, carry_out: CarriedOut) -> None:
+    def _apply_decision(self, firing: Firing, carry_out: CarriedOut) -> None:
         settings: Mapping[str, Any] = firing.rule.settings
         fault = firing.rule.fault
         if fault in ("reset", "hang", "status", "html_body", "empty_body", "error_inside", "redirect"):
             after = "after" in (settings.get("acceptance"), settings["value"] if fault == "reset" else None)
             tws_messages = self._carried_out(carry_out) if after else []
-            self._damaged(fault, settings, tws_messages)
+            self._damage_connection(fault, settings, tws_messages)
         elif fault == "reply_lost":
             self._carried_out(carry_out)
             self._session.end()
@@ -96,7 +96,7 @@ class Answering:
             if LATE in self._session.effects and settings["answer"] in ("lost", "reset"):
                 self._session.end()
 
-    def _damaged(self, fault: str, settings: Mapping[str, Any], tws_messages: list[TwsMessage]) -> None:
+    def _damage_connection(self, fault: str, settings: Mapping[str, Any], tws_messages: list[TwsMessage]) -> None:
         if fault == "reset":
             self._session.end()
         elif fault == "hang":
@@ -125,14 +125,14 @@ class Answering:
             self._session.line.send(frame(payload[:kept]))
         self._send(tws_messages[1:])
 
-    def _tinted(self, firings: list[Firing], carry_out: CarriedOut) -> CarriedOut:
+    def _tint(self, firings: list[Firing], carry_out: CarriedOut) -> CarriedOut:
         data = [firing for firing in firings if firing.role == "data"]
 
         def changed() -> Answer:
             then = next((firing for firing in data if firing.rule.fault == "stale_account"), None)
             messages = [*carry_out()] if then is None else self._as_then(then, carry_out)
             for firing in data:
-                messages = [tws_message for message in messages for tws_message in _changed(message, firing)]
+                messages = [tws_message for message in messages for tws_message in _change_message(message, firing)]
             return messages
 
         return changed if data else carry_out
@@ -146,7 +146,7 @@ class Answering:
             return [*carry_out()]
 
 
-def _changed(message: TwsMessage, firing: Firing) -> Iterator[TwsMessage]:
+def _change_message(message: TwsMessage, firing: Firing) -> Iterator[TwsMessage]:
     fault, settings = firing.rule.fault, firing.rule.settings
     fields = dict(message.fields)
     if fault == "missing_field" and fields.get("key") == settings["value"]:

@@ -164,7 +164,7 @@ class Gateway:
         self._delivery = delivery
         self._lost: tuple[int, int] | None = None
         exchange.listeners.append(self)
-        exchange.moved.append(lambda from_us, to_us: self._moved())
+        exchange.moved.append(lambda from_us, to_us: self._after_time_moved())
 
     @property
     def account(self) -> Account:
@@ -180,7 +180,7 @@ class Gateway:
         self._lost = self.engine.now_us + for_us, code
         self._tell_all(CONNECTION_LOST)
 
-    def _moved(self) -> None:
+    def _after_time_moved(self) -> None:
         if self._lost is not None:
             until_us, code = self._lost
             if self.engine.now_us < until_us:
@@ -204,11 +204,11 @@ class Gateway:
         if event.update is not None:
             execution = event.update.execution
             if execution is None:
-                return self._changed(event.update.event, event.update.order)
-            return self._executed(event.update.event, execution)
-        return self._charged(str(event.fields["fill"])) if "fill" in event.fields else None
+                return self._order_messages(event.update.event, event.update.order)
+            return self._execution_messages(event.update.event, execution)
+        return self._fee_messages(str(event.fields["fill"])) if "fill" in event.fields else None
 
-    def _changed(self, name: str, order: Order) -> list[Told]:
+    def _order_messages(self, name: str, order: Order) -> list[Told]:
         book, grid, (client, number) = self.reads.book, self.engine.market.grids[order.symbol], ids_of(order)
         messages = [book.open_order(order), order_messages.status(grid, order)]
         if name in ("canceled", "expired"):
@@ -217,7 +217,7 @@ class Gateway:
             messages = [order_messages.error(number, 201, order_messages.reason(order)), *messages]
         return [Told(client, name, order, message) for message in messages]
 
-    def _executed(self, name: str, made: Execution) -> list[Told]:
+    def _execution_messages(self, name: str, made: Execution) -> list[Told]:
         order, number = made.order, order_messages.number_of(made)
         grid, (client, _) = self.engine.market.grids[order.symbol], ids_of(order)
         told = [Told(client, name, order, self.reads.book.execution(-1, made, number))]
@@ -226,7 +226,7 @@ class Gateway:
         tws_message = self.reads.position(self.account, order.symbol)
         return told + [Told(one, "position", order, tws_message) for one, there in self.clients.items() if there.holds]
 
-    def _charged(self, fill: str) -> list[Told]:
+    def _fee_messages(self, fill: str) -> list[Told]:
         newest = reversed(self.account.activities)
         fee = next(activity for activity in newest if isinstance(activity, Activity) and activity.about == fill)
         made = next((one for one in newest if isinstance(one, Execution) and one.fill.id == fill), None)

@@ -72,7 +72,7 @@ class TwsHistory:
         if not bars:
             raise HistoryError("HMDS query returned no data")
         shown = [self.row(symbol, bar, size, asked["format"]) for bar in bars]
-        start, end = _shown(bars[0].start_us), _shown(end_us)
+        start, end = _chicago_text(bars[0].start_us), _chicago_text(end_us)
         return TwsMessage(BARS, {"reqId": request, "start": start, "end": end, "count": len(shown), "bars": shown})
 
     def row(self, symbol: str, bar: Bar, size: int, dates: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class TwsHistory:
             calendar = self._engine.market.calendars[symbol]
             when = self._date_of(symbol, calendar.place(calendar.trading(bar.start_us).date)).replace("-", "")
         else:
-            when = str(bar.start_us // SECOND) if dates == "2" else _shown(bar.start_us)
+            when = str(bar.start_us // SECOND) if dates == "2" else _chicago_text(bar.start_us)
         prices = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
         row: dict[str, Any] = {"date": when, **{name: grid.usd(units) for name, units in prices.items()}}
         return {**row, "volume": bar.volume, "average": _middle(grid, bar), "barCount": max(bar.volume // 3, 1)}
@@ -111,7 +111,7 @@ class TwsHistory:
             for bar in market.day(symbol, index).bars:
                 if from_us <= bar.start_us and bar.end_us <= to_us:
                     start_us = bar.start_us // (size * MINUTE) * size * MINUTE
-                    made[start_us] = _joined(made.get(start_us), bar._replace(start_us=start_us))
+                    made[start_us] = _join_bars(made.get(start_us), bar._replace(start_us=start_us))
         return [made[start_us] for start_us in sorted(made)]
 
     def _days(self, symbol: str, end_us: int) -> list[Bar]:
@@ -129,7 +129,7 @@ class TwsHistory:
                 bar = market.day(symbol, index).until(end_us, session.open_us)
             if bar is not None:
                 day = self._date_of(symbol, place)
-                made[day] = _joined(made.get(day), bar)
+                made[day] = _join_bars(made.get(day), bar)
         return [*made.values()]
 
     def _date_of(self, symbol: str, place: int) -> str:
@@ -137,7 +137,7 @@ class TwsHistory:
         return trade_date(sessions[place], sessions[place + 1])
 
 
-def _joined(before: Bar | None, bar: Bar) -> Bar:
+def _join_bars(before: Bar | None, bar: Bar) -> Bar:
     if before is None:
         return bar
     high, low = max(before.high, bar.high), min(before.low, bar.low)
@@ -162,5 +162,5 @@ def _end(text: str) -> int | None:
         raise HistoryError(f"invalid end {text!r}") from error
 
 
-def _shown(us: int) -> str:
+def _chicago_text(us: int) -> str:
     return f"{to_datetime(us).astimezone(CHICAGO):%Y%m%d %H:%M:%S} {ZONE}"
