@@ -103,6 +103,8 @@ def test_every_setting_that_a_remedy_names_is_one_that_the_loader_takes() -> Non
     assert len(named) >= 4
 
 
+A_LINE = 100
+"""Characters of a screen's line, which a meaning or a remedy fits."""
 LOOSENED = {Reason.CONSOLIDATION, Reason.TREND_TOO_WEAK, Reason.ENTRY_OUT_OF_PLACE, Reason.POINTS_TOO_FEW}
 """The filters of the smart-money strategy, which no gate's threshold stands for."""
 
@@ -123,6 +125,7 @@ def test_a_row_says_what_it_means_and_what_would_change_it(reason: Reason) -> No
     row = REASONS[reason]
     assert row.meaning.endswith(".")
     assert row.remedy.strip()
+    assert [text for text in (row.meaning, row.remedy) if len(text) > A_LINE] == []
 
 
 def test_every_reason_is_given_by_some_code() -> None:

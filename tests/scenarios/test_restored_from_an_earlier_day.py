@@ -10,7 +10,7 @@ from papervenue import process
 from tests.kit.bot.folder import Bot, log, made, order_by_hand, second_session
 
 BOOKS = ("ledger.db", "journal.jsonl")
-WAY_OUT = "tradebot reconcile names the positions; reconcile --apply PLAN takes them over; then run tradebot unhalt."
+WAY_OUT = "tradebot reconcile names them; --apply PLAN takes them over; then run tradebot unhalt."
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_an_older_copy_of_the_folder_is_told_alike_by_every_verb(old: Bot) -> No
     assert "was opened by earlier orders of the bot that these books don't know" in " ".join(shown.split())
     assert "leaves it alone" not in shown, "nothing in this account is anybody else's"
     why = old.json("why-no-orders")["explanation"]
-    assert "BOOKS_OLD: The account holds earlier orders that carry our mark" in why["sentence"]
+    assert "BOOKS_OLD: The account has orders with our mark" in why["sentence"]
     assert why["remedy"].replace(f" --state-dir {old.folder}", "") == WAY_OUT.removesuffix(".")
     one = old.json("why-no-orders", "AAPL")
     assert ("BOOKS_OLD: " in one["sentence"], one["remedy"] == why["remedy"]) == (True, True)

@@ -133,7 +133,7 @@ class DisplacementReasons:
         "tradebot orders --all shows what happened to the close. The next pass chooses again.",
     )
     DISPLACED_LATELY = idle(
-        "The symbol was to make room for another a short while ago, so it neither gives way nor displaces one.",
+        "The symbol was to make room a short while ago, so it neither gives way nor displaces one.",
         "Wait for displacement.cooldown_s to pass, or auction.cooldown_s.",
         Unit.SECONDS,
     )
@@ -141,8 +141,7 @@ class DisplacementReasons:
         "The book is full of other strategies' positions, and a strategy displaces only its own.", _WAIT, Unit.POSITIONS
     )
     FREES_NO_ROOM = idle(
-        "Even without the position there would be no room: the book is above its limit, or someone else has the same "
-        "symbol.",
+        "Closing the position would make no room: a limit is exceeded, or others hold the symbol.",
         "Wait for positions to close.",
         Unit.POSITIONS,
     )
@@ -162,12 +161,12 @@ class DisplacementReasons:
     )
     SCORE_ADVANTAGE_TOO_SMALL = idle(
         "The candidate isn't clearly better than the position.",
-        f"{_WAIT} displacement.score_advantage sets how much better it has to be.",
+        "Nothing to do: it is judged again. displacement.score_advantage sets how much better it must be.",
     )
     AUCTION_OUTBID = idle("Positions and candidates of a higher value take all the room in the auction.", _WAIT)
     AUCTION_ADVANTAGE_TOO_SMALL = idle(
         "The candidate's value isn't clearly above that of the position that would have to give way.",
-        f"{_WAIT} auction.min_advantage sets how much higher it has to be.",
+        "Nothing to do: it is judged again. auction.min_advantage sets how much higher it must be.",
     )
     AUCTION_FULL = idle(
         "The auction has as many positions as it may.",
@@ -259,10 +258,8 @@ class LimitReasons:
         "Wait until more rests there.",
     )
     DEPTH_UNKNOWN = unknown(
-        "limits.max_slippage_fraction is set, and the broker didn't say what rests on the other side, or we couldn't "
-        "parse it.",
-        "Wait for it; tradebot doctor shows whether the broker answers. Where a broker never says it, no entry is ever "
-        "sent while that limit is set.",
+        "limits.max_slippage_fraction is set, and the broker's order book isn't known.",
+        "Wait; tradebot doctor shows if the broker answers. Without depth that limit refuses every entry.",
     )
     MAX_OPEN_POSITIONS = idle("The account already has as many positions as it may.", _SIZE_LIMIT)
     MAX_NEW_ENTRIES = idle("This pass has opened as many positions as the account may.", "Wait for the next pass.")
@@ -275,8 +272,7 @@ class LimitReasons:
     )
     ORDER_RATE = blocked(
         "Too many entries were sent within a second or a minute.",
-        "Nothing to do: the next slot continues. If it happens often, find out which strategy proposes so much: "
-        "tradebot orders --all",
+        "Nothing to do: the next slot continues. tradebot orders --all shows what proposes so much.",
     )
     ORDER_NOTIONAL_ABOVE_MAX = blocked("The order is larger than a single order may be.", _SIZE_LIMIT)
     ORDER_NOTIONAL_BELOW_MIN = idle(
@@ -291,15 +287,14 @@ class LimitReasons:
     )
     GROSS_NOTIONAL_ABOVE_MAX = idle("The account's positions would be too large together.", _SIZE_LIMIT)
     CONTRACTS_ABOVE_MAX = blocked(
-        "With the order, more contracts would be held and ordered in all symbols together than limits.max_contracts.",
+        "With the order, all symbols together would have more contracts than limits.max_contracts.",
         "Wait for positions to close.",
         Unit.SHARES,
     )
     THEME_NOTIONAL_ABOVE_MAX = idle("The theme would take up too much of the equity.", _SIZE_LIMIT)
     THEME_UNKNOWN = blocked(
         "The symbol's theme isn't in the configuration, and max_theme_fraction is set.",
-        "Give it one under themes: in your configuration (null if it belongs to none), then run tradebot config "
-        "accept.",
+        "Give it one under themes: (null if it belongs to none), then run tradebot config accept.",
     )
     NET_NOTIONAL_ABOVE_MAX = idle(
         "The account's longs would outweigh its shorts too far, or the other way around.", _SIZE_LIMIT
@@ -322,7 +317,7 @@ class LimitReasons:
     )
     OWN_ORDER_RATE = blocked(
         "The strategy has sent more entries within a second or a minute than its own limits allow.",
-        "Nothing to do: the next slot continues. If it happens often, look at what it proposes: tradebot orders --all",
+        "Nothing to do: the next slot continues. tradebot orders --all shows what it proposes.",
     )
     OWN_SYMBOL_NOTIONAL_ABOVE_MAX = idle(
         "The symbol would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
@@ -340,7 +335,7 @@ class LimitReasons:
         "The strategy's longs would outweigh its shorts too far, or the other way around.", _OWN_SIZE_LIMIT
     )
     OWN_BETA_NOTIONAL_ABOVE_MAX = idle(
-        "The strategy would follow the market too closely: its exposure times beta is too large for its allotment.",
+        "The strategy's exposure times beta would be too large for its allotment.",
         _OWN_SIZE_LIMIT,
     )
     OWN_CONCENTRATION_ABOVE_MAX = idle(
@@ -348,11 +343,11 @@ class LimitReasons:
     )
     COST_ABOVE_MAX = idle(
         "Entering, holding and leaving would cost too much.",
-        f"{_WAIT} Lower costs need a shorter hold or less funding.",
+        "Nothing to do: it is judged again. Costs fall with a shorter hold or less funding.",
     )
     COST_ABOVE_SHARE_OF_STOP = idle(
         "The costs would be too large beside what is lost at the stop.",
-        f"{_WAIT} A farther stop makes them smaller.",
+        "Nothing to do: it is judged again. Costs weigh less with a farther stop.",
     )
     FUNDING_ABOVE_MAX = idle(
         "Holding the position for as long as expected would cost too much funding.",
@@ -364,12 +359,11 @@ class LimitReasons:
     )
     EDGE_BELOW_MIN = idle("The nearest target is too near for what the trade costs.", _WAIT)
     COST_UNKNOWN = unknown(
-        "A limit on costs is set, but what the trade costs isn't known: there are no costs in the configuration, the "
-        "broker told no funding rate, or nobody says how long the position is held.",
-        "Set costs, with a hold_s for strategies that don't say how long they hold. Wait if the broker told no rate.",
+        "A limit on costs is set, and a fee, the funding rate or the time of holding isn't known.",
+        "Set costs, with hold_s for strategies that don't say it. Wait if the rate is missing.",
     )
     TARGET_UNKNOWN = blocked(
-        "A limit on what the trade earns is set, and neither the strategy's exits nor the entry itself has a target.",
+        "A limit on the trade's profit is set, and neither the exits nor the entry has a target.",
         "Add a profit_target to the strategy's exits.",
     )
     RISK_ABOVE_MAX = blocked(
@@ -384,13 +378,11 @@ class LimitReasons:
         "If every stop were hit, the account would lose more than its positions may risk together.", _SIZE_LIMIT
     )
     OWN_OPEN_RISK_ABOVE_MAX = idle(
-        "If every stop of the strategy were hit, it would lose more of its allotment than its positions may risk "
-        "together.",
+        "If all of the strategy's stops were hit, it would lose more than it may risk together.",
         _OWN_SIZE_LIMIT,
     )
     STOP_UNKNOWN = blocked(
-        "A limit on what is lost at a stop is set, and neither the strategy's exits nor the entry itself has a stop; "
-        "or a position has none.",
+        "A limit on the loss at a stop is set, and the entry or a position has no stop.",
         "Add a stop_loss to the strategy's exits.",
     )
     BUYING_POWER_SHORT = blocked("The account's buying power doesn't cover the order.", "Close positions or add cash.")
@@ -399,9 +391,8 @@ class LimitReasons:
         "Look at the account on the broker's website. tradebot doctor shows whether the broker answers.",
     )
     MARGIN_LEVELS_UNKNOWN = unknown(
-        "Nobody knows how much margin a position in these symbols ties up, so no order is sent that could tie up more.",
-        "tradebot reconcile reads the broker's margin levels again. If they stay unknown, take the symbols out of the "
-        "universe, and close positions in them.",
+        "The margin that these symbols need isn't known, so no order is sent that could need more.",
+        "tradebot reconcile reads them again. If they stay unknown, take the symbols out of universe.",
     )
     MARK_UNKNOWN = unknown(
         "These symbols have no price now, so nobody knows how far their positions are from being liquidated.",
@@ -418,23 +409,19 @@ class LimitReasons:
     )
     MARGIN_HALT = blocked(
         "The initial margin of what is held came too near to the equity.",
-        "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt. Stops and exits go on "
-        "meanwhile.",
+        "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt.",
     )
     MAINTENANCE_HALT = blocked(
         "The maintenance margin came too near to the equity, at which the broker liquidates.",
-        "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt. Stops and exits go on "
-        "meanwhile.",
+        "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt.",
     )
     POSITIONS_HALT = blocked(
         "More positions are open than the limits allow for, which halted the bot.",
-        "Look at what is held: tradebot positions. Close what shouldn't be there (tradebot flatten SYMBOL), then run "
-        "tradebot unhalt. Stops and exits go on meanwhile.",
+        "Close what shouldn't be there (tradebot positions, flatten SYMBOL), then run tradebot unhalt.",
     )
     SYMBOL_HALT = blocked(
         "A position is worth more of the equity than the limits allow for, which halted the bot.",
-        "Close a part of it at the broker, or all of it (tradebot flatten SYMBOL), then run tradebot unhalt. Stops and "
-        "exits go on meanwhile.",
+        "Close some of it at the broker, or all (tradebot flatten SYMBOL), then run tradebot unhalt.",
     )
     EQUITY_UNKNOWN = unknown(
         "The account's equity is absent or not positive.",
@@ -443,22 +430,21 @@ class LimitReasons:
         limit=Unit.SHARE_OF_WHOLE,
     )
     EQUITY_UNEXPLAINED = unknown(
-        "The equity the broker reports, for now or for the last session, is far from what cash and positions add up "
-        "to, or from the highest equity seen.",
+        "The broker's equity is far from cash plus positions, or from the highest equity seen.",
         "Compare equity, cash and positions at the broker. Entries stay closed until they agree.",
         Unit.USD,
     )
     DAILY_LOSS_REACHED = blocked(
         "The day's loss has reached its limit.",
-        "Wait: entries open again when the day's loss shrinks below the limit, or in the next session. Exits continue.",
+        "Wait: entries open again once the loss is below the limit, or in the next session.",
     )
     OWN_DAILY_LOSS_REACHED = blocked(
         "The strategy has lost as much in this session as its own limits allow.",
-        "Wait: its entries open again when its loss shrinks below the limit, or in the next session. Exits continue.",
+        "Wait: its entries open again once its loss is below the limit, or in the next session.",
     )
     DAILY_LOSS_HALT = blocked(
         "The day's loss exceeded what the stops and limits allow for, which halted the bot.",
-        "Look at what was lost: tradebot fills. The cause clears when the session ends; then run tradebot unhalt.",
+        "tradebot fills shows the losses. Once the session is over, run tradebot unhalt.",
     )
     DRAWDOWN_REACHED = blocked(
         "Equity has fallen too far below its highest value.",
@@ -469,8 +455,7 @@ class LimitReasons:
         "Wait for the open positions to recover, or decide whether the bot should go on.",
     )
     DRAWDOWN_STAYS = blocked(
-        "Equity has fallen so far below its highest value that no position is opened, and nothing is held, so it can't "
-        "recover by itself.",
+        "Equity is so far below its highest that nothing is opened, so it can't recover by itself.",
         "Decide whether the bot should go on.",
     )
     EQUITY_BELOW_FLOOR = blocked(
@@ -479,8 +464,7 @@ class LimitReasons:
     )
     EQUITY_FLOOR_HALT = blocked(
         "Equity fell below the level at which the bot halts.",
-        "Look at what was lost: tradebot fills. Add money; or lower halts.min_equity_usd and run tradebot config "
-        "accept. Then run tradebot unhalt.",
+        "Add money, or lower halts.min_equity_usd and run tradebot config accept; then tradebot unhalt.",
     )
     LOSS_STREAK = blocked(
         "As many round trips in a row have lost money as the account may lose.",

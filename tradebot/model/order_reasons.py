@@ -20,7 +20,7 @@ class OrderReasons:
         "The symbol lost money a short while ago.", "Wait for loss_cooldown_s to pass since the last loss in it."
     )
     WASH_SALE = idle(
-        "A strategy lost money in the symbol within the last wash_sale_days, so buying it back would be a wash sale.",
+        "The symbol was sold at a loss within wash_sale_days, so buying it would be a wash sale.",
         "Wait until it no longer would be.",
     )
     DUPLICATE_INTENT = idle("This exact order was already promised.", "Nothing to do: an order is never sent twice.")
@@ -29,7 +29,7 @@ class OrderReasons:
         "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",
     )
     APPROVAL_WAITING = idle(
-        "The entry passed every gate, or lacks only room that its strategy would make, and waits for a person's yes.",
+        "The entry passed all gates, or lacks only room, and waits for a person's yes.",
         "tradebot approvals shows what waits; tradebot approve ID says yes, tradebot reject ID says no.",
         Unit.SECONDS,
     )
@@ -40,14 +40,12 @@ class OrderReasons:
     )
     APPROVAL_EXPIRED = blocked(
         "Nobody said yes to this entry in time.",
-        "Nothing to do: it is asked again an hour later if the strategy still wants it. approval.wait_s sets how long "
-        "a request waits.",
+        "Nothing to do: it is asked again an hour later. approval.wait_s sets how long a request waits.",
         Unit.SECONDS,
     )
     APPROVAL_PRICE_WORSE = blocked(
         "The price has become worse than the one that a person said yes to, by more than allowed.",
-        "Wait: the price may come back, and otherwise a person is asked again. approval.max_worse_fraction sets how "
-        "much worse it may be.",
+        "Wait: the price may come back. approval.max_worse_fraction sets how much worse it may be.",
         Unit.USD,
     )
     DESK_STALE = blocked(
@@ -57,14 +55,12 @@ class OrderReasons:
     )
     DECISION_LATE = blocked(
         "The decision came too long after prices and positions were known.",
-        "Nothing to do: the next pass takes a fresh look. If it happens often, the machine is too slow or too busy; "
-        "limits.max_decision_ms sets how long a decision may take.",
+        "Nothing to do: the next pass looks again. limits.max_decision_ms sets how long a decision may take.",
         Unit.MILLISECONDS,
     )
     SENDING_LATE = blocked(
         "The order was ready to leave too long after it was decided on, so it wasn't sent.",
-        "Nothing to do: the next pass decides again. If it happens often, the disk is too slow or too busy; "
-        "limits.max_sending_ms sets how long it may take.",
+        "Nothing to do: the next pass decides again. limits.max_sending_ms sets how long it may take.",
         Unit.MILLISECONDS,
     )
     SENT = idle("The order was sent and accepted.", "Nothing to do; tradebot status shows it.")
@@ -102,7 +98,7 @@ class OrderReasons:
     MOMENTUM_REVERSAL = _closes("The price runs away from the position.")
     EVENT_AHEAD = _closes("An event of the company is close.", Unit.SECONDS)
     LIQUIDATION_NEAR = idle(
-        "The price came too near to where the broker liquidates the position, so it is made smaller or closed.",
+        "The price is near the broker's liquidation, so the position is made smaller or closed.",
         "Add money, or let strategies hold less. tradebot positions shows how far each position is.",
         Unit.SHARE_OF_WHOLE,
     )
@@ -121,7 +117,7 @@ class OrderReasons:
     )
     DISPLACED = idle(
         "The book is full, and the position makes room for a clearly better candidate.",
-        "Nothing to do; the position is being closed. displacement: or auction: in the configuration turns this off.",
+        "Nothing to do: the position is being closed. displacement: or auction: turns this off.",
         Unit.NONE,
     )
     FRACTION_REFUSED = blocked(
@@ -142,7 +138,7 @@ class OrderReasons:
         "Nothing to do: the order keeps working while its price changes, or the next pass sends another.",
     )
     ENTRY_STEP = idle(
-        "A passive entry has waited long enough at its price and moves closer to the other side of the spread.",
+        "A passive entry has waited long enough and moves closer to the other side of the spread.",
         "Nothing to do; patience_s and steps are under execution: in the configuration.",
     )
     STOP_MISSING = idle(
@@ -154,19 +150,19 @@ class OrderReasons:
         Unit.USD,
     )
     STOP_NEEDLESS = idle(
-        "A stop at the broker is being canceled: the shares that it protects are gone, or exits.protection is bot.",
+        "A stop is being canceled: its shares are gone, or exits.protection is bot.",
         "Nothing to do.",
     )
     EXIT_NEEDS_SHARES = idle(
         "The stop that rests at the broker holds the shares that an exit needs, so it is being canceled.",
-        "Nothing to do: the exit follows at once. The event protection_gap_ended says how long there was no stop.",
+        "Nothing to do: the exit follows at once. protection_gap_ended says how long no stop rested.",
     )
     SHARES_HELD = blocked(
-        "The broker hasn't confirmed that the stop which holds the shares is canceled, so no exit can be sent yet.",
+        "A stop holds the shares and its cancel isn't confirmed, so no exit can be sent yet.",
         "Wait a minute and run tradebot evaluate-exits. If it stays like this, cancel the stop at the broker.",
     )
     STOP_LAPSED = idle(
-        "The broker canceled or suspended a stop. What is left of its pair is being canceled, and a new one placed.",
+        "The broker canceled or suspended a stop: its other half is canceled, a new stop is placed.",
         _SHOWN,
     )
     LEFT_TO_BROKER = idle(
@@ -177,23 +173,21 @@ class OrderReasons:
         "No order rests at the broker at this target, so one is being placed beside the stop.", _SHOWN, Unit.SHARES
     )
     STOP_RESIZED = idle(
-        "The shares that a stop or a target at the broker is for have changed, so one for these takes its place.",
+        "The shares of a stop or target have changed, so one for these takes its place.",
         _SHOWN,
         Unit.SHARES,
     )
     STOP_SPARE = idle(
-        "More stops or targets rest at the broker than the shares need, as after a fill or once a new stop rests, so "
-        "one is being canceled.",
+        "More stops or targets rest than the shares need, so one is being canceled.",
         _SHOWN,
     )
     TARGET_MOVED = idle(
-        "The entry is over, and the average price at which it filled puts a target more than a tick elsewhere, so the "
-        "one that rests is being moved there.",
+        "The entry filled at another price than its target assumed, so the target is being moved.",
         _SHOWN,
         Unit.USD,
     )
     OVERFILLED = idle(
-        "An order that was to close shares filled after they were gone, so the position turned to the other side.",
+        "An order that was to close filled after the shares were gone: the position changed sides.",
         "Nothing to do; the position is being closed. tradebot orders --all shows which orders filled.",
         Unit.SHARES,
     )
@@ -202,7 +196,7 @@ class OrderReasons:
 class ContractReasons:
     CONTRACT_DIFFERS = broken(
         "The broker lists the contract, or another month of it, with other terms than tradebot knows.",
-        "Compare the contract with the exchange's page. If the exchange has changed it, tradebot has to be updated.",
+        "Compare it with the exchange's page. If the exchange has changed it, update tradebot.",
     )
     HOURS_NOT_LIQUID = idle(
         "The broker trades it now, but not in the hours that it calls liquid.",

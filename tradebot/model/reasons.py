@@ -15,8 +15,7 @@ class PassReasons:
     """Of passes and of permission."""
 
     CUT_SHORT = broken(
-        "The pass started but didn't finish: it was killed, or it's still running. Its promised orders are in the "
-        "ledger.",
+        "The pass was killed or is still running. Its promised orders are in the ledger.",
         "Run the verb again: it resumes the same slot, and nothing is sent twice.",
     )
     VENUE_UNREACHABLE = broken(
@@ -37,15 +36,12 @@ class PassReasons:
     )
     SLOT_MISSED = broken(
         "Nothing was done in this slot. Missed entries are not made up later.",
-        "Wait for the next slot, or use --force-slot. If it happens often, find out what was down or slow: "
-        "tradebot events",
+        "Wait for the next slot, or use --force-slot. tradebot events shows what was down or slow.",
         Unit.SECONDS,
     )
     SLOT_UNFINISHED = blocked(
-        "A strategy's own slot ended before a pass found everything done that it asked for. What is left isn't made up "
-        "later.",
-        "Run tradebot why-no-orders --last 20 to see what held it up. To give it more time, let it start earlier, or "
-        "write a longer deadline into the strategy's times, such as for 3 sessions.",
+        "A strategy's own slot ended before all it asked for was done. The rest isn't made up later.",
+        "tradebot why-no-orders --last 20 shows what held it up. Start earlier, or set a later deadline.",
         Unit.SECONDS,
     )
     SLOT_SUPERSEDED = broken(
@@ -58,7 +54,7 @@ class PassReasons:
         Unit.SECONDS,
     )
     ASLEEP = broken(
-        "The machine slept, or the process was stopped, during this slot. Missed entries are not made up later.",
+        "The machine slept or the process was stopped in this slot. Missed entries aren't made up later.",
         "Turn off the machine's sleep while it trades.",
         Unit.SECONDS,
     )
@@ -74,8 +70,7 @@ class PassReasons:
         Unit.SECONDS,
     )
     GAVE_WAY = broken(
-        "The pass gave way to exit passes so often that it ended before it was done. Its promised orders are in the "
-        "ledger.",
+        "The pass gave way to exits so often that it wasn't done. Its promised orders are in the ledger.",
         "Run the verb again: it resumes the same slot, and nothing is sent twice.",
     )
     CALENDAR_DISAGREES = broken(
@@ -83,22 +78,17 @@ class PassReasons:
         "tradebot doctor compares both calendars. Entries stay closed until they agree.",
     )
     CLOCKS_DISAGREE = broken(
-        "The broker's clock and this machine's are too far apart to trust either, so there are no entries and no exits "
-        "by time. Exits by price continue.",
-        "Run tradebot doctor to compare them. Set this machine's clock (timedatectl set-ntp true), or wait for the "
-        "broker's.",
+        "The broker's clock and this machine's differ too much: no entries, and exits by price alone.",
+        "tradebot doctor compares them. Set this machine's clock: timedatectl set-ntp true",
         Unit.SECONDS,
     )
     STATE_ON_NETWORK = blocked(
-        "The state folder is on a network file system (WSL's /mnt/c is one), where its locks can't keep another "
-        "machine out.",
+        "The state folder is on a network disk, where its locks can't keep another machine out.",
         "Stop tradebot, move the folder to a local disk, then run tradebot live status --state-dir NEW.",
     )
     FOLDER_COPIED = blocked(
-        "The state folder is a copy, and the bot is still in the folder that it was copied from: two would close the "
-        "same positions.",
-        "Use the other folder; tradebot live status names it. If this one is to trade instead, stop the bot in the "
-        "other, then run tradebot live take-over.",
+        "The state folder is a copy, and the bot is still in the original: both would close the same.",
+        "Use the other folder (tradebot live status names it); or stop its bot, then run live take-over.",
     )
     ORDER_GATE_CLOSED = blocked(
         "ALLOW_ORDERS, ENABLE_ORDER_EXEC, DRY_RUN or LIVE_TRADING_ACK blocks every order, including exits.",
@@ -106,31 +96,27 @@ class PassReasons:
     )
     LIVE_MODE_UNSAID = blocked(
         "The configuration file doesn't say mode: live, and without that no order goes to a live account.",
-        "If you mean to trade real money, write mode: live into tradebot.yaml in the state folder, then run tradebot "
-        "live status.",
+        "To trade real money, write mode: live into tradebot.yaml; then: tradebot live status",
     )
     LIVE_ACCOUNT_UNSAID = blocked(
         "The environment doesn't name the live account that may be traded.",
-        "If you mean to trade real money, set TRADEBOT_LIVE to the last four characters of the account number, then "
-        "run tradebot live status.",
+        "To trade real money, set TRADEBOT_LIVE to the account number's last four characters.",
     )
     LIVE_NOT_ARMED = blocked(
         "Live trading isn't armed, so no orders are sent, including exits.",
         "Run tradebot live status, then tradebot live arm in a terminal.",
     )
     LIVE_ARMING_EXPIRED = blocked(
-        "Live trading was armed for a number of sessions, and those are over: entries are closed, exits continue.",
+        "The sessions for which live trading was armed are over: entries are closed, exits continue.",
         "Run tradebot live arm in a terminal.",
     )
     SHADOW_LIFTED = blocked(
-        "The accepted configuration has shadow: true, but the current one doesn't: no orders are sent, including "
-        "exits.",
+        "shadow: true was accepted, and the configuration has it no more: no orders are sent, no exits.",
         "Set shadow: true again, or approve real orders: tradebot config accept",
     )
     CONFIG_LOOSENED = blocked(
         "A setting is looser than in the accepted configuration: entries are closed, exits continue.",
-        "Run tradebot config accept to review each one, or set it back. Then reload serve if it runs: it keeps the "
-        "configuration that it read last.",
+        "Run tradebot config accept to review each one, or set it back; then reload serve if it runs.",
     )
     CONFIG_NOT_ACCEPTED = blocked(
         "Nobody has accepted a configuration for these books: entries are closed, exits continue.",
@@ -138,12 +124,11 @@ class PassReasons:
     )
     CONFIG_UNREADABLE = broken(
         "The configuration can't be read: entries are closed, and exits follow the accepted one.",
-        "Run tradebot config check to see what is wrong, and fix it. Then reload serve if it runs: it keeps the "
-        "configuration that it read last.",
+        "Run tradebot config check, and fix what it shows; then reload serve if it runs.",
     )
     DISK_LOW = blocked(
         "The disk of the state folder is nearly full: entries are closed, exits continue.",
-        "Free space, but never delete the journal or quarantine: tradebot status --stores shows what takes it.",
+        "Free space, but never the journal or quarantine: tradebot status --stores shows what is large.",
     )
 
 
@@ -153,12 +138,12 @@ class DeskReasons:
     DRY_RUN = idle("A dry run sends nothing.", "Run the verb without --dry-run.")
     SHADOW = idle(
         "The bot is in shadow mode: it decided on this order and recorded it, but didn't send it.",
-        "Nothing to do. To send orders, set shadow: false in the configuration, then run tradebot config accept.",
+        "Nothing to do. To send orders, set shadow: false, then run tradebot config accept.",
     )
     ACCOUNT_BLOCKED = blocked("The broker has blocked the account.", "Ask the broker; tradebot status shows the flags.")
     HALTED = blocked(
-        "Trading is halted: only orders that reduce risk are sent, and no rebalance gives up a position for another.",
-        "Run tradebot status for the cause and tradebot reconcile until the books agree, then tradebot unhalt.",
+        "Trading is halted: only orders that reduce risk are sent, and no position makes room.",
+        "tradebot status names the cause. Run tradebot reconcile until books agree, then tradebot unhalt.",
     )
     STATE_UNREADABLE = broken(
         "The trading state can't be read, so it counts as REDUCE_ONLY.",
@@ -169,7 +154,7 @@ class DeskReasons:
         "Run tradebot --debug VERB to see the error and report it, then run tradebot unhalt.",
     )
     CRASH_LOOP = broken(
-        "serve was started again and again within minutes without ending well, which halted the bot. Exits continue.",
+        "serve was started again and again within minutes, which halted the bot. Exits continue.",
         "Run tradebot events to see why it ended, then run tradebot unhalt.",
     )
     NOT_RECONCILED = blocked("The books have never been compared with the broker's.", "Run tradebot reconcile.")
@@ -183,25 +168,21 @@ class DeskReasons:
         Unit.FINDINGS,
     )
     VIEW_INCOMPLETE = broken(
-        "The broker returned a position or an order we couldn't parse, so the book may be larger than it looks.",
+        "A position or order of the broker's can't be read, so more may be held than it looks.",
         "Read tradebot events, and look at the account on the broker's website.",
         Unit.ROWS,
     )
     VIEW_UNSTEADY = unknown(
-        "Our own orders changed every time we read the account, so the positions and orders may not be from the same "
-        "moment.",
+        "Our orders changed in each read of the account, so its parts may not be of one moment.",
         "Nothing to do: the next pass reads again. Exits continue.",
     )
     POSITIONS_DIFFER = blocked(
         "The broker's positions differ from the books, and no pending fill explains it. Exits continue.",
-        "Run tradebot reconcile to see each difference. If the broker corrects itself, the next pass opens entries "
-        "again.",
+        "tradebot reconcile shows each difference. Entries open again once the broker agrees.",
     )
     INSTRUMENT_UNKNOWN = unknown(
-        "The broker doesn't list this symbol, or lists it in a way that we can't read, so its tick, its lot and what a "
-        "unit is worth aren't known.",
-        "Look up the symbol at the broker. If it is gone, remove it from universe:, and close what is held of it by "
-        "hand.",
+        "The broker doesn't list this symbol, or not in a way that tells its tick, lot and value.",
+        "Look the symbol up at the broker. If it is gone, take it out of universe: and close it by hand.",
     )
     INSTRUMENT_CHANGED = blocked(
         "A unit of this symbol is worth something else than when the position in it was opened.",
@@ -214,12 +195,11 @@ class DataReasons:
 
     FLOW_CONTRACT_FAILED = broken(
         "Too many rows in the flow source's reply belong to other tickers or can't be read.",
-        "Run tradebot fetch-flow --json to see the rows, and ask the source. Entries stay closed until it is fixed.",
+        "tradebot fetch-flow --json shows the rows. Entries stay closed until the source mends them.",
     )
     CORE_CONTRACT_BROKEN = broken(
-        "The rows of a core signal aren't what its source documents: fields are gone, null or of another type.",
-        "Run tradebot signals to see which, with an example. Entries stay closed until the source sends the fields "
-        "again, or the signal's component has no weight.",
+        "The rows of a core signal differ from the documented ones: fields gone, null or retyped.",
+        "tradebot signals shows an example. Entries stay closed until the source sends the fields again.",
     )
     FLOW_MISSING = broken("No flow has been fetched for this symbol.", "Run tradebot fetch-flow.")
     FLOW_STALE = broken("The symbol's flow was fetched too long ago.", "Run tradebot fetch-flow.")
@@ -260,8 +240,7 @@ class DataReasons:
     )
     CANDIDATE_EXPIRED = blocked(
         "Too much time passed between the strategy's answer and the pass's look at prices and positions.",
-        "Nothing to do: the next pass asks again. If it happens often, a strategy is slow, or passes wait for each "
-        "other; limits.max_candidate_age_s sets how long an answer holds.",
+        "Nothing to do: the next pass asks again. limits.max_candidate_age_s sets how long it holds.",
     )
     CLUSTER_TOO_SMALL = idle(
         "Too few alerts point the same way within the cluster window.",
@@ -273,9 +252,8 @@ class DataReasons:
         "Nothing to do; the value it observed is shown beside the reason.",
     )
     RANKED_TOO_FEW = unknown(
-        "The strategy compares symbols with each other, and too few of them had their bars. It keeps what it holds.",
-        "Nothing to do: the next pass asks again while its slot is due. tradebot bars check shows what is missing; "
-        "strategies.NAME.min_ranked says how many symbols it takes.",
+        "The strategy ranks symbols, and too few of them had their bars. It keeps what it holds.",
+        "Nothing to do: the next pass asks again. tradebot bars check shows what is missing.",
         Unit.SYMBOLS,
     )
 
@@ -284,22 +262,20 @@ class WantReasons:
     """Of strategies and their wants."""
 
     STRATEGY_FAILED = broken(
-        "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",
-        "Fix the plug-in (tradebot strategy test NAME asks it again), or set it to null if another strategy is in use.",
+        "A plug-in raised an error, or its process ended. It sits out this pass; others continue.",
+        "Fix the plug-in: tradebot strategy test NAME asks it again. Setting it to null switches it off.",
     )
     STRATEGY_TIMEOUT = broken(
-        "A plug-in strategy didn't answer in time and was stopped. It sits out this pass; the others continue.",
+        "A plug-in didn't answer in time and was stopped. It sits out this pass; others continue.",
         "Fix the plug-in, or raise plugins.timeout_s (at most 600), then run tradebot config accept.",
         Unit.SECONDS,
     )
     STRATEGY_INVALID = broken(
-        "A strategy returned something that isn't a valid want. All its wants in this pass are refused; the other "
-        "strategies continue.",
-        "Fix the plug-in; the problem is shown beside the reason, and tradebot strategy test NAME asks it again.",
+        "A strategy returned something that is no want. All its wants in this pass are refused.",
+        "Fix the plug-in: tradebot strategy test NAME asks it again, and shows what is wrong.",
     )
     STRATEGY_TOO_MANY = broken(
-        "A strategy returned more wants than there are symbols. All of them are refused in this pass; the other "
-        "strategies continue.",
+        "A strategy returned more wants than it has symbols. All of them are refused in this pass.",
         "Fix the plug-in: it may return at most one want per symbol that it sees or holds.",
         Unit.CANDIDATES,
     )
@@ -309,10 +285,10 @@ class WantReasons:
     )
     OUTSIDE_UNIVERSE = idle(
         "The strategy wants more of a symbol that it holds, but the symbol isn't in its universe anymore.",
-        "Add the symbol to universe and to strategies.NAME.universe again, or let the strategy close the position.",
+        "Put the symbol back into universe and strategies.NAME.universe, or let the strategy close it.",
     )
     ALREADY_CLOSED = idle(
-        "The strategy wants to close a position that it no longer holds: it was closed since the strategy last saw it.",
+        "The strategy wants to close a position that was closed since it last looked.",
         "Nothing to do; the position is closed.",
     )
     ALREADY_POSITIONED = idle("The strategy already holds this symbol.", "Nothing to do; exits manage it.")
@@ -325,21 +301,18 @@ class WantReasons:
     )
     OPPOSITE_SIDE = idle(
         "Another strategy holds this symbol on the opposite side, or has an order for it there.",
-        "Wait until its position is closed, or give the two strategies different symbols: strategies.NAME.universe.",
+        "Wait until its position is closed, or give each its symbols: strategies.NAME.universe",
     )
     POSITION_GONE = broken(
         "The books hold a position that the broker doesn't.",
         "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN",
     )
     POSITION_UNPROVEN = broken(
-        "The broker's list of positions differs from the books, and the broker didn't confirm this position when "
-        "asked about it directly. No exit is sent, and a working exit is left alone. What a person wants closed is "
-        "closed where that can't open a position: orders can only reduce, or a stop that rests holds the shares.",
+        "The broker's list contradicts the books, and nothing else proves this position: no exit is sent.",
         "Look at the position at the broker, then run tradebot reconcile. The next pass asks again.",
     )
     SPLIT_UNPROVEN = unknown(
-        "The broker holds a multiple of what the books hold. It may be a split, so prices and the entry price may not "
-        "be comparable.",
+        "The broker holds a multiple of our shares: perhaps a split, so prices may not compare.",
         "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN",
         Unit.NONE,
     )
@@ -349,8 +322,7 @@ class WantReasons:
     )
     ORDER_WORKING = idle("An order on this symbol is still working.", "Wait for it to fill or to be canceled.")
     ORDER_LEFT_OUT = blocked(
-        "The broker's list of open orders is missing one of our orders on this symbol, and nothing proves that the "
-        "order has ended.",
+        "One of our orders is missing in the broker's list, and nothing proves that it has ended.",
         "Nothing to do: each pass asks the broker for the order by its id. tradebot reconcile names it.",
     )
     INTENT_UNRESOLVED = blocked(
@@ -364,29 +336,24 @@ class HaltReasons:
 
     REJECT_STORM = blocked(
         "The broker refused too many orders within the window.",
-        "Read the broker's messages: tradebot orders --all. The cause clears when the window has passed; then run "
-        "tradebot unhalt.",
+        "tradebot orders --all has the broker's messages. Once the window is over, run tradebot unhalt.",
     )
     UNKNOWN_STORM = unknown(
         "Too many orders sent within the window still have no answer.",
         "Run tradebot reconcile to look them up by their ids, then run tradebot unhalt.",
     )
     SECOND_WRITER = broken(
-        "While these books were in use, the account received an order that carries our mark but isn't in them, or a "
-        "different order under one of our ids. Another copy of the bot is running, or an older copy of the folder was "
-        "put back.",
-        "Stop the other copy, if there is one. Take a position over with tradebot adopt SYMBOL --manage, then run "
-        "tradebot unhalt.",
+        "The account got an order with our mark that isn't in these books: a second copy of the bot runs.",
+        "Stop the other copy; adopt SYMBOL --manage takes its position over; then run tradebot unhalt.",
         Unit.ORDERS,
     )
     BOOKS_OLD = broken(
-        "The account holds earlier orders that carry our mark but aren't in these books: an older copy of the state "
-        "folder was put back, or the books were started over.",
-        "tradebot reconcile names the positions; reconcile --apply PLAN takes them over; then run tradebot unhalt.",
+        "The account has orders with our mark that aren't in the books: the folder is an old copy.",
+        "tradebot reconcile names them; --apply PLAN takes them over; then run tradebot unhalt.",
     )
     VENUE_DRIFT = broken(
-        "Too many of the broker's position and order rows can't be read: its replies have a format we don't know.",
-        "tradebot events names the fields. Get a version of tradebot that knows them, then run tradebot unhalt.",
+        "Too many of the broker's positions and orders can't be read: their format is new.",
+        "tradebot events names the fields. Update tradebot, then run tradebot unhalt.",
     )
 
 

@@ -11,33 +11,31 @@ _SEE = "tradebot registry shows each coin with its numbers"
 class RegistryReasons:
     TOO_FEW_HEALTHY = broken(
         "Too few coins have data that can be trusted, so entries pause in all of them.",
-        f"{_SEE}; most often the broker or its prices are away. Entries open again by themselves.",
+        "tradebot registry shows each coin. Entries open again once the broker's prices are back.",
         Unit.SYMBOLS,
     )
     TIER_UNKNOWN = unknown(
-        "The tier of this coin isn't known: its volume, spread or price wasn't read, or was read too long ago.",
+        "The coin's tier isn't known: its volume, spread or price wasn't read, or too long ago.",
         f"{_SEE}; tradebot registry --refresh reads them now.",
     )
     BELOW_TIERS = blocked(
         "Too little is traded of this coin, its spread is too wide or its price too low for any tier.",
-        f"Nothing to do: {_SEE}, and registry.tiers in the configuration what a tier needs.",
+        "Nothing to do: tradebot registry shows each coin, and registry.tiers what a tier needs.",
     )
     DATA_DEGRADED = broken(
         "The data of this coin failed its checks several times in a row, or at the first look.",
-        f"{_SEE} and what failed. The coin opens again by itself once its data passes.",
+        "tradebot registry shows what failed. The coin opens again once its data passes.",
     )
     DATA_SUSPENDED = broken(
         "The data of this coin has failed its checks for hours, so it is only looked at now and then.",
-        f"{_SEE} and what failed. Look the symbol up at the broker; if it is gone, remove it from universe:.",
+        "tradebot registry shows what failed. If the broker has dropped it, take it out of universe:.",
     )
 
 
 class RealMoneyReasons:
     STATE_NOT_LASTING = blocked(
-        "The state folder is on a disk that ends with the machine or the container, and real money is at stake: "
-        "entries are closed, exits continue.",
-        "Move the folder to a disk that lasts (in a container, to a volume), then run tradebot live status "
-        "--state-dir NEW.",
+        "Real money, and a state folder on a disk that ends with the machine: only exits are sent.",
+        "Move the folder to a disk or volume that lasts; then: tradebot live status --state-dir NEW",
     )
     NOT_PROMOTED = blocked(
         "The strategy hasn't shown enough to trade real money: its entries are closed, exits continue.",
@@ -71,15 +69,15 @@ class PolicyReasons:
     )
     MODEL_ABSENT = broken(
         "The model isn't in the folder of models.",
-        f"{CHECK}Copy it there, or compare strategies.NAME.folder and strategies.NAME.models with where it is.",
+        "tradebot model check shows where it is looked for. Copy it there, or correct the folder's name.",
     )
     MODEL_UNSIGNED = broken(
         "Nobody has signed the model.",
-        "If you know where it comes from, sign it where the private key is: tradebot model sign DRAFT --key FILE",
+        "If you know where it comes from, sign it: tradebot model sign DRAFT --key FILE",
     )
     MODEL_WRONG_KEY = blocked(
         "The model was signed with another key than the one that the configuration names.",
-        f"{CHECK}Find out who signed it. If that was you, set strategies.NAME.public_key to the key that did.",
+        "tradebot model check shows the key. If you signed it, set strategies.NAME.public_key.",
     )
     MODEL_CHANGED = broken("A file of the model isn't what was signed.", _AGAIN)
     MODEL_TRUNCATED = broken("A file of the model is shorter than what was signed.", _AGAIN)
@@ -90,19 +88,19 @@ class PolicyReasons:
     )
     MODEL_TOO_LARGE = blocked(
         "A file of the model is larger than any that is loaded.",
-        f"{CHECK}Train a smaller network; 16 MB are many times what 60 inputs take.",
+        "tradebot model check shows its size. Train a smaller network: 16 MB is the most.",
     )
     MODEL_UNREADABLE = broken(
         "The card, the scaling or the stored answers of the model can't be read, or contradict each other.",
-        f"{CHECK}Export and sign the model again with this version of tradebot.",
+        "tradebot model check shows why. Export and sign it again with this version of tradebot.",
     )
     MODEL_GRAPH_REFUSED = blocked(
         "The network refers to data in other files, or uses operators that only some programs have.",
-        f"{CHECK}Export it as one file, with ONNX's own operators alone.",
+        "tradebot model check shows why. Export it as one file, with ONNX's own operators alone.",
     )
     MODEL_FEATURES_DIFFER = broken(
         "The model was trained on features that this version of tradebot doesn't have, or computes otherwise.",
-        f"{CHECK}Use the version that it was trained with, or train it again.",
+        "tradebot model check shows which. Use the version it was trained with, or train it again.",
     )
     MODEL_SHAPE_WRONG = broken(
         "The network's inputs or outputs don't have the shape that its card promises.",
@@ -110,7 +108,7 @@ class PolicyReasons:
     )
     MODEL_ANSWERS_DIFFER = broken(
         "On this machine, the model answers its stored observations otherwise than where it was made.",
-        f"{CHECK}Install the versions of deploy/core.lock again, or export the model here.",
+        "tradebot model check shows where. Install deploy/core.lock again, or export the model here.",
     )
     MODEL_NOT_FINITE = broken(
         "The model answered with something that isn't a finite number within its range.",
@@ -122,7 +120,7 @@ class PolicyReasons:
     )
     MODEL_SLOW = broken(
         "The model didn't answer in time, and its process was ended. The next pass starts a new one.",
-        f"{CHECK}Compare the times there with strategies.NAME.answer_ms, which says how long an answer may take.",
+        "tradebot model check shows its times. strategies.NAME.answer_ms sets how long it may take.",
         Unit.MILLISECONDS,
     )
     MODEL_INPUT_UNKNOWN = unknown(
@@ -130,8 +128,7 @@ class PolicyReasons:
         "Nothing to do: the next pass looks again. tradebot reconcile compares the books with the broker.",
     )
     MODEL_STATE_LOST = unknown(
-        "The model remembers the session since its open, and a bar is missing from what it remembers: it was started "
-        "in the middle of the session, or a pass was missed.",
+        "The model has seen a part of this session only: a bar is missing since the open.",
         "Nothing to do: it begins anew with the next session. Keep tradebot serve running.",
     )
     MODEL_UNRANKED = unknown(
@@ -151,14 +148,12 @@ _OR = "then run tradebot config accept."
 class SetupReasons:
     BARS_HAVE_HOLES = unknown(
         "Bars are missing among the last ones that the strategy reads, so it can't tell what is there.",
-        "Run tradebot bars check to see which, and tradebot bars fetch to ask for them again. It ends by itself once "
-        "the missing bars are old enough.",
+        "tradebot bars check shows them, tradebot bars fetch asks again. Old holes end by themselves.",
         Unit.BARS,
     )
     BARS_OUT_OF_ORDER = unknown(
         "Bars of a timeframe are there twice or out of order, so the strategy can't read anything from them.",
-        "The store of bars keeps one bar for each start, in order, so this is an error of the program: report it. "
-        "The other coins are judged.",
+        "This is an error of the program: report it. The other coins are judged.",
         Unit.SECONDS,
     )
     AGAINST_BIAS = idle(
@@ -168,8 +163,7 @@ class SetupReasons:
     )
     NO_SETUP = idle(
         "The bars show no order block, gap, break or change of structure to enter by.",
-        "Nothing to do; most coins have none most of the time. strategies.NAME.structure.timeframe: 1Hour finds more, "
-        f"{_OR}",
+        "Nothing to do: most coins have none most of the time. A structure.timeframe of 1Hour finds more.",
         Unit.BARS,
     )
     CONSOLIDATION = idle(
@@ -194,13 +188,12 @@ class SetupReasons:
     )
     ENTRY_OUT_OF_PLACE = idle(
         "The entry is neither in the zone of the range in which it is wanted nor near one of its levels.",
-        f"Nothing to do; or raise strategies.NAME.fib.near_fraction or widen strategies.NAME.fib.zone, {_OR}",
+        "Nothing to do; strategies.NAME.fib.near_fraction and fib.zone set how near it has to be.",
         Unit.SHARE_OF_WHOLE,
     )
     POINTS_TOO_FEW = idle(
         "The setup has too few points.",
-        "Nothing to do; tradebot score --explain SYMBOL shows each part. strategies.NAME.tight.min_points and "
-        "wide.min_points set how many it takes.",
+        "Nothing to do: tradebot score --explain SYMBOL shows each part; min_points sets how many.",
         Unit.POINTS,
     )
     TRADE_TOO_DEAR = idle(
@@ -223,17 +216,15 @@ class SetupReasons:
 class BarReasons:
     BARS_MISSING = unknown(
         "The symbol has fewer closed bars than the strategy needs, so the strategy wasn't asked about it.",
-        "Run tradebot bars check to see what is stored, or tradebot bars fetch to get more. A newly listed symbol has "
-        "to wait.",
+        "tradebot bars check shows what is stored, tradebot bars fetch gets more. New symbols have to wait.",
     )
     BARS_STALE = unknown(
         "The symbol's newest bar is older than the strategy allows, so the strategy wasn't asked about it.",
-        "Nothing to do if the symbol is halted or rarely traded. Otherwise run tradebot bars fetch, and check whether "
-        "the feed of your venue's prices fits your data plan.",
+        "Nothing to do if it is rarely traded. Else run tradebot bars fetch, and check your data plan.",
         Unit.SECONDS,
     )
     BARS_UNAVAILABLE = broken(
-        "The bars that the strategy needs couldn't be fetched, so it wasn't asked. The other strategies continue.",
+        "The strategy's bars couldn't be fetched, so it wasn't asked. Other strategies continue.",
         "Nothing to do: the next pass asks again while its slot is due. tradebot bars fetch shows the error.",
         Unit.BARS,
     )
@@ -247,7 +238,6 @@ class BarReasons:
         "Use the strategy with a venue that has such bars, or let it need bars of trades: BarNeed.price.",
     )
     FEATURE_ABSENT = unknown(
-        "A feature that the strategy needs has no value for the symbol's last bar, so it wasn't asked about it.",
-        "docs/internals/FEATURES.md says what each feature needs. One that is warming up waits for more bars; one that "
-        "isn't given has no source.",
+        "A feature that the strategy needs has no value for the last bar, so it wasn't asked.",
+        "Wait if it is warming up. docs/internals/FEATURES.md says what each feature needs.",
     )

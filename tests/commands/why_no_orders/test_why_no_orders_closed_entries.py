@@ -9,10 +9,7 @@ from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.account import EquityPeak
 
-MEANING = (
-    "quity has fallen so far below its highest value that no position is opened, and nothing is held, so it can't "
-    "recover by itself"
-)
+MEANING = "quity is so far below its highest that nothing is opened, so it can't recover by itself"
 SAID = f"Entries are closed (DRAWDOWN_STAYS, 8.00% against 5.00%): E{MEANING}."
 IN_WORDS = f"ntries are closed (e{MEANING}, 8.00% against 5.00%)"
 REMEDY = "Decide whether the bot should go on."

@@ -47,8 +47,8 @@ SEEN = SessionRecords(
 FALLEN = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
 SHUT = replace(ENTRIES, closed=(FALLEN,))
 CLOSED = (
-    "Entries are closed (equity has fallen so far below its highest value that no position is opened, and nothing is "
-    "held, so it can't recover by itself, 12.34% against 10.00%)."
+    "Entries are closed (equity is so far below its highest that nothing is opened, so it can't recover by itself, "
+    "12.34% against 10.00%)."
 )
 MONEY = SummaryMoney(Decimal(100_000), Decimal(100_500), Decimal(0), 0.0125)
 
