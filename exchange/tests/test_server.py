@@ -14,7 +14,7 @@ from papervenue.server import Recording
 class FullExchange:
     """Has something to record, and no room for it."""
 
-    unrecorded = True
+    has_unrecorded = True
 
     def record(self) -> None:
         raise LogError("/lab/exchange/log.jsonl can't be written: No space left on device")

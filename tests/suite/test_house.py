@@ -136,7 +136,8 @@ SHOWN = """import sys
 from tests.suite import calendars
 calendars.know_once()
 from papervenue.market import hours
-print(hours._library_sessions.__module__, len(hours._library_sessions("XNYS", "2030-12-31")) if len(sys.argv) > 1 else "")
+sessions = hours._library_sessions
+print(sessions.__module__, len(sessions("XNYS", "2030-12-31")) if len(sys.argv) > 1 else "")
 """
 
 

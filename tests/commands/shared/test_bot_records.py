@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 def bot(mode: Mode) -> App:
     """Return as much of a bot as the time is asked of: it has compared its books now."""
     ledger = SimpleNamespace(books_opened_at=lambda: NOW - DAY, last_reconcile=lambda: SimpleNamespace(at=NOW))
-    return cast(App, SimpleNamespace(mode=mode, ledger_view=ledger, recorded=None))
+    return cast(App, SimpleNamespace(mode=mode, ledger_view=ledger, existing_facts=None))
 
 
 @pytest.mark.parametrize(("mode", "machine", "shown"), [

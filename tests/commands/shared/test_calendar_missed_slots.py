@@ -45,7 +45,7 @@ def made(folder: Path, own: str = "{}") -> Any:
         settings=load(folder / "mine.yaml", {}).settings,
         ledger=ledger,
         facts=MemoryFacts(),
-        recorded=MemoryFacts(),
+        existing_facts=MemoryFacts(),
         events=MemoryEvents(),
         reader=SimpleNamespace(clock=lambda: venue_clock(at(401))),
         second_time=lambda: at(401),
@@ -101,7 +101,7 @@ def slot(app: Any, job: str, name: str) -> Slot:
 
 def fetched(app: Any, minute: float, reason: Reason | None = None) -> None:
     failed = Decision(Gate.JOB, Verdict.UNKNOWN, reason) if reason else None
-    app.recorded.record(
+    app.existing_facts.record(
         CycleRecord(f"fetch {minute}", Job.FETCH_FLOW, SESSION.date, "", at(minute), "paper", job_decision=failed)
     )
 

@@ -37,7 +37,10 @@ def asking(closes: Mapping[date, float] | None, seen: Mapping[date, Any]) -> Wha
     facts = SimpleNamespace(heads=lambda job, session: [session] if session in seen else [])
     view = SimpleNamespace(sessions=lambda first, last: [SimpleNamespace(date=day) for day in DAYS])
     bars = None if closes is None else SimpleNamespace(closes=lambda symbol, first, last: closes)
-    found = SimpleNamespace(app=SimpleNamespace(recorded=facts, ledger_view=view, bars_at_rest=bars), recorded=recorded)
+    app = SimpleNamespace(existing_facts=facts, ledger_view=view, bars_at_rest=bars)
+    found = SimpleNamespace(app=app, read_record=recorded)
+        app=SimpleNamespace(existing_facts=facts, ledger_view=view, bars_at_rest=bars), read_record=recorded
+    )
     return cast("WhatIfRunner", found)
 
 

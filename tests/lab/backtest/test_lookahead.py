@@ -36,7 +36,7 @@ def test_cut_keeps_ended_bars_only(session: int, minute: int) -> None:
     at_us = MADE.calendar.market[session].open_us + minute * MINUTE
     left = cut(MADE, at_us)
     for index in range(3):
-        for kind in ("bars", "extended"):
+        for kind in ("bars", "extended_hours"):
             whole = getattr(MADE.source, kind)("AAPL", index)
             assert getattr(left.source, kind)("AAPL", index) == tuple(bar for bar in whole if bar.end_us <= at_us)
     assert left.source.history_close("AAPL", 1) == MADE.source.history_close("AAPL", 1)

@@ -61,7 +61,7 @@ class RefusingLine(SimpleNamespace):
     async def time(self) -> int:
         return 1_800_000_000
 
-    async def numbered(self, ask: object) -> None:
+    async def ask_numbered(self, ask: object) -> None:
         raise VenueError(HISTORY_ERROR, HISTORY + self.words)
 
 
