@@ -114,7 +114,7 @@ def test_entry_that_needs_flow_waits_for_the_fetch_of_its_slot(needing: Any) -> 
     assert unmet(needing, entry) is EntryNeed.FLOW
     fetched(needing, 7.5)
     assert unmet(needing, entry) is None
-    needing.recorded = None
+    needing.existing_facts = None
     assert unmet(needing, entry) is EntryNeed.FLOW
 
 

@@ -39,8 +39,6 @@ def asking(closes: Mapping[date, float] | None, seen: Mapping[date, Any]) -> Wha
     bars = None if closes is None else SimpleNamespace(closes=lambda symbol, first, last: closes)
     app = SimpleNamespace(existing_facts=facts, ledger_view=view, bars_at_rest=bars)
     found = SimpleNamespace(app=app, read_record=recorded)
-        app=SimpleNamespace(existing_facts=facts, ledger_view=view, bars_at_rest=bars), read_record=recorded
-    )
     return cast("WhatIfRunner", found)
 
 
