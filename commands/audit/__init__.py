@@ -27,7 +27,8 @@ def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Rep
     VerbPurpose.LOOK,
     230,
     {"audit/2": ("commands.audit.audit_inputs:Audited",)},
-    epilog="tradebot audit\ntradebot audit --since 2h --offline",
+    epilog="tradebot audit\ntradebot audit --since 2h --offline\ntradebot audit --explain",
+    is_short=True,
 )
 def audit(
     bot: "App",

@@ -12,7 +12,7 @@ from rich.markup import escape
 from commands.shared.evidence import attempt, evidence_of, may_read_flow, moment_of
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.number_format import color_state
-from commands.shared.tables import counted_states, counts, table
+from commands.shared.tables import counted_states, counts, explains, table
 from commands.shared.times import MINUTE, when
 from commands.signals.signal_inputs import read as read_signals
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -266,7 +266,10 @@ def show(console: "Console", data: "Audited", whose: Identity) -> None:
     console.print(f"  {span_of}{asked}; nothing was changed")
     console.print(f"  {counts(data.states)}")
     show_findings(console, data)
-    console.print(table(data.judgments, with_next=False))
+    if explains(console):
+        console.print(table(data.judgments, with_next=False))
+    else:
+        console.print(f"tradebot audit --explain shows all {len(data.judgments)} subjects.", style="dim", markup=False)
 
 
 def show_findings(console: "Console", data: "Audited") -> None:

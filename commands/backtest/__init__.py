@@ -20,7 +20,7 @@ from commands.report import with_files
 from commands.report.files import Files, Frame, Html, Plot, files_of
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import Identity
-from commands.shared.verb_options import Json, Report, finish, progress_bar, with_options
+from commands.shared.verb_options import Explain, Json, Report, finish, progress_bar, with_options
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def backtest(
     plot: Plot = None,
     html: Html = None,
     frame: Frame = None,
+    explain: Explain = False,
     as_json: Json = False,
 ) -> None:
     """Play other days, and say what your bot would have done.
@@ -96,7 +97,7 @@ def backtest(
     the same result. Ctrl-C keeps what is done. Exits with code 10 if --check-lookahead finds anything.
     """
     run_options = RunOptions(name, resume, force, _cuts(cuts, wish.recorder) if check_lookahead else None, sensitivity)
-    finish(_draw_files(files_of(plot, html, frame), run(wish, run_options)), as_json)
+    finish(_draw_files(files_of(plot, html, frame), run(wish, run_options)), as_json, explain)
 
 
 def _cuts(cuts: int, recorder: str) -> int:

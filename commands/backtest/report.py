@@ -15,7 +15,7 @@ from commands.report.extended_screen import render_variants
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed
-from commands.shared.tables import Table, sentence, staying
+from commands.shared.tables import Table, explains, sentence, staying
 from commands.shared.times import when
 from tradebot.adapters.ledger.deferred_signals import DeferredSignals
 from tradebot.adapters.state.state_folder import option
@@ -240,16 +240,14 @@ LONGEST, SHORT, NEAR = 400, 120, 40
 
 def render(out: "Console", data: "BacktestData") -> None:
     _head(out, data)
-    out.print("\nIt assumes")
-    table = Table(staying("what"), sentence("value"), sentence("and that is"), header=False)
-    for assumption in data.assumptions:
-        remark = f"[bold red]{assumption.remark}[/]" if assumption.is_loud else assumption.remark
-        table.row(f"  {assumption.name.replace('_', ' ')}", assumption.value, remark)
-    out.print(table)
+    if explains(out):
+        _assumptions(out, data.assumptions)
     out.print("\nResult")
     for line in (*_result(data), *_entries(data.ended)):
         out.print(f"  {line}", markup=False)
     out.print(f"  Books     {_books(data.differences)}")
+    if not explains(out):
+        _assumptions_in_short(out, data.assumptions)
     _sensitivity(out, data)
     out.print("\n[bold]What it cannot know[/]")
     for line in (*data.cannot_know, *_trials(data.trials)):
@@ -259,6 +257,24 @@ def render(out: "Console", data: "BacktestData") -> None:
     out.print("\nTry next")
     for command in data.next_commands:
         out.print(f"  {command}", markup=False)
+
+
+def _assumptions(out: "Console", assumptions: "Sequence[Assumption]") -> None:
+    out.print("\nIt assumes")
+    table = Table(staying("what"), sentence("value"), sentence("and that is"), header=False)
+    for assumption in assumptions:
+        remark = f"[bold red]{assumption.remark}[/]" if assumption.is_loud else assumption.remark
+        table.row(f"  {assumption.name.replace('_', ' ')}", assumption.value, remark)
+    out.print(table)
+
+
+def _assumptions_in_short(out: "Console", assumptions: "Sequence[Assumption]") -> None:
+    """Print what must be known to read the result, and the names of the other assumptions that flatter it or don't."""
+    for assumption in assumptions:
+        if assumption.is_loud:
+            out.print(f"  [bold red]{assumption.name.replace('_', ' ').capitalize()}[/]: {assumption.remark}")
+    others = [each.name.replace("_", " ") for each in assumptions if each.remark and not each.is_loud]
+    out.print(f"  Assumed   {', '.join(others)}: see tradebot backtest --explain", markup=False)
 
 
 def _sensitivity(out: "Console", data: "BacktestData") -> None:

@@ -9,7 +9,17 @@ from commands.shared.completion import strategies
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import note
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot, progress_bar
+from commands.shared.verb_options import (
+    Config,
+    Explain,
+    Json,
+    Report,
+    StateDir,
+    finish,
+    identity,
+    open_bot,
+    progress_bar,
+)
 from tradebot.errors import OperatorError, word
 from tradebot.views.trades.trade_row import Choice
 
@@ -81,6 +91,7 @@ def learn(
     first: From = None,
     last: To = None,
     strategy: Strategy = None,
+    explain: Explain = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -97,4 +108,4 @@ def learn(
         if strategy is not None and strategy not in in_use:
             raise OperatorError(f"strategy {word(strategy)} isn't in use", f"name one of these: {', '.join(in_use)}")
         report = run(bot, choice, config, write)
-    finish(report, as_json)
+    finish(report, as_json, explain)

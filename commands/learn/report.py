@@ -1,6 +1,7 @@
 """The data of `tradebot learn`, and its screen: what is proposed first, then what isn't and why."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
@@ -13,6 +14,7 @@ from commands.config.current_config import differences_of
 from commands.learn.learn_inputs import NUMBERS
 from commands.shared.light_helpers import clean
 from commands.shared.setting_args import path_of
+from commands.shared.tables import explains
 from commands.shared.times import MINUTE, when
 from tradebot.adapters.text.yaml_edit import CannotEditError, value_of, with_value
 from tradebot.adapters.text.yaml_loader import parse_yaml, read_text
@@ -70,7 +72,8 @@ class Learned(Struct, frozen=True):
 
 
 def render(out: "Console", data: Learned) -> None:
-    for line in (*_head(data), *_proposed_lines(data), *_rest(data), *_end(data)):
+    rest = _rest(data) if explains(out) else _rest_counted(data)
+    for line in (*_head(data), *_proposed_lines(data), *rest, *_end(data)):
         out.print(line, markup=False)
 
 
@@ -115,6 +118,16 @@ def _rest(data: Learned) -> Iterator[str]:
             for one in alike:
                 yield f"  {_name(one)}{f' {one.value}' if one.value is not None else ''}"
             yield f"    {said}"
+
+
+def _rest_counted(data: Learned) -> Iterator[str]:
+    """Yield what most settings lack of which nothing is proposed, and where each of them is explained."""
+    rest = [proposal for proposal in data.proposals if proposal.proposed is None]
+    lacks = Counter(proposal.why_not for proposal in rest if proposal.why_not)
+    for said, count in lacks.most_common(1):
+        yield f"\n{pluralize(count, 'setting')}: {said}"
+    if rest:
+        yield f"What each of {pluralize(len(rest), 'setting')} lacks: tradebot learn --explain"
 
 
 def _proposal_text(proposal: Proposal) -> str:

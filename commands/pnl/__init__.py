@@ -9,7 +9,7 @@ from commands.shared.completion import cuts, strategies, symbols
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.span_options import From, To, days_of
 from commands.shared.universe import symbol_named
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot
+from commands.shared.verb_options import Config, Explain, Json, Report, StateDir, finish, identity, open_bot
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.sentences import pluralize
 from tradebot.views.trades.pnl import Cut
@@ -79,6 +79,7 @@ def pnl(
     symbol: Symbol = None,
     csv: Csv = None,
     plot: Plot = None,
+    explain: Explain = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -101,4 +102,4 @@ def pnl(
         from commands.pnl.screen import draw
 
         draw(report.data.pnl, picture)
-    finish(_to_csv(report, csv) if csv else report, as_json)
+    finish(_to_csv(report, csv) if csv else report, as_json, explain)

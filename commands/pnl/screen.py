@@ -15,7 +15,7 @@ from commands.shared.files import GAIN, INK, LOSS, QUIET, cell, csv_text, pictur
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import bar, color_by_sign, gain, in_units, to_cent
-from commands.shared.tables import Table, number, staying
+from commands.shared.tables import Table, explains, number, staying
 from commands.shared.times import when
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
@@ -110,8 +110,8 @@ def _assumptions(pnl: Pnl, by: Cut, settlement: Settlement) -> Iterator[str]:
         yield OF_CUT[by]
 
 
-SHOWN = 100
-"""How many rows a screen shows; the file of --csv and the JSON document have them all."""
+SHOWN, SHOWN_SHORT = 100, 25
+"""How many rows a screen shows, with --explain and without; the file of --csv and the JSON document have them all."""
 BAR = 16
 
 
@@ -125,12 +125,13 @@ def show(console: Console, data: ProfitAndLoss) -> None:
         return
     if pnl.before_usd is not None:
         console.print(_headline(pnl), highlight=False)
-    if len(pnl.rows) > SHOWN:
-        console.print(f"Showing the last {SHOWN:,} rows; --from, --csv or --json shows others", markup=False)
-    show_rows(console, pnl.by, pnl.rows[-SHOWN:], pnl.total)
+    most = SHOWN if explains(console) else SHOWN_SHORT
+    if len(pnl.rows) > most:
+        console.print(f"Showing the last {most:,} rows; --from, --csv or --json shows others", markup=False)
+    show_rows(console, pnl.by, pnl.rows[-most:], pnl.total)
     for line in (*_account(pnl), *_unpriced_notes(pnl), *fees_not_counted(pnl.unknown_fees, pnl.other_fees)):
         console.print(line, highlight=False)
-    for line in map(in_units, data.assumptions):
+    for line in map(in_units, data.assumptions if explains(console) else ()):
         console.print(line, markup=False, style="dim")
 
 

@@ -12,7 +12,17 @@ from commands.shared.completion import strategies, symbols
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import NOBODY, Identity
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot, progress_bar
+from commands.shared.verb_options import (
+    Config,
+    Explain,
+    Json,
+    Report,
+    StateDir,
+    finish,
+    identity,
+    open_bot,
+    progress_bar,
+)
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -94,6 +104,7 @@ def report(
     plot: Plot = None,
     html: Html = None,
     frame: Frame = None,
+    explain: Explain = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -113,7 +124,7 @@ def report(
         raise OperatorError("--frame writes the tables of one account", "name one folder")
     files = files_of(plot, html, frame)
     report = run(folders or (), state_dir, config, choice)
-    finish(with_files(report, report.data, files, config), as_json)
+    finish(with_files(report, report.data, files, config), as_json, explain)
 
 
 def with_files(shown: Report, data: "Data", files: Files, config: str | None = None) -> Report:

@@ -23,7 +23,7 @@ from commands.report.report_text import (
 )
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, sparkline
-from commands.shared.tables import Table, number, sentence
+from commands.shared.tables import Table, explains, number, sentence
 from tradebot.lab.performance.report import AccountReport, Block, Cost, Figure
 from tradebot.lab.performance.sensitivity import Sensitivity
 from tradebot.model.sentences import pluralize
@@ -32,8 +32,8 @@ SHOWN_HOLDINGS = 10
 
 
 def render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
-    """Print what a block assumes; if accounts differ in a sentence, it says whose it is."""
-    for text in block_assumptions(accounts, block):
+    """Print what a block assumes, if the screen explains; where accounts differ in a sentence, it says whose it is."""
+    for text in block_assumptions(accounts, block) if explains(out) else ():
         out.print(f"  {text}", markup=False, style="dim")
 
 

@@ -19,7 +19,7 @@ from tradebot.lab.performance.report import (
 )
 from tradebot.lab.performance.sensitivity import Sensitivity, VariantRow
 from tradebot.lab.performance.statistics import CONFIDENCE
-from tradebot.model.sentences import counted_kind, pluralize
+from tradebot.model.sentences import counted_kind, noun, pluralize
 from tradebot.views.trades.pnl import PARTS
 
 if TYPE_CHECKING:
@@ -285,7 +285,8 @@ def belief(account: "AccountReport") -> list[str]:
     sharpe, psr, track = (figures[name] for name in ("sharpe", "psr", "min_track_record"))
     if sharpe.lacks:
         return [
-            f"It is too early to tell skill from luck. There are {counted_kind(sharpe.observations, sharpe.of)}; "
+            "It is too early to tell skill from luck. "
+            f"{noun(sharpe.observations, 'There is', 'There are')} {counted_kind(sharpe.observations, sharpe.of)}; "
             f"a Sharpe ratio takes {sharpe.needed:,}.",
             *account.luck,
         ]

@@ -1,8 +1,8 @@
 """Show a report: the curve, figures side by side, months, drawdowns, trades, and each block's assumptions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from rich.console import Console
@@ -39,8 +39,9 @@ from commands.report.report_text import (
 )
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, units
-from commands.shared.tables import Table, has_letters, number, sentence
+from commands.shared.tables import Table, explains, has_letters, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp
+from tradebot.lab.performance.assumptions import PROFIT, what_is_lacking
 from tradebot.lab.performance.report import (
     AccountReport,
     Block,
@@ -51,6 +52,7 @@ from tradebot.lab.performance.report import (
     ReportedTrade,
 )
 from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
 from tradebot.views.trades.pnl import PARTS
 
 HEIGHT = 12
@@ -141,7 +143,10 @@ SHOWN_ROWS = 12
 
 
 def render(out: "Console", data: "PerformanceReport") -> None:
-    """Print a report of one account, or of two side by side."""
+    """Print a report of one account, or of two side by side; short if the screen isn't to explain it."""
+    if not explains(out):
+        _render_short(out, data)
+        return
     for account in data.accounts:
         if account.interrupted:
             out.print(f"{_name(data, account)}{interruption(account)}", markup=False, style="yellow")
@@ -157,19 +162,91 @@ def render(out: "Console", data: "PerformanceReport") -> None:
         _render_rest(out, account, alone=len(data.accounts) == 1)
 
 
+SHORT_CURVE = 8
+"""How many rows the curve of a short report has."""
+KEY_RETURNS = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
+KEY_ACTIVITY = ("exposure", "turnover", "fees", "slippage")
+SHORT_YEARS = 3
+
+
+def _render_short(out: "Console", data: "PerformanceReport") -> None:
+    """Print what was earned, against what, if that may be luck, and what it was made of, on less than a page."""
+    alone = len(data.accounts) == 1
+    for account in data.accounts:
+        if account.interrupted:
+            out.print(f"{_name(data, account)}{interruption(account)}", markup=False, style="yellow")
+        _render_span(out, data, account)
+        for line in _caveats(account):
+            out.print(f"  {line}", markup=False)
+    if not any(is_recorded(account) for account in data.accounts):
+        return
+    _render_curve(out, data, SHORT_CURVE)
+    out.print()
+    if alone:
+        _render_returns(out, data.accounts[0])
+    else:
+        _render_beside(out, data.accounts, "Returns", Block.RETURNS, KEY_RETURNS)
+    for account in filter(is_recorded, data.accounts):
+        name = _name(data, account)
+        for line in (*belief(account)[:1], *_short_lines(account)):
+            out.print(f"{name}{line}", markup=False)
+        if alone and len(account.years) > 1:
+            _render_months(out, replace(account, years=account.years[-SHORT_YEARS:]))
+        render_sensitivity(out, account)
+    out.print("Everything, with definitions: tradebot report --explain. A page: --html FILE", style="dim", markup=False)
+
+
+def _caveats(account: "AccountReport") -> Iterator[str]:
+    """Yield what changes how the figures must be read, without what they need more observations for."""
+    figures = chain(account.returns, account.trade_figures, account.further.rolling)
+    lacking = set(what_is_lacking(figures)) if is_recorded(account) else set()
+    yield from (text for text in account.unknown if text not in lacking)
+    yield from (text for text in account.assumptions.get(Block.EARNED, ()) if text != PROFIT)
+    yield from account.further.cautions
+
+
+def _render_returns(out: "Console", account: "AccountReport") -> None:
+    """Print the main figures that there are beside those of the benchmark and of cash."""
+    known = [each for each in account.returns if each.name in KEY_RETURNS and each.value is not None]
+    others = {each.of: each for each in account.comparisons}
+    names = [name for name in (account.benchmark, benchmark_name(account), "cash") if name]
+    table = Table("Returns", number("value"), number("95% interval"), *map(number, names))
+    for figure in known:
+        other = others.get(figure.name)
+        columns = (other.benchmark, other.benchmark_leveled, other.cash) if other else ()
+        table.row(figure.label, value_of(figure), interval_of(figure), *map(value_of, columns[-len(names) :]))
+    out.print(table)
+
+
+def _short_lines(account: "AccountReport") -> Iterator[str]:
+    """Yield how much was traded, how the trades went, and what the gates' refusals were worth, each in a line."""
+    activity = {each.name: each for each in figures_of(account, Block.ACTIVITY)}
+    shown = [activity[name] for name in KEY_ACTIVITY if name in activity]
+    yield ", ".join(f"{each.label} {value_of(each)}" for each in shown if each.value is not None)
+    closed = rank_trades(account)
+    if closed:
+        ratios = [each for each in account.trade_figures if each.value is not None]
+        more = "".join(f", {each.label[0].lower()}{each.label[1:]} {value_of(each)}" for each in ratios)
+        won = sum(trade.net_usd > 0 for trade in closed)
+        yield f"{pluralize(len(closed), 'trade')} closed, {won:,} won{more}"
+        yield f"Best {_trade(closed[0])}, worst {_trade(closed[-1])}" if len(closed) > 1 else _trade(closed[0])
+    for each in account.refusals:
+        yield f"{clean(each.strategy)}: {each.sentence}"
+
+
+def _trade(trade: "ReportedTrade") -> str:
+    why = ", ".join(clean(reason) for reason in trade.reasons)
+    return f"{clean(trade.symbol)} {trade.side} {trade.net_usd:+,.2f} USD ({why})"
+
+
 def _name(data: "PerformanceReport", account: "AccountReport") -> str:
     return "" if len(data.accounts) == 1 else f"{clean(account.label)}, "
 
 
 def _render_head(out: "Console", data: "PerformanceReport", account: "AccountReport") -> None:
-    span = f"no session {yet(data)}"
-    if account.from_session and account.to_session:
-        span = f"{account.from_session} to {account.to_session}, {pluralize(account.sessions, 'session')}"
-    out.print(f"{_name(data, account)}{account.mode} account …{account.account}: {span}", markup=False)
+    _render_span(out, data, account)
     if is_recorded(account):
-        _render_earned(out, data, account)
-    else:
-        out.print(f"{part(data) or 'The account'} has no records {yet(data)}", markup=False)
+        render_assumptions(out, [account], Block.EARNED)
     if account.unknown:
         out.print("What can't be said yet:")
     for line in account.unknown:
@@ -178,6 +255,18 @@ def _render_head(out: "Console", data: "PerformanceReport", account: "AccountRep
         out.print("What the figures can't show:")
     for line in account.further.cautions:
         out.print(f"  {line}", markup=False)
+
+
+def _render_span(out: "Console", data: "PerformanceReport", account: "AccountReport") -> None:
+    """Print of which sessions a report is, and what was earned in them."""
+    span = f"no session {yet(data)}"
+    if account.from_session and account.to_session:
+        span = f"{account.from_session} to {account.to_session}, {pluralize(account.sessions, 'session')}"
+    out.print(f"{_name(data, account)}{account.mode} account …{account.account}: {span}", markup=False)
+    if is_recorded(account):
+        _render_earned(out, data, account)
+    else:
+        out.print(f"{part(data) or 'The account'} has no records {yet(data)}", markup=False)
 
 
 def _render_earned(out: "Console", data: "PerformanceReport", account: "AccountReport") -> None:
@@ -189,16 +278,15 @@ def _render_earned(out: "Console", data: "PerformanceReport", account: "AccountR
     of = f" of {part(data)}" if part(data) else ""
     out.print(f"Profit{of} {earned.profit_usd:+,.2f} USD{change}{moved}", markup=False)
     out.print(", ".join(f"{name} {value:+,.2f}" for name, value in parts(account, ("realized", "open"))))
-    render_assumptions(out, [account], Block.EARNED)
 
 
-def _render_curve(out: "Console", data: "PerformanceReport") -> None:
+def _render_curve(out: "Console", data: "PerformanceReport", height: int = HEIGHT) -> None:
     lines = list(_lines(data.accounts))
     days = {day for line in lines for day in line.values}
     # A page draws the curve itself.
     if len(days) > 1 and has_letters(out):
         out.print("\nGrowth without transfers")
-        for text in draw_lines(lines, out.width):
+        for text in draw_lines(lines, out.width, height):
             out.print(text, markup=False, soft_wrap=True)
     render_assumptions(out, data.accounts, Block.CURVE)
 
@@ -251,9 +339,13 @@ def _render_alone(out: "Console", account: "AccountReport", title: str, block: "
     out.print(table)
 
 
-def _render_beside(out: "Console", accounts: "Sequence[AccountReport]", title: str, block: "Block") -> None:
+def _render_beside(
+    out: "Console", accounts: "Sequence[AccountReport]", title: str, block: "Block", only: Collection[str] = ()
+) -> None:
     table = Table(title, *(number(clean(account.label)) for account in accounts))
     for label, figures in beside(accounts, block):
+        if only and not any(figure and figure.name in only for figure in figures):
+            continue
         # An account without trades has fewer figures.
         table.row(label, *("" if figure is None else _cell(figure) for figure in figures))
     out.print(table)

@@ -272,8 +272,15 @@ def has_letters(console: Console) -> bool:
     return getattr(console, "has_letters", True)
 
 
+def explains(console: Console) -> bool:
+    """Return whether definitions, sources and all rows are shown there: on a page, or on a screen with --explain."""
+    return getattr(console, "explains", True)
+
+
 class Screen(Console):
     """A rich console that adds the folder to each command it shows, and removes foreign control characters."""
+
+    explains = True
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield what is drawn; rich's own control codes are kept, those in texts are removed."""

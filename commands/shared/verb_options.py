@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from commands.shared.tables import Screen
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.wiring import App
     from tradebot.model.event import SystemEvent
@@ -55,6 +56,7 @@ __all__ = ["caller"]
 StateDir = Annotated[str | None, typer.Option("--state-dir", help="The bot's folder [TRADEBOT_STATE, ./state].")]
 Config = Annotated[str | None, typer.Option("--config", help="Your configuration file [TRADEBOT_CONFIG].")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Show all rows, with definitions and sources.")]
 AccountTail = Annotated[
     str | None, typer.Option("--confirm", help="Type the account's last four characters here if there is no terminal.")
 ]
@@ -102,7 +104,7 @@ def jsonable(value: object) -> Any:
     return value
 
 
-def console(*, err: bool = False) -> "Console":
+def console(*, err: bool = False) -> "Screen":
     """Return a rich console with the terminal's color and width; without a terminal, plain and 100 columns wide."""
     from commands.shared.tables import Screen
 
@@ -113,19 +115,20 @@ def console(*, err: bool = False) -> "Console":
     return screen
 
 
-def finish(report: Report, as_json: bool) -> None:
+def finish(report: Report, as_json: bool, explain: bool = True) -> None:
     """Print a report and exit with its exit code."""
     if as_json:
         say_parts(_json_parts(report))
     else:
-        show(report)
+        show(report, explain)
     if report.exit_code:
         raise typer.Exit(int(report.exit_code))
 
 
-def show(report: Report) -> None:
-    """Print a report as text for people."""
+def show(report: Report, explain: bool = True) -> None:
+    """Print a report as text for people, short unless it is to explain itself."""
     screen = console()
+    screen.explains = explain
     with screen.capture() as capture:
         report.render(screen, report.data)
     say(capture.get().removesuffix("\n"))
@@ -263,6 +266,10 @@ def _bot_options(state_dir: StateDir = None, config: Config = None, as_json: Jso
     """Have the options of every verb on a bot."""
 
 
+def _explain_option(explain: Explain = False) -> None:
+    """Have the option of a verb whose screen is short."""
+
+
 def on_bot(
     name: str,
     purpose: VerbPurpose,
@@ -272,22 +279,25 @@ def on_bot(
     epilog: str,
     opens: "Callable[[str | None, str | None], AbstractContextManager[App]]" = open_bot,
     in_group: int = 0,
+    is_short: bool = False,
 ) -> Callable[[Callable[..., Report]], Callable[..., None]]:
     """Declare a verb that gets an open bot and its own options, and whose report is shown.
 
-    --state-dir, --config and --json are added to its options.
+    --state-dir, --config and --json are added to its options; and --explain, if its screen is short without it.
     """
 
     def declare(act: Callable[..., Report]) -> Callable[..., None]:
         @wraps(act)
-        def command(state_dir: str | None, config: str | None, as_json: bool, **own: Any) -> None:
+        def command(state_dir: str | None, config: str | None, as_json: bool, explain: bool = True, **own: Any) -> None:
             with opens(state_dir, config) as bot:
                 report = act(bot, **own)
                 if report.whose == NOBODY:
                     report = replace(report, whose=identity(bot))
-            finish(report, as_json)
+            finish(report, as_json, explain)
 
-        options = [*list(signature(act).parameters.values())[1:], *signature(_bot_options).parameters.values()]
+        bundles: list[Callable[..., None]] = [*([_explain_option] if is_short else []), _bot_options]
+        added = [option for bundle in bundles for option in signature(bundle).parameters.values()]
+        options = [*list(signature(act).parameters.values())[1:], *added]
         return verb(name, purpose, place, prints, epilog=epilog, in_group=in_group)(_taking(command, options))
 
     return declare

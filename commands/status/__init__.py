@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.declaration import VerbPurpose, verb
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
+from commands.shared.verb_options import Config, Explain, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def status(
         bool, typer.Option("--stores", help="Show what is stored, for how long, and how large it is.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every five seconds, until q.")] = False,
+    explain: Explain = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -56,4 +57,4 @@ def status(
             follow(bot)
             return
         report = run_stores(bot) if stores else run(bot)
-    finish(report, as_json)
+    finish(report, as_json, explain)

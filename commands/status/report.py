@@ -29,7 +29,7 @@ from commands.shared.number_format import (
     usd,
     way_there,
 )
-from commands.shared.tables import Screen, Table, has_letters, number, sentence
+from commands.shared.tables import Screen, Table, explains, has_letters, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from commands.shared.verb_options import console, identity
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -78,8 +78,12 @@ STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
 def show(console: "Console", data: "Status", whose: Identity) -> None:
     """Print the screen: bot and folder, permission and state, recent passes, orders and positions."""
+    if not explains(console):
+        _headline(console, data)
     for draw in sections(data, whose).values():
         draw(console)
+    if not explains(console):
+        return
     looked_at = data.looked_at
     console.print(
         f"Looked at {pluralize(looked_at.fills, 'fill')}, {pluralize(looked_at.intents, 'intent')}, "
@@ -99,10 +103,22 @@ def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console
         "passes": lambda console: _show_passes(console, data),
         "equity": lambda console: _equity(console, data),
         "positions": lambda console: _positions(console, data),
-        "orders": lambda console: _orders(console, "working order", "working orders", data.orders),
+        "orders": lambda console: _working_orders(console, data.orders),
         "unresolved": lambda console: _orders(console, one, many, data.unresolved),
         "today": lambda console: _show_today(console, data),
     }
+
+
+def _headline(console: "Console", data: "Status") -> None:
+    """Print in one line what most people look for: may it trade, what did it earn, what does it hold, is it well."""
+    parts = [f"[{STATE_STYLE[data.trading_state]}]{data.trading_state}[/]"]
+    if data.permission.next:
+        parts.append("[red]entries closed[/red]")
+    if data.today is not None:
+        parts.append(f"{gain(data.today.total_usd, ' USD')} on {data.today.day}")
+    parts.append(pluralize(len(data.positions), "position"))
+    parts.append(f"health {color_state(overall(data.health))}")
+    console.print(", ".join(parts))
 
 
 def _bot(console: "Console", data: "Status", whose: Identity) -> None:
@@ -247,6 +263,16 @@ def nearest_rule(held: "Holding") -> str:
         return ""
     away = " away" if stop.distance > 0 else ""
     return f"{stop.rule} {usd(stop.price, held.symbol)}, {way_there(stop.distance)}{away}"
+
+
+def _working_orders(console: "Console", orders: "Sequence[OpenOrder]") -> None:
+    if explains(console) or not orders:
+        _orders(console, "working order", "working orders", orders)
+        return
+    stops = sum(order.stop_price is not None for order in orders)
+    kinds = [pluralize(count, kind) for count, kind in ((stops, "stop"), (len(orders) - stops, "limit order")) if count]
+    told = pluralize(len(orders), "working order", "working orders")
+    console.print(f"{told}: {' and '.join(kinds)}. All of them: tradebot orders", markup=False)
 
 
 def _orders(console: "Console", one: str, many: str, orders: "Sequence[OpenOrder]") -> None:

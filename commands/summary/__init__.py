@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     {"summary/1": ("tradebot.views.summary.values:Summary",)},
     epilog="tradebot summary\ntradebot summary 2026-11-16\ntradebot summary --short\ntradebot summary --html day.html",
     opens=opened_to_look,
+    is_short=True,
 )
 def summary(
     bot: "App",

@@ -17,7 +17,7 @@ from commands.shared.history import BENCHMARK, no_benchmark_reason
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.notes import left_by_earlier_orders, notes
 from commands.shared.number_format import gain, units, usd
-from commands.shared.tables import Table, number, sentence
+from commands.shared.tables import Table, explains, number, sentence
 from commands.shared.times import MINUTE, when
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -46,7 +46,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, RecordedPrice, externally_closed, holdings
 from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
 from tradebot.views.status import belongs, opening_times
-from tradebot.views.summary.values import Held, SessionRecords, Summary, SummaryMoney
+from tradebot.views.summary.values import Held, Section, SessionRecords, Summary, SummaryMoney
 from tradebot.views.summary.view import summary
 from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.fees import cash_kind
@@ -372,7 +372,7 @@ def show(console: "Console", data: Summary, whose: str) -> None:
     """Print all sections."""
     console.print(f"[bold {'yellow' if data.needs else 'green'}]{escape(clean(data.headline))}[/]")
     console.print(whose, style="dim", markup=False)
-    for section in data.sections:
+    for section in data.sections if explains(console) else _most_wanted(data):
         console.print(f"\n[bold]{section.title}[/bold]")
         for line in section.lines:
             console.print(clean(line), markup=False)
@@ -380,6 +380,18 @@ def show(console: "Console", data: Summary, whose: str) -> None:
             _refusals(console, data)
         if section.title == "Positions" and data.positions:
             _positions(console, data)
+
+
+NEEDS, HEALTH, SLOTS = "What needs you", "Health", "Missed slots"
+FIRST = (NEEDS, "What it did", "Profit", "Positions")
+SHOWN_REASONS = 3
+
+
+def _most_wanted(data: Summary) -> "Sequence[Section]":
+    """Return the sections of a short screen: first what a person has to do, and of health and slots what is wrong."""
+    wrong = [HEALTH, *([SLOTS] if data.missed else [])] if data.needs else []
+    by_title = {section.title: section for section in data.sections}
+    return [by_title[title] for title in (*FIRST, *wrong) if title in by_title]
 
 
 def message(console: "Console", data: Summary) -> None:
@@ -407,7 +419,7 @@ def tells_reasons(data: Summary) -> bool:
 
 def _refusals(console: "Console", data: Summary) -> None:
     table = Table(number("refused"), sentence("because"))
-    for row in data.refusals:
+    for row in data.refusals if explains(console) else data.refusals[:SHOWN_REASONS]:
         table.row(f"{row.count:,}", row.meaning)
     console.print(table)
 

@@ -8,7 +8,7 @@ import typer
 from commands.shared.completion import strategies, symbols
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, StateDir, finish, open_bot
+from commands.shared.verb_options import Config, Explain, Json, StateDir, finish, open_bot
 
 Words = Annotated[
     list[str] | None,
@@ -76,6 +76,7 @@ def trades(
     tag: Tag = None,
     untag: Untag = None,
     remove: Remove = False,
+    explain: Explain = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -103,10 +104,10 @@ def trades(
         choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None, reason, is_open)
         if swaps:
             shown.refuse_beside_swaps(others)
-            finish(shown.run_swaps(bot, choice), as_json)
+            finish(shown.run_swaps(bot, choice), as_json, explain)
             return
         report = (
             shown.run(bot, choice, by_lot=by_lot) if tax is None else shown.taxes(bot, tax, choice, csv, by_lot=by_lot)
         )
         report = shown.drawn_in(bot, report, choice.symbol, plot) if plot else report
-    finish(shown.written_as_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)
+    finish(shown.written_as_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json, explain)

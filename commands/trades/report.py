@@ -12,7 +12,7 @@ from commands.shared.files import cell, csv_text
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration, format_signed, gain, in_units, slippage_sentences, units, usd
-from commands.shared.tables import Column, Table, number, sentence, staying
+from commands.shared.tables import Column, Table, explains, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Component
@@ -170,8 +170,8 @@ def _together(trades: tuple[TradeRow, ...]) -> tuple[TotalSlippage, ...]:
     return tuple(total_slippage(list(column)) for column in zip(*(trade.slippage for trade in trades), strict=True))
 
 
-SHOWN = 200
-"""How many rows a screen shows; the file of --csv and the JSON document have them all."""
+SHOWN, SHOWN_SHORT = 200, 25
+"""How many rows a screen shows, with --explain and without; the file of --csv and the JSON document have them all."""
 
 
 def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
@@ -186,30 +186,32 @@ def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
         console.print("No trade is like that. Next: tradebot trades shows all of them", markup=False)
         return
     rows = data.lots if by_lot else data.trades
-    if len(rows) > SHOWN:
-        console.print(f"Showing the last {SHOWN:,}; --from, --symbol, --csv or --json shows others", markup=False)
+    most = SHOWN if explains(console) else SHOWN_SHORT
+    if len(rows) > most:
+        console.print(f"Showing the last {most:,}; --from, --symbol, --csv or --json shows others", markup=False)
     if by_lot:
-        _lots(console, data.lots[-SHOWN:])
+        _lots(console, data.lots[-most:])
     else:
-        _trades(console, data.trades[-SHOWN:])
+        _trades(console, data.trades[-most:])
     for line in (*_sums(data.totals), *_known_r(data), *_slippage_lines(data)):
         console.print(line, markup=False)
-    for line in map(in_units, data.assumptions):
+    unknown = fees_not_counted(sum(row.unknown_fees for row in data.trades), {})
+    for line in map(in_units, data.assumptions if explains(console) else unknown):
         console.print(line, markup=False, style="dim")
 
 
 def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
-    form, several = _form(rows), len({row.strategy for row in rows}) > 1
-    table = _table("net USD", "open", "R", "best", "worst", "score", last=("from", "id", sentence("note", "note")))
+    form, several, whole = _form(rows), len({row.strategy for row in rows}) > 1, explains(console)
+    more = ("best", "worst", "score") if whole else ()
+    table = _table("net USD", "open", "R", *more, last=("from", "id", sentence("note", "note")))
     for row in rows:
+        score = "" if row.entry_score is None else format_signed(row.entry_score, 2)
         table.row(
             *_first(row, _shares(row), form),
             gain(row.net_usd) if row.closed_quantity else "",
             _open(row),
             "" if row.r is None else f"{row.r:+.2f}",
-            _went(row.best),
-            _went(row.worst),
-            "" if row.entry_score is None else format_signed(row.entry_score, 2),
+            *((_went(row.best), _went(row.worst), score) if whole else ()),
             escape(row.strategy) if several else "",
             escape(", ".join(map(clean, row.reasons))),
             escape(_from(row)),

@@ -46,6 +46,7 @@ Changed = Annotated[
     "tradebot why-no-orders --by-symbol --since 30d\n"
     "tradebot why-no-orders AAPL --session 2026-11-16 --at 10:32\n"
     "tradebot why-no-orders AAPL --what-if limits.max_open_positions=12",
+    is_short=True,
 )
 def why_no_orders(
     bot: "App",

@@ -11,7 +11,7 @@ from commands.shared.notes import cause_of_halt
 from commands.shared.number_format import bar, format_signed, format_with_unit, in_units, off_by, usd
 from commands.shared.skipped_passes import not_due, remedy_of
 from commands.shared.span_options import PassSpan
-from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.tables import Table, explains, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
 from commands.why_no_orders.reading import cycles_of, load_refusal_counts, nothing_of, was_found
 from tradebot.adapters.state import halt_switch
@@ -202,6 +202,11 @@ def _components(console: "Console", components: "Sequence[Component]") -> None:
 
 
 def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
+    passed = [decision for decision in decisions if decision.passed]
+    if passed and not explains(console):
+        told = pluralize(len(passed), "gate")
+        console.print(f"{told} passed; --explain shows each with its numbers", markup=False)
+        decisions = [decision for decision in decisions if not decision.passed]
     numbers = (number(name) for name in ("observed", "limit", "age"))
     table = Table("gate", staying("verdict"), *numbers, "reason")
     for decision in decisions:

@@ -135,7 +135,7 @@ def test_audit_continues_if_the_broker_does_not_answer(copy: Bot) -> None:
 @pytest.mark.parametrize("width", ["40", "200"])
 def test_audit_screen_shows_every_item_at_any_width(bot: Bot, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
     monkeypatch.setitem(os.environ, "COLUMNS", width)
-    said = bot.says("audit", "--offline")
+    said = bot.says("audit", "--offline", "--explain")
     assert max(map(len, said.out.splitlines())) <= max(int(width), 60)
     words = "".join(said.out.split())
     for name in ("serve", "working orders", "exits as recorded"):

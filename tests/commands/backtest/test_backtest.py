@@ -94,7 +94,7 @@ def test_backtest_without_a_trade_says_why_and_from_when_on_needs_are_met() -> N
     )
     first, *lines = reasons_without_trades(cast("Any", data))
     assert first == "Nothing was traded:"
-    assert lines[0].startswith("  RANKED_TOO_FEW (rotation, 672 passes): The strategy compares symbols")
+    assert lines[0].startswith("  RANKED_TOO_FEW (rotation, 672 passes): The strategy ranks symbols")
     assert lines[1:] == [
         "  SENT (2 candidates): no order was filled.",
         "  XLC has the 127 bars of 1Day that rotation needs from 2018-12-18 on.",
@@ -138,7 +138,7 @@ def test_backtest_that_halted_says_first_until_when_and_which_settings_let_it_go
 
 def test_backtest_reports_what_was_played_assumed_and_unknowable(player: Player) -> None:
     with traded_by():
-        said = player.plays("--name", "first", "--cost", "commission_bps=10", "--cost", "slippage_bps=5")
+        said = player.plays("--name", "first", "--cost", "commission_bps=10", "--cost", "slippage_bps=5", "--explain")
     assert said.code == 0, said.err + said.out
     lines = said.out.splitlines()
     assert lines[0] == "Backtest first: 2025-03-03 to 2025-03-04, 2 sessions, 1,560 bars of 2 symbols"
@@ -288,7 +288,7 @@ def test_configured_values_override_the_backtests_assumptions(player: Player, tm
     own.write_text("sandbox: {costs: {margin_rate: 0.04}}\n")
     with traded_by():
         said = player.says(
-            "backtest", *MARKET, "--symbols", "AAPL", "--config", str(own), "--cost", "borrow_fee_rate=0"
+            "backtest", *MARKET, "--symbols", "AAPL", "--config", str(own), "--cost", "borrow_fee_rate=0", "--explain"
         )
     flat = " ".join(said.out.split())
     assert "margin interest 4% a year" in flat, said.err + said.out

@@ -26,6 +26,20 @@ from tradebot.app.settings import load
 from tradebot.app.wiring import open_app
 
 MINUTES = "20"
+SCREENS = {
+    "status": "positions, health",
+    "positions": " position",
+    "trades": " trades at",
+    "pnl": "Profit ",
+    "report": "Profit ",
+    "summary": "What needs you",
+    "audit": " OK",
+    "learn": "Learned from ",
+    "health": "OK",
+    "why-no-orders": "candidates",
+    "why-no-orders SPY": "SPY",
+}
+"""The verbs that people look at most, and what their first lines say."""
 EASY = {"TRADEBOT_LIMITS__MIN_SCORE": "0.05", "TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER": "1"}
 """Settings under which something is traded, noise or not."""
 SELDOM = {
@@ -291,3 +305,18 @@ def test_books_are_compared_once_the_venue_has_told_what_became_of_the_last_orde
     monkeypatch.setattr("commands.demo.run.session_of", lambda *_: SESSION)
     assert len(demo.play(app, 2, 1, lambda *_: None)) == 2  # type: ignore[arg-type]
     assert done == ["open", "minute", "compare", "next_open", "minute", *waited, "compare"]
+
+
+@pytest.mark.parametrize("words", SCREENS)
+def test_screen_answers_first_and_fits_a_terminal_and_explains_itself_if_asked(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    command = [*words.split(), "--state-dir", str(played[0] / "state")]
+    short = typed(capsys, *command).out.splitlines()
+    assert (len(short) <= 40, SCREENS[words] in "\n".join(short[:5])) == (True, True), "\n".join(short)
+    if words not in ("positions", "health", "why-no-orders"):
+        assert len(typed(capsys, *command, "--explain").out.splitlines()) > len(short)

@@ -116,7 +116,7 @@ def test_screen_fits_the_terminal(reader: Bot, width: int, monkeypatch: pytest.M
 
 def test_books_without_trades_propose_nothing_and_a_strategy_that_is_not_in_use_is_refused(copy: Bot) -> None:
     shows(
-        copy.says("learn"),
+        copy.says("learn", "--explain"),
         0,
         "Nothing is proposed.",
         "Learned from 0 closed trades",

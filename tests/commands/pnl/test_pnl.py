@@ -49,7 +49,7 @@ def booked(folder: Path) -> None:
 
 
 def test_pnl_shows_each_day_its_parts_and_the_change_of_the_account(reader: Bot) -> None:
-    lines = reader.shown("pnl").splitlines()
+    lines = reader.shown("pnl", "--explain").splitlines()
     assert lines[0].startswith("Profit and loss by day, 2026-11-16 to 2026-11-17, from 5 fills")
     assert lines.pop(1) == "Profit +81.26 USD"
     assert [line.split() for line in lines[1:5]] == [
@@ -188,7 +188,7 @@ def test_pnl_shows_funding_and_which_fees_are_not_known_yet(copy: Bot) -> None:
     (row,), unknown = found["pnl"]["rows"], (found["pnl"]["unknown_fees"], found["pnl"]["other_fees"])
     assert (row["name"], row["funding_usd"], row["fees_usd"]) == ("flow", "-3.5", "-1.25")
     assert (row["total_usd"], unknown) == ("-4.75", (1, {"BTC": "0.0002"}))
-    said = copy.says("pnl", "--by", "strategy").out
+    said = copy.says("pnl", "--by", "strategy", "--explain").out
     assert all(text in said for text in ("funding", "-3.50", "Not known yet: the fees of 1 fill.", "0.0002 BTC"))
     assert "Funding goes to the strategy that alone held the contract" in " ".join(said.split())
     assert copy.says("pnl", "--csv", "-").out.splitlines()[0].endswith("total_usd,funding_usd,trades_closed,unpriced")

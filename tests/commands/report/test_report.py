@@ -44,7 +44,7 @@ def booked(folder: Path) -> None:
 
 
 def test_report_of_three_trades_shows_profit_and_what_is_lacking(reader: Bot) -> None:
-    lines = reader.shown("report").splitlines()
+    lines = reader.shown("report", "--explain").splitlines()
     assert lines[0].startswith("sandbox account …TAIL: 2026-11-16 to 2026-11-18, 3 sessions")
     assert lines[1] == "Profit +90.00 USD: from 100,000.00 to 100,090.00 USD"
     assert lines[2] == "realized +90.00, open +0.00"
@@ -156,14 +156,14 @@ def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:
     rates = (DatedRate(date(2026, 11, 16), 0.05),)
     prices = tuple(DayPrice(date(2026, 11, day), 100, 100 + day) for day in (16, 17, 18))
     write_evidence(traded.folder, Evidence(variants=(variant,), cash_rates=rates, benchmark=prices))
-    said = " ".join(traded.says("report").out.split())
+    said = " ".join(traded.says("report", "--explain").out.split())
     assert "Deflated Sharpe ratio · 3 of 63 session returns" in said
     assert "No other setting was counted as tried" in said
     assert "costs x2 · · +0.01% -1.00% · 3" in said
     assert "Cash earns the rate of each day, from 5.00% to 5.00%" in said
     assert "Return +0.09% +18.00%" in said
     (traded.folder / state_folder.EVIDENCE).write_text("{")
-    damaged = " ".join(traded.says("report").out.split())
+    damaged = " ".join(traded.says("report", "--explain").out.split())
     assert "Variants and rates by date aren't shown: evidence.json can't be read: " in damaged
     assert "Deflated Sharpe ratio" in damaged
 

@@ -15,7 +15,7 @@ from tradebot.model.position import FOREIGN
 
 
 def test_status_of_a_new_bot_is_empty_and_counts_what_it_read(bot: Bot) -> None:
-    assert bot.shown("status") == (
+    assert bot.shown("status", "--explain") == (
         "sandbox, account …TAIL, state STATE\n"
         "  last recorded trading time 2026-11-16 09:00:00 ET; the broker was not asked\n"
         "  embedded exchange running at http://127.0.0.1:PORT\n"

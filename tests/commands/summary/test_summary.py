@@ -78,7 +78,11 @@ def test_after_the_close_profit_stands_beside_spys(shared_trader: Bot) -> None:
 def test_all_forms_tell_the_same_without_codes(shared_trader: Bot, tmp_path: Path) -> None:
     bot, page = shared_trader, tmp_path / "day.html"
     data = bot.json("summary", "--html", str(page))
-    text, short, html = bot.says("summary", "--utc").out, bot.says("summary", "--short", "--utc").out, page.read_text()
+    text, short, html = (
+        bot.says("summary", "--utc", "--explain").out,
+        bot.says("summary", "--short", "--utc").out,
+        page.read_text(),
+    )
     for one in data["sections"]:
         assert one["title"] in text
         assert one["title"] in html

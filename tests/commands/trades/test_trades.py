@@ -97,7 +97,7 @@ gone further in between.
 
 def test_trades_screen_shows_each_trade_and_the_totals(traded: Bot) -> None:
     assert traded.says("trades", "note", "AAPL", "the open", "--tag", "swing").code == 0
-    said = traded.says("trades")
+    said = traded.says("trades", "--explain")
     assert (said.code, said.out) == (0, EXPECTED)
 
 

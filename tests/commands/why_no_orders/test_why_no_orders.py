@@ -73,9 +73,13 @@ def test_symbol_shows_every_gate_in_order(traded: Bot) -> None:
     assert way["reason"] == (failed[0] if failed else None)
     assert {part["name"] for part in way["components"]} >= {"flow", "dark_pool", "oi_change"}
     assert traded.says("why-no-orders", "AAPL").code == (10 if failed else 0)
-    shown = traded.shown("why-no-orders", "AAPL")
+    shown = traded.shown("why-no-orders", "AAPL", "--explain")
     assert all(re.search(rf"\n{gate.value}[ :]", shown) for gate in asked)
     assert re.search(r"\nsession \(clocks apart\) +PASS +0 s +60 s\n", shown)
+    short = traded.shown("why-no-orders", "AAPL")
+    passed = sum(decision["verdict"] == "PASS" for decision in way["decisions"])
+    assert f"{passed} gates passed; --explain shows each" in short
+    assert not re.search(r"\n\w.* PASS ", short)
 
 
 def test_span_covers_all_its_passes(traded: Bot) -> None:

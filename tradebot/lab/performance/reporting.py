@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from tradebot.lab.performance import report
 from tradebot.lab.performance.activity import activity_figures, measure, traded_usd
-from tradebot.lab.performance.assumptions import assumptions, what_is_lacking
+from tradebot.lab.performance.assumptions import PROFIT, assumptions, what_is_lacking
 from tradebot.lab.performance.curve import BenchmarkPrices, Rates, drawdowns, points, years
 from tradebot.lab.performance.further import benchmark_names, further, further_assumptions, is_over
 from tradebot.lab.performance.report import Figure, FigureUnit, ReportedTrade, Selected
@@ -178,10 +178,6 @@ def account_report(of: ReportMaterial) -> report.AccountReport:
 
 
 CUTS = (pnl.Cut.STRATEGY, pnl.Cut.SYMBOL, pnl.Cut.REASON, pnl.Cut.COMPONENT, pnl.Cut.HOUR)
-PROFIT = (
-    "Profit is by the broker's equity, at the close or as it was seen last. Its parts are from the books: cash, and "
-    "positions at the last prices of their sessions that were recorded."
-)
 LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", pnl.Cut.HOUR: "hour of exit"}
 
 
