@@ -1,4 +1,4 @@
-"""Ask what doesn't answer less and less often, while exits go on."""
+"""Query a service that doesn't answer less and less often, while exits continue."""
 
 import threading
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ TOLD_AFTER = 2
 
 
 class Away(Struct):
-    """Something that doesn't answer: since when, how often and when last it was asked in vain, and when again."""
+    """A service that doesn't answer: since when, the number of failures and the last one's time, and the next try."""
 
     since: datetime
     failures: int
@@ -29,12 +29,12 @@ class Away(Struct):
     until: datetime
 
     def waits(self, now: datetime) -> bool:
-        """Return True until it is asked again. If the broker's clock was set back since, the wait is over."""
+        """Return True until the next try. If the broker's clock was set back since, the wait is over."""
         return self.asked_at <= now < self.until
 
 
 class Backoff:
-    """Says which jobs should wait for what they depend on; all lanes share it. Times are trading times."""
+    """Says which jobs should wait for their service; all lanes share it. Times are trading times."""
 
     def __init__(self, first_s: float, most_s: float, events: Events) -> None:
         self._first = timedelta(seconds=first_s)
@@ -44,12 +44,12 @@ class Backoff:
         self._one_at_a_time = threading.Lock()
 
     def may_try(self, job: str, now: datetime) -> bool:
-        """Return False while a job should wait for what it depends on."""
+        """Return False while a job should wait for its service."""
         away = self._away.get(DEPENDS_ON.get(job, ""))
         return job == NEVER_WAITS or away is None or not away.waits(now)
 
     def note_failure(self, job: str, now: datetime) -> None:
-        """Note that what a job depends on didn't answer. Failures before the time to ask again count once."""
+        """Record that a job's service didn't answer. Failures before the next try count once."""
         dependency = DEPENDS_ON.get(job)
         if dependency is None:
             return
@@ -65,7 +65,7 @@ class Backoff:
             self._events.emit(EventKind.DEPENDENCY_AWAY.at(now, details))
 
     def note_answer(self, job: str, now: datetime) -> None:
-        """Note that what a job depends on answers."""
+        """Record that a job's service answered."""
         dependency = DEPENDS_ON.get(job)
         if dependency not in self._away:
             return

@@ -1,4 +1,4 @@
-"""Run a chore: claim its slot, run its verb as its own process, and claim the slot's end."""
+"""Run a chore: claim its slot, run its command as a separate process, and claim the slot's end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -30,7 +30,7 @@ class Running(Protocol):
 
 
 class Chores(Struct, frozen=True):
-    """Runs the slots of chores, each once, whoever comes first."""
+    """Runs the slots of chores, each once across all processes."""
 
     ledger: Ledger
     lines: Mapping[str, TimetableEntry]
@@ -90,7 +90,7 @@ class Chores(Struct, frozen=True):
 
 
 def is_unfinished(ledger: Slots, slot: Slot) -> bool:
-    """Return True if a chore's claimed slot has no end: it is still running, or was cut short."""
+    """Return True if a chore's claimed slot has no end: it is still running, or was interrupted."""
     claims = {claim.job: claim for claim in ledger.slot_claims(slot.session) if claim.slot == slot.name}
     claim, has_end = claims.get(slot.job), any(f"{slot.job}{end}" in claims for end in ENDS)
     return claim is not None and claim.missed_reason is None and not has_end

@@ -1,4 +1,4 @@
-"""Find out what is due now: slots that have begun and that nobody has claimed yet, and slots that nobody will run."""
+"""Find what is due now: slots that have begun and that nobody has claimed yet, and missed slots."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, date, datetime, time, timedelta
@@ -27,19 +27,19 @@ Claims = Mapping[tuple[str, date, str], SlotClaim]
 
 
 class MissedSlot(Struct, frozen=True):
-    """A slot that nobody ran, and why."""
+    """A missed slot, and why."""
 
     slot: Slot
     reason: Reason
 
     @property
     def key(self) -> tuple[str, date, str]:
-        """Return what identifies the slot in the ledger."""
+        """Return the slot's key in the ledger."""
         return self.slot.key
 
 
 class DueSlots(Struct, frozen=True):
-    """What is due: the slots to run, in the order of the chain, and the slots that nobody will run any more."""
+    """What is due: the slots to run, in the order of the chain, and the missed slots."""
 
     run: tuple[Slot, ...]
     missed: tuple[MissedSlot, ...]
@@ -48,8 +48,8 @@ class DueSlots(Struct, frozen=True):
 class Duty:
     """Tracks the slots that this process still has to run; the ledger says which of them are taken.
 
-    A claimed slot whose pass is `unfinished` is due again, except for entries. The verb, which holds the pass lock,
-    finds out whether the pass was cut short or is still running.
+    A claimed slot whose pass is `unfinished` is due again, except for entries. The command, which has the pass lock,
+    finds out whether the pass was interrupted or is still running.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Duty:
     def look(self, now: datetime) -> DueSlots:
         """Return what is due at `now`. A slot to run is returned until it is taken or over.
 
-        If several slots of a job have passed, it runs once, for the latest slot, unless that is an entry that is late.
-        A missed slot is returned until it is written.
+        If several slots of a job have passed, it runs once, for the latest slot, unless that is a late entry. A missed
+        slot is returned until it is recorded.
         """
         if now.date() != self._day:
             self._begin_day(now)
@@ -104,7 +104,7 @@ class Duty:
         return DueSlots(tuple(sorted(to_run, key=lambda slot: self._order[slot.job])), (*past, *missed))
 
     def rest(self, now: datetime, *, believed: bool = True) -> None:
-        """Note that everything due has been looked at and run by `now`, which isn't the time if it isn't `believed`."""
+        """Record that everything due by `now` has been run; `believed` is False if that time isn't certain."""
         self._idle_since, self._believed = now, believed
         if not believed:
             # Exits may have run meanwhile without their slot: nobody could tell which slot it was.
@@ -112,7 +112,7 @@ class Duty:
             self._failed |= dict.fromkeys(begun, Reason.CLOCKS_DISAGREE)
 
     def note_failure(self, slot: Slot, reason: Reason) -> None:
-        """Note why a slot couldn't be run this time; if it is missed in the end, that is why."""
+        """Record why a slot couldn't be run this time; if it is missed in the end, this is the reason."""
         self._failed[slot.key] = reason
 
     def is_late(self, slot: Slot, now: datetime) -> bool:
@@ -124,7 +124,7 @@ class Duty:
         return now - slot.start < self._grace / 2
 
     def latest(self, job: Job, now: datetime) -> Slot | None:
-        """Return the job's slot that has begun and isn't known to be taken, without asking the ledger."""
+        """Return the job's slot that has begun and isn't known to be taken, without querying the ledger."""
         begun = [slot for slot in self._ahead if slot.job == job and slot.start <= now < slot.end]
         return begun[-1] if begun else None
 
@@ -135,7 +135,7 @@ class Duty:
         return min((slot.start for slot in self._ahead if slot.start > now), default=None)
 
     def write(self, missed: Iterable[MissedSlot], now: datetime, by: str) -> Sequence[MissedSlot]:
-        """Claim missed slots, all at once; return those that nobody else has claimed after all."""
+        """Claim missed slots, all at once; return those that nobody else had claimed."""
         won: list[MissedSlot] = []
         for reason in dict.fromkeys(each.reason for each in missed):
             of_it = {each.key: each for each in missed if each.reason is reason}
@@ -147,9 +147,9 @@ class Duty:
         return won
 
     def record(self, missed: MissedSlot, now: datetime, mode: str) -> CycleRecord | None:
-        """Return the record of a missed slot for entries, as `why-no-orders` shows it; None for any other slot.
+        """Return the record of a missed entry slot, for `why-no-orders`; None for any other slot.
 
-        One of an earlier session needs no record: its claim counts it.
+        A slot of an earlier session needs no record: its claim counts it.
         """
         slot = missed.slot
         if slot.job != ENTRIES or now - slot.start > DAY:
@@ -215,10 +215,10 @@ MOST_DAYS = 400
 
 
 class SlotPlanner:
-    """Reads the slots of some lines from the stored calendar; `venue` says when a day begins.
+    """Reads the slots of some timetable entries from the stored calendar; `venue` says when a day begins.
 
-    A slot that was over before the books were opened, or before its line had its times, is nobody's. So is a chore's
-    that began before, because some of them may begin for days.
+    Slots that were over before the books were opened, or before their entry had its times, are skipped. So are a
+    chore's slots that began before, because some of them may begin for days.
     """
 
     def __init__(self, ledger: Ledger, lines: Sequence[TimetableEntry], grace_s: int, venue: VenueDay) -> None:
@@ -235,7 +235,7 @@ class SlotPlanner:
     def around(self, now: datetime, idle_since: datetime | None) -> Sequence[Slot]:
         """Return the slots that may still be due, and those that begin until the end of tomorrow.
 
-        `idle_since` is when this process last looked, None at its first look; slots that began before are left out.
+        `idle_since` is when this process last checked, None at its first check; slots that began before are left out.
         """
         # What was noted under a clock that was ahead is noted again.
         if not self._since or max(self._since.values()) > now:
@@ -256,7 +256,7 @@ class SlotPlanner:
         return slots
 
     def of_a_past_day(self, now: datetime) -> Sequence[tuple[Slot, Reason]]:
-        """Return the slots of the first past day that isn't accounted for, with the reason; one day at a time."""
+        """Return the slots of the first past day that isn't settled, with the reason; one day at a time."""
         while self._past:
             day, reason = self._past[0]
             if slots := self._left_open(day, now):
@@ -265,7 +265,7 @@ class SlotPlanner:
         return ()
 
     def wrote(self) -> None:
-        """Note that what was missed has been written: the past day that was returned is accounted for."""
+        """Record that missed slots have been written: the past day that was returned is settled."""
         self._past = self._past[1:]
 
     @property
@@ -274,7 +274,7 @@ class SlotPlanner:
         return self._ledger.sessions(*self._days) != self._sessions
 
     def has(self, slot: Slot) -> bool:
-        """Return True unless the slot's session was changed so that the slot doesn't come any more."""
+        """Return True unless the slot's session was changed so that the slot no longer exists."""
         return slot.key in self._known or slot.session < self._days[0]
 
     def _slots(self, lines: Sequence[TimetableEntry], days: Sequence[date]) -> Iterator[Slot]:

@@ -1,7 +1,7 @@
-"""What `serve` does at each tick: run what is due until told to stop. The ledger says what is due.
+"""The work of `serve` at each tick: run what is due until told to stop. The ledger says what is due.
 
 With a real broker, exits, entries, fetching and upkeep are lanes with a thread each. On the sandbox there is one
-thread: it runs the lanes in a fixed order, and while an answer takes its time, exits and entries run when they are due.
+thread: it runs the lanes in a fixed order, and while it waits for an answer, exits and entries run when they are due.
 """
 
 import traceback
@@ -34,7 +34,7 @@ ALL_JOBS = "all"
 
 
 def tell_missed(duty: Duty, station: Station, missed: Sequence[MissedSlot], now: datetime) -> None:
-    """Write the slots that nobody ran, as one event for each job and reason."""
+    """Record missed slots, and emit one event for each job and reason."""
     together: dict[tuple[str | None, Reason], list[Slot]] = {}
     for each in duty.write(missed, now, station.by):
         record = duty.record(each, now, station.mode)
@@ -90,20 +90,20 @@ class Pace(Protocol):
 
     @property
     def now(self) -> datetime:
-        """Return trading time without any I/O."""
+        """Return trading time, without any I/O."""
 
     def moments(self) -> Iterator[datetime]:
         """Yield the trading times at which to check for due slots during one tick."""
 
     def rest(self) -> None:
-        """Note that everything due has been run."""
+        """Record that everything due has been run."""
 
     def pause(self) -> Pause | None:
-        """Return the time since then, if nothing looked for much longer than a tick takes."""
+        """Return the time since then, if nothing checked for much longer than a tick takes."""
 
 
 class Looking(Protocol):
-    """A lane that looks for what is due."""
+    """A lane that checks for due work."""
 
     @property
     def looked_at(self) -> datetime | None:
@@ -115,14 +115,14 @@ class Comparing(Looking, Protocol):
 
     @property
     def is_reconciled(self) -> bool:
-        """Return True once that has succeeded."""
+        """Return True once a comparison has succeeded."""
 
 
 class Runner:
     """Runs what is due at each tick, one pass after the other, in one thread: one lane of `serve`, or all of them.
 
-    Its jobs are those that its duty knows. `facts` and `exits` are the lanes that entries come after, if those have
-    threads of their own.
+    Its jobs are those that its duty knows. `facts` and `exits` are the lanes that entries wait for, if those have their
+    own threads.
     """
 
     def __init__(
@@ -163,11 +163,11 @@ class Runner:
         return ExitCode.ERROR if self._faults >= MAX_FAULTS else ExitCode.DONE
 
     def begin(self) -> None:
-        """Compare books and broker before anything else. OperatorError is raised while a person is still watching."""
+        """Compare books and broker before anything else. Raise OperatorError while a person is still watching."""
         self._reconcile(self._pace.now, at_start=True)
 
     def exits_due(self) -> bool:
-        """Return True if a slot for exits has begun that hasn't been tried; another pass of this thread gives way."""
+        """Return True if a slot for exits has begun that hasn't been tried; another pass of this thread then yields."""
         return self._exits_due() is not None
 
     def run_exits(self) -> None:
@@ -182,7 +182,7 @@ class Runner:
         return None if slot is None or (slot.job, slot.name) in self._tried else slot
 
     def run_again(self, job: Job, verb: Callable[[], Done]) -> bool:
-        """Run a job outside its slots; return False if it must wait because it ran so just now, or often lately."""
+        """Run a job outside its slots; return False if it must wait because it ran just now, or often recently."""
         now = self._pace.now
         # A time in the future is of before the broker's clock was set back.
         self._again = [at for at in self._again if timedelta(0) <= now - at < AGAIN_WITHIN]
@@ -195,10 +195,10 @@ class Runner:
         return True
 
     def meanwhile(self, moments: Iterator[datetime]) -> None:
-        """Let the time pass that an answer took, in lock-step: `moments` moves it and yields when something is due.
+        """Let the time of an answer pass, in lock-step: `moments` advances it and yields when something is due.
 
-        While facts are being fetched, whatever else is due runs. A pass that trades gives way to exits instead, at its
-        next request.
+        While facts are being fetched, any other due work runs. A pass that trades yields to exits instead, at its next
+        request.
         """
         fetching = self._running in FETCHING
         for now in moments:

@@ -1,4 +1,4 @@
-"""What a runner works with, and the lines in which it tells what happened."""
+"""Define what a job runner depends on, and the log lines it writes."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -26,14 +26,14 @@ class LogKind(StrEnum):
 
 
 class Done(Struct, frozen=True):
-    """How a verb ended, in one sentence."""
+    """The result of a command, in one sentence."""
 
     said: str
     exit_code: ExitCode
 
 
 class LogLine(Struct, frozen=True):
-    """One thing that happened, at trading time; `took_s` is in real seconds."""
+    """One log entry, at trading time; `took_s` is in real seconds."""
 
     at: datetime
     kind: LogKind
@@ -45,24 +45,24 @@ class LogLine(Struct, frozen=True):
 
 
 class CalendarKeeper(Protocol):
-    """Keeps the stored calendar as the broker has it."""
+    """Keeps the stored calendar the same as the broker's."""
 
     def woke(self) -> None:
-        """Note that nothing looked for a while."""
+        """Record that nothing checked for a while."""
 
     def is_due(self) -> bool:
-        """Return True if the broker's calendar should be asked now."""
+        """Return True if the broker's calendar should be fetched now."""
 
     def ask(self) -> Done:
-        """Ask it, and return what it said."""
+        """Fetch it, and return the result."""
 
 
 class Station(Struct, frozen=True):
-    """What a runner works with: the verb of each job, its own name, and where records, events and lines go.
+    """The dependencies of a runner: the command of each job, its own name, and where records, events and log lines go.
 
-    `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names what a
-    slot needs besides the first comparison and doesn't have at the moment; None if it has everything. `calendar` asks
-    the broker's calendar in the one lane that does. While `spares` names a reason, no chore begins.
+    `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names something
+    that a slot needs besides the first comparison and doesn't have at the moment; None if it has everything. `calendar`
+    fetches the broker's calendar in the one lane that does. While `spares` names a reason, no chore begins.
     """
 
     verbs: Mapping[Job, Callable[[], Done]]

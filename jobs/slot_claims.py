@@ -1,8 +1,8 @@
 """Claim the slot that contains the current time. The first process to claim it runs it; others learn who did.
 
-A slot is (job, session, offset from the open). One that nobody ran is claimed too, as missed, with the reason. A chore
-claims its slot when it begins and again when it ends, so a claim without an end was cut short. `score` and `reconcile`
-don't trade, so they may run again in an extra slot.
+A slot is (job, session, offset from the open). A missed slot is claimed too, with the reason. A chore claims its slot
+when it begins and again when it ends, so a claim without an end was interrupted. `score` and `reconcile` don't trade,
+so they may run again in an extra slot.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 
 
 class SlotRefused(Struct, frozen=True):
-    """The refusal of a slot, with the reason; `missed` is the slot that is written down as missed by this."""
+    """The refusal of a slot, with the reason; `missed` is the slot that this records as missed."""
 
     decision: Decision
     missed: Call | None = None
@@ -53,10 +53,11 @@ def claim(
 
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
     own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
-    pass was cut short, the call resumes it, except for entries that are written as missed. The caller holds the pass
+    pass was interrupted, the call resumes it, except for entries that are recorded as missed. The caller has the pass
     lock, so nobody else is working on that slot.
 
-    An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed; None doesn't look.
+    An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed; None skips this
+    check.
 
     With `look`, nothing is claimed: the answer is what a claim would get now, and the caller needs no lock.
     """
@@ -87,7 +88,7 @@ def claim(
 
 
 def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, day: VenueDay, by: str) -> Call:
-    """Claim an extra slot outside the timetable, for something that a person runs by hand at any time."""
+    """Claim an extra slot outside the timetable, for a command that a person may run at any time."""
     call = Call(job, last_session(ledger, now, day), f"{what} {now:%H:%M:%SZ}", by)
     won = ledger.claim_slot(job, call.session, call.slot, by, now).won
     return call if won else _extra(ledger, call, now)

@@ -1,16 +1,16 @@
 """Call what `serve` runs every second, in this thread or in one for each lane.
 
-Of APScheduler this takes the lanes' threads, the rule that ticks missed during a long one run once, and the listeners
-that end everything on an error. The timetable isn't made of its calendar triggers, for three reasons:
-- They follow the machine's clock and a calendar of weekdays; a slot is a time of the venue's session, early closes and
-  halts included, on the broker's clock, and in the sandbox that clock runs at any speed.
-- What is due is decided by the ledger (`jobs.due_slots`), which `cron`, a verb typed by hand and a second `serve` ask
-  too. A trigger would decide it a second time, from the memory of one process.
-- A slot that was missed is told with its reason and run if it still may be; a misfire is a line in a log.
+APScheduler provides the lanes' threads, the rule that ticks missed during a long one run once, and the listeners that
+end everything on an error. Its calendar triggers aren't used for the timetable, for three reasons. They follow the
+machine's clock and a calendar of weekdays; a slot is a time of the venue's session, including early closes and halts,
+on the broker's clock, and in the sandbox that clock runs at any speed. What is due is decided by the ledger
+(`jobs.due_slots`), which `cron`, a command typed by hand and a second `serve` query too; a trigger would decide it a
+second time, from the memory of one process. And a missed slot is reported with its reason and run if it still may be,
+while a misfire is only a log line.
 
-APScheduler plans by the wall clock, so one that is set back would stop every lane, exits too, until it has caught up. A
-look at a clock that nobody can set makes every tick due again. `serve` imports this when it is ready: importing
-APScheduler takes as long as comparing books and broker.
+APScheduler plans by the wall clock, so setting it back would stop every lane, even exits, until it has caught up.
+Checking a monotonic clock makes every tick due again. `serve` imports this when it is ready: importing APScheduler
+takes as long as comparing books and broker.
 """
 
 import logging
@@ -36,13 +36,13 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TickerLane(Protocol):
-    """What runs in its own thread. It opens what belongs to a thread at its first tick."""
+    """The work of one thread. It opens its thread's resources at its first tick."""
 
     def tick(self) -> None:
         """Run what is due."""
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the opened resources."""
 
 
 def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: float = TICK_S) -> None:

@@ -1,3 +1,3 @@
-"""A command-line trading bot that its owner can question."""
+"""A command-line trading bot that explains its decisions to its owner."""
 
 __version__ = "0.1.0"

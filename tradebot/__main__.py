@@ -1,4 +1,4 @@
-"""The process entry point: `halt` acts before anything heavy is imported; other verbs go to the command line."""
+"""The process entry point: `halt` acts before anything heavy is imported; other commands go to the command line."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""What one pass of each job does. The same functions run by hand, on a schedule, in the demo and in tests.
+"""The steps of one pass of each job. The same functions run by hand, on a schedule, in the demo and in tests.
 
 The desk that a pass decides from was taken before (`desk.prepare_desk`); only `flatten` takes its own.
 """
@@ -36,12 +36,11 @@ from tradebot.ports.world import Call, World
 def trade_once(
     world: World, call: Call, desk: Desk, proposed: Proposals, sent_before: dict[str, CandidateRecord] | None = None
 ) -> CycleRecord:
-    """Close what strategies want closed, then run every gate on every entry and send those that pass.
+    """Close positions as strategies want, then evaluate every gate for every entry and send those that pass.
 
-    The candidates were proposed before the desk was taken. Each is judged on the account as the ones before it left it:
-    `account` is what the gates see. At the first entry, the auction decides which candidates compete for room.
-    `sent_before` collects records by our order ids: a pass that gave way to exits is called again with what it had
-    sent, and reports that too.
+    The candidates were proposed before the desk was taken. Each is evaluated on the `account` as the earlier ones left
+    it. At the first entry, the auction decides which candidates compete for room. `sent_before` collects records by our
+    order ids: a pass that yielded to exits is called again with the records of sent orders, and reports these too.
     """
     sent_before = {} if sent_before is None else sent_before
     session_gate = session_open(desk)
@@ -72,7 +71,7 @@ def trade_once(
 def evaluate_exits(
     world: World, call: Call, desk: Desk, canceled_entries: Mapping[str, CandidateRecord] | None = None
 ) -> CycleRecord:
-    """Close positions when an exit rule says so, tend working orders, and see that what stays has a stop at the venue.
+    """Close positions by their exit rules, manage working orders, and place missing stops at the venue.
 
     Working orders that are stale or no longer allowed are canceled or repriced. `canceled_entries` were canceled before
     this pass began, by the venue's order id: it reports them too.
@@ -98,8 +97,8 @@ def flatten(
 ) -> CycleRecord:
     """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
 
-    An exit that already works stays, repriced to fill now, and so does the stop of its pair. `look` takes a desk: once
-    here, and again after entries were canceled; without it, the world's own is taken.
+    A working exit stays, repriced to fill now, and so does the stop of its pair. `look` takes a desk: once here, and
+    again after entries were canceled; by default, the world's own.
     """
     look = look or partial(take_desk, world, with_flow=False)
     desk = look()

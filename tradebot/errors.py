@@ -108,7 +108,7 @@ class TemporaryError(TradebotError):
 
 
 class ClocksDisagreeError(TemporaryError):
-    """Raised when nobody can tell the time, although everything that was asked has answered."""
+    """Raised when the time is unknown although every clock has answered."""
 
 
 class AllowanceSpentError(TemporaryError):
@@ -116,7 +116,7 @@ class AllowanceSpentError(TemporaryError):
 
 
 class NotServedError(TemporaryError):
-    """Raised when a source works but refuses this one request, such as one about a ticker that it doesn't know."""
+    """Raised when a source works but refuses this single request, such as one about an unknown ticker."""
 
 
 class NotInPlanError(NotServedError):

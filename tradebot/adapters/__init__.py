@@ -1,1 +1,1 @@
-"""The only place for input and output: each adapter implements a port."""
+"""All input and output: each adapter implements a port."""

@@ -1,7 +1,7 @@
-"""Write views of the books into tables of a database, those of one bot at a time and in one transaction.
+"""Write views of the books into database tables, one bot at a time and in one transaction.
 
-Several bots may share a database: each row says whose it is. A bot's rows are replaced as a whole, so that a reader
-sees either the books as they were or as they are now. All names in statements are our own; values are parameters.
+Several bots may share a database: each row names its bot. A bot's rows are replaced as a whole, so that a reader sees
+either the old or the new books. All names in statements are our own; values are parameters.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ KINDS: Mapping[type, tuple[str, str]] = {
 
 
 class Whose(NamedTuple):
-    """Which bot rows are of: its name among the others, its account by the last four characters, and its mode."""
+    """The owner of rows: the bot's name, its account by the last four characters, and its mode."""
 
     bot: str
     account: str
@@ -46,7 +46,7 @@ class Cursor(Protocol):
 
 
 class Dialect(NamedTuple):
-    """How a database wants its statements: its place among `KINDS`, and what stands for a value."""
+    """A database's SQL dialect: its place among `KINDS`, and its parameter marker."""
 
     place: int
     mark: str
@@ -65,8 +65,8 @@ class ExportTable(NamedTuple):
 def write(address: str, whose: Whose, at: datetime | None, tables: Mapping[str, ExportTable]) -> None:
     """Replace the rows of one bot in a database: a file of SQLite, or the address of a PostgreSQL server.
 
-    `tables` are by name, and `at` is the time of the books. Raises OperatorError if the place has rows of
-    another account under this bot's name, or can't take them, and TemporaryError if a server can't be reached.
+    `tables` are by name, and `at` is the time of the books. Raise OperatorError if the database has rows of another
+    account under this bot's name, or can't take them, and TemporaryError if a server can't be reached.
     """
     to_server = address.startswith(POSTGRES)
     with _server(address) if to_server else _file(Path(address)) as cursor:

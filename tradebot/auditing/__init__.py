@@ -1,1 +1,1 @@
-"""Judge the state of the bot from evidence: what was looked at, how many, how fresh. All functions are pure."""
+"""Evaluate the bot from evidence: what was examined, how many, how fresh. All functions are pure."""

@@ -1,4 +1,4 @@
-"""The faults that stored bars can have, and what a check of them examines."""
+"""The flaws that stored bars can have, and the input of a check."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from tradebot.model.series import DAY, PriceKind, width_of
 
 
 class Flaw(StrEnum):
-    """What is wrong, most urgent first: what spoils every price comes before what spoils one."""
+    """The type of flaw, most urgent first: flaws that spoil every price come before those that spoil one."""
 
     NOTHING_STORED = "nothing_stored"
     WRONG_ZONE = "wrong_zone"
@@ -44,7 +44,7 @@ class RawBar(NamedTuple):
 
 
 class KnownSplit(NamedTuple):
-    """A split on record: the first moment of the new shares, and how many new shares one old share became."""
+    """A split on record: the first moment of the new shares, and the number of new shares per old share."""
 
     at_s: int
     ratio: float
@@ -65,16 +65,16 @@ class RawSeries(Struct, frozen=True):
 
     @property
     def width_s(self) -> int:
-        """Return how many seconds an intraday bar lasts; 0 for a daily one, which lasts a session."""
+        """Return the length of an intraday bar in seconds; 0 for a daily one, which lasts a session."""
         width = width_of(self.timeframe)
         return int(width.total_seconds()) if width else 0
 
 
 class BarFinding(Struct, frozen=True):
-    """One finding: where it begins and ends, how many bars or sessions it is about, and the numbers behind it.
+    """One finding: where it begins and ends, how many bars or sessions it concerns, and the numbers behind it.
 
     `observed` and `expected` are in the unit of the flaw: prices for bad prices, ratios for splits, hours for a zone,
-    minutes for holes. `found` says it in a sentence.
+    minutes for holes. `found` describes it in a sentence.
     """
 
     flaw: Flaw

@@ -1,7 +1,7 @@
-"""Judge the prices and the times of bars.
+"""Check the prices and the times of bars.
 
-Prices are impossible, jumps reverse, and splits aren't on record or don't show. For times, lay bars over the venue's
-sessions, and find those at times at which there can be none.
+Prices may be impossible, jumps may reverse, and splits may be missing from the record or from the prices. Times are
+compared with the venue's sessions, to find bars at impossible times.
 """
 
 import math
@@ -70,7 +70,7 @@ def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[SessionSecon
 
 
 class SessionBars(Struct, frozen=True):
-    """The bars of one session, extended hours included, and how many there are.
+    """The bars of one session, including extended hours, and their number.
 
     `missing` are the starts of the regular minutes without a bar.
     """
@@ -86,7 +86,7 @@ class SessionBars(Struct, frozen=True):
 
 
 def days(stored: RawSeries, hours: Sequence[SessionSeconds]) -> tuple[SessionBars, ...]:
-    """Return each session from the first to the last minute bar, those without a bar too.
+    """Return each session from the first to the last minute bar, including those without a bar.
 
     Only minutes between the first and the last bar can be missing.
     """
@@ -126,9 +126,9 @@ def outside_of(bars: Sequence[RawBar], hours: Sequence[SessionSeconds]) -> Itera
 def wrong_zone(
     stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime | None = None
 ) -> tuple[BarFinding, ...]:
-    """Find weeks whose minute bars would fit the sessions if they were some whole number of hours earlier or later.
+    """Find weeks whose minute bars would fit the sessions if they were a whole number of hours earlier or later.
 
-    Bars of a session that hasn't ended at `now` say nothing: what was traded before the open outweighs the rest.
+    Bars of a session that hasn't ended at `now` are ignored, because pre-market trading outweighs the remainder.
     """
     unended_s = (each.early_s for each in hours if now and each.close_s > now.timestamp())
     until_s = next(unended_s, None)
@@ -201,7 +201,7 @@ def _session_at(at_s: int, hours: Sequence[SessionSeconds]) -> SessionSeconds | 
 def end_stamped(stored: RawSeries, every: Sequence[SessionBars]) -> Iterator[BarFinding]:
     """Find minute bars of regular hours that are stamped at their end: one at each close, and none at any open.
 
-    Only liquid symbols tell: a thin one often has no trade in the first minute, but one in the closing auction.
+    Only liquid symbols count: an illiquid one often has no trade in the first minute, but one in the closing auction.
     """
     full = (
         [day for day in every if day.bars and day.share >= LIQUID_SHARE]
@@ -285,7 +285,7 @@ def not_closed(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime
 
 
 def day_over_s(start_s: int, venue: VenueDay) -> int:
-    """Return when the venue's date of a moment is over, in seconds since 1970 UTC."""
+    """Return the end of the venue's date of a moment, in seconds since 1970 UTC."""
     return venue.begins_s(_date_of(start_s, venue) + timedelta(days=1))
 
 
@@ -343,7 +343,7 @@ def bad_prices(stored: RawSeries) -> Iterator[BarFinding]:
 
 
 def spikes(stored: RawSeries, bars: Sequence[RawBar]) -> Iterator[BarFinding]:
-    """Find closes that jump and come back with the next bar; in minute bars, highs and lows that do so within the bar.
+    """Find closes that jump and reverse with the next bar; in minute bars, highs and lows that do so within the bar.
 
     A daily high or low may be a flash crash, which is real.
     """
@@ -375,9 +375,9 @@ def _wicks(stored: RawSeries, bars: Sequence[RawBar], limit: float) -> Iterator[
 
 
 def session_bars(every: Sequence[SessionBars]) -> list[RawBar]:
-    """Return the regular hours of each session that has a usable minute bar in them, as one bar.
+    """Return the regular hours of each session with a usable minute bar in them, as one bar.
 
-    Its high and low are those of its first minute, because nothing here looks at them.
+    Its high and low are those of its first minute, because they aren't used here.
     """
     raw_bars = []
     for day in every:
@@ -389,7 +389,7 @@ def session_bars(every: Sequence[SessionBars]) -> list[RawBar]:
 
 
 def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
-    """Find overnight changes of price and volume that look like a split which isn't on record."""
+    """Find overnight changes of price and volume that look like a split that isn't on record."""
     for place, (before, after) in enumerate(pairwise(sessions), start=1):
         ratio = _split_ratio(before.close / after.open)
         if (
@@ -422,7 +422,7 @@ def scales(stored: RawSeries, bars: Sequence[RawBar], bar_findings: Iterable[Bar
 
 
 def already_adjusted(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
-    """Find splits on record that raw prices don't show: the bars before them were adjusted by whoever made them."""
+    """Find splits on record that raw prices don't show, because the bars before them were already adjusted."""
     for before, after in pairwise(sessions):
         split = _known_split(stored.splits, before, after)
         if split and abs(math.log(split.ratio)) >= math.log(SPLIT_RATIOS[0]):

@@ -49,7 +49,7 @@ def gaps(stored: RawSeries, absent: Iterable[bool], hours: Sequence[SessionSecon
 
 
 def holes(stored: RawSeries, every: Sequence[SessionBars], lost_by_feed: frozenset[int]) -> Iterator[BarFinding]:
-    """Find runs of missing minutes that chance doesn't explain, and minutes that the source lost, of a liquid symbol.
+    """Find runs of missing minutes that chance doesn't explain, and minutes of a liquid symbol that the source lost.
 
     A symbol that lacks a share q of its minutes has a run of k missing ones about n·q^k times in n minutes.
     """
@@ -78,7 +78,7 @@ def _runs(missing: Sequence[int]) -> Iterator[list[int]]:
 
 
 def lost_by_feed(liquid: Iterable[Sequence[SessionBars]]) -> frozenset[int]:
-    """Return the minutes that several liquid symbols lack at once."""
+    """Return the minutes that several liquid symbols are missing at once."""
     covering, lacking = Counter[int](), Counter[int]()
     for every in liquid:
         for day in every:
@@ -99,7 +99,7 @@ MISPLACED = frozenset({Flaw.WRONG_ZONE, Flaw.END_STAMP})
 
 
 class SymbolChecked(Struct, frozen=True):
-    """What was looked at of one symbol, and how it turned out.
+    """The check of one symbol: what was examined, and the result.
 
     `sessions` are those with a bar. `missing` are regular minutes without a bar, which is normal for a symbol that
     isn't `liquid`; both are None for all bars but minutes of trades.
@@ -118,7 +118,7 @@ class SymbolChecked(Struct, frozen=True):
 
 
 class BarAudit(Struct, frozen=True):
-    """The findings, most urgent first, and what was looked at to get them."""
+    """The findings, most urgent first, and what was examined."""
 
     looked_at: tuple[SymbolChecked, ...]
     findings: tuple[BarFinding, ...]
@@ -137,8 +137,8 @@ def check(
 ) -> BarAudit:
     """Check the bars of some symbols against the venue's sessions, which must reach from the first bar to the last.
 
-    Bars that aren't complete at `now` are findings too. Symbols are checked one after the other; what is
-    kept of them is what tells whether the source lost a minute of many symbols.
+    Bars that aren't complete at `now` are findings too. Symbols are checked one after the other; only what shows
+    whether the source lost a minute of many symbols is kept.
     """
     hours = hours_of(sessions, venue)
     looked, bar_findings, liquid = [], [], []
@@ -250,12 +250,12 @@ def _looked_at(
 
 
 def is_framed(stored: RawSeries) -> bool:
-    """Return True unless these are minutes or days of trades, of which more can be said."""
+    """Return True unless these are minutes or days of trades, which have more checks."""
     return stored.price is not PriceKind.TRADE or not (stored.daily or stored.width_s == bar_rules.MINUTE_S)
 
 
 def check_frame(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay) -> list[BarFinding]:
-    """Return what can't be right about such bars. A spot or mark price has a bar for every time; trades may not."""
+    """Return the impossible times of such bars. Spot and mark prices have a bar for every time; trades may not."""
     bar_findings = [*bar_rules.duplicates(stored, venue), *bar_rules.bad_prices(stored)]
     if stored.daily:
         return [*bar_findings, *bar_rules.not_closed(stored, hours, now), *bar_rules.daily_times(stored, hours, venue)]

@@ -1,4 +1,4 @@
-"""Say what a mean over sessions proves: its interval, its chance under no effect, and how many sessions it would take.
+"""Compute what a mean over sessions proves: its interval, its p-value, and the number of sessions needed.
 
 Candidates of one session move together, so a session counts as one observation. Returns that reach into later sessions
 overlap with those of the next sessions. Both would make plain intervals far too narrow.
@@ -18,11 +18,11 @@ _LEAST_DEGREES = 2
 
 
 class Estimate(Struct, frozen=True):
-    """A mean of one number for each session, in the unit of the numbers.
+    """A mean of one number per session, in the unit of the numbers.
 
-    `low` and `high` bound its 95% interval, and `p` is how often chance alone leads this far from zero; they are None
-    if there are too few sessions to say. `needed` is how many sessions it takes to see an effect of the asked size in
-    four of five such samples.
+    `low` and `high` bound its 95% interval, and `p` is the probability that chance alone leads this far from zero; they
+    are None if there are too few sessions. `needed` is how many sessions it takes to detect an effect of the given size
+    with a power of 80%.
     """
 
     mean: float
@@ -38,9 +38,9 @@ def fewest_sessions(reach: int) -> int:
 
 
 def estimate(by_session: Sequence[float], reach: int, worth: float) -> Estimate:
-    """Estimate the mean of numbers that are in the order of their sessions, at least one.
+    """Estimate the mean of at least one number, given in the order of their sessions.
 
-    Each number reaches into `reach` sessions, its own included. `worth` is the size of an effect worth seeing. The
+    Each number spans `reach` sessions, including its own. `worth` is the size of an effect worth detecting. The
     variance is the equal-weighted cosine estimate, whose ratio has Student's t distribution with as many degrees of
     freedom as cosines (Lazarus, Lewis, Stock and Watson, "HAR Inference: Recommendations for Practice", Journal of
     Business & Economic Statistics 36, 2018). Without overlap it uses all cosines, which is the ordinary t interval.
@@ -71,7 +71,7 @@ def _long_run_variance(numbers: Sequence[float], mean: float, cosines: int) -> f
 
 
 def two_sided_p(t: float, degrees: int) -> float:
-    """Return the chance that Student's t is at least this far from zero.
+    """Return the probability that Student's t is at least this far from zero.
 
     Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
     """
@@ -86,7 +86,7 @@ def two_sided_p(t: float, degrees: int) -> float:
 
 
 def t_quantile(within: float, degrees: int) -> float:
-    """Return how far from zero Student's t stays with this probability, to one in a million."""
+    """Return the two-sided quantile of Student's t for this probability, to one in a million."""
     low, high = 0.0, 1.0
     while two_sided_p(high, degrees) > 1 - within:
         low, high = high, 2 * high
@@ -97,10 +97,10 @@ def t_quantile(within: float, degrees: int) -> float:
 
 
 def correct_for_multiple_tests(chances: Sequence[float | None]) -> list[float | None]:
-    """Return each chance as it counts among all of them: those up to LEVEL contain a false find that rarely.
+    """Return each p-value adjusted for multiple tests: values up to LEVEL rarely include a false discovery.
 
     Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979. It
-    holds however the rows depend on each other. A row without a chance isn't tested, and doesn't count.
+    holds under any dependence between the rows. A row without a p-value isn't tested, and doesn't count.
     """
     tested = sorted((chance, place) for place, chance in enumerate(chances) if chance is not None)
     found: list[float | None] = [None] * len(chances)

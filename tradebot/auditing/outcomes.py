@@ -1,10 +1,10 @@
 """Measure from the records whether scores predicted returns, and what the gates' refusals cost or saved.
 
-Every entry candidate counts, refused or not. One that several passes saw before the same bar counts once. A session is
-one observation: the mean of its candidates, weighted by the view that each takes. Each table is corrected for all its
+Every entry candidate counts, refused or not. A candidate seen by several passes before the same bar counts once. A
+session is one observation: the mean of its candidates, weighted by their scores. Each table is corrected for all its
 rows and horizons: without any effect, a star appears with a chance of at most 5%.
 
-What followed a candidate are the returns from the next bar on, net of the market's.
+Returns start at the next bar, and are net of the market's.
 """
 
 from array import array
@@ -38,7 +38,7 @@ _NOON = timedelta(hours=12)
 
 
 class Horizon(NamedTuple):
-    """How long a return lasts: until the close so many sessions later, or for an hour if `sessions` is None.
+    """How long a return lasts: until the close that many sessions later, or for an hour if `sessions` is None.
 
     Returns of candidates from `reach` sessions in a row overlap.
     """
@@ -74,8 +74,8 @@ class SessionReturns:
     """The returns of candidates that are entered in one session.
 
     `sessions` are all sessions from this one on, oldest first. `minutes` are its bars by symbol, and `closes` the daily
-    closes by symbol and date, both adjusted for splits and dividends. Only what was over at `until` is known. Returns
-    are net of the `benchmark` over the same span, or gross if that is None.
+    closes by symbol and date, both adjusted for splits and dividends. Only periods that ended by `until` count. Returns
+    are net of the `benchmark` over the same period, or gross if that is None.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class SessionReturns:
         self._known: dict[tuple[str, int], Returns] = {}
 
     def entry(self, symbol: str, at: datetime) -> HypotheticalEntry | None:
-        """Return the entry of a candidate of a moment, or None if the symbol had no bar after that in this session."""
+        """Return the entry of a candidate at a moment, or None if the symbol had no later bar in this session."""
         found = self._bar(symbol, at.timestamp())
         if found is None:
             return None
@@ -105,7 +105,7 @@ class SessionReturns:
         return HypotheticalEntry(start_s, self._known[symbol, start_s])
 
     def return_after(self, symbol: str, at: datetime, longest_s: int) -> float | None:
-        """Return the gross return of a purchase after a moment, held for so long, or until the close if that is sooner.
+        """Return the gross return of a purchase after a moment, held for `longest_s` or until the close, if sooner.
 
         It starts at the open of the next bar; None if there is none, or if it isn't over yet.
         """
@@ -165,7 +165,10 @@ class SessionReturns:
 
 
 def closes_of(days: Series) -> Mapping[date, float]:
-    """Return the closes of daily bars by date: half a day after its start, the venue's midnight, a bar has its date."""
+    """Return the closes of daily bars by date.
+
+    A bar starts at the venue's midnight, so its date is taken half a day later.
+    """
     starts = (datetime.fromtimestamp(start, UTC) + _NOON for start in days.starts)
     return {at.date(): close for at, close in zip(starts, days.close, strict=True)}
 
@@ -186,11 +189,11 @@ SENT = "sent"
 
 
 class MeasuredOutcome(Struct, frozen=True):
-    """What followed a group of candidates until one horizon: a mean of session means, as a fraction.
+    """The returns after a group of candidates until one horizon: a mean of session means, as a fraction.
 
     `low` and `high` bound its 95% interval; they are None if there are too few sessions. `p` is corrected for all rows
-    and horizons of its table; `is_found` says that chance alone rarely leads to that. `needed` is about how many
-    sessions it takes to see an effect of WORTH_SEEING. The mean is None if nothing was measured.
+    and horizons of its table; `is_found` is True if chance alone rarely leads to it. `needed` is about how many
+    sessions it takes to detect an effect of WORTH_SEEING. The mean is None if nothing was measured.
     """
 
     horizon: str
@@ -205,7 +208,7 @@ class MeasuredOutcome(Struct, frozen=True):
 
 
 class OutcomeRow(Struct, frozen=True):
-    """What followed one group: a component, a gate, or the scores from `lowest` to `highest`."""
+    """The returns after one group: a component, a gate, or the scores from `lowest` to `highest`."""
 
     name: str
     horizons: tuple[MeasuredOutcome, ...]
@@ -214,7 +217,7 @@ class OutcomeRow(Struct, frozen=True):
 
 
 class Refusals(Struct, frozen=True):
-    """What the trades that were refused, and not sent later in their session, would have made until the close.
+    """The hypothetical profit until the close of refused trades that weren't sent later in their session.
 
     `usd` is the sum with `stake_usd` in each trade, net of the benchmark; `low_usd` and `high_usd` bound its 95%
     interval, and are None if there are too few sessions.
@@ -229,11 +232,11 @@ class Refusals(Struct, frozen=True):
 
 
 class StrategyOutcomes(Struct, frozen=True):
-    """What followed one strategy's candidates.
+    """The returns after one strategy's candidates.
 
-    `score` is what following the score would have returned, long above zero and short below, each candidate in
-    proportion to its score; components are measured likewise. Deciles of the score are bought; gates' candidates are
-    taken on their own side, the first of a symbol in a session.
+    `score` is the return of following the score, long above zero and short below, each candidate in proportion to its
+    score; components are measured likewise. Deciles of the score are bought; gates' candidates are taken on their own
+    side, the first of a symbol in a session.
     """
 
     strategy: str
@@ -398,7 +401,7 @@ def _correct_chances(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:
 
 
 class Tally:
-    """Adds up what followed candidates, session by session; it keeps little of each."""
+    """Accumulates returns after candidates, session by session; it stores little of each."""
 
     def __init__(self) -> None:
         self._strategies = defaultdict[str, _Strategy](_Strategy)
@@ -414,7 +417,10 @@ class Tally:
 
 
 class RefusedTally:
-    """Adds up what refused trades would have made, session by session: the refusals of `Tally`, from less."""
+    """Accumulates the hypothetical profit of refused trades, session by session.
+
+    It gives the refusals of `Tally`, from less data.
+    """
 
     def __init__(self) -> None:
         self._strategies = defaultdict[str, _Refused](_Refused)
@@ -429,7 +435,7 @@ class RefusedTally:
             self._strategies[strategy].add(trades)
 
     def worth(self) -> Mapping[str, Refusals]:
-        """Return what they add up to by strategy, those without any left out."""
+        """Return the totals by strategy, without empty ones."""
         found = ((name, refused.worth()) for name, refused in sorted(self._strategies.items()))
         return {name: worth for name, worth in found if worth is not None}
 
@@ -438,7 +444,7 @@ _REACH = {horizon.name: horizon.reach for horizon in HORIZONS}
 
 
 def verdict(found: MeasuredOutcome) -> str:
-    """Say whether a score predicts until one horizon."""
+    """Describe whether a score predicts until one horizon."""
     if found.mean is None:
         return "nothing is over yet"
     if found.low is None:

@@ -22,7 +22,7 @@ from tradebot.ports.world import World
 
 
 def halt_if_needed(world: World, desk: Desk) -> Desk:
-    """Remember the highest equity, halt if there is a cause, and return the resulting desk.
+    """Store the highest equity, halt if there is a cause, and return the resulting desk.
 
     A dry run halts nothing; its desk shows what would happen.
     """
@@ -45,11 +45,11 @@ def remaining_causes(world: World) -> str:
 
 
 def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
-    """Let a person end a halt and accept its causes and those of the halts it hides.
+    """Record that a person ends a halt and accepts its causes and those of the halts it hides.
 
-    Returns the reason to record for ACTIVE, and what was accepted. A drawdown is measured from the next equity on,
-    because a halted bot could never trade its way back. This doesn't ask the broker, because a person may end a halt
-    while the broker doesn't answer.
+    Return the reason to record for ACTIVE, and what was accepted. A drawdown is then measured from the next equity on,
+    because a halted bot could never trade its way back. The broker isn't queried, because a person may end a halt while
+    the broker doesn't answer.
     """
     accepted, peak = override_for((*hidden_halts(ledger.halts(), halt), halt)), ledger.equity_peak()
     if accepted and peak and Reason.DRAWDOWN_REACHED in accepted.causes:
@@ -58,7 +58,7 @@ def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[s
 
 
 def halt_for(ledger: Ledger, events: Events, cause: Reason, why: str, at: datetime) -> None:
-    """Halt for a cause that no desk shows: a fault in the bot's own pass, or something that ends `serve` each time."""
+    """Halt for a cause that no desk shows: a fault in the bot's own pass, or something that keeps ending `serve`."""
     if ledger.trading_state().state is TradingState.ACTIVE:
         _halt(ledger, events, f"{cause}: {why}", frozenset({cause}), at)
 

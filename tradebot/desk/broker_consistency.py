@@ -1,9 +1,9 @@
 """Read the venue for one pass and compare it with the books; if the two contradict each other, trust neither.
 
-A missing row proves nothing. An order is over only if the venue says so of that very order, or by its own life as far
-as the venue's adapter can prove it; until then the worse of both counts is used. If positions differ and no pending
-fill explains it, the pass opens nothing. Exits don't wait: an exit asks the venue about that one position and trades
-what the reply confirms. Only our own orders must stay unchanged while the account is read, so a busy stranger on the
+A missing row proves nothing. An order is over only if the venue says so of that very order, or if the venue's adapter
+can prove that it expired; until then the worse of both counts is used. If positions differ and no pending fill explains
+it, the pass opens nothing. Exits don't wait: an exit queries the venue about that one position and trades what the
+reply confirms. Only our own orders must stay unchanged while the account is read, so another active trader on the
 account can't block our exits. A position counts at the venue's value, or at its quantity times the price we know,
 whichever is more.
 """
@@ -50,15 +50,14 @@ from tradebot.reconciliation.read_books import (
 
 
 class VenueReading(Struct, frozen=True):
-    """What the venue and the books say together; `books` were read once the venue's facts were in them.
+    """The venue and the books combined; `books` were read after the venue's facts were applied.
 
-    `view.orders` holds every order that either of them says may still fill. `orders` is the same without those that the
-    venue still lists but has declared over. `omitted_orders` are our orders missing from the venue's list.
-    `differences` are positions that no fill on its way explains. `ratios` are the broker's shares as multiples of ours,
-    where they differ. `unproven` are symbols we hold that the venue did not confirm when asked directly. `missing` are
-    our orders that have filled more than the fill lists show so far, unless the positions prove it: then `books` has it
-    as `pending`. `untraced_fills` counts fills that aren't ours
-    and whose order the venue did not return.
+    `view.orders` has every order that either says may still fill. `orders` is the same without those that the venue
+    still lists but has declared over. `omitted_orders` are our orders missing from the venue's list. `differences` are
+    positions that no pending fill explains. `ratios` are the broker's shares as multiples of ours, where they differ.
+    `unproven` are symbols of our positions that the venue didn't confirm when queried directly. `missing` are our
+    orders that have filled more than the fill lists show so far, unless the positions prove it: then `books` has it as
+    `pending`. `untraced_fills` counts foreign fills whose order the venue didn't return.
     """
 
     view: BrokerView
@@ -77,11 +76,11 @@ class VenueReading(Struct, frozen=True):
 
 
 def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> VenueReading:
-    """Read the venue and bring the books up to date; a dry run writes nothing but allows for what it would write.
+    """Read the venue and bring the books up to date; a dry run writes nothing but accounts for what it would write.
 
     If the two differ, the venue is read once more, because a fill may have arrived between two of its replies.
-    `closing` passes also ask directly about each of our positions on which the list and the books differ, because an
-    exit only trades what the venue confirms.
+    `closing` passes also query each of our positions on which the list and the books differ, because an exit only
+    trades what the venue confirms.
     """
     reading = _read_once(world, clocks, first=True)
     if reading.agrees:
@@ -140,7 +139,7 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> VenueReadi
 def differences(
     books: Books, missing: Sequence[MissingFill], positions: Iterable[BrokerPosition], orders: Iterable[Order]
 ) -> tuple[PositionDifference, ...]:
-    """Return the positions on which the broker and the books differ, unless fills on their way may explain it."""
+    """Return the positions on which the broker and the books differ, unless pending fills may explain it."""
     # A position in which an order of ours may have ended unseen isn't somebody else's.
     listed = {order.venue_id for order in orders}
     unseen = {

@@ -1,11 +1,11 @@
-"""Find which positions move into the next contract, and what is still to be opened of those that have begun to.
+"""Find positions due to roll into the next contract, and rolls whose opening half is still missing.
 
-A move is one plan of two intents, close then open. It stands in the ledger as its first intent, a close whose reason
-names the next contract, and nowhere else. What its closes have filled and its entries haven't opened yet is still
-owed, whatever was killed when. A move ends with its session: later, the strategy decides anew.
+A roll is one plan of two intents, close then open. The ledger stores it only as its first intent, a close whose reason
+names the next contract. Shares that the closes have filled and the entries haven't opened yet are still owed, even
+after a crash. A roll ends with its session: later, the strategy decides afresh.
 
-The contract that is chosen for a root takes its place in the universe where rules are made (`app.rules`). A position
-in an earlier contract keeps its stops and exits, and moves on in its hour.
+The contract chosen for a root replaces it in the universe when rules are built (`app.rules`). A position in an earlier
+contract keeps its stops and exits, and is rolled at its hour.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ NOTHING = Decimal(0)
 
 
 class Move(Struct, frozen=True):
-    """A move that has begun: its first close, the contract that it leads into, and how many are still to be opened."""
+    """A roll in progress: its first close, the contract that it rolls into, and how many units it still has to open."""
 
     close: Intent
     into: str
@@ -53,10 +53,10 @@ class Move(Struct, frozen=True):
 
 
 def roll_due(desk: Desk, position: Position) -> Rolling | None:
-    """Return how a position moves into the next contract, if it is to do so now.
+    """Return a position's roll into the next contract if it is due now.
 
-    It waits for the hours that the venue calls liquid, on its last day while there are any left, and no longer than
-    that. While nothing may be opened, it stays until the last day: it would only be closed.
+    It waits for the venue's liquid hours, on its last day only while there are any left. While entries are blocked, it
+    waits until the last day, because it would only be closed.
     """
     rolling, today = rolling_of(desk, position.symbol), date_on(desk)
     if rolling is None or not rolling.is_due(today, desk.books.day.local(desk.now).time()):
@@ -70,18 +70,18 @@ def roll_due(desk: Desk, position: Position) -> Rolling | None:
 
 
 def into(rolling: Rolling) -> ReasonPart:
-    """Return why a position leaves a contract."""
+    """Return the exit reason of a roll."""
     return ReasonPart(ROLLED_INTO, symbol=rolling.into)
 
 
 def begins_move(desk: Desk, candidate: Candidate) -> bool:
-    """Return True if a close is the first half of a move."""
+    """Return True if a close is the first half of a roll."""
     rolling = rolling_of(desk, candidate.symbol)
     return rolling is not None and (candidate.source, candidate.why) == (LEAVING, compose((into(rolling),)))
 
 
 def with_what_is_kept(candidate: Candidate, kept: Kept) -> Candidate:
-    """Return a close with what the position was opened with, so that it can be opened again in the next contract."""
+    """Add the position's entry terms to a close, so that it can be opened again in the next contract."""
     return replace(
         candidate,
         score=kept.entry_score,
@@ -96,7 +96,7 @@ def with_what_is_kept(candidate: Candidate, kept: Kept) -> Candidate:
 
 
 def moves(books: Books, session: date) -> Iterator[Move]:
-    """Yield the moves of a session that still owe something."""
+    """Yield the unfinished rolls of a session."""
     begun = dict[tuple[str, str, str], Intent]()
     for record in books.promised_in(session):
         intent = record.intent
@@ -110,12 +110,12 @@ def moves(books: Books, session: date) -> Iterator[Move]:
 
 
 def partly_rolled_contracts(books: Books, session: date) -> tuple[str, ...]:
-    """Return the contracts in which moves of a session still owe something."""
+    """Return the contracts into which rolls of a session still have to open positions."""
     return tuple(move.into for move in moves(books, session))
 
 
 def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
-    """Return the entries that moves still owe, once nothing is left of the contract that each left."""
+    """Return the entries that rolls still owe, once the position in each old contract is closed."""
     candidates = list[Candidate]()
     for move in moves(desk.books, session):
         close, listing = move.close, desk.listings.get(move.into)
@@ -213,9 +213,9 @@ class _Standing(NamedTuple):
 
 
 def choose(world: World, months: Months, names: Sequence[str], now: datetime) -> Discovery:
-    """Return the contracts that names stand for in the session of this moment; keep them and tell what changed.
+    """Return the contracts chosen for root names in the present session; store them and emit what changed.
 
-    What was chosen in a session stays, whatever becomes known during it. A dry run keeps and tells nothing.
+    A choice stays for the whole session, whatever becomes known during it. A dry run stores and emits nothing.
     """
     before, session = world.facts.discovery(), _session(world, now)
     coin = world.rules.coin
@@ -237,7 +237,7 @@ def choose(world: World, months: Months, names: Sequence[str], now: datetime) ->
 
 
 def with_earlier_rolls(listings: Mapping[str, Listing], standing: frozenset[str], today: date) -> Mapping[str, Listing]:
-    """Return listings in which a contract is left now if its root stands for the next one already."""
+    """Return listings in which a contract is due to roll now if its root already refers to the next one."""
     found = dict(listings)
     for symbol, listing in listings.items():
         rolling = listing.rolling

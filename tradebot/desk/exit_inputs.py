@@ -1,4 +1,4 @@
-"""Look at each open position as exit rules see it, and keep the best and the worst price that it has seen."""
+"""Prepare each open position for the exit rules, and store the best and worst prices seen."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ from tradebot.timetable.sessions import last_session
 
 
 def watch_positions(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
-    """Return each open position with what is known about it, and store the marks that moved, all in one write."""
+    """Return each open position with what is known about it, and store changed best and worst prices in one write."""
     watched = [_watched_position(desk, position) for position in desk.positions]
     moved = {
         watched_position.position.key: Marks(watched_position.best, watched_position.kept.worst)
@@ -44,7 +44,7 @@ def watch_positions(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
 
 
 def add_exit_inputs(world: World, desk: Desk) -> Desk:
-    """Return the desk with what the exit rules of its positions read besides prices."""
+    """Return the desk with the inputs that the exit rules of its positions read besides prices."""
     watched = with_outlooks(world, desk, [_watched_position(desk, position) for position in desk.positions])
     return replace(
         desk, outlooks={watched_position.position.key: watched_position.outlook for watched_position in watched}
@@ -52,7 +52,7 @@ def add_exit_inputs(world: World, desk: Desk) -> Desk:
 
 
 def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
-    """Return the smallest move against a position that closes it, by symbol, as a fraction; none if it has no stop."""
+    """Return the smallest adverse move that closes a position, by symbol, as a fraction; omitted without a stop."""
     stops = dict[str, Decimal]()
     for position in desk.positions:
         kept = desk.books.kept.get(position.key, Kept())
@@ -64,7 +64,7 @@ def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
 
 
 def stop_rests(desk: Desk, position: Position) -> bool:
-    """Return True if stops that rest at the venue close all whole lots of a position, whatever the bot does."""
+    """Return True if stops resting at the venue close all whole lots of a position, whatever the bot does."""
     listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
     stops = (rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger and not rest.ending)
     covered = sum((rest.quantity for rest in stops), Decimal(0))
@@ -74,7 +74,7 @@ def stop_rests(desk: Desk, position: Position) -> bool:
 def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decimal | None]]:
     """Return the positions that rules would close at the desk's quotes, by symbol, with the shares; None means all.
 
-    Only rules that look at a price are asked. The desk has been looked at.
+    Only rules that look at a price are evaluated. The desk must have its exit inputs.
     """
     closed = defaultdict[str, dict[Key, Decimal | None]](dict)
     for position in desk.positions:
@@ -127,7 +127,7 @@ UNTIL_NEXT_MORNING = timedelta(days=5)
 
 
 def with_outlooks(world: World, desk: Desk, watched: Sequence[WatchedPosition]) -> Iterator[WatchedPosition]:
-    """Yield the positions in their order, each with what its exit rules read."""
+    """Yield the positions in order, each with the inputs that its exit rules read."""
     reads = [
         {name for rule in world.rules.exits_of(watched_position.position.strategy) for name in rule.reads}
         for watched_position in watched
@@ -141,7 +141,7 @@ def with_outlooks(world: World, desk: Desk, watched: Sequence[WatchedPosition]) 
 
 
 class ExitFacts:
-    """What the stores know about these positions' symbols; each part is read when it is first asked for, for all."""
+    """The stores' facts about the symbols of positions; each fact is read for all positions at its first use."""
 
     def __init__(self, world: World, desk: Desk, held: Sequence[WatchedPosition]) -> None:
         self._world = world
@@ -158,7 +158,7 @@ class ExitFacts:
         return noise(self._scores.get(held.position.key[:2], ()), self._desk.books.day)
 
     def flow(self, held: WatchedPosition) -> float | None:
-        """Return the direction of the alerts that count now, or None without a recent usable reply about them."""
+        """Return the direction of the currently valid alerts, or None without a recent usable reply."""
         window, facts = self._world.rules.flow, self._facts.get(held.position.symbol)
         if window is None or facts is None or facts.alerts_fetched_at is None or not facts.has_usable_alerts:
             return None
@@ -177,17 +177,17 @@ class ExitFacts:
         return kept_open(behind, self._changes.get(symbol, ()), new_york_day(opened), held.direction)
 
     def regime(self, held: WatchedPosition) -> str | None:
-        """Return the market's regime by name, or None unless all that it is read from is known."""
+        """Return the market's regime by name, or None unless all its inputs are known."""
         state = market_state(self._market, self._desk.now)
         return None if state is None else regime(state)
 
     def event_at(self, held: WatchedPosition) -> datetime | None:
-        """Return when the company's next event may come at the earliest."""
+        """Return the earliest time of the company's next event."""
         symbol = held.position.symbol
         return next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
 
     def momentum(self, held: WatchedPosition) -> Decimal | None:
-        """Return the return since the pass of an hour ago, if that pass looked at the symbol."""
+        """Return the return since the pass of an hour ago, if that pass had a quote of the symbol."""
         quote, before = self._desk.quotes.get(held.position.symbol), self._hour_ago.get(held.position.symbol)
         return None if quote is None or not before else exit_price(held.position, quote) / before - 1
 
@@ -197,7 +197,7 @@ class ExitFacts:
         return None if worst is None else abs(held.best - worst) / held.position.average_price
 
     def liquidation(self, held: WatchedPosition) -> Decimal | None:
-        """Return how far the symbol's mark is from where the broker liquidates what the account holds."""
+        """Return the distance from the symbol's mark to the liquidation price, as a fraction of the mark."""
         return self._liquidations.get(held.position.symbol)
 
     @cached_property
@@ -275,7 +275,7 @@ def kinds_read(exits: Exits) -> frozenset[str]:
 def noise(scored: Iterable[Scored], day: VenueDay) -> float | None:
     """Return the standard deviation of the change from one score to the next of the same day.
 
-    Overnight changes are left out: much happens in a night. None if there are too few changes to tell.
+    Overnight changes are left out, because much happens in a night. None if there are too few changes.
     """
     days = groupby(scored, key=lambda one: day.date_of(one.at))
     changes = [after.score - before.score for _, of_day in days for before, after in pairwise(of_day)]
@@ -290,9 +290,9 @@ def kept_open(
 ) -> Decimal | None:
     """Return which share of the contracts behind an entry was still open the next morning.
 
-    The contracts are those of the alerts in the entry's direction, which is +1 for a long and -1 for a short. What
-    stayed open is what open interest grew by, at most the alerts' volume. A contract without a known change counts
-    neither way; None if there is none with one.
+    The contracts are those of the alerts in the entry's direction, which is +1 for a long and -1 for a short. The
+    contracts still open are the growth in open interest, at most the alerts' volume. A contract without a known change
+    isn't counted; None if no contract has one.
     """
     traded: dict[str, int] = {}
     for alert in alerts:
@@ -310,6 +310,6 @@ def kept_open(
 
 
 def option_symbol(alert: FlowAlert) -> str:
-    """Return the OCC symbol of the option that an alert is about: its root, expiry, right and strike times 1,000."""
+    """Return the OCC symbol of an alert's option: its root, expiry, right and strike times 1,000."""
     right = "C" if alert.right is Right.CALL else "P"
     return f"{alert.symbol.replace('.', '')}{alert.expiry:%y%m%d}{right}{int(alert.strike * 1000):08d}"

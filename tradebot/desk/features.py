@@ -1,4 +1,4 @@
-"""Compute the features that strategies need: of closed bars, and of what is known at the moment besides."""
+"""Compute the features that strategies need, from closed bars and from facts of the moment."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
@@ -37,13 +37,13 @@ def reads_quotes(need: FeatureNeed) -> bool:
 
 @lru_cache(maxsize=64)
 def of_the_moment(need: FeatureNeed) -> bool:
-    """Return True if some of these features are made of more than bars, and differ from one moment to the next."""
+    """Return True if any of these features use more than bars, and so differ from one moment to the next."""
     return any(each.of_the_moment for each in _features_of(need))
 
 
 @lru_cache(maxsize=64)
 def bars_for(need: FeatureNeed, venue: VenueDay) -> BarNeed:
-    """Return the bars that features need; with fewer than the least, some features have no value yet."""
+    """Return the bars that features need; with only the minimum, some features have no value yet."""
     features, a_session = _of_bars(need), _a_session(need, venue)
     least = max((each.bars + each.sessions * a_session for each in features), default=1)
     return BarNeed(need.timeframe, bars_before(features, a_session) + a_session, least=least)
@@ -81,11 +81,11 @@ class _Kept(NamedTuple):
 
 
 class BarFeatures:
-    """Features of closed bars. What is computed for a session begins so many bars before it, whatever the moment.
+    """Features of closed bars. A session's features are computed from a fixed number of bars before it.
 
-    So the values of a bar are the same to the last digit whenever they are computed. With `whole` sessions, the bars
-    are those of a backtest, which may be asked for the rest of a session: its features are computed once, and looked up
-    by the moment. Each of them is made of bars that were closed then.
+    So a bar's values are identical to the last digit whenever they are computed. With `whole` sessions, the bars are
+    those of a backtest, which can provide the remainder of a session: its features are computed once, and looked up by
+    time. Each of them uses only bars that were closed then.
     """
 
     def __init__(self, bars: Bars, sessions: Sessions, venue: VenueDay, *, whole: bool = False) -> None:
@@ -95,7 +95,7 @@ class BarFeatures:
     def row(
         self, need: FeatureNeed, symbol: str, until: datetime, calendar: str, rolls: tuple[date, ...] | None
     ) -> FeatureRow | None:
-        """Return a symbol's features at the last bar that was closed at `until`; None if there is no bar."""
+        """Return a symbol's features at the last bar closed by `until`; None if there is no bar."""
         place = need, symbol, calendar, rolls
         kept = self._kept.get(place)
         if kept is None or not kept.after < until <= kept.until:
@@ -153,7 +153,7 @@ def _of(features: Sequence[Feature], values: Mapping[str, float], frame: Frame, 
 def with_moment(
     need: FeatureNeed, row: FeatureRow, now: datetime, spread: float | None, market: Mapping[str, object]
 ) -> FeatureRow:
-    """Return a row with what is known at the moment: the quote's spread in ticks, and facts of the whole market."""
+    """Return a row with features of the moment added: the quote's spread in ticks, and facts about the whole market."""
     features = [each for each in _features_of(need) if each.of_the_moment]
     frame = _moment(now, spread, ECONOMIC_CALENDAR_KIND.of(market), NEWS_KIND.of(market))
     values = {name: float(column[0]) for name, column in columns(frame, [each.name for each in features]).items()}

@@ -35,7 +35,9 @@ _SESSIONS_BACK = timedelta(days=7)
 
 
 class Agenda(Struct, frozen=True):
-    """What a fetch asks, in order. `waiting` counts what isn't due, and `later` what is, but only fits the next slot.
+    """The ordered calls of a fetch.
+
+    `waiting` counts calls that aren't due, `later` those due that fit only the next slot.
 
     `left_out` are the kinds that the plan has no calls for.
     """
@@ -47,7 +49,7 @@ class Agenda(Struct, frozen=True):
 
 
 def everything(requests: Sequence[Request]) -> Agenda:
-    """Return what a fetch asks if a person wants everything at once."""
+    """Return the agenda of a fetch of everything at once."""
     return Agenda(tuple(sorted(requests, key=lambda request: not request[0].core)))
 
 
@@ -181,9 +183,10 @@ If the next endpoint's first call fails too, the source counts as down, and all 
 
 
 class Failure(Struct, frozen=True):
-    """A call that returned no data, with the source's message; `lasting` if no other call would fare better now.
+    """A call that returned no data, with the source's message; `lasting` if other calls would fail too.
 
-    `answered` tells that the source works and refused only this call, and `not_in_plan` that it refuses the endpoint.
+    `answered` is True if the source works and refused only this call, and `not_in_plan` if our plan doesn't include the
+    endpoint.
     """
 
     endpoint: str
@@ -197,8 +200,8 @@ class Failure(Struct, frozen=True):
 class FetchResult(Struct, frozen=True):
     """The result of one fetching pass: `new` counts facts not stored before, `skipped` the calls that weren't made.
 
-    `later` counts those of the skipped ones that wait for the next slot, because no more fitted into this one.
-    `left_out` are the kinds that the plan has no calls for.
+    `later` counts the skipped calls that wait for the next slot, because no more fit into this one. `left_out` are the
+    kinds that the plan has no calls for.
     """
 
     at: datetime
@@ -235,10 +238,10 @@ EVERYTHING = WantedCalls()
 
 
 def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
-    """Return the kinds of facts that strategies and their exit rules need, in the order of fetching, with what to ask.
+    """Return the kinds of facts that strategies and their exit rules need, in fetching order, with each call's subject.
 
-    That is a symbol, or a sector in the source's words, for each call; a kind about the whole market takes one call.
-    Alerts are added to any other kind, because the gates of an entry judge by them whether flow is fresh.
+    A subject is a symbol, or a sector in the source's words; a kind about the whole market takes one call. Alerts are
+    added to any other kind, because the gates of an entry use them to check whether flow is fresh.
     """
     symbols: dict[str, dict[str, None]] = {}
     for strategy in strategies:
@@ -249,7 +252,7 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
 
 
 def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str]:
-    """Return what to ask about, one call each: symbols, those that are funds, or the sectors of the symbols."""
+    """Return the subjects of a kind's calls: symbols, those that are funds, or the sectors of the symbols."""
     if kind.scope is ReplyScope.FUND:
         return tuple(symbol for symbol in symbols if symbol in rules.funds)
     if kind.scope is ReplyScope.SECTOR:
@@ -264,7 +267,7 @@ def fetch_flow(
 ) -> FetchResult:
     """Fetch each kind and symbol that is needed, wanted and due, and store each answer as it arrives.
 
-    A fetch may take minutes, so each answer is dated by the time it came, and its rows are judged by that.
+    A fetch may take minutes, so each answer is dated by its own arrival.
     """
     now, session = clocks.now, last_session(world.ledger, clocks.now, world.venue.day)
     requests = [(kind, symbol) for kind, symbol in _requests(world) if wanted.includes(kind.name, symbol)]

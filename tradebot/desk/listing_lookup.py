@@ -1,4 +1,4 @@
-"""Query what the venue lists, for a pass that acts or one that only asks strategies."""
+"""Look up the venue's listings, for a pass that trades or one that only runs strategies."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,9 +22,9 @@ NOT_LISTED = Decision(Gate.INSTRUMENT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOW
 
 
 def read_listings(world: World, symbols: Iterable[str]) -> Mapping[str, Listing]:
-    """Return what is listed of these symbols, and write nothing: whoever asks strategies doesn't hold the pass lock.
+    """Return the listings of these symbols without storing any, because the caller doesn't have the pass lock.
 
-    What is kept counts, however old it is: the pass that judges what strategies want reads it again.
+    Stored listings are used at any age: the pass that evaluates the candidates reads them again.
     """
     asked = tuple(dict.fromkeys(symbols))
     kept = {symbol: record.listing for symbol, record in world.ledger.listings(asked).items()}
@@ -33,9 +33,9 @@ def read_listings(world: World, symbols: Iterable[str]) -> Mapping[str, Listing]
 
 
 def update_listings(world: World, books: Books, entered: Iterable[str]) -> ListingsInForce:
-    """Return what is listed of what may be entered and of what is held or ordered; keep what was read, tell changes.
+    """Return the listings of symbols that may be entered, or have a position or order; store them and report changes.
 
-    If anything has to be read for an entry, everything that may be traded is. A dry run keeps and tells nothing.
+    If any has to be read for an entry, all tradable symbols are read. A dry run stores and reports nothing.
     """
     entered = tuple(entered)
     symbols = tuple(dict.fromkeys((*entered, *held_and_ordered(books))))
@@ -58,9 +58,9 @@ def _tell(world: World, books: Books, record: ListingRecord) -> None:
 def other_contracts(
     coin: Callable[[str], str], entered: Iterable[str], open_symbols: Collection[str]
 ) -> Mapping[str, str]:
-    """Return, by symbol that may be entered, what else is held or ordered of its coin; those without it are left out.
+    """Map each symbol that may be entered to others of the same coin with a position or order; omit those without.
 
-    A symbol that follows no single coin stands for itself.
+    A symbol that follows no single coin counts as its own coin.
     """
 
     def coin_or_self(symbol: str) -> str:

@@ -1,7 +1,7 @@
-"""What a person should hear about a pass: counter-signals, refusals, missed candidates, stale bars, failed closes.
+"""Report a pass to people: counter-signals, refusals, missed candidates, stale bars, failed closes.
 
-A condition that lasts for several passes is told once: the record of the pass before says whether it is new. An order's
-end is told when the books first see it.
+A condition that lasts for several passes is reported once: the record of the previous pass says whether it is new. An
+order's end is reported when the books first see it.
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ def tell(world: World, desk: Desk, cycle: CycleRecord) -> None:
 
 
 def tell_caught_up(events: Events, ledger: Ledger, caught: CaughtUp, now: datetime) -> None:
-    """Emit what a person should hear about the news that catching up has written into the ledger."""
+    """Emit the events for changes that catching up has written into the ledger."""
     _tell_unfilled(events, ledger, caught.unfilled, now)
     _tell_moved(events, ledger, caught.moved, now)
     _tell_closed_by_broker(events, caught.liquidated, now)
@@ -301,6 +301,6 @@ def _details(candidate: Candidate, cause: str, order: str | None) -> dict[str, s
 
 
 def gap_began(gap: Gap, now: datetime, cause: str = "") -> SystemEvent:
-    """Return the event that tells that a gap began; `cause` is why an exit had to take the stop's place."""
+    """Build the event for the beginning of a gap in protection; `cause` is why an exit had to replace the stop."""
     details = {"strategy": gap.strategy, "why": gap.why, "shares": f"{gap.shares:f}", "since": gap.since.isoformat()}
     return EventKind.PROTECTION_GAP.at(now, {**details, **({"cause": cause} if cause else {})}, gap.symbol)

@@ -1,7 +1,7 @@
-"""Conclude a pass: tell what a person should hear about it, gaps in protection included, and record it.
+"""Conclude a pass: emit its events, including gaps in protection, and record it.
 
-A gap is told when it begins, and how long it has lasted when it ends.
-The record of each pass of exits has the gaps that it left, so that the next one knows which of them are new.
+A gap is reported when it begins, and with its duration when it ends. The record of each exit pass has its remaining
+gaps, so that the next one knows which of them are new.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +113,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 
 
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
-    """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
+    """Return the record of an exit pass with its remaining gaps; report those that began or ended."""
     last = _last(world, cycle)
     opened, known = _gaps_opened(world, desk, cycle), _before(world, desk, last)
     books, resting = _as_filled(desk, desk.books), desk.resting

@@ -1,4 +1,4 @@
-"""Look before a pass acts: take the desk, halt if it shows a cause, and note what arrived at the venue."""
+"""Prepare the desk before a pass acts: take it, halt if it shows a cause, and store arrivals at the venue."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -26,7 +26,7 @@ CURRENT = timedelta(days=1)
 
 
 def desk_for_entries(world: World, proposed: Proposals, clocks: ClockReading | None = None) -> Desk:
-    """Return the desk on which proposals are judged, with what is wrong with the core signals behind them.
+    """Return the desk for evaluating proposals, including problems of the core signals behind them.
 
     The clocks are read unless the caller has just done so.
     """
@@ -38,7 +38,7 @@ def desk_for_entries(world: World, proposed: Proposals, clocks: ClockReading | N
 
 
 def desk_for_exits(world: World, clocks: ClockReading | None = None) -> Desk:
-    """Return the desk on which exit rules are asked. The clocks are read unless the caller has just done so."""
+    """Return the desk for evaluating exit rules. The clocks are read unless the caller has just done so."""
     return _acted_on(world, take_desk(world, with_flow=False, clocks=clocks, watching=True))
 
 
@@ -55,9 +55,9 @@ def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
 
 
 def record_arrival_midpoints(world: World, desk: Desk) -> None:
-    """Store the midpoint with each order that this desk is the first to see, if it has a quote; a dry run stores none.
+    """Store the midpoint with each order that this desk is the first to see, if it has a quote; not in a dry run.
 
-    An order that arrived longer ago than `limits.max_quote_age_s` keeps none: the price has moved on since.
+    An order that arrived more than `limits.max_quote_age_s` ago gets none: the price has moved on since.
     """
     if not world.dry_run and (arrived := tuple(_new_orders(desk, world.rules.limits.max_quote_age_s))):
         world.ledger.apply_orders(arrived, desk.now)
@@ -74,10 +74,10 @@ def _new_orders(desk: Desk, most_s: int) -> Iterator[Order]:
 
 
 def note_first_fills(world: World, desk: Desk) -> Desk:
-    """Store the midpoint with each entry whose fill this desk is the first to see with a quote; a dry run stores none.
+    """Store the midpoint with each entry whose fill this desk is the first to see with a quote; not in a dry run.
 
-    It is stored as another answer to the entry's request, because these are journaled: a rebuilt ledger has it too.
-    Returns the desk with what the ledger now keeps of its positions.
+    It is stored as another reply to the entry's request, because these are journaled, so a rebuilt ledger has it too.
+    Return the desk with the positions' updated terms.
     """
     filled = () if world.dry_run else tuple(_first_filled(desk))
     # A damaged journal halts the bot when it promises an order, and keeps no pass from looking.

@@ -1,4 +1,4 @@
-"""Ask each strategy what it wants, and turn its wants into candidates."""
+"""Run each strategy, and turn its wants into candidates."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -34,12 +34,11 @@ from tradebot.timetable.job_times import JobTimes
 
 
 class Proposals(Struct, frozen=True):
-    """The candidates of all strategies, strongest first, and what was refused: whole answers, or single symbols.
+    """The candidates of all strategies, strongest first, and refusals: whole answers, or single symbols.
 
-    `own` is what the strategies' own clocks mean for this pass. `reads` are the kinds of flow facts that each of them
-    needs, by its name; they may be asked no more when a pass judges their candidates. `code` has the digest of the code
-    that each strategy answered with. `moves` are those of prices that bars showed then; None if no limit asks, if they
-    can't be read, or if nobody wants to open anything.
+    `own` is the slot plan of strategies with their own clocks. `reads` are the kinds of flow facts that each strategy
+    needs, by its name. `code` has the digest of each strategy's code. `moves` are the price shocks that bars showed;
+    None if no limit needs them, if they can't be read, or if nothing would be opened.
     """
 
     candidates: tuple[Candidate, ...]
@@ -51,9 +50,9 @@ class Proposals(Struct, frozen=True):
 
 
 def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
-    """Ask every strategy what it wants; one with a bad answer loses its own turn in this pass and no other's.
+    """Run every strategy; one with a bad answer is refused in this pass without affecting the others.
 
-    With the times of entries, a strategy with its own clock is asked only while one of its slots is due.
+    With the times of entries, a strategy with its own clock runs only while one of its slots is due.
     """
     planned = plan(world, entries, now)
     if planned.strategies:
@@ -83,12 +82,12 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
 
 
 def strongest_first(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Return candidates in the order in which they are judged."""
+    """Sort candidates in the order in which they are evaluated."""
     return tuple(sorted(candidates, key=lambda one: (-abs(one.score or 0.0), one.symbol, one.strategy)))
 
 
 class StrategyAnswer(NamedTuple):
-    """What a strategy proposed and which symbols were left out; or why its whole answer `failed`.
+    """A strategy's candidates and the symbols that were left out; or why its whole answer `failed`.
 
     `looked` is False if its needs were met for no symbol.
     """
@@ -102,7 +101,7 @@ class StrategyAnswer(NamedTuple):
 def ask(
     world: World, now: datetime, sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None
 ) -> StrategyAnswer:
-    """Ask one strategy what it wants of what it sees, in its own slot if it has one."""
+    """Run one strategy on its inputs, in its own slot if it has one."""
     return build_answer(world.rules, now, sights, sees(sights, strategy, slot), strategy, slot)
 
 
@@ -114,7 +113,7 @@ def build_answer(
     strategy: Strategy,
     slot: StrategySlot | None,
 ) -> StrategyAnswer:
-    """Return what a strategy wants of what it sees."""
+    """Return a strategy's answer to its inputs, as candidates or as the reason why all of it was refused."""
     result = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, rules.of(strategy.name).wants)
     if isinstance(result, Decision):
         return StrategyAnswer((), strategy_inputs.left_out, result)
@@ -133,12 +132,12 @@ def build_answer(
 
 
 def sees(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
-    """Return what a strategy sees, in its own slot if it has one."""
+    """Return a strategy's inputs, in its own slot if it has one."""
     return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
 
 def answer_of(strategy: Strategy, view: StrategyView, most: TargetBounds | None) -> tuple[Want, ...] | Decision:
-    """Return what a strategy wants, or why its whole answer is refused."""
+    """Return a strategy's wants, or why its whole answer is refused."""
     answer = strategy.propose(view)
     if isinstance(answer, Decision):
         return answer
@@ -147,9 +146,9 @@ def answer_of(strategy: Strategy, view: StrategyView, most: TargetBounds | None)
 
 
 def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:
-    """Claim the slots of strategies' own clocks; return the proposals without those that another pass has judged.
+    """Claim strategies' own slots; return the proposals without those that another pass has already evaluated.
 
-    The caller holds the pass lock, and is about to judge the candidates.
+    The caller has the pass lock, and is about to evaluate the candidates.
     """
     own, refused = begin(world, call, proposed.own, now)
     gone = {(slot.strategy, slot.session, slot.name) for slot in proposed.own.asked if slot not in own.asked}
@@ -197,9 +196,9 @@ REBALANCE = "rebalance"
 def pending_changes(
     world: World, desk: Desk, proposed: Proposals, done: Collection[tuple[str, str]]
 ) -> Sequence[Candidate]:
-    """Return the candidates that this pass hasn't sent yet, those that close or reduce before those that open.
+    """Return the candidates that this pass hasn't sent yet, closing or reducing ones before opening ones.
 
-    Targets become the changes that reach them. `done` are the strategies and symbols of those that were sent.
+    Targets become the changes that reach them. `done` are the strategies and symbols already sent.
     """
     remaining = (candidate for candidate in proposed.candidates if (candidate.strategy, candidate.symbol) not in done)
     changes = [
@@ -243,7 +242,7 @@ def _wants_more(candidate: Candidate) -> bool:
 
 
 def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidate:
-    """Return a target that nothing is done for, with the reason in place of its decision to trade."""
+    """Return a target that leads to no order, with the reason in place of its decision to trade."""
     decisions = (
         replace(each, verdict=Verdict.FAIL, reason=why) if each.gate is Gate.TARGET else each
         for each in candidate.decisions
@@ -252,10 +251,10 @@ def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidat
 
 
 def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
-    """Return a target as an order to open, reduce or close, with the decision that says why; other wants as they are.
+    """Turn a target into an order to open, reduce or close, with the decision behind it; return other wants unchanged.
 
-    A target on the other side of what is held closes that first; the rest follows once it is closed. A change smaller
-    than the tolerance counts as none. What left the strategy's universe is only reduced or closed.
+    A target on the other side of the position closes that first; the remainder follows once it is closed. A change
+    smaller than the tolerance is ignored. A symbol that left the strategy's universe is only reduced or closed.
     """
     if candidate.want is not WantKind.TARGET:
         return candidate

@@ -1,7 +1,8 @@
-"""Look twice at any price that jumped, or at which a rule would close a position: one wrong quote must sell nothing.
+"""Check any price that jumped, or at which a rule would close a position: one wrong quote must sell nothing.
 
-Both are asked for together, once, so an exit is delayed by one request at most. Two answers that carry the same time
-are one witness. While a stop rests at the venue, a position is left to it if the last trade contradicts the quote.
+All doubtful prices are requested together, once, so an exit is delayed by at most one request. Two replies with the
+same timestamp count as one. While a stop rests at the venue, a position is left to it if the last trade contradicts the
+quote.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +29,7 @@ Quotes = Mapping[str, Quote]
 
 
 def recheck_quotes(world: World, desk: Desk, *, entering: bool, watching: bool) -> Desk:
-    """Return the desk after asking again about prices that jumped and, if exit rules watch, that they would close at.
+    """Return the desk after rechecking prices that jumped or, with `watching`, at which exit rules would close.
 
     If nothing confirms a price, exits use the last trade, and nothing is bought.
     """

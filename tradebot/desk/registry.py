@@ -1,12 +1,12 @@
-"""Look at the coins of the registry: read what is due, judge it, keep it, and tell what changed.
+"""Check the registry's coins: read what is due, evaluate it, store it, and report changes.
 
-The strategies' pass does so before it asks them, without the pass lock. Losing what is kept loses no money: nothing is
-eligible until it has been looked at again.
+The entry pass does so before it runs strategies, without the pass lock. Losing the stored state loses no money: no coin
+is eligible until it has been checked again.
 
-It is done as often as tiers are measured, before the look at the coins, and again in the next pass if a list wasn't
-believed. What is kept takes the place of the universe where rules are made (`app.rules`), which is once a pass. So a
-running `serve` trades a new coin from its next pass on, without a reload. If what is kept is lost, the configured
-universe is traded until the venue has been asked again. Exits and stops go by positions, and need no universe.
+Discovery of contracts runs as often as tiers are measured, before the check of the coins, and again in the next pass if
+a list was rejected. The stored result replaces the universe when rules are built (`app.rules`), once per pass, so a
+running `serve` trades a new coin from its next pass on, without a reload. If it is lost, the configured universe is
+traded until the venue has been queried again. Exits and stops depend on positions, and need no universe.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -34,15 +34,15 @@ from tradebot.signals.registry import (
 
 
 def registry_of(world: World) -> Registry | None:
-    """Return what is known of the coins that may be traded; None without a registry."""
+    """Return the registry's state of the coins that may be traded; None without a registry."""
     rules = world.rules.registry
     return Registry(rules, world.rules.every_symbol, world.facts.registry()) if rules else None
 
 
 def look_at_coins(world: World, now: datetime, *, all_of_them: bool = False) -> None:
-    """Look at the coins that are due, or at all; without a registry at none. A dry run looks at none: it keeps nothing.
+    """Check the coins that are due, or all of them; without a registry or in a dry run, none.
 
-    Raises TemporaryError if the venue has no answer about prices. Candles that can't be read fail their check.
+    Raise TemporaryError if the venue can't give prices. Candles that can't be read fail their check.
     """
     registry = None if world.dry_run else registry_of(world)
     if registry is None:
@@ -174,7 +174,7 @@ STAYS, GOES = "it stays in the universe, because it is held or pinned", "it has 
 
 
 def look_for_coins(world: World, now: datetime, *, at_once: bool = False) -> None:
-    """Ask for the venue's contracts if that is due, or at once; without discovery or in a dry run, ask nothing.
+    """Fetch the venue's contracts if that is due, or `at_once`; without discovery or in a dry run, do nothing.
 
     A list or prices that can't be read change nothing.
     """

@@ -1,7 +1,7 @@
-"""Find moves of prices after which entries wait: in closed minute bars, and in what earlier passes recorded.
+"""Find price shocks after which entries wait: in closed minute bars, and in records of earlier passes.
 
-Nothing of it is kept in memory, so a restart changes nothing. The bars come from the local store of bars, which fetches
-what it lacks; how far a contract was from its coin stands in the decisions of recorded passes.
+Nothing is stored in memory, so a restart changes nothing. The bars come from the local store of bars, which fetches
+missing ones; the distance of a contract from its coin is in the decisions of recorded passes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,17 +22,17 @@ MINUTE, MINUTE_S = "1Min", 60
 
 
 class Moves(NamedTuple):
-    """The shocks that minute bars show, and the symbols that have any."""
+    """The shocks in minute bars, and the symbols that have bars."""
 
     shocks: tuple[Shock, ...]
     known: frozenset[str]
 
 
 def recent_shocks(world: World, now: datetime) -> Moves | None:
-    """Return the shocks that the bars of the last minutes show; None if no limit asks, or if they can't be read.
+    """Return the shocks in the bars of the last minutes; None if no limit needs them, or if they can't be read.
 
-    All symbols of the bot are looked at, because a shock of many holds back all entries. Bars may have to be fetched,
-    so this is for the part of a pass that asks the strategies, before it holds the lock.
+    All symbols of the bot are checked, because a shock of many holds back all entries. Bars may have to be fetched, so
+    this belongs to the part of a pass before it takes the lock.
     """
     limits = world.rules.limits
     if limits.shock_wait_s is None or not _of_minutes(limits):
@@ -46,7 +46,7 @@ def recent_shocks(world: World, now: datetime) -> Moves | None:
 
 
 def shocks_on(world: World, desk: Desk, moves: Moves | None) -> Shocks | None:
-    """Return the shocks of the wait before now; None if no limit asks, or if nobody knows."""
+    """Return the shocks within the wait before now; None if no limit needs them, or if they are unknown."""
     limits, wait_s = world.rules.limits, world.rules.limits.shock_wait_s
     if wait_s is None or (moves is None and _of_minutes(limits)):
         return None
@@ -63,9 +63,9 @@ def _of_minutes(limits: Limits) -> bool:
 
 
 def shocks_in_bars(series: Series, limits: Limits) -> Iterator[Shock]:
-    """Yield a shock at the end of each minute whose close is too far from the one before, or whose range is too wide.
+    """Yield a shock at the end of each minute whose close is too far from the previous one, or whose range is too wide.
 
-    A minute without a trade has no bar, so a move over several such minutes counts as one of the minute that shows it.
+    A minute without a trade has no bar, so a move over several such minutes counts for the minute whose bar shows it.
     """
     move, span = limits.max_minute_move_fraction, limits.max_minute_range_fraction
     for place, start in enumerate(series.starts):
@@ -77,7 +77,7 @@ def shocks_in_bars(series: Series, limits: Limits) -> Iterator[Shock]:
 
 
 def shocks_in_passes(cycles: Sequence[CycleRecord]) -> Iterator[Shock]:
-    """Yield a shock for each candidate that a recorded pass found too far from its coin."""
+    """Yield a shock for each recorded candidate that was refused for being too far from its coin."""
     for cycle in cycles:
         for record in cycle.candidates:
             if any(decision.reason is Reason.BASIS_SHOCK for decision in record.decisions):

@@ -52,9 +52,9 @@ def take_desk(
 ) -> Desk:
     """Apply the venue's facts to the books, then return everything a pass decides from; a dry run applies nothing.
 
-    The clocks are read unless the caller has just done so. A pass of entries (`with_flow`) reads the universe, or these
-    `symbols`. If exit rules are going to watch, what they read is queried, and prices at which they close are read
-    twice.
+    The clocks are read unless the caller has just done so. An entry pass (`with_flow`) reads the universe, or these
+    `symbols`. If exit rules will be evaluated (`watching`), their inputs are queried, and prices at which they close
+    are read twice.
     """
     if clocks is None:
         stopwatch_s = world.stopwatch()
@@ -90,13 +90,13 @@ def _with_facts_of_entries(world: World, desk: Desk, may_enter: Sequence[str], t
 
 
 def restart_decision_clock(world: World, desk: Desk) -> Desk:
-    """Return the desk as known from now on, if the time that a decision may take is limited."""
+    """Restart the desk's decision time from now, if the decision time is limited."""
     is_limited = world.rules.limits.max_decision_ms is not None
     return replace(desk, known_s=world.stopwatch()) if is_limited else desk
 
 
 def margined_symbols(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:
-    """Yield the symbols of everything that ties up margin, foreign positions and orders too; none if nothing does."""
+    """Yield the symbols of everything that ties up margin, even if foreign; none in a cash account."""
     if view.account.settlement is Settlement.MARGINED:
         yield from (position.symbol for position in view.positions)
         yield from (order.symbol for order in view.orders)
@@ -219,7 +219,7 @@ def _submits(record: IntentRecord) -> bool:
 def halt_evidence(
     books: Books, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders
 ) -> HaltEvidence:
-    """Return signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
+    """Collect signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
     marked = [order for order in view.orders if is_our_order_id(order.client_order_id)]
     unpromised = [order for order in marked if order.client_order_id not in books.promised]
     # What protects a position adds no risk; it shows that these books are older than the orders.
@@ -256,11 +256,11 @@ def book(
     session: date,
     listings: Mapping[str, Listing] = MappingProxyType({}),
 ) -> Book:
-    """Return the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
+    """Build the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
-    Shares that our orders have filled but that no list of fills shows yet count as held, on top of that. The entries
-    are those of the day that the `session` counts for. An account with margin also needs the `listings` of what it
-    holds or may enter.
+    Shares that our orders have filled but that no list of fills shows yet count as positions in addition. The entries
+    are those of the `session`'s trade date. A margin account also needs the `listings` of its positions and possible
+    entries.
     """
     view, day = _at_collars(view, books), books.day.trade_date(session)
     priced = _prices(view, books.totals.last_price, quotes)
@@ -333,9 +333,9 @@ def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Quotes) -> Ma
 
 
 def account_value(view: BrokerView, quotes: Quotes) -> Worth:
-    """Return what cash and positions add up to, so that it can be compared with the equity the venue reports.
+    """Return the sum of cash and positions, to compare with the equity the venue reports.
 
-    Of an account that didn't pay for its positions, their gain counts.
+    In a margin account, a position counts with its gain.
     """
     total, at_cost = view.account.cash, Decimal(0)
     is_margined = view.account.settlement is Settlement.MARGINED

@@ -1,11 +1,12 @@
-"""Which strategy has which part of the account at stake, and the margin that all of it ties up.
+"""Compute each strategy's exposure and the margin it uses, assuming every working order fills at its worst price.
 
-It is computed once a pass, with each order counted at its worst, also those whose outcome is unknown. What is lost at
-stops is only worked out for limits that ask for it.
+It is computed once a pass, including orders with an unknown outcome. Losses at stops are only computed for limits that
+need them.
 
-The gates measure an entry at its worst price, which a short sale's fill may beat. Its stop is a fraction of the price
-at which it filled, so a better fill makes the loss at the stop a little larger in USD. Nobody can know that beforehand,
-so such a position is measured at the gates' price for as long as it is open: what they let through keeps its limits.
+The gates measure an entry at its worst price, which a short sale's fill may beat. Its stop is a fraction of the fill
+price, so a better fill makes the loss at the stop a little larger in USD. Nobody can know that beforehand, so such a
+position is measured at the gates' price for as long as it is open, and an entry that the gates allowed stays within its
+limits.
 """
 
 from collections import defaultdict
@@ -36,10 +37,10 @@ from tradebot.reconciliation.new_fills import MissingFill
 def strategy_exposures(
     view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill], rules: Rules
 ) -> Iterator[Stake]:
-    """Return each strategy's stakes at their worst: every order that opens fills, at no better price than is known.
+    """Yield each strategy's stakes in the worst case: every opening order fills at the worst known price.
 
-    `prices` are in USD per share. An exit that is working adds nothing, because its position counts until it fills; one
-    with an unknown outcome counts on top of its position.
+    `prices` are in USD per share. A working exit adds nothing, because its position counts until it fills; one with an
+    unknown outcome counts in addition to its position.
     """
     asked = rules if _asks_for_risk(rules) else None
     # A lot counts at the broker's value per share or at the price, whichever is more.
@@ -78,7 +79,7 @@ def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *,
 def missing_fill_usd(
     missing_fill: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
 ) -> Decimal:
-    """Return what the shares of a fill that no list shows yet may have cost, in USD."""
+    """Return the possible cost in USD of a fill that no list shows yet."""
     return notional(
         abs(missing_fill.signed_quantity),
         _order_price(missing_fill.order, prices),
@@ -89,7 +90,7 @@ def missing_fill_usd(
 def working_order_usd(
     order: Order, quantity: Decimal, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
 ) -> Decimal:
-    """Return how many USD these shares of a working order may cost; ours counts as one without a reply."""
+    """Return the possible cost in USD of this part of a working order; ours is treated like one without a reply."""
     record = books.intent_behind(order)
     entered = record is not None and record.intent.purpose is Purpose.OPEN
     own = _intent_price(record.intent, prices) if record and entered else Decimal(0)
@@ -97,7 +98,7 @@ def working_order_usd(
 
 
 def intent_usd(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
-    """Return what an order of ours may cost, in USD."""
+    """Return the possible cost of an order of ours in USD."""
     return intent.instrument.notional(intent.quantity, _intent_price(intent, prices))
 
 
@@ -132,10 +133,10 @@ def _intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
 
 
 def day_results(books: Books, quotes: Mapping[str, Quote], trade_date: date) -> Mapping[str, Decimal | None]:
-    """Return each strategy's result of a day in USD, below zero for a loss; None if a position has no price.
+    """Return each strategy's result of a day in USD, negative for a loss; None if a position has no price.
 
-    A position that was closed counts with all its profit on the day on which it was closed. One that is held counts at
-    the midpoint, from the previous close on, or from its entry if that was on this day.
+    A closed position counts with all its profit on its closing day. An open one counts at the midpoint, from the
+    previous close on, or from its entry if that was on this day.
     """
     results, day = defaultdict[str, Decimal](Decimal), books.day
     # The trips of a month, in the order in which they were closed, of which nearly all are of earlier days.
@@ -166,9 +167,9 @@ def _change(position: Position, quote: Quote | None, trade_date: date, day: Venu
 
 
 class Possible(NamedTuple):
-    """What an order may still add to a symbol: exposure in USD, unsigned quantity, and the worst price, if it has one.
+    """What an order may still add to a symbol: exposure in USD, unsigned quantity, and the worst price.
 
-    Without one, it filled already, or it fills at whatever price there is.
+    The price is None if it has already filled, or may fill at any price.
     """
 
     symbol: str
@@ -185,9 +186,9 @@ def margin_of(
     quotes: Mapping[str, Quote],
     listings: Mapping[str, Listing],
 ) -> Margin | None:
-    """Return the margin of an account with all its open orders filled; None if the account pays for what it buys.
+    """Return the margin of an account with all its open orders filled; None for a cash account.
 
-    `prices` are those at which positions count if the venue's value is less.
+    `prices` value positions if that is more than the venue's value.
     """
     account = view.account
     if account.settlement is Settlement.PAID:
@@ -220,10 +221,10 @@ def _asks_for_risk(rules: Rules) -> bool:
 
 
 def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal | None:
-    """Return what a position loses from its entry to its stop, in USD: none if the stop is past the entry.
+    """Return a position's loss from its entry to its stop, in USD; zero if the stop is past the entry.
 
-    It is None if no rule has a stop price now. The stop is the tightest that its rules have by the best price that is
-    kept, so it only moves toward profit.
+    It is None if no rule has a stop price now. The stop is the tightest of its rules given the stored best price, so it
+    only moves toward profit.
     """
     kept = books.kept.get(position.key, Kept())
     watched = WatchedPosition(position, best_price(position, None, kept.best), books.kept_of(position))

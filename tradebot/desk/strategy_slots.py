@@ -1,10 +1,10 @@
-"""Slots of strategies' own clocks: who is due in a pass, and which slots are begun, done or missed.
+"""Strategies' own slots: which are due in a pass, and which are begun, done or missed.
 
-Each slot is claimed twice in the ledger: when its candidates are about to be judged, and when it has ended. A slot that
-was begun but hasn't ended was cut short, or waits for its targets; each pass takes it up again until its deadline.
+Each slot is claimed twice in the ledger: when its candidates are about to be evaluated, and when it has ended. A slot
+that was begun but hasn't ended was interrupted, or waits for its targets; each pass resumes it until its deadline.
 
 Its bars stay those that were closed at its start, and its orders' ids come from the slot instead of the pass, so a want
-is sent once, whatever passes and sessions it takes. If the stored calendar doesn't reach far enough to know which
+is sent once over any number of passes and sessions. If the stored calendar doesn't reach far enough to know which
 session is the first of its month, nothing is due.
 """
 
@@ -45,11 +45,11 @@ would have been sent is all there is to do."""
 
 
 class SlotPlan(NamedTuple):
-    """Which strategies a pass asks, each with its slot unless it has no clock of its own, and which ones it doesn't.
+    """The strategies that a pass runs, each with its own slot if it has a clock, and those that it doesn't run.
 
-    `missed` are the slots that ended without being done, oldest first. `new` are the strategies whose clock was never
-    seen before, and `refused` those whose times can't be used. `asked` are the slots that were answered, whose
-    candidates are to be judged.
+    `missed` are the slots that ended without being done, oldest first. `new` are the strategies whose clock is new, and
+    `refused` those whose times are invalid. `asked` are the slots that were answered, whose candidates have to be
+    evaluated.
     """
 
     strategies: tuple[tuple[Strategy, StrategySlot | None], ...] = ()
@@ -61,12 +61,12 @@ class SlotPlan(NamedTuple):
 
 
 def schedule_text(strategy: Strategy, rules: Rules) -> str:
-    """Return when a strategy is asked, in the configuration's words or else in its own; empty for every pass."""
+    """Return a strategy's schedule, from the configuration or else its own; empty to run in every pass."""
     return "" if is_outside(strategy) else rules.of(strategy.name).times or strategy.times
 
 
 def plan(world: World, entries: JobTimes | None, now: datetime) -> SlotPlan:
-    """Return which strategies to ask at `now`; without the times of entries, everyone is asked. Nothing is claimed."""
+    """Return which strategies to run at `now`; without the times of entries, all of them. Nothing is claimed."""
     texts = [schedule_text(strategy, world.rules) for strategy in world.strategies]
     if entries is None or not any(texts):
         return SlotPlan(tuple([(strategy, None) for strategy in world.strategies]))
@@ -93,7 +93,7 @@ def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries
 
 
 class Claims(Struct):
-    """Answers from the ledger which strategy slots have begun or ended."""
+    """Reads from the ledger which strategy slots have begun or ended."""
 
     ledger: Ledger
 
@@ -104,16 +104,16 @@ class Claims(Struct):
         return self.ledger.slot_claim(ENDED.format(slot.strategy), slot.session, slot.name) is not None
 
     def first_seen(self, strategy: str) -> datetime | None:
-        """Return when a pass first saw the strategy's clock, or None if none has."""
+        """Return when a pass first saw the strategy's clock, or None."""
         claim = self.ledger.slot_claim(BEGUN.format(strategy), FIRST_SEEN, SEEN)
         return claim.at if claim else None
 
 
 def begin(world: World, call: Call, own: SlotPlan, now: datetime) -> tuple[SlotPlan, tuple[StrategyRefusal, ...]]:
-    """Claim the slots whose candidates are judged now; return them, and what is to be recorded of the others.
+    """Claim the slots to be evaluated now; return them, and what to record about the others.
 
-    The caller holds the pass lock. A slot that another pass has done since the strategy was asked is left out, and so
-    is one whose deadline has passed. Each missed slot is recorded only once.
+    The caller has the pass lock. A slot that another pass has done in the meantime is left out, and so is one whose
+    deadline has passed. Each missed slot is recorded only once.
     """
     if world.dry_run:
         return own, ()
@@ -171,7 +171,7 @@ def _has_reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool
 
 
 def finish(world: World, call: Call, slot: StrategySlot, now: datetime) -> None:
-    """Record that a slot is done, so that no pass takes it up again; a dry run records nothing."""
+    """Record that a slot is done, so that no pass resumes it; a dry run records nothing."""
     if not world.dry_run:
         world.ledger.claim_slot(ENDED.format(slot.strategy), slot.session, slot.name, call.by, now)
 
@@ -179,7 +179,7 @@ def finish(world: World, call: Call, slot: StrategySlot, now: datetime) -> None:
 def finish_strategy_slots(
     world: World, call: Call, slots: Iterable[StrategySlot], records: Collection[CandidateRecord], now: datetime
 ) -> None:
-    """Record the finished slots: targets are reached, and each other candidate was judged by gates of its own."""
+    """Record the finished slots: their targets are reached, and their other candidates were evaluated."""
     for slot in slots:
         if all(map(_is_judged, records_in_slot(slot, records))):
             finish(world, call, slot, now)

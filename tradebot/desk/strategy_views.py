@@ -1,4 +1,4 @@
-"""Build each strategy's inputs: exactly what it declared that it needs, read once for all strategies."""
+"""Build each strategy's inputs: exactly its declared needs, read once for all strategies."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -37,7 +37,7 @@ Rows = Mapping[tuple[str, str], FeatureRow]
 
 
 class StrategyInputs(NamedTuple):
-    """What a strategy sees, and which symbols are left out of its universe, and why.
+    """The inputs that a strategy gets, and the symbols left out of its universe with the reason for each.
 
     If a need can't be met for any symbol, the view has no universe, and `unmet` says why.
     """
@@ -50,8 +50,8 @@ class StrategyInputs(NamedTuple):
 def uses_slot_time(needs: Needs) -> bool:
     """Return True if a strategy with its own clock sees the moment at which its slot began.
 
-    Quotes and flow are of now, and so are features that are made of them, and how the account stands. Without them, it
-    answers the same until its lots or its equity change.
+    Quotes and flow are current, and so are features computed from them, and the account's state. A strategy without
+    them gives the same answer until its lots or its equity change.
     """
     return not (needs.facts or needs.quotes or needs.situation or any(map(_differs_by_moment, needs.features)))
 
@@ -81,7 +81,7 @@ class ViewBuilder:
         self._strategies = strategies
 
     def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> StrategyInputs:
-        """Return what a strategy sees; bars are those that were closed at `as_of`, which is now unless it is given."""
+        """Return a strategy's inputs; bars are those that were closed at `as_of`, by default now."""
         needs, universe = strategy.needs, self._universe(strategy)
         until, sectors = as_of or self._now, self.world.rules.sectors
         now = until if uses_slot_time(needs) else self._now
@@ -238,13 +238,13 @@ class ViewBuilder:
 
     @cached_property
     def listings(self) -> Mapping[str, Listing]:
-        """Return what is listed of all that these strategies may want, by symbol."""
+        """Return the listings of all symbols that these strategies may want."""
         universes = (self._universe(strategy) for strategy in self._strategies)
         held = (position.symbol for position in self._positions) if any(s.needs.lots for s in self._strategies) else ()
         return read_listings(self.world, (*chain.from_iterable(universes), *held))
 
     def listing_of(self, symbol: str, held: Position | None) -> Listing | None:
-        """Return how a symbol is listed, or else what a position in it was opened as; None if nobody knows."""
+        """Return a symbol's listing, or one built from the instrument of our position in it; None without either."""
         listing = self.listings.get(symbol)
         if listing or held is None:
             return listing
@@ -295,7 +295,7 @@ class ViewBuilder:
 def situation_of(
     world: World, now: datetime, view: BrokerView, positions: Sequence[Position], strategy: str
 ) -> Situation:
-    """Return how things stand for a strategy, by what the venue tells and what the books say."""
+    """Return the account's and the session's state for a strategy, from the venue and the books."""
     session, peak = session_of(world.ledger, now, world.venue.day), world.ledger.equity_peak()
     equity = view.account.equity
     if session is not None and not session.contains(now):
@@ -318,7 +318,7 @@ def _unrealized_profits(view: BrokerView, positions: Iterator[Position]) -> Iter
 
 
 def trades_of(ledger: Ledger, session: date, opened_at: datetime, strategy: str) -> int:
-    """Return how many orders of a strategy opened or added something in a session, each with a fill.
+    """Return how many orders of a strategy with a fill opened or added something in a session.
 
     An order that was replaced by another one counts once.
     """

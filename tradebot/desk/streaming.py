@@ -1,8 +1,8 @@
-"""Keep flow alerts complete from a stream: store what it brings, and fill its gaps from the REST API.
+"""Store flow alerts from a stream, and fill its gaps from the REST API.
 
 While alerts may be missing, nothing from the stream is stored, so a symbol's last stored reply never hides a gap. The
-REST API is asked after each join, whenever rows were lost or couldn't be read, and every few minutes. That also finds a
-stream that is connected and brings nothing.
+REST API is queried after each join, whenever rows were lost or couldn't be read, and every few minutes, which also
+detects a connected stream that delivers nothing.
 """
 
 import json
@@ -35,9 +35,9 @@ _OVERLAP = timedelta(seconds=1)
 
 
 class Refilled(Struct, frozen=True):
-    """What the REST API has of some symbols since a time: a page for each symbol, even one without alerts.
+    """The REST API's alerts for some symbols since a time: a page for each symbol, even one without alerts.
 
-    `intakes` are the same pages, read. `about` is what the rows say about their symbols.
+    `intakes` are the same pages, parsed. `about` has the rows' data about their symbols.
     """
 
     calls: int
@@ -49,7 +49,7 @@ class Refilled(Struct, frozen=True):
 def refill(
     flow: FlowSource, symbols: Sequence[str], since: datetime, session: date, now: Callable[[], datetime]
 ) -> Refilled:
-    """Return all alerts of these symbols since a time; raise TemporaryError if any can't be had."""
+    """Return all alerts of these symbols since a time; raise TemporaryError if any can't be fetched."""
     calls, flow_pages, intakes, about = 0, list[FlowPage](), list[Intake](), dict[str, Row]()
     for first in range(0, len(symbols), MOST_SYMBOLS):
         some = symbols[first : first + MOST_SYMBOLS]
@@ -67,7 +67,7 @@ def refill(
 
 
 def page_of(symbol: str, rows: Sequence[object], quota: Quota, at: datetime) -> FlowPage:
-    """Return a symbol's rows as one reply that came at `at`, which can be kept and read again."""
+    """Build a page from a symbol's rows as one reply at `at`, which can be archived and read again."""
     body = json.dumps({"data": list(rows)}, default=float).encode()
     return FlowPage(FLOW_ALERTS, symbol, tuple(rows), quota, at, body=body)
 
@@ -142,11 +142,11 @@ _NO_QUOTA = Quota(None, None, None)
 
 
 class StreamProgress(Struct):
-    """What came of following a stream so far.
+    """The counts of following a stream so far.
 
-    `received` counts its rows: `others` about symbols that aren't ours, `bad` ones that can't be read, and those that
-    were `lost` because they weren't taken in time. `new` counts stored facts, and `filled` those of them that came from
-    the `calls` to the REST API. `missed` are alerts that should have come over the stream.
+    `received` counts its rows: `others` about symbols that aren't ours, `bad` unreadable ones, and `lost` ones that
+    weren't polled in time. `new` counts stored facts, and `filled` those of them that came from the `calls` to the REST
+    API. `missed` are alerts that should have come over the stream.
     """
 
     joined: int = 0
@@ -161,10 +161,10 @@ class StreamProgress(Struct):
 
 
 class Following(Struct, frozen=True):
-    """What a follower works with.
+    """The dependencies of a follower.
 
-    The REST API is asked at least every `check_s` seconds. `alone` is held meanwhile, and raises if another fetch is
-    running. `keep_reply` keeps what came, so that the session can be scored again.
+    The REST API is queried at least every `check_s` seconds. `alone` is locked meanwhile, and raises if another fetch
+    is running. `keep_reply` archives replies, so that the session can be scored again.
     """
 
     stream: AlertStream
@@ -204,11 +204,11 @@ class Follower:
 
     @property
     def whole(self) -> bool:
-        """Return True if the stream is up and nothing is known to be missing."""
+        """Return True if the stream is up and no rows are known to be missing."""
         return self._whole and self._up
 
     def look(self, session: Session, now: Callable[[], datetime]) -> None:
-        """Store what came since the last look, and fill gaps; raise OperatorError if the source refuses the key."""
+        """Store the rows since the last call, and fill gaps; raise OperatorError if the source refuses the key."""
         stream_rows = self._with.stream.take()
         at = now()
         self._note(stream_rows, at)
@@ -225,9 +225,9 @@ class Follower:
             self._ask(self._with.symbols if self._doubtful else sorted(self._without_about), session, now)
 
     def finish(self, session: Session, now: Callable[[], datetime]) -> bool:
-        """Ask the REST API for what the stream can't bring any more; return True if nothing is known to be missing.
+        """Fetch from the REST API what the stream no longer delivers; return True if no rows are known to be missing.
 
-        A stream that was never joined is left: what it would have brought is fetched like any other fact.
+        A stream that was never joined is skipped: its data is fetched like any other fact.
         """
         if not self.whole and self.so_far.joined:
             self._ask(self._with.symbols, session, now)

@@ -1,7 +1,7 @@
-"""Why a position was closed: what each rule that fired says of it, composed into one line and read back from it.
+"""Compose and parse the reason why a position was closed: the statements of all rules that fired, on one line.
 
-The grammar: parts are joined by `+`, and a part is a name, for some of them followed by a symbol, and by an amount in
-brackets: `trail_stop(-1.2%)+signal_decay(0.65)`, `time_exit(72h)`, `displaced_by_XYZ`. Nothing is `unknown`.
+The grammar: parts are joined by `+`, and a part is a name, sometimes followed by a symbol, and by an amount in
+parentheses: `trail_stop(-1.2%)+signal_decay(0.65)`, `time_exit(72h)`, `displaced_by_XYZ`. An empty list is `unknown`.
 """
 
 import re
@@ -23,7 +23,7 @@ _PART = re.compile(
 
 
 class AmountUnit(StrEnum):
-    """What stands behind an amount: percent, hours, or nothing."""
+    """The unit of an amount: percent, hours, or none."""
 
     PERCENT = "%"
     HOURS = "h"
@@ -38,9 +38,9 @@ _SHOWN = {
 
 
 class ReasonPart(Struct, frozen=True):
-    """What one rule says: its name in lower case, a symbol in capitals if it names one, and the amount.
+    """One rule's statement: its name in lower case, a symbol in capitals if it names one, and the amount.
 
-    Raises ValueError if that couldn't be written and read back.
+    Raise ValueError if it couldn't be parsed back.
     """
 
     name: str
@@ -66,7 +66,7 @@ Why = tuple[ReasonPart, ...]
 
 
 def amount_part(name: str, amount: Decimal | float | None, unit: Unit = Unit.NONE) -> ReasonPart:
-    """Return a part with an amount in `unit`, rounded: to a tenth of a percent or of an hour, else to a hundredth."""
+    """Build a part with an amount in `unit`, rounded: to a tenth of a percent or of an hour, else to a hundredth."""
     if amount is None:
         return ReasonPart(name)
     mark, factor, step = _SHOWN.get(unit, (AmountUnit.NONE, Decimal(1), Decimal("0.01")))

@@ -1,6 +1,6 @@
-"""A position as exit rules see it, and what a kind of exit rule has: settings, a reason, when it closes, its level.
+"""Define a position as exit rules see it, and the interface of an exit rule: settings, reason, condition and level.
 
-Each kind is a class in a file in `kinds`, whose `RULES` has it by its name in the configuration. A gain is positive on
+Each kind is a class in a file in `kinds`, whose `RULES` maps its name in the configuration to it. A gain is positive on
 either side.
 """
 
@@ -26,7 +26,7 @@ from tradebot.model.reasons import REASONS, Reason
 class WatchedPosition(Struct, frozen=True, dict=True):
     """A position with the best price since it was opened: the highest for a long, the lowest for a short.
 
-    `kept` is what else the books keep of it, `outlook` what is known about its symbol besides the price.
+    `kept` are its stored terms, `outlook` what is known about its symbol besides the price.
     """
 
     position: Position
@@ -48,12 +48,12 @@ class WatchedPosition(Struct, frozen=True, dict=True):
 
     @property
     def tick(self) -> Decimal | None:
-        """Return the smallest difference between two prices, as far as the position's instrument is known."""
+        """Return the tick size, if the position's instrument is known."""
         return self.kept.instrument.tick if self.kept.instrument else None
 
     @property
     def original_quantity(self) -> Decimal | None:
-        """Return how many shares it was opened with, unsigned; None if the books know of fewer than are held."""
+        """Return how many shares it was opened with, unsigned; None if the books know fewer than the position has."""
         original = self.kept.original_quantity
         if original is None:
             original = self.position.original_quantity
@@ -65,10 +65,10 @@ class WatchedPosition(Struct, frozen=True, dict=True):
 
     @cached_property
     def entry(self) -> Decimal:
-        """Return the price that gains are measured from: the average price of the shares that are held.
+        """Return the price that gains are measured from: the average price of the open shares.
 
-        If the entry asked for its own stop, it's the average price of all its fills. So its stop and targets stay where
-        they are when the oldest shares leave.
+        If the entry set its own stop, it is the average price of all its fills, so its stop and targets don't move when
+        the oldest shares are closed.
         """
         position = self.position
         if self.kept.stop_loss_fraction is None or not (position.original_quantity and position.entry_cost):
@@ -89,7 +89,7 @@ def exit_price(position: Position, quote: Quote) -> Decimal:
 def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
     """Return the best price so far, starting at the entry price; it only ever moves in the position's favor.
 
-    It moves no farther than the last trade, because a wrong quote that became the best price would stay it.
+    It never moves past the last trade, because a wrong quote would otherwise remain the best price.
     """
     # No farther than the last trade, because a wrong quote that became the best price would stay it.
     known = position.average_price if stored is None else stored
@@ -109,7 +109,7 @@ def worst_price(position: Position, quote: Quote | None, stored: Decimal | None)
 
 
 class RuleInput(StrEnum):
-    """What a rule needs to know, in words for people. Without one of its inputs, a rule can't tell (UNKNOWN)."""
+    """The inputs of rules, in words for people. A rule that lacks an input is UNKNOWN."""
 
     QUOTE = "quote"
     CLOCK = "clock"
@@ -131,7 +131,7 @@ class RuleInput(StrEnum):
 
 
 class ExitMoment(Struct, frozen=True):
-    """When a position is judged, the price in USD at which it could be closed then, and the trading session.
+    """The time of an evaluation, the price in USD at which the position could be closed then, and the session.
 
     `now` is None if the clocks disagree, and `price` without a quote.
     """
@@ -159,10 +159,10 @@ _KNOWN: Mapping[RuleInput, Callable[[WatchedPosition, ExitMoment], object]] = {
 
 
 class Measure(NamedTuple):
-    """What a rule measured: whether it closes the position, the value it looked at, and its limit.
+    """The result of a rule: whether it closes the position, the observed value, and its limit.
 
-    `shares` are how many it closes, unsigned; None means all of them. `shown` is the number that stands in the composed
-    reason, if it isn't the observed value.
+    `shares` are how many it closes, unsigned; None means all of them. `shown` replaces the observed value in the
+    composed reason.
     """
 
     closes: bool
@@ -173,9 +173,10 @@ class Measure(NamedTuple):
 
 
 class StopLevel(Struct, frozen=True):
-    """The level of one exit rule: it closes at `price` (USD) or at the time `at`; if it isn't `armed`, it only arms.
+    """The level of an exit rule: it closes at `price` (USD) or at the time `at`; if not `armed`, it only arms there.
 
-    `ahead` says that the price gets there by moving in the position's favor. A rule without a level has neither.
+    `ahead` is True if the price gets there by moving in the position's favor. A rule without a level has neither price
+    nor time.
     """
 
     rule: Reason
@@ -216,21 +217,21 @@ class ExitRule(Frozen):
 
     @property
     def gain(self) -> Decimal | None:
-        """Return the fixed gain at which it closes, if any, as a fraction of the entry price; below zero is a loss."""
+        """Return the fixed gain at which it closes, as a fraction of the entry price, or None; negative is a loss."""
         return None
 
     @property
     def is_stop(self) -> bool:
-        """Return True if it closes at a fixed loss, whatever that is a fraction of."""
+        """Return True if it closes at a fixed loss, in whatever unit."""
         return self.gain is not None and self.gain < 0
 
     def gain_at(self, price: Decimal, tick: Decimal) -> Decimal | None:
-        """Return the fixed gain at which it closes what is opened at a price, if any, as a fraction of that price."""
+        """Return the fixed gain at which it closes a position opened at `price`, as a fraction of that, or None."""
         return self.gain
 
     @property
     def nearest(self) -> Decimal | None:
-        """Return the smallest move against the position that closes it, as a fraction of a price; None if none does."""
+        """Return the smallest adverse move that closes the position, as a fraction of a price, or None."""
         return -self.gain if self.gain is not None and self.gain < 0 else None
 
     @property
@@ -239,7 +240,7 @@ class ExitRule(Frozen):
         return not {RuleInput.QUOTE, RuleInput.MOMENTUM}.isdisjoint(self.needs)
 
     def judge(self, held: WatchedPosition, moment: ExitMoment) -> Measure | RuleInput:
-        """Judge the position at a moment, or return the first thing it needs that isn't known."""
+        """Evaluate the position at a moment, or return the first input that isn't known."""
         given = list[object]()
         for need in self.needs:
             if need in _KNOWN:
@@ -250,21 +251,21 @@ class ExitRule(Frozen):
 
     @abstractmethod
     def measure(self, held: WatchedPosition, *given: Any, **_: Any) -> Measure | RuleInput:
-        """Judge the position by what it needs, given in that order."""
+        """Evaluate the position with the values of `needs`, in that order."""
 
     def level(self, held: WatchedPosition) -> StopLevel:
-        """Return the price or time at which it closes the position, as far as that is known beforehand."""
+        """Return the price or time at which it closes the position, if known beforehand."""
         return StopLevel(self.reason, None, None)
 
     def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
-        """Return where it takes profits, the nearest first; none if its level isn't ahead."""
+        """Return where it takes profits, nearest first; empty if its level isn't ahead."""
         stop = self.level(held)
         if stop.price is None or not (stop.armed and stop.ahead):
             return ()
         return (PriceTarget(stop.price, abs(held.position.quantity)),)
 
     def part(self, held: WatchedPosition, measure: Measure) -> ReasonPart:
-        """Return what it says in a composed reason once it has fired."""
+        """Return its part of the composed reason once it has fired."""
         shown = measure.observed if measure.shown is None else measure.shown
         units = REASONS[self.reason].units or (Unit.SHARE_OF_WHOLE,)
         return amount_part(self.name, shown if self.numbered else None, units[0])
@@ -274,7 +275,7 @@ class ExitRule(Frozen):
         return self.word or self.reason.lower()
 
     def contradiction(self, others: "Iterable[ExitRule]") -> str | None:
-        """Return why it makes no sense in a list with these other rules, or None if it does."""
+        """Return why it makes no sense together with these other rules, or None if it does."""
         return None
 
 
@@ -285,7 +286,7 @@ class PriceRule(ExitRule):
 
     @abstractmethod
     def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
-        """Judge the position at `price`, in USD."""
+        """Evaluate the position at `price`, in USD."""
 
     @abstractmethod
     def level(self, held: WatchedPosition) -> StopLevel:
@@ -300,13 +301,13 @@ class TimeRule(ExitRule):
 
     @abstractmethod
     def measure(self, held: WatchedPosition, now: datetime) -> Measure:
-        """Judge the position at `now`."""
+        """Evaluate the position at `now`."""
 
 
 def distance(stop: StopLevel, mark: Decimal, direction: int) -> Decimal | None:
     """Return the distance from the price `mark` to the rule's price as a fraction of `mark`; None for a time rule.
 
-    It is positive before the price reaches the rule. `direction` is +1 for a long, -1 for a short.
+    It is positive until the price reaches the rule. `direction` is +1 for a long, -1 for a short.
     """
     if stop.price is None:
         return None

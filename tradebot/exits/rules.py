@@ -1,6 +1,6 @@
-"""Decide when to close a position: ask all of its exit rules, and let the strongest answer count.
+"""Decide when to close a position: evaluate all of its exit rules, and use the strongest result.
 
-There are lists of them: the account's, those that the configuration gives to strategies, and what watches a position.
+It also builds the lists of rules: the account's, each strategy's, and those that apply to a position.
 """
 
 import reprlib
@@ -55,7 +55,7 @@ Listed = list[dict[str, dict[str, Any]]]
 
 
 class ExitRulesError(ValueError):
-    """A list of exit rules with mistakes. Its arguments are a sentence about each, which needs no more words."""
+    """A list of exit rules with mistakes. Its arguments describe each mistake in a full sentence."""
 
     def __str__(self) -> str:
         return "\n".join(self.args)
@@ -70,7 +70,7 @@ def kinds() -> Mapping[str, type[ExitRule]]:
 
 @lru_cache(maxsize=8)
 def account_rules(rules: ExitRules) -> Exits:
-    """Return the account's rules, which watch each position whose strategy has no list of its own."""
+    """Return the account's rules, which apply to positions whose strategy has no list of its own."""
     return (
         TimeExit(after_s=rules.time_exit_s),
         StopLoss(fraction=rules.stop_loss_fraction),
@@ -80,9 +80,9 @@ def account_rules(rules: ExitRules) -> Exits:
 
 
 def parse(listed: object) -> Exits:
-    """Return the rules of a list such as `[{stop_loss: {fraction: 0.02}}, {time_exit: {after_s: 14400}}]`.
+    """Parse a list such as `[{stop_loss: {fraction: 0.02}}, {time_exit: {after_s: 14400}}]`.
 
-    Raises ExitRulesError if a rule is unknown, listed twice or has bad settings.
+    Raise ExitRulesError if a rule is unknown, listed twice or has bad settings.
     """
     if not isinstance(listed, list | tuple):
         raise ExitRulesError("must be a list of exit rules, such as [{stop_loss: {fraction: 0.02}}]")
@@ -148,7 +148,7 @@ def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
 
 
 def effective_rules(rules: Exits, kept: Kept) -> Exits:
-    """Return all rules that watch a position: those of its strategy, and the stop and targets that it was opened with.
+    """Return all rules that apply to a position: its strategy's, and the stop and targets of its entry.
 
     Of two stops, and of two targets, only the nearer one is in force; of two scale-outs, or of a scale-out and a
     ladder, the position's own. A target that isn't beyond the last level of a ladder isn't in force.
@@ -186,7 +186,7 @@ def _own_rules(stop: Decimal | None, target: Decimal | None, targets: tuple[Scal
 
 
 def nearest_stop(rules: Collection[ExitRule], price: Decimal, instrument: Instrument | None) -> Decimal | None:
-    """Return the smallest move against a position that makes a rule of the list close it; None if none does."""
+    """Return the smallest adverse move that makes a rule of the list close a position, or None."""
     fixed, moves = worst_stop(rules, price, instrument), (rule.nearest for rule in rules)
     return min((move for move in (fixed, *moves) if move is not None), default=None)
 
@@ -194,9 +194,9 @@ def nearest_stop(rules: Collection[ExitRule], price: Decimal, instrument: Instru
 def worst_stop(
     rules: Iterable[ExitRule], price: Decimal | None = None, instrument: Instrument | None = None
 ) -> Decimal | None:
-    """Return the loss at which the list closes a position, as a fraction of the entry price; None if it has none.
+    """Return the loss at which the list closes a position, as a fraction of the entry price, or None.
 
-    What a stop in ticks is of it depends on the entry price and the instrument.
+    A stop in ticks depends on the entry price and the instrument.
     """
     known = (price, instrument.tick) if price and instrument else None
     gains = (rule.gain if known is None else rule.gain_at(*known) for rule in rules)
@@ -214,11 +214,11 @@ ExitList = Annotated[Listed, PlainValidator(_parse_rule_list)]
 
 
 class ExitLevels(Struct, frozen=True):
-    """Where a position is to be closed, in USD per share, not rounded.
+    """The prices at which to close a position, in USD per share, not rounded.
 
-    `stop` is None if no rule has a stop price now. Each target is a price with the shares that are closed there, the
-    nearest first. They never add up to more than is held; what they leave has no target. `word` is the name of the rule
-    whose stop that is, in composed reasons.
+    `stop` is None if no rule has a stop price now. Each target is a price with the shares to close there, nearest
+    first. They never add up to more than the position; any remainder has no target. `word` is the name of the stop's
+    rule in composed reasons.
     """
 
     stop: Decimal | None = None
@@ -227,7 +227,7 @@ class ExitLevels(Struct, frozen=True):
 
 
 def levels(watched: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
-    """Return the tightest stop price in force, and the targets, of the rules that watch a position.
+    """Return the tightest stop price in force, and the targets, of a position's rules.
 
     A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
     """
@@ -254,12 +254,12 @@ def _within(watched: WatchedPosition, targets: Iterable[PriceTarget]) -> tuple[P
 
 
 class ExitCall(Struct, frozen=True):
-    """What the exit rules say of a position.
+    """The result of a position's exit rules.
 
     `decision` is PASS to close, with the reason and the numbers of the strongest rule, or FAIL with HOLD, or UNKNOWN.
-    `shares` are how many shares to close, unsigned; None means all. `why` are all rules that fired, the strongest
-    first. `unknown` are the decisions of the rules that couldn't tell, each once. `by_price` is True if nothing but
-    rules of price fired, whose levels may rest at the venue.
+    `shares` are how many shares to close, unsigned; None means all. `why` are all rules that fired, strongest first.
+    `unknown` are the distinct decisions of the rules that lacked an input. `by_price` is True if only price rules
+    fired, whose levels may rest at the venue.
     """
 
     decision: Decision
@@ -286,14 +286,14 @@ def judge(
     clocks: Decision | None = None,
     session: Session | None = None,
 ) -> ExitCall:
-    """Ask all rules, in whatever order they are listed, and return what to do.
+    """Evaluate all rules, whose order doesn't matter, and return what to do.
 
-    A rule that can't tell keeps no other rule from closing the position. If none does, a missing quote or clock is
-    returned as UNKNOWN; anything else that is missing is returned so only if no rule could tell.
+    A rule that lacks an input keeps no other rule from closing the position. If none closes it, a missing quote or
+    clock is returned as UNKNOWN; any other missing input only if no rule could decide.
 
-    `ratio` is the broker's shares as a multiple of the books'. If it isn't one, there may have been a split, and the
-    rules close the position only if they would do so either way. If `clocks` didn't pass, no rule that needs the time
-    can close it. `session` is the trading session of `now`.
+    `ratio` is the broker's shares divided by the books'. If it isn't one, there may have been a split, and the rules
+    close the position only if they would do so either way. If `clocks` didn't pass, no rule that needs the time can
+    close it. `session` is the trading session of `now`.
     """
     if state is TradingState.FLATTEN:
         return ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.FLATTEN, state.value), None, (ReasonPart("flatten"),))
@@ -318,12 +318,12 @@ def judge(
 
 
 def is_blind(decision: Decision) -> bool:
-    """Return True if a price or the time is missing, so that stops can't be judged."""
+    """Return True if a price or the time is missing, so that stops can't be evaluated."""
     return decision.verdict is Verdict.UNKNOWN and decision.reason is not Reason.EXIT_INPUT_MISSING
 
 
 def triggered_reason(watched: WatchedPosition, price: Decimal, rules: Exits) -> Reason | None:
-    """Return the reason of the strongest rule of price that closes the position at `price`, in USD; None if none."""
+    """Return the reason of the strongest price rule that closes the position at `price`, in USD, or None."""
     by_price = tuple(rule for rule in rules if isinstance(rule, PriceRule))
     fired, _ = _ask(watched, ExitMoment(price=price), by_price)
     return fired[0].rule.reason if fired else None

@@ -1,9 +1,9 @@
-"""Approval: whether a person has said yes to an entry that passed every other gate.
+"""Approval: whether a person has approved an entry that passed every other gate.
 
-A yes counts for one order, on the side and at most in the size that were shown, while the price is hardly worse. It
-lapses: after as long as the answer may take, but not before `LEAST_GOOD`, so that an entry which first needs room is
-still approved once there is some. A yes in a slot of the strategy's own clock is good for that slot. A no counts for
-the session, or for that slot. After silence, nobody is asked again for `SILENCE`, or in that slot.
+An approval counts for one order, on the side and at most in the size that were shown, while the price is hardly worse.
+It lapses after the allowed answering time, but not before `LEAST_GOOD`, so that an entry that first needs room is still
+approved once there is some. An approval in a strategy's own slot is good for that slot. A refusal counts for the
+session, or for that slot. After silence, nobody is asked again for `SILENCE`, or in that slot.
 """
 
 from datetime import datetime, timedelta
@@ -21,10 +21,10 @@ SILENCE = timedelta(hours=1)
 
 
 def judge(wish: Request, standing: Request | None, rules: ApprovalRules, *, used: bool) -> Decision | None:
-    """Return what the last request for a strategy and symbol says of the entry that is wished for now.
+    """Return the decision that the last request for a strategy and symbol gives for the present entry.
 
-    None means that a person has to be asked. `wish` is the request that would be made now, and `used` is True if an
-    order was promised on the yes of the standing one.
+    None means that a person has to be asked. `wish` is the request that would be created now, `standing` the last one,
+    and `used` is True if an order was promised on its approval.
     """
     now = wish.asked_at
     if standing is None or used or standing.reach != wish.reach:
@@ -48,7 +48,7 @@ def waiting(age_s: float, limit_s: float) -> Decision:
 
 
 def worst_price(request: Request, rules: ApprovalRules) -> Decimal:
-    """Return the worst price that a yes to this request allows, unrounded."""
+    """Return the worst price that an approval of this request allows, unrounded."""
     return request.price * (1 + request.side.sign * rules.max_worse_fraction)
 
 

@@ -1,4 +1,4 @@
-"""What gates may look at, and the three scopes in which they are declared: the account, a strategy and a candidate."""
+"""The inputs of gates, in the three scopes in which gates are declared: the account, a strategy and a candidate."""
 
 from collections.abc import Collection, Mapping
 from decimal import Decimal
@@ -19,7 +19,7 @@ from tradebot.model.record import SymbolFacts
 
 
 class AccountAsk(Struct, frozen=True, dict=True):
-    """What a gate may look at if it judges the account, whatever the candidate."""
+    """The inputs of a gate on the account, the same for every candidate."""
 
     desk: Desk
     book: Book
@@ -38,7 +38,7 @@ class AccountAsk(Struct, frozen=True, dict=True):
         return {}
 
     def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":
-        """Return what a gate may look at if it judges one strategy, whatever the candidate."""
+        """Return the inputs of a gate on one strategy."""
         known = self._strategies.get(strategy)
         if known is not None:
             return StrategyAsk(strategy, self, known[0], rules.limits, known[1])
@@ -49,7 +49,7 @@ class AccountAsk(Struct, frozen=True, dict=True):
 
 
 class StrategyAsk(Struct, frozen=True, dict=True):
-    """What a gate may look at if it judges one strategy: its own book and limits, and what was decided already."""
+    """The inputs of a gate on one strategy: its own book and limits, and earlier decisions."""
 
     name: str
     account: AccountAsk
@@ -65,9 +65,9 @@ class StrategyAsk(Struct, frozen=True, dict=True):
 
 
 class EntryPlan(Struct, frozen=True):
-    """What an entry is expected to lose at its stop, to earn at its targets, and to cost, as fractions of its price.
+    """An entry's expected loss at its stop, gain at its targets, and cost, as fractions of its price.
 
-    `stop` is None if it has none, `targets` are the nearest first, and `costs` are None if nothing is assumed of them.
+    `stop` is None without a stop, `targets` are nearest first, and `costs` are None if no costs are assumed.
     """
 
     stop: Decimal | None
@@ -76,7 +76,7 @@ class EntryPlan(Struct, frozen=True):
 
 
 class Ask(Struct, frozen=True, dict=True):
-    """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote.
+    """The inputs of a gate on a candidate; `quote` and `size` are None if the venue gave no usable quote.
 
     `plan` is also None if no limit on costs is set.
     """
@@ -119,7 +119,7 @@ class Ask(Struct, frozen=True, dict=True):
         return {}
 
     def after(self, book: Book) -> Book | None:
-        """Return a book of this ask with the entry in it, at its worst; None if it has no price."""
+        """Return a book of this ask with the entry in it at its worst price; None without a price."""
         if id(book) not in self._after:
             self._after[id(book)] = self._with_entry(book)
         return self._after[id(book)]
@@ -134,12 +134,12 @@ class Ask(Struct, frozen=True, dict=True):
 
 
 def decisions(ask: Ask) -> list[Decision]:
-    """Return the decisions of every gate that says anything of a candidate."""
+    """Return the decisions of every gate that has one for a candidate."""
     return [*ask.account.decisions, *ask.strategy.decisions, *CANDIDATE.answers(ask)]
 
 
 def fail_unpriced(gate: Gate, limit: Decimal | None = None) -> Decision:
-    """Return that a gate can't tell without a price."""
+    """Return UNKNOWN for a gate that can't decide without a price."""
     return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
 
 

@@ -1,10 +1,10 @@
-"""The auction: which open positions stay, and which candidates take their place, decided over a whole account at once.
+"""The auction: which open positions stay, and which candidates replace them, decided over a whole account at once.
 
-Open positions and candidates compete by value for the same room. Candidates among the winners take the free room first.
-One that finds none justifies one close: that of a position that isn't among the winners, and whose value is clearly
-below its own. Without such a candidate no position is closed, however low it ranks. Nothing is proven by deciding: a
-candidate that needs the room of a close is sent in a later pass, after the close has filled. Values are in the units of
-scores, in nine places, so that a value exactly at a threshold counts as one.
+Open positions and candidates compete by value for the same room. Winning candidates take the free room first. One that
+finds none justifies one close: of a position that isn't among the winners, and whose value is clearly lower. Without
+such a candidate no position is closed, however low it ranks. The decision alone frees no room: a candidate that needs
+the room of a close is sent in a later pass, after the close has filled. Values are in the units of scores, rounded to
+nine decimals, so that a value exactly at a threshold counts as reaching it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,13 +42,13 @@ def _exactly(score: float) -> Decimal:
 class Bid(Struct, frozen=True):
     """A position or a candidate in the auction.
 
-    `name` is the same for all symbols that count as one. `margin_usd` and `usd` are what it ties up and its notional,
-    both unsigned. `since` is when it was opened or proposed. The `value` of a position is None if nobody knows it.
-    `bound` says why a position can't give way, or why nothing may be closed for a candidate; None if it may.
+    `name` is the same for all symbols that count as one. `margin_usd` and `usd` are its margin and its notional, both
+    unsigned. `since` is when it was opened or proposed. The `value` of a position is None if unknown. `bound` says why
+    a position can't be replaced, or why nothing may be closed for a candidate; None if it may.
 
-    A position that is `leaving` has a close at work for another, and keeps its room until that has filled. A candidate
-    that is `awaited` has such a close at work for it, and one that is `due` had one lately: no other position gives way
-    for them, and the one that is due comes first where there is room.
+    A position that is `leaving` is being closed for another symbol, and keeps its room until the close has filled. A
+    candidate that is `awaited` has such a close working for it, and one that is `due` had one recently: no other
+    position is closed for them, and a due one comes first where there is room.
     """
 
     strategy: str
@@ -68,23 +68,23 @@ class Bid(Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, str, bool]:
-        """Return what names it in one auction."""
+        """Return the key of the bid, unique in one auction."""
         return self.strategy, self.symbol, self.is_open
 
     @property
     def is_locked(self) -> bool:
-        """Return True for a position that stays whatever the others are worth; an unknown value isn't a low one."""
+        """Return True for a position that stays whatever the others' values; an unknown value isn't a low one."""
         return self.is_open and (self.value is None or self.bound is not None)
 
     @property
     def worth(self) -> Decimal:
-        """Return its value. Only those that compete by value have to have one."""
+        """Return its total value, which every bid that competes by value has."""
         assert self.value is not None, f"{self.symbol} competes by its value"
         return self.value.total
 
     @property
     def rank(self) -> tuple[Decimal, bool, datetime, Decimal, str, str]:
-        """Return its place, lowest first: value down, open before new, older, smaller margin, then by name."""
+        """Return its sort key: highest value first, open before new, older, smaller margin, then by name."""
         value = self.value.total if self.value else ZERO
         return -value, not self.is_open, self.since, self.margin_usd, self.name, f"{self.symbol} {self.strategy}"
 
@@ -92,9 +92,9 @@ class Bid(Struct, frozen=True):
 class Caps(Struct, frozen=True):
     """What the account has room for, and how much may change in one pass; None is no limit.
 
-    `margin_usd` and `net_usd` are what all that take part may tie up, and by how much longs and shorts may differ.
-    `of_strategy` is how many positions a strategy's own limits allow. `advantage` is how far a candidate's value has to
-    be above that of the position that gives way.
+    `margin_usd` and `net_usd` are the most that participants may tie up, and the largest difference between longs and
+    shorts. `of_strategy` is how many positions a strategy's own limits allow. `advantage` is how far a candidate's
+    value has to exceed that of the position it replaces.
     """
 
     positions: int
@@ -108,7 +108,7 @@ class Caps(Struct, frozen=True):
     of_strategy: Mapping[str, int] = field(default_factory=dict)
 
     def broken(self, bids: Sequence[Bid], one: Bid | None = None) -> Decision | None:
-        """Return the first limit that these exceed together, or None; with `one`, the first that it exceeds with them.
+        """Return the first limit that these bids exceed together, or None; with `one`, the first exceeded by adding it.
 
         A candidate is refused only for a limit that it counts toward.
         """
@@ -139,7 +139,7 @@ def _within(reason: Reason, observed: int | Decimal, limit: int | Decimal) -> De
 class Ruling(StrEnum):
     """What the auction decided about a position (KEEP, CLOSE) or a candidate (OPEN, AFTER, REFUSE).
 
-    AFTER opens once the position that gives way for it is closed.
+    AFTER opens once the position that it replaces is closed.
     """
 
     KEEP = auto()
@@ -150,7 +150,7 @@ class Ruling(StrEnum):
 
 
 class BidRuling(Struct, frozen=True):
-    """What was decided about one bid, with the numbers; `other` is the one that it makes room for, or that makes room.
+    """The ruling on one bid, with the numbers; `other` is the bid that it makes room for, or that makes room for it.
 
     The first decision is the terminal one.
     """
@@ -162,7 +162,7 @@ class BidRuling(Struct, frozen=True):
 
 
 class Swap(Struct, frozen=True):
-    """A position that would give way to a candidate."""
+    """A position and the candidate that would replace it."""
 
     loser: Bid
     newcomer: Bid
@@ -173,12 +173,12 @@ class Swap(Struct, frozen=True):
 
     @property
     def merit(self) -> tuple[Decimal, tuple[Decimal, bool, datetime, Decimal, str, str]]:
-        """Return its place, the best first."""
+        """Return its sort key, best first."""
         return -self.advantage, self.newcomer.rank
 
 
 class Auction(Struct, frozen=True):
-    """The outcome: every position and every candidate with what was decided about it, in the order of their values."""
+    """The result: every position and every candidate with its ruling, in the order of values."""
 
     standings: tuple[BidRuling, ...]
 
@@ -187,9 +187,9 @@ class Auction(Struct, frozen=True):
 
 
 def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
-    """Decide over all positions and candidates at once; the order in which they are given doesn't matter.
+    """Decide on all positions and candidates at once; their order doesn't matter.
 
-    Newcomers take what room is free first, the best of them first. Positions give way only for those that are left.
+    The best candidates take the free room first. Positions are closed only for the remaining ones.
     """
     ranked = sorted(bids, key=lambda bid: bid.rank)
     first = [bid for bid in ranked if not bid.leaving and (bid.is_locked or bid.awaited)]

@@ -1,8 +1,8 @@
-"""What a desk brings to an auction: a bid for each position and candidate of those who take part, and the room.
+"""Build the bids of an auction from a desk, one for each participating position and candidate, and its room.
 
-A position can't give way while it is young, while no stop of it is live, while its price isn't known, or while nothing
-would let its close through. An entry that hasn't filled yet counts as a position that can't give way either. What other
-strategies and others hold takes its room first: the auction shares out what that leaves of the account's own limits.
+A position can't be replaced while it is young, has no working stop or no known price, or while a gate would block its
+close. An unfilled entry counts as a position that can't be replaced either. Positions of other strategies and of others
+take their room first: the auction distributes what remains of the account's own limits.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -35,7 +35,7 @@ ROOM_OF_AUCTION = frozenset({*CAPACITY, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN})
 
 
 class AuctionSettings(Struct, frozen=True):
-    """Who takes part: the rules that all share, and what the configuration says of each strategy, by name."""
+    """The participants of an auction: their shared rules, and each strategy's configuration by name."""
 
     rules: AuctionRules
     own: Mapping[str, OwnRules]
@@ -49,19 +49,22 @@ def taking_part(rules: Rules) -> AuctionSettings | None:
 
 
 def competes(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
-    """Return True if nothing but want of room refuses an entry with a score; targets have none to compare."""
+    """Return True if an entry with a score is refused for lack of room only; targets have no score to compare."""
     failed = [decision for decision in decisions if not decision.passed]
     lacks_room = all(each.gate in ROOM_OF_AUCTION and each.verdict is Verdict.FAIL for each in failed)
     return lacks_room and candidate.want is WantKind.OPEN and candidate.score is not None
 
 
 def making_room(desk: Desk, strategies: Set[str]) -> Mapping[Whose, str]:
-    """Return whose positions have a close at work, or without an outcome yet, that makes room, and for which symbol."""
+    """Return the owners of positions that are being closed to make room, each with the symbol they make room for.
+
+    A close counts while it works or has no known outcome.
+    """
     return {i.whose: i.displaced_by for i in closing_for_others(desk) if i.key.strategy in strategies}
 
 
 def auction_room(account: AccountAsk, taking: AuctionSettings, bids: Iterable[Bid]) -> Caps:
-    """Return the room of the auction: its own limits, or what others leave of the account's, whichever is less."""
+    """Return the room of the auction: its own limits or the remainder of the account's, whichever is smaller."""
     rules, book, limits = taking.rules, account.book, account.limits
     bids = tuple(bids)
     others = book.open_symbols - {bid.symbol for bid in bids}
@@ -83,7 +86,7 @@ def auction_room(account: AccountAsk, taking: AuctionSettings, bids: Iterable[Bi
 
 
 def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) -> Iterator[Bid]:
-    """Yield a bid for each position, and each unfilled entry, of the strategies that take part."""
+    """Yield a bid for each position, and each unfilled entry, of the participating strategies."""
     desk = account.desk
     leaving = making_room(desk, taking.own.keys())
     given_way = _given_way(desk, taking)
@@ -111,7 +114,7 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
 
 
 def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> Iterator[Bid]:
-    """Yield a bid for each candidate; its size is what it would be sent with."""
+    """Yield a bid for each candidate, with the size it would be sent with."""
     given_way, due = _given_way(desk, taking), _due(desk, taking)
     awaited = frozenset(making_room(desk, taking.own.keys()).values())
     for ask in asks:

@@ -1,4 +1,4 @@
-"""How limits have to fit together. Limits that could trip or block each other don't load."""
+"""Check how limits fit together. Limits that could trip or block each other don't load."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -27,7 +27,7 @@ from tradebot.model.venue import Settlement
 
 
 class Trader(Struct, frozen=True):
-    """What a strategy in use may lose: its share of the account's equity, its limits in force, and its stop.
+    """A strategy's possible loss: its share of the account's equity, its limits in force, and its stop.
 
     `stop_fraction` is the farthest its exits let a price run from the entry, or None if none of them is a stop. An exit
     may be `exit_offset_fraction` past the best bid or ask.
@@ -46,10 +46,10 @@ class Trader(Struct, frozen=True):
 
     @property
     def loss_per_usd(self) -> Decimal:
-        """Return what a dollar of exposure loses if its stop is hit at the widest spread and the largest offset.
+        """Return the loss per dollar of exposure if the stop is hit at the widest spread and the largest offset.
 
         A stop closer than an entry's own limit offset may be hit as the entry fills, so the larger of the two counts.
-        Without a stop, nothing is promised, and the result is 0.
+        Without a stop the loss isn't bounded, and the result is 0.
         """
         if self.stop_fraction is None:
             return Decimal(0)
@@ -73,10 +73,10 @@ def exit_contradictions(exits: ExitRules) -> Iterator[str]:
 
 
 def doubted_move(limits: Limits, nearest_stop: Decimal | None) -> Decimal:
-    """Return from which move between two passes on a price is asked for again, as a fraction.
+    """Return the price move between two passes, as a fraction, from which a price is requested again.
 
-    It is never more than the nearest stop of a position. Otherwise, one wrong reading could become the position's best
-    price, and the next true one would be a full stop away from that.
+    It is never more than the nearest stop of a position. Otherwise one wrong quote could become the position's best
+    price, and the next correct one would be a full stop away from it.
     """
     jump = limits.price_jump_fraction
     return jump if nearest_stop is None else min(jump, nearest_stop)
@@ -236,10 +236,11 @@ def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:
 def margin_contradictions(
     traders: Sequence[Trader], account: Limits, halts: HaltRules, settlement: Settlement
 ) -> Iterator[str]:
-    """Yield each scenario in which limits on margin have no effect, or let the broker liquidate before a stop acts.
+    """Yield each scenario in which margin limits have no effect, or let the broker liquidate before a stop acts.
 
     Too little free margin closes entries first, then the initial margin of the whole book does; the halt comes later,
-    and before the broker liquidates. Every full book whose stops are all hit must leave more equity than it may tie up.
+    and before the broker liquidates. Every full book whose stops are all hit must leave more equity than the margin it
+    may tie up.
     """
     if settlement is Settlement.PAID:
         yield from _without_margin(account, halts)
@@ -369,7 +370,7 @@ FEWEST_FOR_A_MEAN = 60
 
 
 def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
-    """Yield conditions that a higher rung asks less of than the one below it, and intervals of too few sessions."""
+    """Yield conditions that are weaker on a higher rung than on the one below, and intervals of too few sessions."""
     steps = [(rung, rules.of(rung)) for rung in Rung if rung is not Rung.CANDIDATE]
     for (_, below), (rung, step) in pairwise(steps):
         for name in ("sessions", "trades", "mean_above", "deflated_sharpe", "wins_low", "effect", "sharpe_gain_low"):

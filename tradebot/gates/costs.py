@@ -1,7 +1,7 @@
-"""Limits on what an entry is expected to cost, against its notional, its stop and its targets.
+"""Limits on an entry's expected cost relative to its notional, its stop and its targets.
 
-They look at one entry, so there is nothing of the book to watch afterwards. A strategy may ask `model.costs` the same
-of its own signals.
+They concern a single entry, so there is nothing in the book to monitor. A strategy can apply `model.costs` to its own
+signals.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def _on_plan(gate: Gate, reads: GateSettings, limit: LimitOf) -> Callable[[PlanQ
 
 
 def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> EntryPlan | None:
-    """Return the plan of an entry by its own stop and targets and the exits of its strategy; None if no limit asks."""
+    """Return an entry's plan from its own stop and targets and its strategy's exits; None if no limit needs it."""
     if all(limit(own.limits) is None for limit in _LIMITS):
         return None
     costs = None

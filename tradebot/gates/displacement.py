@@ -1,10 +1,10 @@
-"""Displacement: with the book full, which position of a strategy gives way to a clearly better candidate of it.
+"""Displacement: when the book is full, which of a strategy's positions is closed for a clearly better candidate.
 
-A candidate asks only if nothing but the limits on open positions refuses it. Without an entry score a position never
-gives way, because a missing score isn't a weak one. Who gave way to whom is a field of the close's intent
-(`displaced_by`), and cooldowns are computed from the books, so a restart changes nothing. `min_age_s` must be below the
-strategy's time exit, or no position would ever be old enough, and not below the minimum hold of its signal decay, which
-it would get around.
+It applies only to a candidate that is refused by the limits on open positions and nothing else. A position without an
+entry score is never closed for another, because a missing score isn't a weak one. The close's intent records which
+symbol it makes room for (`displaced_by`), and cooldowns are computed from the books, so a restart changes nothing.
+`min_age_s` must be below the strategy's time exit, or no position would ever be old enough, and not below the minimum
+hold of its signal decay, which it would bypass.
 """
 
 from collections import Counter
@@ -34,10 +34,10 @@ CAPACITY = (Gate.OPEN_POSITIONS, Gate.OWN_OPEN_POSITIONS)
 
 
 class Incumbent(Struct, frozen=True):
-    """A position that would have to give way.
+    """A position that might be closed for a candidate.
 
-    `gain` is what it would have gained if it were closed now, as a fraction of its entry price, and `advantage` how far
-    the candidate's score is above its own; both are None if that isn't known. `refusal` says why it may not give way.
+    `gain` is its gain if closed now, as a fraction of its entry price, and `advantage` how far the candidate's score
+    exceeds its own; both are None if unknown. `refusal` says why it may not be closed.
     """
 
     position: Position
@@ -47,21 +47,21 @@ class Incumbent(Struct, frozen=True):
 
     @property
     def rank(self) -> tuple[Decimal, datetime, float, str]:
-        """Return its place among those that may give way: worst gain first, then oldest, then lowest score."""
+        """Return its sort key for closing: worst gain first, then oldest, then lowest score."""
         assert self.gain is not None, "what may give way has a gain"
         assert self.advantage is not None, "what may give way has a score"
         return self.gain, self.position.opened_at, -self.advantage, self.position.symbol
 
 
 class Displacement(Struct, frozen=True):
-    """The result for a candidate: the `weakest` position that may give way to it, or None with the refusals."""
+    """The result for a candidate: the `weakest` position that may be closed for it, or None with the refusals."""
 
     weakest: Incumbent | None
     refusals: tuple[Decision, ...] = ()
 
 
 def lacks_only_room(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
-    """Return True if the limits on open positions are all that refuses an entry; targets have no score to compare."""
+    """Return True if only the limits on open positions refuse an entry; targets have no score to compare."""
     failed = [decision for decision in decisions if not decision.passed]
     full = all(decision.gate in CAPACITY and decision.verdict is Verdict.FAIL for decision in failed)
     return bool(failed) and full and candidate.want is WantKind.OPEN
@@ -74,10 +74,10 @@ def judge(
     proposed: Iterable[Candidate],
     closing: Iterable[str] = (),
 ) -> Displacement:
-    """Return which position gives way to a candidate that `failed` for want of room only.
+    """Return which position to close for a candidate that `failed` for lack of room only.
 
-    `proposed` are all candidates of the pass, whose scores are those of the positions now. `closing` are the symbols of
-    the strategy's positions that this pass has begun to close for others.
+    `proposed` are all candidates of the pass, with the current scores of positions. `closing` are the symbols of the
+    strategy's positions that this pass has begun to close for others.
     """
     candidate, desk = ask.candidate, ask.desk
     given_way = dict(gave_way(desk.books, candidate.strategy))
@@ -96,9 +96,9 @@ def judge(
 
 
 def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
-    """Yield the symbols of a strategy's positions that gave way, and when, oldest first; the books know one day.
+    """Yield the symbols of a strategy's displaced positions, and when, oldest first; the books cover one day.
 
-    A close that never arrived, as after a kill before it was sent, made nothing give way.
+    A close that never arrived, such as after a kill before it was sent, displaced nothing.
     """
     for record in books.intents:
         intent = record.intent
@@ -108,19 +108,19 @@ def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
 
 
 def giving_way(desk: Desk, strategy: str) -> frozenset[str]:
-    """Return the symbols of a strategy's positions whose close, made for another, is working or has no outcome yet."""
+    """Return the symbols of a strategy's positions with a displacing close that works or has no known outcome."""
     return frozenset(i.instrument.symbol for i in closing_for_others(desk) if i.key.strategy == strategy)
 
 
 def closing_for_others(desk: Desk) -> Iterator[Intent]:
-    """Yield the closes, made to let another in, that are working or have no outcome yet."""
+    """Yield the displacing closes that work or have no known outcome."""
     working = (desk.books.intent_behind(order) for order in desk.orders)
     intents = (record.intent for record in chain(working, desk.books.unresolved_intents) if record)
     return (i for i in intents if i.displaced_by and i.operation is not Operation.CANCEL)
 
 
 def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: float) -> Mapping[str, Candidate]:
-    """Return a strategy's candidates by symbol whose scores are worth comparing: enough of their data is there."""
+    """Return a strategy's candidates by symbol whose scores are comparable because enough of their data is present."""
     scored = (candidate for candidate in proposed if candidate.strategy == strategy and candidate.score is not None)
     opening = (candidate for candidate in scored if candidate.purpose is Purpose.OPEN)
     return {one.symbol: one for one in opening if one.coverage is None or one.coverage >= min_coverage}
@@ -182,7 +182,7 @@ def _incumbent(
 
 
 def closable_now(desk: Desk, position: Position) -> Iterator[Decision]:
-    """Yield what its exit would be asked: an order that can't be sent frees nothing."""
+    """Yield the decisions of its exit's gates: an order that can't be sent frees nothing."""
     side = Side.of(-position.quantity)
     yield still_held(desk, position.symbol, position.quantity)
     yield working_for_exit(desk.book, position.strategy, position.symbol, side)
@@ -215,7 +215,7 @@ def _gain(ask: Ask, position: Position, band: Decimal) -> tuple[Decimal | None, 
 
 
 def lately(last: datetime | None, now: datetime, limit: int) -> Decision:
-    """Fail while the cooldown of a symbol that gave way lasts; `limit` is in seconds."""
+    """Fail during the cooldown of a displaced symbol; `limit` is in seconds."""
     waited_s = (now - last).total_seconds() if last else None
     return answer(Gate.DISPLACEMENT, waited_s is None or waited_s >= limit, Reason.DISPLACED_LATELY, waited_s, limit)
 

@@ -1,4 +1,4 @@
-"""The gates of an entry that are always asked: each is one predicate over the candidate and the projected book."""
+"""The gates that every entry has to pass: each is one predicate over the candidate and the projected book."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,7 +1,7 @@
-"""Ask every gate about an entry: those that are always asked, and those of limits that may be off, if they are set.
+"""Evaluate every gate for an entry: the permanent ones, and those of optional limits that are set.
 
-A limit on a book is asked of the book as the entry would leave it, by the predicate that monitors the book as it is.
-No new entry can clear one of these limits by itself: time, a closed position or a person does.
+A limit on a book is evaluated on the book after the entry, by the same predicate that monitors the present book. No new
+entry can clear one of these limits by itself: time, a closed position or a person does.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _PLACE = attrgetter("gate.place")
 
 
 def decide(ask: Ask) -> tuple[Decision, ...]:
-    """Return the decisions of every gate, merged with the candidate's own, in the fixed order of asking."""
+    """Return the decisions of every gate, merged with the candidate's own, in the fixed order of evaluation."""
     # The sort is stable, so a strategy's decision comes before the gate's own and never replaces it.
     answers = [*ask.candidate.decisions, *decisions(ask)]
     answers.sort(key=_PLACE)

@@ -1,4 +1,4 @@
-"""Contracts near expiry: no entries, and no position held into the notice period or the last trading day."""
+"""Contracts near expiry: no entries, and no position kept into the notice period or the last trading day."""
 
 from datetime import date
 
@@ -11,18 +11,18 @@ from tradebot.model.reasons import Reason
 
 
 def date_on(desk: Desk) -> date:
-    """Return the date that this moment counts for at the venue."""
+    """Return the venue's date for this moment."""
     return desk.session.date if desk.session else desk.books.day.date_of(desk.now)
 
 
 def rolling_of(desk: Desk, symbol: str) -> Rolling | None:
-    """Return when a contract is left for the next one; None for what doesn't end."""
+    """Return when to roll out of a contract; None for an instrument without expiry."""
     listing = desk.listings.get(symbol)
     return listing.rolling if listing else None
 
 
 def check_roll_date(desk: Desk, symbol: str) -> Decision | None:
-    """Compare the date with the one from which positions leave a contract; None for what doesn't end."""
+    """Compare the date with the start of a contract's roll; None for an instrument without expiry."""
     rolling, today = rolling_of(desk, symbol), date_on(desk)
     if rolling is None:
         return None
@@ -30,7 +30,7 @@ def check_roll_date(desk: Desk, symbol: str) -> Decision | None:
 
 
 def none_overdue(desk: Desk) -> Decision | None:
-    """Compare the date with the last day on which each contract may be held; None if none expires."""
+    """Compare the date with the last day on which a position in each contract is allowed; None if none expires."""
     today = date_on(desk)
     known = ((position.symbol, rolling_of(desk, position.symbol)) for position in desk.positions)
     ending = [(symbol, rolling.until) for symbol, rolling in known if rolling is not None]

@@ -1,6 +1,6 @@
-"""How a gate is declared, at its predicate: what it judges, the settings it reads, and what lets entries through again.
+"""Declare a gate at its predicate: its scope, the settings it reads, and what lets entries through again.
 
-Its name, its unit and its place in the order of asking are in `Gate`, because records keep them.
+Its name, its unit and its place in the order of evaluation are in `Gate`, because records store them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,15 +17,15 @@ NEW_DATA, QUIET, FITTED = "newer data", "time", "orders are made to fit"
 
 
 class GateSettings(Struct, frozen=True):
-    """The names of settings that one gate reads: of `limits`, the account's or those in force for the strategy, which
-    follow from both, and of `execution`.
+    """The names of the settings that one gate reads.
 
-    A limit's name has with it what lets entries through again once it refused them; empty if another gate says so.
-    Another value of one that is `fixed`, or of a rule that `halts` the bot, is never tried to let a candidate through.
-    `exits` are those of the account's exits, and `costs` and `displacement` those in force for the strategy.
+    `account` and `own` are limits of the account and those in force for the strategy, with what lets entries through
+    again after a refusal (empty if another gate says so). Values of `fixed` limits, and of rules that halt the bot
+    (`halts`), are never varied to let a candidate through. `execution`, `exits`, `costs` and `displacement` name
+    settings of those sections.
 
-    If `sized` isn't 0, it also reads those that the size of an order follows from: 1 if a larger order helps, and -1 if
-    a smaller one does.
+    If `sized` isn't 0, it also reads the settings that determine the size of an order: 1 if a larger order helps, and
+    -1 if a smaller one does.
     """
 
     account: Mapping[str, str] = {}
@@ -72,14 +72,14 @@ OWN_GATES: Mapping[Gate, Gate] = {g: Gate[f"OWN_{g.name}"] for g in Gate if f"OW
 
 
 def declare(*gates: Gate, reads: GateSettings = NOTHING) -> None:
-    """Declare gates that something else asks than the decision on an entry."""
+    """Declare gates that are evaluated outside the decision on an entry."""
     for gate in gates:
         assert gate not in DECLARED, f"the gate {gate} is declared twice"
         DECLARED[gate] = reads
 
 
 def own_reads(reads: GateSettings) -> GateSettings:
-    """Return what a strategy's own gate reads where the account's reads this."""
+    """Return the settings that a strategy's own gate reads, given those of the account's gate."""
     return GateSettings(own=reads.account, exits=reads.exits, displacement=reads.displacement, sized=reads.sized)
 
 
@@ -88,18 +88,18 @@ Question = Callable[[Asked], Decision | None]
 
 
 class GateScope(Generic[Asked]):
-    """The gates that judge the same thing: the account, a strategy or a candidate."""
+    """The gates of one scope: the account, a strategy or a candidate."""
 
     def __init__(self) -> None:
         self.questions: list[tuple[Gate, Question[Asked]]] = []
 
     def gate(self, gate: Gate, reads: GateSettings = NOTHING) -> Callable[[Question[Asked]], Question[Asked]]:
-        """Declare a gate by its question; one whose limit is off answers None."""
+        """Declare a gate with its predicate, which returns None if its limit is off."""
         declare(gate, reads=reads)
         return self.also(gate)
 
     def also(self, gate: Gate) -> Callable[[Question[Asked]], Question[Asked]]:
-        """Let a gate that is declared elsewhere ask one more question."""
+        """Add a predicate to a gate that is declared elsewhere."""
 
         def declared(question: Question[Asked]) -> Question[Asked]:
             self.questions.append((gate, question))
@@ -108,7 +108,7 @@ class GateScope(Generic[Asked]):
         return declared
 
     def answers(self, asked: Asked) -> Iterator[Decision]:
-        """Yield the decision of each gate that says anything."""
+        """Yield the decision of each gate that has one."""
         for _, question in self.questions:
             decision = question(asked)
             if decision is not None:

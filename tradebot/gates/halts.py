@@ -61,13 +61,13 @@ def check_unanswered_orders(desk: Desk, halts: HaltRules) -> Decision:
 
 
 def second_writer(desk: Desk) -> Decision:
-    """Fail if someone else has placed orders under our mark."""
+    """Fail if someone else has placed orders with our mark."""
     seen = desk.halt_evidence.unknown_orders
     return answer(Gate.SECOND_WRITER, not seen, Reason.SECOND_WRITER, ", ".join(seen[:3]) or len(seen), 0)
 
 
 def books_old(desk: Desk) -> Decision:
-    """Fail if the account holds our own orders that these books don't know, which means the books are too old."""
+    """Fail if the account has orders of ours that these books don't know, which means the books are too old."""
     seen = desk.halt_evidence.forgotten
     return answer(Gate.BOOKS_OLD, not seen, Reason.BOOKS_OLD, ", ".join(seen[:3]) or len(seen), 0)
 
@@ -79,7 +79,7 @@ def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
 
 
 def positions_halt(book: Book, halts: HaltRules) -> Decision | None:
-    """Compare the number of positions with the one that halts the bot; orders that may never fill don't count."""
+    """Compare the number of positions with the number that halts the bot; unfilled orders don't count."""
     if halts.positions is None:
         return None
     held = len(book.held | book.foreign)
@@ -121,7 +121,7 @@ def failing_rules(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
 
 
 def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
-    """Return what a person accepts by overriding these halts; None if the bot caused none of them.
+    """Return the causes that a person accepts by overriding these halts; None if the bot caused none of them.
 
     Its time is the bot's last halt, in trading time; a person's halt has no trading time.
     """
@@ -131,7 +131,7 @@ def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
 
 
 def causes_text(causes: Iterable[Decision]) -> str:
-    """Return causes with their numbers, as the ledger records them for a halt."""
+    """Format causes with their numbers, as the ledger records them for a halt."""
     return "; ".join(f"{d.reason}: {_number(d.observed)} against {_number(d.limit)}" for d in causes)
 
 
@@ -165,7 +165,7 @@ def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Rea
 
 
 def with_outcome(desk: Desk, sent: Decision) -> Desk:
-    """Return the desk with what became of an order that was just sent, or the same desk if that is no evidence."""
+    """Return the desk with the outcome of an order that was just sent, or the same desk if that is no evidence."""
     halt_evidence = desk.halt_evidence
     if sent.reason is Reason.VENUE_REJECTED:
         halt_evidence = replace(halt_evidence, refused=(*halt_evidence.refused, desk.now))

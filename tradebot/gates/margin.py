@@ -1,7 +1,8 @@
-"""Limits on an account's margin. Each is a single predicate with two uses: as a gate, on the book with one more order,
-and as a monitor, on the book as it is. A paid account has no margin, so nothing is asked there.
+"""Limits on an account's margin.
 
-What halts the bot is judged by what is held, because an order that may never fill is no reason to call a person.
+Each is a single predicate with two uses: as a gate, on the book with one more order, and as a monitor, on the present
+book. A cash account has no margin, so these are skipped there. The halting rules count only positions, because an order
+that may never fill is no reason to call a person.
 """
 
 from collections.abc import Callable, Iterator
@@ -75,7 +76,7 @@ def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
 def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the margin that is left for more orders with its limit, as a share of equity.
 
-    It is what the venue says is available, or equity less the initial margin of the whole book, whichever is less.
+    It is the venue's available margin, or equity minus the initial margin of the whole book, whichever is less.
     """
     gate, reason = Gate.FREE_MARGIN, Reason.FREE_MARGIN_BELOW_MIN
     have, used = book.buying_power, margin.initial_usd
@@ -99,7 +100,7 @@ def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     lambda _, halts: halts.maintenance_fraction,
 )
 def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
-    """Compare maintenance margin with the share of equity that halts the bot; at all of it, the venue liquidates."""
+    """Compare maintenance margin with the share of equity that halts the bot; at 100 %, the venue liquidates."""
     gate, reason = Gate.MAINTENANCE_MARGIN, Reason.MAINTENANCE_HALT
     return _judge_margin(book, margin, limit, gate, reason, lt, lambda equity: margin.maintenance_usd / equity)
 
@@ -110,7 +111,7 @@ def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     lambda limits, _: limits.min_liquidation_fraction,
 )
 def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:
-    """Compare how far the mark of any position is from its liquidation price with the least distance."""
+    """Compare every position's distance from its mark to its liquidation price with the minimum."""
     gate, reason = Gate.LIQUIDATION, Reason.LIQUIDATION_TOO_NEAR
     nearest = (liquidation.distance for liquidation in margin.liquidations(book.equity))
     return _judge_margin(book, margin, limit, gate, reason, ge, lambda _: next(nearest, None))
@@ -128,13 +129,13 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
 
 
 def margin_halt(book: Book, halts: HaltRules) -> Decision | None:
-    """Compare the initial margin of what is held with the share of equity at which the bot halts."""
+    """Compare the initial margin of positions with the share of equity at which the bot halts."""
     limit = halts.margin_fraction
     return None if book.margin is None or limit is None else held_margin(book, book.margin.as_held, limit)
 
 
 def maintenance_halt(book: Book, halts: HaltRules) -> Decision | None:
-    """Compare the maintenance margin of what is held with the share of equity at which the bot halts."""
+    """Compare the maintenance margin of positions with the share of equity at which the bot halts."""
     limit = halts.maintenance_fraction
     return None if book.margin is None or limit is None else maintenance_margin(book, book.margin.as_held, limit)
 

@@ -1,7 +1,7 @@
-"""Permission: the doors between a decision and the broker, and which of them are closed.
+"""Permission: the conditions between a decision and the broker, and which of them fail.
 
-One predicate, two uses: every pass goes by `permission_of`, and `tradebot live status` shows the same doors one by one.
-Nothing here does I/O: the contents of file, environment and ledger are passed in.
+One predicate, two uses: every pass goes by `permission_of`, and `tradebot live status` shows the same conditions one by
+one. Nothing here does I/O: the contents of file, environment and ledger are passed in.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -41,10 +41,10 @@ SPELLINGS: Mapping[str, bool] = {
 class PermissionInputs(Struct, frozen=True):
     """The inputs of permission: the modes of the folder and of the file, the account, the environment, the arming.
 
-    `environment` holds the variables in NAMES that are set, including empty ones. `unread` says why the environment
-    couldn't be read, and `read` names the file that was looked for beside it. `network` is the kind of network file
-    system the state folder is on, if any. `differences` are those between the configuration and the accepted one, or
-    None if none was accepted or the books can't say.
+    `environment` has the variables in NAMES that are set, including empty ones. `unread` says why the environment
+    couldn't be read, and `read` names the environment file. `network` is the type of network file system the state
+    folder is on, if any. `differences` are those between the configuration and the accepted one, or None if none was
+    accepted or the books can't say.
     """
 
     mode: Mode
@@ -72,7 +72,7 @@ class PermissionInputs(Struct, frozen=True):
 
 
 class PermissionCheck(Struct, frozen=True):
-    """One condition for sending anything at all; `found` is the evidence, which never includes a secret."""
+    """One condition for sending any order; `found` is the evidence, which never includes a secret."""
 
     name: str
     reason: Reason
@@ -81,7 +81,7 @@ class PermissionCheck(Struct, frozen=True):
 
 
 def permission_of(inputs: PermissionInputs) -> Permission:
-    """Return the permission: the closed doors, those closed to entries only, and when entries end."""
+    """Return the permission: the failed conditions, those for entries only, and when entries end."""
     closed, to_entries = (
         tuple((door.reason, door.found) for door in some if not door.open)
         for some in (doors(inputs), entry_doors(inputs))
@@ -92,13 +92,13 @@ def permission_of(inputs: PermissionInputs) -> Permission:
 
 
 def entry_doors(inputs: PermissionInputs) -> tuple[PermissionCheck, ...]:
-    """Return the doors that stop only entries: exits go on, because what is held has to be looked after."""
+    """Return the conditions that stop only entries: exits continue, because positions need them."""
     lasts = (lasting(inputs),) if inputs.mode is Mode.LIVE else ()
     return configuration(inputs), storage(inputs), *lasts
 
 
 def configuration(inputs: PermissionInputs) -> PermissionCheck:
-    """Compare the settings in force with the accepted ones. If this door is closed, it stops only entries."""
+    """Compare the settings in force with the accepted ones. A failure stops only entries."""
     if inputs.unconfigured is not None:
         return PermissionCheck(CONFIGURATION, Reason.CONFIG_UNREADABLE, open=False, found=inputs.unconfigured)
     if inputs.differences is None:
@@ -112,9 +112,9 @@ def configuration(inputs: PermissionInputs) -> PermissionCheck:
 
 
 def storage(inputs: PermissionInputs) -> PermissionCheck:
-    """Compare the free space on the state folder's disk with the least. If this door is closed, it stops only entries.
+    """Compare the free space on the state folder's disk with the minimum. A failure stops only entries.
 
-    What is left is for exits: each order is written down before it is sent.
+    The remaining space is for exits: each order is written down before it is sent.
     """
     free, least = inputs.free_mb, inputs.min_free_mb
     known = "how much is free can't be told" if free is None else f"{free:,} MB are free"
@@ -122,7 +122,7 @@ def storage(inputs: PermissionInputs) -> PermissionCheck:
 
 
 def lasting(inputs: PermissionInputs) -> PermissionCheck:
-    """Refuse real money on a disk that ends with the machine or the container: the books have to outlast both."""
+    """Refuse real money on a disk that is lost with the machine or the container: the books have to outlast both."""
     found = inputs.passing or "nothing says that it ends with the machine or a container"
     return PermissionCheck(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, found)
 
@@ -134,7 +134,7 @@ def is_about_exits(difference: Difference) -> bool:
 
 
 def describe_difference(difference: Difference) -> str:
-    """Describe one difference: the setting, its accepted value, its current value and where that comes from."""
+    """Describe one difference: the setting, its accepted value, its current value and the source of that."""
     if not difference.known:
         value = f"{_config_text(difference.now)}, {difference.origin}"
         return f"{difference.name} is new ({value}) and hasn't been accepted yet"
@@ -158,7 +158,7 @@ def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -
 
 
 def doors(inputs: PermissionInputs) -> Iterator[PermissionCheck]:
-    """Return every door of this mode, open or closed. Orders are sent only if all are open."""
+    """Yield every condition of this mode, met or not. Orders are sent only if all are met."""
     found = inputs.read if inputs.unread is None else inputs.unread
     if found is not None:
         yield PermissionCheck(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, inputs.unread is None, found)

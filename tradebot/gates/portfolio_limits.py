@@ -1,11 +1,11 @@
 """Limits on the whole book and on its entries, the account's or a strategy's own.
 
-Each one is a single predicate with two uses: as a gate, on the book with one more order, and as a monitor, on the book
-as it is. The predicate of a limit that may be off returns None while it is. Reducing risk is never limited.
+Each one is a single predicate with two uses: as a gate, on the book with one more order, and as a monitor, on the
+present book. The predicate of an optional limit returns None while it is off. Reducing risk is never limited.
 
-A strategy's fractions are of its allotment, and the account's limits are the outer wall for the sum. Orders of
-different strategies are never netted: two may hold a symbol on the same side, each with its own lots, and an entry
-against another strategy's side is refused (OPPOSITE_SIDE).
+A strategy's fractions are of its allotment, and the account's limits bound the sum. Orders of different strategies are
+never netted: two may have a symbol on the same side, each with its own lots, and an entry against another strategy's
+side is refused (OPPOSITE_SIDE).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -57,7 +57,7 @@ def duplicate_order(book: Book, limits: Limits, symbol: str, side: Side, now: da
 def rate_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on the session's entries and the newest round trips, with the symbol concerned.
 
-    The order rate is judged at the time of the newest entry; duplicates are judged at the time of each entry.
+    The order rate is evaluated at the time of the newest entry; duplicates are evaluated at the time of each entry.
     """
     yield "", session_entries(book, limits)
     if book.entries:
@@ -76,7 +76,7 @@ NOTHING = Decimal(0)
 
 
 def open_positions(book: Book, limits: Limits, *more: str) -> Decision:
-    """Compare the number of symbols held, or possibly held soon, with its limit; `more` are symbols to open."""
+    """Compare the number of symbols with a present or possible position with its limit; `more` are symbols to open."""
     held_symbols, limit = book.open_symbols, limits.max_open_positions
     after = len(held_symbols) + len([symbol for symbol in more if symbol not in held_symbols])
     return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
@@ -103,7 +103,7 @@ def gross_notional(book: Book, limits: Limits, more_usd: Decimal = NOTHING) -> D
 
 
 def contracts(book: Book, limits: Limits, more: Decimal = NOTHING) -> Decision | None:
-    """Compare the number of units held and ordered, in all symbols together, with its limit."""
+    """Compare the number of units in positions and orders, over all symbols, with its limit."""
     limit = limits.max_contracts
     if limit is None:
         return None
@@ -112,7 +112,7 @@ def contracts(book: Book, limits: Limits, more: Decimal = NOTHING) -> Decision |
 
 
 def theme_of(book: Book, symbol: str) -> str:
-    """Return a symbol's theme: the symbol itself if it belongs to none, empty if the configuration doesn't say."""
+    """Return a symbol's theme: the symbol itself if it has none, empty if the configuration doesn't say."""
     return book.themes.get(symbol, "") or (symbol if symbol in book.themes else "")
 
 
@@ -126,9 +126,9 @@ def theme_notional(book: Book, limits: Limits, theme: str) -> Decision | None:
 
 
 def net_notional(book: Book, limits: Limits) -> Decision | None:
-    """Compare longs less shorts with their limit, as a share of equity on either side.
+    """Compare longs minus shorts with their limit, as a share of equity on either side.
 
-    Of the open orders, those fill that make it largest.
+    Open orders count as filled wherever that makes it larger.
     """
     limit = limits.max_net_fraction
     if limit is None:
@@ -138,9 +138,9 @@ def net_notional(book: Book, limits: Limits) -> Decision | None:
 
 
 def beta_notional(book: Book, limits: Limits) -> Decision | None:
-    """Compare the exposure to the market with its limit: the sum of signed exposure times beta, as a share of equity.
+    """Compare the sum of signed exposure times beta with its limit, as a share of equity.
 
-    Of the open orders, those fill that make it largest. A single symbol without a beta leaves the sum unknown.
+    Open orders count as filled wherever that makes it larger. A single symbol without a beta leaves the sum unknown.
     """
     limit = limits.max_beta_fraction
     if limit is None:
@@ -156,8 +156,9 @@ def beta_notional(book: Book, limits: Limits) -> Decision | None:
 def concentration(book: Book, limits: Limits) -> Decision | None:
     """Compare the sum of the squared shares of equity with its limit.
 
-    This is the Herfindahl index with cash as the rest: one position of everything is 1, ten of a tenth are 0.1. Unlike
-    shares of what is held, it doesn't refuse the first position of an empty book, and no order ever lowers it.
+    This is the Herfindahl index, ignoring cash: a single position of all equity is 1, ten of a tenth each are 0.1.
+    Unlike shares of the invested amount, it doesn't refuse the first position of an empty book, and no order ever
+    lowers it.
     """
     limit = limits.max_concentration
     if limit is None:
@@ -168,7 +169,7 @@ def concentration(book: Book, limits: Limits) -> Decision | None:
 
 
 def stop_loss(limits: Limits, risk_usd: Decimal | None) -> Decision | None:
-    """Compare what one position loses at its stop with its limit, in USD."""
+    """Compare a position's loss at its stop with its limit, in USD."""
     limit = limits.max_stop_loss_usd
     if limit is None:
         return None
@@ -178,10 +179,10 @@ def stop_loss(limits: Limits, risk_usd: Decimal | None) -> Decision | None:
 
 
 def open_risk(book: Book, limits: Limits) -> Decision | None:
-    """Compare what is lost if every stop is hit with its limit, as a share of equity.
+    """Compare the loss if every stop is hit with its limit, as a share of equity.
 
     Each position loses from its entry to its stop: nothing, once the stop has moved past the entry. A single one
-    without a stop leaves the sum unknown. What isn't ours isn't counted.
+    without a stop leaves the sum unknown. Foreign positions aren't counted.
     """
     limit = limits.max_open_risk_fraction
     if limit is None:
@@ -196,7 +197,7 @@ def open_risk(book: Book, limits: Limits) -> Decision | None:
 def max_drawdown(book: Book, limits: Limits) -> Decision | None:
     """Compare the drawdown from peak equity with the limit that closes entries, below the one that halts the bot.
 
-    Nothing but held positions can bring the equity back.
+    Only open positions can bring the equity back.
     """
     limit = limits.max_drawdown_fraction
     if limit is None:
@@ -207,7 +208,7 @@ def max_drawdown(book: Book, limits: Limits) -> Decision | None:
 
 
 def closed_by(book: Book, limits: Limits, now: datetime) -> Iterator[Decision]:
-    """Yield the limits on the account that refuse every entry now, whatever it is."""
+    """Yield the limits on the account that refuse every entry now."""
     asked = (daily_loss(book, limits), max_drawdown(book, limits), equity_floor(book, limits))
     yield from (decision for decision in (*asked, loss_streak(book, limits, now)) if decision and not decision.passed)
 
@@ -223,7 +224,7 @@ def equity_floor_halt(book: Book, halts: HaltRules) -> Decision | None:
 
 
 def daily_loss(book: Book, limits: Limits) -> Decision:
-    """Compare the day's loss with the limit that closes entries, as a share of the equity the day began with."""
+    """Compare the day's loss with the limit that closes entries, as a share of the equity at the start of the day."""
     return _day_loss(book, limits.max_daily_loss_fraction, Reason.DAILY_LOSS_REACHED)
 
 
@@ -233,7 +234,7 @@ def daily_loss_halt(book: Book, halts: HaltRules) -> Decision:
 
 
 def check_drawdown(book: Book, halts: HaltRules) -> Decision:
-    """Compare the drawdown from peak equity with its limit; on the first look the peak is the current equity."""
+    """Compare the drawdown from peak equity with its limit; in the first pass the peak is the current equity."""
     return _drawdown(book, Gate.DRAWDOWN, halts.drawdown_fraction, Reason.DRAWDOWN_REACHED)
 
 
@@ -250,7 +251,7 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
 
 
 def exposure_monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on what a book holds, the account's or a strategy's own."""
+    """Yield the decision of each limit on a book's exposure, the account's or a strategy's own."""
     yield "", gross_notional(book, limits)
     yield "", open_positions(book, limits)
     for symbol in sorted(book.exposure):
@@ -325,9 +326,10 @@ DAY = timedelta(days=1)
 
 
 def loss_streak(book: Book, limits: Limits, now: datetime) -> Decision | None:
-    """Compare the number of newest round trips in a row that lost money with its limit, unless the wait has passed.
+    """Compare the current number of losing round trips in a row with its limit, unless the wait has passed.
 
-    Round trips are the account's or a strategy's, as the book is. A streak ends with the first one that didn't lose.
+    Round trips are the account's or a strategy's, depending on the book. A streak ends with the first one that didn't
+    lose.
     """
     limit, wait_s = limits.max_loss_streak, limits.loss_streak_wait_s
     if limit is None or wait_s is None:
@@ -370,7 +372,7 @@ OWN_REASONS: Mapping[Reason, Reason] = {
 
 
 def as_strategy_limit(decision: Decision) -> Decision:
-    """Return a decision about a strategy's own book with its own gate and reason, which say whose limit it was."""
+    """Return a decision about a strategy's own book with the strategy's own gate and reason."""
     reason = decision.reason and OWN_REASONS.get(decision.reason, decision.reason)
     gate = OWN_GATES[decision.gate]
     return Decision(gate, decision.verdict, reason, decision.observed, decision.limit, decision.age_s)

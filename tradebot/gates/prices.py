@@ -1,5 +1,6 @@
-"""Limits on what prices do, which hold back entries: how far a contract is from its coin, how far prices moved, and how
-much rests near the best price.
+"""Limits on prices that hold back entries.
+
+They bound how far a contract is from its coin, how far prices moved, and how thin the order book may be.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,9 @@ from tradebot.model.registry import TierRules
 
 
 def basis(quote: Quote | None, limits: Limits) -> Decision | None:
-    """Compare how far the mark is from the index, on either side, with its limit, as a fraction of the index.
+    """Compare the distance of the mark from the index, on either side, with its limit, as a fraction of the index.
 
-    A venue that tells neither leaves it unknown, so the limit is only for perpetual futures.
+    It is unknown if the venue gives neither, so the limit is only for perpetual futures.
     """
     limit = limits.max_basis_fraction
     if limit is None:
@@ -34,10 +35,10 @@ def basis(quote: Quote | None, limits: Limits) -> Decision | None:
 
 
 def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decision | None:
-    """Compare the time since a price last moved too far with how long entries wait after that.
+    """Compare the time since the last price shock with how long entries wait after one.
 
-    The symbol's own last move counts, and one of several symbols together. A contract that is too far from its coin
-    now is such a move too; the decision that says so is the record of it.
+    The symbol's own last shock counts, and the last one of several symbols together. A contract that is too far from
+    its coin now counts too; its decision is the record of that shock.
     """
     wait_s, apart = limits.shock_wait_s, limits.max_basis_shock_fraction
     if wait_s is None:
@@ -65,9 +66,9 @@ def slippage_of(limits: Limits, tier: TierRules | None) -> Decimal | None:
 
 
 def depth(side: Side, quote: Quote, quantity: Decimal, resting: Depth | None, slippage: Decimal) -> Decision:
-    """Compare an entry with what rests on the other side, from its best price in the quote to `slippage` beyond it.
+    """Compare an entry with the depth on the other side, from the quote's best price to `slippage` beyond it.
 
-    The quote is the one that the entry is sized and priced by. If the market has moved away since, less is in reach.
+    The quote is the one that sizes and prices the entry. If the market has moved away since, less is in reach.
     """
     if resting is None:
         return Decision(Gate.DEPTH, Verdict.UNKNOWN, Reason.DEPTH_UNKNOWN, quantity)
@@ -77,7 +78,7 @@ def depth(side: Side, quote: Quote, quantity: Decimal, resting: Depth | None, sl
 
 
 def monitors(quotes: Mapping[str, Quote], limits: Limits) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on the prices of what is held, with the symbol concerned."""
+    """Yield the decision of each price limit for the symbols of positions."""
     for symbol, quote in sorted(quotes.items()):
         if decision := basis(quote, limits):
             yield symbol, decision

@@ -1,6 +1,6 @@
 """The gates of the registry: enough coins have healthy data, and the coin itself is eligible.
 
-They are asked only where a registry is configured and switched on.
+They are evaluated only if a registry is configured and enabled.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ def enough_healthy(registry: Registry, now: datetime) -> Decision:
 
 
 def eligible(registry: Registry, symbol: str, now: datetime) -> Decision:
-    """Refuse a coin whose tier isn't known, that is below all tiers, or whose data can't be trusted."""
+    """Refuse a coin whose tier is unknown, that is below all tiers, or whose data can't be trusted."""
     coin = registry.coins.get(symbol)
     if coin is None:
         return Decision(Gate.REGISTRY, Verdict.UNKNOWN, Reason.TIER_UNKNOWN, "never looked at")
@@ -58,7 +58,7 @@ def format_figures(figures: Figures) -> str:
 
 
 def failures(failed: tuple[Failed, ...]) -> str:
-    """Return failed checks in words, each with what was observed and its limit."""
+    """Describe failed checks, each with what was observed and its limit."""
     return ", ".join(_failure(one) for one in failed)
 
 

@@ -1,8 +1,8 @@
 """Gates that entries and exits share.
 
 If the venue's clock and ours disagree, we don't know the time (`clocks_agree`), so nothing that depends on it happens:
-no entries, no exits by time, no claimed slots, no latch, no arming, and no order is given up because its day is over.
-Exits by price, `flatten` and cancels continue.
+no entries, no exits by time, no claimed slots, no latch, no arming, and no order is considered expired. Exits by price,
+`flatten` and cancels continue.
 """
 
 from datetime import datetime
@@ -38,18 +38,21 @@ def answer(
 
 
 def check_cooldown(gate: Gate, reason: Reason, last: datetime | None, now: datetime, wait_s: float) -> Decision:
-    """Compare the seconds since something last happened with how long to wait after it; pass if it never did."""
+    """Compare the seconds since an event with the wait that follows it; pass if there was none."""
     waited_s = (now - last).total_seconds() if last else None
     return answer(gate, waited_s is None or waited_s >= wait_s, reason, waited_s, wait_s, waited_s)
 
 
 def permission(desk: Desk) -> Decision:
-    """Fail with the first closed door of permission. This gate applies to every order, exits and cancels included."""
+    """Fail with the first failed condition of permission.
+
+    This gate applies to every order, including exits and cancels.
+    """
     return _first_closed(desk.permission.closed)
 
 
 def permission_to_enter(desk: Desk) -> Decision:
-    """Fail with the first door closed to an order that adds risk; an expired arming counts as a closed door."""
+    """Fail with the first failed condition for an order that adds risk; an expired arming is one."""
     return _first_closed(desk.permission.closed_to_entries(desk.now))
 
 
@@ -85,9 +88,9 @@ def trading_state(desk: Desk) -> Decision:
 
 
 def instrument_known(desk: Desk, symbol: str) -> Decision | None:
-    """Refuse an entry in what the venue doesn't list, or whose units are worth something else than those held of it.
+    """Refuse an entry in an unlisted symbol, or one whose multiplier differs from that of existing positions.
 
-    Without either there is no decision, because nothing was compared.
+    If neither applies there is no decision, because nothing was compared.
     """
     listing = desk.listings.get(symbol)
     if listing is None or symbol in desk.unlisted:
@@ -110,7 +113,7 @@ def _doubt(desk: Desk, listing: Listing) -> str:
 
 
 def session_open(desk: Desk) -> Decision:
-    """Pass if the venue's clock and both calendars say open, until the same time; a fault if they don't."""
+    """Pass if the venue's clock and both calendars agree that the session is open and when it closes."""
     clock, session, found = desk.clock, desk.session, desk.calendar_differs
     by_calendar = session is not None and session.contains(desk.now)
     if by_calendar != clock.is_open:
@@ -124,10 +127,10 @@ def session_open(desk: Desk) -> Decision:
 
 
 def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
-    """Check the session for an order that only reduces risk: if the venue says open, its word is enough.
+    """Check the session for an order that only reduces risk: the venue's word alone is enough.
 
-    So are the hours that it tells of something that is held. A wrong date or calendar of ours must not hold back a
-    stop. While two clocks disagree, we don't know which date to look up, so a closed session is nobody's fault.
+    So are the venue's trading hours of a symbol with a position. A wrong date or calendar of ours must not hold back a
+    stop. While two clocks disagree, we don't know which date to look up, so a closed session isn't reported as a fault.
     """
     if desk.clock.is_open or any(_trades_now(desk, position.symbol) for position in desk.positions):
         return Decision(Gate.SESSION, Verdict.PASS)
@@ -135,10 +138,10 @@ def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
 
 
 def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
-    """Pass if an instrument is open by the hours that its venue tells, or else by its own calendar.
+    """Pass if an instrument is open by the hours that its venue gives, or else by its own calendar.
 
     It applies to entries and exits: an instrument that closes earlier than its venue takes no order. None if the venue
-    tells nothing of this moment, and the instrument has no other calendar than its venue.
+    gives no hours for this moment, and the instrument has no calendar other than its venue's.
     """
     if hours := desk.hours_of(instrument.symbol):
         session = hours.session_at(desk.now, desk.books.day.date_of(desk.now))
@@ -154,7 +157,7 @@ def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
 
 
 def liquid_now(desk: Desk, symbol: str, limits: Limits) -> Decision | None:
-    """Keep an entry in the hours that its venue calls liquid; None if all hours are allowed, or none are told."""
+    """Restrict an entry to the venue's liquid hours; None if all hours are allowed, or the venue gives none."""
     hours = desk.hours_of(symbol)
     if hours is None or not limits.liquid_hours_only:
         return None
@@ -178,14 +181,14 @@ def _market_closed(desk: Desk) -> Decision:
 
 
 def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
-    """Fail while any order on the symbol may still fill, and say so if the venue omits one of our orders."""
+    """Fail while any order on the symbol may still fill, or if the venue omits one of our orders."""
     if symbol in desk.omitted_orders:
         return Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_LEFT_OUT)
     return answer(Gate.WORKING, symbol not in book.working, Reason.ORDER_WORKING)
 
 
 def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
-    """Compare the gap between the venue's clock and a second clock with its limit; without a second one, pass.
+    """Compare the difference between the venue's clock and a second clock with its limit; without a second one, pass.
 
     We can't tell which clock is right, so while they differ nothing is decided by time.
     """
@@ -194,7 +197,7 @@ def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
 
 
 def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Decision:
-    """Fail while an order of ours stands in the way of closing a strategy's position with an order on this side.
+    """Fail while one of our orders blocks closing a strategy's position with an order on this side.
 
     Its own order could close the same shares twice, and an order of another strategy on the other side would trade with
     this one, which venues refuse. Another strategy's order on the same side is no obstacle.
@@ -205,7 +208,7 @@ def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Deci
 
 
 def unresolved_for_exit(books: Books, strategy: str, symbol: str) -> Decision:
-    """Fail while we don't know what happened to an earlier order of this strategy on the symbol.
+    """Fail while the outcome of an earlier order of this strategy on the symbol is unknown.
 
     A lost request to protect the position is no obstacle: the venue lets the exit pass, or refuses one of the two.
     """
@@ -222,7 +225,7 @@ def candidate_fresh(candidate: Candidate, now: datetime, limits: Limits) -> Deci
 
 
 def check_unresolved(book: Book, symbol: str) -> Decision:
-    """Fail while we don't know what happened to an earlier order on the symbol."""
+    """Fail while the outcome of an earlier order on the symbol is unknown."""
     return answer(Gate.UNRESOLVED, symbol not in book.unresolved, Reason.INTENT_UNRESOLVED)
 
 
@@ -231,14 +234,14 @@ def position_of(desk: Desk, whose: Whose) -> Position | None:
 
 
 def fail_without_quote(gate: Gate, why: str | None) -> Decision:
-    """Return that a gate can't tell without a quote; `why` is what the venue says of that, if anything."""
+    """Return UNKNOWN for a gate that can't decide without a quote; `why` is the venue's explanation, if any."""
     if why == SUSPENDED:
         return Decision(gate, Verdict.UNKNOWN, Reason.TRADING_SUSPENDED)
     return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
 
 
 def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
-    """Return how much of a signed quantity the broker holds on the same side, unsigned.
+    """Return how much of a signed quantity the broker has on the same side, unsigned.
 
     Someone may have sold by hand what is still in the books. Closing that would open a position on the other side.
     """
@@ -247,14 +250,14 @@ def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
 
 
 def broker_contradicts(desk: Desk, symbol: str) -> bool:
-    """Return True if the broker, asked directly, shows nothing of what is in the books, or the other side."""
+    """Return True if the broker, queried directly, shows no such position, or one on the other side."""
     return symbol in desk.unproven or desk.position_ratios.get(symbol, Decimal(1)) < 0
 
 
 def still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = False) -> Decision:
-    """Fail if the broker holds none of the signed quantity to be closed, or didn't confirm what it holds.
+    """Fail if the broker has none of the signed quantity to be closed, or didn't confirm it.
 
-    What fills prove is enough if it may be closed `as_booked`, because the order can only reduce a position.
+    With `as_booked`, proof by fills is enough, because the order can only reduce a position.
     """
     if broker_contradicts(desk, symbol):
         if as_booked:
@@ -269,7 +272,7 @@ def _word(is_open: bool) -> str:
 
 
 def flow_contract(facts: SymbolFacts, core: Drift | None, limit: Decimal) -> Decision:
-    """Fail if more than `limit` of the rows differ from what the source documents, or aren't about the symbol.
+    """Fail if more than `limit` of the rows differ from the source's documentation, or aren't about the symbol.
 
     `core` is the largest difference in the current replies of the core signals that the strategy reads.
     """

@@ -25,10 +25,10 @@ class Size(Struct, frozen=True):
     """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
 
     A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. That price
-    is its `worst_price`, by which a position's loss at its stop is measured too (`desk.strategy_exposure`).
-    `margin_usd` is the buying power the venue reserves; for a short sale that may be more than the ask, and an account
-    with margin reserves the initial margin instead. `risk_usd` is what the worst notional loses at the entry's stop,
-    None if it has none.
+    is its `worst_price`, from which a position's loss at its stop is measured too (`desk.strategy_exposure`).
+    `margin_usd` is the buying power the venue reserves; for a short sale that may be more than the ask, and a margin
+    account reserves the initial margin instead. `risk_usd` is the loss of the worst notional at the entry's stop, None
+    without one.
     """
 
     quantity: Decimal
@@ -46,7 +46,7 @@ def marketable_limit(listing: Listing, side: Side, quote: Quote, offset: Decimal
 
 
 def stop_distance(candidate: Candidate, exits: Exits, price: Decimal | None) -> Decimal | None:
-    """Return how far from an entry at a price its stop is, as a fraction: the nearer of its own and its strategy's."""
+    """Return the distance of an entry's stop at a price, as a fraction: the nearer of its own and its strategy's."""
     stops = (candidate.stop_loss_fraction, worst_stop(exits, price, candidate.instrument))
     return min((stop for stop in stops if stop is not None), default=None)
 
@@ -66,10 +66,10 @@ def entry_size(
     """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price.
 
     The book and the limits are the strategy's own, which are never wider than the account's. `short_reserve` is what
-    the venue reserves for a short sale, as a multiple of the ask. `stop` is how far away its stop is, as a fraction;
-    with a limit on risk, a farther stop makes it smaller. With `fit_to_room`, so do what the book has of the symbol and
-    a lack of buying power. A quantity that the candidate wishes for, and a limit on the units of an order, make it
-    smaller, never larger. `room_usd` is what its tier still allows in the symbol, None without a tier.
+    the venue reserves for a short sale, as a multiple of the ask. `stop` is the distance of its stop, as a fraction;
+    with a limit on risk, a farther stop makes it smaller. With `fit_to_room`, an existing exposure in the symbol and a
+    lack of buying power make it smaller too. A quantity that the candidate wishes for, and a limit on the units of an
+    order, make it smaller, never larger. `room_usd` is what its tier still allows in the symbol, None without a tier.
     """
     instrument, side = listing.instrument, candidate.side
     price = marketable_limit(listing, side, quote, limits.limit_offset_fraction)
@@ -113,7 +113,7 @@ def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:
 
 
 def entry_price(listing: Listing, side: Side, quote: Quote, collar: Decimal, execution: Execution) -> Decimal | None:
-    """Return the limit price an entry is sent with, or None for a market order.
+    """Return the limit price of an entry, or None for a market order.
 
     `collar` is the price of a marketable limit, and the worst price in any style that has a limit.
     """
@@ -125,7 +125,7 @@ def entry_price(listing: Listing, side: Side, quote: Quote, collar: Decimal, exe
 
 
 def liquidity(side: Side, quote: Quote, quantity: Decimal, execution: Execution) -> tuple[Decision, ...]:
-    """Refuse an entry that is too large for what the quote shows on the other side. Without a limit, ask nothing."""
+    """Refuse an entry that is too large for the quoted size on the other side; return nothing without a limit."""
     if execution.max_quote_share is None:
         return ()
     shown = quote.ask_size if side is Side.BUY else quote.bid_size
@@ -136,7 +136,7 @@ def liquidity(side: Side, quote: Quote, quantity: Decimal, execution: Execution)
 
 
 def passive_price(listing: Listing, side: Side, quote: Quote, share: Decimal) -> Decimal:
-    """Return the price a `share` (0..1) of the way from the own side of the spread to the other, on the tick.
+    """Return the price at a `share` (0..1) of the spread from the order's own side to the other, on the tick.
 
     It is rounded toward the own side, and at least one tick short of the other, so the order rests and adds liquidity.
     """
@@ -174,12 +174,12 @@ def stepped_price(
 
 
 def last_step_due(execution: Execution, waited_s: float) -> bool:
-    """Return True if a passive entry that has waited this long has had all the time for its steps."""
+    """Return True if a passive entry has used up the time for all its steps."""
     return waited_s >= execution.patient_s
 
 
 def quote_to_step_by(quote: Quote | None, now: datetime, limits: Limits) -> Quote | None:
-    """Return the quote if it is fresh enough and its spread narrow enough to enter by; None if not."""
+    """Return the quote if it is fresh and its spread narrow enough for an entry, else None."""
     if quote is None or not -limits.max_clock_skew_s <= quote.age_s(now) <= limits.max_quote_age_s:
         return None
     return quote if quote.ask - quote.bid <= limits.max_spread_fraction * quote.middle else None

@@ -1,1 +1,1 @@
-"""The one judge: what was looked at of each part of the bot, how fresh it is, and what follows from it."""
+"""The only judge of the bot's health: what was examined of each component, how fresh it is, and the verdict."""

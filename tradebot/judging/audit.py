@@ -1,4 +1,4 @@
-"""The complete audit: every subject of the table, and what only the broker and a span of time can show."""
+"""The complete audit: every subject of the table, and others that need the broker or a period of time."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ LATE = timedelta(minutes=3)
 
 
 def silent(name: str, why: Unread | None) -> Judgment:
-    """Return the judgment about something that only the broker could have answered; None if it wasn't asked."""
+    """Return the judgment about something that only the broker can answer; `why` is None if it wasn't queried."""
     if why is None:
         return judge_skipped(name, "skipped: --offline", "the broker")
     return Judgment(name, HealthState.FAILED, "the broker", 0, why.why, why.next or "tradebot doctor")
@@ -173,7 +173,7 @@ def quotes(evidence: Trading) -> Judgment:
 
 
 def coverage(evidence: Trading) -> Judgment:
-    """Judge the last scores: how many symbols were scored, and how many on too little data."""
+    """Judge the last scores: how many symbols were scored, and how many with too little data."""
     name, last, moment = "last scores", evidence.score, evidence.moment
     if last is None and Job.SCORE not in evidence.due:
         return judge_skipped(name, "no score has been due yet", "scores")
@@ -190,7 +190,7 @@ def coverage(evidence: Trading) -> Judgment:
 
 
 def cycles(evidence: Trading) -> Judgment:
-    """Judge the passes of trade-once over the span: candidates = orders + refused."""
+    """Judge the passes of trade-once in the period: candidates = orders + refused."""
     name, seen = "passes of trade-once", evidence.passes
     if not seen.cycles and Job.TRADE_ONCE not in evidence.due:
         return judge_skipped(name, "no pass has been due yet", "passes")
@@ -212,7 +212,7 @@ def cycles(evidence: Trading) -> Judgment:
 
 
 def blocks(evidence: Trading) -> Judgment:
-    """Judge why candidates were refused: a blocking rule is fine, our own fault or a source's isn't."""
+    """Judge why candidates were refused: a blocking rule is fine; our own fault or a source's isn't."""
     name, seen = "reasons of refusal", evidence.passes
     if not seen.candidates:
         return judge_skipped(name, "no candidate in this period", "candidates")
@@ -260,7 +260,7 @@ def positions(evidence: Trading) -> Judgment:
 
 
 def exits_recorded(evidence: Trading) -> Judgment:
-    """Judge whether the last pass of evaluate-exits looked at every position and could close what it had to."""
+    """Judge whether the last pass of evaluate-exits checked every position and could close what it had to."""
     name, held, last = "exits as recorded", evidence.positions, evidence.exits
     if not held:
         return _unheld(name, evidence)
@@ -341,7 +341,7 @@ _LIMITS = (*_OF_BOOK, Gate.DAILY_LOSS, Gate.DRAWDOWN, Gate.SESSION_ENTRIES)
 
 
 def limits(evidence: Trading) -> Iterator[Judgment]:
-    """Check each limit on the present book, with the predicate that the gates apply to the book plus one order."""
+    """Check each limit on the present book, with the same predicate that the gates use."""
     broker = evidence.broker
     if not isinstance(broker, Broker):
         yield silent("limits on the book", broker)
@@ -392,7 +392,7 @@ FINISHED = ("ledger", "journal", "orders", "halts", "config")
 
 
 def audit(evidence: HealthEvidence, trading: Trading | Unread, *, finished: bool = False) -> tuple[Judgment, ...]:
-    """Judge everything that was looked at, the most urgent first; of a `finished` backtest, only the books."""
+    """Judge all evidence, most urgent first; for a `finished` backtest, only the books."""
     if isinstance(trading, Unread):
         unread = Judgment("everything else", HealthState.FAILED, "records", 0, trading.why, trading.next or RECOVER)
         return (*judge_passes(evidence, FINISHED if finished else TABLE), unread)

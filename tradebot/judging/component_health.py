@@ -1,9 +1,7 @@
-"""How each part of the bot is judged, given what was looked at of it.
+"""Judge each component of the bot from its evidence.
 
 A verdict names a next step only if it isn't the usual one of its subject, and a freshness only if its evidence wasn't
-read just now.
-
-The models of learned policies are judged by whether they can be used, how old they are, and whether they act.
+read just now. Learned policies are judged by whether their models can be used, how old they are, and whether they act.
 """
 
 from bisect import bisect_right
@@ -47,7 +45,7 @@ def late_s(at: datetime, due: Sequence[datetime], now: datetime) -> float:
 
 
 def by_slots(evidence: HealthEvidence, at: datetime | None, job: Job) -> Freshness:
-    """Return the freshness of what each pass of a job renews; it doesn't grow old while no slot begins."""
+    """Return the freshness of evidence that each pass of a job renews; it doesn't age while no slot begins."""
     budget_s = evidence.budgets.slot_s[job]
     if evidence.now is None:
         return Freshness(at, None, None, budget_s)
@@ -65,7 +63,7 @@ def due_by(evidence: HealthEvidence, job: Job) -> datetime | None:
 
 
 def by_clock(evidence: HealthEvidence, at: datetime, budget_s: int | None = None) -> Freshness:
-    """Return the freshness of what is renewed all the time, by this machine's clock, which may have been set back."""
+    """Return the freshness of continuously renewed evidence, by this machine's clock, which may have been set back."""
     age_s = abs((evidence.at - at).total_seconds())
     return Freshness(at, age_s, age_s, budget_s)
 
@@ -110,7 +108,7 @@ Judge = Callable[[HealthEvidence, Any], HealthVerdict | None]
 
 
 def serve(evidence: HealthEvidence, seen: records.Serve) -> HealthVerdict:
-    """Judge `serve` by its lock and by when its lanes last looked. A bot may well be run without it."""
+    """Judge `serve` by its lock and by when its lanes last ran. A bot may also be run without it."""
     note = seen.note
     if seen.running and note is not None:
         return _running(evidence, seen)
@@ -160,7 +158,7 @@ def _running(evidence: HealthEvidence, serve: records.Serve) -> HealthVerdict:
 
 
 def config(evidence: HealthEvidence, config: records.Config) -> HealthVerdict:
-    """Judge the configuration by whether it can be read, and by what it keeps from being bought."""
+    """Judge the configuration: whether it can be read, and whether it keeps symbols from being bought."""
     found, bare = f"{pluralize(config.settings, 'setting')} read", config.without_sector
     if config.unread:
         unread = f"the accepted one is used instead, and no entries are sent: {config.unread}"
@@ -172,14 +170,14 @@ def config(evidence: HealthEvidence, config: records.Config) -> HealthVerdict:
 
 
 def signals(evidence: HealthEvidence, seen: records.ReplyEvidence) -> HealthVerdict:
-    """Judge what the flow source sends by how it differs from what it documents."""
+    """Judge the flow source by how its replies differ from its documentation."""
     found = seen.broken or f"{pluralize(seen.replies, 'reply', 'replies')} checked"
     fresh = by_slots(evidence, seen.at, Job.FETCH_FLOW)
     return HealthVerdict(DEGRADED if seen.broken else OK, found, seen.replies, fresh)
 
 
 def prices(evidence: HealthEvidence, seen: records.PriceEvidence) -> HealthVerdict:
-    """Judge prices by whether the last pass of exits had one for each position, and by how old they were."""
+    """Judge prices: whether the last exit pass had one for each position, and how old they were."""
     missing, age_s, limit_s = seen.without, seen.age_s, evidence.budgets.quote_s
     stale = age_s is not None and age_s > limit_s
     found = f"{seen.positions - len(missing):,} of {pluralize(seen.positions, 'position')} priced in the last pass"
@@ -190,16 +188,14 @@ def prices(evidence: HealthEvidence, seen: records.PriceEvidence) -> HealthVerdi
 
 
 def parity(evidence: HealthEvidence, parities: records.Parities) -> HealthVerdict:
-    """Compare the last session with its backtest; a difference that nothing outside explains is a fault of this
-    program.
-    """
+    """Compare the last session with its backtest; a difference without an outside cause is a fault of this program."""
     ours = f"{pluralize(parities.ours, 'difference')} of {parities.session} unexplained; " if parities.ours else ""
     state, step = (DEGRADED, f"tradebot parity {parities.session}") if parities.ours else (OK, "")
     return HealthVerdict(state, f"{ours}{parities.words}", parities.sessions, UNKNOWABLE, step)
 
 
 def replay(evidence: HealthEvidence, seen: records.Replays) -> HealthVerdict:
-    """Judge whether passes can be decided again by whether the last ones were kept."""
+    """Judge whether passes can be replayed, by whether the last ones have stored records."""
     fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
     found = f"{seen.kept:,} of {pluralize(seen.passes, 'pass', 'passes')} kept"
     if seen.lacking:
@@ -220,7 +216,7 @@ def books(evidence: HealthEvidence, seen: ReconcileMark) -> HealthVerdict:
 
 
 def orders(evidence: HealthEvidence, seen: records.OrderEvidence) -> HealthVerdict:
-    """Judge orders by those whose outcome is unknown, and for how long it has been, and by closes that aren't over."""
+    """Judge orders by those with an unknown outcome, how long it has been unknown, and unfinished closes."""
     going_on = ", ".join(seen.unfinished[:SHOWN])
     lacking = [*_unbooked_fills(evidence, seen), *_untold(evidence, seen)]
     if lacking and not seen.unresolved:
@@ -259,24 +255,24 @@ def _lack_text(evidence: HealthEvidence, at: datetime | None) -> str:
 
 
 def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]:
-    """Return on which positions the last pass of exits saw books and broker differ, unless compared since."""
+    """Return the positions on which the last exit pass saw books and broker differ, unless compared since."""
     read = (cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.job_decision is None)
     last = max(read, key=lambda one: one.at, default=None)
     return () if last is None or (past.compared and past.compared.at >= last.at) else last.differing
 
 
 def ledger(evidence: HealthEvidence, seen: records.LedgerEvidence) -> HealthVerdict:
-    """Judge the ledger, which is as it was written: anything else couldn't have been read."""
+    """Judge the ledger, which is intact: otherwise it couldn't have been read."""
     return HealthVerdict(OK, f"intact, of this account; {pluralize(seen.sealed, 'record')}", seen.pages)
 
 
 def journal(evidence: HealthEvidence, seen: records.LedgerEvidence) -> HealthVerdict:
-    """Judge the journal, which is as it was written and belongs to the ledger: nothing else could have been read."""
+    """Judge the journal, which is intact and belongs to the ledger: otherwise it couldn't have been read."""
     return HealthVerdict(OK, f"intact up to record {seen.sealed}, as far as the ledger knows", seen.sealed)
 
 
 def calendar(evidence: HealthEvidence, seen: records.CalendarEvidence) -> HealthVerdict:
-    """Judge the stored calendar by how far it reaches, and by whether the broker's is the same."""
+    """Judge the stored calendar by how far it reaches, and whether the broker's is the same."""
     found = f"{pluralize(seen.sessions, 'session')} ahead, until {seen.until}"
     if seen.differs:
         return HealthVerdict(FAILED, seen.differs, seen.sessions, next="tradebot doctor")
@@ -290,7 +286,7 @@ def calendar(evidence: HealthEvidence, seen: records.CalendarEvidence) -> Health
 
 
 def disk(evidence: HealthEvidence, disk: records.Disk) -> HealthVerdict:
-    """Judge the disk by what is left on it, and by whether its file system is fit for a bot's folder."""
+    """Judge the disk by its free space, and by whether its file system is suitable for a bot's folder."""
     inodes = disk.free_inodes
     found = f"{disk.free_bytes / MB:,.0f} of {disk.total_bytes / MB:,.0f} MB free"
     found += (f" on {disk.kind}" if disk.kind else "") + ("" if inodes is None else f", {inodes:,} inodes")
@@ -303,7 +299,7 @@ def disk(evidence: HealthEvidence, disk: records.Disk) -> HealthVerdict:
 
 
 def storage(evidence: HealthEvidence, storage: records.Storage) -> HealthVerdict:
-    """Judge what only a person deletes by how large it has become."""
+    """Judge the size of files that only a person deletes."""
     size = sum(each.bytes for each in storage.stores)
     sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in storage.stores)
     found = f"{size / MB:,.0f} of {storage.tell_bytes / MB:,.0f} MB that only you delete: {sizes}"
@@ -312,7 +308,7 @@ def storage(evidence: HealthEvidence, storage: records.Storage) -> HealthVerdict
 
 
 def backup(evidence: HealthEvidence, seen: records.BackupEvidence) -> HealthVerdict:
-    """Judge backups by whether the last session that ended has one, and whether all are as they were made."""
+    """Judge backups by whether the last ended session has one, and whether all are unchanged since they were made."""
     newest, since, budget_s = seen.newest_at, seen.due_since, evidence.budgets.backup_s
     age_s = by_clock(evidence, newest).age_s if newest else None
     late = max(((evidence.now or evidence.at) - since).total_seconds(), 0.0) if since else 0.0
@@ -357,13 +353,13 @@ def chores(evidence: HealthEvidence, seen: records.ChoresEvidence) -> HealthVerd
 
 
 def stream(evidence: HealthEvidence, seen: records.Stream) -> HealthVerdict:
-    """Judge the stream by the last time its lane looked at it, and by whether it was lost."""
+    """Judge the stream by the last time its lane checked it, and by whether it was lost."""
     fresh = by_clock(evidence, seen.at, evidence.budgets.lane_s)
     return HealthVerdict(DEGRADED if seen.lost else OK, seen.lost or "connected", 1, fresh)
 
 
 def notices(evidence: HealthEvidence, notice_evidence: records.NoticeEvidence) -> HealthVerdict:
-    """Judge whether people are told: by what couldn't be sent, and by channels that nobody can be reached through."""
+    """Judge notices by what couldn't be sent, and by channels without an address."""
     if notice_evidence.given_up or notice_evidence.waiting:
         late, lost = pluralize(notice_evidence.waiting, "notice"), pluralize(notice_evidence.given_up, "notice")
         found = f"{late} still to be sent, {lost} given up: {notice_evidence.problem}"
@@ -375,7 +371,7 @@ def notices(evidence: HealthEvidence, notice_evidence: records.NoticeEvidence) -
 
 
 def chat(evidence: HealthEvidence, chat: records.Chat) -> HealthVerdict:
-    """Judge whether the person who is paired can reach the bot, to halt it above all."""
+    """Judge whether the paired person can reach the bot, above all to halt it."""
     if not chat.paired:
         return HealthVerdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
     if not chat.listening:
@@ -386,7 +382,7 @@ def chat(evidence: HealthEvidence, chat: records.Chat) -> HealthVerdict:
 
 
 def halts(evidence: HealthEvidence, seen: records.Halts) -> HealthVerdict:
-    """Judge halts by the trading state in force; a halt that was never written is one that was lost."""
+    """Judge halts by the trading state in force; a halt without a record was lost."""
     state = seen.state
     found = f"{state.state}" + (f" by {state.who}" if state.who else "") + (f": {seen.why}" if seen.why else "")
     if state.state is TradingState.ACTIVE and not seen.hidden:
@@ -397,7 +393,7 @@ def halts(evidence: HealthEvidence, seen: records.Halts) -> HealthVerdict:
 
 
 class ModelSeen(Struct, frozen=True):
-    """A model of a strategy: when it was made, or why it can't be used; and how many days old it may be."""
+    """A model of a strategy: when it was made, or why it can't be used; and its maximum age in days."""
 
     strategy: str
     id: str
@@ -407,14 +403,14 @@ class ModelSeen(Struct, frozen=True):
 
 
 class ModelsSeen(Struct, frozen=True):
-    """The models of all policies in use, and in words what acted in their place in the last pass of entries."""
+    """The models of all policies in use, and a description of what acted in their place in the last entry pass."""
 
     models: tuple[ModelSeen, ...]
     instead: tuple[str, ...] = ()
 
 
 def judge(evidence: HealthEvidence, seen: ModelsSeen) -> HealthVerdict:
-    """Judge models by whether they can be used, whether they acted in the last pass of entries, and their age."""
+    """Judge models by whether they can be used, whether they acted in the last entry pass, and their age."""
     count = len(seen.models)
     wrong = [*_wrong(evidence, seen)]
     if wrong:

@@ -1,7 +1,7 @@
-"""The evidence that the bot is judged by, gathered from records: nothing in it was written to say that all is well.
+"""The evidence of the bot's health, gathered from records that weren't written for this purpose.
 
-A part is None if there was nothing to look at, and `Unread` if it couldn't be looked at. Times of passes are trading
-time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time. Only an audit looks at `Trading`.
+A part is None if there was nothing to examine, and `Unread` if it couldn't be examined. Times of passes are trading
+time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time. Only an audit reads `Trading`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 class Unread(Struct, frozen=True):
-    """Why a part couldn't be looked at, and what to do about it."""
+    """Why a part couldn't be examined, and what to do about it."""
 
     why: str
     next: str
 
 
 class Serve(Struct, frozen=True):
-    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, and who claimed the last.
+    """Whether `serve` has its lock, its last note, how many slots were recently claimed, and who claimed the last one.
 
     `was_last` is True if a `serve` did.
     """
@@ -53,9 +53,9 @@ class Serve(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """How many settings there are, and why the configuration can't be read, so that the accepted settings count.
+    """The number of settings, and why the configuration can't be read, in which case the accepted settings count.
 
-    `without_sector` are symbols that aren't bought, because they have no sector.
+    `without_sector` are symbols that aren't bought because they have no sector.
     """
 
     settings: int
@@ -64,7 +64,7 @@ class Config(Struct, frozen=True):
 
 
 class TradingMoment(Struct, frozen=True):
-    """Trading time: `session` is open now or was open last, and what happened from `since` on counts."""
+    """Trading time: `session` is the open or the last session, and events count from `since` on."""
 
     now: datetime
     since: datetime
@@ -81,11 +81,11 @@ class TradingMoment(Struct, frozen=True):
 
 
 class SessionEvidence(Struct, frozen=True):
-    """What was due, claimed and recorded in the last session, and in the one before while it has only begun.
+    """What was due, claimed and recorded in the last session, and in the previous one while the last has just begun.
 
     `later` is the session after them, if it is stored, and `coming` each job's next slot. `compared` is the last
     comparison with the broker's books. `strategies` and `chores` are those in use now. `tested` has, by strategy, the
-    digests of the code that backtests in this folder played to the end, each with the name of its last run.
+    digests of the code that completed backtests in this folder used, each with the name of its last run.
     """
 
     now: datetime
@@ -102,9 +102,9 @@ class SessionEvidence(Struct, frozen=True):
 
 
 class PriceEvidence(Struct, frozen=True):
-    """How many passes read prices and when the last did, and which positions it had no price for.
+    """How many passes read prices and when the last did, and the positions without a price in it.
 
-    `age_s` is how old its oldest quote was then.
+    `age_s` is the age of its oldest quote then.
     """
 
     passes: int
@@ -115,9 +115,9 @@ class PriceEvidence(Struct, frozen=True):
 
 
 class Parities(Struct, frozen=True):
-    """How many sessions were compared with their backtests, what they add up to in words, and what the last one has.
+    """How many sessions were compared with their backtests, a description of the totals, and the last session's result.
 
-    `ours` are the differences of the last `session` that nothing outside explains.
+    `ours` are the last `session`'s differences without an outside cause.
     """
 
     sessions: int
@@ -127,9 +127,9 @@ class Parities(Struct, frozen=True):
 
 
 class Replays(Struct, frozen=True):
-    """How many passes decided about orders, when the last did, of how many a record is kept, and the last that lack it.
+    """How many passes decided about orders, when the last did, how many have a record, and the last ones without.
 
-    `lacking` counts the passes since the last one of which a record is kept.
+    `lacking` counts the passes since the last one with a record.
     """
 
     passes: int
@@ -139,11 +139,10 @@ class Replays(Struct, frozen=True):
 
 
 class OrderEvidence(Struct, frozen=True):
-    """How many records of the books were looked through, and the orders whose outcome is unknown.
+    """How many records of the books were examined, and the orders with an unknown outcome.
 
-    `unfinished` says for each close that ended too early whose and which it is, in words; `unbooked` what orders have
-    filled that the books don't show, and `unbooked_at` since when. `entering` has when the working entries were sent,
-    by symbol.
+    `unfinished` describes each close that ended too early; `unbooked` the fills of orders that the books don't show,
+    and `unbooked_at` since when. `entering` has when the working entries were sent, by symbol.
     """
 
     records: int
@@ -157,16 +156,16 @@ class OrderEvidence(Struct, frozen=True):
 
 
 class LedgerEvidence(Struct, frozen=True):
-    """A ledger that is as it was written: its pages, and the last record of the journal that it knows."""
+    """An intact ledger: its number of pages, and the last journal record that it knows."""
 
     pages: int
     sealed: int
 
 
 class CalendarEvidence(Struct, frozen=True):
-    """The stored sessions from today on, the last that the broker has too, and how its calendar differs today.
+    """The stored sessions from today on, the last one that the broker also has, and how its calendar differs today.
 
-    `unusual` is how it differs where the broker's own hours are what counts.
+    `unusual` describes the difference where the broker's own hours take precedence.
     """
 
     sessions: int
@@ -176,9 +175,10 @@ class CalendarEvidence(Struct, frozen=True):
 
 
 class Disk(Struct, frozen=True):
-    """What is left on the disk of the state folder, how much of that is needed to go on, and its file system.
+    """The free space on the state folder's disk, how much of it is needed to continue, and its file system.
 
-    `unfit` says why that kind of file system isn't fit for a bot's folder, and `fatal` whether the bot can't use it.
+    `unfit` says why that type of file system isn't suitable for a bot's folder, and `fatal` whether the bot can't use
+    it.
     """
 
     free_bytes: int
@@ -191,7 +191,7 @@ class Disk(Struct, frozen=True):
 
 
 class StoreEvidence(Struct, frozen=True):
-    """What is stored of one kind that only a person deletes, its size, and how to make it smaller."""
+    """One type of file that only a person deletes: its size, and how to make it smaller."""
 
     name: str
     bytes: int
@@ -206,11 +206,11 @@ class Storage(Struct, frozen=True):
 
 
 class BackupEvidence(Struct, frozen=True):
-    """How many backups there are, and the last one; `due` is the session that should have one by now.
+    """The number of backups, and the last one; `due` is the session that should have one by now.
 
-    `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
-    `damaged` says which of them have changed since they were made, and `coming` is when the next session ends.
-    `not_copied` says why the last copy off the machine failed, and `archived_at` when `archive push` last worked.
+    `failed` says why that session's last try failed, and when it is tried again; empty if none has failed. `damaged`
+    says which backups have changed since they were made, and `coming` is when the next session ends. `not_copied` says
+    why the last copy off the machine failed, and `archived_at` when `archive push` last worked.
     """
 
     kept: int
@@ -226,7 +226,7 @@ class BackupEvidence(Struct, frozen=True):
 
 
 class ChoreEvidence(Struct, frozen=True):
-    """The last run of a chore: when it began, whether it did its work, and how it ended."""
+    """The last run of a chore: when it began, whether it succeeded, and how it ended."""
 
     chore: str
     at: datetime
@@ -235,7 +235,7 @@ class ChoreEvidence(Struct, frozen=True):
 
 
 class ChoresEvidence(Struct, frozen=True):
-    """How many chores the timetable has, whether any was due yet, and the last run of each that was ever run.
+    """How many chores the timetable has, whether any was due yet, and the last run of each.
 
     `coming` is when the next one is due.
     """
@@ -254,7 +254,7 @@ class Stream(Struct, frozen=True):
 
 
 class NoticeEvidence(Struct, frozen=True):
-    """How many channels people are told through, which have no address, and what couldn't be sent, and why."""
+    """The number of notice channels, those without an address, and the notices that couldn't be sent, and why."""
 
     channels: int
     unaddressed: tuple[str, ...]
@@ -264,7 +264,7 @@ class NoticeEvidence(Struct, frozen=True):
 
 
 class Chat(Struct, frozen=True):
-    """Whether a person is paired with the chat, whether the bot listens, and what is wrong (empty if nothing is)."""
+    """Whether a person is paired with the chat, whether the bot listens, and the current trouble, if any."""
 
     paired: bool
     listening: bool
@@ -280,7 +280,7 @@ class Halts(Struct, frozen=True):
 
 
 class ReplyEvidence(Struct, frozen=True):
-    """How many replies of the flow source were checked, the last time, and what has changed in too many rows."""
+    """How many replies of the flow source were checked, when the last was, and what has changed in too many rows."""
 
     replies: int
     at: datetime
@@ -288,9 +288,9 @@ class ReplyEvidence(Struct, frozen=True):
 
 
 class Budgets(Struct, frozen=True):
-    """How late each part may be, in seconds; `skew_s` is how far two clocks may be apart.
+    """How late each component may be, in seconds; `skew_s` is the allowed difference of two clocks.
 
-    `quote_s` is how old a quote may be for an entry.
+    `quote_s` is the maximum age of a quote for an entry.
     """
 
     slot_s: Mapping[Job, int]
@@ -303,9 +303,9 @@ class Budgets(Struct, frozen=True):
 
 
 class HealthEvidence(Struct, frozen=True):
-    """Everything that was looked at, by subject; `now` is trading time, None if nothing was ever recorded.
+    """All evidence by subject; `now` is trading time, None if nothing was ever recorded.
 
-    `due` has by job when slots began in the last session and the one before, and `coming` when its next one will.
+    `due` has by job when slots began in the last two sessions, and `coming` when its next one will.
     """
 
     at: datetime
@@ -318,7 +318,7 @@ class HealthEvidence(Struct, frozen=True):
 
 
 class Leap(NamedTuple):
-    """A position that fills take from one state to another that can't follow it."""
+    """A position that fills move from one state to another that can't follow it."""
 
     strategy: str
     symbol: str
@@ -327,7 +327,7 @@ class Leap(NamedTuple):
 
 
 def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[Leap]:
-    """Yield the leaps of our positions by fills that the broker reports and the books don't have yet."""
+    """Yield the impossible state changes of our positions by fills that the broker reports and the books lack."""
     before, after = books.states(), books.with_pending(pending).states()
     for key in sorted({(owned.strategy, owned.fill.symbol) for owned in pending if owned.strategy != FOREIGN}):
         was = before.get(key, State.CLOSED)
@@ -336,7 +336,7 @@ def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[Leap]:
 
 
 class PassEvidence(Struct, frozen=True):
-    """Passes of trade-once since the span began. The records hold no candidates; `ends` counts them by reason."""
+    """Passes of trade-once in the period. The records have no candidates; `ends` counts them by reason."""
 
     cycles: Sequence[CycleRecord]
     candidates: int
@@ -344,7 +344,7 @@ class PassEvidence(Struct, frozen=True):
 
 
 class RowEvidence(Struct, frozen=True):
-    """The money rows compared with the journal: how many rows aren't in it, and how many records are ahead."""
+    """The result of comparing the money rows with the journal: missing rows, and records that are ahead."""
 
     records: int
     rows: int
@@ -355,10 +355,9 @@ class RowEvidence(Struct, frozen=True):
 class Broker(Struct, frozen=True):
     """The broker's replies, and the books as if every fact in them were applied; `unapplied` counts those facts.
 
-    `totals` and `findings` are of these books, and `proven` are the activities among the facts.
-
-    `position_ratios` is the broker's quantity as a multiple of the books', where they differ for no known reason.
-    `leaps` are positions that these facts change in a way that no position changes.
+    `totals` and `findings` are of these books, and `proven` are the activities among the facts. `position_ratios` is
+    the broker's quantity divided by the books', where they differ for no known reason. `leaps` are positions that these
+    facts would change impossibly.
     """
 
     clock: VenueClock
@@ -376,7 +375,7 @@ class Broker(Struct, frozen=True):
 
 
 class WatchedEvents(Struct, frozen=True):
-    """Events a person should see: how often each happened, and how many lines were read and how many are no events."""
+    """Events a person should see: how often each happened, and how many lines were read or aren't events."""
 
     lines: int
     torn: int
@@ -385,9 +384,9 @@ class WatchedEvents(Struct, frozen=True):
 
 
 class Trading(Struct, frozen=True):
-    """Everything that was looked at. `due` are the jobs of which a slot was due in the last session.
+    """The evidence of an audit. `due` are the jobs with a slot due in the last session.
 
-    `kept` holds what the ledger keeps of each position besides its fills. `broker` is None if nobody wanted it asked.
+    `kept` has each position's stored terms. `broker` is None if it wasn't queried.
     """
 
     moment: TradingMoment

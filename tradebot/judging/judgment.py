@@ -1,4 +1,4 @@
-"""A judgment about one subject, with the evidence for it. Every verb that says how the bot is prints these."""
+"""A judgment about one subject, with its evidence. Every command that reports on health prints these."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -11,9 +11,9 @@ from tradebot.model.trading import Permission
 
 
 class HealthState(StrEnum):
-    """How a subject is, from the best to the worst. Without evidence it is UNKNOWN, which isn't OK.
+    """The state of a subject, from best to worst. Without evidence it is UNKNOWN, which isn't OK.
 
-    SKIPPED wasn't looked at, on request or because there is nothing to look at; NOT_DUE has no evidence yet, and none
+    SKIPPED wasn't examined, on request or because there is nothing to examine; NOT_DUE has no evidence yet, and none
     was due.
     """
 
@@ -30,12 +30,12 @@ class HealthState(StrEnum):
 
 
 class Judgment(Struct, frozen=True):
-    """How one subject is, and by what evidence.
+    """The state of one subject, and its evidence.
 
-    `looked_at` says what was looked at, `count` how many of them there were, and `at` when the newest was made. `age_s`
+    `looked_at` says what was examined, `count` how many of them there were, and `at` when the newest was made. `age_s`
     is its age, and `late_s` for how long newer evidence has been due; the subject has FAILED once that is more than
-    `budget_s`. `until` is when the first evidence has to be there, if it is NOT_DUE. `next` is what to do, empty if
-    there is nothing to do.
+    `budget_s`. `until` is when the first evidence is due, if it is NOT_DUE. `next` is what to do, empty if there is
+    nothing to do.
     """
 
     subject: str
@@ -56,20 +56,20 @@ class Judgment(Struct, frozen=True):
 
 
 def overall(judgments: Iterable[Judgment]) -> HealthState:
-    """Return the worst state of any subject; OK if nobody has to act and anything is OK, UNKNOWN if there is none."""
+    """Return the worst state of any subject; OK if nobody has to act and something is OK, UNKNOWN without subjects."""
     states = {judgment.state for judgment in judgments}
     worst = max(states, key=list(HealthState).index, default=HealthState.UNKNOWN)
     return worst if worst.is_finding or HealthState.OK not in states else HealthState.OK
 
 
 def rank_judgments(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
-    """Return the findings, most urgent first: failures, then unknowns, then the rest; within each as they come."""
+    """Return the findings, most urgent first: failures, then unknowns, then others; each group in the given order."""
     findings = [judgment for judgment in judgments if judgment.state.is_finding]
     return tuple(sorted(findings, key=lambda finding: -list(HealthState).index(finding.state)))
 
 
 class Examination(Struct, frozen=True):
-    """What was looked at: `count` of `what`; `at` is the trading time of the newest, if it has one."""
+    """What was examined: `count` of `what`; `at` is the trading time of the newest, if it has one."""
 
     what: str
     count: int
@@ -79,18 +79,18 @@ class Examination(Struct, frozen=True):
 def judge_evidence(
     name: str, look: Examination, now: datetime, state: HealthState, found: str, command: str = ""
 ) -> Judgment:
-    """Return a judgment; its age is that of the newest thing looked at, and only a finding has a command."""
+    """Build a judgment; its age is that of the newest evidence, and only a finding has a command."""
     age_s = max((now - look.at).total_seconds(), 0.0) if look.at else None
     return Judgment(name, state, look.what, look.count, found, command if state.is_finding else "", look.at, age_s)
 
 
 def judge_skipped(name: str, why: str, what: str = "") -> Judgment:
-    """Return the judgment about something that wasn't looked at, on purpose or because there is nothing."""
+    """Build the judgment about something that was skipped on purpose, or because there is nothing to examine."""
     return Judgment(name, HealthState.SKIPPED, what, 0, why)
 
 
 def permission(given: Permission, now: datetime, blocks: Collection[str] | None = None) -> Judgment:
-    """Judge the doors at a time by this machine's clock; `blocks` are the broker's own, None if it wasn't asked."""
+    """Judge permission at a time by this machine's clock; `blocks` are the broker's own, None if it wasn't queried."""
     blocked = [(Reason.ACCOUNT_BLOCKED, flag) for flag in blocks or ()]
     closed = [*given.closed_to_entries(now), *blocked]
     looked_at, count = ("mode", 1) if blocks is None else ("mode and blocks", 2)

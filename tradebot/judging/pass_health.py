@@ -1,6 +1,6 @@
-"""What recorded passes and slot claims prove, and the table of all judgments.
+"""Judge recorded passes and slot claims, and define the table of all judgments.
 
-A subject is UNKNOWN if nothing was looked at, never OK, and NOT_DUE while nothing was due yet. Every verb shows a
+A subject is UNKNOWN if nothing was examined, never OK, and NOT_DUE while nothing was due yet. Every command shows a
 selection of the same judgments, so none of them can contradict another.
 """
 
@@ -27,9 +27,9 @@ UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
 
 
 def is_finished(cycle: CycleRecord) -> bool:
-    """Return True if a pass did its work to the end, which may be to find that the market is closed.
+    """Return True if a pass completed its work, which may be to find that the market is closed.
 
-    A pass that was cut short, refused or only recorded as missed has looked at nothing.
+    A pass that was interrupted, refused or only recorded as missed has examined nothing.
     """
     # For someone's own candidates, the strategies and their slot have another pass.
     counts = "/" not in cycle.slot and not cycle.dry_run
@@ -46,7 +46,7 @@ def newest(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
 
 
 def unfinished_claims(past: SessionEvidence) -> Sequence[SlotClaim]:
-    """Return the newest claim of each job and chore of which no end is recorded: it is at work, or was cut short."""
+    """Return the newest claim of each job and chore without a recorded end: it is running, or was interrupted."""
     ended = {(cycle.job.value, cycle.session, cycle.slot) for cycle in past.cycles if not _goes_on(cycle)}
     chores = {f"{job}{end}": job for job in past.chores for end in ENDS}
     ended |= {(chores[claim.job], claim.session, claim.slot) for claim in past.claims if claim.job in chores}
@@ -66,7 +66,7 @@ def _goes_on(cycle: CycleRecord) -> bool:
 
 
 def of_job(job: Job) -> Judge:
-    """Return what judges a job by its last finished pass, which has to be as new as the slots are."""
+    """Return the function that judges a job by its last finished pass, which has to be as new as the slots are."""
 
     def judge(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
         done, due = finished_passes(past, job), past.due[job]
@@ -120,7 +120,7 @@ def _bare(gap: Gap, looked: datetime, now: datetime) -> str:
 
 
 def broker(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
-    """Judge the broker by its last answer about the account; a comparison of the books is such an answer."""
+    """Judge the broker by its last reply about the account; a comparison of the books counts as one."""
     answers = [cycle.at for cycle in past.cycles if cycle.equity is not None]
     answers += [past.compared.at] if past.compared else []
     if not answers:
@@ -136,9 +136,9 @@ def broker(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | N
 def prices_of(
     cycles: Sequence[CycleRecord], positions: Collection[Position], priced_at: Callable[[datetime], Collection[str]]
 ) -> PriceEvidence | None:
-    """Return the prices of the last pass of exits that read the account, and the positions that it had none for.
+    """Return the prices of the last exit pass that read the account, and the positions without one.
 
-    `priced_at` names the symbols whose prices the pass of a time saw. A quote that nothing confirmed is no price.
+    `priced_at` names the symbols whose prices were read in the pass at a time. An unconfirmed quote is no price.
     """
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
     last = newest(read)
@@ -162,7 +162,7 @@ def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays 
 
 
 def clock(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
-    """Judge the clocks by the last pass that compared two; if they differ, it is refused, or goes by prices alone."""
+    """Judge the clocks by the last pass that compared two; if they differ, it is refused, or uses prices alone."""
     apart = [cycle for cycle in past.cycles if _clock_ahead_s(cycle) is not None]
     agreed = [cycle for cycle in past.cycles if is_finished(cycle) and cycle.clock_ahead_s is None]
     last, last_apart = newest([*agreed, *apart]), newest(apart)
@@ -188,7 +188,7 @@ def _clock_ahead_s(cycle: CycleRecord) -> float | None:
 
 
 def facts(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
-    """Judge the store of facts by the last pass of any kind that is recorded in it."""
+    """Judge the store of facts by the last pass of any job recorded in it."""
     last = newest(past.cycles)
     if last is None:
         return None
@@ -197,7 +197,7 @@ def facts(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | No
 
 
 def strategies(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
-    """Judge the strategies by the last pass of entries that asked them: by refused answers, and by untested code."""
+    """Judge the strategies by the last entry pass that ran them: refused answers, and untested code."""
     last, names = newest(finished_passes(past, Job.TRADE_ONCE)), past.strategies
     fresh = by_slots(evidence, last.at if last else None, Job.TRADE_ONCE)
     if not names:
@@ -218,7 +218,7 @@ def strategies(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict
 
 
 def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None) -> str:
-    """Return in a sentence that backtests played other code of a strategy than this; empty unless they did."""
+    """Say that backtests used other code of a strategy than the present one; empty if they didn't."""
     if not code or not tested or code in tested:
         return ""
     last = [*tested][-1]
@@ -226,9 +226,10 @@ def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None)
 
 
 def missed_slots(past: SessionEvidence) -> list[tuple[str, str, str]]:
-    """Return the slots that nobody ran, each with its job and why: accounted for, or over and claimed by nobody.
+    """Return the missed slots, each with its job and reason: recorded as missed, or over and claimed by nobody.
 
-    One that never came, because the session closed early, wasn't missed; a strategy's own are told of by its passes.
+    A slot that didn't come because the session closed early wasn't missed; a strategy's own slots are reported by its
+    passes.
     """
     ours = [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
     claimed = {_key(claim) for claim in ours}
@@ -240,7 +241,7 @@ def missed_slots(past: SessionEvidence) -> list[tuple[str, str, str]]:
 
 
 def schedule(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
-    """Judge the timetable by the slots of the last session that nobody ran."""
+    """Judge the timetable by the missed slots of the last session."""
     count = sum(map(len, past.due.values())) + sum(claim.job in past.chores for claim in past.claims)
     if not count:
         coming = min((slot.start for slot in past.coming.values()), default=None)
@@ -256,9 +257,9 @@ def schedule(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
 def last_run(
     line: TimetableEntry, begun: SlotClaim | None, ended: SlotClaim | None, *, well: bool, now: datetime
 ) -> ChoreEvidence | None:
-    """Return the last run of a chore by the claims of its beginning and its end; None if there is none that ended.
+    """Return the last run of a chore by the claims of its beginning and its end; None if none has ended.
 
-    One that has no end well after its time limit was cut short; until then, the run before it counts.
+    A run without an end well after its time limit was interrupted; until then, the previous run counts.
     """
     assert line.limit_s is not None, "chores have a limit"
     is_open = begun is not None and begun.missed_reason is None and (ended is None or ended.at < begun.at)
@@ -284,10 +285,10 @@ def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
 
 
 class Subject(NamedTuple):
-    """What judges a subject, what is counted as its evidence, and what to do unless the verdict says otherwise.
+    """How to judge a subject, what is counted as its evidence, and what to do unless the verdict says otherwise.
 
-    Passes of `renewed_by` make its evidence, if it isn't read again each time. A `store` that can't be read has FAILED;
-    anything else that can't be looked at is UNKNOWN.
+    Passes of `renewed_by` renew its evidence, if it isn't read each time. A `store` that can't be read has FAILED; any
+    other unreadable evidence is UNKNOWN.
     """
 
     judge: Judge
@@ -340,7 +341,7 @@ def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] = TABLE) -> t
 
 
 def judge(name: str, evidence: HealthEvidence) -> Judgment:
-    """Return the judgment about one subject, by its own part of the evidence and nothing else."""
+    """Judge one subject by its own part of the evidence only."""
     subject, part = TABLE[name], evidence.parts[name]
     if isinstance(part, Unread):
         state = HealthState.FAILED if subject.store else HealthState.UNKNOWN

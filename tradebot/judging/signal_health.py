@@ -1,4 +1,4 @@
-"""How healthy each signal is, judged from stored replies, recorded scores and events alone.
+"""Judge each signal from stored replies, recorded scores and events alone.
 
 A signal is a kind of facts that strategies in use need, or a component of a score that is computed from such kinds.
 """
@@ -23,9 +23,9 @@ from tradebot.signals.contracts import broken, drifts
 
 
 class SignalHealth(StrEnum):
-    """CRITICAL: what a signal says can't be used. DEGRADED: it can, but something is wrong. HEALTHY: nothing is.
+    """CRITICAL: the signal can't be used. DEGRADED: it can, but something is wrong. HEALTHY: nothing is wrong.
 
-    UNKNOWN: nothing was seen that it could be judged by, as while the market is asleep.
+    UNKNOWN: there is no evidence, for example while the market is closed.
     """
 
     HEALTHY = "HEALTHY"
@@ -35,7 +35,7 @@ class SignalHealth(StrEnum):
 
 
 class SignalVerdict(NamedTuple):
-    """The state of a signal and the reason for it; `idle` if it is UNKNOWN and nobody has to do anything about it."""
+    """The state of a signal and the reason for it; `idle` if it is UNKNOWN and nobody has to act."""
 
     state: SignalHealth
     why: str
@@ -43,11 +43,10 @@ class SignalVerdict(NamedTuple):
 
 
 class KindEvidence(Struct, frozen=True):
-    """What was seen of one kind: its newest replies (one for each of `wanted` calls), and what failed since.
+    """The evidence of one kind: its newest replies (one for each of `wanted` calls), and failures since.
 
     `at` are the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows of
-    all replies lately, and so does `nulls` by field. `more_nulls` are fields that are null much more often than they
-    used to be.
+    all recent replies, and so does `nulls` by field. `more_nulls` are fields that are null much more often than usual.
     """
 
     kind: AnyKind
@@ -66,7 +65,7 @@ class KindEvidence(Struct, frozen=True):
 
 
 class DriftRow(Struct, frozen=True):
-    """A difference from what the source documents, with an example; `broken` if it is in too many rows to go on."""
+    """A difference from the source's documentation, with an example; `broken` if it affects too many rows."""
 
     what: str
     example: str
@@ -74,11 +73,11 @@ class DriftRow(Struct, frozen=True):
 
 
 class KindHealth(Struct, frozen=True):
-    """The health of one kind of facts; None means that nothing was there to measure.
+    """The health of one kind of facts; None means that there was nothing to measure.
 
-    `age_s` is that of the oldest of the newest replies, and `limit_s` how old it may get. `rows` are those of all
-    replies lately: `bad` are foreign or can't be read, `match_rate` is the share that belongs to the ticker asked for,
-    and `null_rate` the share of documented values that are null.
+    `age_s` is that of the oldest of the newest replies, and `limit_s` its maximum. `rows` are those of all recent
+    replies: `bad` are foreign or unreadable, `match_rate` is the share that belongs to the requested ticker, and
+    `null_rate` the share of documented values that are null.
     """
 
     name: str
@@ -131,9 +130,10 @@ def signals(
     scores: CycleRecord | None = None,
     reads: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> SignalsHealth:
-    """Return the health of every signal, by what was seen of the kinds, and by the last scores.
+    """Return the health of every signal, from the evidence of the kinds and the last scores.
 
-    At most `largest_share` of rows may differ from the source's documents; `reads` has each component's kinds by name.
+    At most `largest_share` of rows may differ from the source's documentation; `reads` has each component's kinds by
+    name.
     """
     kinds = tuple(_kind_health(each, moment, largest_share) for each in seen)
     components = tuple(_components(scores, reads, {kind.name: kind for kind in kinds}))

@@ -1,1 +1,1 @@
-"""History and research: backtests, search, training, parity, and the statistics of what was earned."""
+"""History and research: backtests, search, training, parity, and performance statistics."""

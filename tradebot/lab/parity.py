@@ -53,11 +53,11 @@ REACH = timedelta(hours=1)
 
 
 def parity_of(app: App, day: date, progress: Progress) -> DayParity:
-    """Return a session beside its backtest; the bot's folder is only read.
+    """Compare a session with its backtest; the bot's folder is only read.
 
-    A market that the embedded exchange made is played again. Of any other, nobody knows what it would have done, so
-    the passes are decided again, and fills are set beside the quotes that these saw.
-    Raises OperatorError for a session without records, with those of another version, or with a damaged one.
+    A market of the embedded exchange is run again. Any other market can't be, so the passes are decided again, and
+    fills are compared with their quotes. Raise OperatorError for a session without records, with those of another
+    version, or with a damaged one.
     """
     recorded = _recorded_cycles(app, day, progress)
     session = next(iter(app.ledger_view.sessions(day, day)), None)

@@ -1,4 +1,4 @@
-"""Since when a strategy's code and values are what they are now."""
+"""Find since when a strategy's code and settings are unchanged."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Fixed(NamedTuple):
-    """Since when a strategy has had its code and values; None with the reason if nothing shows it."""
+    """Since when a strategy's code and settings are unchanged; None with the reason if there is no evidence."""
 
     since: datetime | None
     why_not: str = ""
 
 
 def fixed_since(app: App, name: str) -> Fixed:
-    """Return since when a strategy's code and values are those of now, by what was accepted and what passes ran."""
+    """Return when a strategy's code and settings last changed, by accepted configurations and recorded passes."""
     now, code, since = values_of(effective(app.settings), name), code_of(app.settings, name), None
     for baseline in app.ledger_view.baselines.since(LONG_AGO):
         same = values_of(baseline.values, name) == now

@@ -1,1 +1,1 @@
-"""What learned policies are and how they decide: values in, values out. Models are run elsewhere."""
+"""The types and decisions of learned policies; everything here is pure. Models run in another process."""

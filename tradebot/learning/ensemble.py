@@ -1,6 +1,6 @@
-"""Make one target of several models' answers. It is rounded once, by whoever uses it.
+"""Combine several models' answers into one target, which the caller rounds once.
 
-One model alone is chosen for a session by what each of them earned in sessions before it.
+In mode meta, one model is chosen for a session by the models' results in earlier sessions.
 """
 
 from bisect import bisect_left
@@ -32,20 +32,20 @@ FULL_RETURN, FULL_SHARPE, PER_YEAR, PARTS = 0.1, 3.0, 252, 5
 
 
 def before(results: Results, session: date) -> Results:
-    """Return the results of sessions before one."""
+    """Return the results of sessions before `session`."""
     return {day: earned for day, earned in sorted(results.items()) if day < session}
 
 
 def lately(results: Results, sessions: int) -> Sequence[float]:
-    """Return the last results, up to a number, oldest first."""
+    """Return the last `sessions` results, oldest first."""
     return [results[day] for day in sorted(results)[-sessions:]]
 
 
 def score(earned: Sequence[float]) -> float:
-    """Return how good results are, 0 to 1: the larger the better. There has to be at least one.
+    """Score results from 0 to 1, larger is better. There has to be at least one.
 
-    It is made of the share of sessions with a gain, the return, the Sharpe ratio, and the share of the window's fifths
-    with a gain.
+    The score combines the share of sessions with a gain, the return, the Sharpe ratio, and the share of the window's
+    fifths with a gain.
     """
     deviation = pstdev(earned)
     sharpe = fmean(earned) / deviation * sqrt(PER_YEAR) if deviation else 0.0
@@ -60,11 +60,11 @@ def score(earned: Sequence[float]) -> float:
 
 
 def select_model(results: Mapping[str, Results], session: date, sessions: int) -> str | None:
-    """Return the model that acts in a session; None if not all of them have a result from before it.
+    """Return the model that acts in a session; None if not all of them have an earlier result.
 
-    Another model takes over only if its score is a tenth better than that of the one that acts, and at the earliest
-    five sessions after the last change. This is played from the first session on that all have results before, so the
-    same results always make the same choice. Of equals, the first one acts.
+    Another model takes over only if its score is a tenth better than the acting one's, and at the earliest five
+    sessions after the last change. The choice is computed from the first session in which all have earlier results, so
+    the same results always give the same choice. Of equals, the first one acts.
     """
     known = {name: before(one, session) for name, one in results.items()}
     if not known or not all(known.values()):
@@ -111,7 +111,7 @@ class NetworkAnswer(NamedTuple):
 
 
 def answer_of(outputs: Sequence[float], action: Action) -> NetworkAnswer | None:
-    """Return what a network's outputs mean; None if they aren't finite numbers in its range."""
+    """Return the meaning of a network's outputs; None if they aren't finite numbers in its range."""
     if not all(map(isfinite, outputs)):
         return None
     if action is Action.CONTINUOUS:
@@ -123,7 +123,7 @@ def answer_of(outputs: Sequence[float], action: Action) -> NetworkAnswer | None:
 
 
 def outputs_of(action: Action) -> int:
-    """Return how many numbers a network answers."""
+    """Return how many numbers a network outputs."""
     return {Action.CONTINUOUS: 1, Action.DISCRETE: len(TARGETS)}[action]
 
 
@@ -142,9 +142,9 @@ APART = 0.7
 
 
 class PolicyMode(StrEnum):
-    """What a policy does: nothing while it is in TRAINING, or act by one model, by several together, or by one of them.
+    """What a policy does: nothing while in TRAINING, or act by one model, by several together, or by a chosen one.
 
-    META chooses the one that acts anew for each session.
+    META chooses the acting model for each session.
     """
 
     TRAINING = "training"
@@ -154,11 +154,10 @@ class PolicyMode(StrEnum):
 
 
 class Combine(StrEnum):
-    """How several answers become one.
+    """How several answers are combined.
 
-    WEIGHTED: their mean, by what each model earned lately. MAJORITY: the mean of those on one side, if that is at least
-    half of them. CONFIDENCE: their mean, by how sure each model is. ADAPTIVE: their mean, or zero if they are too far
-    apart.
+    WEIGHTED: their mean, weighted by recent results. MAJORITY: the mean of those on one side, if that is at least half
+    of them. CONFIDENCE: their mean, weighted by confidence. ADAPTIVE: their mean, or zero if they are too far apart.
     """
 
     WEIGHTED = "weighted"
@@ -168,7 +167,7 @@ class Combine(StrEnum):
 
 
 def combine_targets(how: Combine, answers: Sequence[NetworkAnswer], weights: Sequence[float] = ()) -> float:
-    """Return one target of at least one answer, in contracts; only WEIGHTED needs weights, one for each answer."""
+    """Combine at least one answer into a target, in contracts; only WEIGHTED needs weights, one for each answer."""
     targets = [answer.target for answer in answers]
     if how is Combine.WEIGHTED:
         return weighted_mean(targets, weights)
@@ -178,14 +177,14 @@ def combine_targets(how: Combine, answers: Sequence[NetworkAnswer], weights: Seq
 
 
 def weighted_mean(targets: Sequence[float], weights: Sequence[float]) -> float:
-    """Return the mean of targets by weights, which aren't below zero; zero if all weights are."""
+    """Return the mean of targets by non-negative weights; zero if all weights are."""
     whole = fsum(weights)
     total = fsum(target * weight for target, weight in zip(targets, weights, strict=True))
     return total / whole if whole > 0 else 0.0
 
 
 def majority(targets: Sequence[float]) -> float:
-    """Return the mean of the targets on the side that at least half of them take; zero without one such side."""
+    """Return the mean of the targets on the side of at least half of them; zero without a single such side."""
     long, short = ([target for target in targets if target * sign > 0] for sign in (1, -1))
     side = long if len(long) > len(short) else short
     return fmean(side) if 2 * len(side) >= len(targets) and len(long) != len(short) else 0.0
@@ -197,7 +196,7 @@ def adaptive(targets: Sequence[float]) -> float:
 
 
 def weights_of(results: Sequence[Results], sessions: int) -> tuple[float, ...] | None:
-    """Return the weight of each model by its last results before a session; None if one has none. They add up to 1."""
+    """Return the weight of each model by its last results, adding up to 1; None if a model has none."""
     parts = [lately(result, sessions) for result in results]
     if not all(parts):
         return None

@@ -1,6 +1,6 @@
-"""Act by learned models: show each what it needs, put their answers together, and want the target that results.
+"""Run learned models: give each its observation, combine their answers, and return the resulting target.
 
-A model is shown the features of the market, scaled as in its training, and how its position stands.
+An observation has the market features, scaled as in training, and the state of the position.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ HIGHEST = 5.0
 
 
 def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> DecisionState | None:
-    """Return how things stand for a symbol, of which a bar has closed `at`.
+    """Return the state for a symbol after a bar closed `at`.
 
     None if the session, or the profit of its position, isn't known.
     """
@@ -60,9 +60,9 @@ def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> D
 def observation(
     card: Card, scaling: Scaling, values: Mapping[str, float], state: DecisionState
 ) -> tuple[float, ...] | str:
-    """Return what a model is shown; the name of what is missing if one of its numbers isn't known.
+    """Return a model's observation; the name of the missing input if one isn't known.
 
-    What isn't known is never shown as zero.
+    A missing input is never replaced by zero.
     """
     shown = list[float]()
     for name, mean, deviation in zip(card.names, scaling.means, scaling.deviations, strict=True):
@@ -85,7 +85,7 @@ Run = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 
 
 class ModelSelection(Struct, frozen=True):
-    """How models act together. `sessions` is how many results count; `results` are later ones, by model."""
+    """How models act together. `sessions` is how many results count; `results` are those after training, by model."""
 
     mode: PolicyMode
     combine: Combine
@@ -94,7 +94,7 @@ class ModelSelection(Struct, frozen=True):
 
 
 class Member(NamedTuple):
-    """A model that can be run, by its id. One without memory remembers nothing."""
+    """A model that can be run, by its id. A model without memory has a `blank` one."""
 
     id: str
     card: Card
@@ -104,7 +104,7 @@ class Member(NamedTuple):
 
 
 class ModelMemory(NamedTuple):
-    """What a model remembered before and after it saw the bar that closed `at`, in the session that opened `opened`."""
+    """A model's memory before and after the bar that closed `at`, in the session that opened `opened`."""
 
     opened: datetime
     at: datetime
@@ -113,9 +113,9 @@ class ModelMemory(NamedTuple):
 
 
 class Policy:
-    """Models that act, and what they remember. Of the same views in the same order, it makes the same targets.
+    """The acting models and their memories. The same views in the same order always give the same targets.
 
-    It decides once for each bar that closes. Until the next one has, it keeps to that, whatever has filled since.
+    It decides once for each closed bar, and keeps that decision until the next bar, whatever has filled since.
     """
 
     def __init__(self, acting: ModelSelection, members: Sequence[Member]) -> None:
@@ -126,7 +126,7 @@ class Policy:
         self._wanted: dict[str, tuple[Sequence[datetime], Target]] = {}
 
     def targets(self, view: StrategyView) -> Sequence[Target] | Decision:
-        """Return a target for each symbol, or why the models can't say what they want."""
+        """Return a target for each symbol, or why the models can't decide."""
         if view.situation is None or view.situation.session is None:
             return refusal(Reason.MODEL_INPUT_UNKNOWN, "session")
         member = self._members_of(view.situation.session.date)

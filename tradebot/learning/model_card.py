@@ -1,4 +1,4 @@
-"""What a model says of itself: how it was made, of what, and what it did in sessions that it wasn't trained on."""
+"""A model's card: how it was trained, on what data, and its results in sessions that it wasn't trained on."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -21,21 +21,21 @@ CONFIGURATION, SEED = "configuration", "seed"
 
 
 class Action(StrEnum):
-    """What the network answers: one number from -1 to 1, or a number for each target, of which the largest counts."""
+    """A network's output: one number from -1 to 1, or a number for each target, of which the largest wins."""
 
     CONTINUOUS = "continuous"
     DISCRETE = "discrete"
 
 
 class FeatureUsed(Struct, frozen=True):
-    """A feature by name, in the version that the model was trained on."""
+    """A feature by name, with the version that the model was trained on."""
 
     name: str
     version: int
 
 
 class DataSpan(Struct, frozen=True):
-    """The market data of a series that the model was trained on, from one session to another, and its SHA-256."""
+    """The market data of a series that the model was trained on, from `first` to `last` session, and its SHA-256."""
 
     series: str
     first: date
@@ -44,19 +44,19 @@ class DataSpan(Struct, frozen=True):
 
 
 class SessionResult(Struct, frozen=True):
-    """What a model earned in a session, after costs, as a fraction of the equity at its start."""
+    """A model's return in a session, after costs, as a fraction of the equity at its start."""
 
     session: date
     earned: float
 
 
 class Card(Struct, frozen=True):
-    """How a model was made, and what it needs. `features` are those of the market, in the order of an observation.
+    """A model's training and inputs. `features` are the market features, in the order of an observation.
 
     `timeframe` is that of the bars at whose close it decides. A `recurrent` model remembers the session since its open.
     `settings` are those of its training, `seeds` all that were trained, `trials` how many configurations were tried,
-    and `results` what it earned in sessions that it wasn't trained on, oldest first. `program` is the version of
-    tradebot that made it.
+    and `results` its returns in sessions that it wasn't trained on, oldest first. `program` is the version of tradebot
+    that made it.
     """
 
     format: int
@@ -86,16 +86,16 @@ class Card(Struct, frozen=True):
 
 
 class Scaling(Struct, frozen=True):
-    """The mean and the deviation of each feature of the market in the training span, in the order of the card."""
+    """The mean and deviation of each market feature in the training period, in the order of the card."""
 
     means: tuple[float, ...]
     deviations: tuple[float, ...]
 
 
 class Probe(Struct, frozen=True):
-    """Observations, and what the model answered to each where it was made.
+    """Observations, and the model's answers to them where it was made.
 
-    `memories` are what a recurrent model remembered at each; of another, there are none.
+    `memories` are a recurrent model's memories at each; empty for others.
     """
 
     observations: tuple[tuple[float, ...], ...]
@@ -104,7 +104,7 @@ class Probe(Struct, frozen=True):
 
 
 def problems(card: Card, scaling: Scaling, probe: Probe) -> Iterator[str]:
-    """Yield what is wrong with what a model says of itself, or contradicts itself."""
+    """Yield the errors and contradictions in a model's description."""
     if card.format != FORMAT:
         yield f"its card has format {card.format}, and this version reads {FORMAT}"
         return
@@ -151,7 +151,7 @@ def _of_probe(card: Card, probe: Probe) -> Iterator[str]:
 
 
 def other_features(card: Card, known: Mapping[str, int]) -> Sequence[str]:
-    """Return the features of a card that aren't known by name with their version, and what differs."""
+    """Return the card's features that aren't available in their version, and the difference."""
     return [
         f"{used.name} version {used.version}" + (f", and here is {known[used.name]}" if used.name in known else "")
         for used in card.features
@@ -160,7 +160,7 @@ def other_features(card: Card, known: Mapping[str, int]) -> Sequence[str]:
 
 
 class Model(Struct, frozen=True):
-    """A model that was read and found to be as it was signed; `graph` is its network in ONNX's format."""
+    """A model that was read and whose signature was verified; `graph` is its network in ONNX format."""
 
     id: str
     card: Card

@@ -1,6 +1,6 @@
-"""Decisions by which a policy says who acts, and why its models don't or what stands in for them.
+"""Decisions by which a policy says who acts, and why its models don't.
 
-Quick verbs read them in records.
+Fast commands read them in records.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ LONGEST = 200
 def passing_decision(
     about: str, reason: Reason | None, observed: Number | str, limit: Number | str | None = None
 ) -> Decision:
-    """Return a decision that refuses nothing: to hold nothing is an answer too."""
+    """Return a decision that refuses nothing, because having no position is a valid answer."""
     return Decision(Gate.STRATEGY, Verdict.PASS, reason, observed, limit, about=about)
 
 
@@ -29,7 +29,7 @@ def refusal(reason: Reason, observed: Number | str, limit: Number | str | None =
 
 
 def stood_in(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
-    """Return why something else than its models acted, for each strategy of which that is recorded."""
+    """Return why something other than its models acted, for each strategy with such a record."""
     found = dict[str, Decision]()
     for record in records:
         for decision in record.decisions:
@@ -39,12 +39,12 @@ def stood_in(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
 
 
 def in_a_word(strategy: str, why: Decision) -> str:
-    """Say what acted for a strategy, and the reason's code."""
+    """Name what acted for a strategy, and the reason's code."""
     actor = "its last good model" if why.reason is Reason.MODEL_REPLACED else "its rule"
     return f"{strategy} acts by {actor} ({why.reason})"
 
 
 def sentences(records: Iterable[CandidateRecord]) -> str:
-    """Say which model acted for each such strategy, and why; empty if there is none."""
+    """Describe what acted for each strategy without its models, and why; empty if there is none."""
     found = ((in_a_word(name, why), why.reason) for name, why in stood_in(records).items())
     return " ".join(f"Strategy {told}: {REASONS[reason].meaning}" for told, reason in found if reason)

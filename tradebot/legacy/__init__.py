@@ -1,1 +1,1 @@
-"""The strategy of the profile `legacy`: scores as the bot before this one did. Nothing else imports it."""
+"""The strategy of the profile `legacy`: it scores as the previous bot did. Nothing else imports it."""

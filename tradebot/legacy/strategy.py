@@ -1,8 +1,8 @@
-"""Score as the bot before this one did, so that the two can be compared; nothing here is meant to be imitated.
+"""Score as the previous bot did, so that the two can be compared; nothing here should be imitated.
 
 The score is a magnitude from 0 to 8: the sum of 21 rows, times freshness. Its faults are kept on purpose, among them
-rows that pay for absent data, a tide whose ratio leaves 0 to 1, and a size that depends on binary rounding.
-docs/STRATEGY.md compares it with the signed score. The formulas are its scorer's of December 2025.
+rows that reward absent data, a tide whose ratio leaves 0 to 1, and a size that depends on binary rounding.
+docs/STRATEGY.md compares it with the signed score. The formulas are from its scorer of December 2025.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _SUMMED_TO_4_PLACES = frozenset({"congress", "shorts_squeeze", "institutional", 
 
 
 class LegacyInputs(Struct, frozen=True):
-    """What the earlier score read; a record that is absent is as given here.
+    """The inputs of the earlier score, with the defaults of absent records.
 
     Directions are +1, -1 or 0. Premiums and values are in USD, fails in shares, short interest in percent of the float.
     """
@@ -84,7 +84,7 @@ class LegacyInputs(Struct, frozen=True):
 
 
 class LegacyScore(Struct, frozen=True):
-    """The score before rounding (0 to 8), its rows, and what followed from it.
+    """The score before rounding (0 to 8), its rows, and the values derived from it.
 
     `sizing_overlay` is a fraction of the quantity. The gate compares the score rounded to three decimals.
     """
@@ -100,7 +100,7 @@ class LegacyScore(Struct, frozen=True):
         return round(self.unrounded, 3)
 
     def quantity(self, base: int) -> int:
-        """Return the quantity made of a base quantity: truncated, and held between 0.6 and 1.4 times."""
+        """Return the quantity scaled from a base quantity: truncated, and limited to between 0.6 and 1.4 times."""
         return max(int(base * 0.6), min(int(base * (1 + self.sizing_overlay)), int(base * 1.4)))
 
 
@@ -293,9 +293,9 @@ _FADES_IN_MINUTES = 45.0
 
 
 class LegacyStrategy(FlowStrategy):
-    """Takes the place of the flow strategy, with its settings.
+    """Replaces the flow strategy, with its settings.
 
-    The weights only say which facts are fetched; those of the rows are in the score.
+    The weights only determine which facts are fetched; those of the rows are in the score.
     """
 
     def _wants(self, view: StrategyView) -> list[Open]:

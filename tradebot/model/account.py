@@ -1,4 +1,4 @@
-"""The broker's view of the account at one moment, what changes it without an order, and what the books record then."""
+"""The broker's account figures at one moment, the activities other than trades, and how the books record them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,14 +15,14 @@ from tradebot.model.venue import Settlement
 
 
 class ActivityKind(StrEnum):
-    """What an activity is, whatever its venue calls it.
+    """The type of an account activity, whatever its venue calls it.
 
-    A FEE is charged for trades by a day's sum, a COMMISSION for one trade, a BORROW_FEE for shares sold short; an
-    OTHER_FEE is for neither, and a rebate gives one back. FUNDING is what the holders of a perpetual pay one another.
-    A TRANSFER is the owner's cash that came or left, SHARES are those that did so without a trade, and an OPTION_TRADE
-    is what an option delivered or took at its strike. A CORRECTION says what one execution is from now on.
+    A FEE covers a day's trades, a COMMISSION one trade, a BORROW_FEE shares sold short, an OTHER_FEE anything else; a
+    rebate is a negative fee. FUNDING is paid between holders of a perpetual. A TRANSFER is the owner's cash moved in or
+    out, SHARES are shares moved without a trade, and an OPTION_TRADE comes from the exercise or assignment of an
+    option. A CORRECTION gives new values for one execution.
 
-    A kind `moves_shares` unless its quantity, if it has one, is only the number of shares that cash was paid on.
+    A type `moves_shares` unless its quantity only says on how many shares cash was paid.
     """
 
     moves_shares: bool
@@ -52,7 +52,7 @@ class ActivityKind(StrEnum):
 
 
 class Corrects(Struct, frozen=True):
-    """Which fill a correction is of, and the ids of all corrections that may have been before and after it."""
+    """The fill that a correction applies to, and the ids of corrections that may precede or follow this one."""
 
     fill_id: str
     earlier: tuple[str, ...] = ()
@@ -60,12 +60,12 @@ class Corrects(Struct, frozen=True):
 
 
 class Activity(Struct, frozen=True):
-    """One row of the broker's activities that isn't a fill: the broker's own kind, signed shares, signed USD.
+    """One row of the broker's activities other than fills: the broker's own kind, signed shares, signed USD.
 
-    `meaning` is what it is, by the venue's adapter. `price` is USD per share, if the broker gave one. A row that isn't
-    `executed` was corrected or canceled. `fill_id` names the fill whose fee it is, if it is the fee of one: its id is
-    then that of `order.fee_id`, and it is booked once the books have the fill, if that came without its fee. One that
-    `corrects` a fill has the quantity, unsigned, and the price that this is of now.
+    `meaning` is the kind as the venue's adapter understands it. `price` is USD per share, if the broker gave one. A row
+    that isn't `executed` was corrected or canceled. `fill_id` names the fill that a fee belongs to; the fee's id is
+    then `order.fee_id` of that fill, and it is booked once the books have the fill, unless the fill already included
+    it. If it `corrects` a fill, quantity (unsigned) and price are the fill's new values.
     """
 
     id: str
@@ -100,7 +100,7 @@ class Activity(Struct, frozen=True):
 class Entry(Struct, frozen=True):
     """A booked activity: `amount` is the USD it moved in addition to its fills, often zero.
 
-    The rest is as in `Activity`, but `symbol` may be empty. `at` is None if only an earlier version booked it.
+    The other fields are as in `Activity`, but `symbol` may be empty. `at` is None if an earlier version booked it.
     """
 
     activity_id: str
@@ -114,9 +114,9 @@ class Entry(Struct, frozen=True):
 
 
 class Restated(Struct, frozen=True):
-    """A position whose best and worst price are converted, as in a split: from `old` shares to `new` shares.
+    """A position whose best and worst price are converted because `old` shares became `new` shares, as in a split.
 
-    `to_symbol` is the position's symbol from now on, usually unchanged.
+    `to_symbol` is the position's symbol afterward, usually unchanged.
     """
 
     strategy: str
@@ -127,13 +127,13 @@ class Restated(Struct, frozen=True):
     old: Decimal = Decimal(1)
 
     def of(self, kept: Kept) -> Kept:
-        """Return what is kept of the position from now on."""
+        """Return the stored terms of the position with its prices converted."""
         best, worst = (price and price * self.old / self.new for price in (kept.best, kept.worst))
         return replace(kept, best=best, worst=worst)
 
 
 class Booking(Struct, frozen=True):
-    """Everything that a group of activities writes, once and atomically.
+    """Everything that a group of activities writes to the ledger, in one transaction.
 
     `acknowledged` are positions that aren't ours, by symbol.
     """
@@ -145,10 +145,10 @@ class Booking(Struct, frozen=True):
 
 
 class CashKind(StrEnum):
-    """What a movement of cash is to its owner. A TRANSFER is the owner's own money, so it is neither profit nor loss.
+    """The type of a cash movement. A TRANSFER is the owner's own money, so it is neither profit nor loss.
 
-    FUNDING is what the holders of a perpetual contract pay one another. An ADJUSTMENT is what a person accepted with a
-    plan, or what the broker paid or took in another way.
+    FUNDING is paid between holders of a perpetual contract. An ADJUSTMENT was accepted by a person as part of a plan,
+    or is any other payment to or from the broker.
     """
 
     FEE = "fee"
@@ -160,12 +160,12 @@ class CashKind(StrEnum):
 
 
 class CashMovement(Struct, frozen=True):
-    """A movement of cash that no fill explains: signed USD, and `at` is when it happened at the broker.
+    """A cash movement that no fill explains: signed USD, and `at` is when it happened at the broker.
 
-    `kind` is the broker's own word, such as DIV or FEE, or empty for a person's accepted plan. `words` describe it.
-    `symbol` is what a dividend was paid on, or what was traded for a fee; it is empty for what concerns the whole
-    account, and where it isn't known. `sub_kind` is the broker's finer word, such as COM for a commission, or empty.
-    `meaning` is what these words mean; it is None for a person's plan.
+    `kind` is the broker's own word, such as DIV or FEE, or empty for an accepted plan, and `sub_kind` its finer word,
+    such as COM for a commission, or empty. `meaning` is how the adapter understands them; it is None for a plan.
+    `words` describe the movement. `symbol` is the instrument that paid a dividend or caused a fee; it is empty if
+    unknown or if the whole account is concerned.
     """
 
     at: datetime
@@ -182,9 +182,9 @@ class CashMovement(Struct, frozen=True):
 class Account(Struct, frozen=True):
     """Account figures in USD; `blocked` lists the blocks that the venue has set.
 
-    The `cash` of a margined account is its collateral: the equity without the unrealized profit of its positions.
-    `initial_margin` and `maintenance_margin` are of the positions, without open orders, and `available` is the margin
-    that is left for new orders; None if the venue has no such figure that the bot uses.
+    In a margin account, `cash` is the collateral: equity minus the unrealized profit of open positions.
+    `initial_margin` and `maintenance_margin` cover positions, not open orders, and `available` is the margin left for
+    new orders. Each is None if the venue has no such figure or the bot doesn't use it.
     """
 
     number: str
@@ -206,7 +206,7 @@ class Account(Struct, frozen=True):
 
 
 class EquityPeak(Struct, frozen=True, array_like=True):
-    """The highest equity that counts, and a jump that counts only if it is seen again (zero if none), USD."""
+    """The highest equity that counts, and a jump that counts only if it is seen twice (zero if none), in USD."""
 
     highest: Decimal
     seen_once: Decimal
@@ -215,8 +215,8 @@ class EquityPeak(Struct, frozen=True, array_like=True):
 class BrokerPosition(Struct, frozen=True):
     """The broker's net position in one instrument: signed quantity, plus value and price if the broker gave them.
 
-    `market_value` is the whole position's in USD, also in an account that pays only a margin for it. `free` is how many
-    of its units no working order claims, unsigned; None if the venue doesn't tell.
+    `market_value` is the whole position's in USD, even in a margin account. `free` is how many units no working order
+    has reserved, unsigned; None if the venue doesn't say.
     """
 
     symbol: str
@@ -247,9 +247,9 @@ The venue computes one from the other, so a few percent may be fees and trades b
 
 
 class Worth(Struct, frozen=True, array_like=True):
-    """The sum of cash and positions in USD; `at_cost` is the value of positions of which no price is known.
+    """The sum of cash and positions in USD; `at_cost` is the value of positions without a known price.
 
-    A position that is paid for adds its value, one in a margined account only its unrealized profit.
+    A position that was paid in full adds its value; one in a margin account adds only its unrealized profit.
     """
 
     total: Decimal
@@ -269,8 +269,9 @@ class BrokerView(Struct, frozen=True):
     """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
 
     `steady` is False if our own orders changed during every attempt; positions and orders may then be from different
-    moments. `orders_at` is of when the venue says that its list of orders is; None if it doesn't say. `repeated` are
-    orders that the venue lists under the id of another order of ours, by its own ids; in `orders` they have none.
+    moments. `orders_at` is the venue's time of its list of orders, or None. `repeated` are orders that the venue lists
+    with a client order id that another order of ours already has, keyed by venue id; in `orders` they have no client
+    order id.
     """
 
     account: Account
@@ -283,11 +284,14 @@ class BrokerView(Struct, frozen=True):
 
     @property
     def hides_positions(self) -> bool:
-        """Return True if no position is listed though the account ties up margin to keep some."""
+        """Return True if no position is listed although the account ties up maintenance margin."""
         kept = self.account.maintenance_margin or Decimal(0)
         return not self.positions and kept > abs(self.account.equity) * BESIDES
 
     @property
     def whole_at(self) -> datetime | None:
-        """Return when the list of orders was told, if it may prove that an order is over: each row could be read."""
+        """Return when the venue listed the orders if the list can prove that an order is over, else None.
+
+        Each row must be readable.
+        """
         return self.orders_at if self.steady and not self.unreadable else None

@@ -1,6 +1,6 @@
-"""An auction over the positions and candidates of several strategies: its settings, and what each of them is worth.
+"""Settings of an auction among the positions and candidates of several strategies, and the value of each.
 
-The value is kept with its parts, as the text that the books keep.
+A value is stored with its components, as text in the books.
 """
 
 import re
@@ -14,12 +14,12 @@ from tradebot.model.limits import Exposure, Fraction, Frozen, Seconds, Tighter
 
 
 class AuctionRules(Frozen):
-    """How the positions and candidates of all strategies that chose the auction compete for the room of one account.
+    """How the positions and candidates of all strategies in the auction compete for the room in one account.
 
-    Values are on the scale of scores: `value_per_r` is what a profit as large as the first stop's distance is worth,
-    `cost` what a trade costs, `min_advantage` how far a candidate's value has to be above that of the position that
-    gives way. `margin_fraction` is of equity, as is `max_net_fraction`. The books look back one day for `cooldown_s`.
-    A swap is one open, one close and two trades.
+    Values are on the scale of scores: `value_per_r` is the value of a profit of 1R (the distance to the first stop),
+    `cost` the cost of a trade, and `min_advantage` how far a candidate's value must exceed that of the position it
+    replaces. `margin_fraction` and `max_net_fraction` are of equity. `cooldown_s` looks back at most one day. A swap
+    counts as one open, one close and two trades.
     """
 
     value_per_r: Annotated[Decimal, Field(ge=0, le=1), Tighter.SAME]
@@ -42,10 +42,10 @@ WORTH = "worth "
 
 
 class PositionValue(Struct, frozen=True):
-    """What a position or a candidate is worth: its score, what it has gained, and what a trade costs, as parts.
+    """The auction value of a position or candidate, by component: its score, its gain, and the cost of a trade.
 
-    `score` is the magnitude that it was opened for, or would be. `gained` is what `r` is worth, the profit now as a
-    multiple of what its first stop risked; None and zero for a candidate.
+    `score` is the magnitude at entry. `gained` is the value of `r`, the current profit as a multiple of the initial
+    risk; for a candidate, `r` is None and `gained` zero.
     """
 
     score: Decimal
@@ -67,7 +67,7 @@ _VALUE = re.compile(WORTH + r"\S+ = (?P<score>\S+)(?: (?P<gained>\S+) \((?P<r>\S
 
 
 def read_value(text: str) -> PositionValue | None:
-    """Return the value that was written as a text, behind `WORTH`; None if it isn't one."""
+    """Parse the value written after `WORTH`; return None if the text isn't one."""
     match = _VALUE.fullmatch(text)
     if match is None:
         return None

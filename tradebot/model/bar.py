@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class StrategySlot(Struct, frozen=True):
-    """One time at which a strategy wants to be asked; it is due from `start` to before `end`, its deadline.
+    """A time at which a strategy wants to run; it is due from `start` until just before `end`, its deadline.
 
     The strategy, the session in which the slot starts, and its name identify it. The name is the same in every session.
     """
@@ -24,7 +24,7 @@ class StrategySlot(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """A strategy that wasn't asked in a pass because it wasn't due; `next` is None if its next slot isn't known yet."""
+    """A strategy that was skipped in a pass because it wasn't due; `next` is None if its next slot isn't known yet."""
 
     strategy: str
     next: StrategySlot | None
@@ -51,11 +51,11 @@ UNCONFIRMED = "nothing confirms the broker's price"
 class Quote(Struct, frozen=True, array_like=True):
     """The best bid and ask of one symbol, with the last trade, the previous close and the feed they came from.
 
-    The sizes are what the feed shows at the two prices, in shares; None if it shows none. `day_volume_usd` is what was
-    traded in the last 24 hours. A perpetual future also has the `mark` by which its venue values and liquidates
-    positions, and the `index`, the price of the coin itself, both in USD. Its `funding_rate` is what a long position
-    pays for each unit and hour in USD, negative if it is paid; `funding_next` is what the venue expects for the next
-    period. `last_at` is the time of the last trade. Each is None where the venue has or says none.
+    The sizes are in shares at the two prices. `day_volume_usd` is the volume of the last 24 hours. A perpetual future
+    also has the `mark`, at which its venue values and liquidates positions, and the `index`, the price of the coin
+    itself, both in USD. `funding_rate` is what a long position pays per unit and hour in USD, negative if it receives;
+    `funding_next` is the venue's estimate for the next period. `last_at` is the time of the last trade. Each is None if
+    the venue doesn't report it.
     """
 
     symbol: str
@@ -97,16 +97,16 @@ class Quote(Struct, frozen=True, array_like=True):
 
 
 class Level(NamedTuple):
-    """What rests at one price: the price in USD, and how many contracts or shares."""
+    """The size resting at one price: the price in USD, and the number of contracts or shares."""
 
     price: Decimal
     quantity: Decimal
 
 
 class Depth(Struct, frozen=True):
-    """The bids and asks that rest at the venue for one symbol, each side from the best price outward.
+    """The order book of one symbol: bids and asks, each from the best price outward.
 
-    It may be only the beginning of what rests, so a quantity that it shows is the least that there is.
+    It may be cut off, so a quantity computed from it is a lower bound.
     """
 
     symbol: str
@@ -122,8 +122,8 @@ class Depth(Struct, frozen=True):
 class Session(Struct, frozen=True, array_like=True):
     """One trading session of a calendar: its trade date at the venue, and its open and close in aware UTC.
 
-    It may begin the evening before its date, or days before if the trading of a holiday belongs to it, and it may close
-    when the next one opens.
+    It may begin the evening before its date, or days before if it includes a holiday's trading, and it may close at the
+    moment the next one opens.
     """
 
     date: date
@@ -164,7 +164,7 @@ class ClockReading(Struct, frozen=True):
 
     @property
     def shorter_elapsed(self) -> datetime:
-        """Return the smaller of the two times that the clocks measured, so that one wrong clock ends nothing."""
+        """Return the smaller of the two elapsed times, so that a single wrong clock ends nothing."""
         return min(self.now, self.second) if self.second else self.now
 
     @property

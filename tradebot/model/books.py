@@ -1,4 +1,4 @@
-"""The books at one moment: what a pass knows from the ledger, read once. Everything is computed from this value."""
+"""The books at one moment: what a pass knows from the ledger, read once. Everything else is computed from them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from tradebot.model.venue_day import VenueDay
 
 
 class Standing(NamedTuple):
-    """The ledger's state of an account, cash in USD; None for what hasn't been written yet."""
+    """The state of an account in the ledger, cash in USD; a field is None until it is first written."""
 
     opened_at: datetime | None
     opening_cash: Decimal | None
@@ -36,27 +36,27 @@ class Standing(NamedTuple):
 
 
 class Books(Struct, frozen=True, dict=True):
-    """What the ledger holds at the venue's time `at`, read once.
+    """What the ledger contains as of the venue's time `at`, read once.
 
-    `day` is the venue's; it knows the sessions of `calendar`, which are the stored ones around that moment.
-    `other_calendars` has those of instruments whose calendar isn't the venue's own.
+    `day` is the venue's trading day; it knows the stored sessions of `calendar` around that moment. `other_calendars`
+    has those of instruments that use a different calendar.
 
-    `with_others` are the fills that aren't ours, and those that moved shares between others and us; `acknowledged` are
-    the foreign positions that a person noted, as signed shares by symbol. `orders` are those that may still fill, those
-    reported lately, and those that these books never promised; `chains` has each of them with the orders that it
-    replaced, `promised` the intents behind all of these by client order id, and `filled` how many shares of each are
-    booked. `intents` are those without an outcome, and those of the last sessions. `kept` is what else is kept of our
-    open positions.
+    `with_others` are fills that aren't ours, and fills that moved shares between us and others; `acknowledged` are the
+    foreign positions that a person noted, as signed shares by symbol. `orders` are those that may still fill, those
+    reported recently, and those these books never promised. `chains` maps each order to itself and the orders it
+    replaced, `promised` has the intents behind them by client order id, and `filled` the booked shares of each.
+    `intents` are those without an outcome and those of the last sessions. `kept` has the stored terms of our open
+    positions.
 
-    `over` are the venue's ids of our working orders that have outlived their own life, as far as the venue's adapter
-    can prove it; without its proof an order may still fill.
+    `over` are the venue's ids of our working orders that the venue's adapter can prove to have expired; without proof,
+    an order may still fill.
 
-    Of the orders that carry our mark but were never promised here, `sent_by_another_copy` are those that were sent
-    while these books were in use, and `noted_too_early` those that were reported after a person had noted their symbol
-    as someone else's; both hold the venue's order ids.
+    Some orders carry our mark but were never promised here: `sent_by_another_copy` are those sent while these books
+    were in use, and `noted_too_early` those reported after a person had noted their symbol as someone else's. Both
+    contain venue order ids.
 
-    `pending` are the fills that count already although the ledger doesn't hold them yet. `doubted` are the venue's ids
-    of orders that may work by one source and don't by another; what they protect counts as unprotected.
+    `pending` are fills that already count although the ledger doesn't have them yet. `doubted` are the venue's ids of
+    orders that work according to one source and not according to another; shares they protect count as unprotected.
     """
 
     at: datetime
@@ -83,7 +83,7 @@ class Books(Struct, frozen=True, dict=True):
 
     @property
     def cash(self) -> Decimal:
-        """Return the cash, in USD, that follows from the opening balance, fills and accepted movements."""
+        """Return the cash in USD: the opening balance plus fills and accepted movements."""
         opening = self.standing.opening_cash
         assert opening is not None, "the books were opened before they are compared"
         return self.totals.cash(opening, self.standing.settlement) + self.standing.cash_adjustments
@@ -94,14 +94,14 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def unresolved_intents(self) -> tuple[IntentRecord, ...]:
-        """Return the intents whose outcome isn't known, in the order promised."""
+        """Return the intents without a known outcome, in the order promised."""
         return tuple(record for record in self.intents if record.state.is_unresolved)
 
     @cached_property
     def canceled_now(self) -> frozenset[str]:
-        """Return the orders, by the venue's id, whose cancel was sent just now, perhaps once more.
+        """Return the venue ids of orders whose cancel was just sent or resent.
 
-        The last report of such an order doesn't show it yet.
+        The latest report of such an order may not show the cancel yet.
         """
         cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
         records = (record for record in cancels if record.state not in (IntentState.REJECTED, IntentState.ABANDONED))
@@ -110,24 +110,22 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def cancels_accepted(self) -> frozenset[str]:
-        """Return the orders, by the venue's id, whose cancel the venue has accepted; their end may not be told yet."""
+        """Return the venue ids of orders whose cancel was accepted; the venue may not have reported their end yet."""
         cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
         accepted = (record.intent.target_venue_id for record in cancels if record.state is IntentState.ACKED)
         return frozenset(name for name in accepted if name)
 
     def kept_of(self, position: Position) -> Kept:
-        """Return what is known of one of our open positions besides its lots."""
+        """Return the stored terms of one of our open positions, apart from its lots."""
         return complete(self.kept.get(position.key), position)
 
     def opened_as(self, position: Position) -> Instrument | None:
-        """Return the instrument with which one of our open positions was opened, or None if none of our orders opened
-        it.
-        """
+        """Return the instrument as of opening one of our positions, or None if no order of ours opened it."""
         kept = self.kept.get(position.key)
         return kept.instrument if kept else None
 
     def opened_otherwise(self, instrument: Instrument) -> Instrument | None:
-        """Return what a position of ours was opened as, if a unit was worth something else then; None if none was."""
+        """Return an open position's instrument if its multiplier or currency differs from `instrument`'s, else None."""
         for opened in self._instruments_by_symbol.get(instrument.symbol, ()):
             if (opened.multiplier, opened.currency) != (instrument.multiplier, instrument.currency):
                 return opened
@@ -145,7 +143,7 @@ class Books(Struct, frozen=True, dict=True):
         return self._by_session.get(session, ())
 
     def promised_on(self, trade_date: date) -> tuple[IntentRecord, ...]:
-        """Return the intents of the recent sessions whose trading counts for a date, in the order promised."""
+        """Return the intents of the recent sessions that belong to a trade date, in the order promised."""
         sessions = (session for session in self._by_session if self.day.trade_date(session) == trade_date)
         return tuple(record for session in sessions for record in self._by_session[session])
 
@@ -157,7 +155,7 @@ class Books(Struct, frozen=True, dict=True):
         return {session: tuple(records) for session, records in records_by_day.items()}
 
     def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
-        """Return the stored sessions of a calendar from `start` through `end`, if they are near this moment."""
+        """Return the stored sessions of a calendar from `start` through `end`, as far as they are near this moment."""
         known = self.other_calendars.get(calendar, ()) if calendar else self.calendar
         return tuple(session for session in known if start <= session.date <= end)
 
@@ -166,7 +164,7 @@ class Books(Struct, frozen=True, dict=True):
         return self.totals.quantities(self.acknowledged)
 
     def intent_behind(self, order: Order) -> IntentRecord | None:
-        """Return the intent that made one of these orders, or else the nearest order that it replaced; None if none."""
+        """Return the intent that created this order or the nearest order it replaced; None if there is none."""
         key = order.venue_id, order.client_order_id
         if key not in self._behind:
             records = (self.promised.get(name) for name in self._names(order))
@@ -179,12 +177,12 @@ class Books(Struct, frozen=True, dict=True):
         return {}
 
     def protects(self, order: Order) -> bool:
-        """Return True if one of these orders rests at the venue to protect a position, and isn't an exit by now."""
+        """Return True if the order rests at the venue to protect a position and hasn't been turned into an exit."""
         record = self.intent_behind(order)
         return record is not None and record.intent.protects
 
     def states(self) -> Mapping[tuple[str, str], State]:
-        """Return the state of each position by strategy and symbol, closed ones and those on their way in included."""
+        """Return the state of each position by strategy and symbol, including closed ones and those being opened."""
         orders = (order for chain in (self.orders, *self.chains.values()) for order in chain)
         records = Records().after((*orders, *self.promised.values(), *self.unresolved_intents))
         work, held = records.work(self.filled), self.totals.positions
@@ -199,13 +197,13 @@ class Books(Struct, frozen=True, dict=True):
         }
 
     def booked_of_chain(self, order: Order) -> Decimal:
-        """Return how many shares of one of these orders and those that it replaced are booked, unsigned."""
+        """Return how many shares of an order and the orders it replaced are booked, unsigned."""
         # A leg's chain goes on with its parent, whose fills are its own.
         same = (one for one in self.chains.get(order.venue_id, (order,)) if bool(one.parent) == bool(order.parent))
         return sum((self.filled.get(order.venue_id, Decimal(0)) for order in same), Decimal(0))
 
     def with_pending(self, fills: Sequence[OwnedFill]) -> "Books":
-        """Return the books as if fills that the venue has reported, or that are proven otherwise, were in them."""
+        """Return the books as if these fills, which are reported or otherwise proven, were booked."""
         if not fills:
             return self
         filled, behind = dict(self.filled), {order.venue_id: self.intent_behind(order) for order in self.orders}
@@ -226,7 +224,7 @@ class Books(Struct, frozen=True, dict=True):
 
 
 def kept_of_entry(intent: Intent) -> Kept:
-    """Return what an entry says of the position that it opens."""
+    """Return the terms that an entry sets for the position it opens."""
     return Kept(
         stop_loss_fraction=intent.stop_loss_fraction,
         profit_target_fraction=intent.profit_target_fraction,

@@ -1,4 +1,4 @@
-"""A candidate: a proposed change to a position, with the score behind it and what that was computed from."""
+"""A candidate: a proposed change to a position, with its score and the inputs of that score."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,9 +11,9 @@ from tradebot.model.instrument import ONE, Instrument, notional
 
 
 class ScaleOutLevel(Struct, frozen=True):
-    """One level of a scale-out: once the gain reaches `fraction` of the entry price, close `share` of the shares.
+    """One level of a scale-out: once the gain reaches `fraction` of the entry price, close `share` of the position.
 
-    The share is of all shares that the position was opened with, as a fraction.
+    The share is a fraction of all shares that the position was opened with.
     """
 
     fraction: Decimal
@@ -25,12 +25,12 @@ SHARES = Decimal(100)
 
 
 class OptionContract(Struct, frozen=True):
-    """An option contract that alerts in the direction of an entry were about.
+    """An option contract with alerts in the direction of an entry.
 
     `symbol` is its OCC symbol, `net_premium` the sum of those alerts' ask-side minus bid-side premium in USD, positive
-    if bullish, and `alerts` are their ids, newest first. The rest is as the newest of them says: `bid` and `ask` are in
-    USD per share of the underlying, `volume` and `open_interest` in contracts. `opening` and `sweep` are the source's
-    inferences.
+    if bullish, and `alerts` are their ids, newest first. All other fields come from the newest alert: `bid` and `ask`
+    are in USD per share of the underlying, `volume` and `open_interest` in contracts. `opening` and `sweep` are the
+    source's inferences.
     """
 
     symbol: str
@@ -53,7 +53,7 @@ class OptionContract(Struct, frozen=True):
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """Return what one contract costs at the ask, or None without one."""
+        """Return the cost of one contract at the ask, or None without an ask."""
         return None if self.ask is None else notional(ONE, self.ask, SHARES)
 
 
@@ -61,9 +61,9 @@ STRATEGY_SOURCE = "strategy"
 
 
 class Purpose(StrEnum):
-    """What an order is for; only OPEN adds risk.
+    """The purpose of an order; only OPEN adds risk.
 
-    An order that protects rests at the venue until its price comes, and closes what it protects.
+    A PROTECT order rests at the venue until its price is reached, then closes the shares it protects.
     """
 
     OPEN = "open"
@@ -91,7 +91,7 @@ class Side(StrEnum):
 
 
 class WantKind(StrEnum):
-    """The kind of want behind a candidate."""
+    """The form in which a strategy asked for a candidate."""
 
     OPEN = "open"
     TARGET = "target"
@@ -100,7 +100,7 @@ class WantKind(StrEnum):
 
 
 class Component(Struct, frozen=True):
-    """One part of a score: `value` is in -1..1, or None if its data is absent; its weight counts either way."""
+    """One component of a score: `value` is in -1..1, or None if its data is missing; its weight counts either way."""
 
     name: str
     value: float | None
@@ -111,8 +111,8 @@ class Component(Struct, frozen=True):
 class Input(Struct, frozen=True):
     """One input number, in `unit`; `at` is its own time or trading date, or None if it has neither.
 
-    The `name` of an input of a formula is an identifier, such as net_usd. `row` is the id of the stored row that it was
-    read from, if it was read from a single one.
+    In a formula, `name` is an identifier such as net_usd. `row` is the id of the stored row it was read from, if there
+    is exactly one.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Input(Struct, frozen=True):
 class ComponentInputs(Struct, frozen=True):
     """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value.
 
-    `inferred` says what of it the source doesn't define.
+    `inferred` says which parts the source doesn't define.
     """
 
     component: str
@@ -138,16 +138,16 @@ class ComponentInputs(Struct, frozen=True):
 class Candidate(Struct, frozen=True):
     """A change proposed by a strategy or an exit rule.
 
-    The score is in -1..1, coverage in 0..1; the quantity is unsigned, and None if the core decides it. `want` is what
-    the strategy asked for; `weight` is the share of its allotment that a target asks for. `reads_flow` says whether the
-    strategy reads options flow. The stop and the target are distances from the entry price at which the position is to
-    be closed, and `targets` the levels at which it is to be closed in parts. `atr_fraction` and `invalid_fraction` are
-    what the books keep for exit rules and the strategy: the average true range at the entry, and the distance at which
-    the reason for the trade is gone, as fractions of the entry price. `why` is the reason to reduce or close: the
-    strategy's own words, or the composed reason of the exit rules. `slot` is the strategy's own slot, and
-    `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass. A
-    position with `displaced_by` is closed to make room for that symbol. `contracts` are the options behind an entry,
-    `cluster` the kind of situation that its strategy names, and `hold_s` for how many seconds it expects to hold it.
+    The score is in -1..1, coverage in 0..1; the quantity is unsigned, and None if the core decides it. `want` is the
+    strategy's request; `weight` is the share of its allotment that a target requests. `reads_flow` says whether the
+    strategy reads options flow. `stop_loss_fraction` and `profit_target_fraction` are distances from the entry price at
+    which to close the position, and `targets` the levels of a scale-out. `atr_fraction` (the average true range at
+    entry) and `invalid_fraction` (the distance at which the reason for the trade is gone), both fractions of the entry
+    price, are stored for exit rules and the strategy. `why` is the reason to reduce or close: the strategy's own words,
+    or the exit rules' composed reason. `slot` is the strategy's own slot, and `slot_session` the session in which it
+    starts; they are empty and None if the strategy runs in every pass. A position with `displaced_by` is closed to make
+    room for that symbol. `contracts` are the options behind an entry, `cluster` the setup that its strategy names, and
+    `hold_s` the expected holding time in seconds.
     """
 
     strategy: str
@@ -185,7 +185,8 @@ class Candidate(Struct, frozen=True):
 class Submitted(Struct, frozen=True):
     """One submitted entry: a score in -1..1 whose sign matches the side, coverage 0..1 or None.
 
-    `at` is the signal's own time, if any. `source` says where it came from, `strategy` who would own its lots.
+    `at` is the signal's own time, if any. `source` is where it came from, and `strategy` the owner of the lots it would
+    open.
     """
 
     symbol: str
@@ -206,7 +207,7 @@ class BadLine(Struct, frozen=True):
 
 
 class Submission(Struct, frozen=True):
-    """The content of a candidates file: lines = candidates + duplicates + bad lines; `digest` identifies it."""
+    """The parsed candidates file: lines = candidates + duplicates + bad lines; `digest` identifies its content."""
 
     lines: int
     candidates: tuple[Submitted, ...]

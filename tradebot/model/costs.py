@@ -14,11 +14,11 @@ HOUR_S, HOURS_A_DAY = 3600, 24
 
 
 class CostModel(Struct, frozen=True):
-    """What is assumed of costs, in basis points of what is traded.
+    """Assumed costs, in basis points of notional.
 
-    Fees and `slippage_bps` are for each side of a trade. `funding_day_bps` is the least that a day of holding a
-    perpetual future is assumed to cost, whatever its side; None where nothing is funded. `hold_s` is how long a
-    position is held if its strategy doesn't say so.
+    Fees and `slippage_bps` are per side of a trade. `funding_day_bps` is the minimum cost assumed for holding a
+    perpetual future for a day, on either side; None if there is no funding. `hold_s` is the holding time for strategies
+    that don't state one.
     """
 
     taker_bps: Decimal
@@ -46,11 +46,11 @@ class Costs(NamedTuple):
 
 
 def round_trip(model: CostModel, side: Side, quote: Quote, hold_s: int | None = None, *, rests: bool = False) -> Costs:
-    """Return what it is expected to cost to enter on a side, hold for so many seconds, and leave again.
+    """Estimate the cost of entering, holding for `hold_s` seconds, and exiting.
 
-    An entry that only `rests` pays the maker's fee; the exit always takes. The funding is the assumed
-    one or what the venue's rates, now and predicted, ask of the side, whichever is most. It is unknown if the venue
-    told no rate or no mark, or if nobody says how long the position is held.
+    An entry that only `rests` pays the maker fee; the exit always pays the taker fee. The funding is the highest of the
+    assumed one and the venue's current and predicted rates for this side. It is None if the venue gave no rate or mark,
+    or if the holding time is unknown.
     """
     trading = model.trading(rests=rests)
     if model.funding_day_bps is None:

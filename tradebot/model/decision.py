@@ -1,7 +1,7 @@
-"""A decision: the gate that was asked, its verdict, a stable reason, and the numbers behind it.
+"""A decision: the gate, its verdict, a stable reason, and the numbers behind it.
 
-Strategies, gates, exits and jobs all return decisions. So `why-no-orders` sums up records and never judges anything a
-second time.
+Strategies, gates, exits and jobs all return decisions, so `why-no-orders` summarizes records and never evaluates
+anything a second time.
 """
 
 from decimal import Decimal
@@ -42,10 +42,10 @@ class Verdict(StrEnum):
 
 
 class Decision(Struct, frozen=True):
-    """One answer; `observed` and `limit` are in its `unit`, or else in the reason's, or in the gate's without that.
+    """One gate's answer; `observed` and `limit` are in `unit`, else in the reason's unit, else in the gate's.
 
-    `age_s` is in seconds. `about` names the filter if a strategy asks several of its own; it is empty for gates. `unit`
-    is the code of that filter's unit, so that its numbers can be read when it passes too.
+    `age_s` is in seconds. `about` names the filter if a strategy has several of its own; it is empty for gates. `unit`
+    is the code of that filter's unit, so its numbers can be formatted even when it passes.
     """
 
     gate: Gate
@@ -63,14 +63,14 @@ class Decision(Struct, frozen=True):
 
     @property
     def oldness_s(self) -> float | None:
-        """Return how old the data was, for an answer about its age: `age_s`, or what was observed; None without any."""
+        """Return the age of the data in seconds: `age_s`, or else the observed number; None without either."""
         if self.age_s is not None:
             return self.age_s
         return None if isinstance(self.observed, str | None) else float(self.observed)
 
     @property
     def is_above_zero(self) -> bool | None:
-        """Return whether there was anything to compare with the limit, to four decimals; None if there is no number."""
+        """Return True if `observed` is above zero to four decimals; None if it or the limit isn't a number."""
         if isinstance(self.observed, str | None) or isinstance(self.limit, str | None):
             return None
         return plain(self.observed) != "0"
@@ -84,7 +84,7 @@ class Decision(Struct, frozen=True):
     def distance(self) -> float | None:
         """Return the gap between `observed` and `limit` as a fraction of the limit.
 
-        It is None if one has no number, and for a target that is held exactly, which missed nothing.
+        It is None if either isn't a number, and for a target that is already met exactly.
         """
         if isinstance(self.observed, str | None) or isinstance(self.limit, str | None):
             return None
@@ -99,14 +99,14 @@ Decisions = tuple[Decision, ...]
 
 
 def units_of(gate: Gate, reason: Reason | None, code: str = "") -> tuple[Unit, Unit]:
-    """Return the units of a gate's `observed` and `limit`; `code` is that of a strategy's own filter, if it has one."""
+    """Return the units of a gate's `observed` and `limit`; `code` is the unit of a strategy's own filter, if any."""
     if own := UNITS.get(code):
         return own, own
     return (REASONS[reason].units if reason else None) or (gate.unit, gate.unit)
 
 
 def format_comparison(decision: Decision) -> str:
-    """Return what a gate observed and its limit with their units, as in a sentence: 12.34% against 10.00%."""
+    """Format what a gate observed against its limit, with units: 12.34% against 10.00%."""
     values = zip((decision.observed, decision.limit), decision.units, strict=True)
     return " against ".join(_with_unit(value, unit) for value, unit in values)
 

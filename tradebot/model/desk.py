@@ -1,4 +1,4 @@
-"""The desk: everything the bot sees at one moment. Strategies, gates and exits decide from it."""
+"""The desk: a snapshot of everything the bot knows at one moment, from which strategies, gates and exits decide."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,16 +30,16 @@ TOGETHER = timedelta(seconds=60)
 
 
 class Shock(NamedTuple):
-    """A symbol's price moved too far, until a time."""
+    """A price move of a symbol beyond the limit, and when it ended."""
 
     at: datetime
     symbol: str
 
 
 class Shocks(Struct, frozen=True):
-    """The newest shock of each symbol, and when so many symbols had one together; None if they never did.
+    """The newest shock of each symbol, and the last time that many symbols had one together, or None.
 
-    `known` are the symbols that were looked at.
+    `known` are the symbols that were checked.
     """
 
     last: Mapping[str, datetime]
@@ -48,8 +48,9 @@ class Shocks(Struct, frozen=True):
 
     @classmethod
     def of(cls, found: Iterable[Shock], known: Iterable[str], together: int | None) -> "Shocks":
-        """Build the shocks: if at least `together` symbols had one at the same time, the whole market had one (None:
-        never).
+        """Build the shocks; if at least `together` symbols had one at the same time, the whole market had one.
+
+        With None, it never has.
         """
         ordered = sorted(found)
         last = {shock.symbol: shock.at for shock in ordered}
@@ -76,9 +77,9 @@ class Entered(Struct, frozen=True, array_like=True):
 
 
 class OwnOrder(NamedTuple):
-    """A working order of ours; `strategy` is empty if the books don't say whose it is.
+    """A working order of ours; `strategy` is empty if the books don't say which strategy owns it.
 
-    `shares` are those that it may still fill on its own, unsigned: none if it's the limit of a pair.
+    `shares` is its unfilled quantity, unsigned; zero for the limit of a pair.
     """
 
     strategy: str
@@ -88,21 +89,21 @@ class OwnOrder(NamedTuple):
 
 
 class Span(NamedTuple):
-    """What a symbol's signed exposure in USD may become, shorts below zero, whichever of its open orders fill."""
+    """The range of a symbol's signed exposure in USD over every way its open orders may fill; shorts are negative."""
 
     lowest: Decimal = Decimal(0)
     highest: Decimal = Decimal(0)
 
     def with_order(self, side: Side, usd: Decimal) -> "Span":
-        """Return the span with an order on one side that may fill or not."""
+        """Return the range with one more order, which may or may not fill."""
         return Span(self.lowest, self.highest + usd) if side is Side.BUY else Span(self.lowest - usd, self.highest)
 
 
 class Stake(Struct, frozen=True, array_like=True):
-    """What one strategy holds of a symbol on one side, or may hold soon: its worst-case notional in USD.
+    """A strategy's position or potential position in a symbol on one side: its worst-case notional in USD.
 
-    `held` is True for a position, False for an order that may still fill. `risk_usd` is what it loses from its
-    entry, or from an order's worst price, to its stop; None if it has no stop, or if no limit asks for it.
+    `held` is True for a position, False for an order that may still fill. `risk_usd` is the loss from its entry, or
+    from an order's worst price, to its stop; None if it has no stop, or if no limit needs it.
     """
 
     strategy: str
@@ -122,10 +123,10 @@ class Stake(Struct, frozen=True, array_like=True):
 class HaltEvidence(Struct, frozen=True):
     """Observations that may halt the bot.
 
-    `refused` are the times at which the venue rejected orders. `unanswered` are the times at which we promised orders
-    that still have no answer. `unknown_orders` are the ids of orders that carry our mark but were never promised in the
-    books, or whose content differs at the venue. `unreadable` counts the venue's rows we couldn't parse. `forgotten`
-    are the ids of our own earlier orders that the books don't know, because they were restored or started over.
+    `refused` are the times at which the venue rejected orders. `unanswered` are the times of promised orders that still
+    have no answer. `unknown_orders` are the ids of orders that carry our mark but were never promised in the books, or
+    whose content differs at the venue. `unreadable` counts the venue's rows we couldn't parse. `forgotten` are the ids
+    of our earlier orders that the books don't contain, because they were restored or started over.
     """
 
     refused: tuple[datetime, ...] = ()
@@ -136,24 +137,24 @@ class HaltEvidence(Struct, frozen=True):
 
 
 class Book(Struct, frozen=True, dict=True):
-    """The account in USD, assuming the worst case for everything that may still happen to it.
+    """The account in USD, assuming the worst case for every open order.
 
-    `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` holds
-    the symbols of all working orders, `own_orders` are our own ones. `entries` are this session's; `new_entries` names
-    the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None on the first look.
-    `worth` is what the reported equity is compared with. `stakes` say which strategy has which part of it.
-    `last_fill_at` is by symbol, `own_fill_at` by strategy and symbol.
+    `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` has the
+    symbols of all working orders, `own_orders` only our own orders. `entries` are this session's; `new_entries` names
+    the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None in the first pass.
+    `worth` is compared with the reported equity. `stakes` split the exposure by strategy. `last_fill_at` is by symbol,
+    `own_fill_at` by strategy and symbol.
 
-    `spans` are the signed exposures by symbol. `themes` has each symbol's theme, None if it belongs to none, and
-    `betas` its beta; both come from the configuration. `round_trips` are the positions closed lately, in the order in
-    which they were closed. `lost_at` is when each strategy last closed shares of each symbol at a loss. `day_results`
-    is what each strategy earned in this session, below zero for a loss; None if one of its positions has no price.
+    `spans` are the signed exposures by symbol. `themes` has each symbol's configured theme, or None, and `betas` its
+    configured beta. `round_trips` are the recently closed positions, oldest first. `lost_at` is when each strategy last
+    closed shares of each symbol at a loss. `day_results` is each strategy's profit in this session, negative for a
+    loss; None if one of its positions has no price.
 
-    `contracts` counts the units of all positions, long and short alike, and of all orders that may still add to them.
-    A strategy's own part of the book doesn't count them.
+    `contracts` counts the units of all positions, long and short alike, and of all orders that may still add to them;
+    it isn't split by strategy.
 
-    `margin` is None in an account that pays for what it buys. In one that doesn't, `buying_power` is the margin that is
-    left for new orders, and an entry takes of it what it ties up.
+    `margin` is None in a cash account. In a margin account, `buying_power` is the margin left for new orders, and an
+    entry uses its initial margin.
     """
 
     equity: Decimal
@@ -185,11 +186,11 @@ class Book(Struct, frozen=True, dict=True):
 
     @cached_property
     def open_symbols(self) -> frozenset[str]:
-        """Return the symbols that are held, or may be after a working order or one whose outcome is unknown."""
+        """Return the symbols with a position, a working order, or an order with an unknown outcome."""
         return self.held | self.foreign | self.working | self.unresolved
 
     def own(self, strategy: str, equity: Decimal, sectors: Mapping[str, str]) -> "Book":
-        """Return the part of the book that is a strategy's own, as if the account had only its equity in USD."""
+        """Return the part of the book that belongs to one strategy, as if the account had only its `equity` in USD."""
         stakes = tuple(stake for stake in self.stakes if stake.strategy == strategy)
         exposure, by_sector = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
         spans = defaultdict[str, Span](Span)
@@ -219,16 +220,16 @@ class Book(Struct, frozen=True, dict=True):
         )
 
     def opposite(self, strategy: str, symbol: str, side: Side) -> tuple[str, ...]:
-        """Return the other strategies that hold a symbol on the opposite side, or have an order on it there."""
+        """Return the other strategies with a position or order in a symbol on the opposite side."""
         across = [stake for stake in self.stakes if stake.symbol == symbol and stake.side is not side]
         return tuple(dict.fromkeys(stake.strategy for stake in across if stake.strategy != strategy)) if across else ()
 
     def with_closing(self, symbol: str) -> "Book":
-        """Return the book with an order that closes a position working on a symbol, for the next candidate to see."""
+        """Return the book with a closing order working on a symbol, for the next candidate."""
         return replace(self, working=self.working | {symbol})
 
     def with_order(self, entered: Entered) -> "Book":
-        """Return the book with one more promised entry, no matter what happened to it."""
+        """Return the book with one more promised entry, whatever its outcome."""
         return replace(self, entries=(*self.entries, entered))
 
     def with_entry(
@@ -240,9 +241,10 @@ class Book(Struct, frozen=True, dict=True):
         price: Decimal | None = None,
         risk_usd: Decimal | None = None,
     ) -> "Book":
-        """Return the book as if this entry had filled at its worst-case cost, for the next candidate to see.
+        """Return the book as if this entry had filled at its worst-case cost, for the next candidate.
 
-        Only margin depends on the unsigned quantity and the worst price. `risk_usd` is what it loses at its stop.
+        `quantity` (unsigned) and `price` (the worst one) affect only margin. `risk_usd` is the entry's loss at its
+        stop.
         """
         symbol, order = entered.symbol, (entered.symbol, entered.side, quantity, cost_usd)
         return replace(
@@ -261,34 +263,33 @@ class Book(Struct, frozen=True, dict=True):
 
 
 class Desk(Struct, frozen=True):
-    """One snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
+    """A snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
 
-    `calendar` is the name of that calendar, which is the venue's own; `other_sessions` are those of instruments with
-    another one, by its name.
+    `calendar` is the name of the venue's own calendar; `other_sessions` has the sessions of instruments on other
+    calendars, by calendar name.
 
-    `books` is what the ledger held then. `positions` are those in the books; `net` is what the broker says it holds, as
-    signed quantities by symbol. `facts` only say when each symbol's alerts were fetched, and what that reply held.
-    `position_ratios` are the broker's quantities as multiples of all that the books hold,
-    ours and others', where they differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if
-    the venue sent an unusable one. `unreadable` counts the venue's rows of positions and orders that could not be read,
-    and `taken_s` is the stopwatch's reading when the desk was taken. `known_s` is its reading once all of it
-    was known, or once an earlier order of the pass was done with; only where the time of decisions is limited.
+    `books` is the ledger's content. `positions` are those in the books; `net` is the broker's, as signed quantities by
+    symbol. `facts` only say when each symbol's alerts were fetched, and what that reply contained. `position_ratios`
+    are the broker's quantities divided by the books' total, ours and others', where they differ and no activity
+    explains it. `rejected_quotes` says why a symbol has no quote if the venue sent an unusable one. `unreadable` counts
+    the venue's rows of positions and orders that couldn't be parsed. `taken_s` is the stopwatch's reading when the
+    snapshot was taken, and `known_s` the reading when it was complete, or when the pass finished an earlier order; only
+    set if decision time is limited.
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
-    orders that the venue's list is missing, and `canceled` the venue's ids of those whose cancel it accepted.
-    `differences` are positions on which the two contradict each other; `unproven` are symbols that the venue did not
-    confirm when asked directly, and `awaited` those in which orders of ours filled what neither fills nor positions
-    show yet. `steady` is False if our orders changed during each reading. `untraced_fills` counts
-    foreign fills whose order the venue did not return: they may be ours. `clock_ahead_s` is how far the venue's clock
-    is ahead of a second one; None if there is none. `resting` is what protects positions at the venue. `core_drifts`
-    are, by strategy, the worst difference between what the flow source sends and what it documents, in a core signal
-    that the strategy reads. `calendar_differs` says how the broker's calendar and exchange_calendars differ on this
-    day; it is empty if they agree, and on a desk for exits. `outlooks` are what exit rules read of each position
-    besides prices; there are none unless they are going to watch. `listings` are those in force; `unlisted` are symbols
-    that the venue, asked for this desk, doesn't list any more or never did. `registry` says which symbols may be
-    entered; None if the bot has no registry, and on a desk for exits. `shocks` are moves of prices after which entries
-    wait; None if no limit asks, or if nobody knows. `other_contracts` are, by symbol, other symbols of the same coin
-    that are held or ordered.
+    orders missing from the venue's list, and `canceled` the venue's ids of those whose cancel it accepted.
+    `differences` are positions on which books and venue contradict each other; `unproven` are symbols that the venue
+    didn't confirm when asked directly, and `awaited` those with fills of ours that neither fills nor positions show
+    yet. `steady` is False if our orders changed during each reading. `untraced_fills` counts foreign fills whose order
+    the venue didn't return: they may be ours. `clock_ahead_s` is how far the venue's clock is ahead of a second one;
+    None without one. `resting` are the orders that protect positions at the venue. `core_drifts` has, by strategy, the
+    worst difference between sent and documented fields in a core signal that the strategy reads. `calendar_differs`
+    says how the broker's calendar and exchange_calendars differ on this day; empty if they agree, and for exits.
+    `outlooks` are what exit rules read of each position besides prices; empty unless exit rules need them. `listings`
+    are those in force; `unlisted` are symbols that the venue, queried for this snapshot, doesn't list. `registry` says
+    which symbols may be entered; None if the bot has no registry, and for exits. `shocks` are price moves after which
+    entries wait; None if no limit needs them, or if they are unknown. `other_contracts` maps a symbol to other symbols
+    of the same coin that have a position or order.
     """
 
     now: datetime
@@ -332,32 +333,32 @@ class Desk(Struct, frozen=True):
     other_contracts: Mapping[str, str] = field(default_factory=dict)
 
     def tier_of(self, symbol: str) -> TierRules | None:
-        """Return what the tier of a symbol allows; None without a registry, or if it gives the symbol no tier now."""
+        """Return the tier rules of a symbol; None without a registry, or if the symbol has no tier now."""
         return self.registry.tier_of(symbol, self.now) if self.registry else None
 
     shocks: Shocks | None = None
 
     def listing_of(self, position: Position) -> Listing | None:
-        """Return how the venue lists a position's instrument, or else what it was opened as; None if nobody knows."""
+        """Return the venue's listing of a position's instrument, else one built from its opening order, or None."""
         opened = self.books.opened_as(position)
         return self.listings.get(position.symbol) or (of_order(opened, self.now) if opened else None)
 
     def listing_for(self, instrument: Instrument) -> Listing:
-        """Return how the venue lists an instrument now, or else what an order's own instrument says."""
+        """Return the venue's current listing of an instrument, or else one built from the instrument of an order."""
         return self.listings.get(instrument.symbol) or of_order(instrument, self.now)
 
     def hours_of(self, symbol: str) -> Hours | None:
-        """Return what the venue tells of a symbol's hours, if it tells anything of this moment."""
+        """Return the trading hours that the venue gives for a symbol, if they cover this moment."""
         listing = self.listings.get(symbol)
         return listing.hours if listing and listing.hours and listing.hours.tells(self.now) else None
 
     def session_of(self, instrument: Instrument) -> Session | None:
-        """Return an instrument's session of today as the venue tells it, or else by its calendar; None without any."""
+        """Return today's session of an instrument, from the venue or else from its calendar; None without either."""
         if hours := self.hours_of(instrument.symbol):
             return hours.session_at(self.now, self.books.day.date_of(self.now))
         own = instrument.calendar == self.calendar
         return self.session if own else self.other_sessions.get(instrument.calendar)
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
-        """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""
+        """Return the desk as if an order for `change` signed shares had filled, for the next order."""
         return replace(self, net={**self.net, symbol: self.net.get(symbol, Decimal(0)) + change})

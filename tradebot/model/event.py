@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 
 class Severity(StrEnum):
-    """How soon a person should look."""
+    """How urgently a person should look."""
 
     INFO = "INFO"
     WARN = "WARN"

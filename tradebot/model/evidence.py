@@ -1,8 +1,8 @@
-"""What a backtest leaves beside its books: trials of its strategy, other ways to play it, rates by date.
+"""What a backtest stores besides its books: its strategy's trials, variants of the run, and rates by date.
 
-A learned policy's promotion rests on what it did in sessions that its models were not trained on. One value is one
-trained configuration: an agent with its features and settings, trained again for each split of the sessions and with
-each of several seeds. It is stored beside the evaluation, with what it was made from.
+A learned policy is promoted for its results in sessions that its models weren't trained on. A `PolicyResults` covers
+one trained configuration: an agent with its features and settings, trained again for each split of the sessions and
+with several seeds. It is stored with the evaluation, together with its inputs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,16 +29,16 @@ BENCHMARKS = ("buy_and_hold", "rule", "logistic")
 
 
 class SessionSpan(Struct, frozen=True):
-    """The sessions from one to another, both included."""
+    """The sessions from `first` through `last`."""
 
     first: date
     last: date
 
 
 class Split(Struct, frozen=True):
-    """The sessions that a model was fitted on, with everything that belongs to it, and those that it was judged in.
+    """The sessions that a model was trained on, and the sessions in which it was evaluated.
 
-    `model` is the SHA-256 of the model's files, by the seed that it was trained with.
+    `model` is the SHA-256 of the model's files, by the seed it was trained with.
     """
 
     trained: tuple[SessionSpan, ...]
@@ -47,7 +47,7 @@ class Split(Struct, frozen=True):
 
 
 class PolicyRun(Struct, frozen=True):
-    """What a configuration earned with one seed, along one path through the splits; walking forward, there is one path.
+    """The results of a configuration with one seed along one path through the splits; walk-forward has one path.
 
     `doubled` are the returns with all costs doubled, and `later` those with each decision one bar later. `trades` are
     the closed ones.
@@ -62,19 +62,19 @@ class PolicyRun(Struct, frozen=True):
 
 
 class TriedReturns(Struct, frozen=True):
-    """A configuration that was trained, by its digest, with the returns of the run of its median seed."""
+    """A trained configuration, by its digest, with the returns of its median seed."""
 
     configuration: str
     returns: Returns
 
 
 class PolicyResults(Struct, frozen=True):
-    """The evaluation of one configuration by the same passes that trade, with what it is compared with.
+    """The evaluation of one configuration by the same passes that trade, with its benchmarks.
 
-    `name` is what people call it, `configuration` the digest of everything that it was trained with, and `program` the
-    version of tradebot that played it. `features` are versions by feature and `data` the SHA-256 of each file of market
-    data. `calendar` has every session that was trained on or judged, and `sessions` the judged ones, which all returns
-    are of. `tried` are all configurations with known returns, this one included, and `trials` how many were ever
+    `name` is its display name, `configuration` the digest of everything it was trained with, and `program` the version
+    of tradebot that ran it. `features` are versions by feature and `data` the SHA-256 of each file of market data.
+    `calendar` has every session used for training or evaluation, and `sessions` those evaluated, to which all returns
+    refer. `tried` are all configurations with known returns, including this one, and `trials` how many were ever
     trained.
     """
 
@@ -95,7 +95,7 @@ class PolicyResults(Struct, frozen=True):
 
 
 def problems(of: PolicyResults) -> Iterator[str]:
-    """Yield what contradicts itself in results, so that nothing can be concluded from them."""
+    """Yield the contradictions in results that make them unusable."""
     if of.format != FORMAT:
         yield f"it has format {of.format}, and this version reads {FORMAT}"
         return
@@ -134,7 +134,7 @@ def _series_problems(of: PolicyResults) -> Iterator[str]:
 
 
 class VariantKind(StrEnum):
-    """What was changed to play a backtest again."""
+    """What was changed to rerun a backtest."""
 
     COSTS = "costs"
     DELAY = "delay"
@@ -143,10 +143,10 @@ class VariantKind(StrEnum):
 
 
 class Variant(Struct, frozen=True):
-    """The result of a backtest that was played again with one thing changed; `name` says what, such as "costs x2".
+    """The result of a backtest that was rerun with one change; `name` describes it, such as "costs x2".
 
     `total_return` and `max_drawdown` are fractions, the latter zero or below. `cagr` is a fraction per year and
-    `sharpe` per year too; they are None if there are too few sessions.
+    `sharpe` is annualized; they are None if there are too few sessions.
     """
 
     kind: VariantKind
@@ -160,9 +160,9 @@ class Variant(Struct, frozen=True):
 
 
 class Trials(Struct, frozen=True):
-    """How many different settings and versions of the code of a strategy were played, this one included.
+    """How many different settings and code versions of a strategy were backtested, including this one.
 
-    `sharpes` are their Sharpe ratios per year, as far as they are known.
+    `sharpes` are their annualized Sharpe ratios, where known.
     """
 
     count: int
@@ -170,7 +170,7 @@ class Trials(Struct, frozen=True):
 
 
 class DatedRate(Struct, frozen=True):
-    """What money costs from a day on, as a fraction per year: 0.05 is five percent."""
+    """The interest rate from a day on, as a fraction per year: 0.05 is five percent."""
 
     day: date
     yearly: float
@@ -185,16 +185,17 @@ class DayPrice(Struct, frozen=True):
 
 
 class BacktestRefusals(Struct, frozen=True):
-    """How many candidates of a backtest ended for a reason."""
+    """The number of candidates of a backtest that were refused for a reason."""
 
     reason: str
     count: int
 
 
 class Unrecorded(Struct, frozen=True):
-    """What the records of a backtest lack: with a `recorder` of none all candidates, otherwise those not sent.
+    """What the records of a backtest lack: all candidates if `recorder` is none, otherwise those not sent.
 
-    `refused` counts the candidates that weren't sent, the most frequent reason first; with none, nobody counted.
+    `refused` counts the candidates that weren't sent, by reason, most frequent first; it is empty if they weren't
+    counted.
     """
 
     recorder: str
@@ -204,12 +205,11 @@ class Unrecorded(Struct, frozen=True):
 class Evidence(Struct, frozen=True):
     """What is known about a backtest besides its books.
 
-    `cash_rates` are sorted by date. Borrowed cash costs `borrowing_yearly` or, if that is None, `borrowing_spread` more
-    than they say; both are fractions per year.
-    `benchmark` are the prices of SPY in the market that was played, because nothing serves that market afterwards;
-    without any, `no_benchmark` says why in a sentence. Where it isn't SPY, `benchmark_name` says what it is and
-    `benchmark_how` how that is held. `last_prices` are those of all symbols at the end, in USD, if somebody asks for
-    them later. `unrecorded` is None if every candidate was recorded.
+    `cash_rates` are sorted by date. Borrowed cash costs `borrowing_yearly` or, if that is None, the cash rate plus
+    `borrowing_spread`; both are fractions per year. `benchmark` has SPY's prices in the backtest's market, which isn't
+    available later; if empty, `no_benchmark` says why in a sentence. If the benchmark isn't SPY, `benchmark_name` names
+    it and `benchmark_how` says how it is held. `last_prices` are those of all symbols at the end, in USD. `unrecorded`
+    is None if every candidate was recorded.
     """
 
     trials: Trials | None = None

@@ -1,4 +1,4 @@
-"""What makes a kind of flow fact, and how the rows of a reply differ from the fields that their source documents."""
+"""Define a kind of flow fact, and how the rows of a reply may differ from the documented fields."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -15,7 +15,7 @@ Row = Mapping[str, object]
 
 
 class FactColumn(NamedTuple):
-    """One field of several rows: its values in the order of the rows, and the types among them."""
+    """One field of several rows: its values in row order, and the types that occur."""
 
     values: Sequence[Any]
     types: frozenset[type]
@@ -25,7 +25,7 @@ Columns = Mapping[str, FactColumn]
 
 
 class ReplyScope(StrEnum):
-    """The subject of one reply, which decides how many calls it takes to ask about a universe."""
+    """The subject of one reply, which decides how many calls it takes to fetch a universe."""
 
     SYMBOL = "symbol"
     FUND = "fund"
@@ -34,7 +34,7 @@ class ReplyScope(StrEnum):
 
 
 class Phase(StrEnum):
-    """When a kind's replies change, and so when it is worth asking.
+    """When a kind's replies change, and so when to fetch it.
 
     ALWAYS: at any time. OPEN: only while a session is open. MORNING: once a day, before the open. EVENING: once a day,
     after the close.
@@ -65,7 +65,7 @@ class DayFact(SymbolFact, frozen=True):
 
 
 class FlowRequest(Struct, frozen=True):
-    """One GET to the flow source: its path, and its parameters by the source's own names."""
+    """One GET to the flow source: its path, and its parameters under the source's own names."""
 
     path: str
     params: Mapping[str, str]
@@ -90,24 +90,24 @@ C = TypeVar("C")
 
 
 class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
-    """A kind of flow fact. `F` is a fact as stored, `L` what decisions keep of it, `C` what they see of all of them.
+    """A kind of flow fact. `F` is a fact as stored, `L` the part that decisions read, `C` the summary that they see.
 
     `name` is used by configurations, strategies and stored rows. `unit` and `sign` say what the numbers mean, and
-    `absent` what it means if there are none. `fact` is the stored type.
+    `absent` what their absence means. `fact` is the stored type.
 
-    `scope` says what one reply is about. The source is asked by `path` and `params`, in which {} stands for its
-    spelling of a ticker or of a sector; what depends on the session is a function of its date. `fields` are the fields
-    of a row as the source documents them (`documented`). A reply of a `single` kind holds one row in place of a list. A
-    broken contract of a `core` kind closes entries. `parse` turns a row into a fact; it takes our symbol and the time
-    of the reply, which no row may be later than. It raises BadRowError. `parse_all` does the same with many rows at
-    once, or raises NotPlainError, and `parse` reads them one by one; a kind of few rows doesn't need it. `moment` is a
-    fact's own time, or its New York trading date: usually its field `date`. A fact counts in the session of its date,
-    and for `past_days` after it. If facts don't change, the first version is the one that counts.
+    `scope` is the subject of one reply. The request is built from `path` and `params`, in which {} is replaced by the
+    source's spelling of a ticker or sector; a value that depends on the session is a function of its date. `fields` are
+    the fields of a row as the source documents them (`documented`). A reply of a `single` kind is one row instead of a
+    list. A violated contract of a `core` kind blocks entries. `parse` turns a row into a fact; it takes our symbol and
+    the time of the reply, which no row may be later than. It raises BadRowError. `parse_all` does the same for many
+    rows at once, or raises NotPlainError, after which `parse` reads them one by one; a kind with few rows doesn't need
+    it. `moment` is a fact's own time, or its New York trading date: usually its field `date`. A fact counts in the
+    session of its date, and for `past_days` after it. If facts don't change, the first version is used.
 
-    `lean` reduces a fact to what decisions read, and `condense` sums these up; it gets at least one, in no order.
-    `poll_s` is how old a reply may get, in seconds, before it is fetched again; the configuration may say otherwise.
-    `max_age_s` is how old it may get before what it said counts as absent, and `phase` when it is worth asking. Most
-    kinds have one reply a day, before the open.
+    `lean` reduces a fact to what decisions read, and `condense` summarizes these; it gets at least one, in any order.
+    `poll_s` is the age in seconds at which a reply is fetched again; the configuration may override it. `max_age_s` is
+    the age at which its content counts as absent, and `phase` when to fetch it. Most kinds have one reply a day, before
+    the open.
     """
 
     name: str
@@ -146,7 +146,7 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
         return FlowRequest(self.path.format(about), params)
 
     def of(self, known: Mapping[str, object]) -> C | None:
-        """Return what is known of this kind; None if nothing is, or if the strategy didn't declare that it needs it."""
+        """Return the summary of this kind; None if there are no facts, or if the strategy didn't declare the kind."""
         value: Any = known.get(self.name)
         return value  # type: ignore[no-any-return]
 
@@ -156,7 +156,7 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
         return moment.astimezone(NEW_YORK).date() if isinstance(moment, datetime) else moment
 
     def interval_s(self, poll_s: Mapping[str, int]) -> int:
-        """Return how old a reply may get, given the configured intervals by name."""
+        """Return the age in seconds at which to fetch again, given the configured intervals by name."""
         return poll_s.get(self.name, self.poll_s)
 
 
@@ -164,10 +164,10 @@ AnyKind = Kind[Any, Any, Any]
 
 
 class Breach(StrEnum):
-    """A way to differ. A new field harms nothing; each of the others may make rows unusable.
+    """A way in which a reply differs from its documentation. NEW is harmless; each other one may make rows unusable.
 
-    GONE: a documented field isn't there. NEW: a field isn't documented. RETYPED: a value has another type. NULL: a
-    value is null that never is. FOREIGN: a row belongs to a ticker that we didn't ask about.
+    GONE: a documented field is missing. NEW: a field isn't documented. RETYPED: a value has another type. NULL: a field
+    that is never null is null. FOREIGN: a row belongs to a ticker that we didn't ask for.
     """
 
     GONE = "gone"
@@ -182,7 +182,7 @@ class Breach(StrEnum):
 
 
 class ContractFinding(Struct, frozen=True):
-    """One difference: in how many rows it was found, and an example. `field` is empty if it is about whole rows."""
+    """One difference: in how many rows it occurs, and an example. `field` is empty if it is about whole rows."""
 
     breach: Breach
     field: str
@@ -191,7 +191,7 @@ class ContractFinding(Struct, frozen=True):
 
 
 class CheckedReply(Struct, frozen=True):
-    """What a reply's check found: of `rows` received rows, the findings and, by field, how many values were null."""
+    """The result of checking a reply: the number of rows received, the findings, and null counts by field."""
 
     endpoint: str
     symbol: str | None
@@ -202,14 +202,14 @@ class CheckedReply(Struct, frozen=True):
 
 
 class NullCounts(Struct, frozen=True):
-    """How many rows came, and how many values of each field were null in them; fields without a null are left out."""
+    """The number of rows, and the number of nulls by field; fields without nulls are left out."""
 
     rows: int
     nulls: Mapping[str, int]
 
 
 class Drift(Struct, frozen=True):
-    """One difference in all current replies of a kind of facts: `rows` of `of` rows have it."""
+    """One difference across all current replies of a kind: `rows` of `of` rows have it."""
 
     kind: str
     breach: Breach
@@ -224,7 +224,7 @@ class Drift(Struct, frozen=True):
 
     @property
     def description(self) -> str:
-        """Return what was found as a person reads it, without the kind and the example."""
+        """Describe the difference for people, without the kind and the example."""
         words = {
             Breach.FOREIGN: "another ticker",
             Breach.GONE: f"the field {self.field} is gone",

@@ -202,7 +202,7 @@ class Finding(Struct, frozen=True):
 
     @property
     def applicable(self) -> bool:
-        """Return True if accepting a plan writes something for it."""
+        """Return True if accepting a plan would write something for this difference."""
         return bool(self.kind.writes)
 
 

@@ -13,11 +13,11 @@ from tradebot.model.instrument import Right
 
 
 class StreamRows(Struct, frozen=True):
-    """What came over a stream since the last look, oldest first, each row as it came.
+    """The rows received over a stream since the last poll, oldest first, unparsed.
 
-    `joined` counts how often the channel was joined so far: between two joins, rows may have been missed. `up` says
-    whether it is joined now, and `problem` why it isn't, in plain words. `lost` counts the rows so far that were thrown
-    away because nobody took them in time.
+    `joined` counts how often the channel was joined: between two joins, rows may have been missed. `up` says whether it
+    is joined now, and `problem` why it isn't, in plain words. `lost` counts the rows dropped because they weren't
+    polled in time.
     """
 
     rows: tuple[object, ...]
@@ -35,8 +35,8 @@ class FlowAlert(SymbolFact, frozen=True, dict=True):
     """One rule-based alert on a run of option trades; premiums in USD, open interest and volume in contracts.
 
     `contract` is the option's OCC symbol; `price`, `bid` and `ask` are in USD per share of the underlying. `size` and
-    `trades` count what the alert is made of. `opening` and `has_sweep` are inferred by the source, which doesn't define
-    them. `iv` is a fraction. None means that the source didn't say.
+    `trades` are the contracts and trades behind the alert. `opening` and `has_sweep` are inferred by the source, which
+    doesn't define them. `iv` is a fraction. None means that the source didn't say.
     """
 
     at: datetime
@@ -93,9 +93,9 @@ Filters = Mapping[str, Any]
 
 
 class FlowWindow(NamedTuple):
-    """Which alerts count toward the direction of flow, and against what, as the flow strategy's settings say.
+    """The flow strategy's settings for which alerts count toward the direction of flow, and how they are scaled.
 
-    A symbol's premium is compared with `scale_share` of its trailing daily premium, which needs `min_sessions`.
+    A symbol's premium is divided by `scale_share` of its trailing daily premium, which needs `min_sessions`.
     """
 
     lookback: timedelta
@@ -120,7 +120,7 @@ class Quota(Struct, frozen=True):
 
 
 class Allowance(Struct, frozen=True):
-    """How many calls the source's plan allows in a minute and in a day, and the share of the day that we plan to leave.
+    """The source's plan: calls allowed per minute and per day, and the share of the day that we leave unused.
 
     The day begins at 20:00 in New York.
     """
@@ -131,15 +131,15 @@ class Allowance(Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        """Return how many calls a minute we make in the long run.
+        """Return how many calls a minute we make on average.
 
-        With the burst, a minute holds 14 in 15 of what the plan allows, so that calls that arrive late do no harm.
+        Together with the burst, at most 14/15 of the plan's allowance is used in any minute, so late calls do no harm.
         """
         return self.per_minute * 5 / 6
 
     @property
     def burst(self) -> float:
-        """Return how many calls we make at once after a rest."""
+        """Return how many calls we may make at once after a pause."""
         return self.per_minute / 10
 
     @property
@@ -149,10 +149,10 @@ class Allowance(Struct, frozen=True):
 
 
 class FlowPage(Struct, frozen=True):
-    """One reply from a flow source, with its rows as they came: JSON objects, or whatever was there instead.
+    """One reply from a flow source, with its rows unparsed: JSON objects, or whatever else was there.
 
-    `told_at` is when the source says it answered; only the embedded exchange, whose time isn't ours, does so. `status`
-    and `body` are the reply as it came, to be kept; a page that isn't from a reply of its own has no body.
+    `told_at` is the source's own time of the reply; only the embedded exchange, whose time is simulated, sets it.
+    `status` and `body` are the raw reply, for archiving; a page that isn't a reply of its own has no body.
     """
 
     endpoint: str
@@ -165,10 +165,10 @@ class FlowPage(Struct, frozen=True):
 
 
 class Intake(Struct, frozen=True):
-    """One normalized reply: what was received, what was kept, and what was dropped and why.
+    """The result of normalizing one reply: rows received, facts kept, and rows dropped with the reason.
 
-    `findings` say how its rows differ from what the source documents; `nulls` count the null values of each field. They
-    are None if the rows weren't checked, because they came in a form that isn't documented.
+    `findings` say how its rows differ from the source's documentation; `nulls` count the null values by field. They are
+    None if the rows weren't checked, because their form isn't documented.
     """
 
     endpoint: str

@@ -1,4 +1,7 @@
-"""Every gate, and the reasons of the limits on an entry, its score and its size. `reasons` makes one enum of all."""
+"""Every gate, and the reasons that limits on entries, scores and sizes give.
+
+`reasons` merges all reasons into one enum.
+"""
 
 from enum import StrEnum
 
@@ -6,10 +9,10 @@ from tradebot.model.reason_codes import Unit, blocked, broken, idle, unknown
 
 
 class Gate(StrEnum):
-    """Every gate that may be asked about a candidate, in the order of asking, with the unit of what it compares.
+    """Every gate that a candidate may have to pass, in order of evaluation, with the unit of its numbers.
 
     A gate whose name begins with "own" compares a strategy's own book with its own limits; the gate of the same name
-    without it compares the account's book with the account's limits. A gate of a limit that is off isn't asked.
+    without it compares the account's book with the account's limits. A gate is skipped if its limit is off.
     """
 
     unit: Unit

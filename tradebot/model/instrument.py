@@ -20,10 +20,10 @@ CURRENCY = "USD"
 
 
 def notional(quantity: Number, price: Number, multiplier: Number) -> Number:
-    """Return what a quantity is worth at a price, with its sign: quantity x price x multiplier.
+    """Return the signed notional: quantity x price x multiplier.
 
-    The multiplier is what one unit is worth if its price is 1: 1 for shares, 50 USD for a contract of 50 USD a point.
-    With a difference between two prices, it is what the quantity gains between them. Nothing else multiplies these.
+    The multiplier is the value of one unit at a price of 1: 1 for shares, 50 USD for a contract of 50 USD a point. With
+    a price difference, the result is the gain. No other code multiplies these three.
     """
     return quantity * price * multiplier
 
@@ -71,16 +71,16 @@ class Instrument(Struct, frozen=True, kw_only=True):
 
 
 class TickStep(Struct, frozen=True):
-    """The smallest difference between two prices, from a price on."""
+    """The tick size from a price on."""
 
     from_price: Decimal
     tick: Decimal
 
 
 class MarginLevel(Struct, frozen=True, omit_defaults=True):
-    """What a position of at least this many units, and of at least this notional, needs, as fractions of its notional.
+    """The margin of a position from this quantity and notional on, as fractions of its notional.
 
-    A venue counts one of the two, and the other is zero.
+    A venue uses one of the two thresholds; the other is zero.
     """
 
     from_quantity: Decimal
@@ -90,11 +90,11 @@ class MarginLevel(Struct, frozen=True, omit_defaults=True):
 
 
 class Rolling(Struct, frozen=True):
-    """When a contract that ends is left for the next one, by the dates and clocks of its venue.
+    """When to roll an expiring contract into the next one, by the dates and clocks of its venue.
 
-    From `on`, a position moves `into` the next contract between two minutes of the day, counted from midnight, and
-    nothing is opened any more. On the date `until` it moves at any time. After that nothing may be held: a notice or
-    the last trade comes next.
+    From the date `on`, a position is rolled `into` the next contract between two minutes of the day (counted from
+    midnight), and no new position is opened. On the date `until` it is rolled at any time. After that no position may
+    remain, because the first notice day or the last trading day follows.
     """
 
     on: date
@@ -104,20 +104,20 @@ class Rolling(Struct, frozen=True):
     last_minute: int
 
     def is_due(self, today: date, clock: time) -> bool:
-        """Return True if a position is to move now; `clock` is the venue's time of day."""
+        """Return True if a position has to be rolled now; `clock` is the venue's time of day."""
         minute = 60 * clock.hour + clock.minute
         return today >= self.until or (today >= self.on and self.first_minute <= minute < self.last_minute)
 
 
 class ContractMonth(NamedTuple):
-    """One contract of a root by its symbol, and when it is left for the next one."""
+    """One contract of a root by its symbol, and when to roll out of it."""
 
     symbol: str
     rolling: Rolling
 
 
 class ListingChange(NamedTuple):
-    """One term of a listing that its venue has changed, before and now."""
+    """One term of a listing that the venue changed: its old and its new value."""
 
     name: str
     before: str
@@ -128,12 +128,12 @@ class ListingChange(NamedTuple):
 
 
 class Listing(Struct, frozen=True):
-    """An instrument as its venue lists it, when that was read, and what the venue demands of orders.
+    """An instrument as its venue lists it, when that was read, and the venue's requirements for orders.
 
-    `ticks` rise by price, and the first begins at zero. `minimum` is the smallest quantity of an order. `margin_levels`
-    rise; there are none if the venue has no such levels. A contract that ends may have a `rolling`. The `doubt` says
-    what of it isn't as the adapter knows it, empty if nothing is: then nothing is opened in it. `hours` are when it
-    trades in the next days, None if the venue doesn't tell.
+    `ticks` are sorted by price, and the first begins at zero. `minimum` is the smallest quantity of an order.
+    `margin_levels` are sorted; empty if the venue has none. An expiring contract may have a `rolling`. `doubt` says
+    what differs from the adapter's expectations, or is empty; while there is one, no position is opened. `hours` are
+    the trading hours of the next days, None if the venue doesn't give them.
     """
 
     instrument: Instrument
@@ -151,7 +151,7 @@ class Listing(Struct, frozen=True):
         return self.instrument.symbol
 
     def tick_at(self, price: Decimal) -> Decimal:
-        """Return the smallest difference between two prices at this level."""
+        """Return the tick size at this price."""
         for step in reversed(self.ticks):
             if price >= step.from_price:
                 return step.tick
@@ -169,7 +169,7 @@ class Listing(Struct, frozen=True):
     def changes_from(self, before: "Listing") -> Iterator[ListingChange]:
         """Yield the terms of orders and positions that differ from an earlier listing's.
 
-        A last trading day counts if it has come nearer. Margin levels follow the market, so they don't count.
+        A last trading day counts if it has moved closer. Margin levels follow the market, so they don't count.
         """
         for name, old, new in zip(_TERMS, _terms(before), _terms(self), strict=True):
             if old != new:
@@ -194,7 +194,7 @@ def _text(number: Decimal) -> str:
 
 
 class ListingRecord(Struct, frozen=True):
-    """A listing as the books keep it, with the listing before its last change and when the change was read."""
+    """A stored listing, with the listing before its last change and when the change was read."""
 
     listing: Listing
     before: Listing | None = None
@@ -205,13 +205,13 @@ class ListingRecord(Struct, frozen=True):
         return tuple(self.listing.changes_from(self.before)) if self.before else ()
 
     def read_again(self, listing: Listing) -> "ListingRecord":
-        """Return what to keep after the venue was asked again."""
+        """Return the record to store after the venue was queried again."""
         changed = any(listing.changes_from(self.listing))
         return ListingRecord(listing, self.listing, listing.read_at) if changed else replace(self, listing=listing)
 
 
 def of_order(instrument: Instrument, at: datetime) -> Listing:
-    """Return a listing that knows no more than the instrument of an order or position of ours does."""
+    """Build a listing that contains only what an order's or position's instrument says."""
     return Listing(instrument, (TickStep(Decimal(0), instrument.tick),), instrument.lot, at)
 
 

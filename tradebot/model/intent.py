@@ -1,7 +1,7 @@
 """Intents: operations that we promise to send exactly once. The id of an intent is derived from its content.
 
-Client order ids look like `tb1.YYMMDD.STRAT.SYMBOL.ROLE.HASH`, with at most 48 characters. The prefix marks our orders
-at the broker.
+Client order ids have the form `tb1.YYMMDD.STRAT.SYMBOL.ROLE.HASH`, with at most 48 characters. The prefix marks our
+orders at the broker.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
 class ClientIdParts(NamedTuple):
-    """The readable parts of an id of ours: five letters of the strategy, in capitals, and the purpose if known."""
+    """The readable parts of our client order id: five capital letters of the strategy, and the purpose if known."""
 
     strategy: str
     purpose: Purpose | None
@@ -51,13 +51,13 @@ def is_our_order_id(client_order_id: str) -> bool:
 
 
 def stop_of(client_order_id: str) -> str:
-    """Return the id of an entry's stop."""
+    """Return the client order id of an entry's stop."""
     return f"{LEG}{client_order_id}"
 
 
 @lru_cache(maxsize=5_000)
 def mark_of(client_order_id: str) -> ClientIdParts | None:
-    """Read our mark in a client order id; None for an order that isn't ours."""
+    """Parse our mark in a client order id; None for an order that isn't ours."""
     if not client_order_id.startswith(ID_PREFIX):
         return None
     parts = client_order_id.split(".")
@@ -68,7 +68,7 @@ def mark_of(client_order_id: str) -> ClientIdParts | None:
 
 
 class Operation(StrEnum):
-    """The kind of request that is sent."""
+    """The type of request."""
 
     SUBMIT = "submit"
     REPLACE = "replace"
@@ -76,7 +76,7 @@ class Operation(StrEnum):
 
 
 class IntentState(StrEnum):
-    """The states of an intent. SENT is durable before the socket is opened; UNKNOWN waits to be looked up."""
+    """The states of an intent. SENT is durable before the socket is opened; UNKNOWN needs a look-up at the venue."""
 
     SENT = "sent"
     ACKED = "acked"
@@ -90,7 +90,7 @@ class IntentState(StrEnum):
 
 
 def own_slot(name: str) -> str:
-    """Return the slot in the key of an order for a strategy's own slot, never mistaken for that of a pass."""
+    """Return the order-key slot for a strategy's own slot, which never equals the slot of a pass."""
     return f"own {name}"
 
 
@@ -99,10 +99,10 @@ JOINS = 3
 
 
 class IntentKey(Struct, frozen=True):
-    """What identifies an intent, in the order of its digest. Time, host, price and quantity are never part of it.
+    """The identity of an intent, in the order of its digest. Time, host, price and quantity are never part of it.
 
     A cancel or a replace names its `target` order. A replace inherits that order's key, and `generation` counts the
-    earlier attempts on the same target that failed.
+    earlier failed attempts on the same target.
     """
 
     account: str
@@ -122,7 +122,7 @@ class IntentKey(Struct, frozen=True):
         return self.target if self.leg == JOINS else ""
 
     def client_order_id(self) -> str:
-        """Return a readable id of at most 48 characters; the same content always gives the same id."""
+        """Return a readable id of at most 48 characters; equal content always gives the same id."""
         content = "\x1f".join(map(str, astuple(self)))
         digest = b32encode(hashlib.sha256(content.encode()).digest()).decode()[:16]
         readable = (self.strategy[:5].upper(), self.symbol[:8].upper(), self.role[:5].upper())
@@ -132,22 +132,22 @@ class IntentKey(Struct, frozen=True):
 class Intent(Struct, frozen=True):
     """One submit, replace or cancel; the quantity is unsigned, prices are in the instrument's currency and on its tick.
 
-    A cancel repeats the order it ends. A replace repeats the order it changes, with only the price different. Both
-    carry the venue's id of that order in `target_venue_id`. The stop's and the target's fractions are the distances
-    from the entry price at which the position that this opens is to be closed, in addition to its strategy's exits;
-    `atr_fraction` and `invalid_fraction` are kept for exit rules and the strategy, as its candidate had them. `sent_in`
-    is the session in which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several
-    sessions. A pair (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`; so has an entry
-    with a stop of its own (BRACKET) its limit and that stop. `score` and `components` are those
-    of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
-    closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
-    grammar of `exits.why`; of an entry with a stop of its own, that stop's. A passive entry has an `approach`, which
-    its replaces keep. A close with `displaced_by` makes room for that symbol. An entry that waited for a person's yes
-    has the id of that request as `approval`, and `cluster` is its candidate's. `worst_price` is the price in USD by
-    which the gates measured what an entry costs and loses.
+    A cancel repeats the order it ends. A replace repeats the order it changes, with only the price different. Both have
+    the venue's id of that order in `target_venue_id`. `stop_loss_fraction` and `profit_target_fraction` are distances
+    from the entry price at which to close the position that this opens, in addition to its strategy's exits;
+    `atr_fraction` and `invalid_fraction` are copied from the candidate for exit rules and the strategy. `sent_in` is
+    the session in which it is sent, if that isn't the key's: a strategy's own slot may last for several sessions. A
+    pair (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`; an entry with an attached
+    stop (BRACKET) has its limit and that stop there. `score` and `components` are those of an entry's candidate.
+    `targets` are the scale-out levels of the position that this opens. `why` is the reason of a closing order: the
+    strategy's own words, or the exit rules' in the grammar of `exits.exit_reasons`; for a BRACKET entry, its stop's
+    reason. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by` makes room for that
+    symbol. An entry approved by a person has the id of that request as `approval`, and `cluster` is its candidate's.
+    `worst_price` is the price in USD at which the gates computed the entry's cost and risk.
 
-    `decision_mid` is the midpoint of bid and ask for which the order was decided on, and `send_mid` the one when this
-    request was sent, from a quote of `send_mid_at`; None if there was no quote. An order's replaces keep the first.
+    `decision_mid` is the midpoint of bid and ask when the order was decided on, and `send_mid` the one when this
+    request was sent, from a quote of `send_mid_at`; None if there was no quote. Replaces keep the order's first
+    `decision_mid`.
     """
 
     key: IntentKey
@@ -185,21 +185,21 @@ class Intent(Struct, frozen=True):
 
     @property
     def whose(self) -> tuple[str, str]:
-        """Return the strategy and the symbol that it is for."""
+        """Return the strategy and the symbol of the intent."""
         return self.key.strategy, self.key.symbol
 
     @property
     def session(self) -> date:
-        """Return the session in which it is sent; a DAY order ends with that."""
+        """Return the session in which it is sent; a DAY order ends with that session."""
         return self.sent_in or self.key.session
 
     def asked_for(self, order: Order) -> bool:
-        """Return True if the venue's order is the one we asked for: same id, symbol, side, quantity, type and price.
+        """Return True if the venue's order is the one we requested: same id, symbol, side, quantity, type and price.
 
-        After a replace, the order may be smaller, since the venue may or may not count what had filled before; so may
-        one that closes, which a venue fits to what is left of the position. An order type we don't know, a limit price
-        the venue leaves out, and the size of an order that has ended, aren't held against it. Nor is the limit of an
-        exit, which may have been sent more than once, each time at the price of its moment.
+        After a replace, the order may be smaller, since venues differ in whether they count earlier fills; a closing
+        order may also be smaller, because a venue fits it to the remaining position. These differences are ignored: an
+        unknown order type, a limit price that the venue leaves out, the size of an order that has ended, and the limit
+        of an exit, which may have been sent several times at different prices.
         """
         ours = (self.client_order_id, self.instrument.symbol, self.side)
         if ours != (order.client_order_id, order.symbol, order.side):
@@ -217,7 +217,7 @@ class Intent(Struct, frozen=True):
         return told == self.quantity or (told < self.quantity and (smaller or order.quantity is None))
 
     def has_prices_of(self, order: Order) -> bool:
-        """Return True if the order has our prices; a venue may give a stop a limit to bound what it pays."""
+        """Return True if the order has our prices; a venue may add a limit to a stop."""
         if self.order_type in _STOPS:
             return order.stop_price in (None, self.stop_price)
         price_omitted = order.limit_price is None and order.order_type is OrderType.LIMIT
@@ -225,23 +225,21 @@ class Intent(Struct, frozen=True):
 
     @property
     def rests(self) -> bool:
-        """Return True if it is about an order that protected a position, even if that is an exit by now."""
+        """Return True for an order that was placed to protect a position, even if it has become an exit."""
         return self.key.role is Purpose.PROTECT
 
     @property
     def protects(self) -> bool:
-        """Return True if it is about an order that rests at the venue to protect a position."""
+        """Return True for an order that rests at the venue to protect a position."""
         return self.purpose is Purpose.PROTECT
 
     @property
     def is_target(self) -> bool:
-        """Return True if it is about a limit that rests apart from the stop: it takes a profit and protects nothing."""
+        """Return True for a limit that rests apart from the stop: it takes a profit and protects nothing."""
         return self.rests and self.order_type is OrderType.LIMIT and self.order_class is OrderClass.SIMPLE
 
     def is_shown_by(self, order: Order) -> bool:
-        """Return True if an order has the values that this change of it asked for, as where the venue edits orders in
-        place.
-        """
+        """Return True if an order already has the price and quantity that this replace requested."""
         stops = self.order_type in _STOPS
         price, asked = (order.stop_price, self.stop_price) if stops else (order.limit_price, self.limit_price)
         return (price, order.quantity) == (asked, self.quantity) and not order.status.terminal
@@ -253,7 +251,7 @@ class Intent(Struct, frozen=True):
 
 
 class IntentRecord(Struct, frozen=True):
-    """An intent as stored in the ledger, with its current state."""
+    """An intent with its current state in the ledger."""
 
     intent: Intent
     state: IntentState
@@ -263,9 +261,9 @@ class IntentRecord(Struct, frozen=True):
 
 
 def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
-    """Return what an order is for, given the nearest intent behind it: the stop of an entry protects what that opens.
+    """Return the record that explains an order, given its nearest intent: an entry's stop leg protects the position.
 
-    It has an id of the venue's.
+    The order has a venue id.
     """
     entry = record.intent
     if order.parent is None or entry.purpose is not Purpose.OPEN:
@@ -286,7 +284,7 @@ def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
 
 
 def outcome_of(order: Order) -> Reply:
-    """Return the outcome of a request that made this order: the venue may reject what it has accepted."""
+    """Return the outcome of the request that created this order: the venue may reject it after accepting it."""
     if order.status is OrderStatus.REJECTED and not order.filled_quantity:
         return Reply(WriteOutcome.REJECTED, order, REFUSED_LATE, "the broker accepted the order, then rejected it")
     return Reply(WriteOutcome.ACCEPTED, order)

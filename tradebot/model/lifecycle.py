@@ -1,7 +1,7 @@
-"""The life of a position: its states, which of them may follow which, and how a state follows from the records.
+"""The life of a position: its states, the allowed transitions, and how a state is derived from the records.
 
-Reports arrive late, twice and out of order, so a state is never stepped from one event to the next. `Records` collects
-what is known, each thing once, and the state follows from the collection. It's the same whatever the order of arrival.
+Reports arrive late, twice and out of order, so a state is never advanced from one event to the next. `Records` collects
+what is known without repeats, and the state is computed from it. The result doesn't depend on the order of arrival.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from tradebot.model.position import ADOPTED, FOREIGN
 
 
 class State(StrEnum):
-    """Where a position is between the first promise and its end.
+    """The state of a position between the first promise and its end.
 
-    INTENDED: an entry is promised, and we don't know of an order yet. WORKING: an entry works, and nothing is filled.
-    OPEN: shares are held. PROTECTED: for every whole lot, a stop rests at the venue. REDUCING: orders that close a
-    part are on their way. CLOSING: orders that close all of it are. CLOSED: nothing is held anymore, or the entry came
-    to nothing. ADOPTED: a person gave it to the bot. QUARANTINED: it isn't ours, and waits for a person.
+    INTENDED: an entry is promised, and no order is known yet. WORKING: an entry works, and nothing is filled. OPEN:
+    there are shares. PROTECTED: a stop rests at the venue for every whole lot. REDUCING: orders that close a part are
+    on their way. CLOSING: orders that close all of it are. CLOSED: no shares are left, or the entry ended without a
+    fill. ADOPTED: a person assigned it to the bot. QUARANTINED: it isn't ours, and needs a person's decision.
     """
 
     INTENDED = "intended"
@@ -60,12 +60,12 @@ again; that is another position.
 
 
 def may_follow(state: State, before: State) -> bool:
-    """Return True if a position that was in the state `before` may be in `state` now."""
+    """Return True if a position in the state `before` may be in `state` next."""
     return state is before or state in NEXT[before]
 
 
 class RestingPrice(Struct, frozen=True):
-    """A price at which the venue itself closes `quantity` shares (unsigned): a stop, or else a target; in USD.
+    """A price at which an order at the venue closes `quantity` shares (unsigned): a stop or a target; in USD.
 
     A stop that can't trigger, such as a suspended one, is left out.
     """
@@ -76,13 +76,12 @@ class RestingPrice(Struct, frozen=True):
 
 
 class Work(Struct, frozen=True):
-    """The orders of one strategy in one symbol that may still change its position, or that we don't know the end of.
+    """The orders of one strategy in one symbol that may still change its position, or whose end is unknown.
 
-    `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares the exits on their
-    way close, unsigned. `resting` is what protects at the venue, `refused` the last order that was to protect if
-    the venue refused it, and `arriving` tells whether a stop is on its way. `instrument` is that of the newest
-    order that rests, None if none does. `coming` are those stops among what rests that are held for a new pair which no
-    report has shown to have arrived.
+    `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares pending exits close,
+    unsigned. `resting` are the protecting orders at the venue, `refused` is the last protecting order if the venue
+    refused it, and `arriving` is True if a stop is on its way. `instrument` is that of the newest resting order, None
+    without one. `coming` are the resting stops reserved for a new pair that no report has confirmed.
     """
 
     entering: State | None = None
@@ -94,7 +93,7 @@ class Work(Struct, frozen=True):
     coming: tuple[RestingPrice, ...] = ()
 
     def covered_quantity(self, quantity: Decimal) -> Decimal:
-        """Return for how many shares of a position a stop can trigger, unsigned; stops beyond it don't count."""
+        """Return how many shares of a position are covered by stops that can trigger, unsigned, at most `quantity`."""
         stops = (each.quantity for each in self.resting if each.is_stop)
         return min(sum(stops, Decimal(0)), abs(quantity))
 
@@ -121,13 +120,13 @@ Event = IntentRecord | Order
 
 
 class Records(Struct, frozen=True):
-    """What is known, each thing once: intents by client order id, orders by the venue's id."""
+    """All known intents by client order id and orders by venue id, without repeats."""
 
     intents: Mapping[str, IntentRecord] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
 
     def after(self, events: Iterable[Event]) -> "Records":
-        """Return the records with these events added, in any order; an event that is known already changes nothing."""
+        """Return the records with these events added, in any order; known events change nothing."""
         intents, orders = dict(self.intents), dict(self.orders)
         for event in events:
             if isinstance(event, Order):
@@ -138,10 +137,10 @@ class Records(Struct, frozen=True):
         return Records(intents, orders)
 
     def work(self, booked: Mapping[str, Decimal]) -> dict[tuple[str, str], Work]:
-        """Return what is on its way or rests, by strategy and symbol; orders that aren't ours are left out.
+        """Return pending and resting orders by strategy and symbol; orders that aren't ours are left out.
 
-        `booked` is how many shares of each order are in the books, by the venue's id. Shares that the venue reports as
-        filled are still on their way until they are booked.
+        `booked` is how many shares of each order are in the books, by venue id. Shares that the venue reports as filled
+        stay pending until they are booked.
         """
         found: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
         made = {order.client_order_id: order for order in self.orders.values()}
@@ -232,12 +231,15 @@ def _comes_anew(order: Order, intent: Intent) -> bool:
 
 
 def waits_for_entry(order: Order, intent: Intent) -> bool:
-    """Return True if it is the stop of an entry that hasn't filled yet: it protects nothing so far."""
+    """Return True for the stop of an entry that hasn't filled yet: it protects nothing so far."""
     return order.status is OrderStatus.HELD and intent.order_class is OrderClass.BRACKET
 
 
 def can_trigger(order: Order, intent: Intent) -> bool:
-    """Return True if a stop acts once its price is reached; the stop that it replaces works until it arrives."""
+    """Return True if a stop will act once its price is reached.
+
+    During a replace, the old stop works until the new one arrives.
+    """
     if waits_for_entry(order, intent):
         return False
     return order.status.can_trigger or (order.status.is_arriving and intent.operation is Operation.REPLACE)

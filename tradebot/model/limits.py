@@ -1,7 +1,7 @@
-"""All limits, and which direction of each is tighter. How they have to fit together is in `coherence`.
+"""All limits, and which direction of each is tighter. `coherence` checks how they fit together.
 
-Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time. The account's
-limits are the outer wall. A strategy may have its own limits, which count only where they are tighter.
+Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time. A strategy may
+have its own limits, which count only where they are tighter than the account's.
 
 Numbers that people and parsers read differently are refused.
 """
@@ -25,14 +25,14 @@ _PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCI
 
 
 def no_switch(value: object) -> object:
-    """Return a value that isn't true or false; ValueError if it is."""
+    """Return the value; raise ValueError if it is true or false."""
     if isinstance(value, bool):
         raise ValueError("must be a number or a word")
     return value
 
 
 def plain_numbers(value: object) -> object:
-    """Return a number or a mapping to numbers unchanged; raise ValueError if one isn't written in plain digits."""
+    """Return a number or a mapping to numbers unchanged; raise ValueError if any isn't written in plain digits."""
     for key, item in value.items() if isinstance(value, Mapping) else (("", value),):
         _require_plain(item, key and f" for {key}")
     return value
@@ -88,16 +88,16 @@ class Tighter(Enum):
 
 
 class Counts(Enum):
-    """When a change counts. A setting, or a section for all of its own, declares it where a reload is not enough."""
+    """When a change takes effect. A setting or its whole section declares it if a reload isn't enough."""
 
     AT_START = auto()
     """From the next start of `serve` on."""
 
 
 class Frozen(BaseModel):
-    """Base model for settings: it refuses unknown keys and can't be changed.
+    """Base model for settings: it refuses unknown keys and is immutable.
 
-    It refuses true and false if a number is expected (Python counts true as 1), and numbers not in plain digits.
+    It refuses booleans where a number is expected (Python counts true as 1), and numbers not in plain digits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
@@ -122,7 +122,7 @@ class Frozen(BaseModel):
 
 
 class Limits(Frozen):
-    """Limits on entries and what they may do to the book; a limit that may be None is off then.
+    """Limits on entries and their effect on the book; an optional limit that is None is off.
 
     For a strategy, fractions are of its allotment of the equity, and counts are of its own entries and positions.
     """
@@ -292,12 +292,12 @@ Number = Decimal | float | int
 
 
 def given_limits(own: OwnLimits) -> dict[str, Number]:
-    """Return the limits that a strategy has for itself, by name."""
+    """Return the limits that a strategy sets for itself, by name."""
     return {name: value for name, value in own if value is not None}
 
 
 def tightest(first: Limits, *others: Limits | OwnLimits) -> Limits:
-    """Return the tightest value of each limit; the first set has all of them, the others may have some."""
+    """Return the tightest value of each limit; `first` has all of them, the others may have some."""
     values = dict(first)
     for other in others:
         for name, value in other:
@@ -307,10 +307,11 @@ def tightest(first: Limits, *others: Limits | OwnLimits) -> Limits:
 
 
 def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
-    """Return the limits in force for a strategy: the tighter of the account's and its own, value by value.
+    """Return the limits in force for a strategy: for each limit the tighter of the account's and its own.
 
-    A strategy's fractions of equity are of its allotment, so the account's are compared as shares of that: with half of
-    the equity, a tenth of the account is a fifth of the allotment. Without an own value, the account's number counts.
+    A strategy's fractions are of its allotment, so the account's fractions of equity are converted: with half of the
+    equity, a tenth of the account is a fifth of the allotment. Without an own value, the account's number counts
+    unconverted.
     """
     shares = dict[str, Number]()
     for name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY):
@@ -326,7 +327,7 @@ def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
 
 
 def without_effect(account: Limits, own: OwnLimits, allotment: Decimal) -> Iterator[str]:
-    """Yield the name of each own limit that is looser than the account's, which counts instead."""
+    """Yield the names of a strategy's limits that have no effect because the account's are tighter."""
     effective = in_force(account, own, allotment)
     yield from (name for name, value in given_limits(own).items() if value != getattr(effective, name))
 
@@ -342,8 +343,8 @@ def _tighter_of(name: str, one: Number | None, other: Number) -> Number:
 class Protection(StrEnum):
     """Who watches the stops and targets of positions.
 
-    `venue`: they rest at the venue, which acts even if the bot is gone. `bot`: nothing rests, and each pass of exits
-    looks at the price. `both`: they rest, and the bot acts too as soon as it sees the price.
+    `venue`: they rest at the venue, which acts even if the bot isn't running. `bot`: nothing rests, and each exit pass
+    checks the price. `both`: they rest, and the bot also acts when it sees the price.
     """
 
     VENUE = "venue"
@@ -354,9 +355,9 @@ class Protection(StrEnum):
 class ExitRules(Frozen):
     """When to close a position. Fractions are of the entry price, except trailing_stop_fraction: of the best price.
 
-    A stop that rests at the venue is moved once it would move by more than `stop_step_fraction` of its price. Where
-    targets rest apart from stops, one that is gone, though the bot didn't cancel it, is placed again for a protected
-    position held for `target_again_after_s`, at most every `target_again_every_s`.
+    A stop at the venue is moved once it would move by more than `stop_step_fraction` of its price. Where targets rest
+    apart from stops, a target that disappeared without our cancel is placed again once the position is protected and at
+    least `target_again_after_s` old, at most every `target_again_every_s`.
     """
 
     stop_loss_fraction: Fraction
@@ -372,7 +373,7 @@ class ExitRules(Frozen):
 
 
 class DisplacementRules(Frozen):
-    """When a strategy's weakest position gives way to a clearly better candidate, if only room is missing.
+    """When a strategy's weakest position is closed for a clearly better candidate that lacks only room.
 
     `gain_band_fraction` is of the entry price, on either side of it. `score_advantage` is on the scale of scores, whose
     magnitude is at most 1. `max_per_pass` counts positions of one strategy, including those whose close hasn't filled.
@@ -388,9 +389,9 @@ class DisplacementRules(Frozen):
 
 
 class ApprovalRules(Frozen):
-    """Whether a person has to say yes to each entry that passed every gate, and within which time; None asks nobody.
+    """Whether a person must approve each entry that passed every gate, and within which time; None: no approval.
 
-    The price that the order is sent at may be worse than the one shown by `max_worse_fraction` of that.
+    The order's price may be worse than the price shown by at most the fraction `max_worse_fraction`.
     """
 
     wait_s: Annotated[Annotated[int, Field(ge=30, le=86_400)] | None, Tighter.LOWER] = None
@@ -398,14 +399,13 @@ class ApprovalRules(Frozen):
 
 
 class HaltRules(Frozen):
-    """What halts the bot by itself.
+    """Conditions that halt the bot automatically.
 
     daily_loss_fraction is of the equity at the start of the day, drawdown_fraction of the highest equity. `rejects` is
-    capped at five, so that no configuration lets a runaway strategy bother the venue more often than that.
-    `min_equity_usd` is None if no level of the equity halts the bot, `margin_fraction` if no initial margin does, and
-    `maintenance_fraction` if no maintenance margin does. The latter two are of what is held, as shares of equity, and
-    only an account with margin has them. So many `positions` halt, and one of ours
-    that is worth `symbol_fraction` of the equity; None if no number and no size does.
+    capped at five, so that no configuration lets a runaway strategy send the venue more rejected orders than that.
+    `min_equity_usd`, `margin_fraction` (initial margin) and `maintenance_fraction` are off if None; the latter two are
+    of equity and only apply to a margin account. `positions` is the number of positions that halts, and
+    `symbol_fraction` the size of one of ours as a fraction of equity; off if None.
     """
 
     daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]
@@ -422,7 +422,7 @@ class HaltRules(Frozen):
 
 
 class TargetBounds(Frozen):
-    """The most that targets ask for: fractions of the allotment in one symbol and in all, and in how many symbols."""
+    """Upper bounds of targets: fractions of the allotment in one symbol and in total, and the number of symbols."""
 
     symbol_fraction: Annotated[Decimal, Field(gt=0, le=10), Tighter.SAME]
     gross_fraction: Annotated[Decimal, Field(gt=0, le=10), Tighter.SAME]
@@ -430,14 +430,13 @@ class TargetBounds(Frozen):
 
 
 class OwnRules(Struct, frozen=True):
-    """What the configuration says of one strategy.
+    """The configuration of one strategy.
 
-    `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
-    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
-    how its entries are sent. Without rules of `displacement`, none of its positions gives way. An answer whose targets
-    are beyond `wants` is refused. With rules of `approval`, each of its entries waits for a person's yes. With rules of
-    `auction`, which all strategies that chose it share, its positions and candidates take part in that. `costs` is
-    what its trades are assumed to cost, None if nothing is.
+    `limits` are the tighter of the account's and its own. Its fractions are of its allotment, which is a share of the
+    account's equity. `times` says when it runs; if empty, the strategy's own choice counts. `execution` says how its
+    entries are sent. Without `displacement`, none of its positions gives way. An answer whose targets exceed `wants` is
+    refused. With `approval`, each entry waits for a person. With `auction`, which all its participants share, its
+    positions and candidates take part. `costs` are the assumed trading costs, or None.
     """
 
     universe: Sequence[str]

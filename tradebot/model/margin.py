@@ -1,9 +1,9 @@
-"""Margin: what a margined account's positions tie up, and how far each of them is from being liquidated.
+"""Margin: what the positions of a margin account tie up, and how far each is from liquidation.
 
-The venue asks for a fraction of what a position is worth, to open it (initial) and to keep it (maintenance). The
-fraction is that of the instrument's margin level with the largest threshold that the position reaches, and it applies
-to the whole position. All positions share the account's equity. The venue liquidates once equity, at the marks, is no
-more than the maintenance margin of all of them. A liquidation price lets one instrument move and the others stay.
+The venue requires a fraction of a position's notional, to open it (initial) and to keep it (maintenance). The fraction
+is that of the instrument's margin level with the largest threshold that the position reaches, and it applies to the
+whole position. All positions share the account's equity. The venue liquidates once equity, at mark prices, is no more
+than the total maintenance margin. A liquidation price assumes that only one instrument moves.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,14 +26,14 @@ _NEARNESS = attrgetter("distance", "symbol")
 
 
 class Need(NamedTuple):
-    """What a position ties up, in USD: to open it, and to keep it."""
+    """The margin of a position in USD: to open it, and to keep it."""
 
     initial: Decimal = ZERO
     maintenance: Decimal = ZERO
 
 
 def level_at(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal = ZERO) -> MarginLevel | None:
-    """Return the level with the largest threshold that a position of this size reaches; None if it reaches none.
+    """Return the level with the largest threshold that a position of this size reaches, or None.
 
     `usd` is its unsigned notional.
     """
@@ -42,18 +42,18 @@ def level_at(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal = ZE
 
 
 def need_of(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal) -> Need | None:
-    """Return what a position of this quantity and unsigned notional in USD ties up; None if no level says so."""
+    """Return the margin of a position of this quantity and unsigned notional in USD; None if no level applies."""
     level = level_at(levels, quantity, usd)
     return None if level is None else Need(level.initial * usd, level.maintenance * usd)
 
 
 def liquidation_distance(side: Side, usd: Decimal, fraction: Decimal, headroom: Decimal) -> Decimal:
-    """Return how far the mark is from the liquidation price, as a fraction of the mark; zero if it has reached it.
+    """Return the distance from the mark to the liquidation price, as a fraction of the mark; zero if it is reached.
 
     `usd` is the position's unsigned notional at the mark, `fraction` the maintenance fraction of its level, `headroom`
-    equity less the maintenance margin of all positions. A price that moves against the position by a fraction d takes
-    `usd * d` of the equity, while the position's own margin changes by `fraction * usd * d`: it falls with a long
-    position's price and rises with a short one's. A long position's price can't fall by more than all of it.
+    equity minus the maintenance margin of all positions. A price move against the position by a fraction d costs `usd *
+    d` of equity, while the position's own margin changes by `fraction * usd * d`: it falls with a long position's price
+    and rises with a short one's. A long position's price can't fall by more than 1.
     """
     lost = usd * (1 - side.sign * fraction)
     if headroom <= 0:
@@ -64,7 +64,7 @@ def liquidation_distance(side: Side, usd: Decimal, fraction: Decimal, headroom: 
 
 
 def liquidation_price(side: Side, mark: Decimal, distance: Decimal) -> Decimal | None:
-    """Return the price at a distance from the mark against a position; None if no price above zero is that far."""
+    """Return the price at a distance from the mark against a position; None if that isn't above zero."""
     price = mark * (1 - side.sign * distance)
     return price if price > 0 else None
 
@@ -72,8 +72,8 @@ def liquidation_price(side: Side, mark: Decimal, distance: Decimal) -> Decimal |
 class Reach(Struct, frozen=True):
     """How large a position may become on one side of an instrument.
 
-    That is its unsigned quantity, what it is worth at its worst prices in USD, and how much its orders lose against the
-    mark as they fill at these prices, in USD.
+    It has the unsigned quantity, the notional at the worst prices in USD, and the loss of its orders against the mark
+    when they fill at these prices, in USD.
     """
 
     quantity: Decimal = ZERO
@@ -85,10 +85,10 @@ class Reach(Struct, frozen=True):
 
 
 class Liquidation(Struct, frozen=True):
-    """How far a symbol's mark is from its liquidation price, as a fraction of the mark, and that price in USD.
+    """A symbol's distance to its liquidation price, as a fraction of the mark, and that price in USD.
 
     The price is None if a long position can't be liquidated by its own price alone; the distance is then 1. The mark is
-    None in what an earlier version recorded.
+    None in records of an earlier version.
     """
 
     symbol: str
@@ -98,9 +98,9 @@ class Liquidation(Struct, frozen=True):
 
 
 class MarginSeen(Struct, frozen=True):
-    """The margin of what an account held when a pass looked, in USD.
+    """The margin of an account's positions as observed by a pass, in USD.
 
-    It is as the venue told it, None for what it didn't tell. `liquidations` are those of the positions, nearest first.
+    Figures are the venue's, None if it gave none. `liquidations` are those of the positions, nearest first.
     """
 
     initial: Decimal | None
@@ -112,9 +112,10 @@ class MarginSeen(Struct, frozen=True):
 class Margin(Struct, frozen=True, dict=True):
     """The margin of an account in USD, with every open order filled at its worst.
 
-    `initial`, `maintenance` and `available` are the venue's own figures, of what is held; None if it gave none. `held`
-    is what is held, and `reaches` what it may become, both by symbol and side. `marks` are the prices by which the
-    venue liquidates. Where the venue asks for more than its levels say of what is held, that counts on top.
+    `initial`, `maintenance` and `available` are the venue's own figures for current positions; None if it gave none.
+    `held` has the current positions, and `reaches` their worst case, both by symbol and side. `marks` are the prices at
+    which the venue liquidates. If the venue requires more for current positions than its levels say, the difference is
+    added.
     """
 
     initial: Decimal | None
@@ -126,9 +127,9 @@ class Margin(Struct, frozen=True, dict=True):
     reaches: Mapping[Place, Reach]
 
     def lacking(self, *symbols: str) -> tuple[Reason, str | None] | None:
-        """Return what isn't known that the figures below follow from, and of which symbols; None if nothing lacks.
+        """Return which input of the margin figures is missing, and for which symbols; None if all are known.
 
-        The `symbols` are looked at besides those of positions and orders.
+        `symbols` are checked in addition to those of positions and orders.
         """
         if None in (self.initial, self.maintenance, self.available):
             return Reason.MARGIN_UNKNOWN, None
@@ -152,35 +153,35 @@ class Margin(Struct, frozen=True, dict=True):
         return replace(self, reaches={**self.reaches, (symbol, side): before.with_more(quantity, usd, loss)})
 
     def initial_of(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal) -> Decimal:
-        """Return how much more initial margin an order ties up; it may lift the whole position to another level."""
+        """Return how much more initial margin an order ties up; it may move the whole position to another level."""
         before = self.reaches.get((symbol, side), Reach())
         after = before.with_more(quantity, usd, ZERO)
         return self._need(symbol, after).initial - self._need(symbol, before).initial
 
     @cached_property
     def initial_usd(self) -> Decimal:
-        """Return the initial margin of everything that is held or may be."""
+        """Return the initial margin of all positions and open orders."""
         asked = (self.initial or ZERO) - sum((need.initial for need in self._held_needs), ZERO)
         return max(asked, ZERO) + sum((need.initial for need in self._needs.values()), ZERO)
 
     @cached_property
     def maintenance_usd(self) -> Decimal:
-        """Return the maintenance margin of everything that is held or may be."""
+        """Return the maintenance margin of all positions and open orders."""
         asked = (self.maintenance or ZERO) - sum((need.maintenance for need in self._held_needs), ZERO)
         return max(asked, ZERO) + sum((need.maintenance for need in self._needs.values()), ZERO)
 
     @cached_property
     def loss(self) -> Decimal:
-        """Return what the open orders lose against the marks as they fill at their worst prices."""
+        """Return the loss of the open orders against the marks if they fill at their worst prices."""
         by_symbol = {symbol: ZERO for symbol, _ in self.reaches}
         for (symbol, _), reach in self.reaches.items():
             by_symbol[symbol] = max(by_symbol[symbol], reach.loss)
         return sum(by_symbol.values(), ZERO)
 
     def liquidations(self, equity: Decimal) -> tuple[Liquidation, ...]:
-        """Return how far each symbol is from its liquidation price, the nearest first; `equity` is in USD.
+        """Return each symbol's distance to liquidation, nearest first; `equity` is in USD.
 
-        Symbols of which not all is known are left out.
+        Symbols with missing inputs are left out.
         """
         remaining = equity - self.loss
         found = dict[str, Liquidation]()

@@ -1,4 +1,4 @@
-"""What is worth telling a person who isn't looking, and the notice that tells it."""
+"""What a notice reports, and the notice itself."""
 
 import re
 from datetime import datetime, time
@@ -13,18 +13,18 @@ from tradebot.model.trading import TradingState
 
 
 class Topic(StrEnum):
-    """What a happening is about; a channel's rules choose among these.
+    """The topic of a happening; a channel's rules select topics.
 
-    HALTS: the bot was halted, halted itself, or was let go on. ARMING: live trading was armed. POSITIONS: a position
-    was opened or closed: why, and with what profit. PROTECTION: shares are without a stop at the broker, or have one
-    again; closing a position keeps failing. ORDERS: what became of an order has been unknown for a minute. BOOKS: the
-    broker's positions differ from the books, or the books are damaged. HEALTH: health stopped being OK, or is OK again;
-    entries pause because too few coins have healthy data, or go on; the venue's list of contracts isn't believed, or a
-    coin is gone from it. SLOTS: slots of the timetable were missed. STRATEGIES: the answer of a strategy was refused.
-    BACKUPS: the session's backup failed or couldn't be copied off the machine, or an earlier one is damaged. SERVE:
-    `serve` met a bug, stands still, or couldn't take over its configuration. VERSION: another version of tradebot is in
-    use. APPROVALS: an entry waits for a person's yes. SUMMARY: the session in a few sentences, once its chore `summary`
-    has run. EVENTS: an event that you asked for by name.
+    HALTS: the bot was halted, halted itself, or was unhalted. ARMING: live trading was armed. POSITIONS: a position was
+    opened or closed, with reason and profit. PROTECTION: shares are without a stop at the broker, or have one again;
+    closing a position keeps failing. ORDERS: the outcome of an order has been unknown for a minute. BOOKS: the broker's
+    positions differ from the books, or the books are damaged. HEALTH: health stopped being OK, or is OK again; entries
+    pause because too few coins have healthy data, or resume; the venue's list of contracts was rejected, or a coin is
+    gone from it. SLOTS: slots of the timetable were missed. STRATEGIES: a strategy's answer was refused. BACKUPS: the
+    session's backup failed or couldn't be copied off the machine, or an earlier one is damaged. SERVE: `serve` hit a
+    bug, hangs, or couldn't reload its configuration. VERSION: another version of tradebot is in use. APPROVALS: an
+    entry waits for approval. SUMMARY: the session in a few sentences, once its chore `summary` has run. EVENTS: an
+    event that you selected by name.
     """
 
     HALTS = "halts"
@@ -49,7 +49,7 @@ GATHERED = frozenset({Topic.POSITIONS})
 
 
 class Happening(Struct, frozen=True):
-    """One thing to tell, in one line or several. `what` names several of its kind together, such as "slots missed"."""
+    """One thing to report, in one or more lines. `what` names several of its kind together: "slots missed"."""
 
     at: datetime
     topic: Topic
@@ -70,9 +70,9 @@ _QUIET = re.compile(r"(\d{1,2}:\d\d)-(\d{1,2}:\d\d)(?: +([A-Za-z_]+(?:/[A-Za-z_+
 
 
 def quiet_hours(text: str) -> QuietHours:
-    """Read quiet hours such as `22:00-07:00 Europe/Berlin`; without a zone they are the venue's.
+    """Parse quiet hours such as `22:00-07:00 Europe/Berlin`; without a zone they are in the venue's.
 
-    Raises ValueError that says how to write them.
+    Raises ValueError with the expected format.
     """
     match = _QUIET.fullmatch(text.strip())
     try:
@@ -87,9 +87,9 @@ def quiet_hours(text: str) -> QuietHours:
 
 
 class Channel(Struct, frozen=True):
-    """Where notices go, and which: these topics, and events of these kinds (`subsystem.event_type`), if severe enough.
+    """A receiver of notices and its rules: topics, event kinds (`subsystem.event_type`), and the least severity.
 
-    At most so many are sent in an hour, besides what is CRITICAL.
+    At most `most_an_hour` are sent in an hour, apart from CRITICAL ones.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Channel(Struct, frozen=True):
 
 
 class Notice(Struct, frozen=True):
-    """One message to a person: a line that says the most important thing, and the lines below it."""
+    """One message to a person: a headline, and the lines below it."""
 
     title: str
     text: str
@@ -109,7 +109,7 @@ class Notice(Struct, frozen=True):
 
 
 class HeldThen(Struct, frozen=True):
-    """A position as it was seen, by strategy and symbol; `quantity` is signed, the price per share in USD."""
+    """A position at the last check, by strategy and symbol; `quantity` is signed, the price per share in USD."""
 
     strategy: str
     symbol: str
@@ -119,10 +119,10 @@ class HeldThen(Struct, frozen=True):
 
 
 class BotStatus(Struct, frozen=True):
-    """How the bot was when it was last looked at, by which the next look knows what has happened since.
+    """The bot's state at the last check, with which the next check finds out what has happened since.
 
-    `unknown` are the ids of orders of which it was told that their outcome is unknown. `unwell_since` is when health
-    was first found not to be OK, and `told_unwell` says whether that was told.
+    `unknown` are the ids of orders already reported to have an unknown outcome. `unwell_since` is when health stopped
+    being OK, and `told_unwell` says whether that was reported.
     """
 
     at: datetime

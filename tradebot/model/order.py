@@ -1,4 +1,4 @@
-"""Orders and fills as the venue reports them, its replies to our requests, and how an entry looks for its price."""
+"""Orders and fills as the venue reports them, its replies to our requests, and how an entry is priced."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -24,9 +24,10 @@ class OrderType(VenueWord):
 
 
 class OrderClass(StrEnum):
-    """Whether an order stands alone, belongs to a pair, or is an entry on which a stop hangs.
+    """Whether an order is single, part of a pair, or an entry with an attached stop.
 
-    A pair is a limit and a stop, of which only one closes the shares. The stop of an entry works once that has filled.
+    A pair is a limit and a stop, of which only one closes the shares. An entry's attached stop works once the entry has
+    filled.
     """
 
     SIMPLE = "simple"
@@ -51,13 +52,13 @@ class OrderStatus(VenueWord):
     """The states of an order, whatever its venue calls them; the venue's adapter maps its words to these.
 
     On its way: PENDING_NEW (the venue has the request, and may still refuse it), ACCEPTED (it will go to the market,
-    and isn't there yet). At work: NEW (none of it has filled), PARTIALLY_FILLED, HELD (a half of a pair that waits
-    while the other works), PENDING_CANCEL and PENDING_REPLACE (the venue is busy with our request, and the order works
-    until it has answered), STOPPED (its fill is certain, and not yet reported). At rest, neither working nor over:
-    SUSPENDED (it can't trade now), CALCULATED (its final figures are being made), DONE_FOR_DAY (it can't trade again
-    today). Over: FILLED (all of it), CANCELED, EXPIRED (its own life ended), REJECTED (the venue refused it), REPLACED
-    (another order took its place), ENDED (the venue doesn't list it any more and can't say how it ended). UNKNOWN is
-    any word that we don't know: neither working nor over.
+    and isn't there yet). Working: NEW (nothing filled), PARTIALLY_FILLED, HELD (half of a pair that waits while the
+    other works), PENDING_CANCEL and PENDING_REPLACE (the venue is processing our request, and the order works until
+    then), STOPPED (its fill is certain, but not yet reported). Neither working nor over: SUSPENDED (it can't trade
+    now), CALCULATED (its final figures are being computed), DONE_FOR_DAY (it can't trade again today). Over: FILLED
+    (completely), CANCELED, EXPIRED, REJECTED (refused by the venue), REPLACED (by another order), ENDED (the venue
+    doesn't list it any more and can't say how it ended). UNKNOWN is any word that we don't know: neither working nor
+    over.
     """
 
     PENDING_NEW = "pending_new"
@@ -90,7 +91,7 @@ class OrderStatus(VenueWord):
 
     @property
     def is_arriving(self) -> bool:
-        """Return True if the order will soon be at the market, so that there is nothing to do but to wait."""
+        """Return True if the order will soon be at the market, so that we only have to wait."""
         return self in _ARRIVING
 
 
@@ -125,9 +126,9 @@ class Order(Struct, frozen=True):
     """One order as the venue reports it; quantities are unsigned, `limit_price` is None for market orders.
 
     `replaced_by` is the venue's id of the order that replaced this one, if any. `parent` is the venue's id of the order
-    that this one is a leg of: the stop of a pair is a leg of its limit order. `arrival_mid` is ours: the midpoint of
-    bid and ask in USD when a pass first saw the order at the venue, or None if it had no quote then. So is `fill_mid`,
-    of an entry: the midpoint when a pass with a quote first saw that it had filled.
+    that this one is a leg of: the stop of a pair is a leg of its limit order. The bot adds two fields: `arrival_mid` is
+    the midpoint of bid and ask in USD when a pass first saw the order at the venue, and `fill_mid` the midpoint when a
+    pass first saw an entry's fill; None without a quote.
     """
 
     venue_id: str
@@ -169,7 +170,7 @@ class Order(Struct, frozen=True):
         return self.leads_pair or (self.order_class is OrderClass.BRACKET and self.parent is None)
 
     def with_known(self, known: "Order | None") -> "Order":
-        """Return the order with what we know besides this report: not every answer says its size or parent."""
+        """Return the order with fields filled in from an earlier report: not every reply has its size or parent."""
         if known is None:
             return self
         if self.quantity is None is not known.quantity:
@@ -181,17 +182,17 @@ class Order(Struct, frozen=True):
 
     @property
     def first_gain(self) -> Decimal | None:
-        """Return the gain when a pass first saw its fills, as a fraction of their average price; None if none did."""
+        """Return the gain when a pass first saw the fills, as a fraction of their average price, or None."""
         if self.fill_mid is None or not self.filled_average_price:
             return None
         return (self.fill_mid / self.filled_average_price - 1) * self.side.sign
 
     def supersedes(self, known: "Order") -> bool:
-        """Return True if this report of an order replaces `known`, what we were told about the same order before.
+        """Return True if this report of an order replaces `known`, an earlier report of the same order.
 
-        Usually the later time wins. But an order never returns from its end, so a report of the end wins whatever its
-        time (the other one may come from a server whose clock is ahead), unless it lacks shares that have filled.
-        That an order has ENDED is only concluded, so whatever the venue says of it after all replaces that.
+        Usually the later time wins. But an order never reopens, so a report of its end wins whatever its time (the
+        other one may come from a server whose clock is ahead), unless it lacks shares that have filled. ENDED is only
+        inferred, so any later report from the venue replaces it.
         """
         if OrderStatus.ENDED in (self.status, known.status):
             return not known.status.terminal or (known.status is OrderStatus.ENDED and self.status is not known.status)
@@ -214,9 +215,9 @@ def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
 
 
 def lineages(venue_ids: Iterable[str], known: Mapping[str, Order]) -> dict[str, tuple[Order, ...]]:
-    """Return the known orders that each order comes from: itself, those that it replaced, then those of its parent.
+    """Return the known orders that each order comes from: itself, the orders it replaced, then its parent's.
 
-    Orders of which nothing is known are left out.
+    Orders without a known report are left out.
     """
     before = {order.replaced_by: order.venue_id for order in known.values() if order.replaced_by}
     parents = {order.venue_id: order.parent for order in known.values() if order.parent}
@@ -227,9 +228,9 @@ def lineages(venue_ids: Iterable[str], known: Mapping[str, Order]) -> dict[str, 
 
 
 def lineage(venue_id: str, before: Mapping[str, str], parents: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the venue's ids of an order, of those that it replaced, and then of its parent and what that replaced.
+    """Return the venue ids of an order, of the orders it replaced, and then of its parent and the orders that replaced.
 
-    `before` says which order each one replaced, and `parents` which order each leg belongs to.
+    `before` maps each order to the one it replaced, and `parents` each leg to its parent.
     """
     own = (venue_id, *chain(venue_id, before))
     parent = next((parents[name] for name in own if name in parents), None)
@@ -237,36 +238,36 @@ def lineage(venue_id: str, before: Mapping[str, str], parents: Mapping[str, str]
 
 
 class OrdersTold(NamedTuple):
-    """The orders of one reply, each once, and the number of rows we couldn't parse."""
+    """The orders of one reply without repeats, and the number of rows we couldn't parse."""
 
     orders: tuple[Order, ...]
     unreadable: int = 0
 
 
 class Fee(Struct, frozen=True):
-    """What a venue takes for a fill, below zero if it pays; `amount` is None as long as the venue hasn't said."""
+    """A venue's fee for a fill, negative for a rebate; `amount` is None until the venue reports it."""
 
     amount: Decimal | None
     currency: str = CURRENCY
 
     @property
     def usd(self) -> Decimal:
-        """Return what it takes from the cash of the books: nothing yet if it isn't known, or in another currency."""
+        """Return the fee's effect on cash in USD; zero while it is unknown, or if it is in another currency."""
         return self.amount if self.amount is not None and self.currency == CURRENCY else Decimal(0)
 
 
 def fee_id(activity_id: str) -> str:
-    """Return the id of the activity by which a fill's fee is booked, if the venue doesn't say it with the fill."""
+    """Return the id of the activity that books a fill's fee when the venue reports it apart from the fill."""
     return f"fee:{activity_id}"
 
 
 class Fill(Struct, frozen=True, omit_defaults=True):
     """One execution, identified by the venue's activity id; the quantity is unsigned, `side` gives its direction.
 
-    `multiplier` is that of its instrument. All fills of what is held have the same one. `fee` is None at a venue that
-    books its fees apart from fills. One that isn't known yet is booked later, as an activity with the id `fee_id`.
-    A `liquidation` is the venue's own: it closed a position because the account's margin ran out. So is a `settlement`:
-    it closed one for another reason, as at the end of a contract, or because others' losses were passed on.
+    `multiplier` is that of its instrument; all fills of a position have the same one. `fee` is None at a venue that
+    reports fees apart from fills. A fee that isn't known yet is booked later, as an activity with the id `fee_id`. A
+    `liquidation` is the venue closing a position because the account's margin ran out. A `settlement` is the venue
+    closing one for another reason, such as the end of a contract or the socialization of losses.
     """
 
     activity_id: str
@@ -283,7 +284,7 @@ class Fill(Struct, frozen=True, omit_defaults=True):
 
     @property
     def by_venue(self) -> str:
-        """Return what it was if the venue made it without anybody's order, else an empty text."""
+        """Return why the venue itself made this fill without anyone's order, or an empty text if it didn't."""
         return "liquidation" if self.liquidation else "settlement" if self.settlement else ""
 
     @property
@@ -293,19 +294,19 @@ class Fill(Struct, frozen=True, omit_defaults=True):
 
     @property
     def notional(self) -> Decimal:
-        """Return what was bought, or below zero what was sold, in USD."""
+        """Return the signed notional in USD: positive for a buy, negative for a sell."""
         return notional(self.signed_quantity, self.price, self.multiplier)
 
 
 class Executed(NamedTuple):
-    """An execution as a statement tells it, and the client order id of its order, if that had one."""
+    """An execution from an account statement, and the client order id of its order, if it had one."""
 
     fill: Fill
     order_ref: str
 
 
 class Style(StrEnum):
-    """How an entry looks for its price.
+    """How an entry is priced.
 
     A marketable limit can fill at once, up to its collar. A passive limit begins on its own side of the spread and
     moves toward the other one in steps. A market order has no limit.
@@ -317,18 +318,19 @@ class Style(StrEnum):
 
 
 class LastStep(StrEnum):
-    """What becomes of a passive entry after its last step."""
+    """What happens to a passive entry after its last step."""
 
     MARKETABLE = "marketable"
     CANCEL = "cancel"
 
 
 class Execution(Struct, frozen=True):
-    """How a strategy's entries are sent; the rest is about passive ones.
+    """How a strategy's entries are sent.
 
-    The first price and each of the `steps` after it have `patience_s` seconds to fill. Whatever the style, an entry may
-    have at most `max_quote_share` times the shares that the quote shows on the other side; None is no limit. One that
-    its symbol's room or the buying power doesn't cover is made smaller with `fit_to_room`, and refused without.
+    For passive entries, the first price and each of the `steps` after it have `patience_s` seconds to fill, and
+    `last_step` follows. With any style, an entry may have at most `max_quote_share` times the shares that the quote
+    shows on the other side; None is no limit. An entry that exceeds its symbol's room or the buying power is made
+    smaller with `fit_to_room`, and refused without.
     """
 
     style: Style = Style.MARKETABLE
@@ -340,12 +342,12 @@ class Execution(Struct, frozen=True):
 
     @property
     def only_rests(self) -> bool:
-        """Return True if an entry never takes what the other side offers."""
+        """Return True if an entry never takes liquidity."""
         return self.style is Style.PASSIVE and self.last_step is LastStep.CANCEL
 
     @property
     def patient_s(self) -> int:
-        """Return how many seconds a passive entry is given before its last step."""
+        """Return how many seconds a passive entry has before its last step."""
         return (self.steps + 1) * self.patience_s
 
 
@@ -353,10 +355,10 @@ MARKETABLE = Execution()
 
 
 class Approach(Struct, frozen=True):
-    """What stays the same while a passive entry moves from price to price.
+    """The constants of a passive entry while its price moves.
 
-    `collar` is the price past which it never goes: the limit that a marketable entry would have had when it was
-    decided on. `begun` is when its first order was sent, in aware UTC.
+    `collar` is its worst price: the limit that a marketable entry would have had when it was decided on. `begun` is
+    when its first order was sent, in aware UTC.
     """
 
     collar: Decimal
@@ -364,7 +366,7 @@ class Approach(Struct, frozen=True):
 
 
 class WriteOutcome(StrEnum):
-    """What we know of the result of a submit, replace or cancel. We look up an UNKNOWN and never resend it blindly."""
+    """What we know of the result of a submit, replace or cancel. An UNKNOWN is looked up and never resent blindly."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -374,7 +376,7 @@ class WriteOutcome(StrEnum):
 class Reply(Struct, frozen=True):
     """The venue's reply to one write request, with the venue's own error `code` and `message`.
 
-    `legs` are the orders that came with the order, such as the stop of a pair.
+    `legs` are the orders created together with the order, such as the stop of a pair.
     """
 
     outcome: WriteOutcome

@@ -1,4 +1,4 @@
-"""How a session that a bot traded differs from the same session as a backtest plays it."""
+"""How a session that a bot traded differs from a backtest of the same session."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -15,11 +15,11 @@ IN_FULL = 10_000
 
 
 class ParityCause(StrEnum):
-    """Why the bot did otherwise than the backtest of the same session.
+    """Why the bot acted differently from the backtest of the same session.
 
     PRICE: it saw other quotes. LATE_DATA: bars that a strategy needs came later than they were due. REVISED_DATA: bars
-    have changed since it saw them. FILL_MODEL: the broker answered or filled otherwise than the backtest assumes.
-    MISSED_SLOT: nothing ran in a slot of the timetable, or nothing that ended. OURS: nothing outside explains it.
+    have changed since it saw them. FILL_MODEL: the broker answered or filled differently from the backtest's model.
+    MISSED_SLOT: nothing ran, or nothing finished, in a slot of the timetable. OURS: no outside cause explains it.
     """
 
     PRICE = "price"
@@ -31,7 +31,7 @@ class ParityCause(StrEnum):
 
 
 class What(StrEnum):
-    """The kind of difference: in a decision about a candidate, in an order sent, or in its fill."""
+    """The type of difference: in a decision about a candidate, in an order sent, or in its fill."""
 
     DECISION = "decision"
     ORDER = "order"
@@ -39,11 +39,11 @@ class What(StrEnum):
 
 
 class ParityDifference(Struct, frozen=True):
-    """One thing that the bot did otherwise than the backtest, and why; `cost_usd` is above zero if that was worse.
+    """One difference between the bot and the backtest, and its cause; `cost_usd` is positive if the bot did worse.
 
-    `live` and `played` say in a few words what either did. A decision costs what its order does, so its own cost is
-    zero. An order that only one of both has, or that differs itself, costs what its fills would be worth at the prices
-    of the end. `symbol` and `strategy` are empty for what concerns a whole pass.
+    `live` and `played` describe each side in a few words. The cost of a decision is that of its order, so its own is
+    zero. For an order that only one side has, or that differs, the cost is the value of its fills at the final prices.
+    `symbol` and `strategy` are empty for a whole pass.
     """
 
     what: What
@@ -60,7 +60,7 @@ class ParityDifference(Struct, frozen=True):
 
 
 class ByCause(Struct, frozen=True):
-    """How many decisions, orders and fills differ for one cause, and their cost in USD; negative is a gain."""
+    """The number of differing decisions, orders and fills by cause, and their cost in USD; negative is a gain."""
 
     cause: ParityCause
     decisions: int
@@ -73,14 +73,13 @@ class ByCause(Struct, frozen=True):
 
 
 class DayParity(Struct, frozen=True):
-    """A session beside its backtest: how many things were compared, what differs, and what fills cost beside it.
+    """A session compared with its backtest: how many things were compared, what differs, and the cost of fills.
 
-    `causes` sum up the `differences`, of which stored ones have none. Of the fills that both have, `worse_usd` is how
-    much worse the bot's were, and `value_usd` what they are worth; the backtest assumed that an order pays
-    `assumed_bps` beyond the quote. `complete` is False for a session that wasn't over yet. It isn't `played` if its
-    market can't be: then passes are decided again from what they were given, and fills are compared with the quotes
-    that these saw. `costs_usd` is what the bot's own fills cost: fees, and what the backtest assumes beyond the quote.
-    It is None if a fee isn't known.
+    `causes` summarize the `differences`, which aren't stored. For fills that both have, `worse_usd` is how much worse
+    the bot's were, and `value_usd` their notional; the backtest assumed that an order pays `assumed_bps` beyond the
+    quote. `complete` is False for a session that wasn't over yet. It isn't `played` if its market can't be simulated:
+    then passes are decided again from their recorded inputs, and fills are compared with their quotes. `costs_usd` is
+    the cost of the bot's own fills: fees, plus the slippage that the backtest assumes; None if a fee isn't known.
     """
 
     session: date
@@ -107,12 +106,12 @@ class DayParity(Struct, frozen=True):
 
     @property
     def ours(self) -> int:
-        """Return how many differences nothing outside explains."""
+        """Return how many differences have no outside cause."""
         return sum(cause.of(what) for cause in self.causes if cause.cause is ParityCause.OURS for what in What)
 
 
 def by_cause(differences: Sequence[ParityDifference]) -> tuple[ByCause, ...]:
-    """Return what differs in a session by its causes, in the order of these."""
+    """Summarize a session's differences by cause, in the order of the causes."""
     by_causes = []
     for cause in ParityCause:
         of_cause = [difference for difference in differences if difference.cause is cause]

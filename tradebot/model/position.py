@@ -1,9 +1,8 @@
 """Positions and cash, computed exactly as folds over fills, first in, first out.
 
-The same fold gives what a position looks back on: its original quantity, what it cost and earned, and each round trip
-of the last month. A split changes the original quantity by its ratio; a rename takes along shares that were already
-closed, as a lot that closes at once. Only the best and the worst price are stored by themselves, because no fill tells
-them.
+The same fold computes a position's history: its original quantity, its cost and profit, and each round trip of the last
+month. A split scales the original quantity by its ratio; a rename includes shares that were already closed, as a lot
+that closes at once. Only the best and worst prices are stored separately, because no fill contains them.
 """
 
 from collections.abc import Sequence
@@ -20,13 +19,13 @@ from tradebot.model.struct_tools import replace
 
 
 class Origin(StrEnum):
-    """What wrote a fill, a cash movement or a note about foreign shares; `about` holds the id or symbol named below.
+    """What wrote a fill, a cash movement or a note about foreign shares.
 
-    VENUE is an execution. PLAN is an accepted plan (its id). ADOPTION takes a position over or leaves it alone (its
-    symbol). ACTIVITY is the broker's (its id). GIVEN_BACK moves a fill to its owner (the fill's id). TAKEN_OVER adds
-    what one of our orders bought or sold before the books began (the order's venue id). ASSUMED is how a position ended
-    that nobody saw, at the price of the order that rested for it (its venue id), and STATEMENT what a statement proves
-    in its place (the assumed fill's id).
+    `about` has the id or symbol given in parentheses. VENUE is an execution. PLAN is an accepted plan (its id).
+    ADOPTION takes a position over or leaves it alone (its symbol). ACTIVITY is the broker's (its id). GIVEN_BACK moves
+    a fill to its owner (the fill's id). TAKEN_OVER adds the shares that one of our orders traded before the books began
+    (the order's venue id). ASSUMED is an unobserved close, at the price of the order that was resting (its venue id),
+    and STATEMENT is the fill that a statement proves instead (the assumed fill's id).
     """
 
     VENUE = "venue"
@@ -41,16 +40,15 @@ class Origin(StrEnum):
 
 
 class Outlook(Struct, frozen=True, array_like=True):
-    """What is known about a held symbol at one moment; None and empty mean that nothing is known.
+    """What exit rules know about a symbol with a position; None and empty mean unknown.
 
-    `scores` are its strategy's scores of the symbol since the position was opened, oldest first, one for each pass
-    of entries, in -1..1 with the sign of the direction. `noise` is the standard deviation of the change from one
-    score to the next over the sessions that are kept. `flow` is the direction of options flow now, in -1..1.
-    `open_interest_kept` is the share of the contracts behind the entry that were still open the next morning.
-    `regime` is the market's regime by name. `event_at` is when the next event of the company is due. `momentum` is
-    the return of the last hour, and `movement` the distance from the highest to the lowest price since the position
-    was opened, both as fractions. `liquidation` is how far the mark is from where the broker liquidates, as a fraction
-    of the mark.
+    `scores` are its strategy's scores of the symbol since the position was opened, oldest first, one for each entry
+    pass, in -1..1 with the sign of the direction. `noise` is the standard deviation of the change from one score to the
+    next over the stored sessions. `flow` is the current direction of options flow, in -1..1. `open_interest_kept` is
+    the share of the contracts behind the entry that were still open the next morning. `regime` is the market's regime
+    by name. `event_at` is when the next event of the company is due. `momentum` is the return of the last hour, and
+    `movement` the distance from the highest to the lowest price since the position was opened, both as fractions.
+    `liquidation` is the distance from the mark to the liquidation price, as a fraction of the mark.
     """
 
     scores: tuple[float, ...] = ()
@@ -82,17 +80,17 @@ class Lot(Struct, frozen=True, array_like=True):
 
 
 class Position(Struct, frozen=True, array_like=True):
-    """What one strategy holds in one symbol; `realized_pnl` is in USD over the whole ledger.
+    """One strategy's position in one symbol; `realized_pnl` is in USD over the whole ledger.
 
     `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it. `traded_at` is
     the time of its last fill that no activity explains, `lost_at` the time of the last one that closed shares at a
-    loss. `closed_at` is when its last shares left, however they did; None while it is open.
+    loss. `closed_at` is when its last shares left, for whatever reason; None while it is open.
 
-    The rest is about the time since it was entered, and stays until it is entered again. `original_quantity` is how
-    many shares were bought or sold short in all, unsigned; a split changes it by the split's ratio. `lost_quantity` is
-    how many of them were closed at a loss. `entry_cost` is what all were bought or sold short for, in USD.
-    `realized_before` is the `realized_pnl` at that time. `entered_by` is the activity that brought the shares under
-    this symbol, such as a rename, or empty. `multiplier` is that of the fill that entered it.
+    The following fields count since it was entered, and stay until it is entered again. `original_quantity` is how many
+    shares were bought or sold short in all, unsigned; a split scales it by its ratio. `lost_quantity` is how many of
+    them were closed at a loss. `entry_cost` is the cost or proceeds of all of them in USD. `realized_before` is the
+    `realized_pnl` at entry. `entered_by` is the activity that brought the shares under this symbol, such as a rename,
+    or empty. `multiplier` is that of the fill that entered it.
     """
 
     strategy: str
@@ -117,7 +115,7 @@ class Position(Struct, frozen=True, array_like=True):
 
     @property
     def cost(self) -> Decimal:
-        """Return what the open lots were bought for in USD, with the sign of the quantity."""
+        """Return the cost of the open lots in USD, with the sign of the quantity."""
         return sum((notional(lot.quantity, lot.price, self.multiplier) for lot in self.lots), ZERO)
 
     def value_at(self, price: Decimal) -> Decimal:
@@ -148,8 +146,8 @@ class Position(Struct, frozen=True, array_like=True):
 class RoundTrip(Struct, frozen=True, array_like=True):
     """A position that was opened and closed again.
 
-    `profit` is in USD, below zero for a loss, before the broker's fees; `cost` is what all its shares were bought or
-    sold short for, in USD, unsigned.
+    `profit` is in USD, negative for a loss, before the broker's fees; `cost` is the cost or short proceeds of all its
+    shares in USD, unsigned.
     """
 
     strategy: str
@@ -161,27 +159,26 @@ class RoundTrip(Struct, frozen=True, array_like=True):
 
 
 class Marks(Struct, frozen=True):
-    """The best and the worst price of a position, USD; `worst` is None if only an earlier version has looked at it."""
+    """The best and the worst price of a position in USD; `worst` is None if only an earlier version recorded it."""
 
     best: Decimal
     worst: Decimal | None
 
 
 class Kept(Struct, frozen=True):
-    """What the ledger keeps of an open position besides its fills.
+    """The stored terms of an open position, apart from its fills.
 
-    `best` and `worst` are the best and the worst price seen since it was opened, or None before the first look. The
-    stop's and the target's fractions are the distances from the entry price at which the entry itself asked to be
-    closed; None if it didn't. `atr_fraction` is the average true range at the entry, and `invalid_fraction` how far the
-    reason for the trade is from being gone, both as fractions of the entry price; None if the entry didn't say.
-    `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
-    or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
-    closed in parts. `instrument` is that of the order that opened it, or None without one; in a pass it is as the venue
-    lists it now. Only a pass knows the `minimum`, the smallest quantity of an order. It is `turned` if no entry opened
-    it, but an order of ours that was to close shares: it filled after they were gone. `cluster` is the kind of
-    situation that its entry named, or empty. `first_gain` is the gain at the midpoint when a pass with a quote first
-    saw the position, as a fraction of its price; None before that. `worst_price` is the price in USD by which the gates
-    measured the entry.
+    `best` and `worst` are the best and the worst price seen since it was opened, or None before the first check. The
+    stop's and the target's fractions are distances from the entry price that the entry itself set; None if it didn't.
+    `atr_fraction` is the average true range at entry, and `invalid_fraction` the distance at which the reason for the
+    trade is gone, both as fractions of the entry price; None if not given. `entry_score` and `components` are those of
+    its entry. `original_quantity` is how many shares were bought or sold short in all since it was opened, unsigned.
+    `targets` are the entry's own scale-out levels. `instrument` is that of the opening order, or None; in a pass it is
+    as the venue lists it now. Only a pass knows the `minimum`, the smallest quantity of an order. It is `turned` if an
+    order of ours that was to close shares opened it, by filling after they were gone. `cluster` is the setup that its
+    entry named, or empty. `first_gain` is the gain at the midpoint when a pass with a quote first saw the position, as
+    a fraction of its price; None before that. `worst_price` is the price in USD at which the gates computed the entry's
+    cost and risk.
     """
 
     best: Decimal | None = None
@@ -203,7 +200,7 @@ class Kept(Struct, frozen=True):
 
 
 def complete(kept: Kept | None, position: Position) -> Kept:
-    """Return what the ledger keeps of an open position, with what its fills say; None if the ledger keeps nothing."""
+    """Return the stored terms of an open position, completed from its fills; empty terms if none are stored."""
     return replace(kept or Kept(), original_quantity=position.original_quantity)
 
 
@@ -221,7 +218,7 @@ class OwnedFill(Struct, frozen=True):
 
 
 def to_nine_places(number: Decimal) -> Decimal:
-    """Return a number without the digits that only a division made."""
+    """Round a number to nine decimals, to drop digits that come only from a division."""
     return number.quantize(NINE_PLACES).normalize() + ZERO
 
 
@@ -236,13 +233,13 @@ def unreported_fill(
     origin: Origin = Origin.UNKNOWN,
     about: str = "",
 ) -> OwnedFill:
-    """Return a fill that no venue reported: it changes a position by `change` signed shares and is of no order."""
+    """Build a fill that no venue reported: it changes a position by `change` signed shares and has no order."""
     side = Side.of(change)
     return OwnedFill(owner, Fill(activity_id, "", symbol, side, abs(change), price, at, multiplier), origin, about)
 
 
 def apply_fill(position: Position, fill: Fill) -> Position:
-    """Return the position after one fill: it closes opposite lots first in, first out; the rest opens a new lot."""
+    """Apply one fill to a position: it closes opposite lots first in, first out; any remainder opens a new lot."""
     held, lots = position.lots, list(position.lots)
     remaining, realized = fill.signed_quantity, position.realized_pnl
     while remaining and lots and (lots[0].quantity > 0) != (remaining > 0):
@@ -278,11 +275,11 @@ def apply_fill(position: Position, fill: Fill) -> Position:
 
 
 def add(position: Position, owned: OwnedFill) -> Position:
-    """Return the position after one fill of its owner, with what is counted since it was entered.
+    """Apply one fill of the position's owner, and update what is counted since the entry.
 
-    A split opens new lots before it closes the old ones, so each of its fills changes the original quantity by the
-    ratio by which it changes the quantity. A rename brings the shares under the new symbol, those that were closed
-    before it too; only then do an activity's fills count like any others.
+    A split opens new lots before it closes the old ones, so each of its fills scales the original quantity by its
+    effect on the quantity. A rename brings all shares under the new symbol, even those already closed; only then do an
+    activity's fills count like any others.
     """
     fill, after = owned.fill, apply_fill(position, owned.fill)
     of_activity = owned.origin is Origin.ACTIVITY
@@ -320,7 +317,7 @@ def add(position: Position, owned: OwnedFill) -> Position:
 
 
 def round_trip(before: Position, after: Position, owned: OwnedFill) -> RoundTrip | None:
-    """Return the round trip that a fill ended, or None if it ended none of ours.
+    """Return the round trip that a fill completed, or None if it completed none of ours.
 
     Shares that leave without an execution and without a profit or loss were only moved, as by a rename.
     """

@@ -1,6 +1,6 @@
-"""The ladder that a strategy climbs from a candidate to real money: its rungs, their conditions, and what was decided.
+"""The ladder that a strategy climbs from candidate to real money: its rungs, their conditions, and recorded decisions.
 
-A promotion belongs to a strategy's code and values: with others, the strategy is a candidate again.
+A promotion belongs to a strategy's code and settings: with different ones, the strategy is a candidate again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ REAL_MONEY = frozenset({Rung.LIVE_SMALL, Rung.LIVE})
 
 
 class PaperRecord(StrEnum):
-    """Where the sessions of an evidence were traded."""
+    """Where the sessions behind an evaluation were traded."""
 
     BACKTEST = "backtest"
     SHADOW = "shadow"
@@ -58,11 +58,11 @@ Number = Annotated[Decimal, Field(ge=-10, le=10)]
 
 
 class SplitRules(Frozen):
-    """How sessions are split for learned policies: those to train on, and those to judge in.
+    """How sessions are split for learned policies into those to train on and those to evaluate.
 
-    Walking forward, so many months are trained on, the next ones are judged, and both move on by a step. In
-    combinatorial purged cross-validation, the sessions are cut into `groups`, of which each `judged` are judged by all
-    others. Between both sides, `embargo_sessions` are left out.
+    Walking forward, each split trains on some months and evaluates the next ones, and both move on by a step. In
+    combinatorial purged cross-validation, the sessions are cut into `groups`, and every choice of `judged` groups is
+    evaluated by a model trained on the others. `embargo_sessions` are left out between both sides.
     """
 
     train_months: Annotated[Annotated[int, Field(ge=1, le=120)], Tighter.SAME]
@@ -84,11 +84,11 @@ class SplitRules(Frozen):
 
 
 class PolicyRules(Frozen):
-    """What a learned policy must have shown besides, in sessions that it wasn't trained on; None isn't asked.
+    """Further conditions for a learned policy, in sessions that it wasn't trained on; None is off.
 
-    Of figures by seed, the median counts, and of drawdowns the deepest. `left_above` is what its return must be above
-    with doubled costs, and with each decision one bar later. `replay_sessions` are sessions on paper whose replay
-    differs from the account by less than `replay_costs` of what the session cost.
+    Across seeds, the median counts, and the deepest drawdown. `left_above` is the return to exceed with doubled costs,
+    and with each decision one bar later. `replay_sessions` is the number of paper sessions whose replay differs from
+    the account by less than `replay_costs` of the session's costs.
     """
 
     sessions: Annotated[Annotated[int, Field(ge=20, le=100_000)] | None, Tighter.HIGHER]
@@ -105,12 +105,12 @@ class PolicyRules(Frozen):
 
     @property
     def asks(self) -> bool:
-        """Return True if it asks for anything."""
+        """Return True if any condition is set."""
         return any(bound is not None for name, bound in self if name != "replay_costs")
 
 
 class StepRules(Frozen):
-    """What it takes to reach one rung; a condition that is None isn't asked."""
+    """The conditions for reaching one rung; None is off."""
 
     traded: Annotated[list[PaperRecord], Field(min_length=1), Tighter.FEWER]
     sessions: Annotated[Count | None, Tighter.HIGHER]
@@ -131,12 +131,12 @@ class StepRules(Frozen):
 
 
 class PromotionRules(Frozen):
-    """The conditions of each rung above the lowest, and what they share.
+    """The conditions of each rung above the lowest, and the settings they share.
 
-    `error` is how probable it may be at most that a strategy without an edge ever has a mean above the bound, however
-    often it is asked. `small_fraction` is the part of its allotment that a strategy trades with in live small.
-    `learned` are the installed strategies that act by a trained model, of which a rung's `policy` is asked, as it is of
-    any other that has an `evaluation`; `splits` is how their sessions are split.
+    `error` is the highest accepted probability that a strategy without an edge ever has a mean above the bound, however
+    often it is checked. `small_fraction` is the part of its allotment that a strategy trades with in live small.
+    `learned` are the installed strategies that act by a trained model; a rung's `policy` applies to these and to any
+    other strategy with an `evaluation`. `splits` is how their sessions are split.
     """
 
     error: Annotated[Annotated[Decimal, Field(gt=0, le=Decimal("0.2"))], Tighter.LOWER]
@@ -149,13 +149,13 @@ class PromotionRules(Frozen):
     live: StepRules
 
     def of(self, rung: Rung) -> StepRules:
-        """Return what it takes to reach a rung above the lowest."""
+        """Return the conditions for reaching a rung above the lowest."""
         steps = {Rung.SHADOW: self.shadow, Rung.PAPER: self.paper, Rung.LIVE_SMALL: self.live_small}
         return self.live if rung is Rung.LIVE else steps[rung]
 
 
 class MeanInterval(Struct, frozen=True):
-    """The mean return of a session between two ends that hold however often one looks, and the sessions it is of.
+    """A confidence interval of the mean return per session, valid however often it is checked, and the session count.
 
     `deviation` is the standard deviation of one session's return.
     """
@@ -167,10 +167,10 @@ class MeanInterval(Struct, frozen=True):
 
 
 class Promotion(Struct, frozen=True):
-    """Where a strategy was put on the ladder, by whom and when, with the hash of its code and values.
+    """A decision on a strategy's rung: who made it and when, with the hash of the strategy's code and settings.
 
     `based_on` is the interval of the evidence, and `numbers` are those of its conditions by name; without evidence both
-    are empty, and `sentence` is what a person typed instead. `why` says why a strategy was put down.
+    are empty, and `sentence` is what a person typed instead. `why` is the reason for a demotion.
     """
 
     strategy: str

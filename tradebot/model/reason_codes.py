@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Cause(StrEnum):
-    """Why nothing was traded: the bot is BROKEN, a rule BLOCKED the trade, it was IDLE by design, or we can't tell."""
+    """Why nothing was traded: the bot is BROKEN, a rule BLOCKED it, it was IDLE by design, or the cause is unknown."""
 
     BROKEN = "broken"
     BLOCKED = "blocked"
@@ -52,7 +52,7 @@ class Unit(Enum):
 
     @property
     def code(self) -> str:
-        """Return its name in records."""
+        """Return the unit's name in records."""
         return self.name.lower()
 
 

@@ -1,4 +1,4 @@
-"""Reasons of passes, strategies and halts, and the one enum of all reasons: each is declared once, with its facts."""
+"""Reasons of passes, strategies and halts, and the enum of all reasons: each is declared once, with its meaning."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ __all__ = ["MAKING_ROOM", "POLICY_REASONS", "REASONS", "SETUP_REASONS", "Cause",
 
 
 class PassReasons:
-    """Of passes and of permission."""
+    """Reasons about passes and permission."""
 
     CUT_SHORT = broken(
         "The pass was killed or is still running. Its promised orders are in the ledger.",
@@ -133,7 +133,7 @@ class PassReasons:
 
 
 class DeskReasons:
-    """Of the account, the books and the instrument."""
+    """Reasons about the account, the books and the instrument."""
 
     DRY_RUN = idle("A dry run sends nothing.", "Run the verb without --dry-run.")
     SHADOW = idle(
@@ -191,7 +191,7 @@ class DeskReasons:
 
 
 class DataReasons:
-    """Of flow, quotes and candidates."""
+    """Reasons about flow, quotes and candidates."""
 
     FLOW_CONTRACT_FAILED = broken(
         "Too many rows in the flow source's reply belong to other tickers or can't be read.",
@@ -259,7 +259,7 @@ class DataReasons:
 
 
 class WantReasons:
-    """Of strategies and their wants."""
+    """Reasons about strategies and their wants."""
 
     STRATEGY_FAILED = broken(
         "A plug-in raised an error, or its process ended. It sits out this pass; others continue.",
@@ -332,7 +332,7 @@ class WantReasons:
 
 
 class HaltReasons:
-    """Of halts."""
+    """Reasons for halts."""
 
     REJECT_STORM = blocked(
         "The broker refused too many orders within the window.",

@@ -1,4 +1,4 @@
-"""What we record about each pass, and what was known when it ran."""
+"""What we record about each pass, and the facts it was based on."""
 
 from collections.abc import Iterable, Mapping, Set
 from datetime import date, datetime
@@ -18,7 +18,7 @@ from tradebot.model.struct_tools import replace
 
 
 class Job(StrEnum):
-    """The jobs of the timetable. Each one is also a verb that a person can type."""
+    """The jobs of the timetable. Each one is also a command."""
 
     FETCH_FLOW = "fetch-flow"
     SCORE = "score"
@@ -28,10 +28,10 @@ class Job(StrEnum):
 
 
 class SymbolFacts(Struct, frozen=True):
-    """What was known about one symbol at one time, summed up by kind; a kind of which nothing is known is absent.
+    """The known facts about one symbol at one time, summarized by kind; a kind without facts is missing.
 
-    It holds only what decisions read, because there are thousands of symbols. `received`, `foreign` and `rejected`
-    count the rows of the last reply with alerts.
+    It has only what decisions read, because there are thousands of symbols. `received`, `foreign` and `rejected` count
+    the rows of the last reply with alerts.
     """
 
     symbol: str
@@ -54,7 +54,7 @@ class SymbolFacts(Struct, frozen=True):
         return answered and (not self.received or self.foreign + self.rejected < self.received)
 
     def only(self, kinds: Set[str]) -> "SymbolFacts":
-        """Return what is known of some kinds; the last reply with alerts belongs to the alerts."""
+        """Return the facts of some kinds; the row counts of the last reply belong to the alerts."""
         if FLOW_ALERTS in kinds and self.known.keys() <= kinds:
             return self
         known = {name: value for name, value in self.known.items() if name in kinds}
@@ -62,9 +62,9 @@ class SymbolFacts(Struct, frozen=True):
 
 
 class CandidateRecord(Struct, frozen=True):
-    """What happened to one candidate: every decision, in the order the gates were asked, and the order it led to.
+    """The result of one candidate: every decision, in the order of the gates, and the order it led to.
 
-    `reference_price` (USD) is the price it was, or would have been, sent at. It lets us measure the prediction.
+    `reference_price` (USD) is the price it was, or would have been, sent at. It is used to measure the prediction.
     """
 
     candidate: Candidate
@@ -79,7 +79,7 @@ class CandidateRecord(Struct, frozen=True):
 
 
 class Outcome(NamedTuple):
-    """What became of one candidate in one pass: the answers that refused it, in the order of asking; none for an order.
+    """One candidate's result in one pass: the decisions that refused it, in order; empty if an order was sent.
 
     `slot` is that of the pass. `client_order_id` is None if no order was promised.
     """
@@ -92,7 +92,7 @@ class Outcome(NamedTuple):
 
     @property
     def terminal(self) -> Decision | None:
-        """Return the first answer that refused it, or None if an order was sent and accepted."""
+        """Return the first decision that refused it, or None if an order was sent and accepted."""
         return self.refusals[0] if self.refusals else None
 
 
@@ -104,11 +104,11 @@ class Scored(NamedTuple):
 
 
 class EntryOutcome(NamedTuple):
-    """What is needed of a recorded entry candidate to measure whether its score predicted anything.
+    """The fields of an entry candidate that measuring its score's predictions needs.
 
-    The score is None if its strategy gives none. `components` are names and values, None for an absent one. `gate`
-    refused it first; None if none did. `was_gated` is False for a candidate that was only scored, so that no gate but
-    the strategy's own filter was asked.
+    The score is None if its strategy gives none. `components` are names and values, None for a missing one. `gate` is
+    the first to refuse it, or None. `was_gated` is False for a candidate that was only scored and met no gate but the
+    strategy's own filter.
     """
 
     at: datetime
@@ -122,7 +122,7 @@ class EntryOutcome(NamedTuple):
 
 
 class RefusedTrade(NamedTuple):
-    """A trade that gates refused in every pass of a session, and when they did first."""
+    """A trade that gates refused in every pass of a session, and the time of the first refusal."""
 
     at: datetime
     strategy: str
@@ -131,9 +131,9 @@ class RefusedTrade(NamedTuple):
 
 
 class StrategyRefusal(Struct, frozen=True):
-    """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of what it saw.
+    """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of its universe.
 
-    With a `slot` of its own clock, the strategy wasn't refused; the slot was missed, or not done in time.
+    With a `slot`, the strategy wasn't refused: it missed that slot of its own, or didn't finish in time.
     """
 
     strategy: str
@@ -152,10 +152,9 @@ class Mark(Struct, frozen=True):
 class SessionEnd(Struct, frozen=True):
     """The account at the end of a session: equity in USD, and the price of each position, USD per share.
 
-    That is the close in a backtest, or if something compared books and broker after it; otherwise it is what the last
-    pass saw. Either may be of an earlier pass if the
-    last one didn't read it; `equity_at` and `marked_at` say so. `last_close` is what the venue said during the session
-    that the account was worth at the close before; None if it didn't.
+    In a backtest, or if books and broker were compared after the close, these are of the close; otherwise of the last
+    pass. A value that this pass didn't read is from an earlier one; `equity_at` and `marked_at` say when. `last_close`
+    is the equity at the previous close that the venue reported during the session, or None.
     """
 
     session: date
@@ -172,11 +171,11 @@ disagree about whether it works. Else a stop's state."""
 
 
 class Gap(Struct, frozen=True, omit_defaults=True):
-    """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time.
+    """Whole shares of a position, unsigned, that no working stop at the broker has covered since a time.
 
-    `why` is "exiting" if an exit has taken the stop's place, "not_placed", "refused", "doubted" if the broker's sources
-    disagree about the stop, or the state of the last stop. `sent` is True if the pass that saw it sent them one, which
-    no report shows at work yet.
+    `why` is "exiting" if an exit has replaced the stop, "not_placed", "refused", "doubted" if the broker's sources
+    disagree about the stop, or the state of the last stop. `sent` is True if the pass that noticed sent a stop that no
+    report shows as working yet.
     """
 
     strategy: str
@@ -196,7 +195,7 @@ class PositionDifference(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """Return what differs, for a person."""
+        """Describe the difference for people."""
         return f"{self.symbol}: the books have {self.books:f}, the broker's positions {self.broker:f}"
 
 
@@ -204,14 +203,14 @@ class CycleRecord(Struct, frozen=True):
     """One pass of one job; `job_decision` is set if the pass itself was refused.
 
     Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.
-    `waiting` are the strategies that weren't asked, because they weren't due by their own clocks. `gaps` are those that
-    a pass of exits left in the protection at the broker; None if nobody looked. `code` has the digest of the code of
-    each strategy that a pass of entries could ask; None for other passes. `last_close` is what the venue says the
-    account was worth at the close before this session, in USD. `margin` is None for an account that pays for what it
-    buys. `closed` are the limits on the account that refused every entry in a pass of entries, whatever it proposed.
-    `quoted_at` is when the oldest quote among its marks was given, and `doubted` are the symbols held whose quotes
-    nothing confirmed. `differing` are positions on which books and broker contradicted each other. `clock_ahead_s` is
-    how far the venue's clock was ahead of the second one, if a pass went on although they disagreed.
+    `waiting` are the strategies that weren't due by their own clocks. `gaps` are the gaps in protection at the broker
+    that an exit pass left; None if it didn't check. `code` has the digest of the code of each strategy that an entry
+    pass could run; None for other passes. `last_close` is the equity at the previous session's close as the venue
+    reports it, in USD. `margin` is None for a cash account. `closed` are the account limits that refused every entry in
+    an entry pass. `quoted_at` is the time of the oldest quote among its marks, and `doubted` are the symbols with a
+    position whose quotes nothing confirmed. `differing` are positions on which books and broker contradicted each
+    other. `clock_ahead_s` is how far the venue's clock was ahead of the second one, if the pass continued although they
+    disagreed.
     """
 
     id: str
@@ -239,9 +238,9 @@ class CycleRecord(Struct, frozen=True):
     clock_ahead_s: float | None = None
 
     def reasons(self, candidates: Iterable[CandidateRecord]) -> "CycleRecord":
-        """Return this pass without prices, and with these candidates, of which only decisions with a reason are left.
+        """Return this pass without prices, with these candidates and only those of their decisions that have a reason.
 
-        It has all that a later pass compares itself with.
+        This is all that a later pass compares itself with.
         """
         remaining = [
             replace(
@@ -261,7 +260,7 @@ AT_CLOSE = "close"
 
 
 def session_end(cycle: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
-    """Return the end of a session from two of its passes: the last that read the equity, and the last with prices.
+    """Build the end of a session from two of its passes: the last that read the equity, and the last with prices.
 
     A record of the close has all prices, even if there are none.
     """
@@ -277,10 +276,10 @@ def session_end(cycle: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
 
 
 class RefusalGroup(NamedTuple):
-    """How many candidates of a symbol ended at one question; without a `gate`, they were sent.
+    """The number of a symbol's candidates that ended at one gate; without a `gate`, they were sent.
 
-    `about` is the question's name if a strategy asks several of its own, and `place` where it stands among what was
-    asked. An order whose outcome isn't known was asked for by the id `unknown`.
+    `about` is the filter's name if a strategy has several, and `place` its position in the order of evaluation.
+    `unknown` is the client order id of an order whose outcome isn't known.
     """
 
     symbol: str
@@ -292,9 +291,9 @@ class RefusalGroup(NamedTuple):
 
 
 class SampledCandidate(NamedTuple):
-    """A candidate of a pass at a time that stands for `number` candidates that ended as it did, itself among them.
+    """A recorded candidate that represents `number` candidates with the same end, including itself.
 
-    Of a few that matter besides the first, such as the one with the oldest data, the number is 0.
+    For a few additional ones, such as the candidate with the oldest data, the number is 0.
     """
 
     at: datetime
@@ -303,7 +302,7 @@ class SampledCandidate(NamedTuple):
 
 
 class SpanEnds(NamedTuple):
-    """The passes of a span without candidates, and a few candidates that stand for all; the last pass is `whole`."""
+    """The passes of a period without candidates, and a few representative candidates; only the last pass is `whole`."""
 
     passes: tuple[CycleRecord, ...]
     standing: tuple[SampledCandidate, ...]
@@ -311,14 +310,14 @@ class SpanEnds(NamedTuple):
 
 
 class SymbolOutcomes(NamedTuple):
-    """The passes of a span without candidates, oldest first, and what became of those of one symbol, in their order."""
+    """The passes of a period without candidates, oldest first, and the results of one symbol's candidates."""
 
     passes: tuple[CycleRecord, ...]
     outcomes: tuple[Outcome, ...]
 
 
 class EndedPasses(NamedTuple):
-    """Where the candidates of a number of passes ended; the times are None if there was no pass."""
+    """At which gates the candidates of several passes ended; the times are None if there was no pass."""
 
     passes: int
     first_at: datetime | None

@@ -1,8 +1,7 @@
 """The registry: which coins may be traded, at which tier, and whether their data can be trusted. Values and settings.
 
-`signals.registry` and `signals.data_health` decide, `desk.registry` looks, and `gates.registry` answers for entries.
-
-`signals.discovery` decides, `desk.registry` asks and keeps, and `app.rules` trades what was discovered last.
+`signals.registry`, `signals.data_health` and `signals.discovery` decide, `desk.registry` fetches and stores,
+`gates.registry` checks entries, and `app.rules` trades what was last discovered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ def height(tier: Tier | None) -> int:
 
 
 class CoinHealth(StrEnum):
-    """Whether the data of a coin can be trusted, which also says how often it is looked at."""
+    """Whether the data of a coin can be trusted, which also determines how often it is checked."""
 
     HEALTHY = "HEALTHY"
     DEGRADED = "DEGRADED"
@@ -41,7 +40,7 @@ class CoinHealth(StrEnum):
 
 
 class DataCheck(StrEnum):
-    """What is checked of the data of a coin."""
+    """The checks of a coin's data."""
 
     QUOTE = "quote"
     SPREAD = "spread"
@@ -57,10 +56,10 @@ def _intraday(timeframe: str) -> str:
 
 
 class TierRules(Frozen):
-    """What a coin needs for a tier, and what the tier allows.
+    """The requirements for a tier, and what the tier allows.
 
-    Volume is of 24 hours in USD, the spread is a fraction of the middle, and the price is the middle in USD.
-    `min_price` is None if every price will do.
+    Volume is of 24 hours in USD, the spread is a fraction of the midpoint, and the price is the midpoint in USD.
+    `min_price` is None if any price will do.
     """
 
     min_volume_usd: Annotated[Decimal, Field(gt=0, le=10**12), Tighter.HIGHER]
@@ -84,10 +83,10 @@ class Tiers(Frozen):
 
 
 class DataHealthRules(Frozen):
-    """What the data of a coin is checked for, and what becomes of a coin whose data fails.
+    """The checks of a coin's data, and what happens to a coin that fails them.
 
-    `degraded_every` counts the passes in which strategies are asked. Entries pause while fewer coins than `min_healthy`
-    are healthy, or than there are, or than this fraction of them.
+    `degraded_every` counts entry passes. Entries pause while fewer coins are healthy than `min_healthy` (or the number
+    of coins, if smaller), or than `min_healthy_fraction` of the coins.
     """
 
     max_spread_fraction: Annotated[Fraction, Tighter.LOWER]
@@ -112,8 +111,8 @@ class DataHealthRules(Frozen):
 class RegistryRules(Frozen):
     """Which coins may be traded, and at which tier. `pinned` are always in the highest one.
 
-    `candidate_symbols` take the place of the universe; None if that says what may be traded. With `discovery` it is
-    what the venue lists, and the universe only until its list was read for the first time.
+    `candidate_symbols` replace the universe; None if the universe says what may be traded. With `discovery`, the
+    venue's list is used, and the universe only until that list was first read.
     """
 
     candidate_symbols: Annotated[list[str] | None, Field(min_length=1, max_length=5000), Tighter.FEWER]
@@ -155,9 +154,9 @@ NO_VOLUME = "no volume of 24 hours"
 
 
 class Figures(Struct, frozen=True):
-    """What was read of a coin: its volume of 24 hours in USD, its spread as a fraction of the middle, and the middle.
+    """The latest figures of a coin: 24-hour volume in USD, spread as a fraction of the midpoint, and the midpoint.
 
-    What isn't known is None, and `why` says why there is no usable quote.
+    An unknown figure is None, and `why` says why there is no usable quote.
     """
 
     volume_usd: Decimal | None = None
@@ -167,10 +166,10 @@ class Figures(Struct, frozen=True):
 
 
 class Rank(Struct, frozen=True):
-    """The tier that a coin has, or None if it is below all of them, since when, and the figures that were read last.
+    """A coin's tier, or None if it is below all tiers, since when, and its latest figures.
 
-    `measured_at` is when all figures were known last, None if they never were; unless they are `known` now, the coin
-    isn't eligible. A higher tier that it is on the way to is `rising_to`, since `rising_since`.
+    `measured_at` is when all figures were last known, or None; unless they are `known` now, the coin isn't eligible.
+    `rising_to` is a higher tier that it has qualified for since `rising_since` but not yet reached.
     """
 
     tier: Tier | None
@@ -183,7 +182,7 @@ class Rank(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """One check that the data of a coin failed: what was observed, None if nothing was, and the limit."""
+    """One failed check of a coin's data: what was observed, or None, and the limit."""
 
     check: DataCheck
     observed: Decimal | None
@@ -191,11 +190,11 @@ class Failed(Struct, frozen=True):
 
 
 class DataState(Struct, frozen=True):
-    """How healthy the data of a coin is, since when, and when it was looked at last.
+    """The health of a coin's data, since when, and when it was last checked.
 
-    `failures` and `passes` are those in a row since the last of the other kind or the last change. `skipped` counts the
-    passes since the last look. `failed` are the checks that failed in it. Candles that passed need not be read again
-    before `candles_until`, when the next one should be there; None if they failed.
+    `failures` and `passes` count consecutive checks with that result since the last change. `skipped` counts the passes
+    since the last check. `failed` are the checks that failed in it. Candles that passed aren't read again before
+    `candles_until`, when the next one is due; None if they failed.
     """
 
     health: CoinHealth
@@ -209,7 +208,7 @@ class DataState(Struct, frozen=True):
 
 
 class Coin(Struct, frozen=True):
-    """What the registry knows of one symbol."""
+    """The registry's state of one symbol."""
 
     symbol: str
     rank: Rank
@@ -217,7 +216,7 @@ class Coin(Struct, frozen=True):
 
 
 class Registry(Struct, frozen=True):
-    """What is known of each symbol that may be traded, and the rules by which it is judged.
+    """The state of each symbol that may be traded, and the rules applied to it.
 
     `symbols` are all that may be traded; `coins` are those examined so far.
     """
@@ -227,18 +226,18 @@ class Registry(Struct, frozen=True):
     coins: Mapping[str, Coin] = field(default_factory=dict)
 
     def tier_of(self, symbol: str, now: datetime) -> TierRules | None:
-        """Return what the tier of an eligible symbol allows; None if it isn't known or below all tiers."""
+        """Return what the tier of an eligible symbol allows; None if it has no known tier."""
         coin = self.coins.get(symbol)
         if coin is None or not self.is_current(coin, now) or not coin.rank.known or coin.rank.tier is None:
             return None
         return self.rules.tiers.of(coin.rank.tier)
 
     def is_current(self, coin: Coin, now: datetime) -> bool:
-        """Return True if a coin's tier and data were looked at lately enough to count."""
+        """Return True if a coin's tier and data were checked recently enough to count."""
         return all(age <= self.rules.max_age_s for age in self.ages_s(coin, now))
 
     def ages_s(self, coin: Coin, now: datetime) -> tuple[float, float]:
-        """Return how long ago a coin's tier was measured and its data was looked at, in seconds."""
+        """Return the ages in seconds of a coin's tier measurement and its data check."""
         measured = coin.rank.measured_at or coin.rank.since
         return (now - measured).total_seconds(), (now - coin.data.looked_at).total_seconds()
 
@@ -255,9 +254,9 @@ UNSORTED = "unsorted"
 
 
 class Found(Struct, frozen=True):
-    """One contract: since when it is known, the tier that its figures reach, and why it is left out.
+    """One contract: since when it is known, the tier that its figures reach, and why it isn't traded.
 
-    It is traded if `why` is empty. Unless it is `listed`, the venue doesn't list it any more.
+    It is traded if `why` is empty. It is `listed` while the venue lists it.
     """
 
     symbol: str
@@ -269,9 +268,9 @@ class Found(Struct, frozen=True):
 
 
 class Discovery(Struct, frozen=True):
-    """All contracts by their symbols, as of the list that was believed last, `at` None if none ever was.
+    """All contracts by symbol, as of the last accepted list; `at` is None if no list was ever accepted.
 
-    `problem` says why the last list wasn't believed, empty if it was. Lists have been too short since `short_since`.
+    `problem` says why the last list was rejected, or is empty. Lists have been too short since `short_since`.
     """
 
     found: tuple[Found, ...] = ()
@@ -281,10 +280,10 @@ class Discovery(Struct, frozen=True):
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Return what is traded."""
+        """Return the symbols that are traded."""
         return tuple(one.symbol for one in self.found if not one.why)
 
     @property
     def listed_count(self) -> int:
-        """Return how many contracts the venue listed."""
+        """Return how many of the contracts the venue lists."""
         return sum(one.listed for one in self.found)

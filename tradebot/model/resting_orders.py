@@ -1,6 +1,6 @@
-"""What rests at the venue for our positions: pairs of a limit and a stop, or both apart, for shares of one strategy.
+"""Resting orders for our positions: pairs of a limit and a stop, or separate ones, for shares of one strategy.
 
-The stop of a pair has an id of the venue's, so it belongs to whoever sent its limit (`Order.parent`,
+A pair's stop has an id assigned by the venue, so it belongs to the strategy that sent its limit (`Order.parent`,
 `Books.intent_behind`).
 """
 
@@ -20,12 +20,12 @@ Whose = tuple[str, str]
 
 
 class Resting(Struct, frozen=True):
-    """What rests for some shares of a position: the halves of a pair that may still fill, a plain stop, or a target.
+    """The resting orders for some shares of a position: the working halves of a pair, a single stop, or a target.
 
-    `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it, and once
+    `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it, and after
     it has ended. `can_trigger` is True if the stop acts once its price is reached; a limit alone protects nothing. Once
-    an exit has taken over the limit, the pair is `exiting`, and its stop stays in place until the shares are gone. It
-    is `doubted` while the venue's sources disagree about whether it works: then its stop doesn't count.
+    an exit has taken over the limit, the pair is `exiting`, and its stop stays until the shares are gone. It is
+    `doubted` while the venue's sources disagree about whether it works: then its stop doesn't count.
     """
 
     record: IntentRecord
@@ -36,19 +36,19 @@ class Resting(Struct, frozen=True):
 
     @property
     def is_target(self) -> bool:
-        """Return True if it is a target that rests apart from the stops, which protects nothing."""
+        """Return True for a target that rests apart from the stops and protects nothing."""
         return self.stop is None and self.record.intent.is_target
 
     @property
     def first(self) -> Order:
-        """Return the order that represents it: the limit order of a pair, the plain stop, or the target."""
+        """Return the order that represents it: the limit order of a pair, the single stop, or the target."""
         first = self.limit or self.stop
         assert first is not None, "something rests"
         return first
 
     @property
     def quantity(self) -> Decimal:
-        """Return how many shares its orders hold, unsigned; they are protected if its stop `can_trigger`."""
+        """Return how many shares its orders cover, unsigned; they are protected if its stop `can_trigger`."""
         return max(order.open_quantity for order in (self.limit, self.stop) if order)
 
     @property
@@ -59,9 +59,9 @@ class Resting(Struct, frozen=True):
 
     @property
     def arrives(self) -> bool:
-        """Return True if it was sent anew, and no report has shown yet that its stop rests.
+        """Return True if it was newly sent and no report shows its stop as resting yet.
 
-        A venue may show the stop of a pair as held before the pair has arrived. What replaces a pair works on until
+        A venue may report a pair's stop as held before the pair has arrived. During a replace, the old pair works until
         then.
         """
         is_new = self.record.intent.protects and self.record.intent.operation is Operation.SUBMIT and not self.is_target
@@ -70,7 +70,7 @@ class Resting(Struct, frozen=True):
 
     @property
     def exiting(self) -> bool:
-        """Return True if its limit is an exit by now."""
+        """Return True if its limit has become an exit."""
         return not self.record.intent.protects
 
     @property
@@ -83,7 +83,7 @@ _WAITS = frozenset(status for status in OrderStatus if status.is_arriving) | {Or
 
 
 def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple[Resting, ...]]:
-    """Return what rests among these working orders by strategy and symbol, oldest first."""
+    """Return the resting orders among these working orders by strategy and symbol, oldest first."""
     found = [
         (order, record)
         for order in orders

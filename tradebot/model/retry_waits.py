@@ -1,10 +1,9 @@
-"""How long to wait before what failed is tried again: one rule, twice as long after each failure.
+"""Compute how long to wait before a retry: one rule, with the wait doubling after each failure.
 
-Only a read waits and asks again by itself, which tenacity does (`adapters.wire.http.RetryPolicy`). The others can't
-hand their waiting to a loop of a library: a job's and a backup's next try is a moment in trading time, which other
-lanes and processes ask about (`jobs.backoff`, `timetable.sessions`); a notice's is kept in the outbox, so that it
-outlives a restart; a websocket counts a connection that lasted as a success, though it too ended. An order is never
-tried again by waiting at all.
+Only HTTP reads wait and retry in place, with tenacity (`adapters.wire.http.RetryPolicy`). The others can't use a
+library's loop: the next try of a job or backup is a moment in trading time that other lanes and processes ask for
+(`jobs.backoff`, `timetable.sessions`); a notice's is stored in the outbox, so that it survives a restart; a websocket
+that stayed connected counts as a success, although it ended too. Orders are never retried by waiting.
 """
 
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Plain text for people: counts in sentences, and what a value had to be."""
+"""Plain text for people: counts in sentences, and descriptions of expected values."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -48,7 +48,7 @@ PATTERNS: Mapping[object, str] = {
 
 
 def describe_validation_error(error: Mapping[str, object]) -> str:
-    """Return what a validation error asks for, in plain English; the text usually begins with "must"."""
+    """Describe in plain English what a validation error requires; the text usually begins with "must"."""
     if error["type"] == "string_pattern_mismatch":
         context = error.get("ctx")
         pattern = context.get("pattern") if isinstance(context, Mapping) else None
@@ -59,7 +59,7 @@ def describe_validation_error(error: Mapping[str, object]) -> str:
 
 
 def known_name(name: str, names: Sequence[str], what: str) -> str:
-    """Return a name that is one of `names`; ValueError that names the nearest one, or all, if it isn't."""
+    """Return a name that is one of `names`; otherwise raise ValueError naming the nearest one, or all."""
     if name in names:
         return name
     from difflib import get_close_matches
@@ -92,9 +92,9 @@ def noun(count: int, one: str, many: str | None = None) -> str:
 
 
 def counted_kind(count: int, kinds: str) -> str:
-    """Return a count with the plural that names what was counted: 2 stored sessions, 1 stored session.
+    """Return a count with the plural that names the counted things: 2 stored sessions, 1 stored session.
 
-    If several kinds were counted, a single item is one of them: 1 of slots and claims.
+    With several kinds, a single item is one of them: 1 of slots and claims.
     """
     if count != 1 or kinds.startswith("of "):
         return f"{count:,} {kinds}"
@@ -127,9 +127,9 @@ SMALL = Decimal("0.001")
 
 
 def price_text(price: Decimal, tick: Decimal | None = None) -> str:
-    """Return a price with the decimals of its tick, but at least two, or four below one dollar.
+    """Format a price with the decimals of its tick, but at least two, or four below one dollar.
 
-    Without a tick, a price of which these would show too little has four digits.
+    Without a tick, a very small price gets four significant digits.
     """
     if tick is None and 0 < abs(price) < SMALL:
         return f"{Decimal(f'{price:.3e}'):f}"

@@ -1,4 +1,4 @@
-"""A series of closed bars of one symbol, as plain arrays; a pandas frame is made only if someone asks for one."""
+"""A series of closed bars of one symbol, as plain arrays; a pandas frame is built only on request."""
 
 from array import array
 from datetime import UTC, datetime, timedelta
@@ -22,9 +22,9 @@ WIDTHS = {f"{number}Min": timedelta(minutes=number) for number in range(1, 60)} 
 
 
 class PriceKind(StrEnum):
-    """What price a bar is made of. Which kinds there are is up to the venue; all of them have trades.
+    """The price that bars are made of. The venue decides which kinds exist; all venues have trades.
 
-    TRADE: trades in the symbol itself. SPOT: what a derivative is about, by the index that the venue follows; such bars
+    TRADE: trades in the symbol itself. SPOT: a derivative's underlying, by the index that the venue follows; such bars
     may have no volume. MARK: the price at which the venue values positions.
     """
 
@@ -34,7 +34,7 @@ class PriceKind(StrEnum):
 
 
 class SeriesKey(NamedTuple):
-    """What names a series among those that a strategy sees."""
+    """The key of a series among those that a strategy sees."""
 
     symbol: str
     timeframe: str
@@ -43,7 +43,7 @@ class SeriesKey(NamedTuple):
 
 
 def width_of(timeframe: str) -> timedelta | None:
-    """Return how long an intraday bar lasts, or None for 1Day, which lasts a session; ValueError for anything else."""
+    """Return the length of an intraday bar, or None for 1Day, which lasts a session; ValueError for anything else."""
     if timeframe == DAY:
         return None
     if timeframe not in WIDTHS:

@@ -1,4 +1,4 @@
-"""What `serve` says about itself while it runs, for `status` and the health of the bot."""
+"""The status that `serve` writes while it runs, for `status` and health."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ MINUTE_S = 60
 
 
 class Pause(Struct, frozen=True):
-    """A pause: when it began and ended, and how many seconds of it the machine was asleep, judged by two clocks."""
+    """A pause of the process: when it began and ended, and for how many seconds the machine slept, by two clocks."""
 
     began: datetime
     ended: datetime
@@ -29,7 +29,7 @@ STOPPED = "stopped"
 
 
 class ChoreEnd(Struct, frozen=True):
-    """How a chore's process ended: its exit code, why it was ended if it was, real seconds, and its last output."""
+    """The end of a chore's process: its exit code, why it was stopped, if it was, real seconds, and its last output."""
 
     code: int
     why: str | None
@@ -42,13 +42,13 @@ ENDED = "ended"
 
 
 class ServeNote(Struct, frozen=True):
-    """One note of a running `serve`. All times are this machine's clock, in UTC.
+    """One status note of a running `serve`. All times are this machine's clock, in UTC.
 
     `lanes` says when each lane last finished looking for work, and `at` when the note was written. `started_ticks` and
-    `boot_id` tell the process from a later one with the same number; they are empty where the system doesn't have them.
-    `troubles` says by subsystem what is wrong right now, such as a configuration that couldn't be reloaded. `ready_at`
-    is None until books and broker have been compared once. `settled_bytes` is the most memory that it took in its first
-    week of trading time, None before its end.
+    `boot_id` tell the process from a later one with the same pid; they are empty if the system doesn't provide them.
+    `troubles` describes current problems by subsystem, such as a configuration that couldn't be reloaded. `ready_at` is
+    None until books and broker have been compared once. `settled_bytes` is the peak memory of the first week of trading
+    time, None before its end.
     """
 
     pid: int

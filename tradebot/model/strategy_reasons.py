@@ -1,6 +1,6 @@
-"""Reasons of strategies: their models, the setups and the bars that they read, the registry, and real money.
+"""Reasons of strategies: their models, setups and bars, the registry, and real money.
 
-`reasons` makes the one enum of them.
+`reasons` merges all reasons into one enum.
 """
 
 from tradebot.model.reason_codes import Unit, blocked, broken, idle, unknown

@@ -1,4 +1,4 @@
-"""Copy a value with some of its fields changed, tell which of its fields are written, and read words of a venue."""
+"""Copy a struct with changed fields, list the fields to write, and parse a venue's words."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -17,7 +17,7 @@ else:
 
 
 class VenueWord(StrEnum):
-    """A word from a venue; a word that we don't know becomes the member UNKNOWN."""
+    """A venue's word; an unknown word becomes the member UNKNOWN."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self:
@@ -25,10 +25,10 @@ class VenueWord(StrEnum):
 
 
 def written_fields(value: Struct) -> list[str]:
-    """Return the names of the fields of which records and documents say anything.
+    """Return the names of the fields to write into records and documents.
 
-    These are all, but of a type with `omit_defaults` only those that aren't at their defaults. So what is written of an
-    account doesn't change when its type gets a field that says nothing about it.
+    These are all fields; for a type with `omit_defaults`, only those that differ from their defaults. So the written
+    form of a value doesn't change when its type gets a new optional field.
     """
     defaults = optional_fields(type(value))
     names = value.__struct_fields__
@@ -36,7 +36,7 @@ def written_fields(value: Struct) -> list[str]:
 
 
 def columns(kind: type[Struct], rows: Iterable[Struct]) -> list[str]:
-    """Return the names of a type's fields, without the optional ones of which none of these rows says anything."""
+    """Return a type's field names, without optional fields that are at their defaults in all rows."""
     said = {name for row in rows for name in written_fields(row)} if optional_fields(kind) else frozenset[str]()
     return [name for name in kind.__struct_fields__ if name in said or name not in optional_fields(kind)]
 

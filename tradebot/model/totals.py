@@ -1,4 +1,4 @@
-"""Totals: what the fills of an account add up to. Each fill is added once, so that no pass has to read them all."""
+"""Running totals of an account's fills. Each fill is added once, so no pass has to read them all."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -16,14 +16,14 @@ MOST_TRIPS = 500
 
 
 class Totals(Struct, frozen=True, dict=True):
-    """What an account's fills add up to, oldest first.
+    """The running totals of an account's fills.
 
-    `positions` are by strategy and symbol, in the order in which each was first held; closed positions stay, with their
-    realized profit. `spent` is the cash paid for all fills together in USD, negative if more was received. `last_price`
-    is the price of a symbol's last fill, `last_traded` the time of its last fill that no activity explains. `last_at`
-    is the time of the last of all fills, and `count` their number. `round_trips` are our positions that were closed in
-    the month before that, in the order in which they were closed; only the newest if there are many. `fees` is what
-    the venue took with fills in USD, as far as that is known.
+    `positions` are by strategy and symbol, in the order of their first fills; closed positions stay, with their
+    realized profit. `spent` is the net cash paid for all fills in USD, negative if more was received. `last_price` is
+    the price of a symbol's last fill, `last_traded` the time of its last fill that no activity explains. `last_at` is
+    the time of the last fill, and `count` the number of fills. `round_trips` are our positions closed in the month
+    before that, in closing order; only the newest if there are many. `fees` are the known fees charged with fills in
+    USD.
     """
 
     positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Totals(Struct, frozen=True, dict=True):
 
     @classmethod
     def of(cls, fills: Iterable[OwnedFill]) -> "Totals":
-        """Return what these fills, oldest first, add up to."""
+        """Compute the totals of these fills, oldest first."""
         return cls().after(fills)
 
     def after(self, fills: Iterable[OwnedFill]) -> "Totals":
@@ -65,25 +65,25 @@ class Totals(Struct, frozen=True, dict=True):
         return Totals(positions, spent, last_price, last_traded, last_at, count, tuple(recent), fees)
 
     def own_positions(self) -> tuple[Position, ...]:
-        """Return our open positions, in the order in which each was first held."""
+        """Return our open positions, in the order of their first fills."""
         return self._own_positions
 
     def cash(self, opening: Decimal, settlement: Settlement) -> Decimal:
-        """Return what the fills left of the opening cash, USD, exact."""
+        """Return the cash that remains of the opening cash after all fills, in USD, exact."""
         return opening + (self.realized_usd if settlement is Settlement.MARGINED else -self.spent) - self.fees
 
     @cached_property
     def cost(self) -> Decimal:
-        """Return what all open positions were bought for, in USD: less than zero if more was sold short."""
+        """Return the cost of all open positions in USD; negative if more was sold short."""
         return sum((position.cost for position in self.positions.values()), Decimal(0))
 
     @property
     def realized_usd(self) -> Decimal:
-        """Return the profit of all that was closed, before fees: what was received beyond the cost of what is open."""
+        """Return the realized profit before fees in USD."""
         return self.cost - self.spent
 
     def quantities(self, acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Return signed quantities by symbol, whoever owns them, with acknowledged foreign ones and without zeros."""
+        """Return signed quantities by symbol over all owners, with acknowledged foreign ones and without zeros."""
         return _quantities(self.positions.values(), acknowledged) if acknowledged else dict(self._quantities)
 
     def own_quantities(self) -> dict[str, Decimal]:
@@ -91,7 +91,7 @@ class Totals(Struct, frozen=True, dict=True):
         return dict(self._own_quantities)
 
     def foreign_quantities(self, acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Return what others hold by symbol: positions noted as foreign, and shares traded by hand since."""
+        """Return others' signed quantities by symbol: positions noted as foreign, and shares traded by hand since."""
         return _quantities(self._of_others, acknowledged)
 
     # A pass asks a dozen times, and closed positions add up over the years.

@@ -1,7 +1,7 @@
-"""Trades: what became of each position from its first fill to its last; and which fills belong to one position.
+"""Trades: each position from its first fill to its last, and the fills that belong to it.
 
-A split changes a trade's shares and not its money; a new name takes it along. Profit comes from fills alone, before
-fees, because the broker charges most fees to the account for a whole day; `views/trades` shares them out.
+A split changes a trade's shares but not its money; a rename changes its symbol. Profit comes from fills alone, before
+fees, because the broker charges most fees to the account for a whole day; `views/trades` allocates them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,15 +36,15 @@ _TOGETHER = frozenset({Origin.ACTIVITY, Origin.PLAN})
 
 
 class Trade(Struct, frozen=True, omit_defaults=True):
-    """One position from when it was opened until it is closed; `closed_at` is None while shares are held.
+    """One position from opening to closing; `closed_at` is None while it is open.
 
     `quantity` is how many shares were bought, or sold short, in all, and `closed_quantity` how many of them are closed,
-    both unsigned and in today's shares if there was a split. The prices are averages over the fills in USD per share;
-    `exit_price` is None before the first exit. `realized_before_fees_usd` is the profit of what is closed, first in,
-    first out. The broker charges most fees to the account for a whole day, see `views.trades.fees`.
-    `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the grammar
-    of `exits.why` or in a strategy's own words. The score and what follows is what the books keep of a position besides
-    its fills, see `Kept`; the multiplier is that of its fills.
+    both unsigned and adjusted for splits. The prices are averages over the fills in USD per share; `exit_price` is None
+    before the first exit. `realized_before_fees_usd` is the profit of the closed shares, first in, first out. The
+    broker charges most fees to the account for a whole day, see `views.trades.fees`. `exit_orders` are the venue's ids
+    of the orders that closed it, and `reasons` why they were sent, in the grammar of `exits.exit_reasons` or in a
+    strategy's own words. The score and the fields after it are the position's stored terms, see `Kept`; the multiplier
+    is that of its fills.
     """
 
     strategy: str
@@ -74,14 +74,14 @@ class Trade(Struct, frozen=True, omit_defaults=True):
         return (self.quantity - self.closed_quantity) * self.side.sign
 
     def with_kept(self, kept: Kept) -> "Trade":
-        """Return the trade with what the books keep of its position besides fills."""
+        """Return the trade with its position's stored terms."""
         return replace(self, entry_score=kept.entry_score, components=kept.components, best=kept.best, worst=kept.worst)
 
 
 def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:
-    """Return our fills by strategy and symbol, those of a renamed position as if it had always had its last symbol.
+    """Return our fills by strategy and symbol; those of a renamed position are under its last symbol.
 
-    What a statement proved takes the place of what had been assumed.
+    Fills proven by a statement replace the assumed ones.
     """
     positions: dict[tuple[str, str], list[OwnedFill]] = {}
     for owned in _under_last_name(_as_proven([owned for owned in fills if owned.strategy != FOREIGN])):
@@ -99,7 +99,7 @@ def _as_proven(fills: list[OwnedFill]) -> list[OwnedFill]:
 
 
 def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
-    """Yield the fills of one position in the groups in which they have an effect: most have it alone."""
+    """Yield a position's fills in groups that take effect together; most fills are a group of their own."""
     for is_alone, run in groupby(fills, key=lambda owned: owned.origin not in _TOGETHER):
         if is_alone:
             yield from ([owned] for owned in run)
@@ -108,7 +108,7 @@ def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
 
 
 class GaveWay(NamedTuple):
-    """An order to close a position that gave way to another, its state, and what was decided about it."""
+    """A closing order of a displaced position, its state, and the decisions about it."""
 
     intent: Intent
     state: IntentState
@@ -116,7 +116,7 @@ class GaveWay(NamedTuple):
 
 
 class Rename(NamedTuple):
-    """A new symbol for what a strategy held under an old one, with the activity ids of the fills that moved it."""
+    """A new symbol of a strategy's position, with the activity ids of the fills that moved it."""
 
     strategy: str
     old: str
@@ -125,14 +125,14 @@ class Rename(NamedTuple):
     moved: frozenset[str]
 
     def of(self, key: Key) -> Key:
-        """Return what names a position from now on."""
+        """Return the key of a position after the rename."""
         strategy, symbol, opened_at = key
         concerned = (strategy, symbol) == (self.strategy, self.old) and opened_at <= self.at
         return (strategy, self.new, opened_at) if concerned else key
 
 
 def renames(fills: Iterable[OwnedFill]) -> tuple[Rename, ...]:
-    """Return the new symbols that the broker's activities gave to positions of ours, oldest first."""
+    """Return the renames that the broker's activities brought to our positions, oldest first."""
     moves: dict[tuple[str, str], list[OwnedFill]] = {}
     for owned in fills:
         if owned.origin is Origin.ACTIVITY and owned.strategy != FOREIGN:
@@ -166,8 +166,8 @@ def _rename_fill(owned: OwnedFill, by: Rename) -> OwnedFill:
 def split_off_restatement(held_quantity: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
     """Split a group of fills into those that only restate a position, as a split does, and those that trade.
 
-    A restatement opens new lots and closes the old ones at their cost. What it closes beyond them is a fraction that
-    the broker paid for.
+    A restatement opens new lots and closes the old ones at their cost. Anything it closes beyond them is a fraction
+    that the broker paid out.
     """
     if group[0].origin not in _TOGETHER:
         return [], group
@@ -200,7 +200,7 @@ class RestedStop(Struct, frozen=True):
 
 
 class FilledOrder(NamedTuple):
-    """An order as far as figures about fills need it: there are too many to read whole ones."""
+    """The fields of an order that fill statistics need: there are too many orders to read them whole."""
 
     client_order_id: str
     stop_price: Decimal | None
@@ -208,10 +208,10 @@ class FilledOrder(NamedTuple):
 
 
 class OrderRequested(NamedTuple):
-    """An intent as far as figures about fills need it.
+    """The fields of an intent that fill statistics need.
 
-    `entry` is what an entry was decided on; None for others. `stop_price` is that of a stop, also of one that hangs on
-    an entry.
+    `entry` has the values an entry was decided on; None for others. `stop_price` is that of a stop, including one
+    attached to an entry.
     """
 
     client_order_id: str
@@ -231,14 +231,14 @@ IntentFacts = Intent | OrderRequested
 
 
 class OrderSent(NamedTuple):
-    """An order that filled, and the intents behind it, the nearest first; none if the bot didn't send it."""
+    """A filled order, and the intents behind it, nearest first; empty if the bot didn't send it."""
 
     order: OrderFacts
     intents: tuple[IntentFacts, ...] = ()
 
     @property
     def traded_by(self) -> IntentFacts | None:
-        """Return the intent that made the order, unless it made it rest to protect: its price was waited for."""
+        """Return the intent that created the order; None if the order rested to protect, waiting for its price."""
         own = self.intents[0] if self.intents else None
         if own is None or own.protects or own.client_order_id != self.order.client_order_id:
             return None

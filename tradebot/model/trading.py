@@ -46,10 +46,10 @@ class Override(Struct, frozen=True):
 
 
 class TradingStateRecord(Struct, frozen=True):
-    """The state in force, and who set it, why and when; `at` is None if nobody wrote it (lost or unreadable).
+    """The current trading state, and who set it, why and when; `at` is None if the record is lost or unreadable.
 
-    `causes` are the reasons for which the bot halted itself. They are empty for a halt by anyone else, and if they are
-    unknown. Only an ACTIVE that ended such a halt has an `override`.
+    `causes` are the reasons for which the bot halted itself; empty for a halt by anyone else, and if unknown. Only an
+    ACTIVE that ended such a halt has an `override`.
     """
 
     state: TradingState
@@ -61,12 +61,12 @@ class TradingStateRecord(Struct, frozen=True):
 
 
 def own_halts(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
-    """Return, in order, the halts that the bot set by itself and whose causes are known."""
+    """Return, in order, the automatic halts with known causes."""
     return tuple(halt for halt in halts if halt.at is not None and halt.causes)
 
 
 def hidden_halts(halts: Iterable[TradingStateRecord], halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
-    """Return the bot's own of these halts, made since trading was last ACTIVE, that `halt` hides; they still count."""
+    """Return the automatic halts since trading was last ACTIVE, except `halt`, which hides them; they still count."""
     return tuple(record for record in own_halts(halts) if record != halt)
 
 
@@ -82,7 +82,7 @@ class Arming(Struct, frozen=True):
 
 
 class Climbed(Struct, frozen=True):
-    """Which part of its allotment a strategy may enter with; if it is none, why, what was found and what it takes."""
+    """The part of its allotment that a strategy may enter with; if zero, the reason, its rung and the rung it needs."""
 
     share: Decimal
     found: str
@@ -91,11 +91,11 @@ class Climbed(Struct, frozen=True):
 
 
 class Permission(Struct, frozen=True):
-    """Whether anything may be sent to the broker. Each closed door has its reason and what was found there.
+    """Whether anything may be sent to the broker. Each reason not to send has its details.
 
-    The doors in `entries_closed` stop only entries, and so does the end of `entries_until` (None: no end). Exits,
-    cancels and protection continue. `climbed` says for each strategy whether it was promoted to real money; None if
-    none is at stake. The entries of strategies `in_shadow` are only simulated.
+    The reasons in `entries_closed` stop only entries, and so does the end of `entries_until` (None: no end). Exits,
+    cancels and protection continue. `climbed` says for each strategy whether it was promoted to real money; None
+    without real money. The entries of strategies `in_shadow` are only simulated.
     """
 
     closed: tuple[tuple[Reason, str], ...] = ()
@@ -109,7 +109,7 @@ class Permission(Struct, frozen=True):
         return not self.closed
 
     def closed_to_entries(self, now: datetime) -> tuple[tuple[Reason, str], ...]:
-        """Return the doors closed to an entry at `now`: first the ones every order finds closed."""
+        """Return the reasons that stop an entry at `now`, first those that stop every order."""
         closed = (*self.closed, *self.entries_closed)
         if self.entries_until is None or now <= self.entries_until:
             return closed
@@ -118,7 +118,7 @@ class Permission(Struct, frozen=True):
 
 
 class SlotClaim(Struct, frozen=True):
-    """Who holds a slot; `won` is True if this claim took it. A slot that nobody ran is held too, as missed."""
+    """The claim on a slot; `won` is True if this claim took it. A missed slot is claimed too."""
 
     job: str
     session: date
@@ -129,7 +129,7 @@ class SlotClaim(Struct, frozen=True):
 
     @property
     def missed_reason(self) -> Reason | None:
-        """Return why nothing ran in the slot; None if this is the claim of a pass."""
+        """Return why nothing ran in the slot; None if a pass claimed it."""
         _, mark, reason = self.by.partition(AS_MISSED)
         if not mark:
             return None
@@ -138,7 +138,7 @@ class SlotClaim(Struct, frozen=True):
 
 
 def as_missed(by: str, reason: Reason) -> str:
-    """Return the holder of a slot in which nothing ran: who noticed, and why nothing ran."""
+    """Return the claimant to record for a missed slot: who noticed, and why nothing ran."""
     return f"{by}{AS_MISSED}: {reason}"
 
 
@@ -151,20 +151,19 @@ class ReconcileMark(Struct, frozen=True, array_like=True):
 
 
 class ApprovalAnswer(StrEnum):
-    """What a person said."""
+    """A person's answer."""
 
     YES = "yes"
     NO = "no"
 
 
 class Request(Struct, frozen=True):
-    """An entry that passed every gate, as a person was shown it.
+    """An entry that passed every gate, as it was shown to a person for approval.
 
-    `quantity` (unsigned) and `notional_usd` are the most that a yes allows. `price` is the worst one that the order
-    would have been sent at when it was asked. `slot` is that of a strategy's own clock, or empty. Without an answer the
-    request ends at `expires_at`. `reach` is how far an earlier answer to the same question holds: until the end of
-    `session`, and of `slot` if there is one. `given` is the candidate if somebody gave it, so that a yes can submit it
-    again; no strategy wants it.
+    `quantity` (unsigned) and `notional_usd` are the most that an approval allows. `price` is the worst price at which
+    the order would have been sent then. `slot` is the strategy's own slot, or empty. Without an answer the request ends
+    at `expires_at`. `given` is the candidate if it was submitted from outside, so that an approval can submit it again;
+    no strategy would propose it.
     """
 
     id: str
@@ -186,7 +185,7 @@ class Request(Struct, frozen=True):
 
     @property
     def reach(self) -> tuple[str, str, Side, date, str]:
-        """Return what makes two requests the same question."""
+        """Return the key that two requests share if one answer covers both: it includes the session and the slot."""
         return self.strategy, self.symbol, self.side, self.session, self.slot
 
     def waits(self, now: datetime) -> bool:
@@ -211,8 +210,8 @@ class Baseline(Struct, frozen=True):
 class Difference(Struct, frozen=True):
     """One setting that differs from its approved value, with the source of its current value.
 
-    None means there is no value on that side: `known` is False if nobody ever approved one, and `given` is False if
-    nothing sets one anymore.
+    None means no value on that side: `known` is False if none was ever approved, and `given` is False if nothing sets
+    one now.
     """
 
     name: str

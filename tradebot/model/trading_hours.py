@@ -1,4 +1,4 @@
-"""When a venue says that it trades an instrument in the next days. That goes before any calendar."""
+"""An instrument's trading hours in the next days, as the venue gives them. They take precedence over any calendar."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -9,10 +9,10 @@ from tradebot.model.bar import Session
 
 
 class Hours(Struct, frozen=True):
-    """The sessions of an instrument as its venue tells them, and the hours of them in which most is traded.
+    """The sessions of an instrument as its venue gives them, and its liquid hours.
 
-    They are told from `since` to before `until`: in between nothing trades outside of `trading`, and what the venue
-    calls the liquid hours is in `liquid`. Both are in order; several of one date have breaks in between.
+    They cover `since` until just before `until`: within that period, nothing trades outside of `trading`. Both lists
+    are sorted; a date may have several entries with breaks between them.
     """
 
     since: datetime
@@ -21,7 +21,7 @@ class Hours(Struct, frozen=True):
     liquid: tuple[Session, ...]
 
     def tells(self, at: datetime) -> bool:
-        """Return True if the venue has told what it does at a moment."""
+        """Return True if the hours cover a moment."""
         return self.since <= at < self.until
 
     def trades(self, at: datetime) -> bool:
@@ -37,13 +37,13 @@ class Hours(Struct, frozen=True):
         return any(session.date == day and session.open > at for session in self.liquid)
 
     def session_at(self, at: datetime, today: date) -> Session | None:
-        """Return the session that is open, or else the next one or the last one of today's; None without any."""
+        """Return the session that is open, else today's next or last one; None without any."""
         current = next((session for session in self.trading if session.contains(at)), None)
         own = [session for session in self.trading if session.date == today]
         return current or next((session for session in own if session.open > at), own[-1] if own else None)
 
     def over(self, usual: Iterable[Session]) -> Sequence[Session]:
-        """Return a calendar's sessions with these in place of all that they tell of, one for each date."""
+        """Return a calendar's sessions with these in place of the covered ones, one for each date."""
         session_by_day = {one.date: one for one in usual if one.close <= self.since or one.open >= self.until}
         for one in self.trading:
             before = session_by_day.get(one.date)

@@ -1,4 +1,4 @@
-"""What a venue can do, and what its adapter can prove about an order. The core asks for these, never for a name."""
+"""What a venue can do, and what its adapter can prove about an order. The core checks these, never the venue's name."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -20,11 +20,11 @@ class Settlement(StrEnum):
 
 
 class ClientIds(StrEnum):
-    """How long the venue refuses a second order under one of our ids.
+    """How long the venue refuses a second order with the same client order id.
 
-    UNIQUE: for ever, so a request may be sent again: both together make one order. WHILE_OPEN: until the first order
-    has ended. FREE: never. With these two, an order whose answer was lost is only looked up, because a second request
-    could make a second order.
+    UNIQUE: forever, so a request may be sent again: both together create one order. WHILE_OPEN: until the first order
+    has ended. FREE: never. With the last two, an order whose reply was lost is only looked up, because a second request
+    could create a second order.
     """
 
     UNIQUE = "unique"
@@ -33,10 +33,10 @@ class ClientIds(StrEnum):
 
 
 class Edit(StrEnum):
-    """What becomes of an order whose price we change.
+    """How the venue changes an order's price.
 
-    NEW_ID: another order takes its place, under the id of our request. IN_PLACE: it keeps its ids and has the new
-    price, so a request that arrives twice does no harm. NONE: we have to cancel it and send another.
+    NEW_ID: another order replaces it, under the id of our request. IN_PLACE: it keeps its ids and has the new price, so
+    a repeated request does no harm. NONE: we have to cancel it and send another.
     """
 
     NEW_ID = "new_id"
@@ -45,13 +45,13 @@ class Edit(StrEnum):
 
 
 class Pairs(StrEnum):
-    """How a target and a stop rest at the venue for the same shares. This is the one place that says so.
+    """How a target and a stop rest at the venue for the same shares. This is the only definition.
 
-    NATIVE: as one order with two halves (one cancels the other), of which the venue lets only one fill.
-    TWO_ORDERS: as two orders that know nothing of each other; each may only reduce the position, and what one of them
-    fills is to be taken off the other. BRACKET: the stop hangs on the entry, is sent with it, and works once that has
-    filled; targets rest apart, and what the entry's stop doesn't cover is protected as by two orders. How these are
-    fitted to what is held is in `orders.separate_protection`.
+    NATIVE: as one order with two halves (one cancels the other), of which the venue lets only one fill. TWO_ORDERS: as
+    two independent orders; each may only reduce the position, and the fill of one has to be subtracted from the other.
+    BRACKET: the stop is attached to the entry, sent with it, and works once that has filled; targets rest apart, and
+    shares that the entry's stop doesn't cover are protected as by two orders. `orders.separate_protection` fits these
+    to the position.
     """
 
     NATIVE = "native"
@@ -62,16 +62,16 @@ class Pairs(StrEnum):
 class Capabilities(Struct, frozen=True):
     """What one venue can do; `name` is for the configuration and `title` for people.
 
-    `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and `day` says which date a moment counts for. A short
-    sale reserves `short_reserve` times its ask. With `reduce_only`, an order can be kept from opening a position.
-    Quantities count a `unit`: "share" or "contract". What an order did is told within `tells_ends_after`: until then, a
-    list of open orders without it is nothing unusual. A venue that `forgets` tells ended orders and executions of today
-    only. With `ends_in_history`, only a history tells how an order ended; it may be far behind the list of open orders,
-    which then says what is over. `bar_prices` are the prices that its bars can be made of. With `hours_win`, its own
-    hours are what counts, and where they differ from a published calendar people are told; elsewhere nothing is opened
-    until both agree. With `exits_join`, an exit can be sent into the group of the stop that rests for the same shares:
-    what one of them fills makes the other smaller, or ends it, and both together never fill more than one of them is
-    for. The stop of a pair has to be `pair_distance` (USD) away from its limit and from the market.
+    `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and `day` maps a moment to its date. A short sale
+    reserves `short_reserve` times its ask. With `reduce_only`, an order can be kept from opening a position. Quantities
+    count a `unit`: "share" or "contract". An order's changes are reported within `tells_ends_after`: until then, its
+    absence from a list of open orders proves nothing. A venue that `forgets` reports only today's ended orders and
+    executions. With `ends_in_history`, only a history says how an order ended; it may lag far behind the list of open
+    orders, which then says what is over. `bar_prices` are the prices that its bars can be made of. With `hours_win`,
+    the venue's own hours count, and differences from a published calendar are only reported; elsewhere no position is
+    opened until both agree. With `exits_join`, an exit can join the group of the stop that rests for the same shares: a
+    fill of one shrinks or ends the other, and together they never fill more than one of them is for. The stop of a pair
+    has to be `pair_distance` (USD) away from its limit and from the market.
     """
 
     name: str
@@ -98,18 +98,16 @@ class Capabilities(Struct, frozen=True):
 
     @property
     def passing_life(self) -> TimeInForce:
-        """Return the time in force of an order that should fill soon: the day where there is one, since it then ends by
-        itself.
-        """
+        """Return the time in force of an order that should fill soon: DAY if available, which ends by itself."""
         return TimeInForce.DAY if TimeInForce.DAY in self.lives else TimeInForce.GTC
 
     @property
     def resting_life(self) -> TimeInForce:
-        """Return the life of an order that is to rest: until it is canceled, if the venue has that."""
+        """Return the time in force of a resting order: until canceled, if the venue has that."""
         return TimeInForce.GTC if TimeInForce.GTC in self.lives else TimeInForce.DAY
 
     def may_repeat(self, operation: Operation) -> bool:
-        """Return True if a request whose answer was lost may be sent again, because both together do what one does."""
+        """Return True if a request whose reply was lost may be sent again without acting twice."""
         if operation is Operation.SUBMIT:
             return self.client_ids is ClientIds.UNIQUE
         # An order is canceled only once, and changed in place to the same price or replaced under a unique id.
@@ -131,7 +129,7 @@ class End(StrEnum):
 
 
 class Proof(Struct, frozen=True):
-    """What a venue's adapter can prove about one of our orders, with its evidence in words and the order if it has it.
+    """What a venue's adapter can prove about one of our orders, with the evidence in words and the order if available.
 
     OVER without an order means that the request never arrived, and can't arrive any more.
     """

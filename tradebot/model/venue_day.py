@@ -1,4 +1,4 @@
-"""The venue's day: the zone of its dates, the hours of its usual session, and the date that each moment counts for."""
+"""The venue's day: its time zone, the hours of its usual session, and the date that each moment belongs to."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -21,16 +21,17 @@ _YEARS = range(2000, 2038)
 
 
 class VenueDay(Struct, frozen=True):
-    """The day of a venue: the time zone of its dates, and when a session of it usually opens and closes.
+    """A venue's day: the time zone of its dates, and the usual open and close of a session.
 
-    `opens` is how long after midnight by the zone's clock the usual session opens, below zero if that is the evening
-    before, and `lasts` how long it lasts. Without them, a session is the whole day. `extended` are the times of day at
-    which trading before the session begins and after it ends; None if there is none.
+    `opens` is how long after midnight by the zone's clock the usual session opens, negative if on the evening before,
+    and `lasts` its length. Without them, a session is the whole day. `extended` are the times of day at which
+    pre-market trading begins and after-hours trading ends; None without any.
 
-    `apart` are sessions, oldest first, that aren't all on their own date: what happens in one counts for its date.
+    `apart` are sessions, oldest first, that aren't entirely on their own date: whatever happens in one counts for its
+    date.
 
     A session that ends by `holidays_end`, on the venue's clocks, is a holiday's: its trading belongs to the next
-    business day. `belonging` has the dates of those that are known, each with that day's.
+    business day. `belonging` maps the known holidays' dates to those days.
     """
 
     zone: str
@@ -47,7 +48,7 @@ class VenueDay(Struct, frozen=True):
         return _zone(self.zone)
 
     def date_of(self, at: datetime) -> date:
-        """Return the date that a moment counts for: its session's, or else the venue's date then."""
+        """Return the date that a moment belongs to: its session's, or else the venue's calendar date."""
         if self.apart:
             place = bisect_right(self.apart, at, key=_OPENS) - 1
             if place >= 0 and self.apart[place].contains(at):
@@ -59,23 +60,26 @@ class VenueDay(Struct, frozen=True):
         return at.astimezone(self.tzinfo).date()
 
     def trade_date(self, session: date) -> date:
-        """Return the date for which the limits of a day count what a session traded, given the session's own."""
+        """Return the trade date of a session, given the session's own date; daily limits count by trade date."""
         return next((following for own, following in self.belonging if own == session), session)
 
     def trade_date_of(self, at: datetime) -> date:
-        """Return the date for which the limits of a day count what happens at a moment."""
+        """Return the trade date of a moment; daily limits count by trade date."""
         return self.trade_date(self.date_of(at))
 
     def begins(self, day: date) -> datetime:
-        """Return when a date begins at the venue, in UTC."""
+        """Return the start of a venue's date in UTC."""
         return self.at(day, time())
 
     def begins_s(self, day: date) -> int:
-        """Return the start of a date at the venue in seconds since 1970 UTC, which stamps its daily bar."""
+        """Return the start of a venue's date in seconds since 1970 UTC, which stamps its daily bar."""
         return int(self.begins(day).timestamp())
 
     def at(self, day: date, clock: time) -> datetime:
-        """Return a venue's time as UTC; one skipped in spring comes an hour later, of two in fall it is the first."""
+        """Return a venue's local time as UTC.
+
+        A time skipped in spring is an hour later, and a repeated one in fall is the first.
+        """
         return datetime.combine(day, clock, self.tzinfo).astimezone(UTC)
 
     def local(self, at: datetime) -> datetime:
@@ -83,14 +87,14 @@ class VenueDay(Struct, frozen=True):
         return at.astimezone(self.tzinfo)
 
     def usual(self, day: date) -> Session:
-        """Return the session of a date as it usually is."""
+        """Return the usual session of a date."""
         opens = datetime.combine(day, time()) + self.opens
         begins = opens.replace(tzinfo=self.tzinfo).astimezone(UTC)
         return Session(day, begins, begins + self.lasts)
 
     @property
     def crosses_midnight(self) -> bool:
-        """Return True if a usual session isn't all on its own date."""
+        """Return True if a usual session isn't entirely on its own date."""
         return self.opens < timedelta(0) or self.opens + self.lasts > DAY
 
     @property
@@ -99,7 +103,7 @@ class VenueDay(Struct, frozen=True):
         return self.lasts >= DAY
 
     def knowing(self, sessions: Iterable[Session]) -> "VenueDay":
-        """Return the day with those of these sessions, oldest first, that aren't all on their own date."""
+        """Return the venue's day with those of these sessions, oldest first, that aren't entirely on their own date."""
         known = tuple(sessions)
         apart, belonging = tuple([session for session in known if not self._holds(session)]), self._belonging(known)
         same = (apart, belonging) == (self.apart, self.belonging)
@@ -125,7 +129,7 @@ class VenueDay(Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Return whose time it is, for people: the zone's city, or UTC."""
+        """Return the zone's name for people: its city, or UTC."""
         return PurePosixPath(self.zone).name.replace("_", " ")
 
     @property

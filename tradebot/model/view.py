@@ -1,7 +1,7 @@
-"""What a strategy needs to know, what it sees when it is asked, and what it may want.
+"""What a strategy needs to know, what it sees when it runs, and what it may want.
 
-What nobody needs isn't fetched. The core turns wants into candidates, and gates and limits decide. What would cross
-from long to short closes first. `Reduce` and `Close` become exits: no entry gate is asked, and a halt lets them out.
+Data that nobody needs isn't fetched. The core turns wants into candidates, and gates and limits decide. A change from
+long to short closes first. `Reduce` and `Close` become exits: they skip entry gates and are allowed during a halt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ class BarNeed(Struct, frozen=True):
     """The last `depth` closed bars of each symbol; `timeframe` is 1Min to 59Min, 1Hour to 23Hour, or 1Day.
 
     Adjusted bars have prices as if every split and dividend so far had always been in force: they are for signals. Raw
-    bars have the prices as traded: they are for sizes. Without `symbols`, the strategy's whole universe is meant. With
-    `max_age_s`, the newest bar may have ended at most so many seconds ago, counting only while a session is open. With
-    `least`, so many bars are enough for a symbol that hasn't been listed for long. `price` says what the bars are made
-    of: a strategy may read the spot price of what it trades a perpetual on.
+    bars have the prices as traded: they are for sizes. Without `symbols`, the need covers the strategy's whole
+    universe. With `max_age_s`, the newest bar may have ended at most that many seconds ago, counting only while a
+    session is open. With `least`, that many bars are enough for a recently listed symbol. `price` says what the bars
+    are made of: a strategy may read the spot price of a perpetual's underlying.
     """
 
     timeframe: str
@@ -42,7 +42,7 @@ class BarNeed(Struct, frozen=True):
     least: int | None = None
 
     def key_of(self, symbol: str) -> SeriesKey:
-        """Return what names the bars of a symbol among those that a strategy sees."""
+        """Return the key of a symbol's bars among those that a strategy sees."""
         return SeriesKey(symbol, self.timeframe, self.adjusted, self.price)
 
     @property
@@ -54,9 +54,9 @@ class BarNeed(Struct, frozen=True):
 class FeatureNeed(Struct, frozen=True):
     """Features of each symbol's last closed bar, by name; docs/internals/FEATURES.md lists them.
 
-    The bars are fetched as far back as the features reach, joined over rolls. A symbol for which one of them is absent
-    is left out of the strategy's universe, with a decision that says why; one that is `optional` is only left out of
-    the values. With `max_age_s`, the bar may have ended at most so many seconds ago, as for `BarNeed`.
+    Bars are fetched as far back as the features reach, joined over rolls. A symbol that lacks a feature is left out of
+    the strategy's universe, with a decision that says why; a lacking `optional` feature is only left out of the values.
+    With `max_age_s`, the bar may have ended at most that many seconds ago, as for `BarNeed`.
     """
 
     timeframe: str
@@ -66,7 +66,7 @@ class FeatureNeed(Struct, frozen=True):
 
 
 class FeatureRow(Struct, frozen=True):
-    """The features of a bar that closed `at`, by name, and why those are absent that are, by name."""
+    """The features of a bar that closed `at`, by name, and why others are absent, by name."""
 
     at: datetime
     values: Mapping[str, float]
@@ -77,10 +77,10 @@ class Needs(Struct, frozen=True):
     """Everything a strategy reads besides the time and its universe.
 
     `facts` are kinds of flow facts by name, such as "flow_alerts". `quotes` are current quotes of its universe. `lots`
-    are its own open positions, with what the books keep of them, and `trades` those that it closed. `equity` is its
-    allotment of the account's equity. `features` are numbers made of closed bars. `situation` is how the account and
-    the session stand. A symbol without the bars, the quote or the features that it needs is left out of the strategy's
-    universe, with a decision that says why.
+    are its own open positions with their stored terms, and `trades` its closed ones. `equity` is its allotment of the
+    account's equity. `features` are numbers computed from closed bars. `situation` describes the account and the
+    session. A symbol without the bars, the quote or the features that it needs is left out of the strategy's universe,
+    with a decision that says why.
     """
 
     facts: frozenset[str] = frozenset()
@@ -94,12 +94,11 @@ class Needs(Struct, frozen=True):
 
 
 class Situation(Struct, frozen=True):
-    """How the account and the session stand; money is in USD.
+    """The state of the account and the session; money is in USD.
 
-    `session` is open now, or None. `equity` is the account's, and `highest` the highest that counts so far, that equity
-    included. `unrealized` is the profit of each of the strategy's open positions at the venue's price, by symbol; it
-    lacks those that the venue has no price for. `trades` counts the strategy's orders of this session that opened or
-    added something, each with a fill.
+    `session` is the open one, or None. `equity` is the account's, and `highest` its peak, including now. `unrealized`
+    is the profit of each of the strategy's open positions at the venue's price, by symbol, without those that the venue
+    has no price for. `trades` counts the strategy's orders of this session with a fill that opened or added something.
     """
 
     session: Session | None
@@ -121,15 +120,14 @@ class StrategyView(Struct, frozen=True):
     """What is known at trading time `now`. A strategy sees only what it needs; everything else is empty.
 
     A strategy with its own clock that reads neither quotes nor flow sees the moment at which its slot began, however
-    late it is asked; so it answers the same in every pass of the slot until its lots or its equity change.
-    `universe` are the symbols whose needs are met. `facts` are flow facts by symbol, and `market` those of the whole
-    market by kind. `lots` are the strategy's own open positions by symbol, with signed shares, and `kept` is what the
-    books keep of each besides its fills: its entry's stop, target, score and other facts, but no prices since.
-    `equity_usd` is its allotment of the account's equity. `slot` names the period of its own clock that it is asked
-    for; it is empty if it is asked in every pass. `sectors` are those of the configuration, by symbol. `trades` are
-    the strategy's own trades that closed within the last month, by symbol, oldest first. `costs` is what its trades
-    are assumed to cost, None if nothing is: `model.costs.round_trip` says what that makes of one. `features` are those
-    of the last closed bar, by symbol and timeframe. `situation` is None unless the strategy needs it.
+    late it runs, so it answers the same in every pass of the slot until its lots or its equity change. `universe` are
+    the symbols whose needs are met. `facts` are flow facts by symbol, and `market` those of the whole market by kind.
+    `lots` are the strategy's own open positions by symbol, with signed shares, and `kept` their stored terms: the
+    entry's stop, target, score and other facts, but no later prices. `equity_usd` is its allotment of the account's
+    equity. `slot` is its own slot, or empty if it runs in every pass. `sectors` are the configured ones, by symbol.
+    `trades` are its own trades closed within the last month, by symbol, oldest first. `costs` are its assumed trading
+    costs, or None: `model.costs.round_trip` applies them. `features` are those of the last closed bar, by symbol and
+    timeframe. `situation` is None unless the strategy needs it.
     """
 
     now: datetime
@@ -157,7 +155,7 @@ class StrategyView(Struct, frozen=True):
     def values(self, symbol: str, timeframe: str) -> Mapping[str, float]:
         """Return the features of a symbol's last closed bar; KeyError if the strategy didn't declare that it needs any.
 
-        All of them are there, but for optional ones that are absent.
+        Only optional features may be missing.
         """
         return self.features[symbol, timeframe].values
 
@@ -177,19 +175,17 @@ class StrategyView(Struct, frozen=True):
 
 
 class Open(Struct, frozen=True):
-    """Open a position in a symbol that the strategy doesn't hold.
+    """Open a position in a symbol in which the strategy has none.
 
     `score` is the conviction, in -1..1, and its sign agrees with the side. `coverage`, 0..1, is the share of the score
     that has data, or None if that means nothing here. `quantity` is a wish in shares; limits may make it smaller.
     `stop_loss_fraction` and `profit_target_fraction` are distances from the entry price as fractions of it, and close
-    the position whatever exits are configured; so do `targets`, which close it in parts, at rising levels of gain.
-    `atr_fraction` is the average true range at the entry, and `invalid_fraction` the distance at which the reason for
-    the trade is gone. Both are fractions of the entry price too. They close nothing by themselves, but the books keep
-    them for exit rules, and for the strategy.
-    `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind it, if it was
-    proposed because of options. `cluster` names the kind of situation it was proposed in, such as a setup in a regime:
-    an auction limits how many positions have the same. `hold_s` is for how many seconds the strategy expects to hold
-    it, which costs funding.
+    the position in addition to configured exits; `targets` close it in parts, at rising levels of gain. `atr_fraction`
+    is the average true range at the entry, and `invalid_fraction` the distance at which the reason for the trade is
+    gone, both fractions of the entry price. They close nothing by themselves, but are stored for exit rules and the
+    strategy. `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind the
+    proposal, if any. `cluster` names the setup, such as a pattern in a regime: an auction limits how many positions
+    have the same. `hold_s` is the expected holding time in seconds, for which funding is paid.
     """
 
     symbol: str
@@ -214,7 +210,7 @@ class Target(Struct, frozen=True):
     """Hold this much of a symbol, and keep working toward it until the strategy's slot is over.
 
     Give either `weight`, a share of the strategy's allotment (1 is all of it, negative is short), or `quantity` in
-    signed shares. Both are rounded toward zero to whole shares, and zero means hold none. The core works out the
+    signed shares. Both are rounded toward zero to whole shares, and zero means no position. The core computes the
     difference and sells before it buys.
     """
 
@@ -226,7 +222,7 @@ class Target(Struct, frozen=True):
 
 
 class Reduce(Struct, frozen=True):
-    """Close a part of a position that the strategy holds; `quantity` is unsigned, rounded down to whole shares."""
+    """Close part of the strategy's position; `quantity` is unsigned, rounded down to whole shares."""
 
     symbol: str
     quantity: Decimal
@@ -234,7 +230,7 @@ class Reduce(Struct, frozen=True):
 
 
 class Close(Struct, frozen=True):
-    """Close a position that the strategy holds, for a reason in the strategy's own words."""
+    """Close the strategy's position, for a reason in the strategy's own words."""
 
     symbol: str
     why: str

@@ -1,4 +1,4 @@
-"""Change or cancel one of our working orders: promised, sent once, and repeated while its outcome isn't known."""
+"""Change or cancel one of our working orders: promised, sent once, and repeated while the outcome is unknown."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -44,7 +44,7 @@ def cancel_order(
 def mark_if_cancel_rejected(
     world: World, desk: Desk, record: CandidateRecord, before: Iterable[Order], now: Iterable[Order]
 ) -> CandidateRecord:
-    """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it.
+    """Return a cancel's record, marked as rejected if none of the orders changed.
 
     A venue may accept a cancel and reject it a moment later.
     """
@@ -58,7 +58,7 @@ def mark_if_cancel_rejected(
 
 
 def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Reason) -> CandidateRecord:
-    """Cancel a working order that carries our mark, although the books don't know it."""
+    """Cancel a working order that carries our mark although the books don't know it."""
     mark, instrument = mark_of(order.client_order_id), desk.listings[order.symbol].instrument
     purpose = mark.purpose if mark and mark.purpose else Purpose.PROTECT
     new_intent = cancel_intent(call, desk.account.number, desk.now, order, instrument, ADOPTED, purpose)
@@ -66,7 +66,7 @@ def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Re
 
 
 def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why: Reason) -> CandidateRecord:
-    """Send a change of a working order if permission allows; an unresolved earlier change is sent instead."""
+    """Send a change of a working order if permission allows; resend an unresolved earlier change instead."""
     earlier = change_of(order, desk.books.unresolved_intents, new_intent.operation)
     intent = earlier or new_intent
     candidate = change_candidate(intent, Purpose.REDUCE, desk.now, order.open_quantity)
@@ -81,7 +81,7 @@ def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why:
 
 
 def change_candidate(intent: Intent, purpose: Purpose, at: datetime, quantity: Decimal) -> Candidate:
-    """Return the candidate under which a request of this kind is recorded: a change, or protection."""
+    """Return the candidate under which to record a cancel or replace."""
     strategy, source = intent.key.strategy, intent.operation
     return Candidate(strategy, intent.instrument, intent.side, purpose, at, quantity=quantity, source=source)
 
@@ -100,7 +100,7 @@ RETRY = timedelta(minutes=15)
 
 
 def exit_is_refused(books: Books) -> bool:
-    """Return True if the venue refused, the last time, that the limit of a pair goes through the market."""
+    """Return True if the venue refused our latest attempt to move a pair's limit through the market."""
     for record in reversed(books.intents):
         intent = record.intent
         if intent.rests and not intent.protects and intent.operation is Operation.REPLACE:
@@ -112,10 +112,10 @@ def exit_is_refused(books: Books) -> bool:
 
 
 def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
-    """Return what to protect a position with: a pair, or a plain stop if the venue refused that last.
+    """Return the order class to protect a position with: a pair, or a single stop if the venue just refused a pair.
 
-    None if it refused a plain stop too, a short while ago, other than in the pass in which it refused a pair: whatever
-    was in the way of both then may be over.
+    Return None if it recently refused a single stop too, unless that was in the pass in which it refused a pair: the
+    cause of both refusals may be gone.
     """
     of_it = (record for record in reversed(books.intents) if _protects(record, whose))
     last, before = next(of_it, None), next(of_it, None)
@@ -138,7 +138,7 @@ def _protects(record: IntentRecord, whose: Whose) -> bool:
 def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
     """Return a limit price in USD at which an exit fills now; None without a quote.
 
-    It is no farther from a recent trade than an entry's may be from the previous close.
+    Its distance from the last trade is bounded like an entry's distance from the previous close.
     """
     quote, limits, side = desk.quotes.get(candidate.symbol), world.rules.limits, candidate.side
     if quote is None:
@@ -154,7 +154,7 @@ def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None
 
 
 def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
-    """Return a price in USD for the limit of a pair that fills now and hasn't reached the pair's stop, or None.
+    """Return a price in USD for a pair's limit that fills now and hasn't reached the pair's stop, or None.
 
     A venue lets the limit of a pair go to the market, but not to its stop or past it.
     """
@@ -175,7 +175,7 @@ def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting)
 def exit_through(
     world: World, call: Call, desk: Desk, candidate: Candidate, pair: Resting, price: Decimal, decisions: Decisions
 ) -> CandidateRecord:
-    """Move the limit of a pair to a price at which it fills now; its stop keeps working until then."""
+    """Move a pair's limit to a price at which it fills now; its stop keeps working until then."""
     limit, promised = pair.limit, pair.record.intent
     assert limit is not None, "a plain stop has no limit to move"
     edit = edit_intent(call, desk, promised, limit, limit.quantity or promised.quantity, price, candidate.why, EXITS)
@@ -191,9 +191,9 @@ def exit_through(
 def edit_intent(
     call: Call, desk: Desk, promised: Intent, old: Order, shares: Decimal, price: Decimal, why: str, leg: int = TIGHTENS
 ) -> Intent:
-    """Return the request that brings what rests, a stop or a limit, to so many shares and a price in USD.
+    """Build the request that changes a resting stop or limit to this many shares and a price in USD.
 
-    `promised` is the intent behind the `old` one, and `why` names the rule that has it there.
+    `promised` is the intent behind the `old` order, and `why` names the exit rule behind the order.
     """
     key = replace(promised.key, session=call.session, slot=call.slot, leg=leg, target=old.venue_id)
     return replace(
@@ -215,16 +215,16 @@ def edit_intent(
 
 
 class CancelResult(NamedTuple):
-    """What became of a pair that was canceled: the record, and how many of its shares are left, None if unproven."""
+    """The result of canceling a pair: the record, and how many of its shares remain, None if unproven."""
 
     record: CandidateRecord
     left: Decimal | None
 
 
 def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> CancelResult:
-    """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone.
+    """Cancel a pair and prove its end, so that its shares are free; shares filled meanwhile are gone.
 
-    If the venue takes the cancel back, the pair works as before, and the record says so.
+    If the venue later rejects the cancel, the pair works as before, and the record says so.
     """
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
@@ -238,7 +238,7 @@ def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: R
 
 
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
-    """Tell that what protected some shares was canceled for another order; others may have had no stop before."""
+    """Emit an event if canceling this protection for another order left its shares without a stop."""
     whose, rules = rest.record.intent.whose, world.rules
     closed = closed_by_others(desk.books, desk.net)
     known = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
@@ -270,21 +270,21 @@ def joinable_stop_id(world: World, pair: Resting) -> str:
 
 
 def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
-    """Return the candidate under which a working exit is followed by another one for the shares that it leaves."""
+    """Return the candidate for another exit that follows a working one, for the shares that it leaves."""
     intent = record.intent
     candidate = change_candidate(intent, intent.purpose, desk.now, order.open_quantity)
     return replace(candidate, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)
 
 
 def exit_pair(desk: Desk, order: Order, record: IntentRecord) -> Resting:
-    """Return the pair that an exit is the limit of, or the exit alone if it goes without a stop."""
+    """Return the pair whose limit is this exit, or the exit alone if it has no stop."""
     pairs = desk.resting.get(record.intent.whose, ())
     through = (pair for pair in pairs if pair.limit is not None and pair.limit.venue_id == order.venue_id)
     return next(through, Resting(record, order, None, can_trigger=False))
 
 
 def require_quote(world: World, desk: Desk, candidate: Candidate) -> Decisions:
-    """Refuse an exit without a quote if the venue takes no market order, before anything is canceled for it."""
+    """Refuse an exit that has no quote if the venue takes no market orders, before anything is canceled for it."""
     if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
         return ()
     return (Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING),)

@@ -1,12 +1,12 @@
-"""Trade what an auction decides: closes go out first, and what they make room for opens in a later pass.
+"""Trade what an auction decides: closes go out first, and the room they free is used in a later pass.
 
-The whole account is decided on in one call, before any entry of the pass. A candidate that opens is then traded like
-any other, so each gate is asked once more. One that a position gives way for is refused in this pass. While the close
-isn't proven, its place is kept, and nothing else is closed for it; afterwards it competes like any other, and the room
-is there. So a killed pass leaves nothing to repair.
+The whole account is decided in one call, before any entry of the pass. A winning candidate is then traded like any
+other, so each gate is evaluated once more. A candidate for which a position is closed is refused in this pass. Until
+the close is proven, its room is reserved, and nothing else is closed for it; afterward it competes like any other. So a
+killed pass leaves nothing to repair.
 
-One that would win, but that too little rests for at the venue, leaves the auction, which is then decided again: it
-takes no place from one that could be filled.
+A winner with too little depth at the venue leaves the auction, which is then decided again, so it takes no room from a
+candidate that could be filled.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,10 +53,10 @@ MOST_ASKED = 20
 
 
 class AuctionResult(Struct, frozen=True):
-    """What the auction decided about each candidate that took part, and what its gates said before it.
+    """What the auction decided about each participating candidate, and what the gates said about it before.
 
-    `thin` is why those left that couldn't be filled. `heard` is what the gates said of every candidate to the `account`
-    of that moment.
+    `thin` has the reason of each candidate that left for lack of depth. `heard` are the gates' results for every
+    candidate, valid for the `account` of that moment.
     """
 
     standings: Mapping[Whose, BidRuling] = {}
@@ -67,16 +67,17 @@ class AuctionResult(Struct, frozen=True):
     heard: Sequence[tuple[Candidate, GateResult]] = ()
 
     def cached_evaluation(self, account: AccountAsk, candidate: Candidate) -> GateResult | None:
-        """Return what the gates would say again; None if the account is another by now, or they weren't asked."""
+        """Return the gates' earlier result for a candidate; None without one, or if the account has changed since."""
         if account is not self.account:
             return None
         return next((said for one, said in self.heard if one is candidate), None)
 
 
 def hold_auction_for(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> AuctionResult:
-    """Decide which candidates of the strategies that chose the auction open, and which positions give way for them.
+    """Decide which candidates open and which positions they replace, for strategies that use the auction.
 
-    What has to be closed for other reasons was closed before. A candidate that anything else refuses takes no part.
+    Positions with other reasons to close were closed before. A candidate that a gate other than room refuses takes no
+    part.
     """
     taking = taking_part(world.rules)
     if taking is None:

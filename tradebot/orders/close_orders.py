@@ -1,7 +1,7 @@
-"""Close positions, or parts of them: for an exit rule, for a strategy that wants it, or for a person.
+"""Close positions, or parts of them: for an exit rule, a strategy, or a person.
 
-Two owners may hold the same symbol; together they never close more than the broker holds. An exit waits for an order of
-another strategy only if the two would trade with each other.
+Two owners may have positions in the same symbol; together they never close more than the broker's position. An exit
+waits for an order of another strategy only if the two would trade with each other.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -87,7 +87,7 @@ def close_one_by_one(desk: Desk, positions: Iterable[Position], close: Callable[
 
 
 def desk_after_close(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
-    """Return the desk as if the exits among these records were filled, if an order may have gone out."""
+    """Return the desk as if the exits among these records were filled, wherever an order may have gone out."""
     for record in records:
         candidate, last = record.candidate, record.decisions[-1]
         exits = last.gate is Gate.SEND and last.reason not in NEVER_FILLS and candidate.source != Operation.CANCEL
@@ -97,7 +97,7 @@ def desk_after_close(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
 
 
 def account_after_close(account: AccountAsk, symbol: str, closed: Records) -> AccountAsk:
-    """Return the account as these records leave it, with an order at work on the symbol if one may have gone out."""
+    """Return the account after these closes, with an order working on the symbol if one may have gone out."""
     desk = desk_after_close(account.desk, closed)
     book = account.book if desk is account.desk else account.book.with_closing(symbol)
     return replace(account, desk=desk, book=book)
@@ -106,7 +106,7 @@ def account_after_close(account: AccountAsk, symbol: str, closed: Records) -> Ac
 def close(
     world: World, call: Call, desk: Desk, position: Position, why: ExitCall, source: str, displaced_by: str = ""
 ) -> Records:
-    """Send the orders that close a position, or a part of it, if `why` and the exit gates pass and it has a listing.
+    """Send the orders that close all or part of a position, if `why` and the exit gates pass and it has a listing.
 
     `displaced_by` is the symbol that it makes room for, if any.
     """
@@ -155,7 +155,7 @@ def _as_claimed(world: World, desk: Desk, position: Position) -> Desk:
 
 
 def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:
-    """Send the orders that close or reduce a position because its strategy wants that, if the exit gates pass."""
+    """Send the orders that close or reduce a position as its strategy wants, if the exit gates pass."""
     position = position_of(desk, (candidate.strategy, candidate.symbol))
     if position is None or closing_side(position.quantity) is not candidate.side:
         held_quantity = position.quantity if position else Decimal(0)
@@ -305,7 +305,7 @@ def _close_protected(
 def exit_anew(
     world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
 ) -> Iterator[CandidateRecord]:
-    """Cancel an exit that can't be repriced, together with its pair if it is a half of one, and send another."""
+    """Cancel an exit that can't be repriced, together with its pair if it has one, and send a new exit."""
     allowed, candidate = permission(desk), exit_candidate(desk, order, record)
     decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *require_quote(world, desk, candidate))
     if first_failure(decisions):
@@ -422,7 +422,7 @@ def _submit(
 
 
 def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, Decisions]:
-    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none."""
+    """Reduce the candidate to whole shares if the venue refused a fraction today; add a refusal if none remain."""
     quantity, listing = quantity_of(candidate), desk.listings.get(candidate.symbol)
     whole, least = whole_lots(candidate.instrument, quantity), listing.minimum if listing else candidate.instrument.lot
     # Less than the smallest order counts as a fraction.

@@ -1,9 +1,8 @@
-"""Ask whether enough rests at the venue for an entry that nothing else refuses.
+"""Check that the order book is deep enough for an entry that every other gate has passed.
 
-It takes one request for each such entry. So it isn't asked with the other gates, but after all of them, right before a
-person is asked, a position is closed to make room, or the order is promised; an auction asks it of its winners, too,
-before anything is sent. Up to there the pass may give way to an
-exit: nothing of this entry exists yet, and the pass that begins again asks again.
+Each check takes one request, so it isn't made with the other gates but last: right before a person is asked, a position
+is closed to make room, or the order is promised. An auction also checks its winners before anything is sent. Until then
+the pass may yield to an exit: nothing of this entry exists yet, and the restarted pass checks again.
 """
 
 from tradebot.errors import TradebotError
@@ -14,7 +13,7 @@ from tradebot.ports.world import World
 
 
 def with_depth(world: World, ask: Ask, decisions: Decisions) -> Decisions:
-    """Return the decisions with that of depth in its place; without a limit, nothing is asked."""
+    """Return the decisions with the depth decision inserted; without a depth limit, nothing is requested."""
     decision = _depth(world, ask)
     if decision is None:
         return decisions
@@ -22,7 +21,7 @@ def with_depth(world: World, ask: Ask, decisions: Decisions) -> Decisions:
 
 
 def too_thin(world: World, ask: Ask) -> Decision | None:
-    """Return why an entry that lacks only room or a yes couldn't be filled near the best price; None if it could."""
+    """Return why an entry that lacks only room or approval couldn't be filled near the best price; None if it could."""
     decision = _depth(world, ask)
     return None if decision is None or decision.passed else decision
 

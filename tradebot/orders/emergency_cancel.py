@@ -1,7 +1,7 @@
 """Cancel our working entries when no pass can do it; this is the only request sent without a promise.
 
-A cancel can do without: it only reduces risk, it may safely arrive twice, and if nobody remembers it, the next pass
-reads the order's state from the venue anyway. Exits, protection and other people's orders are left alone.
+A cancel can do without: it only reduces risk, it may safely arrive twice, and the next pass reads the order's state
+from the venue anyway. Exits, protection and other people's orders are left alone.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tradebot.ports.stores import Ledger
 
 
 class CancelCounts(Struct, frozen=True):
-    """How many of our entries the venue has canceled or is canceling, and what went wrong with the others."""
+    """How many of our entries the venue has canceled or is canceling, and the problems with the others."""
 
     cancelled: int
     problems: tuple[str, ...]
@@ -27,7 +27,7 @@ class CancelCounts(Struct, frozen=True):
 def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str) -> CancelCounts:
     """Cancel each of our working entries by its id, whether our books know it, the venue lists it, or both.
 
-    If the ledger can't be read, `ledger` is None and our mark in the venue's list is all we have.
+    If the ledger can't be read, `ledger` is None, and our entries are recognized only by our mark in the venue's list.
     """
     entries, problems = dict[str, Order](), list[str]()
     for source in (_listed_entries(reader, ledger, account), _booked_entries(reader, ledger)):

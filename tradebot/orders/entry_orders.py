@@ -1,11 +1,11 @@
 """Trade what strategies want, one candidate after another: each sees the account as the earlier ones leave it.
 
-If the configuration says so, a person is asked about an entry that nothing else refuses. The request is written before
-anything is told of it, and an order carries the id of its request, so a yes makes one order, whatever is killed when.
+If configured, a person has to approve an entry that every gate has passed. The request is written before anyone is
+notified, and the order carries the request's id, so an approval makes exactly one order, even after a crash.
 
-To make room for a better candidate, the strategy's weakest position is closed and nothing else, never without a yes
-that is needed. The candidate itself is refused in this pass and judged by a later one like any other, so a killed pass
-leaves nothing to repair.
+To make room for a better candidate, only the strategy's weakest position is closed, and never before a required
+approval. The candidate itself is refused in this pass and evaluated again later, so a killed pass leaves nothing to
+repair.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN_GATES[gate] for gate in _ROOM)})
 
 
 class Consent(NamedTuple):
-    """Whether a person lets an entry go: the decision, the most shares, and the request; nobody was asked if empty."""
+    """Whether a person approves an entry: the decision, the most shares, and the request; empty if nobody was asked."""
 
     decision: Decision | None = None
     quantity: Decimal | None = None
@@ -80,9 +80,9 @@ GateResult = tuple[Ask, Decisions]
 
 
 def evaluate_entry(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> GateResult:
-    """Ask every gate but that of approval about an entry; return what they were asked, and what they say.
+    """Evaluate every gate but approval for an entry; return the gates' input and their decisions.
 
-    The size that was asked about is None without a usable quote.
+    The size is None without a usable quote.
     """
     own, quote = world.rules.of(candidate.strategy), account.desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
@@ -114,7 +114,7 @@ def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candi
 
 
 def ask_approval(world: World, call: Call, ask: Ask) -> Consent:
-    """Return whether a person lets an entry go, asking one if nobody was asked yet; in shadow nothing has to be asked.
+    """Return whether a person approves an entry, creating a request if there is none; shadow needs no approval.
 
     A dry run only says that a person would be asked.
     """
@@ -175,7 +175,7 @@ def _request_details(wish: Request) -> Mapping[str, str]:
 def changes_to_trade(
     world: World, call: Call, account: AccountAsk, proposed: Proposals, already: Iterable[CandidateRecord]
 ) -> Sequence[Candidate]:
-    """Return what this pass has still to trade, closes before entries: proposals, and entries that rolls owe."""
+    """Return what this pass still has to trade, closes before entries: proposals, and entries owed by rolls."""
     done = {(record.candidate.strategy, record.candidate.symbol) for record in already}
     pending = without_unapproved_swaps(world, call, account, pending_changes(world, account.desk, proposed, done))
     rolls = (
@@ -187,9 +187,9 @@ def changes_to_trade(
 def without_unapproved_swaps(
     world: World, call: Call, account: AccountAsk, changes: Sequence[Candidate]
 ) -> Iterable[Candidate]:
-    """Keep what a strategy's targets would sell for others, until a person has said yes to each of the others.
+    """Leave out what a strategy's targets would sell for other symbols, until a person has approved each of those.
 
-    A strategy that wants more of nothing sells to cash, for which nobody is asked.
+    A strategy that buys nothing sells to cash, which needs no approval.
     """
     selling = {change.strategy for change in changes if change.purpose is not Purpose.OPEN and _is_change(change)}
     asking = {name for name in selling if world.rules.of(name).approval and not world.shadow}
@@ -237,10 +237,10 @@ def make_room(
     proposed: Iterable[Candidate],
     earlier: Sequence[CandidateRecord],
 ) -> tuple[AccountAsk, Records]:
-    """Close a position if only room was missing for a refused entry; return the account and the records after that.
+    """Close a position if a refused entry lacked only room; return the account and the records after that.
 
-    The close comes before the candidate's own record. `proposed` are all candidates of the pass, and `earlier` are the
-    records that it has so far.
+    The close comes before the candidate's own record. `proposed` are all candidates of the pass, and `earlier` are its
+    records so far.
     """
     refused = traded[-1]
     candidate, own = refused.candidate, world.rules.of(refused.candidate.strategy)
@@ -268,9 +268,9 @@ def make_room(
 
 
 def lost_close(world: World, desk: Desk, strategy: str, symbol: str = "") -> Position | None:
-    """Return a position whose close, made for another, the venue hasn't known for a while: it is sent once more.
+    """Return a position whose displacing close has been unknown to the venue for a while, so it has to be resent.
 
-    With a symbol, only a close that was made for that counts.
+    With a symbol, only a close that made room for that symbol counts.
     """
     for record in desk.books.unresolved_intents:
         intent = record.intent
@@ -297,7 +297,7 @@ def close_for(
 
 
 def close_started(closed: Records, observed: Number | None, limit: Number) -> Decision:
-    """Say whether a close was sent, with what decided it or with what refused it. A lost reply may still be a close."""
+    """Return whether a close was sent, with the numbers behind it or its refusal. A lost reply may still be a close."""
     ends = [record.terminal for record in closed if record.candidate.displaced_by]
     if any(end is None or end.reason is Reason.VENUE_UNKNOWN for end in ends):
         return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_STARTED, observed, limit)
@@ -306,7 +306,7 @@ def close_started(closed: Records, observed: Number | None, limit: Number) -> De
 
 
 def with_decisions(refused: CandidateRecord, decisions: Sequence[Decision]) -> CandidateRecord:
-    """Return the record with what displacement decided before what it was asked about."""
+    """Return the record with displacement's decisions inserted in the order of the gates."""
     before = [each for each in refused.decisions if each.gate.place < Gate.DISPLACEMENT.place]
     return replace(refused, decisions=(*before, *decisions, *refused.decisions[len(before) :]))
 
@@ -318,7 +318,7 @@ NEVER_PROMISED = frozenset(
 
 
 def account_before_entries(world: World, call: Call, desk: Desk) -> AccountAsk:
-    """Return the account as the pass begins; entries of its earlier, interrupted runs count toward its limit."""
+    """Return the account at the start of the pass; entries of its earlier, interrupted runs count toward its limit."""
     book, promised = desk.book, defaultdict[str, set[str]](set)
     for intent in (record.intent for record in desk.books.intents):
         promised[intent.instrument.symbol].add(intent.client_order_id)
@@ -330,9 +330,9 @@ def account_before_entries(world: World, call: Call, desk: Desk) -> AccountAsk:
 def trade(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, known: GateResult | None = None
 ) -> tuple[AccountAsk, Records]:
-    """Judge one candidate and send its orders if it passes; return the account as that leaves it, and the records.
+    """Evaluate one candidate and send its orders if it passes; return the resulting account and the records.
 
-    `known` is what the gates have said of it to this very account, if they were asked before.
+    `known` is the gates' earlier result for this candidate and this very account, if any.
     """
     if any(decision.gate is Gate.TARGET and not decision.passed for decision in candidate.decisions):
         # There is nothing to trade, so no gate has to be asked.

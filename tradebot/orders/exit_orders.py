@@ -1,4 +1,4 @@
-"""Leave positions: because an exit rule says so, or because a person closes them by hand."""
+"""Exit positions: because an exit rule says so, or because a person closes them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -32,7 +32,7 @@ from tradebot.reconciliation.unfinished_closes import BY_HAND, unfinished_close
 
 
 def close_by_rules(world: World, call: Call, desk: Desk, watched: Mapping[Key, WatchedPosition]) -> Records:
-    """Ask the exit rules of each position, and send the exits that they call for."""
+    """Evaluate the exit rules of each position, and send the exits that they call for."""
     return close_one_by_one(desk, desk.positions, partial(_close_by_rule, world, call, watched))
 
 
@@ -95,7 +95,7 @@ def _go_on(world: World, call: Call, desk: Desk, position: Position, unfinished:
 
 
 def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
-    """Return the symbols that a rule wants to get out of."""
+    """Return the symbols for which an exit rule fired."""
     return frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
 
 
@@ -152,7 +152,7 @@ def _reached_apart(rests: Iterable[Resting], price: Decimal, side: Side, shares:
 def cancel_blocking_orders(
     world: World, call: Call, desk: Desk, named: Callable[[str], bool]
 ) -> Iterator[tuple[Order, CandidateRecord]]:
-    """Cancel our orders that would stand in the way of closing positions: entries, and exits that can't stay."""
+    """Cancel our orders that would get in the way of closing positions: entries, and exits that can't stay."""
     for order, record in our_working_orders(world, desk):
         # We can't close a position the venue hasn't confirmed, so a working exit may be its only protection.
         needless = is_exit(order, record) and order.symbol not in desk.unproven and not may_stay(desk, order, record)
@@ -164,7 +164,7 @@ def cancel_blocking_orders(
 
 
 def close_manually(world: World, call: Call, at_work: WorkingExits, positions: Iterable[Position]) -> Records:
-    """Close the shares of these positions for which no exit is at work."""
+    """Close the shares of these positions that no working exit covers yet."""
     decision = Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND, call.by)
     exit_call = ExitCall(decision, why=(BY_HAND,))
     return close_one_by_one(at_work.desk, positions, partial(_close_by_hand, world, call, exit_call, at_work.shares))

@@ -1,10 +1,10 @@
 """The single path for every order: a durable promise, then one request, then the outcome, whatever it is.
 
 The promise is recorded as SENT before the socket is opened, and after a crash the order is looked up by its id, so no
-state is needed in between. UNKNOWN is no rejection: the symbol gets no new orders until we know. A lookup that finds
-nothing proves nothing, until the venue's adapter proves that the request can't arrive any more. If the venue accepts an
-id only once, each pass of exits sends an unresolved exit again after half a minute, under the same id; elsewhere that
-could make a second order. A cancel with an unknown outcome is repeated while its order works.
+other state is needed. UNKNOWN is no rejection: the symbol gets no new orders until the outcome is known. A lookup
+without a result proves nothing until the venue's adapter proves that the request can't arrive any more. If the venue
+accepts an id only once, each exit pass resends an unresolved exit after half a minute, under the same id; elsewhere
+that could create a second order. A cancel with an unknown outcome is repeated while its order works.
 """
 
 from collections.abc import Callable
@@ -56,10 +56,10 @@ LAST_MOMENT = timedelta(seconds=2)
 
 
 def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the key of a candidate's order, whose slot is that of the pass or of the strategy's own clock.
+    """Return the key of a candidate's order, whose slot is that of the pass or the strategy's own.
 
-    So whatever passes take up a strategy's own slot, the same want is sent only once in it. It is never mistaken for
-    the slot of a pass. An order that adds to what an earlier one left undone has another leg.
+    With its own slot, the same want is sent only once per slot, in whatever pass; that slot never equals the slot of a
+    pass. An order for what an earlier one left unfilled has another leg.
     """
     own = candidate.slot_session
     session, slot = (own, own_slot(candidate.slot)) if own else (call.session, call.slot)
@@ -69,7 +69,7 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
 
 
 def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the key of the order for what a strategy wants. A target may take several orders, each a leg of its slot.
+    """Return the order key for what a strategy wants. A target may take several orders, each a leg of its slot.
 
     Once all legs are used, it returns the last one again, which is then refused as a duplicate.
     """
@@ -98,7 +98,7 @@ def submit_intent(
     approach: Approach | None = None,
     approval: str = "",
 ) -> Intent:
-    """Return the submit intent for a candidate; without a limit price it's a market order."""
+    """Build the submit intent for a candidate; without a limit price it's a market order."""
     key = key or submit_key(call, desk, candidate)
     intent = Intent(
         key=key,
@@ -131,7 +131,7 @@ def submit_intent(
 
 
 def sent_at(intent: Intent, desk: Desk, *, decided: bool = False) -> Intent:
-    """Return the intent with the desk's midpoint as the one it is sent at, and decided on if that is now too."""
+    """Return the intent with the desk's midpoint as its sending price; if `decided`, as its decision price too."""
     quote = desk.quotes.get(intent.instrument.symbol)
     middle, at = (quote.middle, quote.at) if quote else (None, None)
     return replace(intent, decision_mid=middle if decided else intent.decision_mid, send_mid=middle, send_mid_at=at)
@@ -164,10 +164,10 @@ def cancel_intent(
 def replace_intent(
     call: Call, desk: Desk, order: Order, promised: Intent, limit_price: Decimal, generation: int
 ) -> Intent:
-    """Return an intent that changes the limit price of one of our working orders; its quantity stays the same.
+    """Build an intent that changes the limit price of one of our working orders; its quantity stays the same.
 
-    `promised` is the intent behind the order, and `generation` counts earlier replaces of it that failed. The id is the
-    same whenever and wherever it is computed. The venue replaces an order at most once, so an order never gets two
+    `promised` is the intent behind the order, and `generation` counts earlier failed replaces. The id is the same
+    whenever and wherever it is computed. The venue replaces an order at most once, so an order never gets two
     successors.
     """
     key = replace(promised.key, target=order.venue_id, generation=generation)
@@ -185,11 +185,11 @@ def replace_intent(
 
 
 def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed: bool = False) -> Decision:
-    """Promise the order, send it once and record its outcome; return the decision that says what became of it.
+    """Promise the order, send it once and record its outcome; return the decision for it.
 
-    A dry run and shadow mode stop before the promise. An order that adds risk holds the send lock while it is checked,
-    promised and sent, so that a halt knows when the last one is out; it gives way to an exit pass before the promise,
-    and never between the promise and the reply. A `timed` one isn't sent if it was decided, or would leave, later than
+    A dry run and shadow mode stop before the promise. An order that adds risk takes the send lock while it is checked,
+    promised and sent, so that a halt knows when the last one is out; it yields to an exit pass before the promise, and
+    never between the promise and the reply. A `timed` order isn't sent if it was decided, or would leave, later than
     the limits allow; waiting for the lock counts.
     """
     limits = world.rules.limits
@@ -259,7 +259,7 @@ def _record_outcome(world: World, desk: Desk, intent: Intent, reply: Reply) -> D
 
 
 def refuse_late(world: World, desk: Desk, client_order_id: str, message: str) -> Decision:
-    """Write that the venue rejected a change of an order after accepting it; return the decision that says so."""
+    """Record that the venue rejected a change of an order after accepting it; return the decision that says so."""
     world.ledger.settle(client_order_id, Reply(WriteOutcome.REJECTED, code=REFUSED_LATE, message=message), desk.now)
     return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, f"{REFUSED_LATE} {message}")
 
@@ -282,7 +282,10 @@ def _request(orders: OrderPort, intent: Intent) -> Reply:
 
 
 def cancel_at_once(world: World, intent: Intent, verdicts: Decisions) -> Decision | None:
-    """Promise a cancel, send it once and settle it; return None if it was promised before. Nothing blocks a cancel."""
+    """Promise a cancel, send it once and record the outcome; return None if it was promised before.
+
+    Nothing blocks a cancel.
+    """
     assert world.orders is not None, "a dry run cancels nothing"
     if not world.ledger.promise(intent, verdicts):
         return None
@@ -330,9 +333,9 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     """Resend under its own id a request that the venue doesn't know or may not have carried out.
 
-    It is unchanged but for the limit of an exit, which may have the price of this moment. If the first request arrives
-    after all, the venue refuses the second, so there are never two orders: an id makes one order, and an order is
-    canceled or replaced only once. A venue that doesn't promise so never gets a second request.
+    It is unchanged except that an exit's limit may have a current price. If the first request arrives after all, the
+    venue refuses the second, so there are never two orders: an id makes one order, and an order is canceled or replaced
+    only once. A venue without that guarantee never gets a second request.
     """
     assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
     assert world.venue.may_repeat(intent.operation), "a second request could make a second order"
@@ -340,7 +343,7 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
 
 
 def may_send_again(world: World, desk: Desk, intent: Intent) -> bool:
-    """Return True if a request without an outcome may be resent: it is old enough, and can't make a second order."""
+    """Return True if a request without an outcome may be resent: it is old enough, and can't create a second order."""
     # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
     return abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
 
@@ -379,6 +382,6 @@ class _Unpromised(NamedTuple):
 def cancel_unpromised(orders: OrderPort, order: Order) -> Reply:
     """Cancel one of our entries when no pass can promise the cancel first; return the venue's reply.
 
-    A cancel only reduces risk and may safely arrive twice, so it's the one request that may go out without a promise.
+    A cancel only reduces risk and may safely arrive twice, so it is the one request allowed without a promise.
     """
     return orders.cancel(_Unpromised(order.venue_id))

@@ -1,8 +1,7 @@
-"""What to do so that the stops and targets that rest apart fit a position: steps, decided from what rests now.
+"""Plan the steps that fit separate stops and targets to a position, given the orders that rest now.
 
-Only stops protect. Of more stops than are needed, the loosest go first, and none goes before others that can trigger
-cover every share. Of more targets than are needed, the farthest go first. Nothing is decided about an order that the
-venue is still busy with.
+Only stops protect. Surplus stops are canceled from the loosest on, and none before other working stops cover every
+share. Surplus targets are canceled from the farthest on. An order that the venue is still processing is left alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,12 +23,12 @@ NEAR = Decimal("0.2")
 
 
 class ProtectionState(NamedTuple):
-    """What rests for a position on the side that closes it, and how many shares that should be for, unsigned.
+    """The resting orders of a position on its closing side, and how many shares they should cover, unsigned.
 
-    `position` is None if nothing is held that this side closes. `asked` are the levels of its rules, or None if nothing
-    is to be added or moved: it is on its way out, it has no stop rule, or a person gave it to the bot. Orders that the
-    venue is about to cancel are left out of `stops` and `targets`; `ending` are the shares of such stops that may still
-    turn the position around. Without a `listing` nothing is added or moved.
+    `position` is None if there is no position for this side to close. `asked` are the levels of its rules, or None if
+    nothing is to be added or moved: it is being closed, it has no stop rule, or a person assigned it to the bot. Orders
+    that the venue is about to cancel are left out of `stops` and `targets`; `ending` are the shares of such stops that
+    could still reverse the position. Without a `listing` nothing is added or moved.
     """
 
     whose: Whose
@@ -44,16 +43,17 @@ class ProtectionState(NamedTuple):
 
     @property
     def stop(self) -> Decimal | None:
-        """Return the price in USD, on the tick, at which the stops should be; None if they stay where they are."""
+        """Return the price in USD, on the tick, to which stops should move; None if they stay."""
         if self.listing is None or self.asked is None or self.asked.stop is None:
             return None
         return round_stop_to_tick(self.listing, self.asked.stop, self.side)
 
 
 class ProtectionStep(NamedTuple):
-    """One thing to do: bring an order to so many shares and a price, or cancel it if that is none, or place a new one.
+    """One step of a protection plan: resize, move, cancel or place an order.
 
-    `old` is that order, None for a new one; the price is in USD. It replaces `others` too; `word` is its rule.
+    `old` is the order to change, None for a new one, and `shares` is its new size, zero to cancel it; the price is in
+    USD. It replaces `others` too; `word` names its exit rule.
     """
 
     why: Reason
@@ -65,7 +65,10 @@ class ProtectionStep(NamedTuple):
 
 
 def stop_steps(cover: ProtectionState, looser_by: Decimal) -> Iterator[ProtectionStep]:
-    """Yield what brings the stops to the shares and the price; one is moved only by more than a fraction of its own."""
+    """Yield the steps that fit the stops to the shares and the price.
+
+    A stop is moved only if the change exceeds the fraction `looser_by` of its own price.
+    """
     remaining = sorted(cover.stops, key=lambda one: (price_of(one) * -cover.side.sign, -one.quantity))
     for rest in tuple(remaining):
         others = total(other for other in remaining if other is not rest and other.can_trigger)
@@ -98,9 +101,9 @@ def _changes(cover: ProtectionState, remaining: list[Resting], looser_by: Decima
 
 
 def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tuple[ProtectionStep, ...]:
-    """Return one stop in place of several, or of one and a new one, if there are none too many; else the steps.
+    """Replace several stops, or an old and a new one, by a single stop, unless some are surplus.
 
-    It is as tight as the tightest of them. For a moment, it works beside them, so orders have to only reduce.
+    It is as tight as the tightest of them. For a moment it works beside the old ones, so this needs reduce-only orders.
     """
     stop, new = cover.stop, sum((step.shares for step in steps if step.old is None), NONE)
     if stop is None or cover.position is None or total(cover.stops) > cover.shares:
@@ -115,7 +118,7 @@ def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tu
 
 
 def target_steps(cover: ProtectionState) -> Iterator[ProtectionStep]:
-    """Yield what leaves targets for no more than the shares."""
+    """Yield the steps that cancel or shrink targets in excess of the shares."""
     excess = total(cover.targets) - cover.shares
     for rest in sorted(cover.targets, key=lambda one: price_of(one) * cover.side.sign):
         if excess > 0 and not is_busy(rest):
@@ -125,13 +128,13 @@ def target_steps(cover: ProtectionState) -> Iterator[ProtectionStep]:
 
 
 def is_busy(rest: Resting) -> bool:
-    """Return True if the venue is still busy with an order: it is arriving, or being replaced."""
+    """Return True if the venue is still processing an order: it is arriving, or being replaced."""
     orders = (order for order in (rest.limit, rest.stop) if order)
     return any(order.status.is_arriving or order.status is OrderStatus.PENDING_REPLACE for order in orders)
 
 
 def total(rests: Iterable[Resting]) -> Decimal:
-    """Return for how many shares these are together, unsigned."""
+    """Return the total shares of these orders, unsigned."""
     return sum((rest.quantity for rest in rests), NONE)
 
 

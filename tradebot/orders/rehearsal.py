@@ -27,9 +27,9 @@ LOOKS = 20
 
 
 class RehearsalProgress(Struct, frozen=True):
-    """How far a rehearsal went: `sent` and `cancelled` are our decisions, `working` and `ended` the venue's replies.
+    """How far a rehearsal got: `sent` and `cancelled` are our decisions, `working` and `ended` the venue's replies.
 
-    Steps that were not reached are None. If `sent` did not pass, there was no order to cancel.
+    Steps that weren't reached are None. If `sent` didn't pass, there was no order to cancel.
     """
 
     intent: Intent
@@ -58,8 +58,8 @@ class RehearsalStep(Protocol):
 def rehearse(world: World, call: Call, pause: Callable[[], None], turn: RehearsalStep) -> RehearsalProgress | None:
     """Buy the smallest quantity far below the market and cancel it; return None if no free symbol has a quote.
 
-    `pause` waits a moment, for venues that take a while to cancel. `turn` runs one step under the pass lock: it may run
-    the step again if that gave way to exits, so none gives way after its order was sent.
+    `pause` waits a moment, for venues that take a while to cancel. `turn` runs one step under the pass lock and may run
+    it again if it yielded to exits, so a step never yields after its order was sent.
     """
     placed = turn(lambda: _place(world, call))
     if placed is None:

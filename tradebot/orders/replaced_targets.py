@@ -1,7 +1,7 @@
-"""Decide when a target that is gone may be placed again: canceled by hand or by the venue, refused, or lost.
+"""Decide when a missing target may be placed again: canceled by hand or by the venue, refused, or lost.
 
-A target's first placement never waits, and neither does one that this bot itself canceled or changed. Otherwise whoever
-cancels it by hand, or the venue that refuses it, would be answered with another order in every pass.
+A target's first placement never waits, and neither does one that the bot itself canceled or changed. Otherwise a
+person's cancel or a venue's refusal would be answered with another order in every pass.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from tradebot.orders.protection_plan import NEAR, ProtectionState, total
 def may_place(rules: ExitRules, desk: Desk, cover: ProtectionState, price: Decimal) -> bool:
     """Return True if a target may be placed at a price in USD now: for the first time, or again.
 
-    Again only for a position that was held for `target_again_after_s`, all of whose shares have a stop, and if nothing
-    of it was placed again for `target_again_every_s`.
+    It may be placed again only if the position is at least `target_again_after_s` old, all its shares have a stop, and
+    none of its targets was placed again in the last `target_again_every_s`.
     """
     position = cover.position
     assert position is not None, "only what is held has targets"

@@ -1,12 +1,12 @@
-"""Protect positions by orders that rest apart: stops for all whole shares, and the targets of their rules beside them.
+"""Protect positions with separate orders: stops for all whole shares, and targets from exit rules.
 
-After a fill of one of them, a pass makes the others smaller or cancels them, until what rests fits what is held again.
-Each pass begins from what rests then, so a pass may end anywhere. The stops of a position have at most one request
-without an outcome, and so have its targets.
+After one of them fills, a pass shrinks or cancels the others until they fit the position again. Each pass starts from
+the orders that rest then, so a pass may end anywhere. A position's stops have at most one request without an outcome,
+and so have its targets.
 
-A venue that edits orders needs one request to change a stop. Without edits, but with reduce-only orders, a new stop is
-placed, and once it rests, the old one is canceled. Where the venue has neither, two stops could turn the position
-around, so the old one is canceled first, and that gap is told.
+If the venue edits orders, changing a stop takes one request. Otherwise, with reduce-only orders, a new stop is placed
+first, and the old one is canceled once it rests. Without either, two stops could reverse the position, so the old one
+is canceled first, and that gap is reported.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,10 +67,10 @@ NO_EDITS = "the broker can't change a stop, and two of them could turn the posit
 def protect_separately(
     world: World, call: Call, desk: Desk, watched: Iterable[WatchedPosition], kept: Iterable[WatchedPosition]
 ) -> Iterator[CandidateRecord]:
-    """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
+    """Fit stops to all whole shares, with targets from exit rules, and yield the records of each step.
 
-    What rests is fitted to the shares of every position, also of one that is on its way out and isn't `kept`. Such a
-    one gets no targets, and new stops only if they don't get in the way of its exit.
+    Every position is covered, even one that is being closed and isn't `kept`. Such a position gets no targets, and new
+    stops only if they don't get in the way of its exit.
     """
     if world.rules.exits.protection is Protection.BOT:
         for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):

@@ -1,9 +1,10 @@
-"""Protect positions at the venue: rest a pair for shares that have none, tighten stops, cancel what protects nothing.
+"""Protect positions at the venue: place pairs for uncovered shares, tighten stops, and cancel useless orders.
 
 The stop of a pair only ever moves toward profit. While a request of this kind has no outcome, no other one is sent for
-the position. Only a stop that can trigger protects. Of a pair without one, the rest is canceled, and once that is
-proven, a new pair is placed. Each filled increment has a pair, and with several targets each has its share. What the
-books prove and the venue's positions deny gets a pair alone: the venue takes one only for shares that it holds.
+the position. Only a stop that can trigger protects. If a pair has no such stop, its limit is canceled, and once that is
+proven, a new pair is placed. Each filled increment has a pair, and with several targets each has its share. A position
+that the books prove and the venue's positions contradict gets only a pair, because the venue accepts one only for
+shares it has.
 
 `protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
 stop by `exits.limit_offset_fraction`, the venue should have acted, and the bot closes the position. `both` doesn't
@@ -59,9 +60,9 @@ NO_RULE = "profit_target"
 
 
 def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosition]) -> Iterator[CandidateRecord]:
-    """Have stops and targets rest at the venue, at the levels that the exit rules ask for; yield what was done.
+    """Place or move stops and targets at the venue to the exit rules' levels; yield the records of each step.
 
-    Positions that aren't `staying` are on their way out, or aren't protected at the venue.
+    Positions that aren't `staying` are being closed, or aren't protected at the venue.
     """
     levels_by_key = {
         watched.position.whose: levels(watched, world.rules.exits_watching(watched.position, watched.kept))
@@ -199,7 +200,7 @@ def _unsettled_request(desk: Desk, position: Position) -> Intent | None:
 
 
 def shares_being_closed(desk: Desk, position: Position) -> Decimal:
-    """Return the shares of the position that working exits may still close, unsigned: those are the exits' own."""
+    """Return how many of the position's shares working exits may still close, unsigned."""
     exits = (position.strategy, position.symbol, closing_side(position.quantity))
     own = (order for order in desk.book.own_orders if (order.strategy, order.symbol, order.side) == exits)
     return sum((order.shares for order in own), Decimal(0))
@@ -228,9 +229,9 @@ def round_stop_to_tick(listing: Listing, price: Decimal, side: Side) -> Decimal:
 
 
 def round_target_to_tick(listing: Listing, price: Decimal, side: Side, entered: Decimal) -> Decimal:
-    """Return the price of a target on the tick, toward the entry: it rests where its rule closes, and no farther away.
+    """Round a target's price to the tick, toward the entry, so that it rests where its rule closes and no farther away.
 
-    Where that would leave no profit, as with a tick that is large for the price, it is rounded the other way.
+    If that would leave no profit, as with a tick that is large for the price, it is rounded the other way.
     """
     at = round_stop_to_tick(listing, price, side)
     if (entered - at) * side.sign > 0:
@@ -253,10 +254,10 @@ def _parts(
 def missing_targets(
     desk: Desk, position: Position, listing: Listing, levels: ExitLevels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
-    """Yield the targets that don't rest yet, on the tick, the nearest first, for no more than so many shares.
+    """Yield the missing targets, on the tick, nearest first, for at most `shares` shares.
 
-    What a working exit closes is taken from the nearest targets: it is there because they were reached. A part below
-    the venue's smallest order has no target.
+    Shares that a working exit closes are taken from the nearest targets, since reaching them caused the exit. A part
+    below the venue's smallest order has no target.
     """
     side, closing = closing_side(position.quantity), shares_being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
@@ -280,7 +281,7 @@ def _far(desk: Desk, position: Position) -> Decimal:
 
 
 def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:
-    """Place again what was canceled for an exit, for the shares that are left; its prices stay as they were."""
+    """Place canceled protection again for the remaining shares after an exit, at the same prices."""
     promised = pair.record.intent
     stop = (pair.stop.stop_price if pair.stop else None) or promised.stop_price
     # The limit of a pair that was an exit by now is at the market: only the stop is placed again.
@@ -302,7 +303,7 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
 def resting_intent(
     world: World, call: Call, desk: Desk, candidate: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
 ) -> Intent:
-    """Return the request for a pair, or for a plain stop; each one of a pass is its own leg.
+    """Build the request for a pair or a single stop; each one in a pass is its own leg.
 
     Its `why` names the rule of its target, if it has one, and then the rule of its stop.
     """

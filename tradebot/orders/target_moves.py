@@ -1,8 +1,8 @@
-"""Bring targets that rest apart to the prices that are due, once the entry is over.
+"""Move separate targets to their due prices once the entry is complete.
 
-While an entry fills, its average price moves, and the prices of its targets with it. Following each fill would cost two
-requests a target, so a target may be off by a part of its way from the entry until no entry works. Then each one that
-was placed before the last fill, and is off by more than a tick, is moved once.
+While an entry fills, its average price moves, and with it the prices of its targets. Following each fill would cost two
+requests per target, so until no entry works, a target may be off by a fraction of its distance from the entry. Then
+each target placed before the last fill that is off by more than a tick is moved once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from tradebot.orders.stop_protection import missing_targets, round_target_to_tic
 
 
 def is_settled(desk: Desk, cover: ProtectionState) -> bool:
-    """Return True if no entry of the strategy works in the symbol, or may work, so its average price stays."""
+    """Return True if no entry of the strategy works or may work in the symbol, so that its average price stays."""
     strategy, symbol = cover.whose
     unknown = (record.intent for record in desk.books.unresolved_intents if record.intent.purpose is Purpose.OPEN)
     if any(intent.whose == cover.whose for intent in unknown):
@@ -29,7 +29,7 @@ def is_settled(desk: Desk, cover: ProtectionState) -> bool:
 
 
 def due_prices(cover: ProtectionState) -> Sequence[Decimal]:
-    """Return where the rules want targets, in USD on the tick, the nearest first; none if they want none."""
+    """Return the target prices of the exit rules, in USD on the tick, nearest first; empty if there are none."""
     if cover.position is None or cover.asked is None or cover.listing is None:
         return ()
     entered = cover.position.average_price
@@ -37,9 +37,9 @@ def due_prices(cover: ProtectionState) -> Sequence[Decimal]:
 
 
 def at_due_price(cover: ProtectionState, rest: Resting, prices: Sequence[Decimal], *, settled: bool) -> Resting:
-    """Return a target as if it were at the due price that it is for; as it is if none is near enough.
+    """Return a target as if it were at the nearest due price; unchanged if none is near enough.
 
-    Near enough is a part of the way from the entry while that fills, and one tick after it.
+    While the entry fills, near enough is a fraction of the distance from the entry; afterward, one tick.
     """
     at, position, listing = price_of(rest), cover.position, cover.listing
     assert position is not None, "only what is held has targets that are due"
@@ -57,10 +57,10 @@ def at_due_price(cover: ProtectionState, rest: Resting, prices: Sequence[Decimal
 def moves(
     desk: Desk, cover: ProtectionState, can_edit: Callable[[Resting], bool], *, reduce_only: bool
 ) -> Iterator[ProtectionStep]:
-    """Yield what brings targets to the due prices, where that is more than a tick away; nothing before it is settled.
+    """Yield the steps that move targets to due prices more than a tick away; none until the average price is settled.
 
-    A venue that edits orders needs one request, unless the target grows too. Where orders only reduce, a new one is
-    placed before the old one is canceled; elsewhere the old one is canceled, and the next pass places a new one.
+    A venue that edits orders needs one request, unless the target grows too. With reduce-only orders, a new one is
+    placed before the old one is canceled; otherwise the old one is canceled, and the next pass places a new one.
     """
     prices, position, listing = due_prices(cover), cover.position, cover.listing
     if not prices or position is None or listing is None or cover.asked is None or not is_settled(desk, cover):

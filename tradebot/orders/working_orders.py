@@ -1,11 +1,11 @@
-"""Look after our working orders: find the ones that have been open too long, and cancel or reprice them.
+"""Manage our working orders: find those that have been open too long, and cancel or reprice them.
 
-An exit is replaced in one step when it is repriced, so no position is left without one in between. A passive entry is
+An exit is repriced by a replace in one step, so no position is left without an exit in between. A passive entry is
 replaced too, each time it moves closer to the other side of the spread. An order is replaced at most once, so a replace
-whose reply was lost is repeated unchanged until it is found, or until the order has ended. If the venue refuses the
-replace of an exit, the exit is canceled with its pair, and another one goes out in the same pass; if that fails too,
-the stop is placed again. Fills follow the chain of replaces, whoever made them: an entry that someone else repriced
-still ends like our others, and an exit keeps their price.
+whose reply was lost is repeated unchanged until it is found, or until the order has ended. If the venue refuses to
+replace an exit, the exit is canceled with its pair, and another one goes out in the same pass; if that fails too, the
+stop is placed again. Fills follow the chain of replaces, whoever made them: an entry that someone else repriced still
+ends like our others, and an exit keeps their price.
 """
 
 from collections import defaultdict
@@ -51,7 +51,7 @@ Due = tuple[Order, IntentRecord, Reason]
 
 
 class OrderChange(Enum):
-    """What a pass does with a stale exit, or with a passive entry whose patience is over."""
+    """What a pass does with a stale exit, or with a passive entry whose time is up."""
 
     NONE = auto()
     REPRICE = auto()
@@ -60,7 +60,7 @@ class OrderChange(Enum):
 
 
 def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mapping[str, CandidateRecord]:
-    """Cancel our entries that the venue lists; return what became of each, by the venue's order id.
+    """Cancel our entries that the venue lists; return each record by the venue's order id.
 
     A halt does this before it reads the books, because reading large books takes seconds and a cancel only reduces
     risk. So this reads single rows, adds new ones, and changes none that hasn't been checked yet. Any order that needs
@@ -89,7 +89,7 @@ def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mappi
 def end_or_reprice(
     world: World, call: Call, desk: Desk, symbols_to_close: frozenset[str], ended: Container[str] = ()
 ) -> tuple[CandidateRecord, ...]:
-    """Cancel or reprice our working orders that are due; `symbols_to_close` are those that a rule wants to get out of.
+    """Cancel or reprice our working orders that are due; in `symbols_to_close`, an exit rule fired.
 
     Orders whose venue id is in `ended` were just canceled and are left alone, even if they are still listed.
     """
@@ -102,9 +102,9 @@ def end_or_reprice(
 
 
 class WorkingExits(NamedTuple):
-    """What was done with the exits of positions that a person closes.
+    """What was done with the working exits of positions that a person closes.
 
-    `desk` is as if they were filled, and `shares` are those that they close of each position, unsigned.
+    `desk` is as if they were filled, and `shares` are how many they close of each position, unsigned.
     """
 
     desk: Desk
@@ -113,14 +113,14 @@ class WorkingExits(NamedTuple):
 
 
 def is_exit(order: Order, record: IntentRecord) -> bool:
-    """Return True if one of our orders closes a position at the market now, rather than wait for a stop's price."""
+    """Return True if one of our orders closes a position at the market now, rather than waiting for a stop price."""
     return not (record.intent.purpose is Purpose.OPEN or record.intent.protects or order.stop_price is not None)
 
 
 def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
-    """Return True if an exit that works may go on when a person closes its position.
+    """Return True if a working exit may stay when a person closes its position.
 
-    One that leaves shares to others may too if it is the limit of a pair, because canceling it would drop the stop.
+    The limit of a pair may stay even if it doesn't cover all shares, because canceling it would drop the stop.
     """
     if change_of(order, desk.books.unresolved_intents, Operation.CANCEL) or not _is_covered(desk, order, record):
         return False
@@ -130,7 +130,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
 
 def reprice_working_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> WorkingExits:
-    """Reprice the exits that may stay so that they fill now, and leave those alone that have such a price already."""
+    """Reprice the exits that may stay so that they fill now; those with such a price already are left alone."""
     records, shares = list[CandidateRecord](), defaultdict[Whose, Decimal](Decimal)
     for order, record in our_working_orders(world, desk):
         leaves = named(order.symbol) and is_exit(order, record) and not _is_followed(desk.books, order)
@@ -327,9 +327,9 @@ def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> 
 
 
 def forgotten_exits(desk: Desk) -> Iterator[Order]:
-    """Yield orders that would close our positions and carry our mark, although the books, being restored, lack them.
+    """Yield orders that would close our positions and carry our mark, although the restored books lack them.
 
-    In what isn't listed nothing could be sent in their place, so they stay.
+    Orders in unlisted symbols stay, because nothing could be sent in their place.
     """
     # In what isn't listed nothing could be sent in their place, so they stay.
     listed = (position for position in desk.positions if position.symbol in desk.listings)

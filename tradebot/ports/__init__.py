@@ -1,6 +1,6 @@
-"""What we ask of the outside world: protocols only. Every implementation passes the same conformance suite.
+"""The protocols of the outside world. Every implementation passes the same conformance suite.
 
-What a strategy from another package needs can be imported from here.
+A strategy in another package can import everything it needs from here.
 """
 
 from tradebot.model.candidate import Component, ScaleOutLevel, Side

@@ -17,24 +17,24 @@ Undisturbed = Callable[[], AbstractContextManager[None]]
 
 
 class Bell(Protocol):
-    """Rings when a venue tells that something has happened in the account; what has happened, only the reader says."""
+    """Signals that the venue reported something new in the account; the reader has to find out what."""
 
     def rang(self) -> bool:
-        """Return True if it has rung since the last call, without waiting."""
+        """Return True if there was a signal since the last call, without waiting."""
 
     def problem(self) -> str:
-        """Return why it can't ring at the moment, in plain words; empty if it can."""
+        """Return why signals can't arrive at the moment, in plain words; empty if they can."""
 
     def close(self) -> None:
         """Stop listening."""
 
 
 class BrokerReader(Protocol):
-    """Reads from the venue. They raise TemporaryError if it doesn't answer and OperatorError if it refuses the keys."""
+    """Reads from the venue. Methods raise TemporaryError if it doesn't answer, OperatorError if it refuses the keys."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return what the venue can do; this asks nobody."""
+        """Return what the venue can do, without a request."""
 
     def clock(self) -> VenueClock:
         """Return the venue's time and session."""
@@ -46,12 +46,12 @@ class BrokerReader(Protocol):
         """Return account, positions and open orders, read together; `steady` is False if our orders kept changing."""
 
     def position(self, symbol: str) -> BrokerPosition | None:
-        """Ask the venue directly for its position in one symbol; return None if it says there is none."""
+        """Query the venue's position in one symbol; return None if it has none."""
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the order with this id, wherever the venue keeps it; None proves nothing by itself.
 
-        If several orders have the id, it is the newest.
+        If several orders have the id, return the newest.
         """
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
@@ -62,13 +62,13 @@ class BrokerReader(Protocol):
         """
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return the evidence that an order the venue no longer lists can't fill any more by its own life.
+        """Return the evidence that an order the venue no longer lists has expired and can't fill any more.
 
-        It is empty if there is none. The rest is as for `end_of`, but this asks nobody.
+        It is empty if there is none. The other parameters are as for `end_of`, but this makes no request.
         """
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id, which is how a replacement order is named; None if there is none."""
+        """Return the order with this venue id, the id by which replacement orders are known; None if there is none."""
 
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return the legs of the order with this venue id, open or ended; none if the venue doesn't know the order."""
@@ -80,24 +80,24 @@ class BrokerReader(Protocol):
         """Return all orders in these symbols, open or not, newest first; a very long list is cut off."""
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return executions later than `after` (None: all), oldest first, each once."""
+        """Return executions later than `after` (None: all), oldest first, without repeats."""
 
     @property
     def unreadable_fills(self) -> int:
         """Return how many rows the last call of `fills` left out because we couldn't parse them."""
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        """Return account activities other than executions later than `after`, oldest first, each once."""
+        """Return account activities other than executions later than `after`, oldest first, without repeats."""
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         """Return sessions from `start` through `end`: the venue's, or those of another calendar that it lists."""
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return how the venue lists these symbols, without those that we can't read; `read_at` is the venue's time."""
+        """Return the venue's listings of these symbols, without unreadable ones; `read_at` is the venue's time."""
 
 
 class Ending(Protocol):
-    """What a venue needs to know to cancel an order: an intent says it, and so does a cancel that none was made for."""
+    """What a venue needs to cancel an order: an intent has it, and so does a cancel without an intent."""
 
     @property
     def target_venue_id(self) -> str | None:
@@ -105,15 +105,15 @@ class Ending(Protocol):
 
 
 class OrderPort(Protocol):
-    """Writes to the venue. Each call makes one request, which the adapter never repeats; no reply makes it raise."""
+    """Writes to the venue. Each call makes one request, which the adapter never repeats; no reply raises."""
 
     def submit(self, intent: Intent) -> Reply:
-        """Send one order; anything other than a clear yes or no is Outcome.UNKNOWN."""
+        """Send one order; anything other than a clear yes or no is UNKNOWN."""
 
     def replace(self, intent: Intent) -> Reply:
-        """Ask the venue to change the price of `intent.target_venue_id`; if it does, return the order as it is then.
+        """Ask the venue to change the price of `intent.target_venue_id`; if it does, return the resulting order.
 
-        That is the order that takes its place, or the same one, as the venue's capabilities say.
+        That is the replacement order, or the same one, depending on the venue's capabilities.
         """
 
     def cancel(self, intent: Ending) -> Reply:
@@ -124,7 +124,7 @@ class SendLock(Protocol):
     """The lock that `halt` waits for. An order that adds risk is sent only after checking the state under this lock."""
 
     def hold(self, intent: Intent) -> AbstractContextManager[None]:
-        """Hold the lock while one order is promised and sent; raise TradebotError if another order keeps it."""
+        """Hold the lock while one order is promised and sent; raise TradebotError if another order has it."""
 
 
 class Market(Protocol):
@@ -134,11 +134,11 @@ class Market(Protocol):
         """Return the latest usable quote of each symbol; symbols without one are absent."""
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Ask for quotes again, as `quotes` does. On a real venue, wait a moment first, and five seconds at most."""
+        """Request quotes again, like `quotes`. On a real venue, wait a moment first, at most five seconds."""
 
     def depth(self, symbol: str) -> Depth | None:
-        """Return what rests at the venue for a symbol; None if the venue doesn't say, or if it can't be read."""
+        """Return the order book of a symbol; None if the venue doesn't provide it, or if it can't be read."""
 
     @property
     def rejected_quotes(self) -> Mapping[str, str]:
-        """Return why each absent symbol is missing from the last result of `quotes`; SUSPENDED has its own reason."""
+        """Return why each absent symbol is missing from the last result of `quotes`; SUSPENDED is one such reason."""

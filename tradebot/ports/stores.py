@@ -27,23 +27,23 @@ from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow
 
 
 class Calendar(Protocol):
-    """The stored sessions: those of the venue's own calendar, and those of instruments with another one."""
+    """The stored sessions: those of the venue's own calendar, and those of instruments with another calendar."""
 
     def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         """Return the stored sessions of a calendar from `start` through `end`; without a name, the venue's own."""
 
 
 class Orders(Protocol):
-    """The orders that we promised, and what the venue reported of them."""
+    """The orders that we promised, and the venue's reports on them."""
 
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         """Write the intent as SENT, with its verdicts. If its id exists already, change nothing and return False."""
 
     def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
-        """Write the result of a request, and the order if the venue returned one."""
+        """Record the result of a request, and the order if the venue returned one."""
 
     def retry(self, client_order_id: str, at: datetime, limit_price: Decimal | None = None) -> None:
-        """Write that an unresolved intent is about to be sent once more under its own id, perhaps at another limit."""
+        """Record that an unresolved intent is about to be sent again under its own id, perhaps at another limit."""
 
     def intents(
         self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
@@ -57,7 +57,7 @@ class Orders(Protocol):
         """Return unresolved intents of any age and all of sessions from `since` on, in the order promised."""
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
-        """Return unresolved intents of any age, and those given up in sessions from `since` on, as promised."""
+        """Return unresolved intents of any age, and those given up since the session `since`, in the order promised."""
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         """Return those of these intents that were ever promised, by client order id."""
@@ -72,7 +72,7 @@ class Orders(Protocol):
         """Give up an unresolved intent once it is proven that the venue doesn't have it."""
 
     def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
-        """Write the venue's latest view of these orders; return how many changed."""
+        """Record the venue's latest view of these orders; return how many changed."""
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
         """Return known orders as last reported: all, those that may still fill, or those written from `since` on."""
@@ -81,10 +81,10 @@ class Orders(Protocol):
         """Return known orders that may still fill, that were written from `since` on, or that we never promised."""
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
-        """Return the known orders of each chain: the order itself, then those that it replaced, the nearest first.
+        """Return the known orders of each chain: the order itself, then those that it replaced, nearest first.
 
-        A leg's chain goes on with the order that it belongs to, and those that this one replaced. An order that we
-        haven't been told about may have replaced known ones; chains without any are left out.
+        A leg's chain continues with its parent, and the orders that this one replaced. An unknown order may have
+        replaced known ones; chains without known orders are left out.
         """
 
 
@@ -101,7 +101,7 @@ class Money(Protocol):
         """Return when the opening balance was written, or None before the first reconcile."""
 
     def standing(self) -> Standing:
-        """Return how the books opened, accepted cash movements, the last reconcile and the highest equity."""
+        """Return the account's state: opening, accepted cash movements, last reconcile and highest equity."""
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         """Append the fills whose activity ids are new; return how many there were."""
@@ -110,10 +110,10 @@ class Money(Protocol):
         """Return all fills and adjustments, or those of one symbol, oldest first."""
 
     def totals(self) -> Totals:
-        """Return what all fills and adjustments add up to."""
+        """Return the totals of all fills and adjustments."""
 
     def keep_totals(self) -> None:
-        """Keep the totals if there is much to add up, so that later readers start from them; nothing depends on it."""
+        """Store the totals if there is much to add up, so that later readers start from them; nothing depends on it."""
 
     def fills_with_others(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
@@ -125,34 +125,37 @@ class Money(Protocol):
         """Return those of these fills that are booked without a fee, or with an unknown one."""
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
-        """Return how many shares the fills of each of these orders add up to, unsigned, without zeros."""
+        """Return the filled shares of each of these orders, unsigned, without zeros."""
 
     def last_reported_fill(self, until: datetime) -> datetime | None:
         """Return the time of the last fill up to `until` that the venue reported, or None."""
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
-        """Write a cash movement that no fill explains, from an accepted plan or a broker's activity."""
+        """Record a cash movement that no fill explains, from an accepted plan or a broker's activity."""
 
     def cash_adjustments(self) -> Decimal:
         """Return the sum of accepted cash movements, USD."""
 
     def cash_movements(self) -> Sequence[CashMovement]:
-        """Return every movement of cash that no fill explains, in the order of the books.
+        """Return every cash movement that no fill explains, in the order of the books.
 
-        Its time is the broker's if that is known, otherwise when it was booked.
+        Its time is the broker's if known, otherwise when it was booked.
         """
 
     def book(self, booking: Booking, at: datetime) -> bool:
-        """Write everything the activities prove, atomically. If one is booked already, change nothing, return False."""
+        """Record everything the activities prove, atomically.
+
+        If one is booked already, change nothing and return False.
+        """
 
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
-        """Return the activities that are booked, all or those of these ids, by their ids."""
+        """Return the booked activities, all or those with these ids, by id."""
 
     def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
-        """Return what is kept of these open positions besides their fills; those of which nothing is are left out.
+        """Return the stored terms of these open positions, apart from their fills; positions without any are left out.
 
-        What a position was opened for, and how it asked to be closed, is read from the intent behind the fill that
-        opened it. The original quantity isn't: it follows from the fills.
+        A position's entry terms are read from the intent behind the fill that opened it. The original quantity isn't
+        stored: it follows from the fills.
         """
 
     def put_marks(self, marks: Mapping[Key, Marks]) -> None:
@@ -167,7 +170,7 @@ class Money(Protocol):
     def acknowledge(
         self, symbol: str, quantity: Decimal, why: str, at: datetime, *, origin: Origin, about: str = ""
     ) -> None:
-        """Record a foreign position as known and left alone; zero forgets it."""
+        """Record a foreign position as known and left alone; zero removes it."""
 
     def acknowledged(self) -> Mapping[str, Decimal]:
         """Return the foreign positions that a person has acknowledged, as signed quantities by symbol."""
@@ -177,13 +180,13 @@ class Money(Protocol):
 
 
 class Listings(Protocol):
-    """What the venue lists, as it was read last."""
+    """The venue's listings, as last read."""
 
     def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
         """Return the stored listings of these symbols, or all; symbols without one are absent."""
 
     def put_listings(self, records: Iterable[ListingRecord]) -> None:
-        """Store listings, each in the place of its symbol's, all or none."""
+        """Store listings, each replacing its symbol's, all or none."""
 
 
 class Slots(Calendar, Protocol):
@@ -193,7 +196,7 @@ class Slots(Calendar, Protocol):
         """Claim one slot of the timetable; the first claim wins and is permanent."""
 
     def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
-        """Claim missed slots, by job, session and name, in one write; return each slot's holder."""
+        """Claim missed slots, by job, session and name, in one write; return each slot's claim."""
 
     def slot_claim(self, job: str, session: date, slot: str) -> SlotClaim | None:
         """Return the claim of one slot, or None if nobody has claimed it."""
@@ -231,16 +234,16 @@ class States(Protocol):
 
 
 class Notes(Protocol):
-    """What people wrote about trades."""
+    """The notes that people wrote about trades."""
 
     def note_trade(self, note: TradeNote) -> None:
-        """Write the tags and the note of a trade, which replace those written before."""
+        """Store the tags and the note of a trade, replacing earlier ones."""
 
     def change_note(self, trade: Key, change: Callable[[TradeNote | None], TradeNote]) -> TradeNote:
-        """Write what `change` makes of what stands with a trade by now, and return it; nobody can write in between."""
+        """Apply `change` to a trade's current note, store the result and return it, all in one write."""
 
     def trade_notes(self) -> Mapping[Key, TradeNote]:
-        """Return the tags and the note that each trade has now, by strategy, symbol and opening time."""
+        """Return the current tags and note of each trade, by strategy, symbol and opening time."""
 
 
 class Ledger(Orders, Money, Slots, Listings, States, Notes, Protocol):
@@ -261,15 +264,15 @@ class Facts(Protocol):
         """Return what was known about each symbol at `now`: the session's events, and dated facts up to the session."""
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
+        """Facts and decisions. They explain the bot's actions; no money depends on them."""
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
-        """Return what was known about the whole market at `now`, by kind; of a kind about sectors, by sector."""
+        """Return what was known about the whole market at `now`, by kind; for a kind about sectors, by sector."""
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return the newest reply with rows about each kind and symbol in a span of time, and what its check found.
+        """Return the newest reply with rows about each kind and symbol in a period, and the result of its check.
 
-        If no reply in the span has a finding, none is returned.
+        If no reply in the period has a finding, none is returned.
         """
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
@@ -279,7 +282,7 @@ class Facts(Protocol):
         """Store one pass of a job with all its candidates and decisions, replacing any record with the same id."""
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        """Return True if the stored record of this pass says it was cut short, or if there is no record."""
+        """Return True if the stored record of this pass says it was interrupted, or if there is no record."""
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         """Return recorded passes of a job, oldest first: those since a time, or the `last` few."""
@@ -288,9 +291,9 @@ class Facts(Protocol):
         """Return the `last` few recorded passes of a job, oldest first, without their candidates."""
 
     def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
-        """Return the reasons of the pass of a job before the one with this id, whose candidates are in some symbols.
+        """Return the reasons of a job's pass before the one with this id, with candidates in these symbols.
 
-        The one with this id may be recorded or not.
+        The pass with this id may be recorded or not.
         """
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
@@ -299,63 +302,63 @@ class Facts(Protocol):
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of these strategies' symbols, oldest first: one a slot, of 1.5 sessions at most."""
+        """Return the scores of these strategies' symbols, oldest first: one per slot, over at most 1.5 sessions."""
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-        """Return the prices, by symbol, at which the last pass of exits in this span that saw any could have closed."""
+        """Return, by symbol, the closing prices recorded by the last exit pass in this period that had any."""
 
     def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
-        """Return facts of a kind by symbol, each for a span of days (both included), as they were known at `now`."""
+        """Return facts of a kind by symbol, each for a period of days (both included), as known at `now`."""
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         """Return the counts of the replies fetched since a time, without their facts."""
 
     def registry(self) -> Mapping[str, Coin]:
-        """Return what the registry knows of each symbol that was ever looked at."""
+        """Return the registry's state of each symbol that was ever checked."""
 
     def put_registry(self, coins: Iterable[Coin]) -> None:
-        """Store what the registry knows of these symbols, in the place of what it knew before, all or none."""
+        """Store the registry's state of these symbols, replacing the earlier one, all or none."""
 
     def discovery(self) -> Discovery:
-        """Return what was discovered last of the venue's contracts."""
+        """Return the last discovery of the venue's contracts."""
 
     def put_discovery(self, found: Discovery) -> None:
-        """Store what was discovered, in the place of what was before."""
+        """Store a discovery, replacing the earlier one."""
 
 
 class Bars(Protocol):
-    """Closed bars, from a local store that fetches what it lacks."""
+    """Closed bars, from a local store that fetches missing ones."""
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first.
 
-        A symbol has fewer bars, or is absent, if there are no more. A bar that isn't complete is never returned.
-        TemporaryError if the source doesn't answer and the store doesn't have what is needed.
+        A symbol has fewer bars, or is absent, if there are no more. An incomplete bar is never returned. Raise
+        TemporaryError if the source doesn't answer and the store lacks needed bars.
         """
 
 
 class Features(Protocol):
-    """Features of closed bars, computed when they are asked for."""
+    """Features of closed bars, computed on request."""
 
     def row(
         self, need: FeatureNeed, symbol: str, until: datetime, calendar: str, rolls: tuple[date, ...] | None
     ) -> FeatureRow | None:
         """Return a symbol's features at the last bar that was closed at `until`; None if there is no bar.
 
-        Spreads, releases and news aren't in bars, so those features are left out. `calendar` names the one that the
-        symbol's sessions are of, empty for the venue's own, and `rolls` are the dates on which contracts are left, None
-        for what doesn't end. TemporaryError as `Bars` raises it.
+        Spreads, releases and news aren't in bars, so those features are left out. `calendar` names the calendar of the
+        symbol's sessions, empty for the venue's own, and `rolls` are its roll dates, None for a symbol without expiry.
+        Raise TemporaryError like `Bars`.
         """
 
 
 class Approvals(Protocol):
-    """What people were asked before an entry is sent, and what they answered."""
+    """Requests for approval of entries, and people's answers."""
 
     def last(self, strategy: str, symbol: str) -> Request | None:
         """Return the last request about a strategy and symbol, or None."""
 
     def ask(self, request: Request) -> None:
-        """Write a new request; no earlier one about its strategy and symbol can be answered any more."""
+        """Store a new request; earlier ones about its strategy and symbol can't be answered any more."""
 
 
 class Events(Protocol):

@@ -9,15 +9,15 @@ from tradebot.model.view import Needs, StrategyView, Want
 
 
 class Strategy(Protocol):
-    """Says what it needs, and answers what it sees with what it wants.
+    """Declares its needs, and turns a view into wants.
 
-    It is made from its settings: `Factory(settings)`. It must be pure: the same view always gets the same answer, and
-    it may run in a separate process that ends after any answer.
+    It is created from its settings: `Factory(settings)`. It must be pure: the same view always gets the same answer,
+    and it may run in a separate process that ends after any answer.
     """
 
     @property
     def name(self) -> str:
-        """Return the name that its orders and lots carry."""
+        """Return the name on its orders and lots."""
 
     @property
     def needs(self) -> Needs:
@@ -25,20 +25,21 @@ class Strategy(Protocol):
 
     @property
     def times(self) -> str:
-        """Return when it wants to be asked, as a timetable expression; empty for every pass of entries.
+        """Return when it wants to run, as a timetable expression; empty for every entry pass.
 
-        The configuration may say otherwise: `strategies.NAME.times`.
+        The configuration may override it: `strategies.NAME.times`.
         """
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return what it wants, at most one want per symbol; or a single decision that says why it can't tell.
+        """Return its wants, at most one per symbol; or a single decision that says why it can't decide.
 
-        Then what it holds stays as it is, and it is asked again in the next pass, or while its slot is due.
+        After such a decision its positions stay as they are, and it runs again in the next pass, or while its slot is
+        due.
         """
 
 
 class OutsideSource(Protocol):
-    """A strategy that passes on what others propose, and names them as the sources of its candidates."""
+    """A strategy that passes on others' proposals, and names them as the sources of its candidates."""
 
     @property
     def sources(self) -> frozenset[str]:
@@ -46,12 +47,12 @@ class OutsideSource(Protocol):
 
 
 def is_outside(strategy: Strategy) -> TypeGuard[OutsideSource]:
-    """Return True if a strategy passes on what others propose; each pass asks, so this has to be quick."""
+    """Return True if a strategy passes on others' proposals; every pass calls this, so it has to be fast."""
     return hasattr(strategy, "sources")
 
 
 class Passing(NamedTuple):
-    """Which symbols pass a strategy's own filters with a setting changed; with none changed, `setting` is empty."""
+    """Which symbols pass a strategy's own filters with a changed setting; `setting` is empty without a change."""
 
     setting: str
     passing: Sequence[str]
@@ -59,36 +60,36 @@ class Passing(NamedTuple):
 
 @runtime_checkable
 class VariedStrategy(Protocol):
-    """A strategy that can also say what it would want with its settings changed. This is optional."""
+    """A strategy that can also propose with changed settings. This is optional."""
 
     def variants(self, view: StrategyView) -> Sequence[Passing]:
-        """Return what passes its own filters with the present settings, and then with each of its variants."""
+        """Return the symbols that pass its own filters with the present settings, then with each variant."""
 
 
 @runtime_checkable
 class RefilteringStrategy(Protocol):
-    """A strategy whose own filters can answer again from what is recorded of a candidate. This is optional."""
+    """A strategy whose filters can be evaluated again from a recorded candidate. This is optional."""
 
     @property
     def filter_settings(self) -> Mapping[str, Sequence[str]]:
-        """Return the settings that each of its filters compares with, by the filter's name.
+        """Return the settings that each of its filters reads, by the filter's name.
 
-        What is recorded of a candidate is enough to tell what it would be with other values of these.
+        A recorded candidate is enough to evaluate it with other values of these.
         """
 
     def filtered(self, candidate: Candidate) -> Candidate:
-        """Return a recorded candidate as it would be proposed with these settings, however they were then.
+        """Return a recorded candidate as these settings would propose it, whatever the settings were then.
 
-        The options behind it are left out: only those of a candidate that passed are recorded.
+        The options behind it are left out, because only those of a candidate that passed are recorded.
         """
 
 
 @runtime_checkable
 class ExplainedStrategy(Protocol):
-    """A strategy that can also show what its scores are computed from. This is optional."""
+    """A strategy that can also show the inputs of its scores. This is optional."""
 
     def inputs(self, view: StrategyView, symbol: str) -> Sequence[ComponentInputs]:
         """Return the inputs of each component of a symbol's score, as `propose` used them for this view."""
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> Sequence[OptionContract]:
-        """Return the option contracts that speak for a direction (+1 or -1), the most premium first."""
+        """Return the option contracts that support a direction (+1 or -1), most premium first."""

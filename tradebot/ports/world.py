@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class FlowSource(Protocol):
-    """Options flow, with rows as they came.
+    """A source of options flow, with unparsed rows.
 
     Methods raise TemporaryError if the source doesn't answer or the daily quota is used up, OperatorError on bad keys.
     """
@@ -44,17 +44,17 @@ class FlowSource(Protocol):
         """Return the source's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""
 
     def calls_left(self) -> int | None:
-        """Return how many calls of today the timetable may still make; None if there is no limit."""
+        """Return how many calls the timetable may still make today; None if there is no limit."""
 
 
 class AlertStream(Protocol):
     """Flow alerts of the whole market as they arrive. It reconnects by itself."""
 
     def take(self) -> StreamRows:
-        """Return what came since the last call, without waiting; raise OperatorError if the source refuses the key."""
+        """Return the rows received since the last call, without waiting; OperatorError if the source rejects keys."""
 
     def renew(self) -> None:
-        """Connect again, because the connection doesn't bring what it should."""
+        """Reconnect, because the connection doesn't deliver as expected."""
 
 
 T = TypeVar("T")
@@ -65,14 +65,13 @@ Progress = Callable[[int, int], None]
 class Rules(Struct, frozen=True, dict=True):
     """The part of the configuration that the trading core needs; `poll_s` has polling intervals by kind.
 
-    `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
-    symbols that are funds. `flow` says which alerts count; it is None if the flow strategy is off. `displacement` and
-    `approval` are the account's; None if it is off. `registry` says which symbols may be entered; None if it is off.
-    `pinned` are the symbols that it pins to the highest tier. `coin` returns what a symbol's price follows, and
-    `perpetual` the symbol that a coin is traded as; both raise ValueError for what isn't clear.
-    `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
-    `standing` are the contracts that roots stand for: what is held in the one before moves into them.
-    `streamed` says that alerts also come over a stream. `costs` is what a trade is assumed to cost, None if nothing is.
+    `themes` has the theme of each symbol, or None, and `betas` its beta. `funds` are the symbols that are funds. `flow`
+    says which alerts count; None if the flow strategy is off. `displacement` and `approval` are the account's; None if
+    off. `registry` says which symbols may be entered; None if off. `pinned` are the symbols that it pins to the highest
+    tier. `coin` returns the coin that a symbol's price follows, and `perpetual` the symbol that a coin is traded as;
+    both raise ValueError if unclear. `fetch_times` are the times of fetch-flow, and `allowance` the flow source's
+    limits; None without limits. `standing` are the contracts chosen for roots: positions in earlier ones are rolled
+    into them. `streamed` is True if alerts also come over a stream. `costs` are the assumed trading costs, or None.
     """
 
     mode: Mode
@@ -107,7 +106,7 @@ class Rules(Struct, frozen=True, dict=True):
         return self._account_exits if own is None else own
 
     def exits_watching(self, position: Position, kept: Kept) -> Exits:
-        """Return the rules that watch a position, with the stop and targets that it was opened with."""
+        """Return a position's rules, including the stop and targets that it was opened with."""
         return effective_rules(self.exits_of(position.strategy), kept)
 
     @property
@@ -115,19 +114,19 @@ class Rules(Struct, frozen=True, dict=True):
         return tightest(self.limits, *(rules.limits for rules in self.own.values()))
 
     def of(self, strategy: str) -> OwnRules:
-        """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
+        """Return the rules of one strategy; a name without its own rules, such as "adopted", has the account's."""
         return self.own.get(strategy) or self._of_others
 
     @cached_property
     def every_symbol(self) -> tuple[str, ...]:
-        """Return what may be traded: the universe of the account, and those of its strategies."""
+        """Return all tradable symbols: the account's universe, and those of its strategies."""
         own = (symbol for rules in self.own.values() for symbol in rules.universe)
         return tuple(dict.fromkeys((*self.universe, *own)))
 
     def with_shares(self, climbed: Mapping[str, Climbed] | None) -> Rules:
-        """Return the rules with the part of its allotment that each strategy may enter with, if it isn't the whole.
+        """Return the rules with reduced allotments for strategies that may enter with only a part of theirs.
 
-        One that may not enter keeps its allotment, because what it holds is measured by that.
+        A strategy that may not enter keeps its allotment, because its positions are measured by it.
         """
         parts = {name: one.share for name, one in (climbed or {}).items() if 0 < one.share < 1 and name in self.own}
         own = {
@@ -137,9 +136,9 @@ class Rules(Struct, frozen=True, dict=True):
         return replace(self, own={**self.own, **own}) if own else self
 
     def with_contracts(self, listings: Mapping[str, Listing]) -> Rules:
-        """Return the rules in which contracts that end have the sector, theme and beta of another one on the same.
+        """Return the rules with expiring contracts given the sector, theme and beta of another one of the same root.
 
-        A position that moves is in the contract before, or in the one after, that which was named.
+        During a roll, a position is in the contract before or after the configured one.
         """
         unnamed = [symbol for symbol, listing in listings.items() if listing.rolling and symbol not in self.sectors]
         if not unnamed:
@@ -191,18 +190,18 @@ class World(Struct, frozen=True):
     clock: it is this machine's clock, or the engine's own in lock-step, and it returns None while unavailable.
 
     `orders` is None in a dry run and in shadow, so that nothing can be sent. A dry run also writes nothing; shadow
-    records what it decides and what it would have sent.
+    records its decisions and the orders it would have sent.
 
-    `give_way` raises GaveWay if an exit pass is waiting for this one; the reader calls it before each request.
-    Inside `undisturbed` neither does so.
+    `give_way` raises GaveWay if an exit pass is waiting for this one; the reader calls it before each request. Inside
+    `undisturbed` neither does so.
 
     `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
-    with its symbols. Only a pass that fetches flow has them. `keep_reply` keeps a reply of the flow source as it came,
-    with the session it was asked about and when it came; it never raises. `reading` reads a reply that came at a time,
-    as `signals.normalize` does; it may remember the rows of earlier ones. `code` returns the digest of the code that
-    each strategy answers with, by name. `approvals` opens what people were asked and answered. `contracts` asks the
-    venue for the symbols of all its contracts, as often as it lists each; None if it can't be asked. `features` returns
-    those of bars if they are computed ahead, as in a backtest; otherwise each pass computes them of its `bars`.
+    with its symbols. Only a pass that fetches flow has them. `keep_reply` archives a raw reply of the flow source, with
+    its session and time of arrival; it never raises. `reading` parses a reply as of its arrival, like
+    `signals.normalize`; it may cache the rows of earlier ones. `code` returns the digest of each strategy's code, by
+    name. `approvals` opens the requests for approval. `contracts` fetches the symbols of all the venue's contracts,
+    including repeats; None if the venue has no such list. `features` returns features of bars computed in advance, as
+    in a backtest; otherwise each pass computes them from its `bars`.
     """
 
     rules: Rules

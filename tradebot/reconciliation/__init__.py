@@ -1,1 +1,1 @@
-"""The books held against the broker: facts are applied, differences become findings."""
+"""Compare the books with the broker: apply facts, and report differences as findings."""

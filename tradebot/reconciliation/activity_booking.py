@@ -38,7 +38,7 @@ Broker = Mapping[str, BrokerPosition]
 
 
 def book_all(books_before: BooksBefore, broker: Broker, activities: Iterable[Activity], venue: VenueDay) -> Booked:
-    """Return what the activities write into the books, by time; the rest is tried again until no more is proven."""
+    """Turn activities into bookings in time order, retrying unproven ones until no more can be proven."""
     proven, waiting, before = list[Booking](), list(_groups(activities, venue)), -1
     while len(proven) > before:
         before, doubtful = len(proven), list[list[Activity]]()
@@ -199,7 +199,7 @@ def _split(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> B
 def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal) -> Fraction | None:
     """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices.
 
-    The broker leaves whole shares and pays for the fraction in cash, so several ratios may fit the quantities alone.
+    The broker pays out fractions in cash, so several ratios may fit the quantities alone.
     """
     if before * after <= 0 or theirs <= 0:
         return None
@@ -238,7 +238,7 @@ def split_fills(position: Position, ratio: Fraction, at: datetime) -> Iterator[O
 
 
 def shares(exact: Fraction) -> Decimal:
-    """Return a number of shares rounded toward zero to nine decimals, which is how the broker keeps them."""
+    """Round a number of shares toward zero to nine decimals, the broker's precision."""
     return (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(NINE_PLACES, ROUND_DOWN).normalize() + _ZERO
 
 
@@ -322,12 +322,11 @@ def name_fills(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str
 
 
 def book_correction(books_before: BooksBefore, activity: Activity, of: Corrects) -> Booking | None:
-    """Return what a correction writes; None if the books don't have its fill.
+    """Build the booking of a correction; None if the books don't have its fill.
 
-    It is not what has changed, but what the execution is now. So the order in which corrections were heard of doesn't
-    matter, nor how many of them were missed. What is still held at the execution's side costs what it does now; if it
-    is closed, the difference is cash. That is what a margined account does, and in one that pays in full both are the
-    same cash.
+    A correction gives the execution's current values rather than the change, so neither the order of corrections nor
+    missed ones matter. Shares still open from the execution get its new price as cost; for closed shares, the
+    difference is booked as cash. This is how a margin account works, and in a cash account the total cost is the same.
     """
     first = next((owned for owned in books_before.fills if owned.fill.activity_id == of.fill_id), None)
     if first is None or activity.quantity is None or activity.price is None:

@@ -40,7 +40,7 @@ class ForeignPart(Struct, frozen=True):
 def acknowledge(
     reader: BrokerReader, ledger: Ledger, symbol: str, who: str, undisturbed: Undisturbed = nullcontext
 ) -> tuple[ForeignPart, Reconciled]:
-    """Note a foreign position as known and left alone, then compare again, undisturbed by exit passes.
+    """Note a foreign position as known and left alone, then compare again, `undisturbed` by exit passes.
 
     Shares from foreign fills leave the books at the broker's average price, with the cash that was paid for them.
     """
@@ -62,10 +62,10 @@ def manage(
 ) -> tuple[ForeignPart, Reconciled]:
     """Make a foreign position the bot's own at the broker's average price, then compare again.
 
-    `shown` is the broker's signed quantity that the person confirmed. Raises OperatorError if the broker holds a
-    different quantity by now, or if someone else's order is working on the symbol.
-    Shares that no fill explains were paid for before the books began, so their cost is put back as cash: no money is
-    made or lost. If this is interrupted, the next reconcile finds the difference.
+    `shown` is the broker's signed quantity that the person confirmed. Raise OperatorError if the broker's quantity has
+    changed since, or if someone else's order is working on the symbol. Shares that no fill explains were paid for
+    before the books began, so their cost is added back as cash: there is no profit or loss. If this is interrupted, the
+    next reconcile finds the difference.
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
@@ -130,7 +130,7 @@ _OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.ORDER_TWICE, 
 
 
 def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
-    """Return the broker's position in a symbol; if there is none, OperatorError names what the broker does hold."""
+    """Return the broker's position in a symbol; if there is none, OperatorError names the existing positions."""
     held = {position.symbol: position for position in view.positions if position.quantity}
     if symbol not in held:
         raise OperatorError(

@@ -1,4 +1,4 @@
-"""What the books hold before a booking."""
+"""The state of the books before a booking."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ _ZERO = Decimal(0)
 
 
 class BooksBefore(Struct, frozen=True):
-    """What the books hold before a booking: the fills of its symbols, oldest first, and others' known positions.
+    """The books before a booking: the fills of its symbols, oldest first, and others' known positions.
 
     `paid` is the cash that earlier corrections have moved, by their ids.
     """
@@ -29,7 +29,7 @@ class BooksBefore(Struct, frozen=True):
         return BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), known, self.paid)
 
     def total(self, symbol: str) -> Decimal:
-        """Return the signed shares of a symbol, whoever owns them."""
+        """Return the signed shares of a symbol over all owners."""
         filled = sum((o.fill.signed_quantity for o in self.fills if o.fill.symbol == symbol), _ZERO)
         return filled + self.acknowledged.get(symbol, _ZERO)
 

@@ -1,4 +1,4 @@
-"""Catch up: write into the ledger what the venue has done to our orders, before anyone makes a decision."""
+"""Catch up: write the venue's changes to our orders into the ledger before anyone makes a decision."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -41,19 +41,19 @@ LONGEST_CHAIN = 100
 
 
 class MovedStop(NamedTuple):
-    """An order whose stop the venue has moved by itself; a request of ours would have made another order."""
+    """An order whose stop the venue moved by itself; a request of ours would have created another order."""
 
     before: Order
     now: Order
 
 
 class CaughtUp(Struct, frozen=True):
-    """What catching up changed, as counts, and the intents that are still unresolved.
+    """The changes made by catching up, as counts, and the intents that are still unresolved.
 
-    `unreadable` counts the venue's rows of fills that could not be read or believed, and `untraced_fills` the orders
-    behind foreign fills that the venue has not returned yet. `unfilled` are the orders that have ended since the
-    last time with shares left to fill, `moved` the resting orders whose stop the venue itself has moved, `liquidated`
-    what the venue closed by itself since.
+    `unreadable` counts the venue's rows of fills that couldn't be parsed or accepted, and `untraced_fills` the orders
+    behind foreign fills that the venue hasn't returned yet. `unfilled` are the orders that have ended since with
+    unfilled shares, `moved` the resting orders whose stop the venue itself has moved, and `liquidated` the positions
+    that the venue itself has closed.
     """
 
     orders: int
@@ -80,8 +80,8 @@ class CaughtUp(Struct, frozen=True):
 def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
     """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.
 
-    An order that has ended is not open, and no order changes its symbol, side or id, though one may be told without id.
-    One that is told without its size or its parent has the one that we know.
+    An ended order can't be open, and no order changes its symbol, side or id, though a report may lack the client order
+    id. A size or parent missing from a report is filled in from what we know.
     """
     view = reader.view()
     known = {order.venue_id: order for order in ledger.orders(working=True)}
@@ -338,7 +338,7 @@ def _query_order(reader: BrokerReader, order: Order) -> Order | None:
 
 
 def with_expired_orders(reader: BrokerReader, books: Books, surely_now: datetime) -> Books:
-    """Return the books with those of our working orders that have outlived their life, as the adapter can prove."""
+    """Return the books with `over` set to our working orders that the adapter can prove to have expired."""
     over = [order.venue_id for order in books.working if _has_outlived(reader, books, order, surely_now)]
     return replace(books, over=frozenset(over)) if over else books
 
@@ -346,14 +346,14 @@ def with_expired_orders(reader: BrokerReader, books: Books, surely_now: datetime
 def fillable_orders(books: Books) -> tuple[Order, ...]:
     """Return our orders that may still fill: an omission from a list doesn't prove that an order has ended.
 
-    One of our orders has ended once the venue says so about that order, or once it has outlived its own life. An order
+    One of our orders has ended once the venue says so about that order, or once its time in force has passed. An order
     that replaced our order counts as ours.
     """
     return tuple(order for order in books.working if order.venue_id not in books.over and books.intent_behind(order))
 
 
 def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
-    """Return those of the orders that a list doesn't have."""
+    """Return the orders that are missing from a list."""
     listed_ids = {order.venue_id for order in listed}
     return tuple(order for order in orders if order.venue_id not in listed_ids)
 
@@ -430,7 +430,7 @@ def _liquidations(
 def reassign(owner: str, fill: Fill, part: str = "") -> Iterator[OwnedFill]:
     """Yield the pair of fills that moves a foreign fill to its owner, at the time and price of the trade.
 
-    Of a fill with several owners, each `part` needs another name.
+    If a fill has several owners, each needs a different `part`.
     """
     activity_id, change = f"owned:{fill.activity_id}{part}", fill.signed_quantity
     of_trade, source = (fill.price, fill.multiplier, fill.at), (Origin.GIVEN_BACK, fill.activity_id)
@@ -452,5 +452,5 @@ def fills_by_a_person(fills: Iterable[OwnedFill]) -> list[Fill]:
 
 
 def is_settled(fill: Fill, by_person: Iterable[Fill]) -> bool:
-    """Return True if a person has booked the symbol of a fill since."""
+    """Return True if a person has booked the fill's symbol since the fill."""
     return any(settled.symbol == fill.symbol and settled.at >= fill.at for settled in by_person)

@@ -79,8 +79,8 @@ def compare(
 ) -> tuple[Finding, ...]:
     """Return every difference: unreadable rows, orders, owners of positions, quantities by symbol, then cash.
 
-    The venue's facts are in the books, and `booked` are the activities behind fills that aren't ours, by their ids.
-    `doubtful` are the broker's activities that are not booked because they prove nothing by themselves.
+    The venue's facts are already in the books, and `booked` are the activities behind foreign fills, by their ids.
+    `doubtful` are the broker's activities that aren't booked because they prove nothing by themselves.
     """
     missing, unknown, both = missing_fills(books), unknown_orders(books, broker.positions), _both(books, broker)
     assumed = unseen_exits(books, broker)
@@ -103,7 +103,7 @@ def compare(
 
 
 def unseen_exits(books: Books, broker: BrokerView) -> Mapping[str, OwnedFill]:
-    """Return by symbol the fill by which a position of ours must have closed, if its venue has forgotten that."""
+    """Return by symbol the fill by which our position must have closed, if its venue no longer reports it."""
     return assumed_exits(books, broker, cash_as_booked(books, broker)[0])
 
 
@@ -274,13 +274,13 @@ AVERAGE_STEP = Decimal("1e-6")
 
 
 def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
-    """Return what the broker's cash would be if it realized profit lot by lot, and how far rounding may put it off.
+    """Return the broker's cash as if it realized profit lot by lot, and the possible rounding error.
 
-    Cash that was paid is the same however lots are counted. A margined account's cash is not: the broker has one net
-    position in a symbol, at an average price, and we have the lots of each strategy. What one of them has realized more
-    by now stands in what is open at a higher cost. So the broker's cash is moved by the difference of the two costs.
-    Where our lots and those by hand cancel out, the broker has realized all of it, so any average gives the same.
-    That can't be told where a part of the position was noted as someone else's, because nobody knows its cost.
+    In a cash account, cash doesn't depend on how lots are counted. In a margin account it does: the broker has one net
+    position per symbol at an average price, and we have the lots of each strategy. Any difference in realized profit
+    equals the difference in the cost of the open position, so the broker's cash is adjusted by that. Where our lots and
+    manual ones cancel out, the broker has realized everything, and any average gives the same result. The adjustment
+    isn't possible where a part of the position was noted as someone else's, because its cost is unknown.
     """
     cash = broker.account.cash
     if books.standing.settlement is Settlement.PAID:
@@ -298,9 +298,9 @@ MOST = 8
 
 
 def assumed_exits(books: Books, broker: BrokerView, cash: Decimal) -> Mapping[str, OwnedFill]:
-    """Return by symbol the fill that must have closed our whole position, assumed at the price of a forgotten order.
+    """Return by symbol the fill that must have closed our whole position, at the price of a forgotten order.
 
-    That is the stop, unless what the broker's `cash` has gained fits a target better.
+    That order is the stop, unless the change in the broker's `cash` fits a target better.
     """
     held_symbols = {position.symbol for position in broker.positions if position.quantity}
     whole = [

@@ -1,7 +1,7 @@
-"""Find the stops of ours that one of the venue's sources shows at work while another one doesn't.
+"""Find our stops that one of the venue's sources shows as working and another doesn't.
 
-A list that lacks a row, and an old answer about an order, look alike: nobody can tell which of them is right. So such a
-stop protects nothing until the sources agree again, unless a third one shows that it works.
+A list that lacks a row and an outdated reply about an order look alike, so nobody can tell which is right. Such a stop
+doesn't count as protection until the sources agree again, unless a third one shows that it works.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ from tradebot.ports.broker import BrokerReader
 def with_doubts(
     reader: BrokerReader, books: Books, view: BrokerView, omitted: Sequence[Order], told_after: timedelta
 ) -> Books:
-    """Return the books with the stops that may be gone: the venue's list lacks them, or its positions deny them.
+    """Return the books with `doubted` set: stops that the venue's list lacks or its positions contradict.
 
-    `omitted` are our working orders that the list lacks; for `told_after` after the last word of an order, that says
-    nothing. A list that is older than that shows nothing at work. If positions tell how many units no order claims, two
-    sources of three decide.
+    `omitted` are our working orders that the list lacks; an omission proves nothing until `told_after` has passed since
+    the order's last report. A list older than that doesn't prove that an order works. If positions say how many units
+    are unreserved, two of three sources decide.
     """
     positions, orders = {position.symbol: position for position in view.positions}, (*view.orders, *omitted)
     is_stale = view.orders_at is not None and books.at - view.orders_at > told_after

@@ -1,7 +1,7 @@
-"""Find what is held though the venue lists no position: books and orders say so, and the margin that is tied up.
+"""Find positions that the venue's list lacks although books, orders and the tied-up margin prove them.
 
-The margin may be as of before a close. So it proves no position that an order of ours may have closed unseen: one that
-is listed no more, and of which nobody tells how it ended.
+The margin may be from before a close, so it doesn't prove a position that one of our orders may have closed unseen: an
+order that is no longer listed and whose end is unknown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,9 +21,9 @@ ENOUGH = Decimal("0.75")
 
 
 def with_hidden_positions(listings: Listings, books: Books, view: BrokerView) -> BrokerView:
-    """Return the view with the positions that its list lacks, if the margin that is tied up is enough for all of them.
+    """Add the positions that the venue's list lacks to the view, if the tied-up margin is enough for all of them.
 
-    They are what the books hold once all that orders are said to have filled is in them.
+    They are the books' positions plus all reported fills.
     """
     if not view.hides_positions:
         return view

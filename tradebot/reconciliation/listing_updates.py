@@ -1,7 +1,7 @@
-"""What the venue lists: read once a day of the venue, and at once where nothing was or an order was refused since.
+"""Read the venue's listings once per venue day, and at once for a missing one or after a refused order.
 
-The venue's terms hold as soon as they are read. A change is a finding for the rest of that day. After that it is one
-only while an order of ours no longer fits, or a position was opened when a unit was worth something else.
+The venue's terms apply as soon as they are read. A change is a finding for the remainder of that day. After that it is
+a finding only while an order of ours no longer fits, or a position was opened with a different multiplier.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -27,11 +27,11 @@ EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class ListingsInForce(Struct, frozen=True):
-    """The listings in force, by symbol, as the books keep them.
+    """The listings in force by symbol, as stored in the books.
 
-    `read` are those that were read just now, to be kept, and `changed` those of them that differ from what was kept.
-    `unlisted` are symbols that the venue was asked about and doesn't list; if they were listed once, that listing
-    stays in force for what is held.
+    `read` are those that were just read, to be stored, and `changed` those of them that differ from the stored ones.
+    `unlisted` are queried symbols that the venue doesn't list; an earlier listing of such a symbol stays in force for
+    existing positions.
     """
 
     records: Mapping[str, ListingRecord] = field(default_factory=dict)
@@ -53,11 +53,11 @@ def current_listings(
     besides: Collection[str] = (),
     refused: Mapping[str, datetime] = MappingProxyType({}),
 ) -> ListingsInForce:
-    """Return what the venue lists of these symbols; a venue that doesn't answer leaves what is kept in force.
+    """Return the listings of these symbols, read from the venue where due; if it doesn't answer, the stored ones stay.
 
-    What was read on another day of the venue isn't current, nor what doesn't say the margin in an account that has any.
-    If any of them has to be read, so is what is due `besides`, in the same request. `refused` says when an order in a
-    symbol was refused last: the venue may have changed its terms within the day.
+    A listing from another venue day isn't current, and neither is one without margin levels in a margin account. If any
+    has to be read, those due among `besides` are read in the same request. `refused` says when an order in a symbol was
+    last refused: the venue may have changed its terms within the day.
     """
     records = dict(kept.listings(symbols)) if symbols else {}
     current = _on_the_day_of(calendar, now, reader.capabilities.day)
@@ -88,7 +88,7 @@ def current_listings(
 
 
 def fetch_listings(reader: BrokerReader, symbols: Sequence[str]) -> Mapping[str, Listing] | None:
-    """Return what the venue lists of these symbols now; None if it doesn't answer."""
+    """Fetch the venue's current listings of these symbols; None if it doesn't answer."""
     try:
         return reader.listings(symbols) if symbols else {}
     except TemporaryError:
@@ -124,7 +124,7 @@ def _on_the_day_of(calendar: Calendar, now: datetime, day: VenueDay) -> Callable
 
 
 def require_listing(reader: BrokerReader, ledger: Ledger, symbol: str, now: datetime) -> Listing:
-    """Return how the venue lists a symbol; raise OperatorError if it doesn't, because nothing could be sent in it."""
+    """Return the listing of a symbol; raise OperatorError if there is none, because no order could be sent."""
     listed = current_listings(reader, ledger, ledger, (symbol,), now)
     if symbol in listed.unlisted or symbol not in listed.records:
         raise OperatorError(
@@ -136,7 +136,7 @@ def require_listing(reader: BrokerReader, ledger: Ledger, symbol: str, now: date
 
 
 def held_and_ordered(books: Books) -> Iterator[str]:
-    """Yield the symbols of our positions and of our orders that may still fill, some more than once."""
+    """Yield the symbols of our positions and of our orders that may still fill, possibly with repeats."""
     yield from (position.symbol for position in books.totals.own_positions())
     yield from (order.symbol for order in books.working if is_ours(books, order))
     yield from (record.intent.key.symbol for record in books.unresolved_intents)
@@ -147,7 +147,7 @@ def is_ours(books: Books, order: Order) -> bool:
 
 
 def misfits(books: Books, listing: Listing) -> Iterator[str]:
-    """Yield our working orders whose price is off the tick, or whose quantity isn't whole lots, with what is wrong."""
+    """Yield our working orders with a price off the tick or a quantity not in whole lots, and what is wrong."""
     for order in books.working:
         if order.symbol != listing.symbol or not is_ours(books, order):
             continue
@@ -159,9 +159,9 @@ def misfits(books: Books, listing: Listing) -> Iterator[str]:
 
 
 def findings(books: Books, listed: ListingsInForce, kept: Iterable[ListingRecord]) -> Iterator[Finding]:
-    """Yield what a person should know: changed terms, and positions of ours that the venue doesn't list.
+    """Yield findings about changed terms, and about our positions that the venue doesn't list.
 
-    `kept` are all listings that the books hold; those just `listed` count instead.
+    `kept` are all stored listings; those just `listed` take precedence.
     """
     records = {record.listing.symbol: record for record in kept} | dict(listed.records)
     is_today = _on_the_day_of(books, books.at, books.day)

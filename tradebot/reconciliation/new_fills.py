@@ -1,9 +1,8 @@
-"""Find the venue's fills that the books don't hold yet, whose they are, and which ones contradict their own orders.
+"""Find the venue's fills that the books lack, their owners, and fills that contradict their own orders.
 
-A liquidation or settlement has no order of ours behind it, so it is booked as foreign like anybody's trade. It has
-closed lots of ours if the books hold nothing else of the symbol that isn't ours, and the venue then holds exactly what
-the books do. The oldest lots count as closed first, whoever's they are. Otherwise a person decides, as about other
-people's trades.
+A liquidation or settlement has no order of ours behind it, so it is booked as foreign at first. It counts as closing
+our lots if the books have no foreign shares of the symbol, and the venue's position then equals the books'. The oldest
+lots count as closed first, of whichever strategy. Otherwise a person decides, as with other people's trades.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +38,7 @@ class MissingFill(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Return what was traded, for a person."""
+        """Describe the trade for people."""
         name, traded = (
             self.order.client_order_id or self.order.venue_id,
             "bought" if self.signed_quantity > 0 else "sold",
@@ -55,8 +54,8 @@ class MissingFill(NamedTuple):
 def missing_fills(books: Books) -> tuple[MissingFill, ...]:
     """Return our orders that have filled more than the books show.
 
-    We wait as long as for a late order; after that the difference is an ordinary one, settled by a plan. A replaced
-    order's fills may be reported under its replacement, so the orders before it in the chain count too.
+    Only recent orders count; after a while the difference is an ordinary one, resolved by a plan. A replaced order's
+    fills may be reported under its replacement, so earlier orders in the chain count too.
     """
     # An order whose own fills are all booked, as nearly all are, lacks none whatever it replaced.
     filled = [order for order in books.orders if order.filled_quantity > books.filled.get(order.venue_id, 0)]
@@ -66,9 +65,9 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
 
 
 def proven_fills(books: Books, positions: Iterable[BrokerPosition]) -> tuple[OwnedFill, ...]:
-    """Return what our orders filled beyond the booked fills, as far as the venue's positions prove it too.
+    """Return our orders' unbooked fills, as far as the venue's positions prove them too.
 
-    It counts as held until the venue lists the fills themselves, which alone tell the exact prices and times.
+    They count as positions until the venue lists the fills themselves with exact prices and times.
     """
     held, booked, owned_fills = (
         {position.symbol: position for position in positions},
@@ -94,7 +93,7 @@ def proven_fills(books: Books, positions: Iterable[BrokerPosition]) -> tuple[Own
 
 
 def reported_fills(books: Books) -> tuple[OwnedFill, ...]:
-    """Return what our orders filled beyond the booked fills, whatever the venue's positions show."""
+    """Return our orders' unbooked fills, whatever the venue's positions show."""
     fills = (
         fill
         for missing_fill in missing_fills(books)
@@ -104,9 +103,9 @@ def reported_fills(books: Books) -> tuple[OwnedFill, ...]:
 
 
 def seen_fills(books: Books, omitted: Collection[str], net: Mapping[str, Decimal]) -> tuple[OwnedFill, ...]:
-    """Return what entries may have filled that the venue lists no more, as far as its positions show more than we have.
+    """Return possible fills of entries that the venue no longer lists, as far as its positions exceed the books'.
 
-    `omitted` are the symbols of orders that its list lacks, and `net` what it holds.
+    `omitted` are the symbols of orders missing from its list, and `net` its positions.
     """
     booked, owned_fills = books.quantities(), list[OwnedFill]()
     for order in (order for order in books.working if order.symbol in omitted):
@@ -141,11 +140,10 @@ LEEWAY = timedelta(days=1)
 
 
 def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tuple[OwnedFill, ...], int]:
-    """Return the venue's fills that the books don't hold yet, each with its owner as far as the books know.
+    """Return the venue's fills that the books lack, with their owners where known, and the number of rows dropped.
 
-    Also return how many rows were dropped: unreadable, or more than their orders can fill.
-
-    A fill in the books is permanent, so a fill that contradicts its own order is dropped and asked for again.
+    A row is dropped if it is unreadable, or exceeds its order's quantity. A fill in the books is permanent, so a fill
+    that contradicts its own order is dropped and fetched again.
     """
     reported = reader.fills(_fills_since(ledger, now))
     known = ledger.known_fills({fill.activity_id for fill in reported})
@@ -187,7 +185,7 @@ def known_orders(ledger: Orders, venue_ids: Collection[str]) -> Mapping[str, Ord
 
 
 def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
-    """Return True if a time is later than anything that can have happened to an order, allowing a day for clocks."""
+    """Return True if a time is later than anything that can have happened to an order; clocks may be a day off."""
     return at > max(now, sent or now) + LEEWAY
 
 
@@ -231,10 +229,10 @@ ASKED_AT_ONCE = 50
 def find_orders_behind_fills(
     reader: BrokerReader, behind: OrderOwners, fills: Iterable[OwnedFill]
 ) -> tuple[Sequence[Order], int]:
-    """Look up the orders behind foreign fills that the books don't know; `behind` is what they do know.
+    """Look up the orders behind foreign fills that the books don't know; `behind` are the known ones.
 
-    Also return how many more the venue has not returned yet.
-    A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
+    Also return how many more the venue hasn't returned yet. A missing answer doesn't end the pass: the order is looked
+    up again in every pass until it is found.
     """
     # No order of anybody's is behind what the venue made itself.
     others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.by_venue)
@@ -264,9 +262,10 @@ class Liquidated(NamedTuple):
 def liquidated_lots(
     reader: BrokerReader, ledger: Money, owned_fills: Iterable[OwnedFill], waiting: Sequence[Fill]
 ) -> Iterator[OwnedFill]:
-    """Yield whose lots the `waiting` fills, the venue's own, closed, in parts, asking the venue once about each symbol.
+    """Assign the `waiting` fills, which the venue made itself, to the strategies whose lots they closed.
 
-    `owned_fills` are the fills that aren't in the ledger yet.
+    Yield the reassigning fills. Each symbol costs one request. `owned_fills` are the fills that aren't in the ledger
+    yet.
     """
     if not waiting:
         return
@@ -295,7 +294,7 @@ def _closed_ours(
 
 
 def held_at_broker(reader: BrokerReader, symbol: str) -> Decimal | None:
-    """Return the venue's signed shares of one symbol, asked for directly; None if it doesn't answer."""
+    """Fetch the venue's signed position in one symbol; None if it doesn't answer."""
     try:
         position = reader.position(symbol)
     except TradebotError:
@@ -329,5 +328,5 @@ def find_liquidations(fills: Iterable[OwnedFill], owned_fills: Sequence[OwnedFil
 
 
 def is_waiting(owned: OwnedFill) -> bool:
-    """Return True if a fill that the venue made itself counts as foreign."""
+    """Return True if a fill that the venue made itself still counts as foreign."""
     return bool(owned.fill.by_venue) and owned.strategy == FOREIGN

@@ -64,9 +64,9 @@ def gaps(
     exits_of: Callable[[str], Exits],
     closed: Mapping[str, Decimal] | None = None,
 ) -> Iterator[Gap]:
-    """Yield our positions of which whole lots need a stop at the venue and have none that can trigger.
+    """Yield gaps: positions of ours with whole lots that need a stop at the venue and have no working one.
 
-    `closed` is how many of our shares others have closed, unsigned, by symbol; they need none.
+    `closed` is how many of our shares others have closed, unsigned, by symbol; these need no stop.
     """
     if exits.protection is Protection.BOT:
         return
@@ -81,8 +81,9 @@ def gaps(
 
 
 def closed_by_others(books: Books, held: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
-    """Return how many of our shares others have closed, unsigned, by symbol, as far as both their fills, which are in
-    the books, and what is `held` at the venue (signed, by symbol) say so.
+    """Return how many of our shares others have closed, unsigned, by symbol.
+
+    Both the booked foreign fills and the venue's positions in `held` (signed, by symbol) must show it.
     """
     told = (books.quantities(), held)
     own = books.totals.own_quantities().items()
@@ -243,7 +244,7 @@ def _is_of(record: IntentRecord, position: Position) -> bool:
 
 
 class ProtectionWatch(Struct, frozen=True):
-    """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds.
+    """What the protection check needs: an exit counts as missed if no exit pass started for `life_s` seconds.
 
     `exits_of` returns the exit rules of a strategy, and `exits` are those of the account.
     """
@@ -257,7 +258,7 @@ class ProtectionWatch(Struct, frozen=True):
 def find_unprotected(
     clock: VenueClock, view: BrokerView, books: Books, watch: ProtectionWatch, last_exits: datetime
 ) -> Iterator[Finding]:
-    """Yield our positions that no rule can judge now, or whose exit is due with no exit order on its way.
+    """Yield findings about positions that no rule can evaluate now, or that are due to exit without an exit order.
 
     `last_exits` is when the last exit pass started.
     """
@@ -289,7 +290,7 @@ def _rests_for_all(books: Books, position: Position, closed: dict[str, Decimal])
 def find_lapsed_stops(
     view: BrokerView, books: Books, listings: Mapping[str, Listing], watch: ProtectionWatch
 ) -> Iterator[Finding]:
-    """Yield our positions whose stop the venue has taken away, or holds back, so that only the bot protects them."""
+    """Yield findings about positions whose stop the venue ended or suspended, so that only the bot protects them."""
     resting, closed = resting_among(books, books.working), closed_by_others(books, _held_quantities(view))
     for gap in gaps(books, listings, resting, watch.exits, watch.exits_of, closed):
         if gap.why not in (EXITING, REFUSED, NOT_PLACED):
@@ -299,7 +300,7 @@ def find_lapsed_stops(
 
 
 def find_overfilled(view: BrokerView, books: Books) -> Iterator[Finding]:
-    """Yield our positions that an order of ours has turned to the other side, because it filled beyond the shares."""
+    """Yield findings about positions that an order of ours has reversed by filling more than there was to close."""
     for position in _ours(books):
         if books.kept_of(position).turned:
             why = f"{position.strategy} turned at {position.opened_at:%Y-%m-%dT%H:%M:%SZ}, without an entry"

@@ -1,7 +1,7 @@
 """Read the books once, so that a pass or a comparison computes from one immutable value. Nothing here writes.
 
-A pass writes what the venue reports, then reads the books once. An order adds four calls: its promise, its outcome, and
-two looks at the trading state. `tests/scenarios/test_reads_of_a_pass.py` counts them.
+A pass writes what the venue reports, then reads the books once. Each order adds four calls: its promise, its outcome,
+and two reads of the trading state. `tests/scenarios/test_reads_of_a_pass.py` counts them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ LISTED_LATE = timedelta(days=31)
 def apply_activities(
     reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, at: datetime
 ) -> tuple[int, tuple[Activity, ...]]:
-    """Write what the broker's activities prove, each exactly once, even if a process is killed in between.
+    """Book what the broker's activities prove, each exactly once, even if a process is killed in between.
 
     Return how many bookings were written, and which activities wait for a person.
     """
@@ -43,7 +43,7 @@ def apply_activities(
 def preview_bookings(
     reader: BrokerReader, ledger: Money, books: Books, view: BrokerView, pending: Sequence[OwnedFill] = ()
 ) -> Booked:
-    """Return what the activities would write after the `pending` fills, without writing anything."""
+    """Return the bookings that the activities would write after the `pending` fills, without writing anything."""
     opened, mark = books.standing.opened_at, books.standing.reconciled
     if opened is None:
         return Booked((), ())
@@ -90,10 +90,10 @@ def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: Bro
 
 
 def position_ratios(books: Books, view: BrokerView) -> dict[str, Decimal]:
-    """Return the broker's shares as multiples of ours by symbol: 0 if none are left, negative if the side changed.
+    """Return the broker's shares divided by ours, by symbol: 0 if none are left, negative if the side changed.
 
-    Nothing that needs margin is split, so there a difference says nothing of what a unit is: whoever else has traded,
-    our positions are what the books say while the broker holds anything on their side.
+    Instruments that need margin never split, so a difference there doesn't mean another multiplier: whoever else has
+    traded, our positions are those in the books while the broker's position is on their side.
     """
     totals = books.quantities()
     ours = {position.symbol: totals.get(position.symbol, Decimal(0)) for position in books.totals.own_positions()}
@@ -106,7 +106,7 @@ def position_ratios(books: Books, view: BrokerView) -> dict[str, Decimal]:
 
 
 def require_account(ledger: Ledger, account: Account) -> None:
-    """Raise OperatorError if the broker answers for a different account than the one these books belong to."""
+    """Raise OperatorError if the broker's account isn't the account that these books belong to."""
     if account.number != ledger.account_number:
         raise OperatorError(
             f"the broker answers for account …{account.tail}, but these books belong to "
@@ -117,7 +117,7 @@ def require_account(ledger: Ledger, account: Account) -> None:
 
 
 def without_twins(view: BrokerView, books: Books) -> BrokerView:
-    """Return the view in which an order under the id of another one has none, as in the books: it isn't ours."""
+    """Clear the client order id of an order whose id another order already has in the books: it isn't ours."""
     unnamed = {order.venue_id for order in books.orders if not order.client_order_id}
     twins = (order for order in view.orders if order.client_order_id and order.venue_id in unnamed)
     repeated = {order.venue_id: order.client_order_id for order in twins}
@@ -134,7 +134,7 @@ YESTERDAY = timedelta(days=1)
 def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Order] = ()) -> Books:
     """Return the books at the venue's time `now`, by its `day`, with the open orders that the venue `listed`.
 
-    What is read doesn't grow with the fills and orders that the books have collected over time.
+    The amount of data read doesn't grow with the fills and orders collected over time.
     """
     # A dry run doesn't write what the venue lists.
     known = ledger.recent_orders(now - WATCHED)
@@ -176,9 +176,9 @@ READ_WITHIN = timedelta(seconds=30)
 def fills_awaited(
     ledger: Ledger, now: datetime, day: VenueDay, late: timedelta = timedelta(0)
 ) -> tuple[MissingFill, ...]:
-    """Return our orders that have filled more than the ledger's books show, at the venue's time `now`.
+    """Return our orders that have filled more than the ledger shows, at the venue's time `now`.
 
-    Those that have changed within the last `late` are left out.
+    Orders that changed within the last `late` are left out.
     """
     # Nearly always there are none, and then nothing else is read.
     orders = [order for order in ledger.recent_orders(now - WATCHED) if order.filled_quantity]

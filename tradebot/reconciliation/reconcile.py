@@ -1,6 +1,6 @@
 """Reconcile: apply facts, compare books and broker, and record the result; also write a plan that a person accepted.
 
-It only gets readers and the ledger. There is no way to send an order from here.
+It only gets readers and the ledger, so it can't send an order.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -60,10 +60,10 @@ from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, tak
 
 
 class Reconciled(Struct, frozen=True):
-    """One comparison: what was applied, what differs, and the plan that would settle it.
+    """One comparison: the applied facts, the differences, and the plan that would resolve them.
 
     `bookings` counts what the broker's activities proved; `doubtful` are activities that prove nothing by themselves.
-    `without_stop` are our positions that no exit rule closes at a fixed loss, as the configuration has it.
+    `without_stop` are our positions that no configured exit rule closes at a fixed loss.
     """
 
     at: datetime
@@ -83,7 +83,7 @@ Second = Callable[[], datetime | None]
 def reconcile(
     reader: BrokerReader, ledger: Ledger, watch: ProtectionWatch | None = None, second: Second = lambda: None
 ) -> Reconciled:
-    """Apply the venue's facts, compare books and broker, and with a `watch` protection too; record the result."""
+    """Apply the venue's facts, compare books and broker, with a `watch` check protection too; record the result."""
     clock = reader.clock()
     now, passed = clock.now, ClockReading(clock, second(), 0.0).shorter_elapsed
     view = read_view(reader, ledger)
@@ -200,7 +200,7 @@ def apply_plan(
 ) -> Reconciled:
     """Write an accepted plan into the books if nothing has changed at the broker since, then compare again.
 
-    Once it is written it can't begin again, so the second comparison is `undisturbed` by exit passes.
+    After the write there is no starting over, so the second comparison runs `undisturbed` by exit passes.
     """
     current, day = reconcile(reader, ledger, second=second), reader.capabilities.day
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:

@@ -1,4 +1,4 @@
-"""Book what a statement of the broker proves about our orders, where the broker's lists have forgotten it."""
+"""Book what an account statement proves about our orders when the broker's lists no longer have it."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ from tradebot.reconciliation.read_books import read_books
 
 
 class FromStatement(Struct, frozen=True):
-    """How many executions of our orders were booked, and how many weren't: with them, the books wouldn't agree."""
+    """How many executions of our orders were booked, and how many weren't because the books wouldn't match."""
 
     booked: int = 0
     doubtful: int = 0
@@ -29,9 +29,9 @@ class FromStatement(Struct, frozen=True):
 def book_statement(
     ledger: Ledger, executed: Sequence[Executed], view: BrokerView, now: datetime, day: VenueDay
 ) -> FromStatement:
-    """Write the executions that the books don't have, if they then hold what the broker does; others' are left out.
+    """Book the missing executions of our orders, if the books then match the broker; others' executions are left out.
 
-    They take the place of what was assumed, with its cash: a plan has booked whatever that was off by.
+    They replace assumed fills together with their cash: a plan has booked any difference.
     """
     opened = ledger.books_opened_at()
     orders = {order.client_order_id: order for order in ledger.orders()}

@@ -1,7 +1,6 @@
-"""Find closes that no rule asks for again, and that ended before the position was gone.
+"""Find closes that no rule would request again, and that ended before the position was closed.
 
-Passes of exits go on with them: with what a person closed by hand, and with what was closed to make room for another
-symbol.
+Exit passes continue them: closes made by hand, and closes that make room for another symbol.
 """
 
 from collections.abc import Sequence
@@ -23,11 +22,11 @@ def words(unfinished: Intent) -> str:
 
 
 def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: Position) -> Intent | None:
-    """Return what a person, or a close for another symbol, last sent to close a position, if we canceled it unfilled.
+    """Return the last close by a person or for another symbol that we canceled before it filled completely, or None.
 
-    No rule would ask for such a close again. It is over once the venue has filled it or ended it by itself, and once
-    the position has grown or was opened again after it. A cancel counts once its end is proven. `records` are the
-    recent intents in the order promised.
+    No rule would request such a close again. It is over once the venue has filled it or ended it by itself, or once the
+    position has grown or was opened again after it. A cancel counts once its end is proven. `records` are the recent
+    intents in the order promised.
     """
     for record in reversed(records):
         intent = record.intent

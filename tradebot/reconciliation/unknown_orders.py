@@ -2,8 +2,8 @@
 
 Anyone who restores an older copy of the state folder, or rebuilds the books from scratch, finds positions that the bot
 itself opened. Orders earlier than the books' latest view are ours: entries halt with BOOKS_OLD, and an accepted plan
-gives the fills to their strategy. If one appeared between two looks of these books in its session, another copy of the
-bot sent it: the bot halts with SECOND_WRITER and takes nothing over.
+gives the fills to their strategy. If an order appeared between two passes of these books in the same session, another
+copy of the bot sent it: the bot halts with SECOND_WRITER and takes nothing over.
 """
 
 from collections import defaultdict
@@ -31,8 +31,8 @@ class UnknownOrders(Struct, frozen=True):
 
     `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
     the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
-    `open` holds the ids of our own earlier orders that are still working, and `protecting` those of orders that protect
-    a position of ours, with the strategy that holds it.
+    `open` has the ids of our own earlier orders that are still working, and `protecting` those of orders that protect a
+    position of ours, with the strategy that owns it.
     """
 
     forgotten: tuple[Order, ...] = ()
@@ -43,7 +43,7 @@ class UnknownOrders(Struct, frozen=True):
 
 
 def unknown_orders(books: Books, positions: Iterable[BrokerPosition]) -> UnknownOrders:
-    """Sort marked orders that aren't in these books by who must have sent them."""
+    """Sort orders with our mark that aren't in these books by who must have sent them."""
     unknown = _unknown(books)
     if not unknown:
         return UnknownOrders()
@@ -171,7 +171,7 @@ def _noted_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
 def unexplained_quantities(
     books: Books, positions: Iterable[BrokerPosition], without_notes: Collection[str] = ()
 ) -> Mapping[str, Decimal]:
-    """Return the shares by symbol that the account holds and that neither a fill nor a person explains.
+    """Return the account's shares by symbol that neither a fill nor a person explains.
 
     For symbols in `without_notes`, a person's note is ignored and only fills count.
     """
@@ -211,10 +211,10 @@ def _ours_left(net: Mapping[str, Decimal], symbol: str, remaining: Decimal, own:
 
 
 def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTold:
-    """Ask the venue which orders are behind the shares that aren't ours by the books; return those with our mark.
+    """Query the venue for the orders behind shares that aren't ours by the books; return those with our mark.
 
-    One incomplete list must not make our shares foreign, so symbols without such an order are asked about again.
-    Shares that a person noted as someone else's are asked about every time.
+    One incomplete list must not make our shares foreign, so symbols without such an order are queried again. Shares
+    that a person noted as someone else's are queried every time.
     """
     unknown = unexplained_quantities(books, view.positions)
     symbols = sorted({*unknown, *books.totals.foreign_quantities(books.acknowledged)})

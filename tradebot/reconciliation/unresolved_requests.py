@@ -1,4 +1,4 @@
-"""Find out what became of requests whose outcome isn't known: ask the venue, and give up what can't arrive any more."""
+"""Resolve requests with an unknown outcome: query the venue, and give up those that can't arrive any more."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from tradebot.timetable.sessions import CALENDAR_REACH
 
 
 def look_up(reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetime) -> Sequence[IntentRecord]:
-    """Settle what the venue knows by now of unresolved and abandoned intents; return those that stay unsettled."""
+    """Record the outcomes that the venue now knows of unresolved and abandoned intents; return the others."""
     watched = (now - WATCHED).date()
     unsettled = ledger.unsettled_intents(watched)
     settled = _resolve(reader, ledger, [record for record in unsettled if record.state.is_unresolved], now, passed)
@@ -126,9 +126,9 @@ def _outcome_if_ours(order: Order, intent: Intent) -> Reply:
 
 
 def legs_of(reader: BrokerReader, venue_id: str) -> Sequence[Order] | None:
-    """Return an order's legs, or None if the venue doesn't answer; then nothing is known of the order's end either.
+    """Return an order's legs, or None if the venue doesn't answer; then the order's end isn't known either.
 
-    An order that has ended is never asked about again, so its legs would stay unknown, and a fill of theirs foreign.
+    An order that has ended is never queried again, so its legs would stay unknown, and their fills foreign.
     """
     try:
         return reader.legs(venue_id)

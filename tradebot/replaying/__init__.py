@@ -1,1 +1,1 @@
-"""Record what a pass read, exactly, and decide it again from that: nothing can be sent, and each answer is compared."""
+"""Record a pass's exact inputs, and decide it again from them: nothing can be sent, and each result is compared."""

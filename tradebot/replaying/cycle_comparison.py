@@ -1,4 +1,4 @@
-"""Run recorded passes again and compare: every decision and every question, and the first difference by name."""
+"""Decide recorded passes again and compare: every decision and every port call, and the first difference by name."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
@@ -20,10 +20,10 @@ MISSING = "nothing"
 
 
 class CycleDifference(Struct, frozen=True):
-    """The first place where a pass decides otherwise than recorded.
+    """The first difference between a pass as recorded and as decided again.
 
-    `what` names the field. `symbol`, `strategy` and `gate` say whose decision it is; they are empty for what belongs to
-    the whole pass.
+    `what` names the field. `symbol`, `strategy` and `gate` identify the decision; they are empty for a field of the
+    whole pass.
     """
 
     what: str
@@ -35,16 +35,16 @@ class CycleDifference(Struct, frozen=True):
 
 
 class ReplayedPass(Struct, frozen=True):
-    """A pass that was decided again; None if every decision and every question to the ports was the same."""
+    """The result of deciding a pass again; `difference` is None if every decision and every port call was the same."""
 
     difference: CycleDifference | None
     decisions: int
 
 
 def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = False) -> ReplayedPass:
-    """Decide a recorded pass again by these rules, and compare it with what was decided then.
+    """Decide a recorded pass again with these rules, and compare the result with the record.
 
-    With `only_decisions`, another version may ask other questions on the way to the same decisions.
+    With `only_decisions`, another version may make other port calls on the way to the same decisions.
     """
     tape, then = recorded.tape(), _plain(recorded.outcome)
     decisions = sum(len(one["decisions"]) for one in then["candidates"])
@@ -62,9 +62,9 @@ def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = Fals
 
 
 def difference(then: CycleRecord | None, now: CycleRecord | None) -> CycleDifference | None:
-    """Return the first difference of two records of a pass; None if they are equal, as numbers are whatever their form.
+    """Return the first difference of two records of a pass, or None; numbers are equal whatever their form.
 
-    One of them may be missing.
+    Either record may be missing.
     """
     if then == now:
         return None
@@ -141,9 +141,9 @@ Slot = tuple[Job, date, str]
 
 
 class PassSeen(Struct, frozen=True):
-    """One pass: what it decided, on which desk, from which proposals; None for a pass of exits.
+    """One pass: its decisions, its desk, and its proposals, which are None for an exit pass.
 
-    `otherwise` says what this program decides otherwise from what the pass was given; it is empty if nothing.
+    `otherwise` says where this program decides differently on the same inputs; empty if nowhere.
     """
 
     cycle: CycleRecord
@@ -157,6 +157,6 @@ class PassSeen(Struct, frozen=True):
 
     @property
     def asked_at(self) -> datetime:
-        """Return when its strategies were asked, as far as their candidates say."""
+        """Return when its strategies ran, as far as their candidates say."""
         candidates: Sequence[datetime] = [one.at for one in self.proposed.candidates] if self.proposed else []
         return min(candidates, default=self.desk.now)

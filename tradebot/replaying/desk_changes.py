@@ -1,7 +1,7 @@
-"""The desk of a pass with something else on it: another price, a position less, and orders that were or weren't sent.
+"""Change a pass's desk: another price, without a position, or with orders that were or weren't sent.
 
-What follows from it for the book follows here too: exposure, equity, buying power, entries. The margin of what is held
-stays as the venue reported it.
+The book's figures follow: exposure, equity, buying power, entries. The margin of positions stays as the venue reported
+it.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ Name = TypeVar("Name")
 
 
 class Filled(Struct, frozen=True):
-    """An order as if it had filled as a whole at once, at `price` in its instrument's currency."""
+    """An order as if all of it had filled at once, at `price` in its instrument's currency."""
 
     intent: Intent
     price: Decimal
@@ -38,12 +38,12 @@ class Filled(Struct, frozen=True):
 
     @property
     def signed_quantity(self) -> Decimal:
-        """Return its shares, those of a sale below zero."""
+        """Return its signed shares, negative for a sale."""
         return self.intent.quantity * self.intent.side.sign
 
     @property
     def fill(self) -> OwnedFill:
-        """Return the fill that the books would have."""
+        """Return the fill to add to the books."""
         intent = self.intent
         name, symbol, multiplier = intent.client_order_id, intent.instrument.symbol, intent.instrument.multiplier
         of = Fill(f"supposed {name}", name, symbol, intent.side, intent.quantity, self.price, intent.at, multiplier)
@@ -51,10 +51,10 @@ class Filled(Struct, frozen=True):
 
 
 class Unsent(Struct, frozen=True):
-    """An order of an earlier pass that was sent, and wouldn't have been.
+    """A sent order of an earlier pass that the change would not have sent.
 
-    `next_at` is when its strategy sent the next one of the symbol, if it has: what was filled since isn't this order's.
-    The other times are those of the last fills, and of the last loss, that were known before it.
+    `next_at` is when its strategy sent the next order of the symbol, if any: later fills aren't this order's. The other
+    times are those of the last fills, and of the last loss, that were known before it.
     """
 
     order: Filled
@@ -64,7 +64,7 @@ class Unsent(Struct, frozen=True):
     lost_at: datetime | None = None
 
     def had(self, at: datetime | None) -> bool:
-        """Return True if an event at this time is a consequence of this order."""
+        """Return True if an event at this time follows from this order."""
         return at is not None and self.order.intent.at <= at and (self.next_at is None or at < self.next_at)
 
 
@@ -86,7 +86,7 @@ def with_price(desk: Desk, symbol: str, price: Decimal) -> Desk:
 
 
 def without_position(desk: Desk, symbol: str) -> Desk:
-    """Return the desk as if the account held nothing in a symbol; its value at the present price becomes cash."""
+    """Return the desk without the account's position in a symbol; its value at the present price becomes cash."""
     for position in desk.positions:
         if position.symbol == symbol:
             desk = _less(desk, position.whose, abs(position.quantity))
@@ -96,9 +96,9 @@ def without_position(desk: Desk, symbol: str) -> Desk:
 
 
 def at_time(given: Given, at: datetime) -> Given:
-    """Return what a pass is given if it had run at another time of its session, with data as old as it was.
+    """Return a pass's inputs as if it had run at another time of its session, with data of the same age.
 
-    What happened before, such as fills, stays where it is.
+    Earlier events, such as fills, keep their times.
     """
     desk = given.desk
     by, proposed = at - desk.now, given.proposed
@@ -160,7 +160,7 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
 
 
 def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
-    """Return the desk as if a position had been opened and closed again: with its profit, and the times of both."""
+    """Return the desk as if a position had been opened and closed: with its profit, and the times of both."""
     (strategy, symbol), at = entry.intent.whose, close.intent.at
     shares, value = close.intent.quantity * entry.intent.side.sign, entry.intent.instrument.notional
     profit, cost = value(shares, close.price) - value(shares, entry.price), abs(value(shares, entry.price))
@@ -173,9 +173,9 @@ def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
 
 
 def without_order(desk: Desk, unsent: Unsent) -> Desk:
-    """Return the desk as if an order of an earlier pass had not been sent.
+    """Return the desk as if an order of an earlier pass hadn't been sent.
 
-    What it bought isn't there, nor what closing that earned. Nobody waits for it or because of it.
+    Its shares are gone, and so is the profit of closing them. Nothing waits for it or because of it.
     """
     filled = unsent.order
     if filled.intent.purpose is not Purpose.OPEN:

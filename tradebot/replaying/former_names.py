@@ -1,8 +1,7 @@
-"""What records call by names that the code has given up since.
+"""Map names in records that the code has since given up.
 
-A record of a pass has the names of classes, of their fields, and of the ports' methods. So one of these is renamed
-together with a row here, which stays for as long as anybody may have such a record. Of a class, the name of its module
-is part of its name.
+A record of a pass contains the names of classes, of their fields, and of the ports' methods. So anyone who renames one
+adds a row here, which stays as long as such records may exist. The name of a class includes its module's name.
 """
 
 from collections.abc import Mapping

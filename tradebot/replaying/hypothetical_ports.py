@@ -1,7 +1,7 @@
-"""Decide a recorded pass by other rules, or on another desk: what then happens that didn't, happens as in a simulation.
+"""Decide a recorded pass with other rules or on another desk; anything that didn't happen then is simulated.
 
-What the pass asks as it did then is answered as then. An order that wasn't sent then is accepted and goes nowhere. What
-nobody asked then is answered from the desk, or with nothing if nothing of it is known.
+Port calls that the pass made then get the recorded replies. An order that wasn't sent then is accepted without further
+effect. Other calls are answered from the desk, or with nothing if nothing is known.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ ACCEPTED = Reply(WriteOutcome.ACCEPTED)
 
 
 class Supposed(RecordedPorts):
-    """A tape that also answers what wasn't asked then, as a simulation would on the `desk` of the pass.
+    """Recorded ports that also answer calls not made then, as a simulation on the pass's `desk` would.
 
     `sent` are the new orders that were accepted.
     """
@@ -45,7 +45,7 @@ class Supposed(RecordedPorts):
         self.desk: Desk | None = None
 
     def on(self, desk: Desk, outcome: bytes) -> None:
-        """Set the desk that the pass decides on, and what it decided then."""
+        """Set the desk to decide on, and the recorded outcome."""
         self.desk, self._outcome = desk, outcome
 
     @cached_property
@@ -61,9 +61,9 @@ class Supposed(RecordedPorts):
                 yield read(one[2][0], self.source)
 
     def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
-        """Return the reply to a question, and note the orders that are accepted.
+        """Return the reply to a port call, and note accepted orders.
 
-        What a pass tells people goes nowhere here, so what it would compare that with isn't read either.
+        Events and notices go nowhere here, so the data that they would be compared with isn't read either.
         """
         if name in TELLING:
             return None
@@ -73,19 +73,17 @@ class Supposed(RecordedPorts):
         return reply
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
-        """Return the next recorded reply to a question; if it is asked more often than recorded, the last reply
-        repeats.
-        """
+        """Return the next recorded reply to a call; if it is made more often than recorded, the last reply repeats."""
         return super().reply(name, digest) or (None if name in CLOCKS else self._last.get((name, digest)))
 
     def attribute(self, name: str) -> Any:
-        """Return what stands under a name of a port."""
+        """Return a port's method or constant by name."""
         if name == "market.rejected_quotes" and name not in self._constants:
             return self._known_desk.rejected_quotes
         return super().attribute(name)
 
     def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
-        """Return what a simulation replies to a question that wasn't asked then."""
+        """Return the simulated reply to a call that wasn't made then."""
         if name in PASSED_ON:
             return ACCEPTED
         if name == "ledger.promise":
@@ -127,18 +125,18 @@ KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
 
 
 class Decided(NamedTuple):
-    """What a pass decides, and the new orders that it has accepted then."""
+    """The record of a pass decided again, and the new orders that it had accepted."""
 
     cycle: CycleRecord
     sent: tuple[Intent, ...]
 
 
 def decide(recorded: RecordedCycle, rules: Rules) -> Decided:
-    """Return what a recorded pass decides by these rules, on the desk and the answers of strategies that it is given.
+    """Decide a recorded pass with these rules, on its recorded desk and its strategies' recorded answers.
 
-    Nothing is sent. With the rules of the record and what it was given then, this is the record of then: its orders are
-    accepted or not as they were. A record can be decided as often as wanted. RecordError if the pass asks what nobody
-    can know.
+    Nothing is sent. With the record's own rules and inputs, the result equals the record: its orders are accepted or
+    not as they were. A record can be decided any number of times. Raise RecordError if the pass makes a call whose
+    reply can't be known.
     """
     tape = supposed_tape(recorded)
     try:
@@ -148,7 +146,7 @@ def decide(recorded: RecordedCycle, rules: Rules) -> Decided:
 
 
 def supposed_tape(recorded: RecordedCycle) -> Supposed:
-    """Return a tape of a pass that knows its desk."""
+    """Return recorded ports that know the pass's desk."""
     tape = recorded.tape(Supposed)
     assert isinstance(tape, Supposed)
     tape.on(recorded.given.desk, recorded.outcome)
@@ -156,7 +154,7 @@ def supposed_tape(recorded: RecordedCycle) -> Supposed:
 
 
 def promised_before(outcome: bytes) -> frozenset[str]:
-    """Return our ids of the orders that a pass found promised before it, so that it didn't send them."""
+    """Return the client order ids that a pass found already promised, so that it didn't send them."""
     if DUPLICATE not in outcome:
         return frozenset()
     decisions = (one for candidate in msgpack.decode(outcome)["candidates"] for one in candidate["decisions"])
@@ -164,5 +162,5 @@ def promised_before(outcome: bytes) -> frozenset[str]:
 
 
 def given_other(recorded: RecordedCycle, **changes: Any) -> RecordedCycle:
-    """Return a record whose pass is given something else: another `desk`, other `proposed`."""
+    """Return a record with changed inputs: another `desk`, other `proposed`."""
     return replace(recorded, given=replace(recorded.given, **changes))

@@ -1,10 +1,10 @@
-"""Compare a session as a bot traded it with the same session as a backtest played it, and say why they differ.
+"""Compare a session as a bot traded it with the same session in a backtest, and explain the differences.
 
 Passes are matched by their slots, orders by their ids, which follow from their content. A difference is explained by
-what its pass was given: if that differs because of something outside, the difference has its cause; if it differs
-because of an earlier difference, it has the cause of that one. Where both were given the same, it is ours.
+its pass's inputs: if they differ for an outside reason, that is its cause; if they differ because of an earlier
+difference, it has that one's cause. If both had the same inputs, it is ours.
 
-Where no market can be played again, fills are compared with assumed ones.
+If no market can be simulated, fills are compared with assumed ones.
 """
 
 from collections import Counter, defaultdict
@@ -30,7 +30,7 @@ NOTHING = "nothing"
 
 
 class RequestWithFills(NamedTuple):
-    """An order request of one side with its fills; `booked` is False if the books lack what the venue has filled."""
+    """One side's order request with its fills; `booked` is False if the books lack some of the venue's fills."""
 
     intent: Intent
     slot: Slot
@@ -39,7 +39,7 @@ class RequestWithFills(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """What one side did in a session: its passes by slot, and its requests by client order id."""
+    """One side of a session: its passes by slot, and its requests by client order id."""
 
     passes: Mapping[Slot, PassSeen]
     sent: Mapping[str, RequestWithFills]
@@ -50,12 +50,12 @@ Data = Callable[[PassSeen, str, str], ParityCause | None]
 
 
 def unknown(seen: PassSeen, strategy: str, symbol: str) -> ParityCause | None:
-    """Return None: nobody knows what became of the bars."""
+    """Return None: the cause of differing bars is unknown."""
     return None
 
 
 def costs(ran: Ran, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -> Decimal | None:
-    """Return what the fills of a session cost: fees, and what is assumed beyond the quote; None if a fee isn't known.
+    """Return the cost of a session's fills: fees plus assumed slippage; None if a fee isn't known.
 
     `paid` are fees in USD that were booked after their fills, by `fee_id`.
     """
@@ -74,7 +74,7 @@ def costs(ran: Ran, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -> Decima
 
 
 class FillComparison(NamedTuple):
-    """What was compared and what differs; of the fills that both have, how much worse the bot's were, in USD."""
+    """The comparison's counts and differences; for orders that both filled, how much worse the bot's were, in USD."""
 
     decisions: int
     fills: int
@@ -84,7 +84,7 @@ class FillComparison(NamedTuple):
 
 
 def compare(live: Ran, played: Ran, prices: Mapping[str, Decimal], data: Data) -> FillComparison:
-    """Return what differs between a bot's session and its backtest; `prices` value what is left at the end."""
+    """Compare a bot's session with its backtest; `prices` value the remaining positions at the end."""
     return _Comparing(live, played, prices, data).compare()
 
 
@@ -247,12 +247,12 @@ class _Comparing:
 
 
 def worth(fill: Fill, price: Decimal) -> Decimal:
-    """Return what a fill has earned once its symbol has this price, in USD."""
+    """Return a fill's profit once its symbol has this price, in USD."""
     return notional(fill.signed_quantity, price - fill.price, fill.multiplier)
 
 
 def beside(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decimal]:
-    """Return how much worse an order's fills were than those assumed, and the value of the shares that both filled."""
+    """Return how much worse an order's fills were than the assumed ones, and the value of shares that both filled."""
     (shares, paid, _), (assumed, expected, _) = _totals(live), _totals(played)
     both = min(shares, assumed)
     if not both:
@@ -386,9 +386,9 @@ AT_ONCE = frozenset({OrderType.MARKET, OrderType.LIMIT})
 
 
 def at_quotes(live: Ran, again: Ran, slippage_bps: Decimal) -> Ran:
-    """Return passes that were decided again, with the requests of a session as they would have filled at the quotes.
+    """Return passes decided again, with a session's requests filled at the quotes.
 
-    A request that rests at the venue, or whose pass saw no quote, counts as filled as it was.
+    A request that rests at the venue, or whose pass saw no quote, keeps its actual fills.
     """
     sent = {name: _assume_fills(fills, live, slippage_bps) for name, fills in live.sent.items()}
     return Ran(again.passes, sent)

@@ -1,4 +1,4 @@
-"""The record of one pass: what it was given, what it read, and what it decided; as bytes, and back."""
+"""The record of one pass: its inputs, its port calls and its decisions; convert it to bytes and back."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -43,18 +43,18 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 class ByHand(Struct, frozen=True):
-    """What a person closes: positions in these symbols, or all if None; `later` are the desks after the first one."""
+    """The positions that a person closes: in these symbols, or all if None; `later` are all desks after the first."""
 
     symbols: tuple[str, ...] | None
     later: tuple[Desk, ...]
 
 
 class Given(Struct, frozen=True):
-    """What a pass was given besides its ports: the desk, and what a strategy or an earlier half of it left.
+    """A pass's inputs besides its ports: the desk, its proposals, and records of an interrupted earlier run.
 
-    `proposed` is None for a pass of exits. `earlier` are the records that it had already: of orders sent before it gave
-    way, or of entries that were canceled before it began. Without `sends` nothing could be sent. `universe` takes the
-    place of the settings' one if candidates were submitted. `by_hand` is None unless a person closes positions.
+    `proposed` is None for an exit pass. `earlier` are the records that it already had: of orders sent before it
+    yielded, or of entries canceled before it began. Without `sends` nothing could be sent. `universe` replaces the
+    settings' one if candidates were submitted. `by_hand` is None unless a person closes positions.
     """
 
     call: Call
@@ -69,9 +69,9 @@ class Given(Struct, frozen=True):
 
 
 class RecordEnvironment(Struct, frozen=True):
-    """What rules and code a pass decided by, as JSON and text: the settings, what was accepted of them, the version.
+    """The rules and code of a pass, as JSON and text: the settings, the accepted ones, and the version.
 
-    `discovered` are the symbols that took the place of the universe.
+    `discovered` are the symbols that replaced the universe.
     """
 
     settings: bytes
@@ -81,10 +81,10 @@ class RecordEnvironment(Struct, frozen=True):
 
 
 class RecordedCycle(Struct, frozen=True):
-    """A record that was read: what the pass was given, and the bytes of what it decided.
+    """A parsed record: the pass's inputs, and the bytes of its decisions.
 
-    `tape` returns a fresh tape, which plays once; it is of the kind that is asked for, or else that of the reader.
-    `unread` reads all proposals; None if `given` has them.
+    `tape` returns new recorded ports for a single use, of the requested class or else of the reader's. `unread` reads
+    all proposals; None if `given` has them.
     """
 
     given: Given
@@ -100,7 +100,7 @@ class RecordedCycle(Struct, frozen=True):
 
 
 class PassRecorder:
-    """The recording of one pass; run the pass with its `world`, and the record is written when it ends."""
+    """Records one pass: run the pass with its `world`, and the record is written when it ends."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class PassRecorder:
         self.world = self._recording.world
 
     def record_close(self, look: Callable[[], Desk], symbols: frozenset[str] | None) -> CycleRecord:
-        """Close positions by hand, and keep each desk that is looked at after the first one."""
+        """Close positions by hand, and record each desk taken after the first one."""
         first, later = [self._given.desk], list[Desk]()
 
         def looked() -> Desk:
@@ -132,7 +132,7 @@ class PassRecorder:
         return cycle_record
 
     def to_record(self, outcome: CycleRecord, around: RecordEnvironment, remembered: PartCache) -> StoredRecord:
-        """Return the record of the pass that has ended so; raise RecordError if it can't be written."""
+        """Build the record of the finished pass; raise RecordError if it can't be written."""
         remembered.forget_if_many()
         parts = RecordParts(remembered)
         head = [parts.text(_shapes()), parts.text(around.settings), parts.text(around.accepted)]
@@ -149,12 +149,12 @@ def _shapes() -> bytes:
 
 
 def questions() -> list[str]:
-    """Return everything that a pass may ask of a port, as records name it."""
+    """Return all port methods that a pass may call, as records name them."""
     return [f"{port}.{name}" for port, kind in PORTS.items() for name in dir(kind) if not name.startswith("_")]
 
 
 def bytes_of(outcome: CycleRecord) -> bytes:
-    """Return the bytes by which decisions are compared: every field by its name, numbers as they were written."""
+    """Return the bytes by which decisions are compared: every field by name, numbers as written."""
     return encode_steps(outcome)
 
 
@@ -167,11 +167,10 @@ def read_record(
     only_passing: bool = False,
     replaced: Collection[str] = (),
 ) -> RecordedCycle:
-    """Return the record that these bytes are; raise RecordError if they aren't one.
+    """Parse a record; raise RecordError if it is invalid.
 
-    `shared` may hold parts' values. Its tape is of this `kind`. With `only_passing`, candidates that the own filters of
-    their strategy refused are left out. Of `replaced` strategies, only the first one is read, which says when they were
-    asked.
+    `shared` may have parts' values. Its recorded ports are of this `kind`. With `only_passing`, candidates refused by
+    their strategy's own filters are left out. Of `replaced` strategies, only the first candidate is read, for its time.
     """
     found = parse_untyped(body, list[Raw] | dict[str, Raw])
     if not (isinstance(found, list) and found):
@@ -238,14 +237,14 @@ def _but_replaced(replaced: frozenset[str], candidates: Any, names: Names) -> li
 
 
 class RecordGlance(NamedTuple):
-    """What a record says at a glance: what the pass decided by, and the bytes of what it decided."""
+    """A record at a glance: the rules and code of the pass, and the bytes of its decisions."""
 
     surroundings: RecordEnvironment
     outcome: bytes
 
 
 def glance(body: bytes, parts: Sequence[bytes]) -> RecordGlance:
-    """Return what a record says without reading the rest; RecordError if it isn't the record of a pass."""
+    """Parse a record's environment and outcome only; RecordError if it isn't the record of a pass."""
     try:
         raws = msgpack.decode(body, type=list[Raw])
         if len(raws) != LENGTH or msgpack.decode(raws[0]) not in (FIRST, SCHEMA):
@@ -266,7 +265,7 @@ def _content(parts: Sequence[bytes], number: object) -> bytes:
 
 
 def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> CycleRecord:
-    """Run the pass on its tape, by these rules; OffTapeError if it asks what nobody knows the reply to."""
+    """Run the pass on its recorded ports with these rules; OffTapeError if it makes a call with an unknown reply."""
     given = recorded.given
     desk = _with_rules(given.desk, rules)
     rules = rules if given.universe is None else replace(rules, universe=given.universe)

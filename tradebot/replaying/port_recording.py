@@ -1,7 +1,7 @@
-"""Tape what the ports reply to a pass, and play it to the same pass: what is asked is compared, nothing is sent.
+"""Record the ports' replies to a pass, and play them back to the same pass: calls are compared, nothing is sent.
 
-One proxy stands around each port, whatever the port's methods are. A recording only keeps what came, because replies
-are frozen; they are written once the pass is over.
+One proxy wraps each port, whatever the port's methods are. A recording only keeps references, because replies are
+frozen; they are written once the pass is over.
 """
 
 from collections import defaultdict, deque
@@ -43,7 +43,7 @@ RAISED: Mapping[str, type[TradebotError]] = {
 
 
 class RecordedReply(Struct, frozen=True):
-    """One question and its reply, in the order in which they were asked; `error` instead if it raised one."""
+    """One port call and its reply, in calling order; `error` instead if it raised one."""
 
     name: str
     asked: tuple[Any, ...]
@@ -52,9 +52,9 @@ class RecordedReply(Struct, frozen=True):
 
 
 class ReplyLog:
-    """What was asked and replied so far, and what didn't change.
+    """The calls and replies so far, and the constants.
 
-    It knows nothing of the world that it is heard in, which would keep a pass in memory until it is searched for.
+    It has no reference to the world, which would keep a pass in memory until garbage collection.
     """
 
     def __init__(self) -> None:
@@ -62,11 +62,11 @@ class ReplyLog:
         self.constants: dict[str, Any] = {}
 
     def port(self, name: str, port: object) -> Any:
-        """Return a port whose replies are taped."""
+        """Return a port that records its replies."""
         return None if port is None else _Port(name, port, self)
 
     def asking(self, name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what asks and tapes the reply."""
+        """Return a function that calls `ask` and records the reply."""
         replies = self.replies
 
         def asking(*asked: Any, **named: Any) -> Any:
@@ -83,7 +83,7 @@ class ReplyLog:
         return asking
 
     def attribute(self, name: str, port: object, part: str) -> Any:
-        """Return what a port has under a name: a method that is taped, or a value that doesn't change."""
+        """Return a port's attribute: a recording method, or a constant."""
         found = getattr(port, part)
         if callable(found):
             return self.asking(f"{name}.{part}", found)
@@ -92,7 +92,7 @@ class ReplyLog:
 
 
 class Recording:
-    """What one pass asks from now on; `world` is the one to run it with."""
+    """Records the port calls of one pass; `world` is the one to run it with."""
 
     def __init__(self, world: World) -> None:
         self._before, self._heard = world, ReplyLog()
@@ -103,7 +103,7 @@ class Recording:
         self.world: World = replace(world, **ports, **clocks, approvals=approvals)
 
     def to_parts(self, parts: RecordParts) -> list[Any]:
-        """Return the tape and the constants, ready to be written."""
+        """Return the calls and the constants, ready to be written."""
         told = [_reply_row(reply, parts) for reply in self._heard.replies]
         constants = {
             "reader.capabilities": self._before.venue,
@@ -142,21 +142,21 @@ def _reply_row(one: RecordedReply, parts: RecordParts) -> list[Any]:
 
 
 class OffTapeError(Exception):
-    """Raised when a pass asks what the recorded one didn't, so that no reply is known; the text says what."""
+    """Raised when a pass makes a call that the recorded one didn't, so that the reply is unknown; the text names it."""
 
 
 class RecordedQuestion(Struct, frozen=True):
-    """One question by name, with the digest of what it was about."""
+    """One port call by name, with the digest of its arguments."""
 
     name: str
     digest: bytes
 
 
 class RecordedPorts:
-    """The replies that a pass got, ready to be played once to one pass.
+    """The recorded replies of a pass, to be played once to one pass.
 
-    A question is answered as the same one was then. If it wasn't asked then, a write is taken as done, a clock stands
-    still, and anything else is off the tape. What is asked is kept in `asked`, and the pass's record in `outcome`.
+    A call gets the reply that the same call got then. If it wasn't made then, a write counts as done, a clock stands
+    still, and anything else raises OffTapeError. Calls are collected in `asked`, and the pass's record in `outcome`.
     """
 
     def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
@@ -171,7 +171,7 @@ class RecordedPorts:
             self._known[one[0], b"" if one[0] in CLOCKS else one[1]].append(one)
 
     def world(self, rules: Rules, permission: Permission, *, sends: bool, shadow: bool) -> World:
-        """Return a world of this tape alone, in which nothing can be sent."""
+        """Return a world of these recorded ports alone, in which nothing can be sent."""
         ports: dict[str, Any] = {name: _Played(name, self) for name in PORTS}
         clocks: dict[str, Any] = {name: self._asking(name) for name in CLOCKS}
         orders, approvals = (ports.pop("orders") if sends else None), ports.pop("approvals")
@@ -183,7 +183,7 @@ class RecordedPorts:
         )  # fmt: skip
 
     def attribute(self, name: str) -> Any:
-        """Return what stands under a name of a port."""
+        """Return a port's method or constant by name."""
         if name in self._constants:
             return self.source.read(reply_hint(name), self._constants[name])
         return self._asking(name)
@@ -192,7 +192,7 @@ class RecordedPorts:
         return lambda *asked, **named: self.answer(name, (*[_rereadable(one) for one in asked], *named.items()))
 
     def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
-        """Return the reply to a question, and note what is asked."""
+        """Return the reply to a call, and note the call."""
         if name == RECORD:
             (self.outcome,) = asked
         digest = b"" if name == RECORD else asked_digest(asked)
@@ -201,7 +201,7 @@ class RecordedPorts:
         return self.unknown(name, asked) if one is None else self._replay_reply(one)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
-        """Return the next reply to a question; None if it wasn't asked then."""
+        """Return the next reply to a call; None if it wasn't made then."""
         known = self._known.get((name, b"" if name in CLOCKS else digest))
         return known.popleft() if known else None
 
@@ -214,7 +214,7 @@ class RecordedPorts:
         return reply
 
     def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
-        """Return the reply to a question that wasn't asked then; raise OffTapeError if nobody knows it."""
+        """Return the reply to a call that wasn't made then; raise OffTapeError if it can't be known."""
         if name in self._clocks:
             return self._clocks[name]
         if name == "ledger.promise":
@@ -245,26 +245,26 @@ class _NoLock:
 
 
 class InOrder(RecordedPorts):
-    """A tape whose replies are played in their order, for a record in which texts were replaced."""
+    """Recorded ports that play replies in order, for a record in which texts were replaced."""
 
     def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
         super().__init__(told, constants, source)
         self._left = deque(told)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
-        """Return the next reply if it is to a question of this name."""
+        """Return the next reply if it belongs to a call of this name."""
         return self._left.popleft() if self._left and self._left[0][0] == name else None
 
 
 class RecordedReplies(NamedTuple):
-    """What a record has of its tape: questions with their replies, which stay as they are written, and constants."""
+    """The recorded port calls of a record: calls with their replies, still encoded, and constants."""
 
     replies: Sequence[list[Any]]
     constants: Mapping[str, Any]
 
 
 def told_in(written: Raw) -> RecordedReplies:
-    """Return what a record tells; raise RecordError if it has no tape."""
+    """Parse a record's port calls; raise RecordError if it has none."""
     found = parse_untyped(written, list[Raw])
     if len(found) != 2 or not isinstance(constants := parse_untyped(found[1]), dict):
         raise RecordError("it has no tape")
@@ -280,7 +280,7 @@ def told_in(written: Raw) -> RecordedReplies:
 
 
 def tape_of(told: RecordedReplies, source: RecordSource, kind: type[RecordedPorts] = RecordedPorts) -> RecordedPorts:
-    """Return the tape of what a record tells."""
+    """Build recorded ports from a record's port calls."""
     return kind(told.replies, told.constants, source)
 
 

@@ -1,4 +1,4 @@
-"""A record in a form to read and to hand over: plain JSON, in which texts can be replaced, and back to bytes."""
+"""Convert a record to plain JSON, in which texts can be replaced, and back to bytes."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
 
 
 def record_of(tree: object) -> tuple[bytes, Read]:
-    """Return the body and the parts of a record in this form, which may come from anyone; RecordError if it is none."""
+    """Return the body and parts of a record in this form, from an untrusted source; RecordError if it is invalid."""
     try:
         body, outcome, contents = (tree[name] for name in ("body", "outcome", "parts"))  # type: ignore[index]
         parts = [one["text"].encode() if "text" in one else encode_steps(_value(one["value"])) for one in contents]
@@ -75,10 +75,10 @@ def _value(value: Any, depth: int = 0) -> Any:
 
 
 def told_anew(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rules]) -> bytes | None:
-    """Return the body of a record in which texts were replaced, with the digests and order ids that it has now.
+    """Return the body of a record in which texts were replaced, with its digests and order ids recomputed.
 
-    Order ids and questions have these texts in them, so they are asked again, in order. None if the pass then asks
-    something else, or decides otherwise than the record says.
+    Order ids and port calls contain these texts, so the pass is run again with its replies in order. None if the pass
+    then makes other calls, or decides differently from the record.
     """
     recorded = read_record(body, parts, {}, InOrder)
     tape = recorded.tape()
@@ -97,7 +97,7 @@ def told_anew(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rules])
 
 
 def without_digests(body: bytes) -> bytes:
-    """Return the body of a record without the digests of its questions, for a tape that is played in order."""
+    """Return the body of a record without the digests of its port calls, to be played in order."""
     found = parse_untyped(body)
     for one in found[TOLD][0]:
         one[1] = b""

@@ -1,8 +1,8 @@
-"""Read what was written of a pass. A record may come from anyone: only declared types are made, of bounded size.
+"""Read the record of a pass. A record may be untrusted: only declared types are created, of bounded size.
 
-A record says which fields each class had when it was written. So a program that has more of them reads it too, with
-their defaults, and one that has fewer leaves out what it doesn't know. A class that lacks one and has an unknown one is
-refused unless `former_names` says what became of it: a field that was renamed must not be read as its default.
+A record says which fields each class had when it was written. So a program with more fields reads it too, with their
+defaults, and one with fewer ignores the unknown ones. A class that lacks one and has an unknown one is refused unless
+`former_names` maps it: a renamed field must not be read as its default.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ Read = Callable[[Any, "RecordSource"], Any]
 
 
 class Shapes:
-    """The fields that each class had when a record was written, by the class's name; all names are those of today."""
+    """The fields of each class when a record was written, by class name; all names are the present ones."""
 
     def __init__(self, names: Mapping[str, tuple[str, ...]]) -> None:
         self.names = names
@@ -69,7 +69,7 @@ class Shapes:
 
 @lru_cache(maxsize=8)
 def shapes_of(content: bytes) -> Shapes:
-    """Return the shapes that a part tells; raise RecordError if it doesn't."""
+    """Parse the shapes from a part; raise RecordError if it is invalid."""
     found = parse_untyped(content)
     if not isinstance(found, dict) or not all(_are_names(one) for one in found.values()):
         raise RecordError("it doesn't say which fields its values have")
@@ -82,9 +82,9 @@ def _are_names(value: object) -> bool:
 
 
 def parse_untyped(content: bytes | Raw, kind: Any = Any) -> Any:
-    """Return the lists, texts and numbers of a content; raise RecordError if it is too long, none, or no `kind`.
+    """Return the lists, texts and numbers of a content; raise RecordError if it is too long, malformed, or no `kind`.
 
-    What is Raw in that kind stays as it is written, so that it costs nothing until it is read.
+    Values that are Raw in that kind stay encoded, so they cost nothing until they are read.
     """
     if len(content) > LONGEST:
         raise RecordError(f"a part has {len(content):,} bytes; at most {LONGEST:,} are read")
@@ -99,9 +99,9 @@ Shared = dict[tuple[Any, ...], Any]
 
 
 class RecordSource:
-    """What a record is read from: its parts by number, and the values already made of parts, shared by records.
+    """The source of a record's values: its parts by number, and decoded values shared among records.
 
-    In the first form of records, no field stands `apart`.
+    In the first version of records, no field is stored `apart`.
     """
 
     def __init__(self, parts: Sequence[bytes], shapes: Shapes, shared: Shared, *, apart: bool = True) -> None:
@@ -117,7 +117,7 @@ class RecordSource:
         return self._parts[number]
 
     def part(self, number: object, kind: Any) -> Any:
-        """Return the value that a part holds."""
+        """Return the decoded value of a part."""
         content = self.content(number)
         key = content, kind
         if key not in self._shared:
@@ -125,7 +125,7 @@ class RecordSource:
         return self._shared[key]
 
     def load_part(self, numbers: object, kind: Any) -> Any:
-        """Return what a field holds that stands apart: its part comes first, and then those in that."""
+        """Return the value of a field that is stored apart: its own part comes first, then the parts inside it."""
         number, *inner = _list(numbers)
         content, parts = self.content(number), tuple([self.content(one) for one in inner])
         key = content, kind, parts
@@ -135,7 +135,7 @@ class RecordSource:
         return self._shared[key]
 
     def read(self, hint: Any, value: object) -> Any:
-        """Return the value of a type that was written as `value`; raise RecordError naming what doesn't fit."""
+        """Decode `value` as a type; raise RecordError naming what doesn't fit."""
         value = parse_untyped(value) if type(value) is Raw else value
         return None if value is None else self.shapes.reader(hint, inline=False)(value, self)
 

@@ -1,10 +1,8 @@
-"""Write the frozen values of a pass as bytes, exactly: what a field is declared as says how to read it again.
+"""Write the frozen values of a pass as bytes, exactly: each field's declared type determines how to read it again.
 
 The steps are built once per type. Most fields need none, so a value becomes a list in one call, and msgspec does the
-rest. Orders, intents and listings are the same in many passes: each becomes a part, which is stored once and named by
-its digest. So does what a few fields hold, which seldom changes. Equal values have equal bytes.
-
-A record is made of what each field of each value is declared as, and nothing else can be read.
+remaining work. Orders, intents and listings are the same in many passes: each becomes a part, which is stored once and
+named by its digest. So do a few fields that seldom change. Equal values have equal bytes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,7 +84,7 @@ def names_of(kind: Any) -> tuple[str, ...]:
 
 @cache
 def reply_hint(name: str) -> Any:
-    """Return the type of what a port replies, by its name and that of the method: `ledger.promise`."""
+    """Return the type of a port's reply, by port and method: `ledger.promise`."""
     if name in CLOCKS:
         return CLOCKS[name]
     port, _, method = name.partition(".")
@@ -107,7 +105,7 @@ def is_word(hint: Any) -> bool:
 
 
 def present(hint: Any) -> Any:
-    """Return the type without None; an union of several other types is returned unchanged."""
+    """Return the type without None; a union of several other types is returned unchanged."""
     members = [arg for arg in get_args(hint) if arg is not NoneType]
     return members[0] if is_union(hint) and len(members) == 1 else hint
 
@@ -127,7 +125,7 @@ def by_text(hint: Any) -> bool:
 
 
 def items_of(hint: Any) -> tuple[type, Any] | None:
-    """Return the container and the type of the items if the type is that of many alike; None otherwise."""
+    """Return the container and the item type of a homogeneous collection; None for other types."""
     origin, members = get_origin(hint), get_args(hint)
     if origin is tuple and members[1:] == (...,):
         return tuple, members[0]
@@ -137,7 +135,7 @@ def items_of(hint: Any) -> tuple[type, Any] | None:
 
 
 def shapes(*roots: Any) -> dict[str, tuple[str, ...]]:
-    """Return the classes that these types are made of, by name, each with its fields in their order."""
+    """Return the classes that these types consist of, by name, each with its fields in order."""
     found = dict[str, tuple[str, ...]]()
     seen, left = set[Any](), list(roots)
     while left:
@@ -158,7 +156,7 @@ def _parts(hint: Any) -> Iterator[Any]:
 
 
 def name_of(kind: Any) -> str:
-    """Return the name of a class in records: its own, with that of its module."""
+    """Return the name of a class in records: its module's and its own."""
     return f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
 
 
@@ -185,9 +183,9 @@ def digest_of(content: bytes) -> bytes:
 
 
 class Apart(NamedTuple):
-    """What a field held when it was written last, and by what one sees that it holds the same again.
+    """A field's last written value, and the key that shows whether it is unchanged.
 
-    `parts` are the digests of the parts in it, which its content names by their place.
+    `parts` are the digests of the parts in it, which its content refers to by index.
     """
 
     value: Any
@@ -198,7 +196,7 @@ class Apart(NamedTuple):
 
 
 class PartCache:
-    """The parts that this process has written, by the value itself, so that an unchanged one isn't written again."""
+    """The parts that this process has written, by value, so that an unchanged one isn't written again."""
 
     def __init__(self) -> None:
         self.known: dict[int, tuple[object, bytes]] = {}
@@ -207,12 +205,12 @@ class PartCache:
         self.content: dict[bytes, bytes] = {}
 
     def forget_if_many(self) -> None:
-        """Forget everything if it has become much. One record needs its parts until it is kept."""
+        """Clear the cache if it has grown large. One record needs its parts until it is stored."""
         if len(self.content) >= MOST_REMEMBERED:
             self.forget()
 
     def forget(self) -> None:
-        """Forget everything."""
+        """Clear the cache."""
         self.known.clear()
         self._apart.clear()
         self._texts.clear()
@@ -253,7 +251,7 @@ class PartCache:
 
 
 class StoredRecord(Struct, frozen=True):
-    """A record as it is stored: its body, and the digests of its parts in the order in which it names them.
+    """A record as it is stored: its body, and the digests of its parts in the order of their numbers.
 
     `contents` has the parts that this process wrote.
     """
@@ -264,7 +262,7 @@ class StoredRecord(Struct, frozen=True):
 
 
 class RecordParts:
-    """The parts of one record, in the order in which it names them by number."""
+    """The parts of one record, in the order of their numbers."""
 
     def __init__(self, remembered: PartCache, *, inline: bool = False) -> None:
         self.remembered = remembered
@@ -284,7 +282,7 @@ class RecordParts:
         return self._add(self.remembered.text(content))
 
     def apart(self, step: Step, value: Any, see: See | None) -> list[int]:
-        """Return the number of what a field holds, and those of the parts in that."""
+        """Return the number of a field's part, and those of the parts inside it."""
         apart = self.remembered.apart(step, value, see)
         return [self._add(apart.digest), *map(self._add, apart.parts)]
 
@@ -293,7 +291,7 @@ class RecordParts:
 
 
 def encode_steps(value: object) -> bytes:
-    """Return the bytes of a value that was written by steps."""
+    """Return the bytes of a value that the steps have converted."""
     try:
         return _write(value)
     except (TypeError, OverflowError, ValueError, RecursionError) as error:
@@ -301,7 +299,7 @@ def encode_steps(value: object) -> bytes:
 
 
 def asked_digest(arguments: tuple[object, ...]) -> bytes:
-    """Return a short digest of a question to a port, the same in every process."""
+    """Return a short digest of a port call's arguments, the same in every process."""
     return _asked_digest(arguments) if arguments else _NOTHING_ASKED
 
 
@@ -317,7 +315,7 @@ _ALONE_WRITTEN = frozenset({str, int, float, bool, NoneType, Decimal, datetime, 
 
 
 def plain(value: Any) -> Any:
-    """Return any value of ours in the form in which it is written, without parts."""
+    """Return any of our values in its written form, without parts."""
     if type(value) in _ALONE_WRITTEN:
         return value
     if isinstance(value, Struct):
@@ -336,7 +334,7 @@ _NOTHING_ASKED = _asked_digest(())
 
 @cache
 def step_for(hint: Any) -> Step:
-    """Return what brings a value of this type into the form in which it is written."""
+    """Return the function that converts a value of this type into its written form."""
     step = _step(hint)
     return (lambda value, parts: value) if step is None else _optional(step)
 

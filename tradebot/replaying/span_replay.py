@@ -1,9 +1,9 @@
-"""Decide the passes of a span with something changed, each on the desk that the ones before it would have left.
+"""Decide the passes of a period with a change, each on the desk that earlier changed passes would have left.
 
-An order that only the change sends counts as filled at once, and stays held until a rule would close it: one of time in
-the first pass of exits that it is due in, one of price in the first pass of entries, which sees the prices of all
-symbols. One that the change keeps back was never sent. Candidates that the change can't touch aren't asked again: they
-end where they ended.
+An order that only the change sends counts as filled at once, and stays open until a rule would close it: a time rule in
+the first exit pass in which it is due, a price rule in the first entry pass, which sees the prices of all symbols. An
+order that the change suppresses was never sent. Candidates that the change can't affect aren't evaluated again: they
+keep their result.
 """
 
 from bisect import bisect_right
@@ -35,7 +35,7 @@ Key = tuple[str, str, Purpose]
 
 
 class CandidateEnd(NamedTuple):
-    """Where a candidate ended: the gate, which of a strategy's questions, and the reason; all empty if it was sent."""
+    """Where a candidate ended: the gate, the strategy's filter, and the reason; all empty if it was sent."""
 
     gate: str = ""
     about: str = ""
@@ -48,7 +48,7 @@ Ends = Mapping[Key, CandidateEnd]
 
 
 class Passed(NamedTuple):
-    """One pass of a span: where its candidates ended and would end, and the orders that only one of both sends."""
+    """One pass of a period: its candidates' results before and after the change, and the orders that only one has."""
 
     then: Ends
     now: Ends
@@ -57,16 +57,16 @@ class Passed(NamedTuple):
 
 
 class ExitPassMoment(NamedTuple):
-    """A pass of exits: when the bot asked its rules, and the session then."""
+    """An exit pass: when it evaluated the rules, and the session then."""
 
     at: datetime
     session: Session | None
 
 
 class Carrying:
-    """What the passes so far would have left otherwise: orders that fill, and those that were never sent.
+    """The changes that earlier passes would have left: orders that fill, and those never sent.
 
-    `looks` are the passes of exits in the span, oldest first.
+    `looks` are the exit passes in the period, oldest first.
     """
 
     def __init__(self, looks: Sequence[ExitPassMoment] = ()) -> None:
@@ -80,11 +80,11 @@ class Carrying:
 
     @property
     def holds(self) -> bool:
-        """Return True if something is held that wasn't then."""
+        """Return True if there is a position that didn't exist then."""
         return bool(self._open)
 
     def onto(self, desk: Desk, rules: Rules) -> Desk:
-        """Carry changed positions over to the desk of a later pass, without those that a rule has closed by then."""
+        """Apply changed positions to the desk of a later pass, without those that a rule has closed by then."""
         for unsent in self._unsent:
             desk = without_order(desk, unsent)
         for entry, close in self._closed:
@@ -107,7 +107,7 @@ class Carrying:
         return desk
 
     def after(self, more: Sequence[Filled], fewer: Sequence[Filled], sent: Iterable[Intent] = ()) -> None:
-        """Take over the orders of a pass that only one of both sends; `sent` are all those of the record."""
+        """Take over a pass's orders that only one of both sends; `sent` are all those of the record."""
         opened = [intent for intent in sent if intent.purpose is Purpose.OPEN]
         self._unsent = [self._until(unsent, opened) for unsent in self._unsent]
         self._open += more
@@ -171,9 +171,9 @@ def _touch(desk: Desk, intent: Intent) -> Any:
 
 
 class ChangedRecord(NamedTuple):
-    """A record with what is changed, and the rules to decide it by.
+    """A record with the change applied, and the rules to decide it by.
 
-    It is `whole` if it has all candidates, those too that their strategies' own filters refused.
+    It is `whole` if it has all candidates, including those that their strategies' own filters refused.
     """
 
     recorded: RecordedCycle
@@ -185,11 +185,11 @@ Body = tuple[bytes, Sequence[bytes]]
 
 
 class OverSpan:
-    """Decides the passes of a span, oldest first, each on what the ones before it would have left.
+    """Decides the passes of a period, oldest first, each on the state that earlier changed ones would have left.
 
-    `change` reads a pass and changes it. It is only asked for passes that the change `touches`, by what they decided by
-    and where their candidates ended; while it holds something, each pass is looked at for an exit. `looks` are the
-    passes of exits in the span, oldest first.
+    `change` reads a pass and changes it. It is only called for passes that the change `touches`, judging by their rules
+    and results; while a changed position is open, each pass is checked for an exit. `looks` are the exit passes in the
+    period, oldest first.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class OverSpan:
         self._carrying = Carrying(looks)
 
     def replay_next(self, body: Body) -> Passed:
-        """Return what becomes of the next pass; RecordError if its record can't be used, which changes nothing."""
+        """Return the result of the next pass; RecordError if its record can't be used, which changes nothing."""
         around, outcome = glance(*body)
         then = ended_in(outcome)
         if self._touches(around, then):
@@ -242,7 +242,7 @@ def _same(intent: Intent, other: Intent | None) -> bool:
 
 
 def compares(rules: Rules) -> bool:
-    """Return True if what becomes of a candidate depends on those that a strategy's own filters refuse."""
+    """Return True if a candidate's result may depend on candidates that a strategy's own filters refuse."""
     every = (rules.displacement, *(own.displacement or own.auction for own in rules.own.values()))
     return any(one is not None for one in every)
 
@@ -290,7 +290,10 @@ _read = msgpack.Decoder(_Outcome).decode
 
 
 def ended_in(outcome: bytes) -> Ends:
-    """Return where the candidates of a recorded pass ended, without reading the rest; RecordError if it can't say."""
+    """Return where the candidates of a recorded pass ended, without reading the remainder.
+
+    RecordError if it is damaged.
+    """
     try:
         found = _read(outcome)
     except MsgspecError as error:
@@ -309,5 +312,5 @@ def _raw_end(decisions: Sequence[_Decision]) -> CandidateEnd:
 
 
 def by_filters_alone(ends: Ends) -> bool:
-    """Return True if a strategy's own filters refused every candidate of a pass, or there was none."""
+    """Return True if strategies' own filters refused every candidate of a pass, or there was none."""
     return all(end.gate == "strategy" for end in ends.values())

@@ -1,8 +1,8 @@
-"""What strategies would have answered to a recorded pass with other settings.
+"""Compute what strategies would have answered in a recorded pass with other settings.
 
-Filters that compare what is recorded are asked again with other numbers. Whatever else has changed, a strategy is asked
-again for what it wants, on the facts and bars that are stored from then. Its answer counts only if, asked with the
-settings of the record, it answers as recorded: then what it read is still there.
+Filters that compare recorded numbers are evaluated again with other limits. For any other change, a strategy is run
+again on the stored facts and bars of that time. Its answer counts only if, with the record's settings, it gives the
+recorded answer: then its inputs are still there.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -34,9 +34,9 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class ReplayedStrategy(Struct, frozen=True):
-    """A strategy as it was and as it would be; None where it isn't in use. `settings` are those of its own that differ.
+    """A strategy before and after the change; None where it isn't in use. `settings` are its changed ones.
 
-    `sees` is True if something else differs that it sees: its universe, say.
+    `sees` is True if some other input of the strategy changes, such as its universe.
     """
 
     name: str
@@ -47,7 +47,7 @@ class ReplayedStrategy(Struct, frozen=True):
 
     @property
     def refilters(self) -> RefilteringStrategy | None:
-        """Return the strategy with its other settings if only its filters read what differs."""
+        """Return the strategy with its changed settings if only its filters read them, else None."""
         after = self.after
         if self.before is None or after is None or self.sees or not isinstance(after, RefilteringStrategy):
             return None
@@ -63,7 +63,7 @@ class Unanswered(Struct, frozen=True):
 
 
 class Supposition(Struct, frozen=True):
-    """The rules of a record and those of the what-if, with the strategies that would answer otherwise."""
+    """The rules of a record and those of the what-if, with the strategies that would answer differently."""
 
     before: Rules
     after: Rules
@@ -72,15 +72,15 @@ class Supposition(Struct, frozen=True):
 
     @property
     def replaced_strategies(self) -> frozenset[str]:
-        """Return the strategies whose candidates other answers replace."""
+        """Return the strategies whose candidates are replaced by other answers."""
         return frozenset(strategy.name for strategy in self.strategies if not strategy.refilters)
 
 
 class PastStores(Struct, frozen=True, dict=True):
-    """The stores in which something of the time of a pass still is. Nothing is written or fetched.
+    """The stores that still have data from the time of a pass. Nothing is written or fetched.
 
-    The calendar and what is listed are read once for all passes. `verified` has by strategy what it saw, and what was
-    recorded of its answer, when it last answered with the settings of then what is recorded.
+    The calendar and listings are read once for all passes. `verified` has each strategy's inputs and recorded answer
+    from when it last reproduced that answer.
     """
 
     facts: Facts
@@ -98,7 +98,7 @@ class PastStores(Struct, frozen=True, dict=True):
 
 
 class StrategyAnswers:
-    """The answers of strategies to one recorded pass; their inputs are read once."""
+    """Strategies' answers to one recorded pass; their inputs are read once."""
 
     def __init__(self, recorded: RecordedCycle, rules: Rules, stored: PastStores | None) -> None:
         self._recorded = recorded
@@ -109,9 +109,9 @@ class StrategyAnswers:
         self._looks: list[tuple[object, _Look]] = []
 
     def to(self, changes: Sequence[ReplayedStrategy], rules: Rules) -> tuple[RecordedCycle, frozenset[str]]:
-        """Return the record with these strategies' answers in the place of theirs, and whose answers nobody knows.
+        """Return the record with these strategies' answers replaced, and the strategies whose answers can't be known.
 
-        Those stay as they were. `rules` are the changed ones.
+        Those stay as recorded. `rules` are the changed ones.
         """
         proposed = self._recorded.given.proposed
         if proposed is None or not changes:
@@ -145,7 +145,7 @@ class StrategyAnswers:
         return _with(proposed, strategy.name, self._ask_again(strategy.after, strategy.name, rules))
 
     def is_as_then(self, one: ReplayedStrategy) -> bool:
-        """Return True if a strategy, with the settings of then, answers what is recorded."""
+        """Return True if a strategy, with its settings at the time, gives the recorded answer."""
         if one.before is None:
             return True
         if one.name not in self._as_then:

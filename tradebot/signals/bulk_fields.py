@@ -1,7 +1,7 @@
-"""Read a field of many rows at once, if all of its values have the form in which the source sends nearly all of them.
+"""Read a field of many rows at once, if all values have the source's usual form.
 
 Each function returns for all rows what the function of the same name in `fields` returns for one. It raises
-NotPlainError if any value needs a closer look: the rows are then read one by one, which tells the bad ones, and why.
+NotPlainError if any value needs individual treatment: the rows are then read one by one, which identifies the bad ones.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +39,7 @@ def columns(rows: Sequence[object]) -> Columns | None:
 def optional(
     read: Callable[[Columns, str], Iterable[T]], found: Columns, name: str, absent: T | None = None
 ) -> Iterable[T | None]:
-    """Return what `read` returns, and `absent` where the field is null, or everywhere if it was left out."""
+    """Return what `read` returns, and `absent` for each null, or for all rows if the field was left out."""
     column = found.get(name, _NULLS)
     if NoneType not in column.types:
         return read(found, name)

@@ -1,4 +1,4 @@
-"""The components of the flow score: each is declared in the file of its subject, and has its row here."""
+"""The components of the flow score: each is declared in its subject's file and listed here."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -61,5 +61,5 @@ def component_of(name: str) -> ScoreComponent:
 
 
 def checked_component(name: str) -> str:
-    """Return a name of a component; ValueError naming the nearest one if there is no such component."""
+    """Return the name of a component; ValueError naming the nearest one if there is no such component."""
     return known_name(name, component_names(), "component")

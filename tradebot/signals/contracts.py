@@ -1,7 +1,6 @@
-"""Check the rows of replies against the fields that their source documents, and judge what all replies show together.
+"""Check the rows of replies against the documented fields, and evaluate all replies together.
 
-Rows with the same fields and types are counted together, so each such shape is looked at once, however many rows have
-it. No row is left out.
+Rows with the same fields and types are counted together, so each such shape is examined once. No row is left out.
 """
 
 import json
@@ -35,7 +34,7 @@ _CUT = "…"
 
 
 class ContractChecked(NamedTuple):
-    """What differs from the contract, and how many values of each field are null, documented or not."""
+    """The differences from the contract, and the null count of each field, documented or not."""
 
     findings: tuple[ContractFinding, ...] = ()
     nulls: Mapping[str, int] = {}
@@ -44,10 +43,10 @@ class ContractChecked(NamedTuple):
 def check(
     fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[object] = (), columns: Columns | None = None
 ) -> ContractChecked:
-    """Compare rows with the documented fields, if any are; `foreign` are those of other tickers than the one asked for.
+    """Compare rows with the documented fields, if any; `foreign` are rows of other tickers than the requested one.
 
-    `columns` are those of all rows, if these have the same fields; they usually show at once that nothing differs.
-    Values are compared by their types alone; whoever reads a text as a number rejects what isn't one.
+    `columns` are those of all rows, if these have the same fields; they usually show at once that nothing differs. Only
+    the types of values are compared; a text that isn't a number is rejected when it is parsed.
     """
     contract_findings = [ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0]))] if foreign else []
     nulls: Counter[str] = Counter()
@@ -118,7 +117,7 @@ def _number(value: object) -> float | str:
 
 
 def drifts(replies: Iterable[CheckedReply]) -> tuple[Drift, ...]:
-    """Return what differs in these replies, by kind: the harmful first, those in the largest share of rows first."""
+    """Return the differences in these replies by kind: harmful ones first, then by the share of rows."""
     rows: Counter[str] = Counter()
     found: dict[tuple[str, Breach, str], list[ContractFinding]] = defaultdict(list)
     for reply in replies:
@@ -138,7 +137,7 @@ def broken(found: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
 
 
 def more_nulls(kind: str, current: NullCounts, usual: NullCounts) -> tuple[Drift, ...]:
-    """Return the fields that are null much more often than they used to be; none if there are too few rows to say."""
+    """Return the fields that are null much more often than usual; none if there are too few rows."""
     if min(current.rows, usual.rows) < LEAST_ROWS:
         return ()
     shares = ((name, count, usual.nulls.get(name, 0) / usual.rows) for name, count in current.nulls.items())

@@ -1,4 +1,4 @@
-"""Facts of one session as they were known at any time, summed up by symbol and kind, and only again if they changed."""
+"""Facts of one session as of any time, summarized by symbol and kind, and recomputed only if they changed."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -16,7 +16,7 @@ NEVER = FIRST, FIRST, SymbolFacts("")
 
 
 class FactVersion(NamedTuple):
-    """One version of a fact, as decisions read it; when it became known, and the version before it."""
+    """One version of a fact, as decisions read it; when it became known, and the previous version."""
 
     known_at: datetime
     fact: Any
@@ -24,7 +24,7 @@ class FactVersion(NamedTuple):
 
 
 class SessionFacts:
-    """What is known for one session: its events, and the facts of earlier dates that still count."""
+    """The known facts of one session: its events, and the facts of earlier dates that still count."""
 
     def __init__(self, session: date) -> None:
         self.session = session
@@ -37,7 +37,7 @@ class SessionFacts:
         self._lately: dict[str, tuple[datetime, datetime, SymbolFacts]] = {}
 
     def add(self, kind: AnyKind, symbol: str, identity: str, known_at: datetime, fact: Any) -> None:
-        """Add a fact, or a new version of one, of a day that counts in this session."""
+        """Add a fact, or a new version of one, for a day that counts in this session."""
         versions = self._versions[symbol].setdefault(kind.name, {})
         versions[identity] = FactVersion(known_at, kind.lean(fact), versions.get(identity))
         self._newest[symbol] = max(known_at, self._newest.get(symbol, known_at))
@@ -48,7 +48,7 @@ class SessionFacts:
         self._lately.pop(symbol, None)
 
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
-        """Return what was known about one symbol at `now`; it is condensed again only if that has changed."""
+        """Return the facts known about one symbol at `now`; they are summarized again only if they have changed."""
         newest = self._newest.get(symbol)
         if newest is not None and newest > now:
             since, until, facts = self._lately.get(symbol, NEVER)

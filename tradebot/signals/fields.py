@@ -31,7 +31,7 @@ SOURCE_SECTORS: Mapping[str, str] = {
 
 
 def our_sector(written: str) -> str:
-    """Return a sector in the configuration's words: the source's words are translated, all others are left alone."""
+    """Return a sector in the configuration's words: the source's words are translated, others are left alone."""
     return next((ours for ours, theirs in SOURCE_SECTORS.items() if theirs.lower() == written.lower()), written)
 
 
@@ -67,7 +67,7 @@ class BadRowError(ValueError):
 
 
 def optional(read: Callable[[Row, str], T | None], row: Row, name: str, absent: T | None = None) -> T | None:
-    """Return a field as `read` reads it, and `absent` if it is null or left out; what is there must be usable."""
+    """Return a field as `read` parses it, or `absent` if it is null or left out; a present value must be usable."""
     found = None if row.get(name) is None else read(row, name)
     return absent if found is None else found
 
@@ -171,7 +171,7 @@ def past_time(row: Row, name: str, at: datetime) -> datetime:
 
 @lru_cache(maxsize=512)
 def new_york_day(at: datetime) -> date:
-    """Return the New York date of a time, for rows that say nothing about when they were true."""
+    """Return the New York date of a time, for rows without a date of their own."""
     return at.astimezone(NEW_YORK).date()
 
 
@@ -260,11 +260,11 @@ def about_symbol(row: Row) -> Row:
 
 
 def as_polled(row: Row, about: Row) -> Row:
-    """Return a row of the websocket in the form of the REST API; `about` is what that said about the symbol.
+    """Return a row of the websocket in the form of the REST API; `about` is the REST API's data about the symbol.
 
-    The websocket doesn't say when an alert was created. The time of its last trade takes that place; it is earlier, by
-    up to some minutes. Implied volatility isn't known. A field that can't be read is left out, so that reading the row
-    gives the reason.
+    The websocket doesn't say when an alert was created, so the time of its last trade is used; it is earlier, by up to
+    some minutes. Implied volatility is missing. An unreadable field is left out, so that parsing the row gives the
+    reason.
     """
     found = {**about, **{name: row[name] for name in _SAME if name in row}}
     found |= {name: _text(row[name]) for name in _DECIMALS if name in row}

@@ -1,4 +1,4 @@
-"""Choose the alerts that count by the source's own parameters, over stored rows: one fetch serves every strategy."""
+"""Select alerts by the source's own filter parameters over stored rows: one fetch serves every strategy."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
@@ -14,7 +14,7 @@ Alerts = Sequence[FlowAlert]
 
 
 class AlertSelection(NamedTuple):
-    """The alerts that count, and how many of the others lack a field that a filter reads."""
+    """The selected alerts, and how many others lack a field that a filter reads."""
 
     alerts: Alerts
     lacking: int
@@ -57,7 +57,7 @@ _WORDS: dict[str, Read] = {"issue_types": attrgetter("issue_type"), "rule_name":
 
 
 class Filter(NamedTuple):
-    """What one filter does: `left` are the alerts that it doesn't refuse, and `read` is None for those without data."""
+    """The effect of one filter: `left` returns the alerts that it keeps, and `read` is None for those without data."""
 
     left: Callable[[Alerts], Alerts]
     read: Read

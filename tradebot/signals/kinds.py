@@ -1,4 +1,4 @@
-"""The kinds of flow facts: each is declared in the file of its subject, and has its row here."""
+"""The kinds of flow facts: each is declared in its subject's file and listed here."""
 
 from collections.abc import Collection, Mapping
 from functools import cache
@@ -62,11 +62,11 @@ def kinds() -> Mapping[str, AnyKind]:
 
 
 def checked_kind(name: str) -> str:
-    """Return a name of a kind; ValueError naming the nearest one if there is no such kind."""
+    """Return the name of a kind; ValueError naming the nearest one if there is no such kind."""
     return known_name(name, kind_names(), "kind of flow facts")
 
 
 def in_order(names: Collection[str], poll_s: Mapping[str, int]) -> tuple[AnyKind, ...]:
-    """Return the kinds of these names in the order in which they are fetched: that of the configured intervals."""
+    """Return the kinds with these names in fetching order: that of the configured intervals."""
     configured = [name for name in poll_s if name in names]
     return tuple(map(kind_of, (*configured, *sorted(set(names) - set(configured)))))

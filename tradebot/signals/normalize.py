@@ -1,4 +1,4 @@
-"""Turn the rows of a flow source into facts, one by one. A bad row is counted and skipped; the rest go on."""
+"""Turn the rows of a flow source into facts, one by one. A bad row is counted and skipped."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def source_ticker(symbol: str) -> str:
 def normalize(kind: AnyKind, page: FlowPage, at: datetime, *, check: bool = True) -> Intake:
     """Return the page's facts and counts of dropped rows; rows later than `at` (trading time) are rejected.
 
-    To `check` is to compare the rows with what the source documents too.
+    With `check`, the rows are also compared with the source's documentation.
     """
     symbol = page.symbol or ""
     ticker = source_ticker(symbol).upper()
@@ -104,11 +104,10 @@ _NO_REPLY = _Reply((), {}, None)
 
 
 class Rereading:
-    """Returns what `normalize` does, if a row object is never changed and time never goes back.
+    """Returns the same as `normalize`, faster, provided that row objects are never changed and time never goes back.
 
-    What doesn't change is the same fact whenever it is read, so a row that the last reply about the same kind and
-    symbol held too isn't read again, unless it was rejected: a row of the future may be one of the past by now.
-    A reply with the very rows of the last one comes to the same.
+    A row that was already in the last reply about the same kind and symbol isn't parsed again, unless it was rejected:
+    a row from the future may be in the past by now. A reply with exactly the last reply's rows gives the same result.
     """
 
     def __init__(self) -> None:

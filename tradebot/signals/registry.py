@@ -2,14 +2,14 @@
 
 A coin's tier comes from its volume, its spread and its price. A tier falls as soon as the figures do. It rises once the
 better figures have lasted, and then to the lowest tier that they reached meanwhile, so that one busy hour makes no coin
-liquid. What isn't known leaves the tier as it is and the coin not eligible.
+liquid. With unknown figures, the tier stays as it is and the coin isn't eligible.
 
-Traded are the perpetual of each coin that reaches a tier, and pinned coins. A list of the venue's that is empty, or
-much shorter than the one before, changes nothing. A shorter one is believed once lists have been that short for as long
-as a tier takes to rise. What isn't known of a coin leaves it in or out, as it was.
+The perpetual of each coin that reaches a tier is traded, and so are pinned coins. A venue's list that is empty, or much
+shorter than the previous one, changes nothing. A shorter one is accepted once lists have been that short for as long as
+a tier takes to rise. A coin with unknown figures stays in or out, as it was.
 
-Some failures in a row make healthy data degraded, which is then looked at in fewer passes. Data that stays degraded is
-suspended and only probed now and then. Some passes in a row make either healthy again.
+Several failures in a row make healthy data degraded, which is then checked in fewer passes. Data that stays degraded is
+suspended and only probed now and then. Several passes in a row make either healthy again.
 """
 
 from collections import Counter
@@ -41,7 +41,7 @@ from tradebot.model.struct_tools import replace
 
 
 def of_figures(figures: Figures, rules: DataHealthRules) -> Iterator[Failed]:
-    """Yield the checks that the figures of a coin fail. What isn't known fails."""
+    """Yield the checks that the figures of a coin fail. An unknown figure fails."""
     if figures.spread_fraction is None:
         yield Failed(DataCheck.QUOTE, None, None)
     elif figures.spread_fraction > rules.max_spread_fraction:
@@ -60,12 +60,12 @@ def of_candles(candles: Series | None, now: datetime, rules: DataHealthRules) ->
 
 
 def next_candle_at(candles: Series) -> datetime:
-    """Return when the candle after the newest one should be there; until then, reading them again says nothing new."""
+    """Return when the candle after the newest one is due; until then, reading candles again brings nothing new."""
     return candles.start_of(-1) + 2 * (width_of(candles.timeframe) or timedelta(days=1))
 
 
 def is_data_check_due(state: DataState | None, now: datetime, rules: DataHealthRules) -> bool:
-    """Return True if a coin's data has to be looked at in this pass. A look that is later than now doesn't count."""
+    """Return True if a coin's data has to be checked in this pass. A check dated later than now doesn't count."""
     if state is None or state.health is CoinHealth.HEALTHY or now < state.looked_at:
         return True
     if state.health is CoinHealth.DEGRADED and not _is_lasting(state, now, rules):
@@ -76,7 +76,7 @@ def is_data_check_due(state: DataState | None, now: datetime, rules: DataHealthR
 def after_a_look(
     before: DataState | None, failed: tuple[Failed, ...], now: datetime, rules: DataHealthRules
 ) -> DataState:
-    """Return the state of a coin's data after a look. At the first one, it isn't trusted unless it passes."""
+    """Return the state of a coin's data after a check. At the first one, it isn't trusted unless it passes."""
     if before is None:
         return DataState(CoinHealth.DEGRADED if failed else CoinHealth.HEALTHY, now, now, failed=failed)
     if failed:
@@ -95,7 +95,7 @@ def after_a_look(
 
 
 def without_a_look(before: DataState, now: datetime, rules: DataHealthRules) -> DataState:
-    """Return the state after a pass that didn't look at a coin's data."""
+    """Return the state after a pass that didn't check a coin's data."""
     return _suspended_if_lasting(replace(before, skipped=before.skipped + 1), now, rules)
 
 
@@ -126,7 +126,7 @@ def figures_of(quote: Quote | None, why: str, now: datetime, max_age_s: float) -
 
 
 def missing(figures: Figures, *, pinned: bool) -> str:
-    """Return what has to be known of a coin and isn't; empty if nothing. A pinned one only needs a quote."""
+    """Return which required figure of a coin is missing; empty if none. A pinned one only needs a quote."""
     if figures.price is None:
         return figures.why
     return NO_VOLUME if figures.volume_usd is None and not pinned else ""
@@ -146,7 +146,7 @@ def _reaches(figures: Figures, rules: TierRules) -> bool:
 
 
 def is_due(rank: Rank | None, now: datetime, rules: RegistryRules) -> bool:
-    """Return True if the tier has to be measured: it isn't known, or was measured long ago, or later than now."""
+    """Return True if the tier has to be measured: it is unknown, or its measurement is too old or later than now."""
     if rank is None or not rank.known or rank.measured_at is None:
         return True
     return not 0 <= (now - rank.measured_at).total_seconds() < rules.refresh_s
@@ -184,7 +184,10 @@ GONE = "the venue doesn't list it any more"
 
 
 class Naming(NamedTuple):
-    """How symbols are named: the coin of a symbol, and the perpetual of a coin. Both raise ValueError if unclear."""
+    """How symbols are named: functions for the coin of a symbol and the perpetual of a coin.
+
+    Both raise ValueError if it is unclear.
+    """
 
     coin: Callable[[str], str]
     perpetual: Callable[[str], str]
@@ -200,9 +203,9 @@ class Naming(NamedTuple):
 
 
 class RetainedCoins(NamedTuple):
-    """What stays whatever is listed: `pinned` coins for good, and those that are `held` until they are closed.
+    """Coins kept even if unlisted: `pinned` ones permanently, `held` ones until their position is closed.
 
-    Those that were `traded` so far stay as long as their tier isn't known.
+    Coins that were `traded` so far stay as long as their tier is unknown.
     """
 
     pinned: Collection[str]
@@ -211,14 +214,14 @@ class RetainedCoins(NamedTuple):
 
 
 def is_discovery_due(before: Discovery, now: datetime, rules: RegistryRules) -> bool:
-    """Return True if the venue has to be asked: it never was, its last list wasn't believed, or that was long ago."""
+    """Return True if the venue has to be queried: it never was, its last list was rejected, or that was long ago."""
     if before.at is None or before.problem:
         return True
     return not 0 <= (now - before.at).total_seconds() < rules.refresh_s
 
 
 def reject_listing(before: Discovery, listed: Sequence[str], now: datetime, rules: RegistryRules) -> Discovery | None:
-    """Return what is known if a list isn't believed; None if it is."""
+    """Return the present discovery with the problem if a list is rejected; None if it is accepted."""
     count = len(set(listed))
     if not count:
         return replace(before, problem=NOTHING_LISTED)
@@ -235,9 +238,9 @@ def update_discovery(
     before: Discovery, listed: Sequence[str], figures: Mapping[str, Figures], kept: RetainedCoins, now: datetime,
     rules: RegistryRules, naming: Naming,
 ) -> Discovery:  # fmt: skip
-    """Return what is known after a believed list, with what was read of its contracts.
+    """Return the discovery after an accepted list, with the figures of its contracts.
 
-    A contract that is neither listed nor kept is told of once more, as left out, and then forgotten.
+    A contract that is neither listed nor kept is included once more, as not traded, and then dropped.
     """
     known = {one.symbol: one for one in before.found}
     gone = (one.symbol for one in before.found if not one.why)

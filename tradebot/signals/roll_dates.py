@@ -1,6 +1,6 @@
-"""Say when a contract is left for the next one: by date or by volume, whichever comes first.
+"""Compute when to roll out of a contract: by date or by volume, whichever comes first.
 
-All of it is known when a session opens, because only days that are over count, so it is the same for a whole session.
+All inputs are known when a session opens, because only past days count, so the result is the same for a whole session.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ Volumes = Mapping[date, float]
 
 
 class RollOut(NamedTuple):
-    """From which day on a contract is left, and whether its `volume` is why."""
+    """The day from which on a contract is left, and whether its `volume` is the reason."""
 
     on: date
     volume: bool = False
 
 
 def roll_out_date(rolling: Rolling, own: Volumes, following: Volumes) -> RollOut:
-    """Return when a contract is left: after two days in a row on which the next one was traded more, or by date.
+    """Return when to leave a contract: after the next one had more volume on two days in a row, or by date.
 
-    A day on which either has no bar says nothing, and breaks the row.
+    A day on which either has no bar is ignored, and breaks the row.
     """
     run = 0
     for day in sorted({*own, *following}):
@@ -52,5 +52,5 @@ def by_day(series: Series | None, column: str, venue: VenueDay) -> Mapping[date,
 
 
 def earlier(rolling: Rolling, on: date) -> Rolling:
-    """Return a rolling that begins on a day, if that is earlier than its own."""
+    """Return a rolling that begins on the given day if that is earlier than its own."""
     return rolling if rolling.on <= on else replace(rolling, on=on)

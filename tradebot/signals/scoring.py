@@ -1,8 +1,7 @@
-"""What makes a component of the flow score, and what it is computed from.
+"""Define a component of the flow score and its inputs.
 
-Formulas are text that a person can read and a program can compute: arithmetic over the names of inputs. A formula is an
-expression in Python's notation. It may use numbers, names of inputs, + - * / **, comparisons, `a if condition else b`,
-and the functions below.
+A formula is text that a person can read and a program can compute, in Python's notation. It may use numbers, names of
+inputs, + - * / **, comparisons, `a if condition else b`, and the functions below.
 """
 
 import ast
@@ -48,8 +47,8 @@ _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 def evaluate(formula: str, inputs: Mapping[str, float]) -> float:
     """Return the value of a formula.
 
-    Raises KeyError for a name that is no input, ValueError for what is no formula, and ArithmeticError where the
-    arithmetic has no result, such as a division by zero.
+    Raise KeyError for an unknown input, ValueError for an invalid formula, and ArithmeticError if there is no result,
+    such as for a division by zero.
     """
     read = names(formula)
     return compile_formula(formula, read)(*(inputs[name] for name in read))
@@ -57,14 +56,14 @@ def evaluate(formula: str, inputs: Mapping[str, float]) -> float:
 
 @cache
 def names(formula: str) -> tuple[str, ...]:
-    """Return the names of the inputs that a formula reads, sorted. Raises ValueError for what is no formula."""
+    """Return the names of the inputs that a formula reads, sorted. Raise ValueError for an invalid formula."""
     found = {node.id for node in ast.walk(_parse_formula(formula)) if isinstance(node, ast.Name)}
     return tuple(sorted(found - FUNCTIONS.keys()))
 
 
 @cache
 def compile_formula(formula: str, parameters: tuple[str, ...]) -> Callable[..., float]:
-    """Return a formula as a function of its inputs, in the order of `parameters`. Raises ValueError as `names` does."""
+    """Return a formula as a function of its inputs, in the order of `parameters`. Raise ValueError if it is invalid."""
     arguments = ast.arguments(
         posonlyargs=[], args=[ast.arg(name) for name in parameters], kwonlyargs=[], kw_defaults=[], defaults=[]
     )
@@ -107,7 +106,7 @@ def _check(node: ast.AST) -> None:
 
 
 def still_counts(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
-    """Return True if a fact is not older than its kind's freshness limit. A date is as old as its end in New York."""
+    """Return True if a fact is within its kind's freshness limit. A date ages from its end in New York."""
     if kind.max_age_s is None:
         return True
     if isinstance(moment, datetime):
@@ -127,10 +126,10 @@ USD = "USD"
 class ScoringInputs(NamedTuple):
     """What is known of one symbol, and of the market, when the symbol is scored.
 
-    `alerts` are those that count, and `flow` is what they add up to: -1 to 1, or None if no usable reply was about this
-    symbol, or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are measured
-    against, and `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, in the
-    configuration's words. Facts older than `lookback` say nothing about now.
+    `alerts` are the selected ones, and `flow` is their sum: -1 to 1, or None if no usable reply was about this symbol,
+    or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are compared with, and
+    `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, in the configuration's
+    words. Facts older than `lookback` don't count.
     """
 
     now: datetime
@@ -145,12 +144,12 @@ class ScoringInputs(NamedTuple):
 
     @property
     def direction(self) -> int:
-        """Return which way the flow leans: +1, -1 or 0."""
+        """Return the direction of the flow: +1, -1 or 0."""
         return 0 if not self.flow else (1 if self.flow > 0 else -1)
 
 
 class NumberFormat(NamedTuple):
-    """How a number is shown: its unit, and the names of the fields with its time and with the id of its row, if any."""
+    """How to show a number: its unit, and the names of the fields with its time and with the id of its row, if any."""
 
     unit: str
     at: str = ""
@@ -158,7 +157,7 @@ class NumberFormat(NamedTuple):
 
 
 def number_formats(unit: str, *names: str, at: str = "") -> Mapping[str, NumberFormat]:
-    """Return how several numbers of one unit and time are shown."""
+    """Return the format of several numbers with the same unit and time."""
     return dict.fromkeys(names, NumberFormat(unit, at))
 
 
@@ -167,20 +166,20 @@ class ScoreComponent(Struct, frozen=True, eq=False):
 
     `name` is used by weights and explanations. `reads` are the kinds of facts that it is computed from. `looks_at`
     returns the numbers that it is computed from as the fields of one object, or None if they are unknown; `shows` has
-    the unit of each field that an explanation shows. `formula` gives the value in terms of these fields, in the words
-    of signals/scoring.py. If a field that it reads is None, or the arithmetic has no result, the value is None: absent.
+    the unit of each field that an explanation shows. `formula` computes the value from these fields, in the notation of
+    signals/scoring.py. If a field that it reads is None, or the arithmetic has no result, the value is None: absent.
     Absent isn't zero: a fetch that found no alerts is a flow of zero, and no fetch at all is None.
 
-    A value is from -1 to 1. `sign` says what is bullish, and `absent` why there is no value. `after` is where the
-    formula comes from, and `evidence` who found that it predicts returns; without evidence, a component is off by
-    default. `inferred` says what of it the source doesn't define. `source` says briefly what it was computed from,
-    usually the alerts, and `details` yields inputs that are too many to be fields. `computed` returns the value if it
-    was computed before.
+    A value is from -1 to 1. `sign` says what is bullish, and `absent` why there is no value. `after` is the formula's
+    source, and `evidence` who found that it predicts returns; without evidence, a component is off by default.
+    `inferred` says which parts the source doesn't define. `source` is a short description of the inputs, usually the
+    alerts, and `details` yields inputs that are too many to be fields. `computed` returns the value if it was computed
+    before.
 
-    Components of one `family` say the same thing in different ways: an entry needs agreeing families. A component that
-    `follows` another is a share of that one's value, absent where that one is, and no evidence in itself; its formula
-    may read `flow`. One that is `by_symbol` looks up its symbol in facts about the whole market, so that its value
-    differs from symbol to symbol.
+    Components of one `family` measure the same thing in different ways: an entry needs agreeing families. A component
+    that `follows` another is a share of that one's value, absent where that one is, and no evidence in itself; its
+    formula may read `flow`. A component that is `by_symbol` looks up its symbol in facts about the whole market, so
+    that its value differs from symbol to symbol.
     """
 
     name: str
@@ -205,7 +204,7 @@ class ScoreComponent(Struct, frozen=True, eq=False):
         return not self.by_symbol and all(kind.market_wide for kind in self.reads)
 
     def valuer(self) -> Callable[[ScoringInputs], float | None]:
-        """Return the function that computes the value, for many symbols in turn."""
+        """Return the function that computes the value, for use on many symbols."""
         if self.computed:
             return self.computed
         looks_at, follows = self.looks_at, bool(self.follows)
@@ -235,7 +234,7 @@ class ScoreComponent(Struct, frozen=True, eq=False):
         return self.valuer()(known)
 
     def inputs(self, known: ScoringInputs) -> Iterator[Input]:
-        """Yield the numbers that are known, with their units: those of the formula by the names that it uses."""
+        """Yield the known inputs with their units, under the names that the formula uses."""
         if self.follows and known.flow is not None:
             yield Input("flow", known.flow, "-1 to 1")
         facts = self.looks_at(known)
@@ -271,5 +270,5 @@ def recent(kind: Kind[Any, Any, Any], at: str = "date") -> Callable[[ScoringInpu
 
 
 def count_of(look: Callable[[ScoringInputs], Any], field: str, words: str) -> Callable[[ScoringInputs], str]:
-    """Return what says of how many facts a value was computed, such as "5 earlier sessions"; 0 if nothing is known."""
+    """Return a function that describes how many facts a value was computed from, such as "5 earlier sessions"."""
     return lambda known: f"{0 if (found := look(known)) is None else getattr(found, field)} {words}"

@@ -1,4 +1,4 @@
-"""Candidates submitted from outside. They go through the same door and the same gates as any strategy's."""
+"""Candidates submitted from outside. They pass the same checks and gates as any strategy's."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime

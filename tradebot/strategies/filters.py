@@ -8,7 +8,7 @@ from tradebot.model.reasons import Reason
 
 
 class StrategyFilter(Struct, frozen=True):
-    """One question of a strategy about what it wants: its name in records, and the unit of what it compares."""
+    """A strategy's own filter: its name in records, and the unit of its numbers."""
 
     name: str
     unit: Unit = Unit.NONE
@@ -24,7 +24,7 @@ class StrategyFilter(Struct, frozen=True):
         return self._decision(Verdict.PASS if passed else Verdict.FAIL, None if passed else reason, observed, limit)
 
     def unknown(self, reason: Reason, observed: Number | str | None, limit: Number | str | None) -> Decision:
-        """Return that the question can't be answered, which doesn't pass."""
+        """Return UNKNOWN, which doesn't pass."""
         return self._decision(Verdict.UNKNOWN, reason, observed, limit)
 
     def _decision(

@@ -104,7 +104,7 @@ class FlowStrategy:
         )
 
     def filtered(self, candidate: Candidate) -> Candidate:
-        """Return a recorded candidate as it would be proposed with these settings, without the options behind it."""
+        """Return a recorded candidate as these settings would propose it, without the options behind it."""
         sizes = (each.observed for each in candidate.decisions if each.about == CLUSTER.name)
         cluster = next((size for size in sizes if isinstance(size, int)), 0)
         decisions = self._decisions(candidate.score or 0.0, candidate.components, cluster)
@@ -156,8 +156,8 @@ def agreeing(
 ) -> frozenset[str]:
     """Return the families whose contribution to the score has its sign and at least the magnitude `least`.
 
-    A family's contribution is what its components add to the score together; `families` are those of the components in
-    their order, and a component without one doesn't count.
+    A family's contribution is the sum over its components; `families` has the family of each component in order, and a
+    component without one doesn't count.
     """
     total = 0.0
     sums: dict[str, float] = {}

@@ -26,7 +26,7 @@ class FilterSettings(Frozen):
     """Which alerts count; a filter that is null or left out is off.
 
     Premiums are in USD, sizes and volumes in contracts, `dte` is days to expiry, and `perc` are shares of an alert's
-    premium, 0 to 1. A flag that is true asks for such alerts, and one that is false excludes them.
+    premium, 0 to 1. A flag that is true selects such alerts, and one that is false excludes them.
     """
 
     min_premium: Premium | None = None
@@ -111,12 +111,12 @@ class FlowSettings(Frozen):
         return frozenset((FLOW_ALERTS, *(kind.name for component in self.components() for kind in component.reads)))
 
     def window(self) -> FlowWindow:
-        """Return which alerts count toward the direction of flow, and against what."""
+        """Return which alerts count toward the direction of flow, and how they are scaled."""
         lookback, filters = timedelta(seconds=self.lookback_s), self.filters.filters()
         return FlowWindow(lookback, filters, self.flow_scale_share, self.min_trailing_sessions)
 
     def contradictions(self) -> Iterator[str]:
-        """Yield a message for each way in which the weights couldn't make a sound score."""
+        """Yield a message for each way in which the weights couldn't give a valid score."""
         weights = self.components()
         following = {part.name: weight for part, weight in weights.items() if part.follows}
         flow = next((weight for part, weight in weights.items() if part.name == "flow"), 0.0)

@@ -1,6 +1,6 @@
-"""The rule for futures: long, short or flat in each contract, by the mean of three votes on its bars.
+"""The futures strategy: long, short or flat in each contract, by the mean of three votes on its bars.
 
-The bars are joined over rolls, so that what moved a price is the market and never the change to another contract.
+The bars are joined over rolls, so that price moves come from the market and never from the change of contract.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ BAND_WIDTH = 4
 
 
 class FuturesStrategy:
-    """Wants `contracts` on the side that the votes agree on, and none if they don't."""
+    """Holds `contracts` on the side that the votes agree on, and none if they don't."""
 
     name = "futures"
     times = ""
@@ -62,12 +62,12 @@ def trend_of(closes: Sequence[float], settings: FuturesSettings) -> float:
 
 
 def band_of(closes: Sequence[float], settings: FuturesSettings) -> float:
-    """Return where the last close is between the Bollinger bands: 0 is the lower one, 1 the upper one."""
+    """Return the position of the last close between the Bollinger bands: 0 is the lower one, 1 the upper one."""
     return zscore(closes, settings.band_length) / BAND_WIDTH + 0.5
 
 
 def reversal(value: float, low: float, high: float) -> int:
-    """Return the vote against what has gone too far: 1 below `low`, -1 above `high`."""
+    """Return the vote against an extreme value: 1 below `low`, -1 above `high`."""
     return (value < low) - (value > high)
 
 

@@ -1,4 +1,4 @@
-"""The settings of the rule for futures, which votes by moving averages, relative strength and Bollinger bands."""
+"""The settings of the futures strategy, which votes by moving averages, relative strength and Bollinger bands."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The learned policy: what it needs to know, and who acts if its models can't. The models run elsewhere."""
+"""The learned policy: its inputs, and its fallback if its models can't decide. The models run in another process."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,7 +16,7 @@ USUAL = timedelta(minutes=5)
 
 
 def needs_of(settings: PolicySettings, cards: Sequence[Card], rule: FuturesStrategy | None) -> Needs:
-    """Return what models need, given their cards, and what the rule needs that may act in their place."""
+    """Return the inputs that models need, given their cards, and those of the rule that may act instead."""
     names = dict[str, dict[str, None]]()
     for card in cards:
         names.setdefault(card.timeframe, {}).update(dict.fromkeys(card.names))
@@ -27,14 +27,14 @@ def needs_of(settings: PolicySettings, cards: Sequence[Card], rule: FuturesStrat
 
 
 def times_of(cards: Sequence[Card]) -> str:
-    """Return when models are asked: whenever a bar closes, of the shortest timeframe, or five minutes without any."""
+    """Return when models decide: at each bar's close of the shortest timeframe, or every five minutes without bars."""
     widths = [width for card in cards if (width := width_of(card.timeframe))]
     minutes = min(widths, default=USUAL) // timedelta(minutes=1)
     return f"every {minutes}m from open+{minutes}m until close"
 
 
 def instead(rule: FuturesStrategy | None, view: StrategyView, why: Decision) -> Sequence[Target] | Decision:
-    """Return what the rule wants in the place of models that can't answer, and why; without a rule, only why."""
+    """Return the rule's targets in place of models that can't answer, and why; without a rule, only the reason."""
     if rule is None:
         return why
     noted = passing_decision(MODEL, why.reason, why.observed or "", why.limit)

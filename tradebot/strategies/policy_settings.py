@@ -1,4 +1,4 @@
-"""The settings of learned policies: which models act, where they are, and what happens if they can't."""
+"""The settings of learned policies: which models act, where they are, and the fallback."""
 
 from typing import Annotated
 
@@ -15,11 +15,11 @@ ModelName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 class PolicySettings(Frozen):
     """Which models act, and how.
 
-    `folder` has the models, each in a folder of its own, and `public_key` is that of whoever signs them, as tradebot
-    model key shows it. In mode inference one model acts, in ensemble all of `models` as `combine` says, in meta one of
-    them that is chosen for each session by the results of the last `result_sessions`. In training, none does, and none
-    has to be there. `results` is a file of what they earned since they were made. `answer_ms` is how long an answer may
-    take. With a `rule`, it acts if the models can't; without one, nothing is traded then. Models older than
+    `folder` has the models, each in its own folder, and `public_key` is the signer's key, as tradebot model key shows
+    it. In mode inference one model acts, in ensemble all of `models` as `combine` says, in meta one of them that is
+    chosen for each session by the results of the last `result_sessions`. In mode training, none acts, and none has to
+    exist. `results` is a file with their results since they were trained. `answer_ms` is the time limit of an answer.
+    With a `rule`, the rule acts if the models can't; without one, nothing is traded then. Models older than
     `max_age_days` are a finding of health.
     """
 

@@ -1,4 +1,4 @@
-"""The rotation strategy: once a month, hold the funds with the largest returns of the last half year, or bonds."""
+"""The rotation strategy: once a month, buy the funds with the largest returns of the last half year, or bonds."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from decimal import Decimal
@@ -27,14 +27,14 @@ SECTOR_FUNDS = ("XLK", "XLF", "XLE", "XLV", "XLI", "XLP", "XLU", "XLY", "XLC", "
 
 
 class MarketDirection(StrEnum):
-    """Which way the market goes, as the rule of `RegimeSettings` reads it."""
+    """The direction of the market by the rule of `RegimeSettings`."""
 
     BULL = "bull"
     BEAR = "bear"
 
 
 class RegimeSettings(Frozen):
-    """In which regime the strategy holds anything at all, and how the regime is read from a fund of the whole market.
+    """In which regime the strategy has any position, and how to read the regime from a fund of the whole market.
 
     A close above its average is a bull market, and one below it a bear market. Within `band_fraction` of the average,
     the sign of the return over `momentum_sessions` decides.
@@ -52,7 +52,7 @@ class RegimeSettings(Frozen):
 
 
 class RotationSettings(Frozen):
-    """What is ranked, how much of it is held, and when nothing is done; config/base.yaml explains each setting."""
+    """Which funds are ranked, how many are bought, and when nothing is done; config/base.yaml explains each setting."""
 
     ranked: Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500)] = SECTOR_FUNDS
     defensive: Symbol | None = "TLT"
@@ -66,12 +66,12 @@ class RotationSettings(Frozen):
 
     @property
     def fewest(self) -> int:
-        """Return how many of the ranked symbols need their bars; with fewer, nothing is done."""
+        """Return how many of the ranked symbols need bars; with fewer, nothing is done."""
         return len(self.ranked) if self.min_ranked is None else self.min_ranked
 
     @property
     def refuge(self) -> tuple[str, ...]:
-        """Return the symbol that is held if no ranked one qualifies, or none."""
+        """Return the symbol to buy if no ranked one qualifies, or none."""
         return () if self.defensive is None else (self.defensive,)
 
     @model_validator(mode="after")
@@ -92,7 +92,7 @@ class RotationSettings(Frozen):
 def wanting(
     name: str, settings: Mapping[str, object], allotment: Decimal, limits: OwnLimits, universe: Collection[str]
 ) -> Generator[str, None, Wanting | None]:
-    """Yield what is wrong with a rotation's section; return what it may want, or None if that can't be read."""
+    """Yield the errors in a rotation's section; return its possible wants, or None if the section is invalid."""
     rotation = yield from validate_section(name, RotationSettings, settings)
     if rotation is None:
         return None
@@ -114,9 +114,9 @@ REGIME, MOMENTUM = StrategyFilter("regime"), StrategyFilter("momentum", Unit.SHA
 
 
 class RotationStrategy:
-    """Ranks funds by their return with dividends, and wants equal weights of the strongest.
+    """Ranks funds by total return, and wants equal weights of the strongest.
 
-    A weight is of the strategy's allotment, and all of them together are `leverage`. If no fund's return is at least
+    A weight is of the strategy's allotment, and the weights add up to `leverage`. If no fund's return is at least
     `min_momentum`, the defensive fund gets all of it.
     """
 
@@ -128,7 +128,7 @@ class RotationStrategy:
         self.needs = Needs(bars=tuple(_bars(self._settings)), lots=True)
 
     def propose(self, view: StrategyView) -> Sequence[Target] | Decision:
-        """Return a target for each fund that is ranked, defensive or held, or why nothing is to be done."""
+        """Return a target for each fund that is ranked, defensive or in a position, or why there is nothing to do."""
         settings = self._settings
         known = [symbol for symbol in settings.ranked if symbol in view.universe]
         blind = [symbol for symbol in settings.ranked if symbol in view.lots and symbol not in known]
@@ -168,12 +168,12 @@ class RotationStrategy:
 
 
 def momentum(closes: Sequence[float], sessions: int) -> float:
-    """Return the return over a number of sessions as a fraction; it takes one close more than that."""
+    """Return the return over a number of sessions as a fraction; it needs one close more than sessions."""
     return closes[-1] / closes[-1 - sessions] - 1
 
 
 def strongest(returns: Mapping[str, float], top: int, least: float) -> list[str]:
-    """Return the symbols with the largest returns, at most `top`, that are at least `least`; ties in their order."""
+    """Return the symbols with the largest returns of at least `least`, at most `top`; ties in their order."""
     ranked = sorted(returns, key=lambda symbol: -returns[symbol])
     return [symbol for symbol in ranked[:top] if returns[symbol] >= least]
 

@@ -1,7 +1,6 @@
-"""Check the section of a built-in strategy when the configuration is loaded, and what its targets may ask for.
+"""Check the section of a built-in strategy when the configuration is loaded, and the targets that it allows.
 
-A limit may leave less than a target. The bot would keep to it, and hold something else than the rule says without
-anyone noticing.
+A limit may allow less than a target. The bot would respect the limit and silently deviate from the strategy's rule.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ Settings = TypeVar("Settings", bound=Frozen)
 
 
 class SectionError(ValueError):
-    """What is wrong inside a section. Its arguments are a sentence about each, which begins with the setting's name."""
+    """Errors inside a section. Its arguments are a sentence for each, which begins with the setting's name."""
 
     def __str__(self) -> str:
         return "; ".join(self.args)
@@ -27,7 +26,7 @@ class SectionError(ValueError):
 def validate_section(
     name: str, model: type[Settings], section: Mapping[str, object]
 ) -> Generator[str, None, Settings | None]:
-    """Yield what is wrong with a strategy's section; return its settings, or None if they can't be read."""
+    """Yield the errors in a strategy's section; return its settings, or None if they are invalid."""
     try:
         return model.model_validate(section)
     except ValidationError as invalid:
@@ -36,7 +35,7 @@ def validate_section(
 
 
 def sentences(invalid: ValidationError, where: str) -> Iterator[str]:
-    """Yield a sentence about each mistake in a section, which begins with the setting's name below `where`."""
+    """Yield a sentence for each mistake in a section, which begins with the setting's name below `where`."""
     for error in invalid.errors():
         cause = error.get("ctx", {}).get("error")
         if isinstance(cause, SectionError):
@@ -55,9 +54,9 @@ OF_ALL = ("max_gross_fraction", "max_net_fraction")
 
 
 class Wanting(Struct, frozen=True):
-    """A strategy in use whose targets are known: the most of them, its share of equity, and limits of its own.
+    """A strategy in use with known targets: their maximum, its share of equity, and its own limits.
 
-    A message calls what it holds by its `noun`, with an `example` of it, and names the setting that wants `less`.
+    Messages call its instruments by `noun`, with an `example`, and name the setting that reduces its wants (`less`).
     """
 
     name: str
@@ -70,7 +69,7 @@ class Wanting(Struct, frozen=True):
 
 
 def problems(every: Sequence[Wanting], account: Limits) -> Iterator[str]:
-    """Yield a sentence for each limit that leaves less than the strategies want, alone or together."""
+    """Yield a sentence for each limit that allows less than the strategies want, alone or together."""
     for wanting in every:
         own = given_limits(wanting.limits)
         yield from _too_low((wanting,), wanting.most, own, f"strategies.{wanting.name}.limits", " of its allotment")

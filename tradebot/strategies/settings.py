@@ -1,6 +1,6 @@
 """The strategies section of the configuration: which are in use, their settings, and the cost limits of plug-ins.
 
-The sections of costs and of execution are here too: each is for all strategies, and a strategy may have its own.
+The costs and execution sections are here too: each applies to all strategies, and a strategy may have its own.
 """
 
 import re
@@ -40,7 +40,7 @@ class AssumedCosts(Frozen):
 
     @property
     def model(self) -> CostModel:
-        """Return the same as the core knows it."""
+        """Return the same as the core's type."""
         return CostModel(**dict(self))
 
 
@@ -95,15 +95,15 @@ Symbol = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class CoreSettings(Frozen):
-    """What the core reads of every strategy's section; the strategy itself never sees it.
+    """The settings of a strategy's section that the core reads; the strategy itself never sees them.
 
-    `strategy` is the name of an installed strategy; without it, the section's own name is. Without a universe, it is
-    the bot's. Without times, the strategy's own choice counts. Without an allotment, it shares with others that have
-    none what the rest leave. Without exits, it has the account's; an empty list is none. Without rules of displacement,
-    without the time of an approval, or without costs, it has the account's. `wants` is the most that its targets ask
-    for, which is checked against the limits before it runs, and against its answers. If `auction` is true, it takes
-    part in the account's auction instead of displacing. In `shadow`, its entries are refused, and simulated apart. The
-    `evaluation` is the file with the results of a learned policy, on which its promotion rests too.
+    `strategy` is the name of an installed strategy, by default the section's name. Without a universe, the bot's is
+    used. Without times, the strategy's own choice counts. Strategies without an allotment share what the others leave.
+    Without exits, the account's are used; an empty list means none. Without `displacement`, `approval` or `costs`, the
+    account's are used. `wants` is the maximum of its targets, which is checked against the limits before it runs, and
+    against its answers. If `auction` is true, it takes part in the account's auction instead of displacing. In
+    `shadow`, its entries are refused, and simulated separately. `evaluation` is the file with the results of a learned
+    policy, which its promotion also needs.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None
@@ -135,8 +135,8 @@ class FlowSection(FlowSettings, CoreSettings):
 class PluginSection(CoreSettings):
     """The section of a plug-in, which validates its own settings.
 
-    `files` are the files that it may read besides its package: full paths, or from the folder that the bot is started
-    in. The plug-in gets their full paths as a setting.
+    `files` are the files that it may read besides its package: full paths, or relative to the folder that the bot is
+    started in. The plug-in gets their full paths as a setting.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -159,7 +159,7 @@ class StrategySettings(Frozen):
     def in_use(self) -> Mapping[str, Mapping[str, object]]:
         """Return the settings to pass to the factory of each strategy in use, the built-in one first.
 
-        The only one that the core knows, a plug-in's files, is passed if it is set.
+        Of the core's settings only a plug-in's files are passed, if set.
         """
         return {
             name: {
@@ -175,7 +175,7 @@ class StrategySettings(Frozen):
         return {name: section.strategy or name for name, section in self.sections().items()}
 
     def allotments(self) -> Mapping[str, Decimal]:
-        """Return the share of the account's equity that each strategy in use trades with, or would if it did."""
+        """Return the share of the account's equity that each strategy in use has as its allotment."""
         given = {name: section.allotment_fraction for name, section in self.sections().items()}
         fixed = {name: fraction for name, fraction in given.items() if fraction is not None}
         trading = given.keys() - self.in_shadow()
@@ -187,14 +187,14 @@ class StrategySettings(Frozen):
         return {**parts, **fixed}
 
     def in_shadow(self) -> frozenset[str]:
-        """Return the strategies whose section says so."""
+        """Return the strategies whose section sets `shadow`."""
         return frozenset(name for name, section in self.sections().items() if section.shadow)
 
     def own_exits(self) -> Mapping[str, Exits]:
         return {name: parse(section.exits) for name, section in self.sections().items() if section.exits is not None}
 
     def plugins(self) -> int:
-        """Return how many plug-ins are in use; they are asked one after the other."""
+        """Return how many plug-ins are in use; they run one after the other."""
         return sum(installed not in {*BUILT_IN, POLICY} for installed in self.installed_as().values())
 
     def contradictions(self, universe: Sequence[str]) -> Iterator[str]:
@@ -246,7 +246,7 @@ class PluginSettings(Frozen):
     memory_mb: Annotated[int, Field(ge=128, le=1_048_576), Tighter.LOWER]
 
     def contradictions(self, plugins: int, max_candidate_age_s: int) -> Iterator[str]:
-        """Yield a message if plug-ins that stay within their time could still answer too late."""
+        """Yield a message if plug-ins within their time limits could still answer too late."""
         longest_s = plugins * self.timeout_s
         if plugins and longest_s >= max_candidate_age_s:
             yield (

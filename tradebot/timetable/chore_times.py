@@ -1,9 +1,9 @@
-"""The times of a chore: all that a job's and a strategy's times can say, and times outside the session.
+"""Parse the times of a chore: everything that a job's and a strategy's times can say, and times outside the session.
 
-    every 30m while open, at close-10m, close+5m, open-30m, pre-market 08:00,
-    first session of month at open+5m, cron "30 18 * * Mon-Fri"
+Examples: every 30m while open; at close-10m, close+5m, open-30m; pre-market 08:00; first session of month at open+5m;
+cron "30 18 * * Mon-Fri".
 
-The times of cron are the venue's and come on every day that they name; all others only come on days with a session.
+Cron times are the venue's and occur on every day that they name; all others only occur on days with a session.
 """
 
 import re
@@ -41,7 +41,7 @@ _A_MONDAY = date(2026, 11, 16)
 class Cron(Struct, frozen=True):
     """The minutes, hours, days, months and weekdays (Monday is 0) at which something is due, by the venue's clock.
 
-    As cron does it, a day counts if either the day of the month or the weekday fits, where both are restricted.
+    As in cron, a day counts if either the day of the month or the weekday matches, where both are restricted.
     """
 
     venue: VenueDay
@@ -102,13 +102,13 @@ class ChorePart(Struct, frozen=True):
 
 
 class ChoreTimes(Times, frozen=True):
-    """All times of a chore, with the text they were parsed from, and the venue by whose day they go."""
+    """All times of a chore, with the text they were parsed from, and the venue whose day they use."""
 
     parts: tuple[ChorePart, ...]
     venue: VenueDay
 
     def starts(self, day: date, sessions: Sequence[Session]) -> list[tuple[str, datetime]]:
-        """Return the name and the moment of each time that belongs to a day, in order; never two at one moment."""
+        """Return the name and the moment of each time that belongs to a day, in order and without duplicate moments."""
         by_start: dict[datetime, str] = {}
         for part in self.parts:
             for name, start in part.starts(day, sessions):
@@ -117,12 +117,12 @@ class ChoreTimes(Times, frozen=True):
 
     @property
     def names_sessions(self) -> bool:
-        """Return True if it says which sessions of a week or month it means, so that those around must be known."""
+        """Return True if it names sessions of a week or month, so that the sessions around must be known."""
         return any(part.days for part in self.parts)
 
     @property
     def needs_sessions(self) -> bool:
-        """Return True if any of its times only comes on days with a session."""
+        """Return True if any of its times only occurs on days with a session."""
         return any(not isinstance(part.times, Cron) for part in self.parts)
 
 
@@ -134,7 +134,7 @@ def parse(text: str, venue: VenueDay) -> ChoreTimes:
 
 @lru_cache(maxsize=128)
 def least_gap_s(times: ChoreTimes) -> int | None:
-    """Return the fewest seconds between two times of a chore in usual weeks; None if it only comes once in months."""
+    """Return the fewest seconds between two times of a chore in usual weeks; None if it is due only once in months."""
     count = 100 if times.names_sessions else 15
     days = [_A_MONDAY + timedelta(days=each) for each in range(count)]
     sessions = [times.venue.usual(day) for day in days if times.venue.never_ends or day.weekday() < 5]
@@ -174,7 +174,7 @@ def _before_the_open(text: str, hour: int, minute: int, venue: VenueDay) -> time
 
 @lru_cache(maxsize=64)
 def parse_cron(text: str, venue: VenueDay) -> Cron:
-    """Parse the five fields; raise ValueError saying what is expected, or that they never hold."""
+    """Parse the five fields; raise ValueError saying what is expected, or that they never match."""
     fields = text.split()
     if len(fields) != 5:
         raise ValueError(f"{text!r} has {len(fields)} fields, not 5; use {CRON_EXPECTED}")

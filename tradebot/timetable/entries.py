@@ -1,7 +1,7 @@
-"""The lines of the timetable: what runs, when, what becomes of it when it is late, what it needs, and for how long.
+"""The entries of the timetable: what runs, when, what happens when it is late, what it needs, and its time limit.
 
-The five jobs that trade are passes inside `serve`. Every other line is a chore: a verb that runs as a process of its
-own in the upkeep lane, and is ended after its time limit.
+The five jobs that trade are passes inside `serve`. Every other entry is a chore: a command that runs as a separate
+process in the upkeep lane, and is stopped after its time limit.
 """
 
 import re
@@ -53,7 +53,7 @@ ENDS = ENDED, FAILED = " ended", " failed"
 
 
 class EntryNeed(StrEnum):
-    """What a line can need: facts that were fetched for its moment, or a comparison of books and broker."""
+    """What an entry can need: facts fetched for its moment, or a comparison of books and broker."""
 
     FLOW = "flow"
     RECONCILED = "reconciled"
@@ -64,7 +64,7 @@ ALWAYS_NEEDED: Mapping[str, frozenset[EntryNeed]] = {Job.TRADE_ONCE: frozenset({
 
 
 class Lane(StrEnum):
-    """The lanes of `serve`: each has a thread in real time."""
+    """The lanes of `serve`: each is a thread in real time."""
 
     EXITS = "exits"
     ENTRIES = "entries"
@@ -73,9 +73,9 @@ class Lane(StrEnum):
 
 
 class Late(Struct, frozen=True):
-    """What becomes of a slot that nothing ran at its time: it may begin for so long, or only within the grace.
+    """How long a slot that didn't run on time may still begin: this long, or only within the grace period.
 
-    `text` is how the configuration says it: skip, once until 2h, or always (until the next slot begins).
+    `text` is the configuration's wording: skip, once until 2h, or always (until the next slot begins).
     """
 
     text: str
@@ -86,7 +86,7 @@ SKIP, UNTIL_NEXT = Late("skip", None), Late("always", ALWAYS)
 
 
 class TimetableEntry(Struct, frozen=True):
-    """One line of the timetable. `limit_s` is None for a pass inside `serve`, which nothing ends."""
+    """One entry of the timetable. `limit_s` is None for a pass inside `serve`, which has no time limit."""
 
     job: str
     verb: str
@@ -131,7 +131,7 @@ class TimetableEntry(Struct, frozen=True):
 
 
 class Timetable(Mapping[Job, JobTimes]):
-    """All lines in their order: the times of each job that trades, by job; `lines` has the chores too."""
+    """All entries in order: the times of each job that trades, by job; `lines` includes the chores."""
 
     def __init__(self, lines: Iterable[TimetableEntry], off: Iterable[str] = ()) -> None:
         self.lines = tuple(lines)
@@ -168,7 +168,7 @@ class Timetable(Mapping[Job, JobTimes]):
 
 
 def parse(job: str, value: object, venue: VenueDay) -> TimetableEntry | None:
-    """Parse a line, which is a text with its times or a mapping; None if it is off, ValueError if it doesn't fit."""
+    """Parse an entry, which is a text with its times or a mapping; None if it is off, ValueError if it is invalid."""
     if job in set(Job):
         return _job(Job(job), value, venue)
     if not _NAME.fullmatch(job):

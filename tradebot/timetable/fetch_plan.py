@@ -1,10 +1,10 @@
-"""Plan a session of fetching flow before the first call: what fits the source's limits, and what is given up.
+"""Plan a session of fetching flow before the first call: what fits the source's limits, and what is dropped.
 
-Kinds that aren't core give way first, and of these the last one in the order of fetching. Core kinds follow, and alerts
-come last. In this order kinds are fetched less often, as long as their replies stay within their freshness limits. If
-that isn't enough, they are left out in the same order. Whatever then fits again is taken back, most important first. If
-somebody else uses up calls during the day, the rest of the session is planned again. A configuration with which not
-even alerts stay fresh doesn't load.
+Kinds that aren't core are reduced first, beginning with the last one in the order of fetching. Core kinds follow, and
+alerts come last. In this order kinds are fetched less often, as long as their replies stay within their freshness
+limits. If that isn't enough, they are dropped in the same order. Whatever then fits again is restored, most important
+first. If somebody else uses up calls during the day, the remainder of the session is planned again. A configuration
+with which not even alerts stay fresh doesn't load.
 """
 
 from bisect import bisect_left
@@ -27,7 +27,7 @@ ONCE_S = 86_400
 
 
 class FetchNeed(Struct, frozen=True):
-    """A kind of facts to fetch: its calls, how often it should be done, and how old replies may get (None: any age)."""
+    """A kind of facts to fetch: its calls, its interval, and the maximum age of replies (None: any age)."""
 
     name: str
     scope: ReplyScope
@@ -39,7 +39,7 @@ class FetchNeed(Struct, frozen=True):
 
     @property
     def once(self) -> bool:
-        """Return True if it is asked only once a session: its replies change once a day, and nobody wants it sooner."""
+        """Return True if it is fetched only once a session: its replies change once a day, and that suffices."""
         return self.phase in (Phase.MORNING, Phase.EVENING) and self.interval_s >= ONCE_S
 
     def every_s(self, interval_s: int) -> int:
@@ -61,21 +61,21 @@ class Batch(NamedTuple):
 
 
 def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[SimulatedSlot, ...]:
-    """Return the slots of a full session that still run this many seconds after the open."""
+    """Return the remaining slots of a full session, this many seconds after the open."""
     starts = [(due.start - session.open).total_seconds() for due in times.in_session(session)]
     ends = [*starts[1:], (session.close - session.open).total_seconds()]
     return tuple(SimulatedSlot(start, end - start) for start, end in zip(starts, ends, strict=True) if end > from_s)
 
 
 def in_turn(core: bool, place: int, last_s: float) -> tuple[bool, int, float, int]:
-    """Return the sort key of a call: core kinds in their order, then the rest; each time what is stalest first."""
+    """Return the sort key of a call: core kinds in their order, then the others; each time the stalest first."""
     return not core, place if core else 0, last_s, place
 
 
 def calls_in(
     slots: Sequence[SimulatedSlot], intervals_s: Iterable[tuple[FetchNeed, int | None]], asked_s: Mapping[str, float]
 ) -> int:
-    """Return how many calls these kinds take if nothing holds them back; None is a kind that is left out."""
+    """Return how many calls these kinds take if no limit applies; None is a dropped kind."""
     return sum(
         need.calls * renewals(slots, need.every_s(interval_s), asked_s.get(need.name, -inf))
         for need, interval_s in intervals_s
@@ -84,7 +84,7 @@ def calls_in(
 
 
 def renewals(slots: Sequence[SimulatedSlot], every_s: int, last_s: float) -> int:
-    """Return how often something is fetched in these slots if nothing holds it back."""
+    """Return how often something is fetched in these slots if no limit applies."""
     count = 0
     for slot in slots:
         if slot.start_s - last_s >= every_s:
@@ -93,7 +93,7 @@ def renewals(slots: Sequence[SimulatedSlot], every_s: int, last_s: float) -> int
 
 
 class Course:
-    """What fetching slot by slot comes to, by kind: its calls, and the greatest age of a reply when it is renewed.
+    """Simulates fetching slot by slot, by kind: its calls, and the greatest age of a reply when it is renewed.
 
     `every_s` is the interval of each kind, `asked_s` when its stalest reply came, in seconds after the open, for kinds
     of which every symbol has a reply of this session. `complete_s` is when every symbol had its first reply, in seconds
@@ -165,8 +165,8 @@ Intervals = dict[str, int | None]
 class Fitting(Struct, frozen=True, dict=True):
     """The kinds to fit into a session's slots, in the order of fetching.
 
-    `per_minute` and `day` are None for a source without limits. `asked_s` says when the stalest reply of each kind came
-    of which every symbol has one, in seconds after the open.
+    `per_minute` and `day` are None for a source without limits. `asked_s` has the time of each kind's stalest reply,
+    for kinds with a reply for every symbol, in seconds after the open.
     """
 
     needs: tuple[FetchNeed, ...]
@@ -272,9 +272,9 @@ class FetchDecision(StrEnum):
 
 
 class FetchPlanEntry(Struct, frozen=True):
-    """What is planned for one kind of facts.
+    """The plan for one kind of facts.
 
-    `interval_s` is None if it is left out, `oldest_s` how old its oldest reply gets before it is renewed (None if it
+    `interval_s` is None if it is dropped, `oldest_s` how old its oldest reply gets before it is renewed (None if it
     never is), and `complete_s` when every symbol has its first reply, in seconds after the first fetch began.
     """
 
@@ -295,7 +295,7 @@ class FetchPlanEntry(Struct, frozen=True):
 
 
 class FetchPlan(Struct, frozen=True):
-    """The plan for one full `session`, or for the rest of one; its lines are in the order of fetching.
+    """The plan for one full `session`, or for the remainder of one; its lines are in the order of fetching.
 
     `allowance` is None for a source without a limit.
     """
@@ -317,10 +317,11 @@ class FetchPlan(Struct, frozen=True):
         asked_s: Mapping[str, float] | None = None,
         left: int | None = None,
     ) -> "FetchPlan":
-        """Return the plan for fetching these kinds, core ones first.
+        """Build the plan for fetching these kinds, core ones first.
 
-        With `from_s`, it is for the rest of a session, in seconds after its open. `asked_s` says when the stalest reply
-        came of each kind of which every symbol has one, and `left` how many calls the timetable still may make.
+        With `from_s`, it is for the remainder of a session, in seconds after its open. `asked_s` has the time of each
+        kind's stalest reply, for kinds with a reply for every symbol, and `left` is how many calls the timetable may
+        still make.
         """
         ordered = tuple(sorted(needs, key=lambda need: not need.core))
         day = (allowance.planned_a_day if left is None else max(left, 0)) if allowance else None
@@ -347,12 +348,12 @@ class FetchPlan(Struct, frozen=True):
 
     @property
     def first_calls(self) -> int:
-        """Return how many calls it takes to ask about everything once."""
+        """Return how many calls it takes to fetch everything once."""
         return sum(line.need.calls for line in self.lines if line.interval_s is not None)
 
     @property
     def first_s(self) -> float:
-        """Return how many seconds pass from the start of the first fetch until everything has been asked about once.
+        """Return how many seconds it takes from the start of the first fetch until everything has been fetched once.
 
         That may take more than one fetch: each ends before the next slot begins.
         """
@@ -366,7 +367,7 @@ class FetchPlan(Struct, frozen=True):
         return max(int((starts[0] - after_open_s) * self.allowance.rate / 60), 1) if starts else None
 
     def calls_after(self, after_open_s: float, asked_s: Mapping[str, float]) -> int:
-        """Return how many calls the plan still makes from a time on, given when each kind's stalest reply came."""
+        """Return how many calls the plan still makes after a time, given the time of each kind's stalest reply."""
         every_s = ((line.need, line.interval_s) for line in self.lines)
         return calls_in(slots_of(self.times, self.session, after_open_s), every_s, asked_s)
 
@@ -377,7 +378,7 @@ class FetchPlan(Struct, frozen=True):
 
     @property
     def alerts(self) -> FetchPlanEntry | None:
-        """Return what is planned for alerts; None if nothing needs them."""
+        """Return the plan for alerts; None if nothing needs them."""
         return next((line for line in self.lines if line.need.name == FLOW_ALERTS), None)
 
     @property
@@ -387,14 +388,14 @@ class FetchPlan(Struct, frozen=True):
 
     @property
     def given_up(self) -> tuple[FetchPlanEntry, ...]:
-        """Return the lines that aren't as configured."""
+        """Return the lines that differ from the configuration."""
         return tuple(line for line in self.lines if line.outcome is not FetchDecision.AS_CONFIGURED)
 
 
 def needs_of(
     needed: Mapping[AnyKind, Sequence[str]], poll_s: Mapping[str, int], max_flow_age_s: int
 ) -> Iterator[FetchNeed]:
-    """Yield what has to be fetched, in order; but for alerts, no interval is longer than the kind's freshness limit."""
+    """Yield the kinds to fetch, in order; except for alerts, no interval is longer than the kind's freshness limit."""
     for kind, keys in needed.items():
         is_alerts = kind.name == FLOW_ALERTS
         limit_s = max_flow_age_s if is_alerts else kind.max_age_s

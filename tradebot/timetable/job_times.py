@@ -28,18 +28,18 @@ _OPEN = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
 
 
 def whole_day(venue: VenueDay) -> Session:
-    """Return a session of the venue's usual length. Times, and how they fit, are checked against it at load."""
+    """Return a session of the venue's usual length, against which times are checked at load."""
     return Session(_OPEN.date(), _OPEN, _OPEN + venue.lasts)
 
 
 class Edge(Struct, frozen=True):
-    """A moment of any session: seconds from its open, or from its close; they are negative before it."""
+    """A moment of any session: seconds from its open, or from its close; negative if earlier."""
 
     of_open: bool
     offset_s: int
 
     def of(self, session: Session) -> datetime:
-        """Return the moment in one session; in a short session it may fall outside."""
+        """Return the moment in one session; in a short session it may be outside."""
         return (session.open if self.of_open else session.close) + timedelta(seconds=self.offset_s)
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ def in_parts(
 
 @lru_cache(maxsize=64)
 def longest_wait_s(renewal: JobTimes, used: JobTimes, session: Session) -> int:
-    """Return the longest wait in seconds, during a session, for something that one job renews and another uses.
+    """Return the longest wait in seconds, during a session, between a renewal by one job and a use by another.
 
     The waits are those from one renewal to the next, from the first use to the first renewal, and from the last renewal
     to the last use.
@@ -117,7 +117,7 @@ def longest_wait_s(renewal: JobTimes, used: JobTimes, session: Session) -> int:
 
 
 def left_after_last_s(times: JobTimes, session: Session) -> int:
-    """Return how many seconds before the close of a session a job is due for the last time."""
+    """Return the seconds from a job's last due time to the close of a session."""
     return int((session.close - times.in_session(session)[-1].start).total_seconds())
 
 

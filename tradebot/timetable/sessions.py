@@ -37,7 +37,7 @@ class Slot(Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, date, str]:
-        """Return what identifies the slot in the ledger: job, session and name."""
+        """Return the slot's key in the ledger: job, session and name."""
         return self.job, self.session, self.name
 
 
@@ -101,7 +101,7 @@ def _not_closed(calendar: Calendar, now: datetime) -> Session | None:
 
 
 def session_date(calendar: Calendar, now: datetime, day: VenueDay) -> date:
-    """Return the date under which orders made at `now` are filed: that of the session, or else the venue's."""
+    """Return the date for orders made at `now`: that of the session, or else the venue's."""
     session = session_of(calendar, now, day)
     return session.date if session else day.date_of(now)
 
@@ -125,14 +125,14 @@ FAR = timedelta(days=400)
 
 
 class CalendarRequest(Struct, frozen=True):
-    """When the broker's calendar was asked, and its last day if it ended before the stored one did."""
+    """When the broker's calendar was fetched, and its last day if it ended before the stored one did."""
 
     at: datetime
     ends: date | None = None
 
 
 def last_asked(ledger: Slots, now: datetime, within: timedelta = DAY) -> CalendarRequest | None:
-    """Return when the calendar was asked last, looking back to the day `within` before; None if it wasn't."""
+    """Return when the calendar was last fetched, looking back to the day `within` before; None if it wasn't."""
     for back in range(within.days + 1):
         of_day = ledger.slot_claims(now.date() - back * DAY)
         claims = [claim for claim in of_day if claim.job == ASKED and claim.at <= now]
@@ -144,7 +144,7 @@ def last_asked(ledger: Slots, now: datetime, within: timedelta = DAY) -> Calenda
 
 
 def note_asked(ledger: Slots, calendar_request: CalendarRequest, by: str) -> None:
-    """Claim that the calendar was asked."""
+    """Claim that the calendar was fetched."""
     day, moment = calendar_request.at.date(), f"{calendar_request.at:%H:%M:%S.%f}Z"
     ledger.claim_slot(ASKED, day, moment, by, calendar_request.at)
     if calendar_request.ends:
@@ -161,7 +161,7 @@ def calendar_end(ledger: Ledger, now: datetime, day: VenueDay) -> date | None:
 
 
 def is_due(ledger: Ledger, clock: VenueClock, day: VenueDay) -> bool:
-    """Return True if the calendar should be asked: it wasn't this morning, or the clock contradicts what is stored."""
+    """Return True if the calendar should be fetched: it wasn't today, or the clock contradicts it."""
     last = last_asked(ledger, clock.now)
     if last is None or last.at < last_morning(clock.now, day):
         return True
@@ -169,13 +169,13 @@ def is_due(ledger: Ledger, clock: VenueClock, day: VenueDay) -> bool:
 
 
 def last_morning(now: datetime, day: VenueDay) -> datetime:
-    """Return the last moment at which a day's calendar was to be asked."""
+    """Return the last moment at which a day's calendar was due to be fetched."""
     today = day.local(now).date()
     return next(at for each in (today, today - DAY) if (at := day.at(each, MORNING)) <= now)
 
 
 def contradicts(calendar: Calendar, clock: VenueClock) -> bool:
-    """Return True if the broker's clock has another open or close than the stored calendar."""
+    """Return True if the broker's clock has an open or close that differs from the stored calendar's."""
     session = _not_closed(calendar, clock.now)
     if session is None or not session.contains(clock.now):
         return clock.is_open or (session is not None and clock.next_open != session.open)
@@ -190,7 +190,7 @@ def difference(ledger: Slots, day: date) -> str:
 
 
 def note_difference(ledger: Slots, day: date, text: str, now: datetime) -> None:
-    """Claim that the two differ on a day from now on, or that they agree again if the text is empty."""
+    """Claim that the two calendars differ on a day from now on, or that they agree again if the text is empty."""
     note(ledger, DIFFERS, day, text or AGREE, now)
 
 
@@ -210,7 +210,7 @@ def hours(session: Session | None) -> str:
 
 
 def differences(ledger: Ledger, first: date, last: date) -> Iterator[tuple[date, str]]:
-    """Yield the days between two dates, inclusive, on which the two differ, each with how."""
+    """Yield the days between two dates, inclusive, on which the calendars differ, each with the difference."""
     for day in (first + count * DAY for count in range((last - first).days + 1)):
         if text := difference(ledger, day):
             yield day, text
@@ -231,7 +231,7 @@ class FailedBackup(NamedTuple):
     again_at: datetime
 
     def waits(self, now: datetime) -> bool:
-        """Return True until it is tried again. If the broker's clock was set back since, the wait is over."""
+        """Return True until the next try. If the broker's clock was set back since, the wait is over."""
         return self.at <= now < self.again_at
 
 
@@ -245,15 +245,15 @@ def failed_backup(ledger: Slots, session: date) -> FailedBackup | None:
 
 
 def note_copied(ledger: Slots, why: str, now: datetime) -> None:
-    """Note that a backup was copied off the machine just now, or why it wasn't."""
+    """Record that a backup was just copied off the machine, or why it wasn't."""
     note(ledger, NOT_COPIED if why else COPIED, now.date(), why or COPIED, now)
 
 
 def note_archived(ledger: Slots, name: str, now: datetime) -> None:
-    """Note that something was archived by a name just now."""
+    """Record that something was just archived, by a name."""
     note(ledger, ARCHIVED, now.date(), name, now)
 
 
 def not_copied(last: SlotClaim | None, copied: SlotClaim | None) -> str:
-    """Return why the last copy off the machine failed, by the last claims of each kind; empty if it didn't."""
+    """Return why the last copy off the machine failed, given the last claims of each type; empty if it didn't."""
     return last.by if last and not (copied and copied.at > last.at) else ""

@@ -1,6 +1,6 @@
-"""The times at which a strategy wants to be asked: "first session of month at open+5m for 3 sessions, at close-30m".
+"""The times at which a strategy wants to run: "first session of month at open+5m for 3 sessions, at close-30m".
 
-They say everything that a job's times can say. Besides, they may name the sessions, and how long a slot stays due.
+They can say everything that a job's times can say, and may also name the sessions, and how long a slot stays due.
 """
 
 import re
@@ -78,7 +78,7 @@ class SessionChoice(Struct, frozen=True):
 class OwnPart(Struct, frozen=True):
     """Times in some sessions, or in all of them if `days` is None.
 
-    A slot is due for `lasting`, or until the close of so many `sessions`. If both are None, a slot of a series is due
+    A slot is due for `lasting`, or until the close of `sessions` sessions. If both are None, a slot of a series is due
     until the next one, and a single slot until the session's close.
     """
 
@@ -95,21 +95,21 @@ class OwnTimes(Times, frozen=True):
 
     @property
     def reach(self) -> timedelta:
-        """Return how far from a moment the calendar has to be known to find the slots around it."""
+        """Return how far around a moment the calendar has to be known to find its slots."""
         return CALENDAR_KNOWN if any(part.days for part in self.parts) else NEAR
 
     @property
     def longest(self) -> int:
-        """Return through how many sessions a slot may stay due."""
+        """Return the most sessions for which a slot may stay due."""
         return max(part.sessions or 1 for part in self.parts)
 
 
 class ClockState(Struct, frozen=True):
-    """Where a strategy's own clock stands at a moment.
+    """The state of a strategy's own clock at a moment.
 
     `current` is the slot that is due, and `next` the one after this moment; either is None if there is none in the
-    stored calendar. `over` are the slots that ended before, the latest first. If `known` is False, the calendar
-    doesn't reach far enough to say whether a slot is due.
+    stored calendar. `over` are the slots that ended before, latest first. If `known` is False, the calendar doesn't
+    reach far enough to say whether a slot is due.
     """
 
     current: StrategySlot | None
@@ -164,7 +164,7 @@ def _problems(times: OwnTimes, entries: JobTimes, usual: Session) -> Iterator[st
 
 @lru_cache(maxsize=64)
 def usable(text: str, entries: JobTimes, venue: VenueDay) -> OwnTimes:
-    """Parse a strategy's times; ValueError if they can't be read, or don't fit the times at which entries are made."""
+    """Parse a strategy's times; ValueError if they are invalid, or don't fit the times at which entries are made."""
     times = parse(text, venue)
     for problem in _problems(times, entries, whole_day(venue)):
         raise ValueError(problem)
@@ -172,7 +172,7 @@ def usable(text: str, entries: JobTimes, venue: VenueDay) -> OwnTimes:
 
 
 def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> ClockState:
-    """Return which slot of a strategy is due at `now`, what came before, and what comes next."""
+    """Return which slot of a strategy is due at `now`, the earlier ones, and the next one."""
     sessions = _unbroken(calendar.sessions((now - times.reach).date(), (now + times.reach).date()), now)
     slots = _slots(strategy, times, tuple(sessions), entries)
     begun = bisect_right(slots.starts, now)
@@ -187,7 +187,10 @@ def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTim
 
 
 def in_days(text: str) -> tuple[SessionChoice | None, str]:
-    """Split times into the sessions that they name, None for every session, and the rest; ValueError as for all."""
+    """Split times into the sessions that they name (None for every session) and the remaining text.
+
+    ValueError if they are invalid.
+    """
     match = _PART.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
@@ -333,12 +336,12 @@ def session_of_month(times: OwnTimes) -> str | None:
 
 
 def in_session_of_month(times: OwnTimes, which: str) -> str:
-    """Return these times in another session of the month; `session_of_month` must have found theirs."""
+    """Return these times in another session of the month; `session_of_month` must have found one."""
     return _move_days(times, lambda days: f"{which} session of month")
 
 
 def a_session_later(times: OwnTimes) -> str | None:
-    """Return the same times in the session after theirs; None unless all of them name a session of the week or month.
+    """Return the same times one session later; None unless all of them name a session of the week or month.
 
     After the last session comes the first of the next week or month.
     """

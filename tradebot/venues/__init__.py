@@ -1,1 +1,1 @@
-"""Venues: each in one folder, and what a door to one has."""
+"""The venues, each in its own folder, and the definition of a venue driver."""

@@ -1,4 +1,4 @@
-"""What a door to a venue has: what the venue can do, the names of its keys, and how to connect to it."""
+"""Define a venue driver: what the venue can do, the names of its keys, and how to connect to it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class MarketSettings(Protocol):
 
 
 class VenueSettings(Protocol):
-    """What a venue reads of a bot's configuration."""
+    """The part of a bot's configuration that a venue reads."""
 
     @property
     def mode(self) -> Mode: ...
@@ -69,14 +69,13 @@ class VenueSettings(Protocol):
 
 
 class Access(NamedTuple):
-    """What a connection is made with: the settings, the keys by their fields, and who listens to it.
+    """The inputs of a connection: the settings, the keys by field, and callbacks.
 
     `sandbox_url` is the address of the embedded exchange in sandbox mode, None in any other. `before_read` is called
-    before each read and may raise; `heard` gets each answer before it is used. `folder` is where a venue that needs to
-    remember something does so, None before the bot has a folder. `known` is given if the market's time stands still
-    between requests: a venue may keep answers there until it sends something, and whoever moves the time clears it.
-    Requests go over `connection` if it is given, and else over the network. `ports` asks for the embedded exchange's
-    other ports, by the names of what is spoken there.
+    before each read and may raise; `heard` gets each reply before it is used. `folder` is for a venue's own files, None
+    before the bot has a folder. `known` is given if the market's time stands still between requests: a venue may cache
+    replies there until it sends something, and the code that advances time clears it. Requests go over `connection` if
+    it is given, and else over the network. `ports` returns the embedded exchange's other ports, by protocol name.
     """
 
     settings: VenueSettings
@@ -91,7 +90,7 @@ class Access(NamedTuple):
 
 
 class Connection(Protocol):
-    """One account at a venue, with the address that it is reached at and the name of the prices that it gets."""
+    """One account at a venue, with its address and the name of its price feed."""
 
     @property
     def base_url(self) -> str:
@@ -99,11 +98,11 @@ class Connection(Protocol):
 
     @property
     def feed(self) -> str:
-        """Return the name of the prices, for people."""
+        """Return the name of the price feed, for people."""
 
 
 class Look(Struct, frozen=True):
-    """What a venue's own check for `doctor` has found; see `commands.doctor.machine.CheckResult`."""
+    """The result of a venue's own check for `doctor`; see `commands.doctor.machine.CheckResult`."""
 
     state: HealthState
     found: str
@@ -113,11 +112,11 @@ class Look(Struct, frozen=True):
 
 
 class Checks(NamedTuple):
-    """What `doctor` asks of a venue beyond the ports; each takes the connection first.
+    """What `doctor` needs from a venue besides the ports; each function takes the connection first.
 
-    `bar_times` returns when the latest minute bar of each of these symbols began, and `renamed` which symbols have
-    another name since a day. `data_plan` says what the account's prices include. `setting` names the setting that
-    selects the prices. `own` are rows that only this venue has, by name; none of them may send an order.
+    `bar_times` returns when the latest minute bar of each of these symbols began, and `renamed` which symbols have been
+    renamed since a day. `data_plan` describes the account's prices. `setting` names the setting that selects the
+    prices. `own` are checks that only this venue has, by name; none of them may send an order.
     """
 
     bar_times: Callable[[Any, DriftTally, Sequence[str]], Mapping[str, datetime]]
@@ -128,10 +127,10 @@ class Checks(NamedTuple):
 
 
 class Rehearsal(NamedTuple):
-    """What a bot on paper has to have shown before a live one at the same venue can be armed.
+    """What a paper bot must have shown before a live one at the same venue can be armed.
 
-    `hours` are those in which passes reached the venue, none of them before the last crash, and `unbroken_s` is the
-    longest time without a gap. So many `trades` have to be closed.
+    `hours` is how long passes must have reached the venue since the last crash, and `unbroken_s` the longest time
+    without a gap. `trades` is the number of closed trades required.
     """
 
     hours: int
@@ -140,21 +139,20 @@ class Rehearsal(NamedTuple):
 
 
 class Door(Struct, frozen=True):
-    """The way to one venue. `connect` raises OperatorError if mode, address and keys don't belong together.
+    """The driver of one venue. `connect` raises OperatorError if mode, address and keys don't belong together.
 
-    `market` returns how the embedded exchange plays the venue with the symbols of a configuration; it raises
-    OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue. `bell` listens to
-    what the venue tells by itself; without it, a bot only asks. `symbol` returns the venue's symbol for what a person
-    names; it raises ValueError for what could mean several things. `coin` returns what a symbol's price follows, such
-    as BTC: limits count by symbol, so no two symbols of a universe may have the same one. `calendar` returns which one
-    a symbol has, or nothing for the venue's own. `contracts` asks for the symbols of all contracts that the venue
-    lists; without it, there is no discovery. `months` returns the contracts of a root that are left from one date to
-    another, in order, and the one after them; without it, no contract here ends. `oddity` returns why a bar with these
-    prices can't be the symbol's own: of which day it is, and what day is today; without
-    it, every bar can be. `statement` reads the executions of an
-    account from a file of the venue's; it raises OperatorError. An adapter that is `in_process` sends
-    its requests over `Access.connection`, so that a backtest needs no server. With a `rehearsal`, a live bot is armed
-    only once a bot on paper has shown that much.
+    `market` returns the embedded exchange's settings for simulating the venue with a configuration's symbols; it raises
+    OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue. `bell` listens for
+    the venue's notifications; without it, a bot only polls. `symbol` returns the venue's symbol for a name that a
+    person uses; it raises ValueError for an ambiguous name. `coin` returns what a symbol's price follows, such as BTC:
+    limits count by symbol, so no two symbols of a universe may have the same one. `calendar` returns a symbol's
+    calendar, or nothing for the venue's own. `contracts` fetches the symbols of all contracts that the venue lists;
+    without it, there is no discovery. `months` returns the contracts of a root with a roll between two dates, in order,
+    and the next one; without it, no contract here expires. `oddity` returns why a bar with these prices can't be the
+    symbol's own, given the bar's day and today; without it, every bar is accepted. `statement` reads the executions of
+    an account from a file of the venue's; it raises OperatorError. An adapter that is `in_process` sends its requests
+    over `Access.connection`, so that a backtest needs no server. With a `rehearsal`, a live bot is armed only after a
+    paper bot has met it.
     """
 
     capabilities: Capabilities

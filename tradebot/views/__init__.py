@@ -1,1 +1,1 @@
-"""What commands, pages, notices and assistants all show: values in, values out."""
+"""The values that commands, pages, notices and assistants all show. Everything here is pure."""

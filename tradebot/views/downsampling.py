@@ -1,4 +1,4 @@
-"""Thin out a long series, so that it fits a drawing."""
+"""Downsample a long series to fit a drawing."""
 
 from collections.abc import Sequence
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Explain recorded decisions: the funnel, why no orders were sent, one symbol's path. No gate is run again."""
+"""Explain recorded decisions: the funnel, why no orders were sent, one symbol's path. No gate is evaluated again."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,8 +20,8 @@ from tradebot.model.struct_tools import replace
 class NearMiss(Struct, frozen=True):
     """The candidate that came closest to passing the gate it failed.
 
-    `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit, or the gap itself if that
-    is zero. `unit` is the code of their unit if a strategy's own filter gave them.
+    `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit, or the difference itself
+    if the limit is zero. `unit` is the code of their unit if a strategy's own filter gave them.
     """
 
     symbol: str
@@ -54,9 +54,9 @@ class StrategyFunnel(Struct, frozen=True):
 
 
 class Funnel(Struct, frozen=True):
-    """Candidates in, orders out, and the rest by terminal reason: candidates = orders + sum of reasons.
+    """The number of candidates, orders, and refusals by terminal reason: candidates = orders + sum of reasons.
 
-    The parts by strategy add up to the whole, except for passes that were refused before any strategy was judged.
+    The parts by strategy add up to the total, except for passes that were refused before any strategy was evaluated.
     """
 
     passes: int
@@ -70,7 +70,7 @@ class Funnel(Struct, frozen=True):
 class EndPoint(NamedTuple):
     """Where one candidate, one strategy's answer or one pass ended; `decision` is None for an order.
 
-    It stands for a `number` that ended alike.
+    It represents `number` candidates with the same end.
     """
 
     strategy: str | None
@@ -106,9 +106,9 @@ class Explanation(Struct, frozen=True):
 
 
 def funnel(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Funnel:
-    """Return the funnel of some passes. A pass or a strategy refused entirely counts as one lost candidate.
+    """Return the funnel of some passes. A pass or a strategy refused entirely counts as one refused candidate.
 
-    Candidates that stand for those of the passes come on top of what the passes themselves have.
+    `sampled_candidates` are counted in addition to the passes' own candidates.
     """
     ends = list(_ends(cycles, sampled_candidates))
     lost = defaultdict[Reason, list[EndPoint]](list)
@@ -159,14 +159,14 @@ def _most_first(counts: Counter[Reason]) -> list[tuple[Reason, int]]:
 
 
 def with_outcomes(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
-    """Return the passes, counting each order with an unknown outcome as sent if the venue was `found` to have it."""
+    """Return the passes, counting an order with an unknown outcome as sent if the venue was `found` to have it."""
     return [
         replace(cycle, candidates=tuple(final_record(record, found) for record in cycle.candidates)) for cycle in cycles
     ]
 
 
 def final_record(record: CandidateRecord, found: Callable[[str], bool]) -> CandidateRecord:
-    """Return what became of a candidate, counting an order with an unknown outcome as sent if it was `found`."""
+    """Return a candidate's final record, counting an order with an unknown outcome as sent if it was `found`."""
     terminal, name = record.terminal, record.client_order_id
     if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
         return record
@@ -175,7 +175,7 @@ def final_record(record: CandidateRecord, found: Callable[[str], bool]) -> Candi
 
 
 def settled_outcome(outcome: Outcome, found: Callable[[str], bool]) -> Outcome:
-    """Return what became of a candidate whose order was found later, if only the answers that refused it were read."""
+    """Return a candidate's final outcome, counting an order with an unknown outcome as sent if it was `found`."""
     terminal, name = outcome.terminal, outcome.client_order_id
     if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
         return outcome
@@ -210,12 +210,12 @@ NOTHING = "Nothing is on record: trade-once hasn't run."
 
 
 def why_no_orders(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Explanation:
-    """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
+    """Explain why some passes of trade-once sent no orders: the deciding reason, and what would change it.
 
-    Anything broken decides, whatever else happened. If nothing is and any candidate became an order, the verdict is
-    TRADED; otherwise the worst cause decides. Data that was too old is named with its age. A limit on the account that
-    refuses every entry is always named, and no verdict is better than it. Candidates that stand for those of the
-    passes come on top of what the passes themselves have.
+    Anything broken decides first. Otherwise, if any candidate became an order, the verdict is TRADED; if none did, the
+    worst cause decides. Data that was too old is named with its age. A limit on the account that refuses every entry is
+    always named, and no verdict is better than it. `sampled_candidates` are counted in addition to the passes' own
+    candidates.
     """
     answer = _by_reasons(cycles, sampled_candidates)
     if told := sentences(candidate.record for candidate in (*_each(cycles), *sampled_candidates)):
@@ -304,7 +304,7 @@ _ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.FAMILIES_TOO_FEW, Reas
 
 
 def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
-    """Return what would let the nearest of the decisions that gave this reason pass; sometimes no setting would."""
+    """Return what would let the nearest of the decisions with this reason pass; sometimes no setting would."""
     above = {decision.is_above_zero for decision in decisions} - {None}
     without_signal = above == {False}
     return FROM_NOTHING if reason in _ABOVE_ZERO and without_signal else REASONS[reason].remedy
@@ -317,7 +317,7 @@ def _blame(refusal: StrategyRefusal) -> str:
 
 
 def next_refusal(record: CandidateRecord) -> Decision | None:
-    """Return the decision that would end the candidate next if the first failure had passed, or None."""
+    """Return the decision that would refuse the candidate next if the first failure had passed, or None."""
     failures = [decision for decision in record.decisions if not decision.passed]
     return failures[1] if len(failures) > 1 else None
 
@@ -349,9 +349,9 @@ _FOR_A_YES = frozenset({Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED})
 
 
 def decisive(reasons: Mapping[Reason, int]) -> Reason:
-    """Return which of these counted reasons decided: the most frequent one of the worst cause.
+    """Return the deciding reason among these counts: the most frequent one of the worst cause.
 
-    Unless something is broken, an entry decides for which only a yes is missing.
+    Unless something is broken, an entry that lacks only an approval decides.
     """
     missing = next((reason for reason in reasons if reason in _FOR_A_YES), None)
     worst = min((REASONS[reason].cause for reason in reasons), key=BLAME.index)
@@ -370,7 +370,7 @@ class Way(Struct, frozen=True):
 
 
 def of_strategy(strategy: str, cycles: Sequence[CycleRecord]) -> list[CycleRecord]:
-    """Return the passes with only what one strategy wanted."""
+    """Return the passes with only one strategy's candidates."""
     return [
         replace(
             cycle,
@@ -383,7 +383,7 @@ def of_strategy(strategy: str, cycles: Sequence[CycleRecord]) -> list[CycleRecor
 
 
 def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
-    """Return a symbol's path through each pass that looked at it, oldest first."""
+    """Return a symbol's path through each pass that evaluated it, oldest first."""
     looked = ((cycle, record) for cycle in cycles for record in cycle.candidates)
     return tuple(
         Way(cycle.at, cycle.slot, record, cycle.id) for cycle, record in looked if record.candidate.symbol == symbol
@@ -391,17 +391,17 @@ def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
 
 
 def limits_blocking_entries(cycles: Iterable[CycleRecord]) -> tuple[Decision, ...]:
-    """Return the limits that refused every entry in any of these passes, each as the last such pass saw it."""
+    """Return the limits that refused every entry in any of these passes, each from the last such pass."""
     return tuple({decision.reason: decision for cycle in cycles for decision in cycle.closed}.values())
 
 
 def row_of(decision: Decision) -> ReasonRow:
-    """Return the row of a limit that refuses every entry in the table of reasons."""
+    """Return the row of the reason table for a limit that refuses every entry."""
     assert decision.reason is not None, "what refuses has a reason"
     return REASONS[decision.reason]
 
 
 def sentence_of(decision: Decision, known: str = "") -> str:
-    """Return a sentence about a limit that refuses every entry, without what `known` says already."""
+    """Describe a limit that refuses every entry, without repeating what `known` says."""
     first, meaning = f"Entries are closed ({decision.reason}, {format_comparison(decision)})", row_of(decision).meaning
     return f"{first}." if meaning in known else f"{first}: {meaning}"

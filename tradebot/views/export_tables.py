@@ -1,6 +1,6 @@
-"""The books as three tables that other programs join: orders, executions, and a line for each order and why.
+"""Export the books as three tables that other programs can join: orders, executions, and an audit line per order.
 
-They are views: nothing in them is written down anywhere else, and the books stay the one place that counts.
+They are views: nothing is stored in them, and the books remain the only source.
 """
 
 from collections import defaultdict
@@ -22,9 +22,9 @@ NOTHING = Decimal(0)
 
 
 class OrderLine(Struct, frozen=True):
-    """One order of the bot's. `id` is the bot's own, `perm_id` the venue's, empty while the venue has told none.
+    """One order of the bot. `id` is the bot's own, `perm_id` the venue's, empty until the venue has given one.
 
-    `intent` is what it was for, and `status` the venue's word in capitals, or FAILED if it was refused.
+    `intent` is its purpose, and `status` the venue's word in capitals, or FAILED if it was refused.
     """
 
     id: str
@@ -40,11 +40,11 @@ class OrderLine(Struct, frozen=True):
 
 
 class ExecutionLine(Struct, frozen=True):
-    """One fill of the bot's, in USD. `order_id` is the bot's own id of its order, empty if no order of its own made it.
+    """One fill of the bot, in USD. `order_id` is the bot's own id of its order, empty if no order of its own made it.
 
-    `commission` is None as long as the venue hasn't said it; a venue that charges a whole day has none here. `pnl` is
-    what the fill realized, first in, first out, less its commission as far as that is known. `source` says what wrote
-    the fill: the venue, or for example a plan or an adoption.
+    `commission` is None until the venue reports it; a venue that charges by the day has none here. `pnl` is the profit
+    realized by the fill, first in, first out, minus its known commission. `source` says what wrote the fill: the venue,
+    or for example a plan or an adoption.
     """
 
     order_id: str
@@ -62,7 +62,7 @@ class ExecutionLine(Struct, frozen=True):
 
 
 class AuditLine(Struct, frozen=True):
-    """What became of one order: its average `price` and `pnl` are None as long as it hasn't filled."""
+    """The result of one order: its average `price` and `pnl` are None until it has filled."""
 
     at: datetime
     order_id: str
@@ -83,7 +83,7 @@ class Exported(Struct, frozen=True):
 
 
 def export_account(history: History, intents: Sequence[IntentRecord], orders: Iterable[Order]) -> Exported:
-    """Return the tables of one account, all as of one moment of the books."""
+    """Return the tables of one account, all as of the same state of the books."""
     makes = {intent.intent.client_order_id: intent for intent in intents if intent.intent.makes_order}
     reported = {order.client_order_id: order for order in orders}
     names = {order.venue_id: name for name, order in reported.items() if name in makes}

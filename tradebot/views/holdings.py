@@ -1,4 +1,4 @@
-"""The positions held, where their exit rules act at the prices that recorded passes saw, and the account's margin."""
+"""Open positions, the levels of their exit rules at recorded prices, and the account's margin."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -40,12 +40,12 @@ AS_SET = frozenset({Uncovered.BY_SETTING, Uncovered.NO_STOP_RULE, Uncovered.FRAC
 
 
 class PositionProtection(Struct, frozen=True):
-    """What protects a position: `covered` is for how many of its shares (unsigned) a stop rests at the broker.
+    """How a position is protected: `covered` is for how many of its shares (unsigned) a stop rests at the broker.
 
     `resting` are the stops and targets there. For the other shares, `rule` is the bot's own rule with the nearest stop,
-    None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is what the broker
-    said if it refused one. All three are None if every share is covered. `since` is when a gap in the protection began
-    that the last pass of exits left, and `gap_s` its age; None without one.
+    None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is the broker's
+    message if it refused one. All three are None if every share is covered. `since` is when a gap in the protection
+    began that the last exit pass left, and `gap_s` its age; None without one.
     """
 
     covered: Decimal
@@ -58,7 +58,7 @@ class PositionProtection(Struct, frozen=True):
 
     @property
     def lacks_stop(self) -> bool:
-        """Return True if shares have no stop at the broker, though by the settings they should have one by now."""
+        """Return True if shares have no stop at the broker although the settings require one by now."""
         return self.why is not None and self.why not in AS_SET
 
 
@@ -72,10 +72,10 @@ def protection_of(
     at_venue: bool,
     closed: Decimal = NO_SHARES,
 ) -> PositionProtection:
-    """Return what protects a position of ours, given the orders on its symbol and the rules that watch it.
+    """Return how a position of ours is protected, given the orders on its symbol and its exit rules.
 
-    `gap` is what the last pass of exits left without a stop. `at_venue` is False if the configuration wants no stops at
-    the broker. `closed` is how many of its shares others have closed: they need no stop.
+    `gap` is what the last exit pass left without a stop. `at_venue` is False if the configuration wants no stops at the
+    broker. `closed` is how many of its shares others have closed: they need no stop.
     """
     position = watched.position
     if gap is not None and not gap.sent and work.coming:
@@ -119,8 +119,8 @@ FOREIGN_OWNER = "foreign"
 class StopRow(Struct, frozen=True):
     """One exit rule of a position: the price in USD or the time at which it acts (or arms, if it isn't armed yet).
 
-    `distance` is the gap to that price as a fraction of the last price, `left_s` the time left; below zero means
-    passed. `own` is True if the rule isn't from a list: the strategy asked for it when it opened the position.
+    `distance` is the gap to that price as a fraction of the last price, `left_s` the time left; negative means passed.
+    `own` is True if the strategy set the rule when it opened the position.
     """
 
     rule: str
@@ -133,7 +133,7 @@ class StopRow(Struct, frozen=True):
 
 
 class UnfinishedClose(Struct, frozen=True):
-    """A close that ended before all shares were closed, which each pass of exits goes on with.
+    """A close that ended before all shares were closed, and that each exit pass continues.
 
     `since` is when it was last sent. `why` is `by_hand`, or `displaced` with the symbol that it makes room for.
     """
@@ -144,26 +144,25 @@ class UnfinishedClose(Struct, frozen=True):
 
     @classmethod
     def of(cls, close: Intent) -> "UnfinishedClose":
-        """Return what is shown of such a close."""
+        """Build the view of such a close."""
         return cls(close.at, "displaced" if close.displaced_by else "by_hand", close.displaced_by)
 
 
 class Holding(Struct, frozen=True, omit_defaults=True):
-    """An open position: signed shares, prices in USD; `strategy` is "foreign" for positions that the bot doesn't
-    manage.
+    """An open position: signed shares, prices in USD; its `strategy` is "foreign" if the bot doesn't manage it.
 
     `price` is the price at which it could have been closed at `price_at`, and `gain` a fraction of the entry price.
     `nearest` names the armed rule that acts first: the time exit if it is overdue, otherwise the rule whose price is
-    passed or nearest. Everything that needs a price is None if none was recorded. `state` is where the position is in
-    its life, see `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. What they
-    are worth is quantity x price x `multiplier`. `unfinished` is a close that the next pass of exits goes on with.
+    passed or nearest. Everything that needs a price is None if none was recorded. `state` is its state, see
+    `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. Its value is quantity x
+    price x `multiplier`. `unfinished` is a close that the next exit pass continues.
 
-    `closed_by_others` is how many of the shares, unsigned, somebody else has closed at the broker, which nobody has
-    accepted yet: they are worth what was paid for them then. If those are all, `price` is that price, nothing protects
-    the position, and its `state` is "closed".
+    `closed_by_others` is how many of the shares, unsigned, somebody else has closed at the broker without anyone having
+    accepted it yet: they are valued at that price. If those are all, `price` is that price, nothing protects the
+    position, and its `state` is "closed".
 
-    If it is `suspended`, the venue had suspended trading in it when the last pass of exits looked: no stop acts, and
-    `price` is the last one from before.
+    It is `suspended` if the venue had suspended trading in it at the last exit pass: no stop acts, and `price` is the
+    last one from before.
     """
 
     symbol: str
@@ -189,12 +188,12 @@ class Holding(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_held(self) -> bool:
-        """Return True if the broker still holds shares of the lot."""
+        """Return True if the broker still has shares of the lot."""
         return abs(self.quantity) > self.closed_by_others
 
 
 class ExternalClose(Struct, frozen=True):
-    """Shares of ours that somebody else has closed: how many (unsigned), at which average price in USD, since when."""
+    """Shares of ours that somebody else has closed: how many (unsigned), the average price in USD, and since when."""
 
     shares: Decimal
     price: Decimal
@@ -202,7 +201,7 @@ class ExternalClose(Struct, frozen=True):
 
 
 def externally_closed(totals: Totals) -> dict[str, ExternalClose]:
-    """Return what others have closed of our positions, by symbol, as long as nobody has accepted that."""
+    """Return the shares of our positions that others have closed, by symbol, until someone accepts that."""
     found = dict[str, ExternalClose]()
     for symbol, quantity in totals.own_quantities().items():
         other = totals.positions.get((FOREIGN, symbol))
@@ -220,12 +219,12 @@ class RecordedPrice(Struct, frozen=True):
 
 
 def prices(passes: Iterable[CycleRecord]) -> dict[str, RecordedPrice]:
-    """Return the latest recorded price of each symbol that was held."""
+    """Return the latest recorded price of each symbol with a position."""
     return {mark.symbol: RecordedPrice(mark.price, cycle.at) for cycle in passes for mark in cycle.marks}
 
 
 def suspended_in(passes: Iterable[CycleRecord]) -> frozenset[str]:
-    """Return the symbols of which the last pass of exits among these said that their trading is suspended."""
+    """Return the symbols whose trading was suspended at the last exit pass among these."""
     last = max((cycle for cycle in passes if cycle.job is Job.EVALUATE_EXITS), key=lambda one: one.at, default=None)
     ends = ((record.candidate.symbol, record.terminal) for record in (last.candidates if last else ()))
     return frozenset(symbol for symbol, end in ends if end and end.reason is Reason.TRADING_SUSPENDED)
@@ -246,12 +245,11 @@ def holdings(
     closed: Mapping[str, ExternalClose] = {},
     suspended: Collection[str] = (),
 ) -> tuple[Holding, ...]:
-    """Return a row for each of our `own` open positions, then for what others hold: signed quantities by symbol.
+    """Return a row for each of our `own` open positions, then for others' positions: signed quantities by symbol.
 
-    What the ledger keeps of a position and its orders are by strategy and symbol. `gaps` are those that the last pass
-    of exits left in the protection at the broker; `at_venue` is False if the configuration wants no stops there.
-    `unfinished` are closes that passes of exits go on with, and `closed` what others have closed, by symbol.
-    `suspended` are the symbols in which nothing trades.
+    Stored terms and orders are by strategy and symbol. `gaps` are the gaps in protection that the last exit pass left;
+    `at_venue` is False if the configuration wants no stops at the broker. `unfinished` are closes that exit passes
+    continue, and `closed` are shares closed by others, by symbol. `suspended` are the symbols without trading.
     """
     unseen = {symbol: close.shares for symbol, close in closed.items()}
     left, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
@@ -330,9 +328,9 @@ def _without(row: Holding, watched: WatchedPosition, by: ExternalClose, shares: 
 def stop_rows(
     watched: WatchedPosition, rules: Exits, price: Decimal | None, now: datetime | None, listed: Exits
 ) -> tuple[StopRow, ...]:
-    """Measure the distance from each exit rule of a position, given its last price in USD and the time.
+    """Measure the distance to each exit rule of a position, given its last price in USD and the time.
 
-    The rules that aren't `listed` are those that the position was opened with.
+    Rules that aren't `listed` were set when the position was opened.
     """
     rows = list[StopRow]()
     for rule in rules:
@@ -353,11 +351,11 @@ def nearest_of(rows: Sequence[StopRow]) -> str | None:
 
 
 class AccountMargin(Struct, frozen=True):
-    """What the positions of an account tie up, in USD and as fractions of its equity; None for what isn't known.
+    """The margin of an account's positions, in USD and as fractions of its equity; None where unknown.
 
-    `at` is when a pass saw it, in trading time. `initial` opens positions, `maintenance` keeps them: the broker
-    liquidates once that is all of the equity. `liquidations` are the positions' prices for that, with how far each mark
-    is from it, the nearest first.
+    `at` is when a pass recorded it, in trading time. `initial` is for opening positions, `maintenance` for keeping
+    them: the broker liquidates once that equals the equity. `liquidations` are the positions' liquidation prices, with
+    the distance of each mark, nearest first.
     """
 
     at: datetime
@@ -370,16 +368,16 @@ class AccountMargin(Struct, frozen=True):
 
 
 class FundingSoFar(Struct, frozen=True):
-    """What holding a symbol has cost or earned in funding since its oldest position was opened, in signed USD."""
+    """The funding of a symbol since its oldest position was opened, in signed USD."""
 
     symbol: str
     amount_usd: Decimal
 
 
 def funding_so_far(holdings: Iterable[Holding], movements: Iterable[CashMovement]) -> tuple[FundingSoFar, ...]:
-    """Return the booked funding of each symbol that is held, in the order of the positions, without those of nothing.
+    """Return the booked funding of each symbol with a position, in the order of positions, without zeros.
 
-    Positions of several strategies in a symbol are one at the broker, so their funding is told together.
+    Positions of several strategies in a symbol are one at the broker, so their funding is reported together.
     """
     since: dict[str, datetime] = {}
     for row in holdings:
@@ -393,7 +391,7 @@ def funding_so_far(holdings: Iterable[Holding], movements: Iterable[CashMovement
 
 
 def account_margin(passes: Iterable[CycleRecord]) -> AccountMargin | None:
-    """Return the margin that the last of these passes saw; None if the account pays for what it buys."""
+    """Return the margin in the last of these passes; None for a cash account."""
     seen = [(cycle.at, cycle.equity, cycle.margin) for cycle in passes if cycle.margin is not None]
     if not seen:
         return None

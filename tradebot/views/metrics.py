@@ -1,4 +1,4 @@
-"""Counts and rates that monitoring asks for, besides the findings."""
+"""Counts and rates for monitoring, besides the findings."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,11 +13,11 @@ BAD = (Severity.ERROR, Severity.CRITICAL)
 
 
 class MetricFigures(Struct, frozen=True):
-    """Passes of the last session, and orders and events of the last day; None for what nothing is known of.
+    """Passes of the last session, and orders and events of the last day; None where unknown.
 
-    `order_success_rate` is the share of orders that the broker accepted, of those that it answered. A fetch took
-    `data_fetch_latency_ms` from its first request to its last answer. `position_mismatches` are the differences that
-    the last comparison of books and broker found. `healings` are repairs that the bot made by itself.
+    `order_success_rate` is the share of answered orders that the broker accepted. `data_fetch_latency_ms` is the time
+    of a fetch from its first request to its last answer. `position_mismatches` are the differences found by the last
+    comparison of books and broker. `healings` are repairs that the bot made by itself.
     """
 
     total_cycles: int
@@ -40,16 +40,16 @@ def success_rate(intents: Iterable[IntentRecord]) -> float | None:
 
 
 def fetch_latency_ms(cycles: Sequence[CycleRecord], intakes: Sequence[Intake]) -> float | None:
-    """Return the milliseconds from the beginning of the last fetch to its last answer; None without either."""
+    """Return the duration of the last fetch in milliseconds, until its last answer; None without either."""
     began = max((cycle.at for cycle in cycles if cycle.job is Job.FETCH_FLOW), default=None)
     answers = [intake.at for intake in intakes if began is not None and intake.at >= began]
     return (max(answers) - began).total_seconds() * 1000 if answers and began is not None else None
 
 
 def healings(events: Iterable[SystemEvent]) -> int:
-    """Return how many of these events tell of something that the bot repaired by itself.
+    """Return how many of these events are repairs that the bot made by itself.
 
-    A store that is begun for the first time, with nothing to move aside, was never broken.
+    A store that is created for the first time, with nothing to move aside, was never broken.
     """
     kinds = {(kind.subsystem, kind.event_type) for kind in HEALINGS}
     told = (event for event in events if (event.subsystem, event.event_type) in kinds)
@@ -58,7 +58,7 @@ def healings(events: Iterable[SystemEvent]) -> int:
 
 
 def last_error(events: Sequence[SystemEvent]) -> str | None:
-    """Return the newest of these events that is an error, as a sentence; None if there is none."""
+    """Describe the newest error among these events; None if there is none."""
     bad = next((event for event in reversed(events) if event.severity in BAD), None)
     if bad is None:
         return None

@@ -1,6 +1,7 @@
-"""What has happened that a person may want to be told, which of it a channel is told, when, and in which words.
+"""Select and phrase notices: which happenings a channel gets, when, and in which words.
 
-A notice quotes nothing that may act where it is read: no link that opens, no command, no name that a chat would call.
+A notice contains nothing that could act where it is read: no link that opens, no command, no name that a chat would
+call.
 """
 
 import re
@@ -50,10 +51,10 @@ _CODE = re.compile("|".join(rf"\b({code})\b(?:\. {re.escape(meaning)})?" for cod
 
 
 class Now(Struct, frozen=True):
-    """How the bot is: what is compared with how it was `Seen`.
+    """The bot's present state, compared with the last `BotStatus`.
 
-    The outcome of the orders `unresolved` is unknown, `trips` were closed lately for the reasons `closing`, `unwell`
-    names the parts whose health isn't OK, and `ticks` are those of the prices of what is held.
+    The outcome of the orders `unresolved` is unknown, `trips` were closed recently for the reasons `closing`, `unwell`
+    names the components whose health isn't OK, and `ticks` are the tick sizes of symbols with a position.
     """
 
     at: datetime
@@ -202,7 +203,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
 
 
 def of_event(event: SystemEvent, venue: Capabilities, asked: Iterable[str] = ()) -> Happening | None:
-    """Return what an event tells; None if it tells nothing that anybody wants. `asked` are further kinds by name."""
+    """Return the happening for an event; None if no channel wants it. `asked` are further kinds by name."""
     name = f"{event.subsystem}.{event.event_type}"
     told = _BY_NAME.get(name)
     if told is not None:
@@ -229,7 +230,7 @@ def _in_words(told: _Told, event: SystemEvent, venue: Capabilities) -> str:
 
 
 def without_codes(text: str) -> str:
-    """Return a text in which the meaning of each reason stands in place of its code, and only once."""
+    """Return a text with each reason's code replaced by its meaning, without repeats."""
 
     def expand(match: re.Match[str]) -> str:
         code = match[match.lastindex or 0]
@@ -247,13 +248,13 @@ def _plain(event: SystemEvent) -> str:
 
 
 def seen_of(now: Now) -> BotStatus:
-    """Return a first look, before which nothing counts as having happened."""
+    """Return the first status, before which nothing counts as having happened."""
     unknown = tuple(each.intent.client_order_id for each in _old(now))
     return BotStatus(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
 
 def since(before: BotStatus, now: Now) -> tuple[BotStatus, tuple[Happening, ...]]:
-    """Return how the bot is, and what has happened since it was looked at before."""
+    """Return the bot's new status, and what has happened since the previous one."""
     happened = [*_halts(before, now), *_version(before, now), *_positions(before, now), *_unknown(before, now)]
     unwell_since = (before.unwell_since or now.at) if now.unwell else None
     told = unwell_since is not None and (before.told_unwell or now.at - unwell_since >= UNWELL_FOR)
@@ -302,7 +303,7 @@ def _key(held_then: HeldThen) -> Key:
 
 
 def reason_in_words(why: str) -> str:
-    """Return why a position was closed, in words; empty if nothing was recorded. A strategy's own words stay."""
+    """Describe why a position was closed; empty if nothing was recorded. A strategy's own words stay."""
     try:
         return " and ".join(map(_part, parse(why)))
     except ValueError:
@@ -341,12 +342,12 @@ _ORDER = list(Severity)
 
 
 def wants(channel: Channel, happening: Happening) -> bool:
-    """Return True if a channel's rules choose a happening."""
+    """Return True if a channel's rules select a happening."""
     return happening.topic in channel.topics and _ORDER.index(happening.severity) >= _ORDER.index(channel.least)
 
 
 def due_at(channel: Channel, happening: Happening, now: datetime, venue: VenueDay) -> datetime:
-    """Return when a channel is told of a happening: at once, with others of its half hour, or when quiet ends."""
+    """Return when to send a happening to a channel: at once, with others of its half hour, or after quiet hours."""
     if happening.severity is Severity.CRITICAL:
         return now
     begun = now - timedelta(minutes=now.minute % 30, seconds=now.second, microseconds=now.microsecond)
@@ -355,7 +356,7 @@ def due_at(channel: Channel, happening: Happening, now: datetime, venue: VenueDa
 
 
 def ends(quiet: QuietHours, at: datetime, venue: VenueDay) -> datetime:
-    """Return when the quiet hours that a time lies in end; the time itself if it lies in none."""
+    """Return the end of the quiet hours around a time; the time itself if it is outside of them."""
     zone = ZoneInfo(quiet.zone or venue.zone)
     local = at.astimezone(zone)
     since, until, clock = quiet.since, quiet.until, local.timetz().replace(tzinfo=None)
@@ -370,9 +371,9 @@ def ends(quiet: QuietHours, at: datetime, venue: VenueDay) -> datetime:
 def compose_notification(
     who: str, happenings: Sequence[Happening], venue: VenueDay, held_since: datetime | None = None
 ) -> Notice:
-    """Return one notice about these happenings, the most severe first; `who` names the bot. Times are the venue's.
+    """Compose one notice about these happenings, most severe first; `who` names the bot. Times are the venue's.
 
-    `held_since` says since when the first of them was held back, because enough was sent within the hour.
+    `held_since` is when the first of them was deferred because the hourly limit was reached.
     """
     ranked = sorted(happenings, key=lambda one: (-_ORDER.index(one.severity), one.at))
     kinds = dict.fromkeys((happening.topic, happening.what) for happening in ranked)
@@ -405,6 +406,6 @@ def _clock(at: datetime, venue: VenueDay) -> str:
 
 
 def safe(text: str) -> str:
-    """Return one line in which nothing can be read as a link, a command, a mention or markup, whatever it was."""
+    """Return one line that can't be read as a link, a command, a mention or markup."""
     line = _BLANKS.sub(" ", _LINK.sub(". ", _UNSAFE.sub(" ", text))).strip()
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."

@@ -1,4 +1,4 @@
-"""Totals of sessions compared with their backtests: how much worse fills were, and what else differed.
+"""Totals of sessions compared with their backtests: how much worse fills were, and other differences.
 
 The measured slippage can replace the assumed one.
 """
@@ -16,10 +16,10 @@ LATELY = 20
 
 
 class ParityTotals(Struct, frozen=True):
-    """What the last compared sessions add up to.
+    """The totals of the last compared sessions.
 
-    Fills were `worse_bps` worse than assumed, weighted by value; None if neither side filled the same order. With what
-    was assumed that is `slippage_bps` beyond the quote. `ours` are the differences that nothing outside explains.
+    Fills were `worse_bps` worse than assumed, weighted by value; None if no order filled on both sides. Together with
+    the assumption that is `slippage_bps` beyond the quote. `ours` are the differences without an outside cause.
     """
 
     sessions: int
@@ -33,7 +33,7 @@ class ParityTotals(Struct, frozen=True):
 
 
 def over_time(days: Sequence[DayParity]) -> ParityTotals | None:
-    """Return what compared sessions add up to; None without any."""
+    """Return the totals of compared sessions; None without any."""
     if not days:
         return None
     value = sum((day.value_usd for day in days), NONE)
@@ -52,7 +52,7 @@ def over_time(days: Sequence[DayParity]) -> ParityTotals | None:
 
 
 def day_in_words(day: DayParity) -> str:
-    """Return in words how many things a bot did otherwise than its backtest in a session, why, and what that cost."""
+    """Describe how a bot's session differed from its backtest, why, and at which cost."""
     if not day.causes:
         compared = f"{pluralize(day.decisions, 'decision')}, {pluralize(day.orders, 'order request')}"
         return f"The backtest of the session does the same: {compared}, {pluralize(day.fills, 'filled order')}"
@@ -63,7 +63,7 @@ def day_in_words(day: DayParity) -> str:
 
 
 def in_words(found: ParityTotals) -> str:
-    """Describe the figures over time: how fills compared with the assumptions, and which decisions differed."""
+    """Describe the totals over time: how fills compared with the assumptions, and which decisions differed."""
     span = "the last session" if found.sessions == 1 else f"the last {found.sessions} sessions"
     if found.worse_bps is None:
         fills = "no fills to compare"

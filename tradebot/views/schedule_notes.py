@@ -1,4 +1,4 @@
-"""Explain the days of a schedule: half days, holidays, and the nights in which the venue's clocks change."""
+"""Explain the days of a schedule: half days, holidays, and nights in which the venue's clocks change."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time, timedelta
@@ -31,9 +31,9 @@ def notes(
     venue: VenueDay,
     differences: Mapping[date, str] = MappingProxyType({}),
 ) -> Sequence[Note]:
-    """Return what is unusual about the days from `first` through `last`, in order.
+    """Return notes on unusual days from `first` through `last`, in order.
 
-    `differences` says on which days the broker's calendar isn't that of exchange_calendars, and how.
+    `differences` says on which days the broker's calendar differs from exchange_calendars, and how.
     """
     notes = list[Note]()
     for day in (first + count * DAY for count in range((last - first).days + 1)):

@@ -1,4 +1,4 @@
-"""What moved between two recorded passes, by symbol and by component of the score."""
+"""Compare scores between two recorded passes, by symbol and component."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ class PassHead(Struct, frozen=True):
 
 
 class ScorePart(Struct, frozen=True):
-    """What a component gave to a score: contribution = value x weight / sum of all weights; None if it was absent."""
+    """A component's contribution to a score: value x weight / sum of all weights; None if it was absent."""
 
     value: float | None
     weight: float
@@ -26,7 +26,7 @@ class ScorePart(Struct, frozen=True):
 
 
 class MovedComponent(Struct, frozen=True):
-    """One part of a score in both passes; None in a pass whose score doesn't have it.
+    """One component of a score in both passes; None in a pass whose score doesn't have it.
 
     `change` is of the contribution, where an absent one counts as zero.
     """
@@ -38,9 +38,9 @@ class MovedComponent(Struct, frozen=True):
 
 
 class MovedCandidate(Struct, frozen=True):
-    """A symbol's score, side and result in both passes; None in a pass that didn't look at it.
+    """A symbol's score, side and result in both passes; None in a pass that didn't evaluate it.
 
-    The result is a reason, or "candidate" or "sent" if nothing refused it. Components are in the order of their size.
+    The result is a reason, or "candidate" or "sent" if nothing refused it. Components are sorted by size.
     """
 
     symbol: str
@@ -62,7 +62,7 @@ class MovedCandidate(Struct, frozen=True):
 
 
 class Moved(Struct, frozen=True):
-    """What differs between two passes, the largest change of a score first."""
+    """The differences between two passes, largest change of a score first."""
 
     before: PassHead
     after: PassHead

@@ -1,6 +1,6 @@
-"""What fills cost against the midpoint of bid and ask: when decided on, when sent, and when the order arrived.
+"""Slippage of fills against the midpoint of bid and ask: at the decision, at sending, and at the order's arrival.
 
-No midpoint costs a request: a pass that had no quote leaves the one on arrival out.
+No extra request is made for a midpoint: if a pass had no quote, the one at arrival is missing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class Slippage(Struct, frozen=True):
 class FillSlippage(Struct, frozen=True):
     """The slippage of one fill against each midpoint; None if that midpoint isn't known.
 
-    `send_quote_age_s` is how old the quote was that the order was sent at.
+    `send_quote_age_s` is the age of the quote at which the order was sent.
     """
 
     decision: Slippage | None = None
@@ -46,10 +46,10 @@ class FillSlippage(Struct, frozen=True):
 
 
 class TotalSlippage(Struct, frozen=True):
-    """The slippage of all fills whose midpoint `against` (decision, send or arrival) is known; None if there are none.
+    """The slippage of all fills with a known midpoint `against` (decision, send or arrival); None if there are none.
 
-    `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known. For the midpoint
-    at sending, `oldest_quote_s` is the age of the oldest quote that an order was sent at.
+    `of` counts the fills of our orders, `known` those with that midpoint. For the midpoint at sending, `oldest_quote_s`
+    is the age of the oldest quote at which an order was sent.
     """
 
     against: str
@@ -69,12 +69,12 @@ def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
 
 
 def cost_usd(fill: Fill, middle: Decimal) -> Decimal:
-    """Return what a fill cost in USD against a midpoint: side x (price - midpoint) x quantity x multiplier."""
+    """Return a fill's cost in USD against a midpoint: side x (price - midpoint) x quantity x multiplier."""
     return notional(fill.signed_quantity, fill.price - middle, fill.multiplier)
 
 
 class FillWithOrder(NamedTuple):
-    """A fill, the order of ours that made it, and the intent that asked for that order."""
+    """A fill, our order that made it, and the intent behind that order."""
 
     fill: Fill
     order: OrderFacts
@@ -82,7 +82,7 @@ class FillWithOrder(NamedTuple):
 
     @property
     def quote_age_s(self) -> float | None:
-        """Return how old the quote was that the order was sent at; None if that isn't known."""
+        """Return the age of the quote at which the order was sent; None if unknown."""
         quoted_at = self.intent.send_mid_at
         return (self.intent.at - quoted_at).total_seconds() if quoted_at else None
 
@@ -90,9 +90,9 @@ class FillWithOrder(NamedTuple):
 def by_fill(
     fills: Iterable[OwnedFill], orders: Iterable[Order], promised: Mapping[str, IntentRecord]
 ) -> Mapping[str, FillWithOrder]:
-    """Return each fill that an order of ours made, by activity id.
+    """Return each fill of our orders, by activity id.
 
-    A stop or target that rested at the venue isn't among them: its price was waited for.
+    Fills of stops or targets that rested at the venue are left out, because their price was awaited.
     """
     behind = {order.venue_id: order for order in orders}
     found = dict[str, FillWithOrder]()
@@ -125,7 +125,7 @@ def totals(made: Sequence[FillWithOrder]) -> tuple[TotalSlippage, ...]:
 
 
 def total_slippage(parts: Sequence[TotalSlippage]) -> TotalSlippage:
-    """Return several totals against the same midpoint as one; there must be at least one."""
+    """Add up totals against the same midpoint; there must be at least one."""
     total = _of((part.total.usd, part.total.value_usd) for part in parts if part.total is not None)
     ages = [part.oldest_quote_s for part in parts if part.oldest_quote_s is not None]
     known, of = sum(part.known for part in parts), sum(part.of for part in parts)

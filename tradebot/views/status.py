@@ -1,6 +1,6 @@
-"""What the bot holds, may do and did last, as values that a screen, a page or a notice can show.
+"""The bot's positions, permissions and last actions, as values that a screen, a page or a notice can show.
 
-The account's profit is computed from its ledger: of all its time, and of the last day of the books.
+The account's profit is computed from its ledger: over all time, and for the last day of the books.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,9 +34,9 @@ from tradebot.views.trades.trade_row import Choice
 
 
 class Profit(Struct, frozen=True, omit_defaults=True):
-    """Profit in USD, computed from the ledger; `fees` were paid with fills.
+    """Profit in USD, computed from the ledger; `fees` were charged with fills.
 
-    `position_value` is what positions add to the cash: their value, or in a margined account their unrealized profit.
+    `position_value` is what positions add to cash: their value, or in a margin account their unrealized profit.
     """
 
     opening_cash: Decimal
@@ -62,7 +62,7 @@ def profit(
     adjustments: Decimal = Decimal(0),
     settlement: Settlement = Settlement.PAID,
 ) -> Profit:
-    """Return the profit of all fills, valuing open positions at `marks` (USD per share, one for each held symbol)."""
+    """Return the profit of all fills, valuing open positions at `marks` (USD per share, one for each symbol)."""
     positions = totals.positions.values()
     value = sum((p.value_at(marks[p.symbol]) for p in positions if p.quantity), Decimal(0))
     realized, unrealized = sum((p.realized_pnl for p in positions), Decimal(0)), value - totals.cost
@@ -72,12 +72,12 @@ def profit(
 
 
 class DayProfit(Struct, frozen=True, omit_defaults=True):
-    """What the account made on one day, in signed USD; transfers apart. What others traded in it counts too.
+    """The account's result of one day, in signed USD, without transfers. Others' trades in it count too.
 
-    `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest, funding and what else
-    moved cash. `trades_closed` counts the bot's. `unpriced` are symbols without a price of the day, whose gain isn't in
-    it, and `unknown_fees` counts fills whose fee isn't known yet. `funding_usd` is what of `other_usd` is funding, if
-    any. `difference_usd` is how much of the total, which is by the broker's equity, the books don't have.
+    `open_usd` is the change in unrealized gains, `other_usd` dividends, interest, funding and other cash movements.
+    `trades_closed` counts the bot's. `unpriced` are symbols without a price of the day, whose gain is missing, and
+    `unknown_fees` counts fills whose fee isn't known yet. `funding_usd` is the funding in `other_usd`, if any.
+    `difference_usd` is the part of the total, which is by the broker's equity, that the books don't explain.
     """
 
     day: date
@@ -96,10 +96,10 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
 def opening_times(
     totals: Totals, day: date, venue: VenueDay, with_others: Iterable[OwnedFill] = ()
 ) -> Mapping[Owner, datetime]:
-    """Return when each position was opened that is held, or was closed on a day; the earliest of several.
+    """Return when each position was opened that is open, or was closed on a day; the earliest of several.
 
-    What others traded, as far as the fills `with_others` tell, is told from the beginning of the day, or since they
-    have what they held then.
+    Others' positions, as far as the fills `with_others` show, count from the beginning of the day, or from their
+    present opening.
     """
     held = [position.key for position in totals.own_positions()]
     trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
@@ -134,10 +134,11 @@ def day_profit(
     ends: Sequence[SessionEnd],
     opening: tuple[datetime, Decimal] | None = None,
 ) -> DayProfit | None:
-    """Return the profit of the last day of the books; None if nothing was held or moved, or if the records don't tell.
+    """Return the profit of the last day of the books; None without positions or fills, or if records are missing.
 
-    `since` is what has `begun`, `fills` are those since the first time in it, and `ends` those of the day and of the
-    session before it. `opening` is when the books were opened, and with how much, if nothing else was held then.
+    `since` has the positions' opening times, `fills` are those since the earliest of them, and `ends` those of the day
+    and of the session before it. `opening` is when the books were opened, and with how much, if there were no positions
+    then.
     """
     of_day = [owned for owned in fills if belongs(owned, since)]
     if not of_day and not any(venue.date_of(movement.at) == day for movement in cash):
@@ -159,7 +160,7 @@ PLOTTED = 60
 
 
 class FlowQuota(Struct, frozen=True):
-    """The flow source's last report of our calls; None for whatever it didn't report."""
+    """The flow source's last report of our calls; None for fields it didn't report."""
 
     at: datetime
     used_today: int | None
@@ -180,7 +181,7 @@ class Equity(Struct, frozen=True):
 
 
 def quota(passes: Sequence[CycleRecord]) -> FlowQuota | None:
-    """Return the quota that the source reported to the newest pass of fetch-flow."""
+    """Return the quota reported to the newest pass of fetch-flow."""
     for cycle in reversed(passes):
         reported = cycle.quota
         if reported is not None and reported.used_today is not None:
@@ -190,12 +191,12 @@ def quota(passes: Sequence[CycleRecord]) -> FlowQuota | None:
 
 
 def drawdown(seen: Equity | None, peak: EquityPeak | None) -> Decimal | None:
-    """Return how far the last equity is below the highest one, as a fraction of that; None if either isn't known."""
+    """Return how far the last equity is below its peak, as a fraction of the peak; None if either isn't known."""
     return max(1 - seen.last_usd / peak.highest, Decimal(0)) if seen and peak and peak.highest else None
 
 
 def equity(passes: Sequence[CycleRecord]) -> Equity | None:
-    """Return the equity of the newest session in which a pass saw the account."""
+    """Return the equity over the newest session in which a pass read the account."""
     seen = [(cycle.session, cycle.equity) for cycle in passes if cycle.equity is not None]
     values = [equity for session, equity in seen if session == seen[-1][0]]
     if not values:
@@ -214,12 +215,12 @@ class LastPass(Struct, frozen=True):
 
 
 def last_pass(cycle: CycleRecord, answers: Sequence[Intake] = ()) -> LastPass:
-    """Return what a recorded pass did; `answers` are the flow source's replies in it."""
+    """Describe a recorded pass; `answers` are the flow source's replies in it."""
     return LastPass(cycle.job.value, cycle.at, cycle.slot, _did(cycle, answers))
 
 
 def last_reconcile(mark: ReconcileMark) -> LastPass:
-    """Return what the last reconcile found."""
+    """Describe the result of the last reconcile."""
     found = f"{pluralize(mark.findings, 'finding')}, {mark.blocking} blocking"
     return LastPass(Job.RECONCILE.value, mark.at, None, found)
 
@@ -251,7 +252,7 @@ class OpenOrder(Struct, frozen=True):
 
 
 def open_order(order: Order, *, ending: bool) -> OpenOrder:
-    """Return an order as last reported; `ending` if a cancel was sent whose effect only the next pass will learn."""
+    """Return an order as last reported; `ending` if a cancel was sent whose effect only the next pass will see."""
     prices, status = (order.limit_price, order.stop_price), "cancel sent" if ending else order.status.value
     return OpenOrder(order.symbol, order.side.value, order.open_quantity, *prices, status, order.client_order_id)
 
@@ -264,7 +265,7 @@ def unresolved_order(record: IntentRecord) -> OpenOrder:
 
 
 class Unended(Struct, frozen=True):
-    """A slot that was claimed and of which no end is recorded: whoever claimed it is at work, or was cut short."""
+    """A slot with a claim and no recorded end: its claimant is still running, or was interrupted."""
 
     job: str
     slot: str
@@ -273,12 +274,12 @@ class Unended(Struct, frozen=True):
 
 
 def unended_of(claim: SlotClaim) -> Unended:
-    """Return a slot whose claim has no end yet."""
+    """Build the view of a claim without an end."""
     return Unended(claim.job, claim.slot, claim.at, claim.by)
 
 
 class LookedAt(Struct, frozen=True):
-    """How many records the status is based on."""
+    """The number of records that the status is based on."""
 
     fills: int
     orders: int
@@ -298,15 +299,14 @@ class NextSlot(Struct, frozen=True):
 class Status(Struct, frozen=True, omit_defaults=True):
     """Everything on the screen; `as_of` is the last recorded trading time, None if nothing was recorded.
 
-    With a real broker, `trading_at` may be this machine's time; all other times are trading time. `next_slots`
-    are those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts
-    that are still in force under a person's halt. `today` is the profit of the day of `as_of`, without what others
-    trade in the account; None if nothing was held or paid, or if the records don't tell.
-    `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
-    the bot halts itself. Only an account that doesn't pay for what it buys has `margin`. `realized_elsewhere_usd` is
-    what of `realized_usd` the bot's trades didn't make. `without_evidence` are sentences on strategies that may trade
-    real money because a person said so. `unended` are the slots that have begun and not ended yet. `notes` say what the
-    books don't show as the broker does.
+    With a real broker, `trading_at` may be this machine's time; all other times are trading time. `next_slots` are
+    those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts that
+    are still in force under a person's halt. `today` is the profit of the day of `as_of`, without others' trades in the
+    account; None without positions and payments, or if records are missing. `drawdown` is how far the equity is below
+    its peak, as a fraction of the peak, and `drawdown_halt` the level at which the bot halts itself. Only a margin
+    account has `margin`. `realized_elsewhere_usd` is the part of `realized_usd` that isn't from the bot's trades.
+    `without_evidence` are sentences on strategies that may trade real money because a person said so. `unended` are the
+    slots that have begun and not ended yet. `notes` describe differences between books and broker.
     """
 
     state_dir: str

@@ -1,4 +1,4 @@
-"""What a pass would have decided with one setting changed: who would get through, and who would be refused."""
+"""What a pass would have decided with one change: which candidates would pass, and which would be refused."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -21,7 +21,7 @@ Key = tuple[str, str, Purpose]
 
 
 class WhatIfChange(Struct, frozen=True):
-    """One thing that is changed: a setting, a price, a position or the time; before and after, as people write it.
+    """One changed thing: a setting, a price, a position or the time; before and after, as people write it.
 
     `before` is empty if it differs from pass to pass.
     """
@@ -32,7 +32,7 @@ class WhatIfChange(Struct, frozen=True):
 
 
 class WhatIfEnd(Struct, frozen=True):
-    """Where a candidate ended: the gate that refused it first, with what it saw."""
+    """Where a candidate ended: the gate that refused it first, with its numbers."""
 
     gate: str
     about: str
@@ -56,9 +56,9 @@ class WhatIfOrder(Struct, frozen=True):
 
 
 class Fate(Struct, frozen=True):
-    """What became of a candidate: `sent`, or where it ended; `others` are the gates that refuse it too.
+    """A candidate's result: `sent`, or where it ended; `others` are further gates that refuse it.
 
-    `absent` if there is no such candidate.
+    It is `absent` if there is no such candidate.
     """
 
     sent: bool = False
@@ -80,16 +80,16 @@ class WhatIfOutcome(Struct, frozen=True):
 
     @property
     def same(self) -> bool:
-        """Return True if it ends where it ended, with the same order."""
+        """Return True if both outcomes are the same, with the same order."""
         return _what(self.then) == _what(self.now)
 
 
 class WhatIf(Struct, frozen=True):
-    """One pass with something changed.
+    """One pass with a change.
 
     `left_out` are settings that it can't change, or only in part, and `unasked` the strategies whose answer to their
-    changed settings nobody knows. `about` are the outcomes of the symbol that was asked about, `changed` all that
-    differ, and `same` how many don't. `otherwise` is True if this program decides the pass otherwise even as it was.
+    changed settings can't be known. `about` are the outcomes of the selected symbol, `changed` all that differ, and
+    `same` how many don't. `otherwise` is True if this program decides the pass differently even without a change.
     """
 
     id: str
@@ -110,7 +110,7 @@ class WhatIf(Struct, frozen=True):
 
     @property
     def lets_through(self) -> bool:
-        """Return True if an order goes out that didn't, of the symbol if one was asked about."""
+        """Return True if the change sends an order that wasn't sent, of the selected symbol if any."""
         what_if_outcomes = self.about if self.symbol else self.changed
         return any(outcome.now.sent and not outcome.then.sent for outcome in what_if_outcomes)
 
@@ -125,7 +125,7 @@ def what_if(
     left_out: Sequence[Unanswered] = (),
     unasked: Sequence[str] = (),
 ) -> WhatIf:
-    """Return what differs between a pass as it was and as it would be; `sent` are the orders of both."""
+    """Compare a pass as recorded with the pass after the change; `sent` are the orders of both."""
     outcomes = list(outcomes_of(then, now, sent))
     changed = tuple(outcome for outcome in outcomes if not outcome.same)
     about = tuple(outcome for outcome in outcomes if outcome.symbol == symbol)
@@ -152,7 +152,7 @@ def what_if(
 def outcomes_of(
     then: CycleRecord, now: CycleRecord, sent: tuple[Sequence[Intent], Sequence[Intent]]
 ) -> Iterator[WhatIfOutcome]:
-    """Yield every candidate of either, in the order in which they would be judged."""
+    """Yield every candidate of either, in the order of evaluation."""
     before, after = (_by_key(cycle, orders) for cycle, orders in zip((then, now), sent, strict=True))
     known = {key_of(record.candidate): record.candidate for cycle in (then, now) for record in cycle.candidates}
     for key in dict.fromkeys((*after, *before)):
@@ -189,7 +189,7 @@ def end_of(decision: Decision) -> WhatIfEnd:
 
 
 def order_of(intent: Intent) -> WhatIfOrder:
-    """Return a new order as people see it."""
+    """Format a new order for people."""
     price = intent.limit_price if intent.limit_price is not None else intent.send_mid
     notional = None if price is None else intent.instrument.notional(intent.quantity, price)
     return WhatIfOrder(
@@ -240,7 +240,7 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
 
 
 def no_difference(*, whole: bool) -> str:
-    """Say that nothing differs; not `whole` if some of the change isn't in what was decided."""
+    """Say that nothing differs; if not `whole`, part of the change wasn't in what was decided."""
     if whole:
         return "Nothing changes: every candidate ends where it ended."
     return "What this changes can't be told: not all of it is in what was decided again, and the rest changes nothing."

@@ -1,5 +1,7 @@
-"""What the passes of a span would have done with something changed: more orders, in which symbols, what stops the rest,
-and what the orders that only the change sends have earned since.
+"""What the passes of a period would have done with a change.
+
+It tells which orders would be added and in which symbols, what stops the others, and what the added orders have earned
+since.
 """
 
 from collections import Counter, defaultdict
@@ -30,7 +32,7 @@ FOLLOWS = frozenset({Gate.POSITIONED, Gate.WORKING, Gate.UNRESOLVED, Gate.COOLDO
 
 
 class SymbolOrders(Struct, frozen=True):
-    """How many orders of a symbol were sent then, and would be."""
+    """The number of a symbol's orders before and after the change."""
 
     symbol: str
     then: int
@@ -38,7 +40,7 @@ class SymbolOrders(Struct, frozen=True):
 
 
 class QuestionCounts(Struct, frozen=True):
-    """How many candidates ended at a question for a reason then, and would; `sent` if it is that of orders."""
+    """The number of candidates that ended at a gate for a reason, before and after; `sent` counts orders."""
 
     gate: str
     about: str
@@ -49,11 +51,11 @@ class QuestionCounts(Struct, frozen=True):
 
 
 class WhatIfEarnings(Struct, frozen=True):
-    """What the orders that only the change sends earned after some sessions, as a mean of session means, before costs.
+    """The earnings of added orders after some sessions, as a mean of session means, before costs.
 
-    It is a fraction of what was paid. `low` and `high` bound its 95% interval. Without an interval there is no mean
-    either: it takes `needed` sessions with such orders, and there are `of_sessions`. `unpriced` orders have no price
-    yet, or none is stored.
+    It is a fraction of the cost. `low` and `high` bound its 95% interval. Without an interval there is no mean either:
+    it takes `needed` sessions with such orders, and there are `of_sessions`. `unpriced` orders have no price yet, or
+    none is stored.
     """
 
     sessions: int
@@ -74,7 +76,7 @@ class SentAt(Struct, frozen=True):
 
 
 class Lacking(Struct, frozen=True):
-    """A pass of the span that couldn't be decided again, and why; it was left out."""
+    """A pass of the period that couldn't be decided again, and why; it was left out."""
 
     id: str
     at: datetime
@@ -82,13 +84,13 @@ class Lacking(Struct, frozen=True):
 
 
 class WhatIfSpan(Struct, frozen=True):
-    """The passes of a span with something changed, each after the ones before it.
+    """The passes of a period with a change, each after the changed ones before it.
 
-    `left_out` are settings that it can't change, or only in part, and `unasked` the strategies of which some answer
-    isn't known. `symbols` are those whose orders differ in number, and `stops` where candidates ended, as far as that
-    differs; with a `symbol`, only where it did. `resized` orders are sent either way, with another size or price.
-    `next` is the limit that refuses most of the rest. `orders` are the first that only the change sends, and
-    `kept_back` the first that were sent and wouldn't be.
+    `left_out` are settings that it can't change, or only in part, and `unasked` the strategies with unknown answers.
+    `symbols` are those whose orders differ in number, and `stops` where candidates ended, as far as that differs; with
+    a `symbol`, only where it did. `resized` orders are sent either way, with another size or price. `next` is the limit
+    that refuses most of the others. `orders` are the first added ones, and `kept_back` the first that would no longer
+    be sent.
     """
 
     symbol: str | None
@@ -115,7 +117,7 @@ class WhatIfSpan(Struct, frozen=True):
 
     @property
     def lets_through(self) -> bool:
-        """Return True if an order goes out that didn't, of the symbol if one was asked about."""
+        """Return True if the change sends an order that wasn't sent, of the selected symbol if any."""
         return any(self.symbol in (None, at.order.symbol) for at in self.orders)
 
 
@@ -139,14 +141,14 @@ def _stop(end: CandidateEnd, then: int, now: int) -> QuestionCounts:
 
 
 def next_limit(stops: Sequence[QuestionCounts]) -> QuestionCounts | None:
-    """Return the limit that refuses most candidates more than then; None if no limit does."""
+    """Return the limit with the largest increase in refusals; None if no limit refuses more."""
     names = {gate.value for gate in FOLLOWS} | {_stop(SENT, 0, 0).gate, Gate.STRATEGY.value}
     more = [stop for stop in stops if stop.now > stop.then and stop.gate not in names]
     return max(more, key=lambda one: one.now - one.then, default=None)
 
 
 def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
-    """Return the symbols whose orders differ, those with the most more first."""
+    """Return the symbols whose orders differ, largest increase first."""
     more, fewer, sent = Counter[str](), Counter[str](), Counter[str]()
     for candidate_end in passes:
         sent.update(name for (_, name, _), end in candidate_end.then.items() if end == SENT)
@@ -158,7 +160,7 @@ def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
 
 
 def earned_by(entries: Sequence[Filled], later: Later) -> tuple[WhatIfEarnings, ...]:
-    """Return what orders earned after each number of sessions, with its interval or without a mean."""
+    """Return the earnings of orders after each number of sessions, with the interval or without a mean."""
     return tuple(_earnings(entries, later, sessions) for sessions in HORIZONS)
 
 
@@ -189,7 +191,7 @@ def what_if_span(
     unasked: Sequence[str] = (),
     lacking: Sequence[Lacking] = (),
 ) -> WhatIfSpan:
-    """Return what differs in these passes; `later` tells what symbols were worth after the sessions of these orders."""
+    """Compare these passes before and after the change; `later` has the symbols' prices after the orders' sessions."""
     more, fewer, resized = _apart(passes, symbol)
     stops = stops_of(passes, symbol)
     then = sum(end == SENT for one in passes for (_, name, _), end in one.then.items() if symbol in (None, name))

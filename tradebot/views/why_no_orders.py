@@ -1,6 +1,6 @@
-"""Why the bot did or didn't trade, one symbol's way through every gate, and slots nobody ran, as values to show.
+"""Why the bot did or didn't trade, one symbol's path through every gate, and missed slots, as values to show.
 
-Of one symbol there is also what became of it in all passes of a span: which gates refused it, how often and when.
+For one symbol there are also its results in all passes of a period: which gates refused it, how often and when.
 """
 
 from collections import Counter, defaultdict
@@ -24,7 +24,7 @@ from tradebot.views.explain import Explanation, NoOrdersAnswer, Way, next_refusa
 
 
 class SymbolMiss(Struct, frozen=True):
-    """The pass that missed one gate by the least; `failed` counts the gates that it failed, that one included.
+    """The pass that missed one gate by the least; `failed` counts the failed gates, including that one.
 
     `unit` is the code of the numbers' unit if a strategy's own filter gave them.
     """
@@ -39,9 +39,9 @@ class SymbolMiss(Struct, frozen=True):
 
 
 class SymbolEnd(Struct, frozen=True):
-    """How often one gate was the first to refuse the symbol for one reason, and between which passes.
+    """How often a gate was the first to refuse the symbol for a reason, and between which passes.
 
-    `about` is the question's name if a strategy asks several of its own.
+    `about` is the filter's name if a strategy has several.
     """
 
     strategy: str
@@ -57,12 +57,12 @@ class SymbolEnd(Struct, frozen=True):
 
 
 class SymbolSpan(Struct, frozen=True):
-    """One symbol in all passes of a span: candidates = orders + the sum of `ends`, the most frequent first.
+    """One symbol in all passes of a period: candidates = orders + the sum of `ends`, most frequent first.
 
-    `passes` counts all of them, and `looked_at` those in which a strategy wanted something for the symbol. `nearest`
-    is the gate at which it came closest of all: in a pass that had something to compare, with the fewest failed gates.
-    `elsewhere` counts the passes or answers that were refused before any candidate of it was judged, by reason.
-    `left_out` says in a sentence what a backtest didn't record.
+    `passes` counts all of them, and `looked_at` those in which a strategy wanted something for the symbol. `nearest` is
+    the gate at which it came closest of all: in a pass that had something to compare, with the fewest failed gates.
+    `elsewhere` counts the passes or answers that were refused before any candidate of it was evaluated, by reason.
+    `left_out` describes what a backtest didn't record.
     """
 
     symbol: str
@@ -83,7 +83,7 @@ class SymbolSpan(Struct, frozen=True):
 
 
 def symbol_span(symbol: str, outcome: SymbolOutcomes, session: date | None = None) -> SymbolSpan:
-    """Sum up what became of a symbol in some passes."""
+    """Summarize a symbol's results in some passes."""
     cycles, ways = outcome
     ends = _ends(ways)
     elsewhere = _elsewhere(symbol, cycles)
@@ -179,7 +179,7 @@ def _headline(
 
 
 class MissedSlots(Struct, frozen=True):
-    """Slots of one job in one session that nobody ran for the same reason: how many, and the first and the last."""
+    """Slots of one job in one session that were missed for the same reason: how many, and the first and last."""
 
     session: date
     job: str
@@ -193,7 +193,7 @@ class MissedSlots(Struct, frozen=True):
 def missed_slots(claims: Iterable[SlotClaim]) -> tuple[MissedSlots, ...]:
     """Return the missed slots among these claims, by session, job and reason, in the order in which they were noticed.
 
-    A strategy's own slots aren't among them: its passes tell of these.
+    Strategies' own slots aren't among them: their passes report these.
     """
     together: dict[tuple[date, str, Reason], list[str]] = {}
     for claim in claims:
@@ -215,10 +215,9 @@ PLAY_AGAIN = "play the backtest again with --recorder full"
 class Why(Struct, frozen=True):
     """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
 
-    `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
-    `left_out` says in a sentence what a backtest didn't record.
-    `missed` are the slots that nobody ran in the sessions of these passes. `dry` says in a sentence that the pass was a
-    dry run, or one that only scored, and `asked` which passes are around a time that was asked for.
+    `waiting` are the strategies that the last pass skipped because they weren't due, each with its next slot.
+    `left_out` describes what a backtest didn't record. `missed` are the missed slots in the sessions of these passes.
+    `dry` says that the pass was a dry run, or only scored, and `asked` which passes are around a requested time.
     """
 
     explanation: Explanation
@@ -234,14 +233,13 @@ class Why(Struct, frozen=True):
 
 
 class SymbolWhy(Struct, frozen=True, kw_only=True):
-    """How the last pass that looked at a symbol decided on it; `passes` counts those in the span that looked at it.
+    """How the last pass that evaluated a symbol decided on it; `passes` counts such passes in the period.
 
     Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
-    `then` which gate would refuse it next. `others` are the other strategies that looked at it in the same pass, each
-    with the reason for which it ended there, or None if its order was sent. `left_out` says in a sentence what a
-    backtest didn't record, `dry` that the pass was a dry run, or one that only scored, and `asked` which
-    passes are around a time that was asked for. `what_if` is the
-    command that decides its pass again with another value of the setting that refused it, if one did.
+    `then` which gate would refuse it next. `others` are the other strategies that evaluated it in the same pass, each
+    with its reason for refusal, or None if its order was sent. `left_out` describes what a backtest didn't record,
+    `dry` that the pass was a dry run, or only scored, and `asked` which passes are around a requested time. `what_if`
+    is the command that decides its pass again with another value of the setting that refused it, if one did.
     """
 
     symbol: str
@@ -268,14 +266,14 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
 
 
 def unsent(cycle: CycleRecord) -> CycleRecord:
-    """Return a pass that only scored or was dry, with no candidate as an order: each that passed ends at DRY_RUN."""
+    """Return a pass that only scored or was dry, with each candidate that passed ending at DRY_RUN."""
     end = Decision(Gate.SEND, DecisionVerdict.FAIL, Reason.DRY_RUN)
     ended = (r if r.terminal else replace(r, decisions=(*r.decisions, end)) for r in cycle.candidates)
     return replace(cycle, candidates=tuple(ended), dry_run=True)
 
 
 def left_out(unrecorded: Unrecorded | None) -> str | None:
-    """Return in a sentence what a backtest didn't record; None if it recorded everything."""
+    """Describe what a backtest didn't record; None if it recorded everything."""
     if unrecorded is None:
         return None
     option = f"(--recorder {unrecorded.recorder})"
@@ -288,14 +286,14 @@ def left_out(unrecorded: Unrecorded | None) -> str | None:
 
 
 def without_records(answer: Explanation, lacking: str | None) -> Explanation:
-    """Return the answer without explanations from the records that were `left_out`; orders were recorded anyway."""
+    """Return the answer without explanations from missing records; orders were recorded anyway."""
     if lacking is None or answer.funnel.orders:
         return answer
     return replace(answer, verdict=NoOrdersAnswer.UNKNOWN, sentence=lacking, remedy=PLAY_AGAIN, then=None)
 
 
 def explain_symbol(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
-    """Return a symbol's last way of these, with cause and remedy of the `halt` then, and what has changed by `now`."""
+    """Return a symbol's last path, with cause and remedy of the `halt` then, and what has changed by `now`."""
     same = [way for way in ways if way.at == ways[-1].at]
     # Among several strategies, the one whose order was sent says most.
     way = next((way for way in same if way.record.terminal is None), same[0])
@@ -340,7 +338,7 @@ def _then(way: Way) -> str | None:
 
 
 def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
-    """Return why there is nothing to show of a symbol: no pass, a pass refused as a whole, or no proposal.
+    """Return why there is nothing to show for a symbol: no pass, a pass refused as a whole, or no proposal.
 
     `answer` explains all of these passes.
     """
@@ -365,7 +363,7 @@ def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now:
 
 
 class GateCount(Struct, frozen=True):
-    """A question in the order of asking: how many candidates came to it, and how many it was the first to refuse."""
+    """A gate in the order of evaluation: how many candidates reached it, and how many it was the first to refuse."""
 
     gate: str
     came: int
@@ -373,7 +371,7 @@ class GateCount(Struct, frozen=True):
 
 
 class SymbolCount(Struct, frozen=True):
-    """One symbol's candidates: how many became orders, and how many each question was the first to refuse, by name.
+    """One symbol's candidates: how many became orders, and how many each gate was the first to refuse, by name.
 
     candidates = orders + the sum of `refused`.
     """
@@ -385,9 +383,9 @@ class SymbolCount(Struct, frozen=True):
 
 
 class BySymbol(Struct, frozen=True):
-    """The candidates of some passes by gate and by symbol; symbols are in the order of their names.
+    """The candidates of some passes by gate and by symbol; symbols are sorted by name.
 
-    A strategy's own questions have their own names. `left_out` says in a sentence what a backtest didn't record.
+    A strategy's own filters have their own names. `left_out` describes what a backtest didn't record.
     """
 
     passes: int
@@ -403,7 +401,7 @@ class BySymbol(Struct, frozen=True):
 def by_symbol(refusal_group: EndedPasses, found: Callable[[str], bool], left_out: str | None = None) -> BySymbol:
     """Count the candidates of some passes; passes and strategies that were refused as a whole have none.
 
-    An order whose outcome wasn't known counts as sent if the venue was `found` to have it.
+    An order with an unknown outcome counts as sent if the venue was `found` to have it.
     """
     ends = [end._replace(gate=None) if end.unknown and found(end.unknown) else end for end in refusal_group.ends]
     counted = defaultdict[str, Counter[str]](Counter)

@@ -22,7 +22,7 @@ _WRITTEN = re.compile(r"(\d{1,7})(ms|s|)", re.ASCII)
 
 
 def read_latency(text: str) -> int:
-    """Read a name, or a number of milliseconds (250, 250ms) or seconds (2s); raise ValueError for anything else."""
+    """Parse a name, or a number of milliseconds (250, 250ms) or seconds (2s); raise ValueError for anything else."""
     match = _WRITTEN.fullmatch(text)
     us = int(match[1]) * _UNITS[match[2]] if match else LATENCIES.get(text)
     if us is None or us > HOUR:
@@ -61,7 +61,7 @@ LOCK_STEP = Pace(Fraction(0))
 
 
 def read_pace(text: str) -> Pace:
-    """Read step, real or a multiple such as 60x; raise ValueError for anything else."""
+    """Parse step, real or a multiple such as 60x; raise ValueError for anything else."""
     if text in (STEP, REAL):
         return Pace(Fraction(text == REAL))
     match = _PACE.fullmatch(text)
@@ -94,6 +94,6 @@ class Clock:
 
     @property
     def due_us(self) -> int:
-        """Return what engine time should be now; if time stands still, the last one set."""
+        """Return the target engine time now; while time stands still, the last one set."""
         passed_ns = self._monotonic_ns() - self._from_ns
         return self._from_us + passed_ns * self.pace.speed.numerator // (self.pace.speed.denominator * _NS_PER_US)

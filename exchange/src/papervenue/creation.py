@@ -128,14 +128,14 @@ def _complete_at(calendar: Calendar, captures: Mapping[str, Capture]) -> str | N
 
 
 def recorded_source(path: Path) -> Source:
-    """Return the source that a recorded file is, judging by its columns and then by its name."""
+    """Determine the type of a recorded file, by its columns and then by its name."""
     if is_daily(path):
         return "daily"
     return "parquet" if is_parquet(path) else "csv"
 
 
 class RecordedSpan(NamedTuple):
-    """The sessions that a recorded file spans: the first one, how many, of which calendar, and the file's contracts."""
+    """The sessions covered by a recorded file: the first one, how many, their calendar, and the file's contracts."""
 
     first: date
     sessions: int
@@ -150,9 +150,9 @@ class RecordedSpan(NamedTuple):
 
 
 def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date | None = None) -> RecordedSpan:
-    """Return the sessions that a recorded file spans; raise MarketError if it has none.
+    """Return the sessions covered by a recorded file; raise MarketError if it has none.
 
-    Daily bars are counted from `start` on. A file of contracts alone spans sessions of Globex.
+    Daily bars are counted from `start` on. A file of contracts alone covers sessions of Globex.
     """
     if source == "daily":
         return RecordedSpan(*daily_span(path, start))
@@ -173,7 +173,7 @@ def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date
 
 
 def build(state_dir: Path, spec: MarketSpec) -> None:
-    """Write what a server needs into a folder; the market file comes last and completes it."""
+    """Write a server's files into a folder; the market file comes last and completes it."""
     _refuse_orphan(state_dir / LOG_FILE)
     faces_of(spec.venue)
     calendar = build_calendar(spec.start, spec.sessions, spec.venue.calendar)
@@ -214,7 +214,7 @@ def _own_calendars(spec: MarketSpec, market: Calendar) -> dict[str, Any]:
 
 
 def discard(state_dir: Path) -> None:
-    """Remove what `build` wrote, and what a server that never answered added."""
+    """Remove the files that `build` wrote, and those that a server added without ever answering."""
     for name in (MARKET_FILE, LOG_FILE, SNAPSHOT_FILE, ACCOUNTS_FILE, BARS_FILE, DAYS_FILE, ACTIONS_FILE, LOCK_FILE):
         (state_dir / name).unlink(missing_ok=True)
     if (state_dir / CAPTURES_FOLDER).is_dir():

@@ -51,7 +51,7 @@ class Listener(Protocol):
 
 
 class Exchange:
-    """An exchange over its market and its folder's log; creating one replays the log beyond the snapshot.
+    """An exchange with its market and its folder's log; creating one replays the log beyond the snapshot.
 
     Lines wait until `record` or `commit`. `moved` is called after each movement of time; `status_parts` add to the
     status.
@@ -154,7 +154,7 @@ class Exchange:
         return all_logged and not self.has_unrecorded and not self.faults.book.has_unsaved_counts
 
     def catch_up(self) -> None:
-        """Catch up with time that passes by itself. Nothing happens within a minute, so nothing is logged for it."""
+        """Apply time that has passed by itself. Nothing happens within a minute, so nothing is logged for it."""
         if not self.clock.running:
             return
         before_us = self.engine.now_us

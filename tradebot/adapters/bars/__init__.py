@@ -1,1 +1,1 @@
-"""Keep bars locally, fetch what is missing, and make the series that strategies see."""
+"""Store bars locally, fetch missing ones, and build the series that strategies see."""

@@ -1,6 +1,4 @@
-"""Read bars from files. A bad row is skipped and counted with its reason; nothing is stored here.
-
-Read the rows of CSV and Parquet files that hold bars, without judging them.
+"""Read bars from CSV and Parquet files. A bad row is skipped and counted with its reason; nothing is stored here.
 
 A file has the columns ts (or date), symbol, open, high, low, close and volume, in any order; others are ignored.
 """
@@ -41,8 +39,8 @@ _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
 class Fields(NamedTuple):
     """One row: its CSV line or Parquet row, its time as text or seconds since 1970 UTC, and the other columns.
 
-    `values` are in the order of COLUMNS; they are empty if the row has fewer fields than the header, and all that there
-    is if it has more.
+    `values` are in the order of COLUMNS; a row with fewer fields than the header has none, and one with more has all of
+    them.
     """
 
     number: int
@@ -159,10 +157,10 @@ NOT_MIDNIGHT = "not a date: its time isn't midnight"
 
 
 class ImportOptions(Struct, frozen=True):
-    """What the owner of the files declares about them, and the venue's day.
+    """The user's declarations about the files, and the venue's day.
 
-    `timeframe` is 1Min or 1Day. `ends` is True if minute bars are stamped at their end. `zone` is the one of times
-    that don't name theirs. Bars that weren't complete at `now` are bad rows.
+    `timeframe` is 1Min or 1Day. `ends` is True if minute bars are stamped at their end. `zone` applies to times without
+    a zone. Bars that weren't complete at `now` are bad rows.
     """
 
     timeframe: str
@@ -183,7 +181,7 @@ class BadRow(Struct, frozen=True):
 
 
 class FilesRead(Struct):
-    """What some files hold: the good bars of each symbol by start, where each was read, and the bad rows.
+    """The content of some files: the good bars of each symbol by start, where each was read, and the bad rows.
 
     A place is the file's number, times 2^40, plus the row.
     """
@@ -228,7 +226,7 @@ class _BadRowError(ValueError):
 
 
 def read_files(paths: Iterable[Path], how: ImportOptions) -> FilesRead:
-    """Read all rows of some files; raise OperatorError for a file that can't be read, or that has too much in it.
+    """Read all rows of some files; raise OperatorError for a file that can't be read, or that is too large.
 
     Of two rows for the same bar the first counts.
     """

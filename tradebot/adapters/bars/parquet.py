@@ -1,10 +1,8 @@
 """Store bars as Parquet files by symbol, timeframe and year, with duckdb.
 
 Each symbol's newest day stays in SQLite, with everything that isn't a bar, so that no minute rewrites a file. Every
-older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet` or, of other prices than those of trades, in a file that names
-the price. SQLite's lock lets one process write at a time.
-
-A folder keeps its bars as Parquet files if the optional library is there, otherwise in SQLite alone.
+older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet` or, for prices other than trades, in a file that names the price.
+SQLite's lock lets one process write at a time. Without the optional library, a folder stores its bars in SQLite alone.
 """
 
 from __future__ import annotations
@@ -237,7 +235,7 @@ LIBRARY = "duckdb"
 def open_bars(folder: Path, events: Events, at: datetime) -> SqliteBars:
     """Open the store of bars, creating it if it is missing; OperatorError if it needs a library that isn't installed.
 
-    What a folder was created with stays.
+    A folder keeps the type of store that it was created with.
     """
     kept_as_files = (folder / BARS_FOLDER).is_dir()
     installed = find_spec(LIBRARY) is not None

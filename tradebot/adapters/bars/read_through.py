@@ -1,18 +1,18 @@
-"""Serve closed bars from the local store, and fetch what it lacks.
+"""Serve closed bars from the local store, and fetch missing ones.
 
-A bar is closed when its end isn't later than the moment asked for; a daily bar, when its session has closed. If the
+A bar is closed when its end isn't later than the requested moment; a daily bar, when its session has closed. If the
 data plan has bars only after 15 minutes, they must be 16 minutes old. Timeframes that the source doesn't have are
-merged from the minutes of the regular session, and the last bar ends at its close. Nothing is asked before a strategy
+merged from the minutes of the regular session, and the last bar ends at its close. Nothing is fetched before a strategy
 needs bars.
 
-The store remembers which spans a source was asked for, so a minute without a trade is no gap forever. A gap is asked
-again until it is 15 minutes old, the newest minute once more, and a day's bar again in the evening, when its volume is
-complete. Bars of hours, and days around the clock, are asked for when they have ended and, as trades may be reported
-late, once more when that is 15 minutes ago. Another feed is another source: its bars replace those of the first.
+The store remembers which periods were requested from a source, so a minute without a trade isn't a gap forever. A gap
+is requested again until it is 15 minutes old, the newest minute once more, and a day's bar again in the evening, when
+its volume is complete. Hourly bars, and daily ones of a market that never closes, are requested when they have ended
+and, as trades may be reported late, once more 15 minutes later. Another feed is another source: its bars replace those
+of the first.
 
-What was served last stays in memory and is read again only once it may be different.
-
-`RestingBars` fetch nothing: whoever asks gets what is there, which may not be what there was at the time.
+The last served series stay in memory and are read again only if they may have changed. `RestingBars` fetch nothing and
+return the stored bars, which may differ from those stored at an earlier time.
 """
 
 from collections import defaultdict
@@ -66,7 +66,7 @@ _MOST_KEPT = 250_000
 
 
 class CachedSeries(NamedTuple):
-    """The series that was served last of a symbol and a need, and what it was made of."""
+    """The last served series of a symbol and a need, with the key that shows whether it is current."""
 
     window: tuple[int, int]
     version: object
@@ -78,10 +78,10 @@ Place = tuple[str, str, PriceKind]
 
 
 class StoredBars:
-    """Closed bars. The store is opened, and the source found, when the first ones are asked for.
+    """Closed bars. The store is opened, and the source created, at the first request.
 
     `sessions` returns the venue's sessions between two dates, inclusive, oldest first, and `venue` says when its days
-    begin. Bars of a source that is `final` never change once they have ended, so none is asked for again.
+    begin. Bars of a source that is `final` never change once they have ended, so none is requested again.
     """
 
     def __init__(
@@ -118,26 +118,26 @@ class StoredBars:
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first.
 
-        A symbol has fewer bars, or is absent, if there are no more. Raises TemporaryError if the source doesn't answer
-        and the store doesn't have what is needed.
+        A symbol has fewer bars, or is absent, if there are no more. Raise TemporaryError if the source doesn't answer
+        and the store lacks needed bars.
         """
         return self._retry_once(lambda: self._closed_series(need, list(dict.fromkeys(symbols)), until))
 
     def between(
         self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
     ) -> Mapping[str, Series]:
-        """Return the adjusted bars of a stored timeframe from one date to another that were complete at `until`.
+        """Return the adjusted bars of a stored timeframe from `first` to `last` that were complete at `until`.
 
-        A symbol without any is absent. What isn't stored yet is fetched; TemporaryError if the source doesn't answer.
+        A symbol without any is absent. Missing bars are fetched; TemporaryError if the source doesn't answer.
         """
         return self._retry_once(lambda: self._between(timeframe, list(dict.fromkeys(symbols)), first, last, until))
 
     def closes(self, symbol: str, first: date, last: date) -> Mapping[date, float]:
-        """Return the adjusted closes from one date to another that are stored; nothing is fetched."""
+        """Return the stored adjusted closes from `first` to `last`; nothing is fetched."""
         return {day: bar.close for day, bar in self.daily(symbol, first, last).items()}
 
     def daily(self, symbol: str, first: date, last: date) -> Mapping[date, RawBar]:
-        """Return the adjusted daily bars from one date to another that are stored; nothing is fetched."""
+        """Return the stored adjusted daily bars from `first` to `last`; nothing is fetched."""
         end_s = self._venue.begins_s(last + timedelta(days=1)) - 1
         raw = self._retry_once(lambda: self.store.get(symbol, DAYS, self._venue.begins_s(first), end_s))
         steps = self._retry_once(lambda: self.store.actions(symbol))
@@ -158,9 +158,9 @@ class StoredBars:
         until: datetime,
         heard: Callable[[int], None] = lambda changed: None,
     ) -> int:
-        """Fetch the raw bars of a timeframe since a date that were complete by `until` and aren't stored.
+        """Fetch the missing raw bars of a timeframe since a date that were complete by `until`.
 
-        Returns how many bars were new or changed; `heard` is called with the count after each stored page.
+        Return how many bars were new or changed; `heard` is called with the count after each stored page.
         """
         return self._retry_once(lambda: self._fetch_until(timeframe, list(dict.fromkeys(symbols)), first, until, heard))
 

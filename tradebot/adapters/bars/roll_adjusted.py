@@ -1,7 +1,7 @@
-"""Join the bars of a contract to those of the ones before it, for signals; money sees the prices as they were traded.
+"""Join a contract's bars to those of earlier contracts, for signals; money uses the traded prices.
 
-Before the day on which a contract took the place of another, the other one's bars stand, times the ratio of both
-closes before that day. So a series seen then and the same bars seen later differ by one constant factor.
+Before a roll date, the earlier contract's bars are used, multiplied by the ratio of both closes before that date. So a
+series at one time and the same bars at a later time differ by one constant factor.
 """
 
 from array import array
@@ -35,12 +35,12 @@ _Months = Callable[[str, date, date], Sequence[ContractMonth]]
 
 
 def join_over_rolls(bars: Bars, months: _Months | None, root: Callable[[str], str], venue: VenueDay) -> Bars:
-    """Return bars that are joined over rolls, or the same bars at a venue without contracts that end."""
+    """Return bars joined over rolls, or the same bars at a venue without expiring contracts."""
     return bars if months is None else JoinedBars(bars, months, root, venue)
 
 
 class JoinedBars:
-    """Closed bars, of which adjusted ones are joined over rolls. `root` raises ValueError for what has no months."""
+    """Closed bars; adjusted ones are joined over rolls. `root` raises ValueError for a symbol without months."""
 
     def __init__(self, bars: Bars, months: _Months, root: Callable[[str], str], venue: VenueDay) -> None:
         self._bars, self._months, self._root, self._venue = bars, months, root, venue

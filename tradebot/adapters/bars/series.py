@@ -1,11 +1,8 @@
-"""Make series of raw bars: choose those that had ended, merge minutes, adjust for splits and dividends.
+"""Build series from raw bars: select closed ones, merge minutes, adjust for splits and dividends.
 
-No input or output.
-
-Nothing here looks ahead: a series holds only bars that had ended, and only actions that were in force.
-
+Nothing here does I/O or looks ahead: a series has only bars that had ended, and only actions that were in force.
 Adjusted bars are raw bars times the factors of splits and dividends, as CRSP defines them; spin-offs aren't adjusted
-for. Actions are asked once a day for the whole span, because some are announced late.
+for. Actions are fetched once a day for the whole period, because some are announced late.
 """
 
 from array import array
@@ -133,12 +130,11 @@ Sessions = Callable[[date, date], Sequence[Session]]
 
 
 class Window(NamedTuple):
-    """The bars of a stored timeframe that start from `first_s` on and before `end_s`: all of them had ended.
+    """A range of bars of a stored timeframe, starting from `first_s` until before `end_s`, all of them closed.
 
-    Those that start before `final_s` don't change any more. `last` is when the newest one ended, and `until` is the
-    moment that all this is said of. `hours` are the regular sessions of bars that last `width_s`; a day lasts as long
-    as its session. If it `waits`, what is stored and may still change is asked for again only once it is final. Times
-    are seconds since 1970 UTC.
+    Bars that start before `final_s` don't change any more. `last` is when the newest one ended, as of `until`. `hours`
+    are the regular sessions of bars that last `width_s`; a day lasts as long as its session. If it `waits`, stored bars
+    that may still change are requested again only once they are final. Times are seconds since 1970 UTC.
     """
 
     timeframe: str
@@ -168,7 +164,7 @@ def window_of(
     venue: VenueDay,
     native: frozenset[str] = STORED_ALWAYS,
 ) -> Window | None:
-    """Return the window that has `reach` times as many bars as are needed, if there is a trade in each.
+    """Return the window with `reach` times as many bars as needed, if each bar has a trade.
 
     It is one of minutes if the timeframe isn't among the `native` ones. None if no session of it has begun.
     """
@@ -228,9 +224,9 @@ def _ended_s(session: Session, until_s: int, width_s: int) -> int:
 
 
 def missing_span(asked: Sequence[tuple[int, int]], first_s: int, end_s: int) -> tuple[int, int] | None:
-    """Return the shortest span that contains all that isn't covered: first and, exclusive, end; None if all is.
+    """Return the shortest range that contains everything not covered, as first and exclusive end; None if all is.
 
-    `asked` are spans with inclusive ends, oldest first, that neither overlap nor touch.
+    `asked` are ranges with inclusive ends, oldest first, that neither overlap nor touch.
     """
     for start, last in asked:
         if start <= first_s <= last:

@@ -1,8 +1,7 @@
-"""Store raw bars, corporate actions, and which spans the source has been asked for, in SQLite.
+"""Store raw bars, corporate actions, and the periods requested from a source, in SQLite.
 
-It is only a cache: a damaged file is moved aside, and what is needed is fetched again.
-
-What a source of bars must be able to do, for the store that fetches from it, is defined here too.
+It is only a cache: a damaged file is moved aside, and needed bars are fetched again. The protocol of a source of bars
+is defined here too.
 """
 
 from collections import Counter
@@ -36,15 +35,15 @@ class CorporateAction(NamedTuple):
 
 
 class DelayedError(TemporaryError):
-    """Raised once when the source turns out to have only older bars; its `delay` now says how old they must be."""
+    """Raised once when the source turns out to have only older bars; its `delay` is then updated to their age."""
 
 
 class BarSource(Protocol):
-    """Where bars come from."""
+    """A source of bars."""
 
     @property
     def name(self) -> str:
-        """Return what stored bars say about where they came from."""
+        """Return the source's name in stored bars."""
 
     @property
     def delay(self) -> timedelta:
@@ -52,9 +51,9 @@ class BarSource(Protocol):
 
     @property
     def timeframes(self) -> frozenset[str]:
-        """Return the timeframes that it has, minutes and days among them; the others are merged from minutes.
+        """Return the source's timeframes, which include minutes and days; others are merged from minutes.
 
-        Its bars of hours and of some minutes are those that merging the minutes of a session would make.
+        Its hourly bars and those of some minutes equal the bars merged from the minutes of a session.
         """
 
     @property
@@ -69,16 +68,16 @@ class BarSource(Protocol):
         last: datetime,
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
-        """Yield the raw bars of these symbols that start in a span, both ends inclusive, page by page.
+        """Yield the raw bars of these symbols that start in a range, both ends inclusive, page by page.
 
-        It is asked only for prices that its venue has: `Capabilities.bar_prices`.
-        Raises TemporaryError, DelayedError, or OperatorError if asking again won't help.
+        Only the venue's own prices are requested: `Capabilities.bar_prices`. Raise TemporaryError, DelayedError, or
+        OperatorError if a retry won't help.
         """
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
-        """Return the splits and dividends that were processed between two dates, inclusive, by symbol.
+        """Return the splits and dividends processed between two dates, inclusive, by symbol.
 
-        Raises TemporaryError, or OperatorError if asking again won't help.
+        Raise TemporaryError, or OperatorError if a retry won't help.
         """
 
 
@@ -143,7 +142,7 @@ class StoredSpan(Struct, frozen=True):
 
 
 class BarStore(Protocol):
-    """Where bars are kept; SqliteBars says what each method does."""
+    """A store of bars; SqliteBars documents each method."""
 
     def put(
         self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str, price: PriceKind = TRADE
@@ -201,7 +200,7 @@ class SqliteBars(CacheStore):
             return self._insert(symbol, timeframe, price, [(*bar, source) for bar in bars])
 
     def version(self, symbol: str, timeframe: str, price: PriceKind = TRADE) -> object:
-        """Return what differs from what it was before as soon as these bars may differ, whoever stored others."""
+        """Return a value that changes as soon as these bars may have changed, whoever stored others."""
         with self._guard():
             ((others,),) = self._database.execute("PRAGMA data_version")
             return others, self._written[symbol, timeframe, price]
@@ -216,7 +215,7 @@ class SqliteBars(CacheStore):
             return list(map(RawBar._make, rows))
 
     def spans(self) -> Sequence[StoredSpan]:
-        """Return what is stored, by symbol, timeframe, price and source."""
+        """Return the stored ranges, by symbol, timeframe, price and source."""
         with self._guard():
             rows = self._database.execute(
                 f"SELECT {SPAN} FROM bars GROUP BY symbol, timeframe, price, source"  # noqa: S608 -- constants
@@ -259,7 +258,7 @@ class SqliteBars(CacheStore):
             )
 
     def asked_spans(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]:
-        """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
+        """Return the ranges requested from a source, oldest first; they neither overlap nor touch."""
         with self._guard():
             rows = self._database.execute(
                 "SELECT first_s, last_s FROM asked WHERE symbol = ? AND what = ? AND price = ? AND source = ?"
@@ -283,6 +282,6 @@ class SqliteBars(CacheStore):
 
 
 def span_of(row: tuple[str, str, str, str, int, int, int]) -> StoredSpan:
-    """Return the span that a row of SPAN says."""
+    """Parse a row of SPAN."""
     symbol, timeframe, source, price, first_s, last_s, count = row
     return StoredSpan(symbol, timeframe, source, first_s, last_s, count, PriceKind(price))

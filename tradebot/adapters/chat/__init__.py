@@ -1,1 +1,1 @@
-"""The chat: its protocol, and what is stored of it."""
+"""The chat: its protocol, and its stored state."""

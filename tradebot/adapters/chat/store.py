@@ -1,7 +1,7 @@
-"""Keep who is paired, how far the chat was read, which buttons were shown, and what was done or refused.
+"""Store the pairing, the read position, the buttons shown, and the outcome of each message.
 
-An update is noted before it is acted on, so that no end of the process makes the bot do something twice. Damage costs
-the pairing: then nobody may ask until a person pairs again.
+An update is recorded before it is acted on, so that a crash never makes the bot do something twice. Damage costs the
+pairing: then nobody may ask until a person pairs again.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ TABLES = (
 
 
 class MessageOutcome(StrEnum):
-    """What became of a message."""
+    """The outcome of a message."""
 
     BEGUN = "begun"
     DONE = "done"
@@ -57,7 +57,7 @@ class MessageOutcome(StrEnum):
 
 
 class Paired(Struct, frozen=True):
-    """Who may ask: the numbers of the person and of their private chat, and since when."""
+    """The paired person: the numbers of the person and of their private chat, and since when."""
 
     user: int
     chat: int
@@ -65,7 +65,7 @@ class Paired(Struct, frozen=True):
 
 
 class ChatRefusal(Struct, frozen=True):
-    """Why a message was refused: of which kind that is, by which it is counted, and what is particular about it."""
+    """Why a message was refused: the kind, by which refusals are counted, and the details."""
 
     kind: str
     detail: str = ""
@@ -97,25 +97,25 @@ class ChatStore(CacheStore):
         super().__init__(folder / CHAT, events, datetime.now(UTC))
 
     def recall(self, name: str) -> str | None:
-        """Return what is remembered by a name, or None."""
+        """Return the text stored under a name, or None."""
         with self._guard():
             rows = self._database.execute("SELECT text FROM remembered WHERE name = ?", (name,)).fetchall()
             return str(rows[0][0]) if rows else None
 
     def remember(self, name: str, text: str) -> None:
-        """Remember a text by a name."""
+        """Store a text under a name."""
         with self._write():
             self._put(name, text)
 
     def paired_person(self) -> Paired | None:
-        """Return who may ask, or None."""
+        """Return the paired person, or None."""
         with self._guard(ValueError, KeyError, TypeError):
             text = self.recall("paired")
             found = json.loads(text) if text else None
             return Paired(int(found["user"]), int(found["chat"]), parse_time(found["at"])) if found else None
 
     def new_code(self, now: datetime) -> str:
-        """Return a new code, in place of any earlier one; only its digest is kept."""
+        """Create a new code, replacing any earlier one, and return it; only its digest is stored."""
         code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
         self.remember("code", json_text({"digest": _digest(code), "until": time_text(now + CODE_LIVES), "wrong": 0}))
         return code
@@ -142,7 +142,7 @@ class ChatStore(CacheStore):
         return True
 
     def revoke(self) -> None:
-        """Forget who may ask, any code, and every button."""
+        """Delete the pairing, any code, and every button."""
         with self._write():
             self._database.execute("DELETE FROM remembered WHERE name IN ('paired', 'code')")
             self._database.execute("DELETE FROM buttons")
@@ -157,7 +157,7 @@ class ChatStore(CacheStore):
             return int(number) if now - parse_time(at) < NUMBERS_LAST else None
 
     def take(self, number: int, now: datetime, who: str, asked: str, refusal: ChatRefusal | None = None) -> int | None:
-        """Note an update before it is acted on, as refused if there is a refusal; None if it was noted before."""
+        """Record an update before it is acted on, as refused if there is a refusal; None if it was already recorded."""
         with self._write():
             offset = self.offset(now)
             if offset is not None and number < offset:
@@ -170,28 +170,28 @@ class ChatStore(CacheStore):
             )
 
     def refuse(self, now: datetime, who: str, asked: str, refusal: ChatRefusal) -> None:
-        """Note what was refused and has no number of its own."""
+        """Record a refusal without an update number."""
         with self._write():
             self._refuse(now, who, asked, refusal)
 
     def record_refusal(self, id_: int, refusal: ChatRefusal) -> None:
-        """Note that a message was refused after it was taken."""
+        """Record that a message was refused after it was taken."""
         self.record_outcome(id_, MessageOutcome.REFUSED, refusal.text)
         with self._write():
             self._count(refusal.kind, datetime.now(UTC))
 
     def means(self, id_: int, asked: str) -> None:
-        """Note what a message asks, because of a button only its message knows that."""
+        """Record a message's request, because only its message knows the meaning of a button."""
         with self._write():
             self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (asked, id_))
 
     def record_outcome(self, id_: int, became: MessageOutcome, why: str) -> None:
-        """Note what became of a message."""
+        """Record a message's outcome."""
         with self._write():
             self._database.execute("UPDATE records SET became = ?, why = ? WHERE id = ?", (became, why, id_))
 
     def cut_short(self) -> Sequence[MessageRecord]:
-        """Return what was begun by a process that ended before it was done, and note that."""
+        """Return requests that an interrupted process left unfinished, and record that."""
         with self._write():
             message_records = self._records("WHERE became = ? ORDER BY id", MessageOutcome.BEGUN)
             self._database.execute(
@@ -208,7 +208,7 @@ class ChatStore(CacheStore):
             self._database.execute(f"DELETE FROM buttons WHERE rowid NOT IN ({newest})", (KEPT_BUTTONS,))  # noqa: S608
 
     def press(self, nonce: str, index: int, message: int, now: datetime) -> str | None:
-        """Return what a button means, or None if this message doesn't have it now; a question takes one answer."""
+        """Return a button's meaning, or None if this message doesn't have it now; a question takes one answer."""
         with self._write():
             query = "SELECT actions, once FROM buttons WHERE nonce = ? AND message = ? AND until > ?"
             row = self._database.execute(query, (nonce, message, time_text(now))).fetchone()
@@ -220,14 +220,14 @@ class ChatStore(CacheStore):
             return str(actions[index])
 
     def open_question(self, action: str, now: datetime) -> tuple[str, int] | None:
-        """Return the newest question whose first button means this, by its nonce and message; None if none is open."""
+        """Return the newest open question whose first button means `action`, by its nonce and message, or None."""
         query = "SELECT nonce, message, actions FROM buttons WHERE once AND until > ? ORDER BY rowid DESC"
         with self._guard(ValueError):
             rows = self._database.execute(query, (time_text(now),)).fetchall()
             return next(((str(nonce), int(m)) for nonce, m, text in rows if json.loads(text)[0] == action), None)
 
     def refusals(self) -> Mapping[str, int]:
-        """Return how often something was refused for each reason."""
+        """Return the number of refusals by reason."""
         with self._guard():
             rows = self._database.execute("SELECT why, count FROM refused ORDER BY count DESC, why").fetchall()
             return {str(why): int(count) for why, count in rows}
@@ -281,14 +281,14 @@ def open_chat_store(folder: Path, events: Events) -> Iterator[ChatStore]:
 
 
 class PairingGlance(Struct, frozen=True):
-    """Whether a person is paired, and what stood in Telegram's way the last time it was asked."""
+    """Whether a person is paired, and Telegram's last trouble."""
 
     paired: bool
     trouble: str
 
 
 def glance(folder: Path) -> PairingGlance:
-    """Return how the chat stands; nothing is created or changed. Raises OperatorError if its records are damaged."""
+    """Return the pairing's state; nothing is created or changed. Raise OperatorError if its records are damaged."""
     path = folder / CHAT
     if not path.exists():
         return PairingGlance(False, "")

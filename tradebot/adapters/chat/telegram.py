@@ -1,4 +1,4 @@
-"""Ask Telegram's Bot API for what was written, and answer. Everything has a limit, and no text shows the token."""
+"""Read messages from Telegram's Bot API, and reply. Everything has a limit, and no text shows the token."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _NUMBER = re.compile(rb'\{"update_id": ?([0-9]{1,18})[,}]')
 
 
 class TroubleError(Exception):
-    """Raised when Telegram can't be asked now; the text says why, `wait_s` how long it wants to be left alone."""
+    """Raised when Telegram can't be used now; the text says why, `wait_s` how long to wait before the next try."""
 
     def __init__(self, why: str, wait_s: float = 0.0) -> None:
         super().__init__(why)
@@ -32,7 +32,7 @@ class TroubleError(Exception):
 
 
 class TooLargeError(TroubleError):
-    """Raised for an answer that is too large to read; `number` is that of the first update in it, if it shows."""
+    """Raised for a reply that is too large to read; `number` is that of the first update in it, if known."""
 
     def __init__(self, head: bytes) -> None:
         super().__init__(f"an answer is larger than {MOST_BYTES:,} bytes")
@@ -41,7 +41,7 @@ class TooLargeError(TroubleError):
 
 
 class Telegram:
-    """A bot of Telegram's, by the address of the API and the bot's token."""
+    """A Telegram bot, given the API's address and the bot's token."""
 
     def __init__(self, url: str, token: str) -> None:
         if not _TOKEN.fullmatch(token):
@@ -52,9 +52,9 @@ class Telegram:
         self._base = f"{url}/bot{token}"
 
     def updates(self, offset: int | None, wait_s: int, most: int = BATCH) -> Sequence[object]:
-        """Return what was written since, oldest first; wait up to so many seconds for it.
+        """Return the messages since `offset`, oldest first; wait up to `wait_s` seconds for one.
 
-        Raises TroubleError.
+        Raise TroubleError.
         """
         asked: dict[str, object] = {"timeout": wait_s, "limit": most, "allowed_updates": ALLOWED}
         found = self._post("getUpdates", asked | ({} if offset is None else {"offset": offset}), wait_s)
@@ -63,7 +63,7 @@ class Telegram:
         return found
 
     def send(self, chat: int, text: str, buttons: Sequence[Sequence[tuple[str, str]]] = ()) -> int | None:
-        """Send plain text, with rows of buttons (label and data), and return the message's number, if it is told."""
+        """Send plain text, with rows of buttons (label and data), and return the message's number, if given."""
         body: dict[str, object] = {"chat_id": chat, "text": text, "link_preview_options": {"is_disabled": True}}
         if buttons:
             rows = [[{"text": label, "callback_data": data} for label, data in row] for row in buttons]
@@ -73,7 +73,7 @@ class Telegram:
         return number if type(number) is int else None
 
     def answer_button(self, query: str, text: str) -> None:
-        """Tell the app that a button was heard, so that it stops waiting."""
+        """Tell the app that a button press was received, so that it stops waiting."""
         self._post("answerCallbackQuery", {"callback_query_id": query, "text": text[:200]}, 0)
 
     def _post(self, method: str, body: Mapping[str, object], wait_s: int) -> Any:

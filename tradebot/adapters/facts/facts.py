@@ -1,8 +1,7 @@
 """Store facts and decisions in SQLite. They explain what happened; money never depends on them.
 
-Most of a candidate's text are answers that let it pass. They are parsed with the rest, and nothing is made of them.
-
-A strategy in shadow knows the facts and scores of its bot; its passes are its own.
+Most of a candidate's text is decisions that let it pass. They are parsed with the others, but no objects are built for
+them. A strategy in shadow shares its bot's facts and scores; its passes are stored separately.
 """
 
 import json
@@ -140,7 +139,7 @@ def outcomes(
     since: datetime | None = None,
     last: int = -1,
 ) -> SymbolOutcomes:
-    """Return the passes of a job in a session or since a time, and what became of a symbol's candidates in them."""
+    """Return a job's passes in a session or since a time, and the outcomes of a symbol's candidates in them."""
     passes = heads_of(database, job, session=session, since=since, last=last)
     found = {number: list[Outcome]() for number in passes}
     for number, body in rows_of_symbol(database, passes, symbol):
@@ -157,13 +156,13 @@ T = TypeVar("T")
 
 
 class BegunAnewError(TemporaryError):
-    """Raised when the file turned out to be damaged and an empty one is in its place."""
+    """Raised when the file turned out to be damaged and was replaced by an empty one."""
 
 
 def going_on(store: type[T]) -> type[T]:
-    """Let each public method of a store run again, on the empty file, when it finds the old one damaged.
+    """Make each public method of a store retry on the empty file when it finds the old one damaged.
 
-    A pass goes on like that: no exit waits for an explanation, and entries are refused without facts.
+    The pass continues: no exit waits for an explanation, and entries are refused without facts.
     """
     for name, method in list(vars(store).items()):
         if isfunction(method) and not name.startswith("_"):
@@ -371,16 +370,16 @@ class SqliteFacts(CacheStore):
         return self._scores.of(set(held))
 
     def prune(self, now: datetime, facts_kept: timedelta, decisions_kept: timedelta) -> None:
-        """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured.
+        """Delete facts and decisions after their retention time; decisions are kept longer, to be measured.
 
-        What each session's passes saw last of the account is kept for ever, without its candidates.
+        The last state of the account in each session is kept forever, without its candidates.
         """
         with self._write():
             history.prune(self._database, *(time_text(now - duration) for duration in (facts_kept, decisions_kept)))
         self.forget()
 
     def forget(self) -> None:
-        """Let go of what was read of a session; the next reading reads what it needs again."""
+        """Drop the cached data of a session; the next read loads what it needs."""
         self._known = None
         self._rows("PRAGMA shrink_memory", ())
 
@@ -478,7 +477,7 @@ OF_THE_BOT = (
 
 
 class SharedFacts(SqliteFacts):
-    """The store of a folder for passes, over the facts of another one, which the owner of that closes."""
+    """A folder's own store of passes that reads facts from another folder's store, which the other's owner closes."""
 
     def __init__(self, folder: Path, events: Events, at: datetime, of: SqliteFacts) -> None:
         super().__init__(folder, events, at)

@@ -1,4 +1,4 @@
-"""Keep the facts of one session as they were known at any time: decoded once, compact, for the process's lifetime."""
+"""Cache the facts of one session as of any time: decoded once, compact, for the process's lifetime."""
 
 import json
 import sqlite3
@@ -29,7 +29,7 @@ Asked = Callable[[Sequence[str], str], Any]
 
 
 class Lately(NamedTuple):
-    """The last replies about some symbols, from the time of the newest one until the next one came, if any did."""
+    """The last replies about some symbols, valid from the time of the newest one until the next one, if any."""
 
     seen: tuple[object, ...]
     symbols: Sequence[str]
@@ -42,7 +42,7 @@ class Lately(NamedTuple):
 
 
 class KnownFacts:
-    """What is known about some symbols for one session: its events, and the facts of earlier dates that still count."""
+    """The known facts of some symbols for one session: its events, and the facts of earlier dates that still count."""
 
     def __init__(self, session: date, symbols: Sequence[str]) -> None:
         self.session = session
@@ -65,7 +65,7 @@ class KnownFacts:
         self._seen = seen
 
     def answers(self, symbols: Sequence[str], now: str, last: Asked, after: Asked) -> Answers:
-        """Return the last replies about symbols; they are looked up again once there are others, or may be."""
+        """Return the last replies about symbols, from the cache unless there may be newer ones."""
         known = self._lately
         if known is not None and (known.seen, known.symbols) == (self._seen, symbols) and known.includes(now):
             return known.answers
@@ -109,7 +109,7 @@ def with_last_reply(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolF
 
 
 def market_of(known: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
-    """Return what is known about the whole market, by kind; of a kind about sectors, by sector."""
+    """Return what is known about the whole market, by kind; for a kind about sectors, by sector."""
     found = dict(known[NO_SYMBOL].known)
     for sector in SOURCE_SECTORS.values():
         for kind, value in known[sector].known.items():
@@ -128,10 +128,10 @@ Heard = dict[tuple[str, str], str]
 def without_old(
     database: sqlite3.Connection, found: Mapping[str, SymbolFacts], now: datetime, heard: Heard
 ) -> Mapping[str, SymbolFacts]:
-    """Return what is known by symbol without the kinds whose last reply is older than their freshness limit.
+    """Return the facts by symbol without kinds whose last reply is older than their freshness limit.
 
-    Alerts stay: when they were fetched is known with them, and whoever reads them judges by that. A reply that is in
-    `heard`, and still counts, isn't looked for again.
+    Alerts stay: their fetching time is included, so that readers can judge their age. A reply in `heard` that still
+    counts isn't looked up again.
     """
     until, old = time_text(now), dict[str, set[str]]()
     asked = [one for one in _oldest_usable(found.values(), now) if not one[2] <= heard.get(one[:2], "") <= until]

@@ -1,6 +1,6 @@
-"""Queries about what was decided and known earlier, each of which reads no more than it is asked about.
+"""Query past decisions and facts, each query reading no more than it needs.
 
-A bot's replies are read all together, to be played again.
+Only a bot's replies are read all together, for replay.
 """
 
 import json
@@ -209,7 +209,7 @@ def passes(
 
 
 def unpriced_passes(database: sqlite3.Connection, since: datetime, until: datetime = EVER) -> Sequence[CycleRecord]:
-    """Return what `passes` does, without the prices that the passes saw, in a third of the time."""
+    """Return the same as `passes`, without the prices in them, in a third of the time."""
     return passes(database, since, until, UNPRICED_PASSES)
 
 
@@ -242,7 +242,7 @@ def ends(
 
 
 class AnswerCounts(NamedTuple):
-    """One endpoint's answers for one symbol: the newest, and how many answers and rows came in a span of time."""
+    """One endpoint's replies about one symbol: the newest, and the number of replies and rows in a period."""
 
     endpoint: str
     symbol: str | None
@@ -254,7 +254,7 @@ class AnswerCounts(NamedTuple):
 
 
 def answers(database: sqlite3.Connection, since: datetime) -> Sequence[AnswerCounts]:
-    """Return the newest answer of each endpoint and symbol, and the counts of its answers since a time."""
+    """Return the newest reply of each endpoint and symbol, and the counts of its replies since a time."""
     return tuple(
         AnswerCounts(endpoint, symbol or None, parse_time(at), *counts)
         for endpoint, symbol, at, *counts in database.execute(ANSWERS, (time_text(since),))
@@ -267,7 +267,7 @@ def intakes(database: sqlite3.Connection, since: datetime) -> Sequence[Intake]:
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-    """Return the prices of the last pass of exits within a span of time that saw any."""
+    """Return the prices of the last exit pass in a period that has any."""
     heads = database.execute(MARKS, (Job.EVALUATE_EXITS, time_text(since), time_text(until)))
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
@@ -275,14 +275,14 @@ def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Map
 
 
 def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> CycleRecord | None:
-    """Return the last pass since a time that saw a price of a symbol, without its candidates; None if none did."""
+    """Return the last pass since a time with a price of a symbol, without its candidates, or None."""
     first = (since - SAME_PASS).date().isoformat()
     heads = [body for (body,) in database.execute(LAST_MARK, (first, time_text(since), symbol))]
     return next(iter(unpack_all(CycleRecord, heads)), None)
 
 
 def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> datetime | None:
-    """Return when a strategy was last asked while its code had another digest; None if never."""
+    """Return when a strategy last ran with code of another digest; None if never."""
     path = f"$[{CycleRecord.__struct_fields__.index('code')}].{strategy}"
     query = "SELECT max(at) FROM cycles WHERE job = ?1 AND body ->> ?2 != ?3"
     ((found,),) = database.execute(query, (Job.TRADE_ONCE, path, digest)).fetchall()
@@ -290,15 +290,15 @@ def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> date
 
 
 def last_read(database: sqlite3.Connection, job: str) -> CycleRecord | None:
-    """Return the last pass of a job that read the account, without its candidates; None if none did."""
+    """Return the last pass of a job that read the account, without its candidates, or None."""
     heads = [body for (body,) in database.execute(READ, (job,))]
     return next(iter(unpack_all(CycleRecord, heads)), None)
 
 
 def session_ends(database: sqlite3.Connection, first: date, last: date) -> Sequence[SessionEnd]:
-    """Return how the account stood at the end of each session, oldest first.
+    """Return the account's state at the end of each session, oldest first.
 
-    Raises DamagedError if an index knows of no session at all and the passes do: two of its pages changed places.
+    Raise DamagedError if an index has no session although there are passes: two of its pages changed places.
     """
     days = database.execute(ENDS, (first.isoformat(), last.isoformat())).fetchall()
     asked = json.dumps([sequence for _, *two in days for sequence in two])
@@ -311,9 +311,9 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
 
 
 def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
-    """Delete facts and passes before a time each; what saw the account last in its session only loses its candidates.
+    """Delete facts and passes before their times, except each session's last pass that read the account.
 
-    Times are canonical text. Call it in a transaction.
+    That pass only loses its candidates. Times are canonical text. Call it in a transaction.
     """
     database.execute("DELETE FROM main.facts WHERE known_at < ?", (facts_before,))
     database.execute("DELETE FROM main.intakes WHERE at < ?", (facts_before,))
@@ -389,10 +389,10 @@ FACTS_OF = "SELECT symbol, known_at, body FROM facts WHERE endpoint = ? ORDER BY
 
 
 def load_replies(folder: Path) -> Sequence[Intake]:
-    """Return the replies that a state folder knows of, oldest first, each with the facts that it was the first to say.
+    """Return a state folder's replies, oldest first, each with the facts that it was the first to contain.
 
-    Of kinds that this version doesn't know, nothing is returned; none at all if there is no file of facts. Raises
-    OperatorError if the file is damaged.
+    Kinds that this version doesn't know are left out; the result is empty without a file of facts. Raise OperatorError
+    if the file is damaged.
     """
     path = folder / FACTS
     if not path.exists():

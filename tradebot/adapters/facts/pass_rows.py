@@ -1,7 +1,7 @@
-"""Write a pass with the sums of how its candidates ended, and read passes, and long spans of them from these sums.
+"""Write a pass with summaries of how its candidates ended, and read passes, long periods by these summaries.
 
-Reading a million decisions one by one takes seconds. A row has the candidates of one pass in groups that ended alike;
-a few of them are then read in full, and stand for the others.
+Reading a million decisions one by one takes seconds. A summary groups the candidates of one pass that ended alike; a
+few of them are then read in full, to represent the others.
 """
 
 import json
@@ -38,12 +38,12 @@ Old = tuple[float | None, int]
 
 
 class Alike(NamedTuple):
-    """Candidates of one pass that ended alike.
+    """Candidates of one pass with the same end.
 
-    `strategy` wanted them; `gate`, its `about` and its `place` among what was asked, and `reason` are of the first
-    answer that refused them; `then` is the reason of the next one. `above` and `then_above` say whether these had any
-    number above zero. `unknown` is the id of an order whose outcome isn't known. `nearest` is the position in its pass
-    of the one that came closest, with its distance and its symbol; `oldest` the one with the oldest data, and its age.
+    `strategy` proposed them; `gate`, its `about` and `place`, and `reason` are of the first decision that refused them;
+    `then` is the reason of the next one. `above` and `then_above` say whether these had any number above zero.
+    `unknown` is the id of an order with an unknown outcome. `nearest` is the position in its pass of the candidate that
+    came closest, with its distance and symbol; `oldest` the candidate with the oldest data, and its age.
     """
 
     strategy: str
@@ -68,7 +68,7 @@ FARTHEST = sys.float_info.max
 
 
 def ends_of(records: Sequence[CandidateRecord]) -> list[Alike]:
-    """Return how the candidates of one pass ended."""
+    """Group the candidates of one pass by how they ended."""
     groups: dict[tuple[Any, ...], Alike] = {}
     for position, record in enumerate(records):
         common, symbol = _common(record), record.candidate.symbol
@@ -119,9 +119,10 @@ def span_ends(
     last: int = -1,
     strategy: str | None = None,
 ) -> SpanEnds:
-    """Return the passes of a job in a session or since a time, with a few candidates that stand for all of them.
+    """Return the passes of a job in a session or since a time, with a few representative candidates.
 
-    Each of those that ended alike is counted, the one that came closest is there, and the one with the oldest data.
+    Each group of candidates with the same end is counted, and has its closest candidate and the one with the oldest
+    data.
     """
     heads = heads_of(database, job, session=session, since=since, last=last)
     if not heads:
@@ -175,7 +176,7 @@ def _merge_sums(
 
 
 def sums_of(database: CacheConnection, passes: Collection[int]) -> Iterable[tuple[int, list[Any]]]:
-    """Yield the groups of each pass; they are computed for passes that an earlier version of this program wrote."""
+    """Yield the summaries of each pass; they are computed for passes that an earlier version of this program wrote."""
     rows = database.execute(SUMS, (json.dumps(list(passes)),)).fetchall()
     yield from zip([number for number, _ in rows], json.loads(f"[{','.join(body for _, body in rows)}]"), strict=True)
     if lacking := sorted(set(passes) - {number for number, _ in rows}):
@@ -189,7 +190,7 @@ ALWAYS = CycleRecord.__struct_fields__.index("margin")
 
 
 def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
-    """Start a folder's file of facts with these passes, each of which has its own id."""
+    """Create a folder's file of facts with these passes, each of which has its own id."""
     path = folder / FACTS
     database, _ = FILE.start_over(path)
     with closing(database), FILE.translate_errors(path):
@@ -252,7 +253,7 @@ def of_span(
     last: int = -1,
     symbol: str | None = None,
 ) -> Sequence[CycleRecord]:
-    """Return the passes of a job in a session or since a time, oldest first; of a symbol, only its candidates."""
+    """Return the passes of a job in a session or since a time, oldest first, with all candidates or only a symbol's."""
     passes = heads_of(database, job, session=session, since=since, last=last)
     if not passes:
         return ()
@@ -268,9 +269,9 @@ def heads_of(
     since: datetime | None = None,
     last: int = -1,
 ) -> dict[int, CycleRecord]:
-    """Return the passes of a job by their numbers, oldest first, without candidates and prices.
+    """Return the passes of a job by number, oldest first, without candidates and prices.
 
-    Raises DamagedError if an index knows of none at all and the passes do.
+    Raise DamagedError if an index has none although there are passes.
     """
     first, until = since or FIRST, LAST
     if session is not None:
@@ -298,7 +299,7 @@ def heads(
 def rows_of_symbol(
     database: sqlite3.Connection, passes: Mapping[int, CycleRecord], symbol: str
 ) -> Sequence[tuple[int, str]]:
-    """Return a symbol's candidates as they were packed, each with the number of its pass."""
+    """Return a symbol's packed candidates, each with the number of its pass."""
     if not passes:
         return ()
     times = [cycle.at for cycle in passes.values()]
@@ -309,10 +310,10 @@ def rows_of_symbol(
 
 
 def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
-    """Return the candidates of passes by the numbers of these; a pass that has none has an empty list.
+    """Return the candidates of passes by pass number; a pass without any has an empty list.
 
-    Raises DamagedError if a pass was written with more of them: two pages changed places. One that isn't as it was
-    written only counts as absent.
+    Raise DamagedError if a pass was written with more of them: two pages changed places. A single damaged candidate
+    only counts as absent.
     """
     asked = (json.dumps(list(passes)),)
     found = _unpack_records(database.execute(OF_ALL, asked).fetchall())
@@ -354,12 +355,12 @@ def pass_at(
 
 
 def was_judged(database: sqlite3.Connection, symbol: str) -> bool:
-    """Return True if anything wanted for a symbol is recorded, however long ago."""
+    """Return True if any candidate for a symbol is recorded, however old."""
     return database.execute("SELECT 1 FROM candidates WHERE symbol = ? LIMIT 1", (symbol,)).fetchone() is not None
 
 
 def sessions_beside(database: sqlite3.Connection, job: str, session: date) -> tuple[date | None, date | None]:
-    """Return the nearest sessions before and after one in which passes of a job are recorded."""
+    """Return the nearest sessions before and after the given one with recorded passes of a job."""
     midnight = datetime(session.year, session.month, session.day, tzinfo=UTC)
     asked = (BEFORE, midnight + APART), (AFTER, midnight - APART)
     found = [database.execute(query, (job, session.isoformat(), time_text(at))).fetchone() for query, at in asked]

@@ -1,7 +1,7 @@
-"""Keep what each pass read and decided, so that it can be decided again. Nothing depends on it; no pass waits for it.
+"""Store what each pass read and decided, so that it can be replayed. Nothing depends on it; no pass waits for it.
 
-What doesn't change from pass to pass, such as orders and listings, is kept once for each session, by the digest of its
-content. The sum of a record names its pass and covers everything in it: a byte that has changed is told by the pass.
+Data that many passes share, such as orders and listings, is stored once for each session, by the digest of its content.
+A record's checksum includes the pass's name and everything in it, so a changed byte is detected by pass.
 """
 
 import json
@@ -46,7 +46,7 @@ FILE = CacheDatabase("records of passes", 0x54425053, 1, TABLES)
 
 
 class KeptPass(Struct, frozen=True):
-    """One pass that is kept: when it was, and the version of the program that decided."""
+    """A pass with a stored record: its time, and the version of the program that decided it."""
 
     id: str
     session: date
@@ -55,7 +55,7 @@ class KeptPass(Struct, frozen=True):
 
 
 class KeptPasses:
-    """The records of passes of a state folder, for the last `sessions` sessions; 0 keeps none.
+    """The records of passes of a state folder, for the last `sessions` sessions; with 0, none are stored.
 
     The file is created with the first record. `remembered` are the parts that this process has written.
     """
@@ -73,7 +73,7 @@ class KeptPasses:
 
     @property
     def keeps(self) -> bool:
-        """Return True if passes are kept."""
+        """Return True if records are stored."""
         return self._sessions > 0
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class KeptPasses:
         self._read_parts.clear()
 
     def keep(self, kept: KeptPass, written: StoredRecord) -> None:
-        """Save the record of a pass in place of an earlier one of it; if that fails, emit an event."""
+        """Save the record of a pass, replacing an earlier one; if that fails, emit an event."""
         try:
             self._keep_or_start_over(kept, written)
             self._failing = False
@@ -94,7 +94,7 @@ class KeptPasses:
             self.not_kept(kept.id, kept.at, str(failed))
 
     def not_kept(self, name: str, at: datetime, why: str) -> None:
-        """Write that a pass wasn't kept, once until one is again."""
+        """Emit an event that a pass has no record, once until one is stored again."""
         if not self._failing:
             self._failing = True
             self._events.emit(EventKind.PASS_NOT_KEPT.at(at, {"pass": name, "message": why}))
@@ -106,7 +106,7 @@ class KeptPasses:
         return [KeptPass(name, date.fromisoformat(day), parse_time(at), version) for name, day, at, version in found]
 
     def record(self, name: str) -> tuple[bytes, Sequence[bytes]] | None:
-        """Return the record of a pass and its parts, or None if none is kept; RecordError if it was changed."""
+        """Return the record of a pass and its parts, or None; RecordError if it was changed."""
         found = list(self._read("SELECT session, at, version, body, sum FROM passes WHERE id = ?", (name,)))
         if not found:
             return None
@@ -232,7 +232,7 @@ class KeptPasses:
 
 
 def decompress(packed: bytes) -> bytes:
-    """Return what was compressed; RecordError if it is damaged, or longer than a record may be."""
+    """Decompress a record; RecordError if it is damaged, or longer than a record may be."""
     unpacking = zlib.decompressobj()
     try:
         content = unpacking.decompress(packed, LONGEST)

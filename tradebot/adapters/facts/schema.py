@@ -1,7 +1,7 @@
-"""Define the facts file: its tables. Facts only explain, so a damaged file is moved aside and the bot goes on.
+"""Define the tables of the facts file. Facts only explain, so a damaged file is moved aside and the bot continues.
 
-The small tables are read and written here: how each session compared with its backtest, what the registry knows of each
-symbol and discovered last, and what the check of each reply found, beside the reply's counts.
+The small tables are read and written here: each session's comparison with its backtest, the registry's symbols and last
+discovery, and the result of checking each reply, next to the reply's counts.
 """
 
 import json
@@ -41,20 +41,20 @@ ANY = """SELECT 1 FROM checks JOIN intakes ON intake = sequence
 
 
 def write_check(database: sqlite3.Connection, reply: int | None, intake: Intake) -> None:
-    """Store what was found in a stored reply, if its rows were checked."""
+    """Store the findings about a stored reply, if its rows were checked."""
     if intake.nulls is not None:
         found, nulls = json_text([pack(finding) for finding in intake.findings]), json_text(dict(intake.nulls))
         database.execute("INSERT INTO main.checks (intake, found, nulls) VALUES (?, ?, ?)", (reply, found, nulls))
 
 
 def suspicious_replies(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return the newest reply with rows about each kind and symbol; none if no reply in this span has a finding."""
+    """Return the newest reply with rows about each kind and symbol; none if no reply in this period has a finding."""
     found = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
     return newest_checks(database, since, now) if found else ()
 
 
 def newest_checks(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return the newest reply with rows about each kind and symbol in a span of time."""
+    """Return the newest reply with rows about each kind and symbol in a period."""
     return tuple(
         CheckedReply(
             endpoint,
@@ -83,26 +83,26 @@ DISCOVERY = "CREATE TABLE discovery (id INTEGER PRIMARY KEY CHECK (id = 1), body
 
 
 def read_coins(database: CacheConnection) -> Mapping[str, Coin]:
-    """Return what is known of each symbol."""
+    """Return the registry's state of each symbol."""
     rows = database.execute("SELECT symbol, body FROM coins ORDER BY symbol")
     return {symbol: decode(Coin, json.loads(body)) for symbol, body in rows}
 
 
 def write_coins(database: CacheConnection, coins: Iterable[Coin]) -> None:
-    """Write what is known of these symbols, inside a transaction."""
+    """Write the registry's state of these symbols, inside a transaction."""
     rows = [(coin.symbol, json_text(encode(coin))) for coin in coins]
     database.executemany("DELETE FROM main.coins WHERE symbol = ?", [(symbol,) for symbol, _ in rows])
     database.executemany("INSERT INTO main.coins (symbol, body) VALUES (?, ?)", rows)
 
 
 def read_discovery(database: CacheConnection) -> Discovery:
-    """Return what was discovered last."""
+    """Return the last discovery."""
     row = database.execute("SELECT body FROM discovery").fetchone()
     return _decode_discovery(row[0]) if row else Discovery()
 
 
 def write_discovery(database: CacheConnection, discovery: Discovery) -> None:
-    """Write what was discovered, inside a transaction."""
+    """Write a discovery, inside a transaction."""
     database.execute("DELETE FROM main.discovery")
     database.execute("INSERT INTO main.discovery (id, body) VALUES (1, ?)", (json_text(encode(discovery)),))
 
@@ -117,14 +117,14 @@ PARITIES = "CREATE TABLE parities (session TEXT NOT NULL, body TEXT NOT NULL, PR
 
 
 def read_parities(database: CacheConnection, last: int) -> Sequence[DayParity]:
-    """Return the newest sessions that were compared, oldest first."""
+    """Return the newest comparisons of sessions, oldest first."""
     rows = database.execute("SELECT body FROM parities ORDER BY session DESC LIMIT ?", (last,)).fetchall()
     # Comparisons of earlier releases don't say what a session cost.
     return [decode(DayParity, {"costs_usd": None, **json.loads(body)}) for (body,) in reversed(rows)]
 
 
 def write_parity(database: CacheConnection, day_parity: DayParity) -> None:
-    """Write how a session compared, inside a transaction, in the place of an earlier comparison."""
+    """Write a session's comparison, inside a transaction, replacing an earlier one."""
     day = day_parity.session.isoformat()
     database.execute("DELETE FROM main.parities WHERE session = ?", (day,))
     database.execute("INSERT INTO main.parities (session, body) VALUES (?, ?)", (day, json_text(encode(day_parity))))
@@ -178,9 +178,9 @@ FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums(AD
 
 
 def check(path: Path, *, pages: bool) -> None:
-    """Raise OperatorError if the file is no store of facts; leave it as it is. Every page and row is read if `pages`.
+    """Raise OperatorError if the file is no valid store of facts, without changing it.
 
-    A damaged page may lie where no query would ever look.
+    With `pages`, every page and row is read: a damaged page may be where no query would ever read it.
     """
     try:
         database = FILE.open(path)

@@ -1,7 +1,7 @@
-"""Keep to the flow source's quota on our side, so that it never has to refuse: for all processes of a bot together.
+"""Stay within the flow source's quota, so that it never has to refuse, across all processes of a bot.
 
-So a cron of one-shots asks no more often than one `serve`. The source's answers correct the day's count, because others
-may use the same key. If the file is lost or damaged, the minute starts empty and fills up at its usual rate.
+So one-shot runs from cron make no more requests than one `serve`. The source's replies correct the day's count, because
+others may use the same key. If the file is lost or damaged, the minute starts empty and refills at its usual rate.
 """
 
 import fcntl
@@ -41,10 +41,10 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class QuotaLevel(Struct, frozen=True):
-    """How much of the quota is left.
+    """The remaining quota.
 
     `tokens` are the requests left at a time of the machine's own clock. `used` counts the requests of the day that ends
-    at `renews_at`, and `limit` is how many the source says it allows. Nothing may be sent before `held_until`.
+    at `renews_at`, and `limit` is the source's limit. Nothing may be sent before `held_until`.
     """
 
     tokens: float
@@ -67,12 +67,12 @@ def next_quota_day(now: datetime) -> datetime:
 
 
 class KeptQuota:
-    """Counts requests and waits, so that the source never has to refuse one for being too many.
+    """Counts requests and waits, so that the source never has to refuse one for exceeding its quota.
 
-    It sends as many at once and in the long run as the allowance says; None for a source without one. Either way it
-    keeps to what the source's answers say. `now` returns trading time. What is left is kept in a file, if one is given,
-    so that other processes and the next one go on from there. If nothing is known, the minute starts empty. If the file
-    can't be written, each process keeps to the quota by itself.
+    It sends bursts and a long-run rate within the allowance, which is None for a source without one. Either way it
+    obeys the source's replies. `now` returns trading time. With a file, other and later processes continue from the
+    stored state. Without known state, the minute starts empty. If the file can't be written, each process applies the
+    quota by itself.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class KeptQuota:
     def take(self) -> None:
         """Take one request, waiting until there is one; raise AllowanceSpentError if that takes longer than a minute.
 
-        An error takes no request.
+        On an error no request is taken.
         """
         self._await_release()
         if self._allowance is None:
@@ -115,9 +115,9 @@ class KeptQuota:
             self._sleep(-tokens / rate_s)
 
     def correct(self, quota: Quota, at: datetime, wait_s: float | None) -> None:
-        """Correct the count by what an answer said at trading time `at`; with `wait_s`, send nothing before it passed.
+        """Correct the count from a reply at trading time `at`; with `wait_s`, send nothing until that time has passed.
 
-        The source also counts what others send with the same key.
+        The source also counts others' requests with the same key.
         """
 
         def corrected(level: QuotaLevel) -> QuotaLevel:
@@ -137,12 +137,12 @@ class KeptQuota:
         return self._allowance is not None or wait_s is not None or is_spent(quota)
 
     def used_on_day(self, now: datetime) -> int | None:
-        """Return how many requests were made on the allowance day of `now`; None if nobody counted them."""
+        """Return how many requests were made on the allowance day of `now`; None if they weren't counted."""
         level = self._level(self._monotonic())
         return level.used if level.renews_at == next_quota_day(now) else None
 
     def planned_left(self) -> int | None:
-        """Return how many requests of today the timetable may still make; None for a source without a limit."""
+        """Return how many requests the timetable may still make today; None for a source without a limit."""
         if self._allowance is None:
             return None
         now = self._now()

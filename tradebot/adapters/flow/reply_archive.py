@@ -1,6 +1,6 @@
-"""Keep the flow source's replies as they came, compressed, so that a session can be scored again from what was seen.
+"""Store the flow source's raw replies, compressed, so that a session can be scored again from the same data.
 
-They explain, and nothing depends on them: a reply that can't be kept is an event, and the pass goes on.
+They are only for explanation: if a reply can't be stored, an event says so, and the pass continues.
 """
 
 import json
@@ -54,7 +54,7 @@ class KeptSession(Struct, frozen=True):
 
 
 class KeptReply(Struct, frozen=True):
-    """One reply, as it came at `at`; `page` reads its rows."""
+    """One raw reply that arrived `at`; `page` parses its rows."""
 
     at: datetime
     kind: str
@@ -69,7 +69,10 @@ class KeptReply(Struct, frozen=True):
 
 
 class KeptReplies:
-    """The replies of a state folder, for the last `sessions` sessions. The file is created with the first reply."""
+    """The stored replies of a state folder, for the last `sessions` sessions.
+
+    The file is created with the first reply.
+    """
 
     def __init__(self, folder: Path, events: Events, sessions: int) -> None:
         self._path = folder / REPLIES
@@ -85,9 +88,9 @@ class KeptReplies:
             self._database = None
 
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
-        """Keep a reply about a session that came at `at`; if that fails, write an event, one until it succeeds again.
+        """Store a reply about a session that came at `at`; if that fails, emit one event until it succeeds again.
 
-        Rows that didn't come in a reply, such as those of a stream, are kept in the form of one.
+        Rows that didn't come in a reply, such as those of a stream, are stored in the form of one.
         """
         if not self._sessions:
             return
@@ -103,7 +106,7 @@ class KeptReplies:
             self._events.emit(EventKind.REPLY_NOT_KEPT.at(at, details, page.symbol))
 
     def sessions(self) -> Sequence[KeptSession]:
-        """Return the sessions that replies are kept of, oldest first; raise OperatorError if the file is damaged."""
+        """Return the sessions with stored replies, oldest first; raise OperatorError if the file is damaged."""
         found = self._read("SELECT session, count(*), min(at), max(at) FROM replies GROUP BY session ORDER BY session")
         return [
             KeptSession(date.fromisoformat(session), replies, parse_time(first), parse_time(last))
@@ -111,7 +114,7 @@ class KeptReplies:
         ]
 
     def replies(self, kinds: Collection[str], sessions: tuple[date, date], until: datetime) -> Iterator[KeptReply]:
-        """Yield the replies of some kinds about sessions, first and last included, in the order in which they came.
+        """Yield the replies of some kinds about sessions, first and last included, in order of arrival.
 
         OperatorError if the file is damaged.
         """

@@ -1,6 +1,6 @@
-"""Listen to Unusual Whales' websocket of flow alerts in a thread, and keep what comes until it is taken.
+"""Listen to Unusual Whales' websocket of flow alerts in a thread, and buffer rows until they are taken.
 
-The token is part of the address, so the address goes into no message.
+The token is part of the address, so the address appears in no message.
 """
 
 import threading
@@ -27,7 +27,7 @@ _REFUSED = (401, 403)
 
 
 class FlowStream:
-    """The channel of flow alerts. It connects when it is made, and again whenever the connection ends, until closed."""
+    """The channel of flow alerts. It connects at once, and again whenever the connection ends, until closed."""
 
     who = "the flow source"
 
@@ -55,7 +55,7 @@ class FlowStream:
         self._kept = KeptOpen(address, self, self._patience, monotonic)
 
     def take(self) -> StreamRows:
-        """Return what came since the last call, without waiting; raise OperatorError if the source refuses the key."""
+        """Return the rows received since the last call, without waiting; OperatorError if the key is refused."""
         with self._lock:
             if self._refusal is not None:
                 raise self._refusal
@@ -63,7 +63,7 @@ class FlowStream:
             return StreamRows(rows, self._joined, self._up, self._lost, self._problem)
 
     def renew(self) -> None:
-        """Connect again, because the connection doesn't bring what it should."""
+        """Reconnect, because the connection doesn't deliver as expected."""
         self._kept.renew()
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class FlowStream:
         self._kept.close()
 
     def on_connection_end(self, problem: str, status: int | None) -> bool:
-        """Note why a connection ended; return False if the source refuses the key."""
+        """Record why a connection ended; return False if the source refuses the key."""
         if status in _REFUSED:
             self._refuse(status)
         with self._lock:
@@ -79,7 +79,7 @@ class FlowStream:
             return self._refusal is None
 
     def talk(self, connection: ClientConnection) -> str:
-        """Join the channel and keep what comes; return why the source refuses the join, if it does."""
+        """Join the channel and buffer its rows; return why the source refuses the join, if it does."""
         with around("stream.join"):
             connection.send(_JOIN)
         deadline_s = self._monotonic() + self._patience.open_s

@@ -1,4 +1,4 @@
-"""Read options flow from Unusual Whales: one GET per question, rows passed on as they came."""
+"""Read options flow from Unusual Whales: one GET per request, with rows passed on unparsed."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ from tradebot.model.flow import Allowance, FlowPage, Quota
 
 
 class UnhurriedSession:
-    """Connections kept between requests, with timeouts and without retries.
+    """Connections that stay open between requests, with timeouts and without retries.
 
     This is only the adapter of a session of `requests`. A whole session would keep cookies, look for proxies and
     passwords in the environment, and read the body of a redirect without any limit.
@@ -49,7 +49,7 @@ class UnhurriedSession:
         self._timeout = (bounds.connect_s, bounds.read_s)
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
-        """Send one request and return its answer, whose body is still to be read; raises HTTPError."""
+        """Send one request and return the reply, whose body is still unread; raise HTTPError."""
         try:
             request = requests.Request(method, url, headers, data=body).prepare()
             answer: urllib3.BaseHTTPResponse = self._adapter.send(request, stream=True, timeout=self._timeout).raw
@@ -69,13 +69,13 @@ _LONGEST_HOLD_S = 3600
 
 
 class UnusualWhales:
-    """Unusual Whales, asked about any kind of facts.
+    """The client of Unusual Whales, for any kind of facts.
 
-    `allowance` is what its plan allows, None for a source without a limit. `now` returns trading time, which the
-    allowance goes by; it isn't asked about a source without a limit that doesn't say one. Once the day's calls are used
-    up, further ones fail without sending a request until the allowance renews at 20:00 New York time. `quota_file`
-    keeps what is left for other processes. `sleep` waits until the next call is allowed. `heard` gets each answer
-    before it is used. `told_at` returns when an answer was made, if that can be told from it.
+    `allowance` is the plan's limit, None for a source without one. `now` returns trading time, which the allowance
+    uses; it isn't called for a source without a limit that doesn't give one. Once the day's calls are used up, further
+    ones fail without a request until the allowance renews at 20:00 New York time. `quota_file` stores the remaining
+    quota for other processes. `sleep` waits until the next call is allowed. `heard` gets each reply before it is used.
+    `told_at` returns the time of a reply, if it has one.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class UnusualWhales:
         return FlowPage(kind.name, symbol, rows, quota, self._told_at(answer), answer.status, answer.body)
 
     def calls_left(self) -> int | None:
-        """Return how many calls of today the timetable may still make; None if there is no limit."""
+        """Return how many calls the timetable may still make today; None if there is no limit."""
         return self.quota.planned_left()
 
     def _ask(self, request: FlowRequest) -> HttpReply:
@@ -141,9 +141,9 @@ class UnusualWhales:
 
 
 def wait_of(answer: HttpReply, quota: Quota) -> float | None:
-    """Return for how many seconds nothing should be sent after an answer; None if there is no reason to wait.
+    """Return for how many seconds nothing should be sent after a reply; None if there is no reason to wait.
 
-    The source says when its minute ends in milliseconds. A Retry-After, in seconds or as a date, counts first.
+    The source gives the end of its minute in milliseconds. A Retry-After, in seconds or as a date, takes precedence.
     """
     refused = answer.status == 429
     few = quota.left_this_minute is not None and quota.left_this_minute < SPARE
@@ -190,7 +190,7 @@ def request_of(kind: AnyKind, symbol: str | None, session: date) -> FlowRequest:
 
 
 def rows_of(path: str, answer: HttpReply, *, single: bool = False) -> tuple[object, ...]:
-    """Return the rows of a good answer, none for an unknown ticker; raise what any other answer means."""
+    """Return the rows of a successful reply, none for an unknown ticker; raise the error for any other reply."""
     if answer.status == 401:
         raise OperatorError(
             f"GET {path}: the flow source refused the key", "Check UW_API_KEY.", code=ExitCode.AUTHENTICATION
@@ -230,7 +230,7 @@ def _error_message(answer: HttpReply) -> str:
 
 
 def quota_of(headers: Mapping[str, str]) -> Quota:
-    """Return what the answer says about our allowance; None for whatever it doesn't say."""
+    """Return the reply's data about our allowance; None for each missing field."""
     return Quota(
         used_today=_count(headers, "x-uw-daily-req-count"),
         daily_limit=_count(headers, "x-uw-token-req-limit"),

@@ -1,10 +1,10 @@
-"""The whole past of an account: every fill and movement of cash, checked row by row, and the orders behind fills.
+"""The complete history of an account: every fill and cash movement, checked row by row, and the orders behind fills.
 
-What all fills add up to is kept as a checkpoint, so that no reader has to add all of them up again. It stands for the
-oldest fills and is stored with the combined sum of their rows. Whoever reads it adds the sums of all later rows, and
-compares the result with the sum over all fills, which the ledger keeps with every insert. So a fill that comes late and
-sorts before the checkpoint is noticed, like any other change, and all fills are added up again. A checkpoint is never
-needed: one that is missing, or isn't as it was written, is made again.
+The totals of all fills are stored as a checkpoint, so that no reader has to add all of them up again. It covers the
+oldest fills and is stored with the combined checksum of their rows. A reader adds the checksums of all later rows, and
+compares the result with the checksum over all fills, which the ledger updates with every insert. So a fill that comes
+late and sorts before the checkpoint is noticed, like any other change, and all fills are added up again. A checkpoint
+is never required: a missing or changed one is recomputed.
 """
 
 import json
@@ -64,7 +64,7 @@ NEWEST_KEPT = """SELECT at FROM fills INDEXED BY fills_by_time
 
 
 class Checkpoint(NamedTuple):
-    """What the fills up to the time `at` add up to, and the combined sum of their rows."""
+    """The totals of the fills up to the time `at`, and the combined checksum of their rows."""
 
     at: str
     sum: str
@@ -96,7 +96,7 @@ FORM = 1
 
 
 class FillTotals:
-    """What all fills add up to, starting from the checkpoint if there is one.
+    """The totals of all fills, starting from the checkpoint if there is one.
 
     A checkpoint leaves out the newest `left_out` fills; fewer make sense only for small books.
     """
@@ -107,15 +107,15 @@ class FillTotals:
         self._file = file
 
     def totals(self) -> Totals:
-        """Return what all fills and adjustments add up to; a checkpoint that doesn't fit them is ignored.
+        """Return the totals of all fills and adjustments; a checkpoint that doesn't match them is ignored.
 
-        Raises DamagedBooksError if a row that is added up, or the seal over all fills, is not as it was written.
+        Raise DamagedBooksError if a row, or the seal over all fills, was changed.
         """
         with self._file.reading():
             return self._current_checkpoint().totals
 
     def keep_totals(self) -> None:
-        """Write a new checkpoint if readers have too much to add up, or if the one there doesn't fit."""
+        """Write a new checkpoint if readers have too much to add up, or if the present one doesn't match."""
         with self._file.reading():
             checkpoint, (fills, _) = self._checkpoint(), self._sealed_count_and_sum()
             ((later,),) = self._file.rows(COUNT_LATER, (checkpoint.at,))
@@ -248,10 +248,10 @@ MARKS = "SELECT strategy, symbol, opened_at, price, worst FROM high_water WHERE 
 
 
 class Behind(NamedTuple):
-    """What is behind an account's fills.
+    """The orders and stops behind an account's fills.
 
-    `sent` are the known orders by the venue's id, each with the intents that it came from, the nearest first. `stops`
-    are those that the broker accepted to protect a position, in the order in which they were sent.
+    `sent` are the known orders by the venue's id, each with the intents that it came from, nearest first. `stops` are
+    those that the broker accepted to protect a position, in sending order.
     """
 
     sent: Mapping[str, OrderSent]
@@ -259,7 +259,7 @@ class Behind(NamedTuple):
 
 
 class AccountHistory:
-    """Reads the inputs of performance; raises DamagedBooksError, naming the row, if one was changed."""
+    """Reads the inputs of performance; raises DamagedBooksError naming a changed row."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -279,9 +279,9 @@ class AccountHistory:
         return tuple(sorted(owned_fills, key=lambda owned: owned.fill.at))
 
     def cash_movements(self) -> tuple[CashMovement, ...]:
-        """Return every movement of cash that no fill explains, in the order of the books.
+        """Return every cash movement that no fill explains, in the order of the books.
 
-        Its time is the broker's if that is known, otherwise when it was booked.
+        Its time is the broker's if known, otherwise when it was booked.
         """
         rows = self._check_rows("cash_adjustments", CASH)
         return tuple(
@@ -300,7 +300,7 @@ class AccountHistory:
         )
 
     def check_others(self) -> None:
-        """Compare the opening cash, what was acknowledged and the notes with their rows' sums."""
+        """Check the opening cash, acknowledged positions and notes against their rows' checksums."""
         for table, query in OTHERS.items():
             for _ in self._check_rows(table, query):
                 pass
@@ -308,7 +308,7 @@ class AccountHistory:
     def behind(self, venue_ids: Collection[str]) -> Behind:
         """Return the known orders of these ids with the intents behind them, and every stop that rested.
 
-        An intent is behind an order if it made that, or one that it replaced, or the one that it is a leg of.
+        An intent is behind an order if it created that, or one that it replaced, or its parent.
         """
         orders, before, parents = dict[str, FilledOrder](), dict[str, str](), dict[str, str]()
         for venue_id, name, replaced_by, parent, stop_price, arrival_mid in self._check_rows("orders", ORDERS):
@@ -349,7 +349,7 @@ class AccountHistory:
         return asked, tuple(sorted(stops, key=lambda stop: stop.at))
 
     def gave_way(self) -> tuple[GaveWay, ...]:
-        """Return the orders by which positions gave way to others, with what decided that, oldest first."""
+        """Return the closing orders of displaced positions, with the decisions behind them, oldest first."""
         return tuple(
             GaveWay(
                 decode_cached(Intent, intent),
@@ -360,7 +360,7 @@ class AccountHistory:
         )
 
     def marks(self) -> dict[Key, Marks]:
-        """Return the best and the worst price of each position that passes have seen, open or closed."""
+        """Return the recorded best and worst price of each position, open or closed."""
         return {
             (strategy, symbol, parse_time(at)): Marks(Decimal(best), _number(worst))
             for strategy, symbol, at, best, worst in self._file.stream(MARKS)

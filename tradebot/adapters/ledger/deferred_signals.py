@@ -1,7 +1,7 @@
-"""Signals that end the process wait until SQLite is done.
+"""Defer signals that end the process until SQLite is done.
 
-SQLite calls Python functions and swallows exceptions raised in them. If a signal handler raised there, the signal
-would be lost and the statement would fail. A transaction is short, so the signal waits for its end.
+SQLite calls Python functions and swallows exceptions raised in them. If a signal handler raised there, the signal would
+be lost and the statement would fail. A transaction is short, so the signal waits for its end.
 """
 
 from contextvars import ContextVar
@@ -15,7 +15,7 @@ _met: ContextVar[BaseException | None] = ContextVar("_met", default=None)
 
 
 def interrupt(error: BaseException) -> None:
-    """Raise `error` now, or at the end of the current `held` block; signal handlers (in the main thread) call this."""
+    """Raise `error` now, or at the end of a deferring block; signal handlers (in the main thread) call this."""
     _met.set(error)
     if not _depth.get():
         raise error
@@ -23,12 +23,12 @@ def interrupt(error: BaseException) -> None:
 
 
 def begin() -> None:
-    """Forget the signals of an earlier command of this process."""
+    """Clear the signals of an earlier command of this process."""
     _met.set(None)
 
 
 def pending_signal() -> BaseException | None:
-    """Return what a signal raised. A library may have replaced it by an error of its own, as pydantic does."""
+    """Return the exception of a signal. A library may have replaced it by an error of its own, as pydantic does."""
     return _met.get()
 
 
@@ -52,5 +52,5 @@ _HOLDING = DeferredSignals()
 
 
 def defer_signals() -> DeferredSignals:
-    """Return a context in which no signal interrupts the work; a delayed one ends the process right afterwards."""
+    """Return a context in which no signal interrupts the work; a deferred one ends the process right afterward."""
     return _HOLDING

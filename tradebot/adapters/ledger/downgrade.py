@@ -1,4 +1,4 @@
-"""Puts the ledger from before an upgrade back, for an earlier program that can't read the upgraded one."""
+"""Restore the ledger from before an upgrade, for an earlier program that can't read the upgraded one."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ COMPUTED = frozenset({"row_sum", "rows"})
 
 
 def put_back(folder: Path, form: Form = FORM) -> Path | None:
-    """Put back the copy from before the upgrade; the upgraded ledger stays beside it, under its own version.
+    """Restore the copy from before the upgrade; the upgraded ledger stays beside it, under its own version.
 
-    The caller holds all locks of the folder. Returns the copy that was taken, or None if the ledger isn't of a later
-    form. Raises OperatorError if the copy lacks what was written since.
+    The caller holds all locks of the folder. Return the copy that was used, or None if the ledger isn't of a later
+    version. Raise OperatorError if the copy lacks later writes.
     """
     path = folder / LEDGER
     with translate_errors(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as ledger:

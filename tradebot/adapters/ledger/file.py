@@ -43,20 +43,20 @@ class AccountRows:
         return self.database.execute(statement, values).rowcount
 
     def delete(self, table: str, which: str = "", values: Sequence[Any] = ()) -> None:
-        """Delete the account's rows that `which` names, inside `write`; they don't count any more.
+        """Delete the account's rows that `which` selects, inside `write`, and from the row count.
 
-        A row that is deleted in any other way is taken for a lost one. `which` begins with AND; none deletes all.
+        A row that is deleted in any other way counts as lost. `which` begins with AND; empty deletes all.
         """
         gone = self.execute(f"DELETE FROM {table} WHERE account = ? {which}", (self.account_number, *values))  # noqa: S608 - our own names
         self.execute(ledger_sums.UNCOUNT, (gone, self.account_number))
 
     def append(self, table: str, values: Mapping[str, Any], *, is_numbered: bool = True) -> bool:
-        """Add a row inside `write`, with the next number; return False, changing nothing, if one has its key."""
+        """Append a row inside `write`, with the next number; return False, changing nothing, if its key exists."""
         statement = _insert(table, tuple(values), is_numbered)
         return bool(self.execute(statement, (self.account_number, *values.values())))
 
     def newest(self, table: str, columns: str) -> Any:
-        """Return these columns of the row that was appended last; None if there is none."""
+        """Return these columns of the last appended row; None if there is none."""
         return self.row(f"SELECT {columns} FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - our own names
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -111,7 +111,7 @@ class LedgerFile(AccountRows):
 
     @property
     def is_writing(self) -> bool:
-        """Return True if what is read may be taken back, because a transaction has begun."""
+        """Return True inside a transaction, when data just read may still be rolled back."""
         return self.database.in_transaction
 
     @classmethod
@@ -162,7 +162,7 @@ class LedgerFile(AccountRows):
         return self._opened is not None and in_place(self.path, self._opened)
 
     def close(self) -> None:
-        """Close the files, and leave a note for other processes if the books are known to be sound."""
+        """Close the files, and leave a note for other processes if the books are known to be intact."""
         self.database.close()
         self.keep_custody(patient=True)
         if self._journal is not None:
@@ -172,7 +172,7 @@ class LedgerFile(AccountRows):
     def check_whole(self) -> None:
         """Read and check the whole journal and ledger, before risk may be added again.
 
-        Raises OperatorError, exit 3, if the books were rebuilt and nobody has accepted that yet.
+        Raise OperatorError, exit 3, if the books were rebuilt and nobody has accepted that yet.
         """
         if not (self._custody.unbroken(self.version()) and self._custody.read_here):
             self._read_books()
@@ -194,8 +194,8 @@ class LedgerFile(AccountRows):
     def check_journal(self) -> journal.Head:
         """Read the whole journal and return its last record.
 
-        Raises DamagedJournalError if it is damaged or too short. Raises DamagedBooksError if the ledger is older than
-        the journal shows, or if the two don't belong together.
+        Raise DamagedJournalError if it is damaged or too short. Raise DamagedBooksError if the ledger is older than the
+        journal shows, or if the two don't belong together.
         """
         with self.reading():
             path, sealed = self.folder / JOURNAL, self.sealed_head()
@@ -207,17 +207,17 @@ class LedgerFile(AccountRows):
             return head
 
     def check(self) -> None:
-        """Read and check ledger and journal, unless they are still as they were when this was last done today.
+        """Read and check ledger and journal, unless they are unchanged since this was last done today.
 
-        Raises what `check_pages` and `check_journal` raise.
+        Raise like `check_pages` and `check_journal`.
         """
         if not (self._custody.unbroken(self.version()) and self._custody.of_today()):
             self._read_books()
 
     def read_through(self, *, again: bool = False) -> int:
-        """Read and check ledger and journal unless they are as some process left them that did so, or if `again`.
+        """Read and check ledger and journal, unless they are unchanged since some process did so; `again` forces it.
 
-        Return the number of pages. Leave no note: this is for looking, which changes nothing. Raises what `check` does.
+        Return the number of pages. Nothing is written, not even a note. Raise like `check`.
         """
         if again or not Custody(self.folder).unbroken(self.version()):
             self.check_pages()
@@ -231,26 +231,26 @@ class LedgerFile(AccountRows):
         return int(pages)
 
     def shrink(self) -> None:
-        """Let go of the pages that SQLite keeps in memory, of which there are more the longer the books are."""
+        """Release the pages that SQLite caches, of which there are more the larger the books are."""
         with translate_errors(self.path):
             self.database.execute("PRAGMA shrink_memory")
 
     def keep_custody(self, *, patient: bool = False) -> None:
-        """Let other processes know that the books are sound, if this one knows; `patient` may wait a moment."""
+        """Tell other processes that the books are intact, if this one knows; `patient` may wait a moment."""
         self._custody.keep(patient=patient)
 
     def glance(self) -> None:
-        """Read the ledger through if it isn't as it was when that was last done, unless it is too large for a reader.
+        """Read the whole ledger if it has changed since that was last done, unless it is too large.
 
-        A pass checks the books before it decides anything from them; whoever only looks mustn't wait that long. Raises
-        as `check_pages` does.
+        A pass checks the books before it decides anything from them; a mere reader mustn't wait that long. Raise like
+        `check_pages`.
         """
         # With its own note: whoever only looks writes none.
         if self.path.stat().st_size < LARGE and not Custody(self.folder).unbroken(self.version()):
             self.check_pages()
 
     def distrust(self) -> None:
-        """Let whoever checks the books next read them through, because something in them was found damaged."""
+        """Make the next check read the books completely, because damage was found."""
         self._custody.revoke()
 
     def _read_books(self) -> None:
@@ -269,8 +269,8 @@ class LedgerFile(AccountRows):
     def check_pages(self) -> None:
         """Read every page and row of the ledger.
 
-        Raises DamagedBooksError if a row isn't as it was written. SQLite reports an unreadable page like a damaged one,
-        so a damaged file is read twice: TemporaryError means that the disk couldn't be read.
+        Raise DamagedBooksError if a row was changed. SQLite reports an unreadable page like a damaged one, so a damaged
+        file is read twice: TemporaryError means that the disk couldn't be read.
         """
         found = self._not_as_written()
         if found:
@@ -296,7 +296,7 @@ class LedgerFile(AccountRows):
 
     @contextmanager
     def in_one_write(self) -> Iterator[None]:
-        """Let all writes of the block be one transaction, durable at its end; for books that begin with a past."""
+        """Combine all writes of the block into one transaction, durable at its end, to create books with a history."""
         with self.write():
             self._in_one_write = True
             try:
@@ -307,7 +307,7 @@ class LedgerFile(AccountRows):
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        """Run one durable transaction; an error inside rolls back all of it."""
+        """Run one durable transaction; an error inside rolls it back."""
         if self._in_one_write:
             yield
             return
@@ -336,7 +336,7 @@ class LedgerFile(AccountRows):
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Let several queries see the same moment; nobody can commit until the block is done."""
+        """Make several queries see the same state; nobody can commit until the block is done."""
         if self.database.in_transaction:
             yield
             return
@@ -360,13 +360,13 @@ class LedgerFile(AccountRows):
         self._journal.append(kind, payload() if callable(payload) else payload, at)
 
     def sealed_head(self) -> journal.Head:
-        """Return the record of the journal up to which it was durable at the last commit."""
+        """Return the last journal record that was durable at the last commit."""
         with read_from(self.path):
             ((sequence, digest),) = self.rows("SELECT journal_sequence, journal_hash FROM book WHERE account = ?")
             return journal.Head(int(sequence), str(digest))
 
     def seal(self) -> None:
-        """Sync the journal before the commit, and remember how far it must reach."""
+        """Sync the journal before the commit, and store how far it must reach."""
         if self._journal is not None and not self._in_one_write:
             self.execute(
                 "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",

@@ -1,4 +1,4 @@
-"""The ledger's file as its stores ask it: by tables, each with the rows of one account."""
+"""The ledger's file as tables, each with the rows of one account."""
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import date, datetime
@@ -89,7 +89,7 @@ class FileTable(Generic[Row]):
         return next(filter(suits, (self._kind.of_row(*row) for _, *row in rows)), None)
 
     def query(self, index: str, where: str) -> str:
-        """Return the query for the rows that fulfill a condition, found by an index."""
+        """Return the query for the rows that match a condition, using an index."""
         return self._select(index, where, self._kind.order)
 
     def _query_rows(self, index: str, where: str, values: Iterable[Any]) -> dict[int, Row]:
@@ -128,7 +128,7 @@ def _update(table: str, columns: tuple[str, ...], named: str) -> str:
 
 
 def to_column(value: Any) -> Any:
-    """Return a value as a column holds it."""
+    """Convert a value to its column form."""
     if isinstance(value, datetime):
         return time_text(value)
     if isinstance(value, date):

@@ -223,7 +223,7 @@ class SqliteMoney(Foreign):
             self.tables.marks.put(MarksRow((restated.strategy, restated.to_symbol, restated.opened_at), marks))
 
     def move_cash(self, row: CashRow) -> None:
-        """Write a movement of cash in the caller's transaction."""
+        """Record a cash movement in the caller's transaction."""
         self.tables.books.note("cash_adjusted", cash_words(row), row.at)
         self.tables.cash.add(row)
 

@@ -1,22 +1,19 @@
-"""Find a changed, lost or added row of the ledger, and whether the books are as they were when last read through.
+"""Detect changed, lost or added rows of the ledger, and whether the books are unchanged since their last full read.
 
-Reading years of books takes seconds, and a pass mustn't wait for that each time. So whoever reads ledger and journal
-through notes both files as the system reports them: device, inode, size, and the times of their last changes. Each of
-our own writes carries the note on. As long as the files are as noted, nobody else has written to them: the system
-sets the time of a file's last status change itself, so an editor, a copy and a restored file all show.
+Reading years of books takes seconds, and a pass mustn't wait for that each time. So a process that reads ledger and
+journal completely notes both files' stats: device, inode, size, and the times of their last changes. Each of our own
+writes updates the note. As long as the files match it, nobody else has written to them: the system sets the time of a
+file's last status change itself, so an editor, a copy and a restored file all show.
 
-What this can't show is a bit that flips on the disk itself, while no program writes. So a note counts only for the UTC
-day on which the books were read through, and only until the machine starts again; it is never needed, and a note that
-can't be read or written only means that the books are read through.
+This can't show a bit that flips on the disk itself, without a write. So a note counts only for the UTC day on which the
+books were read, and only until the machine restarts; an unusable note only means that the books are read completely.
+Commands that may add risk again (`unhalt`, `live`) and `doctor` read everything, whatever the note says.
 
-Whatever may add risk again (`unhalt`, `live`) and `doctor` read everything, whatever the note says.
-
-There is a sum on every row of the ledger, and a count of all rows. SQLite's own check looks at the structure of its
-pages and not at their content, so a bit that flips inside a text passes it. Triggers write the sums with a function
-that only this program provides, so another program can't edit a row. The sums find accidents; they don't stop an
-attacker, who can compute them too.
-
-A checkpoint has a sum like any other row, but it can be made again, so only whoever starts from it checks that sum.
+Every row of the ledger has a checksum, and there is a count of all rows. SQLite's own check looks at the structure of
+its pages and not at their content, so a bit that flips inside a text passes it. Triggers write the checksums with a
+function that only this program provides, so another program can't edit a row. The checksums find accidents; they don't
+stop an attacker, who can compute them too. A checkpoint has a checksum like any other row, but it can be recomputed, so
+only a reader that uses it checks that.
 """
 
 import hashlib
@@ -66,7 +63,7 @@ def install(database: sqlite3.Connection) -> None:
 
 
 def combine_checksums(*sums: str) -> str:
-    """Return one sum of several, which doesn't depend on their order; the same sum twice cancels itself out."""
+    """Combine checksums regardless of order; the same checksum twice cancels itself out."""
     total = 0
     for one in sums:
         total ^= _bits(one)
@@ -82,7 +79,7 @@ def _bits(one: str) -> int:
 
 
 def triggers(tables: Iterable[str]) -> Iterator[str]:
-    """Yield the triggers that maintain sums and row count, for each `CREATE TABLE` among the given statements."""
+    """Yield the triggers that maintain checksums and row count, for each `CREATE TABLE` among the given statements."""
     found = dict(name_statements(tables))
     for table, statement in found.items():
         yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in found)
@@ -107,12 +104,12 @@ def rewrite(table: str, statement: str) -> str:
 
 
 def as_written(table: str, tables: Iterable[str]) -> str:
-    """Return the expression that is true for the rows of a table that match their sums; `tables` create the ledger."""
+    """Return the expression that is true for a table's rows that match their checksums; `tables` create the ledger."""
     return f"{SUM} IS {call(table, _summed_columns(tables)[table], '')}"
 
 
 def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each table with rows that don't match their sums, and for wrong counts of rows and fills."""
+    """Yield a sentence for each table with rows that don't match their checksums, and for wrong counts."""
     summed = _summed_columns(tables)
     counted = 0
     for table, columns in summed.items():
@@ -132,7 +129,7 @@ def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator
 
 
 def seal_of(database: sqlite3.Connection) -> tuple[int, str]:
-    """Return the number of all fills in a ledger and the combined sum of their rows."""
+    """Return the number of all fills in a ledger and the combined checksum of their rows."""
     count, total = 0, ""
     for (one,) in database.execute(f"SELECT {SUM} FROM {SEALED}"):  # noqa: S608 - our own names
         count, total = count + 1, combine_checksums(total, one)
@@ -150,7 +147,7 @@ def _summed_columns(tables: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
 
 
 def call(table: str, columns: Iterable[str], row: str) -> str:
-    """Return the expression for the sum of one row; `row` is a prefix such as `NEW.`."""
+    """Return the expression for the checksum of one row; `row` is a prefix such as `NEW.`."""
     # As blobs: a flipped bit may make invalid text, which can't be passed to a Python function.
     return f"{SUM}('{table}', {', '.join(f'CAST({row}{name} AS BLOB)' for name in columns)})"
 
@@ -177,7 +174,7 @@ SIZE = 2
 
 
 class FileStats(NamedTuple):
-    """Ledger and journal as the system reported them."""
+    """The stats of ledger and journal."""
 
     ledger: File
     journal: File
@@ -189,7 +186,7 @@ class FileStats(NamedTuple):
 
 
 class Custody:
-    """The note about one folder's books, in memory and in the folder."""
+    """The note about one folder's books, in memory and on disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -201,7 +198,7 @@ class Custody:
         """Whether this process has read the books through itself, instead of believing the note in the folder."""
 
     def look(self) -> FileStats | None:
-        """Return the files as they are now; None if one is missing."""
+        """Return the files' present stats; None if one is missing."""
         try:
             return FileStats(_file(self._folder / LEDGER), _file(self._folder / JOURNAL))
         except OSError:
@@ -221,16 +218,16 @@ class Custody:
         return day is not None
 
     def of_today(self) -> bool:
-        """Return True if the books were read through on this UTC day."""
+        """Return True if the books were completely read on this UTC day."""
         return self._day == _today()
 
     def begin(self, seen: FileStats | None, version: int) -> None:
-        """Note that the books were read through, if they are still as `seen` before that."""
+        """Note that the books were completely read, if the files are unchanged since the stats in `seen`."""
         if seen is not None and seen == self.look():
             self._seen, self._day, self._version, self.read_here = seen, _today(), version, True
 
     def carry_on(self, before: int, version: Callable[[], int]) -> None:
-        """Note the files as they are after one of our own writes; they were as noted before it.
+        """Update the note after one of our own writes; the files matched it before.
 
         The note ends if another connection has written since, which changes the version.
         """
@@ -238,20 +235,20 @@ class Custody:
         self._seen, self._version = (file_stats, before) if version() == before else (None, None)
 
     def drop(self) -> None:
-        """Forget the note, because a write failed."""
+        """Drop the note, because a write failed."""
         self._seen = None
 
     def revoke(self) -> None:
-        """Let no process believe the note any more, because the books were found to be other than it says."""
+        """Invalidate the note for all processes, because the books were found to be damaged."""
         self.drop()
         with suppress(OSError), around("integrity.revoke"):
             (self._folder / CHECKED).unlink(missing_ok=True)
 
     def keep(self, *, patient: bool = False) -> None:
-        """Write the note to the folder, for other processes, if the files are still as noted.
+        """Write the note to the folder, for other processes, if the files still match it.
 
-        They believe it only if the last change was a moment before. A `patient` caller waits for that, and so does
-        every caller if the books are large, so that nobody has to read them through.
+        They accept it only if the last change is old enough. A `patient` caller waits for that, and so does every
+        caller if the books are large, so that nobody has to read them completely.
         """
         file_stats, boot = self._seen, boot_id()
         if file_stats is None or self._day is None or not boot or file_stats == self._kept or file_stats != self.look():

@@ -107,7 +107,7 @@ class Journal:
         os.close(self._descriptor)
 
     def set_seal(self, sealed: Head) -> None:
-        """Note which record the ledger is sealed with; call this before appending.
+        """Set which record the ledger is sealed with; call this before appending.
 
         If it is neither the previous seal nor the record just synced, another process wrote or the ledger was replaced,
         and the journal is read again from that record on.
@@ -119,8 +119,8 @@ class Journal:
     def append(self, kind: str, payload: object, at: datetime) -> None:
         """Write one record to the file without syncing it; call under the ledger's write lock.
 
-        A payload in bytes is JSON text that was journaled before.
-        Raises DamagedJournalError or DamagedBooksError if the journal no longer belongs to its ledger.
+        A payload in bytes is JSON text that was journaled before. Raise DamagedJournalError or DamagedBooksError if the
+        journal no longer belongs to its ledger.
         """
         head = self.head()
         line, digest = _line(Head(head.sequence + 1, head.hash), self._sealed.sequence, kind, payload, at)
@@ -217,8 +217,8 @@ class Journal:
 def records(path: Path, sealed: int | None = None) -> Iterator[JournalRecord]:
     """Yield the records of the chain, each checked, without an incomplete last line.
 
-    Raises DamagedJournalError with the first record that doesn't fit. If `sealed` is given, the records end at the
-    first one after `sealed` that doesn't fit: what follows was never synced.
+    Raise DamagedJournalError with the first record that doesn't fit. If `sealed` is given, the records end at the first
+    one after `sealed` that doesn't fit: later ones were never synced.
     """
     head, lines = BEFORE_ALL, _complete_lines(path)
     for line in lines:
@@ -315,7 +315,7 @@ def _digest(line: bytes) -> str:
 
 
 def read_line(line: bytes) -> JournalRecord | None:
-    """Return a line's record if its hash is right, else None; match it, because parsing a long line is slow."""
+    """Return a line's record if its hash is right, else None, without parsing the whole line, which is slow."""
     match = LINE.fullmatch(line)
     if match is None or match[7].decode() != (digest := _digest(line)):
         return None

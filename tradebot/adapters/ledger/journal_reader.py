@@ -1,6 +1,6 @@
-"""Reads a journal, even a damaged one, line by line: where its chain breaks, and which records are still intact.
+"""Read a journal, even a damaged one, line by line: where its chain breaks, and which records are still intact.
 
-A journal grows for years, so only one line at a time is kept in memory.
+A journal grows for years, so only one line at a time is in memory.
 """
 
 import os
@@ -46,7 +46,7 @@ class Break(NamedTuple):
 
 
 class JournalContent(Struct):
-    """What a journal holds: its complete lines, counted, and how many bytes of an incomplete one follow.
+    """The content of a journal: its complete lines, counted, and how many bytes of an incomplete one follow.
 
     `last` is the intact record with the highest number. An incomplete end is left by a crash and isn't damage.
     `found_hashes` are those of the `wanted` hashes that appear on a line, right or wrong. The chain is intact from the
@@ -86,11 +86,11 @@ class JournalContent(Struct):
 
     @property
     def sound_alone(self) -> bool:
-        """Return True if the whole file is sound."""
+        """Return True if the whole file is intact."""
         return not self.breaks and not self.torn
 
     def copy_sound(self, target: Path) -> None:
-        """Write the sound part of the journal to a new file."""
+        """Write the intact part of the journal to a new file."""
         with opened_plain(self.path) as source, written_plain(target) as copy:
             remaining = self.sound_bytes
             while block := source.read(min(remaining, READ_BYTES)):

@@ -1,8 +1,7 @@
 """The money records of one broker account: stores that share their tables, in a file with its journal or in memory.
 
-Which configuration a person approved, and when: rows that are appended and journaled, never changed.
-
-Only `init` and `config accept` write one, so running with tighter settings doesn't change what is accepted.
+It also has the configurations that a person approved, as rows that are appended and journaled, never changed. Only
+`init` and `config accept` write one, so running with tighter settings doesn't change what is accepted.
 """
 
 import hashlib
@@ -175,7 +174,7 @@ def _baseline(body: str, who: str, at: str) -> Baseline:
 
 
 class StoredPromotions:
-    """How far each strategy of one account was promoted; its last row counts."""
+    """The promotions of one account's strategies; the last row of each counts."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -235,7 +234,7 @@ LAST_CLAIM = """SELECT session, slot, holder, at FROM slots WHERE account = ? AN
 
 
 class LedgerStores(SqliteOrders, SqliteMoney, SqlitePasses, TradeNotes):
-    """What the ledgers of files and of backtests share: all but the trading state, and what fills add up to."""
+    """The parts that ledgers of files and of backtests share: all but the trading state and the totals of fills."""
 
     def __init__(self, books: AccountTables) -> None:
         SqliteMoney.__init__(self)
@@ -283,7 +282,7 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
         LedgerStores.put_listings(self, records)
 
     def last_claim(self, job: str) -> SlotClaim | None:
-        """Return the claim of a job that was made last in the latest session of any; None if there is none."""
+        """Return the last claim of a job in its latest session; None if there is none."""
         found = self.file.row(LAST_CLAIM, (job,))
         if found is None:
             return None
@@ -291,9 +290,9 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
         return SlotClaim(job, date.fromisoformat(session), slot, by, parse_time(at), won=False)
 
     def forget(self) -> None:
-        """Let go of rows that were read and parsed before; what a pass asks for is read again.
+        """Clear the cache of parsed rows; the rows that a pass needs are read again.
 
-        A process that runs for months would otherwise keep thousands that no pass asks for any more.
+        A process that runs for months would otherwise keep thousands that no pass needs any more.
         """
         rows.forget()
         tables.forget()
@@ -366,7 +365,7 @@ class Tallies:
         return frozenset(venue_id for (venue_id,) in self._file.rows(ENDING))
 
     def counts(self) -> tuple[int, int]:
-        """Return how many intents and how many fills the ledger holds."""
+        """Return how many intents and how many fills the ledger has."""
         # Both are numbered without gaps, and nothing is ever deleted; counting them would read their whole index.
         ((intents,),) = self._file.rows("SELECT coalesce(max(sequence), 0) FROM intents WHERE account = ?")
         ((fills,),) = self._file.rows("SELECT fills FROM fill_seals WHERE account = ?")

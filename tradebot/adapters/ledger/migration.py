@@ -1,7 +1,7 @@
-"""Upgrades a ledger of an earlier form, one version at a time, and keeps a copy from before each step.
+"""Upgrade a ledger of an earlier version, one version at a time, keeping a copy from before each step.
 
-A writer upgrades the file, in one transaction per version. A reader upgrades a copy in memory and leaves the file as it
-is. A ledger is upgraded only if every row is as it was written.
+A writer upgrades the file, in one transaction per version. A reader upgrades a copy in memory and leaves the file
+unchanged. A ledger is upgraded only if every row is intact.
 """
 
 import os
@@ -22,10 +22,10 @@ MOST_COPIES = 9
 
 
 class MigrationStep(NamedTuple):
-    """What leads from one version to the next: the statements that created the earlier one, and what changes them.
+    """The step from one version to the next: the statements that created the earlier one, and the change.
 
-    The change keeps `book.rows` and the checksums right: it creates tables with the triggers of `integrity`.
-    `says` tells people what is new.
+    The change keeps `book.rows` and the checksums right: it creates tables with the triggers of `integrity`. `says`
+    tells people what is new.
     """
 
     tables: tuple[str, ...]
@@ -34,7 +34,7 @@ class MigrationStep(NamedTuple):
 
 
 class Form(NamedTuple):
-    """The form of a ledger: its version, the statements that create it, and the steps from earlier versions to it."""
+    """A version of the ledger: its number, the statements that create it, and the steps from earlier versions to it."""
 
     version: int
     tables: tuple[str, ...]
@@ -52,7 +52,7 @@ class Form(NamedTuple):
 def bring_up(database: sqlite3.Connection, form: Form, keep: Callable[[int], None]) -> None:
     """Upgrade a ledger to a form, calling `keep` before each step to copy it.
 
-    A process that is killed leaves one version or the next. Raises DamagedBooksError if a row isn't as it was written.
+    A killed process leaves one version or the next. Raise DamagedBooksError if a row was changed.
     """
     for version in sorted(form.steps):
         if version_of(database) > version:

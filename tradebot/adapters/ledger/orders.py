@@ -1,7 +1,7 @@
-"""Intents and orders: promised before they are sent, settled afterwards, and read in batches.
+"""Intents and orders: promised before they are sent, settled afterward, and read in batches.
 
-What must not be lost is journaled and synced before the commit. How a submission ended is journaled without a sync,
-because the venue can be asked again.
+Records that must not be lost are journaled and synced before the commit. The outcome of a submission is journaled
+without a sync, because the venue can be queried again.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ class SqliteOrders:
         return self.promise_again(intent, Promise(verdicts))
 
     def promise_again(self, intent: Intent, promise: Promise) -> bool:
-        """Write an intent as SENT; the texts of one that was already promised stay unchanged."""
+        """Record an intent as SENT; the texts of one that was already promised stay unchanged."""
         books, name = self.tables.books, intent.client_order_id
         row = books.as_written(IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), promise))
         with books.write():

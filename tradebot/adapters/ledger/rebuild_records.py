@@ -1,4 +1,4 @@
-"""What a rebuild needs from a ledger: each row as a journal record, and the rebuild that waits to be accepted."""
+"""Read a ledger's rows as journal records for a rebuild, and manage the rebuild that waits to be accepted."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from tradebot.adapters.text.canonical import json_text
 
 
 class Journaled(NamedTuple):
-    """Where a ledger has the records of one kind: their table, number and time, and what their payload is made of.
+    """Where a ledger has the records of one kind: their table, number and time, and the parts of their payload.
 
     `name` is the column with the id of records that have one.
     """
@@ -26,7 +26,7 @@ class Journaled(NamedTuple):
     number: str = "sequence"
 
     def query(self, columns: str) -> str:
-        """Return the query for the number and time of each record, and for some columns, by number."""
+        """Return the query for the number, time and given columns of each record, by number."""
         return f"""SELECT {self.number}, {self.at}, {columns} FROM {self.table}
             WHERE account = ? AND {self.at} IS NOT NULL AND {self.number} BETWEEN ? AND ? ORDER BY 1"""  # noqa: S608 - our own names
 
@@ -74,20 +74,20 @@ class RecordIdentity(NamedTuple):
 
 
 class Upkeep:
-    """Reads rows as journal records, and writes which rebuild a person has yet to accept."""
+    """Reads rows as journal records, and records which rebuild a person has yet to accept."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
     def mark_rebuilt(self, name: str, details: Mapping[str, str | int | None], at: datetime) -> None:
-        """Write that these books come from the rebuild `name`, which a person has yet to accept."""
+        """Record that these books come from the rebuild `name`, which a person has yet to accept."""
         with self._file.write():
             self._file.note("rebuilt", {"name": name, **details}, at)
             self._file.seal()
             self._file.execute("UPDATE book SET rebuilt = ? WHERE account = ?", (name, self._file.account_number))
 
     def accept_rebuilt(self, name: str, who: str, at: datetime) -> None:
-        """Write that a person accepted the rebuilt books; raise AssertionError if another rebuild is waiting."""
+        """Record that a person accepted the rebuilt books; raise AssertionError if another rebuild is waiting."""
         with self._file.write():
             if self._file.rebuilt() != name:
                 raise AssertionError(f"{name} isn't waiting to be accepted")

@@ -1,6 +1,6 @@
-"""The rows of the ledger's tables, and what the journal says of them.
+"""The rows of the ledger's tables, and their journal payloads.
 
-Some hold values as JSON text, which is coded here, as are names that a query is given as such a text.
+Some have values as JSON text, which is coded here; so are lists of names as query parameters.
 """
 
 import json
@@ -55,7 +55,7 @@ def decode_cached(kind: type[T], text: str) -> T:
 
 
 def forget() -> None:
-    """Empty the cache of `stored`."""
+    """Clear the cache of `decode_cached`."""
     _decode_cached.cache_clear()
 
 
@@ -72,7 +72,7 @@ def owned_fill(body: str, origin: str, about: str) -> OwnedFill:
 
 
 def parse_json(text: str) -> Any:
-    """Return what a text of JSON says, faster than `json.loads`; raise ValueError if there is anything around it."""
+    """Parse a JSON text, faster than `json.loads`; raise ValueError for extra text."""
     found, end = _parse(text)
     if end != len(text):
         raise ValueError(f"there is more than JSON after {end} characters")
@@ -80,9 +80,9 @@ def parse_json(text: str) -> Any:
 
 
 def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
-    """Return a fill from a text that its row's sum proves as written, in a third of the time of `owned_fill`.
+    """Return a fill from a text that its row's checksum has verified, in a third of the time of `owned_fill`.
 
-    A sum leaves nothing to check but the form, which an earlier version may have written otherwise.
+    The checksum leaves only the form to check, which an earlier version may have written differently.
     """
     try:
         raw = parse_json(body)
@@ -126,7 +126,7 @@ def kept_of(
     atr: str | None,
     invalid: str | None,
 ) -> Kept:
-    """Return what an intent says of the position that it opened; one of an earlier version says less."""
+    """Return the terms that an intent set for its position; one of an earlier version has fewer."""
     return Kept(
         stop_loss_fraction=None if stop is None else Decimal(stop),
         profit_target_fraction=None if target is None else Decimal(target),
@@ -139,7 +139,7 @@ def kept_of(
 
 
 def names(found: Collection[str]) -> str:
-    """Return names as one parameter of a query, which reads them with `json_each`."""
+    """Encode names as one query parameter, which is read with `json_each`."""
     return json.dumps(list(found))
 
 
@@ -152,13 +152,13 @@ class StoredOpening(NamedTuple):
 
     @property
     def words(self) -> Mapping[str, str]:
-        """Return the journal's text for it; an account that pays for its positions has only the balance."""
+        """Return its journal text; an account that settles by payment has only the balance."""
         words = {"cash": decimal_text(self.cash)}
         return words if self.settlement is Settlement.PAID else {**words, "settlement": self.settlement}
 
 
 class Promise(NamedTuple):
-    """An intent with its verdicts, or the texts of both if they were written before."""
+    """An intent with its verdicts, or the texts of both if they were already written."""
 
     verdicts: Sequence[Decision] = ()
     texts: tuple[str, str] | None = None
@@ -181,12 +181,12 @@ class IntentRow(NamedTuple):
         return self._replace(promise=Promise(texts=self.texts))
 
     def payload(self) -> bytes:
-        """Return what the journal says of the promise."""
+        """Return the journal payload of the promise."""
         return promised_text(*self.texts)
 
 
 class StoredOrder(NamedTuple):
-    """An order as it was reported last; it was promised if it is ours, or a leg of one of ours."""
+    """An order as last reported; it was promised if it is ours, or a leg of one of ours."""
 
     order: Order
     applied_at: datetime
@@ -194,7 +194,7 @@ class StoredOrder(NamedTuple):
 
 
 class StoredFill(NamedTuple):
-    """A fill as it was written, with its text if it was written before."""
+    """A stored fill, with its text if it was already written."""
 
     owned: OwnedFill
     applied_at: datetime
@@ -215,7 +215,7 @@ class StoredFill(NamedTuple):
 
 
 class CashRow(NamedTuple):
-    """A movement of cash as it was written `at`; `happened_at` is the broker's time if that is known."""
+    """A cash movement as recorded `at`; `happened_at` is the broker's time if known."""
 
     at: datetime
     amount: Decimal
@@ -229,13 +229,13 @@ class CashRow(NamedTuple):
 
     @property
     def entry(self) -> Entry:
-        """Return the booked activity that a row was written for."""
+        """Return the booked activity of a row."""
         told = self.about, self.kind, self.amount, self.why, self.happened_at, self.symbol, self.sub_kind
         return Entry(*told, meaning_of(self.kind, self.sub_kind))
 
 
 class AcknowledgedRow(NamedTuple):
-    """A foreign position as it was noted `at`."""
+    """A foreign position as noted `at`."""
 
     at: datetime
     symbol: str
@@ -260,12 +260,12 @@ class MarksRow(NamedTuple):
 
 
 def promised_text(intent: str, verdicts: str) -> bytes:
-    """Return a promise's payload, made from the texts in its row."""
+    """Build a promise's payload from the texts in its row."""
     return f'{{"intent":{intent},"verdicts":{verdicts}}}'.encode()
 
 
 def cash_words(row: CashRow) -> Mapping[str, Any]:
-    """Return what the journal and a row say of a movement of cash, without what isn't known."""
+    """Return the journal's and the row's fields of a cash movement, without unknown ones."""
     words = {
         "amount": decimal_text(row.amount),
         "origin": row.origin,
@@ -280,7 +280,7 @@ def cash_words(row: CashRow) -> Mapping[str, Any]:
 
 
 def acknowledged_words(row: AcknowledgedRow) -> Mapping[str, Any]:
-    """Return what the journal and a row say of a foreign position."""
+    """Return the journal's and the row's fields of a foreign position."""
     quantity = decimal_text(row.quantity)
     return {
         "symbol": row.symbol,
@@ -292,7 +292,7 @@ def acknowledged_words(row: AcknowledgedRow) -> Mapping[str, Any]:
 
 
 def note_words(note: TradeNote) -> Mapping[str, Any]:
-    """Return what the journal says of a trade's tags and note."""
+    """Return the journal's fields of a trade's tags and note."""
     strategy, symbol, opened_at = note.trade
     return {
         "strategy": strategy,

@@ -1,11 +1,10 @@
 """The ledger's file: its tables, how it is created and opened, and what counts as damage.
 
 Rows are keyed (account, sequence); decimals and times are canonical text; `schema` is the version of a row, `row_sum`
-is the checksum that the `sums` module writes and checks.
+is the checksum that the `integrity` module writes and checks.
 
-Version 2 keeps what the venue lists (`listings`), says how the account settles (`book.settlement`) and of which
-calendar a session is (`sessions.calendar`; empty is the venue's own). Version 3 keeps how far each strategy was
-promoted (`promotions`).
+Version 2 added the venue's listings (`listings`), how the account settles (`book.settlement`) and the calendar of a
+session (`sessions.calendar`; empty is the venue's own). Version 3 added the promotions of strategies (`promotions`).
 """
 
 import os
@@ -57,7 +56,7 @@ SAYS_3 = "how far each strategy was promoted"
 
 
 def steps(today: tuple[str, ...]) -> Mapping[int, MigrationStep]:
-    """Return the step from each earlier version, given the statements that create today's tables."""
+    """Return the step from each earlier version, given the statements that create the present tables."""
     earlier, new = dict(name_statements(BEFORE_2)), dict(name_statements(today))
     second = tuple(one for one in today if _name(one) not in NEW_IN_3)
     first = tuple(
@@ -314,7 +313,7 @@ def copy_database(source: Path, target: Path) -> None:
 def translate_errors(path: Path) -> Iterator[None]:
     """Turn errors of SQLite and the file system into errors that a person, or a later run, can act on.
 
-    A signal that ends the process waits until the block is done.
+    A signal that ends the process is deferred until the block is done.
     """
     with defer_signals():
         try:
@@ -339,7 +338,7 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def read_from(path: Path) -> Iterator[None]:
-    """Translate errors as `translate_errors` does, where nothing but the file's content decides what the values are.
+    """Translate errors like `translate_errors`, where only the file's content determines the values.
 
     There, a value that is missing or of another type is damage too. It can't be a mistake of the caller.
     """

@@ -50,7 +50,7 @@ class HaltHistory:
         return state
 
     def may_fill(self) -> bool:
-        """Return True if an order is working, or if one whose outcome is unknown may be; a halt keeps what protects."""
+        """Return True if an opening order is working, or may be if its outcome is unknown; protection doesn't count."""
         return bool(self._file.row(MAY_FILL)[0])
 
     def _flattens(self) -> bool:
@@ -61,6 +61,6 @@ class HaltHistory:
 def opened_history(
     folder: Path, *, read_only: bool = False, patience_s: float = BUSY_TIMEOUT_S
 ) -> Iterator[HaltHistory]:
-    """Open a folder's ledger just for its history of states; raise what `LedgerFile.open` raises."""
+    """Open a folder's ledger just for its history of states; raise like `LedgerFile.open`."""
     with closing(LedgerFile.open(folder, read_only=read_only, patience_s=patience_s)) as file:
         yield HaltHistory(file)

@@ -20,7 +20,7 @@ COLUMNS = "state, who, why, at, causes, accepted_at"
 
 
 class TradingStates:
-    """Whether the bot may open positions, who decided it, and since when."""
+    """The trading state: whether the bot may open positions, who decided it, and since when."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -37,7 +37,7 @@ class TradingStates:
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
 
     def set_trading_state(self, new: TradingStateRecord, over: TradingStateRecord | None = None) -> None:
-        """Write a new state: halting changes the files first, ACTIVE changes them last, and only over intact books.
+        """Record a new state: a halt changes the files first, ACTIVE changes them last, and only over intact books.
 
         If ACTIVE can't be written completely, the previous state is written again.
         """
@@ -90,7 +90,7 @@ class TradingStates:
         return tuple(starmap(_state_record, found))
 
     def states_since(self, at: datetime, until: datetime) -> Sequence[TradingStateRecord]:
-        """Return the states recorded between two times, oldest first, ACTIVE ones too."""
+        """Return the states recorded between two times, oldest first, including ACTIVE ones."""
         asked = "account = ? AND at > ? AND at <= ? ORDER BY sequence"
         query = f"SELECT {COLUMNS} FROM trading_states WHERE {asked}"  # noqa: S608 - our own names
         return tuple(starmap(_state_record, self._file.rows(query, (time_text(at), time_text(until)))))

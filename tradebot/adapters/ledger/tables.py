@@ -1,7 +1,7 @@
-"""The ledger's tables: how a file holds their rows, and by what they are found.
+"""The ledger's tables: how a file stores their rows, and how rows are found.
 
 The stores are written once. Their rows are either in a file (`FileTable`) or, for backtests and tests, in memory
-(`MemoryTable`), because asking SQLite would double the time of a backtest.
+(`MemoryTable`), because SQLite would double the time of a backtest.
 """
 
 import json
@@ -45,11 +45,11 @@ Row = TypeVar("Row")
 
 
 class Index(NamedTuple, Generic[Row]):
-    """A way to find rows: by the value that `of` returns; a row for which it returns None isn't found.
+    """An index for finding rows by the value that `of` returns; rows for which it is None aren't included.
 
-    `column` is the column or expression that holds this value in a file, and `named` the file's index to use. An index
-    with a `condition` instead has the rows that fulfill it, under the value True. Rows with values in a `span` can be
-    asked for only if the index is `sorted`.
+    `column` is the column or expression with this value in a file, and `named` the file's index to use. An index with a
+    `condition` instead has the rows that match it, under the value True. Ranges (`span`) can be queried only if the
+    index is `sorted`.
     """
 
     of: Callable[[Row], Any]
@@ -60,11 +60,11 @@ class Index(NamedTuple, Generic[Row]):
 
 
 class TableKind(NamedTuple, Generic[Row]):
-    """What the rows of a table are.
+    """The definition of a table.
 
-    `key` are the columns that name a row, and `key_of` returns their values. `fixed` are the other columns of a new
-    row, and `changing` those that are also written when it changes. `of_row` makes a row from the `columns` read.
-    `order` is the order of rows: by their numbers, unless the table has none.
+    `key` are the columns that identify a row, and `key_of` returns their values. `fixed` are the other columns of a new
+    row, and `changing` those also written when it changes. `of_row` builds a row from the `columns` read. `order` is
+    the order of rows: by their numbers, unless the table has none.
     """
 
     name: str
@@ -79,18 +79,18 @@ class TableKind(NamedTuple, Generic[Row]):
 
     @property
     def is_numbered(self) -> bool:
-        """Return True if each row has a number that says when it was written."""
+        """Return True if rows are numbered in the order of writing."""
         return self.order == "sequence"
 
 
 class LedgerTable(Protocol[Row]):
-    """The rows of one account. Answers have the rows by number, or by their place if the table isn't numbered."""
+    """The rows of one account. Results have the rows by number, or by their position if the table isn't numbered."""
 
     def add(self, row: Row) -> bool:
         """Append a row; return False and change nothing if there is one with its key."""
 
     def put(self, row: Row) -> None:
-        """Write a row, in the place of the one with its key if there is one."""
+        """Write a row, replacing the one with its key, if any."""
 
     def drop(self, *key: Any) -> None:
         """Delete the row with this key, if there is one."""
@@ -117,11 +117,11 @@ class LedgerTable(Protocol[Row]):
         """Return the row with a number."""
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
-        """Return the newest row that suits, or the one with the greatest value up to `until`."""
+        """Return the newest row that `suits`, or the one with the greatest value up to `until`."""
 
 
 class Wordy(Protocol):
-    """A row with texts that take time to make."""
+    """A row with texts that are expensive to build."""
 
     def with_texts(self) -> Self:
         """Return the row with its texts."""
@@ -131,13 +131,13 @@ Worded = TypeVar("Worded", bound=Wordy)
 
 
 class AccountTables(Protocol):
-    """Where the tables of one account are, and its journal."""
+    """The tables of one account, and its journal."""
 
     account_number: str
 
     @property
     def is_writing(self) -> bool:
-        """Return True if what is read may be taken back, because a transaction has begun."""
+        """Return True inside a transaction, when data just read may still be rolled back."""
 
     def table(self, kind: TableKind[Row]) -> LedgerTable[Row]:
         """Return one table."""
@@ -149,10 +149,10 @@ class AccountTables(Protocol):
         """Run one durable transaction; an error inside rolls back all of it."""
 
     def reading(self) -> AbstractContextManager[None]:
-        """Let several queries see the same moment."""
+        """Make several queries see the same state."""
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
-        """Append a record to the journal; a payload that takes time to make is given as a function."""
+        """Append a record to the journal; an expensive payload is given as a function."""
 
     def seal(self) -> None:
         """Make the journal durable before the transaction ends."""

@@ -1,4 +1,4 @@
-"""Keep bars in memory, for a run that ends with its process and can ask its source again."""
+"""Store bars in memory, for a run that ends with its process and can fetch them again."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
@@ -16,9 +16,9 @@ Key = tuple[str, str, PriceKind]
 
 
 class MemoryBars:
-    """Bars, actions and which spans a source was asked for, as SqliteBars keeps them in a file.
+    """Bars, actions and the ranges requested from a source, as SqliteBars stores them in a file.
 
-    Where bars were cut off, the source counts as never asked.
+    Where bars were removed, the range counts as not requested.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class MemoryBars:
         return changed
 
     def version(self, symbol: str, timeframe: str, price: PriceKind = TRADE) -> object:
-        """Return what differs from what it was before as soon as these bars may differ."""
+        """Return a value that changes as soon as these bars may have changed."""
         return self._written[symbol, timeframe, price]
 
     def get(self, symbol: str, timeframe: str, start_s: int, end_s: int, price: PriceKind = TRADE) -> Sequence[RawBar]:
@@ -58,7 +58,7 @@ class MemoryBars:
         return raw_bars[bisect_left(raw_bars, start_s, key=_START) : bisect_right(raw_bars, end_s, key=_START)]
 
     def spans(self) -> Sequence[StoredSpan]:
-        """Return what is stored, by symbol, timeframe, price and source."""
+        """Return the stored ranges, by symbol, timeframe, price and source."""
         return [
             StoredSpan(symbol, timeframe, self._sources[key], held[0].start_s, held[-1].start_s, len(held), price)
             for key, held in sorted(self._bars.items())
@@ -85,7 +85,7 @@ class MemoryBars:
         self._asked[key] = sorted([*others, (min(firsts), max(lasts))])
 
     def asked_spans(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]:
-        """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
+        """Return the ranges requested from a source, oldest first; they neither overlap nor touch."""
         return self._asked[symbol, what, source, price]
 
     def _cut(self, key: Key) -> None:

@@ -171,7 +171,7 @@ def _counts(kind: AnyKind, day: date, session: date) -> bool:
 
 
 class MemoryFacts(FlowFacts, Recorder):
-    """What was known and what passes decided, as much of that as the level says; facts are all kept."""
+    """Known facts and the decisions of passes, the latter as detailed as the level says; all facts are stored."""
 
     def __init__(self, level: RecordLevel = RecordLevel.FULL) -> None:
         FlowFacts.__init__(self)

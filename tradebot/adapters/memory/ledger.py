@@ -1,4 +1,4 @@
-"""The money records of one account in memory: what a backtest writes to, and the tests of the core."""
+"""The money records of one account in memory, for backtests and for tests of the core."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -27,7 +27,7 @@ Read = TypeVar("Read")
 
 
 class MemoryTable(Generic[Row]):
-    """The rows of one account, numbered in the order in which they were written."""
+    """The rows of one account, numbered in the order of writing."""
 
     def __init__(self, kind: TableKind[Row]) -> None:
         self._kind = kind
@@ -45,7 +45,7 @@ class MemoryTable(Generic[Row]):
 
     @property
     def version(self) -> int:
-        """Return how many times it was changed since it was made or read."""
+        """Return the number of changes since it was created or read."""
         return len(self.changes)
 
     def add(self, row: Row) -> bool:
@@ -131,7 +131,7 @@ class MemoryTable(Generic[Row]):
 
 
 class Hashed(Generic[Row]):
-    """The numbers of rows by a value."""
+    """The numbers of rows, hashed by a value."""
 
     def __init__(self, index: Index[Row]) -> None:
         self._of = index.of
@@ -161,7 +161,7 @@ class Hashed(Generic[Row]):
 
 
 class Sorted(Generic[Row]):
-    """The numbers of rows in the order of a value."""
+    """The numbers of rows, sorted by a value."""
 
     def __init__(self, index: Index[Row]) -> None:
         self._of = index.of
@@ -201,7 +201,7 @@ class Sorted(Generic[Row]):
 
 
 class TableCache:
-    """What was read of a table, until it changes; a copy or a pickle remembers nothing."""
+    """Caches results read from a table until it changes; a copy or a pickle starts empty."""
 
     def __init__(self) -> None:
         self._read: dict[str, tuple[int, dict[Any, Any]]] = {}
@@ -210,7 +210,7 @@ class TableCache:
         return TableCache, ()
 
     def of(self, table: LedgerTable[Any], name: str, asked: Hashable, read: Callable[[], Read]) -> Read:
-        """Return what `read` returned for the same question, or ask it now; `name` says what is read of the table."""
+        """Return the cached result of `read` for the same arguments, or call it now; `name` identifies the query."""
         assert isinstance(table, MemoryTable), "a table in memory knows its version"
         known = self._read.get(name)
         if known is None or known[0] != table.version:
@@ -226,7 +226,7 @@ BEGUN = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
 
 
 class MemoryStates:
-    """Whether the bot may open positions, who decided it, and since when."""
+    """The trading state: whether the bot may open positions, who decided it, and since when."""
 
     def __init__(self) -> None:
         self._states: list[TradingStateRecord] = [BEGUN]
@@ -246,7 +246,7 @@ class MemoryStates:
         return tuple(self._states[open_last + 1 :])
 
     def trading_states(self) -> Sequence[TradingStateRecord]:
-        """Return all states that were written, oldest first."""
+        """Return all states ever written, oldest first."""
         return tuple(self._states[1:])
 
     def armed(self) -> bool:
@@ -283,10 +283,10 @@ class MemoryBooks:
     reading = write
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
-        """Keep no journal."""
+        """Do nothing: there is no journal."""
 
     def seal(self) -> None:
-        """Keep no journal."""
+        """Do nothing: there is no journal."""
 
 
 class MemoryLedger(LedgerStores, MemoryStates):
@@ -350,7 +350,7 @@ class MemoryLedger(LedgerStores, MemoryStates):
             self._older, self._newer = self._newer, self._totals
 
     def keep_totals(self) -> None:
-        """Keep nothing: the totals are always there."""
+        """Do nothing: the totals are always available."""
 
     def cash_movements(self) -> Sequence[CashMovement]:
         return tuple(
@@ -374,10 +374,10 @@ MOST = 5_000
 
 
 class Chains:
-    """The chains that were read of a table of orders; a copy or a pickle remembers none.
+    """Caches order chains read from a table; a copy or a pickle starts empty.
 
-    A chain follows from the rows of the orders that it names, and from the rows that say that one of these replaced
-    them, so it is read again once such a row has changed.
+    A chain depends on the rows of its orders and on rows that say that one of these replaced them, so it is read again
+    once such a row has changed.
     """
 
     def __init__(self) -> None:
@@ -394,7 +394,7 @@ class Chains:
         venue_ids: Collection[str],
         read: Callable[[Collection[str]], Mapping[str, Sequence[Order]]],
     ) -> Mapping[str, Sequence[Order]]:
-        """Return the chain of each of these orders of which anything is known; `read` reads chains of the table."""
+        """Return the chain of each of these orders with known rows; `read` reads chains from the table."""
         self._forget_changed(table)
         if unread := [one for one in venue_ids if one not in self._chains]:
             found = read(unread)

@@ -1,7 +1,7 @@
-"""What passes decided, in memory: all of it, what led to orders, or no more than later passes read back.
+"""Record passes in memory: everything, what led to orders, or only what later passes read back.
 
-Whatever the level, every question of the core gets the same answer, and each session's last look at the account stays
-for the report.
+At any level, every query of the core gets the same answer, and each session's last reading of the account stays for the
+report.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -29,7 +29,7 @@ COMPARED = 2
 
 
 class RecordLevel(StrEnum):
-    """How much of each pass is kept.
+    """How much of each pass is stored.
 
     NONE: what later passes read back. COUNTS: also how many candidates ended for which reason, and the candidates that
     led to orders. FULL: every candidate with every decision.
@@ -133,7 +133,7 @@ class Recorder:
         return {mark.symbol: mark.price for mark in last.marks} if last and last.at >= since else {}
 
     def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
-        """Return how the account stood at the end of each session between two, both included."""
+        """Return the account's state at the end of each session between two, both included."""
         ends = (end for day, end in sorted(self._ends.items()) if since <= day <= until)
         return tuple(session_end(end.seen, end.marked) for end in ends if end.seen)
 
@@ -142,13 +142,13 @@ class Recorder:
         return {day: dict(+counts) for day, counts in sorted(self._counts.items())}
 
     def passed_over(self) -> Mapping[tuple[str, Reason], int]:
-        """Return in how many passes of entries a strategy, or one of its symbols, was left out for a reason."""
+        """Return in how many entry passes a strategy, or one of its symbols, was left out for a reason."""
         return dict(+self._passed_over)
 
     def to_save(self) -> Iterator[CycleRecord]:
-        """Yield the passes that a saved run holds, oldest first.
+        """Yield the passes of a saved run, oldest first.
 
-        At FULL that is every pass. Otherwise it is each session's last look at the account, and at COUNTS also the
+        At FULL that is every pass. Otherwise it is each session's last reading of the account, and at COUNTS also the
         passes that sent orders, with the candidates that led to them.
         """
         if self.level is RecordLevel.FULL:
@@ -304,7 +304,7 @@ class SlotScores:
     def of(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of strategies' symbols in a span, oldest first; those without any are left out."""
+        """Return the scores of strategies' symbols in a period, oldest first; symbols without any are left out."""
         newest = bisect_right(self._times, now)
         since = max(since, self._times[newest - MOST_SLOTS]) if newest > MOST_SLOTS else since
         found = {}
@@ -316,7 +316,7 @@ class SlotScores:
         return found
 
     def forget(self, now: datetime) -> None:
-        """Forget the scores that are too old to be asked for."""
+        """Drop the scores that are too old to be queried."""
         self._slots = {key: slot for key, slot in self._slots.items() if slot.at >= now - KEPT}
         self._times = [at for at in self._times if at >= now - KEPT]
         self._scores = {

@@ -1,4 +1,4 @@
-"""The send lock of a run that has its account to itself."""
+"""The send lock of a run that is alone on its account."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from tradebot.model.intent import Intent
 
 
 class MemorySendLock:
-    """A lock that nobody else can hold; it only proves that orders are sent one at a time."""
+    """A lock that nobody else can take; it only verifies that orders are sent one at a time."""
 
     def __init__(self) -> None:
         self.held = False

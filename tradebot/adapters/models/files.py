@@ -1,6 +1,6 @@
-"""Read a model from its folder, and write one as a folder that is there as a whole or not at all, named by its content.
+"""Read a model from its folder, and write one as a folder that appears as a whole or not at all, named by its content.
 
-Whatever isn't exactly what was signed is refused, with its own reason.
+Anything that isn't exactly what was signed is refused, with its own reason.
 """
 
 import errno
@@ -52,7 +52,7 @@ LEFT_AFTER_S = 3600
 def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> str:
     """Sign a model, write it to a folder of models, and return its name. The same content is written once.
 
-    OperatorError if the folder can't be written; what was written until then is never taken for a model.
+    OperatorError if the folder can't be written; a partial folder never counts as a model.
     """
     files = parts.files()
     sums = sums_of(files)
@@ -74,9 +74,9 @@ def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> st
 
 
 def write_draft(path: Path, parts: ModelParts) -> None:
-    """Write a model that nobody has signed yet, sealed with a list of its files, as a whole or not at all.
+    """Write an unsigned model, sealed with a list of its files, as a whole or not at all.
 
-    OperatorError if there is something of that name, or it can't be written.
+    OperatorError if the name exists already, or it can't be written.
     """
     if path.exists():
         raise OperatorError(f"{path} is there already", f"name another place, or remove it: rm -r {quote(str(path))}")
@@ -155,7 +155,7 @@ SHOWN = 3
 
 
 def read_model(folder: Path, name: str, public: str) -> Model:
-    """Return a model of a folder of models. RefusedModelError unless it is as the owner of a public key signed it."""
+    """Return a model from a folder of models; RefusedModelError unless the public key's owner signed exactly this."""
     refused = partial(RefusedModelError, what=name)
     path = _place(folder, name)
     files = {each: _content(path / each, name) for each in (SUMS, SIGNATURE, *LARGEST)}
@@ -168,7 +168,7 @@ def read_model(folder: Path, name: str, public: str) -> Model:
 
 
 def draft_of(path: Path) -> Model:
-    """Return the model in a folder that nobody has signed; RefusedDraftError if it can't be used, or was changed."""
+    """Return the unsigned model in a folder; RefusedDraftError if it can't be used, or was changed."""
     try:
         sealed = is_sealed(path)
         _require_files(path, path.name, frozenset((*LARGEST, SUMS) if sealed else LARGEST))
@@ -181,7 +181,7 @@ def draft_of(path: Path) -> Model:
 
 
 def is_sealed(draft: Path) -> bool:
-    """Return True if a draft has the list of its files that the run that made it wrote."""
+    """Return True if a draft has the list of files that its training run wrote."""
     return (draft / SUMS).is_file()
 
 

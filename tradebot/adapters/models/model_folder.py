@@ -1,6 +1,6 @@
-"""What is in the folder of a model: its files, the list of them, and their signature. It is named by its content.
+"""Define the content of a model's folder: its files, their list, and the signature. It is named by its content.
 
-The error that a model isn't used has the reason in records and the next command for a person.
+The error for an unusable model has the reason for records and the next command for a person.
 """
 
 import json
@@ -80,13 +80,13 @@ class ModelParts(NamedTuple):
     graph: bytes
 
     def files(self) -> Mapping[str, bytes]:
-        """Return the content of each file by its name."""
+        """Return the content of each file by name."""
         texts = {CARD: self.card, SCALING: self.scaling, PROBE: self.probe}
         return {**{name: f"{json_text(encode(value))}\n".encode() for name, value in texts.items()}, GRAPH: self.graph}
 
 
 def parts_of(files: Mapping[str, bytes]) -> ModelParts:
-    """Read the parts from these files; ValueError or RecursionError if one can't be read."""
+    """Parse the parts from these files; ValueError or RecursionError if one is invalid."""
     return ModelParts(
         decode(Card, json.loads(files[CARD])),
         decode(Scaling, json.loads(files[SCALING])),
@@ -96,13 +96,13 @@ def parts_of(files: Mapping[str, bytes]) -> ModelParts:
 
 
 def sums_of(files: Mapping[str, bytes]) -> bytes:
-    """Return the list of files, which `sha256sum -c` reads too."""
+    """Return the list of files, in a form that `sha256sum -c` accepts too."""
     lines = (f"# {len(files[name])} bytes\n{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
     return "".join(lines).encode()
 
 
 def listed_in(sums: bytes) -> Mapping[str, ListedFile]:
-    """Return the files in a list by name; ValueError if it isn't one of exactly the files that a model has."""
+    """Return the files in a list by name; ValueError unless they are exactly the files of a model."""
     text = sums.decode("ascii")
     found = {name: ListedFile(int(size), digest) for size, digest, name in LINE.findall(text)}
     if LINE.sub("", text) or set(found) != set(LARGEST):

@@ -1,4 +1,4 @@
-"""Answer for learned models; all of this runs in their confined process, which is asked as that of a plug-in is.
+"""Answer for learned models, inside their confined process, which uses the same protocol as a plug-in's.
 
 ONNX Runtime runs each network with one thread. A network reads `observation`, one row of numbers, and answers with
 `action`. One with a memory also reads `memory`, a row of numbers that are all zero at a session's open, and answers
@@ -38,7 +38,7 @@ QUIET = 4
 
 
 def member_of(model: Model) -> Member | Decision:
-    """Return a model as it can be run; why it can't if its network isn't what its card says."""
+    """Return a model ready to run; the reason if its network doesn't match its card."""
     session = _open_session(model.graph)
     shapes = {one.name: _width(one) for one in (*session.get_inputs(), *session.get_outputs())}
     wanted, size = _shapes(model.card), shapes.get(MEMORY)
@@ -52,7 +52,7 @@ def member_of(model: Model) -> Member | Decision:
 
 
 def self_test(member: Member, model: Model) -> Decision | None:
-    """Return why a model doesn't answer its stored observations as it did where it was made; None if it does."""
+    """Return why a model's answers to its stored observations differ from the stored ones; None if they don't."""
     probe, worst = model.probe, 0.0
     memories = probe.memories or ((),) * len(probe.observations)
     for shown, memory, stored in zip(probe.observations, memories, probe.answers, strict=True):
@@ -98,7 +98,7 @@ def _run(
 
 
 class ModelsStrategy:
-    """Runs models. They are tested with their stored observations before they see anything else."""
+    """Runs models, after testing them with their stored observations."""
 
     name, times, needs = "models", "", NOTHING
 
@@ -109,7 +109,7 @@ class ModelsStrategy:
         self._policy = Policy(acting, [member for member in found if isinstance(member, Member)])
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return a target for each symbol, or why there is none; without any symbol, whether the models work."""
+        """Return a target for each symbol, or why there is none; without symbols, only check that the models work."""
         if self._failed is not None:
             return self._failed
         return self._policy.targets(view) if view.universe else ()

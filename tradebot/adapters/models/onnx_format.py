@@ -1,8 +1,8 @@
-"""Write a network in ONNX's format, and look through one before anything runs it; no library is needed for that.
+"""Write a network in ONNX format, and inspect one before anything runs it, without a library.
 
-The format is a Protocol Buffers message. The numbers of fields are those of onnx.proto. ONNX Runtime, which reads what
-is written here, says whether it is right. All data and operators of a network that is run have to be in it, so only the
-parts that could lead outside are read.
+The format is a Protocol Buffers message. The numbers of fields are those of onnx.proto. ONNX Runtime, which reads the
+result, verifies it. A network must contain all its data and operators, so only the parts that could refer outside are
+read.
 """
 
 import struct
@@ -23,7 +23,7 @@ OWN_DOMAINS = (b"", b"ai.onnx")
 
 
 class GraphError(ValueError):
-    """Raised for a network that isn't used; the text says what is wrong with it."""
+    """Raised for an unusable network; the text says what is wrong with it."""
 
 
 class ProtoField(NamedTuple):
@@ -57,7 +57,7 @@ REFUSED: Mapping[tuple[str, int], str] = {
 
 
 def require_closed(graph: bytes) -> None:
-    """Raise GraphError unless a network has all its data in it, and uses ONNX's own operators alone."""
+    """Raise GraphError unless a network contains all its data, and uses only ONNX's own operators."""
     kinds = set[str]()
     _look(memoryview(graph), "model", 0, kinds)
     if not {"graph", "node", "operators"} <= kinds:
@@ -80,7 +80,7 @@ def _look(message: memoryview, kind: str, depth: int, kinds: set[str]) -> None:
 
 
 def fields(message: memoryview) -> Iterator[ProtoField]:
-    """Yield the fields of a message in their order; GraphError if it isn't one."""
+    """Yield the fields of a message in order; GraphError if it is invalid."""
     place = 0
     while place < len(message):
         key, place = _read_varint(message, place)
@@ -140,12 +140,12 @@ MORE = 0x80
 
 
 def number(field: int, value: int) -> bytes:
-    """Return a field that is a number of zero or more."""
+    """Encode a field with a non-negative number."""
     return _write_varint(field << 3) + _write_varint(value)
 
 
 def part(field: int, content: bytes | str) -> bytes:
-    """Return a field that is a text or another message."""
+    """Encode a field with a text or another message."""
     content = content.encode() if isinstance(content, str) else content
     return _write_varint(field << 3 | 2) + _write_varint(len(content)) + content
 
@@ -159,30 +159,30 @@ def _write_varint(value: int) -> bytes:
 
 
 def tensor(name: str, rows: Sequence[Sequence[float]]) -> bytes:
-    """Return a matrix of numbers that a network has in it."""
+    """Encode a matrix of numbers as part of a network."""
     flat = [float(each) for row in rows for each in row]
     size = b"".join(number(1, each) for each in (len(rows), len(rows[0])))
     return size + number(2, FLOAT) + part(8, name) + part(9, struct.pack(f"<{len(flat)}f", *flat))
 
 
 def integers(name: str, values: Sequence[int]) -> bytes:
-    """Return a row of whole numbers that a network has in it."""
+    """Encode a row of whole numbers as part of a network."""
     return number(1, len(values)) + number(2, INT64) + part(8, name) + part(9, struct.pack(f"<{len(values)}q", *values))
 
 
 def integer(name: str, value: int) -> bytes:
-    """Return an attribute of an operator that is one whole number."""
+    """Encode an operator's attribute with one whole number."""
     return part(5, part(1, name) + number(3, value) + number(20, OF_AN_INTEGER))
 
 
 def node(kind: str, inputs: Sequence[str], output: str, domain: str = "", attributes: bytes = b"") -> bytes:
-    """Return an operator with what it reads and what it makes."""
+    """Encode an operator with its inputs and output."""
     read = b"".join(part(1, each) for each in inputs)
     return read + part(2, output) + part(4, kind) + attributes + (part(7, domain) if domain else b"")
 
 
 def row(name: str, width: int) -> bytes:
-    """Return an input or output that is one row of numbers."""
+    """Encode an input or output that is one row of numbers."""
     size = b"".join(part(1, number(1, each)) for each in (1, width))
     return part(1, name) + part(2, part(1, number(1, FLOAT) + part(2, size)))
 

@@ -1,9 +1,8 @@
-"""The process of a policy's models, as the bot sees it: started once, tested, asked again and again.
+"""Run a policy's models in a process: started once, tested, and used for many answers.
 
 The bot reads the models, checks who signed them, and sends them to a process that can reach none of its files. It is
-confined as that of a plug-in is, and ended if it errs or doesn't answer in time; the next pass starts another.
-
-A person can try a model once: it is tested with its stored observations, and how long it takes is measured.
+confined like a plug-in's process, and ended if it errs or doesn't answer in time; the next pass starts another. A
+person can also try a model once: it is tested with its stored observations, and its answering time is measured.
 """
 
 import json
@@ -58,8 +57,8 @@ OF_THE_TEST = frozenset(
 class ModelLocation(Struct, frozen=True):
     """Where models are, who signed them, which act, and the file of their later results.
 
-    `answer_ms` is how long an answer may take, None for as long as a plug-in's. `noted` is the file in which the last
-    good ones are noted, None where nothing is.
+    `answer_ms` is the time limit of an answer, None for a plug-in's limit. `noted` is the file in which the last
+    working models are noted, or None.
     """
 
     folder: Path
@@ -71,7 +70,7 @@ class ModelLocation(Struct, frozen=True):
 
 
 class ModelProcess(PluginStrategy):
-    """The models of a policy, read when they are first needed unless they are given.
+    """The models of a policy, read when first needed unless they are given.
 
     Like a plug-in, one object may only be used in one thread.
     """
@@ -92,7 +91,7 @@ class ModelProcess(PluginStrategy):
         self._session: date | None = None
 
     def models(self) -> tuple[Model, ...] | Decision:
-        """Return the models that should act, or why one can't be used; they are read once."""
+        """Return the acting models, or why one can't be used; they are read once."""
         if self._read is None:
             try:
                 self._read = tuple([self._model(name) for name in self._place.models])
@@ -101,13 +100,13 @@ class ModelProcess(PluginStrategy):
         return self._read
 
     def begin_pass(self) -> None:
-        """Let models that failed in an earlier pass be read and asked again."""
+        """Let models that failed in an earlier pass be loaded and run again."""
         super().begin_pass()
         if isinstance(self._read, Decision):
             self._read = None
 
     def answer(self, view: StrategyView) -> Sequence[Target] | Decision:
-        """Return a target for each symbol of the view, or why there is none; never raises for what models do."""
+        """Return a target for each symbol of the view, or why there is none; never raises for a model's failure."""
         session = view.situation and view.situation.session
         if self._place.results and session and session.date != self._session:
             # What models earned in the session before may be known by now.
@@ -187,7 +186,7 @@ class ModelProcess(PluginStrategy):
 
 
 def good_models(file: Path) -> dict[str, tuple[str, ...]]:
-    """Return the last models of each policy that passed their test; none if nothing is noted, or it can't be read."""
+    """Return the last models of each policy that passed their test; empty if none are noted, or they can't be read."""
     try:
         found = json.loads(read_plain(file))
         return {str(name): tuple(map(str, models)) for name, models in found.items()}
@@ -196,7 +195,7 @@ def good_models(file: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_results(file: Path) -> Mapping[str, tuple[SessionResult, ...]]:
-    """Return what models earned by session, from a file that has them by model; ErredError if it can't be read."""
+    """Return models' results by session, from a file that has them by model; ErredError if it can't be read."""
     try:
         found = json.loads(read_plain(file))
         return {str(name): tuple(_result(*row) for row in results.items()) for name, results in found.items()}
@@ -228,7 +227,7 @@ class Took(NamedTuple):
 
 
 def self_test(model: Model, surroundings: PluginEnvironment) -> Took | Decision:
-    """Return how long a model's answers take, or why it can't be used."""
+    """Measure the time of a model's answers, or return why it can't be used."""
     model_location = ModelLocation(Path(), "", (model.id,))
     process = ModelProcess(
         model_location, ModelSelection(PolicyMode.INFERENCE, Combine.MAJORITY, 1, {}), surroundings, "models", (model,)

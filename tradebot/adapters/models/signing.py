@@ -1,4 +1,4 @@
-"""Keys that models are signed with (Ed25519). The private key is a file of its owner's; bots know the public one.
+"""Keys that models are signed with (Ed25519). The private key is in its owner's file; bots know the public one.
 
 A signature names the first digits of the public key's SHA-256, so that one by another key can be told from a damaged
 one.
@@ -32,7 +32,7 @@ NEEDED = ("cryptography", "onnxruntime")
 
 
 class Signature(NamedTuple):
-    """What stands in a signature's file: which key made it, and the signature itself."""
+    """The content of a signature file: which key made it, and the signature itself."""
 
     key: str
     value: bytes
@@ -50,16 +50,15 @@ def require_extra(what: str) -> None:
 
 
 def name_of(public: str) -> str:
-    """Return the digits by which a public key is named."""
+    """Return the digits that identify a public key."""
     return sha256(bytes.fromhex(public)).hexdigest()[:DIGITS]
 
 
 def make_key(file: Path) -> str:
     """Write a new private key to a file that only its owner can read, and return the public key.
 
-    Folders that are missing are made for their owner alone.
-
-    OperatorError if the file exists, can't be written, or is in the state folder of a bot.
+    Missing folders are created for the owner alone. OperatorError if the file exists, can't be written, or is in the
+    state folder of a bot.
     """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -98,7 +97,7 @@ def _make_folder_of(file: Path) -> None:
 
 
 def read_key(file: Path) -> "Ed25519PrivateKey":
-    """Return the private key in a file; OperatorError if it can't be read, or others can."""
+    """Return the private key in a file; OperatorError if it can't be read, or if others can read it."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -135,12 +134,12 @@ def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
 
 
 def public_of(key: "Ed25519PrivateKey") -> str:
-    """Return the public key of a private one, as the configuration names it."""
+    """Return the public key of a private one, in the configuration's form."""
     return _public(key)
 
 
 def signer_of(signature: bytes) -> str | None:
-    """Return the digits of the key that a signature says it is by; None if it can't be read."""
+    """Return the digits of the key that a signature names; None if it is invalid."""
     found = _parse_signature(signature)
     return found.key if found else None
 

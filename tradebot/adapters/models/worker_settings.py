@@ -14,7 +14,7 @@ ACTING, MODELS = "acting", "models"
 
 
 def settings_of(models: Sequence[Model], acting: ModelSelection) -> Mapping[str, Any]:
-    """Return the settings that these models are started with."""
+    """Return the settings to start these models with."""
     files = [(one.id, dict(ModelParts(one.card, one.scaling, one.probe, one.graph).files())) for one in models]
     return {MODELS: files, ACTING: json_text(encode(acting))}
 

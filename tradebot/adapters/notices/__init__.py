@@ -1,1 +1,1 @@
-"""Notices to people: what is still to be sent, and how it is sent."""
+"""Notices to people: the outbox, and how notices are sent."""

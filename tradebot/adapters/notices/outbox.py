@@ -1,6 +1,6 @@
-"""Keep what is still to be told, and what was told: so that nothing is lost when a process ends, and told once.
+"""Store notices until they are sent, and their outcome, so that none is lost when a process ends.
 
-A notice whose sending was cut short is sent again: nobody knows whether it arrived, and twice is better than never.
+A notice whose sending was interrupted is sent again: nobody knows whether it arrived, and twice is better than never.
 """
 
 import json
@@ -29,7 +29,7 @@ PLACE, SEEN = "place", "seen"
 
 
 class Sending(StrEnum):
-    """What became of a notice."""
+    """The outcome of sending a notice."""
 
     WAITING = "waiting"
     SENT = "sent"
@@ -74,7 +74,7 @@ def _come(column: str) -> str:
 
 
 class Outbox(CacheStore):
-    """The notices of a state folder. Damage costs what it holds: the next look counts as the first one."""
+    """The notices of a state folder. Damage costs its content: the next check counts as the first one."""
 
     FILE = CacheDatabase("notices", 0x54424E31, 1, TABLES)
     STARTED_OVER = EventKind.NOTICES_BEGUN_ANEW
@@ -83,7 +83,7 @@ class Outbox(CacheStore):
         super().__init__(folder / NOTICES, events, at)
 
     def last_look(self) -> tuple[EventCursor, BotStatus] | None:
-        """Return how far the events were read, and how the bot was then; None before the first look."""
+        """Return how far the events were read, and the bot's status then; None before the first check."""
         with self._guard(ValueError):
             found = dict(self._database.execute("SELECT name, text FROM remembered"))
             if not {PLACE, SEEN} <= found.keys():
@@ -91,7 +91,7 @@ class Outbox(CacheStore):
             return EventCursor(*json.loads(found[PLACE])), decode(BotStatus, json.loads(found[SEEN]))
 
     def note(self, place: EventCursor, seen: BotStatus, happenings: Iterable[tuple[str, datetime, Happening]]) -> None:
-        """Save a look, and what each channel is to be sent because of it, with the time it is due."""
+        """Save a check's status, and the happenings for each channel with their due times."""
         rows = [(channel, time_text(due), json_text(encode(happening))) for channel, due, happening in happenings]
         with self._write():
             remembered = ((PLACE, json_text(list(place))), (SEEN, json_text(encode(seen))))
@@ -99,9 +99,9 @@ class Outbox(CacheStore):
             self._database.executemany("INSERT INTO happenings (channel, due_at, body) VALUES (?, ?, ?)", rows)
 
     def due(self, channel: str, now: datetime) -> Sequence[tuple[int, datetime, Happening]]:
-        """Return what is due for a channel, oldest first, each with its id and due time.
+        """Return the happenings due for a channel, oldest first, each with its id and due time.
 
-        What was noted while the clock was ahead, so that it would be due later than quiet hours last, is due too.
+        One with a due time later than any quiet hours, from a clock that was ahead, is due too.
         """
         with self._guard(ValueError):
             query = f"SELECT id, due_at, body FROM happenings WHERE channel = ? AND {_come('due_at')} ORDER BY id"  # noqa: S608
@@ -109,7 +109,7 @@ class Outbox(CacheStore):
             return [(id_, parse_time(due), decode(Happening, json.loads(body))) for id_, due, body in rows]
 
     def make(self, channel: str, notice: Notice, of: Iterable[int], now: datetime) -> None:
-        """Keep a notice that is to be sent now, in place of the happenings that it tells."""
+        """Store a notice to send now, replacing the happenings that it reports."""
         row = (channel, time_text(now), notice.title, notice.text, notice.severity, Sending.WAITING, 0, time_text(now))
         with self._write():
             self._database.execute(
@@ -122,15 +122,15 @@ class Outbox(CacheStore):
             self._database.execute(old, (Sending.WAITING, KEPT))
 
     def next_of(self, channel: str, now: datetime) -> StoredNotice | None:
-        """Return the oldest notice of a channel that is to be sent by now; None if there is none."""
+        """Return the oldest notice of a channel that is due by now; None if there is none."""
         where = f"WHERE sending = ? AND channel = ? AND {_come('next_at')} ORDER BY id LIMIT 1"
         times = time_text(now), time_text(now + LONGEST_WAIT)
         return next(iter(self._read(where, Sending.WAITING, channel, *times)), None)
 
     def made_between(self, channel: str, since: datetime, now: datetime) -> int:
-        """Return how many notices were made for a channel until now, besides those about what is CRITICAL.
+        """Return how many notices were made for a channel until now, without CRITICAL ones.
 
-        Those that are dated later were made while the clock was ahead.
+        Notices with later dates come from a clock that was ahead.
         """
         with self._guard():
             query = "SELECT count(*) FROM notices WHERE channel = ? AND made_at > ? AND made_at <= ? AND severity != ?"
@@ -145,7 +145,7 @@ class Outbox(CacheStore):
             self._database.execute(query, (Sending.SENT, id_))
 
     def mark_failed(self, id_: int, problem: str, again_in: timedelta | None, now: datetime) -> None:
-        """Note that a notice couldn't be sent: it is tried again after a while, or never again if that is None."""
+        """Record that a notice couldn't be sent: it is tried again after a while, or never if `again_in` is None."""
         sending = Sending.GIVEN_UP if again_in is None else Sending.WAITING
         next_at = time_text(now + (again_in or timedelta(0)))
         with self._write():
@@ -167,9 +167,9 @@ class Outbox(CacheStore):
 
 
 def unsent(folder: Path) -> Sequence[StoredNotice]:
-    """Return the notices that are still to be sent, or were given up, oldest first; nothing is created or changed.
+    """Return notices that are still unsent, or were given up, oldest first; nothing is created or changed.
 
-    Raises OperatorError if the file is damaged.
+    Raise OperatorError if the file is damaged.
     """
     path = folder / NOTICES
     try:

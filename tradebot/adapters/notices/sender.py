@@ -1,6 +1,6 @@
-"""Send one notice, in a process of its own: a receiver that hangs, lies or floods costs nothing but that process.
+"""Send one notice in a separate process: a receiver that hangs, lies or floods affects nothing but that process.
 
-Run as a program, it reads one notice from its standard input, sends it, and prints why that failed, if it did.
+Run as a program, it reads one notice from its standard input, sends it, and prints the error, if any.
 """
 
 import json
@@ -31,7 +31,7 @@ KINDS = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failu
 
 
 class Attempt:
-    """One notice on its way to an address."""
+    """An attempt to deliver one notice."""
 
     def __init__(self, address: str, notice: Notice, limit_s: float | None = None) -> None:
         given = {"address": address, "title": notice.title, "text": notice.text, "severity": notice.severity}
@@ -77,7 +77,7 @@ class Attempt:
 
 
 def deliver(address: str, notice: Notice) -> str:
-    """Deliver a notice now; return why that failed, empty if it didn't."""
+    """Deliver a notice now; return the error, or an empty text."""
     return _by_us(address, notice) if address.lower().startswith(OURS) else _by_apprise(address, notice)
 
 
@@ -112,7 +112,7 @@ def _by_apprise(address: str, notice: Notice) -> str:
 
 
 def main() -> int:
-    """Send the notice on the standard input, and return the exit code."""
+    """Send the notice from standard input, and return the exit code."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     given = json.load(sys.stdin)
     problem = deliver(given["address"], Notice(given["title"], given["text"], Severity(given["severity"])))

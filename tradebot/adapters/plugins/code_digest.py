@@ -1,8 +1,8 @@
-"""Tell a strategy's code apart from any other: by the content of its files, and the versions of what they import.
+"""Identify a strategy's code by the content of its files, and the versions of its imports.
 
-A plug-in's own package counts by content, and so do the files that its section declares and whatever it imports from
-outside of Python's folders of installed packages. Installed packages count by version, with those that they require.
-Built-in strategies count by what decides, as `code_tree` says, so that moving or rewording code ends no promotion.
+A plug-in's own package counts by content, and so do the files that its section declares and any import from outside
+Python's folders of installed packages. Installed packages count by version, including those that they require. Built-in
+strategies count by their syntax trees (`code_tree`), so that moving or rewording code ends no promotion.
 """
 
 import ast
@@ -39,7 +39,7 @@ REQUIRED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class StrategyCode(Struct, frozen=True):
-    """What a strategy's answers depend on besides its settings and what it sees.
+    """Everything that a strategy's answers depend on besides its settings and its view.
 
     `files` has the SHA-256 of each file by its place in its package, or by the path that declares it. `versions` are
     those of installed packages.
@@ -50,13 +50,13 @@ class StrategyCode(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """Return what tells this code from any other, wherever it is installed."""
+        """Return the digest that identifies this code, wherever it is installed."""
         found = self.own_digest
         return ON_RECORD.get(found, found)
 
     @property
     def own_digest(self) -> str:
-        """Return it without regard to code on record that decides the same."""
+        """Return the digest without regard to recorded equivalent code."""
         found = [sorted(self.files.items()), sorted(self.versions.items())]
         return sha256(json_text(found).encode()).hexdigest()[:CHARACTERS]
 
@@ -89,7 +89,7 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
 
 @cache
 def built_in_code() -> StrategyCode:
-    """Return the code of the built-in strategies, as it was when this process first asked."""
+    """Return the code of the built-in strategies, as of the first call in this process."""
     root = Path(tradebot.__file__).parent
     sources = list(_sources([root / name for name in OF_BUILT_INS]))
     others = {shown: _hash(path) for path, shown in sources if path.suffix != ".py"}

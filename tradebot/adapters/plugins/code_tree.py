@@ -1,8 +1,8 @@
-"""Tell code by what decides, and not by how it is written: by its syntax trees, wherever their modules are.
+"""Identify code by what it does rather than how it is written: by its syntax trees, wherever its modules are.
 
-Docstrings, comments, the names of modules and import lines don't count. What a module imports does: anything from the
-same folders by the tree of the module that has it, anything else of this program by its name, and the rest by its full
-name. So a module can be renamed, and nothing can be put in the place of what is imported without being noticed.
+Docstrings, comments, the names of modules and import lines don't count. Imported code does: code from the same folders
+by its module's tree, other code of this program by its name, and everything else by its full name. So a module can be
+renamed, but an import can't be replaced unnoticed.
 """
 
 import ast
@@ -27,9 +27,9 @@ class NameOrigin(NamedTuple):
 
 
 class Module(NamedTuple):
-    """A module's tree without its imports, hashed, and what it imports: in the order of its use, and what it passes on.
+    """A module's tree without its imports, hashed, and its imports: those used, in order, and those passed on.
 
-    What is passed on, or only named in quoted types, is by its name here, if that isn't the name of a module.
+    A name that is passed on, or only used in quoted types, is included by its name here, unless it is a module's.
     """
 
     own: str

@@ -1,15 +1,12 @@
 """Keep a plug-in away from our keys: try everything the system offers once, and use whatever works.
 
-Landlock opens only Python and importable packages, and hides the environment and memory of other processes. Namespaces
-hide processes and the network; a mount namespace hides even names, sizes and times of our files. A filter of system
-calls blocks sockets and new processes. If none of these protects our files and the bot runs as root, the process
-becomes `nobody`, provided that `nobody` can't read them. Installing a package still runs its code with your rights, and
-so does each start of Python if it contains a `.pth` file.
-
-Restrict a process with Landlock (Linux 5.13 and later): only named files, and no process outside its domain.
-
-Once restricted, a process can't trace another one, or read its environment or memory under /proc, whoever owns it.
-See https://docs.kernel.org/userspace-api/landlock.html; `abi` below is the version that page refers to.
+Landlock opens only Python and importable packages, and hides the environment and memory of other processes. Once
+restricted, a process can't trace another one, or read its environment or memory under /proc, whoever owns it (Linux
+5.13 and later; see https://docs.kernel.org/userspace-api/landlock.html; `abi` below is the version that page refers
+to). Namespaces hide processes and the network; a mount namespace hides even names, sizes and times of our files. A
+filter of system calls blocks sockets and new processes. If none of these protects our files and the bot runs as root,
+the process becomes `nobody`, provided that `nobody` can't read them. Installing a package still runs its code with your
+rights, and so does each start of Python if it contains a `.pth` file.
 """
 
 import ctypes
@@ -66,7 +63,7 @@ def confines_signals() -> bool:
 
 
 def restrict(reach: FileAccess) -> None:
-    """Restrict this process, and everything it starts, to what it may reach. OSError if the system can't do that."""
+    """Restrict this process, and everything it starts, to `reach`; OSError if the system can't do that."""
     abi = version()
     rights = FILE_RIGHTS[max(since for since in FILE_RIGHTS if since <= abi)]
     network, scoped = (TCP_RIGHTS if abi >= TCP_SINCE else 0), (SCOPES if abi >= SCOPED_SINCE else 0)
@@ -135,7 +132,7 @@ class Protections(Struct, frozen=True):
 
 
 class Confinement(Struct, frozen=True):
-    """The mechanisms that work here for one plug-in, what it may reach, and an empty folder to build its root in."""
+    """The mechanisms that work here for one plug-in, its file access, and an empty folder to build its root in."""
 
     means: frozenset[Means]
     reach: FileAccess
@@ -143,7 +140,7 @@ class Confinement(Struct, frozen=True):
 
     @property
     def protections(self) -> Protections:
-        """Return what these mechanisms amount to."""
+        """Return the protections that these mechanisms give together."""
         protections = Protections(*map(self._of, (FILES, NAMES, PROCESSES, NETWORK, LEFTOVERS)))
         # With Landlock alone, a plug-in could make a file readable to all, or starve another process with limits.
         alone = protections.files == protections.processes == (Means.LANDLOCK,) and Means.CALL_FILTER not in self.means
@@ -158,7 +155,7 @@ class Confinement(Struct, frozen=True):
 
     @contextmanager
     def all_ended(self) -> Iterator[None]:
-        """Kill every process that was started in the meantime, whatever became of its parents."""
+        """Kill every process that was started in the meantime, even if its parents are gone."""
         if Means.NAMESPACES in self.means:
             linux_isolation.enter()
             first = linux_isolation.first_process()
@@ -224,7 +221,7 @@ def confinement(reach: FileAccess, path: Path, private: Sequence[Path]) -> Confi
 
 
 def working(trials: Mapping[Means, Callable[[], object]]) -> set[Means]:
-    """Return which of these work. They are tried in turn in a child process, because the system may kill it."""
+    """Return which of these work. They are tried one by one in a child process, because the system may kill it."""
     child = os.fork()
     if not child:
         _try_all(trials.values())

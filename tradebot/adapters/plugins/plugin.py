@@ -1,9 +1,9 @@
-"""Load strategies by entry point: our own run in this process, everyone else's in their own process.
+"""Load strategies by entry point: our own run in this process, all others in their own process.
 
-A plug-in is code that we did not write. It gets a copy of what it may see, a time limit for each answer, an
-address-space limit, and an environment without our keys. Its answers come back as data, never as objects. Where the
-system allows it, it can't reach our files, our processes or a network (`confinement.py`). None of this stops what a
-package does while it is being installed, or in a `.pth` file that Python runs at each start.
+A plug-in is code that we didn't write. It gets a copy of its view, a time limit for each answer, an address-space
+limit, and an environment without our keys. Its answers come back as data, never as objects. Where the system allows it,
+it can't reach our files, our processes or a network (`confinement.py`). None of this stops what a package does while it
+is being installed, or in a `.pth` file that Python runs at each start.
 """
 
 import os
@@ -37,10 +37,10 @@ OUR_PACKAGE = "tradebot"
 
 
 class PluginEnvironment(Struct, frozen=True):
-    """What a plug-in runs in: its limits, its environment, and the files that are kept from it.
+    """The environment of a plug-in: its limits, its variables, and the files it can't access.
 
     `noted` is the file of the models that work on this machine; None where nobody trades, as in a backtest: then
-    nothing is noted, and no strategy of ours has less time than a plug-in.
+    nothing is noted, and our own strategies have at least a plug-in's time limit.
     """
 
     bounds: AnswerBounds
@@ -63,7 +63,7 @@ def installed_strategies() -> dict[str, EntryPoint]:
 
 
 def package_of(point: EntryPoint) -> str:
-    """Return the package of an entry point; for our own, the name that results have on record."""
+    """Return the package of an entry point; for our own, the name used in recorded results."""
     if is_built_in(point):
         return OUR_PACKAGE
     return point.dist.name if point.dist else "an unknown package"
@@ -80,10 +80,10 @@ def strategies(
     installed_as: Mapping[str, str] = MappingProxyType({}),
     among: Mapping[str, EntryPoint] | None = None,
 ) -> tuple[Strategy, ...]:
-    """Return the strategies that the configuration names, each with its own settings and name.
+    """Return the configured strategies, each with its own settings and name.
 
     `installed_as` maps a configured name to the installed plug-in's name; several may share one. `among` are the
-    installed plug-ins, if already looked up. OperatorError if one is not installed.
+    installed plug-ins, if already looked up. OperatorError if one isn't installed.
     """
     available = require_installed({name: installed_as.get(name, name) for name in wanted}, among)
     return tuple(
@@ -108,7 +108,7 @@ def require_installed(
 
 
 def require_named(name: str, installed_as: str) -> None:
-    """Raise OperatorError if a strategy that was asked for by name isn't installed."""
+    """Raise OperatorError if a strategy that was named by the user isn't installed."""
     available = installed_strategies()
     if installed_as not in available:
         known = f"installed: {', '.join(sorted(available))}"
@@ -116,16 +116,16 @@ def require_named(name: str, installed_as: str) -> None:
 
 
 def protections_from(name: str, surroundings: PluginEnvironment) -> Protections:
-    """Return what protects us from an installed plug-in on this machine, without running the plug-in's code."""
+    """Return the protections against an installed plug-in on this machine, without running its code."""
     plugin = PluginStrategy(installed_strategies()[name], {}, surroundings)
     with closing(plugin):
         return plugin.protections()
 
 
 def code_in_use(wanted: Mapping[str, Mapping[str, object]], installed_as: Mapping[str, str]) -> dict[str, StrategyCode]:
-    """Return the code of the strategies with these settings as it is now; one that isn't installed is left out.
+    """Return the present code of the strategies with these settings, without those that aren't installed.
 
-    Raises OperatorError if a file of theirs can't be read.
+    Raise OperatorError if one of their files can't be read.
     """
     available, code = installed_strategies(), dict[str, StrategyCode]()
     for name, settings in wanted.items():
@@ -147,7 +147,7 @@ def declared_files(settings: Mapping[str, object]) -> tuple[Path, ...]:
 
 
 def code_in_force(strategies: Iterable[Strategy]) -> dict[str, str]:
-    """Return the digest of the code that each strategy answers with; a plug-in that never started has none."""
+    """Return the digest of each strategy's running code; a plug-in that never started has none."""
     digests = {one.name: one.code if isinstance(one, PluginStrategy) else built_in_code().digest for one in strategies}
     return {name: digest for name, digest in digests.items() if digest}
 
@@ -168,7 +168,7 @@ def _strategy(
 
 
 class Renamed(Struct, frozen=True):
-    """A built-in strategy that a section uses under another name, which its orders and lots carry."""
+    """A built-in strategy that a section uses under another name, which is then on its orders and lots."""
 
     strategy: Strategy
     name: str
@@ -180,7 +180,7 @@ class Renamed(Struct, frozen=True):
 
     @property
     def times(self) -> str:
-        """Return when the strategy wants to be asked."""
+        """Return when the strategy wants to run."""
         return self.strategy.times
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
@@ -197,11 +197,11 @@ def _explain_invalid(name: str, invalid: ValidationError) -> str:
 
 
 class PluginStrategy:
-    """A strategy that someone else wrote. Its process starts when it is first asked, and lives until it errs.
+    """A strategy that someone else wrote. Its process starts when first needed, and runs until it errs.
 
     `code` is the digest of the code that its last process was started with; empty before the first one. After an error
-    it sits out until the next pass begins, and then has a new process. Its process ends with the thread
-    that first asked it, so one object may only be used in one thread.
+    it is skipped until the next pass begins, and then gets a new process. Its process ends with the thread that started
+    it, so one object may only be used in one thread.
     """
 
     def __init__(
@@ -233,21 +233,21 @@ class PluginStrategy:
 
     @property
     def times(self) -> str:
-        """Return when the plug-in wants to be asked."""
+        """Return when the plug-in wants to run."""
         declared = self._declaration()
         return declared.times if declared else ""
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return the plug-in's wants, or the decision that refuses its answer; never raises for what it does."""
+        """Return the plug-in's wants, or the decision that refuses its answer; never raise for a plug-in's failure."""
         return self._attempt(lambda process: self._wants(process, view))
 
     def protections(self) -> Protections:
-        """Return what protects us from this plug-in here, without running its code; none if its process can't say."""
+        """Return the protections against this plug-in here, without running its code; none if its process can't say."""
         protections = self._attempt(lambda process: process.protections)
         return Protections() if isinstance(protections, Decision) else protections
 
     def begin_pass(self) -> None:
-        """Let a plug-in that erred in an earlier pass be asked again."""
+        """Let a plug-in that failed in an earlier pass run again."""
         self._refusal = None
 
     def close(self) -> None:
@@ -307,7 +307,7 @@ def _strategy_error(why: str) -> ErredError:
 
 
 def begin_pass(strategies: Iterable[Strategy]) -> None:
-    """Let plug-ins that erred in an earlier pass be asked again."""
+    """Let plug-ins that failed in an earlier pass run again."""
     for strategy in strategies:
         if isinstance(strategy, PluginStrategy):
             strategy.begin_pass()

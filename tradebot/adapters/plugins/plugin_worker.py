@@ -1,4 +1,4 @@
-"""Keep one plug-in in two processes: the confined plug-in, and the keeper that watches it.
+"""Run one plug-in in two processes: the confined plug-in, and the keeper that watches it.
 
 The keeper passes requests from its standard input on to the plug-in, and the answers back to its standard output. It
 runs none of the plug-in's code, so it can always kill whatever the plug-in leaves running. Between answers, the
@@ -6,9 +6,8 @@ plug-in's process is stopped.
 
 The keeper starts without our keys. The plug-in writes only to a small folder in memory, or to a temporary one, which
 the keeper removes; if the keeper was killed, a later one removes it after an hour. Without the filter of system calls,
-the keeper looks for processes after each answer, and ends all that the plug-in started, daemons too.
-
-The confined process answers one request after the other with the plug-in.
+the keeper looks for processes after each answer, and ends all that the plug-in started, including daemons. The confined
+process answers one request after the other.
 """
 
 import fcntl
@@ -64,13 +63,13 @@ LONGEST_PATH = 60
 
 
 class ServedStrategy:
-    """A plug-in's strategy, which is made from its settings when it is first asked."""
+    """A plug-in's strategy, created from its settings at the first request."""
 
     def __init__(self, start: Start) -> None:
         self._start = start
 
     def reply(self, request: bytes) -> bytes:
-        """Return what the plug-in declares or its checked wants as JSON, or the decision that refuses them."""
+        """Return the plug-in's declaration or its checked wants as JSON, or the decision that refuses them."""
         try:
             if request == DECLARATION:
                 return text_of(PluginReply(declared=_declare_needs(self._strategy)))
@@ -161,7 +160,7 @@ LEFT_AFTER_S = 3600
 
 
 def main() -> None:
-    """Keep a plug-in until standard input ends, then kill whatever was left running."""
+    """Run a plug-in until standard input ends, then kill whatever was left running."""
     bot = Pipes(os.dup(0), os.dup(1))
     devnull = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):
@@ -362,7 +361,7 @@ def limit_resources(bounds: AnswerBounds) -> None:
 
 
 def limit_time(bounds: AnswerBounds) -> None:
-    """Have the kernel end this process if it is still answering when nobody is left to end it."""
+    """Have the kernel end this process if its answer exceeds the time limit and nobody is left to end it."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _limit_time(bounds)
 

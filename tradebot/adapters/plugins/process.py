@@ -1,9 +1,9 @@
-"""The process of one plug-in, as the bot sees it: started once, asked again and again, and ended when it errs.
+"""Manage the process of one plug-in from the bot's side: started once, used for many answers, ended when it errs.
 
-It lives as long as the `App` that asks it, so the first answer costs the start, and later ones little more than copying
-the view. If an answer fails in any way, the process is ended with everything it started, and the strategy sits out this
-pass; the next one starts a new process. The kernel ends the process with the thread that started it, so an `App` and
-its plug-ins belong to one thread.
+It lives as long as the `App` that uses it, so the first answer costs the start, and later ones little more than copying
+the view. If an answer fails in any way, the process is ended with everything it started, and the strategy is skipped in
+this pass; the next one starts a new process. The kernel ends the process with the thread that started it, so an `App`
+and its plug-ins belong to one thread.
 """
 
 import json
@@ -127,7 +127,7 @@ class PluginProcess:
 
     @cached_property
     def protections(self) -> Protections:
-        """Return what protects us from the plug-in, without running its code; ErredError if its process can't say."""
+        """Return the protections against the plug-in, without running its code; ErredError if its process can't say."""
         return self._exchange(PROTECTIONS, lambda reply: reply.protections, self._started_s)
 
     @cached_property
@@ -141,10 +141,10 @@ class PluginProcess:
         return declared
 
     def wants(self, view: StrategyView, timeout_s: float | None = None) -> tuple[Want, ...] | Decision:
-        """Return what the plug-in wants, once it has declared what it needs; ErredError if there is no answer.
+        """Return the plug-in's wants, once it has declared its needs; ErredError if there is no answer.
 
-        A plug-in that can't tell says so with a decision, which is no error. It may take as long as it was started
-        with, unless there is another `timeout_s`.
+        A plug-in that can't decide says so with a decision, which is no error. The time limit is the one it was started
+        with, unless `timeout_s` is given.
         """
         request = pickle.dumps(plain(view), pickle.HIGHEST_PROTOCOL)
         wants = self._exchange(request, lambda reply: reply.wants, time.monotonic(), timeout_s)

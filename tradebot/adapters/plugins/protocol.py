@@ -1,4 +1,4 @@
-"""What the bot and a plug-in's process tell each other."""
+"""The protocol between the bot and a plug-in's process."""
 
 import os
 import select
@@ -89,14 +89,14 @@ CLEAN, LEFT = b".", b"!"
 
 
 class AnswerBounds(Struct, frozen=True):
-    """What one answer may cost in seconds of real time, and the process in bytes of address space."""
+    """The limits of an answer in seconds of real time, and of the process in bytes of address space."""
 
     timeout_s: float
     memory_bytes: int
 
 
 class Start(Struct, frozen=True):
-    """What a plug-in's keeper is told first: `section` is its name in the configuration, `name` the installed one.
+    """The first message to a plug-in's keeper: `section` is its name in the configuration, `name` the installed one.
 
     The paths in `private` are out of the plug-in's reach, and `files` are those that its section declares.
     """
@@ -111,7 +111,7 @@ class Start(Struct, frozen=True):
 
 
 class Declared(Struct, frozen=True):
-    """What a plug-in says of itself: what it needs, and when it wants to be asked."""
+    """A plug-in's declaration: its needs, and when it wants to run."""
 
     facts: tuple[str, ...]
     bars: tuple[BarNeed, ...]
@@ -146,7 +146,7 @@ class Declared(Struct, frozen=True):
 
 
 class Wants(Struct, frozen=True):
-    """What a plug-in wants, by kind, or `declined`: why it can't tell."""
+    """A plug-in's wants, by kind, or `declined`: why it can't decide."""
 
     opens: tuple[Open, ...] = ()
     targets: tuple[Target, ...] = ()
@@ -156,7 +156,7 @@ class Wants(Struct, frozen=True):
 
     @classmethod
     def of(cls, wants: Sequence[Want]) -> "Wants":
-        """Return these wants by kind."""
+        """Group these wants by kind."""
         return cls(
             tuple(want for want in wants if isinstance(want, Open)),
             tuple(want for want in wants if isinstance(want, Target)),

@@ -1,8 +1,8 @@
 """Archive files off this machine by the hash of their content, and fetch them back.
 
-A place has each content once, as `objects/SHA256`. A version of a name is a manifest, `NAME/SHA256.json`: the files,
-and which content each one has. Its own hash is in its name, and it is written last, so a version that was cut short
-isn't there. Nothing is ever replaced or deleted, and what is where is read from the place alone.
+A store has each content once, as `objects/SHA256`. A version of a name is a manifest, `NAME/SHA256.json`: the files,
+and the content of each. Its own hash is in its name, and it is written last, so an interrupted version doesn't exist.
+Nothing is ever replaced or deleted, and the store itself is the only index.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class ArchivedFile(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a version consists of: its name, and its files by their paths."""
+    """The content of a version: its name, and its files by path."""
 
     version: int
     name: str
@@ -50,7 +50,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pushed(NamedTuple):
-    """What was archived: the version, how many files it has, their size, and how many contents were sent for it."""
+    """The result of archiving: the version, its number of files, their size, and how many contents were sent for it."""
 
     version: str
     files: int
@@ -59,7 +59,7 @@ class Pushed(NamedTuple):
 
 
 class FetchedVersion(NamedTuple):
-    """What was fetched: the version, how many files it has, and their size."""
+    """The result of fetching: the version, its number of files, and their size."""
 
     version: str
     files: int
@@ -67,7 +67,7 @@ class FetchedVersion(NamedTuple):
 
 
 class ArchivedVersion(NamedTuple):
-    """A version that a place has, and when it got there; `problem` says why it can't be fetched."""
+    """A version in a store, and when it arrived; `problem` says why it can't be fetched."""
 
     name: str
     version: str
@@ -78,7 +78,7 @@ class ArchivedVersion(NamedTuple):
 
 
 def require_name(name: str) -> str:
-    """Return a name; OperatorError if nothing can be archived by it."""
+    """Return a name; OperatorError if it isn't valid for an archive."""
     if not _is_name(name):
         raise OperatorError(
             f"{word(name)} is no name of an archive",
@@ -88,11 +88,11 @@ def require_name(name: str) -> str:
 
 
 def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
-    """Archive a file, or all files of a folder; a content that is there isn't sent again.
+    """Archive a file, or all files of a folder; existing content isn't sent again.
 
-    Each push reads back what is there of the version, also if nothing has to be sent: an upload that failed may have
-    left it, or a disk may have changed it. Raises OperatorError for what can't be archived, and for other bytes in the
-    place; those are left as they are.
+    Each push reads back the version's content, even if nothing has to be sent: an upload that failed may have left it,
+    or a disk may have changed it. Raise OperatorError for files that can't be archived, and for other bytes in the
+    store; those are left as they are.
     """
     require_name(name)
     try:
@@ -112,7 +112,7 @@ def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
 
 
 def versions(offsite_store: OffsiteStore, under: str) -> list[ArchivedVersion]:
-    """Return the versions that a place has of a name or a kind, or of all kinds if it is empty, the newest first."""
+    """Return a store's versions of a name or a kind, or of all kinds if it is empty, newest first."""
     found = [one for kind in ([under] if under else KINDS) for one in _archived_versions(offsite_store, kind)]
     with _scratch() as scratch:
         rows = [_version(offsite_store, name, version, at, scratch) for at, name, version in found]
@@ -120,9 +120,9 @@ def versions(offsite_store: OffsiteStore, under: str) -> list[ArchivedVersion]:
 
 
 def fetch(place: OffsiteStore, name: str, version: str | None, to: Path) -> FetchedVersion:
-    """Write a version, the newest one without a version, to a folder that appears as a whole or not at all.
+    """Write a version, by default the newest, to a folder that appears as a whole or not at all.
 
-    Raises OperatorError if the folder is there, if the place hasn't got the version, or if a byte of it was changed.
+    Raise OperatorError if the folder exists, if the store doesn't have the version, or if a byte of it was changed.
     """
     require_name(name)
     if os.path.lexists(to):

@@ -36,9 +36,9 @@ class ByteRange(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """How a file is put together, and what the result must be: its size in bytes and its SHA-256.
+    """How to assemble a file from parts, and the expected result: its size in bytes and its SHA-256.
 
-    `parts` holds the SHA-256 of each part it needs.
+    `parts` has the SHA-256 of each part it needs.
     """
 
     bytes: int
@@ -115,7 +115,7 @@ def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
 
 
 def is_as_of(path: Path, at_ns: int) -> bool:
-    """Return True if a part is a file that hasn't been touched since a time in nanoseconds."""
+    """Return True if a part is a file that hasn't been changed since a time in nanoseconds."""
     try:
         stat_result = path.lstat()
     except OSError:

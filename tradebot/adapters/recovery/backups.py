@@ -46,7 +46,7 @@ REMEDY = f"tradebot backup makes a new one; then {DELETE_DAMAGED}"
 
 
 class Backup(NamedTuple):
-    """One verified backup: the last record of its journal, and how much it holds."""
+    """One verified backup: the last record of its journal, and its size."""
 
     path: Path
     record: int
@@ -56,7 +56,7 @@ class Backup(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """A backup that can't be restored as it was made, and why."""
+    """A backup that can't be restored exactly, and why."""
 
     name: str
     why: str
@@ -71,11 +71,11 @@ class BackupPoint(NamedTuple):
 
 
 def make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None = None) -> Backup:
-    """Copy the books, verify the copy, and only then give it its name; passes may go on meanwhile.
+    """Copy the books, verify the copy, and only then give it its name; passes may continue meanwhile.
 
-    Whatever the previous backup holds already is not stored again. The digests of the parts read for that go into
-    `hashed`, so that `damaged` need not read them again. OperatorError if the disk refuses, DamagedBooksError if the
-    copy is not sound, TradebotError (exit 6) if another process is making a backup.
+    Content of the previous backup isn't stored again. The digests of the parts read for that go into `hashed`, so that
+    `find_damaged` need not read them again. OperatorError if the disk refuses, DamagedBooksError if the copy isn't
+    intact, TradebotError (exit 6) if another process is making a backup.
     """
     with alone(folder.path / BACKUPS):
         return _make(folder, what, at, hashed)
@@ -111,7 +111,7 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Keep others from changing the backups in `root`, or a link to it; TradebotError (exit 6) if one is doing so."""
+    """Keep others from changing the backups in `root`, or a link to it; TradebotError (exit 6) if someone is."""
     try:
         if not root.is_dir():
             make_folder(root)
@@ -172,9 +172,9 @@ def _keep(root: Path, draft: Path, name: str, before: Mapping[str, Recipe], hash
 def of_session(
     folder: StateFolder, session: date, at: datetime, hashed: Hashed | None = None, *, kept: int
 ) -> Backup | None:
-    """Back up a session that has ended, once, and keep the last `kept` of sessions; None if it has one.
+    """Back up an ended session, once, and keep the last `kept` session backups; None if it already has one.
 
-    Raises as `make` does.
+    Raise like `make`.
     """
     name = f"{SESSION}{session.isoformat()}"
     if any(path.name.endswith(f"-{name}") for path in places(folder.path)):
@@ -208,7 +208,7 @@ def places(folder: Path) -> list[Path]:
 
 
 def verify_backup(folder: StateFolder, name: str) -> Backup:
-    """Return a backup by name after reading it through; OperatorError if it is missing, changed or another bot's."""
+    """Return a backup by name after reading all of it; OperatorError if it is missing, changed or another bot's."""
     path = folder.path / BACKUPS / name
     content = read_manifest(path)
     if (content.get("state"), content.get("account")) != (folder.id, folder.account_number):
@@ -252,10 +252,10 @@ def _require_files(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def whole(place: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str] | None = None) -> Iterator[Path]:
-    """Yield a folder with whole files of a backup while it is needed; OperatorError if they can't be put together.
+    """Yield a folder with a backup's assembled files while it is needed; OperatorError if they can't be assembled.
 
-    With a list `lost`, files that can't be put together are left out and the reasons are appended to it. A folder that
-    holds the files itself, such as in the quarantine, is yielded as it is.
+    With a list `lost`, files that can't be assembled are left out and the reasons are appended to it. A folder with the
+    files themselves, such as in the quarantine, is yielded unchanged.
     """
     if not in_parts(place):
         yield place
@@ -316,7 +316,7 @@ def in_parts(path: Path) -> bool:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return what a backup says about itself; OperatorError if that is missing or damaged."""
+    """Return a backup's manifest; OperatorError if it is missing or damaged."""
     try:
         content = json.loads(read_plain(path / MANIFEST))
         if content["schema"] == SCHEMA and isinstance(content["files"], dict):
@@ -331,7 +331,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def recipes(content: Mapping[str, Any]) -> dict[str, Recipe]:
-    """Return how a backup's files are put together."""
+    """Return the recipes of a backup's files."""
     try:
         return {file: backup_parts.read_recipe(described) for file, described in content["made_of"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -382,9 +382,9 @@ WRITTEN_WITHIN_NS = 1_000_000_000
 
 
 def as_left(folder: Path) -> Hashed:
-    """Return the parts that nothing has touched since the backups that need them were made, so that nobody reads them.
+    """Return the parts that are unchanged since the backups that need them were made, so that they need no reading.
 
-    The system sets the time of a file's last status change itself, so whatever was written to since then shows.
+    The system sets the time of a file's last status change itself, so any later write shows.
     """
     trusted, touched = Hashed(), set[Path]()
     for place in places(folder):

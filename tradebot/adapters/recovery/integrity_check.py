@@ -1,9 +1,9 @@
 """Check the books before every pass, so that nothing is decided or sent based on damaged books.
 
-SQLite's own check covers the pages, a sum on every row their content (`ledger/integrity.py`), the journal its own
-chain, and a seal ties both together, so an older ledger, or one that belongs elsewhere, shows. Every write checks the
-seal again, and from there to the journal's end if another process has written; so nothing is ever added to a ledger and
-a journal that don't belong together.
+SQLite's own check covers the pages, a checksum on every row their content (`ledger/integrity.py`), the journal its own
+chain, and a seal ties both together, so that an older or foreign ledger is noticed. Every write checks the seal again,
+and from there to the journal's end if another process has written; so nothing is ever added to a ledger and a journal
+that don't belong together.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def hold(
     gives_way: bool = False,
     wait_s: float = state_locks.WAIT_S,
 ) -> Iterator[None]:
-    """Hold the folder's lock over sound books; DamagedBooksError if they are damaged, as in `require_sound`.
+    """Hold the folder's lock over intact books; DamagedBooksError if they are damaged, as in `require_sound`.
 
-    `books` returns the folder's books if they are open, and is asked again at the end: a first pass opens them.
-    `first` runs under the lock before the books are checked. If it finds them damaged, the check will say more.
-    `ahead`, `gives_way` and `wait_s` are those of `lock.hold`. OperatorError if the folder holds a finished backtest.
+    `books` returns the folder's books if they are open, and is called again at the end: a first pass opens them.
+    `first` runs under the lock before the books are checked; if it finds them damaged, the check gives the details.
+    `ahead`, `gives_way` and `wait_s` are those of `lock.hold`. OperatorError if the folder has a finished backtest.
     """
     with state_locks.hold(trading(folder).path, verb, wait_s, ahead=ahead, gives_way=gives_way):
         require_own(folder)
@@ -85,7 +85,7 @@ class _Suspicion(Struct, frozen=True):
 
 
 def is_fault(error: BaseException | None) -> bool:
-    """Return True for an error that nobody raised on purpose; errors of the system and signals aren't any."""
+    """Return True for an unintended error: a bug, but no system error or signal."""
     return isinstance(error, Exception) and not isinstance(error, TradebotError | OSError)
 
 
@@ -104,8 +104,8 @@ def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None 
     """Check ledger and journal as `LedgerFile.check` does; if anything is wrong, halt the bot first.
 
     A ledger that can't be trusted is moved to the quarantine with everything that belongs to it, and DamagedBooksError
-    says where. A damaged journal with a sound ledger only halts: exits go on from the ledger as long as they can be
-    journaled. TemporaryError if another process keeps the ledger locked.
+    says where. A damaged journal with an intact ledger only halts: exits continue from the ledger as long as they can
+    be journaled. TemporaryError if another process keeps the ledger locked.
     """
     try:
         problem(folder, books)
@@ -119,9 +119,9 @@ def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None 
 
 
 def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) -> None:
-    """Read the books through, because a damaged part of them was found at work; raises as `require_sound` does.
+    """Read the whole books, because damage was found during work; raise like `require_sound`.
 
-    Books that were removed or replaced while open are left to the next pass: a person may be at work on them.
+    Books that were removed or replaced while open are left to the next pass: a person may be working on them.
     """
     if books is None:
         Custody(folder.path).revoke()
@@ -133,7 +133,7 @@ def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) ->
 
 
 def blame(folder: StateFolder) -> TradebotError | None:
-    """Return which of the stores is damaged, after reading them through; None if an error must be a bug of ours."""
+    """Return which of the stores is damaged, after reading all of them; None if the error must be a bug of ours."""
     from tradebot.adapters.facts import schema as facts_schema
 
     try:
@@ -150,7 +150,7 @@ def blame(folder: StateFolder) -> TradebotError | None:
 
 
 def problem(folder: StateFolder, books: LedgerFile | None = None) -> None:
-    """Raise whatever is wrong with the books: DamagedBooksError, or another OperatorError if they aren't ours."""
+    """Raise any problem with the books: DamagedBooksError, or another OperatorError if they aren't ours."""
     if books is not None and books.in_place:
         books.check()
         return

@@ -1,4 +1,4 @@
-"""Handle what an interrupted `init` leaves behind: a folder with books but no marker.
+"""Handle the leftovers of an interrupted `init`: a folder with books but no marker.
 
 Books that were never used may be moved aside without asking. Others are money records, so a person must decide.
 """

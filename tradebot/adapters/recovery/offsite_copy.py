@@ -1,11 +1,11 @@
 """Copy a backup off this machine, and back onto an empty one.
 
 A copy has the layout of the folder of backups: parts, which never change and are sent once, and for each backup its
-manifest, which is sent last. So a copy that was cut short is no backup yet, and the next try sends only what is
-missing. Nothing is ever replaced or deleted there.
+manifest, which is sent last. So an interrupted copy is no backup yet, and the next try sends only the missing files.
+Nothing is ever replaced or deleted there.
 
-A copy may be in a bucket of S3, or of a service that speaks its protocol (AWS_ENDPOINT_URL_S3). The keys come from
-where boto3 looks for them: the environment, its own files, or the machine; and from `.env`.
+A copy may be in a bucket of S3, or of a service with its protocol (AWS_ENDPOINT_URL_S3). boto3 finds the keys in the
+environment, its own files, or the machine; and in `.env`.
 """
 
 import errno
@@ -47,43 +47,43 @@ class Content(NamedTuple):
 
 
 class OffsiteStore(Protocol):
-    """Where copies are kept, each file by its name, such as `parts/NAME`; methods raise TradebotError."""
+    """A store of copies, each file by its name, such as `parts/NAME`; methods raise TradebotError."""
 
     where: str
 
     def backups(self) -> list[str]:
-        """Return the names of the backups that are whole there, newest first."""
+        """Return the names of the complete backups, newest first."""
         ...
 
     def content(self, name: str) -> Content | None:
-        """Return what is there by a name; None if nothing is."""
+        """Return the size and digest of a file by name; None if it doesn't exist."""
         ...
 
     def names(self, under: str) -> Mapping[str, datetime]:
-        """Return what is there below a folder, such as `parts/`, and when each file was written."""
+        """Return the files below a folder, such as `parts/`, and when each was written."""
         ...
 
     def read_back(self, name: str) -> Content | None:
-        """Return what is there by a name, read byte by byte; None if nothing is."""
+        """Return the size and digest of a file by name, reading all bytes; None if it doesn't exist."""
         ...
 
     def put(self, name: str, file: Path, content: Content) -> None:
-        """Write a file that isn't there yet, and read it back before it gets its name."""
+        """Write a file that doesn't exist yet, and read it back before it gets its name."""
         ...
 
     def get(self, name: str, file: Path) -> None:
-        """Write what is there by a name to a file that doesn't exist yet."""
+        """Download a file by name to a local file that doesn't exist yet."""
         ...
 
     def removal(self, name: str) -> str:
-        """Return the command by which the operator deletes what is there by a name."""
+        """Return the command by which the operator deletes a file by name."""
         ...
 
 
 def send(backup: Path, place: OffsiteStore) -> None:
-    """Copy a verified backup to a place, and check there what was written.
+    """Copy a verified backup to a store, and check there what was written.
 
-    OperatorError if the place has something else by the same name, which is left as it is.
+    OperatorError if the store has different content under the same name, which is left as it is.
     """
     for name, file in _files(backup, backups.read_manifest(backup)).items():
         own, there = content_of(file), place.content(name)
@@ -98,7 +98,7 @@ def send(backup: Path, place: OffsiteStore) -> None:
 
 
 def select_backup(offsite_store: OffsiteStore, name: str | None) -> str:
-    """Return the name of a backup that a place has, the newest one without a name; OperatorError if it has none."""
+    """Return the name of a store's backup, by default the newest; OperatorError if it has none."""
     known = offsite_store.backups()
     if not known or (name is not None and name not in known):
         found = f"{offsite_store.where} has no backup" + (f" {name}" if name else "")
@@ -108,9 +108,9 @@ def select_backup(offsite_store: OffsiteStore, name: str | None) -> str:
 
 
 def fetch(root: Path, place: OffsiteStore, name: str, owner: StateFolder | None) -> None:
-    """Copy a backup from a place to the folder of backups `root`; without an owner, it may be any bot's.
+    """Copy a backup from a store to the folder of backups `root`; without an owner, it may be any bot's.
 
-    What is here already isn't copied, unless it is damaged here. OperatorError if the backup is damaged there, or if it
+    Local files aren't copied again, unless they are damaged. OperatorError if the backup is damaged there, or if it
     isn't the owner's.
     """
     with backups.alone(root):
@@ -203,7 +203,7 @@ def content_of(file: Path) -> Content:
 
 
 class Folder:
-    """Copies in a folder, such as one of another disk or of another machine. It must exist: a disk may be unplugged."""
+    """Copies in a folder, such as on another disk or another machine. It must exist: a disk may be unplugged."""
 
     def __init__(self, root: Path) -> None:
         self.where, self._root = str(root), root
@@ -215,11 +215,11 @@ class Folder:
             raise OperatorError(f"there is no folder {root}", f"plug in or mount its disk, or make it: mkdir {root}")
 
     def backups(self) -> list[str]:
-        """Return the names of the backups that are whole there, newest first."""
+        """Return the names of the complete backups, newest first."""
         return sorted((path.parent.name for path in self._root.glob(f"*/{MANIFEST}")), reverse=True)
 
     def content(self, name: str) -> Content | None:
-        """Return what is there by a name; None if nothing is."""
+        """Return the size and digest of a file by name; None if it doesn't exist."""
         try:
             return content_of(self._root / name)
         except FileNotFoundError:
@@ -228,7 +228,7 @@ class Folder:
             raise self._refusal_error("read", error) from error
 
     def names(self, under: str) -> Mapping[str, datetime]:
-        """Return what is there below a folder, and when each file was written."""
+        """Return the files below a folder, and when each was written."""
         try:
             paths = [path for path in (self._root / under).rglob("*") if path.is_file() and path.name[0] != "."]
             times = {str(path.relative_to(self._root)): path.stat().st_mtime for path in paths}
@@ -237,7 +237,7 @@ class Folder:
         return {name: datetime.fromtimestamp(at, UTC) for name, at in times.items()}
 
     def read_back(self, name: str) -> Content | None:
-        """Return what is there by a name; its content is always read."""
+        """Return the size and digest of a file by name; its content is always read."""
         return self.content(name)
 
     def put(self, name: str, file: Path, content: Content) -> None:
@@ -264,7 +264,7 @@ class Folder:
                 draft.unlink(missing_ok=True)
 
     def get(self, name: str, file: Path) -> None:
-        """Write what is there by a name to a file that doesn't exist yet."""
+        """Copy a file by name to a local file that doesn't exist yet."""
         try:
             content = (self._root / name).open("rb")
         except OSError as error:
@@ -273,7 +273,7 @@ class Folder:
             shutil.copyfileobj(content, written)
 
     def removal(self, name: str) -> str:
-        """Return the command that deletes what is there by a name."""
+        """Return the command that deletes a file by name."""
         return f"rm {quote(str(self._root / name))}"
 
     def _sweep(self, folder: Path) -> None:
@@ -305,7 +305,7 @@ class Folder:
 
 
 def require_whole(found: Content | None, content: Content, where: str, name: str) -> None:
-    """Raise TradebotError if what was read back isn't what was sent."""
+    """Raise TradebotError if the content read back differs from the content sent."""
     found = found or Content(0, "")
     if found != content:
         raise TradebotError(
@@ -351,12 +351,12 @@ class Bucket:
             self._client = _client(keys)
 
     def backups(self) -> list[str]:
-        """Return the names of the backups that are whole there, newest first."""
+        """Return the names of the complete backups, newest first."""
         own = (name.split("/") for name in self.names(""))
         return sorted((parts[0] for parts in own if len(parts) == 2 and parts[1] == MANIFEST), reverse=True)
 
     def names(self, under: str) -> Mapping[str, datetime]:
-        """Return what is there below a folder, and when each object was written."""
+        """Return the objects below a folder, and when each was written."""
         prefix = self._prefix + under
         with self._translate_errors():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
@@ -364,7 +364,7 @@ class Bucket:
         return {str(one["Key"]).removeprefix(self._prefix): one["LastModified"] for one in found}
 
     def content(self, name: str) -> Content | None:
-        """Return what is there by a name, as it was read back when it was written; None if nothing is."""
+        """Return an object's size and digest, as read back when it was written; None if it doesn't exist."""
         from botocore.exceptions import ClientError
 
         with self._translate_errors():
@@ -384,7 +384,7 @@ class Bucket:
         require_whole(self.read_back(name), content, self.where, name)
 
     def read_back(self, name: str) -> Content | None:
-        """Return what is there by a name, read byte by byte; None if nothing is."""
+        """Return an object's size and digest, reading all bytes; None if it doesn't exist."""
         from botocore.exceptions import ClientError
 
         size, digest = 0, hashlib.sha256()
@@ -400,13 +400,13 @@ class Bucket:
         return Content(size, digest.hexdigest())
 
     def get(self, name: str, file: Path) -> None:
-        """Write what is there by a name to a file that doesn't exist yet."""
+        """Download an object by name to a local file that doesn't exist yet."""
         with self._translate_errors(), file.open("xb") as written:
             for block in self._read(name):
                 written.write(block)
 
     def removal(self, name: str) -> str:
-        """Return the command of the AWS CLI that deletes what is there by a name."""
+        """Return the AWS CLI command that deletes an object by name."""
         return f"aws s3 rm {quote(f'{SCHEME}{self._bucket}/{self._prefix}{name}')}"
 
     def _read(self, name: str) -> Iterator[bytes]:

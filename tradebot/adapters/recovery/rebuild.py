@@ -1,9 +1,9 @@
 """Rebuild books from whatever is intact: join a ledger and a journal, or replay a journal.
 
-Everything is made in a separate folder first. Then the damaged books move to the quarantine and the new ones take their
-place, the ledger last. If the process dies in between, the books are missing and can be rebuilt from the same sources.
+Everything is built in a separate folder first. Then the damaged books move to the quarantine and the new ones replace
+them, the ledger last. If the process dies in between, the books are missing and can be rebuilt from the same sources.
 
-If the ledger is sealed with a record of the journal, everything the journal says up to that record is in the ledger or
+If the ledger is sealed with a record of the journal, everything in the journal up to that record is in the ledger or
 was never committed, so only later records must be written. Otherwise both are compared row by row.
 """
 
@@ -57,7 +57,7 @@ NOT_ACCEPTED = (
 
 
 class Rebuilt(NamedTuple):
-    """Rebuilt books: their name, where the damaged ones are, what they were made of, and what they hold."""
+    """Rebuilt books: their name, where the damaged ones are, their sources, and their size."""
 
     name: str
     quarantine: Path | None
@@ -77,12 +77,12 @@ def rebuild(
     only: Path | None = None,
     keep: Callable[[Rebuilt], None] = lambda made: None,
 ) -> Rebuilt:
-    """Make new books, move the old ones to the quarantine, and put the new ones in their place.
+    """Build new books, move the old ones to the quarantine, and put the new ones in their place.
 
     `on` is the person's own time, used to name the quarantine folder; `only` is the one folder to take the books from.
-    `keep` is told of the new books before they are put in place, so that no kill leaves books without their doubts.
-    The caller holds the pass lock and has halted the bot. The new books wait for a person to accept them. OperatorError
-    if the disk refuses.
+    `keep` gets the new books before they are put in place, so that no kill leaves books without their doubts. The
+    caller has the pass lock and has halted the bot. The new books wait for a person to accept them. OperatorError if
+    the disk refuses.
     """
     try:
         with ExitStack() as opened:
@@ -170,7 +170,7 @@ IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "
 
 
 def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[SqliteLedger], None]:
-    """Copy both to the scratch folder; return a function that writes what only the journal holds into the ledger."""
+    """Copy both to the scratch folder; return a function that adds the journal's extra records to the ledger."""
     assert sources.ledger, "there is a ledger to be joined"
     copy = sources.copies[sources.ledger, LEDGER]
     with closing(SqliteLedger.open(copy, folder.account_number, read_only=True)) as old:

@@ -1,8 +1,8 @@
-"""Find the sources of new books: the journal and the ledger that hold most, wherever they are.
+"""Find the sources of new books: the most complete journal and ledger, wherever they are.
 
-Either takes seconds on books that have grown for years. Run as a module, this is the second process: it ends with exit
-code 0 only if the copy is whole. If it ends in any other way, its copy is not used, and the caller reads the ledger
-itself.
+Checking either takes seconds on books that have grown for years, so a second process copies and checks the ledger: this
+module, run as a program. It ends with exit code 0 only if the copy is complete. If it ends in any other way, its copy
+isn't used, and the caller reads the ledger itself.
 """
 
 import hashlib
@@ -45,15 +45,15 @@ class CheckedCopy:
         self._process = process
 
     def is_whole(self) -> bool:
-        """Wait for the copy, and return True if it was made and nothing in it is damaged."""
+        """Wait for the copy, and return True if it was made and is intact."""
         return self._process.wait() == 0
 
 
 @contextmanager
 def start_copy(path: Path, root: Path) -> Iterator[CheckedCopy | None]:
-    """Start to copy the ledger in `place` into a folder below `root`; both end with the context.
+    """Start to copy the ledger in `path` into a folder below `root`; both end with the context.
 
-    Yields None if the ledger is small or no process could be started.
+    Yield None if the ledger is small or no process could be started.
     """
     if not root.is_dir() or backups.ledger_size(path) < LARGE:
         yield None
@@ -125,7 +125,7 @@ class RowPlace(NamedTuple):
 class LedgerComparison(NamedTuple):
     """What a journal lacks compared with a ledger, oldest first, and digests of what the ledger lacks.
 
-    `lasting` is True if the ledger lacks anything of a kind of which a ledger keeps every record.
+    `lasting` is True if the ledger lacks a record of a kind that ledgers never delete.
     """
 
     lacking: list[RowPlace]
@@ -134,12 +134,12 @@ class LedgerComparison(NamedTuple):
 
 
 class Sources(Struct):
-    """What new books are made of; a place is a folder, or None if nothing intact was found.
+    """The sources of new books; a place is a folder, or None if nothing intact was found.
 
     `reading` belongs to the journal. `known_hashes` are the journal ends and ledger seals that appear in one of this
     account's journals: a ledger with any other seal comes from elsewhere. `generation` counts the rebuilds mentioned in
     the journals, because the journal of the last rebuild is the newer one. `copies` maps a place and a file name to the
-    folder with the whole file. `compared` is what the journal and the ledger of such a folder hold alone, if that was
+    folder with the assembled file. `compared` is the result of comparing the journal and ledger of such a folder, if
     computed. `money_digests` are the journal's `digests_of`, if its chain is intact and they were computed.
     """
 
@@ -175,7 +175,7 @@ def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> So
     """Find the most complete journal and ledger, in the folder, its quarantine or its backups.
 
     A source is skipped if another one that was read contains all of it, or if it is older than an intact one. `opened`
-    cleans up whatever was put together for the search.
+    cleans up whatever was assembled for the search.
     """
     places = [folder.path, *quarantine.places(folder.path), *backups.places(folder.path)]
     sources = Sources()
@@ -257,7 +257,7 @@ def _reading(
 
 
 class Lineage:
-    """Which account a journal belongs to and how many rebuilds it descends from, learned from its records.
+    """The account of a journal and the number of rebuilds before it, learned from its records.
 
     The first record names the account; if that is lost, any promise in the journal does.
     """
@@ -324,7 +324,7 @@ def _is_related(ledger: SqliteLedger, sources: Sources) -> bool:
 
 
 def compare(found: Sources, ledger: SqliteLedger) -> "LedgerComparison":
-    """Compare each money record with the rows of an intact ledger, by what identifies it."""
+    """Compare each money record with the rows of an intact ledger, by identity."""
     known = found.money_digests
     missing = dict(known if known is not None else digests_of(found.records()))
     lacking = list[RowPlace]()
@@ -335,12 +335,12 @@ def compare(found: Sources, ledger: SqliteLedger) -> "LedgerComparison":
 
 
 def digests_of(records: Iterable[JournalRecord]) -> dict[bytes, bool]:
-    """Return the digests of the money records, each with whether a ledger keeps every record of its kind."""
+    """Return the digests of the money records, each with whether ledgers never delete its kind."""
     return {identity(record): record.kind in LASTING for record in records if record.kind in AS_JOURNALED}
 
 
 def identity(record: JournalRecord, kind: str | None = None) -> bytes:
-    """Return a digest of what identifies a record, taken as its own kind or as `kind`."""
+    """Return a digest of a record's identity, as its own kind or as `kind`."""
     return digest(kind or record.kind, words_of(record))
 
 

@@ -1,8 +1,7 @@
-"""Keep what people were asked before an entry is sent, and what they answered.
+"""Store requests for approval of entries, and their answers.
 
-Damage costs what it holds: nothing counts as approved then, and what waits is asked again.
-
-Plans of reconcile are files: one run proposes a plan, and a person accepts it in another.
+Damage costs the content: nothing counts as approved then, and pending requests are made again. Plans of reconcile are
+files: one run proposes a plan, and a person accepts it in another.
 """
 
 import json
@@ -57,7 +56,7 @@ class SqliteApprovals(CacheStore):
         return self._read("ORDER BY id DESC LIMIT ?", count)
 
     def ask(self, request: Request) -> None:
-        """Write a new request; no earlier one about its strategy and symbol can be answered any more."""
+        """Store a new request; earlier ones about its strategy and symbol can't be answered any more."""
         row = (request.id, request.strategy, request.symbol, json_text(encode(request)))
         with self._write():
             self._database.execute("INSERT INTO requests (name, strategy, symbol, body) VALUES (?, ?, ?, ?)", row)
@@ -65,10 +64,10 @@ class SqliteApprovals(CacheStore):
             self._database.execute(f"DELETE FROM requests WHERE id NOT IN ({newest})", (KEPT,))  # noqa: S608 - our own
 
     def answer(self, name: str, answer: ApprovalAnswer, who: str, now: datetime) -> tuple[Request, bool]:
-        """Write what a person says to a request; return it, and whether that is news.
+        """Record a person's answer to a request; return the request, and whether the answer is new.
 
-        Only what waits takes an answer, and only one. The same answer given again changes nothing. Raises OperatorError
-        if there is nothing to answer.
+        Only a pending request takes an answer, and only one. Repeating the same answer changes nothing. Raise
+        OperatorError if there is nothing to answer.
         """
         with self._write():
             request = next(iter(_rows(self._database, "WHERE name = ?", name)), None)

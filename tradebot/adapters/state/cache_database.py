@@ -1,6 +1,6 @@
-"""Keep a database that may be lost: a missing or damaged file is replaced by an empty one, and the bot goes on.
+"""A database that may be lost: a missing or damaged file is replaced by an empty one, and the bot continues.
 
-It uses WAL with synchronous NORMAL: a power failure may lose the last answers, which are then fetched again.
+It uses WAL with synchronous NORMAL: a power failure may lose the last replies, which are then fetched again.
 """
 
 import fcntl
@@ -44,7 +44,7 @@ class EarlierVersionError(DamagedError):
 
 
 class CacheConnection(sqlite3.Connection):
-    """A connection to a cache database, and which of its rows it has found damaged."""
+    """A connection to a cache database, and the damaged rows found through it."""
 
     bad_rows: BadRows
 
@@ -62,9 +62,9 @@ class CacheConnection(sqlite3.Connection):
 
 
 class CacheDatabase(NamedTuple):
-    """One kind of file: what it holds (a plural), what marks it, and the statements that create its tables.
+    """A type of file: its content (a plural), its application id, and the statements that create its tables.
 
-    Files that an earlier version made may lack `later` ones, which are then created.
+    Files of an earlier version may lack the `later` tables, which are then created.
     """
 
     holds: str
@@ -105,8 +105,8 @@ class CacheDatabase(NamedTuple):
     ) -> tuple["CacheConnection", Path | None]:
         """Create an empty file; return its connection, and where the old file was moved to, if there was one.
 
-        To `look_again` is to open what another process has created since the file was found missing or damaged. What
-        it was `found` to be becomes part of the old file's name.
+        With `look_again`, use a file that another process has created since this one was found missing or damaged.
+        `found` describes the old file and becomes part of its name.
         """
         with _alone_in(path.parent):
             if look_again:
@@ -189,9 +189,9 @@ class CacheDatabase(NamedTuple):
 
 
 class CacheStore:
-    """A store in a cache database. If that turns out to be missing or damaged, it starts over, and an event says so.
+    """A store in a cache database. If that is missing or damaged, it starts over, and an event says so.
 
-    What an earlier version made counts as damaged, unless the store has an event of its own for it.
+    A file of an earlier version counts as damaged, unless the store has a separate event for it.
     """
 
     FILE: ClassVar[CacheDatabase]

@@ -1,4 +1,4 @@
-"""Keep what the last dry run of entries decided, apart from the books and the recorded facts, so it can be explained.
+"""Store the last dry run of entries, apart from the books and the recorded facts, so it can be explained.
 
 Nothing that trades ever reads it. Only the last one is kept.
 """

@@ -23,7 +23,7 @@ _DAILY = f'"severity":"{Severity.INFO}"'.encode()
 
 
 class JsonlEvents:
-    """Writes one line per event; if the disk fails, events are lost but no pass is. `also` hears each event too."""
+    """Writes one line per event; if the disk fails, events are lost but no pass is. `also` gets each event too."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ def require_file(path: Path) -> None:
 
 
 def read_through(path: Path) -> tuple[int, int]:
-    """Return how many lines a file has, and how many of them are no events; rotated files aren't read."""
+    """Return how many lines a file has, and how many of them aren't events; rotated files aren't read."""
     lines = _lines(path)
     return len(lines), sum(_event(line) is None for line in lines)
 
@@ -64,7 +64,7 @@ def read_through(path: Path) -> tuple[int, int]:
 def last_events(path: Path, count: int, besides: Collection[EventKind] = ()) -> tuple[Sequence[SystemEvent], int]:
     """Return the last `count` events, oldest first, including rotated files, and how many lines can't be read.
 
-    Those of the kinds in `besides` aren't counted or returned.
+    Events of the kinds in `besides` are left out.
     """
     marks = [f'"subsystem":"{kind.subsystem}","event_type":"{kind.event_type}"'.encode() for kind in besides]
     lines: list[bytes] = []
@@ -80,7 +80,7 @@ def last_events(path: Path, count: int, besides: Collection[EventKind] = ()) -> 
 def worth_seeing(
     path: Path, spans: Sequence[tuple[datetime, datetime]], also: Collection[EventKind] = ()
 ) -> tuple[int, Sequence[SystemEvent]]:
-    """Return how many events lie within the time spans, and those of them that need attention or are among `also`.
+    """Return how many events are within the periods, and those of them that need attention or are among `also`.
 
     Routine events are counted without decoding them. Only the current file and the last full one are read.
     """
@@ -105,7 +105,7 @@ class EventCursor(NamedTuple):
 
 
 def end_of(path: Path) -> EventCursor:
-    """Return the place after the last event."""
+    """Return the position after the last event."""
     if not path.is_file():
         return EventCursor(0, 0)
     status = path.stat()
@@ -113,9 +113,9 @@ def end_of(path: Path) -> EventCursor:
 
 
 def news(path: Path, place: EventCursor) -> tuple[list[SystemEvent], EventCursor]:
-    """Return the events after a place, across rotations, and the place after them; unreadable lines are skipped.
+    """Return the events after a position, across rotations, and the new position; unreadable lines are skipped.
 
-    If the file of that place is gone, everything that is there comes after it. A line without its end is yet to come.
+    If the file of that position is gone, all existing events are later. A line without its end isn't complete yet.
     """
     numbered = (path.with_name(f"{path.name}.{number}") for number in range(MOST_FILES - 1, 0, -1))
     files = [file for file in (*numbered, path) if file.is_file()]

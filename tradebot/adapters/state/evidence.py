@@ -1,11 +1,11 @@
-"""Keep what a backtest leaves beside its books, in its folder, for the verbs that report it.
+"""Store a backtest's evidence in its folder, for the commands that report it.
 
-Beside the folders of backtests is the list of everything that was tried. Each line proves those before it. A line's
-`sum` is over its fields and the sum before it, and the last sum is kept in a file of its own. So a line that was
-changed, added by hand or taken out shows, also at the end. Lines from before there were sums are as one block.
+The list of everything that was tried is next to the folders of backtests. Each line's `sum` is over its fields and the
+previous sum, and the last sum is stored in a separate file. So a line that was changed, added by hand or removed is
+noticed, even at the end. Lines from before there were sums count as one block.
 
-The results of a learned policy are a JSON file beside the evaluation that made them. The run that made it seals it with
-the hash of what it holds, so that a change is noticed. A file without a seal was made elsewhere.
+The results of a learned policy are a JSON file next to the evaluation that made them. The run that made it seals it
+with the hash of its content, so that a change is noticed. A file without a seal was made elsewhere.
 """
 
 import json
@@ -45,7 +45,7 @@ def read_policy_results(file: Path) -> PolicyResults:
 
 
 def read_sealed(file: Path) -> tuple[PolicyResults, bool]:
-    """Return the results in a file, and whether the run that made them sealed it; raise as `read_policy_results`."""
+    """Return the results in a file, and whether the run that made them sealed it; raise like `read_policy_results`."""
     try:
         told = json.loads(read_plain(file))
         seal = told.pop(SEAL, None) if isinstance(told, dict) else None
@@ -74,10 +74,10 @@ SUM = "sum"
 
 
 class Trial(Struct, frozen=True):
-    """One set of settings and code that a strategy was tried with: the run's name, its length, and its Sharpe ratio.
+    """One combination of settings and code that was tried: the run's name, its length, and its Sharpe ratio.
 
-    The ratio is annualized with the root of a year's sessions; None if the run's equity didn't move. `digest` tells
-    trials apart, and `code` the strategy's code alone; it is empty for a trial that was kept without it.
+    The ratio is annualized with the root of a year's sessions; None if the run's equity didn't move. `digest`
+    identifies the trial, and `code` the strategy's code alone; it is empty for a trial stored without it.
     """
 
     strategy: str
@@ -89,7 +89,7 @@ class Trial(Struct, frozen=True):
 
 
 def load_trial_list(folder: Path) -> Sequence[Trial] | None:
-    """Return everything that was tried, oldest first; None without a list. Raises OperatorError if it was edited.
+    """Return all trials, oldest first; None without a list. Raise OperatorError if it was edited.
 
     A last line without its end was being written when its process died; it is left out.
     """
@@ -98,7 +98,7 @@ def load_trial_list(folder: Path) -> Sequence[Trial] | None:
 
 
 def append_trials(folder: Path, trials: Iterable[Trial]) -> None:
-    """Add what isn't in the list yet; raise OperatorError if it was edited."""
+    """Append trials that aren't in the list yet; raise OperatorError if it was edited."""
     with state_locks.hold(folder, "trials", WAIT_S, LOCK):
         known, last, size = _read(folder) or ((), _sum("", b""), 0)
         lines = []
@@ -126,7 +126,7 @@ def append_trials(folder: Path, trials: Iterable[Trial]) -> None:
 def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Collection[str] = ()) -> list[Trial]:
     """Return the trials of strategies, under whatever names their code was tried: the last run of each trial.
 
-    `codes` are digests of code that counts besides what was tried under these names.
+    `codes` are further digests of code that counts.
     """
     listed = tuple(trials)
     code = {trial.code for trial in listed if trial.strategy in strategies and trial.code} | set(codes)
@@ -195,7 +195,7 @@ BACKTEST, SHADOW = "backtest", "shadow"
 
 
 def trading(folder: StateFolder) -> StateFolder:
-    """Return the folder of a bot that can trade; raise OperatorError if its kind is only read."""
+    """Return the folder of a bot that can trade; raise OperatorError for a read-only type."""
     if folder.kind == SHADOW:
         raise OperatorError(
             f"{folder.path} holds what a strategy does in shadow: it can be read, and its bot alone trades in it",
@@ -210,7 +210,7 @@ def trading(folder: StateFolder) -> StateFolder:
 
 
 def write_evidence(folder: Path, evidence: Evidence) -> None:
-    """Write the evidence into a folder, over what was there; raise OperatorError if that fails."""
+    """Write the evidence into a folder, replacing earlier evidence; raise OperatorError if that fails."""
     file = folder / EVIDENCE
     try:
         write_durably(file, json.dumps(encode(evidence), indent=1) + "\n")
@@ -221,7 +221,7 @@ def write_evidence(folder: Path, evidence: Evidence) -> None:
 
 
 def read_evidence(folder: Path) -> Evidence:
-    """Return the evidence in a folder, or none if it has no such file; raise OperatorError if it can't be read."""
+    """Return the evidence in a folder, or none if it has no such file; OperatorError if it can't be read."""
     file = folder / EVIDENCE
     try:
         return decode(Evidence, json.loads(read_plain(file)))
@@ -235,19 +235,19 @@ def read_evidence(folder: Path) -> Evidence:
 
 
 def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str] = ()) -> Trials | None:
-    """Return how many settings of these strategies were tried in the backtests beside a folder; None without a list.
+    """Return how many settings of these strategies were tried in the backtests next to a folder; None without a list.
 
     Runs with the same settings count once, with the ratio of the last, and the same code counts under any name; `codes`
-    are digests of code that counts too. Raises OperatorError if the list was edited.
+    are further digests of code that counts. Raise OperatorError if the list was edited.
     """
     trials = trials_of(load_trial_list(folder.parent) or (), strategies, codes)
     return Trials(len(trials), tuple(trial.sharpe for trial in trials if trial.sharpe is not None)) if trials else None
 
 
 def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
-    """Return the code that backtests in a state folder have played to the end, by strategy, the last one last.
+    """Return the code of completed backtests in a state folder, by strategy, the last one last.
 
-    It is a digest with the name of its last run. What can't be read is left out.
+    It is a digest with the name of its last run. Unreadable lists are left out.
     """
     found: dict[str, dict[str, str]] = {}
     with suppress(OperatorError, OSError):

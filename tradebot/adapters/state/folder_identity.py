@@ -1,13 +1,13 @@
-"""Tell the copy of a state folder from the folder that it was copied from.
+"""Distinguish a copy of a state folder from the original.
 
-Each folder of an account notes where it is, and a copy brings that note along. So a folder is a copy while the place in
-its note holds the same bot in another folder. Nothing else counts: what was moved, restored, or mounted elsewhere finds
-its bot gone from that place, notes its own place, and goes on. Inodes and devices would change over reboots.
+Each folder of an account notes its own path, and a copy contains that note too. So a folder is a copy while the path in
+its note has the same bot in another folder. Nothing else counts: a folder that was moved, restored, or mounted
+elsewhere finds its bot gone from that path, notes its own path, and continues. Inodes and devices would change over
+reboots.
 
-A copy on another machine, or one that a container sees at the same path, isn't noticed here, but once it has sent an
-order, by the other's halt (SECOND_WRITER).
-
-If a folder's marker is damaged or lost, its copy counts: it must keep no bot in its positions.
+A copy on another machine, or one that a container sees at the same path, isn't noticed here, but as soon as it has sent
+an order, by the other's halt (SECOND_WRITER). If a folder's marker is damaged or lost, its copy counts, so that no bot
+is kept from its positions.
 """
 
 import json
@@ -32,7 +32,7 @@ from tradebot.errors import DamagedMarkerError, OperatorError
 
 
 def by_its_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
-    """Return what a damaged marker said, by the first copy that is as it was written; raise `error` if none is."""
+    """Return a damaged marker's content from its first intact copy; raise `error` if there is none."""
     for copy in copies_of(path / MARKER, path / BACKUPS):
         with suppress(OSError, UnicodeDecodeError, OperatorError):
             return parsed_marker(path, read_plain(copy).decode())
@@ -40,7 +40,7 @@ def by_its_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
 
 
 def whose(path: Path) -> StateFolder:
-    """Return the folder's marker, or its copy's if it is damaged. Raises what `read_marker` raises."""
+    """Return the folder's marker, or its copy if it is damaged. Raise like `read_marker`."""
     try:
         return read_marker(path)
     except DamagedMarkerError as error:
@@ -48,7 +48,7 @@ def whose(path: Path) -> StateFolder:
 
 
 def mark_again(path: Path, marker: Path) -> None:
-    """Mark a prepared folder by the marker of a backup; OperatorError if that is damaged or can't be written."""
+    """Mark a prepared folder with the marker of a backup; OperatorError if that is damaged or can't be written."""
     text = read_plain(marker).decode()
     parsed_marker(path, text)
     try:
@@ -59,7 +59,7 @@ def mark_again(path: Path, marker: Path) -> None:
 
 
 def original(folder: StateFolder) -> Path | None:
-    """Return the folder that this one is a copy of, if the same bot is still there; None for any other folder."""
+    """Return the folder that this one is a copy of, if the same bot is still there, else None."""
     home = _noted_place(folder)
     if home is None or home == folder.path.resolve():
         return None
@@ -71,7 +71,10 @@ def original(folder: StateFolder) -> Path | None:
 
 
 def note_place(folder: StateFolder) -> None:
-    """Note where the folder is, unless it is a copy. It is best effort, because it must keep no bot from its exits."""
+    """Note the folder's path, unless it is a copy.
+
+    Failures are ignored, because they must keep no bot from its exits.
+    """
     if folder.sends_orders and _noted_place(folder) != folder.path.resolve() and original(folder) is None:
         with suppress(OSError):
             write_durably(folder.path / HOME, place_text(folder.path))

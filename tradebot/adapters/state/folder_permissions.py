@@ -22,14 +22,14 @@ Look = Callable[[Path], os.stat_result]
 
 
 class UnsafePermission(NamedTuple):
-    """A way in that is open to others: the problem, and the command that closes it."""
+    """An unsafe permission: the problem, and the command that fixes it."""
 
     problem: str
     remedy: str
 
 
 def open_door(folder: Path) -> UnsafePermission | None:
-    """Return the first way into a folder that is open to others; None if there is none."""
+    """Return the first permission that lets others reach into a folder; None if there is none."""
     return _first_unless_network(folder, lambda: _open_doors(folder))
 
 

@@ -48,9 +48,9 @@ def arm(folder: Path, who: str, at: datetime) -> None:
 def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Iterable[str] = ()) -> str:
     """Remove or empty ARMED, then write HALT; either one halts trading, so raise OperatorError only if both fail.
 
-    Return the state that the two files hold now. The newest reason is kept, but FLATTEN is never weakened to
-    REDUCE_ONLY. If only ARMED could be changed, that is REDUCE_ONLY, whatever was asked. `causes` are given if the bot
-    halts itself.
+    Return the resulting state of the two files. The newest reason is kept, but FLATTEN is never weakened to
+    REDUCE_ONLY. If only ARMED could be changed, that is REDUCE_ONLY, whatever was requested. `causes` are given if the
+    bot halts itself.
     """
     kept_armed = _error_of(partial(_remove, folder / ARMED)) and _error_of(partial(_empty, folder / ARMED))
     before = _parse(_content(folder / HALT) or "")
@@ -63,7 +63,7 @@ def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Ite
 
 
 def halt_stat(folder: Path) -> Seen:
-    """Return which HALT is there, so that `lift` can tell whether it has changed; None if there is none."""
+    """Return HALT's file stats, so that `lift` can tell whether it has changed; None if there is none."""
     try:
         status = os.lstat(folder / HALT)
     except OSError:
@@ -74,8 +74,8 @@ def halt_stat(folder: Path) -> Seen:
 def lift(folder: Path, shown: Seen) -> bool:
     """Remove ARMED and then the HALT that was shown, so that any failure on the way leaves the bot halted.
 
-    Returns False if a different HALT has arrived; that one stays in force. If HALT is a folder with something in it, it
-    is left under the name that `left_aside` returns. OperatorError if something can't be removed.
+    Return False if a different HALT has arrived; that one stays in force. If HALT is a folder with content, it is
+    renamed to a name that `left_aside` returns. OperatorError if something can't be removed.
     """
     taken = folder / f"{HALT}.{os.urandom(8).hex()}{TAKEN}"
     try:
@@ -101,7 +101,7 @@ def lift(folder: Path, shown: Seen) -> bool:
 
 
 def left_aside(folder: Path) -> tuple[Path, ...]:
-    """Return the folders that took the place of HALT and contain something, which we must not delete."""
+    """Return the folders with content that were in the place of HALT, which we must not delete."""
     return tuple(sorted(folder.glob(f"{HALT}.*{TAKEN}")))
 
 
@@ -135,7 +135,7 @@ def _discard(taken: Path) -> None:
 
 
 def read(folder: Path) -> "TradingStateRecord":
-    """Return what the two files say; anything missing, damaged or odd counts as REDUCE_ONLY."""
+    """Return the state of the two files; anything missing, damaged or odd counts as REDUCE_ONLY."""
     from tradebot.model.trading import TradingState, TradingStateRecord
 
     if _exists(folder / HALT):

@@ -1,7 +1,7 @@
-"""The file of an incident: text that anybody can read, each part on a line, with the SHA-256 of every line before them.
+"""The file of an incident: readable text, each part on a line, with the SHA-256 of all earlier lines.
 
-The first line has the digest of the second, and that has the name, length and digest of each part. A file may come from
-anyone: it isn't compressed, it holds no paths, and its size and depth are bounded.
+The first line has the digest of the second, and that has the name, length and digest of each part. A file may be
+untrusted: it isn't compressed, it has no paths, and its size and depth are bounded.
 """
 
 import json
@@ -36,7 +36,7 @@ def content_of(parts: Mapping[str, Any]) -> bytes:
 
 
 def parts_of(path: Path) -> Mapping[str, Any]:
-    """Return the parts of a file by name; raise OperatorError, naming the part, if it isn't as it was made."""
+    """Return the parts of a file by name; raise OperatorError, naming the part, if one was changed."""
     content = _content(path)
     first, _, rest = content.partition(b"\n")
     if not first.startswith(NAME):

@@ -1,7 +1,7 @@
 """Append lines to a file that is rotated by size, so that it never grows without bound.
 
-A file is its own cursor: its lines say which records it has. So a kill, a full disk or a second writer neither loses
-nor doubles a line, and a file that was deleted begins again with the records of the last day.
+The file's own lines show which records it has. So a kill, a full disk or a second writer neither loses nor duplicates a
+line, and a deleted file starts again with the records of the last day.
 """
 
 import fcntl
@@ -32,11 +32,11 @@ class RotatedLines:
         self.lost: str | None = None
 
     def require(self) -> None:
-        """Raise OSError if the file can't be opened for a line, or created."""
+        """Raise OSError if the file can't be opened for appending, or created."""
         os.close(self._open_file())
 
     def append(self, text: str) -> bool:
-        """Append one line, without its end; return True if a new file was begun for it."""
+        """Append one line, without its end; return True if a new file was started for it."""
         line, rotated = text.encode() + b"\n", False
         try:
             rotated = self._rotate(len(line))
@@ -83,7 +83,7 @@ Row = Mapping[str, Any]
 
 
 class TailFile:
-    """One file. `at` is the field with a row's time, and `names` are those that tell one record from every other."""
+    """One file. `at` is the field with a row's time, and `names` are the fields that identify a record."""
 
     def __init__(self, path: Path, max_bytes: int, kept: int, at: str, names: tuple[str, ...]) -> None:
         self._path = path
@@ -96,9 +96,9 @@ class TailFile:
         self._status: tuple[int, int] | None = None
 
     def add(self, read: Callable[[datetime], Iterable[Row]], now: datetime) -> int:
-        """Append the rows, read since a time, that the file doesn't have yet; return how many.
+        """Append the rows read since a time that the file doesn't have yet; return how many.
 
-        What the disk doesn't take is appended the next time. Raises OSError if the file can't be read.
+        Rows that the disk refuses are appended the next time. Raise OSError if the file can't be read.
         """
         if self._status is None or self._status != self._file_identity():
             self._repair()
@@ -180,7 +180,7 @@ def _backwards(content: bytes) -> Iterator[bytes]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[bool]:
-    """Make the folder, and hold it inside the block; yield False if somebody else writes there now."""
+    """Create the folder, and lock it inside the block; yield False if another process has it locked."""
     folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

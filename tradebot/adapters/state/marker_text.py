@@ -1,4 +1,4 @@
-"""The text of a state folder's marker, with a sum: one that changed by itself is not taken for another bot's.
+"""The text of a state folder's marker, with a checksum, so that a damaged one isn't mistaken for another bot's.
 
 Quick commands import this module, so it uses only the cheap part of the standard library.
 """
@@ -22,7 +22,7 @@ SUM = "sum"
 
 
 def marker_text(content: Mapping[str, Any]) -> str:
-    """Return what a marker says as text."""
+    """Format a marker as text."""
     said = {name: content[name] for name in MARKED}
     if content.get(VENUE, FIRST_VENUE) != FIRST_VENUE:
         said[VENUE] = content[VENUE]
@@ -30,7 +30,7 @@ def marker_text(content: Mapping[str, Any]) -> str:
 
 
 def marker_content(text: str) -> dict[str, Any]:
-    """Return what a marker says; raise ValueError or TypeError if it isn't as it was written."""
+    """Parse a marker; raise ValueError or TypeError if it was changed."""
     content = json.loads(text)
     if not isinstance(content, dict) or content.pop(SUM, "") != _sum(content):
         raise ValueError("it isn't as it was written")
@@ -46,7 +46,7 @@ def copies_of(marker: Path, backups: Path) -> list[Path]:
 
 
 def put_back(marker: Path, backups: Path) -> str:
-    """Return the command that puts back the first copy that is as it was written; empty if none is."""
+    """Return the command that restores the first intact copy; empty if there is none."""
     from shlex import quote
 
     for copy in copies_of(marker, backups):

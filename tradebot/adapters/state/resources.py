@@ -1,8 +1,8 @@
-"""What this process and the disk of a folder have left, what tells this process from a later one, and kinds of disks.
+"""Report the resources of this process and a folder's disk, process identity, and types of file systems.
 
 A lock on a local disk holds between all processes of this machine. On a network disk, each machine may have its own
-lock, so two bots could trade on one state. What is in memory, or in the layer that a container writes to, is gone with
-the next start of the machine or of the container: the bot would then know none of its positions.
+lock, so two bots could trade on one state. Data in memory, or in a container's writable layer, is gone with the next
+start of the machine or of the container: the bot would then know none of its positions.
 """
 
 import os
@@ -37,7 +37,7 @@ _PASSING_HOSTS = {
 
 
 def kind_of(path: Path) -> str | None:
-    """Return the kind of file system that holds a path; None if the system doesn't say, as on macOS."""
+    """Return the type of file system of a path; None if the system doesn't say, as on macOS."""
     place = path.resolve()
     # If two mounts share a place, the later one is visible.
     over = [(len(mount), number, kind) for number, (mount, kind) in enumerate(_mounts()) if place.is_relative_to(mount)]
@@ -45,18 +45,18 @@ def kind_of(path: Path) -> str | None:
 
 
 def is_network(kind: str) -> bool:
-    """Return True if a kind of file system is on the network."""
+    """Return True if a type of file system is on the network."""
     return re.fullmatch(_NETWORK, kind) is not None
 
 
 def network_kind(path: Path) -> str | None:
-    """Return the kind of network file system that holds a path; None if none is known to."""
+    """Return the type of network file system of a path; None if it isn't known to be one."""
     kind = kind_of(path)
     return kind if kind is not None and is_network(kind) else None
 
 
 def passing(path: Path, environ: Mapping[str, str]) -> str | None:
-    """Return why what is written at a path doesn't last; None if nothing says so."""
+    """Return why data written at a path doesn't last; None if there is no sign of that."""
     place = path.resolve()
     kind = kind_of(place)
     if kind is not None and _PASSING.fullmatch(kind):
@@ -92,7 +92,7 @@ def memory_bytes() -> int | None:
 
 
 def give_back_memory() -> None:
-    """Give the system what this process has freed, where the C library can; glibc keeps what isn't last in its heap."""
+    """Return freed memory to the system, where the C library can; glibc keeps anything that isn't last in its heap."""
     import ctypes
 
     with suppress(AttributeError, OSError):
@@ -109,7 +109,7 @@ def open_descriptors() -> int | None:
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Return the space that this user may still write on the folder's disk, or None if that can't be told."""
+    """Return the space that this user may still write on the folder's disk, or None if unknown."""
     try:
         disk = os.statvfs(folder)
     except OSError:
@@ -118,7 +118,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def boot_id() -> str:
-    """Return what changes with each start of the machine; empty where the system has no such thing."""
+    """Return an id that changes with each start of the machine; empty where the system has none."""
     return _read(BOOT_ID).strip()
 
 

@@ -1,9 +1,9 @@
-"""A sum on every row of a cache database, so that a row whose content changed by itself counts as absent.
+"""Checksums for every row of a cache database, so that a damaged row counts as absent.
 
-SQLite's own check looks at the structure of its pages and not at their content. A trigger writes each row's sum with a
-function that only this program provides. For every connection, each table is hidden behind a temporary view of the same
-name that shows the sound rows only, so no query can read another one. Statements that write name the table itself, as
-`main.TABLE`. The sums find accidents; they don't stop an attacker, who can compute them too.
+SQLite's own check looks at the structure of its pages and not at their content. A trigger writes each row's checksum
+with a function that only this program provides. For every connection, each table is hidden behind a temporary view of
+the same name that shows the intact rows only, so no query can read a damaged one. Statements that write name the table
+itself, as `main.TABLE`. The checksums find accidents; they don't stop an attacker, who can compute them too.
 """
 
 import re
@@ -21,13 +21,13 @@ _LAST_COLUMN = re.compile(r"(?=,\s+(?:UNIQUE|PRIMARY KEY) \(|\)(?: WITHOUT ROWID
 
 
 def with_sums(statements: Iterable[str]) -> tuple[str, ...]:
-    """Return the statements that create a database with sums, given those that create it without."""
+    """Return the statements that create a database with checksums, given those that create it without."""
     made = [_LAST_COLUMN.sub(f", {SUM} INTEGER", one, count=1) if _NAME.match(one) else one for one in statements]
     return *made, *_triggers(made)
 
 
 class BadRows:
-    """Which rows a connection has found that aren't as they were written, until they are deleted."""
+    """The damaged rows that a connection has found, until they are deleted."""
 
     def __init__(self, database: sqlite3.Connection, statements: Iterable[str]) -> None:
         self._database = database
@@ -37,7 +37,7 @@ class BadRows:
         database.create_function(SOUND, -1, self._is_sound)
 
     def hide(self) -> None:
-        """Hide the tables of the connection behind views of their sound rows."""
+        """Hide the connection's tables behind views of their intact rows."""
         for table, statement in self._tables.items():
             names, columns = _row_key(statement), columns_of(statement)
             shown = ", ".join(dict.fromkeys((*names, *columns)))
@@ -47,17 +47,17 @@ class BadRows:
 
     @property
     def count(self) -> int:
-        """Return how many rows were found since the last were deleted."""
+        """Return how many damaged rows were found since the last deletion."""
         return sum(map(len, self._found.values()))
 
     def find_all(self) -> int:
-        """Read all rows; return how many aren't as they were written."""
+        """Read all rows; return how many are damaged."""
         for table in self._tables:
             self._database.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our own name
         return self.count
 
     def delete(self) -> int:
-        """Delete the rows that were found so far, inside a transaction; return how many there were."""
+        """Delete the damaged rows found so far, inside a transaction; return how many there were."""
         found, self._found = self._found, {}
         for table, keys in found.items():
             same = " AND ".join(f"{name} IS ?" for name in _row_key(self._tables[table]))
@@ -88,7 +88,7 @@ def _triggers(statements: Iterable[str]) -> Iterator[str]:
 
 @cache
 def columns_of(statement: str) -> tuple[str, ...]:
-    """Return the columns of a table except its sum."""
+    """Return the columns of a table except its checksum."""
     return tuple(name for name in _COLUMN.findall(statement) if name != SUM)
 
 

@@ -1,11 +1,11 @@
-"""Lock the sending of orders that add risk, from the last check of the trading state to the venue's answer.
+"""Lock the sending of orders that add risk, from the last check of the trading state to the venue's reply.
 
 Once a halt is set and this lock is found free, no order that saw the older state can still begin, because anyone who
-takes the lock later sees the halt. So `halt` doesn't hold the lock; it only waits until it is free once.
+takes the lock later sees the halt. So `halt` doesn't take the lock; it only waits until it is free once.
 
 The lock is on the state folder itself. It needs no file, so it works on a full disk or in a read-only folder, and
-nothing can take its place while it is held. The kernel releases a dead process's lock. A small file names the order
-being sent; it only counts while the lock is held. `halt` imports this module, so only cheap imports are allowed.
+nothing can replace it while it is locked. The kernel releases a dead process's lock. A small file names the order being
+sent; it only counts while the lock is taken. `halt` imports this module, so only cheap imports are allowed.
 """
 
 import fcntl

@@ -1,11 +1,9 @@
-"""Keep what a running `serve` says of itself, here and to the service manager, count its starts, and tell if one runs.
+"""Write a running `serve`'s status, here and to the service manager, count its starts, and tell if one runs.
 
-The note alone proves nothing, because a killed process leaves it behind. That `serve` runs is shown by its lock, and
-that it works by the times in the note.
-
-Starts that nobody ended well are counted, so that a crash loop shows. The service manager hears how `serve` is doing by
-systemd's notification protocol (sd_notify(3)): one datagram per message on a socket that the environment names. Without
-that name, nothing is sent.
+The note alone proves nothing, because a killed process leaves it behind. The lock shows that `serve` runs, and the
+times in the note that it works. Starts without a clean end are counted, so that a crash loop is noticed. The service
+manager gets the status by systemd's notification protocol (sd_notify(3)): one datagram per message on a socket that the
+environment names. Without that name, nothing is sent.
 """
 
 import json

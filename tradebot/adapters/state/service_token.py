@@ -25,12 +25,12 @@ class ServiceToken(NamedTuple):
     at: datetime
 
     def fits(self, text: str) -> bool:
-        """Return whether this is the token."""
+        """Return True if this is the token."""
         return compare_digest(self.digest, _digest(text))
 
 
 def draw(folder: Path, name: str, now: datetime) -> str:
-    """Return a new token, in place of any earlier one; OperatorError if its digest can't be written to `name`."""
+    """Create a new token, replacing any earlier one; OperatorError if its digest can't be written to `name`."""
     token = token_urlsafe(BYTES)
     try:
         write_durably(folder / name, json.dumps({"digest": _digest(token), "at": now.astimezone(UTC).isoformat()}))
@@ -40,7 +40,7 @@ def draw(folder: Path, name: str, now: datetime) -> str:
 
 
 def load_token(folder: Path, name: str) -> ServiceToken | None:
-    """Return what is kept of the token, None if none was made; OperatorError if that can't be read."""
+    """Return the stored token data, None if there is none; OperatorError if it can't be read."""
     path = folder / name
     try:
         found = json.loads(read_plain(path))

@@ -1,4 +1,4 @@
-"""Define one bot's folder: where it is, what marks it, and what its files are called.
+"""Define one bot's folder: its path, its marker, and the names of its files.
 
 Quick commands import this module, so it uses only the cheap part of the standard library.
 """
@@ -103,12 +103,12 @@ class StateFolder(NamedTuple):
 
     @property
     def exchange(self) -> Path:
-        """Return where the embedded exchange keeps its own state."""
+        """Return the path of the embedded exchange's own state."""
         return self.path / EXCHANGE
 
     @property
     def plans(self) -> Path:
-        """Return where proposed reconcile plans are written."""
+        """Return the path of proposed reconcile plans."""
         return self.path / PLANS
 
 
@@ -125,7 +125,7 @@ def option(path: Path) -> str:
 
 
 def create(path: Path, mode: str, number: str, kind: str, at: datetime, venue: str = FIRST_VENUE) -> StateFolder:
-    """Create and mark a folder for its owner only; OperatorError if it already is a state or can't be made one."""
+    """Create and mark a folder for its owner only; OperatorError if it is a state folder or can't be created."""
     if has_marker(path):
         raise OperatorError(f"{path} is already a state folder.", f"tradebot status {option(path)}")
     state = StateFolder(path, os.urandom(8).hex(), kind, mode, number, at.astimezone(UTC), venue)
@@ -141,7 +141,7 @@ def create(path: Path, mode: str, number: str, kind: str, at: datetime, venue: s
 
 
 def prepare(path: Path) -> None:
-    """Create the missing folders, for their owner only; without a marker they are not a state yet.
+    """Create the missing folders, for their owner only; without a marker they are not a state folder yet.
 
     OperatorError if the folder contains something that isn't ours, or if others can write to it; then it is left as is.
     """
@@ -161,12 +161,12 @@ def prepare(path: Path) -> None:
 
 
 def open_door(path: Path) -> folder_permissions.UnsafePermission | None:
-    """Return the first way into a state folder, or into something in it, that is open to others."""
+    """Return the first permission that lets others reach into a state folder or its content."""
     return folder_permissions.open_door(path) or folder_permissions.open_door_within(path, FOLDERS)
 
 
 def require_closed(path: Path, look: Callable[[Path], folder_permissions.UnsafePermission | None] = open_door) -> None:
-    """Raise OperatorError if anyone else can write to a folder or what is in it; a folder yet to be made is fine."""
+    """Raise OperatorError if anyone else can write to a folder or its content; a missing folder is fine."""
     door = look(path)
     if door is not None:
         raise OperatorError(f"{door.problem}.", door.remedy)
@@ -217,7 +217,7 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
 
 
 def lost_ledger(path: Path) -> str | None:
-    """Return how a ledger is lost, or None if there is something to open; only opening it shows whether it is sound."""
+    """Return how a ledger is lost, or None if there is a file to open; only opening it shows whether it is intact."""
     try:
         stat_result = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -230,9 +230,9 @@ def read_marker(
     environ: Mapping[str, str] = os.environ,
     look: Callable[[Path], folder_permissions.UnsafePermission | None] = open_door,
 ) -> StateFolder:
-    """Return the folder's marker, whatever became of its books.
+    """Return the folder's marker, whatever the state of its books.
 
-    OperatorError if there is none, if it is damaged, or if others can write to the folder or what is in it.
+    OperatorError if there is none, if it is damaged, or if others can write to the folder or its content.
     """
     try:
         text = read_plain(path / MARKER).decode()
@@ -324,7 +324,7 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
 
 
 def cannot_write_database(path: Path, said: str, name: str) -> OperatorError:
-    """Return that error for a database in the folder, from what SQLite said and the name that it gave the error."""
+    """Return that error for a database in the folder, given SQLite's message and error name."""
     error = cannot_write(path.parent, OSError(f"{path.name}: {said} ({name})"))
     if name == "SQLITE_READONLY" and not os.access(path, os.W_OK):
         error = CannotWriteError(error.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, said)))
@@ -372,7 +372,7 @@ def _put_back(path: Path) -> str:
 
 
 def parsed_marker(path: Path, text: str) -> StateFolder:
-    """Return what the text of a marker says; raise OperatorError if it isn't as it was written."""
+    """Parse a marker; raise OperatorError if it was changed."""
     try:
         content = marker_content(text)
         schema = int(content["schema"])

@@ -1,22 +1,22 @@
-"""Allow one writer per state folder, and one fetcher: advisory locks, each held for one pass.
+"""Allow one writer per state folder, and one fetcher: advisory locks, each taken for one pass.
 
-Whoever needs several takes them in the order of `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`. Exit
-passes go ahead of all others: an exit pass that waits for the folder's lock holds a second one meanwhile, on the
-folder's marker. While that one is held, nobody else takes the folder's lock, and whoever holds it gives way at the next
-request to the broker (`ExitPriority`). The marker is always there, so this needs no further file and works on a full
+A process that needs several takes them in the order of `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`.
+Exit passes go ahead of all others: an exit pass that waits for the folder's lock takes a second one meanwhile, on the
+folder's marker. While that one is taken, nobody else takes the folder's lock, and its present owner yields at the next
+request to the broker (`ExitPriority`). The marker always exists, so this needs no further file and works on a full
 disk.
 
-The one connection that a venue lets an account's programs have is handed over: one process of a bot has it at a time.
-Whoever is connected holds `venue.lock`. Whoever wants to be locks `venue-wanted.lock` first, and the process that is
-connected sees that and ends its connection once nothing is being asked. The kernel releases a dead process's locks, so
-a kill at any point leaves both free.
+If a venue allows an account's programs only one connection, a bot's processes share it: one process has it at a time.
+The connected process locks `venue.lock`. A process that wants to connect locks `venue-wanted.lock` first; the connected
+process notices and ends its connection once no request is pending. The kernel releases a dead process's locks, so a
+kill at any point leaves both free.
 
-Giving way is a kill without the death. The pass unwinds, releases the lock, lets the exits run and begins again with
-the same call, as it would if it had been killed and typed again: what it promised is in the ledger.
+Yielding works like a kill and restart: the pass unwinds, releases the lock, lets the exits run and begins again with
+the same call; its promises are in the ledger.
 
-A pass gives way before each request of the reader, also between retries and pages, and before each promise of an entry;
-never between a promise and its settlement. After five times it ends with GAVE_WAY, and the next run resumes it. What
-can't begin again finishes first: the comparison after a plan or an adoption was written, and a pass that sends the
+A pass yields before each request of the reader, also between retries and pages, and before each promise of an entry;
+never between a promise and its settlement. After five times it ends with GAVE_WAY, and the next run resumes it. Work
+that can't begin again finishes first: the comparison after a plan or an adoption was written, and a pass that sends the
 broker no request.
 """
 
@@ -103,11 +103,11 @@ def hold(
     gives_way: bool = False,
     hint: str = WAIT,
 ) -> Iterator[None]:
-    """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming who holds it, with a hint.
+    """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming its owner, with a hint.
 
-    An exit pass goes `ahead` of all others, and waits up to EXIT_WAIT_S for a holder that `gives_way`. The lock file
-    stays; only who holds it may remove it, and whoever waits for it then makes another. The kernel releases a dead
-    process's lock.
+    An exit pass goes `ahead` of all others, and waits up to EXIT_WAIT_S for an owner that `gives_way`. The lock file
+    stays; only the lock's owner may remove it, and a process waiting for it then creates another. The kernel releases a
+    dead process's lock.
     """
     with _ahead_of_others(folder, wait_s) if ahead else nullcontext():
         descriptor = _acquire(folder / name, wait_s, hint, ahead=ahead)
@@ -121,7 +121,7 @@ def hold(
 
 @contextmanager
 def steadily(folder: Path) -> Iterator[None]:
-    """Keep the connection to the venue inside the block, where only one process at a time can have it."""
+    """Keep the venue connection inside the block, where only one process at a time can have it."""
     _steady[folder] += 1
     try:
         yield
@@ -130,7 +130,7 @@ def steadily(folder: Path) -> Iterator[None]:
 
 
 def is_steady(folder: Path) -> bool:
-    """Return True while this process works on the folder and gives way to nobody."""
+    """Return True while this process works on the folder without yielding."""
     return _steady[folder] > 0
 
 
@@ -190,7 +190,7 @@ def holder(folder: Path, name: str = LOCK) -> str | None:
 
 
 def earlier_holder(folder: Path, wait_s: float) -> str | None:
-    """Return which process of an earlier version works on the folder: `serve`, a fetcher or a pass; None if none does.
+    """Return which process of an earlier version works on the folder: `serve`, a fetcher or a pass, or None.
 
     Such a process can't read the ledger once this version has upgraded it. It gets `wait_s` to finish.
     """
@@ -274,7 +274,7 @@ LEASE_WAIT_S = 30.0
 
 
 class VenueTurn:
-    """This process's turn to be connected, for one bot's folder."""
+    """This process's lease of the venue connection, for one bot's folder."""
 
     def __init__(self, folder: Path, wait_s: float = LEASE_WAIT_S) -> None:
         self.folder, self._wait_s = folder, wait_s
@@ -282,9 +282,9 @@ class VenueTurn:
         self._wanted_at = math.inf
 
     def take(self) -> None:
-        """Wait until it is this process's turn; TemporaryError if another one keeps the connection for too long.
+        """Wait for the connection lease; TemporaryError if another process keeps the connection for too long.
 
-        On a disk that is full or can't be written there are no turns: the venue itself says who is too many.
+        On a disk that is full or can't be written there are no leases: the venue itself refuses extra connections.
         """
         if self._held is not None:
             return
@@ -311,9 +311,9 @@ class VenueTurn:
             exit_stack.close()
 
     def waits(self, least_s: float) -> bool:
-        """Return True if another process has waited for the connection so long, and no pass of ours comes first.
+        """Return True if another process has waited for the connection for `least_s`, and no pass of ours needs it.
 
-        A pass that gives way to nobody keeps it: between canceling a stop and sending the exit, nothing comes.
+        A pass that doesn't yield keeps it: between canceling a stop and sending the exit, nothing may come.
         """
         if self._held is None or is_steady(self.folder) or not self._is_wanted():
             self._wanted_at = math.inf
@@ -341,8 +341,8 @@ MOST_WAYS = 5
 class ExitPriority:
     """Tells the pass of this process when an exit pass is waiting.
 
-    `call` is that of the last pass that could give way. `due` says whether this process has exits to run itself,
-    `run_due` runs them, and `ends` says whether the process was asked to end; all three are set by `serve`.
+    `call` is that of the last pass that could yield. `due` says whether this process has exits to run itself, `run_due`
+    runs them, and `ends` says whether the process was asked to end; all three are set by `serve`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -355,7 +355,7 @@ class ExitPriority:
 
     @contextmanager
     def attempt(self, call: Call | None) -> Iterator[None]:
-        """Give way inside the block; `call` is what the pass goes on with, None if it has no slot yet."""
+        """Yield to exits inside the block; `call` is the call to resume the pass with, None if it has no slot yet."""
         self._gives_way, self.call = True, call
         try:
             yield
@@ -364,22 +364,22 @@ class ExitPriority:
 
     @property
     def resumed_call(self) -> Call | None:
-        """Return the call with which the current pass goes on after giving way, if it does."""
+        """Return the call with which to resume the current pass after yielding, if it does."""
         return self.call if self._gives_way else None
 
     def keep(self, call: Call) -> None:
-        """Keep the call with which a pass begins, in case it gives way."""
+        """Store the call with which a pass begins, in case it yields."""
         if self._gives_way:
             self.call = call
 
     def give_way(self) -> None:
-        """Raise GaveWay if this pass gives way, and an exit pass is waiting or the process was asked to end."""
+        """Raise YieldToExits if this pass may yield, and an exit pass is waiting or the process was asked to end."""
         if self._gives_way and (self.ends() or self.due() or exit_waits(self._folder)):
             raise YieldToExits
 
     @contextmanager
     def without_yielding(self) -> Iterator[None]:
-        """Don't give way inside the block, from the promise of an order to its settlement."""
+        """Don't yield inside the block, from the promise of an order to its settlement."""
         before, self._gives_way = self._gives_way, False
         try:
             with steadily(self._folder):

@@ -1,4 +1,4 @@
-"""Run verbs of this installation on one state folder, each in its own process, which is ended after its limit."""
+"""Run commands of this installation on one state folder, each in its own process, with a time limit."""
 
 import json
 import os
@@ -28,9 +28,9 @@ KEPT = 1500
 
 
 class OneShots(Struct, frozen=True):
-    """Runs verbs of this installation on one state folder, each in its own process.
+    """Runs commands of this installation on one state folder, each in its own process.
 
-    `kept` characters of what they write are returned; `name` takes the place of the user's name in their records.
+    Of their output, `kept` characters are returned; `name` replaces the user's name in their records.
     """
 
     folder: Path
@@ -67,10 +67,11 @@ class OneShots(Struct, frozen=True):
 
 
 def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int], object]) -> None:
-    """Take the environment from whoever started this process, if it was handed over instead of given; end with them.
+    """Take the environment from the parent process, if it was handed over in a variable; end with the parent.
 
     `end_with_parent` has a signal sent to this process when its parent ends, or raises OSError where the system can't.
-    After a kill of `serve` nobody would hold a chore to its limit, and the next process would run its slot beside it.
+    Otherwise, after a kill of `serve`, nothing would limit a chore, and the next process would run its slot at the same
+    time.
     """
     named = environ.pop(HANDED_OVER, None)
     if named is None:

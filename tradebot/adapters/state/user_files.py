@@ -1,4 +1,4 @@
-"""Change a file that belongs to a person: completely or not at all, and never over a change that somebody else made.
+"""Change a user's file: completely or not at all, and never over someone else's change.
 
 The file of keys must be a small plain text file for its owner only, and every line must be readable.
 """
@@ -33,10 +33,10 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the values in a file of NAME=VALUE lines, none if there is no file; a name without a value is empty.
+    """Return the values in a file of NAME=VALUE lines, empty if there is no file; a name without a value is empty.
 
-    Raises OperatorError if others may access the file, if it isn't a plain text file, or if a line can't be read: a
-    gate that someone meant to close must not count as never set.
+    Raise OperatorError if others may access the file, if it isn't a plain text file, or if a line can't be read: a
+    setting that someone meant to restrict orders must not count as unset.
     """
     text = _read_safely(path)
     if not text:
@@ -77,7 +77,7 @@ def _refuse_unclear(path: Path, binding: Binding) -> None:
 
 
 def describe_sources(path: Path) -> str:
-    """Return a sentence saying which file is read besides the environment, with its full path."""
+    """Describe which file is read besides the environment, with its full path."""
     try:
         full = path.absolute()
     except FileNotFoundError:
@@ -149,7 +149,7 @@ AGAIN = "look at the file, then run the command again"
 
 
 class PersonFile:
-    """A file while it is changed. A link is followed, so that its target is replaced."""
+    """A file being changed. A link is followed, so that its target is replaced."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
@@ -158,9 +158,9 @@ class PersonFile:
         self._descriptor = descriptor
 
     def replace(self, text: str) -> None:
-        """Write a new text in place of what was there when the file was opened; mode and owner stay.
+        """Write a new text, replacing the content at opening; mode and owner stay.
 
-        Raises OperatorError if the file can't be written, and TradebotError if somebody changed it meanwhile.
+        Raise OperatorError if the file can't be written, and TradebotError if somebody changed it meanwhile.
         """
         try:
             draft, descriptor = create_draft(self.path)
@@ -207,9 +207,10 @@ class PersonFile:
 
 @contextmanager
 def open_for_change(path: Path) -> Iterator[PersonFile]:
-    """Open a file for a change, while other tradebot processes wait; one that doesn't exist yet may be made.
+    """Open a file for a change, while other tradebot processes wait; a missing file may be created.
 
-    Raises OperatorError if it is read-only or no regular file, and TradebotError, exit 6, if another process holds it.
+    Raise OperatorError if it is read-only or no regular file, and TradebotError, exit 6, if another process has it
+    open.
     """
     if path.is_symlink() and not path.exists():
         lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"

@@ -1,8 +1,8 @@
-"""What the words mean by which the books keep activities: Alpaca's own, and for other venues those of the core.
+"""The meanings of activity words in the books: Alpaca's own, and for other venues the core's words.
 
-Books keep the word that an activity came with, so that they stay as the broker told it. Every one that was written
-before there were other venues is Alpaca's. The adapter of another venue gives the core's word as `kind`, and the
-venue's own as `sub_kind`; so what is read back means the same.
+The books store an activity's original word, so that they stay as the broker reported it. All words from before there
+were other venues are Alpaca's. Another venue's adapter gives the core's word as `kind`, and the venue's own as
+`sub_kind`, so the stored word has the same meaning.
 """
 
 from collections.abc import Mapping
@@ -49,5 +49,5 @@ def meaning_of(kind: str, sub_kind: str) -> ActivityKind:
 
 
 def meaning_if_any(kind: str, sub_kind: str) -> ActivityKind | None:
-    """Return what a movement of cash with these words is; None without a word, which is a person's plan."""
+    """Return the type of a cash movement with these words; None without a word, as for a person's plan."""
     return meaning_of(kind, sub_kind) if kind else None

@@ -1,4 +1,4 @@
-"""How to install what an extra needs. `tradebot` on the public index is somebody else's."""
+"""The commands that install extras. `tradebot` on the public index is a different project."""
 
 import sys
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""Remove keys from texts, and what tells who and where somebody is before they are handed to somebody else.
+"""Remove keys from texts, and private details before texts are handed to somebody else.
 
-Every key that this process was given goes, in each form it may be written in. Our own code never writes a key anywhere.
-This guards against others: a proxy that echoes the headers it was sent, a plug-in that reads the key file, an exception
-that quotes its argument. `halt` uses this module, so it imports nothing heavy until there is a key to hide.
+Every key that this process was given is removed, in each form it may be written in. Our own code never writes a key
+anywhere. This guards against others: a proxy that echoes the headers it was sent, a plug-in that reads the key file, an
+exception that quotes its argument. `halt` uses this module, so it imports nothing heavy until there is a key to hide.
 
-Handed over, a text also loses account numbers, order ids made of them, hosts, addresses, people and home paths:
-those of this bot by their value, any other by its form. The same text is always replaced by the same one.
+A text to hand over also loses account numbers, order ids made of them, hosts, addresses, people and home paths: those
+of this bot by their value, others by their form. The same text always gets the same replacement.
 """
 
 import re
@@ -37,9 +37,9 @@ def learn(*keys: str | None) -> None:
 
 
 def without_keys(text: str, environ: Mapping[str, str], file: str = ".env") -> str:
-    """Return what a person typed without the keys of this environment and of an .env file, whoever they are for.
+    """Return a typed text without the keys of this environment and of an .env file, for whatever service.
 
-    A line of the file that can't be read is left out: this must never hold up a halt.
+    A line of the file that can't be read is skipped: this must never hold up a halt.
     """
     pairs = list(environ.items())
     try:
@@ -156,10 +156,10 @@ BY_FORM: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Redactor:
-    """Replaces what is private in texts, and in whatever JSON holds.
+    """Replaces private details in texts, and in all of a JSON value.
 
-    `ids` are order ids with what stands in their place; another id gets a digest by `salt`, which nobody else knows.
-    `names` are hosts and people of this machine; one that is also among `words`, which programs go by, is left.
+    `ids` maps order ids to replacements; another id gets a digest by the secret `salt`. `names` are hosts and people of
+    this machine; a name that is also among `words`, which programs need, is left.
     """
 
     def __init__(
@@ -185,13 +185,13 @@ class Redactor:
         self._done = dict[str, str]()
 
     def text(self, text: str) -> str:
-        """Return a text without what is private, and remember it: a record has most of its texts many times."""
+        """Return a text without private details, from a cache: a record has most of its texts many times."""
         if text not in self._done:
             self._done[text] = self.once(text)
         return self._done[text]
 
     def once(self, text: str) -> str:
-        """Return a text without what is private, as long as not all ids are known."""
+        """Return a text without private details, while not all ids are known yet."""
         if text == self._tail:
             return "HIDE"
         text = ID.sub(self._id, hide(text))
@@ -204,10 +204,10 @@ class Redactor:
         return self._names.sub(lambda found: self._by[found[0].lower()], text) if self._names else text
 
     def tree(self, value: Any, *, named: bool = True) -> Any:
-        """Return a value of JSON without what is private.
+        """Return a JSON value without private details.
 
-        Texts under a name such as `token` are hidden whatever they are, unless names aren't those of fields (`named`):
-        a record has those of symbols and strategies there.
+        Texts under a name such as `token` are always hidden, unless names aren't field names (`named`): a record uses
+        symbols and strategies as names there.
         """
         if isinstance(value, str):
             return self.text(value)
@@ -237,7 +237,7 @@ def _whole_words(names: Collection[str]) -> re.Pattern[str]:
 
 
 def host_of(address: str) -> str:
-    """Return the host of an address that has no scheme any more."""
+    """Return the host of an address without a scheme."""
     return re.split(r"[/?#:]", address.rpartition("@")[2], maxsplit=1)[0].lower()
 
 

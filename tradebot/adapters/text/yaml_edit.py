@@ -1,9 +1,9 @@
 """Change one value in a YAML text and leave every other character as it is: comments, order, quotes and spacing.
 
-The parser's own marks say where a value stands. The changed text is parsed again and has to mean exactly what was
-wanted; an edit that doesn't is refused, so a text that is written in an unusual way is never damaged.
+The parser's own marks say where a value is. The changed text is parsed again and must mean exactly the intended values;
+otherwise the edit is refused, so an unusually written text is never damaged.
 
-ruamel.yaml was tried in place of this and of PyYAML. It writes the whole text anew: reading and writing the shipped
+ruamel.yaml was tried in place of this and of PyYAML. It rewrites the whole text: reading and writing the shipped
 base.yaml without any change altered 210 of its lines (nulls, flow lists, wrapped lines), and reading it took 1.25 times
 as long. A person compares and reviews this file, so a change of one value must be a change of one line.
 """
@@ -24,7 +24,7 @@ COMMENT = "#"
 
 
 class CannotEditError(Exception):
-    """Raised when a value can't be changed without losing something; says what, and the line it is in, from 1."""
+    """Raised when a value can't be changed without losing something; says what, and in which line, from 1."""
 
     def __init__(self, problem: str, line: int) -> None:
         super().__init__(problem)
@@ -49,7 +49,7 @@ _Dumper.add_representer(
 
 
 def value_of(typed: str) -> object:
-    """Return the value that was typed, as it would mean in a file; raise ConfigurationError if it isn't YAML."""
+    """Parse a typed value as it would be read from a file; raise ConfigurationError if it isn't YAML."""
     try:
         return deepcopy(parse_yaml(typed))
     except yaml.YAMLError as bad:
@@ -60,7 +60,7 @@ def value_of(typed: str) -> object:
 
 
 def in_one_line(value: object) -> str:
-    """Return a value as YAML in one line, which means the same within braces and brackets."""
+    """Format a value as one line of YAML that keeps its meaning within braces and brackets."""
     text = yaml.dump(
         [value], Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf")
     )
@@ -75,9 +75,9 @@ def in_lines(values: Mapping[str, object]) -> str:
 
 
 def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -> str:
-    """Return a YAML mapping's text with the value at `path` changed or added, as it was typed if that means the same.
+    """Return a YAML mapping's text with the value at `path` changed or added, as typed if that has the same meaning.
 
-    Raises CannotEditError if the text is written in a way in which that would lose a comment, or isn't understood.
+    Raise CannotEditError if the edit would lose a comment, or the text isn't understood.
     """
     wanted = repr(with_changed_value(parse_yaml(text) or {}, path, value))
     plain = typed if "\n" not in typed and COMMENT not in typed else ""
@@ -89,7 +89,7 @@ def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -
 
 
 def with_changed_value(values: object, path: Sequence[str], value: object) -> dict[str, object]:
-    """Return a mapping with the value at `path` changed or added; anything but a mapping on the way is replaced."""
+    """Return a mapping with the value at `path` changed or added; anything on the path but a mapping is replaced."""
     copy: dict[str, object] = dict(values) if isinstance(values, Mapping) else {}
     copy[path[0]] = with_changed_value(copy.get(path[0]), path[1:], value) if len(path) > 1 else value
     return copy

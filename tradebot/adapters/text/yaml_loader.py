@@ -72,7 +72,7 @@ class _ShippedLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else _Loader):  #
 def load_yaml(path: Path, *, shipped: bool = False) -> dict[str, object]:
     """Return the file's mapping with exact decimals; raise ConfigurationError naming file, line and what to change.
 
-    `shipped` says that the file is one of our own, and valid.
+    `shipped` files are our own and known to be valid.
     """
     value = load_yaml_value(path, shipped=shipped)
     if value is None:
@@ -87,7 +87,7 @@ def load_yaml(path: Path, *, shipped: bool = False) -> dict[str, object]:
 
 
 def parse_yaml(text: str) -> object:
-    """Return what a person's text means, not to be changed; raise yaml.YAMLError or ValueError if it isn't valid."""
+    """Parse a person's text into an immutable value; raise yaml.YAMLError or ValueError if it isn't valid."""
     return _parse_cached(text, _Loader)
 
 
@@ -168,7 +168,7 @@ PLAIN_MISTAKE = ("this line isn't valid YAML", "write it as NAME: VALUE, indente
 
 
 class RefusedYAMLError(yaml.MarkedYAMLError):
-    """Valid YAML that we don't accept; says itself what is wrong and what to type."""
+    """Valid YAML that we don't accept, with its own message and remedy."""
 
     def __init__(self, problem: str, mark: yaml.Mark, cure: str) -> None:
         super().__init__(problem=problem, problem_mark=mark)
@@ -176,7 +176,7 @@ class RefusedYAMLError(yaml.MarkedYAMLError):
 
 
 def problem_and_cure(bad: yaml.YAMLError) -> tuple[str, str]:
-    """Return what is wrong, with its line and column, and what to type instead."""
+    """Return the problem with its line and column, and what to type instead."""
     if isinstance(bad, yaml.reader.ReaderError):
         return f"character {bad.position + 1}: control characters are not allowed", "remove that character"
     mark = getattr(bad, "problem_mark", None)

@@ -1,7 +1,7 @@
-"""Compute an exchange's calendar in advance, without asking a venue.
+"""Compute an exchange's calendar in advance, without a request to a venue.
 
-exchange_calendars has the calendars of shares and of trading around the clock. What trades on Globex has a break each
-afternoon and closes early by its group of products, which only pandas_market_calendars knows (the extra `ibkr`).
+exchange_calendars has the calendars of shares and of round-the-clock trading. Products on Globex have a break each
+afternoon and product-specific early closes, which only pandas_market_calendars knows (the extra `ibkr`).
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,9 +1,9 @@
-"""Read and move the embedded exchange's time, and produce the moments at which `serve` looks for work.
+"""Read and advance the embedded exchange's time, and produce the moments at which `serve` checks for work.
 
-The embedded exchange's time stands still until it is ticked. Trading time is the venue's. In real time, it counts on
-from the venue's last reported time with a stopwatch that nobody can set, and asks again at once if the machine's clock
-has jumped or the machine has slept. Nothing is sent in the last two seconds before a close, because it might arrive
-after it.
+The embedded exchange's time stands still until it is ticked. Trading time is the venue's. In real time, it continues
+from the venue's last reported time with a monotonic stopwatch, and is fetched again at once if the machine's clock has
+jumped or the machine has slept. Nothing is sent in the last two seconds before a close, because it might arrive after
+it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ _TICK_S = 300.0
 class EngineStatus(Struct, frozen=True):
     """The embedded exchange's status; `session` is None on days without a session.
 
-    `pace` is STEP while time stands still until it is moved, as after each tick.
+    `pace` is STEP while time stands still between ticks.
     """
 
     now: datetime
@@ -83,7 +83,7 @@ class LockStepClock:
             return None
 
     def sleep(self, seconds: float) -> EngineStatus:
-        """Let that much engine time pass, without waiting in real time."""
+        """Advance engine time by this much, without waiting in real time."""
         return self._tick({"seconds": seconds})
 
     def status(self) -> EngineStatus:
@@ -91,7 +91,7 @@ class LockStepClock:
         return self._policy.run(lambda: self._ask("GET", "status", {}))
 
     def tick_to(self, moment: datetime | str) -> EngineStatus:
-        """Move the engine to a time, or to `open`, `close` or `next_open`; raise OperatorError if that is past."""
+        """Advance the engine to a time, or to `open`, `close` or `next_open`; raise OperatorError if that is past."""
         return self._tick({"to": moment if isinstance(moment, str) else moment.isoformat()})
 
     def _tick(self, body: dict[str, object]) -> EngineStatus:
@@ -159,9 +159,9 @@ class Clocks(NamedTuple):
 
 
 class RealTime:
-    """A real venue's time: its last answer plus the seconds since then; it is asked again every few minutes.
+    """A real venue's time: its last reply plus the seconds since; it is fetched again every few minutes.
 
-    Changing this machine's clock doesn't move it: if that clock jumps, or the machine has slept, the venue is asked
+    Changing this machine's clock doesn't affect it: if that clock jumps, or the machine has slept, the venue is queried
     right away. It runs one second behind, so a slot that has begun here has certainly begun at the venue.
     """
 
@@ -195,11 +195,11 @@ class RealTime:
         yield self.now
 
     def rest(self) -> None:
-        """Note that nothing is left to do now."""
+        """Record that nothing is left to do now."""
         self._rested = self._clocks.stopwatch(), self._clocks.awake(), self.now
 
     def pause(self) -> Pause | None:
-        """Return the time in which nothing looked since then, if it was longer than it takes to the next tick."""
+        """Return the pause since then, if it was longer than the time to the next tick."""
         if self._rested is None:
             return None
         counted_s, awake_s, began = self._rested
@@ -225,7 +225,7 @@ class RealTime:
 
 
 class Engine(Protocol):
-    """The embedded exchange's clock, as far as this process drives it."""
+    """The embedded exchange's clock, as driven by this process."""
 
     def status(self) -> EngineStatus:
         """Return the engine's current status."""
@@ -240,8 +240,8 @@ class Engine(Protocol):
 class EngineTime:
     """The embedded exchange's time, driven from one due slot to the next; it waits while a pass is running.
 
-    `share_s` is how much engine time each tick lets pass. Raises OperatorError while the exchange's clock runs by
-    itself: nobody else may move it then.
+    `share_s` is how much engine time passes per tick. Raise OperatorError while the exchange's clock runs by itself:
+    nobody else may advance it then.
     """
 
     def __init__(
@@ -266,10 +266,10 @@ class EngineTime:
         return self._status.now
 
     def rest(self) -> None:
-        """Note that nothing is left to do now: engine time doesn't go on meanwhile."""
+        """Record that nothing is left to do now: engine time stands still meanwhile."""
 
     def pause(self) -> None:
-        """Return None: while nothing looks, engine time stands still."""
+        """Return None: engine time stands still between checks."""
 
     def moments(self) -> Iterator[datetime]:
         """Yield each moment at which something is due within one tick's share of engine time."""
@@ -289,9 +289,10 @@ class EngineTime:
             yield self.now
 
     def passing(self, seconds: float) -> Iterator[datetime]:
-        """Let the time pass that an answer took; yield now, each moment at which something is due until then, and then.
+        """Advance time by the duration of an answer; yield now, each moment until then at which something is due, and
+        then.
 
-        The answer may have passed time while a moment was looked at; that counts.
+        Time that passes during these moments counts.
         """
         end = self.now + timedelta(seconds=seconds)
         yield self.now

@@ -28,7 +28,7 @@ def wall() -> float:
 
 
 def awake() -> float:
-    """Return seconds from an arbitrary start that don't count while the machine sleeps, where the system can tell."""
+    """Return seconds from an arbitrary start that don't count while the machine sleeps, if the system can do that."""
     return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
@@ -42,9 +42,9 @@ LAST_BYTES = 1 << 18
 
 
 def stamp_time(folder: Path, mode: str | None) -> datetime:
-    """Return trading time for a bot in the sandbox, as the exchange logged it last; otherwise this machine's time.
+    """Return trading time for a bot in the sandbox, as last logged by the exchange; otherwise this machine's time.
 
-    Nothing is asked, so it works while the exchange doesn't run. Without a readable log, it is this machine's time.
+    No request is made, so it works while the exchange doesn't run. Without a readable log, it is this machine's time.
     """
     logged = _last_logged(folder / EXCHANGE / LOG) if mode == SANDBOX else None
     return logged or datetime.now(UTC)

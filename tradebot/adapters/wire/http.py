@@ -34,7 +34,7 @@ _HEADER = re.compile(r"[!-9;-~]+:(?:[!-~][ -~]*)?")
 
 
 class WireError(Exception):
-    """Raised when no complete answer came back; the request may or may not have arrived."""
+    """Raised when no complete reply came; the request may or may not have arrived."""
 
 
 WHY: Mapping[str, str] = {
@@ -174,13 +174,13 @@ class HttpSession(Protocol):
     """Connections over which a request is sent once, such as a BoundedSession."""
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
-        """Send one request and return its answer, whose body is still to be read; raises HTTPError."""
+        """Send one request and return the reply, whose body is still unread; raise HTTPError."""
 
 
 class BoundedSession:
-    """Connections kept between requests, with timeouts and without retries.
+    """Connections that stay open between requests, with timeouts and without retries.
 
-    The environment has no say: no proxy, no user name, no certificates other than certifi's.
+    The environment is ignored: no proxy, no user name, no certificates other than certifi's.
     """
 
     def __init__(self, bounds: RequestBounds) -> None:
@@ -194,7 +194,7 @@ class BoundedSession:
         self._connections: dict[str, urllib3.HTTPConnectionPool] = {}
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
-        """Send one request and return its answer, whose body is still to be read; raises HTTPError."""
+        """Send one request and return the reply, whose body is still unread; raise HTTPError."""
         match = _URL.fullmatch(url)
         if match is None:
             raise urllib3.exceptions.LocationParseError(url)

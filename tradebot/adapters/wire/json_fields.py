@@ -39,7 +39,7 @@ class RowError(ValueError):
 
 
 class FieldDrift(Struct, frozen=True):
-    """One way in which the venue's answers differ from what we know: a field, a value, or a refused row."""
+    """One difference between the venue's replies and the known shape: a field, a value, or a refused row."""
 
     kind: str
     field: str
@@ -77,7 +77,7 @@ class JsonFields:
         self._tally = tally
 
     def note_unknown(self, known: frozenset[str]) -> None:
-        """Count the fields we don't know."""
+        """Count the unknown fields."""
         for name in self._raw.keys() - known:
             self._tally.note(self._kind, name, "is an unknown field")
 
@@ -138,7 +138,7 @@ class JsonFields:
         return member
 
     def translate_word(self, name: str, words: Mapping[str, E], unknown: E) -> E:
-        """Return what a word of the service means; a word that isn't among `words` is counted and means `unknown`."""
+        """Return the meaning of a service's word; an unknown word is counted and means `unknown`."""
         value = self._raw.get(name)
         meaning = words.get(value) if isinstance(value, str) else None
         if meaning is None:

@@ -1,6 +1,6 @@
 """Keep a websocket open in a thread: connect, talk until it ends, wait, and connect again, until closed.
 
-An address can hold a key, so neither the address nor what the library says about it goes into any message, and the
+An address can contain a key, so neither the address nor the library's messages about it are quoted anywhere, and the
 library logs nothing.
 """
 
@@ -25,8 +25,10 @@ _SILENT = logging.Logger("tradebot.websocket", logging.CRITICAL + 1)
 
 
 class WebsocketTimeouts(Struct, frozen=True):
-    """How long a websocket waits, in seconds: for a connection and for its first answer, between pings and for their
-    answers, and before it connects again. That wait doubles up to the longest one, until a connection lasted as long.
+    """How long a websocket waits, in seconds: to open, for pings, and before it reconnects.
+
+    `open_s` covers the connection and its first reply, and `ping_s` the time between pings and for their replies. The
+    wait to reconnect doubles up to the longest one, until a connection lasted as long.
     """
 
     open_s: float = 10.0
@@ -36,18 +38,18 @@ class WebsocketTimeouts(Struct, frozen=True):
 
 
 class Party(Protocol):
-    """Who talks over a websocket; its methods are called in the websocket's thread."""
+    """A user of a websocket; its methods are called in the websocket's thread."""
 
     who: str
     """Who is at the other end, for messages."""
 
     def talk(self, connection: ClientConnection) -> str:
-        """Talk until the connection ends, which raises, or until something is wrong; return what."""
+        """Talk until the connection ends, which raises, or until something is wrong; return the problem."""
 
     def on_connection_end(self, problem: str, status: int | None) -> bool:
-        """Note why a connection ended or couldn't be opened; return False if there should be no other one.
+        """Record why a connection ended or couldn't be opened; return False to stop reconnecting.
 
-        `status` is what HTTP answered in place of a websocket.
+        `status` is the HTTP status returned in place of a websocket.
         """
 
 
@@ -56,7 +58,7 @@ class _Closing(Protocol):
 
 
 class KeptOpen:
-    """A websocket that connects when it is made, and again whenever the connection ends, until it is closed."""
+    """A websocket that connects at once, and again whenever the connection ends, until it is closed."""
 
     def __init__(
         self, address: str, party: Party, patience: WebsocketTimeouts, monotonic: Callable[[], float] = time.monotonic
@@ -72,7 +74,7 @@ class KeptOpen:
         self._thread.start()
 
     def renew(self) -> None:
-        """Connect again, because the connection doesn't bring what it should."""
+        """Reconnect, because the connection doesn't deliver as expected."""
         with self._lock:
             connection = self._connection
         if connection is not None:

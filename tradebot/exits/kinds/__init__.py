@@ -1,1 +1,1 @@
-"""The kinds of exit rules, one file for those that act on the same thing."""
+"""The kinds of exit rules, grouped by file."""

@@ -1,4 +1,4 @@
-"""Rules that close a position once what led to it, or the market, speaks against it."""
+"""Rules that close a position when its signal or the market turns against it."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -18,11 +18,11 @@ from tradebot.model.reasons import Reason
 
 
 class SignalDecay(ExitRule):
-    """Close a position whose score has dropped from that of its entry, measured in that signal's own noise.
+    """Close a position whose score has dropped since its entry, measured in multiples of the signal's own noise.
 
     The signal counts as faded from the pass in which the drop reaches `noise_multiple` until the drop is below
     `recovery_multiple` again. The rule acts once that has lasted `confirm_passes` passes, and never before the position
-    has been held for `min_hold_s`. So a score that only jitters closes nothing.
+    is `min_hold_s` old. So a score that only jitters closes nothing.
     """
 
     reason = Reason.SIGNAL_DECAY
@@ -94,7 +94,7 @@ class Momentum(ExitRule):
 class OpenInterestGone(ExitRule):
     """Close a position if less than this share of the contracts behind its entry was still open the next morning.
 
-    On the day of the entry there is nothing to compare yet, so it holds.
+    On the day of the entry there is nothing to compare yet, so it doesn't close.
     """
 
     reason = Reason.OPEN_INTEREST_GONE
@@ -117,7 +117,7 @@ Regimes = tuple[Annotated[str, Field(pattern="^[a-z]+(_[a-z]+)*$", max_length=40
 
 
 class RegimeExit(ExitRule):
-    """Close a position that has lost `loss_fraction` of its entry price while the regime is one of those for its side.
+    """Close a position that has lost `loss_fraction` of its entry price while the regime is one listed for its side.
 
     `longs` are the regimes that close longs, `shorts` those that close shorts.
     """
@@ -154,10 +154,10 @@ MOST = 10.0
 
 
 class Against(Struct, frozen=True):
-    """What speaks against a position. Percentages are of the entry price, and hours count nights.
+    """The evidence against a position. Percentages are of the entry price, and hours include nights.
 
-    `score_kept` is the score now as a share of the entry's; `flow_reversed` says that options flow now points against
-    the position; `momentum_pct` is the price's momentum in the position's direction.
+    `score_kept` is the current score as a share of the entry's; `flow_reversed` is True if options flow now points
+    against the position; `momentum_pct` is the price's momentum in the position's direction.
     """
 
     score_kept: float
@@ -171,10 +171,10 @@ class Against(Struct, frozen=True):
 def contributions(against: Against) -> dict[str, float]:
     """Return what each factor adds to the urgency.
 
-    The formula and its weights are those of an earlier bot, whose decisions are recorded: a score that kept less than
-    70 % of the entry's adds what it lost; reversed flow adds 2.4; a gain more than 3 points below its best adds up to
-    4.5, less for an old position; each two days after the third add 0.8, up to 1.6; momentum of more than half a
-    percent against the position adds 1.3 times that; and a loss of more than 5 % adds 2.
+    The formula and its weights come from an earlier bot with recorded decisions: a score below 70 % of the entry's adds
+    its decline; reversed flow adds 2.4; a gain more than 3 points below its best adds up to 4.5, less for an old
+    position; each two days after the third add 0.8, up to 1.6; momentum of more than half a percent against the
+    position adds 1.3 times that; and a loss of more than 5 % adds 2.
     """
     given_back, days = against.best_pct - against.gain_pct, max(1.0, against.age_h / 24)
     return {

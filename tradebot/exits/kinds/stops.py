@@ -1,4 +1,4 @@
-"""Rules that end a loss, keep a gain, or stay away from liquidation."""
+"""Rules that cut a loss, protect a gain, or keep away from liquidation."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -102,7 +102,7 @@ Multiple = Annotated[Decimal, Field(gt=0, le=20)]
 
 
 class Tightening(Frozen):
-    """From a best gain of `r` times the initial risk on, the stop follows this many average true ranges behind."""
+    """A step of a trail: from a best gain of `r` times the initial risk on, the stop trails by `multiple` ATR."""
 
     r: Annotated[Decimal, Field(gt=0, le=100)]
     multiple: Multiple
@@ -111,9 +111,9 @@ class Tightening(Frozen):
 class AtrTrail(PriceRule):
     """Close a position that has pulled back `multiple` average true ranges from its best price.
 
-    The range is the one that its entry was opened with, and R is the distance of the entry's own stop. It acts once the
-    best gain was `arm_r` times R. From each `r` of `tighten` on, it uses the smallest multiple so far, so it never
-    loosens. `exits.stop_step_fraction` says by how much a resting stop has to move before it is replaced.
+    The range is that of its entry, and R is the distance of the entry's own stop. It acts once the best gain was
+    `arm_r` times R. From each `r` of `tighten` on, it uses the smallest multiple so far, so it never loosens.
+    `exits.stop_step_fraction` is the smallest move for which a resting stop is replaced.
     """
 
     reason = Reason.ATR_TRAIL
@@ -161,10 +161,10 @@ class AtrTrail(PriceRule):
 
 
 class BreakEven(PriceRule):
-    """Close what is left of a position at its entry price, once `after_share` of the original quantity is closed.
+    """Close the remainder of a position at its entry price, once `after_share` of the original quantity is closed.
 
-    Whatever closed it counts, unless it was closed at a loss, as by a stop that filled in part. The stop is
-    `keep_fraction` of the entry price on the side of a gain, which may pay fees.
+    Any close counts, except one at a loss, such as by a partially filled stop. The stop is `keep_fraction` of the entry
+    price on the profit side, which may pay fees.
     """
 
     reason = Reason.BREAK_EVEN
@@ -214,7 +214,7 @@ class BreakEven(PriceRule):
 class DrawdownStop(PriceRule):
     """Close a position once its gain is this much below its best gain, both as fractions of its entry price.
 
-    Unlike a trailing stop, it acts from the start. A position that never gained anything is closed at this loss.
+    Unlike a trailing stop, it acts from the start: a position that never gained is closed at this loss.
     """
 
     reason = Reason.POSITION_DRAWDOWN
@@ -225,7 +225,7 @@ class DrawdownStop(PriceRule):
 
     @property
     def gain(self) -> Decimal:
-        """Return the largest loss that it leaves, as a gain below zero."""
+        """Return the largest loss that it allows, as a negative gain."""
         return -self.fraction
 
     def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
@@ -243,9 +243,9 @@ class DrawdownStop(PriceRule):
 class LiquidationDistance(ExitRule):
     """Close a share of a position while its mark is nearer to liquidation than `trim_below`, all below `close_below`.
 
-    The distance is a fraction of the mark. `trim_share` is of what is held, rounded down to whole lots. Each pass
-    closes as much again once the last order has filled, until the distance is large enough. It needs an account with
-    margin.
+    The distance is a fraction of the mark. `trim_share` is of the current position, rounded down to whole lots. Each
+    pass closes the same share again once the last order has filled, until the distance is large enough. It needs a
+    margin account.
     """
 
     reason = Reason.LIQUIDATION_NEAR

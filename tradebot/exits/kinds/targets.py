@@ -57,7 +57,7 @@ class TargetTicks(PriceRule):
 
 
 class GainLevel(Frozen):
-    """A gain as a fraction of the entry price, and the share of the original quantity that is closed there."""
+    """A gain as a fraction of the entry price, and the share of the original quantity to close there."""
 
     fraction: Annotated[Decimal, Field(gt=0, le=10)]
     share: Fraction
@@ -66,8 +66,8 @@ class GainLevel(Frozen):
 class ScaleOut(PriceRule):
     """Close a share of the original quantity at each level of gain, once, rounded down to whole lots.
 
-    If the shares add up to 1, the last level closes whatever is left. A level counts as done once no more than its rest
-    is held, so a price that comes back to it closes nothing again.
+    If the shares add up to 1, the last level closes whatever is left. A level counts as done once the position is no
+    larger than the level leaves, so a price that comes back to it closes nothing again.
     """
 
     reason = Reason.SCALE_OUT
@@ -87,7 +87,7 @@ class ScaleOut(PriceRule):
 
     @property
     def gain(self) -> Decimal | None:
-        """Return the gain of the last level, if nothing is left after that."""
+        """Return the gain of the last level if that closes everything, else None."""
         return self.levels[-1].fraction if self._closes_all(self.levels) else None
 
     def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
@@ -139,7 +139,7 @@ class ScaleOut(PriceRule):
 
 
 class TargetRung(Frozen):
-    """A gain as a multiple of the initial risk, and the share of the original quantity that is closed there."""
+    """A gain as a multiple of the initial risk, and the share of the original quantity to close there."""
 
     r: Annotated[Decimal, Field(gt=0, le=100)]
     share: Fraction
@@ -153,13 +153,12 @@ class _Step(NamedTuple):
 
 
 class Ladder(PriceRule):
-    """Close a share of the original quantity at each level, measured in R; what the shares leave is the runner.
+    """Close a share of the original quantity at each level, measured in R; the remainder is the runner.
 
-    R is the distance of the stop that the entry itself asked for, from the average price at which it filled. Each part
-    is rounded down to whole lots; one below the venue's smallest order joins the runner. So does the part of a level
-    that the price had passed, or come within `near_fraction` of, when a pass first saw the entry filled. Each level is
-    judged by itself, so one that is skipped takes no other with it. A profit target beyond the last level ends the
-    runner; a nearer one closes nothing.
+    R is the distance of the entry's own stop from its average fill price. Each part is rounded down to whole lots; one
+    below the venue's smallest order joins the runner. So does the part of a level that the price had passed, or come
+    within `near_fraction` of, when a pass first saw the entry filled. Levels are independent, so a skipped one skips no
+    other. A profit target beyond the last level ends the runner; a nearer one closes nothing.
     """
 
     # Which levels are skipped follows from `first_gain`, for ever the same. The first pass that sees the fill stores
@@ -214,7 +213,7 @@ class Ladder(PriceRule):
         return None
 
     def reaches(self, gain: Decimal, risk: Decimal | None) -> bool:
-        """Return True if a gain isn't beyond the last level of a position with this initial risk, None if unknown."""
+        """Return True if a gain isn't beyond the last level of a position with this initial risk (None if unknown)."""
         return risk is not None and gain <= self.levels[-1].r * risk
 
     def _steps(self, watched: WatchedPosition, original: Decimal, risk: Decimal) -> Iterator[_Step]:

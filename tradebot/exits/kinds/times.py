@@ -1,4 +1,4 @@
-"""Rules that close a position by its age or the time: before the night, before an event, or if nothing happens."""
+"""Rules that close a position by its age or the time: before the night, before an event, or without movement."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -29,7 +29,10 @@ class TimeExit(TimeRule):
 
 
 def too_late(setting: str, age_s: int, others: Iterable[ExitRule]) -> str | None:
-    """Return why a rule that acts from an age on could never act in a list: no position gets that old."""
+    """Return why a rule that acts from an age on could never act beside these others, or None.
+
+    It couldn't if no position gets that old.
+    """
     longest = min((rule.after_s for rule in others if isinstance(rule, TimeExit)), default=None)
     if longest is None or age_s < longest:
         return None
@@ -68,7 +71,7 @@ class EventAhead(ExitRule):
 
 
 class Stale(ExitRule):
-    """Close a position held for `after_days` (calendar days) whose gain or loss is still below `gain_fraction`."""
+    """Close a position after `after_days` (calendar days) whose gain or loss is still below `gain_fraction`."""
 
     reason = Reason.STALE_POSITION
     column = "stale"
@@ -87,7 +90,7 @@ class Stale(ExitRule):
 
 
 class LowMovement(ExitRule):
-    """Close a position held for `after_s` if its highest and lowest price since are closer than `movement_fraction`."""
+    """Close a position after `after_s` if its highest and lowest price since are closer than `movement_fraction`."""
 
     reason = Reason.LOW_MOVEMENT
     column = "movement"

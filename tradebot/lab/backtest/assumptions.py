@@ -1,4 +1,4 @@
-"""Everything that a backtest assumes, with its value, and what is optimistic about it."""
+"""List everything that a backtest assumes, with its value, and what is optimistic about it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _POSTED: Mapping[Posted, tuple[str, str]] = {
 
 
 class Assumption(Struct, frozen=True):
-    """One assumption: a short name for programs, its value, and what to think of it, perhaps nothing.
+    """One assumption: a short name for programs, its value, and a comment, possibly empty.
 
-    With `is_loud`, the result can't be taken for what trading would have earned.
+    With `is_loud`, the result doesn't show what trading would have earned.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Assumption(Struct, frozen=True):
 
 
 def assumptions(plan: BacktestPlan, *, with_flow: bool, unused: str = "", lacking: str = "") -> tuple[Assumption, ...]:
-    """Return what a plan assumes, in the order in which a reader asks.
+    """Return a plan's assumptions, in the order in which a reader wants them.
 
     `unused` says which rows of its file are bad, and `lacking` which bars of contracts it doesn't have.
     """

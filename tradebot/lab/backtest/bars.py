@@ -1,7 +1,7 @@
-"""Closed bars straight from the engine's market: what the bot's own store of bars would return at that moment.
+"""Closed bars straight from the engine's market, equal to those of the bot's own store at that moment.
 
-Each symbol's bars of a timeframe are kept as plain arrays that only grow by what is complete. A request copies the
-bars that it needs and nothing else.
+Each symbol's bars of a timeframe are plain arrays that only grow by complete bars. A request copies only the bars that
+it needs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Columns:
         self.open, self.high, self.low, self.close, self.volume = (array("d") for _ in range(5))
 
     def add(self, start_s: int, opening: int, high: int, low: int, close: int, volume: int) -> None:
-        """Append a bar whose prices are in units."""
+        """Append a bar with prices in units."""
         self.starts.append(start_s)
         self.open.append(opening / UNITS)
         self.high.append(high / UNITS)
@@ -84,7 +84,7 @@ class Columns:
 
 
 class BarColumn:
-    """A column of bars, possibly with later ones, and when each was complete, in microseconds."""
+    """A column of bars, possibly including later ones, and when each was complete, in microseconds."""
 
     def __init__(self, market: Market, symbol: str) -> None:
         self.columns = Columns()
@@ -116,7 +116,7 @@ class BarColumn:
         self._ends_us.extend(ends_us)
 
     def reach(self, until_us: int) -> int:
-        """Add at least what is complete by a moment, and return how many bars were complete then."""
+        """Add at least the bars that are complete by a moment, and return how many bars were complete then."""
         self._grow(until_us)
         ends = self._ends_us
         return len(ends) if ends and ends[-1] <= until_us else bisect_right(ends, until_us)
@@ -163,7 +163,7 @@ class Daily(BarColumn):
             self._next += 1
 
     def unfinished_bar(self, until_us: int) -> Columns | None:
-        """Return the newest session's bar while trading after hours goes on, or None."""
+        """Return the newest session's bar during after-hours trading, or None."""
         sessions = self._market.calendar.market
         if self._next >= len(sessions) or until_us < sessions[self._next].close_us:
             return None
@@ -187,7 +187,7 @@ class Daily(BarColumn):
 
 
 class WholeDays(BarColumn):
-    """Daily bars held in full by a market of daily bars; how many were complete at a moment is looked up."""
+    """Daily bars that a market of daily bars has in full; the number complete at a moment is looked up."""
 
     def __init__(self, market: Market, symbol: str, source: DailyBars) -> None:
         super().__init__(market, symbol)
@@ -259,7 +259,7 @@ _NEVER = 2**62
 
 
 class PriceSteps:
-    """A symbol's price steps. They are computed again only when another of its actions comes into force."""
+    """A symbol's price steps. They are recomputed only when another of its actions comes into force."""
 
     def __init__(self, market: Market, symbol: str, days: Callable[[], BarColumn]) -> None:
         self._actions = sorted(market.actions.of(symbol), key=_in_force_us)
@@ -323,7 +323,7 @@ _DATE = attrgetter("date")
 
 
 class BarSpan(NamedTuple):
-    """Which bars of a line are meant: the first place and the one after the last, and perhaps a bar beyond them."""
+    """The range of a column's bars, by first and exclusive last index, and possibly an unfinished bar after them."""
 
     first: int
     end: int
@@ -331,7 +331,7 @@ class BarSpan(NamedTuple):
 
 
 class BarCache(NamedTuple):
-    """The series that was returned last, with what it was made of; the `past` of a line moves its places."""
+    """The series returned last, with the key that shows whether it is current; `past` counts bars added in front."""
 
     span: BarSpan
     past: int

@@ -1,4 +1,4 @@
-"""An engine of futures as the bot's broker: the adapter's own reader and orders, on a line that needs no socket."""
+"""An engine of futures as the bot's broker: the adapter's own reader and orders, without a socket."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class EngineLink:
-    """Stands where the adapter has its connection."""
+    """Replaces the adapter's connection."""
 
     place = ("", 0, TRADING_ID)
     dropped_count, last_problem = 0, ""
@@ -68,7 +68,7 @@ class EngineLink:
         self.line = EngineLine(engine, LinkTimeouts(), self._loop)
 
     def read(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
-        """Ask the line, which never lets anybody wait."""
+        """Send a request to the in-process connection, which never waits."""
         asked = cast("Any", question(self.ready()))
         try:
             asked.send(None)
@@ -81,11 +81,11 @@ class EngineLink:
 
     @contextmanager
     def sending(self) -> Iterator[IbkrConnection]:
-        """Return the line, which nobody else wants."""
+        """Yield the in-process connection, which nobody else uses."""
         yield self.ready()
 
     def run(self, send: Callable[[IbkrConnection], Awaitable[T]], line: IbkrConnection) -> T:
-        """Carry out a request, with the loop that it looks at its time by."""
+        """Run a request, with the event loop that provides its time."""
         done: T = self._loop.run_until_complete(cast("Any", send(line)))
         return done
 
@@ -94,7 +94,7 @@ class EngineLink:
 
 
 class EngineReader(IbkrReader):
-    """The adapter's reader on an engine; it builds an answer again only if something changed."""
+    """The adapter's reader on an engine; it rebuilds a reply only if something has changed."""
 
     def __init__(self, link: EngineLink) -> None:
         self.venue = IbkrVenue(Mode.SANDBOX, cast("Any", link))
@@ -111,14 +111,14 @@ class EngineReader(IbkrReader):
         return self._known[1]
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders; nothing moves while they are read."""
+        """Return account, positions and open orders; nothing changes while they are read."""
         stamp = self._line.changes, self._line.engine.now_us
         if self._seen is None or self._seen[0] != stamp:
             self._seen = stamp, super().view()
         return self._seen[1]
 
     def clock(self) -> VenueClock:
-        """Return the exchange's time; the next open and close are looked up once the last known ones are past."""
+        """Return the exchange's time; the next open and close are only looked up again once they are past."""
         known, now = self._turns, self._now()
         if known is None or not known.now <= now < min(known.next_open, known.next_close):
             known = self._turns = super().clock()
@@ -139,7 +139,7 @@ class EngineReader(IbkrReader):
         return found
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return how the exchange lists these contracts."""
+        """Return the exchange's listings of these contracts."""
         now, found = self._now(), dict[str, "Listing"]()
         today = self.capabilities.day.date_of(now)
         for symbol in dict.fromkeys(symbols):
@@ -170,7 +170,7 @@ class ContractOrders(IbkrOrders):
 
 
 class PlayedMarket:
-    """A market of contracts in this process, with a bot's account at its beginning."""
+    """A market of contracts in this process, with a bot's account at its start."""
 
     def __init__(self, opened: OpenedMarket) -> None:
         market, spec = opened.market(), opened.spec
@@ -182,11 +182,11 @@ class PlayedMarket:
         self.reader = EngineReader(self.link)
 
     def source(self) -> IbkrBars:
-        """Return where its bars come from."""
+        """Return the source of its bars."""
         return IbkrBars(self.reader.venue, DriftTally())
 
     def bars(self, settings: Settings, sessions: Sessions) -> Bars:
-        """Return closed bars that are kept in memory, joined over rolls; what has ended never changes."""
+        """Return closed bars in memory, joined over rolls; ended bars never change."""
         door = door_to(settings.venue)
         stored = StoredBars(MemoryBars, self.source, sessions, settings.day, final=True)
         return join_over_rolls(stored, door.months, door.coin, settings.day)
@@ -236,7 +236,7 @@ def world_of(
 
 @contextmanager
 def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
-    """Yield the bot's world at this moment with bars and quotes of a market whose prices differ from then on.
+    """Yield the bot's world at this moment with bars and quotes of a market whose later prices differ.
 
     The books and the account stay those of the bot.
     """

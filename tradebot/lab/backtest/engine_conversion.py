@@ -1,6 +1,6 @@
-"""Translate the engine's values into the bot's, exactly as they would arrive over the exchange's API.
+"""Convert the engine's values to the bot's, exactly as they would arrive over the exchange's API.
 
-Numbers have the digits of the API's text, so that whatever is stored or shown of them is the same too.
+Numbers have the digits of the API's text, so that stored and displayed values are the same too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ moment = lru_cache(maxsize=4_096)(to_datetime)
 
 
 def exact(value: Decimal) -> Decimal:
-    """Return a decimal with the digits that the API shows: none that are zero after the point, and no exponent."""
+    """Return a decimal with the digits that the API shows: no trailing zeros after the point, and no exponent."""
     return Decimal(plain(value))
 
 
@@ -90,7 +90,7 @@ def asset_class(symbol: str) -> AssetClass:
 
 
 def position_of(position: engine_account.Position, units: int, claimed: Decimal) -> BrokerPosition:
-    """Return a position at a price, of which working orders claim some units."""
+    """Return a position at a price, with some units claimed by working orders."""
     price, multiplier = usd(units), Decimal(shares_of(position.symbol))
     return BrokerPosition(
         symbol=position.symbol,

@@ -1,4 +1,4 @@
-"""Options flow straight from the exchange's own feed: its answers, read as those of the real source."""
+"""Options flow straight from the exchange's own feed, with replies read like the real source's."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ _NO_REPLY = _Reply([], ())
 
 
 class EngineFlow:
-    """The flow feed of a market at engine time; what is generated predicts the market's prices, or `predicted`'s.
+    """The flow feed of a market at engine time; generated flow predicts the market's prices, or `predicted`'s.
 
-    It has no limits and never fails. A row that the last reply about the same kind and symbol held too is the same
-    object in the next one, and so are the rows together if none is new or gone.
+    It has no limits and never fails. A row that the last reply about the same kind and symbol also had is the same
+    object in the next one, and so is the whole list of rows if none is new or gone.
     """
 
     def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:

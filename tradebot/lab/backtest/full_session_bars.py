@@ -1,6 +1,6 @@
-"""Bars of a backtest's market before their time, for features of whole sessions, which are looked up by the moment.
+"""Give features of whole sessions access to later bars of a backtest's market, looked up by time.
 
-Only bars of trades within a day are foreseen. They are those that the venue of the backtest serves later.
+Only intraday bars of trades are available in advance. They equal the bars that the backtest's venue serves later.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def features_ahead(bars: Bars, world: World) -> Features:
-    """Return a calculator of features for whole sessions, from bars that include the rest of a session."""
+    """Return a calculator of features for whole sessions, from bars that include the remainder of a session."""
     from tradebot.desk.features import BarFeatures
 
     return BarFeatures(bars, world.ledger.sessions, world.venue.day, whole=True)
 
 
 class ForeseenBars:
-    """Bars that know the rest of a session; `told` are those of the venue, which daily ones come from."""
+    """Bars that include the remainder of a session; `told` are the venue's, used for daily bars."""
 
     def __init__(
         self, market: Market, told: Bars, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
@@ -46,7 +46,7 @@ class ForeseenBars:
         self._ahead = StoredBars(MemoryBars, lambda: _Ahead(market), sessions, day, final=True)
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
-        """Return the last `need.depth` bars of each symbol that are complete at `until`, which may be yet to come."""
+        """Return the last `need.depth` bars of each symbol that are complete at `until`, which may be in the future."""
         return (self._told if need.timeframe == DAYS else self._ahead).closed(need, symbols, until)
 
 

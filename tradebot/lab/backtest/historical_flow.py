@@ -1,4 +1,4 @@
-"""The flow that a bot has fetched in the past, known in a backtest from the moment at which it was fetched then."""
+"""Replay the flow that a bot fetched in the past: in a backtest it is known from its original fetching time."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Asked = tuple[str, str | None, datetime]
 
 
 class PastFlow:
-    """The replies of one bot's folder, oldest first: its facts, and before these what replies it has kept as they came.
+    """The replies of one bot's folder, oldest first: its facts, and before these its archived raw replies.
 
-    Raises OperatorError if the folder has none, or can't be read.
+    Raise OperatorError if the folder has none, or can't be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,7 +66,7 @@ class PastFlow:
 
 
 class Arriving:
-    """Lets replies come in as time passes, so that nothing is known before it was fetched."""
+    """Delivers replies as time passes, so that nothing is known before it was fetched."""
 
     def __init__(self, replies: Sequence[Intake], facts: MemoryFacts) -> None:
         self._replies, self._facts = replies, facts

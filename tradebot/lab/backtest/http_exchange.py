@@ -1,11 +1,11 @@
-"""Play another venue than the usual one: the embedded exchange serves it, and the bot asks it by its own adapter.
+"""Backtest venues other than Alpaca: the embedded exchange serves the venue, and the bot uses its own adapter.
 
 Every request about the account is one that a bot in a sandbox makes, so orders, fills and equity are those of that bot.
-That takes longer than asking an engine: a pass asks again, and is only left out while nothing is at stake. Where the
-adapter can do without a server, the exchange answers in this process, and bars are read from its charts.
+That takes longer than calling an engine: a pass makes all its requests, and is only skipped without positions and
+orders. If the adapter works without a server, the exchange answers in this process, and bars are read from its charts.
 
-No one else asks this exchange and no script of faults is armed in it, so what a server adds - who may talk to it,
-limits, a log that survives a power loss - changes no answer.
+Nobody else uses this exchange and no fault script is armed in it, so a server's additions - access checks, limits, a
+log that survives a power loss - change no reply.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
 
 
 class ServedTime:
-    """The time of a served exchange, which only moves when it is told to.
+    """The time of a served exchange, which only advances when told to.
 
-    Between two moves, the exchange would answer the same again, so what it answered is kept in `known` for so long.
+    Between two advances the exchange would answer the same, so its replies are cached in `known`.
     """
 
     def __init__(self, exchange: InProcess | OverHttp) -> None:
@@ -95,10 +95,10 @@ class ServedTime:
 
 
 class ServedAhead:
-    """What a driver needs of a market whose future it can't see.
+    """The driver's interface to a market whose future it can't see.
 
-    So passes are only left out while the `account` holds nothing and no order works: then no price changes anything.
-    Without an account, none is.
+    So passes are only skipped while the `account` has no position and no order works: then no price changes anything.
+    Without an account, none is skipped.
     """
 
     equity_moves, still, next_deed = True, False, None
@@ -109,7 +109,7 @@ class ServedAhead:
 
     @property
     def stamp(self) -> object:
-        """Return what differs as soon as anything may have changed, which it always may while something is at stake."""
+        """Return a value that changes whenever anything may have changed, which is always with a position or order."""
         account = self._account
         if account is None or account.open or account.positions:
             return object()
@@ -117,7 +117,7 @@ class ServedAhead:
 
     @property
     def trade_stamp(self) -> object:
-        """Return what differs as soon as an order or anything booked may have changed; prices don't count."""
+        """Return a value that changes whenever an order or anything booked may have changed; prices don't count."""
         account = self._account
         if account is None or account.open:
             return object()
@@ -132,7 +132,7 @@ class ServedAhead:
         return False
 
     def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
-        """Yield nothing for interest: an account that holds nothing pays none."""
+        """Yield nothing for interest: an account without positions pays none."""
         if symbol != INTEREST:
             raise _unseen(symbol)
         return iter(())
@@ -152,7 +152,7 @@ def _unseen(what: str) -> AssertionError:
 
 
 class OverHttp:
-    """An exchange in a process of its own, for adapters that know no other way to it."""
+    """An exchange in a separate process, for adapters that need one."""
 
     def __init__(self, place: Path) -> None:
         self.url = process.ensure(place).url
@@ -165,7 +165,7 @@ class OverHttp:
 
 
 class Served:
-    """An exchange that serves a market in a folder of its own, until it is closed."""
+    """An exchange that serves a market in a temporary folder, until it is closed."""
 
     def __init__(self, opened: OpenedMarket, *, in_process: bool) -> None:
         self._closing = ExitStack()
@@ -178,11 +178,11 @@ class Served:
 
     @property
     def account(self) -> Account | None:
-        """Return the bot's account; None if the exchange is in a process of its own."""
+        """Return the bot's account; None if the exchange is in a separate process."""
         return self.exchange.engine.main if isinstance(self.exchange, InProcess) else None
 
     def market(self) -> Market:
-        """Return the market that the exchange plays, all of which can be seen."""
+        """Return the exchange's market, including its future."""
         if isinstance(self.exchange, InProcess):
             return self.exchange.engine.market
         path = self.folder / EXCHANGE
@@ -200,7 +200,7 @@ def world_of(
     in_use: Sequence[Strategy],
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger, ServedTime]:
-    """Return the bot of these settings at a served exchange, its books, and the time."""
+    """Build the bot of these settings at a served exchange; return its world, its books, and the time."""
     door, tally, time = door_to(settings.venue), DriftTally(), ServedTime(served.exchange)
     connection = door.connect(_access(settings, served, time.known))
     reader, (facts, events) = door.reader(connection, tally), stores
@@ -237,7 +237,7 @@ def world_of(
 def ports_at(
     path: Path, settings: Settings, sessions: Callable[..., Sequence[Session]]
 ) -> tuple[Reader, OrderPort, StoredBars, ServedTime]:
-    """Return the ports to the exchange of a folder, which answers in this process, its closed bars, and its time."""
+    """Return the ports to a folder's exchange, which answers in this process, with its closed bars and its time."""
     exchange, door, tally = InProcess(path), door_to(settings.venue), DriftTally()
     time = ServedTime(exchange)
     connection = door.connect(Access(settings, {}, exchange.url, known=time.known, connection=exchange))
@@ -268,7 +268,7 @@ def _access(settings: Settings, served: Served, known: dict[tuple[object, ...], 
 
 @contextmanager
 def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
-    """Yield the bot's world at this moment with bars and quotes of an exchange whose prices differ from then on.
+    """Yield the bot's world at this moment with bars and quotes of an exchange whose later prices differ.
 
     The books and the account stay those of the bot.
     """
@@ -287,7 +287,7 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
 
 
 class ChartedBars:
-    """A source of bars whose charts go back as far as the market does; one is there as soon as it has ended."""
+    """A source of bars whose charts cover the whole market; a bar is available as soon as it has ended."""
 
     name, delay = "kraken_futures", timedelta(0)
     timeframes, refused_symbols = frozenset(RESOLUTIONS), frozenset[str]()
@@ -303,7 +303,7 @@ class ChartedBars:
         last: datetime,
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
-        """Yield the bars of each symbol that begin in a span, one symbol after the other."""
+        """Yield the bars of each symbol that begin in a range, one symbol after the other."""
         span_us = read_routes.RESOLUTIONS[RESOLUTIONS[timeframe]]
         for symbol in symbols:
             candles = self._charts.between(symbol, price.value, span_us, from_datetime(first), from_datetime(last))
@@ -320,7 +320,7 @@ def _bar(of: Candle) -> RawBar:
 
 
 class InProcess:
-    """The exchange of a folder, and the connection to it: what `wire.http.exchange` sends its requests over."""
+    """The exchange of a folder, and the connection over which `wire.http.exchange` sends requests to it."""
 
     url = "http://127.0.0.1"
     """An address on this machine, where nothing listens."""
@@ -346,7 +346,7 @@ class InProcess:
         self._exchange.record()
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
-        """Return the answer to a request; its lines are in the log by then, as a server would have it."""
+        """Return the reply to a request; its lines are already in the log, as with a server."""
         parts = urlsplit(url)
         if parts.path not in self._found:
             self._found[parts.path] = _route_of(self._routes, unquote(parts.path))

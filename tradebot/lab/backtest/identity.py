@@ -31,7 +31,7 @@ _PATHS = ("path", "uw_folder")
 
 
 class DataFile(Struct, frozen=True):
-    """A file that the market is made from: its name, its size in bytes, and the SHA-256 of its content."""
+    """A file that the market is built from: its name, its size in bytes, and the SHA-256 of its content."""
 
     name: str
     size: int
@@ -41,9 +41,8 @@ class DataFile(Struct, frozen=True):
 class RunIdentity(Struct, frozen=True):
     """Everything that a run's result depends on; equal identities have equal results, byte for byte.
 
-    `versions` are those of this program, with what tells its source files from others, and of each strategy's package.
-    `code` is that of each strategy. `trial` is the fingerprint of settings and code: what was tried, whatever it was
-    tried on.
+    `versions` are those of this program, with a digest of its source files, and of each strategy's package. `code` is
+    that of each strategy. `trial` is the fingerprint of settings and code, independent of the market.
     """
 
     settings: Mapping[str, Any]
@@ -57,9 +56,9 @@ class RunIdentity(Struct, frozen=True):
 
 
 def identity_of(plan: BacktestPlan) -> RunIdentity:
-    """Return the identity of what a plan is about to play; its files are read whole.
+    """Return the identity of a plan; its files are read completely.
 
-    Raises OperatorError if a strategy's files can't be read.
+    Raise OperatorError if a strategy's files can't be read.
     """
     settings, market = effective(plan.settings), plan.spec.to_fields()
     options = {"recorder": plan.level.value, "equity_at": plan.equity_at, "margin": plan.margin}
@@ -97,7 +96,7 @@ def _placeless(spec: MarketSpec) -> dict[str, Any]:
 
 
 def trial_of(settings: Settings) -> str:
-    """Return the fingerprint of settings and code alone, as `identity_of` has it, without reading a market's files."""
+    """Return the fingerprint of settings and code alone, as in `identity_of`, without reading a market's files."""
     chosen = settings.strategies
     code = code_in_use(chosen.in_use(), chosen.installed_as())
     return _digest(

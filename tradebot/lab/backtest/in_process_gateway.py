@@ -1,7 +1,7 @@
-"""What a Gateway would tell of an engine in this process, without bytes in between.
+"""Simulate a Gateway on an engine in this process, without the socket protocol.
 
-The adapter's own reader and orders run on it, so what they make of the venue's words is the bot's: only the socket and
-the library's parser are left out. Lists are made anew only once something in them has changed.
+The adapter's own reader and orders run on it, so their interpretation of the venue's messages is the bot's: only the
+socket and the library's parser are left out. Lists are rebuilt only once something in them has changed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _REDUCING = 3
 
 
 class Contract(NamedTuple):
-    """What names a contract."""
+    """The identity of a contract."""
 
     localSymbol: str
     multiplier: str
@@ -103,7 +103,7 @@ class IbExecution(NamedTuple):
 
 
 class Commission(NamedTuple):
-    """What an execution has cost."""
+    """The commission of an execution."""
 
     commission: Decimal
     currency: str = IBKR.currency
@@ -113,7 +113,7 @@ Told = tuple[Contract, IbRow, IbOrderState]
 
 
 def open_order_row(contract: Contract, grid: Grid, order: Order) -> Told:
-    """Return an order that is open, or was until now."""
+    """Build the row of an order that is open, or was until now."""
     client, number = ids_of(order)
     request = order.request
     row = IbRow(
@@ -140,7 +140,7 @@ def status(order: Order) -> ReportedStatus:
 
 
 def completed_order_row(contract: Contract, grid: Grid, order: Order) -> Told:
-    """Return an order that has ended: the venue doesn't say how large it was."""
+    """Build the row of an ended order: the venue doesn't report its size."""
     ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us
     why = f"Rejected by System:{reason(order)}" if order.status == "rejected" else reason(order)
     _, row, _ = open_order_row(contract, grid, order)
@@ -150,7 +150,7 @@ def completed_order_row(contract: Contract, grid: Grid, order: Order) -> Told:
 
 
 def execution_row(contract: Contract, grid: Grid, made: Execution) -> tuple[Contract, IbExecution]:
-    """Return an execution as it stands."""
+    """Build the row of an execution."""
     order, settled = made.order, made.fill.settled
     return contract, IbExecution(
         acctNumber=order.account,
@@ -170,9 +170,9 @@ _SHORTEST_DAY_US = 23 * HOUR
 
 
 class EngineLine:
-    """A connection to the account of an engine. It is always whole, and answers at once.
+    """A connection to an engine's account. It is always complete, and answers at once.
 
-    `changes` rises with each change of the account or of its orders.
+    `changes` increases with each change of the account or of its orders.
     """
 
     def __init__(self, engine: Engine, patience: LinkTimeouts, loop: asyncio.AbstractEventLoop) -> None:
@@ -204,7 +204,7 @@ class EngineLine:
 
     @property
     def today_us(self) -> int:
-        """Return since when the venue's lists tell of what has ended."""
+        """Return the start of the period whose ended orders the venue's lists contain."""
         begun_us, until_us = self._day_us
         if not begun_us <= self.engine.now_us < until_us:
             begun_us = self.reads.today_us
@@ -216,12 +216,12 @@ class EngineLine:
         return self.engine.now_us // SECOND
 
     async def ask_numbered(self, question: Callable[[int], object]) -> list[Any]:
-        """Return the rows that the client was told for a question."""
+        """Return the rows sent to the client in reply to a request."""
         question(0)
         return self.client.told
 
     async def positions(self) -> list[Any]:
-        """Return what is held, with its average cost as the library tells it, which is a float."""
+        """Return the positions, with average cost as a float, as in the library."""
         number = self.account
         return [
             (number, self.contract(position.symbol), position.qty, float(position.cost / position.qty))
@@ -229,7 +229,7 @@ class EngineLine:
         ]
 
     async def values(self) -> list[Any]:
-        """Return the account's values, and the prices of what is held."""
+        """Return the account's values, and the prices of its positions."""
         account, engine = self.engine.main, self.engine
         dict_items = self.reads.values(account).items()
         rows: list[Any] = [(name, value, IBKR.currency, account.number) for name, value in dict_items]
@@ -252,7 +252,7 @@ class EngineLine:
         ]
 
     async def executions(self) -> list[tuple[Contract, IbExecution]]:
-        """Return today's executions; what is known of their commissions is heard as well."""
+        """Return today's executions; their known commissions are delivered as well."""
         account, today_us = self.engine.main, self.today_us
         recent = list(takewhile(lambda one: one.at_us >= today_us, reversed(account.activities)))[::-1]
         made = {
@@ -275,7 +275,7 @@ class EngineLine:
         return settled[1]
 
     def contract(self, symbol: str) -> Contract:
-        """Return what names a contract in rows."""
+        """Return a contract's identity for rows."""
         if symbol not in self._named:
             named = self._book.contract_fields(symbol)
             self._named[symbol] = Contract(symbol, named["multiplier"], int(named["conId"]))
@@ -289,7 +289,7 @@ class EngineLine:
         return self._book.is_expired(symbol)
 
     def details(self, symbol: str) -> Any:
-        """Return what the venue says of a contract."""
+        """Return the venue's details of a contract."""
         told = self._book.details("", symbol).fields
         names = ("minTick", "sizeIncrement", "minSize", "realExpirationDate", "tradingHours", "liquidHours")
         contract = SimpleNamespace(
@@ -302,7 +302,7 @@ class EngineLine:
         return SimpleNamespace(contract=contract, timeZoneId=told["timeZoneId"], **{name: told[name] for name in names})
 
     def ticks(self, symbol: str) -> Ticks | None:
-        """Return what streams for a contract now; None if the venue doesn't list it."""
+        """Return the present ticks of a contract; None if the venue doesn't list it."""
         engine, ticks = self.engine, Ticks()
         if symbol not in engine.market.known:
             return None
@@ -318,7 +318,7 @@ class EngineLine:
         return ticks
 
     def margin_change(self, symbol: str, action: str) -> Any:
-        """Return what one contract more on a side would change of the margins."""
+        """Return the margin change of one more contract on a side."""
         *_, told = place_order.impacts(self.engine, {"symbol": symbol, "action": action, "qty": "1"})
         return SimpleNamespace(**told)
 

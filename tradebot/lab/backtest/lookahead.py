@@ -1,7 +1,7 @@
-"""Look for decisions that know the future: play the market again, cut off at a moment, and compare what came before.
+"""Detect look-ahead: run the market again, cut off at a moment, and compare everything before it.
 
-A cut market has no bar, corporate action or rate of later. Whatever is decided differently up to the moment of the cut
-was decided with something that wasn't known then.
+A cut market has no later bar, corporate action or rate. A decision before the cut that differs was made with data that
+wasn't known then.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _watching: list[OpenedFiles] = []
 class OpenedFiles:
     """The files that watched strategies open within the block, each with the strategy's name.
 
-    It knows of those that Python opens. A plug-in runs in a separate process, where files are out of its reach.
+    Only files opened by Python are noticed. A plug-in runs in a separate process, where files are out of its reach.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class OpenedFiles:
 
     @property
     def opened_files(self) -> tuple[tuple[str, str], ...]:
-        """Return who opened which file, in the order in which they were first opened."""
+        """Return which strategy opened which file, in the order of first opening."""
         return tuple(self._found)
 
     def __enter__(self) -> OpenedFiles:
@@ -75,16 +75,16 @@ class OpenedFiles:
 
     @contextmanager
     def make_strategies(self, strategies: Strategies) -> Iterator[Sequence[Strategy]]:
-        """Yield newly made strategies, and notice the files that are opened while they are loaded."""
+        """Yield newly created strategies, and notice the files opened while they are loaded."""
         with ExitStack() as stack:
             with self.notice("loading"):
                 fresh = stack.enter_context(strategies())
             yield fresh
 
     def watch(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:
-        """Return the strategies such that files are noticed while they are asked; plug-ins stay as they are.
+        """Wrap the strategies so that files opened while they run are noticed; plug-ins are unchanged.
 
-        Later than `until`, in trading time, they aren't asked anymore.
+        After `until`, in trading time, they don't run anymore.
         """
         return [
             strategy if isinstance(strategy, PluginStrategy) else cast("Strategy", _Watched(strategy, self, until))
@@ -93,9 +93,9 @@ class OpenedFiles:
 
     @contextmanager
     def notice(self, who: str) -> Iterator[None]:
-        """Notice the files that are opened within the block, in the name of a strategy.
+        """Notice the files opened within the block, in the name of a strategy.
 
-        Threads that run already do something else meanwhile; those that the strategy starts are its own.
+        Threads that were already running are ignored; those that the strategy starts count.
         """
         own = threading.get_ident()
         self._bystanders = frozenset(thread.ident for thread in threading.enumerate()) - {own}
@@ -106,7 +106,7 @@ class OpenedFiles:
             self._asked = ""
 
     def note_opened(self, path: object) -> None:
-        """Note a file that is being opened, if a strategy is asked now and the file isn't part of a program."""
+        """Note a file that is being opened, if a strategy is running and the file isn't part of a program."""
         if self._asked and threading.get_ident() not in self._bystanders and isinstance(path, str | bytes):
             name = os.fsdecode(path)
             of_package = os.path.dirname(name).endswith(_PACKAGES)
@@ -145,7 +145,7 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
 
 
 class CutBars:
-    """The bars of another source that had ended by a moment."""
+    """Another source's bars that had ended by a moment."""
 
     def __init__(self, source: BarSource, calendar: Calendar, at_us: int) -> None:
         self._source = source
@@ -216,10 +216,10 @@ Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
 
 
 class Peek(Struct, frozen=True):
-    """The first thing that differs, and when it was decided or happened, in trading time.
+    """The first difference, and when it was decided or happened, in trading time.
 
-    `strategy` is who decided it. `known` says it as it was with the whole market, and `unknown` as it was in the market
-    that was cut off at `cut_at`; `cut_at` is None if it wasn't found by cutting.
+    `strategy` decided it. `known` describes it with the whole market, and `unknown` in the market cut off at `cut_at`,
+    which is None if it wasn't found by cutting.
     """
 
     strategy: str
@@ -231,10 +231,10 @@ class Peek(Struct, frozen=True):
 
 
 class LookaheadResult(Struct, frozen=True):
-    """What a check for look-ahead found.
+    """The result of a check for look-ahead.
 
-    The market was cut off at `cuts` of `of_cuts` possible moments, and so many decisions, orders, fills and ends of
-    sessions were compared. `tried` says in words what was different from there on.
+    The market was cut off at `cuts` of `of_cuts` possible moments, and `compared` decisions, orders, fills and ends of
+    sessions were compared. `tried` describes what was different after the cut.
     """
 
     cuts: int
@@ -245,7 +245,7 @@ class LookaheadResult(Struct, frozen=True):
 
 
 def moments(run: BacktestRun) -> tuple[datetime, ...]:
-    """Return when a market can be cut off: at each decision of a run, and in each session at the last entry slot."""
+    """Return the possible cutoff times: each decision of a run, and the last entry slot of each session."""
     decided = {cycle.at for cycle in run.made.facts.cycles(job=Job.TRADE_ONCE) if cycle.candidates}
     times = run.plan.settings.timetable[Job.TRADE_ONCE]
     entries = (slots(Job.TRADE_ONCE, times, session) for session in run.made.sessions)
@@ -263,9 +263,9 @@ def spread(moments: Sequence[datetime], count: int) -> Sequence[datetime]:
 def check(
     run: BacktestRun, market: OpenedMarket, strategies: Strategies, cuts: int, watch: Callable[[int, int], None]
 ) -> LookaheadResult:
-    """Return what differs in a market that is cut off, at the first moment at which anything does.
+    """Compare a run with runs of a cut market, up to the first moment with a difference.
 
-    The run has to be complete, and to have recorded every decision.
+    The run has to be complete, with every decision recorded.
     """
     assert run.plan.level is RecordLevel.FULL, "decisions are compared, so they must have been recorded"
     possible = moments(run)
@@ -288,7 +288,7 @@ def check(
 
 
 def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[Peek]:
-    """Yield the files that strategies opened in a run, which may hold anything, and declared ones with later dates."""
+    """Yield the files that strategies opened in a run, whose content is unknown, and declared ones with later dates."""
     first = run.made.sessions[0]
     for who, name in files.opened_files:
         yield Peek(who, f"file {name}", first.open, "it opens the file", UNCUT, None)
@@ -308,7 +308,7 @@ Fact = tuple["datetime", str, str, str]
 
 
 def known_until(run: BacktestRun, until: datetime) -> Mapping[Fact, str]:
-    """Return everything that a run decided and did up to a moment, in order of time."""
+    """Return a run's decisions and actions up to a moment, in order of time."""
     facts = dict(_facts_decided(run, until)) | dict(_facts_done(run, until)) | dict(_facts_of_ends(run.ends, until))
     return {fact: facts[fact] for fact in sorted(facts)}
 
@@ -345,7 +345,7 @@ def _facts_of_ends(ends: Sequence[SessionEnd], until: datetime) -> Iterator[tupl
 
 
 def first_difference(whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at: datetime | None) -> Peek:
-    """Return the first difference; of several at one moment, a decision comes before what follows from it."""
+    """Return the first difference; at the same moment, a decision comes before its consequences."""
     order = ("decision", "order", "fill", "equity")
     differing = [fact for fact in {**whole, **part} if whole.get(fact) != part.get(fact)]
     at, what, which, strategy = min(differing, key=lambda fact: (fact[0], order.index(fact[1]), fact))
@@ -361,7 +361,7 @@ LONGEST = 10
 
 
 def reaching(settings: Settings, first: date) -> Iterator[tuple[str, str, date]]:
-    """Yield each declared file with a date from the first session on: whose it is, its name, and the last date."""
+    """Yield each declared file with a date in or after the first session: its strategy, its name, and the last date."""
     for name, section in settings.strategies.sections().items():
         for file in getattr(section, "files", None) or ():
             last = last_date(Path(file))
@@ -370,7 +370,7 @@ def reaching(settings: Settings, first: date) -> Iterator[tuple[str, str, date]]
 
 
 def last_date(file: Path) -> date | None:
-    """Return the last date that stands in a file as text; None if none does, or if it can't be read."""
+    """Return the last date in a file's text; None without one, or if it can't be read."""
     last, before = None, b""
     try:
         with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""Open a market in this process, with the sessions, bars and actions that an exchange would keep in its folder."""
+"""Open a market in this process, with the sessions, bars and actions that an exchange would have in its folder."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class OpenedMarket(NamedTuple):
-    """What a specification stands for. It never changes, so several runs can share what was read once.
+    """The market of a specification. It never changes, so several runs can share the data that was read.
 
-    `calendars` are those of symbols with sessions of their own, in which an index of one of their sessions counts.
+    `calendars` are those of symbols with different sessions, whose session indices count in them.
     """
 
     spec: MarketSpec
@@ -51,7 +51,7 @@ class OpenedMarket(NamedTuple):
         return self.source if isinstance(self.source, DailyBars) else None
 
     def market(self) -> Market:
-        """Return the market in its state at the start of a run, which may rename and delist its symbols."""
+        """Return the market in its initial state; a run may rename and delist its symbols."""
         stands, own = self.spec.source == "daily", self.calendars
         market = Market(self.source, self.calendar, self.symbols, stands=stands, grids=self.grids, calendars=own)
         market.announce(*self.actions)
@@ -59,7 +59,7 @@ class OpenedMarket(NamedTuple):
 
     @property
     def grids(self) -> Mapping[str, Grid]:
-        """Return what the prices of instruments are counted in."""
+        """Return the price units of instruments."""
         return {instrument.symbol: Grid(instrument) for instrument in self.spec.venue.instruments}
 
     def calendar_of(self, symbol: str) -> Calendar:
@@ -67,7 +67,7 @@ class OpenedMarket(NamedTuple):
         return self.calendars.get(symbol, self.calendar)
 
     def with_other_future(self, at_us: int) -> OpenedMarket:
-        """Return a market whose bars are the same up to a moment, in microseconds since 1970, and others after it."""
+        """Return a market with the same bars up to a moment, in microseconds since 1970, and different bars later."""
         spec = replace(self.spec, other_us=at_us)
         if self.spec.source == "generated":
             return open_market_in_memory(spec)
@@ -75,9 +75,9 @@ class OpenedMarket(NamedTuple):
 
 
 def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
-    """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used.
+    """Build the market of a specification in memory; raise OperatorError if its files can't be used.
 
-    Policies learn from one file of contracts again and again, so what was read last is kept.
+    Policies learn from the same file of contracts repeatedly, so the last one is cached.
     """
     if spec.source == "generated" or not spec.venue.of_months:
         return _make_market(spec)

@@ -1,4 +1,4 @@
-"""Send the bot's orders to the engine: the same checks, in the same order, as the exchange's API makes."""
+"""Send the bot's orders to the engine, with the same checks in the same order as the exchange's API."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNPROCESSABLE_STATUS = 422
 
 
 class EngineOrders:
-    """Writes to one account of an engine; `find` returns the bot's view of an order by the bot's own id."""
+    """Writes to one account of an engine; `find` returns the bot's view of an order by client order id."""
 
     def __init__(self, engine: Engine, account: Account, find: Callable[[str], Order | None]) -> None:
         self._engine = engine

@@ -1,10 +1,8 @@
-"""Play a recorded session again: the passes at their times, by the settings of each, on an engine without faults.
+"""Replay a recorded session: the passes at their times, with their settings, on an engine without faults.
 
-The engine and the books begin as they were at the session's open. From then on the backtest goes its own way: it fills
-its own orders, and sees what they leave. Halts and what was closed by hand come as they did, and flow is known from
-when it was fetched. A slot that the bot never ran is played too.
-
-An exchange and the books are brought back to the session's open apart from the bot's folder.
+The engine and the books begin in their state at the session's open. From then on the backtest is independent: it fills
+its own orders, and sees their results. Halts and manual closes happen at their recorded times, and flow is known from
+its fetching time. Slots that the bot missed run too. Exchange and books are restored outside the bot's folder.
 """
 
 from __future__ import annotations
@@ -98,9 +96,9 @@ class ReplayPorts(NamedTuple):
 
 @contextmanager
 def exchange_at(path: Path, at: datetime) -> Iterator[Path]:
-    """Yield a copy of an exchange's folder as its log leaves it just before a moment.
+    """Yield a copy of an exchange's folder in its state just before a moment, according to its log.
 
-    Raises OperatorError if the log can't be read.
+    Raise OperatorError if the log can't be read.
     """
     with TemporaryDirectory(prefix="parity-") as folder, translate_exchange_errors():
         copy = Path(folder)
@@ -112,7 +110,7 @@ def exchange_at(path: Path, at: datetime) -> Iterator[Path]:
 
 
 def ground_at(path: Path, settings: Settings, ledger: MemoryLedger) -> ReplayPorts:
-    """Open the exchange of a folder, and return what a bot with these settings plays on there."""
+    """Open the exchange of a folder, and return the ports for a bot with these settings."""
     spec = read_market(path).spec
     if spec.venue.dialect != USUAL:
         reader, orders, bars, time = ports_at(path, settings, ledger.sessions)
@@ -132,13 +130,13 @@ def ground_at(path: Path, settings: Settings, ledger: MemoryLedger) -> ReplayPor
 
 
 def is_played(place: Path, settings: Settings) -> bool:
-    """Return True if the exchange of a folder can be played in this process."""
+    """Return True if the exchange of a folder can run in this process."""
     with translate_exchange_errors():
         return read_market(place).spec.venue.dialect == USUAL or door_to(settings.venue).in_process
 
 
 def last_moment(path: Path) -> datetime:
-    """Return the engine's time as the last line of an exchange's log has it."""
+    """Return the engine's time in the last line of an exchange's log."""
     log = path / LOG_FILE
     with translate_exchange_errors():
         if not log.is_file() or not log.stat().st_size:
@@ -165,9 +163,9 @@ def _lines_before(log: Path, at: datetime) -> Iterator[bytes]:
 
 
 def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
-    """Return a bot's books as they were at a moment, in memory; `then` is what the first pass after it read of them.
+    """Return a bot's books at a moment, in memory; `then` are the books that the first later pass read.
 
-    What changes in its place, such as an order's state or the best price of a position, is taken from there.
+    Values that are overwritten in place, such as an order's state or a position's best price, come from there.
     """
     memory_ledger = MemoryLedger(books.account_number)
     old, new = books.tables, memory_ledger.tables
@@ -234,7 +232,7 @@ BY = "parity"
 
 
 class RecordedDay(NamedTuple):
-    """A recorded session: its passes, oldest first, and the other jobs that ran; it is played up to a moment."""
+    """A recorded session: its passes, oldest first, and the other jobs that ran; it is replayed up to a moment."""
 
     session: Session
     recorded: Sequence[RecordedCycle]
@@ -244,7 +242,7 @@ class RecordedDay(NamedTuple):
 
 
 class PlayedDay(NamedTuple):
-    """A session as it was played: its passes, the books afterward, and prices in USD at the end.
+    """The result of a replayed session: its passes, the books afterward, and prices in USD at the end.
 
     An order that took liquidity paid `assumed_bps` beyond the quote.
     """
@@ -257,7 +255,7 @@ class PlayedDay(NamedTuple):
 
 
 class Answered:
-    """People's answers known at a recorded pass; a question that the pass didn't ask has none."""
+    """Replays people's answers as known at a recorded pass; a request that the pass didn't make has none."""
 
     def __init__(self, tape: RecordedPorts | None = None) -> None:
         self._tape = tape
@@ -271,7 +269,7 @@ class Answered:
         return request
 
     def ask(self, request: Request) -> None:
-        """Ask nobody."""
+        """Do nothing."""
 
 
 class _Due(NamedTuple):
@@ -283,7 +281,7 @@ class _Due(NamedTuple):
 
 
 def replay_session(folder: Path, exchange: Path, books: SqliteLedger, day: RecordedDay) -> PlayedDay:
-    """Return a recorded session as a backtest plays it; the bot's folder is only read."""
+    """Replay a recorded session as a backtest; the bot's folder is only read."""
     first = day.recorded[0].given.desk
     opened = first.books.standing.opened_at
     start = max(day.session.open, opened) if opened else day.session.open

@@ -1,4 +1,4 @@
-"""Find the contracts that a bot needs from a file of recorded bars, by its rule for rolling, and those missing."""
+"""Find the contracts that a bot needs from a file of recorded bars, by its roll rule, and those missing."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class _Needed(NamedTuple):
 
 
 def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
-    """Return what of the universe has contracts in a file; at a venue without any, all of it.
+    """Return the universe's roots with contracts in a file; at a venue without contracts, the whole universe.
 
-    Raises OperatorError if nothing has.
+    Raise OperatorError if none has any.
     """
     door = door_to(settings.venue)
     if door.months is None:
@@ -54,7 +54,7 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
 def lacking(settings: Settings, market: OpenedMarket) -> str:
     """Describe the sessions in which a needed contract has no bars, or none for over an hour at their start or end.
 
-    Empty if there are none. Raises OperatorError if bars lack at the start or end of the sessions it is needed for.
+    Empty if there are none. Raise OperatorError if bars are missing at the start or end of the needed sessions.
     """
     found = []
     for one in _contracts_needed(settings, market):

@@ -1,4 +1,4 @@
-"""Play a finished backtest once more from what it says that it was made from, to see what is decided now."""
+"""Rerun a finished backtest from its recorded identity, to see its decisions."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ AGAIN = "play it again: tradebot backtest, with the options of then"
 
 
 class PastRun:
-    """A finished backtest in its folder, whose market and code are those of its identity.
+    """A finished backtest in its folder, whose market and code match its identity.
 
-    `decided_by` is the version of the program that played it, and `other_code` says which code has changed since.
-    Raises OperatorError if a file that it was played with has changed, or if this program can't play it.
+    `decided_by` is the program version that ran it, and `other_code` says which code has changed since. Raise
+    OperatorError if one of its files has changed, or if this program can't run it.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -54,7 +54,7 @@ NOON = timedelta(hours=12)
 
 
 class KeptBenchmark(NamedTuple):
-    """The benchmark's daily prices, or why there are none, in a sentence."""
+    """The benchmark's daily prices, or a sentence saying why there are none."""
 
     prices: tuple[DayPrice, ...]
     problem: str = ""
@@ -65,8 +65,8 @@ class KeptBenchmark(NamedTuple):
 def benchmark_of(run: BacktestRun) -> KeptBenchmark:
     """Return the benchmark's prices up to now, adjusted for the splits and dividends until then.
 
-    A symbol that wasn't played is read from a file of daily bars if it is there. Where no fund is traded, it is the
-    universe in equal parts.
+    A symbol outside the run is read from a file of daily bars if there is one. If no fund is traded, the benchmark is
+    the universe in equal parts.
     """
     if run.plan.spec.venue.dialect != USUAL:
         return _buy_and_hold(run)
@@ -100,7 +100,7 @@ def _elsewhere(spec: MarketSpec) -> Bars | None:
 
 
 def bars_of(spec: MarketSpec) -> Bars:
-    """Return the bars of a market, made from its specification; raise OperatorError if its files can't be used."""
+    """Return the bars of a market, built from its specification; raise OperatorError if its files can't be used."""
     if spec.venue.dialect != USUAL:
         return PlayedBars(open_market_in_memory(spec))
     opened = open_market_in_memory(replace(spec, costs=NO_COSTS))
@@ -127,13 +127,13 @@ _BY = "backtest"
 
 
 class Results:
-    """The finished backtests of a state folder, which needn't hold a bot."""
+    """The finished backtests of a state folder, which needn't have a bot."""
 
     def __init__(self, state: Path) -> None:
         self.folder = state / BACKTESTS
 
     def place(self, name: str) -> Path:
-        """Return the folder of a run; raise OperatorError if it can't be called that."""
+        """Return the folder of a run; raise OperatorError for an invalid name."""
         if not NAME.fullmatch(name) or name.endswith((CHECKPOINT, DRAFT, LOCK)) or name in (TRIALS, LAST):
             raise OperatorError(
                 f"a run can't be called {word(name)}", "use letters, digits, dots, dashes and underscores"
@@ -145,7 +145,7 @@ class Results:
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Let nobody else play the run of this name meanwhile; raise TradebotError(ANOTHER_INSTANCE) if one does."""
+        """Lock the run of this name; raise TradebotError(ANOTHER_INSTANCE) if another process has it."""
         self.prepare()
         # A list that was edited is told before hours are played, not after.
         evidence.load_trial_list(self.folder)
@@ -173,7 +173,7 @@ class Results:
     def refuse_taken(self, name: str, *, force: bool, resume: bool) -> None:
         """Raise OperatorError if there is a run of this name, or anything else in its place.
 
-        With `force`, no run is in the way, and with `resume`, one that was stopped isn't.
+        With `force`, an existing run is accepted, and with `resume`, a stopped one.
         """
         path = self.place(name)
         if not os.path.lexists(path):
@@ -194,8 +194,8 @@ class Results:
     def save(self, name: str, run: BacktestRun, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
         """Write a run into its folder, replacing an earlier run of the same name; return the folder.
 
-        `document` describes inputs and results, `variants` the variants that were played. The folder is complete or it
-        isn't there.
+        `document` describes inputs and results, `variants` the finished variants. The folder appears complete or not at
+        all.
         """
         path, draft = self.place(name), self.folder / f"{name}{DRAFT}"
         self.prepare()
@@ -235,13 +235,13 @@ class Results:
         )
 
     def variants(self, name: str, fingerprint: str) -> Sequence[Variant]:
-        """Return the variants of a run that were played so far; none if another run has this name."""
+        """Return the finished variants of a run; none if another run has this name."""
         path = self.place(name)
         result = read_result(path) or {}
         return read_evidence(path).variants if result.get("identity", {}).get("fingerprint") == fingerprint else ()
 
     def add_variants(self, name: str, variants: Sequence[Variant]) -> None:
-        """Keep the variants of a finished run that were played so far."""
+        """Store the finished variants of a finished run."""
         path = self.place(name)
         write_evidence(path, replace(read_evidence(path), variants=tuple(variants)))
 
@@ -260,7 +260,7 @@ class Results:
     def trials(self, strategy: str, codes: Collection[str] = ()) -> Sequence[Trial]:
         """Return the last run of each trial of a strategy, under whatever name its code was tried.
 
-        Raises OperatorError if the list was edited.
+        Raise OperatorError if the list was edited.
         """
         return evidence.trials_of(evidence.load_trial_list(self.folder) or (), {strategy}, codes)
 
@@ -274,7 +274,7 @@ def _unrecorded_counts(run: BacktestRun) -> Unrecorded | None:
 
 
 def read_result(folder: Path) -> Mapping[str, Any] | None:
-    """Return what a finished backtest was made from and what it did; None for any other folder."""
+    """Return the inputs and results of a finished backtest; None for any other folder."""
     try:
         document = json.loads(read_plain(folder / RESULT))
     except (FileNotFoundError, NotADirectoryError):
@@ -298,9 +298,9 @@ def _configuration(run: BacktestRun) -> str:
 
 
 class PlayedBars:
-    """The port to bars of trades in the sessions that were played; of the time before, there are none.
+    """The port to bars of trades in the sessions of the run; there are no earlier ones.
 
-    What was traded there has no splits and no dividends, so adjusted bars are the same.
+    Its instruments have no splits and no dividends, so adjusted bars are the same.
     """
 
     def __init__(self, opened: OpenedMarket) -> None:
@@ -329,9 +329,9 @@ class PlayedBars:
 
 
 def daily_prices(opened: OpenedMarket, until: datetime, symbols: Sequence[str]) -> Mapping[str, BenchmarkPrices]:
-    """Return the opens and closes of these symbols in the sessions that had ended by then.
+    """Return the opens and closes of these symbols in the sessions that had ended by `until`.
 
-    Around the clock, a session opens at the close of the one before.
+    In a market that never closes, a session opens at the close of the previous one.
     """
     found = {}
     for symbol in (grid for grid in opened.grids if grid in symbols):
@@ -366,7 +366,7 @@ def _ended_sessions(opened: OpenedMarket, symbol: str, until: datetime) -> range
 
 
 def last_prices(opened: OpenedMarket, until: datetime) -> Mapping[str, Decimal]:
-    """Return the last closes of all symbols by then; none before the first session has ended."""
+    """Return the last closes of all symbols by then; empty before the first session has ended."""
     found = {}
     for symbol, grid in opened.grids.items():
         last = next(_closes(opened, symbol, reversed(_ended_sessions(opened, symbol, until))), None)

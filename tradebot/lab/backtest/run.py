@@ -1,9 +1,9 @@
-"""Play a backtest from its plan to its end, session by session, so that it can be watched and stopped in between.
+"""Run a backtest from its plan to its end, session by session, so that it can be watched and stopped in between.
 
-An unfinished backtest is kept between two sessions, so that it can go on later exactly as if it had never stopped. A
-checkpoint holds everything that playing has changed: the engine's accounts, orders and agenda, the books, and what was
-recorded. Playing everything again would lead to the same, because a backtest is deterministic, but takes as long. What
-a checkpoint holds are plain values of our own. Reading one makes no object of any other class.
+An unfinished backtest is saved between two sessions, so that it can continue later exactly as if it had never stopped.
+A checkpoint has everything that running has changed: the engine's accounts, orders and agenda, the books, and the
+records. Running everything again would give the same, because a backtest is deterministic, but takes as long. A
+checkpoint contains plain values of our own, and reading one creates no object of any other class.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ _MAKERS = {
 
 
 def dump_checkpoint(backtest_setup: BacktestSetup, driver: Driver, ends: Sequence[SessionEnd], identity: str) -> bytes:
-    """Encode a checkpoint; `identity` names what is played and must match when it is resumed."""
+    """Encode a checkpoint; `identity` identifies the run and must match when it is resumed."""
     engine = {path: [getattr(_holder(backtest_setup, path), name) for name in names] for path, names in _engine_parts()}
     stores = [vars(store) for store in (backtest_setup.ledger, backtest_setup.facts, backtest_setup.events)]
     state = (identity, engine, stores, driver.state, list(ends))
@@ -85,9 +85,9 @@ def dump_checkpoint(backtest_setup: BacktestSetup, driver: Driver, ends: Sequenc
 
 
 def unpack(data: bytes, made: BacktestSetup, driver: Driver, identity: str) -> list[SessionEnd]:
-    """Bring a newly assembled bot to where a checkpoint left it; return how the account stood at each session's end.
+    """Restore a newly assembled bot from a checkpoint; return the account's state at each session's end.
 
-    Raises OperatorError if the checkpoint can't be read, or is of something else.
+    Raise OperatorError if the checkpoint can't be read, or belongs to a different run.
     """
     again = "delete it, and play the backtest from the beginning"
     if not data.startswith(_HEADER):
@@ -147,10 +147,10 @@ PERSON = "a person"
 
 
 class BacktestPlan(Struct, frozen=True):
-    """What is played: the bot's settings, the market, and how much is recorded.
+    """The inputs of a backtest: the bot's settings, the market, and how much is recorded.
 
-    `past_flow` is what is known of flow instead of what the market has. `equity_at` and `margin` differ from their
-    defaults only in studies that are to be reproduced, and `only_due` and `begins` where policies learn.
+    `past_flow` replaces the market's flow. `equity_at` and `margin` differ from their defaults only to reproduce
+    certain studies, and `only_due` and `begins` for policies in training.
     """
 
     settings: Settings
@@ -165,7 +165,7 @@ class BacktestPlan(Struct, frozen=True):
 
 
 class BacktestRun(Struct):
-    """A backtest while it is played: its market, the bot, what plays it, and each session's end so far.
+    """A running backtest: its market, the bot, the driver, and each session's end so far.
 
     `opening` and `closing` are how many differences the books had from the exchange before the first session and after
     the last one; None until they were compared.
@@ -182,12 +182,12 @@ class BacktestRun(Struct):
 
     @property
     def is_complete(self) -> bool:
-        """Return True if every session was played, and the books were compared."""
+        """Return True if every session has run, and the books were compared."""
         return self.closing is not None
 
     @property
     def is_played(self) -> bool:
-        """Return True if no session is left, which is when books and exchange have still to be compared."""
+        """Return True if no session is left, and only the final comparison of books and exchange remains."""
         return len(self.ends) == self.total
 
     @property
@@ -195,11 +195,11 @@ class BacktestRun(Struct):
         return len(self.made.sessions)
 
     def take_up(self, ends: Sequence[SessionEnd]) -> None:
-        """Go on after these sessions, to whose end the bot was brought already."""
+        """Continue after these sessions, to whose end the bot was already brought."""
         self.ends, self.opening = [*ends], 0
 
     def step(self) -> None:
-        """Play the next session, or after the last one, compare books and exchange, as before the first one."""
+        """Run the next session, or after the last one, compare books and exchange, as before the first one."""
         if self.opening is None:
             self.opening = len(self.driver.reconcile().findings)
         if self.is_played:
@@ -246,11 +246,10 @@ def begin(
     flow_from: OpenedMarket | None = None,
     looks: Callable[[World, datetime], None] = lambda world, now: None,
 ) -> BacktestRun:
-    """Return a run at the beginning of its market, which is opened unless it is given.
+    """Create a run at the beginning of its market, which is opened unless it is given.
 
-    Generated flow predicts the prices of `flow_from`, or else those of the market. `looks` is shown the bot before its
-    strategies are asked.
-    Raises OperatorError if the market's files can't be used.
+    Generated flow predicts the prices of `flow_from`, or else those of the market. `looks` gets the bot before its
+    strategies run. Raise OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(plan.spec)
     made = assemble(

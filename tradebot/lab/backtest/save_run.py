@@ -1,7 +1,7 @@
-"""Save a finished backtest as an ordinary state folder, for all verbs that only read.
+"""Save a finished backtest as an ordinary state folder, for all commands that only read.
 
-Every record goes through the ledger's own stores, so a row and its line in the journal are what a bot would have
-written; only the commit is one for all of them.
+Every record goes through the ledger's own stores, so rows and journal lines equal those of a bot; only the commit is
+one for all of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ Write = tuple[datetime, Callable[[], object]]
 
 
 class FinishedRun(NamedTuple):
-    """A finished run: its books, what it recorded, its events, and the trading time of its end."""
+    """A finished run: its books, its records, its events, and the trading time of its end."""
 
     ledger: MemoryLedger
     facts: MemoryFacts
@@ -54,7 +54,7 @@ class FinishedRun(NamedTuple):
 def save(path: Path, run: FinishedRun, settings: Settings, configuration: str, by: str) -> StateFolder:
     """Write a run into a new folder, which is marked last; raise OperatorError if something else is there.
 
-    `configuration` becomes the folder's own tradebot.yaml: with it, the verbs must come to the same `settings`.
+    `configuration` becomes the folder's own tradebot.yaml: commands must load the same `settings` from it.
     """
     state_folder.prepare(path)
     began_at = run.ledger.books_opened_at() or run.ended_at

@@ -1,8 +1,8 @@
-"""Look for decisions that know the future at a venue that is served: ask again where the future is another.
+"""Detect look-ahead at a served venue: repeat strategies' runs with a different future.
 
-To play such a market again for every moment would take hours. So it is played again once, and has to come to the same
-decisions. At some moments the strategies are asked twice more, each time newly made: with what the bot sees, and with
-bars and quotes of an exchange whose prices are the same up to then, and others later. The bot's books are the same.
+Running such a market again for every moment would take hours. So it is run once more, and must give the same decisions.
+At some moments the strategies run twice more, each time newly created: with the bot's inputs, and with bars and quotes
+of an exchange whose prices are the same up to then, and different later. The bot's books are the same.
 """
 
 from __future__ import annotations
@@ -57,10 +57,9 @@ OTHERS = "with other bars and quotes from there on"
 
 
 class RepeatedQuestions(Struct):
-    """Asks strategies twice at each of the moments, oldest first, and compares their answers.
+    """Runs strategies twice at each of the moments, oldest first, and compares their answers.
 
-    `left` are the moments to come, and `watch` is told of each that is done. After the first difference, nothing more
-    is asked.
+    `left` are the remaining moments, and `watch` is called after each one. After the first difference, it stops.
     """
 
     strategies: Strategies
@@ -149,7 +148,7 @@ def _first_of(strategy: str, at: datetime, known: Mapping[str, str], unknown: Ma
 
 
 def peeked_bars(view: StrategyView, day: VenueDay) -> Iterator[Peek]:
-    """Yield the bars in a view of a market around the clock that hadn't ended at its moment."""
+    """Yield the bars in a view of a round-the-clock market that hadn't ended at its moment."""
     for series in view.series.values():
         if len(series) and (end := _end_of(series, day)) > view.now:
             what = f"bar {series.timeframe} of {series.symbol} from {series.start_of(-1):%Y-%m-%d %H:%M}"
@@ -169,9 +168,9 @@ def check_served(
     watch: Callable[[int, int], None],
     elsewhere: Elsewhere,
 ) -> LookaheadResult:
-    """Return what is decided differently where the future is another, or in a second run of the same market.
+    """Return the decisions that differ with a different future, or in a second run of the same market.
 
-    The run has to be complete, and to have recorded every decision.
+    The run has to be complete, with every decision recorded.
     """
     assert run.plan.level is RecordLevel.FULL, "decisions are compared, so they must have been recorded"
     possible = moments(run)

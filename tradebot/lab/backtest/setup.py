@@ -1,4 +1,4 @@
-"""Put a backtest's world together: the bot's rules and strategies on an engine in this process."""
+"""Build a backtest's world: the bot's rules and strategies on an engine in this process."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
 class BacktestSetup(Struct, frozen=True):
     """A bot on an engine at the beginning of its market, with its books open and armed.
 
-    `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
-    them alone. `arriving` stores what comes from elsewhere by a moment. A bot that is `served` has an exchange in a
-    folder of its own in place of the engine, which `close` removes; it can't be kept unfinished.
+    `sessions` are those that can run, oldest first. Time only moves with `advance`, and `ahead` is for the driver
+    alone. `arriving` stores replayed data up to a moment. A `served` bot has an exchange in a temporary folder instead
+    of the engine, which `close` removes; it can't be saved unfinished.
     """
 
     world: World
@@ -97,14 +97,14 @@ class BacktestSetup(Struct, frozen=True):
     close: Callable[[], None] = lambda: None
 
     def before_asking(self) -> None:
-        """Let plug-ins that erred in an earlier pass be asked again."""
+        """Let plug-ins that failed in an earlier pass run again."""
         begin_pass(self.world.strategies)
 
     def now(self) -> datetime:
         return to_datetime(self.engine.now_us)
 
     def advance(self, to: datetime) -> None:
-        """Let time pass up to and including a moment, with everything that happens until then."""
+        """Advance time up to and including a moment, with everything that happens until then."""
         self.engine.advance(from_datetime(to))
         self.arriving(to)
 
@@ -113,8 +113,8 @@ class BacktestSetup(Struct, frozen=True):
 def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Iterator[Sequence[Strategy]]:
     """Yield the configured strategies; each plug-in runs in a separate process until the end of the block.
 
-    `folder` is kept from plug-ins, as a bot's folder is, and so are the files that the market is made from, which hold
-    the future. Raises OperatorError if a strategy isn't installed.
+    Plug-ins can't access `folder`, as with a bot's folder, or the market's files, which contain the future. Raise
+    OperatorError if a strategy isn't installed.
     """
     chosen, surroundings = settings.strategies, plugin_surroundings(settings, folder, environ)
     surroundings = replace(surroundings, private=(*surroundings.private, *_files_of(settings)))
@@ -147,13 +147,13 @@ def assemble(
     equity_at: EquityAt = "market",
     margin: Margin = "reg_t",
 ) -> BacktestSetup:
-    """Return the bot of these settings, which count as accepted, with these strategies, on a specification's market.
+    """Build the bot of these settings, which count as accepted, with these strategies, on a specification's market.
 
-    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow; what is generated predicts the
+    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow; generated flow predicts the
     prices of `flow_from` instead of the market's own, if it is given. If that is flow of the past, nothing is fetched,
-    and each reply is known from when it came. `recorder` keeps what the passes decide, and `log` receives every event
-    of the engine. Orders, fills and account have the numbers that an exchange made with the same specification would
-    give them. `equity_at` and `margin` differ from the sandbox's only in studies. OperatorError for unusable files.
+    and each reply is known from its original time. `recorder` records the passes' decisions, and `log` receives every
+    event of the engine. Orders, fills and account have the numbers of an exchange with the same specification.
+    `equity_at` and `margin` differ from the sandbox's only in studies. OperatorError for unusable files.
     """
     opened = market or open_market_in_memory(spec)
     if spec.venue.dialect != USUAL:
@@ -266,10 +266,10 @@ _Foreseen = tuple[object, list[tuple[int, "Decimal"]], "Iterator[tuple[int, Deci
 
 
 class EngineAhead:
-    """What an engine is going to show to one of its accounts.
+    """An engine's future, as seen by one of its accounts.
 
-    `daily` says that all bars are those of days, so that nothing is shown between two sessions. `equity_moves` is False
-    if the account's equity is computed from the prices of its last fills.
+    `daily` is True if all bars are daily, so that nothing is shown between two sessions. `equity_moves` is False if the
+    account's equity is computed from the prices of its last fills.
     """
 
     def __init__(self, engine: Engine, account: Account, *, daily: bool = False, equity_moves: bool = True) -> None:
@@ -286,7 +286,7 @@ class EngineAhead:
         self.equity_moves = equity_moves
 
     def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
-        """Yield what a symbol shows after a moment and up to another, oldest first."""
+        """Yield a symbol's quotes after a moment and up to another, oldest first."""
         after_us, until_us, chunks = self._span(after, until)
         if symbol == INTEREST:
             return self._interest(after_us, until_us)

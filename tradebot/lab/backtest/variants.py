@@ -1,4 +1,4 @@
-"""The ways to play a backtest again with one thing changed: what trading costs, or the sessions it trades in."""
+"""Define variants of a backtest with one change: trading costs, or the sessions it trades in."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class PlanVariant(Struct, frozen=True):
-    """A way to play a backtest again. Equal plans lead to equal results, and needn't be played twice."""
+    """A variant of a backtest. Equal plans give equal results, and needn't run twice."""
 
     kind: VariantKind
     name: str
@@ -38,9 +38,9 @@ class PlanVariant(Struct, frozen=True):
 
 
 class PlanVariants(Struct, frozen=True):
-    """The ways to play a backtest again, and in sentences why others are left out.
+    """The variants of a backtest, and sentences saying why others are left out.
 
-    `played` is the plan of the backtest itself, which records as little as those of its variants.
+    `played` is the plan of the backtest itself, with as little recording as its variants.
     """
 
     played: BacktestPlan
@@ -49,9 +49,9 @@ class PlanVariants(Struct, frozen=True):
 
 
 def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
-    """Return the variants of a plan that these strategies trade: dearer, a session later, in every session of a month.
+    """Return the variants of a plan for these strategies: dearer, a session later, in every session of a month.
 
-    Variants record as little as they can, which changes nothing that they do.
+    Variants record as little as they can, which doesn't affect them.
     """
     quiet, times = replace(plan, level=RecordLevel.NONE), _times(plan.settings, strategies)
     parts = (_costs(quiet), _delay(quiet, times), _sessions(quiet, times))
@@ -60,7 +60,7 @@ def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVarian
 
 
 def harder(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
-    """Return the variants of a plan that make it harder: dearer, and a session later."""
+    """Return the harder variants of a plan: dearer, and a session later."""
     quiet = replace(plan, level=RecordLevel.NONE)
     parts = (_costs(quiet), _delay(quiet, _times(plan.settings, strategies)))
     changes = tuple(variant for part in parts if not isinstance(part, str) for variant in part)
@@ -70,9 +70,9 @@ def harder(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
 def play(
     change: PlanVariant, strategies: Sequence[Strategy], market: OpenedMarket, watch: Callable[[int], None]
 ) -> Variant:
-    """Play a variant to its end, on the market that was opened for the backtest.
+    """Run a variant to its end, on the market that was opened for the backtest.
 
-    `watch` is told how many sessions are done, after each.
+    `watch` gets the number of finished sessions after each.
     """
     run = begin(change.plan, strategies, market._replace(spec=change.plan.spec))
     while not run.is_played:

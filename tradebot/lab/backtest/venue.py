@@ -1,7 +1,6 @@
 """The engine as the bot's broker: it reads and sends what the exchange's API would, without a server between them.
 
-Whatever is read is the same, value for value, as what the adapter for Alpaca makes of the exchange's replies; a law in
-the tests holds them against each other.
+All values equal those that the adapter for Alpaca makes of the exchange's replies; a test compares the two.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class LastTrade(NamedTuple):
 
 
 class EngineHistory:
-    """The executions and other activities of an account, each list in order of time and then of id."""
+    """The executions and other activities of an account, each list sorted by time and then id."""
 
     def __init__(self, account: engine_account.Account) -> None:
         self._account = account
@@ -175,7 +174,7 @@ class EngineVenue:
         self._log(event)
 
     def depth(self, symbol: str) -> Depth | None:
-        """Return None, as the adapter does."""
+        """Return None, like the adapter."""
         return None
 
     @property
@@ -250,7 +249,7 @@ class EngineVenue:
         return notional(position.qty, usd(traded.price), multiplier) * Decimal(split)
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders; nothing moves in between, so the view is always steady."""
+        """Return account, positions and open orders; nothing changes in between, so the view is always steady."""
         looked = (self._engine.now_us, self._told, self._account.version)
         if self._view is None or looked != self._looked:
             self._looked = looked
@@ -375,7 +374,7 @@ NO_SNAPSHOT, NO_QUOTE = "snapshot is not a JSON object", "latestQuote is not a J
 
 
 class EngineQuotes:
-    """The newest quotes of a market; each is made once at each moment of engine time."""
+    """The newest quotes of a market; each is built once per moment of engine time."""
 
     def __init__(self, floor: Floor, feed: str) -> None:
         self._floor = floor
@@ -395,7 +394,7 @@ class EngineQuotes:
         return quotes
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the same quotes: the market stands still while the bot looks at it. `rejected` doesn't change."""
+        """Return the same quotes: the market stands still while the bot reads it. `rejected` doesn't change."""
         return self._sorted_out(symbols)[0]
 
     def _sorted_out(self, symbols: Sequence[str]) -> tuple[dict[str, Quote], dict[str, str]]:

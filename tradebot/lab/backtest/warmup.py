@@ -1,4 +1,4 @@
-"""Find out from which session on strategies have the bars that they need."""
+"""Find the first session in which strategies have the bars that they need."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Waits(Struct, frozen=True):
     """Bars that a strategy needs and doesn't have in the first session.
 
-    `since` is the first session in which it has them, None if it never does. Without a `symbol`, none of its symbols
-    has them before.
+    `since` is the first session in which it has them, None if it never does. Without a `symbol`, this applies to all
+    its symbols.
     """
 
     strategy: str
@@ -39,7 +39,7 @@ class Waits(Struct, frozen=True):
 
 
 def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[Waits, ...]:
-    """Return which bars are missing in a market's first session, and when they are there."""
+    """Return which bars are missing in a market's first session, and when they become available."""
     bars, sessions = EngineBars(engine_of(market, market.spec), market.days), [*map(session_of, market.calendar.market)]
     universes = ((strategy, _universe(settings, strategy)) for strategy in strategies)
     return tuple(waits for each, universe in universes for waits in _of(each, universe, settings.day, bars, sessions))

@@ -1,10 +1,8 @@
-"""Play sessions: let the market's time pass from slot to slot, and run what is due, as `serve` does on every other day.
+"""Run sessions: advance the market from slot to slot, and run what is due, as `serve` does.
 
-A pass is left out only if it would change nothing (see `idle_periods`). What it would have written besides is made up
-for: the time of the last comparison, and the interest that it would have booked. How the account stood is written down
-at the close of each session, at its prices.
-
-A bug in a pass ends the backtest, where a bot would halt itself.
+A pass is skipped only if it would change nothing (see `idle_periods`). Its other records are made up for: the time of
+the last comparison, and booked interest. The account's state is recorded at the close of each session, at closing
+prices. A bug in a pass ends the backtest, where a bot would halt itself.
 """
 
 from bisect import bisect_left
@@ -41,7 +39,7 @@ LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 
 
 class Grid(Struct, frozen=True, dict=True):
-    """When something is due after the open, in order, and which jobs that is, with the names of their slots.
+    """The due times after the open, in order, with the jobs due then and the names of their slots.
 
     The jobs of one moment are in the order of the chain.
     """
@@ -58,24 +56,24 @@ class Grid(Struct, frozen=True, dict=True):
         return sum(map(len, self.due))
 
     def place(self, offset: timedelta) -> int:
-        """Return the place of the first slot at or after an offset from the open."""
+        """Return the index of the first slot at or after an offset from the open."""
         return bisect_left(self.offsets, offset)
 
     def next_of(self, job: Job, place: int) -> int:
-        """Return the place of the job's first slot at or after a place; the number of all places if there is none."""
+        """Return the index of the job's first slot at or after an index; the number of slots if there is none."""
         own = self.places[job]
         found = bisect_left(own, place)
         return own[found] if found < len(own) else len(self.offsets)
 
     def last_of(self, job: Job, place: int) -> int:
-        """Return the place of the job's last slot before a place; -1 if there is none."""
+        """Return the index of the job's last slot before an index; -1 if there is none."""
         own = self.places[job]
         found = bisect_left(own, place)
         return own[found - 1] if found else -1
 
     @cached_property
     def exits_us(self) -> tuple[int, ...]:
-        """Return when the passes of exits are due, in microseconds after the open."""
+        """Return the due times of exit passes, in microseconds after the open."""
         return tuple(self.offsets[place] // MICROSECOND for place in self.places[Job.EVALUATE_EXITS])
 
 
@@ -118,11 +116,11 @@ ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 
 
 class DriverTerms(Struct, frozen=True):
-    """How sessions are played: when jobs are due, and whether no pass is left out.
+    """How to run sessions: when jobs are due, and whether passes may be skipped.
 
-    With `only_due`, passes of entries are left out in which nobody is due, or nothing is wanted: what fills meanwhile
-    is then noted by the other passes. Sessions before the one that it `begins` with pass without any. `before_asking`
-    is called before strategies are asked, so that plug-ins that erred may be asked again.
+    With `only_due`, entry passes are skipped in which nobody is due, or nothing is wanted: fills are then noted by the
+    other passes. Sessions before `begins` run no passes. `before_asking` is called before strategies run, so that
+    failed plug-ins may run again.
     """
 
     timetable: Mapping[Job, JobTimes]
@@ -165,7 +163,7 @@ State = tuple[Count, datetime | None, object, object]
 
 
 class Driver:
-    """Plays the sessions of one bot. `advance` lets the market's time pass until a moment."""
+    """Runs the sessions of one bot. `advance` advances the market to a moment."""
 
     def __init__(
         self, world: World, advance: Callable[[datetime], None], ahead: MarketAhead, terms: DriverTerms
@@ -187,7 +185,7 @@ class Driver:
 
     @property
     def state(self) -> State:
-        """Return what it knows between two sessions."""
+        """Return the driver's state between two sessions."""
         return self.count, self._ask_from, self._compared, self._exited
 
     @state.setter
@@ -195,7 +193,7 @@ class Driver:
         self.count, self._ask_from, self._compared, self._exited = state
 
     def play(self, session: Session) -> SessionEnd:
-        """Play one session: run each pass that could change anything, and return how the account stood at its close."""
+        """Run one session: run each pass that could change anything, and return the account's state at its close."""
         day, place = _Day(session, self._grid(session)), 0
         begins = self._terms.begins
         if self._changes_nothing(day) or (begins is not None and session.date < begins):
@@ -366,7 +364,7 @@ class Driver:
         return self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, now).won
 
     def reconcile(self) -> Reconciled:
-        """Compare books and venue, also before the first session and after the last one."""
+        """Compare books and venue; also called before the first session and after the last one."""
         compared = self._passes.reconcile()
         # A difference is looked at each time: it may be gone.
         self._compared = None if compared.findings else self._ahead.stamp
@@ -452,7 +450,7 @@ def _is_counted_out(record: CandidateRecord) -> bool:
 
 
 class DriverPasses:
-    """The jobs of one bot. `before_asking` is called before strategies are asked, as at the beginning of any pass."""
+    """The jobs of one bot. `before_asking` is called before strategies run, as at the beginning of any pass."""
 
     def __init__(self, world: World, entries: JobTimes, before_asking: Callable[[], None]) -> None:
         self._asking = world
@@ -473,7 +471,7 @@ class DriverPasses:
         score(self._asking, call, self._world.reader.clock())
 
     def exits(self, call: Call) -> CycleRecord:
-        """Close what an exit rule says, and look after working orders."""
+        """Close positions by exit rules, and manage working orders."""
         return evaluate_exits(self._world, call, desk_for_exits(self._world, self._clocks()))
 
     def ask(self, now: datetime) -> Proposals:
@@ -481,11 +479,11 @@ class DriverPasses:
         return propose(self._asking, now, self._entries)
 
     def enter(self, call: Call, proposed: Proposals) -> CycleRecord:
-        """Judge what the strategies want, and send what passes."""
+        """Evaluate what the strategies want, and send the orders that pass."""
         return trade_once(self._world, call, desk_for_entries(self._world, proposed, self._clocks()), proposed)
 
     def note_no_wants(self, call: Call, proposed: Proposals) -> None:
-        """Note that strategies want nothing in these slots of theirs, as a pass would that looks at nothing else."""
+        """Record that strategies want nothing in these slots of theirs, as a pass would."""
         now = self._world.reader.clock().now
         finish_strategy_slots(
             self._world, call, claim_strategy_slots(self._world, call, proposed, now).own.asked, (), now
@@ -498,7 +496,7 @@ class DriverPasses:
         return compared
 
     def book_interest(self, now: datetime) -> bool:
-        """Book new interest as a comparison at a moment would; return True if the cash is as the venue's then."""
+        """Book new interest as a comparison at a moment would; return True if the cash then equals the venue's."""
         reader, ledger = self._world.reader, self._world.ledger
         before = ledger.standing()
         assert before.reconciled is not None, "books and venue were never compared"

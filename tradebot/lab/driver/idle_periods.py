@@ -1,11 +1,11 @@
-"""Until when no pass would change anything, given what the market is going to show.
+"""Find how long passes would change nothing, given upcoming prices, so that the driver can skip them.
 
-A pass changes something if an order works or fills, if it marks a new best or worst price of a position or a new
-highest equity, if an exit rule fires, or if a monitor halts the bot. Between such moments a pass of exits finds the
-same books, the same orders and prices that lead to nothing. Whatever isn't understood here counts as a change.
+A pass changes something if an order works or fills, if it records a new best or worst price of a position or a new
+highest equity, if an exit rule fires, or if a monitor halts the bot. Between such moments an exit pass finds the same
+books, the same orders and prices without consequence. Anything not understood here counts as a change.
 
-A pass of exits writes down the price that it sees. Where nothing but that depends on these two prices, the passes need
-not run one by one: what the last of them would leave is written down once, before anything reads it.
+An exit pass records the best and worst prices. If nothing else depends on these two, the passes need not run one by
+one: the result of the last of them is written once, before anything reads it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -60,7 +60,7 @@ RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 class Calm(NamedTuple):
     """Until when passes would change nothing.
 
-    If it is `settled`, nothing is on its way, so that only time or a price ends the calm.
+    If it is `settled`, nothing is pending, so that only time or a price ends the calm.
     """
 
     until: datetime
@@ -76,14 +76,14 @@ class IdlePeriods:
         self.marking = Marking(world.ledger, ahead)
 
     def forget(self) -> None:
-        """Follow no position: a pass is going to look at each."""
+        """Follow no position, because a pass is going to check each."""
         self.marking.follow(moment(0), (), {})
 
     def calm(self, now: datetime, session: Session, until: datetime) -> Calm:
         """Return the first moment at which a pass may change something: `now`, or `until` if there is none before.
 
-        `until` may lie in a later session. New prices of positions whose rules don't look at the best and the worst
-        count as nothing: see `Marking`.
+        `until` may be in a later session. New prices of positions whose rules don't use the best and worst prices don't
+        count: see `Marking`.
         """
         self.forget()
         view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
@@ -92,10 +92,10 @@ class IdlePeriods:
         return self._calm(view, positions, self._quotes(positions), now, session, until)
 
     def note(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> Calm:
-        """Write down the prices and the equity that are new, as a pass would, and return how calm it is then.
+        """Record the new prices and equity, as a pass would, and return the calm after that.
 
-        Nothing but time and prices may have moved since it was calm and settled. Only a pass of exits marks prices. One
-        that moves what rests at the venue after them has to run.
+        Only time and prices may have changed since it was calm and settled. Only an exit pass records prices. A pass
+        that would then move resting orders has to run.
         """
         view, ledger = self._world.reader.view(), self._world.ledger
         positions = ledger.totals().own_positions()
@@ -318,12 +318,12 @@ BLIND = (StopLoss, ProfitTarget, TimeExit, EndOfDay)
 
 
 def is_blind(rules: Exits) -> bool:
-    """Return True if no rule looks at the best or the worst price."""
+    """Return True if no rule uses the best or the worst price."""
     return all(type(rule) in BLIND for rule in rules)
 
 
 class FollowedPosition(NamedTuple):
-    """A position whose marks follow the market: its exit price now, in units, and its marks so far."""
+    """A position whose marks follow the market: its present exit price, in units, and its marks so far."""
 
     position: Position
     long: bool
@@ -348,7 +348,7 @@ class Marking:
             self._followed.append(FollowedPosition(one.position, one.direction > 0, units(price), marks))
 
     def write(self, slots_us: Sequence[int]) -> None:
-        """Store the marks that passes of exits at these times leave; earlier ones than the beginning are left alone."""
+        """Store the marks that exit passes at these times leave; times before the beginning are ignored."""
         if not self._followed:
             return
         slots_us = slots_us[bisect_right(slots_us, self._since_us) :]

@@ -1,4 +1,4 @@
-"""Find the first moment at which the market touches a price that matters, or makes a sum that matters.
+"""Find the first moment at which the market reaches a relevant price, or a sum reaches a relevant value.
 
 Prices are whole numbers of 1/10,000 USD and shares of 1/10**9, so that every comparison is exact.
 """
@@ -16,9 +16,9 @@ from tradebot.model.instrument import notional
 
 
 class VisiblePrices(NamedTuple):
-    """What a symbol's quote shows from a moment on, in microseconds since 1970; prices are in 1/10,000 USD.
+    """A symbol's quote from a moment on, in microseconds since 1970; prices are in 1/10,000 USD.
 
-    `low` and `high` are how far the market went just before, with the spread: no resting order beyond them filled.
+    `low` and `high` are the market's range just before, with the spread: no resting order beyond them filled.
     """
 
     at_us: int
@@ -30,30 +30,30 @@ class VisiblePrices(NamedTuple):
 
 
 class MarketAhead(Protocol):
-    """The venue's market and agenda, beyond the present."""
+    """The venue's future market and agenda."""
 
     def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
-        """Yield what a symbol shows after a moment and up to another, oldest first.
+        """Yield a symbol's quotes after a moment and up to another, oldest first.
 
         Both are of the same session, unless the nights are `still`. The `last` price of `INTEREST` is how many cents
         have been posted since the first moment.
         """
 
     def next_price(self, after: datetime) -> datetime:
-        """Return a moment after this one, in the same session, before which no symbol shows another price."""
+        """Return a later moment in the same session before which no symbol has another price."""
 
     def shows(self, symbol: str) -> VisiblePrices | None:
-        """Return what a symbol shows now; None if it has no price."""
+        """Return a symbol's present quote; None if it has no price."""
 
     def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
-        """Return the account's equity at the close that is now, and the last price of each position by symbol, USD."""
+        """Return the account's equity at the present close, and the last price of each position by symbol, USD."""
 
     def close(self, after_us: int) -> int:
         """Return the first close at or after a moment, or else the last one; both in microseconds since 1970."""
 
     @property
     def still(self) -> bool:
-        """Return True if nothing moves between two sessions but by a deed, or by interest that is shown ahead."""
+        """Return True if between two sessions nothing changes except by scheduled actions, or by known interest."""
 
     @property
     def next_deed(self) -> datetime | None:
@@ -61,18 +61,18 @@ class MarketAhead(Protocol):
 
     @property
     def stamp(self) -> object:
-        """Return what differs as soon as an order, the cash or a position of the account does."""
+        """Return a value that changes whenever an order, the cash or a position of the account does."""
 
     @property
     def trade_stamp(self) -> object:
-        """Return the same, but for what prices alone may change while something is held."""
+        """Return the same, ignoring changes by prices alone while there is a position."""
 
     def only_interest_since(self, stamp: object) -> bool:
-        """Return True if nothing but the cash has changed since the account had a stamp, and only by interest."""
+        """Return True if only the cash has changed since a stamp, and only by interest."""
 
     @property
     def equity_moves(self) -> bool:
-        """Return True if the account's equity follows the prices, and False if it changes with its fills only."""
+        """Return True if the account's equity follows prices, and False if it changes with its fills only."""
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,7 +91,7 @@ FAR = 1 << 62
 
 
 class PriceBand(NamedTuple):
-    """Where the price at which a position could be closed may go without consequence, both ends included."""
+    """The range of a position's exit price without consequence, both ends included."""
 
     symbol: str
     long: bool
@@ -100,7 +100,7 @@ class PriceBand(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """A price at which an order rests, and whether the market has to rise to get there."""
+    """The price of a resting order, and whether the market has to rise to get there."""
 
     symbol: str
     price: int
@@ -108,10 +108,10 @@ class Rest(NamedTuple):
 
 
 class ValueBand(Struct, frozen=True):
-    """How far the value of an account's positions may go without consequence: above `low`, and up to `high`.
+    """The range of an account's position value without consequence: above `low`, and up to `high`.
 
-    `shares`, times their multiplier, and `last`, the prices now, are by symbol. In each later session, `later_low`
-    returns the value above which it has to stay, given the value at the close before.
+    `shares`, times their multiplier, and `last`, the present prices, are by symbol. In each later session, `later_low`
+    returns the lower bound, given the value at the previous close.
     """
 
     shares: Mapping[str, int]
@@ -152,7 +152,7 @@ def first_touch(
     now: datetime,
     end: datetime,
 ) -> datetime:
-    """Return when the market first leaves a band, gets to an order that rests, or makes the value leave its bounds.
+    """Return when the market first leaves a band, reaches a resting order, or the value leaves its bounds.
 
     If it never does, return `end`, which is in the same session unless the nights are still.
     """

@@ -1,1 +1,1 @@
-"""What recorded outcomes say about settings: proposals with their evidence, for a person to judge."""
+"""Learn from recorded outcomes: proposals for settings with their evidence, for a person to judge."""

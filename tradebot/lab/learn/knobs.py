@@ -1,15 +1,16 @@
-"""Which other values of timing, sizes and exits closed trades can tell about, and what each would have changed.
+"""Evaluate alternative values of timing, sizes and exits on closed trades.
 
-Only what was recorded is used: what a trade earned, when it was opened and closed, and the best and worst price that
-passes saw. So values on one side alone can be tried: a nearer stop or target would have been reached by what was seen,
-but nobody knows what would have followed a farther one. A trade that wouldn't have been made counts as zero; what would
-have been bought instead isn't known.
+Only recorded data is used: a trade's profit, its opening and closing time, and the best and worst price that passes
+saw. So values on one side alone can be tried: it is known whether a nearer stop or target would have been reached, but
+not what would have followed a farther one. A trade that wouldn't have been made counts as zero; its replacement isn't
+known.
 
-Each value is tried on the same trades, so all of them together are corrected for how many they are: if none makes any
-difference, one is proposed by chance at most once in 20 times. A session counts once, because its trades move together.
+Each value is tried on the same trades, so results are corrected for the number of values: if none makes any difference,
+one is proposed by chance at most once in 20 times. A session counts once, because its trades move together.
 
-A trade is a symbol and a side that gates refused in every pass of a session. It counts once, for the gate that refused
-it first, and from the open of the bar after that refusal: nobody could have traded at the price of the decision itself.
+For refused trades, a trade is a symbol and a side that gates refused in every pass of a session. It counts once, for
+the gate that refused it first, and from the open of the bar after that refusal: nobody could have traded at the price
+of the decision itself.
 """
 
 from collections import defaultdict
@@ -44,14 +45,14 @@ WORTH = 1.0
 
 
 class Other(Struct, frozen=True):
-    """Another value of a setting, as typed, and how many USD better each outcome would have been with it."""
+    """Another value of a setting, as typed, and by how many USD each outcome would have improved with it."""
 
     value: str
     better: Sequence[float]
 
 
 class Knob(Struct, frozen=True):
-    """A setting with its value, the outcomes that it had a say in, and other values that these can tell about.
+    """A setting with its value, the outcomes that it affected, and other values that these can evaluate.
 
     `part` says which rule of a list of exit rules is meant. `untold` says why there are no other values.
     """
@@ -73,7 +74,7 @@ class _Tried(Struct, frozen=True):
 
 
 def proposals(knobs: Sequence[Knob]) -> Iterator[Proposal]:
-    """Yield what the outcomes say about each setting. A value that would have earned more beyond chance is proposed."""
+    """Yield the proposal for each setting. A value that would have earned more beyond chance is proposed."""
     tried = [[_try_value(knob, other) for other in knob.others] if _enough(knob) else [] for knob in knobs]
     chances = [one.found.p for each in tried for one in each]
     proven, tests = iter(correct_for_multiple_tests(chances)), sum(each is not None for each in chances)
@@ -90,7 +91,7 @@ def by_session(outcomes: Sequence[TradeOutcome], values: Sequence[float]) -> lis
 
 
 def missing_of(outcomes: Sequence[TradeOutcome]) -> tuple[int, int]:
-    """Return how many closed trades, and how many sessions with such, it takes more."""
+    """Return how many more closed trades, and how many more sessions with such, are needed."""
     sessions = len({outcome.session for outcome in outcomes})
     return max(LEAST - len(outcomes), 0), max(fewest_sessions(1) - sessions, 0)
 
@@ -154,7 +155,7 @@ Key = tuple[str, Gate]
 
 
 class Blocked:
-    """Adds up what blocked trades would have earned, session by session."""
+    """Accumulates what blocked trades would have earned, session by session."""
 
     def __init__(self) -> None:
         self._usd = defaultdict[Key, list[float]](list)
@@ -165,7 +166,7 @@ class Blocked:
         return self._usd.keys()
 
     def add(self, day: SessionReturns, judged: Sequence[EntryOutcome]) -> None:
-        """Add the blocked trades of one session; those whose prices aren't known aren't counted."""
+        """Add the blocked trades of one session; trades without known prices aren't counted."""
         sums = defaultdict[Key, list[float]](list)
         for entry_outcome in _first_refusals(judged):
             gained = day.return_after(entry_outcome.symbol, entry_outcome.at, HELD_S)
@@ -263,7 +264,7 @@ STOPPED = "stop_loss"
 
 
 class ExitAt(Struct, frozen=True):
-    """A stop or target that trades can be judged by: its setting, its place in a list of rules, and its distance."""
+    """A stop or target to evaluate: its setting, its place in a list of rules, and its distance."""
 
     setting: str
     fraction: Decimal
@@ -271,7 +272,7 @@ class ExitAt(Struct, frozen=True):
 
 
 def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
-    """Return a stop with nearer ones. The worst price seen says whether such a stop had closed a trade before.
+    """Return a stop with nearer alternatives. The worst price seen says whether such a stop would have closed a trade.
 
     It is assumed to fill as far beyond its price as the stops that were hit did on average.
     """
@@ -286,7 +287,7 @@ def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
 
 
 def target(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
-    """Return a profit target with nearer ones."""
+    """Return a profit target with nearer alternatives."""
 
     def better(trade_outcome: TradeOutcome, fraction: Decimal) -> float:
         best = trade_outcome.trade.best
@@ -336,20 +337,20 @@ NO_PRICES = "Another time can't be tried: no prices of that time are known."
 
 
 def shorter(after_s: int) -> Sequence[int]:
-    """Return shorter times that are tried instead of one, in seconds."""
+    """Return shorter times to try instead of one, in seconds."""
     tried = dict.fromkeys(int(after_s * share) // MINUTE_S * MINUTE_S for share in NEARER)
     return [each for each in tried if MINUTE_S <= each < after_s]
 
 
 def time_exit(strategy: str, at: HeldFor, outcomes: Sequence[TradeOutcome], left: LeftAfter | None) -> Knob:
-    """Return the longest time that positions are held with shorter ones; a trade without a price then is as it was."""
+    """Return the longest holding time with shorter alternatives; a trade without a price then is unchanged."""
     others = [Other(str(each), [left(one, each) or 0.0 for one in outcomes]) for each in shorter(at.after_s) if left]
     untold = "" if left else NO_PRICES
     return Knob(Item.EXITS, strategy, at.setting, str(at.after_s), outcomes, others, at.part, untold)
 
 
 def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[TradeOutcome]) -> Knob:
-    """Return the size of orders with smaller ones, with which every trade earns or loses as much less."""
+    """Return the size of orders with smaller alternatives, which scale every trade's profit or loss."""
     others = [
         Other(plain((fraction * share).quantize(PLACES, ROUND_FLOOR)), [float(share - 1) * one.net for one in outcomes])
         for share in SMALLER
@@ -358,7 +359,7 @@ def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[Trad
 
 
 def times(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> Knob:
-    """Return the times of entries with others that begin later in the session, or end earlier."""
+    """Return the times of entries with alternatives that begin later in the session, or end earlier."""
     known = [outcome for outcome in outcomes if outcome.since_open_s is not None]
     part, *more = entries.parts
     if more or part.every_s is None or not part.start.of_open or part.end.of_open:

@@ -1,13 +1,12 @@
-"""Put together what closed trades say about every setting that they can tell about.
+"""Collect what closed trades show about every setting.
 
-Each value is played over the entries that were made, in their order: what it refuses takes no room from those that
-follow.
+Each value is tried on the entries that were made, in order: an entry that it refuses takes no room from later ones.
 
-The weights of signals are learned by how often each component was right about a trade's outcome. A component calls a
-trade right if it pointed the way of the trade and that earned something, or against it and that lost. Its names are
-those that the score and the trades have: there is no other list of them. A weight's multiplier is of the weight that
-the books began with. Only trades that were entered with the weight in force count, so a step is judged by new trades,
-and the same outcomes never make two steps.
+The weights of signals are learned from how often each component was right about a trade's outcome. A component was
+right if it pointed in the trade's direction and the trade earned something, or against it and the trade lost. Component
+names are those of the score and the trades: there is no other list. A weight's multiplier is relative to the weight
+with which the books began. Only trades entered with the present weight count, so a step is judged by new trades, and
+the same outcomes never cause two steps.
 """
 
 from collections import Counter, defaultdict
@@ -64,7 +63,7 @@ SHARE = "share of calls that were right"
 
 
 class ComponentCall(NamedTuple):
-    """What one component said about one trade: whether that was right, and what following it earned, as a fraction."""
+    """One component's call on one trade: whether it was right, and the return of following it, as a fraction."""
 
     at: datetime
     right: bool
@@ -72,9 +71,9 @@ class ComponentCall(NamedTuple):
 
 
 class ComponentRecord(Struct, frozen=True):
-    """How a component has done: its calls, the share of right ones with Wilson's interval, and what it did lately.
+    """A component's record: its calls, the share of right ones with Wilson's interval, and recent results.
 
-    `lately` and `gain` are exponentially weighted averages over the calls, of being right and of what was earned.
+    `lately` and `gain` are exponentially weighted averages over the calls, of being right and of the return.
     """
 
     calls: int
@@ -85,7 +84,7 @@ class ComponentRecord(Struct, frozen=True):
 
 
 def standing(calls: Sequence[ComponentCall]) -> ComponentRecord:
-    """Return how a component has done. Calls of the same moment count alike, whatever their order."""
+    """Compute a component's record. Calls of the same moment count alike, whatever their order."""
     right = sum(call.right for call in calls)
     lately, gain = 0.5, 0.0
     by_moment = defaultdict[datetime, list[ComponentCall]](list)
@@ -121,14 +120,14 @@ def _bound_multiplier(multiplier: float) -> float:
 
 
 def proposals(strategy: str, weights: Mapping[str, float], outcomes: Sequence[TradeOutcome]) -> Iterator[Proposal]:
-    """Yield what a strategy's trades say about each of its weights."""
+    """Yield the proposals for each of a strategy's weights from its trades."""
     for name, weight in weights.items():
         if weight > 0:
             yield _proposal(strategy, name, weight, outcomes)
 
 
 def unknown_names(weights: Mapping[str, float], outcomes: Sequence[TradeOutcome]) -> tuple[str, ...]:
-    """Return the components of trades that no weight is about, so that nothing is ever dropped without a word."""
+    """Return the components of trades without a weight, so that nothing is dropped silently."""
     return tuple(sorted({part.name for outcome in outcomes for part in outcome.trade.components} - weights.keys()))
 
 
@@ -206,7 +205,7 @@ Value = Decimal | int
 
 
 class OpenedPosition(NamedTuple):
-    """A position that a strategy opened in a session, whether or not it is closed by now."""
+    """A position that a strategy opened in a session, open or closed."""
 
     trade: TradeRow
     session: date
@@ -220,7 +219,7 @@ Admits = Callable[[OpenedPosition], bool]
 def limits(
     strategy: str, in_force: Limits, entered: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
 ) -> Iterator[Knob]:
-    """Yield limits of a strategy with tighter values; open positions count for what there was room for."""
+    """Yield a strategy's limits with tighter alternatives; open positions count toward room."""
     opened_positions = sorted(entered, key=lambda one: (one.trade.opened_at, one.trade.id))
     for name, tried in _tighter(in_force, opened_positions, outcomes).items():
         value = getattr(in_force, name)
@@ -231,7 +230,7 @@ def limits(
 
 
 def is_tighter(name: str, value: Decimal | float, other: Decimal | float) -> bool:
-    """Return True if another value of a limit allows less."""
+    """Return True if another value of a limit is tighter."""
     higher = Tighter.HIGHER in Limits.model_fields[name].metadata
     return other > value if higher else other < value
 
@@ -351,9 +350,9 @@ ORDER_SIZE = "max_order_fraction"
 
 
 class LearnedStrategy(Struct, frozen=True):
-    """What the configuration says of a strategy in use: its weights, if it has any, and its limits in force.
+    """The configuration of a strategy in use: its weights, if any, and its limits in force.
 
-    It is `asked_each_time` if the timetable alone says when it is asked.
+    It is `asked_each_time` if only the timetable determines when it runs.
     """
 
     name: str
@@ -363,7 +362,7 @@ class LearnedStrategy(Struct, frozen=True):
 
 
 class WatchedStrategies(Struct, frozen=True):
-    """Exit rules, and the strategies whose positions they watch; `owner` is empty for the account's."""
+    """Exit rules, and the strategies whose positions they apply to; `owner` is empty for the account's."""
 
     owner: str
     strategies: frozenset[str]
@@ -373,7 +372,7 @@ class WatchedStrategies(Struct, frozen=True):
 
 
 class LearningMaterial(Struct, frozen=True):
-    """What is learned from: all trades of the books that are asked about, the calendar, and the settings in force."""
+    """The inputs of learning: all selected trades of the books, the calendar, and the settings in force."""
 
     trades: Sequence[TradeRow]
     sessions: Mapping[date, Session]
@@ -394,7 +393,7 @@ class LearningMaterial(Struct, frozen=True):
 
 
 class LearnResult(Struct, frozen=True):
-    """What was learned: the trades that count, components of trades that no weight is about, and the proposals."""
+    """The result of learning: the counted trades, components without a weight, and the proposals."""
 
     counts: TradeCounts
     unknown: Mapping[str, Sequence[str]]
@@ -402,7 +401,7 @@ class LearnResult(Struct, frozen=True):
 
 
 def learn_from_trades(of: LearningMaterial, left: LeftAfter | None) -> LearnResult:
-    """Return what the outcomes say; without what was `left` at each time, nothing is said about a shorter time."""
+    """Learn from the outcomes; without the profit `left` at each time, shorter times aren't evaluated."""
     outcomes = of.outcomes
     by_name = {one.name: [each for each in outcomes if each.trade.strategy == one.name] for one in of.strategies}
     found = [each for one in of.strategies for each in proposals(one.name, one.weights, by_name[one.name])]
@@ -455,7 +454,7 @@ WORTH = 0.001
 
 
 def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
-    """Return whether trades with a strong score returned more than those with a weak one; no setting follows."""
+    """Return whether trades with a strong score returned more than those with a weak one, without a proposal."""
     scored = [outcome for outcome in outcomes if outcome.trade.entry_score is not None]
     differences = _differences(scored)
     missing, missing_sessions = missing_of(scored)

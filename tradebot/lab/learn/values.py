@@ -1,4 +1,4 @@
-"""The vocabulary of learning: what is proposed, what it rests on, and the closed trades that it is learned from."""
+"""The types of learning: proposals, their evidence, and the closed trades behind them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -32,13 +32,13 @@ class Item(StrEnum):
 
 
 class Proposal(Struct, frozen=True):
-    """What the outcomes say about one setting, and the value that they propose; None if they propose none.
+    """The evidence about one setting, and the proposed value; None if there is no proposal.
 
-    `setting` is None if no setting follows from the evidence. Of an own list of exit rules, `part` says which rule and
-    number of it is meant. `observed` is the mean that the `evidence` is about, in `unit`, with its 95% interval;
-    None if there is too little. `missing` is how many closed trades it takes more, and `missing_sessions` how many
-    sessions with such. `why_not` says why a value that the outcomes propose isn't a proposal nevertheless. A `looser`
-    value closes entries until a person accepts it.
+    `setting` is None if no setting follows from the evidence. For a strategy's own list of exit rules, `part`
+    identifies the rule and number. `observed` is the mean that the `evidence` describes, in `unit`, with its 95%
+    interval; None if there is too little data. `missing` is how many more closed trades are needed, and
+    `missing_sessions` how many more sessions with such. `why_not` says why a value that the outcomes suggest isn't
+    proposed nevertheless. A `looser` value closes entries until a person accepts it.
     """
 
     item: Item
@@ -60,9 +60,9 @@ class Proposal(Struct, frozen=True):
 
 
 class TradeCounts(Struct, frozen=True):
-    """How many trades there are, and why some of them aren't counted.
+    """The number of trades, and why some of them aren't counted.
 
-    Only `counted` ones are: positions that the bot opened, that are closed, and whose fees are known.
+    Only positions that the bot opened, that are closed, and whose fees are known are `counted`.
     """
 
     counted: int
@@ -72,10 +72,10 @@ class TradeCounts(Struct, frozen=True):
 
 
 class TradeOutcome(Struct, frozen=True):
-    """A closed trade: the session in which it was opened, and what it earned, in USD after fees.
+    """A closed trade: the session in which it was opened, and its profit, in USD after fees.
 
-    `since_open_s` is how long after the session's open it was opened, `before_close_s` how long before its close; None
-    if the calendar doesn't know that session.
+    `since_open_s` is its opening time after the session's open, `before_close_s` before its close; None if the calendar
+    doesn't know that session.
     """
 
     trade: TradeRow
@@ -89,7 +89,7 @@ class TradeOutcome(Struct, frozen=True):
 
     @property
     def worth(self) -> float:
-        """Return what was paid for all shares, or got for them, in USD."""
+        """Return the cost or proceeds of all shares, in USD."""
         return float(notional(self.trade.quantity, self.trade.entry_price, self.trade.multiplier))
 
     @property
@@ -99,24 +99,24 @@ class TradeOutcome(Struct, frozen=True):
 
     @property
     def order(self) -> tuple[datetime, str]:
-        """Return what outcomes are sorted by: when they were opened, and of equal times by their id."""
+        """Return the sort key of outcomes: opening time, then id."""
         return self.trade.opened_at, self.trade.id
 
 
 def outcomes_of(
     trades: Iterable[TradeRow], sessions: Mapping[date, Session], day: VenueDay
 ) -> tuple[TradeOutcome, ...]:
-    """Return the closed trades of the bot, in the order in which they were opened."""
+    """Return the bot's closed trades, in opening order."""
     return tuple(sorted((_outcome(one, sessions, day) for one in trades if counts(one)), key=lambda one: one.order))
 
 
 def counts(trade: TradeRow) -> bool:
-    """Return True for a trade that can be learned from. An open one has earned nothing yet: it isn't a loss."""
+    """Return True for a trade to learn from. An open one has earned nothing yet: it isn't a loss."""
     return trade.status is TradeStatus.CLOSED and trade.source is EntrySource.BOT and not trade.unknown_fees
 
 
 def counts_of(trades: Sequence[TradeRow]) -> TradeCounts:
-    """Return how many trades are counted, and why the others aren't: the first reason that holds."""
+    """Return how many trades are counted, and why the others aren't: the first reason that applies."""
     ours = [row for row in trades if row.source is EntrySource.BOT]
     closed = [our for our in ours if our.status is TradeStatus.CLOSED]
     found = sum(map(counts, closed))
@@ -133,7 +133,7 @@ def _outcome(trade: TradeRow, sessions: Mapping[date, Session], day: VenueDay) -
 
 
 def more_needed(missing: int, missing_sessions: int = 0) -> str:
-    """Return how much more it takes, as a sentence."""
+    """Describe how many more trades and sessions are needed."""
     parts = [f"{pluralize(missing, 'more closed trade')}"] if missing else []
     parts += [f"{pluralize(missing_sessions, 'more session')} with closed trades"] if missing_sessions else []
     needed = " and ".join(parts)

@@ -1,8 +1,8 @@
-"""The one environment of learned policies: a step is what a backtest does from one decision to the next.
+"""The environment of learned policies: a step is a backtest's run from one decision to the next.
 
-A policy is asked where any strategy is: in a pass, after a bar has closed. Its action is a target in contracts, which
-sizes, gates, limits and costs make of it what they make of every target. What they refuse is told, and what is held
-then is the position that results.
+A policy decides where any strategy does: in a pass, after a bar has closed. Its action is a target in contracts, to
+which sizes, gates, limits and costs apply as to any target. Refusals are reported, and the position is whatever
+results.
 """
 
 from __future__ import annotations
@@ -57,25 +57,26 @@ BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
 class NoDecisionError(TradebotError):
-    """Raised when a market ends without a moment at which a policy could be asked."""
+    """Raised when a market ends without a moment at which a policy could decide."""
 
 
 class Shows(Protocol):
-    """Makes an observation of features by name and the state, or says why there is none."""
+    """Builds an observation from features by name and the state, or says why there is none."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the features that it is made of."""
+        """Return the features in the observation."""
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> Observation | str:
         """Return a policy's observation, or what is missing for it."""
 
 
 class EpisodeTerms(Struct, frozen=True):
-    """What is played, by a policy of which `name`, on what it observes.
+    """The definition of an episode, for a policy of this `name` with its observations.
 
     With `flat_overnight`, an episode ends with its session. With `falls_cost`, a tenth of each new fall below the
-    highest sum of rewards so far is taken off the reward. The policy is asked in the sessions from `first` to `last`.
+    highest sum of rewards so far is deducted from the reward. The policy decides in the sessions from `first` to
+    `last`.
     """
 
     plan: BacktestPlan
@@ -88,11 +89,11 @@ class EpisodeTerms(Struct, frozen=True):
 
 
 class PolicyState(NamedTuple):
-    """How things stand when the policy is asked, or once the market or a session has `ended`, without an observation.
+    """The state when the policy decides, or once the market or a session has `ended`, without an observation.
 
-    Equity and position are those of the account, and `symbol` is the contract that is asked about; `refused` counts
-    reasons since the moment before, and `passed_over` counts bars of the whole episode at which the policy wasn't
-    asked, by what was missing.
+    Equity and position are the account's, and `symbol` is the contract to decide on; `refused` counts refusals by
+    reason since the previous moment, and `passed_over` counts bars of the whole episode without a decision, by what was
+    missing.
     """
 
     at: datetime
@@ -106,11 +107,11 @@ class PolicyState(NamedTuple):
 
 
 class DecisionPoint:
-    """The strategy of an episode: it hands on what it sees, and answers what it is told.
+    """The strategy of an episode: it passes its view on, and returns the given target.
 
-    It works in the process of the backtest alone. Within a slot it keeps to its answer, until its target is reached or
-    a pass has changed nothing: a target that is refused ends there. While no further bar closes, it keeps to it too, as
-    a policy does that trades.
+    It works only in the process of the backtest. Within a slot it repeats its answer, until its target is reached or a
+    pass has changed nothing: a refused target ends there. It also repeats it until the next bar closes, as a trading
+    policy does.
     """
 
     times = TIMES
@@ -128,7 +129,7 @@ class DecisionPoint:
         self._missed: dict[datetime, str] = {}
 
     def looks(self, world: World, now: datetime) -> None:
-        """Note a pass that may ask the policy; unless it does, its bar is passed over."""
+        """Note a pass in which the policy may decide; unless it does, its bar is skipped."""
         at = now - (now - datetime(now.year, now.month, now.day, tzinfo=now.tzinfo)) % WIDTH
         if at not in self._seen:
             self._seen.add(at)
@@ -136,7 +137,7 @@ class DecisionPoint:
         self._bar = at
 
     def propose(self, view: StrategyView) -> Sequence[Target]:
-        """Return the target that the policy answers; nothing where it can't be asked."""
+        """Return the target that the policy answers; nothing where it can't decide."""
         if view.slot and view.slot == self._slot:
             self._missed.pop(self._bar, None)
             return self._remaining_targets(view)
@@ -195,7 +196,7 @@ class DecisionPoint:
         return Counter(str(one.reason or one.gate) for one in decisions if one and one.reason not in TOLD_ALREADY)
 
     def final_state(self) -> PolicyState:
-        """Return how things stand after the last session that was played."""
+        """Return the state after the last session that ran."""
         assert self.run is not None, "the run has begun"
         return self._moment(self.run.made.now(), None)
 
@@ -206,7 +207,7 @@ def _held_quantity(view: StrategyView, symbol: str) -> Decimal:
 
 
 class Play(Protocol):
-    """An episode that is being played: it asks for a target at each moment, until it has ended."""
+    """A running episode: it asks for a target at each moment, until it has ended."""
 
     def question(self) -> PolicyState | None:
         """Return the next moment; None once there is no further one."""
@@ -215,16 +216,16 @@ class Play(Protocol):
         """Answer the last question with a target."""
 
     def stop(self) -> None:
-        """Give the episode up."""
+        """Abort the episode."""
 
 
 def on_the_road(terms: EpisodeTerms) -> Play:
-    """Begin an episode that the bot's own passes play, in a thread."""
+    """Start an event-driven episode, run by the bot's own passes, in a thread."""
     return HandOff(lambda put: _play(terms, put))
 
 
 class Environment:
-    """Episodes of one policy, begun by `begin`. Whoever makes one closes it: an episode in its middle has a thread."""
+    """Episodes of one policy, started by `begin`. The creator must close it: an unfinished episode has a thread."""
 
     def __init__(self, terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play] = on_the_road) -> None:
         self._terms, self._begin = terms, begin
@@ -242,7 +243,7 @@ class Environment:
     def reset(self, seed: int | None = None) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode, up to the first decision; a `seed` is that of the market, if it is a generated one.
 
-        Raises NoDecisionError if the market ends before there is a decision.
+        Raise NoDecisionError if the market ends before there is a decision.
         """
         self.close()
         terms = self._terms
@@ -263,7 +264,7 @@ class Environment:
         return first.observation, _info(first)
 
     def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Answer the last observation; return the next one, the reward, whether this is the end or cut off, and more.
+        """Answer the last observation; return the next one, the reward, whether it ended or was cut off, and details.
 
         After the end, the observation is the last one before it.
         """
@@ -292,7 +293,7 @@ class Environment:
         return reward - FALL_COSTS * fall if self._terms.falls_cost else reward
 
     def close(self) -> None:
-        """Give up the episode that is being played, if any."""
+        """Abort the running episode, if any."""
         turns, self._turns, self._now = self._turns, None, None
         if turns is not None:
             turns.stop()
@@ -342,7 +343,7 @@ LONGEST_S = 300.0
 
 
 class StoppedError(BaseException):
-    """The work is given up in its middle. What catches ordinary errors lets this through."""
+    """Raised to abort the work. Handlers of ordinary errors let it through."""
 
 
 class _Caught:
@@ -359,10 +360,10 @@ class _Caught:
 
 
 class HandOff(Generic[Q, A]):
-    """Work in a thread of its own that stands still while its question isn't answered.
+    """Runs work in a thread that waits while its question isn't answered.
 
-    Only one of the two sides runs at any time. `work` is given the function that puts a question and returns its
-    answer. Whoever begins this ends it with `stop`, which is safe to call twice.
+    Only one of the two sides runs at any time. `work` gets the function that asks a question and returns its answer.
+    Whoever starts this ends it with `stop`, which is safe to call twice.
     """
 
     def __init__(self, work: Callable[[Callable[[Q], A]], None], longest_s: float = LONGEST_S) -> None:
@@ -386,7 +387,7 @@ class HandOff(Generic[Q, A]):
         return answer[0]
 
     def answer(self, answer: A) -> None:
-        """Answer the last question, so that the work goes on."""
+        """Answer the last question, so that the work continues."""
         self._answers.put((answer,))
 
     def question(self) -> Q | None:
@@ -402,6 +403,6 @@ class HandOff(Generic[Q, A]):
         return question
 
     def stop(self) -> None:
-        """Give the work up where it stands, and wait until its thread has ended."""
+        """Abort the work, and wait until its thread has ended."""
         self._answers.put(None)
         self._thread.join(self._longest_s)

@@ -1,1 +1,1 @@
-"""The statistics of what the account earned."""
+"""Statistics of the account's performance."""

@@ -35,9 +35,9 @@ _AT = attrgetter("at")
 
 
 class Exposure(NamedTuple):
-    """What positions are worth, as fractions of equity: `gross` adds up long and short, `net` is long less short.
+    """The value of positions, as fractions of equity: `gross` is long plus short, `net` is long minus short.
 
-    `held` is the net of each symbol that was held.
+    `held` is the net of each symbol with a position.
     """
 
     gross: float
@@ -86,10 +86,10 @@ class _Held(NamedTuple):
 
 
 def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:
-    """Return the exposure over each step of a path, averaged over the time in which the exchange was open.
+    """Return the exposure over each step of a path, averaged over the exchange's open hours.
 
-    It is a fraction of the equity at the beginning of the step. What was held then counts at its market value of that
-    moment. It is zero while there is no equity. None if the path has no step, or a session isn't known.
+    It is a fraction of the equity at the beginning of the step. Positions at that moment count at their market value
+    then. It is zero while there is no equity. None if the path has no step, or a session isn't known.
     """
     windows = _windows(history, path, market)
     if not windows:
@@ -232,7 +232,7 @@ BPS = 10_000
 
 
 class Charge(NamedTuple):
-    """An amount in USD that was paid (positive) or given back."""
+    """An amount in USD that was charged (positive) or refunded."""
 
     at: datetime
     usd: float
@@ -258,9 +258,9 @@ _OF_FEES = {ActivityKind.COMMISSION: "commission", ActivityKind.BORROW_FEE: "bor
 
 
 def cost_kinds(history: History) -> tuple[CostKind, ...]:
-    """Return what the account paid for trading, borrowing cash and shorting, and what its fills cost against the quote.
+    """Return the account's costs of trading, borrowing cash and shorting, and its fills' cost against the quote.
 
-    Interest and funding that were earned are no cost.
+    Earned interest and funding are no cost.
     """
     charges = defaultdict[str | None, list[Charge]](list)
     for each in history.movements:
@@ -292,10 +292,10 @@ def _slippage_charges(history: History) -> Iterator[Charge]:
 
 
 def costs_of(kinds: Sequence[CostKind], path: Path, traded_usd: Decimal) -> TradingCosts | None:
-    """Return what each kind cost along a path; None if nothing was seen or paid.
+    """Return the cost of each kind along a path; None without steps or costs.
 
-    A cost is given back to the return of the session in which it was paid, as a share of the equity before it. Sizes
-    and trades stay as they were.
+    A cost is added back to the return of its session, as a share of the equity before it. Sizes and trades stay
+    unchanged.
     """
     start, end = path.span
     within = [(kind, [each for each in kind.charges if start < each.at <= end]) for kind in kinds]

@@ -1,4 +1,4 @@
-"""What the blocks of a report assume, and what isn't known, in sentences."""
+"""Describe the assumptions of a report's blocks, and what isn't known."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -124,7 +124,7 @@ def _missing(days: Sequence[date]) -> str:
 
 
 def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
-    """Yield what figures lack, a sentence for each kind of observation: how many there are, and how many it takes."""
+    """Yield what figures lack, a sentence for each kind of observation: how many there are, and how many are needed."""
     lacking = sorted((each for each in figures if each.lacks), key=lambda each: (each.of, each.needed))
     for kind, group in groupby(lacking, key=lambda each: each.of):
         rows = list(group)

@@ -1,4 +1,4 @@
-"""What a backtest earned, what ended it, and what became of its targets: folds over its books and recorded passes."""
+"""A backtest's results, what ended it, and the outcome of its targets, computed from its books and passes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -31,10 +31,10 @@ Wanted = Mapping[str, Decimal]
 
 
 class Targets(Struct, frozen=True):
-    """In how many rebalances the targets were held in the end, or ordered in full, and what stopped the others.
+    """How many rebalances reached or fully ordered their targets, and what stopped the others.
 
-    `stopped` counts rebalances by what refused a symbol in their last pass. `fitting` has the limits that were below
-    what was wanted in such a rebalance, and the values with which it would have fit. `said` is all that in sentences.
+    `stopped` counts rebalances by what refused a symbol in their last pass. `fitting` has the limits that were too low
+    in such a rebalance, and the values that would have been enough. `said` describes all of it in sentences.
     """
 
     reached: int
@@ -46,7 +46,9 @@ class Targets(Struct, frozen=True):
 
 
 def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules: Rules) -> Targets | None:
-    """Return what became of targets in passes, oldest first, given what orders filled by our id; None without any."""
+    """Return the outcome of targets in passes, oldest first, given the filled shares by client order id; None without
+    any.
+    """
     held, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
     found, without, reached = _last_passes(cycles), dict[str, None](), 0
     for (strategy, *_), records in found.items():
@@ -137,7 +139,7 @@ FEW_YEARS = 10
 
 
 class Fall(Struct, frozen=True):
-    """The deepest fall of equity at the ends of sessions, as a fraction below zero, and when it was made up for."""
+    """The deepest drawdown of equity at the ends of sessions, as a negative fraction, and when it was recovered."""
 
     depth: float
     from_session: date
@@ -160,9 +162,9 @@ SETTINGS: Mapping[Reason, str] = {
 
 
 class HaltSeen(Struct, frozen=True):
-    """A halt that the bot set itself, in trading time, with its causes and the settings that would let it go on.
+    """A halt that the bot set itself, in trading time, with its causes and the settings that would end it.
 
-    `ended` is when a person ended it; None if nobody did.
+    `ended` is when a person ended it, or None.
     """
 
     at: datetime
@@ -174,7 +176,7 @@ class HaltSeen(Struct, frozen=True):
 
 
 class AnswersRefused(Struct, frozen=True):
-    """A strategy whose whole answers were refused for a reason: when that was first, and what was said then."""
+    """A strategy whose whole answers were refused for a reason: the first time, and the message then."""
 
     strategy: str
     at: datetime
@@ -183,11 +185,11 @@ class AnswersRefused(Struct, frozen=True):
 
 
 class BacktestResult(Struct, frozen=True, omit_defaults=True):
-    """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
+    """The results of a run. Amounts are in USD; costs and income are signed by their effect on the account.
 
     A year has `year` sessions. `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all
-    sessions, annualized with the root of a year's, cash earning nothing; None if equity didn't move. `targets` is None
-    if no strategy has any, or if the run didn't record decisions.
+    sessions, annualized, with a cash rate of zero; None if equity didn't move. `targets` is None if no strategy has
+    any, or if the run didn't record decisions.
     """
 
     first_session: date
@@ -225,9 +227,9 @@ def backtest_result(
     year: int = SESSIONS_PER_YEAR,
     moved: Collection[Key] = (),
 ) -> BacktestResult:
-    """Return what the sessions of `ends` earned; there must be one. A year of the venue has `year` sessions.
+    """Compute the results of the sessions of `ends`; there must be one. A year of the venue has `year` sessions.
 
-    The positions that `moved` into the next contract count once they are out of their last one.
+    Positions that were rolled (`moved`) count once their last contract is closed.
     """
     equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
     grown = float(equities[-1] / opening_usd)
@@ -263,7 +265,7 @@ def backtest_result(
 
 
 def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
-    """Return in sentences what a run can't say, however good it looks."""
+    """Describe what a run can't show, however good it looks."""
     years, closed = result.sessions / result.year, result.trades
     said = []
     if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):

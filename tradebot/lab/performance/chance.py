@@ -1,12 +1,12 @@
-"""How much of a report's figures may be chance: intervals by the block bootstrap, and what selection explains.
+"""Estimate how much of a report's figures may be chance: bootstrap intervals, and the effect of selection.
 
 The deflated Sharpe ratio is from Bailey and López de Prado, "The Deflated Sharpe Ratio: Correcting for Selection Bias,
 Backtest Overfitting and Non-Normality", Journal of Portfolio Management 40, 2014.
 
 The stationary block bootstrap is from Politis and Romano, "The Stationary Bootstrap", Journal of the American
-Statistical Association 89, 1994: a resample is made of blocks of consecutive returns that begin anywhere. A block ends
-after each return with the probability 1 / mean block, so its length is geometric, and the series goes on at its
-beginning after its end. Unlike resampling single returns, this keeps the dependence between sessions within a block.
+Statistical Association 89, 1994: a resample consists of blocks of consecutive returns that begin anywhere. A block ends
+after each return with the probability 1 / mean block, so its length is geometric, and the series wraps around at its
+end. Unlike resampling single returns, this preserves the dependence between sessions within a block.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class ReturnSpan(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Blocks of some resamples, one resample behind the other: where each begins in the series, and its length.
+    """Blocks of some resamples, one resample after the other: each block's start in the series, and its length.
 
-    `rows` says with which block each resample begins. A block may go on past the series' end, at its beginning.
+    `rows` has the first block of each resample. A block may wrap around the series' end.
     """
 
     first: Places
@@ -61,9 +61,9 @@ class Blocks(NamedTuple):
 
 
 class Resampling(Struct, frozen=True):
-    """How returns are resampled: the mean length of a block is a month of sessions, and `seed` is that of the draw.
+    """How returns are resampled: a block has the mean length of a month of sessions, and `seed` is the random seed.
 
-    `level` is the share of the resamples that lies within an interval.
+    `level` is the share of the resamples within an interval.
     """
 
     resamples: int = 10_000
@@ -76,7 +76,7 @@ DEFAULT = Resampling()
 
 
 class ReturnSeries(Returns, frozen=True):
-    """Returns of an account, and by name, those of benchmarks in the same sessions."""
+    """Returns of an account and, by name, of benchmarks in the same sessions."""
 
     others: Mapping[str, Sequence[float]] = {}
 
@@ -85,8 +85,8 @@ def intervals(of: ReturnSeries, how: Resampling = DEFAULT) -> dict[str, ReturnSp
     """Return intervals of `cagr`, `sharpe` and `max_drawdown`, and of the excess over each benchmark by its name.
 
     With a year of returns, also those of the deepest drawdown and the worst session of one year: 5% are below each. The
-    ends of an interval are quantiles of the resamples (the percentile method). None if everything was lost, because
-    then there is no log return, or if there are fewer than two returns.
+    ends of an interval are quantiles of the resamples (the percentile method). None after a total loss, because then
+    there is no log return, or if there are fewer than two returns.
     """
     if len(of.values) < 2 or min((*of.values, *(low for each in of.others.values() for low in each))) <= -1:
         return None
@@ -106,10 +106,10 @@ def yearly_excess(values: Sequence[float], others: Sequence[float], per_year: fl
 
 
 def resample_blocks(count: int, how: Resampling) -> Iterator[Blocks]:
-    """Yield blocks of so many returns for each resample, some resamples at a time.
+    """Yield blocks of `count` returns for each resample, some resamples at a time.
 
-    All resamples of a time are drawn as one row of blocks, with a new block at the beginning of each. That changes no
-    probability, because how long a block goes on doesn't depend on how long it is already.
+    These resamples are drawn as one row of blocks, with a new block at the beginning of each. That changes no
+    probability, because a block's remaining length doesn't depend on its length so far.
     """
     drawn, remaining = default_rng(how.seed), how.resamples
     while remaining:
@@ -122,7 +122,7 @@ def resample_blocks(count: int, how: Resampling) -> Iterator[Blocks]:
 
 
 def sharpe_spans(returns: Numbers, per_year: float, how: Resampling) -> Numbers:
-    """Return the interval of the Sharpe ratio a year of each column of returns: a row of low ends and one of high ends.
+    """Return the interval of the annualized Sharpe ratio of each column of returns: rows of low and high ends.
 
     All columns are resampled alike, as `intervals` resamples one, so thousands of them cost little more.
     """
@@ -229,7 +229,7 @@ def _running(values: Numbers) -> Numbers:
 def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: Resampling = DEFAULT) -> Chance | None:
     """Return CAGR, Sharpe ratio, drawdown and excess with intervals; None for less than a year.
 
-    `names` are those of the benchmark and of the leveled one; one without a name is left out.
+    `names` are those of the benchmark and of the one at the account's exposure; one without a name is left out.
     """
     count = len(path.returns)
     if rows is None or count < path.year:
@@ -283,10 +283,10 @@ _NORMAL = NormalDist()
 
 
 def best_by_chance(trials: int, deviation: float) -> float:
-    """Return the highest Sharpe ratio to expect of so many independent trials whose true ratios are all zero.
+    """Return the expected highest Sharpe ratio of this many independent trials whose true ratios are all zero.
 
-    `deviation` is the standard deviation of the trials' ratios, in whose unit the result is: it times (1 - g) Z(1 -
-    1 / N) + g Z(1 - 1 / (N e)), with the quantiles Z of the normal distribution and g = `EULER`. Of one trial it is 0.
+    `deviation` is the standard deviation of the trials' ratios, in whose unit the result is: it times (1 - g) Z(1 - 1 /
+    N) + g Z(1 - 1 / (N e)), with the quantiles Z of the normal distribution and g = `EULER`. For one trial it is 0.
     """
     if trials < 2:
         return 0.0

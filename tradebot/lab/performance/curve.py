@@ -1,6 +1,6 @@
-"""The curve of an account beside a benchmark and cash, and its months and years.
+"""An account's curve compared with a benchmark and cash, and its months and years.
 
-Where no fund of a universe is traded, the benchmark holds it in equal parts.
+If no fund of a universe is traded, the benchmark is the universe in equal parts.
 """
 
 from bisect import bisect_right
@@ -31,7 +31,7 @@ MONTHS = 12
 class BenchmarkPrices(Struct, frozen=True):
     """The daily opens and closes of a benchmark by date, in USD per share, adjusted for splits and dividends.
 
-    `how` says in a sentence how it is held, if it isn't one share.
+    `how` describes how it is held, if it isn't one share.
     """
 
     symbol: str
@@ -40,17 +40,17 @@ class BenchmarkPrices(Struct, frozen=True):
     how: str = ""
 
     def price(self, seen: EquityPoint, covered: Sequence[date]) -> float | None:
-        """Return its price when the account was seen: the session's close, or the first open for new books."""
+        """Return its price at an equity point: the session's close, or the first open for new books."""
         if not seen.is_start:
             return self.closes.get(seen.session)
         return self.opens.get(covered[0]) if covered else None
 
 
 class Rates(NamedTuple):
-    """What money earns besides the account, as fractions per `year` of so many sessions.
+    """Interest rates, as fractions per `year` of that many sessions.
 
-    `dated` are rates from their days on, oldest first, instead of `cash_yearly`. What is borrowed costs
-    `borrowing_yearly`, or if that is None, the same as cash earns and `borrowing_spread`.
+    `dated` are rates from their days on, oldest first, replacing `cash_yearly`. Borrowed money costs
+    `borrowing_yearly`, or if that is None, the cash rate plus `borrowing_spread`.
     """
 
     cash_yearly: float = 0.0
@@ -66,13 +66,13 @@ class Rates(NamedTuple):
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
 
     def borrowing_cost(self, days: Sequence[date]) -> float:
-        """Return what borrowed money costs over some sessions, as a fraction."""
+        """Return the cost of borrowed money over some sessions, as a fraction."""
         if self.borrowing_yearly is None:
             return self.cash_interest(days, self.borrowing_spread)
         return float((1 + self.borrowing_yearly) ** (len(days) / self.year)) - 1
 
     def cash_interest(self, days: Sequence[date], above: float = 0.0) -> float:
-        """Return what money earns over some sessions at the rates of cash, or at so much above them, as a fraction."""
+        """Return the interest over some sessions at the cash rate plus `above`, as a fraction."""
         if not self.dated:
             grown: float = (1 + self.cash_yearly + above) ** (len(days) / self.year)
             return grown - 1
@@ -82,9 +82,9 @@ class Rates(NamedTuple):
 def frame(path: Path, benchmark: BenchmarkPrices, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
     """Return a row for each step of a path: its date, its returns and how many sessions it covers.
 
-    `leverage`, empty if it isn't known, is the share of equity that the leveled benchmark holds over each step: the
-    column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions, NaN where one
-    isn't known. A benchmark without a price on a day has its return on the next day that has one.
+    `leverage`, empty if unknown, is the benchmark's share of equity over each step at the account's exposure: the
+    column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions, NaN where
+    unknown. A benchmark without a price on a day has its return on the next day with one.
     """
     import pandas as pd
 
@@ -166,13 +166,13 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
 
 
 def compound(returns: "pd.Series[float]") -> float | None:
-    """Return the growth of the known returns together, or None if none is known."""
+    """Return the compounded growth of the known returns, or None without any."""
     known = returns.dropna().tolist()
     return total_return(known) if known else None
 
 
 def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
-    """Return the deepest drawdowns of a curve, deepest first, up to a number."""
+    """Return the deepest drawdowns of a curve, deepest first, at most `most`."""
     days = [point.session for point in curve]
     return tuple(
         Drawdown(
@@ -192,7 +192,7 @@ COINS = "coins"
 
 
 def entry_cost(models: Iterable[CostModel | None]) -> float:
-    """Return what buying costs, as a fraction: the highest taker's fee and slippage that strategies assume."""
+    """Return the cost of buying, as a fraction: the highest taker fee and slippage that strategies assume."""
     known = (model for model in models if model is not None)
     return max((float(model.taker_bps + model.slippage_bps) / 10_000 for model in known), default=0.0)
 
@@ -200,8 +200,8 @@ def entry_cost(models: Iterable[CostModel | None]) -> float:
 def held_in_equal_parts(prices: Mapping[str, BenchmarkPrices], first: date, cost: float) -> BenchmarkPrices | None:
     """Return a basket that is bought at the opens of a day, for `cost` as a fraction, and then held.
 
-    `prices` are those of each symbol. Its value is 1 before it is bought. A symbol without an open on that day isn't
-    in it, and where one has no close on a later day, its last one counts. None without any.
+    `prices` are those of each symbol. Its value is 1 before it is bought. A symbol without an open on that day is left
+    out, and one without a close on a later day counts at its last one. None without any.
     """
     bought = {name: each for name, each in prices.items() if _is_price(each.opens.get(first))}
     if not bought:

@@ -1,4 +1,4 @@
-"""An account as pandas frames, for notebooks and other programs: what it was worth, and what it traded and decided.
+"""An account as pandas frames, for notebooks and other programs: its equity, trades, fills and decisions.
 
 Times are UTC, days are dates at midnight, and amounts are floats: the books have the exact ones.
 """
@@ -27,11 +27,11 @@ NUMBERS = frozenset({"benchmark", "benchmark_leveled", *HALF_YEARS, "score", "re
 
 
 class Frames(NamedTuple):
-    """Four tables, oldest row first. What isn't known is NaN or None.
+    """Four tables, oldest row first. Unknown values are NaN or None.
 
-    `equity` has a row for each session, as `CurvePoint` and `OverTime` say, and `trades` one for each trade, as
-    `TradeRow` does. `decisions` has one for each candidate: `gate` and `reason` are of the first decision that refused
-    it, with what it observed and its limit as texts; None if it was sent.
+    `equity` has a row for each session, as in `CurvePoint` and `OverTime`, and `trades` one for each trade, as in
+    `TradeRow`. `decisions` has one for each candidate: `gate` and `reason` are of the first decision that refused it,
+    with its observed value and limit as texts; None if it was sent.
     """
 
     equity: "pd.DataFrame"

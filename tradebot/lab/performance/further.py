@@ -1,4 +1,4 @@
-"""What only longer accounts and backtests have to say: years, costs, chance, selection, sensitivity, and cautions."""
+"""Parts of the report for longer accounts and backtests: years, costs, chance, selection, sensitivity, cautions."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -65,9 +65,9 @@ def further(
     traded_usd: Decimal,
     benchmark: str | None,
 ) -> Further:
-    """Return these parts of a report, each empty or None if there is nothing to say.
+    """Return these parts of a report, each empty or None if there is too little data.
 
-    `traded_usd` is the value of all that was bought and sold along the path, and `benchmark` a name if it is known.
+    `traded_usd` is the value of everything bought and sold along the path, and `benchmark` its name, if known.
     """
     way, rows, kinds = measured.way, measured.rows, cost_kinds(history)
     if rows is None:
@@ -91,7 +91,7 @@ def further(
 
 
 def is_over(trade: ReportedTrade, moved: Collection[Key]) -> bool:
-    """Return True if a trade has ended and didn't move into another contract."""
+    """Return True if a trade has ended and wasn't rolled into another contract."""
     return trade.closed_at is not None and (trade.strategy, trade.symbol, trade.opened_at) not in moved
 
 
@@ -146,7 +146,7 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
 
 
 def further_assumptions(of: Further, year: int = A_YEAR) -> Mapping[Block, tuple[str, ...]]:
-    """Return the assumptions of the parts that are there; what stands in a block has its name."""
+    """Return the assumptions of the present parts, by block."""
     there = asdict(of) | {Block.YEARS: of.by_year, Block.CHANCE: of.chance or of.selected}
     counts = {"year": year, "half": year // 2}
     known = {block: tuple(text.format(**counts) for text in texts) for block, texts in _ASSUMED.items()}
@@ -207,7 +207,7 @@ def cautions(
     year: int = A_YEAR,
     moved: Collection[Key] = (),
 ) -> Iterator[str]:
-    """Yield what to keep in mind about an account of a year or more; shorter ones know too little for all of this."""
+    """Yield cautions about an account of a year or more; shorter ones have too little data for these."""
     if len(returns) < year:
         return
     closed = _n_closed(trades, moved)
@@ -281,9 +281,9 @@ def _year(
 
 
 def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ...]:
-    """Return figures of all spans of a year of returns; none at all below a year, so that short reports stay short.
+    """Return rolling figures over one year of returns; none below two years.
 
-    It takes returns of two years: with fewer, hardly any two spans are different.
+    With fewer returns, hardly any two windows are different.
     """
     count, needed = len(path.returns), 2 * path.year
     if rows is None or count < path.year:
@@ -349,7 +349,7 @@ def _rolling_figures(rows: "pd.DataFrame", path: Path) -> "Sequence[tuple[float,
 
 
 def windows(of: "Sequence[SessionExposure]", year: int) -> tuple[Windows, ...]:
-    """Return each figure of half years that is known in as many windows as one has sessions: a year of returns."""
+    """Return the distribution of each half-year figure, if there are as many windows as a year has sessions."""
     columns = (
         (name, label, [value for each in of if (value := getattr(each, name)) is not None]) for name, label in ROLLED
     )
@@ -361,9 +361,9 @@ def windows(of: "Sequence[SessionExposure]", year: int) -> tuple[Windows, ...]:
 
 
 def holdings(of: "Sequence[SessionExposure]") -> tuple[AverageHolding, ...]:
-    """Return each symbol that was held, the one with the largest part of the equity over all sessions first.
+    """Return each symbol with a position, largest average share of equity over all sessions first.
 
-    None at all with fewer sessions than a month has.
+    Empty with fewer sessions than a month has.
     """
     found: dict[str, list[float]] = {}
     for each in of if len(of) >= A_MONTH else ():

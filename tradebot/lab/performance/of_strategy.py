@@ -1,4 +1,4 @@
-"""What one strategy made of its part of an account, session by session and trade by trade, since a moment."""
+"""One strategy's results in its part of an account, session by session and trade by trade, since a moment."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -21,10 +21,10 @@ _ZERO = Decimal(0)
 
 
 class OwnResults(Struct, frozen=True):
-    """Returns by session, what each closed trade made of its stake on which day, and what costs took of all returns.
+    """Returns by session, each closed trade's return on its stake with its day, and the share of costs.
 
-    `costs` are fees and what fills cost against the midpoints that were decided on, as a sum of session returns; None
-    if no midpoint is known.
+    `costs` are fees and fills' costs against the decision midpoints, as a sum of session returns; None if no midpoint
+    is known.
     """
 
     returns: Mapping[date, float]
@@ -35,10 +35,10 @@ class OwnResults(Struct, frozen=True):
 def own_results(
     history: History, sessions: Sequence[Session], strategy: str, since: datetime, share: Callable[[date], Decimal]
 ) -> OwnResults:
-    """Return what a strategy made in the sessions that began since a moment and whose end was seen.
+    """Return a strategy's results in the sessions that began since a moment and whose end was recorded.
 
-    `sessions` are those of the exchange since before the books, oldest first. `share` is the part of the account's
-    equity that was the strategy's on a day. What is paid between two sessions counts in the later one.
+    `sessions` are those of the exchange since before the books, oldest first. `share` returns the strategy's share of
+    the account's equity on a day. Payments between two sessions count in the later one.
     """
     known, seen = breakdown(history), {end.session for end in history.ends}
     days = [end.day for end in known.ends]

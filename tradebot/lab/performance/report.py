@@ -1,4 +1,4 @@
-"""What a report of performance says: figures with their intervals, the curve, months, drawdowns, trades."""
+"""The content of a performance report: figures with their intervals, the curve, months, drawdowns, trades."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -13,7 +13,7 @@ from tradebot.views.trades.pnl import ProfitPart
 
 
 class Block(StrEnum):
-    """A part of the report, which has its own assumptions."""
+    """A block of the report, with its own assumptions."""
 
     EARNED = "earned"
     CURVE = "curve"
@@ -47,11 +47,11 @@ class FigureUnit(StrEnum):
 
 
 class Figure(Struct, frozen=True):
-    """One number of the report, or why there is none.
+    """One number of the report, or why it is missing.
 
-    `name` is for programs and `label` for people. The value comes from so many `observations` of a kind (`of`: returns,
-    trades, wins and losses); it is None if there are fewer than `needed`, or if it has no value, and then `note` says
-    why. `low` and `high` bound its 95% interval; they are None if it has none.
+    `name` is for programs and `label` for people. The value comes from `observations` of a kind (`of`: returns, trades,
+    wins and losses); it is None if there are fewer than `needed`, or if it is undefined, and then `note` says why.
+    `low` and `high` bound its 95% interval; None without one.
     """
 
     name: str
@@ -71,12 +71,12 @@ class Figure(Struct, frozen=True):
 
 
 class CurvePoint(Struct, frozen=True):
-    """The account at the end of a session, or at the start of its books (`is_start`), with what to compare it with.
+    """The account at the end of a session, or at the start of its books (`is_start`), with comparisons.
 
-    `transfers_usd` were moved in (positive) or out since the point before. The indexes begin at 1 and show growth
+    `transfers_usd` were moved in (positive) or out since the previous point. The indexes begin at 1 and show growth
     without transfers: `index` of the account, `benchmark` of the benchmark alone, `benchmark_leveled` of the benchmark
-    with the account's exposure of each session and the rest in cash, `cash` of cash. They are None where they aren't
-    known. `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
+    at the account's exposure of each session and otherwise cash, `cash` of cash. They are None where unknown.
+    `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
     """
 
     session: date
@@ -121,10 +121,10 @@ class Year(Struct, frozen=True):
 
 
 class Cost(Struct, frozen=True):
-    """What one kind of cost took, in USD, and as basis points of what was bought and sold.
+    """The amount of one kind of cost, in USD, and in basis points of traded value.
 
     `drag` is by how much the growth per year would have been higher without it, as a fraction; None for less than a
-    year. `note` says what it rests on.
+    year. `note` names its basis.
     """
 
     name: str
@@ -158,10 +158,10 @@ class Chance(Struct, frozen=True):
 
 
 class Selected(Struct, frozen=True):
-    """What is left of the Sharpe ratio if this strategy is the best of so many trials.
+    """The Sharpe ratio after accounting for selection: this strategy is the best of `trials` trials.
 
-    The Sharpe ratios of `known` trials are known. `best_by_chance` is the ratio per year to expect of the best trial
-    without any skill, and `deflated` the chance that the true ratio is above that.
+    The Sharpe ratios of `known` trials are known. `best_by_chance` is the annualized ratio to expect of the best trial
+    without any skill, and `deflated` the probability that the true ratio is above that.
     """
 
     trials: int
@@ -185,11 +185,12 @@ class Drawdown(Struct, frozen=True):
 
 
 class SpanEarnings(Struct, frozen=True, omit_defaults=True):
-    """What the account earned between its value at the start and at the end of the span, in USD, to the cent.
+    """The account's profit between its value at the start and at the end of the period, in USD, to the cent.
 
-    `profit_usd` is the change of its value without transfers, by the broker's equity where a pass saw that. It is
-    realized + open + fees + dividends + interest + funding + other, each signed (what is paid is negative), and
-    `difference_usd`, which the books don't have. The values are None for a part of the account, or if nothing is known.
+    `profit_usd` is the change of its value without transfers, by the broker's equity if a pass read that. It is
+    realized + open + fees + dividends + interest + funding + other, each signed (costs are negative), plus
+    `difference_usd`, which the books don't explain. The values are None for a part of the account, or if nothing is
+    known.
     """
 
     start_usd: Decimal | None
@@ -225,10 +226,10 @@ class ProfitCut(Struct, frozen=True):
 
 
 class RefusalsWorth(Struct, frozen=True):
-    """What the trades that one strategy's gates refused would have made until the close, net of the benchmark.
+    """The hypothetical profit until the close of trades that one strategy's gates refused, net of the benchmark.
 
-    `sentence` says it in words. The USD are with `stake_usd` in each trade; the interval is 95%, and None if there are
-    too few sessions.
+    `sentence` describes it. The USD are with `stake_usd` in each trade; the interval is 95%, and None if there are too
+    few sessions.
     """
 
     strategy: str
@@ -243,11 +244,11 @@ class RefusalsWorth(Struct, frozen=True):
 
 # Making a frozen row takes three times as long, and there are as many as trades.
 class ReportedTrade(Struct):
-    """One round trip, or a position that is still open (`closed_at` is None and the amounts are of what is closed).
+    """One round trip, or an open position (`closed_at` is None and the amounts are for its closed shares).
 
     `id` is its name for `tradebot trades`. `fees_usd` is its share of the days' fees (a charge is negative), and
-    `net_usd` is the gross with it. `fraction` is the profit before fees as a fraction of what was paid for the closed
-    shares, and `r` the net profit as a multiple of the initial risk; None if it isn't known.
+    `net_usd` is the gross with it. `fraction` is the profit before fees as a fraction of the closed shares' cost, and
+    `r` the net profit as a multiple of the initial risk; None if unknown.
     """
 
     id: str
@@ -269,10 +270,10 @@ class ReportedTrade(Struct):
 
 
 class SessionExposure(Struct, frozen=True):
-    """One session of the account: how it was invested, and what it was like in the half year until then.
+    """One session of the account: its exposure, and its statistics over the preceding half year.
 
-    `exposure` is long and short together as a fraction of equity, and `held` each symbol's, below zero for a short.
-    `volatility`, `sharpe` and `beta` are of the last 126 returns, the first two per year; None if one isn't known.
+    `exposure` is long plus short as a fraction of equity, and `held` each symbol's, negative for a short. `volatility`,
+    `sharpe` and `beta` are of the last 126 returns, the first two annualized; None if unknown.
     """
 
     session: date
@@ -284,7 +285,7 @@ class SessionExposure(Struct, frozen=True):
 
 
 class Windows(Struct, frozen=True):
-    """A figure over all half years of the account, one for each session at which one ended."""
+    """A figure over all half-year windows of the account, one for each session at which one ended."""
 
     name: str
     label: str
@@ -296,9 +297,9 @@ class Windows(Struct, frozen=True):
 
 
 class AverageHolding(Struct, frozen=True):
-    """A symbol that was held in some sessions: its average share of equity in these, the furthest one, the last one.
+    """A symbol with a position in some sessions: its average share of equity in these, the largest, and the last.
 
-    Shares are fractions, negative for a short. `last` is None if it wasn't held in the last session.
+    Shares are fractions, negative for a short. `last` is None without a position in the last session.
     """
 
     symbol: str
@@ -309,10 +310,10 @@ class AverageHolding(Struct, frozen=True):
 
 
 class YearFigures(Struct, frozen=True):
-    """One calendar year of the account, as far as the span reaches into it; fractions, and USD.
+    """One calendar year of the account, as far as the period covers it; fractions, and USD.
 
-    Benchmarks are as in `CurvePoint`. `max_drawdown` counts from the year's own peaks. A value is None if it isn't
-    known, or if there are too few sessions for it.
+    Benchmarks are as in `CurvePoint`. `max_drawdown` counts from the year's own peaks. A value is None if unknown, or
+    if there are too few sessions for it.
     """
 
     year: int
@@ -329,10 +330,10 @@ class YearFigures(Struct, frozen=True):
 
 
 class Further(Struct, frozen=True):
-    """What only longer accounts and backtests have to say; each part is empty or None if there is nothing.
+    """Parts only for longer accounts and backtests; each part is empty or None if there is too little data.
 
-    `rolling` are figures of all spans of a year, and `cautions` say in sentences what no figure shows, such as how few
-    trades there are. `tails` say how far single sessions went, and `against` how they went with the benchmark.
+    `rolling` are figures of all one-year windows, and `cautions` describe what no figure shows, such as how few trades
+    there are. `tails` describe extreme sessions, and `against` the relation to the benchmark.
     """
 
     by_year: tuple[YearFigures, ...]
@@ -353,11 +354,11 @@ class Further(Struct, frozen=True):
 class AccountReport(Struct, frozen=True):
     """The performance of one account's books.
 
-    `label` tells accounts of one report apart. `missing` are sessions of the span whose end nobody saw; the next return
-    then covers them too. `returns` are figures of the account's returns, and `activity` those of its trading; the
-    `comparisons` set some of them beside the benchmark and cash. `unknown` says in sentences what isn't known, and how
-    much it takes. `luck` says in sentences whether the result can be told from luck. `assumptions` stand under each
-    block. `interrupted` is True of a backtest that was stopped before its last session.
+    `label` distinguishes accounts of one report. `missing` are sessions of the period without a recorded end; the next
+    return then covers them too. `returns` are figures of the account's returns, and `activity` those of its trading;
+    the `comparisons` show some of them next to the benchmark and cash. `unknown` describes what isn't known, and how
+    much data it needs. `luck` says whether the result can be distinguished from luck. `assumptions` belong to each
+    block. `interrupted` is True for a backtest that was stopped before its last session.
     """
 
     label: str
@@ -387,9 +388,9 @@ class AccountReport(Struct, frozen=True):
 
 
 class PerformanceReport(Struct, frozen=True):
-    """A report of one account, or of two side by side, with what was asked for.
+    """A report of one account, or of two side by side, with the selection.
 
-    With a `strategy` or a `symbol`, profit, trades and attribution are only theirs; the rest is the whole account's.
+    With a `strategy` or a `symbol`, profit, trades and attribution are only theirs; all else is the whole account's.
     """
 
     at: datetime | None

@@ -1,4 +1,4 @@
-"""Report an account's performance: put figures, curve, profit, trades and assumptions together from its past."""
+"""Report an account's performance: combine figures, curve, profit, trades and assumptions from its history."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -44,10 +44,10 @@ TRADES = "closed trades"
 
 
 def trade_figures(trades: Sequence[ReportedTrade], day: VenueDay, moved: Collection[Key] = ()) -> tuple[Figure, ...]:
-    """Return the figures of the trades that are closed, by their profit after fees.
+    """Return the figures of closed trades, by their profit after fees.
 
-    A position that was moved from one contract into the next counts once, when it is out of the last one. `moved` are
-    those that went on in another contract, which may be none of these trades.
+    A position that was rolled counts once, when its last contract is closed. `moved` are those that continued in
+    another contract, which may not be among these trades.
     """
     closed = [_whole(story) for story in stories(trades, day) if is_over(story[-1], moved)]
     made = [float(trade.net_usd) for trade in closed]
@@ -91,10 +91,10 @@ DEEPEST = 5
 
 
 class ReportMaterial(Struct, frozen=True):
-    """What a report of one account is made from, besides its past.
+    """The inputs of one account's report besides its history.
 
-    `sessions` are the exchange's since the books began, oldest first. `cash_yearly` is what cash earns as a fraction
-    per year, if `evidence` has no rates by date. `unknown` says in sentences what couldn't be read.
+    `sessions` are the exchange's since the books began, oldest first. `cash_yearly` is the cash rate as a fraction per
+    year, if `evidence` has no rates by date. `unknown` describes what couldn't be read.
     """
 
     label: str
@@ -111,9 +111,9 @@ class ReportMaterial(Struct, frozen=True):
 
 
 def transfers(history: History) -> list[CashMovement]:
-    """Return what the owner moved in and out, by what it did to the equity that the broker shows.
+    """Return the owner's transfers, by their effect on the broker's equity.
 
-    Adopted shares were in that equity before, so their adoption moves nothing.
+    Adopted shares were in that equity before, so their adoption transfers nothing.
     """
     # Adopted shares were in that equity before, so their adoption moves nothing.
     moved = (each for each in history.cash if cash_kind(each) is CashKind.TRANSFER)
@@ -203,7 +203,7 @@ def _row(row: pnl.ProfitRow) -> report.CutRow:
 
 
 def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
-    """Yield in sentences how the books' value differs from the broker's last equity, and what has no price."""
+    """Yield sentences on how the books' value differs from the broker's last equity, and on missing prices."""
     compared, unpriced = profit.equity_comparison, profit.total.unpriced
     if compared is None:
         if unpriced:
@@ -221,7 +221,7 @@ def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
 
 
 def report_trades(history: History, choice: Choice) -> tuple[tuple[ReportedTrade, ...], tuple[TotalSlippage, ...]]:
-    """Return the chosen trades, and the slippage of all their fills against each midpoint; none without trades."""
+    """Return the selected trades, and the slippage of all their fills against each midpoint; none without trades."""
     trips = [
         trip
         for trip in history.lots.trips
@@ -241,9 +241,9 @@ def _trade_row(trip: Trip, facts: TripFacts) -> ReportedTrade:
 
 
 def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[str, str]) -> Iterator[str]:
-    """Yield whether differences from benchmarks, and the selected ratio, can be told from luck.
+    """Yield whether differences from benchmarks, and the selected ratio, can be distinguished from luck.
 
-    `names` are what the benchmarks are called, by the names of their differences. What has no interval is left out.
+    `names` has the benchmarks' names by the names of their differences. A difference without an interval is left out.
     """
     for each in against:
         within = _within(each) if each.name in names else None
@@ -256,7 +256,7 @@ def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[st
 
 
 def names_of(benchmark: str | None, leveled: str) -> Mapping[str, str]:
-    """Return the benchmarks' names by the names of the figures that differ from them; unknown ones are left out."""
+    """Return the benchmarks' names by the names of the figures comparing with them; unknown ones are left out."""
     called = {"benchmark": benchmark, "leveled": leveled}
     return {name: text for column, (name, _) in DIFFERENCES.items() if (text := called[column])}
 

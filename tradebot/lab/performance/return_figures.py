@@ -1,4 +1,4 @@
-"""Figures of returns, together and session by session: each with its interval, or with how many returns it takes."""
+"""Figures of returns, total and by session: each with its interval, or with the number of returns needed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -33,10 +33,10 @@ Value = Interval | float | None
 
 
 class Returns(Struct, frozen=True):
-    """Returns of one thing, oldest first, with how many of them a year has, and what cash earns over one of them.
+    """Returns of one series, oldest first, with how many of them a year has, and the interest of cash over one.
 
-    `cash` is what it earns on average. `cash_of_each` is what it earned over each return, if that is known. `year` is
-    how many sessions the venue has in a year, which is what it takes to say something per year.
+    `cash` is the average interest. `cash_of_each` is the interest over each return, if known. `year` is how many
+    sessions the venue has in a year, which is also the minimum for annual figures.
     """
 
     values: Sequence[float]
@@ -185,7 +185,7 @@ def histogram(values: Sequence[float]) -> tuple[Bin, ...]:
 def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None) -> tuple[Figure, ...]:
     """Return differences, beta, correlation, alpha and capture from a path's frame; none without a benchmark.
 
-    With too few returns for one, it isn't among them.
+    A figure with too few returns is left out.
     """
     known = rows[["value", "benchmark", "cash"]].dropna()
     count = len(known)

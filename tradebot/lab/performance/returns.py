@@ -1,4 +1,4 @@
-"""Returns of an account, session by session, without what its owner moved in or out."""
+"""Returns of an account, session by session, without its owner's transfers."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -22,7 +22,7 @@ _ZERO = Decimal(0)
 
 
 class EquityPoint(NamedTuple):
-    """The account's equity in USD at a session's close, or as a pass last saw it, or at the opening of the books."""
+    """The account's equity in USD at a session's close, or in the last pass, or at the opening of the books."""
 
     session: date
     at: datetime
@@ -31,9 +31,9 @@ class EquityPoint(NamedTuple):
 
 
 class EquityStep(NamedTuple):
-    """The way from one sight of the account to the next one.
+    """The step from one equity point to the next one.
 
-    `value` is the return as a fraction, None if the equity before was zero or less. `transfers_usd` is what the owner
+    `value` is the return as a fraction, None if the earlier equity was zero or less. `transfers_usd` is what the owner
     moved in (positive) or out in between.
     """
 
@@ -44,11 +44,11 @@ class EquityStep(NamedTuple):
 
 
 class Path(Struct, frozen=True):
-    """An account's steps through a span, oldest first.
+    """An account's steps through a period, oldest first.
 
-    `start` is where the first step begins, or None if the account was never seen. `sessions` are the dates of the
-    exchange's sessions that the steps cover, and `missing` those of them whose end nobody saw: the step after covers
-    them too. `year` is how many sessions the venue has in a year.
+    `start` is where the first step begins, or None without equity points. `sessions` are the dates of the exchange's
+    sessions that the steps cover, and `missing` those without a recorded end: the next step covers them too. `year` is
+    how many sessions the venue has in a year.
     """
 
     start: EquityPoint | None
@@ -64,22 +64,23 @@ class Path(Struct, frozen=True):
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """Return when the steps begin and end; what happened at the beginning came before them."""
+        """Return when the steps begin and end; events at the beginning precede them."""
         return (self.start.at, self.steps[-1].after.at) if self.start and self.steps else (_NEVER, _NEVER)
 
     @property
     def per_year(self) -> float:
-        """Return how many returns a year has at the rate of this span; `year` if no session is missing."""
+        """Return how many returns a year has at the rate of this period; `year` if no session is missing."""
         return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
 
 
 def path(
     history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: DateRange = EVER
 ) -> Path:
-    """Return the account's steps in a span of days; transfers are what the owner moved in (positive) or out.
+    """Return the account's steps in a range of days; transfers are what the owner moved in (positive) or out.
 
     `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
-    last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
+    last equity point before those days. A transfer counts at the end of its step, because it earned nothing in that
+    session.
     """
     equity_points, year = _sights(history, sessions), sessions_per_year(history.day)
     until = [each for each in equity_points if not days.is_after(each.session)]

@@ -1,4 +1,4 @@
-"""How much a backtest's result depends on what nobody can choose: costs, a day's delay, the day of the rebalance."""
+"""How a backtest's result depends on what nobody can choose: costs, a day's delay, the day of the rebalance."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,7 +17,7 @@ AS_PLAYED = "as played"
 
 
 class VariantRow(Struct, frozen=True):
-    """A backtest that was played again with one thing changed; `cagr_change` is against the backtest as played."""
+    """A backtest that was rerun with one change; `cagr_change` is relative to the original backtest."""
 
     kind: str
     name: str
@@ -43,7 +43,7 @@ class CagrBand(Struct, frozen=True):
 
 
 class Sensitivity(Struct, frozen=True):
-    """The backtest as it was played, its variants, and the band over days of rebalancing if there are enough."""
+    """The original backtest, its variants, and the band over rebalance days if there are enough."""
 
     played: VariantRow
     rows: tuple[VariantRow, ...]
@@ -55,7 +55,7 @@ class Sensitivity(Struct, frozen=True):
 def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: int) -> Variant:
     """Return the result of a backtest from its equity in USD: before the first session, then after each.
 
-    Nothing may be moved in or out meanwhile. The Sharpe ratio is over cash that earns nothing.
+    There must be no transfers. The Sharpe ratio uses a cash rate of zero.
     """
     returns = [after / before - 1 for before, after in pairwise(equities)]
     return _variant(kind, name, returns, SESSIONS_PER_YEAR, trades)

@@ -41,7 +41,7 @@ def total_return(returns: Iterable[float]) -> float:
 
 
 def cagr(returns: Sequence[float], years: float) -> float | None:
-    """Return the compound annual growth rate, as a fraction; None if everything was lost, or there is no time."""
+    """Return the compound annual growth rate, as a fraction; None after a total loss, or without time."""
     grown = total_return(returns) + 1
     return grown ** (1 / years) - 1 if grown > 0 and years > 0 else None
 
@@ -63,11 +63,11 @@ def shape(returns: Sequence[float]) -> Shape | None:
 
 
 def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
-    """Return the standard deviation of returns (of a sample) per year; None if there is none.
+    """Return the annualized standard deviation of returns (of a sample); None if there is none.
 
     The interval is by the standard error of a standard deviation s, s sqrt((kurtosis - 1) / 4n), on a log scale. It
-    follows to the first order from the variance of a sample's variance: Kenney and Keeping, Mathematics of Statistics,
-    part 2, second edition, 1951, page 164.
+    follows to first order from the variance of a sample's variance: Kenney and Keeping, Mathematics of Statistics, part
+    2, second edition, 1951, page 164.
     """
     found = shape(returns)
     if found is None:
@@ -105,7 +105,7 @@ def _spread(of: Shape) -> float:
 
 
 def probabilistic_sharpe(of: Shape, against: float = 0.0) -> float | None:
-    """Return how probable it is that the true Sharpe ratio is above another one; neither is annualized.
+    """Return the probability that the true Sharpe ratio is above another one; neither is annualized.
 
     PSR = Φ((SR - SR*) / standard error): Bailey and López de Prado, 2012, see `sharpe_error`.
     """
@@ -114,7 +114,7 @@ def probabilistic_sharpe(of: Shape, against: float = 0.0) -> float | None:
 
 
 def minimum_track_record(of: Shape, against: float = 0.0) -> float | None:
-    """Return how many returns it takes to say with 95% confidence that the true Sharpe ratio is above another one.
+    """Return how many returns are needed to show with 95% confidence that the true Sharpe ratio is above another one.
 
     MinTRL = 1 + (1 - skewness SR + (kurtosis - 1) / 4 SR²) (z / (SR - SR*))²: Bailey and López de Prado, 2012. None if
     the Sharpe ratio isn't above the other one: then no number of such returns shows it.
@@ -159,7 +159,7 @@ def calmar(returns: Sequence[float], years: float) -> float | None:
 
 
 class DrawdownIndex(NamedTuple):
-    """A drawdown by places in an index: its peak, its lowest value, and the first that is at the peak again, if any."""
+    """A drawdown by indices: its peak, its lowest value, and the first value that reaches the peak again, if any."""
 
     depth: float
     peak: int
@@ -168,7 +168,7 @@ class DrawdownIndex(NamedTuple):
 
 
 def falls(index: Sequence[float]) -> list[DrawdownIndex]:
-    """Return each drawdown of an index, the deepest first."""
+    """Return each drawdown of an index, deepest first."""
     under, found = below_peak(index), list[DrawdownIndex]()
     tops = [place for place, depth in enumerate(under) if depth >= 0]
     for peak, following in pairwise([*tops, len(under)]):
@@ -208,7 +208,7 @@ def wilson(successes: int, trials: int) -> Interval:
 
 
 class LinearFit(NamedTuple):
-    """A least-squares line: its slope, its height at zero, and how closely the points follow it (None if flat)."""
+    """A least-squares line: its slope, its intercept, and the correlation (None if flat)."""
 
     slope: Interval
     height: Interval
@@ -216,12 +216,11 @@ class LinearFit(NamedTuple):
 
 
 def line(values: Sequence[float], others: Sequence[float]) -> LinearFit | None:
-    """Return the line of values over others by ordinary least squares; None below four pairs, or if others are equal.
+    """Fit values on others by ordinary least squares; None below four pairs, or if others are equal.
 
-    Intervals of slope and height are by Student's t with n - 2 degrees of freedom and the standard errors
-    sqrt(s² / Sxx) and sqrt(s² (1 / n + mean² / Sxx)), where s² is the residual variance and Sxx the sum of squared
-    deviations of the others. That of the correlation is by Fisher's z, atanh r ± z / sqrt(n - 3): Fisher, Metron 1,
-    1921.
+    Intervals of slope and intercept are by Student's t with n - 2 degrees of freedom and the standard errors sqrt(s² /
+    Sxx) and sqrt(s² (1 / n + mean² / Sxx)), where s² is the residual variance and Sxx the sum of squared deviations of
+    the others. That of the correlation is by Fisher's z, atanh r ± z / sqrt(n - 3): Fisher, Metron 1, 1921.
     """
     count = len(values)
     if count < 4:
@@ -260,10 +259,10 @@ class Bin(Struct, frozen=True):
 
 
 def quantile(values: Sequence[float], share: float) -> Interval:
-    """Return a quantile, linear between the values, and the 95% interval between two of the values themselves.
+    """Return a quantile, linear between the values, and its 95% interval between two of the values.
 
-    These are the ones at the ranks n p ± z sqrt(n p (1 - p)), outwards, which holds for any distribution: Conover,
-    Practical Nonparametric Statistics, third edition, 1999. There must be a value.
+    These are the ones at the ranks n p ± z sqrt(n p (1 - p)), rounded outward, which is valid for any distribution:
+    Conover, Practical Nonparametric Statistics, third edition, 1999. There must be a value.
     """
     ranked, last = sorted(values), len(values) - 1
     place = share * last

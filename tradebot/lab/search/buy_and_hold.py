@@ -1,4 +1,4 @@
-"""What it earned to hold the universe in equal parts, from the first open on and without costs."""
+"""The return of holding the universe in equal parts, from the first open on and without costs."""
 
 from __future__ import annotations
 

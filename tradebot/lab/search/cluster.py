@@ -1,8 +1,8 @@
-"""Play the trials of a study on the nodes of a Ray cluster, with what a worker of this machine plays them with.
+"""Run a study's trials on the nodes of a Ray cluster, with the code of a worker on this machine.
 
 The market goes to the nodes with the work; they need this program, and the study's storage. Ray starts the workers and
-tells of their deaths. Who plays what, and what was played, stands in the study alone. Others have their own seats and
-tasks at the same table.
+reports their deaths. Only the study records who runs which trial, and the results. Other tasks use the same table with
+their own seats.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ START = f"export {LOOPBACK}; ray start --head --include-dashboard false --disabl
 
 
 class SearchWork(Struct, frozen=True):
-    """What a worker of a cluster is given: the packed bench, where the study is, and what has to be the same there.
+    """The inputs of a cluster worker: the packed bench, the study's location, and what must match there.
 
-    `folder` is where relative paths start. `host` has the storage's file; it is empty for a database, which every node
+    `folder` is the base of relative paths. `host` has the storage's file; it is empty for a database, which every node
     can reach.
     """
 
@@ -63,10 +63,10 @@ class SearchWork(Struct, frozen=True):
 
 
 class Seat:
-    """A worker process on some node; its answers are plain, so that whoever asked needs nothing to read them."""
+    """A worker process on some node; its replies are plain values, so that the caller needs no types to read them."""
 
     def open(self, program: str, work: bytes) -> dict[str, Any]:
-        """Get ready to play; return this worker's name, or why it can't play."""
+        """Prepare to run; return this worker's name, or why it can't run."""
         try:
             require_here(program, program_here(), "another version of tradebot or of Python")
             self.take(pickle.loads(work))  # noqa: S301 - from the driver, whose code a Ray worker runs anyway
@@ -75,12 +75,12 @@ class Seat:
         return {"worker": worker_of(os.getpid())}
 
     def take(self, work: Any) -> None:
-        """Take what is to be played; raise TradebotError if that can't be done here."""
+        """Accept the work; raise TradebotError if it can't run here."""
         raise NotImplementedError
 
 
 class TrialSeat(Seat):
-    """A worker that asks a study for its trials."""
+    """A worker that gets its trials from a study."""
 
     def __init__(self) -> None:
         self._bench: Bench | None = None
@@ -100,7 +100,7 @@ class TrialSeat(Seat):
         self._study = Study(work.place.storage, work.place.name, bench.spaced.space, workers=work.workers)
 
     def play(self) -> dict[str, Any]:
-        """Play the next trial; return its number, which is None if none is left, or what went wrong."""
+        """Run the next trial; return its number, None if none is left, or the error."""
         assert self._bench is not None, "it was opened first"
         assert self._study is not None, "it was opened first"
         try:
@@ -119,7 +119,7 @@ def code_of(settings: Settings) -> dict[str, str]:
 
 
 def require_here(wanted: object, here: object, what: str) -> None:
-    """Raise OperatorError naming this node unless it has what is wanted."""
+    """Raise OperatorError naming this node unless it has the required value."""
     if wanted != here:
         raise OperatorError(
             f"the node {node()} of the cluster has {what}: {here} instead of {wanted}",
@@ -132,13 +132,13 @@ def _proxy(fields: dict[Any, Any]) -> MappingProxyType[Any, Any]:
 
 
 def pickle_for_node(value: object) -> bytes:
-    """Return a value for a worker on another node."""
+    """Pickle a value for a worker on another node."""
     copyreg.pickle(MappingProxyType, lambda mapping_proxy_type: (_proxy, (dict(mapping_proxy_type),)))
     return pickle.dumps(value, protocol=5)
 
 
 def work_of(bench: Bench, study_location: StudyLocation, workers: int) -> SearchWork:
-    """Return what a worker needs; the environment, which may hold keys, stays here."""
+    """Return the inputs of a worker; the environment, which may have keys, stays here."""
     is_file = "://" not in study_location.storage or study_location.storage.startswith("sqlite")
     return SearchWork(
         bench=pickle_for_node(replace(bench, environ={})),
@@ -152,7 +152,7 @@ def work_of(bench: Bench, study_location: StudyLocation, workers: int) -> Search
 
 
 def hand_out(pool: Pool, tell: Tell) -> None:
-    """Have a study's trials played on the cluster until none is left, or this process is told to stop."""
+    """Run a study's trials on the cluster until none is left, or this process is told to stop."""
     # Ray prints what it has to say of its nodes, and the parent's output may be a document.
     os.dup2(2, 1)
     ray = connect_ray()
@@ -204,7 +204,7 @@ def connect_ray() -> Any:
 
 
 class Tasks(Protocol):
-    """What the workers at a table play."""
+    """The tasks of the workers at a table."""
 
     def n_waiting(self) -> int:
         """Return how many tasks wait for a worker."""
@@ -213,7 +213,7 @@ class Tasks(Protocol):
         """Return the work for the next worker; None if there is none."""
 
     def requeue(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
-        """Put back what a worker was playing when it died."""
+        """Put back a worker's task when the worker died."""
 
 
 class _Trials(Struct):
@@ -240,7 +240,7 @@ class _Seated(Struct, eq=False):
 
 
 class WorkerTable(Struct):
-    """The workers of a cluster, each with the answer it owes."""
+    """The workers of a cluster, each with its pending reply."""
 
     ray: Any
     seat: type[Seat]
@@ -252,7 +252,7 @@ class WorkerTable(Struct):
     deaths: int = 0
 
     def run(self, is_stopping: Callable[[], bool]) -> None:
-        """Have the tasks played until none is left; raise TradebotError for what a worker couldn't do."""
+        """Run the tasks until none is left; raise TradebotError for a worker's failure."""
         heard = time.monotonic()
         for _ in range(self.count):
             self._seat()

@@ -1,6 +1,6 @@
-"""The space of a search: which settings are tried, from where to where, what is looked for, and how it is judged.
+"""The space of a search: the settings and their ranges, the objectives, and how trials are judged.
 
-How far a study is is here too, so that what shows it needn't load what keeps it.
+A study's progress is defined here too, so that showing it needn't load its storage.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 class TrialCounts(Struct, frozen=True):
-    """How many trials of a study were played, waiting or being played, refused by the loader, or given up.
+    """How many trials of a study have run, are waiting or running, were refused by the loader, or given up.
 
-    `few` were played and left out, because they had too few trades or not every objective.
+    `few` have run and were left out, because they had too few trades or lacked an objective.
     """
 
     played: int
@@ -69,7 +69,7 @@ Number = Annotated[int | Decimal, Field(allow_inf_nan=False)]
 
 
 class Between(Frozen):
-    """A range of a setting: from a number to another one, perhaps in steps, or evenly over its orders of magnitude."""
+    """A range of a setting: from `low` to `high`, perhaps in steps, or evenly over orders of magnitude."""
 
     model_config = ConfigDict(populate_by_name=True)
     low: Number = Field(alias="from")
@@ -87,12 +87,12 @@ class Between(Frozen):
 
     @property
     def whole(self) -> bool:
-        """Return True if all that is written are whole numbers, and steps too: then only such are tried."""
+        """Return True if all given numbers, including steps, are whole: then only whole values are tried."""
         return all(isinstance(one, int) for one in (self.low, self.high, 1 if self.step is None else self.step))
 
     @property
     def step_values(self) -> Sequence[int | Decimal] | None:
-        """Return all values of a range in steps, or of one of whole numbers; None for any other."""
+        """Return all values of a range in steps or of whole numbers; None for any other."""
         step = self.step or (1 if self.whole and not self.log else None)
         if step is None or (self.high - self.low) / Decimal(step) > MOST_CHOICES:
             return None
@@ -117,7 +117,7 @@ class JudgedParts(Frozen):
 
 
 class Space(Frozen):
-    """What a search tries, as its file says it."""
+    """A search's definition, as in its file."""
 
     settings: Annotated[dict[str, Between | Choices], Field(min_length=1, max_length=20)]
     objectives: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = ("sharpe",)
@@ -148,7 +148,7 @@ class Space(Frozen):
 
     @property
     def total(self) -> int:
-        """Return how many trials are played: of a grid all points, unless the file says fewer; otherwise 100."""
+        """Return how many trials to run: of a grid all points, unless the file says fewer; otherwise 100."""
         return min(self.grid_size, self.trials or MOST_TRIALS) if self.sampler == "grid" else self.trials or 100
 
     @property
@@ -170,7 +170,7 @@ class Space(Frozen):
             yield {name: _draw_value(one, chance) for name, one in self.settings.items()}
 
     def grid(self) -> Iterator[Values]:
-        """Yield every combination that is known before the first trial: none if later ones are learned."""
+        """Yield every combination that is known before the first trial: none if the sampler learns from results."""
         if self.sampler == "grid":
             every = product(*map(_choices, self.settings.values()))
             everything = [dict(zip(self.settings, point, strict=True)) for point in every]
@@ -187,7 +187,7 @@ def plain_value(value: int | Decimal | str | bool) -> Value:
 
 
 def round_value(value: Value) -> Value:
-    """Return a value with as many digits as mean anything."""
+    """Round a value to its significant digits."""
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
@@ -213,7 +213,7 @@ def _draw_value(one: Between | Sequence[Any], chance: Random) -> Value:
 
 
 def read_space(path: Path) -> Space:
-    """Return the space in a file; raise ConfigurationError naming each line that can't be meant."""
+    """Read a space from a file; raise ConfigurationError naming each invalid line."""
     if not path.is_file():
         raise OperatorError(f"there is no space {path}", f"write one: {EXPLAINED}")
     try:
@@ -232,7 +232,7 @@ def _sentence(error: Any) -> str:
 
 
 class Tryable(Protocol):
-    """A space with what says whether a combination of its values is valid; `source` is where the space is written."""
+    """A space that can validate a combination of its values; `source` is where the space is written."""
 
     @property
     def space(self) -> Space: ...
@@ -241,11 +241,11 @@ class Tryable(Protocol):
     def source(self) -> str: ...
 
     def with_values(self, values: Values) -> object:
-        """Return what these values make; raise ConfigurationError if they make nothing valid."""
+        """Return what these values build; raise ConfigurationError if they aren't valid together."""
 
 
 class Spaced(Struct, frozen=True):
-    """A space on a bot's settings: what the loader says of each combination."""
+    """A space on a bot's settings, validated by the settings' loader."""
 
     space: Space
     settings: Settings
@@ -261,7 +261,7 @@ class Spaced(Struct, frozen=True):
 
 
 class SpaceChecked(Struct, frozen=True):
-    """How many drawn combinations the loader refuses because their values don't fit together, and what it says."""
+    """How many drawn combinations the loader refuses because their values don't fit together, and its message."""
 
     drawn: int
     refused: int
@@ -269,10 +269,10 @@ class SpaceChecked(Struct, frozen=True):
 
 
 def check(spaced: Tryable) -> SpaceChecked:
-    """Try a space before anything is played: each setting's ends and choices, and drawn combinations.
+    """Check a space before anything runs: each setting's ends and choices, and drawn combinations.
 
-    A value that no combination of the others makes valid is refused, with what is wrong with it. Raises
-    ConfigurationError naming it.
+    A value that no combination of the others makes valid is refused, with the reason. Raise ConfigurationError naming
+    it.
     """
     space = spaced.space
     for name in space.settings:

@@ -1,11 +1,11 @@
-"""A study that several processes and machines share, kept by Optuna in a journal file or in a database.
+"""A study that several processes and machines share, stored by Optuna in a journal file or in a database.
 
-Whoever plays a trial says so from time to time. One that has been silent for too long has died, and its trial is put
-back, so that another one plays it: under a new number, while the old one counts for nothing.
+A worker reports from time to time while it runs a trial. If it has been silent for too long, it counts as dead, and its
+trial is put back for another one: under a new number, while the old one isn't counted.
 
-A study may also be played trial after trial by one process: the same seed tries the same values in order. What is asked
-next depends on the seed and on the trials before it alone, so it doesn't matter how often the process was stopped in
-between. A trial that was begun is taken up again.
+A study may also be run trial after trial by one process: the same seed tries the same values in order. The next values
+depend only on the seed and on earlier trials, however often the process was stopped in between. An unfinished trial is
+resumed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ DATABASE_S = 60
 
 
 class Result(Struct, frozen=True):
-    """What is kept of a trial that was played; `digest` is that of its settings and code."""
+    """The stored results of a trial; `digest` is that of its settings and code."""
 
     returns: tuple[float, ...]
     trades: int
@@ -110,7 +110,7 @@ def _whole(descriptor: int, size: int) -> int:
 
 @contextmanager
 def reaching(place: str) -> Iterator[None]:
-    """Turn what goes wrong with a storage into a sentence; its address may hold a password and isn't repeated."""
+    """Turn a storage's errors into sentences; its address may contain a password and isn't repeated."""
     shown = f"the storage {place}" if "://" not in place else f"the storage ({place.partition('://')[0]})"
     again = "make it reachable again and go on with the study (search: add --resume), or begin anew if it is lost"
     try:
@@ -142,7 +142,7 @@ def open_storage(place: str, *, new: bool) -> BaseStorage:
 
 
 def worker_of(pid: int) -> list[str | int]:
-    """Return a name of a process here that no other one has at the same time: machine, namespace, and number."""
+    """Return a unique name of a running process: machine, namespace, and pid."""
     space = ""
     with suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")
@@ -163,7 +163,7 @@ def _has_ended(worker: Sequence[str | int]) -> bool:
 
 
 class Study:
-    """A study in its storage, with what it was made from and what it tries."""
+    """A study in its storage, with its inputs and its space."""
 
     def __init__(self, place: str, name: str, space: Space, *, workers: int = 1, new: bool = False) -> None:
         self.place, self.name, self.space = place, name, space
@@ -195,7 +195,7 @@ class Study:
         optuna.delete_study(storage=self._storage, study_name=self.name)
 
     def begin(self, made: Mapping[str, Any]) -> None:
-        """Record what a new study is made from, and every combination that is known beforehand."""
+        """Record a new study's inputs, and every combination that is known in advance."""
         with self._reaching():
             for values in self.space.grid():
                 self._study.enqueue_trial(dict(values), {PLANNED: True})
@@ -203,14 +203,14 @@ class Study:
 
     @property
     def origin(self) -> Mapping[str, Any] | None:
-        """Return what the study was made from; None if whoever made it died before it was whole."""
+        """Return the study's inputs; None if its creator died before they were complete."""
         with self._reaching():
             return self._study.user_attrs.get(MADE)
 
     def require_same(self, now: Mapping[str, Any], changed: Mapping[str, str]) -> None:
-        """Raise OperatorError if the study was made from something else: its trials couldn't be compared with new ones.
+        """Raise OperatorError if the study has different inputs: its trials couldn't be compared with new ones.
 
-        `changed` says of each part, in the order in which they are compared, what it means that it differs.
+        `changed` explains, for each input in the order of comparison, what a difference means.
         """
         was = self.origin
         if was is None:
@@ -233,7 +233,7 @@ class Study:
             yield
 
     def ask(self) -> Trial | None:
-        """Return the next trial to play, which is now ours; None if all are played or with others."""
+        """Take and return the next trial; None if all are finished or taken."""
         with self._reaching():
             waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
             if not waiting and (not self.space.learns or self._n_taken() >= self.space.total):
@@ -265,7 +265,7 @@ class Study:
             trial.set_user_attr(BEAT, time.time())
 
     def tell(self, trial: Trial, result: Result | None, values: Sequence[float | None], why: str = "") -> None:
-        """Keep what became of a trial. Without every value of the objectives it is left out, and `why` says so."""
+        """Store a trial's result. Without a value for every objective it is left out, and `why` says so."""
         with self._reaching(), suppress(UpdateFinishedTrialError):
             if result is not None:
                 trial.set_user_attr(RESULT, _pack_result(result))
@@ -278,9 +278,9 @@ class Study:
                 self._study.tell(trial, known)
 
     def put_back(self, worker: Sequence[str | int] | None = None, *, died: bool = True) -> int:
-        """Put back what a worker was playing, or all that dead ones were; return how many trials.
+        """Put back a worker's trial, or those of all dead ones; return how many trials.
 
-        Each is put back once, whoever notices: only one process can end a trial.
+        Each is put back once, by whichever process: only one process can end a trial.
         """
         back = 0
         with self._reaching():
@@ -329,7 +329,7 @@ class Study:
         return TrialCounts(played, asked - played - refused - given_up, refused, few, given_up)
 
     def played_trials(self) -> list[PlayedTrial]:
-        """Return the trials that were played and have all objectives; equal values are one trial."""
+        """Return the finished trials with all objectives; equal values are one trial."""
         return [
             PlayedTrial(number, values, result.returns, result.trades, result.longest, result.gained, result.best_five)
             for number, (values, result, state) in self._results().items()
@@ -337,7 +337,7 @@ class Study:
         ]
 
     def results(self) -> list[tuple[int, Result]]:
-        """Return every trial that was played, each of which counts as tried."""
+        """Return every finished trial, each of which counts as tried."""
         return [(number, result) for number, (_, result, _) in self._results().items()]
 
     def _results(self) -> Mapping[int, tuple[Values, Result, TrialState]]:
@@ -354,7 +354,7 @@ class Study:
         return found
 
     def reasons(self) -> Mapping[str, int]:
-        """Return why trials were left out, with how many."""
+        """Return why trials were left out, with counts."""
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False)
         found = dict[str, int]()
@@ -381,7 +381,7 @@ def _distribution(one: Between | Sequence[Any]) -> BaseDistribution:
 
 
 def sampler_of(space: Space, workers: int) -> optuna.samplers.BaseSampler:
-    """Return what draws the values of trials; alone, with the space's seed."""
+    """Return the sampler of trials' values; with a single worker, it uses the space's seed."""
     if not space.learns:
         return optuna.samplers.RandomSampler(seed=space.seed)
     with warnings.catch_warnings():
@@ -414,15 +414,15 @@ class StudyTrial(Struct, frozen=True):
 
 
 class SequentialStudy(Study):
-    """A study that one process plays at a time; its user must keep other processes away."""
+    """A study that one process runs at a time; the caller must keep other processes away."""
 
     @classmethod
     def open_study(
         cls, place: str, name: str, space: Space, made: Mapping[str, Any], changed: Mapping[str, str]
     ) -> SequentialStudy:
-        """Return the study of this name: a new one, or the one that is there, if it was `made` from the same things.
+        """Open the study of this name: a new one, or the existing one, if it was `made` from the same inputs.
 
-        OperatorError by `changed`, as `require_same` takes it, if it wasn't, or if the storage can't be read.
+        OperatorError by `changed`, as in `require_same`, if it wasn't, or if the storage can't be read.
         """
         with reaching(place):
             is_there = name in optuna.get_all_study_names(open_storage(place, new=True))
@@ -434,7 +434,7 @@ class SequentialStudy(Study):
         return sequential_study
 
     def take(self) -> Trial | None:
-        """Return the trial to play: an unfinished one, or else the next; None if there are no more."""
+        """Return the trial to run: an unfinished one, or else the next; None if there are no more."""
         with self._reaching():
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if PLANNED in trial.user_attrs or {*trial.params} == {*self._distributions}:
@@ -460,13 +460,13 @@ class SequentialStudy(Study):
         return sampler_of(self.space.model_copy(update={"seed": seed}), 1)
 
     def keep(self, trial: Trial, value: float, figures: Mapping[str, Any]) -> None:
-        """Keep the objective of a trial that was played, and its figures."""
+        """Store the objective and the figures of a finished trial."""
         with self._reaching():
             trial.set_user_attr(FIGURES, dict(figures))
         self.tell(trial, None, [value])
 
     def in_order(self) -> list[StudyTrial]:
-        """Return the trials that are over, in the order in which they were played."""
+        """Return the finished trials, in order."""
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         return [

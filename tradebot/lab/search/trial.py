@@ -1,4 +1,4 @@
-"""Play one trial of a search: the backtest of a bot with other values, of which only its figures are kept."""
+"""Run one trial of a search: a backtest with other values, of which only the figures are kept."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ BEST = 5
 
 
 class Bench(Struct, frozen=True):
-    """What all trials share: the plan that their values change, its market, and where its strategies are loaded.
+    """The shared inputs of all trials: the plan that their values change, its market, and where strategies are loaded.
 
-    `folder` is kept from plug-ins, and `environ` is the environment that they are started with.
+    Plug-ins can't access `folder`, and `environ` is the environment that they are started with.
     """
 
     plan: BacktestPlan
@@ -50,7 +50,7 @@ class Bench(Struct, frozen=True):
 
 
 class TrialReport(Struct, frozen=True):
-    """A trial as the study sees it: its result if it was played, its objectives, and why it is left out."""
+    """The report of a trial to the study: its result if it ran, its objectives, and why it is left out."""
 
     result: Result | None
     values: tuple[float | None, ...]
@@ -58,9 +58,9 @@ class TrialReport(Struct, frozen=True):
 
 
 def play(bench: Bench, values: Values, watch: Callable[[], None]) -> TrialReport:
-    """Play a trial to its end; `watch` is called after each session.
+    """Run a trial to its end; `watch` is called after each session.
 
-    Values that don't fit together aren't played. Raises TradebotError if the run can't be trusted.
+    Values that don't fit together don't run. Raise TradebotError if the run can't be trusted.
     """
     try:
         settings = bench.spaced.with_values(values)

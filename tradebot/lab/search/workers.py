@@ -1,7 +1,7 @@
-"""Play the trials of a study in several processes, and replace one that dies.
+"""Run the trials of a study in several processes, and replace one that dies.
 
-They are forks of the process that has opened the market, so it is read once and shared. Each asks the study for its
-next trial, which is all that they have in common with workers of other machines.
+They are forks of the process that has opened the market, so it is read once and shared. Each gets its next trial from
+the study, the only thing shared with workers of other machines.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Tell = Callable[[Mapping[str, object]], None]
 
 
 class StudyLocation(Struct, frozen=True):
-    """Where a study is kept, and under which name."""
+    """The storage of a study, and its name."""
 
     storage: str
     name: str
@@ -62,9 +62,9 @@ class _Worker(Struct):
 
 
 class Pool(Struct):
-    """The workers while they play a study's trials: processes of this machine, unless `hand_out` has others.
+    """The workers that run a study's trials: processes of this machine, unless `hand_out` is given.
 
-    `hand_out` is what a single process does instead. It tells of workers elsewhere, which `count` then counts.
+    `hand_out` then runs in a single process and reports workers elsewhere, which `count` counts.
     """
 
     bench: Bench
@@ -78,7 +78,7 @@ class Pool(Struct):
     deaths: int = 0
 
     def run(self) -> None:
-        """Play until no trial is left; raise TradebotError for what stopped a worker."""
+        """Run until no trial is left; raise TradebotError for an error that stopped a worker."""
         study = self.study()
         try:
             self._until_done(study)
@@ -196,17 +196,17 @@ def _work(pool: Pool, writes: int) -> NoReturn:
 
 
 def told_of(error: TradebotError) -> dict[str, object]:
-    """Return an error as one process tells it to another."""
+    """Return an error as fields for another process."""
     return {"error": error.message, "hint": error.hint, "code": int(error.code)}
 
 
 def error_from_fields(fields: Mapping[str, Any]) -> TradebotError:
-    """Return the error that another process has told."""
+    """Rebuild the error that another process reported."""
     return TradebotError(fields["error"], fields["hint"], code=ExitCode(fields["code"]))
 
 
 def stopping() -> Callable[[], bool]:
-    """Return what tells whether this child was told to stop, or its parent has gone."""
+    """Return a function that tells whether this child was told to stop, or its parent has gone."""
     parent, stop = os.getppid(), list[int]()
 
     def note_signal(number: int, frame: FrameType | None) -> None:
@@ -232,7 +232,7 @@ def _play_all(pool: Pool, tell: Tell) -> None:
 
 
 def play_next(bench: Bench, study: Study, look: Callable[[], None]) -> int | None:
-    """Play the study's next trial and keep what became of it; return its number, or None if none is left.
+    """Run the study's next trial and store its result; return its number, or None if none is left.
 
     `look` is called after each session; it unwinds a worker that has to stop.
     """
@@ -254,9 +254,9 @@ def play_next(bench: Bench, study: Study, look: Callable[[], None]) -> int | Non
 
 
 def fitting(wanted: int | None, trials: int) -> int:
-    """Return how many workers fit: as many as there are processors and trials, and as the free memory allows.
+    """Return how many workers fit: at most as many as processors and trials, and as free memory allows.
 
-    Each may need as much memory as this process has now. Those that a person asked for aren't doubted.
+    Each may need as much memory as this process has now. A number that a person gave is used unchanged.
     """
     if wanted is not None:
         return wanted

@@ -25,8 +25,8 @@ class Must(StrEnum):
 class RungCondition(Struct, frozen=True):
     """One condition of a rung: its number and bound, and whether it is met; without evidence there is no number.
 
-    `left` is in how many more sessions it would be met if these go on like those so far; None if it is met, or if
-    waiting doesn't meet it. `lacks` says what there is no evidence of.
+    `left` is in how many more sessions it would be met if these continue like those so far; None if it is met, or if
+    waiting doesn't help. `lacks` names the missing evidence.
     """
 
     name: str

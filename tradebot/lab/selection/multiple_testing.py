@@ -1,4 +1,4 @@
-"""Whether the best of many trials is overfitted, and whether it earns more than nothing.
+"""Test whether the best of many trials is overfitted, and whether it earns more than nothing.
 
 By combinatorially symmetric cross-validation (CSCV): Bailey, Borwein, López de Prado and Zhu, "The Probability of
 Backtest Overfitting", Journal of Computational Finance 20, 2017. The sessions are cut into an even number of blocks.
@@ -6,11 +6,10 @@ For each way to take half of them, the trial that is best in that half is ranked
 probability of overfitting is how often it is at or below the median there: the logit of its relative rank is zero or
 less.
 
-When all trials were tried on the same sessions: White, "A Reality Check for Data Snooping", Econometrica 68, 2000.
+If all trials were tried on the same sessions: White, "A Reality Check for Data Snooping", Econometrica 68, 2000.
 Hansen, "A Test for Superior Predictive Ability", Journal of Business and Economic Statistics 23, 2005. Both resample
-the sessions of all trials together (the stationary bootstrap of Politis and Romano), so trials that resemble each other
-count for little more than one. Their p is the probability of a best trial as good as this one if no trial earns
-anything: small is good.
+the sessions of all trials together (the stationary bootstrap of Politis and Romano), so similar trials count for little
+more than one. Their p is the probability of a best trial as good as this one if no trial earns anything: small is good.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +41,7 @@ AT_ONCE = 2_000
 class Overfitting(Struct, frozen=True):
     """How often the best trial of one half of the sessions is in the lower half of all trials in the other sessions.
 
-    `loss` is how often it loses money there. `halves` is how many halves there were, of so many `blocks`.
+    `loss` is how often it loses money there. `halves` is the number of halves, made of `blocks` blocks.
     """
 
     probability: float
@@ -120,7 +119,7 @@ class Range(Struct, frozen=True):
     log: bool = False
 
     def apart(self, one: Value, other: Value) -> float:
-        """Return how far two values are apart, as a share of the range."""
+        """Return the distance of two values, as a share of the range."""
         if self.low is None or self.high is None:
             return float(one != other)
         if self.high == self.low:
@@ -150,9 +149,9 @@ class Plateau(Struct, frozen=True):
 def plateau(
     best: int, values: Sequence[Mapping[str, Value]], found: Sequence[float | None], ranges: Mapping[str, Range]
 ) -> Plateau | None:
-    """Return what the neighbors of the trial at the place `best` have found; None if there are too few trials.
+    """Return the objectives of the neighbors of the trial at index `best`; None if there are too few trials.
 
-    Distances are those of the setting that differs most, so that neighbors are a box around the best trial.
+    The distance is the largest over all settings, so that neighbors are a box around the best trial.
     """
     value = found[best]
     others = [place for place, one in enumerate(found) if one is not None and place != best]
@@ -177,7 +176,7 @@ DEFAULT = Resampling(resamples=1_000, mean_block=10)
 class Superiority(Struct, frozen=True):
     """The p of White's reality check, and of Hansen's test: the consistent one, and its lower and upper bounds.
 
-    `mean_block` is how many sessions a block of the bootstrap has on average.
+    `mean_block` is the mean block length of the bootstrap in sessions.
     """
 
     reality_check: float
@@ -189,10 +188,10 @@ class Superiority(Struct, frozen=True):
 
 
 def superiority(returns: Numbers, how: Resampling = DEFAULT) -> Superiority | None:
-    """Return how probable so good a best trial is if no trial's mean return is above zero.
+    """Return the probability of so good a best trial if no trial's mean return is above zero.
 
-    `returns` has a row for each session and a column for each trial; those above a benchmark test against it. A trial
-    that never moved is left out. None if no trial moved, or if there are fewer than two sessions.
+    `returns` has a row for each session and a column for each trial; pass excess returns to test against a benchmark. A
+    trial that never moved is left out. None if no trial moved, or if there are fewer than two sessions.
     """
     count = len(returns)
     if count < 2:
@@ -236,7 +235,7 @@ def _means(returns: Numbers, how: Resampling) -> Numbers:
 
 
 def long_variances(returns: Numbers, mean_block: int) -> Numbers:
-    """Return the variance of each trial's mean times the number of sessions, as the stationary bootstrap has it.
+    """Return the variance of each trial's mean times the number of sessions, under the stationary bootstrap.
 
     It is g(0) + 2 sum k(i) g(i) over the autocovariances g, with q = 1 / mean block and k(i) = (n - i) / n (1 - q)^i +
     i / n (1 - q)^(n - i): Politis and Romano, 1994.

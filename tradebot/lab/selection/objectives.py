@@ -1,4 +1,4 @@
-"""What a search may look for: figures of the returns of many trials at once, and more of each is better.
+"""Define the objectives of a search: figures of the returns of many trials at once, where more is better.
 
 They are those of `lab.performance.statistics`, which has their sources, and a test compares both.
 """

@@ -1,9 +1,9 @@
-"""What a learned policy has shown in sessions that it wasn't trained on, and whether that is more than noise shows.
+"""Evaluate a learned policy's results in sessions that it wasn't trained on, and whether they exceed noise.
 
-Of figures by seed, the median counts, never the best one: along several paths, first the median of a seed's paths. The
-comparison with benchmarks is Hansen's test over all configurations that were ever tried, as daily returns at equal
-volatility, once per benchmark. Configurations whose returns nobody knows count as often as those that are known: p is
-multiplied by how many there are of each.
+Across seeds, the median counts, never the best; with several paths, first the median of a seed's paths. The comparison
+with benchmarks is Hansen's test over all configurations that were ever tried, as daily returns at equal volatility,
+once per benchmark. Configurations with unknown returns count like those that are known: p is multiplied by the ratio of
+all to known ones.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ NO_REPLAY = "no session on paper was compared with its replay: tradebot parity"
 
 
 class RunFigures(Struct, frozen=True):
-    """What one seed earned along one path; the Sharpe ratio a year has its 95% interval, None if nothing varies.
+    """The results of one seed along one path; the annualized Sharpe ratio has its 95% interval, None if nothing varies.
 
     `doubled` and `later` are total returns with costs doubled and with each decision one bar later.
     """
@@ -58,7 +58,7 @@ class RunFigures(Struct, frozen=True):
 
 
 class BenchmarkFigures(Struct, frozen=True):
-    """What a benchmark earned in the same sessions, and Hansen's p of all configurations against it: small is good."""
+    """A benchmark's results in the same sessions, and Hansen's p of all configurations against it: small is good."""
 
     name: str
     total_return: float
@@ -70,7 +70,7 @@ class BenchmarkFigures(Struct, frozen=True):
 
 
 class PolicyFigures(Struct, frozen=True, dict=True):
-    """Figures of a policy's results, each made once it is asked for; `trials` are all that were ever counted."""
+    """Figures of a policy's results, each computed on first use; `trials` are all that were ever counted."""
 
     results: PolicyResults
     trials: int
@@ -117,14 +117,14 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def deflated_ratio(self) -> float | None:
-        """Return the median seed's chance that its true ratio is above what luck alone makes the best trial's."""
+        """Return the median seed's probability that its true ratio is above the best trial's by luck alone."""
         if None in self.sharpes:
             return None
         return self.middle(lambda run: _deflate(run.returns, self.trials))
 
     @cached_property
     def low(self) -> float | None:
-        """Return the median seed's low end of the Sharpe ratio a year."""
+        """Return the lower end of the median seed's annualized Sharpe ratio."""
         return None if None in self.sharpes else median(self.by_seed(self.spans[0].tolist()))
 
     @cached_property
@@ -196,10 +196,10 @@ def _at_equal_volatility(returns: Numbers) -> Numbers:
 
 
 class Judging(Struct, frozen=True):
-    """How sessions were judged: how many a model may have seen, and how many runs each seed has to have.
+    """How sessions were judged: how many a model may have seen, and how many runs each seed must have.
 
-    A session is seen if a model that judges it was trained on one that no split of the settings trains on for that
-    session, be it the session itself or one in the embargo, or if no model judges it.
+    A session is seen if a model that judges it was trained on a session that no split of the settings trains on for it,
+    whether the session itself or one in the embargo, or if no model judges it.
     """
 
     seen: int
@@ -232,9 +232,9 @@ def _places(days: Places, spans: Sequence[SessionSpan]) -> Places:
 def asked_of_policy(
     of: PolicyFigures | str, rules: PolicyRules, replays: Sequence[float] = ()
 ) -> Iterator[ConditionCheck]:
-    """Yield what a rung asks of a learned policy, what takes long last; nothing if it asks nothing.
+    """Yield a rung's conditions for a learned policy, slow ones last; nothing if there are none.
 
-    Of a policy without results, a text says why. `replays` are sessions on paper, as `off_replay` returns them.
+    For a policy without results, a text says why. `replays` are paper sessions, as `off_replay` returns them.
     """
     if not rules.asks:
         return
@@ -278,9 +278,9 @@ def _within(replays: Sequence[float], share: float, more: int) -> float | None:
 
 
 def off_replay(days: Sequence[DayParity]) -> tuple[float, ...]:
-    """Return how far each session was from its replay, as a share of what it cost.
+    """Return how far each session was from its replay, as a share of its costs.
 
-    A session that wasn't over, that cost nothing, or whose costs aren't known is left out.
+    A session that wasn't over, had no costs, or has unknown costs is left out.
     """
     known = ((abs(float(day.cost_usd)), float(day.costs_usd or 0)) for day in days if day.complete)
     return tuple(apart / costs for apart, costs in known if costs > 0)

@@ -1,16 +1,16 @@
-"""Whether a strategy has shown enough to climb a rung: each condition with its number, what is missing, and by when.
+"""Evaluate whether a strategy may climb a rung: each condition with its number, what is missing, and by when.
 
 The conditions are data (`promotion:` in the configuration). The comparison with a champion follows the rules for
 variants that the flow strategy came with: Wilson's interval of the share of winners, the gain in the Sharpe ratio by
-2,000 bootstraps, and Cohen's d (Statistical Power Analysis for the Behavioral Sciences, second edition, 1988) of what
-trades made. Without a champion, they compare with holding nothing.
+2,000 bootstraps, and Cohen's d (Statistical Power Analysis for the Behavioral Sciences, second edition, 1988) of trade
+returns. Without a champion, they compare with having no position.
 
-The mean is judged by an interval that holds after every session at once (`anytime`), and its error is divided by the
-number of trials (Bonferroni). So neither asking each evening nor choosing the best of many lets chance through.
+The mean is judged by an interval that is valid after every session at once (`anytime`), and its error is divided by the
+number of trials (Bonferroni). So neither checking each evening nor choosing the best of many lets chance through.
 
-An ordinary 95% interval that is looked at 500 times misses zero at some time for far more than 5% of all strategies
+An ordinary 95% interval that is checked 500 times misses zero at some time for far more than 5% of all strategies
 without an edge. The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform
-central limit theory and asymptotic confidence sequences", Annals of Statistics 52, 2024, is wider, and holds for all
+central limit theory and asymptotic confidence sequences", Annals of Statistics 52, 2024, is wider, and valid for all
 sample sizes together. It goes back to Robbins' normal mixture ("Statistical methods related to the law of the iterated
 logarithm", Annals of Mathematical Statistics 41, 1970). Each end is the one-sided bound of that paper.
 """
@@ -52,14 +52,14 @@ Numbers = NDArray[np.float64]
 
 
 class TrackRecord(Struct, frozen=True, dict=True):
-    """What a strategy has shown since its values were fixed; None for what nobody knows.
+    """A strategy's track record since its settings were fixed; None where unknown.
 
     `returns` are those of its allotment in each session, oldest first, after costs, and `here` is how many of these
-    sessions came since it reached the rung that it is on. `trades` are what each closed trade made of its stake.
-    `costs` is what all costs took of these returns. `trials` is how many sets of code and values were ever tried.
-    `champion` are the returns of the strategy that it would replace, in the same sessions, and `champion_trades` what
-    that one's trades made; None if there is none. `policy` are the results of a learned policy, or why nobody can judge
-    it, and None for any other strategy. `replays` says how far its sessions on paper were from their replays.
+    sessions came since it reached its present rung. `trades` are each closed trade's return on its stake. `costs` is
+    the share of all costs in these returns. `trials` is how many combinations of code and settings were ever tried.
+    `champion` are the returns of the strategy that it would replace, in the same sessions, and `champion_trades` those
+    of its trades; None without one. `policy` are the results of a learned policy, or why they can't be judged, and None
+    for any other strategy. `replays` has how far its paper sessions were from their replays.
     """
 
     traded: frozenset[PaperRecord]
@@ -111,7 +111,7 @@ def conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> tuple[Rung
 
 
 def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Iterator[ConditionCheck]:
-    """Yield what a rung above the lowest asks, what takes long last."""
+    """Yield the conditions of a rung above the lowest, slow ones last."""
     step, error = rules.of(rung), float(rules.error)
     fits = of.traded <= set(step.traded)
     where = (
@@ -135,11 +135,11 @@ def interval(of: TrackRecord, error: float) -> MeanInterval | None:
 
 
 def least_since(based_on: MeanInterval, since: Sequence[float], error: float) -> float | None:
-    """Return the least mean return since a promotion that is compatible with what it was based on.
+    """Return the lowest mean return since a promotion that is compatible with its basis.
 
-    Both means have an interval that holds however often one looks; that of their difference is the root of the sum of
-    squares of both. It is narrowest after a hundred sessions, so that a loss is noticed sooner than an edge was. None
-    for fewer than 20 returns.
+    Both means have an interval that is valid however often it is checked; that of their difference is the root of the
+    sum of squares of both. It is narrowest after a hundred sessions, so that a loss is noticed sooner than an edge was.
+    None for fewer than 20 returns.
     """
     if len(since) < FEWEST:
         return None
@@ -151,7 +151,7 @@ def least_since(based_on: MeanInterval, since: Sequence[float], error: float) ->
 def sharpe_gain(
     returns: Sequence[float], champion: Sequence[float] | None, per_year: float, how: Resampling = GAINS
 ) -> Estimate:
-    """Return by how much a yearly Sharpe ratio is above a champion's, or above 0, with its bootstrapped interval.
+    """Return by how much an annualized Sharpe ratio is above a champion's, or above 0, with its bootstrapped interval.
 
     The sessions of both are resampled together.
     """
@@ -293,7 +293,7 @@ class Ends(NamedTuple):
 
 
 def anytime(returns: Sequence[float], error: float) -> Ends | None:
-    """Return an interval of the mean return; each end is on the wrong side at any time with this probability.
+    """Return an interval of the mean return; each end is ever on the wrong side with probability `error`.
 
     None for fewer than two returns. It is asymptotic: with a few dozen returns or less, it is too narrow.
     """
@@ -304,9 +304,9 @@ def anytime(returns: Sequence[float], error: float) -> Ends | None:
 
 
 def half_width(count: int, error: float, tightest: int = TIGHTEST) -> float:
-    """Return how far each end is from the mean of so many values, in standard deviations of one value.
+    """Return how far each end is from the mean of `count` values, in standard deviations of one value.
 
-    It holds for any number of values, and is as narrow as it can be made for so many as `tightest`.
+    It is valid for any number of values, and narrowest for `tightest` values.
     """
     shape = -2 * log(2 * error)
     mixing = (shape + log(shape + 1)) / tightest

@@ -1,7 +1,7 @@
-"""Where a choice among trials is made, and where it is judged: sessions that had no part in it, and aren't close to it.
+"""Split sessions into those for choosing among trials and those for judging, which are kept apart from the former.
 
-Purging and embargo are from López de Prado, Advances in Financial Machine Learning, 2018, chapters 7 and 12: of the
-sessions in which a choice is made, those go that a position could reach from a judged session, and as many after it.
+Purging and embargo are from López de Prado, Advances in Financial Machine Learning, 2018, chapters 7 and 12: sessions
+for choosing are dropped if a position could reach from there into a judged session, and as many after it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ FEWEST = 20
 
 
 class By(StrEnum):
-    """How the sessions are cut: by time alone, or into groups of which each few are judged by all the others."""
+    """How the sessions are cut: by time alone, or into groups, some of which are judged by all others."""
 
     WALK_FORWARD = "walk-forward"
     CROSS_VALIDATION = "cpcv"
@@ -30,9 +30,9 @@ class By(StrEnum):
 class SessionCut(Struct, frozen=True):
     """How the sessions are cut into those to choose in and those to judge in.
 
-    Walking forward, the second half of the sessions is judged in so many `parts`, each by what was best before it. In
-    combinatorial purged cross-validation, the sessions are cut into `parts` groups, and each way to judge `judged` of
-    them by all others is taken.
+    Walking forward, the second half of the sessions is judged in `parts` parts, each by the best trial before it. In
+    combinatorial purged cross-validation, the sessions are cut into `parts` groups, and every way to judge `judged` of
+    them by all others is used.
     """
 
     by: By = By.WALK_FORWARD
@@ -41,7 +41,7 @@ class SessionCut(Struct, frozen=True):
 
 
 class ChoiceSplit(Struct, frozen=True):
-    """Places of sessions: a choice is made `inside`, and judged `outside`."""
+    """Indices of sessions: a choice is made `inside`, and judged `outside`."""
 
     inside: Places
     outside: Places
@@ -53,9 +53,9 @@ def training_sessions(sessions: int) -> int:
 
 
 def splits(cut: SessionCut, sessions: int, gap: int) -> tuple[ChoiceSplit, ...]:
-    """Return the splits of so many sessions whose parts are `gap` sessions apart; none if there are too few sessions.
+    """Return the splits of this many sessions whose parts are `gap` sessions apart; none if there are too few sessions.
 
-    `gap` is the longest time for which a trial held a position, in sessions.
+    `gap` is the longest holding time of a trial's positions, in sessions.
     """
     walking = cut.by is By.WALK_FORWARD
     found = tuple(_walking(cut.parts, sessions, gap) if walking else _combined_splits(cut, sessions, gap))
@@ -79,7 +79,7 @@ def across_groups(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Choic
 
 
 def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
-    """Yield splits by calendar months: trained on some, judged in the next ones, and on by a step.
+    """Yield splits by calendar months: train on some, judge the next ones, and move on by a step.
 
     The first month counts as a whole one. The last split may judge fewer months.
     """
@@ -95,9 +95,9 @@ def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit
 
 
 def paths(cut: SessionCut) -> tuple[tuple[int, ...], ...]:
-    """Return the paths of a cross-validation: for each, by which split each group is judged.
+    """Return the paths of a cross-validation: for each, which split judges each group.
 
-    Each group is judged in as many splits as there are paths, and each path takes another one of them.
+    Each group is judged in as many splits as there are paths, and each path uses a different one of them.
     """
     chosen = [*combinations(range(cut.parts), cut.judged)]
     of_groups = [[place for place, held in enumerate(chosen) if group in held] for group in range(cut.parts)]

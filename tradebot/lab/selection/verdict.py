@@ -1,10 +1,10 @@
-"""The verdict on a search: what may be believed of the best of its trials, and why not more.
+"""Conclude a search: how far the best of its trials can be trusted, and why.
 
-How returns depend on those of the sessions before decides how long the blocks of a bootstrap have to be, and a test
-finds what wanders too slowly for any block. Politis and White, "Automatic Block-Length Selection for the Dependent
-Bootstrap", Econometric Reviews 23, 2004, with the correction of Patton, Politis and White, 28, 2009. The test cuts the
-sessions into a few long parts and compares their means with the same means under all signs: Canay, Romano and Shaikh,
-"Randomization Tests Under an Approximate Symmetry Assumption", Econometrica 85, 2017.
+The autocorrelation of returns determines the block length of a bootstrap, and a test finds drifts too slow for any
+block. Politis and White, "Automatic Block-Length Selection for the Dependent Bootstrap", Econometric Reviews 23, 2004,
+with the correction of Patton, Politis and White, 28, 2009. The test cuts the sessions into a few long parts and
+compares their means with the same means under all signs: Canay, Romano and Shaikh, "Randomization Tests Under an
+Approximate Symmetry Assumption", Econometrica 85, 2017.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ LIKELY_OVERFITTED = 0.5
 
 
 class SearchConclusion(StrEnum):
-    """What a search has found: nothing that can be told from luck, an edge that breaks easily, or an edge."""
+    """The conclusion of a search: nothing that differs from luck, an edge that breaks easily, or an edge."""
 
     NOTHING = "nothing"
     FRAGILE = "fragile"
@@ -59,10 +59,10 @@ class SearchConclusion(StrEnum):
 
 
 class PlayedTrial(Struct, frozen=True):
-    """A trial that was played to its end, by its place in the search.
+    """A finished trial, by its place in the search.
 
-    `returns` are those of its sessions. `trades` are closed ones, and the longest of all lasted so many sessions.
-    `gained` is what it earned and `best_five` what its five best trades did, as fractions of the money at the start.
+    `returns` are those of its sessions. `trades` are closed ones, and the longest lasted `longest` sessions. `gained`
+    is its profit and `best_five` that of its five best trades, as fractions of the initial money.
     """
 
     number: int
@@ -75,7 +75,7 @@ class PlayedTrial(Struct, frozen=True):
 
 
 class ComparedTrial(Struct, frozen=True):
-    """A trial side by side: its objective in the sessions that it was chosen in, and in those that judge it."""
+    """A trial compared: its objective in the sessions for choosing, and in those for judging."""
 
     number: int
     values: Mapping[str, Value]
@@ -85,11 +85,11 @@ class ComparedTrial(Struct, frozen=True):
 
 
 class SearchQuestion(Struct, frozen=True):
-    """What a search looks for and how it is judged.
+    """A search's objective and how it is judged.
 
-    `learns` says that later trials were chosen by the results of earlier ones. `counted` is how many trials of these
+    `learns` is True if later trials were chosen by the results of earlier ones. `counted` is how many trials of these
     strategies were ever counted, in this search and before. `held` are the returns of holding the universe in equal
-    parts in the same sessions; empty if nobody knows them.
+    parts in the same sessions; empty if unknown.
     """
 
     objective: str
@@ -102,14 +102,13 @@ class SearchQuestion(Struct, frozen=True):
 
 
 class SearchVerdict(Struct, frozen=True):
-    """What a search has found, in one sentence, and everything that it rests on.
+    """The conclusion of a search, in one sentence, with all its evidence.
 
-    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is what those
-    that were chosen inside have earned in the judged sessions together, and the most to expect. `p` is the larger
-    one of the reality check and Hansen's test, times how often such a search was made, and `tested` the number of
-    sessions that it is about; `p_parts` is that of the means of a few long parts. `p_held` is `p` against holding the
-    universe in equal parts, which would have returned `held_return`. `without_best_five` is what the best trial would
-    have gained without these trades.
+    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is the result in
+    the judged sessions of those chosen inside, and the most to expect. `p` is the larger one of the reality check and
+    Hansen's test, times how often such a search was made, and `tested` the number of its sessions; `p_parts` is that of
+    the means of a few long parts. `p_held` is `p` against holding the universe in equal parts, whose return is
+    `held_return`. `without_best_five` is the best trial's gain without these trades.
     """
 
     found: SearchConclusion
@@ -137,7 +136,7 @@ class SearchVerdict(Struct, frozen=True):
 
 
 def best_of(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> int | None:
-    """Return the place of the trial that is best in all sessions; None if none has the objective."""
+    """Return the index of the trial that is best in all sessions; None if none has the objective."""
     if not tried:
         return None
     found = measure_objective(search_question.objective, _matrix(tried), search_question.per_year)
@@ -153,10 +152,10 @@ def _matrix(tried: Sequence[PlayedTrial]) -> Numbers:
 def verdict(
     tried: Sequence[PlayedTrial], asked: SearchQuestion, variants: Sequence[Variant] = (), left_out: Sequence[str] = ()
 ) -> SearchVerdict | None:
-    """Return what may be believed of the best of these trials, which all have the same sessions.
+    """Conclude how far the best of these trials can be trusted; all have the same sessions.
 
-    `variants` are other ways to play the best one, and `left_out` says why others weren't played. None if there are too
-    few sessions to choose in and to judge in, or if no trial has the objective.
+    `variants` are variants of the best one, and `left_out` says why others didn't run. None if there are too few
+    sessions to choose in and to judge in, or if no trial has the objective.
     """
     best, cut = best_of(tried, asked), _splits(tried, asked)
     if best is None or not cut:
@@ -283,7 +282,7 @@ def _deflate_best(returns: Numbers, best: int, trials: int) -> float | None:
 
 
 def conclude_search(of: SearchVerdict, objective: str) -> tuple[SearchConclusion, str]:
-    """Return what was found, and the one sentence that says what may be believed."""
+    """Return the conclusion, and one sentence that says how far it can be trusted."""
     luck = f"p {of.p:.3f} after {pluralize(of.counted, 'trial')}"
     earned = f"what was chosen inside has earned {of.outside_return:+.1%} outside"
     if of.p > SIGNIFICANT:
@@ -394,7 +393,7 @@ def _last(loud: NDArray[np.bool_], quiet: int) -> int:
 
 
 def by_parts(returns: Numbers) -> float:
-    """Return how probable so good a best trial is by the means of a few long parts, if their signs are luck."""
+    """Return the probability of so good a best trial by the means of a few long parts, if their signs are luck."""
     edges = np.linspace(0, len(returns), PARTS + 1).astype(int)
     if min(np.diff(edges)) < 1:
         return 1.0

@@ -1,6 +1,6 @@
-"""Features of the market: numbers that any strategy may need, for each closed bar, made of what was known by then.
+"""Market features: numbers for each closed bar, computed from what was known by then.
 
-Each is one row in a module of `rows`. A module there needs no other entry.
+Each is one row in a module of `rows`, and a module there needs no other registration.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +49,7 @@ def features() -> Mapping[str, Feature]:
 
 
 def validate_feature(name: str) -> str:
-    """Return a name of a feature; ValueError naming the nearest one if there is no such feature."""
+    """Return the name of a feature; ValueError naming the nearest one if there is no such feature."""
     return known_name(name, tuple(features()), "feature")
 
 
@@ -61,7 +61,7 @@ def feature_of(name: str) -> Feature:
 def columns(frame: Frame, names: Iterable[str]) -> Mapping[str, Column]:
     """Return the value of each feature at each bar; NaN where it is absent.
 
-    Bars on the two sides of one that isn't usable are computed apart, as if there were none before.
+    Bars before and after an unusable one are computed separately, as if there were none before.
     """
     features = [feature_of(name) for name in names]
     found = {each.name: fill_gaps(np.nan, len(frame)) for each in features}
@@ -76,7 +76,7 @@ def columns(frame: Frame, names: Iterable[str]) -> Mapping[str, Column]:
 
 
 def absence(feature: Feature, frame: Frame, place: int) -> Absence:
-    """Return why a feature that is absent at a bar is."""
+    """Return why a feature is absent at a bar."""
     if _not_given(feature.reads, frame, place):
         return Absence.NOT_GIVEN
     run = next((first for first, end in frame.runs() if first <= place < end), None)
@@ -98,7 +98,7 @@ def _not_given(reads: Sequence[FeatureInputs], frame: Frame, place: int) -> bool
 
 
 def bars_before(features: Sequence[Feature], bars_a_session: int) -> int:
-    """Return how many bars before the first one of interest are read to compute features."""
+    """Return how many bars before the first one of interest the features need."""
     most = max((each.bars for each in features), default=1)
     sessions = max((each.sessions for each in features), default=0)
     return most + SETTLED + (sessions + 1) * bars_a_session

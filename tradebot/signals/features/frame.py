@@ -1,8 +1,7 @@
-"""What features are computed from: closed bars with the session of each, and what was known besides.
+"""The inputs of features: closed bars with their sessions, and what else was known.
 
-Averages, ranges and times that several features are made of are each worked out when they are first asked.
-
-A feature is one number for each closed bar, made of what was known when the bar closed.
+Averages, ranges and times shared by several features are computed at their first use. A feature is one number for each
+closed bar, computed from what was known when the bar closed.
 """
 
 from array import array
@@ -31,16 +30,16 @@ NOWHERE = -1
 
 
 class ReleaseList(NamedTuple):
-    """A list of releases: since when it is known, and when each is due, in seconds since 1970 UTC, in order."""
+    """A list of releases: when it became known, and when each release is due, in seconds since 1970 UTC, sorted."""
 
     known_s: int
     due_s: tuple[int, ...]
 
 
 class NewsTimes(NamedTuple):
-    """The news that a source told, of one category or symbol set: when each became known, in seconds, in order.
+    """When news of one category or set of symbols became known, in seconds, sorted.
 
-    The source had answered by `since_s`: what came before that isn't known.
+    The source first answered by `since_s`: earlier news isn't known.
     """
 
     since_s: int
@@ -50,10 +49,10 @@ class NewsTimes(NamedTuple):
 class Frame(Struct, frozen=True):
     """Closed bars, oldest first, as columns. `starts` are in seconds since 1970 UTC, and a bar lasts `width_s`.
 
-    Prices must be adjusted for signals: joined over rolls, so that none of them is another contract's. `opens` and
-    `closes` are the times of each bar's session, and `days` its date as a number of days, or NOWHERE. `rolls` are the
-    dates on which contracts are left, in the same numbers. `spread` is that of quotes at each bar's close in ticks, NaN
-    where it isn't known. `releases` are the lists of them that became known, in order. What is None has no source.
+    Prices must be adjusted for signals: joined over rolls, so that all belong to one price series. `opens` and `closes`
+    are the times of each bar's session, and `days` its date as a number of days, or NOWHERE. `rolls` are the roll dates
+    of contracts, as numbers of days. `spread` is that of quotes at each bar's close in ticks, NaN where unknown.
+    `releases` are the lists that became known, in order. A field without a source is None.
     """
 
     width_s: int
@@ -81,14 +80,14 @@ class Frame(Struct, frozen=True):
         return np.where(self.opens == NOWHERE, ends, np.minimum(ends, self.closes))
 
     def part(self, first: int, end: int) -> "Frame":
-        """Return the bars from one place to before another."""
+        """Return the bars from index `first` until before `end`."""
         cut = {name: getattr(self, name)[first:end] for name in _COLUMNS}
         return replace(self, **cut, spread=None if self.spread is None else self.spread[first:end])
 
     def runs(self) -> Sequence[tuple[int, int]]:
-        """Return the spans of usable bars between those that aren't: first places, and those after the last.
+        """Return the index ranges of usable bars, each with its first index and the index after its last.
 
-        A bar is usable if its numbers are finite, its prices above zero and in order, and its volume isn't below zero.
+        A bar is usable if its numbers are finite, its prices positive and in order, and its volume not negative.
         """
         top, bottom = np.maximum(self.open, self.close), np.minimum(self.open, self.close)
         fine = (self.low > 0) & (self.low <= bottom) & (self.high >= top) & (self.volume >= 0)
@@ -103,9 +102,9 @@ _OPENS = attrgetter("open")
 
 
 def frame_of(series: Series, sessions: Sequence[Session], rolls: Sequence[date] | None = None) -> Frame:
-    """Return the frame of adjusted bars, given their sessions and the dates on which contracts are left, each in order.
+    """Build the frame of adjusted bars, given their sessions and roll dates, each sorted.
 
-    ValueError if the bars aren't adjusted, or are out of order or there twice.
+    ValueError if the bars aren't adjusted, are out of order or repeated.
     """
     if not series.adjusted:
         raise ValueError(f"{series.symbol}: features are made of adjusted bars, which are joined over rolls")
@@ -156,7 +155,7 @@ def _column(values: Sequence[float | None]) -> Column:
 
 
 class Measures:
-    """The measures of usable bars that follow each other."""
+    """Measures of consecutive usable bars, shared by features."""
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
@@ -165,7 +164,7 @@ class Measures:
         self._means: dict[int, Column] = {}
 
     def sma(self, length: int) -> Column:
-        """Return the mean of the last closes."""
+        """Return the mean of the last `length` closes."""
         if length not in self._means:
             self._means[length] = mean(self.close, length)
         return self._means[length]
@@ -187,7 +186,7 @@ class Measures:
 
     @cached_property
     def change(self) -> Column:
-        """Return each close less the one before."""
+        """Return each close minus the previous one."""
         return self.close - shift(self.close, 1)
 
     @cached_property
@@ -196,7 +195,7 @@ class Measures:
 
     @cached_property
     def atr(self) -> Column:
-        """Return the average true range; NaN where only rounding noise is left of it."""
+        """Return the average true range; NaN where it is only rounding noise."""
         found = _column(atr(self.series, LENGTH, Smoothing.WILDER))
         return np.where(found > NOISE * self.close, found, np.nan)
 
@@ -241,13 +240,13 @@ class Measures:
 
     @cached_property
     def session_starts(self) -> NDArray[np.int64]:
-        """Return the places at which another session begins, the first bar's among them."""
+        """Return the indices at which a session begins, including the first bar's."""
         opens = self.frame.opens
         return np.flatnonzero(np.concatenate(([True], opens[1:] != opens[:-1]))).astype(np.int64)
 
     @cached_property
     def whole_session(self) -> Column:
-        """Return 1 where all bars since the session's open are here, and NaN elsewhere."""
+        """Return 1 where all bars since the session's open are present, and NaN elsewhere."""
         count = len(self.frame)
         found = np.where(self.in_session, 1.0, np.nan)
         if count and self.frame.starts[0] > self.frame.opens[0]:
@@ -256,7 +255,7 @@ class Measures:
         return found
 
     def in_this_session(self, values: Column, gather: np.ufunc) -> Column:
-        """Return what has been gathered since the session's open, such as a sum or the highest value."""
+        """Return the accumulated values since the session's open, such as a sum or the highest value."""
         return self.whole_session * accumulate_since(values, self.session_starts, gather.accumulate)
 
 
@@ -283,8 +282,8 @@ OF_THE_MOMENT = frozenset({FeatureInputs.SPREAD, FeatureInputs.RELEASES, Feature
 class Absence(StrEnum):
     """Why a feature has no value at a bar.
 
-    WARMING_UP: too few bars came before. NOT_GIVEN: what it reads has no source, or wasn't known. UNDEFINED: its
-    formula has no finite value there, such as a division by zero, or a bar isn't usable.
+    WARMING_UP: too few bars came before. NOT_GIVEN: its input has no source, or wasn't known. UNDEFINED: its formula
+    has no finite value there, such as a division by zero, or a bar isn't usable.
     """
 
     WARMING_UP = "warming up"
@@ -293,13 +292,13 @@ class Absence(StrEnum):
 
 
 class Feature(Struct, frozen=True, eq=False):
-    """One feature. Its number is its place in an observation, and its name is what strategies and models call it.
+    """One feature. Its number is its index in an observation, and its name is used by strategies and models.
 
-    `formula` is how documents state it. `bars` is how many bars it takes for the first value, and `sessions` how many
-    earlier sessions it takes besides. Values are between `low` and `high`, before anything scales or clips them.
-    `absent` says what it means if there is none. `of` returns a value for each bar; what isn't a finite number is
-    absent. The value of a bar depends on that bar and those before it. The `version` is raised whenever values change,
-    so that no model sees others than it was trained on.
+    `formula` is its definition for documents. `bars` is how many bars the first value needs, and `sessions` how many
+    earlier sessions in addition. Values are between `low` and `high`, before any scaling or clipping. `absent` says
+    what a missing value means. `of` returns a value for each bar; a value that isn't finite is absent. A bar's value
+    depends only on that bar and earlier ones. `version` is raised whenever values change, so that no model gets values
+    other than those it was trained on.
     """
 
     number: int

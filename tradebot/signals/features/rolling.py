@@ -1,7 +1,7 @@
 """Sums, deviations and extremes over the last n values of a column, as whole columns.
 
-Each value is worked out from the values of its own window alone and always in the same order, so it is the same to the
-last digit however many values come after. A window that holds a NaN, or isn't full, gives NaN.
+Each value is computed from its own window alone and always in the same order, so it is identical to the last digit
+however many values follow. A window that contains a NaN, or isn't full, gives NaN.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,8 @@ def shift(values: Column, by: int) -> Column:
 def total(values: Column, length: int) -> Column:
     """Return the sum of the last `length` values.
 
-    Blocks of that length are summed up from both of their ends. Each window is the end of one block and the beginning
-    of the next, so nothing is ever subtracted, and small values keep their digits beside large ones that are over.
+    Blocks of that length are summed from both ends. Each window is the end of one block and the beginning of the next,
+    so nothing is ever subtracted, and small values keep their digits after large ones have left the window.
     """
     count, sums = len(values), fill_gaps(np.nan, len(values))
     if count < length:
@@ -52,7 +52,7 @@ def mean(values: Column, length: int) -> Column:
 
 
 def rolling_sum(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
-    """Return the sum of a term over the last `length` values; `term` gets the values at one place of every window."""
+    """Return the sum of a term over the last `length` values; `term` gets one position's values of every window."""
     count, sums = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
         sums[length - 1 :] = sum(term(values[place : place + count]) for place in range(length))
@@ -60,21 +60,21 @@ def rolling_sum(values: Column, length: int, term: Callable[[Column], Column]) -
 
 
 def about_mean(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
-    """Return the mean of a term of the last `length` values' differences from their own mean."""
+    """Return the mean of a term of the last `length` values' deviations from their own mean."""
     middle = mean(values, length)[length - 1 :]
     return rolling_sum(values, length, lambda at: term(at - middle)) / length
 
 
 def deviation(values: Column, length: int) -> Column:
-    """Return the population's standard deviation of the last `length` values; 0 if they differ by rounding alone."""
+    """Return the population standard deviation of the last `length` values; 0 if they differ by rounding alone."""
     found = np.sqrt(about_mean(values, length, np.square))
     return np.where(found <= NOISE * np.abs(mean(values, length)), 0.0 * found, found)
 
 
 def long_deviation(values: Column, length: int) -> Column:
-    """Return the same of values around zero, such as returns, over windows that are too long to go through one by one.
+    """Return the standard deviation of values around zero, such as returns, over long windows.
 
-    It is the root of the mean square less the squared mean.
+    It is the root of the mean square minus the squared mean.
     """
     squares, middle = mean(np.square(values), length), mean(values, length)
     variance = squares - np.square(middle)
@@ -100,7 +100,10 @@ def _extreme(values: Column, length: int, better: Callable[[Column, Column], Col
 
 
 def since(values: Column, length: int, sign: int) -> Column:
-    """Return how long ago the highest of the last `length` values was, or the lowest for -1; the latest of equals."""
+    """Return how many bars ago the highest of the last `length` values was; the latest one if several are equal.
+
+    With sign -1, it is the lowest.
+    """
     count, found = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
         best, ago = values[:count], fill_gaps(length - 1, count)
@@ -113,7 +116,7 @@ def since(values: Column, length: int, sign: int) -> Column:
 
 
 def above(values: Column, than: Column) -> NDArray[np.bool_]:
-    """Return where a value is above another one, and not by what rounding made of two equal ones."""
+    """Return where a value is above another one by more than rounding."""
     return values - than > NOISE * np.abs(than)
 
 
@@ -124,7 +127,7 @@ def over(values: Column, by: Column) -> Column:
 
 
 def accumulate_since(values: Column, starts: NDArray[np.int64], gather: Callable[[Column], Column]) -> Column:
-    """Return what is gathered from each start to the bar, such as a running sum that begins again there."""
+    """Return the accumulation from each start to the bar, such as a running sum that restarts there."""
     found = fill_gaps(np.nan, len(values))
     for first, end in pairwise([*starts.tolist(), len(values)]):
         found[first:end] = gather(values[first:end])

@@ -1,4 +1,4 @@
-"""What an observation holds besides the market: the position, the account and the day, as plain numbers."""
+"""The parts of an observation besides the market: the position, the account and the day, as numbers."""
 
 from collections.abc import Callable
 from math import inf, isfinite
@@ -12,10 +12,10 @@ DEEPEST = 0.15
 
 
 class DecisionState(NamedTuple):
-    """How things stand at a decision. `position` is signed, in contracts, and money is in USD.
+    """The state at a decision. `position` is signed, in contracts, and money is in USD.
 
-    `drawdown` is how far the equity is below its highest, as a fraction of that. `bars` is for how many bars the
-    position has been held, and `gone` the share of the session that is over, 0 to 1. `trades` are those of today.
+    `drawdown` is how far the equity is below its peak, as a fraction of the peak. `bars` is the position's age in bars,
+    and `gone` the elapsed share of the session, 0 to 1. `trades` counts today's trades.
     """
 
     position: float
@@ -28,7 +28,7 @@ class DecisionState(NamedTuple):
 
 
 class StateFeature(Struct, frozen=True, eq=False):
-    """One number of the state, as `Feature` describes those of the market."""
+    """One number of the state, described like a market `Feature`."""
 
     number: int
     name: str
@@ -55,9 +55,9 @@ STATE = (
 
 
 def state_numbers(state: DecisionState) -> tuple[float | None, ...]:
-    """Return the numbers of a state in their order; None for one that isn't a finite number, or has no meaning.
+    """Return the numbers of a state in order; None for one that isn't finite, or has no meaning.
 
-    Without equity above zero, there is no share of it.
+    Shares of equity are None unless equity is above zero.
     """
     values = (each.of(state) if state.equity > 0 or each.name != "unrealized" else inf for each in STATE)
     return tuple(value if isfinite(value) else None for value in values)

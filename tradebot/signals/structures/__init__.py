@@ -1,1 +1,1 @@
-"""Market structure read from closed bars: blocks, gaps, breaks, changes of structure, swings, and the indicators."""
+"""Market structure read from closed bars: blocks, gaps, breaks, changes of structure, swings, and indicators."""

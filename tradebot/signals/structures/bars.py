@@ -1,7 +1,7 @@
-"""Closed bars as their structures are read: as they are, or upside down, and never across a hole.
+"""Closed bars prepared for reading structures: original or mirrored, and never across a hole.
 
-Prices reach signals as floats. Their order is exact, but a difference of two of them is not: 100.07 - 100 is less than
-0.07. Whatever is far from its limit is decided in floats, and the rest in decimals.
+Prices reach signals as floats. Their order is exact, but a difference of two of them isn't: 100.07 - 100 is less than
+0.07. Values far from their limit are decided in floats, and others in decimals.
 
 Averages, ranges and directional movement are whole columns: one value a bar, oldest first. Each has two kinds of
 smoothing. `ema` starts with the first value. `wilder` starts as TA-Lib does: the first bar has neither a true range nor
@@ -22,14 +22,14 @@ DAY_S = 86_400
 
 
 class Hole(NamedTuple):
-    """Bars that a series lacks between two of its bars: from the end of one to the start of the next, in seconds."""
+    """A gap between two bars of a series: from the end of one to the start of the next, in seconds."""
 
     from_s: int
     to_s: int
 
 
 class BarColumns(NamedTuple):
-    """The columns of a series. `run` counts the bars, up to each one, that follow each other without a hole.
+    """The columns of a series. `run` counts, for each bar, the consecutive bars up to it.
 
     `ends_s` are the moments at which the bars close, in seconds since 1970 UTC.
     """
@@ -43,7 +43,7 @@ class BarColumns(NamedTuple):
     run: list[int]
 
     def mirror(self) -> "BarColumns":
-        """Return the same bars with every price negated, so that what holds for longs can be asked of shorts."""
+        """Return the same bars with every price negated, so that rules for longs apply to shorts."""
         opens, highs, lows, closes = (
             [-price for price in column] for column in (self.open, self.high, self.low, self.close)
         )
@@ -51,7 +51,10 @@ class BarColumns(NamedTuple):
 
 
 def seconds_of(timeframe: str) -> int:
-    """Return how long a bar lasts; a daily bar of a market that never closes lasts a day. ValueError as `width_of`."""
+    """Return the length of a bar in seconds; a daily bar, in a market that never closes, lasts a day.
+
+    ValueError as in `width_of`.
+    """
     width = width_of(timeframe)
     return DAY_S if width is None else int(width.total_seconds())
 
@@ -59,8 +62,8 @@ def seconds_of(timeframe: str) -> int:
 def bars_of(series: Series) -> BarColumns:
     """Return the bars of a series.
 
-    The store of bars keeps one bar for each start, in order. So bars that are out of order or there twice are no data
-    to skip but somebody's error: ValueError.
+    The store of bars has one bar for each start, in order, so bars that are out of order or repeated are a programming
+    error: ValueError.
     """
     width = seconds_of(series.timeframe)
     return BarColumns(
@@ -75,9 +78,9 @@ def bars_of(series: Series) -> BarColumns:
 
 
 def holes(series: Series) -> list[Hole]:
-    """Return where a series lacks bars, oldest first; ValueError if its bars are out of order or there twice.
+    """Return the holes of a series, oldest first; ValueError if its bars are out of order or repeated.
 
-    The market is taken to trade around the clock: a closed night or weekend is a hole as well.
+    The market is assumed to trade around the clock: a closed night or weekend is a hole as well.
     """
     bars = bars_of(series)
     return [Hole(bars.ends_s[i - 1], bars.starts_s[i]) for i in range(1, len(bars.run)) if bars.run[i] == 1]
@@ -99,14 +102,14 @@ NEAR = 1e-9
 
 
 def exact(price: float) -> Decimal:
-    """Return a price as the decimal number that it was written as."""
+    """Return a price as the decimal number that it was parsed from."""
     return Decimal(repr(price))
 
 
 def reaches(more: float, less: float, fraction: float, written: Decimal, of: float) -> bool:
     """Return whether `more` - `less` is at least a fraction of the size of `of`.
 
-    `written` is the fraction as it was written, and `fraction` the same number as a float.
+    `written` is the fraction as a decimal, and `fraction` the same number as a float.
     """
     beyond = more - less - fraction * abs(of)
     if abs(beyond) > NEAR * (abs(more) + abs(of)):
@@ -123,10 +126,10 @@ def larger(first: tuple[float, float], second: tuple[float, float]) -> bool:
 
 
 def outranges(high: Sequence[float], low: Sequence[float], multiple: float, written: Decimal) -> bool:
-    """Return whether the last bar's range is at least so many times the upper median of all these bars' ranges.
+    """Return whether the last bar's range is at least `multiple` times the upper median of all these bars' ranges.
 
-    The upper median of 20 ranges is the 11th smallest. `written` is the multiple as it was written, and `multiple` the
-    same number as a float. A bar without a range outranges nothing.
+    The upper median of 20 ranges is the 11th smallest. `written` is the multiple as a decimal, and `multiple` the same
+    number as a float. A bar without a range outranges nothing.
     """
     middle = len(high) // 2
     ranges = [top - bottom for top, bottom in zip(high, low, strict=True)]
@@ -173,10 +176,10 @@ def ema(values: Sequence[float], length: int) -> list[float]:
 
 
 def rsi(values: Sequence[float], length: int) -> Column:
-    """Return Wilder's relative strength index, between 0 and 100, known from bar `length` + 1 on, as TA-Lib has it.
+    """Return Wilder's relative strength index, between 0 and 100, known from bar `length` + 1 on, as in TA-Lib.
 
-    It is 100 up / (up + down), with the averages of gains and losses. Where nothing has moved it is 50, and not the 0
-    of TA-Lib, which would stand for a fall.
+    It is 100 up / (up + down), with the averages of gains and losses. Without any movement it is 50, unlike TA-Lib's 0,
+    which would mean a fall.
     """
     changes = [now - before for before, now in pairwise(values)]
     gains, losses = ([max(sign * change, 0.0) for change in changes] for sign in (1, -1))
@@ -190,7 +193,7 @@ def rsi(values: Sequence[float], length: int) -> Column:
 
 
 def zscore(values: Sequence[float], length: int) -> float:
-    """Return how many deviations the last value is from the mean of the last `length` ones; 0 if none deviates."""
+    """Return the last value's distance from the mean of the last `length` values, in deviations; 0 if all are equal."""
     last = values[-length:]
     deviation = pstdev(last)
     return (last[-1] - fmean(last)) / deviation if deviation else 0.0

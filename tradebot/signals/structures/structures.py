@@ -1,8 +1,7 @@
-"""All structures of a coin's bars, read at once, and the newest ones that still hold at the last bar.
+"""Read all structures of a coin's bars at once, and select those that still hold at the last bar.
 
-Each is read in the terms of a long; mirrored bars give those of a short.
-
-What is read are readings, which never change once they are known, and their ends, which are records too.
+Each is read in the terms of a long; mirrored bars give those of a short. Readings never change once they are known;
+their ends are recorded separately.
 """
 
 from bisect import insort
@@ -19,7 +18,7 @@ from tradebot.signals.structures.bars import BarColumns, Column, Smoothing, atr,
 
 
 class Direction(StrEnum):
-    """Which way a reading points: long if it speaks for rising prices."""
+    """Which way a reading points: long if it suggests rising prices."""
 
     LONG = "long"
     SHORT = "short"
@@ -37,9 +36,9 @@ class ReadingKind(StrEnum):
 class StructureReading(NamedTuple):
     """A structure that bars show, with the moment at which its last bar closed and it became known.
 
-    `bar` is the place in the series of the bar it is named after, and `start_s` that bar's start. `low` and `high` are
-    prices: the zone of a block or gap; for a break and a change the level that was broken and the extreme that broke
-    it. Times are in seconds since 1970 UTC.
+    `bar` is the index of the bar it is named after, and `start_s` that bar's start. `low` and `high` are prices: the
+    zone of a block or gap; for a break or a change, the broken level and the extreme that broke it. Times are in
+    seconds since 1970 UTC.
     """
 
     kind: ReadingKind
@@ -59,12 +58,12 @@ class StructureEnd(NamedTuple):
 
 
 class StructureSettings(Struct, frozen=True):
-    """The numbers that readings depend on. Fractions are of a price; everything else counts bars or is a multiple.
+    """The parameters of readings. Fractions are of a price; everything else counts bars or is a multiple.
 
     A block's impulse has a range of at least `impulse_multiple` times the upper median of the last `impulse_bars`
-    ranges, and blocks older than `block_lookback` bars are not looked at. A gap is at least `gap_minimum` wide. A break
+    ranges, and blocks older than `block_lookback` bars are ignored. A gap is at least `gap_minimum` wide. A break
     compares the last `break_bars` bars with the `break_before` bars before those. A change is confirmed by
-    `confirming_bars` bars that keep within `hold_tolerance` of the broken level, or by `confirming_bars_volatile` where
+    `confirming_bars` bars that stay within `hold_tolerance` of the broken level, or by `confirming_bars_volatile` where
     the ATR is over `volatile_multiple` times its mean of `volatile_bars` bars.
     """
 
@@ -84,9 +83,9 @@ class StructureSettings(Struct, frozen=True):
 
 
 class DraftStructure(NamedTuple):
-    """A reading in the making, in the bars' own or mirrored prices.
+    """An unfinished reading, in original or mirrored prices.
 
-    `bar` is the place of the bar it is named after, and `known` that of the bar at whose close it is known.
+    `bar` is the index of the bar it is named after, and `known` that of the bar at whose close it is known.
     """
 
     bar: int
@@ -103,9 +102,9 @@ class Extreme(StrEnum):
 
 
 class Swing(NamedTuple):
-    """A turning point of price, known when the bar after it closes. Times are in seconds since 1970 UTC.
+    """A turning point of price, known when the next bar closes. Times are in seconds since 1970 UTC.
 
-    `bar` is the place in the series of the bar with the extreme, and `start_s` that bar's start.
+    `bar` is the index of the bar with the extreme, and `start_s` that bar's start.
     """
 
     extreme: Extreme
@@ -116,7 +115,9 @@ class Swing(NamedTuple):
 
 
 def swings(series: Series) -> list[Swing]:
-    """Return all swings of a series, oldest first; a high comes before a low of the same bar. ValueError as `bars_of`.
+    """Return all swings of a series, oldest first; a high comes before a low of the same bar.
+
+    ValueError as in `bars_of`.
 
     Equal prices are no swing, and neither are three bars with a hole between them.
     """
@@ -140,9 +141,9 @@ def swings_of(bars: BarColumns) -> list[Swing]:
 def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
     """Return the falling bars that the next bar closes above, if that bar's range is large; known at its close.
 
-    The ranges it is compared with are those of the last `impulse_bars` bars up to and including itself, and not the
-    newest ones of today: otherwise an old block would come and go. They may be on both sides of a hole. A block ends
-    with a close below its low.
+    The range is compared with those of the last `impulse_bars` bars up to and including it, rather than with the newest
+    ones: otherwise an old block would appear and disappear. They may be on both sides of a hole. A block ends with a
+    close below its low.
     """
     multiple, count = float(settings.impulse_multiple), settings.impulse_bars
     draft_structures = []
@@ -172,9 +173,9 @@ def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
 
 
 def ends(known: Sequence[int], levels: Sequence[float], prices: Sequence[float], *, touching: bool) -> list[int | None]:
-    """Return the bar at which each zone ends: the first after it was known with a price below its level, or None.
+    """Return the bar at which each zone ends: the first one after it was known with a price below its level, or None.
 
-    `known` are the places of the bars at whose close the zones were known, in order. With `touching`, a price at the
+    `known` are the indices of the bars at whose close the zones became known, in order. With `touching`, a price at the
     level ends a zone too.
     """
     ended: list[int | None] = [None] * len(known)
@@ -193,8 +194,8 @@ def ends(known: Sequence[int], levels: Sequence[float], prices: Sequence[float],
 def breaks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
     """Return each bar at whose close the last few bars have been higher than the ones before those.
 
-    It is asked of each bar anew, so every bar has a break for itself. Of bars with a hole among them nobody knows how
-    high the missing ones were, so these have none.
+    Every bar is tested separately, so every bar has its own break. Bars with a hole among them have none, because the
+    missing prices are unknown.
     """
     recent, before = settings.break_bars, settings.break_before
     levels = _highest(bars.high, before)
@@ -216,7 +217,7 @@ SLACK = 1 + 1e-12
 
 
 class StructureTurn(NamedTuple):
-    """The bar at whose close the structure had turned, the level that was broken, and the swing beyond it."""
+    """A turn of structure: the bar at whose close it was known, the broken level, and the swing beyond it."""
 
     bar: int
     rising: bool
@@ -229,18 +230,18 @@ class StructureTurn(NamedTuple):
 
 
 class StructureChange(NamedTuple):
-    """A confirmed change, and the place of the bar at which the structure turned back, if it has."""
+    """A confirmed change, and the index of the bar at which the structure turned back, if it has."""
 
     found: DraftStructure
     ended: int | None
 
 
 def turns(bars: BarColumns) -> list[StructureTurn]:
-    """Return where the structure turned, oldest first, up and down by turns.
+    """Return the turns of structure, oldest first, alternating up and down.
 
     The structure rises while the last two swing highs and the last two swing lows rise, falls while both fall, and is a
-    range otherwise. A range between rising and falling is part of the turn. The first trend of all is no turn. What a
-    turn upward broke is the older of the last two swing highs; what a turn downward broke, the older of the two lows.
+    range otherwise. A range between rising and falling is part of the turn. The first trend is no turn. An upward turn
+    broke the older of the last two swing highs; a downward turn the older of the two lows.
     """
     highs: list[float] = []
     lows: list[float] = []
@@ -314,11 +315,11 @@ Dated = tuple[ReadingKind, DraftStructure, int | None]
 
 
 class Structures(NamedTuple):
-    """Everything that was read from a series, and what of it holds at the close of the last bar.
+    """All readings of a series, and those that hold at the close of the last bar.
 
     `readings` are in the order in which they became known, and `ended` in the order in which they ended. Later bars add
-    to both and change neither. `living` are the readings without an end, newest last. Blocks before place
-    `first_block` are too old to be looked at.
+    to both and change neither. `living` are the readings without an end, newest last. Blocks before index `first_block`
+    are too old to be used.
     """
 
     readings: tuple[StructureReading, ...]
@@ -341,8 +342,8 @@ class Structures(NamedTuple):
 def structures(series: Series, settings: StructureSettings) -> Structures:
     """Read all structures, long and short, from the closed bars of a series.
 
-    ValueError if bars are out of order or there twice. Bars that are missing leave a hole: no structure reaches across
-    one, and what happened in it is unknown.
+    ValueError if bars are out of order or repeated. Missing bars leave a hole: no structure reaches across one, and
+    what happened in it is unknown.
     """
     bars = bars_of(series)
     turned = turns(bars)
@@ -392,7 +393,7 @@ def _known_places(draft_structures: Iterable[DraftStructure]) -> list[int]:
 
 
 class FibonacciRange(NamedTuple):
-    """The lowest low and the highest high of some bars, as the decimal numbers that the prices were written as."""
+    """The lowest low and the highest high of some bars, as exact decimals."""
 
     low: Decimal
     high: Decimal
@@ -400,7 +401,7 @@ class FibonacciRange(NamedTuple):
     def level(self, ratio: Decimal, direction: Direction) -> Decimal:
         """Return a level: for a long, high - ratio (high - low); for a short, low + ratio (high - low).
 
-        Ratios over 1 are the extensions, which lie beyond the far end of the range: below the low for a long.
+        Ratios over 1 are extensions, which are beyond the far end of the range: below the low for a long.
         """
         distance = ratio * (self.high - self.low)
         return self.high - distance if direction is Direction.LONG else self.low + distance

@@ -1,1 +1,1 @@
-"""What the signals are about: one file for each subject, with its kinds of facts and its components."""
+"""The subjects of signals: one file for each, with its kinds of facts and its components."""

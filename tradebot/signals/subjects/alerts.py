@@ -1,4 +1,4 @@
-"""Alerts on runs of option trades: which count, and their totals."""
+"""Alerts on runs of option trades: which ones count, and their totals."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -27,7 +27,7 @@ _AT = attrgetter("at")
 
 
 class LargeAlerts(NamedTuple):
-    """Large alerts of one direction: their premium in USD, how many there are, and how far apart the ends are."""
+    """Large alerts of one direction: their premium in USD, how many there are, and the time between first and last."""
 
     usd: float = 0.0
     number: int = 0
@@ -200,7 +200,7 @@ MOST = 5
 
 
 def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[OptionContract, ...]:
-    """Return the contracts of the alerts that lean in a direction (+1 bullish, -1 bearish), the most premium first."""
+    """Return the option contracts of alerts in a direction (+1 bullish, -1 bearish), the most premium first."""
     found: dict[str, list[FlowAlert]] = defaultdict(list)
     for alert in alerts:
         if alert.sign == direction:
@@ -227,9 +227,9 @@ def _contract(symbol: str, alerts: list[FlowAlert]) -> OptionContract:
 
 
 def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int]:
-    """Return how many alerts each cluster of one direction (+1 bullish, -1 bearish) has, the first cluster first.
+    """Return the number of alerts in each cluster of one direction (+1 bullish, -1 bearish), oldest cluster first.
 
-    A cluster is of alerts of one symbol and direction, within a window that starts at the first one.
+    A cluster has alerts of one symbol and direction, within a window that starts at the first one.
     """
     found: list[int] = []
     until = None
@@ -248,9 +248,9 @@ _flow = compile_formula(FLOW, ("net", "gross", "scale"))
 
 
 class Counting(NamedTuple):
-    """Which alerts count at one moment, and against what: the same for all symbols.
+    """Which alerts count at one moment, and how they are scaled: the same for all symbols.
 
-    Alerts count that are later than `since`, don't expire before `today`, and pass the filters.
+    Alerts count if they are later than `since`, don't expire before `today`, and pass the filters.
     """
 
     since: datetime
@@ -263,8 +263,8 @@ class FlowNow(NamedTuple):
     """The flow of one symbol at one time.
 
     `alerts` are those that count; `lacking` is how many others lack a field that a filter reads. `scale_usd` is the
-    premium that the alerts are measured against, None if too little is known of the symbol's trailing premium. `value`
-    is from -1 to 1, None without a scale or without a usable reply about the symbol's alerts.
+    premium that the alerts are compared with, None if too little is known of the symbol's trailing premium. `value` is
+    from -1 to 1, None without a scale or without a usable reply about the symbol's alerts.
     """
 
     alerts: Sequence[FlowAlert]
@@ -295,7 +295,7 @@ def recent_alerts(facts: SymbolFacts, count: Counting) -> AlertSelection:
 def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:
     """Return the premium in USD at which one-sided flow scores one half: a share of the symbol's own daily premium.
 
-    None if fewer sessions are known than it takes, or if their median premium is zero: there is no scale to guess.
+    None if fewer sessions are known than required, or if their median premium is zero: there is no scale to guess.
     """
     trailing = OPTIONS_VOLUME_KIND.of(facts.known)
     if trailing is None or trailing.sessions < window.min_sessions:
@@ -311,7 +311,7 @@ def net_and_gross(alerts: Sequence[FlowAlert]) -> tuple[float, float]:
 
 
 def flow(alerts: Sequence[FlowAlert], scale: float) -> float:
-    """Return what alerts add up to by `FLOW`, from -1 to 1, measured against a scale in USD."""
+    """Return the score of alerts by `FLOW`, from -1 to 1, relative to a scale in USD."""
     return _flow(*net_and_gross(alerts), scale)
 
 
@@ -329,7 +329,7 @@ class FlowShare(ScoreComponent, frozen=True, eq=False, kw_only=True):
 
 
 class Premium(NamedTuple):
-    """The premium in USD of the alerts that count, and what it is measured against."""
+    """The premium in USD of the alerts that count, and the figures that it is compared with."""
 
     net: float
     gross: float

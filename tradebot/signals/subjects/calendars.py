@@ -1,4 +1,4 @@
-"""What is due: reports of earnings, decisions on drugs, and economic releases."""
+"""Scheduled events: earnings reports, drug decisions, and economic releases."""
 
 import re
 from bisect import bisect_left
@@ -35,7 +35,7 @@ class EarningsReport(SymbolFact, frozen=True):
 
 
 class EarningsFacts(NamedTuple):
-    """The next report as the last reply had it, which may be past by now. `next` is None if it had none."""
+    """The next report in the last reply, which may be past by now. `next` is None if it had none."""
 
     next: date | None
     when: str
@@ -175,7 +175,7 @@ class EconomicEvent(Fact, frozen=True):
 
 
 class ReleaseCalendar(NamedTuple):
-    """When the releases of the newest list are due, the first one first, and those of CPI, FOMC and payrolls of them.
+    """When the releases of the newest list are due, earliest first, and which of them are CPI, FOMC and payrolls.
 
     `listed` is the New York date of the list.
     """
@@ -226,7 +226,7 @@ ECONOMIC_CALENDAR_KIND = Kind(
 def next_report(facts: SymbolFacts, today: date) -> EarningsFacts | None:
     """Return the first report that isn't before `today` (New York), or None if no such report is known.
 
-    The newest alert names the next report too, without the time of day. It counts if no reply about earnings does.
+    The newest alert names the next report too, without the time of day. It is used if no reply about earnings has one.
     """
     known = EARNINGS_KIND.of(facts.known)
     if known is not None and known.next is not None and known.next >= today:
@@ -242,9 +242,9 @@ FIRST_TRADE, CLOSE = time(4), time(16)
 
 
 def next_event(facts: SymbolFacts, market: Mapping[str, object], now: datetime) -> datetime | None:
-    """Return when the symbol's next event may come at the earliest, in UTC; None if no event is known.
+    """Return the earliest time of the symbol's next event, in UTC; None if no event is known.
 
-    An event of which only the date is known may come as soon as somebody could trade on it that day.
+    An event with only a date counts from the first moment at which anyone could trade on it that day.
     """
     return min((due for due in _due(facts, market, now) if due >= now), default=None)
 
@@ -267,7 +267,7 @@ ALIGNMENT_DAYS = 14
 
 
 class Aligned(NamedTuple):
-    """The premium in USD of alerts whose options expire after the next report, and of all alerts; and that date."""
+    """The premium in USD of alerts expiring after the next report, and of all alerts; and the report's date."""
 
     days: int
     aligned: float
@@ -305,7 +305,7 @@ CATALYST_DAYS = 7
 
 
 class UpcomingEvents(NamedTuple):
-    """How near the next report of earnings and the next decision of the FDA are, from 0 (a week away or none) to 1.
+    """How near the next earnings report and the next FDA decision are, from 0 (a week away or none) to 1.
 
     `releases` counts today's economic releases without speeches.
     """

@@ -1,4 +1,4 @@
-"""What insiders, members of Congress and institutions traded, as they file it."""
+"""Trades of insiders, members of Congress and institutions, as filed."""
 
 import re
 from collections import defaultdict
@@ -200,7 +200,7 @@ CONGRESS_COMPONENT = ScoreComponent(
 
 
 class InstitutionalHolding(SymbolFact, frozen=True):
-    """By how many shares one institution changed its holding of a symbol in a quarter.
+    """The change in shares of one institution's holding of a symbol in a quarter.
 
     `filed` is when the public could know of it, up to 45 days after the quarter.
     """

@@ -57,7 +57,7 @@ TIDE_FORMULA = "(calls - puts) / (abs(calls) + abs(puts)) if abs(calls) + abs(pu
 
 
 class Tide(NamedTuple):
-    """The net premium of calls and of puts since the open, in USD, by the last of the ticks known."""
+    """The net premium of calls and of puts since the open, in USD, according to the last known tick."""
 
     calls: Decimal
     puts: Decimal
@@ -67,7 +67,7 @@ class Tide(NamedTuple):
 
 
 def tide(ticks: Sequence[TideTick], known: ScoringInputs) -> Tide | None:
-    """Return what the last tick says, or None if it is too old to say anything about now."""
+    """Return the totals of the last tick, or None if it is too old to count."""
     if not ticks or ticks[-1].at <= known.now - known.lookback:
         return None
     last = ticks[-1]
@@ -221,9 +221,9 @@ REGIME_READS: tuple[AnyKind, ...] = (MARKET_VOLATILITY_KIND, MARKET_GAMMA_KIND, 
 
 
 class MarketState(NamedTuple):
-    """What a regime is read from, at one moment.
+    """The inputs of the market's regime at one moment.
 
-    `volatility` is realized, as a fraction a year. `breadth` is the share of rising stocks less that of falling ones.
+    `volatility` is realized, as a fraction a year. `breadth` is the share of rising stocks minus that of falling ones.
     `net_premium` is in USD.
     """
 
@@ -288,7 +288,7 @@ FUND_REACH = timedelta(days=60)
 
 
 class EtfFlow(DayFact, frozen=True):
-    """The value of a fund's created less its redeemed shares on one date, in USD."""
+    """The value of a fund's created minus its redeemed shares on one date, in USD."""
 
     change: Decimal
 
@@ -361,7 +361,7 @@ _MOST = "100"
 
 
 class Category(StrEnum):
-    """The subject of a headline, by its words; the first that fits."""
+    """The subject of a headline, by its words; the first match."""
 
     EARNINGS = "earnings"
     MACRO = "macro"
@@ -381,7 +381,7 @@ _PATTERNS = {category: re.compile(rf"\b({words})\b", re.IGNORECASE) for category
 
 
 class Headline(Fact, frozen=True):
-    """One headline: when it was published, and its category. Its id is its time and its beginning."""
+    """One headline: when it was published, and its category. Its id combines its time and its first words."""
 
     at: datetime
     category: Category

@@ -1,4 +1,4 @@
-"""Open contracts: how their number changes, and what their writers and dealers gain from."""
+"""Open contracts: how their number changes, and the positions of their writers and dealers."""
 
 import re
 from collections.abc import Sequence

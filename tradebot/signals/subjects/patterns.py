@@ -1,4 +1,4 @@
-"""What the pattern of recent alerts says: how many came at once, how urgent they were, whether they go on."""
+"""Patterns of recent alerts: how many came at once, how urgent they were, whether they continue."""
 
 from datetime import datetime, timedelta
 from math import fsum
@@ -182,7 +182,7 @@ WHALE_S = 1_800
 
 
 class Large(NamedTuple):
-    """The session's large alerts: the premium in USD with the flow and against it, and how many go with it how long."""
+    """The session's large alerts: their premium in USD with and against the flow; count and duration of the former."""
 
     along: float
     against: float

@@ -1,4 +1,4 @@
-"""Premium of all option trades of the session, beyond those that alerts are about."""
+"""Premium of all option trades of the session, including those without alerts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -15,9 +15,9 @@ from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 
 
 class NetPremTick(SymbolFact, frozen=True):
-    """One minute of a symbol's option trades: what was traded in it, not since the open.
+    """One minute of a symbol's option trades, not cumulative.
 
-    Net premium is that of the ask side less that of the bid side, in USD. Sides are in contracts.
+    Net premium is that of the ask side minus that of the bid side, in USD. Sides are in contracts.
     """
 
     at: datetime
@@ -126,14 +126,14 @@ TOXICITY_COMPONENT = FlowShare(
 
 
 class NetImpact(Fact, frozen=True):
-    """The session's net option premium of one ticker (the source's spelling) in USD, when the source told us."""
+    """The session's net option premium of one ticker (the source's spelling) in USD, at the time of the reply."""
 
     at: datetime
     net_premium: Decimal
 
 
 class ImpactFacts(NamedTuple):
-    """The net premium of one symbol in USD, and the largest magnitude among all that are listed."""
+    """The net premium of one symbol in USD, and the largest magnitude among all listed ones."""
 
     at: datetime
     net_usd: float

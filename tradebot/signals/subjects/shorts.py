@@ -20,7 +20,7 @@ class ShortInterest(DayFact, frozen=True):
     """The short interest of one symbol on one settlement date.
 
     `interest` is a fraction of the float, which is `float_shares`. `days_to_cover` is short interest over the average
-    daily volume. `fee_rate` is what borrowing shares costs, in percent a year, or None if the source doesn't say.
+    daily volume. `fee_rate` is the cost of borrowing shares, in percent a year, or None if the source doesn't say.
     """
 
     interest: Decimal
@@ -30,7 +30,7 @@ class ShortInterest(DayFact, frozen=True):
 
 
 class ShortFacts(NamedTuple):
-    """The last report, and its numbers as they are computed with."""
+    """The last report, and its numbers in the form used for computing."""
 
     report: ShortInterest
     interest: float

@@ -1,4 +1,4 @@
-"""What options say of volatility: how dear they are, against the past, over time, and puts against calls."""
+"""Volatility implied by options: its level against the past, its term structure, and puts against calls."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -64,8 +64,8 @@ IV_RANK_COMPONENT = FlowShare(
 class RealizedVolatility(SymbolFact, frozen=True):
     """Volatilities as fractions a year: `implied` on `day`, and `realized` over the month that ended on `measured`.
 
-    The source shifts realized volatility back by 30 days, so that it stands beside what was implied for that month.
-    Only from `measured` on could it be known. It is None for a month that hasn't ended.
+    The source shifts realized volatility back by 30 days, to align it with what was implied for that month. It couldn't
+    be known before `measured`. It is None for a month that hasn't ended.
     """
 
     day: date
@@ -254,9 +254,9 @@ _DELTA = 25
 
 
 class RiskReversal(SymbolFact, frozen=True):
-    """Implied volatility of puts less that of calls, both with a delta of 0.25, in one session.
+    """Implied volatility of puts minus that of calls, both with a delta of 0.25, in one session.
 
-    A row doesn't say which expiry it is about. It is the monthly one that was asked for on that day.
+    A row doesn't say which expiry it is about. It is the monthly one requested on that day.
     """
 
     expiry: date

@@ -1,1 +1,1 @@
-"""Trade what large players leave in the candles: order blocks, gaps and breaks on four hours, long and short."""
+"""Trade the traces of large players in the candles: order blocks, gaps and breaks on four hours, long and short."""

@@ -1,4 +1,4 @@
-"""What the strategy knows of one coin at one moment, read from closed bars of its spot pair."""
+"""The strategy's inputs for one coin at one moment, read from closed bars of its spot pair."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,34 +22,34 @@ from tradebot.strategies.smart_money.settings import BiasSettings, SmartMoneySet
 
 
 class Bias(Struct, frozen=True):
-    """Which way the daily bars lean: +1, -1, or 0 within the band; `distance` is the close from its average, as a
-    fraction of the average.
+    """The direction of the daily bars: +1, -1, or 0 within the band.
+
+    `distance` is the close's distance from its average, as a fraction of the average.
     """
 
     direction: int
     distance: float
 
     def lean(self, direction: int) -> Lean:
-        """Return how a side stands to it."""
+        """Return how a side relates to the bias."""
         if not self.direction:
             return Lean.NEUTRAL
         return Lean.ALIGNED if self.direction == direction else Lean.COUNTER
 
 
 class CoinHistory(Struct, frozen=True):
-    """What the strategy itself did in the coin: when it entered last, and its closed trades, oldest first."""
+    """The strategy's own history in the coin: its last entry, and its closed trades, oldest first."""
 
     entered_at: datetime | None
     trades: Sequence[RoundTrip]
 
 
 class CoinInputs(Struct, frozen=True):
-    """One coin. `price` is the close of the newest 15-minute bar in USD, `atr` that of the structure's bars in USD.
-    `holes` are where these bars are missing.
+    """The inputs of one coin. `price` is the close of the newest 15-minute bar in USD.
 
-    `strength` is the ADX of the hourly bars. `swing_highs` and `swing_lows` are prices of hourly swings, and `weeks`
-    is the range of the last weeks, or None if it isn't asked for. `quote` is the perpetual's, and
-    `costs` what trades are assumed to cost, None if nothing is.
+    `atr` is that of the structure's bars in USD, and `holes` are the gaps in these bars. `strength` is the ADX of the
+    hourly bars. `swing_highs` and `swing_lows` are prices of hourly swings, and `weeks` is the range of the last weeks,
+    or None if it isn't used. `quote` is the perpetual's, and `costs` are the assumed trading costs, or None.
     """
 
     symbol: str
@@ -71,7 +71,7 @@ class CoinInputs(Struct, frozen=True):
     def order_price(self, sign: int) -> Decimal:
         """Return the price at which an order on a side would go out now, in the spot pair's prices.
 
-        That is the perpetual's ask or bid without its premium, or the newest close without a quote.
+        That is the perpetual's ask or bid minus its premium, or the newest close without a quote.
         """
         quote = self.quote
         if quote is None:
@@ -119,13 +119,13 @@ def _week(start_s: int) -> tuple[int, int]:
 
 
 def recent(trades: Iterable[RoundTrip], now: datetime, within_s: int, loss_fraction: float) -> list[RoundTrip]:
-    """Return the trades that closed lately with at least such a loss, as a fraction of what they cost."""
+    """Return the trades closed within `within_s` with at least such a loss, as a fraction of their cost."""
     since = now - timedelta(seconds=within_s)
     return [trade for trade in trades if trade.closed_at >= since and loss_of(trade) >= loss_fraction]
 
 
 def loss_of(trade: RoundTrip) -> float:
-    """Return a trade's loss as a fraction of what it cost; negative for a gain."""
+    """Return a trade's loss as a fraction of its cost; negative for a gain."""
     return float(-trade.profit / trade.cost) if trade.cost else 0.0
 
 
@@ -134,9 +134,9 @@ T = TypeVar("T")
 
 
 class Readings:
-    """What was read from each series with the same settings; it is read again only once the series is another one.
+    """Cached readings of each series with the same settings; a series is read again only if it has changed.
 
-    A strategy is asked every few minutes, and most of its bars last for hours. Its answers don't depend on this: the
+    A strategy runs every few minutes, and most of its bars last for hours. The cache doesn't affect its answers: the
     same bars give the same reading.
     """
 
@@ -145,7 +145,7 @@ class Readings:
         self._known: dict[tuple[SeriesKey, str], tuple[Series, Any]] = {}
 
     def of(self, series: Series, read: Callable[[Series, SmartMoneySettings], T]) -> T:
-        """Return what a function reads from a series."""
+        """Return the result of a function for a series, cached."""
         series_key = series.key, read.__name__
         known = self._known.get(series_key)
         if known is None or (known[0] is not series and known[0] != series):
@@ -155,7 +155,7 @@ class Readings:
 
 
 def disorder_of(view: StrategyView, symbol: str, readings: Readings) -> Decision | None:
-    """Return why nothing can be read from a coin's bars: in one of its series they aren't in order, each there once."""
+    """Return why a coin's bars can't be used: in one of its series they are out of order or repeated."""
     for timeframe in (DAY, HOUR, QUARTER, readings.rules.structure.timeframe):
         found = readings.of(view.bars(symbol, timeframe, price=PriceKind.SPOT), _disorder)
         if found is not None:
@@ -165,7 +165,7 @@ def disorder_of(view: StrategyView, symbol: str, readings: Readings) -> Decision
 
 
 def coin_of(view: StrategyView, symbol: str, readings: Readings) -> CoinInputs:
-    """Return what is known of a coin of the view's universe whose bars are in order."""
+    """Return the inputs of a coin of the view's universe whose bars are in order."""
     rules = readings.rules
     days, hours, quarters, bars = (
         view.bars(symbol, timeframe, price=PriceKind.SPOT)
@@ -213,7 +213,7 @@ def _structures(bars: Series, rules: SmartMoneySettings) -> Structures:
 
 
 def past_of(view: StrategyView, symbol: str) -> CoinHistory:
-    """Return when the strategy entered a coin last, and its closed trades in it."""
+    """Return the strategy's last entry in a coin, and its closed trades in it."""
     trades = view.trades.get(symbol, ())
     lot: Position | None = view.lots.get(symbol)
     entered = [trade.opened_at for trade in trades] + ([lot.opened_at] if lot else [])

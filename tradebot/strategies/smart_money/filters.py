@@ -42,14 +42,14 @@ FILTERS: Mapping[str, StrategyFilter] = {
 
 
 class SetupSide(Struct, frozen=True):
-    """What the filters judge: one side of a coin, with its setup and levels if there are any, and its points.
+    """The filters' input: one side of a coin, with its setup and levels if there are any, and its points.
 
     `sign` is +1 for a long, -1 for a short. `found` are the newest readings that hold on this side. `entry` is the
-    price that is judged: the order's, or that of the setup's zone. `position` is the level of the last bars' range that
-    it is at, and `near` how far it is from the nearest of the listed levels; both are None if the range has no width or
-    too few bars. `change` is how far the price is from a confirmed change of structure, or None if there is none. These
-    are fractions of a price. `weekly` is the level of the last weeks' range, or None if that isn't asked for.
-    `costs` are those of a round trip, None if they aren't known.
+    price to evaluate: the order's, or that of the setup's zone. `position` is its level in the last bars' range, and
+    `near` its distance from the nearest of the listed levels; both are None if the range has no width or too few bars.
+    `change` is the price's distance from a confirmed change of structure, or None without one. These are fractions of a
+    price. `weekly` is the level in the last weeks' range, or None if unused. `costs` are those of a round trip, None if
+    unknown.
     """
 
     coin: CoinInputs
@@ -73,7 +73,7 @@ class SetupSide(Struct, frozen=True):
 
 
 def decisions(side: SetupSide, rules: SmartMoneySettings) -> tuple[Decision, ...]:
-    """Return the answers of all filters that are on, in their order."""
+    """Return the decisions of all filters that are on, in order."""
     return tuple(_filter_side(side, rules))
 
 
@@ -138,7 +138,7 @@ def _place(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
 
 
 def regime_of(setup: Setup | None) -> SetupRegime:
-    """Return a setup's regime; without one, the side is judged as the wider kind."""
+    """Return a setup's regime; a side without a setup is evaluated as wide."""
     return SetupRegime.WIDE if setup is None else setup.regime
 
 

@@ -1,4 +1,4 @@
-"""Where a setup is entered, where it is given up, and what it aims for. Prices are those of the spot pair, in USD."""
+"""Compute a setup's entry, invalidation and targets. Prices are those of the spot pair, in USD."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -17,7 +17,7 @@ FARTHEST = 10
 
 
 class Setup(Struct, frozen=True):
-    """A reason to enter: what kind of structure it is, its side (+1 or -1), its regime, and two prices.
+    """A reason to enter: the kind of structure, its side (+1 or -1), its regime, and two prices.
 
     At `invalid` the reason is gone. `known_at` is when the structure was known, in seconds since 1970 UTC.
     """
@@ -64,12 +64,12 @@ def stop_multiple(rules: RegimeRules, stop_outs: StopOutSettings, count: int) ->
 def levels(
     setup: Setup, rules: RegimeRules, multiple: Decimal, atr: float, swings: Iterable[float]
 ) -> SetupLevels | None:
-    """Return the prices of a setup, unrounded; None if its stop is not on the losing side of its entry, or if the stop
-    or the average range is as far away as the entry is from zero.
+    """Return the prices of a setup, unrounded, or None if its stop is unusable.
 
-    `multiple` is the number of `atr` (USD) between the invalid price and the stop, and `swings` are the prices of the
-    swings ahead of the entry. The target is the nearest swing that is worth the regime's least reward, or else exactly
-    that reward; up to five such swings are targets.
+    It is if it isn't on the losing side of the entry, or if the stop or the average range is as far away as the entry
+    is from zero. `multiple` is the number of `atr` (USD) between the invalid price and the stop, and `swings` are the
+    prices of the swings ahead of the entry. The target is the nearest swing with at least the regime's minimum reward,
+    or else exactly that reward; up to five such swings are targets.
     """
     sign, entry, invalid = setup.sign, exact(setup.entry), exact(setup.invalid)
     stop = invalid - sign * multiple * exact(atr)

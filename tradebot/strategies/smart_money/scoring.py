@@ -1,4 +1,4 @@
-"""Score a setup: whole points for each part, 100 at most, of which 95 can be earned and 5 can only be lost."""
+"""Score a setup: whole points for each component, 100 at most, of which 95 can be earned and 5 can only be lost."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,7 +10,7 @@ from tradebot.strategies.smart_money.settings import PointsSettings
 
 
 class Lean(StrEnum):
-    """How a side stands to the daily bias."""
+    """How a side relates to the daily bias."""
 
     ALIGNED = "aligned"
     NEUTRAL = "neutral"
@@ -27,11 +27,11 @@ class RangeZone(StrEnum):
 
 
 class SetupEvidence(Struct, frozen=True):
-    """What speaks for a side. `strength` is the ADX, and None if it isn't known; `cost_bps` a round trip's
-    cost, None if that isn't known.
+    """The evidence for a side.
 
-    `tolerated` says that the entry is beside the level of a change of structure and not at it. `weekly_points` are lost
-    because the entry is outside the weeks' zone.
+    `strength` is the ADX, or None if unknown; `cost_bps` a round trip's cost, or None. `tolerated` is True if the entry
+    is near the level of a change of structure but not at it. `weekly_points` are lost because the entry is outside the
+    weeks' zone.
     """
 
     order_block: bool
@@ -46,7 +46,7 @@ class SetupEvidence(Struct, frozen=True):
 
 
 def points(found: SetupEvidence, rules: PointsSettings) -> dict[str, int]:
-    """Return the points of each part, by its name; the tolerance is zero or below."""
+    """Return the points of each component by name; the tolerance's are zero or negative."""
     places = {RangeZone.ZONE: rules.fib, RangeZone.LEVEL: rules.fib_level, RangeZone.EXTENSION: rules.fib_extension}
     leans = {Lean.ALIGNED: rules.bias, Lean.NEUTRAL: rules.bias_neutral}
     return {
@@ -67,9 +67,9 @@ def total(parts: Mapping[str, int]) -> int:
 
 
 def components(parts: Mapping[str, int], rules: PointsSettings, sign: int) -> tuple[Component, ...]:
-    """Return the parts as the score's components: each one's weight is the most points that it could have.
+    """Return the score's components: each weight is the component's maximum of points.
 
-    All weights together are 100, so a score is its points as a fraction of 100, with the sign of the side.
+    The weights add up to 100, so a score is its points as a fraction of 100, with the sign of the side.
     """
     weights = {name: getattr(rules, name) for name in parts}
     return tuple(

@@ -26,14 +26,14 @@ Zone = tuple[Ratio, Ratio]
 
 
 class SetupRegime(StrEnum):
-    """Where a setup enters: in a nearby zone (tight), or in a running move (wide)."""
+    """The type of entry: in a nearby zone (tight), or in a running move (wide)."""
 
     TIGHT = "tight_smc"
     WIDE = "wide_structure"
 
 
 class BiasSettings(Frozen):
-    """Which way the daily bars lean: the close against its exponential moving average."""
+    """The direction of the daily bars: the close against its exponential moving average."""
 
     length: Length = 200
     band_fraction: Share = 0.001
@@ -42,7 +42,7 @@ class BiasSettings(Frozen):
 
 
 class TimeframeStructureSettings(Frozen):
-    """How structures are read from the bars of `timeframe`; a stop of a move is beyond the last `far_bars`."""
+    """How structures are read from the bars of `timeframe`; a move's stop is beyond the last `far_bars`."""
 
     timeframe: Literal["1Hour", "4Hour"] = "4Hour"
     depth: Depth = 600
@@ -64,7 +64,7 @@ class TimeframeStructureSettings(Frozen):
 
     @property
     def numbers(self) -> StructureNumbers:
-        """Return what structures are read by."""
+        """Return the parameters of reading structures."""
         return StructureNumbers(
             impulse_multiple=self.impulse_multiple,
             impulse_bars=self.impulse_bars,
@@ -83,7 +83,7 @@ class TimeframeStructureSettings(Frozen):
 
 
 class FibSettings(Frozen):
-    """The range of the last bars, the zone in it in which a tight entry is wanted, and the levels that count."""
+    """The range of the last bars, its zone for tight entries, and the levels that count."""
 
     bars: Length = 100
     zone: Zone = (Decimal("0.618"), Decimal("0.786"))
@@ -94,13 +94,13 @@ class FibSettings(Frozen):
 
 
 class PlaceSettings(Frozen):
-    """What has to be in place, and what stop and target are measured from: the order's price, or the setup's zone."""
+    """Which price is evaluated, and stop and target are measured from: the order's, or the setup's zone."""
 
     judges: Literal["price", "zone"] = "price"
 
 
 class ChangeSettings(Frozen):
-    """Whether a confirmed change of structure is asked for, and how far from its level an entry may be."""
+    """Whether a confirmed change of structure is required, and how far from its level an entry may be."""
 
     required: bool = False
     tolerance_fraction: Part = Decimal("0.015")
@@ -109,7 +109,7 @@ class ChangeSettings(Frozen):
 
 
 class WeeklySettings(Frozen):
-    """What the range of the last weeks means for an entry outside its zone: nothing, fewer points, or a no."""
+    """The effect on an entry outside the zone of the last weeks' range: nothing, fewer points, or a refusal."""
 
     rule: Literal["off", "points", "required"] = "off"
     weeks: Length = 20
@@ -118,9 +118,9 @@ class WeeklySettings(Frozen):
 
 
 class RegimeRules(Frozen):
-    """What a regime asks for: points with the bias and without one, its stop, its target, and how long it holds.
+    """The requirements of a regime: points with the bias and without one, its stop, its target, and its holding time.
 
-    What a round trip may cost is a share of its notional, or of the distance of its stop; null is no limit.
+    The limits on a round trip's cost are fractions of its notional, or of the distance of its stop; null is no limit.
     """
 
     min_points: Points
@@ -134,7 +134,7 @@ class RegimeRules(Frozen):
 
 
 class StopOutSettings(Frozen):
-    """After how many losses within a while the stop is placed farther away, and by how much."""
+    """After how many recent losses the stop is placed farther away, and by how much."""
 
     within_s: Seconds = 86_400
     from_count: Annotated[int, Field(ge=1, le=20)] = 2
@@ -144,7 +144,7 @@ class StopOutSettings(Frozen):
 
 
 class RestSettings(Frozen):
-    """How long a coin rests: after an entry, after a gain or a loss, and after several losses."""
+    """How long a coin pauses: after an entry, after a gain or a loss, and after several losses."""
 
     same_setup_s: Seconds = 2_700
     after_entry_s: Seconds = 3_600
@@ -157,7 +157,7 @@ class RestSettings(Frozen):
 
 
 class PointsSettings(Frozen):
-    """How many points each part of the score is worth at most, and what thresholds earn; all together are 100."""
+    """The maximum points of each component of the score, and what thresholds earn; they add up to 100."""
 
     order_block: Points = 10
     gap: Points = 8
@@ -211,7 +211,7 @@ WIDE = RegimeRules(
 
 
 class SmartMoneySettings(Frozen):
-    """Everything the strategy decides by."""
+    """All settings of the strategy."""
 
     bias: BiasSettings = BiasSettings()
     structure: TimeframeStructureSettings = TimeframeStructureSettings()
@@ -231,11 +231,11 @@ class SmartMoneySettings(Frozen):
     variants: Mapping[str, Mapping[str, object]] = {}
 
     def variations(self) -> list[tuple[str, "SmartMoneySettings"]]:
-        """Return the settings of each variant, by its name; ValueError if one can't be."""
+        """Return the settings of each variant by name; ValueError if one is invalid."""
         return [(name, self._with(changes)) for name, changes in self.variants.items()]
 
     def variants_without_effect(self) -> Iterator[str]:
-        """Yield the name of each variant that sets what is set anyway."""
+        """Yield the name of each variant that changes nothing."""
         own = self.model_copy(update={"variants": {}})
         return (name for name, settings in self.variations() if settings == own)
 

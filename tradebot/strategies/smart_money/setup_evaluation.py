@@ -1,4 +1,4 @@
-"""Look at one side of a coin: its setup, where that is entered, and what speaks for it."""
+"""Evaluate one side of a coin: its setup, its entry, and the evidence for it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -27,7 +27,7 @@ Found = Mapping[ReadingKind, StructureReading]
 
 
 def side_of(coin: CoinInputs, sign: int, rules: SmartMoneySettings) -> SetupSide:
-    """Return everything that the filters judge about one side of a coin: +1 is long, and -1 is short."""
+    """Return the filters' input for one side of a coin: +1 is long, and -1 is short."""
     direction = Direction.LONG if sign > 0 else Direction.SHORT
     newest = {kind: coin.structures.newest(kind, direction) for kind in ReadingKind}
     structure_reading_by_reading_kind = {kind: reading for kind, reading in newest.items() if reading is not None}
@@ -97,7 +97,7 @@ def _farthest(coin: CoinInputs, sign: int, bars: int) -> float:
 
 
 def position_in(fib: FibonacciRange, direction: Direction, price: Decimal) -> Decimal | None:
-    """Return which level of a range a price is at; None if the range has no width."""
+    """Return a price's level in a range; None if the range has no width."""
     width = fib.high - fib.low
     if not width:
         return None
@@ -105,7 +105,7 @@ def position_in(fib: FibonacciRange, direction: Direction, price: Decimal) -> De
 
 
 def is_within(position: Decimal | None, zone: Zone) -> bool:
-    """Return True if a position is known and in a zone, its ends included."""
+    """Return True if a position is known and in a zone, including its ends."""
     return position is not None and zone[0] <= position <= zone[1]
 
 
@@ -150,7 +150,7 @@ def _multiple(coin: CoinInputs, regime: SetupRegime, rules: SmartMoneySettings) 
 
 
 def inputs_of(side: SetupSide, rules: SmartMoneySettings) -> tuple[ComponentInputs, ...]:
-    """Return the inputs of each part of the score; its formula gives the points as a fraction of the maximum."""
+    """Return the inputs of each component; its formula gives the points as a fraction of the maximum."""
     return tuple(
         ComponentInputs(
             name,

@@ -1,4 +1,4 @@
-"""The smart-money strategy: it enters where structures of four hours show what a large player may have left."""
+"""The smart-money strategy: it enters where four-hour structures suggest the trace of a large player."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -25,7 +25,7 @@ PLACES = Decimal("1e-9")
 
 
 class SmartMoneyStrategy:
-    """Proposes the better side of every coin that it doesn't hold, with its answer to each of its own questions."""
+    """Proposes the better side of every coin without a position, with the decisions of its own filters."""
 
     name = "smart_money"
     times = ""
@@ -36,9 +36,9 @@ class SmartMoneyStrategy:
         self.needs = Needs(bars=tuple(_bars(self._settings)), quotes=True, lots=True, trades=True)
 
     def propose(self, view: StrategyView) -> Sequence[Open | Close]:
-        """Return the closes of positions whose reason is gone, and an entry for each other coin, refused ones too.
+        """Return closes of positions whose reason is gone, and an entry for each other coin, refused ones included.
 
-        A coin whose bars can't be read is refused for that alone; the others are judged.
+        A coin with unreadable bars is refused without affecting the others.
         """
         gone = closes(view, self._readings)
         free = [symbol for symbol in view.universe if symbol not in view.lots]
@@ -51,7 +51,7 @@ class SmartMoneyStrategy:
         return inputs_of(_better(view, symbol, self._readings), self._settings)
 
     def variants(self, view: StrategyView) -> Sequence[Passing]:
-        """Return which coins pass with the present settings, and with each changed setting under `variants`."""
+        """Return which coins pass with the present settings, and with those of each of the `variants`."""
         free = [symbol for symbol in view.universe if symbol not in view.lots]
         answers = [("", self._settings), *self._settings.variations()]
         return [Passing(name, _passing(view, free, settings)) for name, settings in answers]
@@ -136,12 +136,12 @@ PREMISE_GONE, THESIS_GONE = "premise_gone", "thesis_gone"
 
 
 def closes(view: StrategyView, readings: Readings) -> list[Close]:
-    """Return the closes of held positions whose reason is gone; without its bars, a position is left to its exits.
+    """Return closes of positions whose reason is gone; without its bars, a position is left to its exits.
 
-    These are the strategy's own exits, besides the rules that the configuration lists: the daily bars lean the other
-    way, or a bar closed beyond the invalid price. Trades, positions and notices name them as they name rules:
-    `premise_gone`, with how far the daily close is from its average, and `thesis_gone`, with how far the bar closed
-    beyond the invalid price; below zero is against the position.
+    These are the strategy's own exits, besides the configured rules: the daily bars point the other way, or a bar
+    closed beyond the invalid price. Trades, positions and notices name them like rules: `premise_gone`, with the daily
+    close's distance from its average, and `thesis_gone`, with how far the bar closed beyond the invalid price; negative
+    is against the position.
     """
     return [Close(symbol, why) for symbol, lot in view.lots.items() for why in _why(view, symbol, lot, readings)]
 

@@ -36,10 +36,10 @@ T = TypeVar("T")
 
 
 class AlpacaBars:
-    """A source of bars. Rows that can't be used are counted in the tally and left out.
+    """A source of bars. Unusable rows are counted in the tally and left out.
 
     `delay` is zero until the venue refuses recent bars because of the data plan. After each `pages` call, `refused` are
-    the symbols that the venue doesn't take for symbols.
+    the texts that the venue doesn't accept as symbols.
     """
 
     timeframes = STORED_ALWAYS
@@ -54,7 +54,7 @@ class AlpacaBars:
 
     @property
     def name(self) -> str:
-        """Return the feed that bars come from, such as "alpaca iex" or "sandbox"."""
+        """Return the feed of the bars, such as "alpaca iex" or "sandbox"."""
         return self._venue.feed if self._venue.feed == SANDBOX_FEED else f"alpaca {self._venue.feed}"
 
     def pages(
@@ -65,9 +65,9 @@ class AlpacaBars:
         last: datetime,
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
-        """Yield the raw bars of these symbols that start in a span, both ends inclusive, page by page.
+        """Yield the raw bars of these symbols that start in a range, both ends inclusive, page by page.
 
-        Raises TemporaryError, DelayedError, or OperatorError if asking again won't help.
+        Raise TemporaryError, DelayedError, or OperatorError if a retry won't help.
         """
         span = {"timeframe": timeframe, "start": _rfc3339(first), "end": _rfc3339(last), "adjustment": "raw"}
         self.refused_symbols = frozenset()
@@ -93,10 +93,10 @@ class AlpacaBars:
             yield from self._bars_of(symbols[middle:], query)
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
-        """Return the splits and dividends that were processed between two dates, inclusive, by symbol.
+        """Return the splits and dividends processed between two dates, inclusive, by symbol.
 
-        Those under a company's earlier names count for its present one. Raises TemporaryError, or OperatorError if
-        asking again won't help.
+        Actions under a company's earlier names count for its present one. Raise TemporaryError, or OperatorError if a
+        retry won't help.
         """
         heirs = {symbol: symbol for symbol in symbols}
         found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
@@ -115,9 +115,9 @@ class AlpacaBars:
         return found
 
     def renamed_symbols(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
-        """Return which of these symbols were replaced by another between two dates, with the one in use now.
+        """Return which of these symbols were renamed between two dates, each with its present name.
 
-        Raises what `actions` raises.
+        Raise like `actions`.
         """
         found: dict[str, str] = {}
         named = {symbol: symbol for symbol in symbols}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def door() -> Door:
-    """Return the door to Alpaca."""
+    """Return the driver of Alpaca."""
     return Door(
         capabilities=ALPACA,
         keys=KEYS,

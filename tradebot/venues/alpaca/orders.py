@@ -27,7 +27,7 @@ NESTED = {"nested": "true"}
 
 
 def unless_unknown(what: str, read: Callable[[], T]) -> T | None:
-    """Return what is read; None only for the venue's own "not found", because any other 404 proves nothing."""
+    """Return the result of `read`; None only for the venue's own "not found", because any other 404 proves nothing."""
     try:
         return read()
     except RefusedReadError as error:
@@ -49,7 +49,7 @@ def order_path(venue_id: str) -> str:
 
 
 class AlpacaOrders:
-    """Writes to the venue: one request per call, plus a lookup if the answer leaves a question open."""
+    """Writes to the venue: one request per call, plus a lookup if the reply leaves a question open."""
 
     def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
         self._client = AlpacaClient(venue.base_url, venue, venue.bounds)
@@ -57,7 +57,7 @@ class AlpacaOrders:
         self._tally = tally
 
     def submit(self, intent: Intent) -> Reply:
-        """Send one order once; anything but a clear yes or no is Outcome.UNKNOWN."""
+        """Send one order once; anything but a clear yes or no is UNKNOWN."""
         return self._send_order(intent, "POST", "/orders", order_body(intent))
 
     def replace(self, intent: Intent) -> Reply:

@@ -1,10 +1,10 @@
-"""Translate Alpaca's JSON into our own types: tolerant of additions, strict about whatever money depends on.
+"""Convert Alpaca's JSON to our types: tolerant of additions, strict about every field that money depends on.
 
-Each reader takes decoded JSON and raises RowError with the name of a field that can't be used. Unknown fields and enum
-values are counted in the tally and do no harm.
+Each reader takes decoded JSON and raises RowError with the name of an unusable field. Unknown fields and enum values
+are counted in the tally and do no harm.
 
 A price has at most two decimals from one dollar on, and four below it. The bot trades whole shares only. Listings need
-no request: what looks like the symbol of a US share is listed, and option contracts and crypto pairs aren't.
+no request: any text that looks like the symbol of a US share is listed, and option contracts and crypto pairs aren't.
 
 The reply to a write proves that it was accepted, that it was rejected, or nothing.
 """
@@ -119,7 +119,7 @@ def read_account(raw: object, tally: DriftTally) -> Account:
 
 
 def with_open_legs(raw: object) -> Iterator[tuple[object, str | None]]:
-    """Yield an order and its open legs, each leg with the id of its order; venues may nest legs, list them, or both."""
+    """Yield an order and its open legs, each with its parent's id; venues may nest legs, list them, or both."""
     yield raw, None
     legs = raw.get("legs") if isinstance(raw, dict) else None
     for leg in legs if isinstance(legs, list) else ():
@@ -129,7 +129,7 @@ def with_open_legs(raw: object) -> Iterator[tuple[object, str | None]]:
 
 
 def read_legs(raw: object, tally: DriftTally) -> tuple[Order, ...]:
-    """Return the legs of an order, ended ones too; rows that can't be read are counted and left out."""
+    """Return the legs of an order, including ended ones; unreadable rows are counted and left out."""
     legs = raw.get("legs") if isinstance(raw, dict) else None
     rows = list(legs) if isinstance(legs, list) else []
     parent = JsonFields("order", raw, tally).text("id") if rows else None
@@ -201,7 +201,7 @@ def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
 
 
 def takes_back(raw: object) -> bool:
-    """Return True if a row among the fills reports a trade that was reversed or corrected, which is no execution."""
+    """Return True if a row among the fills reports a reversed or corrected trade, which is no execution."""
     kinds = (raw.get("type"), raw.get("execution_type")) if isinstance(raw, dict) else ()
     return any(word in ("trade_bust", "trade_correct") for word in kinds)
 
@@ -361,7 +361,7 @@ Requests end within seconds and reports come within minutes. Waiting longer cost
 
 
 def end_of(order: Callable[[str], Order | None], intent: Intent, sessions: Iterable[Session], now: datetime) -> Proof:
-    """Return what is proven about a request, given what looks up an `order` by its id."""
+    """Return the proof about a request, given a function that looks up an `order` by its id."""
     found = None if intent.operation is Operation.CANCEL else order(intent.client_order_id)
     return _never_arrived(intent.at, sessions, now) if found is None else Proof.of(found)
 

@@ -89,11 +89,11 @@ class AlpacaReader:
         return read_account(self._trading.json("/account"), self._tally)
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders; the orders are read both before and after the rest.
+        """Return account, positions and open orders; the orders are read both first and last.
 
         If our own orders differ between the two readings, the positions may be from another moment, so it tries again.
         After a few attempts the view is returned anyway, marked as not steady. Other people's orders may change: for
-        each of them, the reading with more left to fill counts.
+        each of them, the reading with the larger unfilled quantity counts.
         """
         after, unreadable_orders = self._open_orders()
         for _ in range(_VIEW_TRIES):
@@ -161,9 +161,9 @@ class AlpacaReader:
         return OrdersTold(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return the executions after `after`, oldest first, each once.
+        """Return the executions after `after`, oldest first, without repeats.
 
-        The same days are asked for again and again; a list that is the same as the last one isn't parsed.
+        The same days are requested repeatedly; a list equal to the last one isn't parsed.
         """
         raws = list(self._activity_rows("/account/activities/FILL", {}, after))
         if raws != self._fill_rows_read:
@@ -175,7 +175,7 @@ class AlpacaReader:
         return sorted(once.values(), key=lambda fill: (fill.at, fill.activity_id))
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        """Return the activities after `after` that are not executions, oldest first, each once."""
+        """Return the activities after `after` that aren't executions, oldest first, without repeats."""
         raws = list(self._activity_rows("/account/activities", {"category": "non_trade_activity"}, after))
         read = self._readable("activity", raws, read_activity)
         once = {activity.id: activity for activity in read if activity.at > after}
@@ -212,7 +212,7 @@ class AlpacaReader:
         return ask_again(self._venue, self._tally, symbols)
 
     def depth(self, symbol: str) -> Depth | None:
-        """Return None: the venue's API says what rests only at the best prices."""
+        """Return None: the venue's API shows only the best prices of the order book."""
         return None
 
     def bar_times(self, symbols: Sequence[str], feed: str | None = None) -> Mapping[str, datetime]:
@@ -385,7 +385,7 @@ def ask_again(
 ) -> Mapping[str, Quote]:
     """Return the quotes of these symbols from a single request; symbols without a usable quote are left out.
 
-    In lock-step the market stands still, so there is no wait and the answer is the same. Raises TradebotError.
+    In lock-step the market stands still, so there is no wait and the reply is the same. Raise TradebotError.
     """
     lock_step = venue.mode is Mode.SANDBOX
     if not lock_step:

@@ -6,7 +6,7 @@ from tradebot.model.limits import Frozen, Tighter, Url
 
 
 class AlpacaSettings(Frozen):
-    """Where orders are sent and prices come from."""
+    """Alpaca's addresses for orders and prices, and the price feed."""
 
     url: Annotated[Url | None, Tighter.SAME]
     data_url: Annotated[Url | None, Tighter.SAME]

@@ -1,10 +1,9 @@
-"""Wrap alpaca-py's transport: one bounded attempt, no redirects, and whole answers instead of its models.
+"""Wrap alpaca-py's transport: one bounded attempt, no redirects, and raw replies instead of its models.
 
-From alpaca-py come the addresses, the headers with the keys and the form of a request. The one private method that
-sends is replaced: it would repeat a POST that timed out at the gateway (504), take a redirect for an answer, and decode
-prices as floats. Its models aren't used either, because one row with a word that they don't know loses a whole list.
-
-Key, address and mode have to belong together before any request is sent.
+alpaca-py provides the addresses, the headers with the keys and the form of a request. The one private method that sends
+is replaced: it would repeat a POST that timed out at the gateway (504), accept a redirect as a reply, and decode prices
+as floats. Its models aren't used either, because one row with an unknown word loses a whole list. Key, address and mode
+have to belong together before any request is sent.
 """
 
 import time
@@ -34,7 +33,7 @@ from tradebot.venues.alpaca.parsers import error_code
 
 
 class TokenBucket:
-    """Lets `burst` requests through at once and `per_minute` in the long run; waits for the rest."""
+    """Lets `burst` requests through at once and `per_minute` in the long run; others wait."""
 
     def __init__(
         self,
@@ -116,9 +115,8 @@ def _other_mode_hint(mode: Mode) -> str:
 class AlpacaVenue(Struct, frozen=True, dict=True):
     """One account at one address; creating it raises OperatorError if its parts don't belong together.
 
-    `before_read` is called before each read of the reader, each try and each page, and may raise.
-    `heard` gets each answer before it is used. `bounds` limit each request, and `policy`
-    says how often a read is tried.
+    `before_read` is called before each read, each try and each page, and may raise. `heard` gets each reply before it
+    is used. `bounds` limit each request, and `policy` says how often a read is tried.
     """
 
     base_url: str
@@ -143,7 +141,7 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
 
     @cached_property
     def budget(self) -> TokenBucket | None:
-        """Return how many requests are still allowed, which everything that asks this venue shares."""
+        """Return the remaining request budget, which all users of this venue share."""
         return None if self.mode is Mode.SANDBOX else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
 
     def query_of(self, symbols: Sequence[str], feed: str | None = None) -> dict[str, str]:
@@ -228,7 +226,7 @@ class AlpacaReads:
         self._before = before
 
     def json(self, path: str, params: Mapping[str, str] | None = None) -> object:
-        """Return the decoded answer; raise TemporaryError, or OperatorError if asking again won't help."""
+        """Return the decoded reply; raise TemporaryError, or OperatorError if a retry won't help."""
         return self._policy.run(lambda: self._once(path, params))
 
     def rows(self, path: str, params: Mapping[str, str] | None = None) -> list[object]:
@@ -248,12 +246,12 @@ class AlpacaReads:
 
 
 def reads_of(venue: AlpacaVenue, url: str, version: str = "v2") -> AlpacaReads:
-    """Return what reads from one address of a venue."""
+    """Return the reader for one address of a venue."""
     return AlpacaReads(AlpacaClient(url, venue, venue.bounds, version), venue.policy, venue.before_read)
 
 
 def readable(what: str, answer: HttpReply) -> object:
-    """Return the decoded body of a good answer, or raise what any other answer means for a read."""
+    """Return the decoded body of a successful reply, or raise the error that any other reply means for a read."""
     status = answer.status
     if status in (408, 429) or status >= 500:
         raise RetryableError(f"{what} answered {status}: {answer.excerpt}", LATER)

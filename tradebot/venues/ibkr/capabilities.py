@@ -1,4 +1,4 @@
-"""What Interactive Brokers can do, and its words and numbers for what happens."""
+"""Interactive Brokers' capabilities, and its words and numbers for events."""
 
 from collections.abc import Mapping
 from datetime import time, timedelta

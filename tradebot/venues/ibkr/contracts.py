@@ -38,7 +38,7 @@ _LISTED_YEARS, _NEARLY = 6, 1e-4
 
 
 class Root(NamedTuple):
-    """A future, whatever its month: its name, USD a point, tick, the letters of its months, and its calendar."""
+    """A future, whatever its month: its name, USD per point, tick, the letters of its months, and its calendar."""
 
     name: str
     exchange: str
@@ -81,9 +81,9 @@ CHARTED: Mapping[str, str] = MappingProxyType(
 
 
 class NoSuchFutureError(ValueError):
-    """Raised for a name that is no future's. The nearest is looked for when somebody reads the message, not before.
+    """Raised for an unknown future. The nearest name is only looked for when somebody reads the message.
 
-    Passes ask for each name of the shipped sectors, most of which are shares.
+    Passes look up each name of the shipped sectors, most of which are shares.
     """
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ class NoSuchFutureError(ValueError):
 def root_of(text: str) -> Root:
     """Return the root of a contract's symbol, or of a name that people use for one: ES for ESZ6, ES and ES1!.
 
-    Raises ValueError for anything else, with the nearest name.
+    Raise ValueError for anything else, with the nearest name.
     """
     name = text.strip().upper()
     symbol = _SYMBOL.fullmatch(name)
@@ -115,7 +115,7 @@ def symbol_of(text: str) -> str:
 
 
 def doubt_of(root: Root, multiplier: Decimal, tick: Decimal, exchange: str, currency: str) -> str:
-    """Return what the venue says of a contract otherwise than the table; empty if nothing is."""
+    """Describe how the venue's contract data differs from the table; empty if it doesn't."""
     told = {
         "multiplier": (multiplier, root.multiplier),
         "tick": (tick, root.tick),
@@ -127,9 +127,9 @@ def doubt_of(root: Root, multiplier: Decimal, tick: Decimal, exchange: str, curr
 
 
 def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
-    """Return when a contract is left for the next one: days before its last trading day, or before its first notice.
+    """Return when to roll out of a contract: days before its last trading day, or before its first notice.
 
-    Notice of delivery is first given on the last business day before the month of a metal. Nothing is held into it.
+    First notice of delivery is on the last business day before the month of a metal. No position is kept into it.
     """
     ends = last if root.calendar != METALS else _before(root, date(*_month_of(symbol, last), 1), 1)
     on, until = _before(root, ends, _DAYS_BEFORE[root.calendar]), _before(root, ends, 1)
@@ -164,7 +164,7 @@ def _next(symbol: str, root: Root) -> str:
 
 @lru_cache(maxsize=64)
 def months_of(name: str, first: date, last: date) -> tuple[ContractMonth, ...]:
-    """Return the contracts of a root that are left from one date to another, in order, and the one after them."""
+    """Return the contracts of a root with a roll between two dates, in order, and the next one."""
     root, contract_months = root_of(name), list[ContractMonth]()
     for year in range(first.year, last.year + _AHEAD_YEARS):
         for letter in root.months:
@@ -178,9 +178,9 @@ def months_of(name: str, first: date, last: date) -> tuple[ContractMonth, ...]:
 
 
 def oddity_of(symbol: str, day: date, prices: Sequence[float], today: date) -> str:
-    """Return why a bar of a day can't be that of a contract, as its code means it today; empty if it can.
+    """Return why a bar of a day can't be that of a contract, given what its code means today; empty if it can.
 
-    Codes come back after ten years: one means the last contract that has ended or will within some years.
+    Codes are reused after ten years: a code means the last contract that has ended or will within some years.
     """
     named = _SYMBOL.fullmatch(symbol)
     root = ROOTS.get(named[1]) if named else None

@@ -26,7 +26,7 @@ _RECENT, FACE = timedelta(hours=2), "tws"
 
 
 def door() -> Door:
-    """Return it."""
+    """Return the driver."""
     own = {"socket": _socket, "login": _login, "client_id": _client_id}
     return Door(
         capabilities=IBKR,

@@ -42,11 +42,13 @@ AGAIN_S = 0.2
 
 
 class LinkTimeouts(Struct, frozen=True):
-    """How long each step may take, in seconds. `close` is for the last messages of a process, and `freed` is for the
-    Gateway to notice that the process which had the client id before has gone.
+    """The time limits of each step, in seconds.
 
-    `reads_a_second` is how many messages of reads leave within a second; 0 for a Gateway of our own, which counts none.
-    The library holds back what is more than 45, orders too.
+    `close` is for the last messages of a process, and `freed` is for the Gateway to notice that the previous process
+    with the client id has gone.
+
+    `reads_a_second` is how many messages of reads leave within a second; 0 for a Gateway of our own, which has no
+    limit. The library delays messages beyond 45 a second, even orders.
     """
 
     connect: float = 4.0
@@ -98,7 +100,7 @@ class IbkrConnection:
 
     @property
     def lost_count(self) -> int:
-        """Return how many messages have come that the library hasn't passed on, or doesn't know."""
+        """Return how many messages the library hasn't passed on, or doesn't know."""
         known = self.client.decoder.handlers.keys() if self.client.decoder else ()
         lost = 0
         for number, count in self.tap.counts.items():
@@ -110,7 +112,7 @@ class IbkrConnection:
         return lost + (self.tap.cut and self.ears.gone)
 
     async def open(self, host: str, port: int, client_id: int) -> None:
-        """Connect, and ask what a Gateway that is ready answers: accounts, positions and open orders."""
+        """Connect, and request what a ready Gateway answers: accounts, positions and open orders."""
         opening = asyncio.ensure_future(self.client.connectAsync(host, port, client_id, self.patience.connect))
         try:
             await asyncio.wait({opening, self.ears.in_use}, return_when=asyncio.FIRST_COMPLETED)
@@ -152,7 +154,7 @@ class IbkrConnection:
         )
 
     async def room(self) -> None:
-        """Wait until a read's message can leave without one of an order having to wait behind it."""
+        """Wait until a read's message can leave without delaying an order."""
         clock = asyncio.get_running_loop()
         while self.patience.reads_a_second:
             now = clock.time()
@@ -164,7 +166,7 @@ class IbkrConnection:
             await asyncio.sleep(1 - (now - self._sent[0]))
 
     async def gather(self, key: Hashable, question: Callable[[], object]) -> list[Any]:
-        """Ask, and return the rows of the answer; raises VenueError, GoneError, or TimeoutError."""
+        """Send a request, and return the rows of the reply; raise VenueError, GoneError, or TimeoutError."""
         await self.room()
         coming = self.ears.expect(key)
         try:
@@ -174,7 +176,7 @@ class IbkrConnection:
             self.ears.forget(key)
 
     async def ask_numbered(self, question: Callable[[int], object]) -> list[Any]:
-        """Ask something that has a number, and return the rows of the answer."""
+        """Send a numbered request, and return the rows of the reply."""
         number = self.client.getReqId()
         return await self.gather(number, lambda: question(number))
 
@@ -185,7 +187,7 @@ class IbkrConnection:
         return [row for row in rows if row[0] == self.account]
 
     async def values(self) -> list[Any]:
-        """Return the account's values, and the market prices of what is held."""
+        """Return the account's values, and the market prices of its positions."""
         account = self.account
         rows = await self.gather("account", lambda: self.client.reqAccountUpdates(True, account))
         self.client.reqAccountUpdates(False, account)
@@ -211,9 +213,9 @@ class IbkrConnection:
 
 
 class IbkrLink:
-    """Keeps one connection of this process, and makes another when it has ended.
+    """Keeps one connection of this process, and opens another when it has ended.
 
-    `dropped` counts what came and wasn't understood, since a view has told it last.
+    `dropped` counts the messages that weren't understood and that no view has reported yet.
     """
 
     def __init__(self, host: str, port: int, client_id: int, policy: RetryPolicy, patience: LinkTimeouts) -> None:
@@ -229,12 +231,12 @@ class IbkrLink:
 
     @property
     def dropped_count(self) -> int:
-        """Return how many messages weren't understood since `note_understood` was called last."""
+        """Return how many messages weren't understood since the last call of `note_understood`."""
         return max(self._before + (self._line.lost_count if self._line else 0), self._errors.undecoded) - self._counted
 
     @property
     def last_problem(self) -> str:
-        """Return what the library said last of something that it couldn't do."""
+        """Return the library's last error message."""
         return self._errors.last
 
     def note_understood(self, dropped: int) -> None:
@@ -242,14 +244,14 @@ class IbkrLink:
         self._counted += dropped
 
     def take_turns(self, folder: Path) -> None:
-        """Be connected in turn with the other processes of a bot, which has one client id for all."""
+        """Share the connection with the bot's other processes, one at a time, because they have one client id."""
         with self._lock:
             if self._turn is None or self._turn.folder != folder:
                 self.hang_up()
                 self._turn = VenueTurn(folder)
 
     def read(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
-        """Ask until there is an answer, over a new connection if the last one has ended; raises TradebotError."""
+        """Retry until there is a reply, over a new connection if the last one has ended; raise TradebotError."""
         return self.policy.run(lambda: self._once(question))
 
     def _once(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
@@ -284,7 +286,7 @@ class IbkrLink:
                 self._used = time.monotonic()
 
     def ready(self) -> IbkrConnection:
-        """Return a connection that is whole: the Gateway has answered, and hasn't lost the venue since."""
+        """Return a working connection: the Gateway has answered, and hasn't lost the venue since."""
         with self._lock:
             if self._line is None or self._line.ears.gone or self._is_awaited(LONGEST_S):
                 self.hang_up()
@@ -345,7 +347,7 @@ class IbkrLink:
         return IbkrConnection(self.patience)
 
     def hang_up(self) -> None:
-        """End the connection; what it dropped stays counted."""
+        """End the connection; its dropped messages stay counted."""
         with self._lock:
             self._drop()
             self._let_go()
@@ -368,7 +370,7 @@ class IbkrLink:
                 self._looks = False
 
     def run(self, question: Callable[..., Awaitable[T]], *given: object) -> T:
-        """Run something in the thread's loop, and return its result."""
+        """Run a coroutine in the thread's loop, and return its result."""
         loop, longest = self._running(), 4 * (self.patience.answer + self.patience.connect)
 
         async def ran() -> T:
@@ -416,7 +418,7 @@ _HIGHEST = 65_535, 2**31 - 1
 
 
 class IbkrVenue:
-    """One account behind a Gateway. The connection is made when something is asked."""
+    """One account behind a Gateway. The connection is opened at the first request."""
 
     feed = "Interactive Brokers"
 
@@ -430,7 +432,7 @@ class IbkrVenue:
         return f"{self.place[0]}:{self.place[1]}"
 
     def check_account(self, number: str) -> None:
-        """Raise OperatorError if an account is of another kind than the mode."""
+        """Raise OperatorError if an account's type doesn't match the mode."""
         if self.mode is not Mode.SANDBOX and number.startswith(PAPER_MARK) is not (self.mode is Mode.PAPER):
             kind = "real money" if self.mode is Mode.PAPER else "paper"
             raise OperatorError(
@@ -441,12 +443,12 @@ class IbkrVenue:
 
 @cache
 def link_to(host: str, port: int, client_id: int, reads_a_second: int = LinkTimeouts().reads_a_second) -> IbkrLink:
-    """Return this process's connection to a Gateway: whoever asks in it shares one, because the client id is one's."""
+    """Return this process's connection to a Gateway, which all its users share, because there is one client id."""
     return IbkrLink(host, port, client_id, RetryPolicy(), LinkTimeouts(reads_a_second=reads_a_second))
 
 
 def place_of(mode: Mode, secrets: Mapping[str, str], sandbox: tuple[str, int] | None) -> tuple[str, int, int]:
-    """Return host, port and client id; raise OperatorError for what can't be one, or doesn't fit the mode."""
+    """Return host, port and client id; raise OperatorError for invalid ones, or those that don't fit the mode."""
     client_id = _number(CLIENT_ID, secrets.get("ibkr_client_id") or str(TRADING_ID), _HIGHEST[1])
     if sandbox is not None:
         return *sandbox, client_id

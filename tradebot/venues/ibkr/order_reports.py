@@ -1,4 +1,4 @@
-"""Put together what open orders, completed orders and executions say: none of the three is enough alone."""
+"""Combine open orders, completed orders and executions: none of the three is enough alone."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ _FIRST, _MOST = "0001", 100
 
 
 def number(name: str, value: object) -> Decimal:
-    """Return a number of the library's as it was written; raise RowError for what is none."""
+    """Parse a number of the library's; raise RowError for anything else."""
     try:
         found = Decimal(str(value))
     except ArithmeticError as error:
@@ -47,7 +47,7 @@ def positive(name: str, value: object) -> Decimal:
 
 
 class ReportedExecution(Struct, frozen=True):
-    """One execution as the first row tells it, and what its corrections say since: they replace it."""
+    """One execution from its first row, and its later corrections, which replace it."""
 
     first: Fill
     order_ref: str
@@ -92,7 +92,7 @@ def _correction(name: str, number: int) -> str:
 
 
 def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally) -> tuple[list[ReportedExecution], int]:
-    """Return the executions of an account, oldest first, and how many rows can't be read."""
+    """Return the executions of an account, oldest first, and the number of unreadable rows."""
     by_name, unread = defaultdict[str, dict[str, tuple[Fill, str]]](dict), 0
     for contract, told in rows:
         if told.acctNumber != account:
@@ -113,7 +113,7 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
 
 
 def parts_of(exec_id: str) -> tuple[str, str]:
-    """Return an execution's id without its last part, and that: a correction has a higher one."""
+    """Split an execution's id into its name and last part: a correction has a higher part."""
     name, dot, part = exec_id.rpartition(".")
     if not dot or not part.isdecimal() or not name:
         raise RowError("execId", "has no revision at its end")
@@ -121,7 +121,7 @@ def parts_of(exec_id: str) -> tuple[str, str]:
 
 
 def fill_of(name: str, contract: Any, told: Any) -> Fill:
-    """Return one execution under its name; its commission comes apart, and isn't known until then."""
+    """Return one execution under its name; its commission comes separately, and isn't known until then."""
     side = SIDES.get(str(told.side))
     if side is None:
         raise RowError("side", "is neither BOT nor SLD")
@@ -142,7 +142,7 @@ def fill_of(name: str, contract: Any, told: Any) -> Fill:
 
 
 def fees(found: Iterable[ReportedExecution], commissions: Mapping[str, Any], tally: DriftTally) -> list[Activity]:
-    """Return what commissions took. One in another currency is counted, and none of ours to add."""
+    """Return commissions as activities. One in another currency is counted, but not included."""
     paid, newest = [], dict[str, Any]()
     for exec_id in sorted(commissions):
         newest[exec_id.rpartition(".")[0]] = commissions[exec_id]
@@ -177,9 +177,9 @@ def fees(found: Iterable[ReportedExecution], commissions: Mapping[str, Any], tal
 
 
 class OrderReports(Struct, frozen=True):
-    """All orders by the venue's ids, the last to be told last; `unreadable` counts what can't be read.
+    """All orders by venue id, most recently reported last; `unreadable` counts unreadable rows.
 
-    `open` are the ids of those among them that the venue lists as open, and `own` the order ids of ours among these.
+    `open` are the ids of those that the venue lists as open, and `own` our order ids among these.
     """
 
     orders: Mapping[str, Order]
@@ -206,7 +206,7 @@ def put_together(
     mine: tuple[str, int],
     tally: DriftTally,
 ) -> OrderReports:
-    """Return the orders of an account and client id that open and completed orders and executions tell of."""
+    """Combine open and completed orders and executions of an account and client id."""
     account, client_id = mine
     words = {row.perm_id: row for row in opened if isinstance(row, ReportedStatus)}
     counted = defaultdict[str, list[ReportedExecution]](list)
@@ -268,7 +268,7 @@ def order_of(
     counted: Sequence[ReportedExecution],
     tally: DriftTally,
 ) -> Order:
-    """Return an order. What it has filled, its executions say, or the order itself where that is more."""
+    """Build an order. Its filled quantity is the larger of its executions' and the order's own."""
     side = SIDES.get(str(order.action))
     if side is None:
         raise RowError("action", "is neither BUY nor SELL")

@@ -1,4 +1,4 @@
-"""Send orders through a Gateway, each once. Only the venue's own words say what became of one."""
+"""Send orders through a Gateway, each once. Only the venue's own messages prove the outcome."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class IbkrOrders:
         self._reader = IbkrReader(venue, tally)
 
     def submit(self, intent: Intent) -> Reply:
-        """Send one order, with the stop that hangs on it, if it has one; whoever is refused leaves nothing at work."""
+        """Send one order, with its attached stop, if any; a refused order leaves nothing working."""
         try:
             group = self._group(intent)
         except TradebotError as error:

@@ -1,7 +1,7 @@
-"""Contracts and prices: how one is listed, what streams for it, the bars of its history, and the margin that it needs.
+"""Contracts and prices: listings, streaming quotes, historical bars, and margin.
 
-The venue answers what margin a contract needs to an order that only asks (`whatIf`), and places none. A bar that isn't
-over is left out.
+The venue reports a contract's margin in reply to a what-if order (`whatIf`), which isn't placed. A bar that isn't over
+is left out.
 """
 
 import asyncio
@@ -37,9 +37,9 @@ _STEP_S = 0.01
 
 
 async def details_of(line: IbkrConnection, symbol: str, today: date | None = None) -> Any | None:
-    """Return what the venue says of the one future with this name; None if there isn't exactly one.
+    """Return the venue's details of the one future with this name; None if there isn't exactly one.
 
-    What was said on another day than `today` is asked again: hours are told of the next days only.
+    Details from a day other than `today` are fetched again: hours are given for the next days only.
     """
     if today and line.asked_on.get(symbol) != today:
         line.contracts.pop(symbol, None)
@@ -50,9 +50,9 @@ async def details_of(line: IbkrConnection, symbol: str, today: date | None = Non
 
 
 async def contract_with_bars(line: IbkrConnection, symbol: str) -> Any | None:
-    """Return the one future with this name to ask bars of, also if it has ended; None if there isn't exactly one.
+    """Return the one future with this name to request bars of, even if it has expired; None if there isn't exactly one.
 
-    The venue tells of one that has ended only if it is asked for those, in each request.
+    The venue returns an expired one only if each request asks for those.
     """
     details = await details_of(line, symbol)
     if details is not None:
@@ -77,9 +77,9 @@ async def _request_details(line: IbkrConnection, symbol: str, *, ended: bool = F
 
 
 def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) -> Listing:
-    """Return how a contract is listed; raise RowError for one without tick or multiplier, or that has expired.
+    """Return a contract's listing; raise RowError for one without tick or multiplier, or that has expired.
 
-    `levels` are what margin it needs.
+    `levels` are its margin levels.
     """
     contract, symbol = details.contract, str(details.contract.localSymbol)
     tick, lot = positive("minTick", details.minTick), positive("sizeIncrement", details.sizeIncrement or 1)
@@ -117,7 +117,7 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
 
 
 def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
-    """Return when a contract trades from now on, or else why that can't be read."""
+    """Return a contract's trading hours from now on, or else why they can't be read."""
     trading, liquid, zone = (str(one or "") for one in (details.tradingHours, details.liquidHours, details.timeZoneId))
     try:
         return hours_of(trading, liquid, zone, now), ""
@@ -126,9 +126,9 @@ def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
 
 
 async def calendar_hours(line: IbkrConnection, calendar: str, now: datetime) -> Hours | None:
-    """Return the hours that the venue tells of a calendar's products, by a month of the first root that it lists.
+    """Return the venue's hours for a calendar's products, from a month of the first root that it lists.
 
-    They are asked once a day. None if it lists no such contract, or its hours can't be read.
+    They are fetched once a day. None if it lists no such contract, or its hours can't be read.
     """
     today = IBKR.day.date_of(now)
     asked_on, hours = line.hours.get(calendar, (None, None))
@@ -150,7 +150,7 @@ def _day(text: str) -> date:
 
 
 async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple[datetime, Mapping[str, Ticks]]:
-    """Return the venue's time, and what has streamed for each contract; wait a moment for those asked for now."""
+    """Return the venue's time, and the streamed ticks of each contract; wait a moment for newly requested ones."""
     for symbol in symbols:
         if symbol not in line.quoted and (details := await details_of(line, symbol)) is not None:
             await line.room()
@@ -175,7 +175,7 @@ def last_price(ticks: Ticks | None) -> Decimal:
 
 
 def quote(symbol: str, ticks: Ticks | None, now: datetime) -> Quote:
-    """Return a quote as old as its last price; raise RowError for a contract without a usable one."""
+    """Return a quote dated by its last price; raise RowError for a contract without a usable one."""
     if ticks is None:
         raise RowError(symbol, "isn't listed")
     if ticks.problem:
@@ -219,17 +219,17 @@ _ZONES: Mapping[str, str] = MappingProxyType({"CST": "America/Chicago", "EST": "
 
 
 class TradingSpan(NamedTuple):
-    """A time in which the venue trades a contract, in UTC."""
+    """A period in which the venue trades a contract, in UTC."""
 
     opens: datetime
     closes: datetime
 
 
 def hours_of(trading: str, liquid: str, zone: str, now: datetime) -> Hours:
-    """Return the hours in a contract's details, which tell of the days from now on; raise ValueError if unreadable.
+    """Return the hours in a contract's details, for the days from now on; raise ValueError if unreadable.
 
-    A session belongs to the date on which it closes. What is told ends with the last session, or with the last day
-    that is closed.
+    A session belongs to the date on which it closes. The hours cover up to the last session, or to the last day that is
+    closed.
     """
     where = _zone(zone)
     spans = spans_of(trading, zone)
@@ -246,10 +246,10 @@ def _date(span: TradingSpan, zone: ZoneInfo) -> date:
 
 
 def spans_of(text: str, zone: str) -> Sequence[TradingSpan]:
-    """Return the spans in a text of a contract's details, oldest first; raise ValueError if it can't be read.
+    """Return the periods in a text of a contract's details, oldest first; raise ValueError if it can't be read.
 
-    Days are parted by `;`, as 20261126:1700-20261127:1215 or 20261128:CLOSED. Older servers write
-    20261126:0830-1500,1530-1600, where an end before its begin is on the next day.
+    Days are separated by `;`, as 20261126:1700-20261127:1215 or 20261128:CLOSED. Older servers write
+    20261126:0830-1500,1530-1600, where an end before its beginning is on the next day.
     """
     where, found, days = _zone(zone), list[TradingSpan](), tuple(_days(text))
     for begins_on, spans in days:
@@ -306,9 +306,9 @@ _FIGURES = "initMarginChange", "maintMarginChange"
 
 
 async def levels(line: IbkrConnection, details: Any, ticks: Ticks | None, tally: DriftTally) -> tuple[MarginLevel, ...]:
-    """Return what a position in a contract needs, as fractions of its worth; nothing unless all of it is known.
+    """Return a contract's margin levels, as fractions of its notional; empty unless all of it is known.
 
-    One contract is asked about on both sides, and the larger answer counts: against what is held, one of them needs
+    One contract is queried on both sides, and the larger reply counts: against an existing position, one of them needs
     less than a position alone.
     """
     try:
@@ -326,7 +326,7 @@ async def levels(line: IbkrConnection, details: Any, ticks: Ticks | None, tally:
 
 
 def levels_of(details: Any, price: Decimal, told: Sequence[Any]) -> tuple[MarginLevel, ...]:
-    """Return the levels that answers about one contract on each side make; raise RowError for no figure."""
+    """Build the margin levels from replies about one contract on each side; raise RowError without a figure."""
     worth = price * positive("multiplier", details.contract.multiplier)
     most = [positive(name, max(number(name, getattr(state, name)) for state in told)) for name in _FIGURES]
     initial, maintenance = ((amount / worth).quantize(_PLACES, ROUND_UP) for amount in most)
@@ -363,7 +363,7 @@ SIZES: Mapping[str, tuple[str, timedelta]] = {
 
 
 class IbkrBars:
-    """A source of bars; one is there as soon as it has ended."""
+    """A source of bars; a bar is available as soon as it has ended."""
 
     name, delay = "ibkr", timedelta(0)
     timeframes = frozenset(SIZES)

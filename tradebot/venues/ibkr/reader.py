@@ -48,7 +48,7 @@ class IbkrReader:
     """Reads one account and the prices of its symbols.
 
     After each `quotes` call, `rejected_quotes` says why symbols are missing; after each `fills` call,
-    `unreadable_fills` counts what can't be read. Differences from the known shapes are counted in the tally.
+    `unreadable_fills` counts the unreadable rows. Differences from the known shapes are counted in the tally.
     """
 
     capabilities = IBKR
@@ -64,7 +64,7 @@ class IbkrReader:
         return self._venue.link.read(ask)
 
     def clock(self) -> VenueClock:
-        """Return the venue's time, and when its next session opens and closes: as it tells, or by its calendar."""
+        """Return the venue's time, and when its next session opens and closes, from its own hours or its calendar."""
         now, hours = self._hours(IBKR.calendar)
         today = IBKR.day.date_of(now)
         sessions = _sessions(today - DAYS, today + FAR, IBKR.calendar, hours)
@@ -107,9 +107,9 @@ class IbkrReader:
         )
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders, which are read before and after the rest.
+        """Return account, positions and open orders, which are read first and last.
 
-        What was dropped since the last view counts as unreadable: this view may lack it.
+        Messages dropped since the last view count as unreadable: this view may lack their content.
         """
         steady, after = False, self._read_reports()
         for _ in range(VIEW_TRIES):
@@ -128,7 +128,7 @@ class IbkrReader:
         return BrokerView(self._account(account, values), positions, orders, unreadable, steady)
 
     def position(self, symbol: str) -> BrokerPosition | None:
-        """Return the venue's position in one symbol; None if the venue says that it holds none."""
+        """Return the venue's position in one symbol; None if the venue has none."""
         positions, lost = self._positions(self._read(lambda line: line.positions()), self._read(_values)[1])
         broker_position = next((position for position in positions if position.symbol == symbol), None)
         if broker_position is None and lost:
@@ -170,9 +170,9 @@ class IbkrReader:
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what open orders, completed orders and executions prove together.
 
-        The venue forgets completed orders and executions at the end of its day. Then their absence proves nothing of an
-        entry. An exit that is not open any more is over all the same: what it may have closed is not held any more, and
-        the next exit asks for that.
+        The venue drops completed orders and executions at the end of its day. Then their absence proves nothing about
+        an entry. An exit that isn't open any more is over all the same: the shares it may have closed aren't in the
+        position any more, and the next exit checks that.
         """
         order_reports, name = self._read_reports(), intent.client_order_id
         if intent.operation is not Operation.CANCEL:
@@ -194,7 +194,7 @@ class IbkrReader:
         return Proof(End.OVER, "neither open orders, completed orders nor executions have it")
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return the evidence that a DAY order's session is over: on the next day, no list has it any more."""
+        """Return the evidence that a DAY order's session is over: on the next day, it is in no list any more."""
         sent = order.submitted_at
         if order.time_in_force is not TimeInForce.DAY or sent is None:
             return ""
@@ -217,7 +217,7 @@ class IbkrReader:
         return [order for order in self._read_reports().orders.values() if order.parent == venue_id]
 
     def ended(self, since: datetime) -> Sequence[Order]:
-        """Return today's orders that have ended, oldest first, and last those of which nobody says when."""
+        """Return today's ended orders, oldest first, and last those without a time."""
         orders = [order for order in self._read_reports().orders.values() if order.status.terminal]
         found = [order for order in orders if order.updated_at is None or order.updated_at >= since]
         return sorted(found, key=lambda order: (order.updated_at is None, order.updated_at or since))
@@ -231,7 +231,7 @@ class IbkrReader:
         return OrdersTold(tuple(orders), told.unreadable)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return today's executions later than a time, oldest first, each once."""
+        """Return today's executions later than a time, oldest first, without repeats."""
         link = self._venue.link
         before = link.dropped_count
         account, rows, _ = self._read(_executions)
@@ -241,14 +241,14 @@ class IbkrReader:
         return sorted(fills, key=lambda fill: (fill.at, fill.activity_id))
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        """Return today's commissions that are known, and what corrected executions are now, oldest first, each once."""
+        """Return today's known commissions and the present values of corrected executions, oldest first."""
         account, rows, commissions = self._read(_executions)
         found, _ = executions(rows, account, self._tally)
         every = (*fees(found, commissions, self._tally), *(execution.correction for execution in found))
         return sorted((one for one in every if one and one.at > after), key=lambda one: (one.at, one.id))
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
-        """Return the sessions of a calendar. Those of the next days are as the venue tells them."""
+        """Return the sessions of a calendar. Those of the next days come from the venue."""
         name = calendar or IBKR.calendar
         _, hours = self._hours(name)
         return _sessions(start, end, name, hours)
@@ -298,7 +298,7 @@ class IbkrReader:
         return found
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the quotes as they are now; one to which nothing has been added keeps its time."""
+        """Return the current quotes; one without new data keeps its time."""
         rejected, before = self.rejected_quotes, dict(self._heard)
         found = self.quotes(symbols)
         self.rejected_quotes = rejected
@@ -306,7 +306,7 @@ class IbkrReader:
         return {**found, **{symbol: replace(found[symbol], at=before[symbol][1]) for symbol in same}}
 
     def depth(self, symbol: str) -> Depth | None:
-        """Return nothing: what rests isn't asked for."""
+        """Return None: the order book isn't requested."""
         return None
 
 
@@ -365,7 +365,7 @@ _ROWS, _EXECUTION = frozenset({"Trade", "TradeConfirm"}), frozenset({"EXECUTION"
 
 
 def read(text: bytes, account: str) -> tuple[Executed, ...]:
-    """Return the executions of an account, oldest first, each as it was last corrected; OperatorError if unreadable."""
+    """Return the executions of an account, oldest first, each with its last correction; OperatorError if unreadable."""
     newest = dict[str, tuple[str, Executed]]()
     try:
         for row in _rows(text, account):

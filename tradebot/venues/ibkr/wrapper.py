@@ -1,6 +1,6 @@
-"""Keep what the library has decoded until the question that it answers is over.
+"""Collect the library's decoded messages until the request that they answer is over.
 
-What comes over the socket is counted beside the library, because it logs and drops what it can't parse.
+Messages on the socket are counted separately, because the library logs and drops what it can't parse.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ class Tap:
 
     @property
     def cut(self) -> bool:
-        """Return True if the beginning of a message has come without its end."""
+        """Return True if a message has arrived only in part."""
         return bool(self._unread)
 
     def feed(self, data: bytes) -> None:
-        """Count what has become whole; the first message is the greeting, which has no number."""
+        """Count complete messages; the first one is the greeting, which has no number."""
         self._unread += data
         while len(self._unread) >= _LENGTH.size and not self.too_long:
             (length,) = _LENGTH.unpack_from(self._unread)
@@ -63,12 +63,12 @@ class LibraryErrors(logging.Handler):
         self.undecoded, self.last = 0, ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count it: the decoder's errors are messages that nobody got."""
+        """Count an error: the decoder's errors are messages that were lost."""
         self.undecoded += record.name == DECODER
         self.last = str(record.msg)[:80]
 
     def listen(self) -> None:
-        """Begin."""
+        """Start listening."""
         logger = logging.getLogger(LIBRARY)
         logger.propagate = False
         logger.addHandler(self)
@@ -96,7 +96,7 @@ _UNSET = "1.7976931348623157E308"
 
 
 class VenueError(Exception):
-    """The venue's answer to a question is an error; it has a number and words."""
+    """Raised for a request that the venue answered with an error, which has a number and a text."""
 
     def __init__(self, code: int, words: str) -> None:
         super().__init__(f"{words} ({code})")
@@ -121,7 +121,7 @@ class ReportedStatus(NamedTuple):
 
 
 class Ticks:
-    """What streams for one contract; `seen` is the loop's time at its last price, and `age` how long ago that was."""
+    """Streaming data of one contract; `seen` is the loop's time of its last price, and `age` the time since then."""
 
     def __init__(self) -> None:
         self.prices: dict[int, float] = {}
@@ -143,7 +143,7 @@ class _Nowhere:
 
 
 class Ears:
-    """Hears each message that the library has decoded, in its loop, by the library's own names."""
+    """Receives each message that the library has decoded, in its loop, by the library's own method names."""
 
     def __init__(self) -> None:
         self.told = Counter[str]()
@@ -167,7 +167,7 @@ class Ears:
         return _nothing
 
     def expect(self, key: Hashable) -> asyncio.Future[list[Any]]:
-        """Return what becomes the rows of a question, once they have all come."""
+        """Return a future of a request's rows, set once they have all arrived."""
         self._rows[key] = []
         self._ends[key] = asyncio.get_running_loop().create_future()
         if self.gone:
@@ -175,26 +175,26 @@ class Ears:
         return self._ends[key]
 
     def forget(self, key: Hashable) -> None:
-        """End a question, answered or not."""
+        """End a request, answered or not."""
         self._rows.pop(key, None)
         self._ends.pop(key, None)
 
     def listen_to(self, order_id: int) -> None:
-        """Keep what is said of an order from now on."""
+        """Collect messages about an order from now on."""
         self._events[order_id] = []
 
     def said_of(self, order_id: int) -> list[tuple[str, Any]]:
-        """Return what has been said of an order."""
+        """Return the messages about an order so far."""
         return self._events.get(order_id, [])
 
     async def something(self) -> None:
-        """Return once anything more has been said of an order, or the connection has ended."""
+        """Return once there is any further message about an order, or the connection has ended."""
         self._something.clear()
         if not self.gone:
             await self._something.wait()
 
     def end(self, problem: str) -> None:
-        """Note that the connection has ended: nobody will be answered."""
+        """Record that the connection has ended: no request will be answered."""
         self.gone = True
         for future in self._ends.values():
             if not future.done():

@@ -1,7 +1,7 @@
-"""Hear from Kraken Futures' websocket that something has happened in the account: a reason to look sooner.
+"""Listen to Kraken Futures' websocket only to learn that something changed in the account, and check sooner.
 
-What it says is neither read nor believed: fills, positions and ends of orders come from the REST API alone. A websocket
-that lies, repeats itself or says nothing costs a look too many, or one that comes with the timetable.
+Its content is ignored: fills, positions and ends of orders come from the REST API alone. A websocket that lies, repeats
+itself or is silent only costs an unnecessary check, or a check at the usual time.
 """
 
 import json
@@ -32,13 +32,13 @@ class KrakenBell:
         self._kept = KeptOpen(address, self, self._patience)
 
     def rang(self) -> bool:
-        """Return True if it has rung since the last call."""
+        """Return True if there was a signal since the last call."""
         rang = self._rang.is_set()
         self._rang.clear()
         return rang
 
     def problem(self) -> str:
-        """Return why it can't ring at the moment; empty if it can."""
+        """Return why signals can't arrive at the moment; empty if they can."""
         return self._problem
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class KrakenBell:
         return True
 
     def talk(self, connection: ClientConnection) -> str:
-        """Sign for the account's feeds and listen to them; return what is wrong, if the venue doesn't give them."""
+        """Authenticate for the account's feeds and listen to them; return the problem if the venue refuses them."""
         _say(connection, event="challenge", api_key=self._key)
         missing = {FILLS, ORDERS}
         while True:

@@ -28,7 +28,7 @@ MOST_PAGES = 1_000
 
 
 class KrakenBars:
-    """A source of bars; one is there as soon as it has ended."""
+    """A source of bars; a bar is available as soon as it has ended."""
 
     name, delay = "kraken_futures", timedelta(0)
     timeframes = frozenset(RESOLUTIONS)
@@ -45,7 +45,7 @@ class KrakenBars:
         last: datetime,
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
-        """Yield the bars of each symbol, page by page: the venue cuts long answers and says so."""
+        """Yield the bars of each symbol, page by page: the venue truncates long replies and says so."""
         self.refused_symbols, width_s = frozenset(), int((width_of(timeframe) or timedelta(days=1)).total_seconds())
         for symbol in symbols:
             path = f"/api/charts/v1/{price}/{symbol_path(symbol)}/{RESOLUTIONS[timeframe]}"

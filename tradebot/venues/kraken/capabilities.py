@@ -1,4 +1,4 @@
-"""What Kraken Futures can do, and its words for the states of orders and for what moves cash."""
+"""Kraken Futures' capabilities, and its words for order states and cash movements."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,14 +1,14 @@
-"""Ask Kraken Futures, and tell an answer from an error: it says both with HTTP 200.
+"""Query Kraken Futures, and tell replies from errors: it sends both with HTTP 200.
 
-Requests are signed as the venue's documentation of the REST API's authentication says, with a nonce that is above all
-before it, whichever process sent those. A request waits if the venue would refuse it because an account's requests have
-cost too much just now. Key, address and mode have to belong together before any request is sent.
+Requests are signed as in the venue's documentation of the REST API's authentication, with a nonce larger than all
+earlier ones of any process. A request waits if the venue would refuse it because an account's recent requests have cost
+too much. Key, address and mode have to belong together before any request is sent.
 
-Which account a key opens is kept: only answers of the history name it, and those are few in ten minutes.
+The account id of a key is cached: only history replies name it, and those are limited to few in ten minutes.
 
-What an account was worth when the day began isn't said by the venue, and limits of a day need it. Worth at midnight is
-worth now without what trading, fees and funding have earned since. The owner's own money that came or left since then
-counts as if it had been there.
+The venue doesn't report the account's value at the start of the day, which daily limits need. The value at midnight is
+the present value minus the results of trading, fees and funding since. The owner's own transfers since then count as if
+they had been made before.
 """
 
 import base64
@@ -63,9 +63,9 @@ OWN = frozenset({ActivityKind.TRANSFER})
 
 
 class Since(Struct, frozen=True):
-    """What has happened in an account since midnight, and what it holds now at which marks.
+    """The account's changes since midnight, and its present positions and marks.
 
-    Quantities are signed; `marks_then` are the marks at midnight of what was held then.
+    Quantities are signed; `marks_then` are the marks at midnight of the positions held then.
     """
 
     equity: Decimal
@@ -77,9 +77,9 @@ class Since(Struct, frozen=True):
 
 
 def worth_at_midnight(since: Since) -> Decimal:
-    """Return what the account was worth when the day began, in USD.
+    """Return the account's value at the start of the day, in USD.
 
-    A symbol has earned its worth now, less its worth then, less what was paid for what was bought since.
+    A symbol's result is its present value, minus its value then, minus the net amount paid for trades since.
     """
     then, paid = dict(since.held), Decimal(0)
     for fill in since.fills:
@@ -97,14 +97,14 @@ def midnight(day: date) -> datetime:
 
 
 class OpeningEquity:
-    """Keeps what the account was worth when the day began, in a file of the state folder if there is one."""
+    """Stores the account's value at the start of the day, in a file of the state folder if there is one."""
 
     def __init__(self, folder: Path | None) -> None:
         self._path = folder / DAY_FILE if folder else None
         self._known: tuple[str, Decimal] | None = None
 
     def of(self, account: str, day: date, work_out: Callable[[], Decimal]) -> Decimal:
-        """Return it for a day, working it out the first time."""
+        """Return it for a day, computing it the first time."""
         key = f"{account} {day.isoformat()}"
         known = self._known or self._stored_equity()
         if known is None or known[0] != key:
@@ -141,7 +141,7 @@ PREFIX = "/derivatives"
 def headers(key: str, secret: str, path: str, sent: str, nonce: int) -> Mapping[str, str]:
     """Return the headers of a request: `path` is that of its address, `sent` its encoded query or body.
 
-    Authent is the base64 text of HMAC-SHA512, keyed by the decoded secret, over SHA256(sent + nonce + path). Raises
+    Authent is the base64 text of HMAC-SHA512, keyed by the decoded secret, over SHA256(sent + nonce + path). Raise
     OperatorError if the secret isn't base64.
     """
     digest = hashlib.sha256(f"{sent}{nonce}{path.removeprefix(PREFIX)}".encode()).digest()
@@ -150,13 +150,13 @@ def headers(key: str, secret: str, path: str, sent: str, nonce: int) -> Mapping[
 
 
 def signed_challenge(secret: str, challenge: str) -> str:
-    """Return what answers a challenge of the websocket: HMAC-SHA512 over SHA256(challenge), as base64 text."""
+    """Return the answer to a challenge of the websocket: HMAC-SHA512 over SHA256(challenge), as base64 text."""
     digest = hashlib.sha256(challenge.encode()).digest()
     return base64.b64encode(hmac.new(decode_secret(secret), digest, hashlib.sha512).digest()).decode()
 
 
 def decode_secret(secret: str) -> bytes:
-    """Return the key of signatures in a secret; raise OperatorError if it isn't base64 text."""
+    """Decode the signing key from a secret; raise OperatorError if it isn't base64 text."""
     try:
         return base64.b64decode(secret, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -179,7 +179,7 @@ COSTS: Mapping[str, int] = MappingProxyType(
 
 
 class RequestBudget:
-    """What one connection has spent on requests lately."""
+    """The recent cost of one connection's requests."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
@@ -188,7 +188,7 @@ class RequestBudget:
         self._spent: deque[tuple[float, int]] = deque()
 
     def wait(self, path: str) -> None:
-        """Wait until a request to this path fits into what may be spent, at most for ten seconds, and count it."""
+        """Wait until a request to this path fits into the budget, at most ten seconds, and count it."""
         cost = COSTS.get(path.rpartition("/")[2], 0)
         if not cost:
             return
@@ -213,10 +213,10 @@ end of the one before it, which together can be ahead of the clock.
 
 
 class Nonces:
-    """The nonces of one key: microseconds of the clock, but always above the last one that was taken.
+    """The nonces of one key: microseconds of the clock, but always above the last one used.
 
-    The last one is kept in a file of the state folder, because a clock can be set back. Without a folder, which is so
-    before there is one, only this process knows it.
+    The last one is stored in a file of the state folder, because a clock can be set back. Without a folder, only this
+    process knows it.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -224,7 +224,7 @@ class Nonces:
         self._last = 0
 
     def last(self) -> int:
-        """Return the last nonce that was taken, 0 if none is known. Raises OSError."""
+        """Return the last nonce used, 0 if none is known. Raise OSError."""
         if self._path is None:
             return self._last
         try:
@@ -234,7 +234,7 @@ class Nonces:
         return _read(kept, self._last)
 
     def take(self) -> int:
-        """Return the next nonce; it is in the file before anyone sends it. Raises OSError."""
+        """Return the next nonce; it is in the file before anyone sends it. Raise OSError."""
         if self._path is None:
             self._last = _next(self._last)
             return self._last
@@ -268,10 +268,10 @@ ACCOUNT_FILE = VENUE_ACCOUNT
 
 
 class AccountNumber:
-    """The number of the account that a key opens, in a file of the state folder if there is one.
+    """The id of the account that a key opens, in a file of the state folder if there is one.
 
     A key opens one account for as long as it exists, so the file names the key, by its digest. A file that can't be
-    read or written costs a call.
+    read or written costs a request.
     """
 
     def __init__(self, folder: Path | None, key: str) -> None:
@@ -281,7 +281,7 @@ class AccountNumber:
 
     @property
     def cached_id(self) -> str:
-        """Return it, empty if nobody has been told it yet."""
+        """Return it, empty if it isn't known yet."""
         if not self._known and self._path is not None:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 told = json.loads(read_plain(self._path))
@@ -289,7 +289,7 @@ class AccountNumber:
         return self._known
 
     def keep(self, number: str) -> None:
-        """Note what an answer has named."""
+        """Store the id from a reply."""
         if number == self.cached_id:
             return
         self._known = number
@@ -308,11 +308,11 @@ Known = MutableMapping[tuple[object, ...], Mapping[str, Any]]
 
 
 class KrakenVenue(Struct, frozen=True):
-    """One account at an address; `before_read` is called before each read, and `heard` gets each answer.
+    """One account at an address; `before_read` is called before each read, and `heard` gets each reply.
 
-    Without a `pace`, requests don't wait for one another. With `known`, answers to reads stand in it until the next
-    request that isn't a read, and aren't asked for again: that is for a market whose time stands still. With a
-    `connection`, requests go over it instead of the network.
+    Without a `pace`, requests don't wait for one another. With `known`, replies to reads are cached in it until the
+    next request that isn't a read: that is for a market whose time stands still. With a `connection`, requests go over
+    it instead of the network.
     """
 
     base_url: str
@@ -332,14 +332,14 @@ class KrakenVenue(Struct, frozen=True):
 
 
 class Client:
-    """Asks one account's API, once or until it answers."""
+    """Queries one account's API, once or with retries."""
 
     def __init__(self, venue: KrakenVenue) -> None:
         self._venue = venue
         self._session = venue.connection or BoundedSession(venue.bounds)
 
     def ask(self, method: str, path: str, params: Mapping[str, str]) -> HttpReply:
-        """Send one signed request once, as soon as the venue's limit leaves room; raises WireError."""
+        """Send one signed request once, as soon as the venue's limit leaves room; raise WireError."""
         of, sent = self._venue, urlencode(params)
         if of.known is not None and method != "GET":
             of.known.clear()
@@ -355,7 +355,7 @@ class Client:
         return answer
 
     def read(self, path: str, **params: str) -> Mapping[str, Any]:
-        """Return an answer that isn't an error; raise TradebotError for any other, or if none comes."""
+        """Return a reply that isn't an error; raise TradebotError for any other, or if none comes."""
         known, policy, asked = self._venue.known, self._venue.policy, (path, *params.items())
         if known is None:
             return policy.run(lambda: self._once(path, params))
@@ -364,7 +364,7 @@ class Client:
         return known[asked]
 
     def rows(self, path: str, name: str, **params: str) -> list[Any]:
-        """Return the list of this name in an answer."""
+        """Return the list of this name in a reply."""
         rows = self.read(path, **params).get(name)
         if not isinstance(rows, list):
             raise TemporaryError(f"GET {path} returned no list {name}")
@@ -401,7 +401,7 @@ class Client:
 
 
 def error_of(told: Mapping[str, Any]) -> str:
-    """Return the error that an answer names; empty if it names none. Some come as a word, others as a list."""
+    """Return a reply's error; empty if it has none. Some come as a word, others as a list."""
     errors = told.get("errors")
     if isinstance(errors, list) and errors:
         first = errors[0]
@@ -436,7 +436,7 @@ def venue_of(
     known: Known | None = None,
     connection: HttpSession | None = None,
 ) -> KrakenVenue:
-    """Return the account at an address, by default that of the mode; raise OperatorError if they don't fit together."""
+    """Return the account at an address, by default that of the mode; raise OperatorError if they don't match."""
     address = url or ADDRESSES[mode]
     check_url(URL, address, tuple(ADDRESSES.values()))
     check_secret(KEY, key)

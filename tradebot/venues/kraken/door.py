@@ -1,6 +1,6 @@
-"""The way to Kraken Futures: its keys, how to connect, and what `doctor` asks of it.
+"""The driver of Kraken Futures: its keys, how to connect, and the checks of `doctor`.
 
-A person names perpetuals as a pair or a coin alone, and Kraken Futures in its own way.
+It also converts between people's names for perpetuals and Kraken Futures' symbols.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _COIN = re.compile(r"[A-Z0-9]{1,20}")
 def symbol_of(text: str) -> str:
     """Return the symbol of the perpetual that a person names: PF_XBTUSD for btc, XBT, BTC/USD or BTC/USD:USD.
 
-    A symbol of another kind of contract stays what it is. Raises ValueError for what could mean several things, such as
-    a pair that isn't quoted in USD, or BTCUSD, which may be a coin's name.
+    A symbol of another type of contract is unchanged. Raise ValueError for an ambiguous name, such as a pair that isn't
+    quoted in USD, or BTCUSD, which may be a coin's name.
     """
     name = text.strip().upper()
     if "_" in name:
@@ -72,9 +72,10 @@ def perpetual_of(coin: str) -> str:
 
 
 def coin_of(text: str) -> str:
-    """Return the coin of a symbol, or of what a person calls one: BTC for PF_XBTUSD, XBT, BTC/USD and btc.
+    """Return the coin of a symbol, or of a person's name for one: BTC for PF_XBTUSD, XBT, BTC/USD and btc.
 
-    All contracts of a coin have the same one, those with an end too. Raises ValueError for what names no single coin.
+    All contracts of a coin have the same one, including expiring ones. Raise ValueError for a name without a single
+    coin.
     """
     contract = _CONTRACT.fullmatch(symbol_of(text))
     if contract is None:
@@ -90,7 +91,7 @@ NO_ORDER = "00000000-0000-4000-8000-000000000000"
 
 
 def door() -> Door:
-    """Return it."""
+    """Return the driver."""
     return Door(
         capabilities=KRAKEN,
         keys=KEYS,

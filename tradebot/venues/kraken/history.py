@@ -1,7 +1,7 @@
-"""Read the history page by page and put it together: what became of an order is proven by its events and executions.
+"""Read the history page by page and combine it: an order's events and executions prove its state.
 
-A key may ask for a hundred pages in ten minutes, so the questions of one moment share pages: what is asked about many
-orders costs no more than what is asked about one.
+A key may request a hundred pages in ten minutes, so all lookups of one moment share pages: looking up many orders costs
+no more than one.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,18 +33,18 @@ _FIRST, _LAST = 0, 1
 
 
 class ExecutionTotals(Struct):
-    """What the executions of an order add up to."""
+    """The totals of an order's executions."""
 
     quantity: Decimal = Decimal(0)
     worth: Decimal = Decimal(0)
 
 
 class OrderHistory(Struct, frozen=True):
-    """The orders that pages of the history tell of, by the venue's id, oldest first, as of the venue's time `told_at`.
+    """Orders reconstructed from history pages, keyed by venue id, oldest first, as of the venue's time `told_at`.
 
-    `complete_until` is how far the pages go: what was done by then is in them. `gone` are the ids of orders that an
-    event has ended, though executions of theirs may still be missing. `unread` are the times of rows that can't be
-    read, in milliseconds, zero for those that say none.
+    `complete_until` is how far the pages go: everything done by then is in them. `gone` are the ids of orders that an
+    event has ended, though their executions may still be missing. `unread` are the times of unreadable rows, in
+    milliseconds, zero for rows without one.
     """
 
     orders: Mapping[str, Order]
@@ -61,7 +61,7 @@ class OrderHistory(Struct, frozen=True):
         return len(self.unread)
 
     def unread_since(self, at: datetime) -> bool:
-        """Return True if a row that can't be read may tell of something since a time."""
+        """Return True if an unreadable row may be about something since a time."""
         first = Decimal(milliseconds(at))
         return any(not time or time >= first for time in self.unread)
 
@@ -77,11 +77,12 @@ def past(
     account: str,
     tally: DriftTally,
 ) -> OrderHistory:
-    """Return what events of orders and triggers and the executions say together.
+    """Combine the events of orders and triggers with the executions.
 
-    An order is filled if its executions add up to its quantity, whatever its events say: an executed one has been told
-    as canceled with nothing filled. It is canceled if an event says so, the executions have what that event counts, and
-    both are older than what may still be missing. Any other is left open, as UNKNOWN: the open orders know.
+    An order is filled if its executions add up to its quantity, whatever its events say: executed orders have been
+    reported as canceled with nothing filled. It is canceled if an event says so, the executions have the quantity that
+    this event counts, and both are older than anything that may still be missing. Any other order is left open, as
+    UNKNOWN: the list of open orders decides.
     """
     counted, unread = _count_executions(executions, account, tally)
     last, began = dict[str, tuple[str, JsonFields, datetime]](), dict[str, datetime]()
@@ -196,7 +197,7 @@ def _count_executions(
 
 
 def fills_of(executions: Sequence[object], account: str, tally: DriftTally) -> tuple[list[Fill], int]:
-    """Return the fills that executions of the history are, and how many rows can't be read."""
+    """Return the fills among executions of the history, and the number of unreadable rows."""
     fills, unread = list[Fill](), 0
     for raw in executions:
         try:
@@ -242,7 +243,7 @@ def _orders_of_execution(
 
 
 def left_open(order: Order, listed: Mapping[str, Order]) -> Order:
-    """Return an order that the history shows open as the list of open orders has it, or else unchanged."""
+    """Return the listed version of an order that the history shows as open, or else the order unchanged."""
     if order.status is not OrderStatus.UNKNOWN or order.venue_id not in listed:
         return order
     found = listed[order.venue_id]
@@ -278,15 +279,15 @@ class HistoryPages:
         self._read: tuple[tuple[_Told, ...], OrderHistory] | None = None
 
     def account(self) -> str:
-        """Return the account's number, which only answers of the history have."""
+        """Return the account's id, which only history replies have."""
         if not self._number.cached_id:
             self._page("executions", count="1")
         return self._number.cached_id
 
     def past(self, since: datetime | None = None, now: datetime | None = None) -> OrderHistory:
-        """Return what the history tells of orders since a time, or on its newest pages.
+        """Return the orders in the history since a time, or on its newest pages.
 
-        Of the venue's time `now`, pages that were read just before may be used; without it, they are read anew.
+        With the venue's time `now`, pages read at that time may be reused; without it, they are read again.
         """
         tolds = tuple(self._newest_elements(name, since, now) for name in ("orders", "triggers", "executions"))
         if self._read is None or any(map(is_not, tolds, self._read[0])):
@@ -296,9 +297,9 @@ class HistoryPages:
         return self._read[1]
 
     def sizes(self, lacking: Collection[Order], now: datetime | None) -> Mapping[str, Decimal]:
-        """Return the quantities of triggers that don't say them, by the venue's ids, as far as the history has them.
+        """Return the quantities of triggers that lack them, by the venue's ids, as far as the history has them.
 
-        What was read once isn't asked for again while a trigger hasn't changed.
+        The result is cached while a trigger hasn't changed.
         """
         wanted = {(order.venue_id, order.updated_at): order for order in lacking}
         known = {key: size for key, size in self._sizes.items() if key in wanted}
@@ -322,7 +323,7 @@ class HistoryPages:
         return self._newest_elements("executions", since, None).elements
 
     def log(self, after: datetime, **until: str) -> list[object]:
-        """Return rows of the account log after a time, the newest first, `before` a time or `to` an id if given."""
+        """Return rows of the account log after a time, newest first, `before` a time or `to` an id if given."""
         answer = self._client.read(f"{HISTORY}/account-log", since=milliseconds(after), count=str(ROWS), **until)
         self._keep_number(answer)
         rows = answer.get("logs")

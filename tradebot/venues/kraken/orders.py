@@ -1,4 +1,4 @@
-"""Send orders to Kraken Futures, one request per call. The body tells the outcome, whatever the HTTP status."""
+"""Send orders to Kraken Futures, one request per call. The body has the outcome, whatever the HTTP status."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -75,7 +75,7 @@ class KrakenOrders:
         return Reply(WriteOutcome.ACCEPTED, order)
 
     def replace(self, intent: Intent) -> Reply:
-        """Refuse: the capabilities say that orders aren't edited, so nobody asks."""
+        """Refuse: the capabilities say that orders aren't edited, so nothing calls this."""
         raise AssertionError("orders aren't edited at Kraken Futures")
 
     def cancel(self, intent: Ending) -> Reply:

@@ -34,7 +34,7 @@ BEFORE = timedelta(minutes=2)
 
 
 class OpenOrders(NamedTuple):
-    """The open orders by the venue's ids, how many rows can't be read, and the venue's time, if it says it."""
+    """The open orders by venue id, the number of unreadable rows, and the venue's time, if given."""
 
     orders: Mapping[str, Order]
     unreadable: int
@@ -74,7 +74,7 @@ class KrakenReader:
     def account(self) -> Account:
         """Return the figures of the account whose collateral all positions share.
 
-        Only its USD count: what other coins are worth changes by itself. A margin that can't be isn't believed.
+        Only its USD count, because the value of other coins fluctuates. An impossible margin is rejected.
         """
         answer = self._client.read(f"{V3}/accounts")
         now = told_at(answer)
@@ -145,7 +145,7 @@ class KrakenReader:
             raise TemporaryError(f"the mark of {symbol} at {at:%Y-%m-%d %H:%M} can't be read: {error}") from error
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders; the orders are read both before and after the rest."""
+        """Return account, positions and open orders; the orders are read both first and last."""
         after = self._open()
         for _ in range(VIEW_TRIES):
             before = after
@@ -158,7 +158,7 @@ class KrakenReader:
         return BrokerView(account, positions, tuple(after.orders.values()), unreadable, steady, after.at)
 
     def position(self, symbol: str) -> BrokerPosition | None:
-        """Return the venue's position in one symbol; None if the venue says it holds none."""
+        """Return the venue's position in one symbol; None if the venue has none."""
         positions, lost = self._positions()
         broker_position = next((position for position in positions if position.symbol == symbol), None)
         if broker_position is None and lost:
@@ -201,7 +201,7 @@ class KrakenReader:
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what open orders, the history of orders and executions prove together.
 
-        A request that neither has, well after the time until which it could be carried out, never arrived.
+        A request that neither contains, well after its last possible time of execution, never arrived.
         """
         listed, name = self._open(), intent.client_order_id
         makes_order = intent.operation is not Operation.CANCEL
@@ -261,7 +261,7 @@ class KrakenReader:
         return [order for order in ended if order.submitted_at is not None and order.submitted_at >= since]
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
-        """Return the orders in these symbols, newest first; without those that a missing row may tell of."""
+        """Return the orders in these symbols, newest first, without those that a missing row may affect."""
         listed = self._open()
         known = self._pages.past(now=listed.at)
         every = {**known.orders, **listed.orders}
@@ -271,7 +271,7 @@ class KrakenReader:
         return OrdersTold(tuple(reversed(wanted)), unreadable)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return executions later than a time, oldest first, each once."""
+        """Return executions later than a time, oldest first, without repeats."""
         found, raws = dict[str, Fill](), self._client.rows(f"{V3}/fills", "fills")
         self.unreadable_fills = 0
         for _ in range(MOST_PAGES):
@@ -306,7 +306,7 @@ class KrakenReader:
         return fills
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        """Return fees, funding and transfers later than a time, oldest first, each once."""
+        """Return fees, funding and transfers later than a time, oldest first, without repeats."""
         found, doubtful, until, seen = dict[str, Activity](), set[str](), dict[str, str](), set[int]()
         for _ in range(MOST_PAGES):
             raws = self._pages.log(after, **until)
@@ -340,7 +340,7 @@ class KrakenReader:
         return {listing.symbol: listing for listing in read}
 
     def contracts(self) -> Sequence[str]:
-        """Return the symbols of all contracts that are traded now, as often as the venue lists each."""
+        """Return the symbols of all contracts that are traded now, including repeats in the venue's list."""
         raws = self._client.read(f"{V3}/instruments").get("instruments")
         if not isinstance(raws, list):
             raise TemporaryError("the venue's list of instruments is none")
@@ -365,7 +365,7 @@ class KrakenReader:
         return rows.depth(symbol, self._client.read(f"{V3}/orderbook", symbol=symbol).get("orderBook"), self._tally)
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the quotes as they are now."""
+        """Return the current quotes."""
         rejected = self.rejected_quotes
         found = self.quotes(symbols)
         self.rejected_quotes = rejected

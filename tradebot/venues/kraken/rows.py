@@ -28,7 +28,7 @@ _MOST_LEVELS = 10_000
 
 
 def moment(row: JsonFields, name: str) -> datetime:
-    """Return a moment in milliseconds since 1970, as the history writes it, or as text; raises RowError."""
+    """Parse a moment in milliseconds since 1970, as the history writes it, or as text; raise RowError."""
     value = row.value(name)
     if isinstance(value, str) and not value.isdigit():
         return row.time(name)
@@ -39,7 +39,7 @@ def moment(row: JsonFields, name: str) -> datetime:
 
 
 def milliseconds(at: datetime) -> str:
-    """Return a moment as the history takes it."""
+    """Format a moment as the history expects it."""
     return str((at - _EPOCH) // (datetime.resolution * 1000))
 
 
@@ -52,7 +52,7 @@ def side_of(row: JsonFields, name: str = "side") -> Side:
 
 
 def type_of(row: JsonFields, name: str, *, limited: bool) -> OrderType:
-    """Return the type of an order; a stop with a limit is another one than a stop."""
+    """Return the type of an order; a stop with a limit differs from a stop."""
     kind = TYPES.get(row.text(name).lower().replace("_", " "), OrderType.UNKNOWN)
     return OrderType.STOP_LIMIT if kind is OrderType.STOP and limited else kind
 
@@ -105,7 +105,7 @@ def position(raw: object, marks: Mapping[str, Decimal], tally: DriftTally) -> Br
 
 
 def fill(raw: object, tally: DriftTally) -> Fill:
-    """Parse an execution; its fee stands only in the account log."""
+    """Parse an execution; its fee is only in the account log."""
     row = JsonFields("fill", raw, tally)
     return Fill(
         activity_id=row.text("fill_id"),
@@ -123,10 +123,10 @@ def fill(raw: object, tally: DriftTally) -> Fill:
 
 
 def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
-    """Return what a row of the account log moved besides realized profit: a fee, funding, or the owner's own money.
+    """Return the cash movements of a row of the account log, except realized profit: a fee, funding, or a transfer.
 
-    A trade has two rows, and the one of the contract moves no cash. A trade's funding is booked with it. Rows of other
-    coins and of other accounts of the owner are none of ours.
+    A trade has two rows, and the contract's row moves no cash. A trade's funding is booked with it. Rows of other coins
+    and of the owner's other accounts are ignored.
     """
     row = JsonFields("account log", raw, tally)
     kind, number, asset = row.text("info"), str(row.value("id")), row.text("asset")
@@ -158,7 +158,7 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
 
 
 def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
-    """Return how a contract is listed; raise RowError for one without a tick."""
+    """Return a contract's listing; raise RowError for one without a tick."""
     row = JsonFields("listing", raw, tally)
     places = int(row.number("contractValueTradePrecision"))
     if not -_MOST_PLACES <= places <= _MOST_PLACES:
@@ -208,8 +208,7 @@ def _level(raw: object, tally: DriftTally) -> MarginLevel:
 def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
     """Return the quote in a ticker, read at `at`; raise RowError for a suspended market or one without both sides.
 
-    Mark, index and funding are told beside it: what of them can't be read is None, because bid and ask are enough to
-    close a position.
+    An unreadable mark, index or funding rate is None, because bid and ask are enough to close a position.
     """
     row = JsonFields("ticker", raw, tally)
     if row.value("suspended") is True:
@@ -243,9 +242,9 @@ def _traded_at(row: JsonFields, tally: DriftTally) -> datetime | None:
 
 
 def depth(symbol: str, raw: object, tally: DriftTally) -> Depth | None:
-    """Return what rests for a symbol; count an order book that can't be one, and return None.
+    """Return a symbol's order book; count an impossible one, and return None.
 
-    Both sides have to be sorted from the best price, and may not cross. At an empty side, nothing rests.
+    Both sides have to be sorted from the best price, and may not cross. A side may be empty.
     """
     try:
         return _depth(symbol, raw, tally)

@@ -1,1 +1,1 @@
-"""A venue that only simulates what orders do, at the prices of a real one; for strategies in shadow."""
+"""A venue that only simulates orders, at the prices of a real one; for strategies in shadow."""

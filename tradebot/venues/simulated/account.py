@@ -1,4 +1,4 @@
-"""What a simulated account holds, and the file that keeps it between two passes."""
+"""The state of a simulated account, and the file that stores it between two passes."""
 
 import json
 from collections.abc import Mapping
@@ -42,11 +42,11 @@ class SimulatedPosition(Struct, frozen=True):
 
 
 class SimulatedAccount(Struct, frozen=True):
-    """An account at one moment: USD, holdings by symbol, orders by the venue's id, and what became of them.
+    """An account at one moment: USD, positions by symbol, orders by venue id, and their results.
 
-    `reducing` are the ids of orders that may only reduce a position. `looked_at` is up to when prices were followed,
-    `day` the date of the last session that was, and `last_equity` the equity at the end of the one before. `made`
-    counts orders and fills, whose ids follow from it.
+    `reducing` are the ids of orders that may only reduce a position. `looked_at` is the time up to which prices were
+    applied, `day` the date of the last such session, and `last_equity` the equity at the end of the previous one.
+    `made` counts orders and fills, and determines their ids.
     """
 
     number: str
@@ -68,7 +68,7 @@ class SimulatedAccount(Struct, frozen=True):
         return tuple(order for order in self.orders.values() if not order.status.terminal)
 
     def worth(self, prices: Mapping[str, Decimal]) -> Decimal:
-        """Return the equity at these prices; a holding without one counts at its average."""
+        """Return the equity at these prices; a position without one counts at its average."""
         held = (
             notional(position.quantity, prices.get(symbol, position.average), position.multiplier)
             for symbol, position in self.holdings.items()
@@ -77,7 +77,7 @@ class SimulatedAccount(Struct, frozen=True):
 
 
 def anew(folder: Path) -> str:
-    """Return what to do about books in shadow that can't be trusted: nothing could rebuild them, and nothing has to."""
+    """Return what to do about damaged shadow books: nothing can rebuild them, and nothing needs to."""
     return f"no money is in it: remove {folder}, and the strategy begins in shadow again"
 
 
@@ -91,7 +91,7 @@ def read_account(folder: Path) -> SimulatedAccount:
 
 
 def write_account(folder: Path, account: SimulatedAccount) -> None:
-    """Write an account durably, before anybody is told what happened; raise CannotWriteError if that fails."""
+    """Write an account durably, before anything is reported; raise CannotWriteError if that fails."""
     try:
         write_durably(folder / SIMULATED, json.dumps(encode(account)) + "\n")
     except OSError as error:

@@ -1,9 +1,9 @@
 """A venue without a market of its own: prices, sessions and listings are a real venue's, and fills are simulated.
 
-An order that can fill at the quote of its moment does so there, and pays the assumed slippage. What rests is followed
-by the minutes since the last look: a stop that a minute reached fills at its price or, if the minute began beyond it,
-there; a limit fills at its price once trades went past it. Of a minute that reached both, the stop counts. Nothing is
-filled in part, and no order moves the market.
+An order that can fill at the current quote does so, and pays the assumed slippage. Resting orders are checked against
+the minutes since the last check: a stop that a minute reached fills at its price or, if the minute began beyond it,
+there; a limit fills at its price once trades went past it. If a minute reached both, the stop counts. Nothing is filled
+in part, and no order moves the market.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +51,7 @@ from tradebot.venues.simulated.account import (
 
 
 class Minute(NamedTuple):
-    """A symbol's price range since the last look, or in one minute."""
+    """A symbol's price range since the last check, or in one minute."""
 
     open: Decimal
     high: Decimal
@@ -76,7 +76,7 @@ def at_once(order: Order, quote: Quote, slipped: Slips) -> Decimal | None:
 
 
 def fill_price(order: Order, minute: Minute, slipped: Slips) -> Decimal | None:
-    """Return the price at which an order at rest filled in a minute; None if it didn't."""
+    """Return the price at which a resting order filled in a minute; None if it didn't."""
     buys = order.side is Side.BUY
     if order.order_type is OrderType.STOP and order.stop_price is not None:
         stop = order.stop_price
@@ -96,7 +96,7 @@ def with_order(account: SimulatedAccount, order: Order) -> SimulatedAccount:
 def expire_day_orders(
     account: SimulatedAccount, today: date, date_of: Callable[[datetime], date], now: datetime
 ) -> SimulatedAccount:
-    """Return an account without the orders of earlier days that were for their day alone."""
+    """Return an account without DAY orders of earlier days."""
     for order in account.working:
         if order.time_in_force is TimeInForce.DAY and date_of(order.submitted_at or now) < today:
             account = with_order(account, replace(order, status=OrderStatus.EXPIRED, updated_at=now))
@@ -104,7 +104,7 @@ def expire_day_orders(
 
 
 def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction, at: datetime) -> SimulatedAccount:
-    """Return an account after a split or dividend, as a broker books it: whole shares, and the rest in cash."""
+    """Return an account after a split or dividend, as a broker books it: whole shares, and any fraction in cash."""
     position, amount = account.holdings[symbol], Decimal(str(action.amount))
     name = f"{account.number}-{symbol}-{action.ex_date}-{action.kind}"
     if action.kind != SPLIT:
@@ -129,7 +129,7 @@ def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction
 
 
 def prune(account: SimulatedAccount, now: datetime) -> SimulatedAccount:
-    """Return an account without what ended long ago."""
+    """Return an account without old ended orders."""
     kept = {
         name: one for name, one in account.orders.items() if not one.status.terminal or _recent(one.updated_at, now)
     }
@@ -156,11 +156,11 @@ REFUSED, NO_MONEY, ENDED = "not_simulated", "insufficient_buying_power", "order_
 
 
 class PriceSource(BrokerReader, Market, Protocol):
-    """The real venue: only its prices, sessions and listings are asked for."""
+    """The real venue, used only for prices, sessions and listings."""
 
 
 class Assumed(NamedTuple):
-    """What fills are assumed to cost besides the spread, in basis points of what is traded."""
+    """The assumed costs of fills besides the spread, in basis points of notional."""
 
     slippage_bps: Decimal
     fee_bps: Decimal
@@ -171,7 +171,7 @@ Row = tuple[datetime, str, Minute]
 
 
 class Minutes(Bars, Protocol):
-    """Bars that also say up to when they are known."""
+    """Bars that also report up to when they are known."""
 
     def known_until(self, now: datetime) -> datetime:
         """Return the time up to which the source has bars at `now`."""
@@ -191,7 +191,7 @@ Actions = Callable[[Sequence[str], date, date], Mapping[str, Sequence[CorporateA
 
 @dataclass
 class SimulatedVenue:
-    """The ports to read from and to send to it. `look` is called once before a pass, and follows what rests."""
+    """The ports to read from and to send to it. `look` is called once before a pass, and updates resting orders."""
 
     folder: Path
     prices: PriceSource
@@ -201,7 +201,7 @@ class SimulatedVenue:
 
     @cached_property
     def capabilities(self) -> Capabilities:
-        """Return what the real venue can do, with our own ids for ever and orders that know nothing of each other."""
+        """Return the real venue's capabilities, with unique client ids and independent orders."""
         real = self.prices.capabilities
         return replace(
             real, order_types=real.order_types & TYPES, client_ids=ClientIds.UNIQUE, edit=Edit.IN_PLACE,
@@ -209,9 +209,9 @@ class SimulatedVenue:
         )  # fmt: skip
 
     def look(self) -> datetime:
-        """Follow what rests and what is held up to now; return the time.
+        """Apply price moves to resting orders and positions up to now; return the time.
 
-        Raises TemporaryError if the minutes or actions since the last look can't be read; nothing is lost then.
+        Raise TemporaryError if the minutes or actions since the last check can't be read; nothing is lost then.
         """
         now, account, date_of = self.prices.clock().now, self._account, self.capabilities.day.date_of
         minutes, reached = self._minutes(account, now)
@@ -330,7 +330,7 @@ class SimulatedVenue:
     # What is sent.
 
     def submit(self, intent: Intent) -> Reply:
-        """Take an order and fill it at once if the quote lets it; an id that is known already makes no second one."""
+        """Accept an order and fill it at once if the quote allows it; a known id creates no second one."""
         account = self._account
         if known := self.order(intent.client_order_id):
             return Reply(WriteOutcome.ACCEPTED, known)
@@ -353,7 +353,7 @@ class SimulatedVenue:
         return self._try_to_fill(account, order.venue_id, quote, now)
 
     def replace(self, intent: Intent) -> Reply:
-        """Change the price of an order in its place, and fill it if the quote lets it now."""
+        """Change the price of an order in place, and fill it if the quote allows it now."""
         order = self._account.orders.get(intent.target_venue_id or "")
         if order is None or order.status.terminal:
             return Reply(WriteOutcome.REJECTED, order, ENDED, "the order isn't open any more")
@@ -363,7 +363,7 @@ class SimulatedVenue:
         return self._try_to_fill(account, order.venue_id, self._quote(order.symbol), now)
 
     def cancel(self, intent: Ending) -> Reply:
-        """Cancel an order; one that has ended stays as it is."""
+        """Cancel an order; one that has ended is unchanged."""
         order = self._account.orders.get(intent.target_venue_id or "")
         if order is None:
             return Reply(WriteOutcome.REJECTED, code=ENDED, message="there is no such order")
@@ -393,7 +393,7 @@ class SimulatedVenue:
         return self.prices.clock()
 
     def account(self) -> Account:
-        """Return the account's figures; without borrowing, buying power is cash less what orders may spend."""
+        """Return the account's figures; without borrowing, buying power is cash minus what orders may spend."""
         own, middles = self._account, self._mark_to_market()
         holdings, promised = (
             own.holdings.items(),
@@ -409,7 +409,7 @@ class SimulatedVenue:
         return Account(own.number, "ACTIVE", own.cash, equity, own.last_equity, max(equity - tied, NONE), (), settles)
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders; nothing moves in between, so it is always steady."""
+        """Return account, positions and open orders; nothing changes in between, so it is always steady."""
         middles = self._mark_to_market()
         positions = tuple(position_of(name, one, middles.get(name)) for name, one in self._account.holdings.items())
         return BrokerView(self.account(), positions, self._account.working)
@@ -453,7 +453,7 @@ class SimulatedVenue:
 
     @property
     def unreadable_fills(self) -> int:
-        """Return 0: it reads what it has written."""
+        """Return 0: it only reads its own writes."""
         return 0
 
     def activities(self, after: datetime) -> Sequence[Activity]:

@@ -1,4 +1,4 @@
-"""One session as values: what the records show, and what the summary tells of it."""
+"""One session as values: its records, and the summary of them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -17,7 +17,7 @@ from tradebot.views.status import FlowQuota
 
 
 class RefusalCount(Struct, frozen=True):
-    """For how many candidates one reason was the first against them."""
+    """The number of candidates for which a reason was the first refusal."""
 
     reason: Reason
     count: int
@@ -25,7 +25,7 @@ class RefusalCount(Struct, frozen=True):
 
 
 class Closed(Struct, frozen=True):
-    """A position that was closed, with its profit in USD before fees and the rule that closed it, in words."""
+    """A closed position, with its profit in USD before fees and a description of the rule that closed it."""
 
     symbol: str
     strategy: str
@@ -35,9 +35,10 @@ class Closed(Struct, frozen=True):
 
 
 class Held(Struct, frozen=True):
-    """A position of the bot's: signed shares, prices in USD per share; `stop_usd` is where a loss is cut.
+    """An open position of the bot: signed shares, prices in USD per share; `stop_usd` is its stop price.
 
-    `distance` is how far away that is, as a fraction of the last price. `at_broker` says whether the stop rests there.
+    `distance` is the distance to the stop, as a fraction of the last price. `at_broker` says whether the stop rests at
+    the broker.
     """
 
     symbol: str
@@ -52,12 +53,11 @@ class Held(Struct, frozen=True):
 
 
 class SummaryMoney(Struct, frozen=True):
-    """The account at the close before and at the last look, in USD; `transfers_usd` came in or went out meanwhile.
+    """The account at the previous close and now, in USD; `transfers_usd` came in or went out meanwhile.
 
-    `benchmark` is SPY's change from close to close as a fraction, or from the open of the books' first session;
-    None if it isn't known, and `without` says why.
-    `since` is the date of the close before the bot's first session, if that is an earlier one; `first_usd` is what the
-    account was worth then, and `benchmark_since` SPY's change since.
+    `benchmark` is SPY's change from close to close as a fraction, or from the open of the books' first session; None if
+    unknown, and `without` says why. `since` is the date of the close before the bot's first session, if that is an
+    earlier one; `first_usd` is the account's value then, and `benchmark_since` SPY's change since.
     """
 
     before_usd: Decimal
@@ -75,7 +75,7 @@ class SummaryMoney(Struct, frozen=True):
 
 
 class MissedByReason(Struct, frozen=True):
-    """The number of slots of a job that nobody ran for one reason, with the first and last of them."""
+    """The number of slots of a job that were missed for one reason, with the first and last of them."""
 
     job: str
     count: int
@@ -85,7 +85,7 @@ class MissedByReason(Struct, frozen=True):
 
 
 class PersonNeed(Struct, frozen=True):
-    """What a person has to look at, and what to do about it."""
+    """Something that needs a person's attention, and what to do about it."""
 
     what: str
     next: str
@@ -99,11 +99,11 @@ class Section(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """A session that is over, or one that is under way (`so_far`), as of the last recorded trading time.
+    """A finished session, or the present one (`so_far`), as of the last recorded trading time.
 
-    `sections` tell all of it in sentences, `short` in one chat message. `health` counts the parts of the bot by state;
-    it, `positions` with their stops and `needs` are as of now, so an earlier session has no health. `unknown` says what
-    can't be told, and why.
+    `sections` describe it in full sentences, `short` in one chat message. `health` counts the bot's components by
+    state; it, `positions` with their stops and `needs` are as of now, so an earlier session has no health. `unknown`
+    says what couldn't be determined, and why.
     """
 
     session: date
@@ -128,12 +128,13 @@ class Summary(Struct, frozen=True):
 
 
 class SessionRecords(Struct, frozen=True):
-    """What the records say of a session, `since` the close before it.
+    """The records of a session, `since` the previous close.
 
-    `passes` are those of all jobs, without candidates and prices, and `before` those of the session before; `ends` are
-    how many candidates entries had, and how many ended for each reason. What was `opened` is still held. `accepted`
-    says who, when and which settings, `restarts` when and the program's version. An earlier session has no `judgments`.
-    `recorded` is False if what was decided can't be read. `beside` says how the session compared with its backtest.
+    `passes` are those of all jobs, without candidates and prices, and `before` those of the previous session; `ends`
+    are how many candidates entries had, and how many ended for each reason. `opened` positions are still open.
+    `accepted` says who, when and which settings, `restarts` when and the program's version. An earlier session has no
+    `judgments`. `recorded` is False if the decisions can't be read. `beside` says how the session compared with its
+    backtest.
     """
 
     session: Session

@@ -1,7 +1,7 @@
-"""One session in words: what the bot did and refused, what it holds and made, and what needs a person or changed.
+"""Describe one session: what the bot did and refused, its positions and profit, and what needs a person or changed.
 
-All sentences are made here, so that terminal, page, document and chat message say the same. Times in them are written
-in UTC; whoever shows them converts these.
+All sentences are composed here, so that terminal, page, document and chat message agree. Times in them are in UTC; each
+display converts them.
 """
 
 import re
@@ -42,7 +42,7 @@ CLIPPED, FEW = 160, 3
 
 
 def summary(seen: SessionRecords) -> Summary:
-    """Return a session in words."""
+    """Describe a session in sentences."""
     entries = [cycle for cycle in seen.passes if cycle.job is Job.TRADE_ONCE]
     refusals = _refusals(seen, entries)
     lost = sum(row.count for row in refusals)
@@ -431,7 +431,7 @@ _SECONDS = re.compile(r"\b(\d[\d,]*) s\b")
 
 
 def in_words(text: str) -> str:
-    """Return a text of the records with each code in words: a reason's meaning, a trading state."""
+    """Replace each code in a text of the records by words: a reason's meaning, a trading state."""
     said = _CODE.sub(lambda found: _PLAIN.get(found[0]) or _meaning(found[0]), text)
     return _SECONDS.sub(lambda found: span(float(found[1].replace(",", ""))), said)
 
@@ -441,17 +441,17 @@ def _meaning(code: str) -> str:
 
 
 def inner(sentence: str) -> str:
-    """Return a sentence as it stands in the middle of another."""
+    """Return a sentence for use in the middle of another."""
     return sentence[:1].lower() + sentence[1:]
 
 
 def utc(at: datetime) -> str:
-    """Return a moment as sentences of records write it."""
+    """Format a moment as the sentences of records do."""
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def names(given: Sequence[str]) -> str:
-    """Return names as a sentence lists them; of many, the first ones and how many more."""
+    """Join names for a sentence; of many, the first ones and the number of others."""
     shown = list(dict.fromkeys(given))
     *rest, last = shown if len(shown) <= NAMED else (*shown[: NAMED - 1], f"{len(shown) - NAMED + 1} more")
     return f"{', '.join(rest)} and {last}" if rest else last

@@ -1,1 +1,1 @@
-"""What the account's fills became: trades, profit and loss, fees and taxes."""
+"""Trades, profit and loss, fees and taxes, computed from the account's fills."""

@@ -1,4 +1,4 @@
-"""The account's trades as a broker counts them: of all owners together, without what only moved shares between them."""
+"""The account's trades as a broker counts them: over all owners, without moves of shares between them."""
 
 import re
 from collections import defaultdict
@@ -31,9 +31,9 @@ _MULTIPLIES = frozenset({ActivityKind.SPLIT, ActivityKind.STOCK_DIVIDEND, Activi
 class AccountTrade(Struct, frozen=True):
     """Shares that came into the account or left it, under today's symbol and in today's shares.
 
-    `owned` is what the books have, with the owner that they know by now. `day` is the trade date, and `quantity` is
-    signed. `price` is in USD per share before fees, or None if nobody knows it: a plan that a person accepted adds or
-    removes shares without a trade. `shares_today` is how many of today's shares each of the fill's has become.
+    `owned` is the booked fill, with its currently known owner. `day` is the trade date, and `quantity` is signed.
+    `price` is in USD per share before fees, or None if unknown: a plan that a person accepted adds or removes shares
+    without a trade. `shares_today` is how many of today's shares each of the fill's has become.
     """
 
     owned: OwnedFill
@@ -48,21 +48,21 @@ class AccountTrade(Struct, frozen=True):
         return self.owned.fill
 
     def share_usd(self, fee_usd: Fraction) -> Fraction | None:
-        """Return what one share cost or brought in USD, with a fee per share; None if nobody knows its price."""
+        """Return the cost or proceeds of one share in USD, with a fee per share; None if its price is unknown."""
         multiplier = Fraction(self.fill.multiplier)
         return None if self.price is None else notional(Fraction(1), self.price, multiplier) + fee_usd
 
     @property
     def purchase(self) -> str:
-        """Return what names the order, or the fill if no order made it."""
+        """Return the id of the order, or of the fill if no order made it."""
         return self.fill.venue_order_id or self.fill.activity_id
 
 
 class AccountTrades(Struct, frozen=True):
-    """An account's trades in the order of time, and what isn't among them.
+    """An account's trades in order of time, and what isn't among them.
 
-    `held_before` are today's signed shares by symbol that came into the account without a trade in the books, because
-    it was before they began. `other_kinds` are the symbols of fills that aren't in shares.
+    `held_before` are today's signed shares by symbol that came into the account before the books began. `other_kinds`
+    are the symbols of fills that aren't in shares.
     """
 
     trades: tuple[AccountTrade, ...]

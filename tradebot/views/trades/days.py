@@ -1,4 +1,4 @@
-"""Spans of the venue's days, both ends included, and how much of a span of time the market was open."""
+"""Ranges of the venue's days, both ends included, and the time that the market was open."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from tradebot.model.venue_day import VenueDay
 
 
 class DateRange(Struct, frozen=True):
-    """Days from `first` through `last`; None for a span without that end."""
+    """Days from `first` through `last`; None is an open end."""
 
     first: date | None = None
     last: date | None = None

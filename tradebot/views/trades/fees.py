@@ -1,4 +1,4 @@
-"""Movements of cash by what they are to the owner, and fees by the fills and sales that they were charged for."""
+"""Classify cash movements, and allocate fees to the fills and sales that they were charged for."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ _Part = tuple[OpenLot, Decimal]
 
 
 def fees_assumption(settlement: Settlement) -> str:
-    """Return the assumption that a trade's fees rest on; it is shown wherever they are."""
+    """Return the assumption behind a trade's fees; it is shown wherever they are."""
     charged = ": the SEC and FINRA charge sales" if settlement is Settlement.PAID else ""
     return (
         "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker charges "
@@ -34,7 +34,7 @@ def fees_assumption(settlement: Settlement) -> str:
 
 
 class FeeShare(Struct, frozen=True):
-    """What one fee took from one lot, in signed USD: a charge is negative."""
+    """The part of one fee that belongs to one lot, in signed USD: a charge is negative."""
 
     fee: CashMovement
     lot: OpenLot
@@ -42,9 +42,9 @@ class FeeShare(Struct, frozen=True):
 
 
 class Allotted(Struct, frozen=True):
-    """Each lot's share of each fee, and the fees that no fill or sale explains; together they are the fees.
+    """Each lot's share of each fee, and the fees that no fill or sale explains; together they are all fees.
 
-    `by_lot` is what all fees took from a lot, by the lot's `id`: two pieces of one purchase can be equal.
+    `by_lot` is the sum of a lot's fees, by the lot's `id`: two pieces of one purchase can be equal.
     """
 
     shares: tuple[FeeShare, ...]
@@ -53,18 +53,18 @@ class Allotted(Struct, frozen=True):
     """By the lot's `id`, because two pieces of one purchase can be equal."""
 
     def of(self, lot: OpenLot) -> Decimal:
-        """Return what all fees took from one of the lots that were given, in signed USD."""
+        """Return the sum of a given lot's fees, in signed USD."""
         return self.by_lot.get(id(lot), _ZERO)
 
 
 def allocate_fees(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments, day: VenueDay) -> Allotted:
-    """Give each fee to its fill, or to those of its symbol and time, or else to the lots that were sold on its day.
+    """Allocate each fee to its fill, or to fills of its symbol and time, or else to the lots sold on its day.
 
     A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
-    are the venue's. If nothing was sold that day, the fee belongs to the last day with sales before it, but at
-    most `LATEST` earlier: the broker books some fees in the morning after. An open lot counts if it was sold short, at
-    its entry; a lot that isn't sold yet takes no part. What the broker charged for borrowing stock is for no sale.
-    Shares are exact to nine decimals, and add up to the fee.
+    are the venue's. If nothing was sold that day, the fee belongs to the last day with sales before it, but at most
+    `LATEST` earlier: the broker books some fees in the morning after. An open lot counts if it was sold short, at its
+    entry; a lot that isn't sold yet takes no part. Fees for borrowing stock belong to no sale. Shares are exact to nine
+    decimals, and add up to the fee.
     """
     charged, shares, remaining = list(fees), list[FeeShare](), list[CashMovement]()
     # In an order that neither that of the lots nor that of the fills of one moment changes.
@@ -85,7 +85,7 @@ def allocate_fees(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: 
 
 
 def fee_with(fill: Fill) -> CashMovement:
-    """Return the fee that came with a fill as the movement of cash that it is."""
+    """Return the fee that came with a fill as a cash movement."""
     assert fill.fee is not None, "the fill came with a fee"
     about = fee_id(fill.activity_id)
     kind = ActivityKind.COMMISSION
@@ -154,10 +154,10 @@ _KIND_OF = {meaning: kind for kind, meanings in _KINDS.items() for meaning in me
 
 
 def cash_kind(movement: CashMovement) -> CashKind:
-    """Return what a movement is to the account's owner, by what the broker calls it and by where it comes from.
+    """Return the kind of a movement for the account's owner, from the broker's word and the origin.
 
-    Shares that were adopted, or left to their owner, enter or leave the books at the broker's average price. The cash
-    that makes up for it is no profit, so it counts as a transfer.
+    Shares that were adopted, or left to their owner, enter or leave the books at the broker's average price. The
+    compensating cash is no profit, so it counts as a transfer.
     """
     if movement.origin is Origin.ADOPTION:
         # Adopted shares enter the books at the broker's average price, so the cash that makes up for it is no profit.

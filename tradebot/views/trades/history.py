@@ -1,6 +1,6 @@
-"""An account's past: everything that performance is computed from, read once.
+"""An account's history: everything that performance is computed from, read once.
 
-Trades of a position that was moved from a contract into the next are one story, a trade for each contract.
+Trades of a position that was rolled into the next contract form one story, with a trade for each contract.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ from tradebot.views.trades.trade_row import why_closed
 
 
 class StoryRow(Protocol):
-    """What a trade's row says that tells whether another one goes on with it."""
+    """The fields of a trade's row that link it to the trade continuing it."""
 
     id: str
     strategy: str
@@ -43,7 +43,7 @@ Row = TypeVar("Row", bound=StoryRow)
 
 
 class StoryLink(NamedTuple):
-    """Where a trade stands in its story: the id of the story's first trade, and the contracts before and after."""
+    """A trade's place in its story: the id of the story's first trade, and the contracts before and after."""
 
     story: str
     moved_from: str = ""
@@ -51,9 +51,9 @@ class StoryLink(NamedTuple):
 
 
 def links(rows: Iterable[StoryRow], day: VenueDay) -> Mapping[str, StoryLink]:
-    """Return, by its id, the link of each trade that was moved, or that goes on with one.
+    """Return, by id, the link of each trade that was rolled, or that continues one.
 
-    A move ends with its session, so what it opened is the first trade in the next contract on that date.
+    A roll ends with its session, so the trade it opened is the first one in the next contract on that date.
     """
     known = sorted(rows, key=lambda row: row.opened_at)
     found = dict[str, StoryLink]()
@@ -68,9 +68,9 @@ def links(rows: Iterable[StoryRow], day: VenueDay) -> Mapping[str, StoryLink]:
 
 
 def went_on(trades: Iterable[tuple[Trade, Sequence[str]]], day: VenueDay) -> frozenset[Key]:
-    """Return the positions that were moved into the next contract, given all trades and why each was closed.
+    """Return the positions that were rolled into the next contract, given all trades and why each was closed.
 
-    Their stories aren't over with them, so they don't count as trades: the story's last contract does.
+    Their stories continue, so they don't count as trades: the story's last contract does.
     """
     known = list(trades)
     if not any(ROLLED_INTO in reason for _, reasons in known for reason in reasons):
@@ -84,7 +84,7 @@ def went_on(trades: Iterable[tuple[Trade, Sequence[str]]], day: VenueDay) -> fro
 
 
 def stories(rows: Iterable[Row], day: VenueDay) -> Sequence[tuple[Row, ...]]:
-    """Return trades by their stories, each from its first contract to its last; most are stories of one trade."""
+    """Group trades by story, each from its first contract to its last; most are stories of one trade."""
     known = sorted(rows, key=lambda row: row.opened_at)
     of, found = links(known, day), dict[str, list[Row]]()
     for row in known:
@@ -130,13 +130,13 @@ FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
 
 
 class History(Struct, frozen=True, dict=True):
-    """The books of one account, whole, with what else was recorded. Cash and prices are in USD.
+    """The complete books of one account, with other recorded data. Cash and prices are in USD.
 
-    `day` is the venue's: it says on which day something happened. `fills` are in the order of the books, oldest first,
-    and so are `cash` and `ends`. `sent` is by the venue's order id. `kept` and `notes` are by position: strategy,
-    symbol and opening time. `at` is the last recorded trading time, and `marks` are the last prices known then; None
-    and empty if nothing has been recorded. `acknowledged` are positions of others that the books don't price, as signed
-    shares by symbol. `stops` are in the order in which they were sent.
+    `day` is the venue's: it maps a moment to its day. `fills` are in the order of the books, oldest first, and so are
+    `cash` and `ends`. `sent` is by the venue's order id. `kept` and `notes` are by position: strategy, symbol and
+    opening time. `at` is the last recorded trading time, and `marks` are the last prices known then; None and empty if
+    nothing has been recorded. `acknowledged` are others' positions that the books don't price, as signed shares by
+    symbol. `stops` are in sending order.
     """
 
     account: str
@@ -158,23 +158,23 @@ class History(Struct, frozen=True, dict=True):
 
     @property
     def opening_usd(self) -> Decimal | None:
-        """Return what the account was worth when its books were opened; None if it may have held more than cash."""
+        """Return the account's value when its books were opened; None if it may have had positions."""
         held = self.acknowledged or any(owned.origin in FOUND for owned in self.fills)
         return None if held or self.opened_at is None else self.opening_cash
 
     @cached_property
     def lots(self) -> Lots:
-        """Return the pieces of all positions, folded once; those of others are under the name `NOT_OURS`."""
+        """Return the lots of all positions, computed once; others' are under the name `NOT_OURS`."""
         return lots_of(self.owned_fills)
 
     @cached_property
     def movements(self) -> tuple[CashMovement, ...]:
-        """Return every movement of cash but what shares were bought and sold for: the books' own, and fills' fees."""
+        """Return every cash movement except the cost and proceeds of shares: the books' own, and fills' fees."""
         return (*self.cash, *(fee_with(fill.fill) for fill in self.fills if fill.fill.fee and fill.fill.fee.usd))
 
     @cached_property
     def fills_awaiting_fee(self) -> tuple[OwnedFill, ...]:
-        """Return the fills whose fee isn't known yet, neither with the fill nor by now."""
+        """Return the fills whose fee isn't known yet."""
         unknown = [fill for fill in self.owned_fills if fill.fill.fee and fill.fill.fee.amount is None]
         booked = {movement.about for movement in self.cash} if unknown else frozenset[str]()
         return tuple(owned for owned in unknown if fee_id(owned.fill.activity_id) not in booked)
@@ -186,13 +186,13 @@ class History(Struct, frozen=True, dict=True):
 
     @cached_property
     def rolled_positions(self) -> frozenset[Key]:
-        """Return the positions that were moved into the next contract, where their stories go on."""
+        """Return the positions that were rolled into the next contract, where their stories continue."""
         trips = (trip for trip in self.lots.trips if trip.trade.strategy != NOT_OURS)
         return went_on(((trip.trade, [why_closed(lot, self.sent) for lot in trip.closed]) for trip in trips), self.day)
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:
-        """Return the symbols that each renamed position had before its last one, the newest first."""
+        """Return the symbols that each renamed position had before its last one, newest first."""
         fills = self.owned_fills
         if not renames(fills):
             return {}
@@ -206,9 +206,10 @@ class History(Struct, frozen=True, dict=True):
 
     @cached_property
     def owned_fills(self) -> tuple[OwnedFill, ...]:
-        """Return the fills with their owners: of others as if they were a strategy, so that they are counted like it.
+        """Return the fills with their owners; others' fills are attributed as if to a strategy.
 
-        What the venue closed is its owners', without what gave it to them; of several, each has a part with its id.
+        Fills made by the venue belong to the lots' owners directly; with several owners, each has a part with its own
+        id.
         """
         fills = _with_settlements(self.fills) if any(fill.fill.by_venue for fill in self.fills) else self.fills
         return tuple(replace(fill, strategy=NOT_OURS) if fill.strategy == FOREIGN else fill for fill in fills)

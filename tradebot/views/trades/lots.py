@@ -1,4 +1,4 @@
-"""Lots and trades: what became of each position, piece by piece, as one fold over fills and never from quotes."""
+"""Lots and trades: each position piece by piece, as one fold over fills and never from quotes."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +20,10 @@ _ZERO = Decimal(0)
 
 
 class OpenLot(Struct, frozen=True):
-    """A piece of a position that is still held: `quantity` is unsigned, and prices are in USD per share.
+    """An open piece of a position: `quantity` is unsigned, and prices are in USD per share.
 
-    A split restates the quantity and the price, and a rename the symbol; `opened_at` and the entry's ids stay.
-    `trade` names the position by strategy, symbol and opening time; two of them may be opened at the same instant.
+    A split restates the quantity and the price, and a rename the symbol; `opened_at` and the entry's ids stay. `trade`
+    identifies the position by strategy, symbol and opening time; two of them may be opened at the same instant.
     """
 
     strategy: str
@@ -40,17 +40,17 @@ class OpenLot(Struct, frozen=True):
 
     @property
     def cost_usd(self) -> Decimal:
-        """Return what the piece was bought or sold short for, unsigned."""
+        """Return the cost or short proceeds of the piece, unsigned."""
         return self.value_at(self.entry_price)
 
     @property
     def sold_at(self) -> datetime | None:
-        """Return when the piece was sold: at its exit if it was bought, at its entry if sold short; None if not yet."""
+        """Return when the piece was sold: at its exit if bought first, at its entry if sold short; None if not yet."""
         return self.opened_at if self.side is Side.SELL else None
 
     @property
     def sold_usd(self) -> Decimal:
-        """Return the value of the piece's sale, unsigned: at its exit if it was bought, at its entry if sold short."""
+        """Return the value of the piece's sale, unsigned: at its exit if bought first, at its entry if sold short."""
         return self.cost_usd
 
     def value_at(self, price: Decimal) -> Decimal:
@@ -58,16 +58,15 @@ class OpenLot(Struct, frozen=True):
         return notional(self.quantity, price, self.multiplier)
 
     def gain_at(self, price: Decimal) -> Decimal:
-        """Return what the piece has gained at a price in USD, before fees."""
+        """Return the piece's gain at a price in USD, before fees."""
         return notional(self.side.sign * self.quantity, price - self.entry_price, self.multiplier)
 
 
 class ClosedLot(OpenLot, frozen=True):
-    """A piece of a position that one fill closed, with its end.
+    """A piece of a position that one fill closed, with its exit.
 
-    An order's id is empty if no order made the fill.
-
-    Quantity and prices are in the shares of its last day: a later split doesn't restate them.
+    An order's id is empty if no order made the fill. Quantity and prices are in the shares of its last day: a later
+    split doesn't restate them.
     """
 
     closed_at: datetime
@@ -95,9 +94,9 @@ Owner = tuple[str, str]
 
 
 class LotStep(NamedTuple):
-    """What was held of a position after a fill, and what that fill brought in USD, below zero for a purchase.
+    """A position's quantity after a fill, and that fill's cash in USD, negative for a purchase.
 
-    `restated_at` is when the shares last became others, as by a split.
+    `restated_at` is when the shares were last restated, as by a split.
     """
 
     at: datetime
@@ -107,9 +106,9 @@ class LotStep(NamedTuple):
 
 
 class Trip(NamedTuple):
-    """A position from its first fill to its last: its closed pieces in the order of their exits, and those still held.
+    """A position from its first fill to its last: its closed pieces in the order of their exits, and its open ones.
 
-    `trade` is what they add up to.
+    `trade` is their total.
     """
 
     trade: Trade
@@ -126,10 +125,10 @@ class Trip(NamedTuple):
 
 
 class Lots(NamedTuple):
-    """The pieces of positions that were closed, those that are still held, and the positions that they make up.
+    """The closed and open pieces of positions, and the positions that they belong to.
 
-    Each is the oldest first: by its exit if it is closed, otherwise, as trips are, by its entry. `steps` are what was
-    held of each position after each of its fills, under its last symbol.
+    Each is sorted oldest first: by its exit if it is closed, otherwise, as trips are, by its entry. `steps` are the
+    quantities of each position after each of its fills, under its last symbol.
     """
 
     closed: tuple[ClosedLot, ...]
@@ -139,10 +138,10 @@ class Lots(NamedTuple):
 
 
 def lots_of(fills: Iterable[OwnedFill]) -> Lots:
-    """Return each piece of our positions as it was closed, first in, first out within its strategy, and what is held.
+    """Return each piece of our positions, closed first in, first out within its strategy, and the open ones.
 
-    The fills must be in the order of the books, and begin where each of these positions was flat. The gross of the
-    closed pieces of one position is its `Trade.realized_before_fees_usd`.
+    The fills must be in the order of the books, and begin where each of these positions was flat. The gross profit of
+    the closed pieces of one position is its `Trade.realized_before_fees_usd`.
     """
     trips, steps = list[Trip](), dict[Owner, Sequence[LotStep]]()
     for owner, of_one in by_position(fills).items():

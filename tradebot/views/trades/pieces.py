@@ -22,7 +22,7 @@ from tradebot.views.trades.lots import ClosedLot, LotStep, Owner
 
 
 class Gain(Struct, frozen=True):
-    """What an open position had gained since it was opened, in USD before fees, by the prices known then."""
+    """An open position's gain since it was opened, in USD before fees, by the prices known then."""
 
     owner: Owner
     trade: Key
@@ -33,9 +33,9 @@ class Gain(Struct, frozen=True):
 class DayEnd(Struct, frozen=True):
     """The account at the end of one day of the venue.
 
-    `value_usd` is cash plus what was held, and `gains` what is in it that wasn't realized. `held` are the positions
-    that were open at the end of the day or were traded on it, and `unpriced` the symbols that had no price of that
-    day: their shares are valued at the last price before it, and at their cost if they were bought since.
+    `value_usd` is cash plus positions, and `gains` the unrealized part of it. `held` are the positions that were open
+    at the end of the day or were traded on it, and `unpriced` the symbols without a price of that day: their shares are
+    valued at the last price before it, and at their cost if they were bought since.
     """
 
     day: date
@@ -46,10 +46,10 @@ class DayEnd(Struct, frozen=True):
 
 
 def day_ends(history: History) -> tuple[DayEnd, ...]:
-    """Return the end of each day on which something was traded, paid or seen, oldest first.
+    """Return the end of each day with a fill, a payment or a recorded price, oldest first.
 
-    A position is valued at the last price that was seen in the day's session. A renamed position is counted under its
-    last symbol.
+    A position is valued at the last price recorded in the day's session. A renamed position is counted under its last
+    symbol.
     """
     account, cash, date_of = _Account(history), defaultdict[date, Decimal](Decimal), history.day.date_of
     for at, amount in _cash(history):
@@ -129,7 +129,7 @@ _ZERO = Decimal(0)
 
 
 class ProfitKind(StrEnum):
-    """The kinds of profit; transfers aren't profit and stand apart."""
+    """The kinds of profit; transfers aren't profit and are separate."""
 
     REALIZED = "realized"
     OPEN = "open"
@@ -153,8 +153,8 @@ _CASH = {
 class Piece(NamedTuple):
     """A piece of profit in signed USD.
 
-    `trade` names the position behind it, and `lot` is what was closed; None if there is none. `ended` is True for the
-    piece that ended a position of the bot's; one that moved into the next contract goes on there.
+    `trade` is the position behind it, and `lot` the closed lot; None if there is none. `ended` is True for the piece
+    that ended a position of the bot; a position that was rolled continues in the next contract.
     """
 
     day: date
@@ -238,7 +238,7 @@ REACH = timedelta(days=12)
 
 
 class EquityAround(NamedTuple):
-    """The broker's equity before some days and at their end, in USD, and when that end was seen."""
+    """The broker's equity before some days and at their end, in USD, and when the latter was read."""
 
     before_usd: Decimal
     after_usd: Decimal
@@ -246,10 +246,10 @@ class EquityAround(NamedTuple):
 
 
 def worth(ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: DateRange = EVER) -> EquityAround | None:
-    """Return what the account was worth; None if no pass saw it, or nobody knows what it was before.
+    """Return the account's value; None if no pass read it, or if the earlier value is unknown.
 
-    The end is a session's close where that was seen, and else the last look. `ends` are oldest first and begin with the
-    session before the days, or with the first one of the books: `opening_usd` is what the account was worth then.
+    The end is a session's close if that was recorded, and else the last reading. `ends` are oldest first and begin with
+    the session before the days, or with the first one of the books: `opening_usd` is the account's value then.
     """
     known = [end for end in ends if end.equity is not None]
     chosen = [end for end in known if days.includes(end.session)]

@@ -29,7 +29,7 @@ _ZERO = Decimal(0)
 
 
 class Cut(StrEnum):
-    """What profit is grouped by."""
+    """The grouping of profit."""
 
     DAY = "day"
     WEEK = "week"
@@ -50,9 +50,9 @@ PARTS = ("realized", "open", "fees", "dividends", "interest", "funding", "other"
 
 
 class ProfitPart(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A part of the profit, in signed USD, by what it is made of.
+    """A part of the profit, in signed USD, by component.
 
-    `realized_usd` is what closed lots made before fees, `open_usd` by how much the gain of open positions changed.
+    `realized_usd` is the profit of closed lots before fees, `open_usd` the change in the gain of open positions.
     """
 
     name: str
@@ -69,8 +69,8 @@ class ProfitPart(Struct, frozen=True, omit_defaults=True, kw_only=True):
 class ProfitRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
     """A part of the profit, and how many of the bot's positions ended in it.
 
-    `unpriced` are symbols without a price at the end of the row's days: what they gained meanwhile stands in the row of
-    the day on which a price was seen again.
+    `unpriced` are symbols without a price at the end of the row's days: their gain meanwhile is in the row of the day
+    with the next price.
     """
 
     trades_closed: int
@@ -78,11 +78,11 @@ class ProfitRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class EquityComparison(Struct, frozen=True):
-    """The last equity that the broker reported, and what the books say of the same moment, in USD.
+    """The last equity that the broker reported, and the books' value at the same moment, in USD.
 
-    The difference is what the broker's equity is above that of the books, to the cent. `held` counts the positions
-    that both value; `unpriced` are the symbols that the books value at their cost, and `left_out` the shares that the
-    broker values and the books don't.
+    The difference is the broker's equity minus the books', to the cent. `held` counts the positions that both value;
+    `unpriced` are the symbols that the books value at their cost, and `left_out` the shares that the broker values and
+    the books don't.
     """
 
     at: datetime
@@ -97,13 +97,12 @@ class EquityComparison(Struct, frozen=True):
 class Pnl(Struct, frozen=True, omit_defaults=True):
     """Profit and loss of some days, by rows that add up to `total`.
 
-    `profit_usd` is what the account made by the broker's equity, where a pass saw that; `difference_usd` is how much of
-    it the books don't have, to the cent.
-    `first` and `last` are the first and the last of these days of which something is known; None if there is none. The
-    account's value before and after is cash plus positions, in USD; the change less the transfers is the total. Both
-    values are None if nothing is known of these days, or if only a strategy or a symbol was asked for. `unknown_fees`
-    counts the fills whose fee isn't known yet, and `other_fees` are those in other currencies than the books', unsigned
-    by currency: neither are in these amounts.
+    `profit_usd` is the account's profit by the broker's equity, where a pass read that; `difference_usd` is the part of
+    it that the books don't explain, to the cent. `first` and `last` are the first and the last of these days with data;
+    None without any. The account's value before and after is cash plus positions, in USD; the change minus the
+    transfers is the total. Both values are None if there is no data for these days, or if only a strategy or a symbol
+    was selected. `unknown_fees` counts the fills whose fee isn't known yet, and `other_fees` are those in other
+    currencies than the books', unsigned by currency: neither are in these amounts.
     """
 
     by: str
@@ -145,7 +144,7 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
 
 
 class ProfitReport:
-    """The profit that is asked for, in one sum and in rows by any cut. `ends` are the ends of its days."""
+    """The profit of a selection, as a total and in rows by any grouping. `ends` are the ends of its days."""
 
     def __init__(self, known: Breakdown, choice: Choice = ALL) -> None:
         self._known, self._choice = known, choice
@@ -171,7 +170,7 @@ class ProfitReport:
 
     @property
     def difference_usd(self) -> Decimal:
-        """Return how much of the profit the books don't have, by the broker's prices or because it isn't booked."""
+        """Return the part of the profit that the books don't explain: other prices, or missing bookings."""
         if self.worth is None:
             return _ZERO
         made = self.worth.after_usd - self.worth.before_usd - self.transfers_usd
@@ -179,13 +178,13 @@ class ProfitReport:
 
     @property
     def usd(self) -> Decimal:
-        """Return the one profit of these days, which every screen shows."""
+        """Return the profit of these days, the same on every screen."""
         total, rest = self.total.total_usd, self.difference_usd
         return total + rest if rest else total
 
     @property
     def values_usd(self) -> tuple[Decimal | None, Decimal | None]:
-        """Return the account's value before these days and at their end in USD; None where that isn't known."""
+        """Return the account's value before these days and at their end in USD; None where unknown."""
         if not self._choice.whole or not self.ends:
             return None, None
         known, first = self._known, self.ends[0].day
@@ -227,7 +226,7 @@ class ProfitReport:
         return {fill.activity_id: fill for fill in chosen}.values()
 
     def rows(self, by: Cut) -> tuple[ProfitRow, ...]:
-        """Return the rows of a cut, which add up to the total."""
+        """Return the rows of a grouping, which add up to the total."""
         name_of, sums, ended = self._names.of(by), dict[ProfitKind, dict[str, Decimal]](), Counter[str]()
         for kind, pieces in self._of_kind.items():
             of_kind = sums[kind] = {}
@@ -247,7 +246,7 @@ class ProfitReport:
 
 
 def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[str]:
-    """Yield in sentences which fees are in no amount in USD."""
+    """Yield sentences about fees that aren't included in USD amounts."""
     if unknown:
         yield f"Not known yet: the fees of {pluralize(unknown, 'fill')}. Profit is before them."
     for currency, amount in others.items():
@@ -319,7 +318,7 @@ class _Namer:
 
 
 def entry_component(kept: Kept, side: Side) -> str:
-    """Return the component of an entry's score that spoke for its direction most: the largest value times weight."""
+    """Return the component that contributed most to an entry's direction: the largest value times weight."""
     spoke = [(one.value * one.weight * side.sign, one.name) for one in kept.components if one.value is not None]
     if not spoke:
         return NOT_KNOWN

@@ -1,4 +1,4 @@
-"""Swaps: which position was closed for which newcomer, what both were worth then, and what became of both."""
+"""Swaps: which position was closed for which newcomer, their values then, and the results of both."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,20 +16,20 @@ from tradebot.views.trades.trade_row import LONG, TradeRow
 
 
 class SwapRow(Struct, frozen=True):
-    """One position that was closed to make room for another, as the books have it from the moment of the decision.
+    """One position that was closed to make room for another, as booked when it was decided.
 
-    Values are in the units of scores: `value` is that of the position, from `score` and `gained` less `cost`, which a
-    trade costs either of them, `r` its profit then as a multiple of its first risk, and `value_of_newcomer` had to be
-    `needed` or more. They are None if the books don't have them: `displacement` compares scores in place of values, so
-    it keeps only by how much the newcomer's was higher (`advantage`), and by how much it had to be (`threshold`).
+    Values are in the units of scores: `value` is the position's, from `score` and `gained` minus `cost`, the cost of a
+    trade; `r` is its profit then as a multiple of its initial risk, and `value_of_newcomer` had to be `needed` or more.
+    They are None if the books don't have them: `displacement` compares scores instead of values, so it stores only by
+    how much the newcomer's was higher (`advantage`), and by how much it had to be (`threshold`).
 
-    The USD are after fees: `closed_usd` is what the closed position earned until then, `newcomer_usd` what the newcomer
-    has earned since, open or closed, and `left_usd` what the closed one would have made from its exit to the `last`
-    price, before fees; None if the trade or the price isn't known. The ids are those of `tradebot trades`.
+    The USD are after fees: `closed_usd` is the closed position's profit until then, `newcomer_usd` the newcomer's
+    profit since, open or closed, and `left_usd` what the closed one would have made from its exit to the `last` price,
+    before fees; None if the trade or the price isn't known. The ids are those of `tradebot trades`.
 
-    The first close was for `quantity` shares, and `closes` counts it with those that were sent after it. `held` is how
-    many shares of the closed position are still held, None if the trade isn't known, and `works` tells whether a close
-    works. If none does although some are held, the broker ended it early, and they wait for an exit or another swap.
+    The first close was for `quantity` shares, and `closes` counts it with those sent after it. `held` is how many
+    shares of the closed position are still open, None if the trade isn't known, and `works` tells whether a close is
+    working. If none is although shares are open, the broker ended it early, and they wait for an exit or another swap.
     """
 
     at: datetime
@@ -64,10 +64,10 @@ def swaps_of(
     within: timedelta,
     working: Collection[str] = (),
 ) -> Iterator[SwapRow]:
-    """Yield the swaps among what was sent, oldest first.
+    """Yield the swaps among sent orders, oldest first.
 
-    `prices` are the last ones known by symbol. A newcomer is the first position that was opened in its symbol `within`
-    so long after the decision. `working` are our ids of the orders that work.
+    `prices` are the last known ones by symbol. A newcomer is the first position opened in its symbol `within` this time
+    after the decision. `working` are our ids of working orders.
     """
     for record, why, after in _with_what_followed(records):
         intent = record.intent

@@ -1,4 +1,4 @@
-"""What an account's sales of one year are to the US tax office: a row for each lot sold, as on Form 8949."""
+"""An account's sales of one year for the US tax office: a row for each lot sold, as on Form 8949."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -26,7 +26,7 @@ CHARGED_ON_TRADES = frozenset({ActivityKind.FEE, ActivityKind.COMMISSION})
 
 
 class Term(StrEnum):
-    """How long shares were held: up to one year, or longer. Short sales are short-term."""
+    """The holding period: up to one year, or longer. Short sales are short-term."""
 
     SHORT = "short"
     LONG = "long"
@@ -34,14 +34,14 @@ class Term(StrEnum):
 
 
 class TaxRow(Struct, frozen=True):
-    """A lot that was sold, in USD to the cent; None is not known. Shares and symbol are those of the day of the sale.
+    """A lot that was sold, in USD to the cent; None is unknown. Shares and symbol are those of the day of the sale.
 
     `acquired` is the trade date of the purchase; for a short sale it is when it was closed, and so is `sold`.
     `fees_usd` are taken off `proceeds_usd` if the sale paid them, and in `basis_usd` if the purchase did; so are losses
     carried over from wash sales. If the same shares were bought again within 30 days, `code` is W and `adjustment_usd`
-    what is disallowed of the loss. The gain is proceeds - basis + adjustment. `held_from` differs from `acquired` if a
-    wash sale lengthened the holding period.
-    `strategy` held the shares, empty for trades that aren't the bot's; `lot`, `sale` and `replaced_by` are fill ids.
+    the disallowed part of the loss. The gain is proceeds - basis + adjustment. `held_from` differs from `acquired` if a
+    wash sale lengthened the holding period. `strategy` owned the shares, empty for trades that aren't the bot's; `lot`,
+    `sale` and `replaced_by` are fill ids.
     """
 
     description: str
@@ -65,7 +65,7 @@ class TaxRow(Struct, frozen=True):
 
 
 class TermTotal(Struct, frozen=True):
-    """The sums of the rows of one term whose gain is known, and how many others there are."""
+    """The sums of one term's rows with a known gain, and the number of other rows."""
 
     term: Term
     rows: int
@@ -77,14 +77,14 @@ class TermTotal(Struct, frozen=True):
 
 
 class TaxYear(Struct, frozen=True):
-    """The sales of a year by the venue's trade date, the short-term ones first, with what has to be known about them.
+    """The sales of a year by the venue's trade date, short-term ones first, with notes for the filer.
 
     `begun` is the day on which the books began, and `until` the last day in them. `carried_usd` are disallowed losses
-    that are in the basis of shares still held. `undecided` counts losses of the year that a purchase after `until` may
-    still disallow, `near_short_losses` losses of short sales within 30 days of a sale of shares bought, and
-    `other_kinds` are the symbols of fills that aren't in shares. `returns_capital` says whether any dividend did.
-    `contracts` are the symbols of rows that are in contracts of a multiplier, and `unknown_fees` counts the fills of
-    rows whose fee isn't known yet.
+    in the basis of shares still open. `undecided` counts losses of the year that a purchase after `until` may still
+    disallow, `near_short_losses` losses of short sales within 30 days of a sale of shares bought, and `other_kinds` are
+    the symbols of fills that aren't in shares. `returns_capital` says whether any dividend did. `contracts` are the
+    symbols of rows in contracts with a multiplier, and `unknown_fees` counts the fills of rows whose fee isn't known
+    yet.
     """
 
     year: int
@@ -156,7 +156,7 @@ def _as_lot(trade: AccountTrade) -> OpenLot:
 
 
 def decimal(value: Fraction) -> Decimal:
-    """Return an exact value to nine decimals."""
+    """Round an exact value to nine decimals."""
     return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(NINE_PLACES).normalize() + _ZERO
 
 
@@ -212,7 +212,7 @@ def _term(sale: Sale) -> Term:
 
 
 def totals(rows: Sequence[TaxRow]) -> tuple[TermTotal, ...]:
-    """Return the sums of the rows of each term that has any: they add the rounded figures, as the form does."""
+    """Return the sums of each term's rows, if any: rounded figures are added, as on the form."""
     return tuple(_total(term, of_term) for term in Term if (of_term := [row for row in rows if row.term is term]))
 
 

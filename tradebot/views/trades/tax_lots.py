@@ -1,16 +1,14 @@
-"""Tax lots: which shares a sale closes, across the account, and how long they were held. US rules, for individuals.
+"""Tax lots and wash sales: which shares a sale closes, across the account. US rules, for individuals.
 
-Source: Treasury Regulation 1.1012-1(c), the earliest lot unless other shares are identified in time.
+Source for lots: Treasury Regulation 1.1012-1(c), the earliest lot unless other shares are identified in time.
 
-Wash sales: losses that the US tax law defers, because the same shares were bought again within 30 days.
-
-Sources: Internal Revenue Code sections 1091 and 1223(3), Treasury Regulations 1.1091-1 and 1.1091-2, IRS Publication
-550 (2024), "Wash Sales", and Rev. Rul. 56-602 for shares of the purchase that was sold. A loss doesn't count as far as
-the same shares are bought within 30 days before or after the sale. It is added to the basis of these shares, whose
-holding period then includes that of the shares sold. Losses are matched in the order of the sales, and purchases in the
-order in which they were made; each share bought stands for one share sold. The same holds for short sales, section
-1091(e). No source we know covers two more cases: we assume that shares sold again before the loss, and purchases that
-close a short sale, replace nothing.
+Sources for wash sales: Internal Revenue Code sections 1091 and 1223(3), Treasury Regulations 1.1091-1 and 1.1091-2, IRS
+Publication 550 (2024), "Wash Sales", and Rev. Rul. 56-602 for shares of the purchase that was sold. A loss is
+disallowed to the extent that the same shares are bought within 30 days before or after the sale. It is added to the
+basis of these shares, whose holding period then includes that of the shares sold. Losses are matched in the order of
+the sales, and purchases in their order; each share bought replaces one share sold. The same applies to short sales,
+section 1091(e). No source we know covers two more cases: we assume that shares sold again before the loss, and
+purchases that close a short sale, replace nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,11 +41,10 @@ class TaxLot(Struct, frozen=True, dict=True):
     """Shares that were bought, or sold short, at once: signed, in today's shares.
 
     `opening` is the trade that opened it; it is None for shares that were in the account before the books began, so
-    their date and cost aren't known. `fee_usd` is what that trade paid in fees, in USD per share: it adds to what the
-    shares cost, or is taken off what they brought (IRS Publication 550, 2024, "Stocks and Bonds").
-    `carried_usd` are the losses that wash sales added to its basis, and `tacked_days` the time for which the shares
-    sold at these losses were held; it counts as if these shares had been held. `replaced` says that the lot already
-    stands for shares that were sold at a loss.
+    their date and cost aren't known. `fee_usd` is that trade's fee, in USD per share: it adds to the cost, or is taken
+    off the proceeds (IRS Publication 550, 2024, "Stocks and Bonds"). `carried_usd` are the losses that wash sales added
+    to its basis, and `tacked_days` the holding time of the shares sold at these losses; it counts as this lot's.
+    `replaced` is True if the lot already replaces shares sold at a loss.
     """
 
     symbol: str
@@ -60,17 +57,17 @@ class TaxLot(Struct, frozen=True, dict=True):
 
     @cached_property
     def share_usd(self) -> Fraction | None:
-        """Return what a share cost with its fee, or brought after it if sold short, USD; None if that isn't known."""
+        """Return a share's cost with its fee, or its short proceeds after the fee, in USD; None if unknown."""
         return self.opening.share_usd(self.sign * self.fee_usd) if self.opening else None
 
     @cached_property
     def opened_on(self) -> date | None:
-        """Return the trade date; None if it isn't known. A plan's shares came at some time before it."""
+        """Return the trade date; None if unknown. A plan's shares came at some time before it."""
         return self.opening.day if self.opening is not None and self.share_usd is not None else None
 
     @property
     def held_from(self) -> date | None:
-        """Return the date from which the holding period counts, with the time that wash sales added."""
+        """Return the date from which the holding period counts, with the time added by wash sales."""
         return self.opened_on and self.opened_on - self.tacked_days * _ONE_DAY
 
     @property
@@ -78,7 +75,7 @@ class TaxLot(Struct, frozen=True, dict=True):
         return 1 if self.quantity > 0 else -1
 
     def part(self, quantity: Fraction) -> "TaxLot":
-        """Return a piece of the lot of this many signed shares, with its share of what was carried."""
+        """Return a piece of the lot of this many signed shares, with its proportion of the carried losses."""
         if quantity == self.quantity:
             return self
         return replace(self, quantity=quantity, carried_usd=self.carried_usd * quantity / self.quantity)
@@ -105,7 +102,7 @@ def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
 
 
 def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[list[TaxLot], list[TaxLot]]:
-    """Split lots into the pieces that a sale of this many shares closes, oldest first, and the rest."""
+    """Split lots into the pieces that a sale of this many shares closes, oldest first, and the remaining lots."""
     pieces, left = list[TaxLot](), {id(lot): lot for lot in lots}
     for lot in in_order(lots, method):
         if not quantity:
@@ -122,7 +119,7 @@ def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[li
 
 
 def is_long_term(held_from: date, sold: date) -> bool:
-    """Return True if shares were held for more than one year: counted from the day after they were bought.
+    """Return True if shares were held for more than one year, counted from the day after the purchase.
 
     Sources: IRS Publication 550 (2024), "Holding Period"; Rev. Rul. 66-97 for trade dates; Rev. Rul. 66-7 for the ends
     of months. So shares bought on 2023-02-28 are long-term from 2024-03-01 on, and those of 2024-02-28 from 2025-03-01
@@ -140,8 +137,8 @@ _ZERO = Fraction(0)
 class Sale(Struct, dict=True):
     """A piece of a lot and the trade that closed it; shares are today's, and money is exact USD.
 
-    `fee_usd` is the closing trade's fee per share. `washed` is how many of its shares, unsigned,
-    were bought again, `disallowed_usd` the loss on these, and `replacements` the ids of the fills that bought them.
+    `fee_usd` is the closing trade's fee per share. `washed` is how many of its shares, unsigned, were bought again,
+    `disallowed_usd` the loss on these, and `replacements` the ids of the fills that bought them.
     """
 
     lot: TaxLot
@@ -157,13 +154,13 @@ class Sale(Struct, dict=True):
 
     @property
     def bought_usd(self) -> Fraction | None:
-        """Return what the shares cost with fees and the losses that wash sales added; None if that isn't known."""
+        """Return the cost with fees and losses added by wash sales; None if unknown."""
         share_usd = self.lot.share_usd if self.lot.sign > 0 else self._closed_usd
         return None if share_usd is None else share_usd * self.shares + self.lot.carried_usd
 
     @property
     def sold_usd(self) -> Fraction | None:
-        """Return what the shares brought after fees; None if that isn't known."""
+        """Return the proceeds after fees; None if unknown."""
         share_usd = self.lot.share_usd if self.lot.sign < 0 else self._closed_usd
         return None if share_usd is None else share_usd * self.shares
 
@@ -266,7 +263,7 @@ def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
 
 
 class Matched(Struct, frozen=True):
-    """All sales of an account, in the order in which they were closed, and the lots that are still held."""
+    """All sales of an account, in closing order, and the open lots."""
 
     sales: tuple[Sale, ...]
     lots: tuple[TaxLot, ...]

@@ -1,4 +1,4 @@
-"""Rows of trades and lots for people and programs: which are shown, and their totals."""
+"""Rows of trades and lots for people and programs: their selection, and their totals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -22,7 +22,7 @@ _ZERO = Decimal(0)
 
 
 class EntrySource(StrEnum):
-    """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
+    """Whose entry a trade began with. RECOVERED is an order of the bot whose promise is missing from the books."""
 
     BOT = "bot"
     ADOPTED = "adopted"
@@ -34,7 +34,7 @@ class EntrySource(StrEnum):
 
 
 class WithoutOrder(NamedTuple):
-    """What an exit that no order of the bot made has as its reason, and an entry as its source."""
+    """The reason of an exit, and the source of an entry, that no order of the bot made."""
 
     closed: str
     entered: EntrySource
@@ -52,9 +52,9 @@ WITHOUT_ORDER: Mapping[Origin, WithoutOrder] = {
 
 
 def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
-    """Return why an order closed shares, given the intents behind it, the nearest first; None if nothing was recorded.
+    """Return why an order closed shares, given the intents behind it, nearest first; None if nothing was recorded.
 
-    What rested to protect names the rule of its target first, and the rule of its stop last.
+    A protecting order names the rule of its target first, and the rule of its stop last.
     """
     known = next((intent.why for intent in sent if intent.why), None)
     if known is None or not sent[0].protects:
@@ -66,8 +66,8 @@ def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
 def why_closed(lot: ClosedLot, sent: Mapping[str, OrderSent]) -> str:
     """Return why a piece of a position was closed; `unknown` if nothing was recorded.
 
-    `sent` are the orders that filled, by the venue's id. The reason is in the grammar of `exits.why` or in a strategy's
-    own words. A price that is only assumed says so.
+    `sent` are the filled orders, by the venue's id. The reason is in the grammar of `exits.exit_reasons` or in a
+    strategy's own words. If the price is assumed, the reason says so.
     """
     if lot.by_venue:
         return lot.by_venue
@@ -81,7 +81,7 @@ def why_closed(lot: ClosedLot, sent: Mapping[str, OrderSent]) -> str:
 def rules_of(reason: str) -> tuple[str, ...]:
     """Return the rules in a reason, without their amounts; none if nothing was recorded.
 
-    A strategy's own words have no rules in them, so they are returned whole.
+    A strategy's own words contain no rules, so they are returned whole.
     """
     try:
         return tuple(part.name for part in parse(reason))
@@ -90,7 +90,7 @@ def rules_of(reason: str) -> tuple[str, ...]:
 
 
 def rule_of(reason: str) -> str:
-    """Return the rule that comes first in a reason: what reasons are filtered and counted by."""
+    """Return the first rule in a reason, by which reasons are filtered and counted."""
     return next(iter(rules_of(reason)), UNKNOWN)
 
 
@@ -102,7 +102,7 @@ def side_of(side: Side) -> str:
 
 
 class TradeStatus(StrEnum):
-    """Whether a trade is over."""
+    """Whether a trade is open or closed."""
 
     OPEN = "open"
     PARTLY_CLOSED = "partly closed"
@@ -110,14 +110,14 @@ class TradeStatus(StrEnum):
 
 
 class RiskFrom(StrEnum):
-    """Where an initial risk is known from."""
+    """The source of an initial risk."""
 
     RESTING = "first resting stop"
     ENTRY = "stop asked for at entry"
 
 
 class Excursion(Struct, frozen=True):
-    """How far a trade went: a price in USD, the gain there as a fraction of the entry price, in USD, and in risks.
+    """A trade's excursion: a price in USD, the gain there as a fraction of the entry price, in USD, and in R.
 
     `usd` is for all shares that were entered. `r` is None if the trade's initial risk isn't known.
     """
@@ -131,8 +131,8 @@ class Excursion(Struct, frozen=True):
 class LotRow(Struct, frozen=True):
     """A piece of a trade, as it was bought and closed, first in, first out. Amounts are in USD, and fees are negative.
 
-    The last fields are None or empty while it is held; `open_usd` is None once it is closed, or without a last price.
-    Fees and what is net of them are None as long as the venue hasn't said what it charged.
+    The last fields are None or empty while it is open; `open_usd` is None once it is closed, or without a last price.
+    Fees and net amounts are None until the venue reports the fees.
     """
 
     trade_id: str
@@ -165,16 +165,16 @@ class LotRow(Struct, frozen=True):
 class TradeRow(Struct, omit_defaults=True):
     """A position from its first fill to its last. Amounts are in USD, prices in USD per share, and fees are negative.
 
-    `id` names the trade and never changes. `quantity` counts all shares entered and `closed_quantity` those that are
-    closed, in today's shares; prices are averages. `last_exit_at` is None before the first exit, and `closed_at` until
+    `id` identifies the trade and never changes. `quantity` counts all shares entered and `closed_quantity` the closed
+    ones, in today's shares; prices are averages. `last_exit_at` is None before the first exit, and `closed_at` until
     the last share is closed. `held_s` is the time from the first fill to the last, or to the last recorded moment, and
     `market_s` the part of it in which the market was open; None if the calendar isn't known. `gross_usd` is the profit
-    of what is closed, and `net_usd` that with fees. `open_usd` is the profit of what is held, at the last recorded
-    price. `risk_usd` is what the first stop would have lost, and `r` is the net profit of a closed trade as a multiple
-    of it. `best` and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known
-    yet, so that it isn't in `fees_usd` and `net_usd`. Neither are `open_fees_usd`, the fees of what is still held.
-    If the position was moved from a contract into the next one, `story` is the id of its first trade, and `moved_from`
-    and `moved_into` are the contracts before and after; all three are empty otherwise.
+    of closed shares, and `net_usd` that with fees. `open_usd` is the profit of open shares, at the last recorded price.
+    `risk_usd` is the loss at the first stop, and `r` is the net profit of a closed trade as a multiple of it. `best`
+    and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known yet, so that
+    it isn't in `fees_usd` and `net_usd`. Neither are `open_fees_usd`, the fees of open shares. If the position was
+    rolled, `story` is the id of its first trade, and `moved_from` and `moved_into` are the contracts before and after;
+    all three are empty otherwise.
     """
 
     id: str
@@ -223,17 +223,17 @@ AnyRow = TypeVar("AnyRow", TradeRow, LotRow)
 
 
 class TradeRows(Struct, frozen=True):
-    """All trades in the order in which they were opened, and their lots in that of their exits, held ones last."""
+    """All trades in opening order, and their lots in the order of exits, open ones last."""
 
     trades: tuple[TradeRow, ...]
     lots: tuple[LotRow, ...]
 
 
 class Choice(Struct, frozen=True):
-    """What trades and pieces of the profit must be to be chosen; None leaves it open.
+    """The selection of trades and pieces of profit; None selects all.
 
-    `reason` is a whole reason, or the name of one rule in it; like `is_open`, it is only asked of trades. A trade
-    belongs to the day of its last exit, or to all days from its entry on while shares are held.
+    `reason` is a whole reason, or the name of one rule in it; like `is_open`, it only applies to trades. A trade
+    belongs to the day of its last exit, or to all days from its entry on while it is open.
     """
 
     days: DateRange = EVER
@@ -247,11 +247,11 @@ class Choice(Struct, frozen=True):
         return self.strategy is None and self.symbol is None
 
     def has(self, strategy: str, symbol: str, day: date) -> bool:
-        """Return True if what a strategy, or whoever else, had of a symbol on a day is asked for."""
+        """Return True if the selection includes this owner, symbol and day."""
         return self.strategy in (None, strategy) and self.symbol in (None, symbol) and self.days.includes(day)
 
     def covers(self, one: Trade | TradeRow | LotRow, day: VenueDay) -> bool:
-        """Return True for what is chosen by everything but its reason."""
+        """Return True if a row matches the selection except for its reason."""
         if self.strategy not in (None, one.strategy) or self.symbol not in (None, one.symbol):
             return False
         if one.closed_at:
@@ -260,12 +260,12 @@ class Choice(Struct, frozen=True):
 
 
 class TradeTotals(Struct, frozen=True, omit_defaults=True):
-    """What trades add up to, in USD. A trade is won if its net profit is above zero, and lost if it is below.
+    """The totals of trades, in USD. A trade is won if its net profit is positive, and lost if it is negative.
 
     `won`, `lost` and `even` divide the `closed` ones. `held` counts those with open shares, of which `partly_closed`
-    are closed in part. `open_usd` is the profit of what is held; `unpriced` trades without a last price aren't in it.
-    `unknown_fees` counts the fills whose fee isn't known yet. `fees_usd` are those of what is closed, and
-    `open_fees_usd` those of what is held.
+    are closed in part. `open_usd` is the profit of open shares; `unpriced` trades without a last price aren't in it.
+    `unknown_fees` counts the fills whose fee isn't known yet. `fees_usd` are those of closed shares, and
+    `open_fees_usd` those of open ones.
     """
 
     trades: int
@@ -285,7 +285,7 @@ class TradeTotals(Struct, frozen=True, omit_defaults=True):
 
 
 def select_rows(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[AnyRow, ...]:
-    """Return the trades or lots that were asked for, in their order; a lot has its own day and reason."""
+    """Return the selected trades or lots, in their order; a lot has its own day and reason."""
     wanted = choice.reason
 
     def says_so(row: AnyRow) -> bool:

@@ -1,4 +1,4 @@
-"""Round trips and lots from an account's past: what each was, why it ended, what it risked and what it earned."""
+"""Round trips and lots from an account's history: each one's exit reason, risk and profit."""
 
 import hashlib
 from base64 import b32encode
@@ -41,7 +41,7 @@ _AT = attrgetter("at")
 
 
 def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> TradeRows:
-    """Return a row for each position of ours, and with `by_lot` for each piece of it; otherwise there are no lots.
+    """Return a row for each position of ours, and with `by_lot` for each piece of it.
 
     `market` tells how long the market was open. Each fee is shared among the trades that sold on its day.
     """
@@ -58,7 +58,7 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Tr
 
 
 def moves_of(history: History, sales: Collection[str]) -> Sequence[tuple[str, str, date]]:
-    """Return which contract was moved into which one and on what day, for the positions that these fills closed."""
+    """Return which contract was rolled into which one and on what day, for positions that these fills closed."""
     rows = rows_of(history, MarketTime(()), by_lot=True)
     closed = {lot.trade_id for lot in rows.lots if lot.exit_fill in sales}
     moved = [row for row in rows.trades if row.moved_into and row.id in closed]
@@ -157,7 +157,7 @@ def _status(trade: Trade) -> TradeStatus:
 
 
 class Risk(Struct, frozen=True):
-    """What a trade would have lost at its first stop, in USD before fees: its distance times all shares entered."""
+    """A trade's loss at its first stop, in USD before fees: its distance times all shares entered."""
 
     usd: Decimal
     source: RiskFrom
@@ -170,11 +170,11 @@ def initial_risk(
     asked_fraction: Decimal | None,
     restated_at: datetime | None = None,
 ) -> Risk | None:
-    """Return what a trade risked: by the `stop` that rested first, or else by the fraction that its entry asked for.
+    """Return a trade's initial risk: by the first resting `stop`, or else by the fraction that its entry asked for.
 
-    The stop's distance is measured from the average price at that time of the fills that `entered` the trade, as they
-    happened. `restated_at` is when the trade's shares were first split, if they were. None if no stop is known, or if
-    it wasn't on the losing side.
+    The stop's distance is measured from the average price at that time of the fills that `entered` the trade, in order.
+    `restated_at` is when the trade's shares were first split, or None. None if no stop is known, or if it wasn't on the
+    losing side.
     """
     if stop is None:
         return None if asked_fraction is None else _risk(trade, asked_fraction, RiskFrom.ENTRY)
@@ -185,7 +185,7 @@ def initial_risk(
 
 
 class Stops:
-    """The stops that rested, found by the trade that they protected."""
+    """Looks up resting stops by the trade that they protected."""
 
     def __init__(self, stops: Iterable[RestedStop]) -> None:
         self._of: dict[tuple[str, str, Side], list[RestedStop]] = {}
@@ -193,7 +193,7 @@ class Stops:
             self._of.setdefault((stop.strategy, stop.symbol, stop.side), []).append(stop)
 
     def first_of(self, trade: Trade, names: Iterable[str]) -> RestedStop | None:
-        """Return the first stop that protected a trade, under any of the symbols that it has had."""
+        """Return the first stop that protected a trade, under any of its symbols."""
         against, rested_stops = Side.SELL if trade.side is Side.BUY else Side.BUY, list[RestedStop]()
         for name in names:
             stops = self._of.get((trade.strategy, name, against), [])
@@ -212,7 +212,7 @@ def excursion(trade: Trade, price: Decimal | None, risk: Risk | None) -> Excursi
 
 
 def in_risks(usd: Decimal, risk: Risk | None) -> Decimal | None:
-    """Return an amount as a multiple of the initial risk (an R multiple), to two places; None if that isn't known."""
+    """Return an amount as a multiple of the initial risk (R), to two places; None if the risk is unknown."""
     return None if risk is None else (usd / risk.usd).quantize(_CENTS)
 
 
@@ -231,7 +231,7 @@ LETTERS = 7
 
 
 class TripFacts:
-    """Tells about positions from one account's past."""
+    """Looks up facts about positions in one account's history."""
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -245,7 +245,7 @@ class TripFacts:
             self._closed_by[lot.exit_fill] += lot.quantity
 
     def name(self, trip: Trip) -> str:
-        """Return the id of a trade: letters made from its first fill, which stays its first whatever follows."""
+        """Return the id of a trade: letters derived from its first fill, so the id never changes."""
         digest = hashlib.sha256(trip.first.entry_fill.encode()).digest()
         return b32encode(digest[:5]).decode()[:LETTERS].lower()
 
@@ -260,9 +260,7 @@ class TripFacts:
         return self._history.kept.get(trip.trade.key, _NOTHING)
 
     def shared_fields(self, trip: Trip) -> dict[str, Any]:
-        """Return the fields that every kind of row shares, by name; fees are the part that belongs to the closed
-        shares.
-        """
+        """Return the fields that every type of row shares, by name; fees are the part that belongs to closed shares."""
         trade, fees = trip.trade, self._history.fees
         gross = trade.realized_before_fees_usd
         fees_usd = sum((fees.of(lot) for lot in trip.closed), _ZERO) if fees.shares else _ZERO
@@ -284,7 +282,7 @@ class TripFacts:
         }
 
     def open_fees_usd(self, trip: Trip) -> Decimal:
-        """Return the share of the fees of what is still held."""
+        """Return the share of the fees of open lots."""
         fees = self._history.fees
         return sum((fees.of(lot) for lot in trip.held), _ZERO) if fees.shares else _ZERO
 
@@ -319,7 +317,7 @@ class TripFacts:
         return min((at for at in times if trade.opened_at < at and (end is None or at <= end)), default=None)
 
     def own_fills(self, trip: Trip) -> Iterator[FillWithOrder]:
-        """Yield each fill of a trade that an order of ours made; a fill of two trades is divided."""
+        """Yield each fill of a trade that our orders made; a fill shared by two trades is divided."""
         parts = defaultdict[str, Decimal](Decimal)
         for lot in trip.closed:
             parts[lot.exit_fill] += lot.quantity

@@ -36,7 +36,7 @@ class Command(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A command as its handler sees it; `names` holds the named parts of the path."""
+    """A command as its handler sees it; `names` has the named parts of the path."""
 
     command: Command
     engine: Engine
@@ -71,7 +71,7 @@ class Asked(NamedTuple):
 
     @property
     def policy(self) -> Policy:
-        """Return how scripts have decided that the venue treats this command; of two that disagree the later counts."""
+        """Return how scripts have decided that the venue treats this command; if two disagree, the later counts."""
         decided: dict[str, Any] = {}
         for effect in self.effects:
             decided |= effect.get("policy", {})
@@ -79,7 +79,7 @@ class Asked(NamedTuple):
 
     @property
     def acknowledgement(self) -> tuple[int, str] | None:
-        """Return how late a script acknowledges this command's order, and its status until then; None if at once."""
+        """Return a script's delay for acknowledging this command's order, and its status until then; None without."""
         delays = (effect["acknowledged"] for effect in self.effects if "acknowledged" in effect)
         return next(((late_us, status) for late_us, status in delays), None)
 

@@ -1,4 +1,4 @@
-"""Change what an owner keeps in an account: its configuration, and watchlists."""
+"""Change an owner's settings in an account: its configuration, and watchlists."""
 
 from __future__ import annotations
 

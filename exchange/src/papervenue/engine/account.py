@@ -120,10 +120,10 @@ class Activity(NamedTuple):
 class Account:
     """An account with its number, key and secret.
 
-    `orders` holds every order by id, oldest first, and `open` those that aren't finished. `activities` is in order of
-    time, and so are `updates`, which stay empty if only an engine runs. `closing` is what the account was worth at the
-    last session's close. `reserved` is the buying power that open orders reserve. `version` counts changes of cash and
-    positions. `accrued` is the interest by kind that isn't posted yet, in USD times 360.
+    `orders` has every order by id, oldest first, and `open` the unfinished ones. `activities` is in order of time, and
+    so are `updates`, which stay empty if only an engine runs. `closing` is the account's value at the last session's
+    close. `reserved` is the buying power that open orders reserve. `version` counts changes of cash and positions.
+    `accrued` is the unposted interest by kind, in USD times 360.
     """
 
     number: str

@@ -1,12 +1,11 @@
-"""Hold an account's long lists: all its orders, and its entire history.
+"""The long lists of an account: all its orders, and its entire history.
 
 Both can start with the contents of a snapshot, which are read only when first needed, so that an old account doesn't
 slow down a start.
 
-Keep an account's trade updates, with each order as it was then, so that a client can ask for past ones.
-
-Updates are kept for as long as their account, so they are packed, and most of them compressed. Only a client that asks
-for the past pays for reading them, and only for the blocks around what it asks for.
+Trade updates are stored with each order as it was then, so that a client can request past ones. They are kept as long
+as their account, so they are packed, and most of them compressed. Only a client that requests the past pays for reading
+them, and only for the blocks around its request.
 """
 
 from __future__ import annotations
@@ -133,7 +132,7 @@ def _nothing_kept(sequence: int) -> Order:
 
 
 class OrderTable:
-    """Orders by a text key, in the order they were added; a number stands for one that `find` has to fetch."""
+    """Orders by a text key, in the order of addition; a number is a placeholder for an order that `find` fetches."""
 
     def __init__(self, rows: dict[str, Order | int] | None = None, find: Find = _nothing_kept) -> None:
         self._rows: dict[str, Order | int] = rows or {}

@@ -1,9 +1,9 @@
 """Run one deterministic matching engine: orders in, time forward, fills out.
 
-Engine time moves only when asked. Every change is emitted as an event; nothing here knows about HTTP.
+Engine time moves only on request. Every change is emitted as an event; nothing here knows about HTTP.
 
-Between two stops (a session's marks and the agenda's deeds) only its own orders change the book, so the bars of all its
-symbols are played together. At the same moment bars come first, then deeds, then the calendar's marks.
+Between two stops (a session's marks and the agenda's actions) only its own orders change the book, so the bars of all
+its symbols are processed together. At the same moment bars come first, then actions, then the calendar's marks.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LIVE = frozenset({"new", "partially_filled"})
 
 
 class Engine(Floor):
-    """The floor plus the requests it accepts; `identity` determines the numbers of accounts, orders and fills."""
+    """The engine's state plus the requests it accepts; `identity` determines numbers of accounts, orders and fills."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Hold the state that the engine's parts share, and answer what they all need to know."""
+"""The state that the engine's parts share, and common lookups."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Deed = Callable[..., object]
 
 
 class Agenda:
-    """Deeds by their time; deeds of the same time run in the order they were added.
+    """Scheduled actions by time; actions of the same time run in the order they were added.
 
-    A deed is stored by name with its arguments, so that an agenda can be saved; `learn` registers the functions.
+    An action is stored by name with its arguments, so that an agenda can be saved; `learn` registers the functions.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Agenda:
         self._deeds |= deeds
 
     def note(self, at_us: int, name: str, *about: Any) -> None:
-        """Schedule a deed; one in the past runs as soon as time moves."""
+        """Schedule an action; one in the past runs as soon as time moves."""
         assert name in self._deeds, name
         self._noted += 1
         heappush(self._heap, (at_us, self._noted, name, about))
@@ -49,9 +49,10 @@ class Agenda:
         return self._heap[0][0] if self._heap else None
 
     def upcoming(self) -> Iterator[tuple[int, str, tuple[Any, ...]]]:
-        """Yield the deeds in the order in which they run, each with its time and arguments, without changing anything.
+        """Yield the actions in the order in which they run, each with its time and arguments, without changing
+        anything.
 
-        Only as much of the heap is looked at as is asked for.
+        Only as much of the heap is read as needed.
         """
         heap, places = self._heap, [(self._heap[0][:2], 0)] if self._heap else []
         while places:
@@ -92,7 +93,7 @@ class OrderBook:
 class Floor:
     """Engine time, market, accounts, book and agenda of one exchange; `emit` receives every change.
 
-    `halted` holds the symbols in which nothing fills, whatever the market does.
+    `halted` has the symbols in which nothing fills, whatever the market does.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Floor:
         return self._prices[symbol]
 
     def price(self, symbol: str) -> int:
-        """Return the last price of a held symbol; a symbol without a price can't be held."""
+        """Return the last price of a symbol with a position; there is always one."""
         price = self.last_price(symbol)
         assert price is not None
         return price
@@ -229,7 +230,7 @@ def enter(floor: Floor, account: Account, entry: Activity) -> None:
 
 @lru_cache(maxsize=1)
 def id_stamp(now_us: int) -> str:
-    """Return what the ids of activities begin with: a time to the millisecond."""
+    """Return the prefix of activity ids: a time to the millisecond."""
     return to_datetime(now_us).strftime("%Y%m%d%H%M%S%f")[:17]
 
 

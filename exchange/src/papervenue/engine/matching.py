@@ -68,7 +68,7 @@ Priority = tuple[int, int]
 
 
 class FillModel:
-    """What a fill specification makes of bars and orders; stateless. Fills are rounded to whole shares."""
+    """The behavior of a fill specification; stateless. Fills are rounded to whole shares."""
 
     def __init__(self, spec: FillSpec) -> None:
         self.spec = spec
@@ -130,7 +130,7 @@ class FillModel:
         return UNBOUNDED if _is_marketable(order, self.far_side(order, bar.open)) else left
 
     def lot(self, symbol: str) -> Decimal:
-        """Return what fills are rounded to."""
+        """Return the unit to which fills are rounded."""
         return _ONE
 
     def volume_cap(self, bar: Bar, symbol: str = "") -> Decimal:
@@ -156,7 +156,7 @@ class FillModel:
 
 
 class LotModel(FillModel):
-    """A fill model of instruments: quotes lie on their own ticks, and fills are rounded to their lots.
+    """A fill model of instruments: quotes are on their own ticks, and fills are rounded to their lots.
 
     A bar's volume counts contracts.
     """
@@ -173,7 +173,7 @@ class LotModel(FillModel):
         return price if self._no_spread else self._grids[symbol].ask(price, self.spec.spread_bps)
 
     def lot(self, symbol: str) -> Decimal:
-        """Return what fills are rounded to."""
+        """Return the unit to which fills are rounded."""
         return self._grids[symbol].lot
 
     def _share(self, bar: Bar, share: Decimal | None, symbol: str) -> Decimal:

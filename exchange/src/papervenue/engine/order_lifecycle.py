@@ -79,7 +79,7 @@ def _group(order: Order) -> list[Order]:
 
 
 def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
-    """Return the request that would create an order's group in its current state, with another request in its place.
+    """Return the request that would create an order's group in its current state, with `request` replacing the order's.
 
     Prices are those of the open exits, not the original ones.
     """
@@ -185,7 +185,7 @@ def tradable(floor: Floor, request: OrderRequest) -> bool:
 
 
 def bring(floor: Floor, order: Order) -> None:
-    """Bring an order to the market, together with the legs that go with it."""
+    """Send an order to the market, together with the legs that go with it."""
     if order.status != "pending_cancel":
         order.status = at_the_market(order)
     order.updated_us = order.live_us = floor.now_us
@@ -239,7 +239,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
 
 
 def fill_whole(floor: Floor, order: Order) -> None:
-    """Fill the rest of an order whatever the market's volume, at the quote but never worse than its limit."""
+    """Fill the remainder of an order whatever the market's volume, at the quote but never worse than its limit."""
     last = floor.last_price(order.symbol)
     quoted = None if last is None else floor.model.quote_fill_price(order, last)
     price = order.request.limit if quoted is None else quoted
@@ -327,7 +327,7 @@ def _fit_attached(floor: Floor, order: Order, qty: Decimal) -> None:
 
 
 def hear(floor: Floor, order: Order, qty: Decimal) -> None:
-    """Let an exit, or its replacement, know of shares that the other exit has filled some time ago."""
+    """Tell an exit, or its replacement, about shares that the other exit has filled some time ago."""
     account = floor.accounts.get(order.account)
     while account is not None and order.replaced_by is not None:
         order = account.order(order.replaced_by)

@@ -14,9 +14,9 @@ from papervenue.refusal import Refusal, invalid
 
 
 class Policy(NamedTuple):
-    """How the venue treats one request; the defaults are what this exchange does by itself.
+    """How the venue treats one request; the defaults are the exchange's usual behavior.
 
-    - `refuses_class`: a class of orders that the venue doesn't take, such as oco.
+    - `refuses_class`: a class of orders that the venue doesn't accept, such as oco.
     - `refuses_marketable`: a replacement can't move a take-profit to or through the current market.
     - `counts_own_shares`: the replacement of an exit needs shares besides those that the old order claims.
     - `starts_over`: a replacement doesn't take over the fills of the old order, so it can fill its quantity again.
@@ -68,9 +68,9 @@ class OrderRequest(NamedTuple):
     """A well-formed order request: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
 
     `trail_percent` is in percent, as Alpaca counts it: 1 is a hundredth of the price. A `post_only` limit never takes
-    what the market offers. A stop acts on the price that `trigger` names: that of the last trade, or the mark. `label`
-    is what a face knows the order by. A fill cancels the other orders of its `oca_group`, or with an `oca_type` other
-    than 1 makes them smaller.
+    liquidity. A stop acts on the price that `trigger` names: that of the last trade, or the mark. `label` is the API's
+    own id of the order. A fill cancels the other orders of its `oca_group`, or with an `oca_type` other than 1 makes
+    them smaller.
     """
 
     symbol: str
@@ -117,15 +117,15 @@ def shares_for(dollars: Decimal, price: int) -> Decimal:
 class Order:
     """A working or finished order of an account; orders are compared by identity.
 
-    `qty` is what it may fill in total: the request's quantity, or less once the other leg has filled a part. `stop` is
+    `qty` is the total that it may fill: the request's quantity, or less once the other leg has filled a part. `stop` is
     the price that elects it, which moves when it trails `hwm`. `reserve` is the price at which it reserves buying
-    power, `held_usd` what it reserves now, `claimed` the shares that it keeps from other orders now. `sequence` is its
-    position in time among the orders of all accounts, `live_us` when it reached the market. `replacement` is the order
-    in transit to replace it, which has no fills until it does. `fate` is what a script has decided for it.
+    power, `held_usd` the amount reserved now, `claimed` the shares that it withholds from other orders now. `sequence`
+    is its position in time among the orders of all accounts, `live_us` when it reached the market. `replacement` is the
+    order in transit to replace it, which has no fills until it does. `fate` is what a script has decided for it.
 
-    `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (`Policy`).
-    `unheard` is how many shares another exit has filled that it doesn't know of yet. `why` is what made the venue
-    cancel it, if not its owner.
+    `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (`Policy`). `unheard`
+    is how many shares another exit has filled that it doesn't know of yet. `why` is what made the venue cancel it, if
+    not its owner.
     """
 
     id: str
@@ -209,7 +209,7 @@ class Order:
     def left_for(self, request: OrderRequest) -> Decimal:
         """Return the shares that a request would have left if it replaced the order now.
 
-        If it asks for the same quantity, it gets what another exit of the order's group has left of it.
+        If it has the same quantity, it gets the quantity that another exit of the order's group has left of it.
         """
         qty = self.qty if request.qty == self.request.qty else request.qty
         return max((qty or _ZERO) - self.filled_qty, _ZERO)
@@ -228,10 +228,10 @@ Holding = tuple[Decimal, Decimal, Decimal]
 
 
 class Settled(NamedTuple):
-    """What a fill did to a margined account: the profit that it realized, and its fee, or None if that comes later.
+    """The effect of a fill on a margin account: its realized profit, and its fee, or None if that comes later.
 
-    `role` is maker, taker, liquidation or settlement, `cost` what the position had cost in all before it, and `value`
-    its quantity times its price.
+    `role` is maker, taker, liquidation or settlement, `cost` the total cost of the position before it, and `value` its
+    quantity times its price.
     """
 
     role: str
@@ -244,7 +244,7 @@ class Settled(NamedTuple):
 class Fill(NamedTuple):
     """One execution, with the resulting state of its order and its account's position.
 
-    `before` is the position before it; `settled` is what it did to a margined account.
+    `before` is the position before it; `settled` is its effect on a margin account.
     """
 
     id: str
@@ -288,7 +288,7 @@ class Fill(NamedTuple):
 
     @property
     def net_amount(self) -> Decimal:
-        """Return the change of cash in USD: negative for a purchase, and on margin the profit less the fee."""
+        """Return the change of cash in USD: negative for a purchase, and on margin the profit minus the fee."""
         if self.settled is not None:
             return self.settled.realized - (self.settled.fee or _ZERO)
         return -self.shares * usd(self.price)
@@ -297,8 +297,8 @@ class Fill(NamedTuple):
 class Amendment(NamedTuple):
     """The bust or correction of an execution: `word` says which; `previous` is the amended fill or amendment.
 
-    `qty` and `price` are the corrected execution, or in a bust what is taken back. `shares` and `net_amount` are the
-    resulting changes of position and cash; the rest is the state afterwards.
+    `qty` and `price` are the corrected execution, or in a bust the reversed one. `shares` and `net_amount` are the
+    resulting changes of position and cash; the other fields are the state afterward.
     """
 
     id: str

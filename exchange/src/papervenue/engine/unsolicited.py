@@ -1,4 +1,4 @@
-"""Do what a venue does without a request of the owner: suspend, stop, resume, restate or cancel an order."""
+"""Act as a venue without a request of the owner: suspend, stop, resume, restate or cancel an order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define what differs from venue to venue: which orders it takes, when they end, how accounts settle, and so on."""
+"""Define the differences between venues: which orders they accept, when these end, how accounts settle, and so on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Marks = Callable[["Session"], list[Mark]]
 
 
 class AccountFigures(NamedTuple):
-    """What any account has, in its currency: cash, equity, and what it can still open positions with."""
+    """The figures of any account, in its currency: cash, equity, and buying power."""
 
     cash: Decimal
     equity: Decimal
@@ -42,18 +42,18 @@ class AccountFigures(NamedTuple):
 
 
 class Dialect(Protocol):
-    """What the engine asks about its venue; it keeps no state of its own."""
+    """The engine's questions about its venue; it has no state of its own."""
 
     @property
     def deeds(self) -> Mapping[str, Deed]:
-        """Return what the agenda can do here besides what it does everywhere, by name."""
+        """Return the venue-specific scheduled actions, by name."""
 
     @property
     def marks(self) -> Marks:
         """Return the function that lists the marks of a session."""
 
     def begin(self, floor: Floor) -> None:
-        """Schedule what happens automatically."""
+        """Schedule the automatic actions."""
 
     def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
         """Return how orders fill."""
@@ -62,7 +62,7 @@ class Dialect(Protocol):
         """Return the kinds of marks at which something may happen now; `waiting` tells whether any order is open."""
 
     def reach(self, floor: Floor, mark: Mark) -> None:
-        """Do what happens at a mark besides waking and ending orders."""
+        """Process a mark, apart from waking and ending orders."""
 
     def price(self, market: Market, symbol: str, now_us: int) -> int | None:
         """Return the last price of a symbol in units, or None before it has one."""
@@ -87,7 +87,7 @@ class Dialect(Protocol):
         """Return the price at which a bar fills an order, or None if it doesn't."""
 
     def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled | None:
-        """Move the cash and the position of an account by a fill; on margin, return what it did."""
+        """Move the cash and the position of an account by a fill; on margin, return its effect."""
 
     def after_fill(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
         """Follow up a recorded fill; `before` is how much its order had filled, in shares and in USD."""
@@ -105,10 +105,10 @@ class Dialect(Protocol):
 
     @property
     def watches(self) -> bool:
-        """Return True if margins are looked at in every minute."""
+        """Return True if margins are checked in every minute."""
 
     def watched_symbols(self, floor: Floor) -> frozenset[str]:
-        """Return the symbols that any account holds, whose prices `review` checks."""
+        """Return the symbols in which any account has a position, whose prices `review` checks."""
 
     def review(self, floor: Floor) -> None:
-        """Look at margins at the end of a minute in which a watched symbol traded."""
+        """Check margins at the end of a minute in which a watched symbol traded."""

@@ -1,7 +1,7 @@
-"""Define a face, an API of a venue, and find faces by name: ours, and those that installed packages bring.
+"""Define an API of a venue, and find APIs by name: ours, and those of installed packages.
 
-A package brings one as an entry point of the group `papervenue.faces` whose object is a Face. A market's file
-holds only its name, so that no file of an exchange's folder can name code that isn't installed.
+A package provides one as an entry point of the group `papervenue.faces` whose object is a Face. A market's file has
+only its name, so that no file of an exchange's folder can name code that isn't installed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _OURS: Mapping[str, str] = MappingProxyType(
 
 
 class Serving(NamedTuple):
-    """What a face serves from: the exchange, its flow if it has any, and what delivers stream messages under faults."""
+    """The resources of an API: the exchange, its flow if any, and the delivery of stream messages under faults."""
 
     exchange: Exchange
     feed: FlowSource | None
@@ -49,9 +49,9 @@ class Serving(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What a face answers: routes of requests, busiest first, and the websockets of paths without a last slash.
+    """The endpoints of an API: routes of requests, busiest first, and the websockets of paths without a trailing slash.
 
-    `lines` are what else it listens for, each on a port of its own, by the name under which the port is told.
+    `lines` are further listeners, each on its own port, by the name under which the port is reported.
     """
 
     routes: Iterable[Route]
@@ -60,7 +60,7 @@ class Parts(NamedTuple):
 
 
 class Login(StrEnum):
-    """How a client says whose account it asks about."""
+    """How a client identifies its account."""
 
     SECRET = "secret"
     """By a key and its secret."""
@@ -71,12 +71,12 @@ class Login(StrEnum):
 
 
 class Face(NamedTuple):
-    """An API of a venue that speaks a dialect.
+    """An API of a venue, for one dialect.
 
-    `entries` are the commands that it runs: requests that change something, which a restart runs again. Orders are sent
-    to the path `orders`. `kinds` are patterns of requests, such as `POST /v1/orders`, by the names that rules of faults
-    have for kinds. `serve` returns what it answers once an exchange is served. People are told its `title`. Clients log
-    in with an account's key, and with what `secret` makes of the account's secret.
+    `entries` are its commands: requests that change something, which a restart replays. Orders are sent to the path
+    `orders`. `kinds` are patterns of requests, such as `POST /v1/orders`, by the names that fault rules use. `serve`
+    returns its endpoints once an exchange is served. `title` is for people. Clients log in with an account's key, and
+    with the account's secret converted by `secret`.
     """
 
     dialect: str

@@ -1,8 +1,7 @@
 """Serve the options-flow API under /api, with the envelopes, headers and refusals of the real API.
 
-Count requests for flow as the real service does: by the minute and by a day that ends at 20:00 in New York.
-
-Both go by engine time. The counts last as long as the server, because the log doesn't record reads.
+Requests for flow are counted like the real service does: by the minute and by a day that ends at 20:00 in New York.
+Both use engine time. The counts last as long as the server, because the log doesn't record reads.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
 
 
 class Count(NamedTuple):
-    """A request that was counted: the headers of its answer, and whether it is one too many."""
+    """A counted request: the headers of its answer, and whether it exceeds a limit."""
 
     headers: dict[str, str]
     refused: bool
@@ -90,17 +89,17 @@ _PRINT_ORDERS = ("executed_at", "premium", "size", "volume", "trf_executed_at")
 
 
 class FlowSource(Protocol):
-    """Provides what is known at a moment."""
+    """Provides the flow known at a moment."""
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterable[Row]:
         """Return alerts for these tickers, or for all if none is given, newest first."""
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
-        """Answer a question of one of the series, in the order of its endpoint."""
+        """Answer a request for one of the series, in the order of its endpoint."""
 
 
 class Found(NamedTuple):
-    """The answer to a question: rows and the rest of their envelope; a single row stands there alone."""
+    """The answer to a request: rows and the other parts of their envelope; a single row isn't in a list."""
 
     rows: Sequence[Row]
     others: Mapping[str, Any] = {}
@@ -117,7 +116,7 @@ Ask = Callable[[Call, Params], Found]
 
 
 class FlowFace:
-    """Handlers of the flow API; without `limits`, any number of requests is answered."""
+    """Handlers of the flow API; without `limits`, the number of requests is unlimited."""
 
     def __init__(self, engine: Engine, source: FlowSource, limits: FlowLimits | None = None) -> None:
         self._engine = engine
@@ -125,7 +124,7 @@ class FlowFace:
         self._limits = limits or FlowLimits(None, None)
 
     def asks(self) -> Mapping[str, Ask]:
-        """Return what finds the answers of each path, busiest first."""
+        """Return the function that finds the answers of each path, busiest first."""
         series = {endpoint.path: self._series(endpoint) for endpoint in (*BUSIEST, *ENDPOINTS)}
         return {"/api/option-trades/flow-alerts": self._alerts, **series}
 
@@ -133,7 +132,7 @@ class FlowFace:
         return [route(path, GET=self._counting_handler(ask)) for path, ask in self.asks().items()]
 
     def count_request(self, call: Call, ask: Ask) -> tuple[Mapping[str, str], Found | Refusal]:
-        """Count a request; return what its answer's headers say, and what answers it. Raise a Refusal of a bad key."""
+        """Count a request; return its answer's headers, and its answer. Raise a Refusal of a bad key."""
         key = call.headers.get("authorization", "")
         if not _BEARER.fullmatch(key):
             raise Refusal(401, {"message": "unauthorized"})

@@ -4,14 +4,13 @@ Its control API needs no key, so only programs of the user who runs the exchange
 
 A web page of another site can make a browser send requests to loopback. It can also point its own domain there, so that
 its requests look like the exchange's own. The Origin header (or Sec-Fetch-Site) reveals the first, the Host header the
-second. The exchange's own page may change things, and shows a key for it that no other page can read.
+second. The exchange's own page may change things, and has a key for it that no other page can read.
 
-Enforce two HTTP rules before routing: where a request ends, and which host it is for.
+Two HTTP rules are enforced before routing: where a request ends, and which host it is for. Source: RFC 9112, sections
+6.3 (two lengths) and 3.2.2 (the absolute form of a target).
 
-Source of both rules: RFC 9112, sections 6.3 (two lengths) and 3.2.2 (the absolute form of a target).
-
-Whether a control request comes from the user who runs this exchange is told by asking the kernel or by token. The
-account of any other request is that of its key and secret.
+The kernel or a token shows whether a control request comes from the user who runs this exchange. The account of any
+other request is that of its key and secret.
 """
 
 from __future__ import annotations
@@ -231,9 +230,9 @@ _OTHER_SITES = (b"cross-site", b"same-site")
 
 
 class ControlCredentials(NamedTuple):
-    """What control requests are known by: the key of the own page, and the user's token if the kernel doesn't tell.
+    """The credentials of control requests: the key of the own page, and the user's token if the kernel doesn't help.
 
-    Both are drawn anew for each process. Without a token, nothing replaces the kernel's word.
+    Both are new for each process. Without a token, only the kernel counts.
     """
 
     page_key: str
@@ -241,7 +240,7 @@ class ControlCredentials(NamedTuple):
 
 
 class Guard:
-    """The ASGI application in front of all others: refuses whatever doesn't come from programs on this machine."""
+    """The outermost access check: refuses requests that don't come from programs on this machine."""
 
     def __init__(self, app: ASGIApp, may: ControlCredentials) -> None:
         self._app = app

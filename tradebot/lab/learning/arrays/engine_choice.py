@@ -1,7 +1,8 @@
-"""Choose whether an agent is trained on arrays or on the road: on arrays only where both say the same to the cent.
+"""Choose whether an agent is trained on the vectorized engine or event-driven.
 
-It does what the passes of the road do, minute by minute, and tells the same reasons. Only what can happen under the
-rules that arrays know is here (`known.unknown`).
+It is vectorized only if both give the same results to the cent. The vectorized engine does the same as the event-driven
+passes, minute by minute, with the same reasons. It implements only what can happen under the rules that it supports
+(`unknown`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class _Order(NamedTuple):
 
 
 class EpisodeAccount:
-    """One account from the first minute of a tape on; `held` is how many contracts it holds, signed."""
+    """One account from the first minute of an episode's data on; `held` is its signed number of contracts."""
 
     def __init__(self, tape: EpisodeData) -> None:
         self._tape, self._rules = tape, tape.rules
@@ -52,7 +53,7 @@ class EpisodeAccount:
         self.held = self._entered = 0
 
     def equity(self, place: int) -> int:
-        """Return the equity in cents at a place. The commission of a fill comes a moment after it."""
+        """Return the equity in cents at an index. The commission of a fill is charged a moment after it."""
         unpaid = self._due_fee if self._filled_at == place else 0
         return self._cash + self.held * self._tape.marks[place] * self._tape.tick + unpaid
 
@@ -63,7 +64,7 @@ class EpisodeAccount:
         return float(Decimal(peak - equity) / peak)
 
     def state(self, ask: PolicyMoment) -> DecisionState:
-        """Return how things stand when the policy is asked. What was entered first has left first."""
+        """Return the state when the policy decides. Contracts are closed first in, first out."""
         tape, place = self._tape, ask.place
         mark = tape.marks[place]
         profit = sum(contracts * (mark - price) for contracts, price in self._lots) * tape.tick
@@ -78,7 +79,7 @@ class EpisodeAccount:
         )
 
     def fill(self, place: int) -> None:
-        """Fill the order that was sent a minute before a place, at the minute's open, a tick worse."""
+        """Fill the order that was sent a minute before an index, at the minute's open, a tick worse."""
         order, self._order = self._order, None
         if order is None:
             return
@@ -104,7 +105,7 @@ class EpisodeAccount:
             contracts += held
 
     def see(self, place: int) -> None:
-        """Note the equity as a pass does: the highest so far, and a loss that halts the bot until the end."""
+        """Record the equity as a pass does: the highest so far, and a loss that halts the bot until the end."""
         equity, rules = self.equity(place), self._rules
         self._peak = max(self._peak, equity)
         lost = Decimal(max(self._began - equity, 0)) / max(self._began, equity)
@@ -119,7 +120,7 @@ class EpisodeAccount:
             self._entries = {1: [], -1: []}
 
     def turn(self, place: int, target: int, ask: int) -> Reason | None:
-        """Send the order that brings the position nearer to the target of an ask, counted from 0.
+        """Send the order that moves the position toward the target of decision number `ask`, counted from 0.
 
         Return why it is refused, None if it isn't.
         """
@@ -187,7 +188,7 @@ CHECKED, STEPS, LONGEST = 3, 120, 6
 
 
 class ChosenEpisodes(NamedTuple):
-    """The episodes that an agent is trained in, one after another, how they begin, and why it isn't on arrays."""
+    """The episodes in which an agent is trained, one after another, how they begin, and why they aren't vectorized."""
 
     spans: tuple[EpisodeTerms, ...]
     begin: Callable[[EpisodeTerms], Play]
@@ -197,9 +198,9 @@ class ChosenEpisodes(NamedTuple):
 def choose_episodes(
     spans: Sequence[EpisodeTerms], scaling: FittedScaling, parts: Sequence[Sequence[TrainingRow]], seed: int
 ) -> ChosenEpisodes:
-    """Return episodes on arrays if they play these spans as the road does, and otherwise the spans on the road.
+    """Return vectorized episodes if they give the same results as event-driven ones, and otherwise the latter.
 
-    `parts` are the rows of each span. On arrays, a change of contract ends an episode.
+    `parts` are the rows of each period. In vectorized episodes, a change of contract ends an episode.
     """
     try:
         tapes = [tape for terms, rows in zip(spans, parts, strict=True) for tape in tapes_of(terms, scaling, rows)]
@@ -216,16 +217,16 @@ def choose_episodes(
 
 
 def draw_actions(seed: int, steps: int) -> list[int]:
-    """Return actions drawn from a seed, each of which lasts for some steps."""
+    """Return random actions from a seed, each of which lasts for several steps."""
     chance = np.random.default_rng(seed)
     held = chance.integers(1, LONGEST + 1, steps)
     return [int(one) for one in np.repeat(chance.integers(ACTIONS[0], ACTIONS[-1] + 1, steps), held)[:steps]]
 
 
 def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
-    """Return the first difference between a tape and the road under the same actions; None if there is none.
+    """Return the first difference between vectorized and event-driven runs of the same actions, or None.
 
-    Equity, position, what is refused, reward, end and each number of the observation are compared as they are.
+    Equity, position, refusals, reward, end and each number of the observation are compared exactly.
     """
     here = _replay_environment(tape.terms, lambda _: TapeTurns(tape), actions)
     for step, (one, other) in enumerate(zip(here, _replay_environment(tape.terms, on_the_road, actions), strict=True)):
@@ -260,7 +261,7 @@ CENT = Decimal("0.01")
 
 
 class TapeTurns:
-    """The turns of an episode on a tape: `question`, then `answer`, and so on until there is no question left."""
+    """The decisions of a vectorized episode: `question`, then `answer`, and so on until there is no question left."""
 
     def __init__(self, tape: EpisodeData) -> None:
         self._playing = _moments(tape, self)
@@ -275,7 +276,7 @@ class TapeTurns:
         self.target = answer
 
     def stop(self) -> None:
-        """Give the episode up."""
+        """Abort the episode."""
         self._playing.close()
 
 

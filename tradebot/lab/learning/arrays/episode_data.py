@@ -1,9 +1,7 @@
-"""What a policy's sessions show, read once into arrays: when it is asked, what it is shown, and each minute's prices.
+"""Read a policy's sessions into arrays: when it decides, its observations, and each minute's prices.
 
-Prices are whole ticks and money whole cents, so that nothing is rounded. A market that isn't as the arrays take it is
-refused by name, and so is one with limits that they don't know: it is played on the road then.
-
-So are rules of a bot that arrays don't know: then only the road can tell what a policy does.
+Prices are whole ticks and money whole cents, so that nothing is rounded. A market, limit or rule that the vectorized
+engine doesn't support is refused by name: it runs event-driven instead.
 """
 
 from __future__ import annotations
@@ -54,7 +52,10 @@ MARGIN_SPARE = Decimal("0.9")
 
 
 class EpisodeRules(NamedTuple):
-    """The limits that arrays know. Fractions are of equity, money is in cents; `offset` is a limit's least distance."""
+    """The limits that the vectorized engine supports.
+
+    Fractions are of equity, money is in cents; `offset` is a limit's least distance.
+    """
 
     order_fraction: Decimal
     most_cents: int
@@ -77,7 +78,7 @@ class EpisodeRules(NamedTuple):
 
 
 def rules_of(run: BacktestRun) -> EpisodeRules:
-    """Return the rules by which a contract is traded."""
+    """Return the rules that apply to a contract."""
     rules = run.made.world.rules
     limits, halts = rules.limits, rules.halts
     return EpisodeRules(
@@ -103,13 +104,13 @@ def rules_of(run: BacktestRun) -> EpisodeRules:
 
 
 def margin_may_bind(run: BacktestRun, symbol: str, rules: EpisodeRules) -> bool:
-    """Return True unless the limits on a contract's worth leave margin to spare whenever they allow an entry."""
+    """Return True unless the limits on a contract's notional leave margin to spare whenever they allow an entry."""
     levels = read_listings(run.made.world, [symbol])[symbol].margin_levels
     return not levels or max(level.initial for level in levels) * rules.symbol_fraction > MARGIN_SPARE
 
 
 def unknown(run: BacktestRun, name: str) -> str | None:
-    """Return what the vectorized engine can't play of a bot with the policy `name`; None if it can play all."""
+    """Return what the vectorized engine doesn't support of a bot with the policy `name`; None if it supports all."""
     return next(_unknown(run, name), None)
 
 
@@ -149,11 +150,11 @@ LOOKS_EVERY, MINUTE_US = 5, 60_000_000
 
 
 class BeyondError(Exception):
-    """Raised with the reason why arrays can't play what the road can."""
+    """Raised with the reason why the vectorized engine can't run an episode."""
 
 
 class PolicyMoment(NamedTuple):
-    """A moment at which the policy is asked: the place of its minute, and how much of the session is over."""
+    """A decision time of the policy: the index of its minute, and the elapsed share of the session."""
 
     at: datetime
     place: int
@@ -161,13 +162,12 @@ class PolicyMoment(NamedTuple):
 
 
 class EpisodeData(NamedTuple):
-    """Sessions in which a root stands for one contract.
+    """Sessions in which a root refers to one contract.
 
-    A place is a minute of a session, and the last place of each is its close. `opens` and `marks` are the price at
+    Indices count minutes of a session, and each session's last index is its close. `opens` and `marks` are the price at
     which the minute begins and the last one before it, in ticks; `minutes` are those since 1970. `looks` are the
-    places at which exits are looked at. `closes` are the places of closes, and whether the trade
-    date ends there too. `tick` and `fee` are what a tick and a side cost a contract, and `cash` what an account
-    begins with, in cents.
+    indices of exit checks. `closes` are the indices of closes, and whether the trade date ends there too. `tick` and
+    `fee` are the value of a tick and the fee of a side per contract, and `cash` the initial cash, in cents.
     """
 
     terms: EpisodeTerms
@@ -201,9 +201,9 @@ class _Minutes(NamedTuple):
 
 
 def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[TrainingRow]) -> tuple[EpisodeData, ...]:
-    """Return what the policy is shown in these rows, a tape for each stretch of sessions with the same contract.
+    """Build the policy's data from these rows, one for each run of sessions with the same contract.
 
-    BeyondError if arrays can't play it as the road does.
+    BeyondError if the vectorized engine doesn't support it.
     """
     if terms.flat_overnight:
         raise BeyondError("an episode ends with its session")

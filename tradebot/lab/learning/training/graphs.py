@@ -1,4 +1,4 @@
-"""Write what was trained as a network in ONNX's format, in plain operators that any runtime has."""
+"""Write a trained network in ONNX format, in standard operators that any runtime has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GATES = ("input", "forget", "cell", "output")
 
 
 class Layer(NamedTuple):
-    """What a layer adds up: `weights` has a row for each number that it makes, and `bias` a number for each."""
+    """The parameters of a layer: `weights` has a row for each output, and `bias` a number for each."""
 
     weights: Numbers
     bias: Numbers
@@ -65,7 +65,7 @@ class _Drawing:
 
 
 def stack_layers(of: Sequence[Layer], between: str, last: str = "Identity") -> bytes:
-    """Return a network of layers one after another, with the operator `between` them and the `last` one at the end."""
+    """Build a network of consecutive layers, with the operator `between` them and the `last` one at the end."""
     drawing = _Drawing()
     drawing.layers(OBSERVATION, of, between, last)
     inputs, outputs = {OBSERVATION: of[0].weights.shape[1]}, {ACTION: len(of[-1].bias)}
@@ -73,7 +73,7 @@ def stack_layers(of: Sequence[Layer], between: str, last: str = "Identity") -> b
 
 
 def size_with_side(of: Layer, size: float) -> bytes:
-    """Return a network that answers a size, on the side on which a layer of one number is."""
+    """Build a network that outputs a fixed size, on the side given by a layer with one output."""
     drawing = _Drawing()
     drawing.tensors.append(tensor("size", [[size]]))
     drawing.does("Mul", [drawing.does("Sign", [drawing.layer(OBSERVATION, of, "layer0")], "side"), "size"], ACTION)
@@ -81,9 +81,9 @@ def size_with_side(of: Layer, size: float) -> bytes:
 
 
 def remembering(memory: Remembering, of: Sequence[Layer], between: str) -> bytes:
-    """Return a network with a long short-term memory before its layers.
+    """Build a network with an LSTM before its layers.
 
-    Its memory is one row of numbers: what the gates made before, and then their cells.
+    Its memory is one row of numbers: the hidden state, and then the cell state.
     """
     drawing, many = _Drawing(), memory.before.weights.shape[1]
     hidden = drawing.cut(MEMORY, 0, many, "before")

@@ -1,4 +1,4 @@
-"""What is trained: an agent with its settings on features, and a seed. Without the seed, it is one configuration."""
+"""A training job: an agent with its settings on features, and a seed. Without the seed, it is one configuration."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ LEAST_STEPS, MOST_STEPS, MOST_SEED = 500, 100_000_000, 2**31 - 1
 
 
 class DivergedError(OperatorError):
-    """Raised when an agent has learned weights that are no numbers: the same job does so again."""
+    """Raised when an agent's weights diverged to non-numbers: the same job does so again."""
 
     def __init__(self, message: str, hint: str = "try other settings, such as a lower learning_rate") -> None:
         super().__init__(message, hint)
 
 
 class Agent(Struct, frozen=True):
-    """A way to learn: what its networks answer, whether they remember, and its own settings as they are shipped.
+    """A learning method: its networks' outputs, whether they have memory, and its default settings.
 
-    `steps` is for how many steps of an environment it is trained unless somebody says otherwise; None for one that
-    learns from the bars alone. `on_arrays` says that it learns so fast that playing on the road would hold it up.
+    `steps` is the default number of training steps in an environment; None for an agent that learns from the bars
+    alone. `on_arrays` is True if it learns so fast that an event-driven environment would slow it down.
     """
 
     action: Action
@@ -75,12 +75,12 @@ AGENTS: Mapping[str, Agent] = {
 
 
 def usual_features() -> tuple[str, ...]:
-    """Return the names of the features that any recorded bars give: those of the moment need a source of their own."""
+    """Return the features that any recorded bars provide: those of the moment need a separate source."""
     return tuple(name for name, one in features().items() if one.number <= OBSERVED and not one.of_the_moment)
 
 
 class TrainingJob(Struct, frozen=True):
-    """An agent to train with a seed, for how many steps, with which of its settings changed, on which features."""
+    """An agent to train with a seed, for a number of steps, with changed settings, on given features."""
 
     agent: str
     seed: int
@@ -95,17 +95,17 @@ class TrainingJob(Struct, frozen=True):
 
     @property
     def values(self) -> dict[str, Value]:
-        """Return all settings of the agent, as they are for this job."""
+        """Return all settings of the agent for this job."""
         return {**self.of.settings, **self.settings}
 
     @property
     def card_summary(self) -> dict[str, str]:
-        """Return what a model's card says of its training."""
+        """Return the training settings for a model's card."""
         return {name: str(value) for name, value in sorted({**self.values, "steps": self.steps}.items())}
 
     @property
     def configuration(self) -> str:
-        """Return the SHA-256 of all of this but the seed: what counts as one trial."""
+        """Return the SHA-256 of everything except the seed: it identifies a trial."""
         known = features()
         versions = {name: known[name].version for name in self.features}
         return sha256(json_text([self.agent, self.card_summary, versions]).encode()).hexdigest()
@@ -116,9 +116,9 @@ AT_MOST_ONE = frozenset({"gamma", "tau", "clip_range", "learning_rate"})
 
 
 def validate_job(job: TrainingJob) -> TrainingJob:
-    """Return a job that can be done; OperatorError naming what is wrong with it.
+    """Return a feasible job; OperatorError naming what is wrong with it.
 
-    An agent that learns from `n_steps` at a time is trained for as many more steps as fill the last ones.
+    For an agent that learns from `n_steps` at a time, the steps are rounded up to a multiple.
     """
     if job.agent not in AGENTS:
         raise OperatorError(f"there is no agent {word(job.agent)}", f"name one of these: {', '.join(AGENTS)}")

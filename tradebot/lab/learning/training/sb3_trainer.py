@@ -34,14 +34,14 @@ WIDEST = 1e4
 
 
 def target_of(answer: float) -> int:
-    """Return the target in contracts of an answer from -1 to 1; a half is rounded away from zero."""
+    """Return the target in contracts of an output from -1 to 1; a half is rounded away from zero."""
     return int((MOST_CONTRACTS * Decimal(repr(float(answer)))).to_integral_value(ROUND_HALF_UP))
 
 
 class SequentialEpisodes:
-    """Episodes of several spans, one after another, begun by `begin`.
+    """Episodes of several periods, one after another, started by `begin`.
 
-    With `by_session`, an episode is cut off at the end of each session, and the next one goes on with the following
+    With `by_session`, an episode is cut off at the end of each session, and the next one continues with the following
     session.
     """
 
@@ -83,10 +83,9 @@ def gymnasium_env(
     """Return a `gymnasium.Env` of these terms; OperatorError if gymnasium isn't installed.
 
     Its actions are numbered from 0, which is the largest short position; `continuous` ones are a number from -1 to 1,
-    of which twice is the target. Each of several spans is an episode, in turn, begun by `begin`: none goes on across a
-    gap. With `by_session`, networks that remember begin each session anew: see `InTurn`.
-
-    The seed of `reset` is that of the actions' space alone: it never changes the market.
+    whose double is the target. Each of several periods is an episode, in turn, started by `begin`: none continues
+    across a gap. With `by_session`, networks with memory restart in each session. The seed of `reset` only affects the
+    action space: it never changes the market.
     """
     try:
         import gymnasium
@@ -135,10 +134,10 @@ OFF_POLICY = ("learning_rate", "batch_size", "tau", "gamma", "learning_starts")
 
 
 class Trained(NamedTuple):
-    """A network as it is stored, and how it answers where it was made.
+    """A network in stored form, and its answers where it was trained.
 
-    `answers` takes rows of observations, and what is remembered at each, and returns the answers and what is remembered
-    then. `memory` is how many numbers that are.
+    `answers` takes rows of observations with their memories, and returns the answers and the new memories. `memory` is
+    the size of a memory.
     """
 
     graph: bytes
@@ -147,13 +146,13 @@ class Trained(NamedTuple):
 
 
 def require_torch(agent: str) -> None:
-    """Raise OperatorError unless PyTorch and what trains with it are installed."""
+    """Raise OperatorError unless PyTorch and the training libraries are installed."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise OperatorError(f"training {agent} needs {', '.join(missing)}", f"{install('rl')}; docs/LEARN_POLICIES.md")
 
 
 def train_agent(job: TrainingJob, episodes: ChosenEpisodes, said: Callable[[int], None]) -> Trained:
-    """Return the network that an agent has learned in the environment, one of these episodes after the other.
+    """Train an agent in the environment, over these episodes one after the other, and return its network.
 
     The same job learns the same on one machine. DivergedError if its weights are no numbers in the end.
     """

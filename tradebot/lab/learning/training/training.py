@@ -1,4 +1,4 @@
-"""Train a learned policy on a span of bars, and write it as a draft that a person can sign."""
+"""Train a learned policy on a period of bars, and write it as a draft that a person can sign."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 
 class TrainingSpan(NamedTuple):
-    """What is trained on: sessions of a plan's market, with the policy `name`, and the scaling of all their rows.
+    """The training data: sessions of a plan's market, with the policy `name`, and the scaling of all their rows.
 
-    `within` are spans of sessions with gaps between them, each of which has its own rows and is an episode of its own.
+    `within` are periods with gaps between them, each with its own rows and its own episode.
     """
 
     plan: BacktestPlan
@@ -64,7 +64,7 @@ class TrainingSpan(NamedTuple):
 
 
 class DraftFolder(NamedTuple):
-    """Where a draft is, whether it was trained on arrays, and why it wasn't if its agent can be."""
+    """Where a draft is, whether its training was vectorized, and why not if its agent supports that."""
 
     place: Path
     on_arrays: bool = False
@@ -72,7 +72,7 @@ class DraftFolder(NamedTuple):
 
 
 class TrainingSummary(NamedTuple):
-    """What a card says besides its job: all seeds that are trained, and how many configurations were ever tried."""
+    """A card's data besides its job: all seeds of the run, and the number of configurations ever tried."""
 
     seeds: tuple[int, ...]
     trials: int
@@ -85,9 +85,9 @@ def span_of(
     spans: Sequence[Within] = (EVERY,),
     said: Callable[[int], None] = lambda rows: None,
 ) -> TrainingSpan:
-    """Play spans of sessions once without trading, and return them with the scaling of their features.
+    """Run periods of sessions once without trading, and return them with the scaling of their features.
 
-    Nothing after a span's sessions is looked at. OperatorError if the spans can't be trained on.
+    Nothing after a period's sessions is read. OperatorError if the periods can't be used for training.
     """
     withins = [*zip(spans, rows_of(plan, name, wanted, spans, said), strict=True)]
     within, parts = zip(*((each, rows) for each, rows in withins if rows), strict=True)
@@ -101,10 +101,10 @@ def train(
     told: TrainingSummary,
     said: Callable[[int], None] = lambda steps: None,
 ) -> DraftFolder:
-    """Train a job on a span, write the draft to `place`, and return it; nothing is there until all of it is.
+    """Train a job on a period, write the draft to `path`, and return it; it appears as a whole or not at all.
 
-    DivergedError if it learns nothing that is a number. OperatorError if the job can't be done, what it needs isn't
-    installed, or `place` can't be written.
+    DivergedError if the weights aren't numbers. OperatorError if the job is invalid, a library isn't installed, or
+    `path` can't be written.
     """
     job, draft = validate_job(job), DraftFolder(path)
     if job.of.steps is None:
@@ -204,17 +204,17 @@ LEAST_OF_A_KIND = 10
 
 
 class LinearModel(NamedTuple):
-    """A weight for each feature, and what is added: above zero, the next bar goes up."""
+    """A weight for each feature, and a bias: above zero, the next bar goes up."""
 
     weights: Doubles
     bias: float
 
 
 def regression(shown: Doubles, rose: NDArray[np.bool_], c: float) -> LinearModel:
-    """Return the logistic regression of `rose`, one for each row of `shown`, with a penalty on the squared weights.
+    """Fit the logistic regression of `rose`, one for each row of `shown`, with a penalty on the squared weights.
 
-    It minimizes half the sum of squared weights plus `c` times the sum of the rows' losses, as Hastie, Tibshirani and
-    Friedman put it in The Elements of Statistical Learning (4.4.4), by Newton's method. What is added has no penalty.
+    It minimizes half the sum of squared weights plus `c` times the sum of the rows' losses, as in Hastie, Tibshirani
+    and Friedman, The Elements of Statistical Learning (4.4.4), by Newton's method. The bias has no penalty.
     OperatorError if nearly all bars went one way.
     """
     if min(int(rose.sum()), int((~rose).sum())) < LEAST_OF_A_KIND:

@@ -1,6 +1,6 @@
-"""What the bars of a training span show, without anything being traded: the rows that scaling is fitted on.
+"""Extract the rows of a training period without trading, and fit the scaling on them.
 
-Features are scaled by means and deviations of the span that a policy is trained on, and of no other.
+Features are scaled by means and deviations of the period that a policy is trained on, and of no other.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class FittedScaling(Struct, frozen=True):
             raise TradebotError(f"no mean or deviation to scale with: {', '.join(bad)}", "fit it on a longer span")
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> NDArray[np.float32] | str:
-        """Return what a policy observes: scaled features, then the state; or why there is no such thing."""
+        """Return a policy's observation: scaled features, then the state; or why there is none."""
         found = [values.get(name) for name in self.names]
         if absent := [name for name, value in zip(self.names, found, strict=True) if value is None]:
             return f"absent: {', '.join(absent)}"
@@ -60,9 +60,9 @@ class FittedScaling(Struct, frozen=True):
 
 
 def fit_scaling(names: Sequence[str], rows: Sequence[Mapping[str, float]]) -> FittedScaling:
-    """Return the scaling of features over the rows of a training span.
+    """Fit the scaling of features over the rows of a training period.
 
-    Rows that lack a feature, or have one that isn't finite, don't count. Raises TradebotError if a feature never
+    Rows that lack a feature, or have one that isn't finite, don't count. Raise TradebotError if a feature never
     changes, or no row counts.
     """
     whole = [row for row in rows if all(name in row and isfinite(row[name]) for name in names)]
@@ -89,7 +89,7 @@ RETURN = "return_1"
 
 
 class TrainingRow(NamedTuple):
-    """The features of a bar by name, when the policy was shown them, and of which contract."""
+    """The features of a bar by name, the time of the policy's view, and the contract."""
 
     at: datetime
     values: Mapping[str, float]
@@ -97,7 +97,7 @@ class TrainingRow(NamedTuple):
 
 
 class Within(NamedTuple):
-    """The sessions from one to another, both included; without one, from the first or to the last one there is."""
+    """The sessions from `first` to `last`, both included; None is the market's first or last session."""
 
     first: date | None = None
     last: date | None = None
@@ -107,7 +107,7 @@ EVERY = Within()
 
 
 class RecordingScaling:
-    """Takes the place of a scaling and records what passes through it unchanged."""
+    """Replaces a scaling and records the features that pass through it."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
@@ -132,9 +132,9 @@ def rows_of(
     spans: Sequence[Within] = (EVERY,),
     said: Callable[[int], None] = lambda rows: None,
 ) -> tuple[tuple[TrainingRow, ...], ...]:
-    """Return the rows of each span of sessions: one for each bar at which the policy `name` would have been asked.
+    """Return the rows of each period: one for each bar at which the policy `name` would have decided.
 
-    OperatorError if there are too few in all, or a feature is absent throughout or never changes.
+    OperatorError if there are too few in total, or a feature is always absent or never changes.
     """
     watched = RecordingScaling(tuple(dict.fromkeys((*wanted, RETURN))))
     training_rows = list[tuple[TrainingRow, ...]]()

@@ -1,4 +1,4 @@
-"""Judge a policy on the road: play sessions with the real passes, and say what each earned after costs."""
+"""Evaluate a policy event-driven: run sessions with the real passes, and return each one's result after costs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class JudgedSessions(Struct, frozen=True):
-    """What was earned in each judged session, as a fraction of the equity at its start, and the trades that closed.
+    """The return of each evaluated session, as a fraction of the equity at its start, and the closed trades.
 
     `doubled` is the same with commissions and slippage paid twice.
     """
@@ -44,7 +44,7 @@ class JudgedSessions(Struct, frozen=True):
 
 
 class Signed(NamedTuple):
-    """The folder of models, with full path, and the public key of whoever signed them."""
+    """The folder of models, with full path, and the signer's public key."""
 
     folder: Path
     public: str
@@ -64,9 +64,9 @@ class Hold:
 
 
 class Named:
-    """A strategy that goes by `name` and is asked as a policy is; with `later`, it acts a slot after each decision.
+    """A strategy under another `name` that runs like a policy; with `later`, it acts one slot after each decision.
 
-    Everything else about it stays as it is.
+    Everything else about it is unchanged.
     """
 
     times = TIMES
@@ -81,7 +81,7 @@ class Named:
         return getattr(self._strategy, name)
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return what the strategy wants, or wanted a slot ago."""
+        """Return the strategy's wants, or those of the previous slot."""
         if not self._later:
             return self._strategy.propose(view)
         session = view.situation.session if view.situation else None
@@ -92,7 +92,7 @@ class Named:
 
 
 def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, later: bool = False) -> JudgedSessions:
-    """Play a market up to the last of some sessions, in which a strategy acts, and return what it earned in each.
+    """Run a market up to the last of some sessions, in which a strategy acts, and return its result in each.
 
     OperatorError if none of the market's sessions is within.
     """
@@ -112,7 +112,7 @@ def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, l
 def judged_model(
     plan: BacktestPlan, name: str, signed: Signed, model: str, within: Within, *, later: bool = False
 ) -> JudgedSessions:
-    """Judge a signed model as `evaluate_market` does, by the strategy `name` that it acts for, without a substitute."""
+    """Evaluate a signed model like `evaluate_market`, under its strategy's name, without a fallback."""
     chosen = plan.settings.strategies
     changes: dict[str, object] = {
         "mode": "inference",

@@ -1,7 +1,7 @@
-"""Train and judge the models of a walk on the nodes of a Ray cluster, with what a process of this machine does it with.
+"""Train and evaluate a walk's models on the nodes of a Ray cluster, with the code of a single-machine run.
 
-What is played goes to the nodes with the work. They write what came of it into the walk's folder and read the key that
-models are signed with, so both have to be at the same place on each node, such as on a network drive.
+The plan goes to the nodes with the work. They write results into the walk's folder and read the signing key, so both
+must have the same path on each node, such as on a network drive.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 
 class WalkWork(Struct, frozen=True):
-    """What a worker of a cluster is given: the packed walk, how many trials there are, and what has to be the same.
+    """The inputs of a cluster worker: the packed walk, the number of trials, and what must match.
 
-    `identity` is the SHA-256 of the file that says what the walk in its folder is of, and `folder` where relative
-    paths start.
+    `identity` is the SHA-256 of the file that identifies the walk in its folder, and `folder` the base of relative
+    paths.
     """
 
     walk: bytes
@@ -52,7 +52,7 @@ class WalkWork(Struct, frozen=True):
 
 
 class UnitSeat(Seat):
-    """A worker that trains and judges the models that it is given."""
+    """A worker that trains and evaluates the models that it is given."""
 
     def __init__(self) -> None:
         self._of: tuple[Walk, int] | None = None
@@ -70,7 +70,7 @@ class UnitSeat(Seat):
         self._of = walk, work.trials
 
     def play(self, place: int, who: int | str) -> dict[str, Any]:
-        """Play one of what is wanted; return its file, or what went wrong."""
+        """Run one task; return its file, or the error."""
         assert self._of is not None, "it was opened first"
         wanted = WalkTask(place, who)
         try:
@@ -105,9 +105,9 @@ class _Units(Struct):
 
 
 def play_there(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
-    """Play on the cluster, with so many workers or as many as fit; `said` is told how many are played so far.
+    """Run on the cluster, with `workers` workers or as many as fit; `said` gets the number of finished tasks.
 
-    OperatorError if there is no cluster, a node can't play, or something can't be trained.
+    OperatorError if there is no cluster, a node can't run, or a training fails.
     """
     work = WalkWork(pickle_for_node(of), trials, code_of(of.plan.settings), _identity_in(of), os.getcwd())
     context = get_context("fork")

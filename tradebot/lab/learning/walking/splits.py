@@ -1,4 +1,4 @@
-"""Where models are trained and where they are judged: the splits of a walk, and the paths through them."""
+"""The splits of a walk into training and evaluation periods, and the paths through them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Way = tuple[tuple[int, int], ...]
 
 
 class WalkSplit(Struct, frozen=True):
-    """The spans of sessions that models are trained on, and those that they are judged in, oldest first."""
+    """The training periods of models and their evaluation periods, oldest first."""
 
     trained: tuple[SessionSpan, ...]
     judged: tuple[SessionSpan, ...]
@@ -71,7 +71,8 @@ def _spans(market: Sequence[date], places: Places) -> tuple[SessionSpan, ...]:
 def paths_of(splits: Sequence[WalkSplit]) -> tuple[Way, ...]:
     """Return the paths through some splits; walking forward, there is one.
 
-    Each judges each session once. The first has the first split that judges a span, the second the next one, and on.
+    Each evaluates each session once. The first path uses the first split that evaluates a period, the second the next
+    one, and so on.
     """
     judging: dict[SessionSpan, list[tuple[int, int]]] = {}
     for place, split in enumerate(splits):

@@ -1,8 +1,9 @@
-"""Search over configurations of one agent: each is walked forward with, and what it earned chooses the next ones.
+"""Search over configurations of one agent: each is evaluated walk-forward, and results guide the next ones.
 
-Of the judged sessions, the first half chooses, as in a search of settings: a configuration is worth the median over its
-seeds of the Sharpe ratio a year in them. The second half is held out: neither the sampler nor the ranking sees it. The
-embargo of promotion.splits is left out between both. `promote` judges all of them, and counts every configuration.
+The first half of the evaluated sessions is for choosing, as in a search of settings: a configuration's score is the
+median over its seeds of the annualized Sharpe ratio in them. The second half is held out: neither the sampler nor the
+ranking sees it. The embargo of promotion.splits is left out between both. `promote` evaluates all of them, and counts
+every configuration.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ FEWEST = 2
 
 
 class VariedSettings(Struct, frozen=True):
-    """The settings in a space, of the agent of a job whose `steps` nothing has rounded yet.
+    """The settings in a space, of a job's agent, whose `steps` aren't rounded yet.
 
     `source` is where the space is written.
     """
@@ -74,7 +75,7 @@ class VariedSettings(Struct, frozen=True):
 
 
 class Sought(Struct, frozen=True):
-    """A search over walks: what is varied, and each job's own walk and folder."""
+    """A search over walk-forward evaluations: the varied settings, and the walk of each job."""
 
     varied: VariedSettings
     walk: Walk
@@ -85,10 +86,11 @@ class Sought(Struct, frozen=True):
 
 
 class ConfigurationFigures(Struct, frozen=True):
-    """What a configuration earned: the median seed's Sharpe ratio a year where it was chosen, and where nothing was.
+    """A configuration's results: the median seed's annualized Sharpe ratio in the choosing and in the held-out
+    sessions.
 
-    `positive` of its `seeds` earned something where it was chosen. `trades` is the median over seeds of the closed
-    ones in all sessions. A seed whose returns don't vary counts as 0.
+    `positive` of its `seeds` had a gain in the choosing sessions. `trades` is the median over seeds of the closed
+    trades in all sessions. A seed whose returns don't vary counts as 0.
     """
 
     sharpe: float
@@ -99,13 +101,13 @@ class ConfigurationFigures(Struct, frozen=True):
 
 
 def judged_in(splits: Sequence[WalkSplit], market: Sequence[date]) -> Sequence[date]:
-    """Return the sessions that judge."""
+    """Return the evaluated sessions."""
     spans = [span for split in splits for span in split.judged]
     return [day for day in market if any(span.first <= day <= span.last for span in spans)]
 
 
 def choosing(sessions: int, embargo: int) -> int:
-    """Return how many of the judged sessions select the model; OperatorError if they allow no Sharpe ratio."""
+    """Return how many of the evaluated sessions are for choosing; OperatorError if they allow no Sharpe ratio."""
     found = training_sessions(sessions) - embargo
     if found < FEWEST:
         raise OperatorError(
@@ -117,7 +119,7 @@ def choosing(sessions: int, embargo: int) -> int:
 
 
 def figures_of(found: PolicyResults, embargo: int) -> ConfigurationFigures:
-    """Return what results are worth."""
+    """Compute the figures of results."""
     returns, end = np.array([run.returns for run in found.runs]).T, choosing(len(found.sessions), embargo)
     chosen, held = returns[:end], returns[training_sessions(len(returns)) :]
     return ConfigurationFigures(
@@ -140,10 +142,10 @@ def search(
     how: tuple[Player, int],
     manager: Callable[[int], AbstractContextManager[Progress]],
 ) -> None:
-    """Walk forward with one configuration after another until none is left; what is done is kept.
+    """Evaluate one configuration after another until none is left; finished ones are saved.
 
-    Each counts as one trial before it is trained. `how` is who plays, with how many workers. `said` is asked for the
-    progress of a trial, by its place.
+    Each counts as one trial before it is trained. `how` is the player and its number of workers. `said` gets the
+    progress of a trial, by its index.
     """
     while (trial := study.take()) is not None:
         figures = _evaluate_values(of, study, study.values_of(trial), results, how, manager)
@@ -183,13 +185,13 @@ def run_walks(
     how: tuple[Player, int],
     said: Progress = lambda done, total: None,
 ) -> PolicyResults:
-    """Play the unfinished tasks of a walk; its results include all configurations walked so far."""
+    """Run the unfinished tasks of a walk; its results include all configurations evaluated so far."""
     player, workers = how
     return walk(of, len(results.trials(of.name)), workers, said, player)
 
 
 class Ranked(Struct, frozen=True):
-    """A configuration that was walked forward with: its place among the trials, its values, and what it earned."""
+    """An evaluated configuration: its place among the trials, its values, and its figures."""
 
     place: int
     job: TrainingJob

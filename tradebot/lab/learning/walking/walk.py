@@ -1,14 +1,12 @@
-"""Walk with one configuration: train it in each split with each seed, and judge it in sessions that are left out.
+"""Evaluate one configuration: train it in each split with each seed, and test it in sessions that are left out.
 
-Walking forward, those are the sessions after. In combinatorial purged cross-validation, they are some of the groups
-that all sessions are cut into, before and after those that models are trained on; so each group is judged by several
-models, and there is a path through all groups for each of them.
+Walking forward, those are the later sessions. In combinatorial purged cross-validation, they are some of the groups
+that all sessions are cut into, before and after the training groups; so each group is tested by several models, and
+there is a path through all groups for each of them.
 
-What is finished is kept in the walk's folder, a file for each model, so that a walk that was stopped goes on. Nothing
-is there before it is whole. Splits and seeds are played in several processes.
-
-A file says what it is of, and has the hash of what it holds. So neither a file of another walk nor one that somebody
-has changed counts as a result.
+Finished tasks are saved in the walk's folder, a file for each model, so that a stopped walk can continue. Files appear
+as a whole or not at all. Splits and seeds run in several processes. A file identifies its task, and has the hash of its
+content, so neither a file of another walk nor a changed one counts as a result.
 """
 
 from __future__ import annotations
@@ -68,7 +66,7 @@ def keep(file: Path, of: str, found: object) -> None:
 
 
 def load_result(file: Path, of: str) -> Any:
-    """Return the plain values of a result; OperatorError if it can't be read, was changed, or is of something else."""
+    """Return the plain values of a result; OperatorError if it can't be read, was changed, or is of another task."""
     try:
         found = json.loads(read_plain(file))
         intact = found["sha256"] == _digest(found["result"])
@@ -96,11 +94,11 @@ LOGISTIC = "logistic"
 
 
 class Walk(Struct, frozen=True):
-    """What is walked: a plan with the policy `name` alone, a job whose seed is one of `seeds`, and where it is kept.
+    """The inputs of a walk: a plan with only the policy `name`, a job whose seed is one of `seeds`, and a folder.
 
     `key` is the file of the private key that its models are signed with. `market` has the dates of all sessions.
-    `benchmarks` is the folder of another walk in the same splits of the same plan and on the same features: what is
-    there needn't be played again.
+    `benchmarks` is the folder of another walk with the same splits, plan and features, whose benchmark results are
+    reused.
     """
 
     plan: BacktestPlan
@@ -115,9 +113,9 @@ class Walk(Struct, frozen=True):
 
 
 class WalkModel(Struct, frozen=True):
-    """A model of a split and a seed, the SHA-256 of its list of files, and what it did as it is and a bar later.
+    """A model of a split and a seed, the SHA-256 of its list of files, and its results with and without a delay.
 
-    What it did is that of each judged span.
+    The results are per evaluated period.
     """
 
     model: str
@@ -127,19 +125,19 @@ class WalkModel(Struct, frozen=True):
 
 
 class BenchmarkReturns(Struct, frozen=True):
-    """What a benchmark did in each judged span of a split."""
+    """A benchmark's returns in each evaluated period of a split."""
 
     plain: tuple[JudgedSessions, ...]
 
 
 class Diverged(Struct, frozen=True):
-    """What stands in place of a unit whose agent has learned weights that are no numbers."""
+    """Marks a task whose agent's weights diverged to non-numbers."""
 
     diverged: str
 
 
 class WalkTask(NamedTuple):
-    """Something to play: a seed of the configuration or a benchmark, in a split."""
+    """A task: a seed of the configuration or a benchmark, in a split."""
 
     place: int
     who: int | str
@@ -150,12 +148,12 @@ class WalkTask(NamedTuple):
 
 
 def folder_of(folder: Path, job: TrainingJob) -> Path:
-    """Return where a configuration is walked."""
+    """Return the folder of a configuration's walk."""
     return folder / f"{job.agent}-{job.configuration[:8]}"
 
 
 def play_here(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
-    """Play in this many processes on this machine, reporting the number of finished tasks to `said`."""
+    """Run tasks in this many processes on this machine, reporting the number of finished tasks to `said`."""
     # Forked, so that each process has the walk, whose settings can't be sent; nothing else runs here meanwhile.
     _Forked.walk = of
     processes: Sequence[BaseProcess] = ()
@@ -193,10 +191,10 @@ def walk(
     said: Callable[[int, int], None] = lambda done, total: None,
     player: Player = play_here,
 ) -> kept.PolicyResults:
-    """Play what isn't finished, write the results beside it, and return them.
+    """Run the unfinished tasks, write the results, and return them.
 
-    DivergedError if an agent learned nothing that is a number with one of the seeds. OperatorError if the folder is
-    that of another walk, or something can't be trained; what is done is kept.
+    DivergedError if an agent's weights diverged with one of the seeds. OperatorError if the folder is that of another
+    walk, or a training fails; finished tasks are kept.
     """
     _begin(of)
     if of.benchmarks is not None:
@@ -280,7 +278,7 @@ def _play_forked(wanted: WalkTask, trials: int) -> None:
 
 
 def play(of: Walk, wanted: WalkTask, trials: int) -> None:
-    """Train and judge one model, or judge one benchmark, and save the result."""
+    """Train and evaluate one model, or evaluate one benchmark, and save the result."""
     found: Any
     if wanted.who == "buy_and_hold":
         found = BenchmarkReturns(_each(of, wanted, lambda within: evaluate_market(of.plan, Hold(of.name), within)))

@@ -1,1 +1,1 @@
-"""The features of the market by what they look at: each module lists its own as FEATURES."""
+"""The market features by subject: each module lists its own as FEATURES."""

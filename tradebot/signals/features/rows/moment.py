@@ -1,4 +1,4 @@
-"""The session and the moment: its price so far, the clock, rolls, the spread, releases, and news."""
+"""Features of the session and the moment: price so far, clock, rolls, spread, releases, and news."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What bars say of the price: its returns, its trend, its momentum, and the shape of single bars."""
+"""Features of price: returns, trend, momentum, and the shape of single bars."""
 
 from functools import partial
 
@@ -33,7 +33,7 @@ def _scaled_return(bars: int, of: Measures) -> Column:
 
 
 def efficiency(closes: Column, length: int) -> Column:
-    """Return how much of the way that a price went it came forward, 0 to 1; NaN if it went none."""
+    """Return the net price change divided by the path length, 0 to 1; NaN if the price didn't move."""
     way = total(np.abs(closes - shift(closes, 1)), length)
     return over(np.abs(closes - shift(closes, length)), way)
 
@@ -43,7 +43,7 @@ def _efficiency(bars: int, of: Measures) -> Column:
 
 
 def zscores(values: Column, length: int) -> Column:
-    """Return how many deviations each value is from the mean of the last `length`; NaN if none deviates."""
+    """Return each value's distance from the mean of the last `length`, in deviations; NaN if all are equal."""
     return over(values - mean(values, length), deviation(values, length))
 
 

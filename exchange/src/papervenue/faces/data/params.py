@@ -46,7 +46,7 @@ class RequestedSpan(NamedTuple):
     after: tuple[str, int] | None
 
     def of(self, symbol: str) -> tuple[int, int] | None:
-        """Return the rest of a symbol's interval, or None if earlier pages have shown all of it."""
+        """Return the remaining part of a symbol's interval, or None if earlier pages have shown all of it."""
         if self.after is None or symbol > self.after[0]:
             return self.start_us, self.end_us
         if symbol < self.after[0]:

@@ -1,1 +1,1 @@
-"""Speak Kraken Futures' API: REST v3, the history, charts and feeds, over a margined exchange."""
+"""Kraken Futures' API: REST v3, the history, charts and feeds, over a margin exchange."""

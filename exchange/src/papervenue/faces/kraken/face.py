@@ -1,6 +1,6 @@
-"""Serve Kraken Futures' API: what is public to anybody, and an account to whoever signs for it, within its limits.
+"""Serve Kraken Futures' API: public data to anybody, and an account to whoever signs for it, within its limits.
 
-Time is the exchange's. While it stands still nothing is refused, because no budget would ever come back.
+Time is the exchange's. While it stands still nothing is refused, because no budget would ever be renewed.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ def client_secret(secret: str) -> str:
 class Keys:
     """The keys of an exchange's accounts: an account's secret, in base64, is the secret of its key.
 
-    The last nonces are kept in memory only: an exchange that starts again takes any. A real key would remember, so a
-    client has to remember as well, and does for that venue.
+    The last nonces are in memory only: a restarted exchange accepts any. A real key would remember, so a client has to
+    remember as well, and does for that venue.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -196,7 +196,7 @@ Signed = Callable[[Account, Call], Reply]
 
 
 class Api:
-    """Answers the requests to an exchange with Kraken's face."""
+    """Handles requests with Kraken's API."""
 
     def __init__(self, serving: Serving) -> None:
         exchange = serving.exchange
@@ -371,7 +371,7 @@ FACE = Face(
 
 
 class Budget(NamedTuple):
-    """How much a key may spend in any span of this length."""
+    """Return the cost of a page with this many rows of the account log."""
 
     most: int
     span_us: int
@@ -404,7 +404,7 @@ def log_cost(count: int) -> int:
 
 
 class Limits:
-    """The budget used by each key. `peaks` is the highest use by any key, by the first word of the budget."""
+    """The budget used by each key. `peaks` is the highest use by any key, by the name of the budget."""
 
     def __init__(self, now_us: Callable[[], int], enforced: Callable[[], bool]) -> None:
         self._now_us = now_us
@@ -413,7 +413,7 @@ class Limits:
         self.peaks = {"trading": 0, "history": 0}
 
     def spend(self, key: str, budget: Budget, cost: int) -> int:
-        """Spend, and return 0; if that is more than the budget has, return how many microseconds to wait instead."""
+        """Spend, and return 0; if that exceeds the budget, return how many microseconds to wait instead."""
         now_us, spent = self._now_us(), self._spent.setdefault((key, budget), deque())
         while spent and spent[0][0] <= now_us - budget.span_us:
             spent.popleft()

@@ -1,7 +1,7 @@
 """Serve the websocket at /ws/v1: tickers to anybody, and an account's orders and fills to whoever signs for it.
 
-A client asks for a challenge and sends it back signed with each feed of an account. There is no replay: what happened
-while nobody listened is told by the REST API alone.
+A client requests a challenge and sends it back signed with each feed of an account. There is no replay: only the REST
+API reports what happened while nobody listened.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Feeds:
             self._clients.discard(client)
 
     def capture(self, event: Event, place: Place) -> tuple[Account, Told] | None:
-        """Return what to tell the listeners of an account about an event, as its order is now; None if none listens."""
+        """Return the message for listeners of an account about an event, with its order's present state, or None."""
         # What a request has placed is told as it is accepted; that it has reached the market is no news.
         if event.update is None or event.account is None or event.update.event == "new" or not self._clients:
             return None
@@ -75,7 +75,7 @@ class Feeds:
                         client.socket.put(Message(told["data"][feed]))
 
     def send_prices(self) -> None:
-        """Tell prices and the time again, because time has moved."""
+        """Send prices and the time again, because time has moved."""
         for client in self._clients:
             for symbol in client.symbols:
                 client.say(**self.ticker(symbol))
@@ -99,7 +99,7 @@ class Feeds:
         return {"feed": TICKER, "product_id": symbol, "time": milliseconds(self._engine.now_us), **same, **other}
 
     def snapshot(self, feed: str, account: Account) -> Told:
-        """Return what a feed of an account begins with."""
+        """Return the first message of a feed of an account."""
         if feed == ORDERS:
             rows = [self._order(order) for order in account.open.values()]
             return {"feed": f"{ORDERS}_snapshot", "account": account.number, "orders": rows}

@@ -1,10 +1,10 @@
-"""Tell what happened to orders, and what it did to the account, in pages: the newest first.
+"""Serve the history of orders and accounts in pages: newest first.
 
-Numbers are text here, and times are milliseconds since 1970. `quantity` of an order is what is left of it, and `filled`
-what isn't. A stop is a trigger until its first fill activates it; from then on it is an order with the same id.
+Numbers are text here, and times are milliseconds since 1970. An order's `quantity` is the unfilled part, and `filled`
+the filled part. A stop is a trigger until its first fill activates it; from then on it is an order with the same id.
 
-A trade's row of cash holds its fee, the profit it realized, and the funding booked with it; its row of the position
-holds sizes and average prices. What rows of cash change adds up to the account's cash less what it began with.
+A trade's cash row has its fee, its realized profit, and the funding booked with it; its position row has sizes and
+average prices. The changes of cash rows add up to the account's cash minus its initial cash.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class HistoryPage(NamedTuple):
 
     @classmethod
     def of(cls, call: Call, now_us: int) -> HistoryPage:
-        """Read a query; raise the Refusal of what isn't what it should be."""
+        """Parse a query; raise the Refusal of an invalid one."""
         query = call.query
         try:
             since, before = (int(query.get(name) or empty) for name, empty in (("since", 0), ("before", 0)))
@@ -68,7 +68,7 @@ class HistoryPage(NamedTuple):
         return cls(since * _MILLISECOND, min(before_us, now_us + 1), ascending, min(count, MOST_COUNT), after, symbol)
 
     def select(self, newest_first: Iterator[tuple[int, int, Any]]) -> tuple[list[Any], int | None]:
-        """Return the things of a page from all, each with its place and time; and the last place if there are more."""
+        """Return the items of a page, each with its index and time; and the last index if there are more."""
         found: list[tuple[int, Any]] = []
         for place, at_us, thing in newest_first:
             if at_us < self.since_us:
@@ -89,7 +89,7 @@ class HistoryPage(NamedTuple):
 
 
 class HistoryReads:
-    """Answers reads of what happened to an account."""
+    """Handles requests for an account's history."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -98,7 +98,7 @@ class HistoryReads:
 
     @property
     def now_us(self) -> int:
-        """Return until when the history is told: now, or the past moment as of which a script has it shown."""
+        """Return the end of the visible history: now, or the past moment that a script shows."""
         shown_us = self._engine.shown_us
         return self._engine.now_us if shown_us is None else shown_us
 
@@ -130,7 +130,7 @@ class HistoryReads:
         return self.answer({"accountUid": owner.number, "len": len(elements), "elements": elements, **token})
 
     def answer(self, body: Mapping[str, Any]) -> Reply:
-        """Return an answer of the history with the time at which it was made."""
+        """Return a history answer with the time at which it was made."""
         now_us = self._engine.now_us
         return Reply(200, encoded({**body, "serverTime": iso(now_us)}), {MADE_AT: rfc3339(now_us)})
 
@@ -266,7 +266,7 @@ class HistoryReads:
         }
 
     def mark(self, symbol: str, at_us: int) -> int | None:
-        """Return the mark of a symbol at a moment: what it last traded at by the end of a minute."""
+        """Return the mark of a symbol at a moment: its last trade price by the end of a minute."""
         return self._engine.dialect.price(self._engine.market, symbol, at_us)
 
 
@@ -299,7 +299,7 @@ Row = dict[str, Any]
 
 
 class Booked:
-    """The rows of one account, made from its history as far as that has come."""
+    """The log rows of one account, built from its history so far."""
 
     def __init__(self, reads: HistoryReads, owner: Account) -> None:
         self.owner = owner
@@ -310,7 +310,7 @@ class Booked:
         self._cash = owner.cash - moved
 
     def follow(self) -> None:
-        """Add the rows of what has happened since."""
+        """Add the rows of newer history."""
         history = self.owner.activities
         while self._read < len(history):
             activity = history[self._read]
@@ -403,7 +403,7 @@ def _goes_with(entry: Activity, following: object) -> bool:
 
 
 class AccountLog:
-    """Answers reads of the account log."""
+    """Handles requests for the account log."""
 
     def __init__(self, reads: HistoryReads) -> None:
         self._reads = reads

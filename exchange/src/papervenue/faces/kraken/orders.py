@@ -1,7 +1,7 @@
-"""Carry out commands: send, edit and cancel orders, one or many.
+"""Handle commands: send, edit and cancel orders, one or many.
 
-HTTP 200 with "success" says only that a request was read. What became of an order is in its status, so an order that
-isn't taken is a Refusal whose body is such an answer.
+HTTP 200 with "success" says only that a request was read. An order's outcome is in its status, so a refused order is a
+Refusal whose body is such an answer.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _send(command: Asked) -> Answer:
 
 
 def send_order(command: Asked, params: Params) -> dict[str, Any]:
-    """Send one order and return its status; raise the Refusal that holds the status of one that isn't taken."""
+    """Send one order and return its status; raise the Refusal with the status of a refused one."""
     engine, account = command.engine, command.account
     request = _request(engine, params)
     made = len(account.activities)
@@ -113,7 +113,7 @@ def _executions(grid: Grid, order: Order, fills: list[Fill]) -> Iterator[dict[st
 
 
 def refuse_order(engine: Engine, word: str, params: Params) -> Refusal:
-    """Return the refusal of an order: a status without an order, and an event that says what was asked for."""
+    """Return the refusal of an order: a status without an order, and an event with the requested values."""
     asked = {name: params[name] for name in ("orderType", "symbol", "side", "size", "cliOrdId") if name in params}
     event = {"type": "REJECT", "uid": "", "reason": _reason(word), "order": asked}
     status = {"status": word, "receivedTime": iso(engine.now_us), "orderEvents": [event]}
@@ -168,7 +168,7 @@ def _request(engine: Engine, params: Params) -> OrderRequest:
 
 
 def check_time(engine: Engine, params: Params) -> None:
-    """Refuse a request that comes later than it may be carried out."""
+    """Refuse a request that comes later than its `processBefore` time."""
     until = params.get("processBefore")
     if not until:
         return
@@ -226,7 +226,7 @@ def _cancel_event(grid: Grid, order: Order) -> dict[str, Any]:
 
 
 def find_order(account: Account, params: Params) -> Order | None:
-    """Return the order that a request names by either id, or None; of a client id that was used again, the newest."""
+    """Return the order that a request names by either id, or None; if a client id was reused, the newest."""
     if params.get("order_id"):
         return account.orders.get(params["order_id"].lower())
     return account.by_client_id.get(params.get("cliOrdId", ""))

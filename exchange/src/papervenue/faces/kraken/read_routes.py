@@ -1,7 +1,7 @@
-"""Tell what is: instruments, tickers and books of the market, and an account's figures, positions, orders and fills.
+"""Serve current data: instruments, tickers and order books, and an account's figures, positions, orders and fills.
 
-Candles of trades, of the mark and of the index, from a minute to a week, are drawn out of the market's minutes. The
-candle of a span that isn't over yet holds the minutes that are, as the venue shows it.
+Candles of trades, of the mark and of the index, from a minute to a week, are built from the market's minutes. An
+unfinished candle has the minutes so far, as at the venue.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ def base_of(symbol: str) -> str:
 
 
 class KrakenReads:
-    """Answers reads of an exchange."""
+    """Handles read requests to an exchange."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._engine: Engine = exchange.engine
 
     def instruments(self, call: Call) -> Reply:
-        """Return how every symbol is listed."""
+        """Return the listing of every symbol."""
         listed = [self._instrument_row(symbol) for symbol in self._engine.market.symbols]
         return timed_reply(self._engine.now_us, instruments=listed)
 
@@ -163,7 +163,7 @@ class KrakenReads:
         }
 
     def index(self, symbol: str, mark: int) -> Decimal:
-        """Return the price of the coin itself: the mark less the premium that the funding stands for."""
+        """Return the price of the coin itself: the mark minus the premium implied by the funding."""
         return number(index_of(self._engine.market.grids[symbol].usd(mark), accounts.rate_of(self._engine, symbol)))
 
     def _day(self, symbol: str) -> tuple[int | None, int, int]:
@@ -203,9 +203,9 @@ class KrakenReads:
         return [number(grid.usd(at + way * step * grid.tick(at))), number(size * (step + 1))]
 
     def accounts(self, owner: Account) -> Reply:
-        """Return the figures of the account that all positions share, and of one that holds nothing.
+        """Return the figures of the account that all positions share, and of an empty one.
 
-        Funding that isn't booked yet is told apart: margins don't count it before that.
+        Unbooked funding is reported separately: margins don't count it before it is booked.
         """
         now, accrued = standing(self._engine, owner), sum(map(self._accrued_funding, net_positions(owner)), Decimal(0))
         margins = {
@@ -241,7 +241,7 @@ class KrakenReads:
         return -accounts.funding_due(self._engine, net_position)
 
     def positions(self, owner: Account) -> Reply:
-        """Return what is held, a row for each symbol."""
+        """Return the positions, a row for each symbol."""
         return timed_reply(
             self._engine.now_us, openPositions=[self._position(owner, position) for position in net_positions(owner)]
         )
@@ -376,7 +376,7 @@ TRADE, MARK, SPOT = "trade", "mark", "spot"
 
 
 class Candle(NamedTuple):
-    """What was traded, or what the mark or the index was, in a span; prices are in USD."""
+    """The prices of trades, the mark or the index over a period, in USD, and the traded volume."""
 
     start_us: int
     open: Decimal
@@ -393,7 +393,7 @@ class Charts:
         self._engine = engine
 
     def candles(self, call: Call) -> Reply:
-        """Return the candles that begin in a span, oldest first; without a beginning, the newest ones."""
+        """Return the candles that begin in a period, oldest first; without a beginning, the newest ones."""
         market, now_us = self._engine.market, self._engine.now_us
         kind, symbol, span_us = call.names["kind"], call.names["symbol"].upper(), RESOLUTIONS.get(call.names["span"])
         if kind not in (TRADE, MARK, SPOT) or symbol not in market.known or span_us is None:
@@ -410,7 +410,7 @@ class Charts:
         return Reply(200, encoded({"candles": shown, "more_candles": len(candles) > MOST_CANDLES}))
 
     def between(self, symbol: str, kind: str, span_us: int, since_us: int, until_us: int) -> Iterator[Candle]:
-        """Yield the candles of a symbol that begin in a span, oldest first."""
+        """Yield the candles of a symbol that begin in a period, oldest first."""
         until_us = min(self._engine.now_us, until_us)
         begin_us, end_us = _begin(since_us + span_us - 1, span_us), _begin(until_us, span_us) + span_us
         bars = self._bars(symbol, kind, span_us, begin_us, end_us)

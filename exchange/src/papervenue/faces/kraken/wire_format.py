@@ -1,4 +1,4 @@
-"""Write as Kraken Futures does: numbers, times, answers, and the words that say why a request is refused."""
+"""Format as Kraken Futures does: numbers, times, answers, and the words for refusals."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ _AVERAGE = Decimal("1e-12")
 
 
 def number(value: Decimal) -> Decimal:
-    """Return a number whose text has no needless zeros."""
+    """Return a number without superfluous zeros in its text."""
     return Decimal(plain(value))
 
 
 def average(value: Decimal) -> Decimal:
-    """Return an average price with as many places as are told."""
+    """Return an average price rounded as the venue does."""
     return number(value.quantize(_AVERAGE))
 
 
@@ -69,12 +69,12 @@ def milliseconds(us: int) -> int:
 
 
 def success(now_us: int, **fields: Any) -> bytes:
-    """Return the body of an answer that isn't an error."""
+    """Return the body of a successful answer."""
     return encoded({"result": "success", **fields, "serverTime": iso(now_us)})
 
 
 def timed_reply(now_us: int, **fields: Any) -> Reply:
-    """Return the answer to a read; it says when it was made, as a clock does."""
+    """Return the answer to a read, with the time at which it was made."""
     return Reply(200, success(now_us, **fields), {MADE_AT: rfc3339(now_us)})
 
 
@@ -119,7 +119,7 @@ def order_event(grid: Grid, order: Order, filled: Decimal | None = None) -> dict
 
 
 def trigger_event(grid: Grid, order: Order) -> dict[str, Any]:
-    """Return a stop that waits for its trigger as events of the trading API have it."""
+    """Format an untriggered stop as the trading API's events do."""
     request = order.request
     return {
         "uid": order.id,
@@ -139,22 +139,22 @@ def trigger_event(grid: Grid, order: Order) -> dict[str, Any]:
 
 
 def trigger_side(order: Order) -> str:
-    """Return from which side the price comes to a stop."""
+    """Return from which side the price reaches a stop."""
     return "trigger_above" if order.side > 0 else "trigger_below"
 
 
 def waits(order: Order) -> bool:
-    """Return True for a stop that nothing has triggered yet."""
+    """Return True for a stop that hasn't been triggered yet."""
     return order.stop is not None and not order.elected
 
 
 def most_held(of: Instrument) -> Decimal:
-    """Return the largest position: twice where the last margin level begins, or else a hundred million's worth."""
+    """Return the largest position: twice the start of the last margin level, or a notional of a hundred million."""
     last = of.margin_levels[-1]
     begins = last.quantity or Decimal(round(last.usd / of.level))
     return begins * 2 or Decimal(round(_USUALLY_MOST / of.level))
 
 
 def fill_type(settled: Fill) -> str:
-    """Return what a fill was in the venue's words."""
+    """Return the type of a fill in the venue's words."""
     return _FILL_TYPES.get(settled.settled.role if settled.settled else TAKER, "assignee")

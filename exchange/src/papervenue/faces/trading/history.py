@@ -185,7 +185,7 @@ class AccountEquity(NamedTuple):
 
 
 class Equity:
-    """What an account was worth at points and at the closes before them."""
+    """Return the account's value at points and at the closes before them."""
 
     def __init__(self, engine: Engine, account: Account, points: Sequence[Point]) -> None:
         self._calendar: Calendar = engine.market.calendar
@@ -206,7 +206,7 @@ class Equity:
         return self._at[before.close_us], before.date
 
     def close_before(self, place: int, default: AccountEquity) -> AccountEquity:
-        """Return the worth at the close before a point's session."""
+        """Return the value at the close before a point's session."""
         before = self._before(self._points[place].session)
         return self._at.get(before.close_us, default) if before else default
 

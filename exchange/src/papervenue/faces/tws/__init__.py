@@ -1,1 +1,1 @@
-"""Speak the socket protocol of Interactive Brokers, TWS, at version 178."""
+"""The socket protocol of Interactive Brokers' TWS, at version 178."""

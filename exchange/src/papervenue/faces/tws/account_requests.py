@@ -1,4 +1,4 @@
-"""Answer what an account holds, its value, and the state of today's orders."""
+"""Report an account's positions, its value, and the state of today's orders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VERSION = {"version": 1}
 
 
 class TwsReads:
-    """What an exchange's accounts are asked."""
+    """Handles requests about an exchange's accounts."""
 
     def __init__(self, engine: Engine, contracts: Contracts) -> None:
         self._engine = engine
@@ -56,7 +56,7 @@ class TwsReads:
         return {name: str(amount.quantize(CENT)) for name, amount in amounts.items()}
 
     def account(self, account: Account) -> Iterator[TwsMessage]:
-        """Yield everything about an account, and that this was all."""
+        """Yield everything about an account, and an end message."""
         texts = {"AccountCode": account.number, "AccountReady": "true", "AccountType": "INDIVIDUAL"}
         for name, value in texts.items():
             yield self._value(account, name, value, "")
@@ -74,7 +74,7 @@ class TwsReads:
         )
 
     def values_of(self, request: str, account: Account) -> Iterator[TwsMessage]:
-        """Yield the same as the answer to a request of its own."""
+        """Yield the same as the answer to a separate request."""
         for name, value in self.values(account).items():
             row = {"reqId": request, "account": account.number, "model": "", "key": name, "value": value}
             yield TwsMessage(VALUE_MULTI, {**_VERSION, **row, "currency": "USD"})
@@ -90,7 +90,7 @@ class TwsReads:
         yield TwsMessage(SUMMARY_END, {**_VERSION, "reqId": request})
 
     def portfolio(self, account: Account, held: NetPosition) -> TwsMessage:
-        """Return a position with its worth; its average cost includes the multiplier, like that of `position`."""
+        """Return a position with its value; its average cost includes the multiplier, like that of `position`."""
         grid, mark = self._engine.market.grids[held.symbol], self._engine.price(held.symbol)
         worth = grid.notional(held.qty, mark)
         named = self._contracts.contract_fields(held.symbol)
@@ -100,7 +100,7 @@ class TwsReads:
         return TwsMessage(PORTFOLIO, {"version": 8, **named, "position": held.qty, **money, **ends})
 
     def position(self, account: Account, symbol: str) -> TwsMessage:
-        """Return the position in a symbol, which may be none."""
+        """Return the position in a symbol, possibly empty."""
         held = next((position for position in net_positions(account) if position.symbol == symbol), None)
         qty, cost = (Decimal(0), Decimal(0)) if held is None else (held.qty, _average_cost(held))
         head = {"version": 3, "account": account.number}
@@ -129,7 +129,7 @@ class TwsReads:
         yield TwsMessage(COMPLETED_END, {})
 
     def executions(self, request: str, account: Account, wanted: Fields) -> Iterator[TwsMessage]:
-        """Yield today's executions, each as it stands now, then those commissions that are known."""
+        """Yield today's executions, each in its present state, then their known commissions."""
         tws_messages: list[TwsMessage] = []
         fees = {one.about: one for one in account.activities if isinstance(one, Activity) and one.about}
         for name, made in executions_of(account).items():
@@ -153,7 +153,7 @@ class TwsReads:
 
     @property
     def today_us(self) -> int:
-        """Return the last midnight in Chicago: what is older comes in statements only."""
+        """Return the last midnight in Chicago: older data is in statements only."""
         now = to_datetime(self._engine.now_us).astimezone(CHICAGO)
         return at_zone(CHICAGO, now.date().isoformat(), 0)
 

@@ -1,4 +1,4 @@
-"""Describe contracts: what names one, when it trades, and what its prices are."""
+"""Describe contracts: their identity, their trading hours, and their price rules."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Fields = dict[str, Any]
 
 
 def asked_for(fields: list[str]) -> dict[str, str]:
-    """Return how a client names a contract."""
+    """Return a client's identification of a contract."""
     return dict(zip(_KEYS, fields, strict=True))
 
 
@@ -58,7 +58,7 @@ class Contracts:
         return ROOTS[self.instrument(symbol).root]
 
     def find(self, wanted: Mapping[str, str], *, expired: bool = True) -> list[str]:
-        """Return the symbols of the contracts that a client may mean."""
+        """Return the symbols of the contracts that match a client's request."""
         if wanted["conId"] not in ("", "0"):
             named = self._by_id.get(wanted["conId"])
             return [named] if named is not None else []
@@ -90,7 +90,7 @@ class Contracts:
         return parse_time(self.instrument(symbol).last_trading or "")
 
     def contract_fields(self, symbol: str) -> Fields:
-        """Return the fields that name a contract, in the order in which most messages have them."""
+        """Return the fields that identify a contract, in the order of most messages."""
         root, last = self.root(symbol), to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
         return {
             "conId": str(con_id(symbol)),
@@ -167,12 +167,12 @@ class Contracts:
 
 
 def con_id(symbol: str) -> int:
-    """Return the number of a contract, which stays the same for ever."""
+    """Return the number of a contract, which never changes."""
     return 500_000_000 + int(number_of(8, "contract", symbol))
 
 
 def rule_of(root: Root) -> str:
-    """Return the number of the market rule that holds a root's ticks."""
+    """Return the number of the market rule with a root's ticks."""
     return str(1 + int(number_of(3, "market rule", root.tick)))
 
 
@@ -182,7 +182,7 @@ def _span(from_us: int, to_us: int) -> str:
 
 
 def all_details(contracts: Contracts, request: str, symbols: list[str]) -> Iterator[TwsMessage]:
-    """Yield the details of some contracts, and that these were all."""
+    """Yield the details of some contracts, and an end message."""
     for symbol in symbols:
         yield contracts.details(request, symbol)
     yield TwsMessage(DETAILS_END, {"version": 1, "reqId": request})

@@ -1,4 +1,4 @@
-"""Answer a client's requests as the armed rules say: wrongly, late, cut short, or not at all."""
+"""Answer a client's requests according to the armed fault rules: wrongly, late, cut short, or not at all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CarriedOut = Callable[[], Answer]
 
 
 class Answering:
-    """How one client's requests are answered; while it is `mute`, the client hears nothing."""
+    """How one client's requests are answered; while it is `mute`, the client receives nothing."""
 
     def __init__(self, session: TwsSession) -> None:
         self._session = session

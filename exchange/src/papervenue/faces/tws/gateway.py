@@ -1,4 +1,4 @@
-"""Hold the clients of an exchange, and tell each what became of its orders and of the prices that it follows.
+"""Manage the clients of an exchange, and send each its orders' changes and the prices that it follows.
 
 Prices are quotes and the day's figures as ticks, and the minute that has just ended as a bar.
 """
@@ -40,21 +40,21 @@ _BAR_SECONDS = 5
 
 
 class Prices:
-    """Makes the messages about a contract's prices."""
+    """Builds the messages about a contract's prices."""
 
     def __init__(self, engine: Engine, contracts: Contracts) -> None:
         self._engine = engine
         self._contracts = contracts
 
     def begin(self, request: str, symbol: str) -> Iterator[TwsMessage]:
-        """Yield what comes before the first price."""
+        """Yield the messages before the first price."""
         tick = self._contracts.root(symbol).tick
         yield TwsMessage(PARAMETERS, {"reqId": request, "minTick": tick, "exchange": "", "permissions": 3})
         yield TwsMessage(TYPE, {"version": 1, "reqId": request, "type": _LIVE})
         yield from self.ticks(request, symbol)
 
     def changes(self, request: str, symbol: str) -> Callable[[], list[TwsMessage]]:
-        """Return what returns the ticks that have changed since it was called last."""
+        """Return a function that returns the ticks that have changed since its last call."""
         told: dict[tuple[int, object], TwsMessage] = {}
 
         def changed() -> list[TwsMessage]:
@@ -94,7 +94,7 @@ class Prices:
             yield TwsMessage(TEXT, _tick(6, request, _TIME) | {"text": bar.end_us // SECOND})
 
     def live_bar(self, request: str, symbol: str) -> TwsMessage | None:
-        """Return the minute that ended last as the bar of its last five seconds, or None before there is one."""
+        """Return the minute that ended last as its last five-second bar, or None before there is one."""
         grid, bar = self._engine.market.grids[symbol], self._engine.market.last_bar(symbol, self._engine.now_us)
         if bar is None:
             return None
@@ -123,26 +123,26 @@ class GatewayConnection(Protocol):
     def send(self, data: bytes) -> None: ...
     def close(self) -> None: ...
     def record(self) -> None:
-        """Write everything done so far into the exchange's log; a client may only be told what is logged."""
+        """Write everything done so far into the exchange's log, because clients may only learn of logged changes."""
 
     def later(self, seconds: float, do: Callable[[], None]) -> None: ...
 
 
 class Client(Protocol):
-    """What the gateway knows of a client that has started."""
+    """The gateway's view of a client that has started."""
 
     def tell(self, message: TwsMessage) -> None: ...
     def follow(self) -> None:
-        """Tell the client the prices that it follows, because time has moved."""
+        """Send the client the prices that it follows, because time has moved."""
 
     def forget_prices(self) -> None: ...
     @property
     def holds(self) -> bool:
-        """Return True if it wants to know of changed positions."""
+        """Return True if it subscribes to position changes."""
 
 
 class Told(NamedTuple):
-    """A message for one client, what rules of faults know it by, and whether it is about an order."""
+    """A message for one client, its name for fault rules, and whether it is about an order."""
 
     client: int
     name: str
@@ -151,7 +151,7 @@ class Told(NamedTuple):
 
 
 class Gateway:
-    """What all clients of an exchange share."""
+    """The shared state of all clients of an exchange."""
 
     def __init__(self, exchange: Exchange, delivery: StreamFaults) -> None:
         self.exchange = exchange
@@ -176,7 +176,7 @@ class Gateway:
         return self._lost is not None
 
     def lose(self, for_us: int, code: int) -> None:
-        """Lose the connection to the venue for some time; the code says whether prices go on by themselves then."""
+        """Lose the connection to the venue for some time; the code says whether prices continue by themselves then."""
         self._lost = self.engine.now_us + for_us, code
         self._tell_all(CONNECTION_LOST)
 
@@ -198,7 +198,7 @@ class Gateway:
             client.tell(error(-1, code, _TEXTS[code]))
 
     def capture(self, event: Event, place: Place) -> list[Told] | None:
-        """Return what to tell about an event, as things are now; None if it is of no interest."""
+        """Return the messages about an event, with the present state; None if it is irrelevant."""
         if not self.clients or event.account != self.account.number:
             return None
         if event.update is not None:
@@ -236,7 +236,7 @@ class Gateway:
         return [Told(ids_of(made.order)[0], "commission", made.order, message)]
 
     def publish(self, captured: list[Told]) -> None:
-        """Tell clients, as rules of faults say; what happens while the venue can't be reached isn't told."""
+        """Send messages to clients according to the fault rules; events while the venue is unreachable are lost."""
         for client, name, order, message in captured:
             there = self.clients.get(client)
             if there is None or self.is_unreachable:

@@ -42,18 +42,18 @@ _END = re.compile(r"(\d{8})[ -](\d\d:\d\d:\d\d)(?: (.+))?")
 
 
 class HistoryError(ValueError):
-    """Raised for a request that can't be answered, with the venue's words for it."""
+    """Raised for a request that can't be answered, with the venue's message."""
 
 
 class TwsHistory:
-    """Makes bars of any size from the market's minutes and days."""
+    """Builds bars of any size from the market's minutes and days."""
 
     def __init__(self, engine: Engine, contracts: Contracts) -> None:
         self._engine = engine
         self._contracts = contracts
 
     def answer(self, request: str, symbol: str, asked: Mapping[str, str]) -> TwsMessage:
-        """Return the bars of a contract; raise HistoryError if it has none or if they aren't asked for rightly."""
+        """Return the bars of a contract; raise HistoryError if it has none or the request is invalid."""
         end_us = min(_end(asked["end"]) or self._engine.now_us, self._engine.now_us)
         size = SIZES.get(asked["size"])
         if size is None:
@@ -76,7 +76,7 @@ class TwsHistory:
         return TwsMessage(BARS, {"reqId": request, "start": start, "end": end, "count": len(shown), "bars": shown})
 
     def row(self, symbol: str, bar: Bar, size: int, dates: str) -> dict[str, Any]:
-        """Return a bar as a message has it."""
+        """Return a bar in a message's form."""
         grid = self._engine.market.grids[symbol]
         if size == 0:
             calendar = self._engine.market.calendars[symbol]
@@ -88,7 +88,7 @@ class TwsHistory:
         return {**row, "volume": bar.volume, "average": _middle(grid, bar), "barCount": max(bar.volume // 3, 1)}
 
     def latest(self, symbol: str, size: int) -> Bar | None:
-        """Return the bar of a size that is being made, from the minutes that are over."""
+        """Return the unfinished bar of a size, from its finished minutes."""
         now_us = self._engine.now_us
         bars = self._minutes(symbol, (now_us - 1) // (size * MINUTE) * size * MINUTE, now_us, size)
         return bars[-1] if bars else None

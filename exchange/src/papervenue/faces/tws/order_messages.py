@@ -1,4 +1,4 @@
-"""Say what became of orders in the words of TWS: open and completed orders, their status, executions, commissions."""
+"""Report orders in TWS messages: open and completed orders, their status, executions, commissions."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _DONE = laid_out(
 
 
 def error(request: object, code: int, text: str) -> TwsMessage:
-    """Return the message of an error; a `request` of -1 concerns nothing in particular."""
+    """Return an error message; a `request` of -1 concerns nothing in particular."""
     return TwsMessage(ERROR, {"version": 2, "id": request, "code": code, "text": text, "advanced": ""})
 
 
@@ -84,7 +84,7 @@ def reason(order: Order) -> str:
 
 
 def time_of(us: int) -> str:
-    """Return a moment as messages show it."""
+    """Format a moment for messages."""
     return f"{to_datetime(us).astimezone(CHICAGO):%Y%m%d %H:%M:%S} {ZONE}"
 
 
@@ -114,7 +114,7 @@ def status(grid: Grid, order: Order, last: Decimal | None = None) -> TwsMessage:
 
 
 class OrderMessages:
-    """Writes the orders and executions of an exchange."""
+    """Builds the messages about an exchange's orders and executions."""
 
     def __init__(self, contracts: Contracts, grids: Mapping[str, Grid]) -> None:
         self._contracts = contracts
@@ -170,7 +170,7 @@ class OrderMessages:
         return TwsMessage(COMPLETED, {**_DONE, **self._terms(order), **own})
 
     def execution(self, request: object, made: Execution, number: int) -> TwsMessage:
-        """Return an execution, or its correction, of which `number` says the how many-th it is."""
+        """Return an execution, or its correction; `number` is its revision."""
         order, grid = made.order, self._grids[made.order.symbol]
         client, order_id = ids_of(order)
         settled = made.fill.settled
@@ -218,16 +218,16 @@ UNSET_LONG = "9223372036854775807"
 
 
 def exec_id(settled: Fill, number: int) -> str:
-    """Return the id of an execution; its last part is raised by each correction."""
+    """Return the id of an execution; each correction raises its last part."""
     digits = "".join(letter for letter in settled.execution_id if letter != "-")
     return f"{digits[:8]}.{digits[8:16]}.01.{number:02}"
 
 
 def number_of(settled: Execution) -> int:
-    """Return the how many-th state of its execution this is."""
+    """Return the revision number of an execution's state."""
     return 1 if isinstance(settled, Fill) else 1 + number_of(settled.previous)
 
 
 def executions_of(account: Account) -> dict[str, Execution]:
-    """Return the executions of an account as they stand, by the id of the fill, oldest first."""
+    """Return the executions of an account in their present state, by the id of the fill, oldest first."""
     return {activity.fill.id: activity for activity in account.activities if isinstance(activity, Fill | Amendment)}

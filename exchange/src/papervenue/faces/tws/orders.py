@@ -1,6 +1,6 @@
-"""Carry out commands: place orders, alone or with those that hang on them, change and cancel them.
+"""Handle commands: place orders, alone or with attached ones, change and cancel them.
 
-TWS keeps an order with `transmit` 0 to itself. So the gateway collects those of a bracket, and one command places all.
+TWS doesn't send an order with `transmit` 0. So the gateway collects those of a bracket, and one command places all.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def perm_id(order: Order) -> int:
 
 
 def find_by_label(account: Account, label: str) -> Order | None:
-    """Return the newest order with a label, or None; if it was placed twice, one that is still open is preferred."""
+    """Return the newest order with a label, or None; if it was placed twice, an open one is preferred."""
     alive = [order for order in account.open.values() if order.request.label == label]
     return alive[-1] if alive else next((one for one in account.orders.newest() if one.request.label == label), None)
 

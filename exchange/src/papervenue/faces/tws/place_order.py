@@ -1,4 +1,4 @@
-"""Read the message that places an order, and keep those orders back that aren't to be transmitted yet."""
+"""Parse the message that places an order, and hold back orders that aren't to be transmitted yet."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Placed = dict[str, Any]
 
 
 class OrderError(ValueError):
-    """Raised for an order that TWS doesn't take, with its code."""
+    """Raised for an order that TWS refuses, with its code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class OrderError(ValueError):
 
 
 def read_order(fields: list[str], contracts: Contracts) -> Placed:
-    """Return what a client wants to place; raise OrderError for what it can't have."""
+    """Parse an order; raise OrderError if it isn't possible."""
     if len(fields) < _LEAST:
         raise OrderError(320, "Error reading request: the message is too short")
     named = asked_for(fields[2 : 2 + CONTRACT_FIELDS])
@@ -73,7 +73,7 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
 
 
 def only_asks(fields: list[str]) -> bool:
-    """Return True for an order that isn't to be placed: its client asks what margin it would need."""
+    """Return True for a what-if order, with which a client only requests its margin."""
     return fields[_LEAST - 1 : _LEAST] == ["1"]
 
 
@@ -100,7 +100,7 @@ def _price(given: Mapping[str, str], name: str) -> str:
 
 
 class Kept:
-    """The orders of a client that it hasn't transmitted, by id. They are nowhere but in the memory of its gateway."""
+    """A client's untransmitted orders, by id. They exist only in its gateway's memory."""
 
     def __init__(self) -> None:
         self._orders: dict[int, Placed] = {}
@@ -112,14 +112,14 @@ class Kept:
         self._orders[order["id"]] = order
 
     def forget(self, number: int) -> bool:
-        """Drop an order and what hangs on it; return False if it isn't here."""
+        """Drop an order and those attached to it; return False if it isn't here."""
         found = self._orders.pop(number, None) is not None
         for one in [order for order in self._orders.values() if found and order["parent"] == number]:
             del self._orders[one["id"]]
         return found
 
     def taken_with(self, order: Placed) -> list[Placed]:
-        """Return an order that is transmitted after those of its bracket that were kept, and keep them no longer."""
+        """Remove and return an order's untransmitted bracket, followed by the order."""
         first = order["parent"] or order["id"]
         others = [
             one for one in self._orders.values() if one["id"] != order["id"] and first in (one["id"], one["parent"])
@@ -141,9 +141,9 @@ _CLOSED = "Warning: your order will not be placed at the exchange until it opens
 
 
 def impacts(engine: Engine, order: Placed) -> Iterator[Fields]:
-    """Yield what an order would change; while its market is closed, a warning without figures comes first.
+    """Yield an order's margin impact; while its market is closed, a warning without figures comes first.
 
-    Of a contract that has never had a price, nothing is known.
+    For a contract that has never had a price, nothing is known.
     """
     warned = {} if engine.market.calendars[order["symbol"]].is_open(engine.now_us) else {"warningText": _CLOSED}
     if warned:

@@ -1,4 +1,4 @@
-"""Serve one client: greet it, start it under its id, and answer its requests as rules of faults say."""
+"""Serve one client: greet it, start it under its id, and answer its requests according to the fault rules."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Answer = Iterable[TwsMessage]
 
 
 class Request(NamedTuple):
-    """A message's request: its name for fault rules, its handler, and where its id stands."""
+    """A type of request: its name for fault rules, its handler, and the position of its id."""
 
     target: str
     handler: Callable[[TwsSession, Fields], Answer]
@@ -59,7 +59,7 @@ class Request(NamedTuple):
 
 
 class TwsSession:
-    """One client's connection; nothing of it outlives the connection."""
+    """One client's connection; none of its state outlives the connection."""
 
     def __init__(self, gateway: Gateway, line: GatewayConnection, requests: Mapping[int, Request]) -> None:
         self.gateway = gateway
@@ -76,7 +76,7 @@ class TwsSession:
         self.answering = Answering(self)
 
     def receive(self, data: bytes) -> None:
-        """Take what the client has sent."""
+        """Process the client's data."""
         try:
             for fields in self._frames.read(data):
                 if self._ended:
@@ -86,7 +86,7 @@ class TwsSession:
             self.end()
 
     def closed(self) -> None:
-        """Forget the client, whose connection is gone, and the orders that it hasn't transmitted."""
+        """Remove the client, whose connection is gone, and its untransmitted orders."""
         self._ended = True
         if self.client is not None:
             self.gateway.clients.pop(self.client, None)
@@ -100,7 +100,7 @@ class TwsSession:
             self.line.send(frame(message.payload()))
 
     def follow(self) -> None:
-        """Tell the client the prices and the account that it follows, because time has moved."""
+        """Send the client the prices and the account that it follows, because time has moved."""
         for tell in [*self.followed.values()]:
             for message in tell():
                 self.tell(message)
@@ -143,7 +143,7 @@ class TwsSession:
         self.line.send(frame(f"{VERSION}\0{time_of(self.gateway.engine.now_us)}\0".encode()))
 
     def facts(self, target: str, number: int, fields: Fields) -> Facts:
-        """Return what rules of faults can know of a request."""
+        """Return the facts about a request that fault rules can use."""
         owner = self.gateway.account
         known = (owner.number, owner.name)
         if number == CANCEL_ORDER and fields[2].isdecimal():
@@ -193,7 +193,7 @@ class TwsSession:
         return _NOTHING
 
     def place(self, fields: Fields) -> Answer:
-        """Place an order, change it, or keep it until the rest of its bracket comes."""
+        """Place an order, change it, or hold it until its bracket is complete."""
         number = int(fields[1])
         try:
             order = place_order.read_order(fields, self.gateway.contracts)
