@@ -71,9 +71,14 @@ def _root(
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; raise OperatorError if it can't be parsed."""
     _refuse_empty(arguments)
+    if not arguments and "_TRADEBOT_COMPLETE" not in os.environ:
+        from commands.overview import show_overview
+
+        show_overview()
+        return 0
     tree = program(_verb_named(_words_to_complete() or arguments))
     try:
-        result = int(tree(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
+        result = int(tree(arguments, prog_name="tradebot", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
         from commands.shared.usage import usage_error
 

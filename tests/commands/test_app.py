@@ -139,6 +139,22 @@ def test_a_command_line_that_cannot_be_read_is_a_usage_error(wrong: str, capsys:
     assert "--help" in capsys.readouterr().err
 
 
-def test_typing_nothing_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_typing_nothing_shows_the_bot_that_is_here(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
+    capsys.readouterr()
     assert main([]) == 0
-    assert "why-no-orders" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[0], len(lines) <= 10) == (f"sandbox, account …{bot.tail()}: ACTIVE", True)
+    assert {"Open", "Next", "Health", "Needs"} <= {line.split()[0] for line in lines[1:]}
+
+
+def test_typing_nothing_where_there_is_no_bot_shows_how_to_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRADEBOT_STATE", str(tmp_path / "nowhere"))
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert f"There is no bot in {tmp_path / 'nowhere'} yet. Three ways to begin:" in said
+    assert [line.split()[1] for line in said.splitlines()[1:4]] == ["demo", "init", "backtest"]
