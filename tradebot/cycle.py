@@ -4,10 +4,12 @@ The desk that a pass decides from was taken before (`desk.prepare_desk`); only `
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 
+from tradebot.desk.declined_entries import declined_record
 from tradebot.desk.exit_inputs import watch_positions
-from tradebot.desk.pass_result import finish_exit_pass, finish_pass, refuse_pass
+from tradebot.desk.pass_result import finish_declined_pass, finish_exit_pass, finish_pass, refuse_pass
 from tradebot.desk.proposals import Proposals, claim_strategy_slots
 from tradebot.desk.snapshot import restart_decision_clock, take_desk
 from tradebot.desk.strategy_slots import finish_strategy_slots
@@ -66,6 +68,17 @@ def trade_once(
 
     finish_strategy_slots(world, call, proposed.own.asked, records, desk.now)
     return finish_pass(world, call, desk, tuple(records), proposed)
+
+
+def decline_all(world: World, call: Call, proposed: Proposals, now: datetime) -> CycleRecord:
+    """Record entries that their own strategies all decline, as `trade_once` does, without a desk.
+
+    For the caller who knows that a look at the account would find nothing new.
+    """
+    proposed = claim_strategy_slots(world, call, proposed, now)
+    records = tuple(map(declined_record, proposed.candidates))
+    finish_strategy_slots(world, call, proposed.own.asked, records, now)
+    return finish_declined_pass(world, call, now, records, proposed)
 
 
 def evaluate_exits(

@@ -70,6 +70,15 @@ def finish_pass(
     return world.record(replace(cycle, gaps=opened) if opened else cycle)
 
 
+def finish_declined_pass(
+    world: World, call: Call, now: datetime, records: tuple[CandidateRecord, ...], proposed: Proposals
+) -> CycleRecord:
+    """Record a pass of entries of which strategies declined each one, so that nothing was looked at."""
+    cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, now, world.mode_name, records)
+    waiting, code = proposed.own.waiting, proposed.code
+    return world.record(replace(cycle, refused_strategies=proposed.refused, waiting=waiting, code=code))
+
+
 def finish_exit_pass(world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...]) -> CycleRecord:
     cycle = replace(_cycle(world, call, desk), candidates=records, refused_strategies=tuple(_unknown(desk)))
     tell(world, desk, cycle)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from tradebot.desk.auto_halt import halt_if_tripped
 from tradebot.desk.contract_rolls import SOURCE as MOVED
 from tradebot.desk.contract_rolls import owed_roll_entries
+from tradebot.desk.declined_entries import declined_record, is_declined
 from tradebot.desk.proposals import Proposals, leave_target_unchanged, pending_changes
 from tradebot.exits.exit_reasons import ReasonPart
 from tradebot.exits.exit_rule import WatchedPosition
@@ -337,6 +338,8 @@ def trade(
     if any(decision.gate is Gate.TARGET and not decision.passed for decision in candidate.decisions):
         # There is nothing to trade, so no gate has to be asked.
         return account, (CandidateRecord(candidate, candidate.decisions),)
+    if is_declined(world, candidate):
+        return account, (declined_record(candidate),)
     if candidate.purpose is Purpose.OPEN:
         account, record = _enter(world, call, account, candidate, known)
         return account, (record,)

@@ -202,6 +202,7 @@ class World(Struct, frozen=True):
     name. `approvals` opens the requests for approval. `contracts` fetches the symbols of all the venue's contracts,
     including repeats; None if the venue has no such list. `features` returns features of bars computed in advance, as
     in a backtest; otherwise each pass computes them from its `bars`.
+    With `ask_declined`, gates are also asked about entries that their own strategy declines, as earlier programs did.
     """
 
     rules: Rules
@@ -229,6 +230,7 @@ class World(Struct, frozen=True):
     approvals: Callable[[], Approvals] = _nobody_asks
     contracts: Callable[[], Sequence[str]] | None = None
     features: Features | None = None
+    ask_declined: bool = False
 
     @property
     def venue(self) -> Capabilities:

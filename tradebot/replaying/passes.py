@@ -55,6 +55,7 @@ class Given(Struct, frozen=True):
     `proposed` is None for an exit pass. `earlier` are the records that it already had: of orders sent before it
     yielded, or of entries canceled before it began. Without `sends` nothing could be sent. `universe` replaces the
     settings' one if candidates were submitted. `by_hand` is None unless a person closes positions.
+    Without `ask_declined`, no gate was asked about entries that their strategy declined; earlier programs asked.
     """
 
     call: Call
@@ -66,6 +67,7 @@ class Given(Struct, frozen=True):
     earlier: Mapping[str, CandidateRecord]
     universe: tuple[str, ...] | None = None
     by_hand: ByHand | None = None
+    ask_declined: bool = True
 
 
 class RecordEnvironment(Struct, frozen=True):
@@ -112,7 +114,10 @@ class PassRecorder:
         universe: tuple[str, ...] | None = None,
     ) -> None:
         sends = world.orders is not None
-        self._given = Given(call, world.permission, sends, world.shadow, desk, proposed, dict(earlier), universe)
+        self._given = Given(
+            call, world.permission, sends, world.shadow, desk, proposed, dict(earlier), universe,
+            ask_declined=world.ask_declined,
+        )  # fmt: skip
         self._recording = Recording(world)
         self.world = self._recording.world
 
@@ -270,6 +275,7 @@ def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> 
     desk = _with_rules(given.desk, rules)
     rules = rules if given.universe is None else replace(rules, universe=given.universe)
     world = tape.world(rules, given.permission, sends=given.sends, shadow=given.shadow)
+    world = replace(world, ask_declined=given.ask_declined)
     if given.proposed is not None:
         return cycle.trade_once(world, given.call, desk, given.proposed, dict(given.earlier))
     if given.by_hand is not None:

@@ -302,7 +302,10 @@ def explain_symbol(ways: Sequence[Way], halt: tuple[str, str] | None, now: str |
     sentence, remedy = "The order was sent and accepted.", "tradebot status"
     if terminal and terminal.reason:
         more, remedy = halt or ("", remedy_of(terminal.reason, [terminal]))
-        sentence = f"Refused by gate {terminal.gate}: {REASONS[terminal.reason].meaning}{more}"
+        ended = f"Refused by gate {terminal.gate}"
+        if _is_unasked(way):
+            ended = "Declined by the strategy; gates weren't asked"
+        sentence = f"{ended}: {REASONS[terminal.reason].meaning}{more}"
     return SymbolWhy(
         symbol=candidate.symbol,
         strategy=candidate.strategy,
@@ -322,6 +325,11 @@ def explain_symbol(ways: Sequence[Way], halt: tuple[str, str] | None, now: str |
         then=_then(way),
         now=now,
     )
+
+
+def _is_unasked(way: Way) -> bool:
+    """Return True if a strategy declined the candidate itself and nothing but its own answer was recorded."""
+    return all(decision.gate is Gate.STRATEGY for decision in way.record.decisions)
 
 
 def was_halted(way: Way) -> bool:

@@ -29,8 +29,10 @@ from tradebot.lab.backtest.venue import EquityAt
 from tradebot.lab.driver.driver import Driver, DriverTerms
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import Protection
 from tradebot.model.position import Kept, Key
+from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, SessionEnd
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import SlotClaim
@@ -75,13 +77,17 @@ FILLS = (
 
 
 class Whims(Struct, frozen=True):
-    """A strategy that trades without a reason: what it wants depends on its number, the symbol and the time alone."""
+    """A strategy that trades without a reason: what it wants depends on its number, the symbol and the time alone.
+
+    It `declines` this part of what it doesn't want.
+    """
 
     number: int
     rate: float = 0.1
     times: str = ""
     targets: bool = False
     lever: int = 1
+    declines: float = 0.0
     needs: Needs = field(default_factory=lambda: Needs(bars=(BarNeed("5Min", 2),), lots=True))
     name: str = NAME
 
@@ -91,7 +97,7 @@ class Whims(Struct, frozen=True):
     def _want(self, symbol: str, view: StrategyView) -> Want | None:
         chance = random.Random(f"{self.number} {symbol} {view.now.isoformat()}")
         if chance.random() > self.rate:
-            return None
+            return declined_want(symbol) if chance.random() < self.declines else None
         if self.targets:
             return Target(symbol, weight=Decimal(chance.randint(-2, 3)) / 10 * self.lever)
         held = view.lots.get(symbol)
@@ -104,6 +110,12 @@ class Whims(Struct, frozen=True):
         if chance.random() < 0.5:
             return Reduce(symbol, max(abs(held.quantity) // 2, Decimal(1)), "half_of_it")
         return Close(symbol, "enough")
+
+
+def declined_want(symbol: str) -> Open:
+    """Return an entry that its strategy declines."""
+    declined = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, 0.1, 0.2)
+    return Open(symbol, Side.BUY, 0.5, 1.0, decisions=(declined,))
 
 
 class Drawn(Struct, frozen=True):
@@ -314,7 +326,14 @@ def days(seeds: st.SearchStrategy[int], sessions: int = 1) -> st.SearchStrategy[
         seed=seeds,
         sessions=st.just(sessions),
         symbols=st.sampled_from((SYMBOLS[:1], SYMBOLS)),
-        strategy=st.builds(Whims, st.integers(0, 1000), st.sampled_from((0.1, 0.5)), own_clock, st.booleans()),
+        strategy=st.builds(
+            Whims,
+            st.integers(0, 1000),
+            st.sampled_from((0.1, 0.5)),
+            own_clock,
+            st.booleans(),
+            declines=st.sampled_from((0.0, 0.8)),
+        ),
         exits=exits(),
         protection=st.sampled_from(Protection),
         fill=st.sampled_from(FILLS),
@@ -358,6 +377,7 @@ def many_days(seeds: st.SearchStrategy[int], sessions: int) -> st.SearchStrategy
         st.sampled_from((*weekly, *times)),
         st.booleans(),
         st.sampled_from((1, 3)),
+        st.sampled_from((0.0, 0.8)),
         st.just(Needs(bars=(BarNeed("1Day", 2),), lots=True)),
     )
     return st.builds(

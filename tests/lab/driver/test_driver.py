@@ -19,15 +19,19 @@ from tests.kit.backtest.drawn import (
     Drawn,
     Played,
     Whims,
+    assembled,
     days,
     many_days,
     played,
 )
+from tests.kit.backtest.drawn import driver as driver_of
 from tests.suite.tiers import sized
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import GainLevel, ScaleOut
 from tradebot.exits.kinds.times import LowMovement
+from tradebot.model.decision import Gate
 from tradebot.model.limits import Protection
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
 
@@ -163,6 +167,28 @@ def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> 
     thorough, other = played(drawn, every_pass=True)
     assert quick == thorough
     assert driver.count.ran <= other.count.ran == other.count.due
+
+
+DECLINES = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, strategy=Whims(502, declines=1.0))
+"""Nearly all that is wanted is declined by the strategy itself."""
+
+
+def test_what_its_strategy_declines_needs_no_desk_while_nothing_changes() -> None:
+    passes = dict[bool, Sequence[CycleRecord]]()
+    for every_pass in (False, True):
+        made = assembled(DECLINES)
+        plays = driver_of(DECLINES, made, every_pass=every_pass)
+        plays.reconcile()
+        for session in made.sessions:
+            plays.play(session)
+        passes[every_pass] = made.facts.cycles(job=Job.TRADE_ONCE)
+    quick, thorough = passes.values()
+    assert [(one.id, one.at, one.candidates) for one in quick] == [(one.id, one.at, one.candidates) for one in thorough]
+    blind = [one for one in quick if one.equity is None]
+    assert all(one.equity is not None for one in thorough)
+    assert len(blind) > 5
+    assert {record.terminal and record.terminal.gate for one in blind for record in one.candidates} == {Gate.STRATEGY}
+    assert len(blind) < len(quick), "a pass after a change looks"
 
 
 @pytest.mark.campaign

@@ -365,6 +365,7 @@ class _Playing:
             permission=given.permission,
             orders=self._ground.orders if given.sends else None,
             shadow=given.shadow,
+            ask_declined=given.ask_declined,
             approvals=lambda: Answered(recorded.tape()),
             rules=world.rules if given.universe is None else replace(world.rules, universe=given.universe),
         )

@@ -12,7 +12,8 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.cycle import decline_all, evaluate_exits, trade_once
+from tradebot.desk.declined_entries import READ_FROM_SCORES, is_declined
 from tradebot.desk.fetching import fetch_flow
 from tradebot.desk.pass_events import tell_caught_up
 from tradebot.desk.prepare_desk import desk_for_entries, desk_for_exits
@@ -86,8 +87,6 @@ def grid_of(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
     return Grid(tuple(start - session.open for start in starts), tuple(tuple(by_start[start]) for start in starts))
 
 
-READ_FROM_SCORES = frozenset({"scores", "noise"})
-"""What exit rules read from the records of all passes that ask the strategies, so that none may be left out."""
 COUNTED = frozenset({Gate.SESSION_ENTRIES, Gate.OWN_SESSION_ENTRIES, Gate.SYMBOL_ENTRIES})
 """What these gates refuse, they refuse until the session is over."""
 WITHOUT_TIME = frozenset(
@@ -314,7 +313,7 @@ class Driver:
         return now < self._calm.until
 
     def _trade(self, day: _Day, place: int, call: Call, *, quiet: bool) -> None:
-        now = day.at(place)
+        now, unchanged = day.at(place), quiet
         quiet = quiet or self._terms.only_due
         if quiet and self._ask_from is not None and now < self._ask_from:
             return
@@ -328,7 +327,11 @@ class Driver:
         # The pass of exits of the same moment comes before this one.
         self._write_marks(day, place + 1)
         self._write_skipped(day, place)
-        if self._claim(call, now):
+        if not self._claim(call, now):
+            return
+        if unchanged and self._passes.is_declined(proposed):
+            self._passes.decline(call, proposed)
+        else:
             before = self._ahead.stamp
             cycle = self._passes.enter(call, proposed)
             if self._ask_from is None and self._ahead.stamp == before:
@@ -488,6 +491,15 @@ class DriverPasses:
         finish_strategy_slots(
             self._world, call, claim_strategy_slots(self._world, call, proposed, now).own.asked, (), now
         )
+
+    def is_declined(self, proposed: Proposals) -> bool:
+        """Return True if strategies themselves decline all that is wanted, and no contract may roll."""
+        world, candidates = self._world, proposed.candidates
+        return bool(candidates) and not world.rules.standing and all(is_declined(world, one) for one in candidates)
+
+    def decline(self, call: Call, proposed: Proposals) -> None:
+        """Record entries that strategies declined, as a pass would that looks at nothing else."""
+        decline_all(self._world, call, proposed, self._world.reader.clock().now)
 
     def reconcile(self) -> Reconciled:
         world = self._world
