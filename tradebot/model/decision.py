@@ -41,11 +41,14 @@ class Verdict(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """One gate's answer; `observed` and `limit` are in `unit`, else in the reason's unit, else in the gate's.
 
     `age_s` is in seconds. `about` names the filter if a strategy has several of its own; it is empty for gates. `unit`
     is the code of that filter's unit, so its numbers can be formatted even when it passes.
+
+    A pass over thousands of symbols makes a hundred thousand of them, and none can be part of a cycle, so the garbage
+    collector needn't look at them.
     """
 
     gate: Gate
