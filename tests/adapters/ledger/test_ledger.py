@@ -446,6 +446,40 @@ def test_in_one_write_commits_all_writes_or_none(tmp_path: Path) -> None:
     ledger.close()
 
 
+def dump(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / "ledger.db")) as database:
+        return sorted(database.iterdump())
+
+
+def test_books_that_begin_with_a_past_are_those_of_each_write_by_itself(tmp_path: Path) -> None:
+    def fill(ledger: SqliteLedger) -> None:
+        ledger.open_books(Decimal(1), NOW)
+        ledger.promise(make_intent(), (PASSED,))
+        ledger.settle(make_intent().client_order_id, Reply(WriteOutcome.ACCEPTED, make_order()), NOW)
+        ledger.apply_fills([make_fill("a1"), make_fill("a2")], NOW)
+        ledger.apply_fills([replace(make_fill("a3"), strategy="other")], NOW)
+
+    at_end, one_by_one = tmp_path / "at end", tmp_path / "one by one"
+    for folder in (at_end, one_by_one):
+        folder.mkdir()
+        with closing(SqliteLedger.create(folder, ACCOUNT, NOW)) as ledger:
+            with ledger.file.begin_with() if folder is at_end else ledger.file.in_one_write():
+                fill(ledger)
+            ledger.file.check_pages()
+            # What comes later has its sums at once again.
+            ledger.apply_fills([make_fill("a4")], NOW)
+            ledger.file.check_whole()
+    assert dump(at_end) == dump(one_by_one)
+
+
+def test_only_new_books_begin_with_a_past(tmp_path: Path) -> None:
+    with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as ledger:
+        ledger.apply_fills([make_fill("a1")], NOW)
+        with pytest.raises(AssertionError, match="a new ledger"), ledger.file.begin_with():
+            pytest.fail("it began")
+        ledger.file.check_whole()
+
+
 @pytest.mark.parametrize(("place", "name"), [(integrity, "_look_at"), (journal, "records")])
 def test_check_ignores_what_another_process_writes_meanwhile(
     folder: Path, books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, place: ModuleType, name: str

@@ -306,6 +306,12 @@ class LedgerFile(AccountRows):
             self.seal()
 
     @contextmanager
+    def begin_with(self) -> Iterator[None]:
+        """Fill new books with a past, as `in_one_write` does; what the writes of a row add up to is computed once."""
+        with self.in_one_write(), ledger_sums.summed_at_end(self.database, TABLES):
+            yield
+
+    @contextmanager
     def write(self) -> Iterator[None]:
         """Run one durable transaction; an error inside rolls it back."""
         if self._in_one_write:

@@ -59,7 +59,7 @@ def save(path: Path, run: FinishedRun, settings: Settings, configuration: str, b
     state_folder.prepare(path)
     began_at = run.ledger.books_opened_at() or run.ended_at
     with closing(SqliteLedger.create(path, run.ledger.account_number, began_at)) as books:
-        with books.file.in_one_write():
+        with books.file.begin_with():
             books.baselines.approve(Baseline(effective(settings), by, began_at.astimezone(UTC)))
             _write_books(books, run.ledger, run.ended_at)
         books.keep_totals()
