@@ -12,12 +12,16 @@ from hypothesis import strategies as st
 from tests.kit.core.position import evaluate
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import EXITS, LISTED, NOW, fill, quote
+from tradebot.desk.exit_inputs import add_exit_inputs
+from tradebot.desk.quote_recheck import recheck_quotes
+from tradebot.desk.snapshot import take_desk
 from tradebot.exits.exit_rule import WatchedPosition, best_price
 from tradebot.exits.rules import Exits, parse
 from tradebot.gates.shared_gates import fail_without_quote
 from tradebot.model.bar import UNCONFIRMED, Quote
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate
+from tradebot.model.desk import Desk
 from tradebot.model.limits import Protection
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
@@ -326,3 +330,24 @@ def test_a_symbol_that_the_last_pass_had_no_price_of_is_compared_with_the_pass_b
     scene.venue.prices["MSFT"] = replace(quote, bid=D("98.4"), ask=D("98.4"), at=scene.venue.now)
     exits(scene, 35)
     assert scene.venue.asked_again == [], "98.4 is far from the 100 that were paid, but not from the last price"
+
+
+@pytest.mark.parametrize("watching", [True, False])
+def test_the_same_quote_once_more_changes_nothing_and_is_not_judged_again(*, watching: bool) -> None:
+    found = list[Desk]()
+    for copied in (False, True):
+        scene = holding()
+        scene.price("AAPL", "90")
+        world = scene.world()
+        desk = take_desk(world, with_flow=not watching)
+        desk = add_exit_inputs(world, desk) if watching else desk
+        again = {symbol: replace(one) for symbol, one in scene.venue.prices.items()}
+        scene.venue.second_prices = again if copied else None
+        asked = len(scene.venue.asked_again)
+        looked = recheck_quotes(world, desk, entering=not watching, watching=watching)
+        assert len(scene.venue.asked_again) == asked + 1
+        assert looked == add_exit_inputs(world, desk) if watching else looked == desk
+        assert watching or (looked is desk) is not copied
+        found.append(looked)
+    assert found[0] == found[1]
+    assert found[0].quotes["AAPL"].bid == D(90)

@@ -40,6 +40,9 @@ def recheck_quotes(world: World, desk: Desk, *, entering: bool, watching: bool) 
     second = _ask_again(world.market, doubtful)
     latest = {**desk.quotes, **second}
     doubted = {symbol: UNCONFIRMED for symbol in doubtful if _is_doubted(world, desk, symbol, second.get(symbol))}
+    if not doubted and all(second.get(symbol) is desk.quotes[symbol] for symbol in doubtful):
+        # A market that stands still while it is looked at: on the same quotes, everything stays as it is.
+        return desk
     standing = latest if entering else _standing(world, desk, doubtful, latest, doubted)
     _tell(world, desk, doubtful, second, standing)
     quotes = {symbol: quote for symbol, quote in standing.items() if not (entering and symbol in doubted)}
