@@ -61,6 +61,8 @@ FILLED_BEFORE_A_PASS_OF_ENTRIES = Drawn(
     actions=False,
 )
 """Entries take down a partial exit's fill, and only the next pass of exits puts the rest's stop at the venue."""
+DECLINES = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, strategy=Whims(502, declines=1.0))
+"""Nearly all that is wanted is declined by the strategy itself."""
 STOP_THAT_A_NEW_PRICE_ARMS = Drawn(
     seed=0,
     sessions=1,
@@ -160,6 +162,7 @@ RUINED = replace(BORROWED, costs=DEAR, halts={"drawdown_fraction": Decimal("0.2"
 
 @given(days(MARKETS, sized(1, 3)))
 @example(FILLED_BEFORE_A_PASS_OF_ENTRIES)
+@example(DECLINES)
 @example(STOP_THAT_A_NEW_PRICE_ARMS)
 @hypothesis.settings(max_examples=EXAMPLES)
 def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> None:
@@ -167,10 +170,6 @@ def test_passes_are_left_out_only_if_they_would_change_nothing(drawn: Drawn) -> 
     thorough, other = played(drawn, every_pass=True)
     assert quick == thorough
     assert driver.count.ran <= other.count.ran == other.count.due
-
-
-DECLINES = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, strategy=Whims(502, declines=1.0))
-"""Nearly all that is wanted is declined by the strategy itself."""
 
 
 def test_what_its_strategy_declines_needs_no_desk_while_nothing_changes() -> None:
