@@ -39,7 +39,7 @@ pytestmark = pytest.mark.sampled
 def drawn_day(number: int, model: str | None = None) -> PlayedDay:
     """Return the day with a number; one of a fill model has each way to protect a position in turn."""
     chance = random.Random(number)  # noqa: S311
-    traders = Whims(chance.randrange(1000), 0.6, chance.choice(CLOCKS), chance.random() < 0.4)
+    traders = Whims(chance.randrange(1000), 0.6, chance.choice(CLOCKS), chance.random() < 0.4, declines=0.5)
     configuration = CONFIGURATION.format(
         stop=chance.choice(("0.003", "0.01")),
         trail=chance.choice(("0.002", "0.004")),
