@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.incident.gather import IncidentSubject
-    from tradebot.adapters.text.redaction import Redactor
+    from tradebot.adapters.text.handed_over import Redactor
     from tradebot.app.wiring import App
 
 UNREAD = "the records of passes can't be read; tradebot health says what to do"

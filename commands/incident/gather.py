@@ -26,7 +26,7 @@ from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import encode
 from tradebot.adapters.text.extras import DISTRIBUTION
-from tradebot.adapters.text.redaction import NAMED, PUBLIC, URL, Redactor, host_of
+from tradebot.adapters.text.handed_over import NAMED, PUBLIC, URL, Redactor, host_of
 from tradebot.app.keys import load_secrets
 from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.model.struct_tools import replace

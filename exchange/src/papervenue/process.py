@@ -6,9 +6,8 @@ heavier parts.
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import http
-import http.client
 import json
 import os
 import subprocess
@@ -29,6 +28,8 @@ EXIT_HELD = 6
 EXIT_REFUSED = 2
 """Exit code of a server that can't use its folder; the last line of its output says what to do."""
 _ANSWER_TIMEOUT_S = 2.0
+_FIRST_REFUSAL = 400
+"""HTTP refuses from this status on."""
 _POLL_S = 0.01
 _STOP_TIMEOUT_S = 10.0
 _LOG_TAIL_CHARS = 600
@@ -116,7 +117,7 @@ def running(state_dir: Path) -> Endpoint | None:
         return None
     try:
         _, answer = _request("GET", port["url"], "/exchange/v1/instance", _ANSWER_TIMEOUT_S)
-    except (OSError, http.client.HTTPException, ValueError):
+    except (OSError, ValueError):
         return None
     if not isinstance(answer, dict) or answer.get("instance") != port["instance"]:
         return None
@@ -161,7 +162,7 @@ def stop(state_dir: Path) -> None:
         return
     headers = private_files.headers(state_dir)
     status, answer = _request("POST", endpoint.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S, headers=headers)
-    if status >= http.HTTPStatus.BAD_REQUEST:
+    if status >= _FIRST_REFUSAL:
         raise _refusal_error(status, answer)
     deadline_s = time.monotonic() + _STOP_TIMEOUT_S
     while _is_held(state_dir):
@@ -183,10 +184,10 @@ def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | No
     try:
         headers = private_files.headers(state_dir)
         status, answer = _request(method, endpoint.url, path, _ANSWER_TIMEOUT_S * 10, body, headers)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, ValueError) as error:
         why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
         raise MarketError(f"the exchange at {endpoint.url} didn't answer: {why}", _AGAIN) from error
-    if status >= http.HTTPStatus.BAD_REQUEST:
+    if status >= _FIRST_REFUSAL:
         raise _refusal_error(status, answer)
     return answer
 
@@ -265,11 +266,16 @@ def _request(
     body: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
+    # Many a command only looks whether an exchange is served, and HTTP takes a third of this module's time to import.
+    from http.client import HTTPConnection, HTTPException
+
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
     try:
         connection.request(method, path, None if body is None else json.dumps(body), dict(headers or {}))
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
+    except HTTPException as error:
+        raise OSError(errno.EPROTO, type(error).__name__) from error
     finally:
         connection.close()
 

@@ -19,7 +19,7 @@ from tests.kit.values import ACCOUNT, DAY, NOW
 from tests.suite.tiers import sized
 from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses
 from tradebot.adapters.text.codec import encode
-from tradebot.adapters.text.redaction import Redactor
+from tradebot.adapters.text.handed_over import Redactor
 from tradebot.model.event import SystemEvent
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Order, Reply, WriteOutcome

@@ -1,0 +1,155 @@
+"""Remove from texts what tells who and where somebody is, before they are handed to somebody else.
+
+Besides keys, a text loses account numbers, order ids made of them, hosts, addresses, people and home paths: those of
+this bot by their value, any other by its form. The same text is always replaced by the same one.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import sha256
+from typing import Any
+
+from tradebot.adapters.text.redaction import HIDDEN, SHORTEST, forms, hide
+
+ACCOUNT, NOWHERE = "ACCOUNT-HIDDEN", "hidden.invalid"
+
+"""What stands in the place of an account's number and of a host; each is still a number and a host to a reader."""
+
+PUBLIC = frozenset({
+    "localhost", "api.alpaca.markets", "paper-api.alpaca.markets", "data.alpaca.markets", "api.unusualwhales.com",
+    "futures.kraken.com", "demo-futures.kraken.com",
+})  # fmt: skip
+
+"""Hosts that everybody has."""
+
+SHORTEST_NAME = 3
+
+SECRET = r"(?:secret|passw(?:or)?d|token|api[-_ ]?key|authorization|credential)"
+
+NAMED = re.compile(rf"(?i)\b[\w-]*{SECRET}[\w-]*$")
+
+ID = re.compile(r"\b(tb1\.\d{6}\.[\w./-]{1,40}\.)([A-Z2-7]{16})\b")
+
+LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+
+URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://([^\s\"'<>]*)")
+
+BY_FORM: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"[\w.+%-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+", re.IGNORECASE), "[email]"),
+    (
+        re.compile(
+            rf"(?i)\b((?:{LABEL}\.)+(?:com|net|org|io|local|lan|internal|intranet|home|corp|amazonaws))\b(?![.(])"
+        ),
+        "",
+    ),
+    (re.compile(r"\b(?!127\.)\d{1,3}(?:\.\d{1,3}){3}\b"), NOWHERE),
+    (re.compile(r"(?i)\b(?:[0-9a-f]{1,4}:){4,7}[0-9a-f]{1,4}\b"), NOWHERE),
+    (re.compile(r"(?i)\b(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}\b"), NOWHERE),
+    (re.compile(r"/(?:home|Users)/[^\s/\"':,;)\]]+"), "/home/someone"),
+    (re.compile(r"(?i)\b[a-z]:\\+Users\\+[^\s\\\"':,;)]+"), "/home/someone"),
+    (re.compile(r"/root\b"), "/home/someone"),
+    # Who acted is told as verb, person and process: "unhalt ann/5115".
+    (re.compile(r"(?:^|(?<=[a-z] ))(?!\d)[\w.-]{1,32}/(\d{1,7})(?![\w/.-])"), r"someone/\1"),
+    (re.compile(r"\bPA[A-Z0-9]{8,12}\b"), ACCOUNT),
+    (re.compile(r"\b(?:PK|AK|CK)[A-Z0-9]{14,}\b|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), HIDDEN),
+    (re.compile(r"\b\d{6,12}:[\w-]{30,}"), HIDDEN),
+    (re.compile(rf"(?i)([\w-]*{SECRET}[\w-]*[\"']?\s*[=:]\s*[\"']?)(?!\[hidden\])[^\s\"',;]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)\bbearer\s+[\w.~+/=-]{8,}"), HIDDEN),
+)
+
+
+class Redactor:
+    """Replaces what is private in texts, and in whatever JSON holds.
+
+    `ids` are order ids with what stands in their place; another id gets a digest by `salt`, which nobody else knows.
+    `names` are hosts and people of this machine; one that is also among `words`, which programs go by, is left.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        folder: str,
+        names: Mapping[str, str],
+        *,
+        ids: Mapping[str, str],
+        salt: str,
+        words: Collection[str] = (),
+        secrets: Collection[str] = (),
+    ) -> None:
+        self._ids, self._salt = ids, salt
+        self._tail = account[-4:]
+        known = [(form, ACCOUNT) for form in forms(account)] if len(account) >= SHORTEST_NAME else []
+        known += [(form, HIDDEN) for secret in secrets if len(secret) >= SHORTEST for form in forms(secret)]
+        known += [(f"…{self._tail}", "…HIDE"), (folder, "STATE")]
+        self._known = sorted(((text, by) for text, by in known if text.strip("/.")), key=lambda one: -len(one[0]))
+        chosen = {name: by for name, by in names.items() if len(name) >= SHORTEST_NAME and name not in words}
+        self._names = _whole_words(chosen) if chosen else None
+        self._by = {name.lower(): by for name, by in chosen.items()}
+        self._done = dict[str, str]()
+
+    def text(self, text: str) -> str:
+        """Return a text without what is private, and remember it: a record has most of its texts many times."""
+        if text not in self._done:
+            self._done[text] = self.once(text)
+        return self._done[text]
+
+    def once(self, text: str) -> str:
+        """Return a text without what is private, as long as not all ids are known."""
+        if text == self._tail:
+            return "HIDE"
+        text = ID.sub(self._id, hide(text))
+        for known, by in self._known:
+            if known in text:
+                text = text.replace(known, by)
+        text = URL.sub(_url, text)
+        for form, by in BY_FORM:
+            text = form.sub(by or _host, text)
+        return self._names.sub(lambda found: self._by[found[0].lower()], text) if self._names else text
+
+    def tree(self, value: Any, *, named: bool = True) -> Any:
+        """Return a value of JSON without what is private.
+
+        Texts under a name such as `token` are hidden whatever they are, unless names aren't those of fields (`named`):
+        a record has those of symbols and strategies there.
+        """
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.tree(one, named=named) for one in value]
+        if isinstance(value, dict):
+            return dict(self._items(value, named))
+        return value
+
+    def _items(self, value: Mapping[str, Any], named: bool) -> Iterator[tuple[str, Any]]:
+        for name, item in value.items():
+            hidden = named and NAMED.search(name) and isinstance(item, str) and item
+            yield self.text(name), HIDDEN if hidden else self.tree(item, named=named)
+
+    def _id(self, match: re.Match[str]) -> str:
+        known = self._ids.get(match[0])
+        return known or match[1] + _letters(f"{self._salt}\n{match[2]}")
+
+
+def _letters(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16].upper().translate(str.maketrans("0189", "GHIJ"))
+
+
+def _whole_words(names: Collection[str]) -> re.Pattern[str]:
+    longest = sorted(names, key=len, reverse=True)
+    return re.compile(rf"(?i)(?<![\w-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])")
+
+
+def host_of(address: str) -> str:
+    """Return the host of an address that has no scheme any more."""
+    return re.split(r"[/?#:]", address.rpartition("@")[2], maxsplit=1)[0].lower()
+
+
+def _url(match: re.Match[str]) -> str:
+    host = host_of(match[2])
+    if host.startswith("127.") or host in PUBLIC:
+        return f"{match[1]}://{match[2].rpartition('@')[2].partition('?')[0]}"
+    return f"{match[1]}://{NOWHERE}"
+
+
+def _host(match: re.Match[str]) -> str:
+    return match[0] if match[0].lower() in PUBLIC else NOWHERE
