@@ -13,7 +13,7 @@ from commands.shared.light_helpers import Identity, clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp, zone
 from commands.shared.verb_options import Report
-from tradebot.app import sandbox
+from tradebot.app import fault_scripts, sandbox
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ def run(path: Path, action: str, name: str | None) -> Report:
 def _looked_up(action: str, name: str | None) -> Faults:
     if name is not None:
         return Faults(action, (), None, (), _fault_text(name))
-    return Faults(action, (), None, tuple(ReadyScript(*row) for row in sandbox.ready_faults()), None)
+    return Faults(action, (), None, tuple(ReadyScript(*row) for row in fault_scripts.ready_faults()), None)
 
 
 def _fault_text(name: str) -> str:
-    text = sandbox.fault_script(name) or sandbox.fault_explained(name)
+    text = fault_scripts.fault_script(name) or fault_scripts.fault_explained(name)
     if text is None:
         unknown = f"no ready-made script or fault is called {clean(name)[:40]!r}"
         raise OperatorError(unknown, "tradebot exchange faults ready")
@@ -120,7 +120,7 @@ def script_of(name: str) -> str:
     """Return the text of a script, given the name of a ready-made script, a file, or `-` for standard input."""
     if name == STDIN:
         return sys.stdin.read(_LONGEST)
-    ready = sandbox.fault_script(name)
+    ready = fault_scripts.fault_script(name)
     if ready is not None:
         return ready
     try:

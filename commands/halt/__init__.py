@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from commands.halt.report import (
     FLATTEN,
-    NO_REASON,
     PATIENCE_S,
     REDUCE_ONLY,
     Halted,
@@ -32,6 +31,7 @@ from commands.halt.report import (
     orders_left_alone,
 )
 from commands.shared.light_helpers import (
+    NO_REASON,
     NOBODY,
     Identity,
     OutputError,

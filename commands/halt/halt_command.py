@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from commands.halt import run
-from commands.halt.report import NO_REASON, HaltRequest
+from commands.halt.report import HaltRequest
 from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.light_helpers import NO_REASON
 from commands.shared.verb_options import Config, Json, StateDir
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from commands.shared.hints import with_bot_options
-from commands.shared.light_helpers import clean
+from commands.shared.light_helpers import NO_REASON, clean
 
 REDUCE_ONLY = "REDUCE_ONLY"
 FLATTEN = "FLATTEN"
-NO_REASON = "no reason given"
 PATIENCE_S = 0.5
 """How long a halt waits for the ledger's lock. A stopped process may be holding it in the middle of a transaction."""
 

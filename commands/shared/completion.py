@@ -65,7 +65,7 @@ def fault_names(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of ready-made fault scripts, and of faults if one is to be shown; nothing for other actions."""
     action = context.params.get("action")
     if action == "show":
-        from tradebot.app.sandbox import fault_words
+        from tradebot.app.fault_scripts import fault_words
 
         return _matching([*ready_names(incomplete), *fault_words()], incomplete)
     return ready_names(incomplete) if action == "add" else []
@@ -90,7 +90,7 @@ def venues(incomplete: str) -> list[str]:
 
 def ready_names(incomplete: str) -> list[str]:
     """Return the names of the ready-made fault scripts."""
-    from tradebot.app.sandbox import ready_faults
+    from tradebot.app.fault_scripts import ready_faults
 
     return _matching((name for name, _ in ready_faults()), incomplete)
 

@@ -78,6 +78,7 @@ class Identity(NamedTuple):
 
 
 NOBODY = Identity()
+NO_REASON = "no reason given"
 
 
 class OutputError(TradebotError):

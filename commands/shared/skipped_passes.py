@@ -11,7 +11,6 @@ from commands.shared.number_format import format_with_unit
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import Report, identity
 from jobs.slot_claims import SlotRefused
-from tradebot.app import sandbox
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.model.bar import Waiting
@@ -51,10 +50,12 @@ def not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
 
 def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
     """Return what would change a past decision; waiting doesn't help once the sandbox's market has ended."""
-    ended = (
-        reason in AWAITS_THE_MARKET and app.mode is Mode.SANDBOX and sandbox.market_has_ended(app.folder.exchange, at)
-    )
-    return MARKET_ENDED if ended else REASONS[reason].remedy
+    if reason in AWAITS_THE_MARKET and app.mode is Mode.SANDBOX:
+        from tradebot.app.sandbox import market_has_ended
+
+        if market_has_ended(app.folder.exchange, at):
+            return MARKET_ENDED
+    return REASONS[reason].remedy
 
 
 def render_not_run(console: "Console", data: NotRun) -> None:

@@ -20,8 +20,8 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
 from commands.halt import run as run_halt
-from commands.halt.report import NO_REASON, HaltRequest
-from commands.shared.light_helpers import clean, clean_lines, print_error
+from commands.halt.report import HaltRequest
+from commands.shared.light_helpers import NO_REASON, clean, clean_lines, print_error
 from commands.shared.number_format import duration
 from commands.shared.times import show_utc, shows_utc, when
 from commands.top.screen_data import NAMES, ScreenData, line, read, render_plain, version

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import adopt
+from commands.adopt import run as adopt
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, made_beside, order_by_hand
 from tradebot.app.loading import Options

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from commands.flatten import orders_named
+from commands.flatten.run import orders_named
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, log, order_by_hand, second_session
 from tests.model import test_lifecycle as life

@@ -22,10 +22,11 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from commands import backup, unhalt
+from commands import backup
 from commands.evaluate_exits import run as evaluate_exits
 from commands.reconcile import run as reconcile
 from commands.trade_once import run as trade_once
+from commands.unhalt import run as unhalt
 from exchange.tests.kit.wire import URL, Wire, lay
 from papervenue import process
 from papervenue.commands.command import Command

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from commands import unhalt
 from commands.evaluate_exits import run as evaluate_exits
 from commands.reconcile import run as reconcile
 from commands.trade_once import run as trade_once
+from commands.unhalt import run as unhalt
 from tests.faults.controls import CONTROLS
 from tests.kit.bot.near import Verb
 from tests.kit.bot.stage import DIED, End, Fatal, Run, Stage, StageBot, run_all

@@ -9,11 +9,12 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, ClassVar
 
-from commands import flatten, unhalt
 from commands.evaluate_exits import run as evaluate_exits
+from commands.flatten import run as flatten
 from commands.reconcile import run as reconcile
 from commands.trade_once import run
 from commands.trade_once import run as trade_once
+from commands.unhalt import run as unhalt
 from papervenue.commands.actions import ACTIONS
 from papervenue.commands.command import Command
 from papervenue.engine.orders import Order

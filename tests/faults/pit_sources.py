@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from commands import flatten
+from commands.flatten import run as flatten
 from tests.faults.pit_lives import laid
 from tests.faults.sources import (
     CANCELED,

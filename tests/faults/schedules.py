@@ -28,10 +28,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from commands import unhalt
 from commands.evaluate_exits import run as evaluate_exits
 from commands.reconcile import run as reconcile
 from commands.trade_once import run as trade_once
+from commands.unhalt import run as unhalt
 from tests.faults import auctioned, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import NARROW_USD, SYMBOLS, Ground, candidates, laid

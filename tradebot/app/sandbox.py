@@ -1,6 +1,7 @@
 """Handle the embedded exchange for the wiring: make its market from the configuration, start, serve and stop it.
 
-The exchange is imported only where it is needed, because most verbs on a real account never touch it.
+Most verbs on a real account never touch the exchange, so they import this module only where they need it. What serves
+an exchange or reads files for one is imported here only where it is used, because it takes longer than all the rest.
 """
 
 from __future__ import annotations
@@ -8,27 +9,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tradebot.adapters.text.canonical import parse_time
+from papervenue import private_files, process
+from papervenue.clock import read_latency, read_pace
+from papervenue.market.hours import HOURS
+from papervenue.market.spec import NO_COSTS, OPTIMISM, Costs, MarketError, MarketSpec, fill_spec
+from papervenue.market.spec import default_symbols as symbols_of_exchange
+from papervenue.market.venue import Venue
+from papervenue.process import HeldError
+from papervenue.state import MARKET_FILE, read_market
 from tradebot.app.venues import EARLIER, door_to
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.venue_day import VenueDay
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from decimal import Decimal
 
     from papervenue.market.spec import MarketSpec
-    from papervenue.market.venue import Venue
     from tradebot.app.settings import Settings
     from tradebot.model.venue_day import VenueDay
 
-ANSWER_TOOK = "x-exchange-answer-took"
-"""The header in which the exchange says how many engine seconds an answer took."""
-ANSWER_MADE_AT = "x-exchange-time"
 _ITS_NEW_ONE = "papervenue serve --folder NEW"
 _ITS_COMMAND = re.compile(r"\bpapervenue (?=(?:serve|tick|status|faults|reset|page)\b)")
 
@@ -36,8 +39,6 @@ _ITS_COMMAND = re.compile(r"\bpapervenue (?=(?:serve|tick|status|faults|reset|pa
 @contextmanager
 def translate_exchange_errors(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
     """Turn the exchange's own errors into ours."""
-    from papervenue.market.spec import MarketError
-
     try:
         yield
     except MarketError as bad:
@@ -58,47 +59,31 @@ def _invalid_flags(hint: str) -> Iterator[None]:
         raise OperatorError(str(bad), hint) from bad
 
 
-def told_at(headers: Mapping[str, str]) -> datetime | None:
-    """Return when an answer with these headers came, in the exchange's time; None if they don't tell."""
-    made_at = headers.get(ANSWER_MADE_AT)
-    return parse_time(made_at) + timedelta(seconds=float(headers.get(ANSWER_TOOK, 0))) if made_at else None
-
-
 def start(folder: Path) -> str:
     """Return the address of a state folder's embedded exchange, starting it if necessary."""
-    from papervenue import process
-
     with translate_exchange_errors(ExitCode.ERROR):
         return process.ensure(folder).url
 
 
 def stop(folder: Path) -> None:
     """Stop a state folder's embedded exchange if it is running; its state is kept."""
-    from papervenue import process
-
     with translate_exchange_errors(ExitCode.ERROR):
         process.stop(folder)
 
 
 def server_address(folder: Path) -> str | None:
     """Return the address of a state folder's embedded exchange without asking it; None if no process serves it."""
-    from papervenue import process
-
     return process.server_address(folder)
 
 
 def running(folder: Path) -> str | None:
     """Return the address of a state folder's embedded exchange, or None if it isn't running."""
-    from papervenue import process
-
     current = process.running(folder)
     return current.url if current else None
 
 
 def ports(folder: Path) -> Mapping[str, int]:
     """Return the ports of a running exchange that aren't of its address, by the names of what is spoken there."""
-    from papervenue import process
-
     current = process.running(folder)
     return dict(current.ports) if current else {}
 
@@ -129,8 +114,6 @@ def serve(
     option can't be used.
     """
     from papervenue import server
-    from papervenue.clock import read_latency, read_pace
-    from papervenue.process import HeldError
 
     with _invalid_flags("use --time step, --time real or --time 60x"):
         parsed_pace = read_pace(pace)
@@ -150,8 +133,6 @@ def serve(
 
 def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
     """Stop an exchange that runs in the background; return the port on which to serve instead."""
-    from papervenue import process
-
     current = process.running(folder)
     if current is None or not current.detached:
         return port
@@ -182,58 +163,22 @@ def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None 
 
     Raises OperatorError if the exchange isn't running or refuses the request.
     """
-    from papervenue import process
-
     with translate_exchange_errors():
         return process.ask(folder, method, path, body)
 
 
 def control_headers(folder: Path) -> Mapping[str, str]:
     """Return the headers that prove to a folder's exchange that a control request comes from its user."""
-    from papervenue import private_files
-
     return private_files.headers(folder)
-
-
-def ready_faults() -> list[tuple[str, str]]:
-    """Return the name and one-sentence summary of each built-in fault script."""
-    from papervenue.faults import fault_table
-
-    return [(name, fault_table.summary_of(name)) for name in fault_table.names()]
-
-
-def fault_script(name: str) -> str | None:
-    """Return the text of a built-in fault script, or None if there is none by that name."""
-    from papervenue.faults import fault_table
-
-    return fault_table.text_of(name)
-
-
-def fault_words() -> tuple[str, ...]:
-    """Return the names of all faults that a script can use."""
-    from papervenue.faults.fault_table import FAULTS
-
-    return tuple(FAULTS)
-
-
-def fault_explained(word: str) -> str | None:
-    """Return what a fault in a script does, or None if there is none by that name."""
-    from papervenue.faults import fault_table
-
-    return fault_table.describe_fault(word)
 
 
 def holds_market(folder: Path) -> bool:
     """Return True if the folder holds an exchange, in any state."""
-    from papervenue.state import MARKET_FILE
-
     return (folder / MARKET_FILE).exists()
 
 
 def market_settings(folder: Path) -> Mapping[str, Any]:
     """Return the settings a folder's market was made with, plus its symbols; raise OperatorError if there is none."""
-    from papervenue.state import read_market
-
     with translate_exchange_errors():
         stored = read_market(folder)
     return stored.spec.to_fields() | {"symbols": list(stored.symbols)}
@@ -241,17 +186,12 @@ def market_settings(folder: Path) -> Mapping[str, Any]:
 
 def market_day(folder: Path) -> VenueDay:
     """Return the day of a folder's market, whose dates and clocks are those of its calendar's zone."""
-    from papervenue.market.hours import HOURS
-    from papervenue.state import read_market
-
     with translate_exchange_errors():
         return VenueDay(HOURS[read_market(folder).spec.venue.calendar].zone.key)
 
 
 def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Return a folder's market as configuration settings, and the symbols it was asked for, if any."""
-    from papervenue.state import read_market
-
     with translate_exchange_errors():
         spec = read_market(folder).spec
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
@@ -266,9 +206,6 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
 
     Raises OperatorError if its files can't be used or the folder already holds another market.
     """
-    from papervenue import process
-    from papervenue.state import read_market
-
     spec = market_spec(settings, every_symbol=every_symbol)
     with translate_exchange_errors():
         process.create(folder, spec)
@@ -277,8 +214,6 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
 
 def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec:
     """Return the specification of the configured market; raise OperatorError if it contradicts itself."""
-    from papervenue.market.spec import NO_COSTS, Costs, MarketSpec, fill_spec
-
     chosen, venue = settings.sandbox, _venue_of(settings)
     named = [name for name in settings.universe if not is_root(settings.venue, name)]
     unnamed = (instrument.symbol for instrument in venue.instruments if instrument.symbol not in named)
@@ -323,8 +258,6 @@ def plays(venue: str) -> bool:
 
 def _venue_of(settings: Settings) -> Venue:
     """Return what the market's venue is like; raise OperatorError if the exchange can't play it."""
-    from papervenue.market.venue import Venue
-
     if settings.venue == EARLIER:
         return Venue()
     market = door_to(settings.venue).market
@@ -379,9 +312,6 @@ def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
 
 def market_has_ended(folder: Path, at: datetime) -> bool:
     """Return True if an exchange's last session had ended by `at`, judging by its files; it need not be running."""
-    from datetime import datetime
-
-    from papervenue.state import read_market
 
     if not holds_market(folder):
         return False
@@ -393,13 +323,9 @@ def market_has_ended(folder: Path, at: datetime) -> bool:
 
 def fill_optimism(model: str) -> str:
     """Return what is optimistic about a fill model."""
-    from papervenue.market.spec import OPTIMISM
-
     return OPTIMISM[model]
 
 
 def default_symbols(count: int) -> tuple[str, ...]:
     """Return the embedded exchange's own symbols, well-known ones first."""
-    from papervenue.market import spec
-
-    return spec.default_symbols(count)
+    return symbols_of_exchange(count)

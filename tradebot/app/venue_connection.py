@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.state import state_folder
-from tradebot.app import sandbox
+from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.keys import Secrets, load_addresses, load_chat_token, load_secrets
 from tradebot.app.settings import Settings
@@ -28,17 +28,42 @@ if TYPE_CHECKING:
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 
+ANSWER_TOOK = "x-exchange-answer-took"
+"""The header in which the embedded exchange says how many engine seconds an answer took."""
+ANSWER_MADE_AT = "x-exchange-time"
+
 
 def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tuple[VenueClock, Account]:
     """Return the venue's clock and account, before the bot has any books."""
     from tradebot.adapters.wire.json_fields import DriftTally
 
     exchange = path / state_folder.EXCHANGE
-    url = sandbox.start(exchange) if settings.mode is Mode.SANDBOX else None
-    door, ports = door_to(settings.venue), partial(sandbox.ports, exchange)
+    url = started_exchange(exchange) if settings.mode is Mode.SANDBOX else None
+    door, ports = door_to(settings.venue), partial(ports_of_exchange, exchange)
     access = Access(settings, secrets_for(settings, environ).venue, url, ports=ports)
     reader = door.reader(door.connect(access), DriftTally())
     return reader.clock(), reader.account()
+
+
+def started_exchange(folder: Path) -> str:
+    """Return the address of a state folder's embedded exchange, starting it if necessary."""
+    # Verbs on a real account never need the exchange, and it takes a twentieth of a short one's time to import.
+    from tradebot.app.sandbox import start
+
+    return start(folder)
+
+
+def ports_of_exchange(folder: Path) -> Mapping[str, int]:
+    """Return the ports of a running exchange that aren't of its address, by the names of what is spoken there."""
+    from tradebot.app.sandbox import ports
+
+    return ports(folder)
+
+
+def told_at(headers: Mapping[str, str]) -> datetime | None:
+    """Return when an answer of the embedded exchange came, in its time; None if its headers don't tell."""
+    made_at = headers.get(ANSWER_MADE_AT)
+    return parse_time(made_at) + timedelta(seconds=float(headers.get(ANSWER_TOOK, 0))) if made_at else None
 
 
 def secrets_for(settings: Settings, environ: Mapping[str, str]) -> Secrets:

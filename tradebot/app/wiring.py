@@ -16,12 +16,22 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.state_locks import WAIT_S, ExitPriority
 from tradebot.adapters.time import machine_clock
 from tradebot.adapters.time.machine_clock import stopwatch
-from tradebot.app import calendar, sandbox
+from tradebot.app import calendar
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.settings import Loaded, Settings
-from tradebot.app.venue_connection import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for
+from tradebot.app.venue_connection import (
+    ANSWER_TOOK,
+    FlowTalk,
+    drift_tally,
+    flow_source_of,
+    ports_of_exchange,
+    require_sending,
+    secrets_for,
+    started_exchange,
+    told_at,
+)
 from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
@@ -259,7 +269,7 @@ class App(BotStores):
     @cached_property
     def exchange_url(self) -> str:
         """Return the embedded exchange's address, starting the exchange if it isn't running."""
-        return sandbox.start(evidence.trading(self.folder).exchange)
+        return started_exchange(evidence.trading(self.folder).exchange)
 
     @cached_property
     def turns(self) -> ExitPriority:
@@ -277,7 +287,7 @@ class App(BotStores):
         evidence.trading(self.folder)
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
         keys, give_way = self.secrets.venue, self.turns.give_way
-        ports = partial(sandbox.ports, evidence.trading(self.folder).exchange)
+        ports = partial(ports_of_exchange, evidence.trading(self.folder).exchange)
         access = Access(self.settings, keys, url, give_way, self._keep_exchange_time, self.folder.path, ports=ports)
         return self.door.connect(access)
 
@@ -325,10 +335,11 @@ class App(BotStores):
     def engine(self) -> LockStepClock:
         """Return the embedded exchange's clock; raise OperatorError if the venue is a real one."""
         from tradebot.adapters.time.clock import LockStepClock
+        from tradebot.app.sandbox import control_headers
 
         if self.mode is not Mode.SANDBOX:
             raise OperatorError(f"mode {self.mode} trades in real time: there is no engine to tick", "tradebot status")
-        return LockStepClock(self.exchange_url, lambda: sandbox.control_headers(self.folder.exchange))
+        return LockStepClock(self.exchange_url, lambda: control_headers(self.folder.exchange))
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
@@ -363,14 +374,14 @@ class App(BotStores):
 
     def _keep_exchange_time(self, answer: HttpReply) -> None:
         """Let the time pass that an answer of the embedded exchange took, and keep the time it tells."""
-        took = answer.headers.get(sandbox.ANSWER_TOOK) if self.mode is Mode.SANDBOX else None
+        took = answer.headers.get(ANSWER_TOOK) if self.mode is Mode.SANDBOX else None
         if took is not None:
             self.let_pass(float(took))
         self._engine_time = self._told_at(answer)
 
     def _told_at(self, answer: HttpReply) -> datetime | None:
         """Return when an answer of the embedded exchange came, in its time; None from any other service."""
-        return sandbox.told_at(answer.headers) if self.mode is Mode.SANDBOX else None
+        return told_at(answer.headers) if self.mode is Mode.SANDBOX else None
 
     def now(self) -> datetime:
         """Return trading time, which is the venue's clock."""

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from commands import recover, unhalt
+from commands import recover
 from commands.reconcile import run as reconcile
+from commands.unhalt import run as unhalt
 from tests.faults import verdicts
 from tests.kit.bot.stage import Stage
 from tests.kit.bot.trader import UNTIL_FILLED_S, Said, Trader, in_a_session

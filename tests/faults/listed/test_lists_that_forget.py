@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import adopt
+from commands.adopt import run as adopt
 from commands.evaluate_exits import run as evaluate_exits
 from commands.reconcile import run as reconcile
 from tests.faults.listed.test_books_of_an_earlier_day import buys_and_fills, confirmed, kinds, lost, opened, put_back

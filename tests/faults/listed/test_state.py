@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import recover, unhalt
+from commands import recover
+from commands.unhalt import run as unhalt
 from tests.faults.kills import entries, exits, reconciled
 from tests.faults.listed.conftest import AtAPoint, as_another_user
 from tests.kit.bot.stage import Stage, StageBot, run

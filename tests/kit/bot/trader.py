@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 
 import requests
 
-from commands import flatten
 from commands.evaluate_exits import run as evaluate_exits
+from commands.flatten import run as flatten
 from commands.shared.error_boundary import run_command
 from tests.kit.bot.near import Verb, compares, entries
 from tests.kit.bot.stage import CONFIGURATION, Fatal, NearStage, Run, Stage, StageBot, run_all, set_up

@@ -19,7 +19,7 @@ from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.wire.json_fields import DriftTally
-from tradebot.app import sandbox
+from tradebot.app.venue_connection import ANSWER_MADE_AT
 from tradebot.model.order import Order
 from tradebot.model.trading import Mode
 from tradebot.model.view import NOTHING, Needs, StrategyView, Want
@@ -59,7 +59,7 @@ class Road:
             URL,
             "sandbox",
             now=lambda: to_datetime(world.engine.now_us),
-            told_at=lambda answer: parse_time(answer.headers[sandbox.ANSWER_MADE_AT]),
+            told_at=lambda answer: parse_time(answer.headers[ANSWER_MADE_AT]),
         )
         self.bars = StoredBars(
             lambda: SqliteBars(folder, MemoryEvents(), at), lambda: source, self.reader.calendar, VENUE_DAY

@@ -1,16 +1,20 @@
-"""`tradebot flatten`: close the bot's own positions on request, on the same path as every order."""
+"""Close what a person names, in a recorded pass of its own, and say what stays open and why."""
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from commands.shared.completion import own
-from commands.shared.declaration import PASS, VerbPurpose, acts
+from commands.shared.pass_recording import record_flatten
+from commands.shared.pass_reports import left_open, pass_data, pass_exit_code, render_rows
+from commands.shared.skipped_passes import render_not_run
 from commands.shared.times import slot_for_reader, when
-from commands.shared.verb_options import DryRun, Report, caller, confirm_for, on_bot, opened_to_leave
+from commands.shared.verb_options import Report, confirm_for
+from jobs.slot_claims import claim_by_hand
 from tradebot.errors import ExitCode, OperatorError, word
+from tradebot.model.record import Job
 from tradebot.model.sentences import pluralize
+from tradebot.ports.world import Call
+from tradebot.reconciliation.read_books import fills_awaited
+from tradebot.timetable.sessions import last_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from tradebot.model.order import Order
     from tradebot.model.record import CycleRecord
     from tradebot.reconciliation.new_fills import MissingFill
+
 
 ALL = "ALL"
 NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW", "EXIT_WORKING"})
@@ -37,9 +42,7 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     Exit 0 if an exit is at work for each of them or they are gone, 3 if permission is closed, 5 if one has no exit.
     Raises OperatorError: exit 2 for a symbol in which the bot has nothing, or without a confirmation.
     """
-    from commands.shared.pass_reports import pass_data
-
-    named = _symbols_to_close(app, symbol)
+    named = _named(app, symbol)
     if named and not dry_run:
         what, command = f"Closing {', '.join(named)}", f"tradebot flatten {symbol or '--all'}"
         confirm_for(app, confirmed, what=what, command=command, word=symbol or ALL)
@@ -55,8 +58,6 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
 
 def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
     """Return what our orders have filled in a symbol, or in all, that the books don't show, unless others closed it."""
-    from tradebot.reconciliation.read_books import fills_awaited
-
     missing_fill = fills_awaited(app.ledger_view, app.now(), app.day)
     left = dict(app.ledger_view.totals().own_quantities()) if missing_fill else {}
     for fill in missing_fill:
@@ -64,7 +65,7 @@ def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
     return [one for one in missing_fill if symbol in (None, one.order.symbol) and left[one.order.symbol]]
 
 
-def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:
+def _named(app: "App", symbol: str | None) -> list[str]:
     ledger = app.ledger_view
     positions, working = ledger.totals().own_positions(), ledger.orders(working=True)
     ours = ledger.promised({order.client_order_id for order in working})
@@ -107,12 +108,6 @@ def _kind(order: "Order", intent: "Intent") -> str:
 
 def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":
     """Run the pass in a separate recorded slot, so that it doesn't use up the timetable's slot for exits."""
-    from commands.shared.pass_recording import record_flatten
-    from jobs.slot_claims import claim_by_hand
-    from tradebot.model.record import Job
-    from tradebot.ports.world import Call
-    from tradebot.timetable.sessions import last_session
-
     now = app.now()
     if dry_run:
         call = Call(Job.EVALUATE_EXITS, last_session(app.ledger, now, app.day), "flatten", by)
@@ -124,23 +119,16 @@ def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleR
 
 
 def _exit_code(data: "PassData") -> ExitCode:
-    from commands.shared.pass_reports import pass_exit_code
-
     if pass_exit_code(data):
         return ExitCode.REFUSED
     return ExitCode.UNAVAILABLE if data.not_run or _without_exit(data) else ExitCode.DONE
 
 
 def _without_exit(data: "PassData") -> list[str]:
-    from commands.shared.pass_reports import left_open
-
     return sorted({row.symbol for row in left_open(data.rows) if row.reason not in NOT_SENT_ON_PURPOSE})
 
 
 def _render(console: "Console", data: "PassData", again: str, remaining: "Sequence[MissingFill]") -> None:
-    from commands.shared.pass_reports import left_open, render_rows
-    from commands.shared.skipped_passes import render_not_run
-
     if data.not_run:
         render_not_run(console, data.not_run)
         return
@@ -160,36 +148,3 @@ def _render(console: "Console", data: "PassData", again: str, remaining: "Sequen
         console.print(f"No exit is at work for {', '.join(without)}. Next: tradebot orders, then {again}")
     elif data.orders and not unlike:
         console.print("A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders")
-
-
-@on_bot(
-    "flatten",
-    VerbPurpose.OPERATE,
-    60,
-    {"flatten/1": (PASS,)},
-    epilog="tradebot flatten MSFT\ntradebot flatten --all",
-    opens=opened_to_leave,
-)
-@acts
-def flatten(
-    bot: "App",
-    symbol: Annotated[str | None, typer.Argument(help="Symbol to close.", autocompletion=own)] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Close all of the bot's positions.")] = False,
-    confirmed: Annotated[
-        str | None, typer.Option("--confirm", help="Type the symbol or ALL here if there is no terminal.")
-    ] = None,
-    dry_run: DryRun = False,
-) -> Report:
-    """Close one of the bot's positions, or all of them.
-
-    Entries are canceled first; an exit that already works is repriced.
-    """
-    if (symbol is None) is not everything:
-        raise OperatorError(
-            "name one symbol, or --all",
-            "tradebot flatten SYMBOL or tradebot flatten --all; to see the symbols: tradebot positions",
-        )
-    from commands.shared.universe import symbol_named
-
-    name = None if symbol is None else symbol_named(bot.door, symbol)
-    return run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)

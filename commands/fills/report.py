@@ -1,31 +1,39 @@
-"""`tradebot fills`: show what was bought and sold, and what plans and adoptions wrote. The broker isn't asked."""
+"""What fills are: chosen from the books, with their fees and slippage, and their screen."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
+from rich.markup import escape
 
-from commands.shared.completion import symbols
-from commands.shared.declaration import VerbPurpose
+from commands.shared.bot_records import last_passes, trading_now
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import slippage_sentences, units, usd
-from commands.shared.span_options import Since, span_of
+from commands.shared.tables import Table, number, staying
 from commands.shared.times import stamp, zone
-from commands.shared.verb_options import Report, on_bot
+from commands.shared.universe import symbol_named
+from commands.shared.verb_options import Report
+from tradebot.model.instrument import CURRENCY
+from tradebot.model.order import Fee, fee_id
+from tradebot.model.position import Origin
 from tradebot.model.sentences import pluralize
+from tradebot.model.venue import Settlement
+from tradebot.timetable.sessions import session_of
+from tradebot.views.holdings import FOREIGN_OWNER
+from tradebot.views.slippage import by_fill, slippage_of, totals
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.shared.span_options import PassSpan
     from tradebot.app.wiring import App
-    from tradebot.model.order import Fee, Fill
+    from tradebot.model.order import Fill
     from tradebot.model.position import OwnedFill
     from tradebot.views.slippage import FillSlippage, FillWithOrder, TotalSlippage
+
 
 SHOWN = 1_000
 """How many fills a screen shows; the JSON document has them all."""
@@ -69,14 +77,11 @@ class Fills(Struct, frozen=True, omit_defaults=True):
 
 
 def run(app: "App", span: "PassSpan | None", symbol: str | None = None, *, midpoints: bool = False) -> Report:
-    """Read the fills of a span, or all fills without one."""
-    from tradebot.model.position import Origin
-    from tradebot.model.venue import Settlement
-    from tradebot.views.slippage import totals
-
+    """Read the fills of a span, or all fills without one, of a symbol as a person types it."""
+    symbol = symbol_named(app.door, symbol) if symbol else None
     every = app.ledger_view.fills()
     chosen = [owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol)]
-    made = _fills_with_orders(app, every)
+    made = _made(app, every)
     fees = _fees(app, [owned.fill for owned in chosen])
     rows = tuple(_row(owned, made.get(owned.fill.activity_id), fees.get(owned.fill.activity_id)) for owned in chosen)
     traded = [row.cash_usd for row in rows if row.source == Origin.VENUE]
@@ -92,9 +97,7 @@ def run(app: "App", span: "PassSpan | None", symbol: str | None = None, *, midpo
     return Report("fills", data, partial(_render, midpoints=midpoints))
 
 
-def _fills_with_orders(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, FillWithOrder]":
-    from tradebot.views.slippage import by_fill
-
+def _made(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, FillWithOrder]":
     ledger = app.ledger_view
     orders = ledger.orders() if fills else ()
     return by_fill(fills, orders, ledger.promised({order.client_order_id for order in orders}))
@@ -102,8 +105,6 @@ def _fills_with_orders(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str
 
 def _fees(app: "App", fills: "Sequence[Fill]") -> "Mapping[str, Fee]":
     """Return the fees that fills came with, by the fills' ids, or what was booked for them since."""
-    from tradebot.model.order import Fee, fee_id
-
     fees = {fill.activity_id: fill.fee for fill in fills if fill.fee}
     unknown = {fee_id(name): name for name, fee in fees.items() if fee.amount is None}
     booked = app.ledger_view.booked(unknown) if unknown else {}
@@ -112,8 +113,6 @@ def _fees(app: "App", fills: "Sequence[Fill]") -> "Mapping[str, Fee]":
 
 def _within(app: "App", fills: "Sequence[OwnedFill]", span: "PassSpan | None") -> "Iterable[OwnedFill]":
     """Keep the fills of a span that ends at the last recorded trading time, or of the session of the last fill."""
-    from commands.shared.bot_records import last_passes, trading_now
-
     if span is None or not fills:
         return fills
     if span.session or span.since_s is None:
@@ -124,16 +123,11 @@ def _within(app: "App", fills: "Sequence[OwnedFill]", span: "PassSpan | None") -
 
 
 def _session_open(app: "App", at: datetime) -> datetime:
-    from tradebot.timetable.sessions import session_of
-
     session = session_of(app.ledger_view, at, app.day)
     return session.open if session else app.day.begins(app.day.date_of(at))
 
 
 def _row(owned: "OwnedFill", filled_order: "FillWithOrder | None", fee: "Fee | None") -> FillRow:
-    from tradebot.views.holdings import FOREIGN_OWNER
-    from tradebot.views.slippage import slippage_of
-
     fill = owned.fill
     return FillRow(
         at=fill.at,
@@ -152,10 +146,6 @@ def _row(owned: "OwnedFill", filled_order: "FillWithOrder | None", fee: "Fee | N
 
 
 def _render(console: "Console", data: Fills, *, midpoints: bool) -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number, staying
-
     console.print(f"{len(data.fills):,} of {pluralize(data.known, 'fill')}; the broker was not asked")
     if len(data.fills) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --since, a symbol or --json shows others")
@@ -176,8 +166,6 @@ def _render(console: "Console", data: Fills, *, midpoints: bool) -> None:
 
 def _fee(fee: "Fee | None") -> str:
     """Return what was charged, unsigned; the currency is named if it isn't that of the books."""
-    from tradebot.model.instrument import CURRENCY
-
     if fee is None:
         return ""
     if fee.amount is None:
@@ -188,26 +176,3 @@ def _fee(fee: "Fee | None") -> str:
 def _bps(row: FillRow) -> str:
     decision = row.slippage.decision if row.slippage else None
     return "" if decision is None else f"{decision.bps:+.1f} bps"
-
-
-@on_bot(
-    "fills", VerbPurpose.LOOK, 110, {"fills/1": (Fills,)}, epilog="tradebot fills\ntradebot fills AAPL --since session"
-)
-def fills(
-    bot: "App",
-    symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,
-    since: Since = None,
-    midpoints: Annotated[
-        bool, typer.Option("--midpoints", help="Also show slippage at sending and on arrival, and what differs.")
-    ] = False,
-) -> Report:
-    """Show what was bought and sold, and its slippage.
-
-    Slippage is against the midpoint of bid and ask when the order was decided on; --midpoints adds the other two:
-    when it was sent, and when a pass first saw it at the broker. A cost is positive on either side of the market.
-    Reads the bot's own books; the broker isn't asked.
-    """
-    from commands.shared.universe import symbol_named
-
-    span = span_of(None, since) if since else None
-    return run(bot, span, symbol_named(bot.door, symbol) if symbol else None, midpoints=midpoints)

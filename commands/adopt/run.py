@@ -1,22 +1,24 @@
-"""`tradebot adopt`: mark a position that the bot didn't open as known, or let the bot manage it with --manage.
-
-Nothing here can send an order, because no OrderPort is ever created.
-"""
+"""Mark a foreign position as known or take it over, and say what the exit rules would do with it."""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
 
-from commands.shared.completion import strangers
-from commands.shared.declaration import VerbPurpose, acts
+from commands.shared.ask_strategies import in_turn
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
+from commands.shared.pass_reports import begin
 from commands.shared.times import when
-from commands.shared.verb_options import Report, caller, confirm_for, console, on_bot
+from commands.shared.verb_options import Report, confirm_for, console
+from tradebot.exits.exit_rule import WatchedPosition
+from tradebot.exits.rules import triggered_reason
+from tradebot.model.position import ADOPTED, Lot, Position
+from tradebot.model.record import Job
 from tradebot.model.sentences import pluralize
+from tradebot.reconciliation.adoption import acknowledge, broker_position, manage
+from tradebot.views.holdings import FOREIGN_OWNER
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,13 +53,6 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     symbol differ from the broker's, if the position changed since it was shown, if someone else's order is working on
     it, or if the bot doesn't trade instruments of its kind.
     """
-    from commands.shared.ask_strategies import in_turn
-    from commands.shared.pass_reports import begin
-    from tradebot.model.position import ADOPTED
-    from tradebot.model.record import Job
-    from tradebot.reconciliation.adoption import acknowledge, broker_position, manage
-    from tradebot.views.holdings import FOREIGN_OWNER
-
     position = broker_position(app.reader.view(), symbol)
     closes = _met_already(app, position) if take_over else None
     if take_over:
@@ -85,10 +80,6 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
 
 
 def _met_already(app: "App", held: "BrokerPosition") -> str | None:
-    from tradebot.exits.exit_rule import WatchedPosition
-    from tradebot.exits.rules import triggered_reason
-    from tradebot.model.position import ADOPTED, Lot, Position
-
     if held.market_value is None:
         return None
     opened = app.folder.created_at
@@ -122,28 +113,3 @@ def _render(console: "Console", data: Adopted) -> None:
         console.print(f"  tradebot adopt {clean(data.symbol)} --manage lets the exit rules close it", markup=False)
     differ = f"they differ ({pluralize(data.findings, 'finding')}). Next: tradebot reconcile"
     console.print(f"Books and broker at {when(data.at)}: {differ if data.findings else 'they agree'}")
-
-
-@on_bot(
-    "adopt",
-    VerbPurpose.OPERATE,
-    70,
-    {"adopt/1": (Adopted,)},
-    epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage",
-)
-@acts
-def adopt(
-    bot: "App",
-    symbol: Annotated[str, typer.Argument(help="Symbol of the position.", autocompletion=strangers)],
-    manage: Annotated[bool, typer.Option("--manage", help="Take it over: exit rules will close it.")] = False,
-    confirmed: Annotated[
-        str | None, typer.Option("--confirm", help="Type the symbol here if there is no terminal.")
-    ] = None,
-) -> Report:
-    """Acknowledge a position that the bot did not open.
-
-    With --manage the bot takes it over, and its exit rules will close it.
-    """
-    from commands.shared.universe import symbol_named
-
-    return run(bot, symbol_named(bot.door, symbol), take_over=manage, by=caller(), confirmed=confirmed)

@@ -1,33 +1,29 @@
-"""`tradebot unhalt`: allow entries again once the books and the broker agree and a person has confirmed.
+"""End a halt: compare the books with the broker, look whether its cause is gone, and record who ended it."""
 
-An override, which needs a reason, ends the halt without that comparison (if the broker doesn't answer, for example).
-Nothing else changes: every gate still checks reconciliation, permission and limits.
-"""
-
-import os
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
 
-from commands.shared.declaration import VerbPurpose, acts
-from commands.shared.light_helpers import clean
+from commands.reconcile.run import compare
+from commands.shared.ask_strategies import in_turn
+from commands.shared.light_helpers import NO_REASON, clean
 from commands.shared.times import when
-from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, console, on_bot
-from tradebot.adapters.text.redaction import without_keys
+from commands.shared.verb_options import Report, confirm_for, console
+from tradebot.adapters.state.evidence import SHADOW
+from tradebot.adapters.state.halt_switch import left_aside
+from tradebot.adapters.state.serve_status import forget_starts
+from tradebot.desk.auto_halt import accept_causes, remaining_causes
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.event import EventKind
+from tradebot.model.trading import TradingState, TradingStateRecord, hidden_halts
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.model.trading import TradingStateRecord
     from tradebot.reconciliation.reconcile import Reconciled
-
-
-NO_REASON = "no reason given"
 
 
 class Unhalted(Struct, frozen=True):
@@ -54,12 +50,6 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
     confirmation, blocking findings, a cause that remains, or a newer halt.
     """
-    from commands.shared.ask_strategies import in_turn
-    from tradebot.adapters.state.evidence import SHADOW
-    from tradebot.adapters.state.halt_switch import left_aside
-    from tradebot.desk.auto_halt import accept_causes
-    from tradebot.model.trading import TradingState, TradingStateRecord
-
     simulated = app.folder.kind == SHADOW
     if simulated:
         # Each of its passes compares its books with its account, and only its bot can ask that.
@@ -80,8 +70,6 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
             why, accepted = accept_causes(app.ledger, before, reason) if override else (reason, None)
             opened = TradingStateRecord(TradingState.ACTIVE, by, why, app.stamp_time(), override=accepted)
             app.ledger.set_trading_state(opened, over=before)
-            from tradebot.adapters.state.serve_status import forget_starts
-
             with suppress(OSError):
                 # They were counted for the halt that this ends.
                 forget_starts(app.folder.path)
@@ -102,15 +90,11 @@ def _gives_reason(reason: str) -> bool:
 
 def _record_override(app: "App", before: "TradingStateRecord", by: str, reason: str) -> None:
     """Write an event: if something goes wrong later, people look for overrides first."""
-    from tradebot.model.event import EventKind
-
     details = {"by": by, "reason": reason, "halted_by": before.who, "halted_because": before.why}
     app.events.emit(EventKind.HALT_OVERRIDDEN.at(app.stamp_time(), details))
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
-    from tradebot.model.trading import hidden_halts
-
     at = f" at {when(before.at)}" if before.at else ""
     who = f" by {clean(before.who)}" if before.who else ""
     console(err=True).print(f"In force: {before.state}{who}{at}: {clean(before.why)}", markup=False)
@@ -121,8 +105,6 @@ def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) ->
 
 def _require_agreement(app: "App", by: str) -> None:
     """Reconcile as `tradebot reconcile` does; raise OperatorError if a finding would keep entries closed anyway."""
-    from commands.reconcile.run import compare
-
     result = compare(app, by)
     blocking = _blocking(result)
     if blocking:
@@ -137,8 +119,6 @@ def _require_agreement(app: "App", by: str) -> None:
 
 
 def _require_no_cause(app: "App") -> None:
-    from tradebot.desk.auto_halt import remaining_causes
-
     causes = remaining_causes(app.world(dry_run=True, proposing=False))
     if causes:
         raise OperatorError(
@@ -162,21 +142,3 @@ def _render(console: "Console", data: Unhalted) -> None:
     for path in data.aside:
         console.print(f"{path} is a folder where the HALT file belongs. It isn't empty, so it was left.", markup=False)
     console.print("Next: tradebot status")
-
-
-@on_bot("unhalt", VerbPurpose.OPERATE, 20, {"unhalt/1": (Unhalted,)}, epilog='tradebot unhalt --reason "feed is back"')
-@acts
-def unhalt(
-    bot: "App",
-    reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,
-    override: Annotated[
-        bool, typer.Option("--override", help="Skip the comparison with the broker; needs --reason.")
-    ] = False,
-    confirmed: AccountTail = None,
-) -> Report:
-    """Resume trading after a halt.
-
-    Requires books that agree with the broker's, and your confirmation.
-    """
-    reason = without_keys(reason, os.environ)
-    return run(bot, by=caller(), reason=reason, confirmed=confirmed, override=override)
