@@ -36,6 +36,5 @@ def adopt(
     With --manage the bot takes it over, and its exit rules will close it.
     """
     from commands.adopt.run import run
-    from commands.shared.universe import symbol_named
 
-    return run(bot, symbol_named(bot.door, symbol), take_over=manage, by=caller(), confirmed=confirmed)
+    return run(bot, symbol, take_over=manage, by=caller(), confirmed=confirmed)

@@ -11,6 +11,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
 from commands.shared.pass_reports import begin
 from commands.shared.times import when
+from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Report, confirm_for, console
 from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.rules import triggered_reason
@@ -53,6 +54,7 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     symbol differ from the broker's, if the position changed since it was shown, if someone else's order is working on
     it, or if the bot doesn't trade instruments of its kind.
     """
+    symbol = symbol_named(app.door, symbol)
     position = broker_position(app.reader.view(), symbol)
     closes = _met_already(app, position) if take_over else None
     if take_over:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
@@ -11,20 +12,24 @@ from rich.console import Console
 
 from commands.backtest import run_backtest
 from commands.backtest.run_backtest import Finished, progress, rate_of, result_of
+from commands.backtest.run_options import MOST_CUTS, BacktestOptions, RunOptions
 from commands.report.extended_screen import render_variants
 from commands.shared.error_boundary import TerminatedError
-from commands.shared.light_helpers import clean
+from commands.shared.light_helpers import Identity, clean
 from commands.shared.number_format import format_signed
 from commands.shared.tables import Table, explains, sentence, staying
 from commands.shared.times import when
+from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.ledger.deferred_signals import DeferredSignals
 from tradebot.adapters.state.state_folder import option
+from tradebot.app.venues import door_to
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.lab.backtest.assumptions import Assumption
 from tradebot.lab.backtest.identity import DataFile
-from tradebot.lab.backtest.lookahead import LookaheadResult, Peek
+from tradebot.lab.backtest.lookahead import LookaheadResult, Peek, check
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, bars_in
+from tradebot.lab.backtest.served_lookahead_check import check_served
 from tradebot.lab.backtest.variants import PlanVariant, PlanVariants, changes_of, play, variant
 from tradebot.lab.backtest.warmup import Waits
 from tradebot.lab.performance.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
@@ -436,3 +441,30 @@ def _field(text: str, differs: int) -> str:
         if place >= differs and (depth < 0 or (depth == 0 and character == ",")):
             return text[: min(place, LONGEST)]
     return text[:LONGEST]
+
+
+def run(wish: BacktestOptions, how: "RunOptions") -> Report:
+    """Play a backtest, check and vary it as asked, and report it."""
+    with run_backtest.play(wish, how) as (finished, results):
+        checked = _checked(finished, how.cuts) if how.cuts is not None else None
+        varied = vary(finished, results) if how.sensitivity else None
+    names = [strategy.name for strategy in finished.run.made.world.strategies]
+    data = data_of(
+        finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
+    )
+    code = ExitCode.FINDINGS if checked and checked.peeks else ExitCode.ERROR if data.differences else ExitCode.DONE
+    return Report("backtest", data, render, code, whose=Identity("sandbox", finished.run.made.world.venue.name))
+
+
+def _checked(finished: "Finished", cuts: int) -> "LookaheadResult":
+    run, market, most = finished.run, finished.planned.market, cuts or MOST_CUTS
+    with progress_bar("looking for look-ahead") as tell:
+        if not run.made.served:
+            return check(run, market, lambda: run_backtest.load_strategies(finished.planned), most, tell)
+
+        if door_to(run.plan.settings.venue).months:
+            from tradebot.lab.backtest.contracts_venue import other_future
+        else:
+            from tradebot.lab.backtest.http_exchange import other_future
+        elsewhere = partial(other_future, run.plan.settings, market)
+        return check_served(run, market, lambda: run_backtest.load_strategies(finished.planned), most, tell, elsewhere)

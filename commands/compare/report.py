@@ -9,16 +9,17 @@ from msgspec import Struct
 from rich.console import Console
 
 from commands.report.chart import curve
+from commands.report.files import MOST_CURVES, Files, write_files
 from commands.report.page import render_template
 from commands.report.report_inputs import read
 from commands.report.report_text import basis_of, interval_of, value_of
 from commands.shared.light_helpers import clean
 from commands.shared.setting_args import DifferingSetting, differing, format_setting, leaves
 from commands.shared.tables import Table, number, staying
-from commands.shared.verb_options import open_bot
+from commands.shared.verb_options import Report, open_bot
 from tradebot.app.baseline import effective
 from tradebot.app.wiring import App
-from tradebot.errors import OperatorError
+from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest.results import read_result
 from tradebot.lab.performance.report import AccountReport, Figure
 from tradebot.model.sentences import pluralize
@@ -208,4 +209,29 @@ def page(data: "RunComparison", accounts: "Sequence[AccountReport]") -> str:
         curve=curve(accounts),
         runs=list(zip(labels, map(run_words, data.runs), strict=True)),
         rows=[(row.figures[0].label, row.figures) for row in data.rows],
+    )
+
+
+MOST_NAMED = 5
+"""So many runs are named to someone who asked for one that isn't there."""
+
+
+def run(named: list[str], home: Path, files: Files) -> Report:
+    if files and len(named) > MOST_CURVES:
+        raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")
+    read = read_all([_folder(home, one) for one in named])
+    data, accounts = compare_reports(read), [run.account for run in read]
+    report = Report("compare", data, render)
+    return write_files(report, files, accounts, lambda: page(data, accounts))
+
+
+def _folder(home: Path, named: str) -> str:
+    if Path(named).exists():
+        return named
+    if (home / named).exists():
+        return str(home / named)
+    known = ", ".join(sorted(path.parent.name for path in home.glob("*/result.json"))[:MOST_NAMED])
+    raise OperatorError(
+        f"there is no folder {word(named)}, and no run of that name in {home}",
+        f"name one of {known}" if known else "tradebot backtest --name NAME",
     )

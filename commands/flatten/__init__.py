@@ -41,7 +41,5 @@ def flatten(
             "tradebot flatten SYMBOL or tradebot flatten --all; to see the symbols: tradebot positions",
         )
     from commands.flatten.run import run
-    from commands.shared.universe import symbol_named
 
-    name = None if symbol is None else symbol_named(bot.door, symbol)
-    return run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)
+    return run(bot, symbol, by=caller(), confirmed=confirmed, dry_run=dry_run)

@@ -7,6 +7,7 @@ from commands.shared.pass_recording import record_flatten
 from commands.shared.pass_reports import left_open, pass_data, pass_exit_code, render_rows
 from commands.shared.skipped_passes import render_not_run
 from commands.shared.times import slot_for_reader, when
+from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Report, confirm_for
 from jobs.slot_claims import claim_by_hand
 from tradebot.errors import ExitCode, OperatorError, word
@@ -42,6 +43,7 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     Exit 0 if an exit is at work for each of them or they are gone, 3 if permission is closed, 5 if one has no exit.
     Raises OperatorError: exit 2 for a symbol in which the bot has nothing, or without a confirmation.
     """
+    symbol = None if symbol is None else symbol_named(app.door, symbol)
     named = _named(app, symbol)
     if named and not dry_run:
         what, command = f"Closing {', '.join(named)}", f"tradebot flatten {symbol or '--all'}"

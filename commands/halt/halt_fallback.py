@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING
 
 from commands.halt.report import PATIENCE_S, HaltOrders, HaltRequest, orders_left_alone
 from commands.shared.light_helpers import clean
+from tradebot.adapters.ledger.file_table import TableFile
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import folder_permissions
 from tradebot.adapters.state.state_folder import read_marker, require_closed, resolve
+from tradebot.app.loading import Options, load_for
+from tradebot.app.settings import load
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line
+from tradebot.orders.emergency_cancel import end_entries as end
 
 if TYPE_CHECKING:
     from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -22,8 +28,6 @@ if TYPE_CHECKING:
 
 def end_entries(state_dir: str | None, config: str | None) -> HaltOrders:
     """Cancel each of our working entries by its id, without recording it first; report what prevented it."""
-    from tradebot.orders.emergency_cancel import end_entries as end
-
     try:
         with _open_bot(state_dir, config) as app:
             closed = _why_nothing_is_sent(app)
@@ -50,10 +54,6 @@ def _open_bot(state_dir: str | None, config: str | None) -> "Iterator[App]":
 
     Canceling has to work even if other users can write to the file.
     """
-    from tradebot.app.loading import Options, load_for
-    from tradebot.app.settings import load
-    from tradebot.app.wiring import App
-
     folder = read_marker(resolve(state_dir, os.environ), look=folder_permissions.open_door)
     try:
         require_closed(folder.path)
@@ -77,9 +77,6 @@ def _why_nothing_is_sent(app: "App") -> str | None:
 
 def _books_if_readable(app: "App") -> "SqliteLedger | None":
     """Return the books for reading; None if they can't be read, which must not prevent a cancel."""
-    from tradebot.adapters.ledger.file_table import TableFile
-    from tradebot.adapters.ledger.ledger import SqliteLedger
-
     folder = app.folder
     try:
         # A cancel must not wait for a process that has the ledger locked.

@@ -5,34 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.declaration import VerbPurpose
-from commands.shared.verb_options import Report, identity, on_bot, opened_to_look
-from tradebot.errors import ExitCode
+from commands.shared.verb_options import Report, on_bot, opened_to_look
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tradebot.app.wiring import App
-
-
-def run(app: "App", *, probe: bool = False) -> Report:
-    """Judge every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
-    from commands.health.report import Health, show, summary
-    from commands.shared.evidence import evidence_of
-    from tradebot.judging.judgment import HealthState, overall
-    from tradebot.judging.pass_health import judge_passes
-
-    judgments = judge_passes(evidence_of(app))
-    state, whose = overall(judgments), identity(app)
-    data = Health(str(app.folder.path), state, summary(judgments), judgments)
-
-    def render(console: "Console", data: Health) -> None:
-        if not probe:
-            show(console, data, whose)
-            return
-        console.print(f"{state}: {data.summary}", markup=False, soft_wrap=True)
-
-    code = ExitCode.FINDINGS if state is HealthState.FAILED or (probe and state.is_finding) else ExitCode.DONE
-    return Report("health", data, render, code, whose)
 
 
 @on_bot(
@@ -54,4 +30,6 @@ def health(
     Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, judged by the bot's own records. Nothing is asked or
     changed. Exits with code 10 if any part has FAILED.
     """
+    from commands.health.report import run
+
     return run(bot, probe=probe)

@@ -1,15 +1,23 @@
 """The data of `tradebot health` and its screen: the state of each part of the bot, and a sentence about all."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
+from commands.shared.evidence import evidence_of
 from commands.shared.light_helpers import Identity
 from commands.shared.number_format import color_state
 from commands.shared.tables import table
-from tradebot.judging.judgment import HealthState, Judgment
+from commands.shared.verb_options import Report, identity
+from tradebot.errors import ExitCode
+from tradebot.judging.judgment import HealthState, Judgment, overall
+from tradebot.judging.pass_health import judge_passes
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
 
 
 class Health(Struct, frozen=True):
@@ -37,3 +45,19 @@ def show(console: "Console", data: Health, whose: Identity) -> None:
     console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}; the broker was not asked")
     console.print(table(data.judgments))
     console.print(f"Health {color_state(data.state)}: {data.summary}")
+
+
+def run(app: "App", *, probe: bool = False) -> Report:
+    """Judge every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
+    judgments = judge_passes(evidence_of(app))
+    state, whose = overall(judgments), identity(app)
+    data = Health(str(app.folder.path), state, summary(judgments), judgments)
+
+    def render(console: "Console", data: Health) -> None:
+        if not probe:
+            show(console, data, whose)
+            return
+        console.print(f"{state}: {data.summary}", markup=False, soft_wrap=True)
+
+    code = ExitCode.FINDINGS if state is HealthState.FAILED or (probe and state.is_finding) else ExitCode.DONE
+    return Report("health", data, render, code, whose)

@@ -17,11 +17,12 @@ from msgspec import Struct
 
 from commands.shared.verb_options import jsonable
 from tradebot import __version__
+from tradebot.adapters.ledger.journal import SCHEMA as JOURNAL_FORM
 from tradebot.adapters.ledger.journal import JournalRecord
 from tradebot.adapters.ledger.journal_reader import read
 from tradebot.adapters.state.events import last_events
 from tradebot.adapters.state.safe_open import NotPlainError, read_plain
-from tradebot.adapters.state.state_folder import EVENTS, LEDGER_VERSION
+from tradebot.adapters.state.state_folder import EVENTS, JOURNAL, LEDGER_VERSION
 from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import encode
@@ -99,9 +100,7 @@ def _read_or_note(lacking: list[str], what: str, read: Callable[[], T]) -> T | N
 
 def versions() -> dict[str, Any]:
     """Return the versions of the program, of what it runs on, and of the forms in which it writes."""
-    from tradebot.adapters.ledger.journal import SCHEMA as JOURNAL
-
-    forms = {"journal": JOURNAL, "ledger": LEDGER_VERSION, "record of a pass": RECORD}
+    forms = {"journal": JOURNAL_FORM, "ledger": LEDGER_VERSION, "record of a pass": RECORD}
     system = f"{platform.system()} {platform.machine()}"
     return {
         "tradebot": __version__, "python": platform.python_version(), "system": system, "libraries": _libraries(),
@@ -152,8 +151,6 @@ def told_of(app: "App", found: IncidentSubject) -> Iterator[tuple[str, Any]]:
 
 def _journal(app: "App", names: set[str]) -> list[Any]:
     """Return the journal's records that name the pass or one of its orders."""
-    from tradebot.adapters.state.state_folder import JOURNAL
-
     lines, wanted = list[Any](), [name.encode() for name in sorted(names)]
 
     def look(record: JournalRecord) -> None:

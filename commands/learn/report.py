@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from commands.config.current_config import differences_of
-from commands.learn.learn_inputs import NUMBERS
-from commands.shared.light_helpers import clean
+from commands.learn.learn_inputs import NUMBERS, read
+from commands.shared.files import save
+from commands.shared.light_helpers import clean, note
 from commands.shared.setting_args import path_of
 from commands.shared.tables import explains
 from commands.shared.times import MINUTE, when
+from commands.shared.verb_options import Report, identity, progress_bar
 from tradebot.adapters.text.yaml_edit import CannotEditError, value_of, with_value
 from tradebot.adapters.text.yaml_loader import parse_yaml, read_text
 from tradebot.app.loading import Options, load_for, user_file
@@ -27,6 +29,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Difference
+from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -234,3 +237,43 @@ def _load_text(app: "App", file: Path, text: str) -> "Loaded":
     values = parse_yaml(text)
     assert isinstance(values, dict), "an edited configuration is a mapping"
     return load_for(app.folder, Options(str(app.folder.path), str(file)), os.environ, values=values)
+
+
+def run(app: "App", choice: "Choice", config: str | None, write: Path | None) -> Report:
+    """Return what is proposed; the bot's own configuration with that is written to the file to `write`, if any."""
+    if write is not None:
+        _refuse_own(write, own_file(app, config))
+    with progress_bar("measuring blocked trades") as progress:
+        learn_result, problems, at = read(app, choice, progress)
+    fit = fit_proposals(
+        app, config, write or own_file(app, config) or app.folder.path / "tradebot.yaml", learn_result.proposals
+    )
+    proposed = sum(proposal.proposed is not None for proposal in fit.proposals)
+    written = write if proposed else None
+    if written is not None:
+        save(fit.text, written)
+    elif write is not None:
+        note(f"{write} isn't written: nothing is proposed")
+    data = Learned(
+        at=at,
+        from_date=choice.days.first,
+        to_date=choice.days.last,
+        trades=learn_result.counts,
+        proposals=fit.proposals,
+        proposed=proposed,
+        unknown=learn_result.unknown,
+        problems=problems,
+        worth=WORTH,
+        file=str(written) if written else None,
+        looser=fit.looser if written else (),
+    )
+    return Report("learn", data, render, whose=identity(app))
+
+
+def _refuse_own(file: Path, own: Path | None) -> None:
+    """Refuse to write over the configuration in use: what is learned counts once a person takes it over."""
+    if own is not None and file.exists() and file.samefile(own):
+        raise OperatorError(
+            f"{file} is this bot's configuration, and learning changes nothing by itself",
+            "name another file, look at it, and take it over yourself: tradebot learn --write learned.yaml",
+        )

@@ -5,38 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.declaration import VerbPurpose
-from commands.shared.verb_options import Report, identity, on_bot, progress_bar
-from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.struct_tools import replace
-from tradebot.views.parity import LATELY, over_time
+from commands.shared.verb_options import Report, on_bot
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from tradebot.app.wiring import App
-
-
-def run(app: "App", typed: str | None) -> Report:
-    """Compare a session, by default the last recorded one; exit 10 if a difference is ours."""
-    from commands.parity.report import Parity, render
-    from commands.score.run import day_of
-    from tradebot.lab.parity import parity_of
-
-    day = day_of(typed) if typed else _last(app)
-    with progress_bar("playing the session again") as progress:
-        day_parity = parity_of(app, day, progress)
-    if day_parity.complete:
-        app.facts.put_parity(replace(day_parity, differences=()))
-    data = Parity(day_parity, over_time(app.facts.parities(LATELY)))
-    return Report("parity", data, render, ExitCode.FINDINGS if day_parity.ours else ExitCode.DONE, identity(app))
-
-
-def _last(app: "App") -> "date":
-    every = app.passes.passes()
-    if not every:
-        hint = "passes are recorded as they run: tradebot serve; storage.replay_sessions says for how many sessions"
-        raise OperatorError("No pass is recorded, so there is no session to play.", hint)
-    return every[-1].session
 
 
 @on_bot(
@@ -58,4 +30,6 @@ def parity(
     they happened, on an exchange without faults. Compares each decision, order and fill with what the bot did, and says
     why each difference is there and what it cost. The timetable runs it after every session.
     """
+    from commands.parity.report import run
+
     return run(bot, session)

@@ -5,16 +5,25 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from commands.score.run import day_of
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import to_cent
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import when
+from commands.shared.verb_options import Report, identity, progress_bar
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.lab.parity import parity_of
 from tradebot.model.parity import DayParity, ParityCause, What
 from tradebot.model.sentences import pluralize
-from tradebot.views.parity import ParityTotals, in_words
+from tradebot.model.struct_tools import replace
+from tradebot.views.parity import LATELY, ParityTotals, in_words, over_time
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from rich.console import Console
+
+    from tradebot.app.wiring import App
 
 SHOWN = 20
 """How many differences the screen has; `--json` has them all."""
@@ -80,3 +89,22 @@ def _differences(out: "Console", day: DayParity) -> None:
     out.print(table)
     if len(costly) > SHOWN:
         out.print(f"  … and {len(costly) - SHOWN:,} more: tradebot parity {day.session} --json")
+
+
+def run(app: "App", typed: str | None) -> Report:
+    """Compare a session, by default the last recorded one; exit 10 if a difference is ours."""
+    day = day_of(typed) if typed else _last(app)
+    with progress_bar("playing the session again") as progress:
+        day_parity = parity_of(app, day, progress)
+    if day_parity.complete:
+        app.facts.put_parity(replace(day_parity, differences=()))
+    data = Parity(day_parity, over_time(app.facts.parities(LATELY)))
+    return Report("parity", data, render, ExitCode.FINDINGS if day_parity.ours else ExitCode.DONE, identity(app))
+
+
+def _last(app: "App") -> "date":
+    every = app.passes.passes()
+    if not every:
+        hint = "passes are recorded as they run: tradebot serve; storage.replay_sessions says for how many sessions"
+        raise OperatorError("No pass is recorded, so there is no session to play.", hint)
+    return every[-1].session

@@ -1,7 +1,7 @@
 """`tradebot pnl`: what the account earned, in parts that add up to its change. The broker isn't asked."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,15 +9,10 @@ from commands.shared.completion import cuts, strategies, symbols
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.span_options import From, To, days_of
 from commands.shared.universe import symbol_named
-from commands.shared.verb_options import Config, Explain, Json, Report, StateDir, finish, identity, open_bot
+from commands.shared.verb_options import Config, Explain, Json, StateDir, finish, open_bot
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.model.sentences import pluralize
 from tradebot.views.trades.pnl import Cut
 from tradebot.views.trades.trade_row import Choice
-
-if TYPE_CHECKING:
-    from commands.pnl.screen import ProfitAndLoss
-    from tradebot.app.wiring import App
 
 By = Annotated[
     str,
@@ -34,22 +29,6 @@ Strategy = Annotated[
 Symbol = Annotated[str | None, typer.Option("--symbol", help="Only the part in this symbol.", autocompletion=symbols)]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to FILE, or to stdout with -.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it: FILE.svg or FILE.png.")]
-
-
-def run(app: "App", by: "Cut", choice: "Choice") -> Report:
-    """Return the profit and loss of the chosen days, in rows."""
-    from commands.pnl.screen import read, show
-
-    data = read(app, by, choice)
-    return Report("pnl", data, show, whose=identity(app))
-
-
-def _to_csv(report: Report, file: Path) -> Report:
-    from commands.pnl.screen import format_csv
-    from commands.shared.files import to_csv
-
-    data: ProfitAndLoss = report.data
-    return to_csv(report, format_csv(data.pnl), file, pluralize(len(data.pnl.rows), "row"))
 
 
 def cut_of(by: str) -> "Cut":
@@ -90,6 +69,7 @@ def pnl(
     cash. The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
     bot's own books; the broker isn't asked.
     """
+    from commands.pnl.screen import draw, run, to_csv_file
     from commands.shared.files import picture_file
 
     if as_json and csv == Path("-"):
@@ -99,7 +79,5 @@ def pnl(
         choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None)
         report = run(bot, cut, choice)
     if picture:
-        from commands.pnl.screen import draw
-
         draw(report.data.pnl, picture)
-    finish(_to_csv(report, csv) if csv else report, as_json, explain)
+    finish(to_csv_file(report, csv) if csv else report, as_json, explain)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.files import GAIN, INK, LOSS, QUIET, cell, csv_text, picture, title
+from commands.shared.files import GAIN, INK, LOSS, QUIET, cell, csv_text, picture, title, to_csv
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import bar, color_by_sign, gain, in_units, to_cent
 from commands.shared.tables import Table, explains, number, staying
 from commands.shared.times import when
+from commands.shared.verb_options import Report, identity
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.sentences import pluralize
@@ -28,8 +30,6 @@ from tradebot.views.trades.pnl import IN_TIME, PARTS, Cut, EquityComparison, Pnl
 from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.axes import Axes
 
 
@@ -268,3 +268,15 @@ def _by_name(axes: Axes, data: Pnl) -> None:
 
 def _colors(values: list[float]) -> list[str]:
     return [GAIN if value > 0 else LOSS for value in values]
+
+
+def run(app: App, by: Cut, choice: Choice) -> Report:
+    """Return the profit and loss of the chosen days, in rows."""
+    data = read(app, by, choice)
+    return Report("pnl", data, show, whose=identity(app))
+
+
+def to_csv_file(report: Report, file: Path) -> Report:
+    """Write the rows of a report to a file, or to stdout."""
+    data: ProfitAndLoss = report.data
+    return to_csv(report, format_csv(data.pnl), file, pluralize(len(data.pnl.rows), "row"))

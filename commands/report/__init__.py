@@ -2,37 +2,16 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from commands.report.files import Files, Frame, Html, Plot, files_of, write_files
+from commands.report.files import Frame, Html, Plot, files_of
 from commands.shared.completion import strategies, symbols
 from commands.shared.declaration import VerbPurpose, verb
-from commands.shared.light_helpers import NOBODY, Identity
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import (
-    Config,
-    Explain,
-    Json,
-    Report,
-    StateDir,
-    finish,
-    identity,
-    open_bot,
-    progress_bar,
-)
+from commands.shared.verb_options import Config, Explain, Json, StateDir, finish
 from tradebot.errors import OperatorError
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from tradebot.app.wiring import App
-    from tradebot.lab.performance.report import AccountReport
-    from tradebot.lab.performance.report import PerformanceReport as Data
-    from tradebot.ports.world import Progress
-    from tradebot.views.trades.trade_row import Choice
 
 MOST = 2
 Folders = Annotated[
@@ -46,44 +25,6 @@ Strategy = Annotated[
 Symbol = Annotated[
     str | None, typer.Option("--symbol", help="Only profit and trades in this symbol.", autocompletion=symbols)
 ]
-
-
-def run(folders: Sequence[str], state_dir: str | None, config: str | None, choice: "Choice") -> Report:
-    """Report one bot, or two side by side."""
-    asked: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
-    with progress_bar("measuring refusals") as progress:
-        read = [_read(folder, file, choice, progress) for folder, file in asked]
-    return _build_report(read, choice)
-
-
-def run_here(app: "App", choice: "Choice") -> Report:
-    """Report a bot that is open."""
-    return _build_report([_read_here(app, str(app.folder.path), choice, lambda done, total: None)], choice)
-
-
-def _build_report(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]", choice: "Choice") -> Report:
-    from commands.report.screen import render
-    from tradebot.lab.performance.report import PerformanceReport as Data
-
-    accounts, days = tuple(account for account, _, _ in read), choice.days
-    at = max((at for _, at, _ in read if at), default=None)
-    data = Data(at, days.first, days.last, choice.strategy, choice.symbol, accounts)
-    return Report("report", data, render, whose=read[0][2] if len(read) == 1 else NOBODY)
-
-
-def _read(
-    folder: str | None, config: str | None, choice: "Choice", progress: "Progress"
-) -> "tuple[AccountReport, datetime | None, Identity]":
-    with open_bot(folder, config) as bot:
-        return _read_here(bot, folder or str(bot.folder.path), choice, progress)
-
-
-def _read_here(
-    app: "App", place: str, choice: "Choice", progress: "Progress"
-) -> "tuple[AccountReport, datetime | None, Identity]":
-    from commands.report.report_inputs import read
-
-    return *read(app, place, choice, progress), identity(app)
 
 
 @verb(
@@ -116,6 +57,7 @@ def report(
     figure that needs more observations than there are isn't shown; the report says how many it takes. Reads the bot's
     own books; only missing bars are fetched.
     """
+    from commands.report.report_inputs import run
     from tradebot.views.trades.trade_row import Choice
 
     choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
@@ -124,21 +66,11 @@ def report(
         raise OperatorError("--frame writes the tables of one account", "name one folder")
     files = files_of(plot, html, frame)
     report = run(folders or (), state_dir, config, choice)
-    finish(with_files(report, report.data, files, config), as_json, explain)
+    if files:
+        from commands.report.page import with_files
 
-
-def with_files(shown: Report, data: "Data", files: Files, config: str | None = None) -> Report:
-    """Write the picture, the page and the tables of a report that are asked for, and name them below what is shown."""
-    from commands.report.page import page
-    from commands.report.report_inputs import frames
-    from tradebot.lab.backtest.results import read_result
-    from tradebot.views.trades.days import DateRange
-    from tradebot.views.trades.trade_row import Choice
-
-    results = [read_result(Path(account.label)) for account in data.accounts] if files.page else []
-    choice = Choice(DateRange(data.from_date, data.to_date), data.strategy, data.symbol)
-    label = data.accounts[0].label
-    return write_files(shown, files, data.accounts, lambda: page(data, results), lambda: frames(label, config, choice))
+        report = with_files(report, report.data, files, config)
+    finish(report, as_json, explain)
 
 
 def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None) -> None:

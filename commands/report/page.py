@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -11,25 +13,33 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from commands.report import report_text
 from commands.report.chart import ACCOUNTS, LEVELED, NARROW, VARIABLES, WIDE, change, curve, date, days, finish
 from commands.report.extended_screen import drag_of
+from commands.report.files import Files, write_files
+from commands.report.report_inputs import frames
 from commands.report.report_text import belief, headline, lede
 from commands.shared.files import INK, inline
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, units, usd
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
+from commands.shared.verb_options import Report
 from tradebot.adapters.text.redaction import hide
+from tradebot.lab.backtest.results import read_result
 from tradebot.lab.performance.report import AccountReport, Block, Figure, PerformanceReport, ReportedTrade
 from tradebot.model.sentences import pluralize
 from tradebot.views.downsampling import downsample
+from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.pnl import PARTS
+from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from decimal import Decimal
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
+    from tradebot.lab.performance.report import PerformanceReport as Data
     from tradebot.lab.performance.report import SessionExposure
+    from tradebot.views.trades.trade_row import Choice
 
 COLORED = len(ACCOUNTS) - 1
 """So many symbols have a color of their own; the others share the last one."""
@@ -262,3 +272,11 @@ def _by_name(account: AccountReport) -> Mapping[str, Figure]:
 def _columns(account: AccountReport) -> list[tuple[str, str]]:
     rows = [row for cut in account.cuts for row in cut.rows]
     return [(f"{name}_usd", name) for name in PARTS if any(getattr(row, f"{name}_usd") for row in rows)]
+
+
+def with_files(shown: Report, data: Data, files: Files, config: str | None = None) -> Report:
+    """Write the picture, the page and the tables of a report that are asked for, and name them below what is shown."""
+    results = [read_result(Path(account.label)) for account in data.accounts] if files.page else []
+    choice = Choice(DateRange(data.from_date, data.to_date), data.strategy, data.symbol)
+    label = data.accounts[0].label
+    return write_files(shown, files, data.accounts, lambda: page(data, results), lambda: frames(label, config, choice))

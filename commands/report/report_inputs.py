@@ -1,15 +1,18 @@
 """Read a report's inputs: the account's history, the calendar, and the benchmark's prices."""
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from commands.report.screen import render
 from commands.score.outcomes import refused_trades
 from commands.shared.files import replacing
 from commands.shared.history import BENCHMARK, no_benchmark_reason, read_history
-from commands.shared.verb_options import open_bot
+from commands.shared.light_helpers import NOBODY, Identity
+from commands.shared.verb_options import Report, identity, open_bot, progress_bar
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.adapters.text.extras import install
 from tradebot.app import calendar
@@ -21,6 +24,7 @@ from tradebot.lab.performance.curve import BenchmarkPrices, entry_cost, held_in_
 from tradebot.lab.performance.frames import Frames
 from tradebot.lab.performance.frames import frames as frames_of
 from tradebot.lab.performance.report import AccountReport, RefusalsWorth
+from tradebot.lab.performance.report import PerformanceReport as Data
 from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
@@ -33,8 +37,15 @@ from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     import pandas as pd
+
+    from tradebot.app.wiring import App
+    from tradebot.lab.performance.report import AccountReport
+    from tradebot.lab.performance.report import PerformanceReport as Data
+    from tradebot.ports.world import Progress
+    from tradebot.views.trades.trade_row import Choice
 
 BEFORE = timedelta(days=10)
 """So far before the books the calendar and the prices are read, for the session before the first one."""
@@ -230,3 +241,36 @@ def _write(table: "pd.DataFrame", path: Path, kind: str) -> None:
         raise OperatorError("writing Parquet needs the data extra", install("data")) from error
     with duckdb.connect() as connection:
         connection.from_df(table).to_parquet(str(path))
+
+
+def run(folders: Sequence[str], state_dir: str | None, config: str | None, choice: "Choice") -> Report:
+    """Report one bot, or two side by side."""
+    asked: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
+    with progress_bar("measuring refusals") as progress:
+        read = [_read(folder, file, choice, progress) for folder, file in asked]
+    return _reported(read, choice)
+
+
+def run_here(app: "App", choice: "Choice") -> Report:
+    """Report a bot that is open."""
+    return _reported([_read_here(app, str(app.folder.path), choice, lambda done, total: None)], choice)
+
+
+def _reported(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]", choice: "Choice") -> Report:
+    accounts, days = tuple(account for account, _, _ in read), choice.days
+    at = max((at for _, at, _ in read if at), default=None)
+    data = Data(at, days.first, days.last, choice.strategy, choice.symbol, accounts)
+    return Report("report", data, render, whose=read[0][2] if len(read) == 1 else NOBODY)
+
+
+def _read(
+    folder: str | None, config: str | None, choice: "Choice", progress: "Progress"
+) -> "tuple[AccountReport, datetime | None, Identity]":
+    with open_bot(folder, config) as bot:
+        return _read_here(bot, folder or str(bot.folder.path), choice, progress)
+
+
+def _read_here(
+    app: "App", place: str, choice: "Choice", progress: "Progress"
+) -> "tuple[AccountReport, datetime | None, Identity]":
+    return *read(app, place, choice, progress), identity(app)

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from rich.console import Console
 from rich.markup import escape
 
-from commands.score.explanation import draw
+from commands.score.explanation import draw, explain_score, render
 from commands.shared.ask_strategies import asking_world, in_turn
 from commands.shared.files import picture_file
 from commands.shared.number_format import format_signed
@@ -92,8 +92,6 @@ def run(app: App, *, by: str) -> Report:
 
 
 def explain_one(app: App, symbol: str, plot: Path | None) -> Report:
-    from commands.score.explanation import explain_score, render
-
     picture = picture_file(plot, "score.svg")
     data = explain_score(app, symbol)
     if picture:

@@ -10,6 +10,10 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import clean
 from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.yaml_edit import value_of, with_changed_value
+from tradebot.app.keys import load_secrets
+from tradebot.app.settings import Settings
+from tradebot.app.venues import EARLIER
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.record import Job
 
@@ -47,8 +51,6 @@ def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], o
 
     Raises OperatorError if one is set twice, isn't YAML, or is one of the person's keys.
     """
-    from tradebot.adapters.text.yaml_edit import value_of
-
     _refuse_keys([typed for _, typed in pairs])
     paths = [path_of(key) for key, _ in pairs]
     for one, other in combinations(paths, 2):
@@ -71,8 +73,6 @@ def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...]
 
     If none is wrong in itself, settings that need each other don't fit, and `together` says how to set them at once.
     """
-    from tradebot.app.settings import Settings
-
     sections = dict.fromkeys(path[0] for path, _ in values if path[0] in Settings.model_fields)
     shown = f"tradebot config show {next(iter(sections), '')}".rstrip()
     if wrong.names:
@@ -82,9 +82,6 @@ def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...]
 
 def _refuse_keys(typed: Sequence[str]) -> None:
     """Refuse a key of the person's as a value: settings are kept in files that anybody may be shown."""
-    from tradebot.app.keys import load_secrets
-    from tradebot.app.venues import EARLIER
-
     load_secrets(os.environ, None, EARLIER)
     if any(hide(value) != value for value in typed):
         raise OperatorError(
@@ -94,8 +91,6 @@ def _refuse_keys(typed: Sequence[str]) -> None:
 
 def over(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], object]]) -> dict[str, Any]:
     """Return a command's options with these settings; raise OperatorError if an option sets one of them too."""
-    from tradebot.adapters.text.yaml_edit import with_changed_value
-
     merged: dict[str, Any] = dict(flags)
     for path, value in values:
         if _is_given(flags, path):

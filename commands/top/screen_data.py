@@ -12,10 +12,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
-from commands import approvals, events, positions
+from commands import approvals, events
 from commands.approvals import ApprovalsData
 from commands.events import EventsShown
-from commands.positions import Positions
+from commands.positions import report as positions
+from commands.positions.report import Positions
 from commands.shared.hints import with_bot_options
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.number_format import color_state, duration

@@ -8,14 +8,16 @@ from markupsafe import Markup
 from rich.console import Console
 from rich.markup import escape
 
-from commands import approvals, audit, events, health, orders, positions, schedule
+from commands import approvals, audit, events, orders, schedule
 from commands.approvals import ApprovalsData
 from commands.audit.audit_inputs import show_findings
 from commands.config import show
 from commands.config import show as config
 from commands.events import EventsShown
+from commands.health import report as health
 from commands.orders import OrdersShown
-from commands.positions import Positions
+from commands.positions import report as positions
+from commands.positions.report import Positions
 from commands.schedule import check
 from commands.schedule.rows import show_moments
 from commands.shared.light_helpers import clean

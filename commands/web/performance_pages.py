@@ -6,7 +6,10 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from commands import compare, pnl, report, signals
+from commands import pnl, signals
+from commands.compare import report as compare
+from commands.pnl import screen as pnl_screen
+from commands.report import report_inputs as report
 from commands.report.files import files_of
 from commands.shared.span_options import days_of
 from commands.shared.verb_options import Report
@@ -58,7 +61,7 @@ def _trades(query: Query) -> list[PagePart]:
         PagePart("Rows and symbols", others),
         PagePart(
             "Where profit came from",
-            lambda app: pnl.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
+            lambda app: pnl_screen.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
         ),
         PagePart("Note a trade", _note_form),
     ]

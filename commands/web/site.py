@@ -24,7 +24,7 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from commands import positions
+from commands.positions import report as positions
 from commands.serve.web import look
 from commands.serve.web_pages import health
 from commands.top.screen_data import version

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import requests
 
-from commands.positions import colored_gain, protection
+from commands.positions.report import colored_gain, protection
 from papervenue import process
 from tests.kit.bot.folder import KEYS, Bot, order_by_hand, second_session
 from tests.kit.rows import make_order

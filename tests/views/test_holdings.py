@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from commands import positions
+from commands.positions import report as positions
 from commands.status import report
 from tests.kit.rows import make_cycle, minutes
 from tests.kit.values import EXITS, LISTED, NOW, ago, candidate, fill, margin, there

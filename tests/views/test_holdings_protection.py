@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from commands import positions
+from commands.positions import report as positions
 from tests.kit.values import LISTED, NOW, ago, instrument, there
 from tests.model.test_lifecycle import PAIR, order, record
 from tradebot.exits.exit_rule import WatchedPosition

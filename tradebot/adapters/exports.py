@@ -4,6 +4,7 @@ Several bots may share a database: each row names its bot. A bot's rows are repl
 either the old or the new books. All names in statements are our own; values are parameters.
 """
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -75,8 +76,6 @@ def write(address: str, whose: Whose, at: datetime | None, tables: Mapping[str, 
 
 @contextmanager
 def _file(path: Path) -> Iterator[Cursor]:
-    import sqlite3
-
     cure = "name a file in a folder that exists, for example --to books.db"
     try:
         with closing(sqlite3.connect(path, timeout=TIMEOUT_S)) as connection, connection:

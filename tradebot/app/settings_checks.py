@@ -32,6 +32,7 @@ from tradebot.model.record import Job
 from tradebot.model.venue import Edit, Settlement
 from tradebot.strategies.settings import execution_contradictions
 from tradebot.timetable.job_times import left_after_last_s, longest_wait_s, whole_day
+from tradebot.timetable.strategy_times import usable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -319,8 +320,6 @@ def _own_times(settings: Sections) -> Iterator[str]:
     """Check that strategies' own times can be read, and that entries are made while each of their slots is due."""
     for name, section in settings.strategies.sections().items():
         if section.times and Job.TRADE_ONCE in settings.timetable:
-            from tradebot.timetable.strategy_times import usable
-
             try:
                 usable(section.times, settings.timetable[Job.TRADE_ONCE], settings.day)
             except ValueError as unusable:

@@ -13,6 +13,8 @@ from functools import cached_property
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.evidence import SHADOW
 from tradebot.adapters.state.folder_identity import mark_again
@@ -121,8 +123,6 @@ def _make_folder(app: App, path: Path, name: str, loaded: Loaded) -> StateFolder
 
 def _follow(bot: ShadowApp, values: Mapping[str, Any]) -> None:
     """Write the configuration into the folder, and accept it in its books, if it isn't the one that is there."""
-    import yaml
-
     file = bot.folder.path / USER_FILE
     text = "# Written by tradebot shadow, which follows the configuration of the bot.\n"
     text += yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120)

@@ -95,16 +95,12 @@ class BotStores:
     @cached_property
     def ledger(self) -> SqliteLedger:
         """Return the ledger, open for writing."""
-        from tradebot.adapters.ledger.ledger import SqliteLedger
-
-        return self._close_later(SqliteLedger.open(self.folder.path, self.folder.account_number))
+        return self._ledger(read_only=False)
 
     @cached_property
     def ledger_view(self) -> SqliteLedger:
         """Return the ledger opened read-only, which changes nothing in the folder; raise if it is damaged."""
-        from tradebot.adapters.ledger.ledger import SqliteLedger
-
-        return self._close_later(SqliteLedger.view(self.folder.path, self.folder.account_number))
+        return self._ledger(read_only=True)
 
     @cached_property
     def facts(self) -> SqliteFacts:
@@ -160,6 +156,12 @@ class BotStores:
 
         kept = self.settings.storage
         return JsonlEvents(self.folder.path / state_folder.EVENTS, kept.events_mb * 10**6, kept.events_files, self.hear)
+
+    def _ledger(self, *, read_only: bool) -> SqliteLedger:
+        from tradebot.adapters.ledger.ledger import SqliteLedger
+
+        opened = SqliteLedger.view if read_only else SqliteLedger.open
+        return self._close_later(opened(self.folder.path, self.folder.account_number))
 
     def _close_later(self, store: Kept) -> Kept:
         """Return a store that is closed with this bot."""

@@ -105,11 +105,10 @@ def _walk(
     that were trained on the others: 66 splits, and 11 paths for each seed. The results are what tradebot promote asks
     of a policy. The same command goes on with a walk that was stopped. Exits with code 10 unless the policy passes.
     """
-    from commands.learn.policy.train import TrainingOptions, WalkOptions
-    from commands.learn.policy.train import run_walk as run
+    from commands.learn.policy.train import TrainingOptions, WalkOptions, run_walk
 
     asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
-    finish(run(asked, WalkOptions(to, key, workers, by), wish), as_json)
+    finish(run_walk(asked, WalkOptions(to, key, workers, by), wish), as_json)
 
 
 @verb(

@@ -17,6 +17,8 @@ from papervenue.commands.control import MAIN_KEY
 from papervenue.faces.face import Login
 from papervenue.faults import fault_table
 from papervenue.faults.kinds import read_duration
+from papervenue.market.coins import SYMBOLS, kraken_venue
+from papervenue.market.futures import ROOTS, futures_venue
 from papervenue.market.spec import MODELS, OPTIMISM, MarketError, MarketSpec, default_symbols, fill_spec
 from papervenue.market.venue import ALPACA, Venue
 from papervenue.state import MARKET_FILE, read_market
@@ -28,7 +30,7 @@ FACES = {"kraken": "kraken", "tws": "ibkr"}
 """The API by which a market's venue is known; Alpaca's has none of these."""
 ACTIONS = ("list", "add", "clear", "show", "ready")
 FAULTS = "/exchange/v1/faults"
-SYMBOLS = 21
+SHARES = 21
 """How many shares a new market lists, all of them well known."""
 A_WEEK = timedelta(days=7)
 _LONGEST_SCRIPT = 64 * 1024
@@ -86,7 +88,7 @@ def _market(chosen: argparse.Namespace) -> MarketSpec:
     symbols, venue = tuple(chosen.symbols), _venue(chosen, start)
     listed = tuple(instrument.symbol for instrument in venue.instruments) or symbols
     if not listed and chosen.bars is None:
-        listed = default_symbols(SYMBOLS)
+        listed = default_symbols(SHARES)
     recorded = {} if chosen.bars is None else {"source": _kind(chosen.bars), "path": chosen.bars}
     return MarketSpec(
         start=start, sessions=chosen.sessions, seed=chosen.seed, cash=chosen.cash, venue=venue,
@@ -100,13 +102,9 @@ def _kind(bars: str) -> str:
 
 def _venue(chosen: argparse.Namespace, start: date) -> Venue:
     if chosen.venue == "kraken":
-        from papervenue.market.coins import SYMBOLS, kraken_venue
-
         _need_known(chosen.symbols, SYMBOLS, "perpetual")
         return kraken_venue(chosen.seed, chosen.symbols or SYMBOLS)
     if chosen.venue == "ibkr":
-        from papervenue.market.futures import ROOTS, futures_venue
-
         _need_known(chosen.symbols, ROOTS, "root")
         return futures_venue(start, chosen.sessions, chosen.symbols or tuple(ROOTS))
     return ALPACA

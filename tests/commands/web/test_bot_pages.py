@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from commands import positions
 from commands.config import show as config
+from commands.positions import report as positions
 from commands.web.bot_pages import BARE, ROWS
 from tests.commands.mcp.test_tools_runner import steady
 from tests.commands.web.client import browser, site

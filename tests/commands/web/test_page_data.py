@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from markupsafe import Markup
 
-from commands import positions
+from commands.positions import report as positions
 from commands.shared.verb_options import Report
 from commands.web import page_data
 from commands.web.html_rendering import Page, PagePart

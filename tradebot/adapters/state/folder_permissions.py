@@ -6,6 +6,7 @@ uses only the cheap part of the standard library.
 """
 
 import os
+import pwd
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -158,7 +159,6 @@ def _others_may(status: os.stat_result, of_group: int, of_all: int) -> bool:
 def _is_our_own(group: int) -> bool:
     """Return True if a group is this user's private one: it has the same name and no other member."""
     import grp
-    import pwd
 
     try:
         user, known = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)

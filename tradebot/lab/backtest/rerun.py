@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from pydantic import ValidationError
 
 from papervenue.market.spec import MarketSpec
@@ -83,8 +84,6 @@ def _plan(folder: Path, document: Mapping[str, Any]) -> BacktestPlan:
 
 def _settings(folder: Path, kept: Mapping[str, Any]) -> Settings:
     """Return the settings from the run's own file, because the identity doesn't have them in their order."""
-    import yaml
-
     try:
         values = yaml.safe_load(read_plain(folder / USER_FILE))
     except (OSError, yaml.YAMLError) as error:

@@ -14,6 +14,8 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import yaml
+
 from papervenue.market.bars import QuickCloses
 from papervenue.market.spec import FUNDS, NO_COSTS
 from papervenue.times import SECOND
@@ -290,8 +292,6 @@ def _is_run(path: Path) -> bool:
 
 def _configuration(run: BacktestRun) -> str:
     """Return the settings of a run as a complete configuration file, without those that are null."""
-    import yaml
-
     settings = {name: value for name, value in effective(run.plan.settings).items() if name != "mode"}
     text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120)
     return f"# The complete settings of this backtest.\n{text}"

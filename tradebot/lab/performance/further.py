@@ -7,6 +7,7 @@ from math import ceil
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
+import numpy as np
 from msgspec.structs import asdict
 
 from tradebot.lab.performance import statistics
@@ -309,8 +310,6 @@ def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ..
 
 def _spans(rows: "pd.DataFrame", names: list[str], year: int) -> "pd.DataFrame":
     """Return the growth over each span of a year of returns that are known of all these columns, as fractions."""
-    import numpy as np
-
     known = rows[names].dropna()
     logs = np.log1p(known.clip(lower=-1 + 1e-12)).cumsum()
     before = logs.shift(year).fillna(0.0)

@@ -1,18 +1,24 @@
-"""`tradebot positions`: show positions and how far each exit rule is from closing them. The broker isn't asked."""
+"""Positions as a person reads them: how far each exit rule is, what rests at the broker, and what needs attention."""
 
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.markup import escape
 
-from commands.shared.declaration import VerbPurpose
+from commands.shared.bot_records import last_passes, load_holdings, open_trades, trading_now
 from commands.shared.light_helpers import clean
+from commands.shared.notes import left_by_earlier_orders, notes
 from commands.shared.number_format import duration, show_funding, show_margin, time_left, usd, way_there
+from commands.shared.tables import Table, number, sentence
 from commands.shared.times import when
-from commands.shared.verb_options import Report, on_bot
+from commands.shared.verb_options import Report
+from tradebot.exits.rules import kinds
 from tradebot.model.record import DOUBTED
 from tradebot.model.sentences import pluralize
+from tradebot.timetable.sessions import next_open
+from tradebot.views.holdings import FOREIGN_OWNER, account_margin, funding_so_far
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,11 +61,6 @@ class Positions(Struct, frozen=True, omit_defaults=True):
 
 def run(app: "App") -> Report:
     """Compute positions from the fills, and compare each with the exit rules at the last recorded prices."""
-    from commands.shared.bot_records import last_passes, load_holdings, open_trades, trading_now
-    from commands.shared.notes import left_by_earlier_orders, notes
-    from tradebot.timetable.sessions import next_open
-    from tradebot.views.holdings import account_margin, funding_so_far
-
     passes, totals, mark = last_passes(app.existing_facts), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
     rows = load_holdings(app, totals, passes, now)
@@ -80,8 +81,6 @@ def _render(console: "Console", data: Positions) -> None:
 
 def show(console: "Console", data: Positions, rows: slice) -> None:
     """Print the notes on all positions, and these rows of the bot's own."""
-    from tradebot.views.holdings import FOREIGN_OWNER
-
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
     at = f"at {when(data.as_of)}" if data.as_of else "before any pass"
     held, fills = pluralize(sum(row.is_held for row in ours), "position"), pluralize(data.fills, "fill")
@@ -92,7 +91,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
             console.print(_closed_so_far(trade, trade.exit_price), markup=False)
     for row in ours:
         if row.unfinished is not None:
-            console.print(_unfinished_text(row, row.unfinished), markup=False)
+            console.print(_unfinished(row, row.unfinished), markup=False)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
             ours_once = row.symbol in data.left_by_earlier_orders
@@ -105,7 +104,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
                 console.print(f"{clean(row.symbol)} {quantity:,f} {told}", markup=False)
     for row in ours:
         if row.suspended:
-            console.print(_suspended_text(row, data.as_of), markup=False)
+            console.print(_suspended(row, data.as_of), markup=False)
     unpriced = [row.symbol for row in ours if row.price is None]
     if unpriced:
         console.print(f"No price is recorded yet for {', '.join(unpriced)}. Next: tradebot evaluate-exits")
@@ -127,7 +126,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
         console.print(line, markup=False)
 
 
-def _suspended_text(row: "Holding", now: datetime | None) -> str:
+def _suspended(row: "Holding", now: datetime | None) -> str:
     what = f"{clean(row.symbol)}: the broker has suspended its trading, so no stop acts and nothing can close it"
     if row.price is None or row.price_at is None:
         return f"{what}. No price was seen before"
@@ -135,7 +134,7 @@ def _suspended_text(row: "Holding", now: datetime | None) -> str:
     return f"{what}. {usd(row.price, row.symbol)} is its last price, of {when(row.price_at)}{age}"
 
 
-def _unfinished_text(row: "Holding", close: "UnfinishedClose") -> str:
+def _unfinished(row: "Holding", close: "UnfinishedClose") -> str:
     why = f"to make room for {clean(close.displaced_by)}" if close.displaced_by else "by hand"
     return (
         f"{clean(row.symbol)}: a close {why}, last sent at {when(close.since)}, isn't finished: {row.quantity:,f} are "
@@ -157,10 +156,6 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
 
     With several strategies, it also says whose each one is.
     """
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number, sentence
-
     rules = columns(rows)
     names = ("quantity", "average", "now", "gain", "best", *rules.values(), "age")
     owners = ["strategy"] if len({row.strategy for row in rows}) > 1 else []
@@ -246,8 +241,6 @@ def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol
 
 def columns(rows: "Iterable[Holding]") -> dict[str, str]:
     """Return the heading of a column for each exit rule that watches any of these positions."""
-    from tradebot.exits.rules import kinds
-
     watching = {stop.rule for row in rows for stop in row.stops}
     headings = {kind.reason.value: kind.column for kind in kinds().values()}
     return {rule: heading for rule, heading in headings.items() if rule in watching}
@@ -276,19 +269,3 @@ def colored_gain(gain: Decimal | None) -> str:
     shown = f"{gain:z+.2%}"
     colour = "red" if shown.startswith("-") else "green"
     return f"[{colour}]{shown}[/{colour}]"
-
-
-@on_bot(
-    "positions",
-    VerbPurpose.LOOK,
-    90,
-    {"positions/1": (Positions,)},
-    epilog="tradebot positions\ntradebot positions --json",
-)
-def positions(bot: "App") -> Report:
-    """Show open positions and how far each is from its exits.
-
-    Also shows the state of each position, and which stop and target rest for it at the broker. Reads the bot's own
-    books; the broker isn't asked.
-    """
-    return run(bot)
