@@ -348,7 +348,7 @@ class Runner:
             return False
         except Exception as fault:  # noqa: BLE001 - the boundary of a job: anything else is our own bug
             self._faults += 1
-            self._emit(now, EventKind.JOB_FAULT, job, _trace(fault))
+            self._emit(now, EventKind.JOB_FAULT, job, "".join(traceback.format_exception(fault)[-TRACE_LINES:]))
             raised = {"exception": type(fault).__name__, "message": str(fault), "where": _where(fault)}
             self._station.events.emit(EventKind.EXCEPTION.at(now, {"job": str(job), **raised}))
             message = f"a bug in tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"
@@ -371,10 +371,6 @@ class Runner:
 
     def _tell(self, line: LogLine) -> None:
         self._station.tell(line)
-
-
-def _trace(fault: Exception) -> str:
-    return "".join(traceback.format_exception(fault)[-TRACE_LINES:])
 
 
 def _where(fault: Exception) -> str:

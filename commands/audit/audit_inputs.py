@@ -39,8 +39,6 @@ from tradebot.model.account import Booking
 from tradebot.model.books import Books
 from tradebot.model.event import NEED_NOBODY, Severity
 from tradebot.model.finding import FindingKind
-from tradebot.model.intent import IntentRecord
-from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.sentences import pluralize
@@ -102,7 +100,7 @@ def _trading(app: "App", past: SessionEvidence | None, since_s: int | None, *, o
         kept=_terms_of_positions(ledger, positions, proven),
         intents=ledger.tallies.intent_states(),
         rejected=ledger.tallies.rejected_since(moment.since),
-        working=_working(ledger),
+        working=tuple((order, ledger.intent(order.client_order_id)) for order in ledger.orders(working=True)),
         rows=attempt(lambda: RowEvidence(*ledger.tallies.compare_journal())),
         broker=broker,
     )
@@ -220,10 +218,6 @@ def _terms_of_positions(
         if key in found:
             kept[one.strategy, one.to_symbol] = one.of(found[key])
     return kept
-
-
-def _working(ledger: "SqliteLedger") -> "tuple[tuple[Order, IntentRecord | None], ...]":
-    return tuple((order, ledger.intent(order.client_order_id)) for order in ledger.orders(working=True))
 
 
 class Audited(Struct, frozen=True):

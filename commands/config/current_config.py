@@ -112,7 +112,9 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
         app.ledger.baselines.approve(Baseline(effective(app.settings), by, app.stamp_time()))
         after = app.ledger.baselines.last()
     assert after is not None, "the approved configuration was just written"
-    _record_event(app, after, found)
+    looser = ", ".join(difference.name for difference in found if difference.looser)
+    details = {"by": after.who, "fingerprint": after.fingerprint, "differences": str(len(found)), "looser": looser}
+    app.events.emit(EventKind.CONFIG_ACCEPTED.at(after.at, details))
     return _report(app, before, found, after)
 
 
@@ -126,12 +128,6 @@ def _report(app: "App", before: "Baseline | None", differences: "tuple[Differenc
         at=after.at,
     )
     return Report("config-accept", data, _render)
-
-
-def _record_event(app: "App", after: "Baseline", found: "tuple[Difference, ...]") -> None:
-    looser = ", ".join(difference.name for difference in found if difference.looser)
-    details = {"by": after.who, "fingerprint": after.fingerprint, "differences": str(len(found)), "looser": looser}
-    app.events.emit(EventKind.CONFIG_ACCEPTED.at(after.at, details))
 
 
 def _show(screen: "Console", before: "Baseline | None", differences: "tuple[Difference, ...]") -> None:

@@ -103,7 +103,8 @@ def run(
 
     Symbols or endpoints named explicitly are fetched now, due or not, and don't use up the timetable's slot.
     """
-    requests = _wanted_requests(app, endpoints, symbols)
+    names = frozenset(_endpoint(app, name) for name in endpoints)
+    requests = WantedCalls(names, frozenset(in_universe(app, symbol) for symbol in symbols))
     named = bool(endpoints or symbols)
     # One fetcher at a time: its lock is taken before the pass lock, and waits and exits as that one.
     with hold(app.folder.path, "fetch-flow", name=FETCH_LOCK):
@@ -126,11 +127,6 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | S
     require(clocks.clock, clocks.second, app.settings)
     app.ensure_calendar(clocks.now)
     return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clocks.now, app.day, by), clocks
-
-
-def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "WantedCalls":
-    names = frozenset(_endpoint(app, name) for name in endpoints)
-    return WantedCalls(names, frozenset(in_universe(app, symbol) for symbol in symbols))
 
 
 def _endpoint(app: "App", text: str) -> str:
@@ -182,14 +178,11 @@ def _count(intakes: "Iterable[Intake]") -> "Iterable[EndpointCount]":
             newest_age_s=(max(answer.at for answer in answers) - newest).total_seconds()
             if isinstance(newest, datetime)
             else None,
-            differences=_differences(answers),
+            differences=drifts(
+                CheckedReply(answer.endpoint, answer.symbol, answer.at, answer.received, answer.findings)
+                for answer in answers
+            ),
         )
-
-
-def _differences(answers: "Iterable[Intake]") -> "tuple[Drift, ...]":
-    return drifts(
-        CheckedReply(answer.endpoint, answer.symbol, answer.at, answer.received, answer.findings) for answer in answers
-    )
 
 
 def _newest(endpoint: str, answers: "Iterable[Intake]") -> datetime | date | None:

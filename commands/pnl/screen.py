@@ -230,12 +230,8 @@ def draw(data: Pnl, file: Path) -> None:
         axes = figure.subplots()
         _in_time(axes, data) if in_time else _by_name(axes, data)
         axes.spines[["top", "right"]].set_visible(False)
-        title(axes, _title(data))
-
-
-def _title(data: Pnl) -> str:
-    days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
-    return f"Profit and loss by {data.by}, {days}: {data.profit_usd:+,.2f} USD"
+        days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
+        title(axes, f"Profit and loss by {data.by}, {days}: {data.profit_usd:+,.2f} USD")
 
 
 def _in_time(axes: Axes, data: Pnl) -> None:

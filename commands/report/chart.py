@@ -55,7 +55,8 @@ def draw(accounts: Sequence[AccountReport], file: Path) -> None:
         raise OperatorError("No session's equity is known, so there is no curve to draw", "tradebot report")
     with picture(file, *WIDE) as figure:
         _draw(figure, accounts)
-        figure.suptitle(_span(accounts), x=0.01, ha="left", **TITLE)
+        ends = [day for account in accounts for day in (account.from_session, account.to_session) if day]
+        figure.suptitle(f"{min(ends)} to {max(ends)}" if ends else "", x=0.01, ha="left", **TITLE)
 
 
 def curve(accounts: Sequence[AccountReport]) -> dict[str, object] | None:
@@ -190,11 +191,6 @@ def finish(axes: Axes, label: str, text: Callable[[float], str], base: float = 0
 
 def _percent(value: float) -> str:
     return f"{format_signed(value, 2)}%".replace("-", "−")
-
-
-def _span(accounts: Sequence[AccountReport]) -> str:
-    ends = [day for account in accounts for day in (account.from_session, account.to_session) if day]
-    return f"{min(ends)} to {max(ends)}" if ends else ""
 
 
 def date(axes: Axes, width: float) -> None:

@@ -330,7 +330,9 @@ class Daemon:
                 message = f"{one_line(away)}; trying again in {wait_s} s"
                 self._tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, message, away.code))
                 self._watch.trouble(BROKER, away.message)
-            self._wait(wait_s)
+            until_s = time.monotonic() + wait_s
+            while time.monotonic() < until_s and not self._stop.asked:
+                time.sleep(0.2)
             wait_s = min(2 * wait_s, app.settings.serve.retry_most_s)
         return None
 
@@ -339,11 +341,6 @@ class Daemon:
 
     def _clock(self, app: "App") -> RealTime:
         return RealTime(app.now, app.settings.limits.max_clock_disagreement_s)
-
-    def _wait(self, seconds: float) -> None:
-        until_s = time.monotonic() + seconds
-        while time.monotonic() < until_s and not self._stop.asked:
-            time.sleep(0.2)
 
     def _tell(self, line: LogLine) -> None:
         self._watch.note_progress()

@@ -222,7 +222,8 @@ class ServePages:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def _answer(self, environ: Mapping[str, Any]) -> PageReply:
-        if _name(str(environ.get("HTTP_HOST", ""))) not in self._hosts:
+        match = HOST.fullmatch(str(environ.get("HTTP_HOST", "")).lower())
+        if ((match[1] or match[2]) if match else "") not in self._hosts:
             return _refusal(HTTPStatus.MISDIRECTED_REQUEST, "this name isn't among health.hosts")
         if environ["REQUEST_METHOD"] not in METHODS:
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered")
@@ -266,11 +267,6 @@ class ServePages:
             each for each in events if all(getattr(each, name) == value for name, value in wanted.items() if value)
         ]
         return document(200, {"looked_at": len(events), "unreadable": unreadable, "events": found[-int(last) :]})
-
-
-def _name(host: str) -> str:
-    match = HOST.fullmatch(host.lower())
-    return (match[1] or match[2]) if match else ""
 
 
 def _parameters(query: str, known: tuple[str, ...]) -> dict[str, str]:

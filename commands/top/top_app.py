@@ -141,7 +141,8 @@ class Board(Screen[None]):
         self._put("head", _gray_if_troubled(line(reading.head if reading else "", width), trouble))
         self._put("shown", _gray_if_troubled(self._render_screen(reading, width, height), trouble))
         self._put("trouble", line(f"[red]{escape(clean(trouble))}[/]", width) if trouble else Text())
-        self._put("foot", _foot(reading))
+        at = f"  read {when(reading.at)}" if reading else ""
+        self._put("foot", Text(f"1-4 tab  h halts  q quits{at}", "reverse", no_wrap=True, overflow="crop"))
         self.query_one("#trouble").display = bool(trouble)
         if follows:
             self._follow()
@@ -176,11 +177,6 @@ class Board(Screen[None]):
 def _gray_if_troubled(text: Text, trouble: str) -> Text:
     """Return a text in gray if there is trouble; Textual forgets the style of a text, but not that of its parts."""
     return Text.assemble((text.plain, OLD)) if trouble else text
-
-
-def _foot(reading: ScreenData | None) -> Text:
-    at = f"  read {when(reading.at)}" if reading else ""
-    return Text(f"1-4 tab  h halts  q quits{at}", "reverse", no_wrap=True, overflow="crop")
 
 
 class Top(Textual[None]):

@@ -193,7 +193,7 @@ def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
         _lots(console, data.lots[-most:])
     else:
         _trades(console, data.trades[-most:])
-    for line in (*_sums(data.totals), *_known_r(data), *_slippage_lines(data)):
+    for line in (*_sums(data.totals), *_known_r(data), *slippage_sentences(data.slippage)):
         console.print(line, markup=False)
     unknown = fees_not_counted(sum(row.unknown_fees for row in data.trades), {})
     for line in map(in_units, data.assumptions if explains(console) else unknown):
@@ -304,7 +304,3 @@ def _known_r(data: "Trades") -> list[str]:
     sources = [f"{known.count(source):,} by the {source.value}" for source in RiskFrom if source in known]
     parts = f": {', '.join(sources)}" if sources else "; no stop is on record"
     return [f"R is known for {len(known):,} of {pluralize(len(closed), 'closed trade')}{parts}"]
-
-
-def _slippage_lines(data: "Trades") -> list[str]:
-    return list(slippage_sentences(data.slippage))

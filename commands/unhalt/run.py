@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.reconciliation.reconcile import Reconciled
 
 
 class Unhalted(Struct, frozen=True):
@@ -54,7 +53,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     if simulated:
         # Each of its passes compares its books with its account, and only its bot can ask that.
         app.folder, override = app.folder._replace(kind="user"), True
-    if override and not _gives_reason(reason):
+    if override and reason.strip() in ("", NO_REASON):
         raise OperatorError("an override needs a reason, for the record", 'tradebot unhalt --override --reason "…"')
     before = app.ledger.trading_state()
     cleared = before.state is not TradingState.ACTIVE
@@ -84,10 +83,6 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     return Report("unhalt", data, _render)
 
 
-def _gives_reason(reason: str) -> bool:
-    return bool(reason.strip()) and reason != NO_REASON
-
-
 def _record_override(app: "App", before: "TradingStateRecord", by: str, reason: str) -> None:
     """Write an event: if something goes wrong later, people look for overrides first."""
     details = {"by": by, "reason": reason, "halted_by": before.who, "halted_because": before.why}
@@ -106,7 +101,7 @@ def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) ->
 def _require_agreement(app: "App", by: str) -> None:
     """Reconcile as `tradebot reconcile` does; raise OperatorError if a finding would keep entries closed anyway."""
     result = compare(app, by)
-    blocking = _blocking(result)
+    blocking = "; ".join(f"{clean(f.subject)}: {f.meaning}" for f in result.findings if f.blocking)
     if blocking:
         # Not every finding has a plan: some wait for the broker, or for a person to decide.
         settle = f"run tradebot reconcile --apply {result.plan.id}" if result.plan else "do what they say"
@@ -126,10 +121,6 @@ def _require_no_cause(app: "App") -> None:
             'wait until that ends, or accept it and say why: tradebot unhalt --override --reason "…"',
             code=ExitCode.REFUSED,
         )
-
-
-def _blocking(result: "Reconciled") -> str:
-    return "; ".join(f"{clean(f.subject)}: {f.meaning}" for f in result.findings if f.blocking)
 
 
 def _render(console: "Console", data: Unhalted) -> None:

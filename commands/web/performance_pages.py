@@ -123,10 +123,6 @@ def _side_by_side(app: App, chosen: Sequence[str]) -> Report | Markup:
     names = chosen or _names(app)[:COMPARED]
     if not chosen and len(names) < 2:
         return Markup("<p>There is nothing to compare yet.</p>")
-    return _compare_backtests(app, names)
-
-
-def _compare_backtests(app: App, names: Sequence[str]) -> Report:
     return compare.run([_require_own_backtest(app, name) for name in names], _home(app), files_of(None, None))
 
 

@@ -189,7 +189,7 @@ def of_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: s
         supposed = asking.supposition(recorded.surroundings)
         then = decide(recorded, supposed.before)
         changed, unasked = asking.apply_changes(recorded)
-        now = decide(_at_other_time(changed, moved) if moved else changed, supposed.after)
+        now = decide(replace(changed, given=at_time(changed.given, moved)) if moved else changed, supposed.after)
     except RecordError as error:
         raise not_kept(head, str(error)) from error
     data = what_if(
@@ -262,10 +262,6 @@ def nothing_recorded(app: App, day: date | None) -> OperatorError:
     """Return the error for a session, or a bot, without recorded passes."""
     answer = nothing_of(app, day)
     return OperatorError(answer.sentence, answer.remedy)
-
-
-def _at_other_time(recorded: RecordedCycle, at: datetime) -> RecordedCycle:
-    return replace(recorded, given=at_time(recorded.given, at))
 
 
 def held_in(recorded: RecordedCycle) -> set[str]:

@@ -109,7 +109,7 @@ def overridden(settings: Sections) -> Iterator[str]:
                 f"strategies.{name}.limits.{limit} {getattr(section.limits, limit)} has no effect, because "
                 f"limits.{limit} {getattr(settings.limits, limit)} is tighter"
             )
-    for name in _named_smart_money(settings):
+    for name in [name for name, used in settings.strategies.installed_as().items() if used == "smart_money"]:
         from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
         own = SmartMoneySettings.model_validate(settings.strategies.in_use()[name])
@@ -172,10 +172,6 @@ def _own_settings(settings: Sections) -> Iterator[str]:
         from tradebot.strategies.section_validation import validate_section
 
         yield from validate_section(name, Known, sections[name])
-
-
-def _named_smart_money(settings: Sections) -> list[str]:
-    return [name for name, used in settings.strategies.installed_as().items() if used == "smart_money"]
 
 
 def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None, list[Wanting]]:

@@ -73,7 +73,7 @@ def shocks_in_bars(series: Series, limits: Limits) -> Iterator[Shock]:
         moved = abs(series.close[place] / before - 1)
         ranged = series.high[place] / series.low[place] - 1
         if (move is not None and moved >= move) or (span is not None and ranged >= span):
-            yield Shock(_end(start), series.symbol)
+            yield Shock(datetime.fromtimestamp(start + MINUTE_S, UTC), series.symbol)
 
 
 def shocks_in_passes(cycles: Sequence[CycleRecord]) -> Iterator[Shock]:
@@ -88,7 +88,3 @@ def _apart(desk: Desk, limit: Decimal) -> Iterable[str]:
     """Return the symbols that are too far from their coins now."""
     premiums = ((symbol, quote.premium) for symbol, quote in desk.quotes.items())
     return [symbol for symbol, premium in premiums if premium is not None and abs(premium) >= limit]
-
-
-def _end(start_s: int) -> datetime:
-    return datetime.fromtimestamp(start_s + MINUTE_S, UTC)

@@ -273,14 +273,10 @@ def _end_children() -> None:
                 pass
         except ChildProcessError:
             return
-        for pid in _children():
+        for pid in (pid for pid, parent in _parents().items() if parent == os.getpid()):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
-
-
-def _children() -> Iterator[int]:
-    return (pid for pid, parent in _parents().items() if parent == os.getpid())
 
 
 def descendants() -> frozenset[int]:

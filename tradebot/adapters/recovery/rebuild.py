@@ -96,7 +96,8 @@ def _rebuilt(folder: StateFolder, sources: Sources, why: str, on: datetime, keep
     now = _after_all(sources, folder.created_at)
     if sources.approval_unsure:
         sources.doubts.append(Doubt("configuration", str(sources.journal or sources.ledger), NOT_ACCEPTED))
-    name = _name(folder, sources, on)
+    content = f"{folder.id} {on.isoformat()} {_count(sources)} {sources.ledger}"
+    name = f"rebuilt-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
     scratch = folder.path / REBUILDING
     try:
         with around("rebuild.forget_last"):
@@ -126,11 +127,6 @@ def _after_all(sources: Sources, created_at: datetime) -> datetime:
     """Return a time just after the last record: of two journals, the one that ends later is the newer."""
     last = parse_time(sources.last.at) if sources.last else created_at
     return max(last, created_at) + timedelta(microseconds=1)
-
-
-def _name(folder: StateFolder, sources: Sources, on: datetime) -> str:
-    content = f"{folder.id} {on.isoformat()} {_count(sources)} {sources.ledger}"
-    return f"rebuilt-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
 def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: datetime) -> tuple[int, int]:

@@ -133,7 +133,9 @@ def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
     """
     ends = last if root.calendar != METALS else _before(root, date(*_month_of(symbol, last), 1), 1)
     on, until = _before(root, ends, _DAYS_BEFORE[root.calendar]), _before(root, ends, 1)
-    return Rolling(on, until, _next(symbol, root), *_HOURS[root.calendar])
+    place = root.months.index(symbol[-2]) + 1
+    year = int(symbol[-1]) + place // len(root.months)
+    return Rolling(on, until, f"{root.name}{root.months[place % len(root.months)]}{year % 10}", *_HOURS[root.calendar])
 
 
 def _before(root: Root, day: date, count: int) -> date:
@@ -154,12 +156,6 @@ def _month_of(symbol: str, last: date) -> tuple[int, int]:
     """Return year and month of a contract, which ends in that month or near it."""
     month = LETTERS.index(symbol[-2]) + 1
     return last.year + (month < last.month and last.month == 12), month
-
-
-def _next(symbol: str, root: Root) -> str:
-    place = root.months.index(symbol[-2]) + 1
-    year = int(symbol[-1]) + place // len(root.months)
-    return f"{root.name}{root.months[place % len(root.months)]}{year % 10}"
 
 
 @lru_cache(maxsize=64)

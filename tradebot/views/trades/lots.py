@@ -235,7 +235,7 @@ class _Fold:
         opened = fill.quantity
         if gone:
             closed = sum((lot.quantity for lot in gone), _ZERO)
-            going.closed += [_close_lot(lot, owned) for lot in gone]
+            going.closed += [ClosedLot(*(*astuple(lot), *_fill_columns(owned), owned.fill.by_venue)) for lot in gone]
             going.left += closed
             opened -= closed
             if not self.lots or self.lots[0].side is fill.side:
@@ -286,10 +286,6 @@ def open_lot(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | Non
     fill, strategy = owned.fill, owned.strategy
     trade, quantity = trade or (strategy, fill.symbol, fill.at), quantity or fill.quantity
     return OpenLot(strategy, fill.symbol, fill.side, quantity, *_fill_columns(owned), trade, fill.multiplier)
-
-
-def _close_lot(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
-    return ClosedLot(*(*astuple(lot), *_fill_columns(owned), owned.fill.by_venue))
 
 
 def _restate_lots(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:

@@ -155,7 +155,7 @@ def _change_message(message: TwsMessage, firing: Firing) -> Iterator[TwsMessage]
         yield TwsMessage(message.number, fault_bodies.in_fields(fault, fields, settings))
     elif fault == "clock_skew" and message.number == _CLOCK:
         yield TwsMessage(message.number, fields | {"time": fields["time"] + settings["value"] // SECOND})
-    elif not _is_row(fields) or not _matches(fields, settings):
+    elif not ("contract" in fields or "localSymbol" in fields) or not _matches(fields, settings):
         yield message
     elif fault == "opposite_side" and "position" in fields:
         yield TwsMessage(message.number, fields | {"position": -fields["position"]})
@@ -173,10 +173,6 @@ def _restless(fields: Mapping[str, Any], name: str, number: int) -> dict[str, An
         return {"status": _WORDS[number % len(_WORDS)]}
     field = _RESTLESS.get(name, "")
     return {field: fields[field] + number} if fields.get(field) else {}
-
-
-def _is_row(fields: Mapping[str, Any]) -> bool:
-    return "contract" in fields or "localSymbol" in fields
 
 
 def _matches(fields: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
