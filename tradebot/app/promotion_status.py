@@ -8,7 +8,6 @@ from hashlib import sha256
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from tradebot.adapters.plugins.plugin import code_in_use
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.baseline import effective
 from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
@@ -33,6 +32,9 @@ HIGHEST = {Mode.SANDBOX: Rung.PAPER, Mode.PAPER: Rung.PAPER, Mode.LIVE: Rung.LIV
 
 def code_of(settings: Settings, name: str) -> str | None:
     """Return the digest of a strategy's present code; None if it isn't installed."""
+    # Most verbs ask only once there is a promotion, and plug-ins take long to import.
+    from tradebot.adapters.plugins.plugin import code_in_use
+
     chosen = settings.strategies
     code = code_in_use({name: chosen.in_use()[name]}, chosen.installed_as())
     return code[name].digest if name in code else None

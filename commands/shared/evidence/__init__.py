@@ -13,8 +13,6 @@ from commands.shared.notes import why_in_state
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.models.model_folder import RefusedModelError
-from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.evidence import SHADOW, backtested_code
@@ -28,7 +26,6 @@ from tradebot.judging import pass_health
 from tradebot.judging.component_health import ModelSeen, ModelsSeen
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
 from tradebot.judging.pass_health import last_run
-from tradebot.learning.ensemble import PolicyMode
 from tradebot.learning.policy_decisions import in_a_word, stood_in
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
@@ -40,7 +37,6 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
 from tradebot.reconciliation.unfinished_closes import words
 from tradebot.signals.contracts import broken, drifts
-from tradebot.strategies.policy_settings import PolicySettings
 from tradebot.strategies.settings import POLICY
 from tradebot.timetable.entries import ENDED, ENDS, TimetableEntry
 from tradebot.timetable.sessions import (
@@ -63,36 +59,31 @@ def has_policies(settings: "Settings") -> bool:
 
 def models_of(app: "App") -> ModelsSeen:
     """Return each model that is to act, and what acted in its place in the last pass of entries."""
-    require_extra("a policy")
-    return ModelsSeen(tuple(_models(app.settings)), (*_in_training(app.settings), *_instead(app)))
-
-
-def _in_training(settings: "Settings") -> "Iterator[str]":
-    for name, own in _policies(settings):
-        if own.mode is PolicyMode.TRAINING:
-            yield f"{name} is set to training, and trades nothing"
-
-
-def _policies(settings: "Settings") -> "Iterator[tuple[str, PolicySettings]]":
-    sections = settings.strategies.in_use()
-    for name, installed in settings.strategies.installed_as().items():
-        if installed == POLICY:
-            yield name, PolicySettings.model_validate(sections[name])
-
-
-def _models(settings: "Settings") -> "Iterator[ModelSeen]":
+    # Few bots have policies, and what reads models takes a fifth of the time in which all this is imported.
     from tradebot.adapters.models.files import read_model
+    from tradebot.adapters.models.model_folder import RefusedModelError
+    from tradebot.adapters.models.signing import require_extra
     from tradebot.app.policy import place_of
+    from tradebot.learning.ensemble import PolicyMode
+    from tradebot.strategies.policy_settings import PolicySettings
 
-    for name, own in _policies(settings):
+    require_extra("a policy")
+    sections, seen, in_training = app.settings.strategies.in_use(), list[ModelSeen](), list[str]()
+    for name, installed in app.settings.strategies.installed_as().items():
+        if installed != POLICY:
+            continue
+        own = PolicySettings.model_validate(sections[name])
+        if own.mode is PolicyMode.TRAINING:
+            in_training.append(f"{name} is set to training, and trades nothing")
         model_location = place_of(own)
         for model in own.models:
             try:
                 found = read_model(model_location.folder, model, model_location.public)
-                yield ModelSeen(name, model, found.card.created_at, own.max_age_days)
+                seen.append(ModelSeen(name, model, found.card.created_at, own.max_age_days))
             except RefusedModelError as refused:
                 why = refused.decision
-                yield ModelSeen(name, model, None, own.max_age_days, f"{why.reason} ({why.observed})")
+                seen.append(ModelSeen(name, model, None, own.max_age_days, f"{why.reason} ({why.observed})"))
+    return ModelsSeen(tuple(seen), (*in_training, *_instead(app)))
 
 
 def _instead(app: "App") -> "Iterator[str]":

@@ -3,6 +3,9 @@
 It is vectorized only if both give the same results to the cent. The vectorized engine does the same as the event-driven
 passes, minute by minute, with the same reasons. It implements only what can happen under the rules that it supports
 (`unknown`).
+
+This second implementation of a pass is kept for its speed: a step takes 0.013 ms of CPU here and 1.9 ms event-driven
+(`benchmarks/environment.py`), so two million steps take half a minute instead of an hour.
 """
 
 from __future__ import annotations
