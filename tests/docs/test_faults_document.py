@@ -48,7 +48,7 @@ def test_a_word_of_a_rule_is_needed_where_the_table_says_so(word: str) -> None:
 
 
 def test_every_word_of_when_stands_in_the_table_in_its_order() -> None:
-    assert tuple(table("When")) == CONDITIONS
+    assert tuple(table("When")) == tuple(CONDITIONS)
 
 
 def test_each_example_of_when_is_read() -> None:

@@ -12,11 +12,12 @@ from typing import TypeVar
 from msgspec import Struct
 
 from tradebot.model.bar import Quote
+from tradebot.model.books import kept_of_entry
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Book, Desk, Entered, Span, Stake
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill
-from tradebot.model.position import Kept, OwnedFill, Position, RoundTrip
+from tradebot.model.position import OwnedFill, Position, RoundTrip
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 from tradebot.ports.world import Rules
@@ -132,24 +133,12 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
         filled = replace(filled, intent=intent)
     totals = desk.books.totals.after((filled.fill,))
     position = totals.positions[intent.whose]
-    kept = Kept(
-        stop_loss_fraction=intent.stop_loss_fraction,
-        profit_target_fraction=intent.profit_target_fraction,
-        entry_score=intent.score,
-        components=intent.components,
-        targets=intent.targets,
-        instrument=intent.instrument,
-        atr_fraction=intent.atr_fraction,
-        invalid_fraction=intent.invalid_fraction,
-        cluster=intent.cluster,
-        worst_price=intent.worst_price,
-    )
     others = (one for one in desk.positions if one.whose != position.whose)
     held = replace(
         desk,
         positions=(*others, position),
         net={**desk.net, symbol: desk.net.get(symbol, NONE) + filled.signed_quantity},
-        books=replace(desk.books, totals=totals, kept={**desk.books.kept, position.key: kept}),
+        books=replace(desk.books, totals=totals, kept={**desk.books.kept, position.key: kept_of_entry(intent)}),
         book=_with_bought(desk, filled),
     )
     price = _price(desk, symbol, filled.price)

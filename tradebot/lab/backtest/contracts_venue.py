@@ -5,28 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from papervenue.commands.control import MAIN
 from papervenue.engine.engine import Engine
 from papervenue.market_loader import dialect_of
-from papervenue.times import SECOND, from_datetime, to_datetime
+from papervenue.times import SECOND, from_datetime
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
-from tradebot.app.null_ports import NoFlow
-from tradebot.app.rules import rules_of
 from tradebot.app.venues import door_to
-from tradebot.lab.backtest.engine_conversion import session_of
-from tradebot.lab.backtest.full_session_bars import ForeseenBars, features_ahead
+from tradebot.lab.backtest.full_session_bars import ForeseenBars, opened_books, played_world
 from tradebot.lab.backtest.in_process_gateway import EngineLine
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Mode, Permission
+from tradebot.model.trading import Mode
 from tradebot.ports.world import World
 from tradebot.venues.ibkr import prices
 from tradebot.venues.ibkr.capabilities import TRADING_ID
@@ -52,8 +48,6 @@ if TYPE_CHECKING:
 
     Sessions = Callable[[date, date], Sequence[Session]]
 
-KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
-"""How many days around the market the calendar of the books has."""
 T = TypeVar("T")
 
 
@@ -203,35 +197,16 @@ def world_of(
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger]:
     """Return the bot of these settings on a market of contracts, and its books."""
-    reader, (facts, events), engine = played.reader, stores, played.engine
-    account, ledger = reader.account(), MemoryLedger(played.engine.main.number)
-    ledger.open_books(account.cash, to_datetime(engine.now_us), account.settlement)
-    known = engine.market.calendar.market
-    first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
-    ledger.put_sessions(reader.calendar(first, last))
-    world = World(
-        rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
-        permission=Permission(),
-        reader=reader,
-        market=reader,
-        bars=played.bars(settings, ledger.sessions),
-        orders=ContractOrders(reader),
-        send_lock=MemorySendLock(),
-        flow=NoFlow(),
-        ledger=ledger,
-        facts=facts,
-        events=events,
-        strategies=in_use,
-        second_clock=lambda: to_datetime(engine.now_us),
-    )
-    if any(strategy.needs.features for strategy in in_use):
-        door = door_to(settings.venue)
-        stored_bars = StoredBars(MemoryBars, played.source, ledger.sessions, settings.day, final=True)
-        ahead = ForeseenBars(engine.market, stored_bars, ledger.sessions, settings.day)
-        world = replace(
-            world, features=features_ahead(join_over_rolls(ahead, door.months, door.coin, settings.day), world)
-        )
-    return world, ledger
+    reader, engine, door = played.reader, played.engine, door_to(settings.venue)
+    ledger = opened_books(reader, engine.main.number, engine.now_us, engine.market.calendar.market)
+
+    def ahead() -> Bars:
+        stored = StoredBars(MemoryBars, played.source, ledger.sessions, settings.day, final=True)
+        foreseen = ForeseenBars(engine.market, stored, ledger.sessions, settings.day)
+        return join_over_rolls(foreseen, door.months, door.coin, settings.day)
+
+    ports = reader, ContractOrders(reader), played.bars(settings, ledger.sessions)
+    return played_world(settings, in_use, (ledger, *stores), ports, lambda: engine.now_us, ahead), ledger
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Give features of whole sessions access to later bars of a backtest's market, looked up by time.
+"""Build the bot of a backtest, and give features of whole sessions access to later bars of its market.
 
-Only intraday bars of trades are available in advance. They equal the bars that the backtest's venue serves later.
+Such bars are looked up by time. Only intraday bars of trades are available in advance. They equal the bars that the backtest's venue serves later.
 """
 
 from __future__ import annotations
@@ -10,23 +10,82 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from papervenue.times import DAY, SECOND, from_datetime
+from papervenue.times import DAY, SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.memory.bars import MemoryBars
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.app.null_ports import NoFlow
+from tradebot.app.rules import rules_of
 from tradebot.auditing.bar_findings import RawBar
+from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.model.series import DAY as DAYS
 from tradebot.model.series import WIDTHS, PriceKind, Series
+from tradebot.model.struct_tools import replace
+from tradebot.model.trading import Permission
+from tradebot.ports.world import World
 
 if TYPE_CHECKING:
     from papervenue.market.bars import Bar, Market
+    from papervenue.market.sessions import Session as MarketSession
     from tradebot.adapters.bars.store import CorporateAction
+    from tradebot.adapters.memory.facts import MemoryFacts
+    from tradebot.adapters.memory.recorder import MemoryEvents
+    from tradebot.app.settings import Settings
     from tradebot.model.bar import Session
     from tradebot.model.venue_day import VenueDay
     from tradebot.model.view import BarNeed
+    from tradebot.ports.broker import BrokerReader, OrderPort
     from tradebot.ports.stores import Bars, Features
-    from tradebot.ports.world import World
+    from tradebot.ports.strategy import Strategy
+    from tradebot.venues.door import Reader
 
 MICROSECOND = timedelta(microseconds=1)
+
+
+KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
+"""How many days around the market the calendar of the books has."""
+
+
+def opened_books(reader: BrokerReader, number: str, now_us: int, known: Sequence[MarketSession]) -> MemoryLedger:
+    """Return the books of a new account at a market, with the calendar around its sessions."""
+    account, ledger = reader.account(), MemoryLedger(number)
+    ledger.open_books(account.cash, to_datetime(now_us), account.settlement)
+    first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
+    ledger.put_sessions(reader.calendar(first, last))
+    return ledger
+
+
+def played_world(
+    settings: Settings,
+    in_use: Sequence[Strategy],
+    stores: tuple[MemoryLedger, MemoryFacts, MemoryEvents],
+    ports: tuple[Reader, OrderPort, Bars],
+    now_us: Callable[[], int],
+    ahead: Callable[[], Bars],
+) -> World:
+    """Return the bot of these settings; `ahead` makes bars that know the rest of a session, for features of whole ones.
+
+    The settings count as accepted, and the engine's time is the second clock too.
+    """
+    (ledger, facts, events), (reader, orders, bars) = stores, ports
+    world = World(
+        rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
+        permission=Permission(),
+        reader=reader,
+        market=reader,
+        bars=bars,
+        orders=orders,
+        send_lock=MemorySendLock(),
+        flow=NoFlow(),
+        ledger=ledger,
+        facts=facts,
+        events=events,
+        strategies=in_use,
+        second_clock=lambda: to_datetime(now_us()),
+    )
+    needed = any(strategy.needs.features for strategy in in_use)
+    return replace(world, features=features_ahead(ahead(), world)) if needed else world
 
 
 def features_ahead(bars: Bars, world: World) -> Features:

@@ -38,21 +38,16 @@ from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.adapters.bars.store import CorporateAction
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app import sandbox
-from tradebot.app.null_ports import NoFlow
-from tradebot.app.rules import rules_of
 from tradebot.app.venues import door_to
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.lab.backtest.engine_conversion import session_of
-from tradebot.lab.backtest.full_session_bars import ForeseenBars, features_ahead
+from tradebot.lab.backtest.full_session_bars import ForeseenBars, opened_books, played_world
 from tradebot.lab.driver.price_triggers import FAR, INTEREST
 from tradebot.model.series import PriceKind
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Permission
 from tradebot.ports.world import World
 from tradebot.venues.door import Access
 from tradebot.venues.kraken.bars import RESOLUTIONS
@@ -68,11 +63,9 @@ if TYPE_CHECKING:
     from tradebot.lab.driver.price_triggers import VisiblePrices
     from tradebot.model.bar import Session
     from tradebot.ports.broker import BrokerReader, OrderPort
+    from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
     from tradebot.venues.door import Reader
-
-KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
-"""How many days around the market the calendar of the books has."""
 
 
 class ServedTime:
@@ -203,34 +196,21 @@ def world_of(
     """Build the bot of these settings at a served exchange; return its world, its books, and the time."""
     door, tally, time = door_to(settings.venue), DriftTally(), ServedTime(served.exchange)
     connection = door.connect(_access(settings, served, time.known))
-    reader, (facts, events) = door.reader(connection, tally), stores
-    account = reader.account()
-    ledger = MemoryLedger(account.number)
-    ledger.open_books(account.cash, to_datetime(time.now_us), account.settlement)
-    known = opened.calendar.market
-    first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
-    ledger.put_sessions(reader.calendar(first, last))
+    reader = door.reader(connection, tally)
+    ledger = opened_books(reader, reader.account().number, time.now_us, opened.calendar.market)
     bars = _bars(settings, served, lambda: door.bars(connection, tally), ledger.sessions)
-    world = World(
-        rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
-        permission=Permission(),
-        reader=reader,
-        market=reader,
-        bars=join_over_rolls(bars, door.months, door.coin, settings.day),
-        orders=door.orders(connection, tally),
-        send_lock=MemorySendLock(),
-        flow=NoFlow(),
-        ledger=ledger,
-        facts=facts,
-        events=events,
-        strategies=in_use,
-        second_clock=lambda: to_datetime(time.now_us),
+
+    def over_rolls(bars: Bars) -> Bars:
+        return join_over_rolls(bars, door.months, door.coin, settings.day)
+
+    world = played_world(
+        settings,
+        in_use,
+        (ledger, *stores),
+        (reader, door.orders(connection, tally), over_rolls(bars)),
+        lambda: time.now_us,
+        lambda: over_rolls(ForeseenBars(served.market(), bars, ledger.sessions, settings.day)),
     )
-    if any(strategy.needs.features for strategy in in_use):
-        ahead = ForeseenBars(served.market(), bars, ledger.sessions, settings.day)
-        world = replace(
-            world, features=features_ahead(join_over_rolls(ahead, door.months, door.coin, settings.day), world)
-        )
     return world, ledger, time
 
 

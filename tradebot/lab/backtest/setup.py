@@ -26,22 +26,18 @@ from papervenue.times import MINUTE, from_datetime, to_datetime
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.plugins.plugin import begin_pass, close, strategies
-from tradebot.app.null_ports import NoFlow
 from tradebot.app.plugin_surroundings import plugin_surroundings
-from tradebot.app.rules import rules_of
 from tradebot.app.venues import door_to
 from tradebot.desk.fetching import needed_facts
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.engine_conversion import exact, session_of
-from tradebot.lab.backtest.full_session_bars import features_ahead
+from tradebot.lab.backtest.full_session_bars import played_world
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.venue import EngineVenue, EquityAt
 from tradebot.lab.driver.price_triggers import INTEREST, VisiblePrices
 from tradebot.model.event import EventKind
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Permission
 from tradebot.ports.world import World
 from tradebot.signals.normalize import Rereading
 
@@ -56,7 +52,6 @@ if TYPE_CHECKING:
     from tradebot.lab.backtest.historical_flow import PastFlow
     from tradebot.lab.driver.price_triggers import MarketAhead
     from tradebot.model.bar import Session
-    from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
 
 Margin = Literal["reg_t", "free"]
@@ -165,31 +160,13 @@ def assemble(
     ledger, events = MemoryLedger(account.number), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
     ledger.open_books(account.cash, to_datetime(engine.now_us), venue.account().settlement)
     ledger.put_sessions(map(session_of, opened.calendar.all))
-    world = World(
-        rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
-        permission=Permission(),
-        reader=venue,
-        market=venue,
-        bars=EngineBars(engine, opened.days),
-        orders=venue,
-        send_lock=MemorySendLock(),
-        flow=NoFlow(),
-        ledger=ledger,
-        facts=recorder,
-        events=events,
-        strategies=in_use,
-        second_clock=lambda: to_datetime(engine.now_us),
+    stores, ports = (ledger, recorder, events), (venue, venue, EngineBars(engine, opened.days))
+    world = played_world(
+        settings, in_use, stores, ports, lambda: engine.now_us, lambda: EngineBars(engine, opened.days)
     )
-    world = _with_features(world, EngineBars(engine, opened.days))
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
     made = BacktestSetup(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made
-
-
-def _with_features(world: World, bars: Bars) -> World:
-    """Return the world with the features of whole sessions, from bars that know the rest of one, if any are needed."""
-    needed = any(strategy.needs.features for strategy in world.strategies)
-    return replace(world, features=features_ahead(bars, world)) if needed else world
 
 
 def _account_of(engine: Engine, margin: Margin) -> Account:

@@ -179,9 +179,9 @@ class _Reader:
         return self._read(("what", *path), value, how.read)
 
     def _when(self, item: object) -> When:
-        fields = self._mapping({} if item is None else item, ("when",), tuple(_CONDITIONS))
+        fields = self._mapping({} if item is None else item, ("when",), tuple(CONDITIONS))
         read = {
-            _FIELDS.get(name, name): self._read(("when", name), value, _CONDITIONS[name])
+            _FIELDS.get(name, name): self._read(("when", name), value, CONDITIONS[name])
             for name, value in fields.items()
         }
         when = When(**read)
@@ -274,7 +274,7 @@ _read_kind = reader(
     lambda kind: kind in KINDS or (is_pattern(kind) and is_in_reach(kind)),
 )
 _read_count = whole_number(1, 1_000_000).read
-_CONDITIONS: Mapping[str, Read] = {
+CONDITIONS: Mapping[str, Read] = {
     "request": _some(_read_kind),
     "stream": _some(one_of(*STREAMS).read),
     "event": _some(read_glob),
@@ -292,6 +292,5 @@ _CONDITIONS: Mapping[str, Read] = {
     "seed": reader(int, "a whole number", lambda seed: abs(seed) <= 10**9),
     "at_most": _read_count,
 }
-CONDITIONS = tuple(_CONDITIONS)
 """The words of `when`, in the order in which they are explained."""
 _FIELDS = {"from": "first", "to": "last"}
