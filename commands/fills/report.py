@@ -81,7 +81,7 @@ def run(app: "App", span: "PassSpan | None", symbol: str | None = None, *, midpo
     symbol = symbol_named(app.door, symbol) if symbol else None
     every = app.ledger_view.fills()
     chosen = [owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol)]
-    made = _made(app, every)
+    made = _fills_with_orders(app, every)
     fees = _fees(app, [owned.fill for owned in chosen])
     rows = tuple(_row(owned, made.get(owned.fill.activity_id), fees.get(owned.fill.activity_id)) for owned in chosen)
     traded = [row.cash_usd for row in rows if row.source == Origin.VENUE]
@@ -97,7 +97,7 @@ def run(app: "App", span: "PassSpan | None", symbol: str | None = None, *, midpo
     return Report("fills", data, partial(_render, midpoints=midpoints))
 
 
-def _made(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, FillWithOrder]":
+def _fills_with_orders(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, FillWithOrder]":
     ledger = app.ledger_view
     orders = ledger.orders() if fills else ()
     return by_fill(fills, orders, ledger.promised({order.client_order_id for order in orders}))

@@ -44,7 +44,7 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     Raises OperatorError: exit 2 for a symbol in which the bot has nothing, or without a confirmation.
     """
     symbol = None if symbol is None else symbol_named(app.door, symbol)
-    named = _named(app, symbol)
+    named = _symbols_to_close(app, symbol)
     if named and not dry_run:
         what, command = f"Closing {', '.join(named)}", f"tradebot flatten {symbol or '--all'}"
         confirm_for(app, confirmed, what=what, command=command, word=symbol or ALL)
@@ -67,7 +67,7 @@ def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
     return [one for one in missing_fill if symbol in (None, one.order.symbol) and left[one.order.symbol]]
 
 
-def _named(app: "App", symbol: str | None) -> list[str]:
+def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:
     ledger = app.ledger_view
     positions, working = ledger.totals().own_positions(), ledger.orders(working=True)
     ours = ledger.promised({order.client_order_id for order in working})

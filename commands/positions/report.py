@@ -91,7 +91,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
             console.print(_closed_so_far(trade, trade.exit_price), markup=False)
     for row in ours:
         if row.unfinished is not None:
-            console.print(_unfinished(row, row.unfinished), markup=False)
+            console.print(_unfinished_text(row, row.unfinished), markup=False)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
             ours_once = row.symbol in data.left_by_earlier_orders
@@ -104,7 +104,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
                 console.print(f"{clean(row.symbol)} {quantity:,f} {told}", markup=False)
     for row in ours:
         if row.suspended:
-            console.print(_suspended(row, data.as_of), markup=False)
+            console.print(_suspended_text(row, data.as_of), markup=False)
     unpriced = [row.symbol for row in ours if row.price is None]
     if unpriced:
         console.print(f"No price is recorded yet for {', '.join(unpriced)}. Next: tradebot evaluate-exits")
@@ -126,7 +126,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
         console.print(line, markup=False)
 
 
-def _suspended(row: "Holding", now: datetime | None) -> str:
+def _suspended_text(row: "Holding", now: datetime | None) -> str:
     what = f"{clean(row.symbol)}: the broker has suspended its trading, so no stop acts and nothing can close it"
     if row.price is None or row.price_at is None:
         return f"{what}. No price was seen before"
@@ -134,7 +134,7 @@ def _suspended(row: "Holding", now: datetime | None) -> str:
     return f"{what}. {usd(row.price, row.symbol)} is its last price, of {when(row.price_at)}{age}"
 
 
-def _unfinished(row: "Holding", close: "UnfinishedClose") -> str:
+def _unfinished_text(row: "Holding", close: "UnfinishedClose") -> str:
     why = f"to make room for {clean(close.displaced_by)}" if close.displaced_by else "by hand"
     return (
         f"{clean(row.symbol)}: a close {why}, last sent at {when(close.since)}, isn't finished: {row.quantity:,f} are "

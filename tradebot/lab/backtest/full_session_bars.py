@@ -1,6 +1,7 @@
 """Build the bot of a backtest, and give features of whole sessions access to later bars of its market.
 
-Such bars are looked up by time. Only intraday bars of trades are available in advance. They equal the bars that the backtest's venue serves later.
+Such bars are looked up by time. Only intraday bars of trades are available in advance; they equal the bars that the
+backtest's venue serves later.
 """
 
 from __future__ import annotations
