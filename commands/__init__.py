@@ -1,1 +1,1 @@
-"""What a person types: one verb per file."""
+"""The command-line interface, with one verb per module."""

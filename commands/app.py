@@ -1,4 +1,4 @@
-"""The command line: every verb by name. Only the modules of the verb that is typed are imported."""
+"""The command line: every verb by name. Only the modules of the current verb are imported."""
 
 import os
 from collections.abc import Callable
@@ -21,9 +21,9 @@ from tradebot.errors import ExitCode, OperatorError
 
 @cache
 def program(read: str | None = None) -> Callable[..., Any]:
-    """Return the command tree, built once per process, with the verb or group to read, or all of them.
+    """Return the command tree, built once per process, with the verb or group `read` loaded, or all of them.
 
-    Of the others it has the names and what they are for, as listed, and no options.
+    Other verbs have only their names and summaries, without options.
     """
     app = typer.Typer(
         name="tradebot",

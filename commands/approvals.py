@@ -1,4 +1,4 @@
-"""`tradebot approvals`, `approve` and `reject`: what waits for a person's yes, and the answers to it."""
+"""`tradebot approvals`, `approve` and `reject`: list entries that wait for approval, and approve or reject them."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -36,10 +36,10 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="Which one; tradebot appro
 
 
 class ApprovalRow(Struct, frozen=True):
-    """One request: quantity in shares (unsigned), the price it was shown at and its worth in USD.
+    """One request: quantity in shares (unsigned), the price when approval was requested, and its value in USD.
 
-    `state` is waiting, approved, sent, rejected or expired. An order was promised on the yes if there is an `order`,
-    which is its client order id.
+    `state` is waiting, approved, sent, rejected or expired. `order` is the client order id of the order that an
+    approval created, if any.
     """
 
     id: str
@@ -59,7 +59,7 @@ class ApprovalRow(Struct, frozen=True):
 
 
 class ApprovalsData(Struct, frozen=True):
-    """The requests, oldest first, as of `as_of`; `asks` names the strategies whose entries wait for a yes."""
+    """The requests, oldest first, as of `as_of`; `asks` names the strategies whose entries need approval."""
 
     as_of: datetime
     approvals: tuple[ApprovalRow, ...]
@@ -67,7 +67,7 @@ class ApprovalsData(Struct, frozen=True):
 
 
 class AnsweredData(Struct, frozen=True):
-    """The request that was answered, and the pass that a yes began; None after a no."""
+    """The request that was answered, and the pass that an approval started; None after a rejection."""
 
     approval: ApprovalRow
     trading: "EntriesData | None"
@@ -125,7 +125,7 @@ def approvals(
 
 
 def run(bot: "App", last: int = 0) -> Report:
-    """Report which entries wait for a yes, and what became of the last ones that don't anymore."""
+    """Report which entries wait for approval, and the outcome of the last others."""
     now, sections = bot.stamp_time(), bot.settings.strategies.sections()
     asks = tuple(name for name in sections if bot.settings.approval_of(name).wait_s)
     # Without a file nobody was ever asked, and looking must not create one.
@@ -151,7 +151,7 @@ def _render(console: "Console", data: ApprovalsData) -> None:
 
 
 def describe_request(row: ApprovalRow) -> str:
-    """Return what a request asks for: side, quantity, symbol, price and worth."""
+    """Return a request's side, quantity, symbol, price and value."""
     score = "" if row.score is None else f", score {row.score:+.2f}"
     side = "sell short" if row.side == "sell" else row.side
     what = f"{side} {row.quantity:,f} {clean(row.symbol)} at {usd(row.price, row.symbol)} or better"

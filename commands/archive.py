@@ -1,4 +1,7 @@
-"""`tradebot archive push|list|fetch`: market data, models, features and backups off this machine, by content."""
+"""`tradebot archive push
+list
+fetch`: archive market data, models, features and backups off this machine, by content.
+"""
 
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +34,7 @@ From = Annotated[str, typer.Option("--from", metavar="PLACE", help="s3://BUCKET/
 
 
 class ArchivePushed(Struct, frozen=True):
-    """What was archived: its name and version, its files and their size, and how many contents had to be sent."""
+    """The result of archiving: name and version, its files and their size, and how many contents had to be uploaded."""
 
     name: str
     version: str
@@ -42,7 +45,7 @@ class ArchivePushed(Struct, frozen=True):
 
 
 class ArchiveRow(Struct, frozen=True):
-    """A version that is archived, and when it got there by the clock of the place.
+    """An archived version, and when it was archived by the storage's clock.
 
     `problem` says why it can't be fetched; it is empty otherwise.
     """
@@ -56,14 +59,14 @@ class ArchiveRow(Struct, frozen=True):
 
 
 class Archived(Struct, frozen=True):
-    """The versions that a place has, the newest first."""
+    """The archived versions in a storage, the newest first."""
 
     place: str
     versions: tuple[ArchiveRow, ...]
 
 
 class ArchiveFetched(Struct, frozen=True):
-    """What was fetched, and into which folder."""
+    """The fetched version, and the folder with its files."""
 
     name: str
     version: str
@@ -73,7 +76,7 @@ class ArchiveFetched(Struct, frozen=True):
 
 
 def push(bot: "App", name: str, source: Path, to: str) -> Report:
-    """Archive a file or a folder; OperatorError or TemporaryError if it can't be."""
+    """Archive a file or a folder; raise OperatorError or TemporaryError if that isn't possible."""
     archive.require_name(name)
     offsite_store = place_off(bot, to)
     pushed, now = archive.push(source, name, offsite_store), bot.stamp_time()
@@ -84,7 +87,7 @@ def push(bot: "App", name: str, source: Path, to: str) -> Report:
 
 
 def list_archive(place: str, under: str) -> Report:
-    """List what a place has, read from the place alone; exit 10 if a version can't be fetched."""
+    """List the archived versions from the storage alone; exit 10 if one can't be fetched."""
     data = Archived(place, tuple(ArchiveRow(*version) for version in versions(place_of(place), under.strip("/"))))
     code = ExitCode.FINDINGS if any(row.problem for row in data.versions) else ExitCode.DONE
     return Report("archive-list", data, _render_listed, code)

@@ -34,7 +34,7 @@ BY_HAND = "by-hand"
 
 
 class Copy(Struct, frozen=True):
-    """One verified copy: the last record of its journal, how many intents and fills it holds, its size in bytes."""
+    """One verified copy: the last record of its journal, its numbers of intents and fills, and its size in bytes."""
 
     name: str
     path: str
@@ -90,7 +90,7 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
 
 
 def place_of(to: str) -> "OffsiteStore":
-    """Return the place off this machine, a folder or a bucket; TradebotError if it isn't there or can't be asked."""
+    """Return the off-site storage, a folder or a bucket; raise TradebotError if it is missing or can't be reached."""
     if to.startswith("s3://"):
         return Bucket(to, load_cloud_keys(os.environ, Path(".env")))
 
@@ -98,7 +98,7 @@ def place_of(to: str) -> "OffsiteStore":
 
 
 def place_off(app: "App", to: str) -> "OffsiteStore":
-    """Return the place off this machine; OperatorError for the bot's own folder, with which its copy would be lost."""
+    """Return the off-site storage; raise OperatorError for the bot's own folder, with which the copy would be lost."""
     offsite_store, own = place_of(to), app.folder.path.resolve()
     if not to.startswith("s3://") and Path(to).expanduser().resolve().is_relative_to(own):
         raise OperatorError(f"{to} is in the bot's own folder", "name a folder on another disk or another machine")
@@ -164,10 +164,10 @@ def _send_session(app: "App", backup: Path, to: str) -> None:
 
 
 def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> bool:
-    """Copy the books and delete old facts, once after each session they have seen; the caller holds the pass lock.
+    """Copy the books and delete old facts, once after each session; the caller holds the pass lock.
 
-    Return True if there was something to do. A failed copy is recorded and the pass continues, because an exit doesn't
-    wait for disk space; the next try waits as `failed_backup` says, unless it is asked for `at_once`.
+    Return True if a backup was due. A failed copy is recorded and the pass continues, because an exit doesn't wait for
+    disk space; the next attempt is delayed as by `failed_backup`, except with `at_once`.
     """
 
     ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]

@@ -33,7 +33,7 @@ SHELLS = {
 class Completion(Struct, frozen=True):
     """A shell's script, and the commands that load it into this shell and into every new one.
 
-    `always` must be typed in that shell, because Typer installs for the one in which it runs.
+    `always` must be run in that shell, because Typer installs for the current shell.
     """
 
     shell: str

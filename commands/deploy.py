@@ -1,4 +1,4 @@
-"""`tradebot deploy verify`: check that the installed version is the one that runs, and that it runs well."""
+"""`tradebot deploy verify`: check that the installed version is the running one, and that it is healthy."""
 
 import os
 import re
@@ -39,7 +39,7 @@ AGAIN = "tradebot deploy verify, in a minute"
 
 
 class Deployed(Struct, frozen=True):
-    """The installed version, the worst state of any judgment, and the judgments about what runs."""
+    """The installed version, the worst state of any judgment, and the judgments about the running processes."""
 
     state_dir: str
     version: str
@@ -48,7 +48,7 @@ class Deployed(Struct, frozen=True):
 
 
 def run(app: "App") -> Report:
-    """Judge what runs, and change nothing; exit 10 if anyone has to act."""
+    """Judge the running processes without changing anything; exit 10 if anyone has to act."""
     rows = tuple(_rows(app))
     state = overall(rows)
     code = ExitCode.FINDINGS if state.is_finding else ExitCode.DONE

@@ -44,7 +44,8 @@ class EventsShown(Struct, frozen=True):
 def run(app: "App", last: int, *, refusals: bool = False) -> Report:
     """Read the end of the event files; raise OperatorError if they aren't regular files.
 
-    What gates refuse in each pass is left out, unless `refusals` are asked for: it would hide everything else.
+    Refusals by the gates, which occur in each pass, are left out unless `refusals` is set, because they would hide
+    everything else.
     """
     from tradebot.adapters.state.events import last_events, require_file
     from tradebot.model.event import EventKind
@@ -57,7 +58,7 @@ def run(app: "App", last: int, *, refusals: bool = False) -> Report:
 
 
 def follow(app: "App", as_json: bool, *, refusals: bool) -> None:
-    """Print each event as it comes, one line or one JSON document, until a signal or a closed pipe ends it."""
+    """Print each new event as one line or one JSON document, until a signal or a closed pipe."""
     from tradebot.adapters.state.events import Tail
     from tradebot.model.event import EventKind
 
@@ -81,7 +82,7 @@ def _event_text(app: "App", screen: "Console", event: "SystemEvent", as_json: bo
 
 
 def show(screen: "Console", data: EventsShown) -> None:
-    """Print the events, one after the other."""
+    """Print the events, one after another."""
     if not data.events:
         screen.print("No events are recorded.")
     for event in data.events:

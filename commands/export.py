@@ -1,4 +1,4 @@
-"""`tradebot export`: write the books' orders, executions and audit lines into a database that other programs read."""
+"""`tradebot export`: write the books' orders, executions and audit lines into a database for other programs."""
 
 import re
 from datetime import datetime
@@ -26,7 +26,7 @@ As = Annotated[str | None, typer.Option("--as", help="The bot's name there [its 
 
 
 class Tables(Struct, frozen=True):
-    """What was written under which name, and how many rows each table has of this bot; `books_at` is their time."""
+    """The result of an export: bot name, database, and row counts of its tables; `books_at` is the books' time."""
 
     bot: str
     to: str
@@ -37,7 +37,7 @@ class Tables(Struct, frozen=True):
 
 
 def run(app: "App", to: str, name: str | None) -> Report:
-    """Replace this bot's rows in a database by those of its books. Raises OperatorError for a place that can't be."""
+    """Replace this bot's rows in a database by those of its books. Raises OperatorError for an invalid path."""
     bot = name or app.folder.path.resolve().name
     if not NAME.fullmatch(bot):
         raise OperatorError(f"a bot can't be named {word(bot)} there", "use letters, digits, - and _: --as NAME")

@@ -1,4 +1,4 @@
-"""`tradebot live`: show what blocks orders, and allow trading with real money for a while."""
+"""`tradebot live`: show what blocks orders, and allow trading with real money for a limited time."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -66,8 +66,8 @@ class Condition(Struct, frozen=True):
 class LiveStatus(Struct, frozen=True):
     """The overall permission (the strictest of its conditions), and the trading state, which is separate.
 
-    `as_of` is the broker's time, or this machine's if the broker didn't answer. `checklist` has the steps from paper to
-    real money. No order waits for them, but some venues don't let a bot be armed without theirs.
+    `as_of` is the broker's time, or this machine's if the broker didn't respond. `checklist` has the steps from paper
+    to real money. Orders don't depend on them, but some venues require theirs before a bot can be armed.
     """
 
     state: str
@@ -79,7 +79,7 @@ class LiveStatus(Struct, frozen=True):
 
 
 class ArmedSessions(Struct, frozen=True):
-    """What `live arm` wrote: the sessions, their first and last day, and when entries end; times are the broker's."""
+    """The result of `live arm`: the sessions, their first and last day, and when entries end, in the broker's time."""
 
     sessions: int
     first: date
@@ -114,8 +114,8 @@ def status(app: "App", paper: Path | None = None) -> Report:
 def arm(app: "App", sessions: int, *, by: str, paper: Path | None = None) -> Report:
     """Arm live trading for the next sessions if everything else is open and a person types the account's tail.
 
-    Raises OperatorError: exit 2 if there is nothing to arm or no terminal, 3 if a condition is closed, the venue wants
-    to see more of the paper bot, or something else was typed.
+    Raises OperatorError: exit 2 if there is nothing to arm or no terminal, 3 if a condition is closed, the venue
+    requires more of the paper bot, or a different text was typed.
     """
     _require_live(app)
     _require_rehearsal(app, paper)
@@ -139,9 +139,9 @@ def arm(app: "App", sessions: int, *, by: str, paper: Path | None = None) -> Rep
 
 
 def take_over(app: "App", confirmed: str | None) -> Report:
-    """Let a copied folder trade in place of the one that it was copied from, once a person has typed a word.
+    """Let a copied folder trade instead of the original, once a person has typed the confirmation.
 
-    Raises OperatorError: exit 2 if the folder is no copy or without a confirmation, 3 with a wrong one, 6 if anything
+    Raises OperatorError: exit 2 if the folder is no copy or without a confirmation, 3 with a wrong one, 6 if a process
     still runs in either folder.
     """
     other = folder_identity.original(app.folder)
@@ -158,7 +158,7 @@ def take_over(app: "App", confirmed: str | None) -> Report:
 
 
 def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
-    """Return every condition in the order it is checked, and the time of the check."""
+    """Return every condition in the order of the checks, and the time of the check."""
     keys = _keys(app)
     now, account = (
         _account(app) if keys.state == OPEN else (None, _closed_condition("account", "not checked", "fix the keys"))

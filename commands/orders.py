@@ -1,4 +1,4 @@
-"""`tradebot orders`: show orders that may still fill, or all orders with --all. The broker isn't asked."""
+"""`tradebot orders`: show orders that may still fill, or all orders with --all. Doesn't contact the broker."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -28,8 +28,8 @@ STYLE = {"filled": "green", "rejected": "red", "unknown": "yellow", "sent": "yel
 class OrderRow(Struct, frozen=True):
     """One order in shares and USD; `strategy` is foreign if the bot didn't send it.
 
-    `status` is what the broker last reported, or the state of our own record if it has reported nothing. `note` is the
-    broker's message about the order. `stop_price` is set for a stop; the stop of a pair has its own row.
+    `status` is the broker's last report, or the state in the bot's own record without a report. `note` is the broker's
+    message about the order. `stop_price` is set for a stop; the stop of a pair has its own row.
     """
 
     at: datetime | None

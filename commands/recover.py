@@ -1,4 +1,4 @@
-"""`tradebot recover`: rebuild the books from backup, journal and broker, and have a person accept them.
+"""`tradebot recover`: rebuild the books from backup, journal and broker, for a person to accept.
 
 Nothing here can send an order, because no OrderPort is ever created.
 """
@@ -60,10 +60,11 @@ class DoubtRow(Struct, frozen=True):
 
 
 class Recovered(Struct, frozen=True):
-    """The books after a rebuild. `why` is what was wrong with the old ones, None if they were intact and are kept.
+    """The books after a rebuild. `why` is the problem with the old ones, None if they were intact and unchanged.
 
     `name` is the rebuild that waits to be accepted, None if there is none. `quarantine` is where the old books are now.
-    `journal` and `ledger` are the folders that the new books were made from. `compared` is True if the broker answered.
+    `journal` and `ledger` are the folders that the new books were built from. `compared` is True if the broker
+    responded.
     """
 
     why: str | None
@@ -95,7 +96,7 @@ def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None
 
 @contextmanager
 def at_rest(app: "App", verb: str) -> Iterator[None]:
-    """Hold the bot's locks while its books are replaced, so that no other process works on it, not even `serve`."""
+    """Hold the bot's locks while its books are replaced, so that no other process, not even `serve`, uses it."""
     with state_locks.hold_all(app.folder.path, verb, serve_wait_s=0.0):
         yield
 
@@ -244,7 +245,7 @@ def _intact(app: "App") -> Recovered:
 
 
 def report_of(app: "App", verb: str, data: Recovered) -> Report:
-    """Report new books; exit 10 if something about them couldn't be proven and isn't accepted yet."""
+    """Report new books; exit 10 if they contain anything unproven that isn't accepted yet."""
     code = ExitCode.FINDINGS if data.doubts and not data.accepted else ExitCode.DONE
     accepting = _accepting(app, data.name) if data.name else ""
     return Report(verb, data, lambda c, _: _render(c, verb, data, accepting), code)

@@ -1,4 +1,4 @@
-"""`tradebot registry`: each coin with its tier, its numbers, and how healthy its data is. Only records are read."""
+"""`tradebot registry`: each coin with its tier, its numbers, and the health of its data. Reads only records."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -38,12 +38,13 @@ Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the broker about e
 
 
 class CoinRow(Struct, frozen=True):
-    """One coin: its tier, None if it has none or was never looked at, and the figures that were read last.
+    """One coin: its tier, None if it has none or was never evaluated, and its last figures.
 
-    If an entry would be refused, `reason` says why, with what was `observed` and the `limit`. Volume is of 24 hours in
-    USD, the spread a fraction of the middle, and the price is the middle. `since` is when the tier began, `rises_at`
-    when the coin may rise to `rising_to`. `health` is of its data, with the checks that `failed`; it is looked at again
-    in so many passes of entries, or in none before `next_look_at`. The last three are what the tier allows.
+    If an entry would be refused, `reason` says why, with the `observed` value and the `limit`. Volume is of 24 hours in
+    USD, the spread a fraction of the midpoint, and the price is the midpoint. `since` is when the tier began,
+    `rises_at` when the coin may rise to `rising_to`. `health` is that of its data, with the `failed` checks; it is
+    checked again in `passes_until` entry passes, or in none before `next_look_at`. The last three are limits of the
+    tier.
     """
 
     symbol: str
@@ -71,7 +72,7 @@ class CoinRow(Struct, frozen=True):
 
 
 class LeftOutRow(Struct, frozen=True):
-    """A contract that the venue lists, or listed, and that isn't traded, with the reason and the figures read."""
+    """A contract that the venue lists, or listed, and that isn't traded, with the reason and its figures."""
 
     symbol: str
     since: datetime
@@ -80,9 +81,9 @@ class LeftOutRow(Struct, frozen=True):
 
 
 class DiscoveryData(Struct, frozen=True):
-    """What was discovered: when a list was believed last, how many contracts it had, and which were left out.
+    """The discovery: when a list was last accepted, its number of contracts, and the excluded ones.
 
-    `problem` says why a later list wasn't believed.
+    `problem` says why a later list wasn't accepted.
     """
 
     at: datetime | None
@@ -93,7 +94,7 @@ class DiscoveryData(Struct, frozen=True):
 
 
 class RegistryData(Struct, frozen=True):
-    """All coins, the most liquid ones first, as of `as_of`, and how many of them entries are open in.
+    """All coins as of `as_of`, the most liquid ones first, and the number of coins open for entries.
 
     Entries pause in all of them while fewer than `needed` are `healthy`. Without a registry there are no `coins`, and
     without discovery there is no `discovery`.
@@ -110,7 +111,7 @@ class RegistryData(Struct, frozen=True):
 
 
 def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Report:
-    """Show what is known of the coins; exit 10 if entries pause because of their data."""
+    """Show the data of the coins; exit 10 if entries pause because of it."""
     named = None if symbol is None else in_universe(app, symbol)
     if (rules := app.rules.registry) is None:
         if refresh:

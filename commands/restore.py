@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 
 def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
-    """Verify a backup, rebuild the books from it alone, compare them with the broker; exit 10 if anything is unproven.
+    """Verify a backup, rebuild the books from it alone, and compare them with the broker; exit 10 for anything
+    unproven.
 
     Raises OperatorError: exit 2 for an unknown or damaged backup, and without a confirmation.
     """
@@ -53,9 +54,9 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
 
 
 def fetch_backup(path: Path, source: str, name: str | None) -> str:
-    """Bring a backup back from another place, and return its name; a folder that isn't a bot's yet becomes its bot's.
+    """Fetch a backup from another place, and return its name; a folder without a bot becomes that of the backup's bot.
 
-    Raises TradebotError if there is no such backup, if it can't be read, or if the folder has something else in it.
+    Raises TradebotError if there is no such backup, if it can't be read, or if the folder has other contents.
     """
     offsite_store, is_new = place_of(source), not state_folder.has_marker(path)
     found, owner = offsite_copy.select_backup(offsite_store, name), None if is_new else state_folder.read_marker(path)

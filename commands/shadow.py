@@ -1,4 +1,4 @@
-"""`tradebot shadow`: let the strategies in shadow trade on simulated fills, each with books of its own."""
+"""`tradebot shadow`: let the strategies in shadow trade on simulated fills, each with separate books."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class ShadowRow(Struct, frozen=True):
-    """One strategy in shadow: why it is, what its last pass did, and how its simulated account stands, USD.
+    """One strategy in shadow: why it is, the result of its last pass, and its simulated account in USD.
 
-    `problem` says why it couldn't be followed, and its figures are None then. `held` are positions that the strategy
-    still has at the broker: until they are closed, it isn't in shadow. `halted` says which halt closes its entries.
+    `problem` says why its pass failed, and its figures are None then. `held` are positions that the strategy still has
+    at the broker: until they are closed, it isn't in shadow. `halted` says which halt closes its entries.
     """
 
     strategy: str
@@ -53,7 +53,7 @@ class InShadow(Struct, frozen=True):
 
 
 def run(app: "App", *, by: str) -> Report:
-    """Follow each strategy in shadow; exit 10 if one couldn't be followed."""
+    """Run a pass of each strategy in shadow; exit 10 if one failed."""
     rows = tuple(_row(app, name, why, by) for name, why in in_shadow(app).items())
     code = ExitCode.FINDINGS if any(row.problem for row in rows) else ExitCode.DONE
     return Report("shadow", InShadow(rows), _render, code, identity(app))

@@ -1,4 +1,4 @@
-"""`tradebot tail`: write what is new in the records into the files to tail, as `serve` does after each pass."""
+"""`tradebot tail`: append new records to the files to tail, as `serve` does after each pass."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 class LinesAppended(Struct, frozen=True):
-    """How many lines were appended to each file in `folder`; `busy` is True if somebody else was writing there."""
+    """The number of lines appended to each file in `folder`; `busy` is True if another process was writing there."""
 
     folder: str
     lines: Mapping[str, int]
@@ -59,14 +59,14 @@ class Tails:
         self._seen: object = None
 
     def tick(self) -> None:
-        """Write what was recorded since the last time; a failed write is tried again."""
+        """Append new records since the last call; a failed write is tried again."""
         with suppress(TradebotError, OSError, sqlite3.Error):
             records = self._records()
             if (records, self._sizes()) != self._seen and self.write() is not None:
                 self._seen = records, self._sizes()
 
     def write(self) -> Mapping[str, int] | None:
-        """Append what is new, and return how many lines to each file; None if somebody else is writing there.
+        """Append new records, and return the number of lines per file; None if another process is writing there.
 
         Raises OSError if a file can't be used, and TradebotError if the records can't be read.
         """

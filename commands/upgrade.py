@@ -1,4 +1,4 @@
-"""`tradebot upgrade`: what this version has to change in the files of another one, and doing it."""
+"""`tradebot upgrade`: list and make the changes that this version requires in another version's files."""
 
 import os
 import sqlite3
@@ -47,9 +47,9 @@ SHOWN = 5
 
 
 class Upgraded(Struct, frozen=True):
-    """The version of this program, what it did to the ledger (empty if nothing), and a judgment about each file.
+    """The version of this program, its change to the ledger (empty if none), and a judgment about each file.
 
-    A file is OK if this version writes the same form, DEGRADED if it will be changed or begun anew, and FAILED if this
+    A file is OK if this version writes the same format, DEGRADED if it will be changed or recreated, and FAILED if this
     version can't read it. `state` is the worst of them.
     """
 
@@ -61,10 +61,10 @@ class Upgraded(Struct, frozen=True):
 
 
 def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "Form | None" = None) -> Report:
-    """Upgrade the ledger, or put back the one from before an upgrade, unless only to `check`; then judge each file.
+    """Upgrade the ledger, or restore the one from before an upgrade, unless only to `check`; then judge each file.
 
-    Exits with 10 if a file can't be read. Raises OperatorError if there is no bot; exit 6 if another process is at
-    work.
+    Exits with 10 if a file can't be read. Raises OperatorError if there is no bot; exit 6 if another process is
+    running.
     """
     form, folder = form or FORM, state_folder.open_state(state_folder.resolve(options.state_dir, environ), environ)
     done = "" if check else _bring(folder.path, form)
@@ -87,7 +87,7 @@ def _bring(folder: "Path", form: "Form") -> str:
 
 
 def files(folder: "StateFolder", form: "Form", load: "Callable[[], Loaded]") -> "Iterator[Judgment]":
-    """Yield a judgment about each file whose form may differ from version to version; nothing is changed.
+    """Yield a judgment about each file whose format may differ between versions; nothing is changed.
 
     `load` returns the settings, or raises OperatorError if they can't be read.
     """

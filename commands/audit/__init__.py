@@ -1,4 +1,4 @@
-"""`tradebot audit`: check everything that could be wrong, from evidence, without changing anything."""
+"""`tradebot audit`: check everything that could be wrong, from stored evidence, without changing anything."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -63,9 +63,9 @@ LOOKED_BACK = 5
 
 
 def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvidence, Trading | Unread]:
-    """Return the evidence of the bot's own records, and what else there is to see if the books can be read.
+    """Return the evidence of the bot's own records, and that of trading if the books can be read.
 
-    A broker that doesn't answer is part of it. If `since_s` is None, the span starts at the session's open.
+    A broker that doesn't respond is part of it. If `since_s` is None, the period starts at the session's open.
     """
     evidence = evidence_of(app)
     past, sound = evidence.past, evidence.parts["facts"]
@@ -164,7 +164,7 @@ def _books_after(
 
 
 def due_in(past: SessionEvidence, moment: TradingMoment) -> list[Job]:
-    """Return the jobs that had a slot; where sessions touch, one of this session, because the span begins with it."""
+    """Return the jobs that had a slot; if sessions are contiguous, only slots in this session count."""
     session = moment.session
     touches = session is not None and any(before.close == session.open for before in past.sessions)
     since = session.date if session and touches else date.min

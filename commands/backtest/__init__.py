@@ -1,4 +1,4 @@
-"""`tradebot backtest`: play the bot on past days with its own passes, and keep the results."""
+"""`tradebot backtest`: run the bot on past days with its own passes, and store the results."""
 
 from commands.backtest.run_options import (
     Again,

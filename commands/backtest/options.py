@@ -1,4 +1,4 @@
-"""What the options of `tradebot backtest` ask for: settings, a market, and how it is played."""
+"""Interpret the options of `tradebot backtest`: settings, a market, and how it is played."""
 
 import os
 from datetime import date
@@ -46,7 +46,7 @@ OF_FILLS = (SLIPPAGE, "spread_bps", "volume_share", "depth_share", "partial_rate
 
 
 class PlannedBacktest(Struct, frozen=True):
-    """A plan, its market, and the layers of configuration that it comes from."""
+    """A plan, its market, and the configuration layers that it comes from."""
 
     plan: "BacktestPlan"
     market: "OpenedMarket"
@@ -55,7 +55,7 @@ class PlannedBacktest(Struct, frozen=True):
 
 
 def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
-    """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
+    """Return the plan that the options describe, with its market opened; raise OperatorError if they are invalid."""
     asked = _resolve_options(wish)
     folder, settings = asked.folder, asked.settings
     show_venue(settings.day)
@@ -90,7 +90,7 @@ class _Asked(NamedTuple):
 
 
 def settings_of(wish: BacktestOptions) -> "Settings":
-    """Return the settings that the options ask for; raise OperatorError naming what is wrong with them."""
+    """Return the settings that the options describe; raise OperatorError if they are invalid."""
     return _resolve_options(wish).settings
 
 

@@ -1,4 +1,4 @@
-"""The data of `tradebot backtest`: what was played, its assumptions, its results, and what it can't know."""
+"""The data of `tradebot backtest`: the period, its assumptions, its results, and its limitations."""
 
 import re
 from collections import Counter
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 
 
 class BacktestVariants(Struct, frozen=True):
-    """A backtest with its variants, and sentences about those that weren't played; no table without any."""
+    """A backtest with its variants, and sentences about those that weren't run; `table` is None without variants."""
 
     table: "Sensitivity | None"
     left_out: tuple[str, ...]
 
 
 def vary(finished: Finished, results: "Results") -> BacktestVariants:
-    """Play the variants of a backtest that aren't played yet, and keep each beside its books as soon as it is done.
+    """Run the missing variants of a backtest, and store each beside its books as soon as it is done.
 
     Raises TradebotError with the code of the signal if it was stopped.
     """
@@ -120,9 +120,10 @@ SENT = "SENT"
 
 
 class PlayedSpan(Struct, frozen=True):
-    """What was played: so many bars (minute bars, or daily ones from a daily file) of which symbols, by whom.
+    """The data of a backtest: the number of bars (minute bars, or daily ones from a daily file), symbols and
+    strategies.
 
-    `configuration` says where the settings come from, and `data` which files the market was made from.
+    `configuration` is the source of the settings, and `data` the files of the market.
     """
 
     bars: int
@@ -133,7 +134,7 @@ class PlayedSpan(Struct, frozen=True):
 
 
 class PassedOver(Struct, frozen=True):
-    """Why a strategy, or one of its symbols, was left out of passes of entries, and how often."""
+    """Why a strategy, or one of its symbols, was left out of entry passes, and how often."""
 
     strategy: str
     reason: str
@@ -141,7 +142,7 @@ class PassedOver(Struct, frozen=True):
 
 
 class Speed(Struct, frozen=True):
-    """How many sessions this process played, for how long, and how many of the due passes ran.
+    """The sessions that this process ran, their elapsed time, and how many of the due passes ran.
 
     The other passes would have changed nothing.
     """
@@ -153,12 +154,12 @@ class Speed(Struct, frozen=True):
 
 
 class BacktestData(Struct, frozen=True):
-    """One backtest. `differences` counts what books and exchange disagreed about in the end.
+    """One backtest. `differences` counts the final differences between books and exchange.
 
-    `ended` counts entry candidates by what refused them, the most frequent first; those of SENT led to orders. Nothing
-    is counted by a recorder of none. `trials` counts by strategy with how many different settings or states of its
-    code it has been tried so far, this run included. `sensitivity` sets the run beside its variants, if that was asked
-    for, and `not_varied` says in sentences which weren't played.
+    `ended` counts entry candidates by the gate that refused them, the most frequent first; those of SENT led to orders.
+    With the recorder `none`, nothing is counted. `trials` is the number of different settings or code versions tried so
+    far by strategy, including this run. `sensitivity` compares the run with its variants, if requested, and
+    `not_varied` lists in sentences the variants that weren't run.
     """
 
     name: str
@@ -423,7 +424,7 @@ FIELD = re.compile(r"\w+=(?=[^=]*$)")
 
 
 def apart(known: str, unknown: str) -> tuple[str, str]:
-    """Return two texts, of long ones the first field that differs: `score=0.51` and `score=0.12`."""
+    """Return two texts; of long ones, only the first field that differs: `score=0.51` and `score=0.12`."""
     if max(len(known), len(unknown)) <= SHORT:
         return known, unknown
     differing = (place for place, (one, other) in enumerate(zip(known, unknown, strict=False)) if one != other)

@@ -1,4 +1,4 @@
-"""Play a backtest to its end, or keep what is done when someone stops it."""
+"""Run a backtest to its end, or store the finished part when it is stopped."""
 
 import os
 import sys
@@ -49,7 +49,7 @@ SCHEMA = 1
 
 
 class Finished(Struct, frozen=True):
-    """A run that has ended or was stopped, what it was made from, and how many sessions an earlier process played."""
+    """A run that has ended or was stopped, its inputs, and how many sessions an earlier process ran."""
 
     name: str
     planned: "PlannedBacktest"
@@ -117,7 +117,7 @@ def document_of(finished: Finished) -> dict[str, Any]:
 
 
 def trials_of(finished: Finished) -> "Sequence[Trial]":
-    """Return what a complete run has tried; a trial has to have been seen to its end."""
+    """Return the trials of a complete run; an incomplete run counts as no trial."""
     if not finished.run.is_complete:
         return ()
     result, played = result_of(finished.run), finished.identity
@@ -134,9 +134,9 @@ Told = Callable[[int, int, int], None]
 
 @contextmanager
 def progress(what: str, done_before: int, bars_before: int) -> Iterator[Told]:
-    """Yield what draws a bar on stderr if it is a terminal, and otherwise does nothing.
+    """Yield a callback that draws a progress bar on stderr if it is a terminal, and otherwise does nothing.
 
-    What an earlier process has done isn't part of the rate.
+    The rate doesn't include an earlier process's part.
     """
     if not sys.stderr.isatty():
         yield lambda done, total, bars: None
@@ -173,10 +173,11 @@ def load_strategies(planned: PlannedBacktest) -> "Iterator[Sequence[Strategy]]":
 
 @contextmanager
 def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Results]]":
-    """Play what the options ask for, keep it, and yield it with where it belongs; nobody else plays it meanwhile.
+    """Run the backtest that the options describe, store it, and yield it with its results; a lock excludes other
+    processes.
 
-    Raises TradebotError with the code of the signal if it was stopped; what was done until then is kept. A run whose
-    variants are still to be played can be taken up at its end.
+    Raises TradebotError with the code of the signal if it was stopped; the finished part is stored. A run with missing
+    variants can be resumed at its end.
     """
     plan, waiting = ready(wish)
     if plan.plan.spec.venue.dialect != USUAL:
@@ -238,7 +239,7 @@ def _play_backtest(
 
 
 def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[Waits, ...]]":
-    """Return what to play; without --from, it begins where some symbol of each strategy has the bars that it needs."""
+    """Return the plan; without --from, it starts when some symbol of each strategy has the bars that it needs."""
     plan = plan_backtest(wish)
     if plan.plan.spec.venue.dialect != USUAL:
         return plan, ()

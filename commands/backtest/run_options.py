@@ -1,4 +1,4 @@
-"""The options of verbs that play other days, as `tradebot backtest` does."""
+"""The options of verbs that run past days, such as `tradebot backtest`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -16,7 +16,7 @@ MOST_CUTS = 100_000
 
 
 class BacktestOptions(Struct, frozen=True):
-    """The options as they were typed; None and empty come from the configuration."""
+    """The options as they were typed; None and empty values come from the configuration."""
 
     state_dir: str | None = None
     config: str | None = None
@@ -47,10 +47,10 @@ class BacktestOptions(Struct, frozen=True):
 
 
 class RunOptions(Struct, frozen=True):
-    """What happens to a run besides being played: its name, and what to do about an earlier one.
+    """Further options of a run: its name, and how to treat an earlier one.
 
-    `cuts` is at how many moments to look for look-ahead, 0 for all; None not to look.
-    With `sensitivity`, the run is played again with other costs and times.
+    `cuts` is the number of moments to check for look-ahead, 0 for all; None for no check. With `sensitivity`, the run
+    is repeated with other costs and times.
     """
 
     name: str | None = None
@@ -122,7 +122,7 @@ def wish_of(
     state_dir: StateDir = None,
     config: Config = None,
 ) -> BacktestOptions:
-    """Return what is to be played, and how."""
+    """Return the options of a backtest from the command line's values."""
     days = days_of(first, last)
     return BacktestOptions(
         state_dir, config, profile, bars, bar_stamp, days.first, days.last, sessions, seed, edge, flow_folder,

@@ -57,7 +57,7 @@ REMEDIES: "Mapping[str, str]" = {
 
 
 class BarsChecked(Struct, frozen=True):
-    """The findings at trading time `now`, most urgent first, and what was looked at to get them."""
+    """The findings at trading time `now`, most urgent first, and the bars that were checked."""
 
     now: datetime
     bars: int
@@ -66,7 +66,7 @@ class BarsChecked(Struct, frozen=True):
 
 
 def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Progress") -> Report:
-    """Check the stored bars; exit 10 if anything is wrong with them, or if there are none."""
+    """Check the stored bars; exit 10 if there are findings, or no bars."""
     now, held = now_of(app), _stored_ranges(app, symbols, timeframe)
     ends = [second for span in held.values() for second in span] or [int(now.timestamp())]
     first, last = (app.day.date_of(datetime.fromtimestamp(second, UTC)) for second in (min(ends), max(ends)))
@@ -184,7 +184,7 @@ class BarsStored(Struct, frozen=True):
 
 
 def run_listing(app: "App") -> Report:
-    """Read what the store holds; nothing is created or fetched."""
+    """List the stored bars; nothing is created or fetched."""
     rows = tuple(
         StoredBarsRow(
             span.symbol,

@@ -33,7 +33,7 @@ SHOWN = 10
 
 
 class WantedBars(Struct, frozen=True):
-    """What to fetch: the bars of a timeframe that start from `first` on and have ended by `until`."""
+    """The bars to fetch: those of a timeframe that start at `first` or later and have ended by `until`."""
 
     symbols: tuple[str, ...]
     timeframe: str
@@ -42,9 +42,9 @@ class WantedBars(Struct, frozen=True):
 
 
 class FetchedRow(Struct, frozen=True):
-    """What one request was about, in words of the store, and how many of its bars are new.
+    """One request, in the store's terms, and how many of its bars are new.
 
-    `strategy` names whose need it was; None if it was asked for on the command line.
+    `strategy` is the strategy that needs them; None for a request on the command line.
     """
 
     strategy: str | None
@@ -55,7 +55,7 @@ class FetchedRow(Struct, frozen=True):
 
 
 class BarsFetched(Struct, frozen=True):
-    """What was fetched by trading time `now`; `stored` counts all bars in the store."""
+    """The bars fetched by trading time `now`; `stored` counts all bars in the store."""
 
     now: datetime
     rows: tuple[FetchedRow, ...]
@@ -64,9 +64,9 @@ class BarsFetched(Struct, frozen=True):
 
 
 def run(app: "App", wanted: "Callable[[datetime], WantedBars | None]", heard: Callable[[int], None]) -> Report:
-    """Fetch what was asked for or, if nothing was, what the strategies in use need.
+    """Fetch the requested bars or, without a request, those that the strategies in use need.
 
-    Raise TemporaryError if the source doesn't answer; what came before is kept, and the message says how much.
+    Raise TemporaryError if the source doesn't respond; earlier bars are stored, and the message says how many.
     """
     now, before = app.now(), _count(app)
     request = wanted(now)

@@ -43,7 +43,7 @@ SHOWN, KEPT = 20, 1_000
 
 
 class SymbolRead(Struct, frozen=True):
-    """The good bars of one symbol; `new` are those that the store didn't have like this."""
+    """The valid bars of one symbol; `new` counts those that are missing or different in the store."""
 
     symbol: str
     bars: int
@@ -53,10 +53,10 @@ class SymbolRead(Struct, frozen=True):
 
 
 class BarsImported(Struct, frozen=True):
-    """What was in the files and what became of it.
+    """The contents of the files and the result of importing them.
 
-    `bad` counts the skipped rows by reason; `bad_rows` are the first 1,000 of them. If `refused` says that the times
-    of the bars can't be right, nothing was stored.
+    `bad` counts the skipped rows by reason; `bad_rows` are the first 1,000 of them. If `refused` says that the times of
+    the bars can't be right, nothing was stored.
     """
 
     files: tuple[str, ...]

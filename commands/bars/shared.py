@@ -1,4 +1,4 @@
-"""Shared by the verbs of `tradebot bars`: their options, the store, and the sessions that bars are held against."""
+"""Code shared by the verbs of `tradebot bars`: their options, the store, and the sessions that bars must match."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ def timeframe_of(text: str) -> str:
 
 
 def symbols_of(typed: Sequence[str]) -> tuple[str, ...]:
-    """Return symbols as they are stored, each once; raise OperatorError for what can't be one."""
+    """Return symbols as they are stored, without duplicates; raise OperatorError for an invalid one."""
     names = tuple(dict.fromkeys(name.strip().upper() for name in typed))
     for name in names:
         if not re.fullmatch(SYMBOL_PATTERN, name):
@@ -55,7 +55,7 @@ def symbols_of(typed: Sequence[str]) -> tuple[str, ...]:
 
 
 def spans_of(app: "App") -> "Sequence[StoredSpan]":
-    """Return what is stored; a bot without a store has nothing, and doesn't get one by being asked."""
+    """Return the stored series; without a store, return none and don't create it."""
     return app.bars.store.spans() if any(_files(app)) else ()
 
 
@@ -70,14 +70,14 @@ def _files(app: "App") -> "list[Path]":
 
 
 def now_of(app: "App") -> datetime:
-    """Return trading time: the exchange's in the sandbox, this machine's otherwise, so that no broker is asked."""
+    """Return trading time: the exchange's in the sandbox, this machine's otherwise, without a request to the broker."""
     from tradebot.model.trading import Mode
 
     return app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
 
 
 def sessions_between(app: "App", first: date, last: date, calendar: str = "") -> "Sequence[Session]":
-    """Return the sessions of a calendar, the venue's own unless it is named, in a span with a margin of some days."""
+    """Return a calendar's sessions in a period plus a margin of some days; by default, the venue's calendar."""
     from tradebot.app.calendar import list_sessions
 
     days = first - MARGIN, last + MARGIN
@@ -93,7 +93,7 @@ def by_calendar(app: "App", symbols: Iterable[str]) -> "Mapping[str, Collection[
 
 
 def odd_at(app: "App", now: datetime) -> "Odd":
-    """Return what says why a bar can't be a symbol's own, as the venue's symbols are meant at a moment."""
+    """Return a function that explains why a bar can't belong to a symbol, as the venue used the symbol at a moment."""
     oddity, today = app.door.oddity, app.day.date_of(now)
 
     if oddity is None:
@@ -121,7 +121,7 @@ def series_name(timeframe: str, price: str) -> str:
 
 
 def bar_time(at: datetime | None, timeframe: str) -> str:
-    """Return a bar's start for a table; a daily bar's is its date, in any zone."""
+    """Return a bar's start for a table; a daily bar's start is its date, in any time zone."""
     if at is None:
         return ""
     return f"{venue_day().date_of(at):%Y-%m-%d}" if timeframe == "1Day" else stamp(at, MINUTE)

@@ -1,4 +1,8 @@
-"""`tradebot chat pair|status|revoke|listen`: a chat from which one person may ask, halt, and approve."""
+"""`tradebot chat pair
+status
+revoke
+listen`: a chat in which one person can query, halt, and approve.
+"""
 
 import os
 import time
@@ -36,7 +40,7 @@ GUIDE = "docs/CHAT.md"
 
 
 class PairingCode(Struct, frozen=True):
-    """The code that pairs whoever sends it, until when, and whether a process listens now."""
+    """The pairing code, when it expires, and whether a process currently listens."""
 
     code: str
     until: datetime
@@ -54,9 +58,9 @@ class ChatRow(Struct, frozen=True):
 
 
 class ChatStatus(Struct, frozen=True):
-    """Whether the chat is on and listened to, who is paired, what is wrong, and what was done and refused, newest last.
+    """Whether the chat is on, who is paired, any problem, and the last messages, newest last.
 
-    `refused` counts all that was refused, by its reason.
+    `refused` counts all refused messages by reason.
     """
 
     on: bool
@@ -70,19 +74,19 @@ class ChatStatus(Struct, frozen=True):
 
 
 class Revoked(Struct, frozen=True):
-    """The number of the person who may no longer ask; None if nobody could."""
+    """The number of the person whose pairing ended; None if nobody was paired."""
 
     person: int | None
 
 
 class Listened(Struct, frozen=True):
-    """What stood in Telegram's way the last time it was asked; empty if nothing did."""
+    """The problem at the last request to Telegram; empty without one."""
 
     trouble: str
 
 
 def telegram_of(bot: "App") -> "Telegram":
-    """Return the bot's Telegram; OperatorError if the chat is off, not accepted, or without a token."""
+    """Return the bot's Telegram client; raise OperatorError if the chat is off, not accepted, or without a token."""
     from tradebot.adapters.chat.telegram import Telegram
 
     settings = bot.settings.chat.telegram

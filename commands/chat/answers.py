@@ -1,4 +1,4 @@
-"""Make short messages for a phone out of what the bot's own verbs print."""
+"""Format the output of the bot's verbs as short messages for a phone."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ Data = Mapping[str, Any]
 
 
 def message(lines: Sequence[str], folder: str) -> str:
-    """Return lines as a message: no key, no path of the machine, no link, and cut at a line if it is too long."""
+    """Return lines as a message without keys, local paths or links; too long a message is cut at a line."""
     text = hide("\n".join(map(clean, lines)))
     text = _LEADS.sub(
         lambda found: f"{found[0]} ", re.sub(r" --state-dir (?:'[^']*'|\S+)", "", text).replace(folder, "its folder")
@@ -35,7 +35,7 @@ def message(lines: Sequence[str], folder: str) -> str:
 
 
 def of_error(document: Data) -> Iterator[str]:
-    """Yield why a verb refused."""
+    """Yield the error of a verb."""
     yield f"{document['error']['message']}"
     if document["error"]["hint"]:
         yield f"Next: {document['error']['hint']}"
@@ -94,7 +94,7 @@ def of_health(data: Data) -> Iterator[str]:
 
 
 def of_why(data: Data) -> Iterator[str]:
-    """Yield what was decided about a symbol last, why, and what a person can do."""
+    """Yield the last decision about a symbol, its reason, and possible actions."""
     score = "" if data.get("score") is None else f", score {data['score']:+.2f}"
     at = f" ({_when(data['at'])}{score})" if data.get("at") else ""
     yield f"{data['symbol']}: {data['sentence']}{at}"
@@ -104,7 +104,7 @@ def of_why(data: Data) -> Iterator[str]:
 
 
 def of_approvals(data: Data) -> Iterator[str]:
-    """Yield what waits for a yes, but for the first entries, which are shown with their buttons."""
+    """Yield the entries that wait for approval, except the first ones, which are shown with buttons."""
     waiting = [row for row in data["approvals"] if row["state"] == "waiting"]
     yield f"{pluralize(len(waiting), 'entry', 'entries')} waiting for a yes"
     for row in waiting[WITH_BUTTONS:]:
@@ -123,7 +123,7 @@ def of_request(row: Data, *, waits: bool = True) -> Iterator[str]:
 
 
 def of_answered(data: Data) -> Iterator[str]:
-    """Yield what became of an answer."""
+    """Yield the outcome of an approval or rejection."""
     row = data["approval"]
     became = "sent" if row["order"] else "noted" if row["state"] == "rejected" else "NOT sent: ask why " + row["symbol"]
     yield f"{'No' if row['state'] == 'rejected' else 'Yes'} to {row['id']}: {became}"

@@ -1,8 +1,8 @@
-"""Listen to the chat: take each message once, refuse what isn't the paired person's, and answer with the bot's verbs.
+"""Process the chat: handle each message once, refuse messages of others, and reply with the bot's verbs.
 
-It only starts verbs of the bot in processes of their own, from a fixed table, so nothing here delays or fails a pass.
+It only starts verbs of the bot in separate processes, from a fixed table, so nothing here delays or fails a pass.
 
-What isn't known to be harmless is refused, so a field that Telegram adds has to be listed here before it passes.
+Only known message fields are accepted, so a field that Telegram adds is refused until it is listed here.
 """
 
 import json
@@ -45,7 +45,7 @@ _QUERY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class UnfitError(Exception):
-    """Raised for what is refused."""
+    """Raised for a message that is refused."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
         self.refusal = ChatRefusal(kind, detail)
@@ -53,9 +53,9 @@ class UnfitError(Exception):
 
 
 class ChatMessage(Struct, frozen=True):
-    """What somebody typed, or the button that they pressed, by the numbers of person, chat and message.
+    """A typed message or a pressed button, with the numbers of person, chat and message.
 
-    `query` is what the app waits for an answer to, if a button was pressed.
+    `query` is the id of the button press that the app expects a reply to, if any.
     """
 
     user: int
@@ -73,7 +73,7 @@ def number_of(update: object) -> int | None:
 
 
 def sender_of(update: object) -> tuple[str, str]:
-    """Return who seems to have sent an update and what it seems to say, for the records, whatever it is."""
+    """Return an update's apparent sender and text for the records, even if the update is invalid."""
     parts = [part for part in update.values() if isinstance(part, dict)] if isinstance(update, dict) else []
     part = parts[0] if parts else {}
     person = part.get("from")
@@ -213,7 +213,7 @@ class Listener:
         self._most, self._failures = 0, 0
 
     def begin(self) -> None:
-        """Report what an earlier process began and didn't finish; nothing is repeated automatically."""
+        """Report requests that an earlier process began and didn't finish; none is repeated automatically."""
         paired = self._store.paired_person()
         for record in self._store.cut_short():
             if paired is not None:
@@ -221,7 +221,7 @@ class Listener:
                 self._say(paired.chat, [cut])
 
     def turn(self, wait_s: int | None = None) -> float:
-        """Ask once for messages and answer them; return how many seconds to wait before the next turn."""
+        """Fetch messages once and reply to them; return the seconds to wait before the next call."""
         try:
             self._push_requests()
             wait_s = (POLL_ASKING_S if self._asks else POLL_S) if wait_s is None else wait_s

@@ -1,4 +1,4 @@
-"""The data of `tradebot compare`: runs side by side, after what is different about them."""
+"""The data of `tradebot compare`: runs side by side, after their differences in settings."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -50,7 +50,7 @@ PLACES = frozenset({"market.path", "market.uw_folder", "market.costs.rates_path"
 
 
 class ComparedRun(Struct, frozen=True):
-    """One of the runs, or a bot: its folder, what kind it is, its span, and how many trades it closed.
+    """A run or a bot: its folder, its kind, its period, and its number of closed trades.
 
     A backtest that was stopped before its last session is `interrupted`.
     """
@@ -72,7 +72,7 @@ class FigureRow(Struct, frozen=True):
 
 
 class RunComparison(Struct, frozen=True):
-    """Runs side by side: what differs about them first, then their figures; `cautions` say what not to conclude."""
+    """Runs side by side: their differences first, then their figures; `cautions` warn against wrong conclusions."""
 
     runs: tuple[ComparedRun, ...]
     settings: tuple[DifferingSetting, ...]
@@ -81,7 +81,7 @@ class RunComparison(Struct, frozen=True):
 
 
 class ReadRun(Struct, frozen=True):
-    """What was read of one folder; the account is labeled with the run's letter and the folder's name."""
+    """The contents of one folder; the account is labeled with the run's letter and the folder's name."""
 
     run: ComparedRun
     settings: "Mapping[str, str]"
@@ -98,7 +98,7 @@ def read_all(folders: "Sequence[str]") -> "Sequence[ReadRun]":
 
 
 def letters(of: "Sequence[object]") -> list[str]:
-    """Return a letter for each run, by which columns and curves name it."""
+    """Return a letter for each run, which labels its columns and curves."""
     return [chr(ord("A") + place) for place in range(len(of))]
 
 
@@ -200,7 +200,7 @@ def run_words(run: "ComparedRun") -> str:
 
 
 def page(data: "RunComparison", accounts: "Sequence[AccountReport]") -> str:
-    """Return the page of a comparison; the accounts are labeled as the page is to name them."""
+    """Return the page of a comparison; the accounts are relabeled for it."""
     labels = [account.label for account in accounts]
     return render_template(
         "compare.html",

@@ -1,4 +1,4 @@
-"""The configuration of the bot that is here, or of a file: what it sets, where from, and what was accepted."""
+"""The configuration of the current bot, or of a file: its values, their sources, and the accepted values."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ class ShownConfiguration(Struct, frozen=True):
 
 
 class ChangedDefault(Struct, frozen=True):
-    """A value that differs from the one shipped for the mode."""
+    """A value that differs from the shipped one for the mode."""
 
     key: str
     shipped: Any
@@ -63,13 +63,13 @@ class ChangedDefault(Struct, frozen=True):
 
 
 class ConfigurationChecked(Struct, frozen=True):
-    """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
+    """A valid configuration: its number of values, and its changes; `file` is None for the configuration in force.
 
     `differences` compares it with the accepted one; None if nothing has been accepted yet. `without_effect` are
     sentences on limits of a strategy that the account's tighter limits override. `never_bought` are symbols of the
-    universe without a sector, and `left_out` what the universe's file lists besides, such as indexes. `given_up` are
-    sentences on kinds of flow facts that the flow source's limits don't let the bot fetch as configured. `warnings` say
-    what is still read as an earlier version wrote it, and what to write instead.
+    universe without a sector, and `left_out` other entries of the universe's file, such as indexes. `given_up` are
+    sentences on kinds of flow facts that the flow source's limits don't let the bot fetch as configured. `warnings`
+    list values in the format of an earlier version, and their replacements.
     """
 
     file: str | None
@@ -98,7 +98,7 @@ class Accepted(Struct, frozen=True):
 
 
 def run(app: "App", *, by: str, confirmed: str | None) -> Report:
-    """Show what differs, and accept the current configuration once the account's tail is typed; halted or not.
+    """Show the differences, and accept the current configuration once the account's tail is typed; halted or not.
 
     Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one.
     """
@@ -164,7 +164,7 @@ def _render(screen: "Console", data: Accepted) -> None:
 
 
 def changes_of(loaded: "Loaded") -> tuple[ChangedDefault, ...]:
-    """Return each setting that differs from what is shipped for the mode and the venue."""
+    """Return each setting that differs from the shipped value for the mode and the venue."""
     begun = {"mode": loaded.settings.mode.value, "venue": loaded.settings.venue}
     shipped = {row.key: row.value for row in values(load(None, {}, begun))} | {"venue": FIRST_VENUE}
     return tuple(
@@ -184,7 +184,7 @@ def report_of(verb: str, data: object, folder: "StateFolder | None", loaded: "Lo
 def loaded_for(
     state_dir: str | None, config: str | None, file: Path | None = None
 ) -> "tuple[StateFolder | None, Loaded]":
-    """Return the bot's folder, None if there is none, with the configuration in force or that of a file."""
+    """Return the bot's folder, or None without one, with the configuration in force or that of a file."""
     path, options = state_folder.resolve(state_dir, os.environ), Options(state_dir, config)
     if not state_dir and not (path / state_folder.MARKER).exists():
         return None, load(file or user_file(options, path, os.environ), os.environ)
@@ -201,7 +201,7 @@ def differences_of(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Dif
 
 
 def accepted_of(folder: "StateFolder | None") -> "Baseline | None":
-    """Return the accepted configuration; None if there is no bot, or its books can't be read or hold none."""
+    """Return the accepted configuration; None if there is no bot, or if its books are unreadable or contain none."""
     if folder is None:
         return None
     try:

@@ -45,7 +45,7 @@ class ChangedValue(Struct, frozen=True):
 
 
 class Outranked(Struct, frozen=True):
-    """A setting that something else says too, which counts instead: the value in force, and who says it."""
+    """A setting with a value in another source that takes precedence: the value in force, and its source."""
 
     key: str
     value: Any
@@ -53,10 +53,10 @@ class Outranked(Struct, frozen=True):
 
 
 class Set(Struct, frozen=True):
-    """What `config set` did to a file, or would do.
+    """The result of `config set` on a file, or the planned result.
 
-    `lines` are the difference of the file's lines, as diff shows it. `changes` are the settings in force that become
-    different. `looser` is what then is looser than accepted, so that entries are closed until it is accepted.
+    `lines` are the file's changed lines in diff format. `changes` are the settings in force that change. `looser` are
+    the settings looser than accepted, which close entries until they are accepted.
     """
 
     file: str

@@ -60,7 +60,7 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
 
 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
-    """Load the configuration, or a given file, as a verb would; raise OperatorError if it is invalid."""
+    """Load the configuration, or a file, as a verb would; raise OperatorError if it is invalid."""
 
     folder, loaded = loaded_for(
         state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file)
@@ -163,7 +163,7 @@ def _render_never_bought(console: "Console", data: ConfigurationChecked) -> None
 
 
 class AcceptedConfiguration(Struct, frozen=True):
-    """Which configuration was accepted, when (this machine's time) and by whom, and what is different now."""
+    """The accepted configuration, when (this machine's time) and by whom it was accepted, and current differences."""
 
     fingerprint: str
     at: datetime
@@ -172,7 +172,8 @@ class AcceptedConfiguration(Struct, frozen=True):
 
 
 class Diff(Struct, frozen=True):
-    """How the configuration in force differs from the accepted one, and from what is shipped for its mode and venue.
+    """The differences of the configuration in force from the accepted one, and from that shipped for its mode and
+    venue.
 
     `accepted` is None if nothing was accepted yet, or if there is no bot.
     """

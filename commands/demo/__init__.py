@@ -1,4 +1,4 @@
-"""`tradebot demo`: play sessions on the embedded exchange, using the same functions as the verbs."""
+"""`tradebot demo`: run sessions on the embedded exchange, using the same functions as the verbs."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What the days of a demo did and earned: its parts, checked against the exchange's account."""
+"""The activity and profit of a demo, checked against the exchange's account."""
 
 from collections import Counter
 from datetime import date
@@ -47,7 +47,7 @@ CENT = Decimal("0.01")
 
 
 class FlowTotals(Struct, frozen=True):
-    """What was fetched over the session."""
+    """The flow fetched over the session."""
 
     answers: int
     rows: int
@@ -77,11 +77,11 @@ class OneSession(Struct, frozen=True):
 
 
 class DemoData(Struct, frozen=True):
-    """The played sessions. `differences` is empty if ledger and exchange agree to the cent.
+    """The sessions that were run. `differences` is empty if ledger and exchange agree to the cent.
 
-    `session` is the first one, and `minutes` counts those of all. `earned` is None if ledger and exchange disagree:
-    then nobody knows what the trades earned. `edge` and `flow` are None if no strategy reads flow. `configuration` is
-    the file with the user's settings, `strategies` are those in use, and `beside` is None without an earlier run.
+    `session` is the first one, and `minutes` is the total. `earned` is None if ledger and exchange disagree, because
+    the trades' profit is then unknown. `edge` and `flow` are None if no strategy reads flow. `configuration` is the
+    file with the user's settings, `strategies` are those in use, and `beside` is None without an earlier run.
     """
 
     state_dir: str
@@ -112,7 +112,7 @@ class DemoData(Struct, frozen=True):
 def played_data(
     app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, last: "DemoRun | None", configuration: str | None
 ) -> DemoData:
-    """Return the result of the played sessions compared with the last run, and save it for the next."""
+    """Return the result of the sessions compared with the last run, and save it for the next."""
     data = _data(app, played, elapsed_s, configuration)
     minutes = max(session.minutes for session in played)
     how = {"sessions": len(played), "minutes": minutes, "version": __version__}
@@ -232,7 +232,7 @@ def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:
 
 
 class DemoTrade(Struct, frozen=True):
-    """A closed trade: what it made after fees in USD, why it was closed, and which part of the score spoke for it."""
+    """A closed trade: its profit after fees in USD, its exit reason, and the main component of its entry score."""
 
     symbol: str
     side: str
@@ -253,7 +253,7 @@ class DemoEarnings(Struct, frozen=True):
 
 
 def demo_earnings(app: "App") -> DemoEarnings:
-    """Return what the trades of a demo earned, with what is held at the prices of its end."""
+    """Return the profit of a demo's trades, with open positions valued at its final prices."""
     history = read_history(app)
     known, trades = breakdown(history), rows_of(history, MarketTime(())).trades
     closed = sorted((row for row in trades if row.status is TradeStatus.CLOSED), key=lambda row: row.net_usd)

@@ -1,4 +1,4 @@
-"""Run `tradebot demo`: play sessions on the embedded exchange, using the same functions as the verbs."""
+"""Run `tradebot demo`: run sessions on the embedded exchange, using the same functions as the verbs."""
 
 import os
 import time
@@ -58,7 +58,7 @@ BESIDE_FETCHING = (Job.EVALUATE_EXITS, Job.RECONCILE)
 
 
 class DemoSession:
-    """Plays the slots of one session; `now` is where trading time stands."""
+    """Runs the slots of one session; `now` is the current trading time."""
 
     def __init__(self, app: "App", session: "Session", now: datetime) -> None:
         self._app = app
@@ -68,12 +68,12 @@ class DemoSession:
         self._running: Job | None = None
 
     def run(self, minute: datetime) -> None:
-        """Advance to the minute, unless waiting for an answer has already gone past it, and run what is due."""
+        """Advance to the minute, unless time has already passed it, and run the jobs that are due."""
         self._pass_until(minute)
         self._run(minute, tuple(VERBS))
 
     def meanwhile(self, seconds: float) -> None:
-        """Let the time pass that an answer took; while facts are being fetched, run exits when they are due."""
+        """Advance time by the duration of a request; while facts are being fetched, also run exits that are due."""
         end, fetching = self._now + timedelta(seconds=seconds), self._running in FETCHING
         while True:
             if fetching:
@@ -96,10 +96,10 @@ class DemoSession:
 
 
 class DemoOptions(NamedTuple):
-    """What else is to be played than one session as configured: how many, by which strategy, with which settings.
+    """Options that change a demo: the number of sessions, the only strategy, and settings.
 
-    `strategy` trades alone, and `changed` are texts KEY=VALUE. `config` names a
-    file to begin with in place of the folder's own.
+    `strategy` trades alone, and `changed` are texts KEY=VALUE. `config` names a file to start from instead of the
+    folder's own.
     """
 
     sessions: int = 1
@@ -114,7 +114,7 @@ AS_CONFIGURED = DemoOptions()
 def run(
     state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress", wish: DemoOptions = AS_CONFIGURED
 ) -> Report:
-    """Make a fresh demo state, play its sessions, and check the books against the exchange."""
+    """Create a fresh demo state, run its sessions, and check the books against the exchange."""
     started = time.monotonic()
     path = state_folder.resolve(state_dir, os.environ)
     _refuse_users(path)
@@ -140,7 +140,7 @@ def report(
     last: "DemoRun | None" = None,
     configuration: Path | None = None,
 ) -> Report:
-    """Report the played sessions, compared with the last run if any; exit 1 if books and exchange disagree."""
+    """Report the sessions, compared with the last run if any; exit 1 if books and exchange disagree."""
     data = played_data(app, played, elapsed_s, last, str(configuration) if configuration else None)
     code = ExitCode.ERROR if data.differences else ExitCode.DONE
     return Report("demo", data, render, code, identity(app))
@@ -208,7 +208,7 @@ def _clear(path: Path) -> None:
 
 
 class PlayedSession(NamedTuple):
-    """A session, the minutes of it that were played, and the account's equity afterward in USD."""
+    """A session, its minutes that were run, and the account's final equity in USD."""
 
     session: "Session"
     minutes: int
@@ -216,7 +216,7 @@ class PlayedSession(NamedTuple):
 
 
 def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list[PlayedSession]":
-    """Play so many sessions of the market, and so many minutes of each; return what was played.
+    """Run a number of sessions of the market, and a number of minutes of each; return the sessions.
 
     The last minute of a session is its close, which comes earlier on a half day.
     """
@@ -261,7 +261,7 @@ def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> P
 
 
 def held_sessions(recorded: int | None, wanted: int) -> int:
-    """Return how many sessions the market has to have; of recorded ones, one more, whose closes the others need."""
+    """Return how many sessions the market needs; recorded data needs one more, for previous closes."""
     if recorded is None or wanted == 1:
         return wanted
     if wanted > recorded:

@@ -1,4 +1,4 @@
-"""Compare a demo's result with the run before: the changed settings and the effect."""
+"""Compare a demo's result with the previous run: the changed settings and the effect."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ PLAYED = "played."
 
 
 class RunOutcome(Struct, frozen=True):
-    """What came of a run: counts, its result in USD, and how many candidates ended for which reason.
+    """The outcome of a run: counts, its result in USD, and the number of candidates by reason for their end.
 
     `closed`, `won` and `result_usd` are None if the books and the exchange disagreed.
     """
@@ -54,7 +54,7 @@ class DemoRun(Struct, frozen=True):
 
 
 class Beside(Struct, frozen=True):
-    """A run compared with the one before. Each setting has its last value, then its present one."""
+    """A run compared with the previous one. Each setting has its previous and its current value."""
 
     settings: tuple[DifferingSetting, ...]
     last: RunOutcome
@@ -68,7 +68,7 @@ class Beside(Struct, frozen=True):
 
 
 def run_of(settings: "Settings", played: Mapping[str, object], outcome: RunOutcome) -> DemoRun:
-    """Return what is kept of a run; `played` says how much was played, and with which version."""
+    """Return the stored form of a run; `played` describes its length and version."""
     named = dict(leaves("", effective(settings))) | {f"{PLAYED}{name}": str(one) for name, one in played.items()}
     # How many of its sessions were played is what counts.
     named.pop(f"{MARKET}sessions", None)
@@ -84,7 +84,7 @@ def last_run(folder: Path) -> DemoRun | None:
 
 
 def keep(folder: Path, run: DemoRun) -> None:
-    """Keep a run for the next one; raise OperatorError if the folder can't be written."""
+    """Store a run for comparison with the next one; raise OperatorError if the folder can't be written."""
     try:
         write_durably(folder / FILE, msgspec.json.encode(run).decode())
     except OSError as error:
@@ -107,7 +107,7 @@ def _cautions(settings: tuple[DifferingSetting, ...], last: RunOutcome, now: Run
 
 
 def render(console: "Console", data: Beside) -> None:
-    """Print both runs; nothing if they are the same in all respects."""
+    """Print both runs; print nothing if they are equal."""
     if data.same:
         return
 

@@ -1,4 +1,4 @@
-"""`tradebot doctor`: check everything that trading needs; each row shows its evidence and its fix."""
+"""`tradebot doctor`: check all requirements of trading; each row shows its evidence and its fix."""
 
 import os
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Check the machine: versions, who can read the bot's files, and what else is running on the folder."""
+"""Check the machine: versions, access to the bot's files, and other processes that use the folder."""
 
 import os
 import platform
@@ -29,7 +29,7 @@ RUN_AGAIN = "Fix that, then run tradebot doctor"
 
 
 class CheckResult(Struct, frozen=True):
-    """How something is by `count` things of a kind, the newest `age_s` seconds old; a finding has a fix."""
+    """The state found by checking `count` items of a kind, the newest `age_s` seconds old; a problem has a fix."""
 
     state: HealthState
     found: str
@@ -39,27 +39,27 @@ class CheckResult(Struct, frozen=True):
     age_s: float | None = 0.0
 
     def about(self, name: str) -> Judgment:
-        """Return the row of this subject."""
+        """Return the row with this name."""
         return Judgment(name, self.state, self.looked_at, self.count, self.found, self.fix, age_s=self.age_s)
 
 
 def ok(found: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
-    """Return that all is well with what was looked at."""
+    """Return that the checked items are fine."""
     return CheckResult(HealthState.OK, found, looked_at, count, age_s=age_s)
 
 
 def warn(found: str, fix: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
-    """Return that trading can go on, but somebody should look."""
+    """Return a warning that doesn't prevent trading."""
     return CheckResult(HealthState.DEGRADED, found, looked_at, count, fix, age_s)
 
 
 def bad(found: str, fix: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
-    """Return that trading needs something that isn't there."""
+    """Return that a requirement of trading is missing."""
     return CheckResult(HealthState.FAILED, found, looked_at, count, fix, age_s)
 
 
 def skip(found: str) -> CheckResult:
-    """Return that there is nothing to look at."""
+    """Return that there is nothing to check."""
     return CheckResult(HealthState.SKIPPED, found, "", 0, age_s=None)
 
 
@@ -72,7 +72,7 @@ def failed_check(error: TradebotError | OSError) -> CheckResult:
 
 
 def attempt(name: str, check: Callable[[], CheckResult]) -> Judgment:
-    """Make a check; an error raised on purpose or by the operating system becomes a failed row."""
+    """Run a check; an error raised on purpose or by the operating system becomes a failed row."""
     try:
         return check().about(name)
     except (TradebotError, OSError) as error:
@@ -80,7 +80,7 @@ def attempt(name: str, check: Callable[[], CheckResult]) -> Judgment:
 
 
 def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Judgment]:
-    """Yield the rows of the keys, without asking the broker whether the keys work."""
+    """Yield the checks of the keys, without asking the broker whether they work."""
     if app.mode == "sandbox":
         yield skip("not needed: the embedded exchange has its own keys").about("keys")
         yield skip("not needed: the embedded exchange serves its own flow").about("flow key")
@@ -99,7 +99,7 @@ def keys(app: "App", environ: Mapping[str, str]) -> CheckResult:
 
 
 def flow_key(app: "App", environ: Mapping[str, str]) -> CheckResult:
-    """Check that there is a key for the flow source, and that it can be sent."""
+    """Check that the flow source's key is set and can be sent."""
     if not app.secrets.uw_key and app.settings.strategies.flow is None:
         return skip("UW_API_KEY is not set, and the flow strategy is off")
     if not app.secrets.uw_key:
@@ -153,7 +153,7 @@ def versions() -> CheckResult:
 
 
 def out_of_range(needed: Requirement) -> str | None:
-    """Return what is wrong with an installed package, or None if its version is supported."""
+    """Return the problem with an installed package, or None if its version is supported."""
     try:
         held = metadata.version(needed.name)
     except metadata.PackageNotFoundError:
@@ -163,7 +163,7 @@ def out_of_range(needed: Requirement) -> str | None:
 
 
 def permissions(path: Path) -> CheckResult:
-    """Check who can use the state folder, and whether we can change everything in it."""
+    """Check who can access the state folder, and whether this process can change everything in it."""
     entries = [path, *path.iterdir()]
     barred = [entry.name for entry in entries if not _is_ours(entry)]
     if barred:

@@ -1,4 +1,4 @@
-"""Run `tradebot doctor`: check everything that trading needs; each row shows its evidence and its fix."""
+"""Run `tradebot doctor`: check all requirements of trading; each row shows its evidence and its fix."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class DoctorHealth(Struct, frozen=True):
-    """The judgments, and how many have each state; `asked` is True if broker and flow source were contacted."""
+    """The judgments, and the number in each state; `asked` is True if broker and flow source were contacted."""
 
     state_dir: str
     asked: bool
@@ -58,7 +58,7 @@ class DoctorHealth(Struct, frozen=True):
 
 
 def show(console: "Console", data: DoctorHealth, whose: Identity) -> None:
-    """Print whose bot was checked, the judgments, and how many have each state."""
+    """Print the checked bot, the judgments, and the number in each state."""
     about = f"{whose.mode}, {whose.place}, state" if whose.mode else "state"
     asked = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"
     console.print(f"[bold]{about}[/bold] {escape(data.state_dir)}; {asked}")
@@ -67,7 +67,7 @@ def show(console: "Console", data: DoctorHealth, whose: Identity) -> None:
 
 
 def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False, order: bool = False) -> Report:
-    """Check everything and change nothing, except for the test order of `order`; exit 10 if a row fails.
+    """Check everything and change nothing, except for the test order with `order`; exit 10 if a check fails.
 
     Raises OperatorError if there is no state; exit 3 for a test order with real money.
     """
@@ -137,9 +137,9 @@ UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5
 
 
 def strategies(settings: "Settings", folder: Path, *, ask: bool) -> CheckResult:
-    """Look for each strategy in use and, if `ask`, run it once on a desk without facts.
+    """Check each strategy in use and, with `ask`, run it once on a desk without facts.
 
-    A plug-in that could read our keys still works, so that is only a warning.
+    A plug-in with access to the bot's keys still works, so that is only a warning.
     """
     used = [row for row in look(settings, folder, ask=ask) if row.state != OFF]
     ill = [row for row in used if row.state != WELL]
@@ -165,7 +165,7 @@ SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar"
 
 
 def books_checks(app: "App") -> Iterator[Judgment]:
-    """Yield the judgments about the bot's own records, of which every byte is read."""
+    """Yield the judgments about the bot's own records, all of which are read."""
     yield from judge_passes(evidence_of(app, thorough=True), SUBJECTS)
     yield permission(app.permission, datetime.now(UTC))
     yield attempt("events", lambda: events(app.folder.path / EVENTS))
@@ -173,7 +173,7 @@ def books_checks(app: "App") -> Iterator[Judgment]:
 
 
 def events(path: Path) -> CheckResult:
-    """Read each line of the events file, and check that another one can be appended."""
+    """Read each line of the events file, and check that it is writable."""
     require_file(path)
     if not path.exists():
         return skip("nothing has happened yet")
@@ -187,7 +187,7 @@ def events(path: Path) -> CheckResult:
 
 
 def plans(path: Path) -> CheckResult:
-    """Check that plans for correcting the books can be written."""
+    """Check that correction plans for the books can be written."""
     if not os.path.lexists(path):
         return skip("the folder is created with the first plan")
     if not path.is_dir():

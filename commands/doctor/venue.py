@@ -1,4 +1,4 @@
-"""Check what is outside this machine: the broker, its data, and the flow source. Nothing here can send an order."""
+"""Check the external services: the broker, its data, and the flow source. No order can be sent here."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ NAMES_KEPT = timedelta(days=5 * 365)
 
 
 def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
-    """Yield the rows of the broker, then of the flow source; a broker that doesn't answer isn't asked again."""
+    """Yield the checks of the broker, then of the flow source; a broker that doesn't respond isn't contacted again."""
     first = attempt("broker", lambda: broker(app) if with_keys else skip("there are no keys to ask it with"))
     yield first
     own: Mapping[str, Callable[[App], CheckResult]] = {
@@ -50,7 +50,7 @@ def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
 
 
 def broker(app: "App") -> CheckResult:
-    """Ask for the broker's clock."""
+    """Fetch the broker's clock."""
     began = time.monotonic()
     clock = app.reader.clock()
     took_ms = (time.monotonic() - began) * 1000
@@ -76,7 +76,7 @@ def account(app: "App") -> CheckResult:
 
 
 def other_copies(app: "App") -> CheckResult:
-    """Look for open orders with our prefix that these books never recorded; stops sent with entries may have none."""
+    """Look for open orders with the bot's prefix that these books lack; stops sent with entries may be unrecorded."""
     orders, booked = app.reader.view().orders, {order.venue_id for order in app.ledger_view.orders(working=True)}
     names = [order.client_order_id for order in orders if is_our_order_id(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
@@ -90,14 +90,14 @@ def other_copies(app: "App") -> CheckResult:
 
 
 def quotes(app: "App") -> CheckResult:
-    """Ask for the quote of every symbol of the universe."""
+    """Fetch the quote of every symbol of the universe."""
     found = app.reader.quotes(_symbols(app))
     lost = [f"{symbol} ({why})" for symbol, why in app.reader.rejected_quotes.items()]
     return _prices(app, "quotes", {symbol: quote.at for symbol, quote in found.items()}, lost)
 
 
 def bars(app: "App") -> CheckResult:
-    """Ask for the latest minute bar of every symbol of the universe; one without any may have another name by now."""
+    """Fetch the latest minute bar of every symbol of the universe; a symbol without bars may have been renamed."""
     checks, asked = app.door.checks, (app.connection, app.drift)
     symbols = _symbols(app)
     found = checks.bar_times(*asked, symbols)
@@ -210,7 +210,7 @@ BROKER_CHECKS: Mapping[str, Callable[["App"], CheckResult]] = {
 
 
 def flow(app: "App") -> CheckResult:
-    """Ask each endpoint that a strategy needs once, and find out how much of the plan's daily quota is left."""
+    """Call each endpoint that a strategy needs once, and find out how much of the plan's daily quota is left."""
     if not app.needed_facts:
         return skip("no strategy in use reads options flow")
     if app.mode is not Mode.SANDBOX and not app.secrets.uw_key:

@@ -1,4 +1,6 @@
-"""`tradebot drill list|run`: rehearse what can go wrong, before it does."""
+"""`tradebot drill list
+run`: rehearse failures before they happen.
+"""
 
 import time
 from datetime import UTC, datetime
@@ -32,7 +34,7 @@ LONGEST = 200
 
 
 class DrillRow(Struct, frozen=True):
-    """One drill: what it does, and how it went last."""
+    """One drill: a description, and its last result."""
 
     name: str
     what: str
@@ -42,13 +44,13 @@ class DrillRow(Struct, frozen=True):
 
 
 class Drills(Struct, frozen=True):
-    """All drills, in the order in which they are worth trying."""
+    """All drills, in the recommended order."""
 
     drills: tuple[DrillRow, ...]
 
 
 class DrillPlayed(Struct, frozen=True):
-    """How one drill went, and where its page is."""
+    """The result of one drill, and the path of its page."""
 
     drill: "PlayedDrill"
     passed: bool

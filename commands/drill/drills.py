@@ -1,4 +1,4 @@
-"""What can be rehearsed: what each drill does, and what must follow."""
+"""The drills: what each does, and the expected consequences."""
 
 import json
 import random
@@ -38,7 +38,7 @@ REFUSED = """- name: drill-keys
 
 
 class Drill(Struct, frozen=True):
-    """One rehearsal: what it does, in a sentence, and how."""
+    """One drill: a sentence that describes it, and its function."""
 
     name: str
     what: str
@@ -278,7 +278,7 @@ DRILLS: Mapping[str, Drill] = {
 
 
 class PlayedDrill(Struct, frozen=True):
-    """One drill that was played: when and by which version, what was done, and what followed."""
+    """The record of a drill: time and version, its steps, and the checks of their consequences."""
 
     name: str
     what: str
@@ -290,12 +290,12 @@ class PlayedDrill(Struct, frozen=True):
 
     @property
     def passed(self) -> bool:
-        """Return True if all that must follow did."""
+        """Return True if there were checks and all passed."""
         return bool(self.checks) and all(check.held for check in self.checks)
 
 
 def keep(folder: Path, played: PlayedDrill) -> Path:
-    """Write the evidence of a drill in place of that of an earlier one, and return the page."""
+    """Write the evidence of a drill, replacing that of an earlier one, and return the page's path."""
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / f"{played.name}.json").write_text(json_text(encode(played)), encoding="utf-8")
     page = folder / f"{played.name}.html"
@@ -304,7 +304,7 @@ def keep(folder: Path, played: PlayedDrill) -> Path:
 
 
 def read(folder: Path) -> Mapping[str, PlayedDrill]:
-    """Return the drills of which there is evidence, by name; what can't be read counts as none."""
+    """Return the recorded drills by name; unreadable records are skipped."""
     found = {}
     for path in sorted(folder.glob("*.json")):
         try:

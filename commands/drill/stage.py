@@ -1,6 +1,6 @@
-"""The stage of a drill: a bot of its own on an embedded exchange of its own, in a folder that is thrown away.
+"""The environment of a drill: a separate bot on a separate embedded exchange, in a temporary folder.
 
-Each verb runs as its own process, as a person, cron or systemd would run it. The exchange's log is the judge.
+Each verb runs as its own process, as a person, cron or systemd would run it. The exchange's log shows what happened.
 """
 
 import json
@@ -35,7 +35,7 @@ ROUNDS = 12
 
 
 class VerbResult(Struct, frozen=True):
-    """How a verb ended: its exit code, what it said, and its data, if it printed a document."""
+    """The result of a verb: its exit code, its error, and its data, if it printed a document."""
 
     code: int
     error: str
@@ -43,7 +43,7 @@ class VerbResult(Struct, frozen=True):
 
 
 class DrillCheck(Struct, frozen=True):
-    """One thing that must follow, whether it did, and by what that shows."""
+    """One expected consequence, whether it occurred, and the evidence."""
 
     what: str
     held: bool
@@ -51,7 +51,7 @@ class DrillCheck(Struct, frozen=True):
 
 
 class Stage(Struct):
-    """A bot about to be disturbed; `checks` are the findings so far, `steps` what was done."""
+    """The bot of a drill; `checks` are the findings so far, `steps` the actions."""
 
     folder: Path
     notices: list[str]
@@ -68,13 +68,13 @@ class Stage(Struct):
         return sandbox.start(self.state / EXCHANGE)
 
     def command(self, *words: str) -> tuple[list[str], dict[str, str]]:
-        """Return the command line of a verb on this bot, and its environment: no key of the owner is in it."""
+        """Return the command line of a verb on this bot, and its environment without the owner's keys."""
         kept = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
         environment = {**kept, "NOTIFY_DRILL": self.notify_at}
         return [sys.executable, "-m", "tradebot", *words, "--state-dir", str(self.state)], environment
 
     def says(self, *words: str, given: str | None = None) -> VerbResult:
-        """Run a verb to its end, and note it as a step."""
+        """Run a verb to its end, and record it as a step."""
         command, environment = self.command(*words, "--json")
         self.steps.append(f"tradebot {' '.join(words)}")
         try:
@@ -105,11 +105,11 @@ class Stage(Struct):
         return said
 
     def check(self, what: str, held: bool, found: object) -> None:
-        """Note what must follow, whether it did, and by what evidence."""
+        """Record an expected consequence, whether it occurred, and the evidence."""
         self.checks.append(DrillCheck(what, bool(held), _in_words(found) or "nothing"))
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the exchange's log: the judge of what was sent."""
+        """Return the exchange's log, which shows all orders sent."""
         answer = requests.get(f"{self.url}/exchange/v1/log", params={"limit": "10000"}, timeout=WAIT_S)
         return list(answer.json()["events"])
 
@@ -119,23 +119,23 @@ class Stage(Struct):
         return [str(event["client_order_id"]) for event in accepted if ".OPEN." in str(event["client_order_id"])]
 
     def resting(self) -> list[str]:
-        """Return the symbols for which a stop rests at the exchange."""
+        """Return the symbols with a working stop at the exchange."""
         ended = {"filled", "canceled", "expired", "replaced", "rejected"}
         orders = requests.get(f"{self.url}/v2/orders?status=open&nested=false", headers=KEYS, timeout=WAIT_S).json()
         return sorted(o["symbol"] for o in orders if o["type"].startswith("stop") and o["status"] not in ended)
 
     def positions(self) -> dict[str, str]:
-        """Return what the exchange holds for the bot: shares by symbol."""
+        """Return the bot's positions at the exchange: shares by symbol."""
         rows = requests.get(f"{self.url}/v2/positions", headers=KEYS, timeout=WAIT_S).json()
         return {row["symbol"]: row["qty"] for row in rows}
 
     def part(self, name: str) -> str:
-        """Return how health judges a part now."""
+        """Return the current health of a part of the bot."""
         judged = self.says("health").data.get("judgments", ())
         return next((f"{each['state']}: {each['found']}" for each in judged if each["subject"] == name), "not judged")
 
     def messages(self) -> str:
-        """Return everything that people were told by now."""
+        """Return all messages sent to people so far."""
         self.says("notify", "send")
         return "\n".join(self.notices)
 
@@ -152,9 +152,9 @@ KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
 
 @contextmanager
 def set_stage(folder: Path) -> Iterator[Stage]:
-    """Make a bot that holds positions, with their stops, in the middle of a session; its exchange ends with the block.
+    """Create a bot with positions and stops in the middle of a session; its exchange ends with the block.
 
-    Raises TradebotError if that doesn't work here.
+    Raises TradebotError if that isn't possible on this machine.
     """
     folder.mkdir(parents=True)
     with _receiving() as (notices, address):

@@ -50,11 +50,11 @@ def run(
     entries_first: bool = False,
     noted: bool = False,
 ) -> Report:
-    """Run one pass of exits; exit 3 if permission was closed.
+    """Run one exit pass; exit 3 if permission was closed.
 
-    With `entries_first`, which a halt uses, cancel our entries before the books are checked. With `noted`, the report
-    also says what exits ignore or handle differently than configured, which takes another look at the books; exit 10
-    if the books lack what an order has filled, or if something stays open that is to be closed.
+    With `entries_first`, which a halt uses, cancel the bot's entries before the books are checked. With `noted`, the
+    report also lists positions that exits ignore or handle differently than configured, which reads the books again;
+    exit 10 if the books lack fills of an order, or if a position that should be closed stays open.
     """
     ended = dict[str, CandidateRecord]()
 

@@ -19,7 +19,7 @@ ANOTHER = "tradebot exchange serve --state-dir NEW --sessions 250"
 
 
 class Api(Struct, frozen=True):
-    """What clients can speak with the exchange: its name, the same in words, and the port if it has its own.
+    """An API of the exchange: its identifier, its title, and its port if it has its own.
 
     Clients log in by key and `secret`, by key alone (`bearer`), or by `none`.
     """
@@ -31,18 +31,18 @@ class Api(Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Return where else than at the exchange's address it is spoken; empty if there."""
+        """Return a separate port as text; empty for an API at the exchange's address."""
         return f": 127.0.0.1, port {self.port}" if self.port else ""
 
 
 def apis_of(status: Mapping[str, Any]) -> tuple[Api, ...]:
-    """Return what an exchange speaks, by its status."""
+    """Return the APIs in an exchange's status."""
     ports = status["ports"]
     return tuple(Api(one["name"], one["title"], one["login"], ports.get(one["name"])) for one in status["apis"])
 
 
 def exchange_of(path: Path) -> Path:
-    """Return the folder of a state folder's exchange, whose times are shown from now on; OperatorError without one."""
+    """Return the exchange's folder in a state folder, and set output to its times; raise OperatorError without one."""
     from tradebot.app import sandbox
 
     if not sandbox.holds_market(path / EXCHANGE):

@@ -46,7 +46,7 @@ FILLS = {
 
 
 class Opened(Struct, frozen=True):
-    """An account of the exchange: its cash in USD, its key, and the secret of clients; None if they give neither."""
+    """An account of the exchange: its cash in USD, its key, and the secret of clients; None if clients need neither."""
 
     name: str
     account_number: str
@@ -56,11 +56,11 @@ class Opened(Struct, frozen=True):
 
 
 class ExchangeAddress(Struct, frozen=True):
-    """Where the exchange answers, which keys it accepts, and the command that advances its clock.
+    """The address of the exchange, the keys it accepts, and the command that advances its clock.
 
-    `pace` is `step` if the clock stands still until someone moves it, `real`, or a multiple such as `60x`. `latency` is
-    how long cancels and replacements take. `optimistic` says what is optimistic about how orders fill. `tick` is null
-    once the market has ended (`finished`), because there is nothing left to advance to.
+    `pace` is `step` if the clock only advances on request, `real`, or a multiple such as `60x`. `latency` is the delay
+    of cancels and replacements. `optimistic` describes in what respect fills are optimistic. `tick` is null once the
+    market has ended (`finished`), because the clock can't advance further.
     """
 
     url: str
@@ -88,9 +88,9 @@ class ExchangeAddress(Struct, frozen=True):
 
 
 class ServeOptions(Struct, frozen=True):
-    """How to serve the exchange; `settings` is None to use the existing market as it is.
+    """How to serve the exchange; `settings` is None to use the existing market unchanged.
 
-    `every_symbol` plays all symbols that a recorded file holds.
+    `every_symbol` plays all symbols of a recorded file.
     """
 
     settings: "Settings | None"
@@ -248,7 +248,7 @@ def accounts_of(flags: Sequence[str]) -> tuple[tuple[str, Decimal | None], ...]:
 def settings_for(path: Path, options: "Options", pace: str, flags: dict[str, Any]) -> "tuple[Settings | None, bool]":
     """Return the settings for a new market, and whether to play every symbol of a recorded file.
 
-    The settings are None if a market exists and no flag changes it. If some do, everything else stays as it is.
+    The settings are None if a market exists and no flag changes it. If flags do, all other settings stay unchanged.
     """
     file, asked = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
     if not sandbox.holds_market(path / EXCHANGE):

@@ -1,4 +1,4 @@
-"""`tradebot exchange status`: show where the embedded exchange answers and what state it is in."""
+"""`tradebot exchange status`: show the address and the state of the embedded exchange."""
 
 import os
 import re
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class AccountRow(Struct, frozen=True):
-    """One account: its key, its balances in USD, and how many positions and orders it has."""
+    """One account: its key, its balances in USD, and its numbers of positions and orders."""
 
     name: str
     account_number: str
@@ -81,7 +81,7 @@ class ExchangeStatus(Struct, frozen=True):
 
 
 def run(path: Path) -> Report:
-    """Report the exchange in a folder, from the process or else its files; raise OperatorError if there is none."""
+    """Report the exchange in a folder, from the process or its files; raise OperatorError if there is none."""
     folder = exchange_of(path)
     settings = sandbox.market_settings(folder)
     market = convert({**settings, "fill": settings["fill"]["model"]}, MarketRow)
@@ -184,7 +184,7 @@ MAIN = "main"
 
 
 class ResetAccount(Struct, frozen=True):
-    """An account as it was before its reset, in USD; the exchange's log keeps its full history."""
+    """An account before its reset, in USD; the exchange's log keeps its full history."""
 
     account_number: str
     equity: Decimal
@@ -205,7 +205,7 @@ class Reset(Struct, frozen=True):
 
 
 def run_reset(path: Path, name: str, cash: str | None, confirmed: str | None) -> Report:
-    """Say what a reset removes, ask the user to confirm it by the account's name, and reset the account."""
+    """Show what a reset removes, ask the user to confirm it by the account's name, and reset the account."""
     _refuse_books(path, name)
     folder = exchange_of(path)
     before = convert(_account_named(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name), ResetAccount)
@@ -256,7 +256,7 @@ ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)"
 
 
 class Ticked(Struct, frozen=True):
-    """How far the clock moved; `session` is None on a day without one, `finished` means the market has ended."""
+    """The result of advancing the clock; `session` is None on a day without one, `finished` is True at market end."""
 
     start: datetime
     end: datetime
@@ -299,7 +299,7 @@ def _report(data: Ticked, whose: Identity, another: str) -> Report:
 
 
 def seconds_of(text: str) -> int | None:
-    """Return the seconds in a duration such as 5m, or None for a moment; raise OperatorError for anything else."""
+    """Return the seconds in a duration such as 5m, or None for a moment; raise OperatorError for other text."""
     if text in MOMENTS or ISO_TIME.fullmatch(text):
         return None
     amount = seconds_in(text)

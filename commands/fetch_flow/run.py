@@ -50,10 +50,10 @@ if TYPE_CHECKING:
 
 
 class EndpointCount(Struct, frozen=True):
-    """What one endpoint returned for all symbols; `rejected` counts bad rows by reason.
+    """The replies of one endpoint for all symbols; `rejected` counts bad rows by reason.
 
-    `newest` is the time of the newest row kept, or its trading date if rows cover a whole day and have no exact time.
-    `differences` say how the rows differ from what the source documents, the worst first.
+    `newest` is the time of the newest row stored, or its trading date if rows cover a whole day and have no exact time.
+    `differences` say how the rows differ from the source's documentation, the worst first.
     """
 
     endpoint: str
@@ -69,10 +69,10 @@ class EndpointCount(Struct, frozen=True):
 
 
 class FlowFetched(Struct, frozen=True):
-    """One pass of fetching; `new` counts facts that were not stored before.
+    """One fetch pass; `new` counts facts that were not stored before.
 
-    `later` counts the calls that were due, but only fit the next slot; `left_out` are the kinds of facts that the
-    source's limits leave no calls for.
+    `later` counts the calls that were due, but are postponed to the next slot; `left_out` are the kinds of facts for
+    which the source's limits leave no calls.
     """
 
     at: datetime
@@ -99,7 +99,7 @@ def run(
     endpoints: "Sequence[str]" = (),
     symbols: "Sequence[str]" = (),
 ) -> Report:
-    """Fetch what is due in this slot; exit 5 if nothing at all could be fetched.
+    """Fetch the kinds of facts due in this slot; exit 5 if no fetch succeeded.
 
     Symbols or endpoints named explicitly are fetched now, due or not, and don't use up the timetable's slot.
     """
@@ -246,10 +246,10 @@ LATEST = 100
 
 
 class PlannedKind(Struct, frozen=True):
-    """What is planned for one kind of facts: `calls` for each fetch, and how many that makes in a session.
+    """The plan for one kind of facts: `calls` for each fetch, and the total in a session.
 
     `configured_s` is its interval as configured and `every_s` the planned one, None if it is left out. `oldest_s` is
-    how old a reply gets before it is renewed, None if that doesn't happen, and `max_age_s` its freshness limit.
+    the highest age of a reply before it is renewed, None if that doesn't happen, and `max_age_s` its freshness limit.
     """
 
     kind: str
@@ -266,11 +266,11 @@ class PlannedKind(Struct, frozen=True):
 
 
 class PlannedFetches(Struct, frozen=True):
-    """The plan of a full session; `symbols` is how many alerts are fetched for.
+    """The plan of a full session; `symbols` is the number of symbols with alerts.
 
-    The timetable makes at most `planned_per_minute` calls a minute and `planned_per_day` a day. `wanted_calls` is what
-    a session would take as configured. `used_today` is None if nobody counted yet. `limited` is False if the source in
-    use has no limit; the plan is then what would happen with one. `problems` say why alerts can't stay fresh.
+    The timetable makes at most `planned_per_minute` calls a minute and `planned_per_day` a day. `wanted_calls` is the
+    number for a session as configured. `used_today` is None if unknown. `limited` is False if the source in use has no
+    limit; the plan then assumes one. `problems` say why alerts can't stay fresh.
     """
 
     symbols: int

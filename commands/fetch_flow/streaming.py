@@ -1,4 +1,4 @@
-"""`tradebot fetch-flow --stream`: get alerts as they come, and count what came."""
+"""`tradebot fetch-flow --stream`: receive alerts as they are published, and count them."""
 
 import time
 from datetime import date, datetime
@@ -38,12 +38,12 @@ LOOK_S = 0.5
 
 
 class FlowStreamed(Struct, frozen=True):
-    """What came over the stream from `at` to `until`.
+    """The rows received over the stream from `at` to `until`.
 
-    `received` counts its rows: `others` about symbols that aren't ours, `bad` ones that can't be read, and those that
-    were `lost` because they weren't taken in time. `new` counts facts not stored before, and `filled` those of them
-    that came from `calls` to the REST API. `missed` are alerts that should have come over the stream. `complete` is
-    False if alerts may be missing now.
+    `received` counts all rows: `others` about symbols outside the universe, `bad` unreadable ones, and `lost` ones that
+    weren't read in time. `new` counts facts not stored before, and `filled` those of them that came from `calls` to the
+    REST API. `missed` are alerts that should have come over the stream. `complete` is False if alerts may be missing
+    now.
     """
 
     at: datetime

@@ -1,4 +1,4 @@
-"""What fills are: chosen from the books, with their fees and slippage, and their screen."""
+"""`tradebot fills`: show executions, and entries by plans and adoptions. Doesn't contact the broker."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -40,10 +40,10 @@ SHOWN = 1_000
 
 
 class FillRow(Struct, frozen=True, omit_defaults=True):
-    """One execution in shares and USD; `cash_usd` is what was received for it or paid, `source` is its origin.
+    """One execution in shares and USD; `cash_usd` is the cash received or paid, `source` is its origin.
 
-    `slippage` is None if no order of the bot made the fill. `fee` is what the venue charged for it, with a null amount
-    as long as that isn't known yet; a venue that books its fees apart from fills has none here.
+    `slippage` is None if no order of the bot made the fill. `fee` is the venue's fee, with a null amount while it is
+    unknown; a venue that books its fees apart from fills has none here.
     """
 
     at: datetime
@@ -63,8 +63,8 @@ class FillRow(Struct, frozen=True, omit_defaults=True):
 class Fills(Struct, frozen=True, omit_defaults=True):
     """Fills, oldest first, and the amount traded at the broker in USD; `known` counts all fills in the books.
 
-    `slippage` is that of all these fills together, against each midpoint. `unknown_fees` counts those of these fills
-    whose fee isn't known yet. In a `margined` account, `cash_usd` is what a fill is worth, and moves no cash.
+    `slippage` is that of all these fills together, against each midpoint. `unknown_fees` counts the fills with a fee
+    that isn't known yet. In a `margined` account, `cash_usd` is a fill's value, and moves no cash.
     """
 
     fills: tuple[FillRow, ...]
@@ -77,7 +77,7 @@ class Fills(Struct, frozen=True, omit_defaults=True):
 
 
 def run(app: "App", span: "PassSpan | None", symbol: str | None = None, *, midpoints: bool = False) -> Report:
-    """Read the fills of a span, or all fills without one, of a symbol as a person types it."""
+    """Read the fills of a period, or all fills if it is None."""
     symbol = symbol_named(app.door, symbol) if symbol else None
     every = app.ledger_view.fills()
     chosen = [owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol)]

@@ -1,4 +1,4 @@
-"""Close what a person names, in a recorded pass of its own, and say what stays open and why."""
+"""`tradebot flatten`: close the bot's own positions on request, through the same code as every order."""
 
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
@@ -38,10 +38,10 @@ LOOK_THERE = "Next: look at the broker, and close it there if it is held. Then t
 
 
 def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
-    """Close the bot's position in one symbol, or all positions if None, after canceling our working orders.
+    """Cancel the bot's working orders and close its position in one symbol, or in all symbols if None.
 
-    Exit 0 if an exit is at work for each of them or they are gone, 3 if permission is closed, 5 if one has no exit.
-    Raises OperatorError: exit 2 for a symbol in which the bot has nothing, or without a confirmation.
+    Exit 0 if an exit is working for each position or it is gone, 3 if permission is closed, 5 if one has no exit.
+    Raises OperatorError: exit 2 for a symbol without a position, or without a confirmation.
     """
     symbol = None if symbol is None else symbol_named(app.door, symbol)
     named = _symbols_to_close(app, symbol)
@@ -92,7 +92,7 @@ def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:
 
 
 def orders_named(orders: "Iterable[tuple[Order, IntentRecord]]") -> list[str]:
-    """Return how many orders of each kind work on each symbol: 1 stop and 2 targets on PF_XBTUSD."""
+    """Return the number of working orders of each kind by symbol: 1 stop and 2 targets on PF_XBTUSD."""
     kinds = defaultdict[str, Counter[str]](Counter)
     for order, record in orders:
         kinds[order.symbol][_kind(order, record.intent)] += 1

@@ -1,12 +1,12 @@
-"""`tradebot halt`: stop adding risk immediately. The HALT file is written before anything slow is imported.
+"""`tradebot halt`: stop adding risk immediately. The HALT file is written before any slow import.
 
-Once it has returned without naming an order in flight, no new order that adds risk is sent. Every such order checks
-the HALT file under the send lock, and `halt` waits for that lock. It waits two seconds at most, so that a stuck sender
+Once it has returned without naming an order in flight, no new order that adds risk is sent. Every such order checks the
+HALT file under the send lock, and `halt` waits for that lock. It waits two seconds at most, so that a stuck sender
 can't delay it.
 
-A halt always keeps the newest reason, and FLATTEN is never weakened to REDUCE_ONLY. Its times come from this machine's
-clock, because the broker isn't asked; in the sandbox, from the last line of the exchange's log. Unknown arguments don't
-stop it: whoever types `halt` in a hurry means it, and refusing would cost more than one halt too many.
+A halt always stores the newest reason, and FLATTEN is never weakened to REDUCE_ONLY. Its times come from this machine's
+clock, because the broker isn't contacted; in the sandbox, from the last line of the exchange's log. Unknown arguments
+are ignored: a mistyped `halt` is more likely meant than not, and refusing one would cost more than an unnecessary halt.
 """
 
 import json
@@ -78,7 +78,7 @@ def act(arguments: Sequence[str]) -> int:
 
 
 def arguments_of_halt(arguments: Sequence[str]) -> list[str] | None:
-    """Return all arguments except `halt` itself, or None if the verb is another one; options may precede it."""
+    """Return all arguments except `halt` itself, or None for another verb; options may precede it."""
     place = 0
     while place < len(arguments) and arguments[place].startswith("-"):
         place += 2 if arguments[place] in VALUES else 1
@@ -257,10 +257,10 @@ def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 
 
 def orders_may_fill(path: Path, in_books: Callable[[], bool]) -> bool:
-    """Return True if an order that a halt could cancel may still fill: `in_books`, or sent by a pass that still runs.
+    """Return True if an order that a halt could cancel may still fill: `in_books`, or sent by a pass still running.
 
-    The lock is looked at first, because a pass that has let go of it has recorded its orders. If either can't be read,
-    the answer is True.
+    The lock is checked first, because a pass that has released it has recorded its orders. If either can't be read, the
+    result is True.
     """
     from tradebot.adapters.state import state_locks
 

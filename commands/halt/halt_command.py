@@ -1,4 +1,4 @@
-"""`tradebot halt` among the other verbs: its help, its completion, and options that precede it."""
+"""Register `tradebot halt` with the other verbs: its help, its completion, and options that precede it."""
 
 from typing import Annotated
 

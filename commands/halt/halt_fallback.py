@@ -1,4 +1,4 @@
-"""Handle a halt that can't be written: report what is in force, and cancel our entries at the broker.
+"""Handle a halt that can't be written: report the state in force, and cancel the bot's entries at the broker.
 
 This module is imported only then, because it loads the code that talks to the broker.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def end_entries(state_dir: str | None, config: str | None) -> HaltOrders:
-    """Cancel each of our working entries by its id, without recording it first; report what prevented it."""
+    """Cancel each of the bot's working entries by its id, without recording it first; report any obstacle."""
     try:
         with _open_bot(state_dir, config) as app:
             closed = _why_nothing_is_sent(app)
@@ -41,7 +41,7 @@ def end_entries(state_dir: str | None, config: str | None) -> HaltOrders:
 
 
 def by_id(path: Path, request: HaltRequest, problem: str) -> HaltOrders:
-    """Cancel our entries by id if no pass can run, unless others may have changed the folder's configuration."""
+    """Cancel the bot's entries by id if no pass can run, unless others may have changed the folder's configuration."""
     ended = (
         orders_left_alone("") if folder_permissions.open_door(path) else end_entries(request.state_dir, request.config)
     )

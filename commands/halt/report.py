@@ -1,4 +1,4 @@
-"""The request that `halt` gets, the halt it sets, and its report for programs."""
+"""The request of `halt`, the halt it sets, and its report for programs."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,7 +15,7 @@ PATIENCE_S = 0.5
 
 
 class HaltRequest(NamedTuple):
-    """What one command line asks for."""
+    """The options of one `halt` command line."""
 
     reason: str = NO_REASON
     flatten: bool = False
@@ -29,12 +29,12 @@ class HaltRequest(NamedTuple):
 
 
 class Latch(NamedTuple):
-    """A halt as it was set. `state` is in force now, `requested` is what the person asked for.
+    """A halt as it was set. `state` is in force now, `requested` is the state that the person requested.
 
-    `announced` is the state that the first line showed, and `printed` is False if that line couldn't be printed.
+    `announced` is the state in the first line printed, and `printed` is False if that line couldn't be printed.
     `unrecorded` says why the ledger's history doesn't have this halt, and `busy` that another process held the ledger.
     `in_flight` names an order that was still being sent when the wait for it ended. `unwritten` says why the halt
-    couldn't be saved anywhere; `state` is then what the folder still says. `may_fill` is as in `Recorded`.
+    couldn't be saved anywhere; `state` is then the folder's previous state. `may_fill` is as in `Recorded`.
     """
 
     state: str
@@ -63,9 +63,9 @@ class RecordedState(NamedTuple):
 
 
 class HaltOrders(TypedDict):
-    """How many cancels of working orders were accepted, closing orders sent, or failed, and why anything is left.
+    """The numbers of accepted cancels, sent closing orders, and failures, and why any order is left.
 
-    A venue may prove a moment later that an order has ended, and one may have filled first.
+    A venue may report a moment later that an order ended, and an order may have filled first.
     """
 
     cancelled: int
@@ -92,7 +92,7 @@ class Halted(TypedDict):
 
 
 def orders_left_alone(problem: str) -> HaltOrders:
-    """Return the result if no working order was touched, and why."""
+    """Return the result for the case that no working order was touched, with the reason."""
     return {"cancelled": 0, "closing": 0, "failed": 0, "problem": problem}
 
 

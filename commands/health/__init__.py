@@ -1,4 +1,4 @@
-"""`tradebot health`: the state of each part of the bot and the evidence for it, with an exit code for programs."""
+"""`tradebot health`: the state of each part of the bot with its evidence, and an exit code for programs."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""The data of `tradebot health` and its screen: the state of each part of the bot, and a sentence about all."""
+"""The data and screen of `tradebot health`: the state of each part of the bot, and a summary."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Health(Struct, frozen=True):
-    """The worst state of any part, a sentence about all of them, and a judgment of each."""
+    """The worst state of any part, a summary sentence, and a judgment of each part."""
 
     state_dir: str
     state: HealthState
@@ -41,7 +41,7 @@ def summary(judgments: tuple[Judgment, ...]) -> str:
 
 
 def show(console: "Console", data: Health, whose: Identity) -> None:
-    """Print the judgments, and the sentence about all of them."""
+    """Print the judgments and the summary."""
     console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}; the broker was not asked")
     console.print(table(data.judgments))
     console.print(f"Health {color_state(data.state)}: {data.summary}")

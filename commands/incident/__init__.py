@@ -1,4 +1,4 @@
-"""`tradebot incident`: pack all that is known of a pass or an order in one file that can be handed to somebody."""
+"""`tradebot incident`: pack all data about a pass or an order into one file to share."""
 
 import os
 from datetime import datetime
@@ -47,11 +47,11 @@ class PartRow(Struct, frozen=True):
 
 
 class Incident(Struct, frozen=True):
-    """A file that was written: its length, its digest, and what is in it.
+    """The file: its length, its digest, and its contents.
 
-    `pass_id` and `order` are as they are in the bot's folder; the file has others for orders. `replay` is `equal` if
-    the pass was decided here as it was then, `differs` if not, and `none` if it can't be decided again. `why` says what
-    differs or why it can't. `lacking` is what couldn't be read.
+    `pass_id` and `order` are as they are in the bot's folder; the file has other ids for orders. `replay` is `equal` if
+    replaying the pass gave the recorded decisions, `differs` if not, and `none` if it can't be replayed. `why` is the
+    difference or the obstacle. `lacking` lists unreadable data.
     """
 
     file: str
@@ -69,7 +69,7 @@ class Incident(Struct, frozen=True):
 def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
     """Write the file, or - for stdout; an existing one is only replaced with `force`.
 
-    OperatorError if nothing is known under that id, or if the file can't be written.
+    Raise OperatorError for an unknown id, or if the file can't be written.
     """
     from commands.shared.files import STDOUT, replacing
 

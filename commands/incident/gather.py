@@ -1,4 +1,4 @@
-"""Gather what a bot knows of one pass or order: its record, its outcome, and the log entries around it."""
+"""Collect a bot's data about one pass or order: its record, its outcome, and the log entries around it."""
 
 import getpass
 import json
@@ -53,9 +53,9 @@ SERVE_LOG = "serve.log"
 
 
 class IncidentSubject(Struct, frozen=True):
-    """What is known of a pass or of an order; `at` is when the pass began, and None if nobody knows.
+    """The data about a pass or an order; `at` is when the pass began, None if unknown.
 
-    `lacking` says what couldn't be read, and why.
+    `lacking` lists unreadable data, with the reasons.
     """
 
     pass_id: str
@@ -71,7 +71,7 @@ class IncidentSubject(Struct, frozen=True):
 
 
 def found_of(app: "App", asked: str) -> IncidentSubject:
-    """Return what is known under the id of a pass or an order; OperatorError if nothing is."""
+    """Return the data for the id of a pass or an order; raise OperatorError if there is none."""
     lacking = list[str]()
     every = tuple(_read_or_note(lacking, "orders", lambda: app.ledger_view.intents()) or ())  # noqa: PLW0108
     order = next((record for record in every if record.intent.client_order_id == asked), None)
@@ -99,7 +99,7 @@ def _read_or_note(lacking: list[str], what: str, read: Callable[[], T]) -> T | N
 
 
 def versions() -> dict[str, Any]:
-    """Return the versions of the program, of what it runs on, and of the forms in which it writes."""
+    """Return the versions of the program, its runtime environment, and its stored formats."""
     forms = {"journal": JOURNAL_FORM, "ledger": LEDGER_VERSION, "record of a pass": RECORD}
     system = f"{platform.system()} {platform.machine()}"
     return {
@@ -191,7 +191,7 @@ def _is_near(row: Mapping[str, Any], at: datetime) -> bool:
 
 
 def redactor_of(app: "App", found: "IncidentSubject", environ: Mapping[str, str]) -> Redactor:
-    """Return what hides everything private of a bot."""
+    """Return a redactor for all private data of a bot."""
     _learn(app, environ)
     account = app.folder.account_number
     host = platform.node()
@@ -219,7 +219,7 @@ def redactor_of(app: "App", found: "IncidentSubject", environ: Mapping[str, str]
 
 
 def hidden_id(key: "IntentKey", text: Callable[[str], str]) -> str:
-    """Return the id that an order has if every text that it is made of is hidden, as `text` hides it."""
+    """Return an order's id with every text in it redacted by `text`."""
     account, strategy, slot = text(key.account), text(key.strategy), text(key.slot)
     symbol, target = text(key.symbol), text(key.target)
     anew = replace(key, account=account, strategy=strategy, slot=slot, symbol=symbol, target=target)
@@ -280,7 +280,7 @@ EQUAL, DIFFERS, NONE = "equal", "differs", "none"
 def pack_pass(
     kept: "KeptPasses", one: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: Redactor
 ) -> tuple[str, str, dict[str, Any]]:
-    """Return how the pass is decided here, what differs, and its record; RecordError if it can't be used."""
+    """Return the replayed decision of the pass, the differences, and its record; raise RecordError if unusable."""
     found = kept.record(one.id)
     if found is None:
         raise RecordError("it isn't kept any more")
@@ -304,7 +304,7 @@ def pack_pass(
 
 
 def redact_record(tree: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
-    """Return a record with nothing private in it."""
+    """Return a record without private data."""
     parts = [
         {"text": _of_json(part["text"], redactor)} if "text" in part else redactor.tree(part, named=False)
         for part in tree["parts"]

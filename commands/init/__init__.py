@@ -1,4 +1,4 @@
-"""`tradebot init`: its options, and the market that they ask for."""
+"""`tradebot init`: its options, and the market that they describe."""
 
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -20,7 +20,7 @@ PROFILES = (
 
 
 class MarketWish(NamedTuple):
-    """The market that the options ask for; a value of None comes from the configuration."""
+    """The market that the options describe; a value of None comes from the configuration."""
 
     bars: str | None = None
     bar_stamp: str | None = None
@@ -35,9 +35,9 @@ class MarketWish(NamedTuple):
 
 
 def market_flags(wish: MarketWish) -> dict[str, Any]:
-    """Return the sandbox section that the options ask for; the ending of a recorded file says which source it is.
+    """Return the sandbox section for the options; the suffix of a recorded file determines its source.
 
-    Without a start date the market begins where its recorded bars begin, or else its captured flow.
+    Without a start date the market begins where its recorded bars or its captured flow begins.
     """
     source, start, sessions = None, wish.start, wish.sessions
     if wish.bars:
@@ -105,7 +105,7 @@ Venue = Annotated[
 
 
 def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any], venue: str | None = None) -> dict[str, Any]:
-    """Return the layer of the configuration that the options make."""
+    """Return the configuration layer for the options."""
     named = {"venue": venue} if venue else {}
     return {"mode": mode, **named, **({"sandbox": sandbox} if sandbox else {}), **symbols}
 

@@ -1,4 +1,4 @@
-"""What the answers to the wizard's questions mean: a commented configuration that loads."""
+"""Turn the answers to the wizard's questions into a commented configuration that loads."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
@@ -28,7 +28,7 @@ WIDTH = 100
 
 
 class WizardAnswers(Struct, frozen=True):
-    """The answers to the five questions; without symbols, they are the shipped ones. Both risks are in percent."""
+    """The answers to the five questions; without symbols, the shipped ones apply. Both risks are in percent."""
 
     mode: str = "sandbox"
     symbols: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class WizardAnswers(Struct, frozen=True):
 
 
 class Sizes(Struct, frozen=True):
-    """Limits that follow from what may be lost, as fractions of equity."""
+    """Limits derived from the acceptable losses, as fractions of equity."""
 
     gross: Decimal
     sector: Decimal
@@ -48,7 +48,9 @@ class Sizes(Struct, frozen=True):
 
 
 def sizes_of(answers: WizardAnswers, shipped: "Settings") -> Sizes:
-    """Return the largest sizes that keep to the answers: a full book whose stops are all hit fits into the day."""
+    """Return the largest sizes for the answers: if every stop of a full book is hit, the loss fits into the day's
+    limit.
+    """
     limits, exits = shipped.limits_of("flow"), shipped.exits
     stop = exits.stop_loss_fraction
     lost = max(stop, limits.limit_offset_fraction) + limits.max_spread_fraction + exits.limit_offset_fraction
@@ -61,7 +63,7 @@ def sizes_of(answers: WizardAnswers, shipped: "Settings") -> Sizes:
 
 
 def text_of(answers: WizardAnswers, shipped: "Settings") -> str:
-    """Return the configuration of these answers; everything else is as shipped."""
+    """Return the configuration for these answers; all other settings are as shipped."""
     return "\n".join(_lines(answers, shipped)) + "\n"
 
 

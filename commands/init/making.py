@@ -1,4 +1,4 @@
-"""Make a bot: its folder, its books and, for the sandbox, its market; arm sandbox and paper."""
+"""Create a bot: its folder, its books and, for the sandbox, its market; arm sandbox and paper."""
 
 import hashlib
 import os
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 class BotCreated(Struct, frozen=True):
     """The new bot; times are trading time, cash in USD.
 
-    `copied_from` is the file that its configuration, `tradebot.yaml` in its folder, began as a copy of.
+    `copied_from` is the file that its configuration, `tradebot.yaml` in its folder, was copied from.
     """
 
     state_dir: str
@@ -84,7 +84,7 @@ def run(
 
 
 def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
-    """Refuse a mode that contradicts the environment or a file: every later verb would refuse the folder."""
+    """Refuse a mode that contradicts the environment or a file, because every later verb would refuse the folder."""
     for found, where, remedy in modes_said(os.environ, file):
         if found in set(Mode) and found != mode:
             message = f"{where} says {found}, but you asked for mode {mode}"
@@ -100,7 +100,7 @@ def setting_up(path: Path, verb: str) -> Iterator[None]:
 
 
 def refuse_marked(path: Path) -> None:
-    """Raise OperatorError if there is a bot in a folder already."""
+    """Raise OperatorError if the folder already contains a bot."""
 
     if state_folder.has_marker(path):
         raise OperatorError(
@@ -119,8 +119,8 @@ def make(
 ) -> Report:
     """Create a bot in a locked folder. The marker is written last, because a folder without one isn't a bot's.
 
-    `look` is a real broker's clock and account; the embedded exchange is asked once its market exists. `start` is the
-    file that the bot's own configuration begins as a copy of, if any.
+    `look` is a real broker's clock and account; the embedded exchange's are read once its market exists. `start` is the
+    file that the bot's own configuration is copied from, if any.
     """
     refuse_marked(path)
     show_venue(settings.day)
@@ -205,7 +205,7 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
 
 
 def render(console: "Console", made: BotCreated) -> None:
-    """Print what was made."""
+    """Print the new bot."""
     from rich.markup import escape
 
     where, place = escape(str(made.state_dir)), Identity(made.mode, made.venue, made.account_tail).place
@@ -235,9 +235,9 @@ OF_DEMO = (
 
 
 def to_copy(file: Path | None, path: Path) -> Path | None:
-    """Return the configuration file that a new bot's own one begins as a copy of; None if it is that file already.
+    """Return the configuration file to copy for a new bot; None if it is the bot's own file already.
 
-    Raises OperatorError if it contains a key, which must not end up in another file.
+    Raises OperatorError if it contains a key, which must not be copied.
     """
     if file is None or file.absolute() == (path / USER_FILE).absolute():
         return None
@@ -252,7 +252,7 @@ def to_copy(file: Path | None, path: Path) -> Path | None:
 
 
 def refuse_foreign_settings(path: Path, start: Path | None) -> None:
-    """Refuse to write options, or a copy of another file, over a configuration that a person wrote."""
+    """Refuse to overwrite a configuration written by a person with options or a copy of another file."""
     own, what = path / USER_FILE, start or "the options"
     if own.exists() and not written_here(own):
         raise OperatorError(
@@ -262,7 +262,7 @@ def refuse_foreign_settings(path: Path, start: Path | None) -> None:
 
 
 def keep(path: Path, flags: dict[str, Any], start: Path | None) -> None:
-    """Write the file that the bot begins with, and the options over it, into its folder, where later verbs find them.
+    """Write the initial configuration file with the options merged into it to the folder, where later verbs find it.
 
     The file keeps its comments unless an option belongs into one of its sections.
     """
@@ -277,13 +277,13 @@ def keep(path: Path, flags: dict[str, Any], start: Path | None) -> None:
 
 
 def keep_options_of_demo(path: Path, flags: dict[str, Any]) -> None:
-    """Write the options of a demo next to the user's own file, where they don't belong."""
+    """Write the options of a demo next to the user's own file, in a separate file."""
     if options := {key: value for key, value in flags.items() if key != "mode"}:
         write_durably(path / DEMO_OPTIONS, OF_DEMO + in_lines(options))
 
 
 def copy_for_demo(path: Path, start: Path) -> None:
-    """Begin a demo's configuration as a copy of another bot's, whatever mode that bot is in."""
+    """Copy another bot's configuration for a demo, regardless of that bot's mode."""
     text = re.sub(r"^mode:.*\n?", "", _text(start), flags=re.MULTILINE)
     write_durably(path / USER_FILE, _first_line(text) + text)
 

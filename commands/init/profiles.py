@@ -1,4 +1,4 @@
-"""Profiles: settings that a new bot's own configuration begins with."""
+"""Profiles: initial settings for a new bot's own configuration."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ MOST_NAMED = 5
 
 
 def made_up(settings: "Settings", universe: Sequence[str]) -> tuple[str, ...]:
-    """Return a remark about the symbols of a generated market that tradebot doesn't know, if there are any."""
+    """Return a remark about symbols of a generated market that are invented, if there are any."""
     from tradebot.app import sandbox
 
     known = {*sandbox.default_symbols(MOST_SYMBOLS), *settings.sectors}
@@ -44,7 +44,7 @@ SHIPPED_PROFILE = "flow"
 
 
 def profile_content(name: str) -> dict[str, Any]:
-    """Return what a profile sets; nothing for the shipped configuration itself, or a name that is none."""
+    """Return a profile's settings; empty for the shipped configuration itself, or an unknown name."""
     from tradebot.adapters.text.yaml_loader import load_yaml
     from tradebot.app.settings import shipped_path
 
@@ -54,9 +54,9 @@ def profile_content(name: str) -> dict[str, Any]:
 
 
 def begins_with(profile: str, config: str | None) -> dict[str, Any]:
-    """Return what a new bot's own configuration sets: a named file's content, or else the profile's.
+    """Return a new bot's initial settings: a named file's content, or the profile's.
 
-    A file that can't be read says nothing here; loading it reports that.
+    An unreadable file counts as empty here; loading it reports the error.
     """
     from tradebot.adapters.text.yaml_loader import load_yaml
 
@@ -71,8 +71,8 @@ def begins_with(profile: str, config: str | None) -> dict[str, Any]:
 def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | None:
     """Return the shipped file of a profile, or None for the shipped configuration itself.
 
-    Raises OperatorError for an unknown name, beside a configuration file, at another venue than its own,
-    and if an option and the profile both say which symbols to trade.
+    Raises OperatorError for an unknown name, beside a configuration file, at another venue than its own, and if an
+    option and the profile both set the symbols.
     """
     from tradebot.app.settings import shipped_path
     from tradebot.app.venues import EARLIER
@@ -98,7 +98,7 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
 
 
 def require_strategies(profile: str, settings: "Settings") -> None:
-    """Raise OperatorError if the profile's strategy isn't installed; then the bot couldn't trade at all."""
+    """Raise OperatorError if the profile's strategy isn't installed, because the bot couldn't trade."""
     from tradebot.adapters.plugins.plugin import installed_strategies
 
     missing = [name for name in settings.strategies.installed_as().values() if name not in installed_strategies()]
@@ -117,10 +117,10 @@ MADE_UP_SECTORS = 10
 def symbol_flags(
     text: str | None, venue: str | None = None, profile: str = SHIPPED_PROFILE, config: str | None = None
 ) -> dict[str, Any]:
-    """Return the universe for a number of symbols or a list of names; empty if neither was given.
+    """Return the universe for a number of symbols or a list of names; empty if neither is set.
 
-    The symbols of another venue than the usual one are the first ones of its own list. Without a venue, it is that of
-    the profile or the file.
+    At a non-default venue, the symbols are the first ones of its shipped list. Without a venue, that of the profile or
+    the file applies.
     """
     from tradebot.app.settings import venue_flags
 

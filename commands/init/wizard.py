@@ -1,6 +1,6 @@
 """`tradebot init --wizard`: five questions at a terminal, and a commented configuration from the answers.
 
-Nothing is written before the last answer, so whoever stops in between leaves nothing behind.
+Nothing is written before the last answer, so stopping early leaves no files.
 """
 
 import os
@@ -44,14 +44,14 @@ MOST_TYPED = 200
 
 
 class InvalidAnswer(Exception):  # noqa: N818 - it isn't an error of the program
-    """An answer that isn't taken, and why."""
+    """An answer that isn't accepted, with the reason."""
 
 
 class Terminal:
-    """Asks at a terminal; questions go to stderr, apart from the result."""
+    """Asks at a terminal; questions go to stderr, separate from the result."""
 
     def ask(self, question: str) -> str:
-        """Return what was typed; raise OperatorError if nothing more will be."""
+        """Return the typed answer; raise OperatorError at the end of input."""
         print(wrap_for(question, sys.stderr), end=" ", file=sys.stderr, flush=True)
         try:
             line = sys.stdin.readline()
@@ -68,9 +68,9 @@ class Terminal:
 
 
 def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
-    """Ask the questions and make the bot; raise OperatorError, with nothing made, if that isn't possible.
+    """Ask the questions and create the bot; raise OperatorError, with nothing created, if that isn't possible.
 
-    `flags` go over the answers. `alone` is False if other options answer questions too.
+    `flags` override the answers. `alone` is False if other options conflict with the wizard.
     """
     if not alone:
         raise OperatorError("the wizard asks what other options of init say", "tradebot init --wizard, without them")
@@ -97,7 +97,7 @@ def _render(console: "Console", bot_created: "BotCreated") -> None:
 
 
 def require_terminal() -> None:
-    """Raise OperatorError if nobody is there to answer."""
+    """Raise OperatorError if stdin isn't a terminal."""
     if not sys.stdin.isatty():
         raise OperatorError(
             "the wizard asks its questions at a terminal, and there is none",
@@ -106,7 +106,7 @@ def require_terminal() -> None:
 
 
 def ask_questions(terminal: Terminal, path: Path) -> WizardAnswers:
-    """Return the answers to all questions. A wrong one is asked again, with the reason."""
+    """Return the answers to all questions. An invalid answer is asked for again, with the reason."""
     shipped = _shipped_settings("sandbox")
     note("Five questions; Enter takes what stands in brackets, and Ctrl-C leaves everything as it is.")
     note("Each answer becomes settings with comments, which you can change later.\n")

@@ -1,4 +1,4 @@
-"""Read what is learned from: trades and blocked trades, the calendar, and the settings in force."""
+"""Read the inputs of `learn`: trades and blocked trades, the calendar, and the settings in force."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ NUMBERS: Mapping[str, str] = {STOP: FRACTION, TARGET: FRACTION, TIME: AFTER}
 
 
 def read(app: "App", choice: Choice, progress: "Progress") -> tuple[LearnResult, tuple[str, ...], datetime | None]:
-    """Return what is learned from an account's records, what isn't known and why, and the last recorded moment.
+    """Return what was learned from an account's records, the unknowns with reasons, and the last recorded moment.
 
     Raises DamagedBooksError, naming the row, if the books are damaged.
     """
@@ -126,7 +126,7 @@ UNKNOWN = "What blocked trades would have earned isn't known"
 
 
 class BlockedOutcomes(NamedTuple):
-    """What blocked trades would have earned, and what was left at shorter times; None if that isn't known, and why."""
+    """The hypothetical profit of blocked trades, and results at shorter times; None with the reason if unknown."""
 
     blocked: tuple[Proposal, ...] = ()
     left: LeftAfter | None = None
@@ -136,7 +136,7 @@ class BlockedOutcomes(NamedTuple):
 def load_outcomes(
     app: "App", material: LearningMaterial, choice: Choice, at: datetime | None, progress: "Progress"
 ) -> BlockedOutcomes:
-    """Return what followed until a moment, by bars that are fetched if they aren't stored."""
+    """Return the outcomes until a moment, by bars that are fetched if they aren't stored."""
     if at is None:
         return BlockedOutcomes()
     if app.folder.kind == BACKTEST:
@@ -159,7 +159,7 @@ def load_outcomes(
 
 
 class ShorterOutcomes:
-    """Knows what trades would have ended with at shorter times, from the bars of the sessions that are added."""
+    """Computes the results of trades closed earlier, from the bars of the sessions that are added."""
 
     def __init__(self, material: LearningMaterial) -> None:
         self._outcomes = material.outcomes

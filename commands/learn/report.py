@@ -1,4 +1,4 @@
-"""The data of `tradebot learn`, and its screen: what is proposed first, then what isn't and why."""
+"""The data of `tradebot learn`, and its screen: first the proposals, then the rejected ones with reasons."""
 
 import os
 from collections import Counter
@@ -54,11 +54,12 @@ CHANGES_NOTHING = "Nothing is changed. tradebot learn --write FILE writes a conf
 
 
 class Learned(Struct, frozen=True):
-    """What an account's closed trades propose, item by item. Nothing is changed by it.
+    """The proposals from an account's closed trades. They change nothing by themselves.
 
-    `trades` says which trades are counted. `unknown` are components that trades of a strategy were entered with and
-    that no weight is about. `problems` say what isn't known and why. `file` is where a configuration with the proposals
-    was written, None if it wasn't, as without any; `looser` is what of it closes entries until a person accepts it.
+    `trades` describes which trades are counted. `unknown` are components in a strategy's entries that have no weight.
+    `problems` lists unknowns with their reasons. `file` is where a configuration with the proposals was written, None
+    if it wasn't, for example without proposals; `looser` lists its values that close entries until a person accepts
+    them.
     """
 
     at: datetime | None
@@ -173,10 +174,10 @@ class Fitted(NamedTuple):
 
 
 def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequence[Proposal]) -> Fitted:
-    """Return the bot's own configuration with each proposal that it loads with, one after the other.
+    """Return the bot's own configuration with the proposals applied one by one, each if the result loads.
 
-    One that it doesn't load with, or that something else outranks, says so and proposes no value any more. `file` is
-    where the text is to be kept: files that it names are found from there.
+    A proposal that doesn't load, or that another source overrides, says so and has no value any more. `file` is the
+    text's destination: files that it names are resolved relative to it.
     """
     text, loaded = own_text(app, config), app.loaded
     result = list[Proposal]()

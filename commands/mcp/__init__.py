@@ -1,4 +1,4 @@
-"""`tradebot mcp`: let an assistant look at the bot, and halt it, over the Model Context Protocol."""
+"""`tradebot mcp`: let an assistant query the bot, and halt it, over the Model Context Protocol."""
 
 import os
 from datetime import UTC, datetime
@@ -24,9 +24,9 @@ MOST_PORT = 65_535
 
 
 class McpServed(Struct, frozen=True):
-    """Where an assistant can ask over HTTP, and since when which token is asked for.
+    """The address of the HTTP server for assistants, and when its token was created.
 
-    `token` is only shown once, when it is made; otherwise it is None.
+    `token` is only shown once, when it is created; otherwise it is None.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""The server of the Model Context Protocol: the SDK speaks the protocol, verbs answer in worker threads."""
+"""The server of the Model Context Protocol: the SDK implements the protocol, verbs run in worker threads."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ INSTRUCTIONS = (
 
 
 def server_of(asking: ToolRunner) -> Server[Any]:
-    """Return a server whose tools are answered by a bot's verbs."""
+    """Return a server whose tools are a bot's verbs."""
     lanes = {False: ThreadPoolExecutor(AT_ONCE), True: ThreadPoolExecutor(1)}
 
     async def list_tools(_context: object, _page: object) -> ListToolsResult:
@@ -111,7 +111,7 @@ MOST_SESSIONS = 20
 
 
 class WithToken:
-    """An application that only answers requests with the token."""
+    """An application that only accepts requests with the token."""
 
     def __init__(self, app: ASGIApp, fits: Callable[[str], bool]) -> None:
         self._app, self._fits = app, fits
@@ -130,7 +130,7 @@ class WithToken:
 
 
 def application(server: Server[Any], port: int, fits: Callable[[str], bool]) -> ASGIApp:
-    """Return what answers on a port: the token first, then Host, then Origin. There are no pages here to ask it."""
+    """Return the application for a port, which checks the token first, then Host, then Origin."""
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
     app = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -144,7 +144,7 @@ def application(server: Server[Any], port: int, fits: Callable[[str], bool]) -> 
 
 
 def serve_stdio(server: Server[Any]) -> None:
-    """Serve one client over this process's stdin and stdout until it goes away, or until SIGINT or SIGTERM."""
+    """Serve one client over this process's stdin and stdout until it disconnects, or until SIGINT or SIGTERM."""
 
     async def serve() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,9 +1,10 @@
-"""What an assistant may ask for: a fixed table of verbs, and the options of each with what they may hold.
+"""The tools for an assistant: a fixed table of verbs, and the options of each with their allowed values.
 
-A note, a headline, a symbol's name or a broker's refusal may be written by anyone, and our own sentences quote them. So
-there is no list of dangerous fields that could lack one: every text is marked unless its schema names the word.
+A note, a headline, a symbol's name or a broker's refusal may be written by anyone, and the bot's sentences quote them.
+So there is no list of dangerous fields, which could be incomplete: every text is marked unless it is a word in its
+schema.
 
-The answer is the verb's own document, so nothing is computed twice, and whatever happens to the verb, the server lives.
+The result is the verb's own document, so nothing is computed twice. A failing verb doesn't affect the server.
 """
 
 import re
@@ -41,9 +42,9 @@ def whole(first: int, last: int, what: str) -> Any:
 
 
 class Parameter:
-    """What an assistant may say to a tool: its name, its type, and the option that it becomes.
+    """A tool's parameter: its name, its type, and its command-line option.
 
-    Without an option it stands for itself. A flag's option depends on whether it is true or false.
+    Without an option it is a positional argument. A flag's option depends on whether it is true or false.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Parameter:
         self.name, self.kind, self.option, self.required, self.unless = name, kind, option, required, unless
 
     def words(self, value: Any) -> Iterator[str]:
-        """Yield the words of a command line for a value that fits."""
+        """Yield the command-line words for a valid value."""
         if isinstance(value, bool):
             yield from filter(None, [self.option if value else self.unless])
         elif isinstance(value, list):
@@ -64,10 +65,10 @@ class Parameter:
 
 
 class Tool:
-    """A verb that an assistant may run, with options that are always given, and its limit in seconds.
+    """A verb that an assistant may run, with its fixed options, and its limit in seconds.
 
-    `kinds` are the data types that its answer may have, if not all of the verb's.
-    Only `acts` changes anything, and only `apart` is run in a folder of its own, which is removed afterwards.
+    `kinds` are the possible data types of its result, if not all of the verb's. Only a tool that `acts` changes
+    anything, and only one that is `apart` runs in a separate folder, which is removed afterwards.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Tool:
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of what may be asked."""
+        """Return the JSON Schema of the tool's arguments."""
         return self._parameter_model.model_json_schema()
 
     @cached_property
@@ -103,7 +104,7 @@ class Tool:
         return answer_schema(self.fixed[0], self._kinds)
 
     def words(self, asked: Mapping[str, Any]) -> list[str]:
-        """Return the command line that answers; OperatorError if something that is asked doesn't fit."""
+        """Return the command line for the arguments; raise OperatorError for an invalid one."""
         try:
             fitting = self._parameter_model.model_validate(dict(asked))
         except ValidationError as wrong:
@@ -219,7 +220,7 @@ _MARKS = str.maketrans({OPENING: "[", CLOSING: "]"})
 
 
 def mark_untrusted(value: Any, fixed: frozenset[str]) -> Any:
-    """Return JSON data with each text marked as data and cut, names of mappings too; `fixed` are our own words."""
+    """Return JSON data with each text and key marked as data and truncated; `fixed` are words exempt from that."""
     if isinstance(value, str):
         return value if value in fixed or not value or _PLAIN.fullmatch(value) else _as_data(value)
     if isinstance(value, Mapping):
@@ -228,7 +229,7 @@ def mark_untrusted(value: Any, fixed: frozenset[str]) -> Any:
 
 
 def fixed_words(schema: Any) -> frozenset[str]:
-    """Return the words that a schema itself names: fields, and what is one of a few."""
+    """Return the words in a schema itself: field names, and enumerated values."""
     return frozenset(_words(schema))
 
 
@@ -266,7 +267,7 @@ class ToolResult(NamedTuple):
 
 
 class ToolRunner:
-    """Runs the verbs of one bot; `runs` makes what runs them on a folder."""
+    """Runs the verbs of one bot; `runs` creates the runner for a folder."""
 
     def __init__(
         self, folder: Path, config: str | None, runs: Callable[[Path, str | None, int, str], Run] = OneShots
@@ -274,7 +275,7 @@ class ToolRunner:
         self._folder, self._config, self._runs = folder, config, runs
 
     def answer(self, tool: Tool, asked: Mapping[str, Any], stopping: Callable[[], bool]) -> ToolResult:
-        """Return the verb's output; an error is an answer too."""
+        """Return the verb's output; an error is returned too."""
         try:
             found = self._document(tool, [*tool.words(asked), "--json"], stopping)
         except TradebotError as error:

@@ -1,4 +1,7 @@
-"""`tradebot model key|sign|check`: who signs learned models, and whether a bot can use them."""
+"""`tradebot model key
+sign
+check`: sign learned models, and check whether a bot can use them.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,7 @@
-"""Run `tradebot model key|sign|check`: who signs learned models, and whether a bot can use them."""
+"""Run `tradebot model key
+sign
+check`: sign learned models, and check whether a bot can use them.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,16 +41,16 @@ TIMEOUT_S, MEMORY_BYTES = 30.0, 2**31
 
 
 class ModelKey(Struct, frozen=True):
-    """A new private key's file, and the public key that bots are told."""
+    """A new private key's file, and the public key for the bots' configuration."""
 
     file: str
     public: str
 
 
 class ModelSigned(Struct, frozen=True):
-    """A signed model: its id, its folder, whose key signed it, and how long its answers take in milliseconds.
+    """A signed model: its id, its folder, the key that signed it, and its response times in milliseconds.
 
-    It was `sealed` if the run that made the draft has listed its files; otherwise the card is as told by a file.
+    It was `sealed` if the run that made the draft has listed its files; otherwise the card's contents are unverified.
     """
 
     id: str
@@ -60,9 +63,9 @@ class ModelSigned(Struct, frozen=True):
 
 
 class ModelRow(Struct, frozen=True):
-    """A model of a strategy, and whether it can be used: the reason and what was found if it can't.
+    """A model of a strategy, and whether it can be used, with the reason and details if not.
 
-    `acts` is False for one that is only noted as the last good one. Times of answers are in milliseconds.
+    `acts` is False for a model that is only recorded as the last good one. Response times are in milliseconds.
     """
 
     strategy: str
@@ -86,13 +89,13 @@ class ModelsChecked(Struct, frozen=True):
 
 
 def key(file: Path) -> Report:
-    """Make a pair of keys; OperatorError if the file is there already."""
+    """Create a key pair; raise OperatorError if the file exists already."""
     require_extra("signing models")
     return Report("model-key", ModelKey(str(file), make_key(file)), _render_key)
 
 
 def sign(draft: Path, key_file: Path, to: Path) -> Report:
-    """Try a draft, sign it, and write it to a folder of models; OperatorError if it can't be used."""
+    """Test a draft, sign it, and write it to a folder of models; raise OperatorError if it can't be used."""
     require_extra("signing models")
     private, model = read_key(key_file), draft_of(draft)
     took = self_test(model, _surroundings())
@@ -107,7 +110,7 @@ def sign(draft: Path, key_file: Path, to: Path) -> Report:
 
 
 def check(bot: "App") -> Report:
-    """Try every model of the policies in use; exit 10 if one can't be used."""
+    """Test every model of the policies in use; exit 10 if one can't be used."""
     require_extra("checking models")
     data = ModelsChecked(tuple(_rows(bot)))
     code = ExitCode.FINDINGS if any(row.reason for row in data.models) else ExitCode.DONE

@@ -1,4 +1,8 @@
-"""`tradebot notify test|list|last|send`: whom the bot tells what happens, and what it has told."""
+"""`tradebot notify test
+list
+last
+send`: list channels and notices, test channels, and send notices.
+"""
 
 from contextlib import closing
 from datetime import UTC, datetime

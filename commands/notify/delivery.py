@@ -1,6 +1,6 @@
-"""Look what happened, gather what each channel is to be told, and send it.
+"""Collect new events, build the notices for each channel, and send them.
 
-It only reads what the bot wrote, in a process of its own, so that nothing here delays or fails a pass.
+It only reads the bot's records, in a separate process, so that nothing here delays or fails a pass.
 """
 
 import os
@@ -57,7 +57,7 @@ TOLD_OTHERWISE = frozenset({"notices", "halts"})
 
 
 class DeliveryRound:
-    """The notices of a bot. `addresses` are those of its channels by name; one without an address is told nothing."""
+    """The notices of a bot. `addresses` maps channels to addresses; a channel without one receives nothing."""
 
     def __init__(self, app: "App", addresses: Mapping[str, str]) -> None:
         self._app = app
@@ -72,15 +72,15 @@ class DeliveryRound:
         self._why = dict[Key, str]()
 
     def close(self) -> None:
-        """End the attempts that are under way; they are made again."""
+        """Abort the attempts in progress; they are repeated later."""
         for _, attempt in self._attempts.values():
             attempt.close()
         self._outbox.close()
 
     def look(self) -> None:
-        """Note what happened since the last look, for each channel whose rules choose it.
+        """Record the events since the last call, for each channel whose rules select them.
 
-        Before the first look, only entries that still wait for a yes are news.
+        At the first call, only entries that still wait for approval are new.
         """
         path, remembered = self._app.folder.path / EVENTS, self._outbox.last_look()
         if remembered is None:
@@ -117,7 +117,7 @@ class DeliveryRound:
         return hide(text).replace(self._app.folder.account_number, f"...{self._app.account_tail}")
 
     def compose(self) -> None:
-        """Build one notice per channel of what is due by now, unless it was sent enough within the hour."""
+        """Build one notice per channel from its due events, unless it has reached its hourly limit."""
         now = self.time()
         for channel in self._channels:
             due = self._outbox.due(channel.name, now)
@@ -153,7 +153,7 @@ class DeliveryRound:
         self._outbox.mark_failed(stored_notice.id, problem, again, now)
 
     def time(self) -> datetime:
-        """Return the time that notices go by."""
+        """Return the current time for notices."""
         return evidence_time(self._app)
 
     def _who(self) -> str:
@@ -204,7 +204,7 @@ def _is_summary(event: SystemEvent) -> bool:
 
 
 def evidence_time(app: "App") -> datetime:
-    """Return the time that notices go by: in the sandbox that of its records, elsewhere this machine's."""
+    """Return the current time for notices: in the sandbox that of its records, elsewhere this machine's."""
     if app.mode is not Mode.SANDBOX:
         return datetime.now(UTC)
     mark = app.ledger_view.last_reconcile()
@@ -214,7 +214,7 @@ def evidence_time(app: "App") -> datetime:
 
 
 def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[DeliveryRound]:
-    """Yield before each look, for as long as looks are wanted."""
+    """Yield before each round, until no more rounds are wanted."""
     delivery_round = DeliveryRound(app, addresses)
     try:
         while True:
@@ -246,7 +246,7 @@ ADD_ONE = "add one to your configuration, such as notify: {channels: {phone: {}}
 
 
 class ChannelRow(Struct, frozen=True):
-    """One channel: its rules, the variable that has its address and whether that is set, and its last notice."""
+    """One channel: its rules, the variable for its address and whether it is set, and its last notice."""
 
     name: str
     topics: tuple[str, ...]
@@ -288,9 +288,9 @@ class Notices(Struct, frozen=True):
 
 
 class TestDelivery(Struct, frozen=True):
-    """What came of a test message by channel: empty if it was sent, or else why it wasn't.
+    """The result of a test message by channel: empty if it was sent, otherwise the reason.
 
-    `confirmed` is the channel whose message a person has read, None if that wasn't said.
+    `confirmed` is the channel whose message a person has confirmed, None otherwise.
     """
 
     problems: Mapping[str, str]
@@ -298,14 +298,14 @@ class TestDelivery(Struct, frozen=True):
 
 
 class NoticesSent(Struct, frozen=True):
-    """How many notices were sent, and how many are still to be sent."""
+    """The number of notices sent, and the number still pending."""
 
     sent: int
     left: int
 
 
 def known_addresses(bot: "App") -> Mapping[str, str]:
-    """Return the addresses of the bot's channels; OperatorError if it has no channel."""
+    """Return the addresses of the bot's channels; raise OperatorError if it has no channel."""
     if not bot.settings.notify.in_use():
         raise OperatorError(NONE_YET, ADD_ONE)
     return addresses_of(bot.settings, os.environ)
@@ -337,7 +337,7 @@ def render_notices(console: "Console", data: Notices) -> None:
 
 
 def confirmed_by(bot: "App", channel: str | None, code: str, addresses: Mapping[str, str]) -> Report:
-    """Remember that a person has read the test message of a channel; OperatorError if the code isn't its own."""
+    """Record that a person has read a channel's test message; raise OperatorError for a wrong code."""
     from commands.shared.checklist import READ, remember
 
     if channel is None or channel not in addresses:
@@ -376,7 +376,7 @@ def render_tried(console: "Console", data: TestDelivery) -> None:
 
 
 def counts(bot: "App") -> tuple[int, int]:
-    """Return how many notices were sent so far, and how many are still to be sent."""
+    """Return the number of notices sent so far, and the number still pending."""
     with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
         kept = outbox.last(1_000)
     return sum(one.sending is Sending.SENT for one in kept), sum(one.sending is Sending.WAITING for one in kept)

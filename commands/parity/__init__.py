@@ -1,4 +1,4 @@
-"""`tradebot parity`: play a recorded session through the backtest, and compare it with what the bot did."""
+"""`tradebot parity`: run a recorded session through the backtest, and compare it with the bot's actual decisions."""
 
 from typing import TYPE_CHECKING, Annotated
 

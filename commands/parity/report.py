@@ -1,4 +1,4 @@
-"""The data of `tradebot parity`, and its screen: what a session's bot did otherwise than its backtest, and why."""
+"""The data of `tradebot parity`, and its screen: how a session's bot differed from its backtest, and why."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -38,14 +38,14 @@ MEANING: Mapping[ParityCause, str] = {
 
 
 class Parity(Struct, frozen=True):
-    """A session compared with its backtest, and the totals of the sessions compared lately."""
+    """A session compared with its backtest, and the totals of recent comparisons."""
 
     day: DayParity
     over_time: ParityTotals | None
 
 
 def render(out: "Console", data: Parity) -> None:
-    """Print what was compared, what differs by cause, and the first differences."""
+    """Print what was compared, the differences by cause, and the first differences."""
     day = data.day
     span = f"Session {day.session}" + ("" if day.complete else " so far")
     how = "played again" if day.played else "decided again, beside the quotes that it saw"

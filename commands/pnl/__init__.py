@@ -1,4 +1,4 @@
-"""`tradebot pnl`: what the account earned, in parts that add up to its change. The broker isn't asked."""
+"""`tradebot pnl`: the account's profit, in parts that add up to its change. Doesn't contact the broker."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +32,7 @@ Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also 
 
 
 def cut_of(by: str) -> "Cut":
-    """Return what profit is grouped by; raise OperatorError for an unknown word."""
+    """Return the grouping of profit; raise OperatorError for an unknown word."""
     names = [cut.value for cut in Cut]
     if by not in names:
         raise OperatorError(

@@ -1,4 +1,4 @@
-"""`pnl` for people: a row per part of the profit with a bar, the sums, and what the figures rest on."""
+"""`pnl` for people: a row per part of the profit with a bar, the sums, and the assumptions behind the figures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def format_csv(found: Pnl) -> str:
-    """Return the text of a CSV file with the rows; their sum is left to the reader's program."""
+    """Return the text of a CSV file with the rows, without their sum."""
     names = columns(ProfitRow, found.rows)
     return csv_text((found.by, *names[1:]), ([cell(getattr(row, name)) for name in names] for row in found.rows))
 
@@ -70,9 +70,9 @@ OF_CUT = {
 
 
 class ProfitAndLoss(Struct, frozen=True):
-    """The profit that was asked for, as of the last recorded moment, and what its figures rest on.
+    """The requested profit, as of the last recorded moment, and the assumptions behind its figures.
 
-    If `strategy` or `symbol` is named, only their part of the profit is in it. `fills` counts all fills in the books.
+    With `strategy` or `symbol`, it includes only their part of the profit. `fills` counts all fills in the books.
     """
 
     as_of: datetime | None
@@ -170,7 +170,7 @@ def show_rows(console: Console, by: str, rows: tuple[ProfitRow, ...], total: Pro
 
 
 def loss(length: str) -> str:
-    """Return a bar as a loss has it, so that it is told from a gain without colors too."""
+    """Return a bar in the pattern for losses, distinguishable from gains without color."""
     return length.replace("█", "▒")
 
 

@@ -1,4 +1,4 @@
-"""Positions as a person reads them: how far each exit rule is, what rests at the broker, and what needs attention."""
+"""`tradebot positions`: show positions and how far each exit rule is from closing them. Doesn't contact the broker."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 class Positions(Struct, frozen=True, omit_defaults=True):
     """All open positions at `as_of`, the last recorded trading time; `fills` counts the fills that they come from.
 
-    `notes` are warnings that a person should read with them. `trades` says for each position of the bot what was bought
-    and sold so far, at which prices and why, in the order in which they were opened. While the market is closed,
-    `acts_from` is when it opens: neither the broker's stops nor the bot act before; otherwise it is None. Foreign
-    shares in the symbols `left_by_earlier_orders` were bought by the bot, but these books don't know the orders. Only
-    an account that doesn't pay for what it buys has `margin` and `funding`.
+    `notes` are warnings that a person should read with them. `trades` lists for each position of the bot its executions
+    so far, with prices and reasons, in the order of opening. While the market is closed, `acts_from` is when it opens,
+    because neither the broker's stops nor the bot act before; otherwise it is None. Foreign shares in the symbols
+    `left_by_earlier_orders` were bought by the bot, but these books don't contain the orders. Only a margin account has
+    `margin` and `funding`.
     """
 
     as_of: datetime | None
@@ -80,7 +80,7 @@ def _render(console: "Console", data: Positions) -> None:
 
 
 def show(console: "Console", data: Positions, rows: slice) -> None:
-    """Print the notes on all positions, and these rows of the bot's own."""
+    """Print the notes on all positions, and these rows of the bot's own positions."""
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
     at = f"at {when(data.as_of)}" if data.as_of else "before any pass"
     held, fills = pluralize(sum(row.is_held for row in ours), "position"), pluralize(data.fills, "fill")
@@ -152,9 +152,9 @@ def _closed_so_far(trade: "Trade", exit_price: Decimal) -> str:
 
 
 def show_own(console: "Console", rows: "list[Holding]") -> None:
-    """Print the bot's positions, how far each exit rule is, and what rests at the broker.
+    """Print the bot's positions, the distance to each exit rule, and working protective orders.
 
-    With several strategies, it also says whose each one is.
+    With several strategies, it also shows each position's strategy.
     """
     rules = columns(rows)
     names = ("quantity", "average", "now", "gain", "best", *rules.values(), "age")
@@ -215,7 +215,9 @@ NAMED = 3
 
 
 def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol: str) -> str:
-    """Return what rests at the broker for a position, and for the rest which rule of the bot serves instead and why."""
+    """Return the orders protecting a position at the broker, and the bot's rules in place of missing ones, with
+    reasons.
+    """
     parts = list[str]()
     for name, levels in (
         ("stop", [price for price in held.resting if price.is_stop]),
@@ -240,7 +242,7 @@ def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol
 
 
 def columns(rows: "Iterable[Holding]") -> dict[str, str]:
-    """Return the heading of a column for each exit rule that watches any of these positions."""
+    """Return the column heading for each exit rule that applies to any of these positions."""
     watching = {stop.rule for row in rows for stop in row.stops}
     headings = {kind.reason.value: kind.column for kind in kinds().values()}
     return {rule: heading for rule, heading in headings.items() if rule in watching}

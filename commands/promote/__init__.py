@@ -1,4 +1,4 @@
-"""`tradebot promote`: what a strategy still has to show, and the step to the next rung."""
+"""`tradebot promote`: show the evidence that a strategy still lacks, and move it to another rung."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""What `tradebot promote` shows: where a strategy stands, and each condition of the next rung with its number."""
+"""The data of `tradebot promote`: each strategy's rung, and the conditions of the next rung with their numbers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -78,10 +78,10 @@ WHOLE = frozenset({"sessions", "sessions_here", "trades", "parity_sessions"}) | 
 
 
 class ConditionRow(Struct, frozen=True):
-    """One condition: its number beside its bound; `missing` says what there is no evidence of.
+    """One condition: its number with its bound; `missing` describes absent evidence.
 
-    `sessions_left` is in how many more sessions like those so far it would be met, and `by` about when that is; None if
-    it is met, or if waiting doesn't meet it.
+    `sessions_left` estimates after how many more sessions like those so far it would be met, and `by` the date; None if
+    it is met, or if waiting doesn't help.
     """
 
     name: str
@@ -95,7 +95,7 @@ class ConditionRow(Struct, frozen=True):
 
 
 class SourceRow(Struct, frozen=True):
-    """What one folder shows: the sessions and trades that count, or why none does."""
+    """The evidence in one folder: the sessions and trades that count, or why none does."""
 
     folder: str
     traded: str
@@ -105,10 +105,10 @@ class SourceRow(Struct, frozen=True):
 
 
 class StrategyRow(Struct, frozen=True):
-    """Where a strategy stands, since when, and what a person typed instead of evidence; `why` says why it was put down.
+    """A strategy's rung, since when, and what a person typed instead of evidence; `why` explains a demotion.
 
-    `lapsed` says that it was promoted with other code or values, which count for nothing now. `held` are positions that
-    it still has although it may enter no more: it is in shadow once they are closed.
+    `lapsed` describes a promotion with other code or values, which no longer counts. `held` are open positions of a
+    strategy that may no longer enter: it is in shadow once they are closed.
     """
 
     name: str
@@ -122,10 +122,10 @@ class StrategyRow(Struct, frozen=True):
 
 
 class Promotions(Struct, frozen=True):
-    """Where strategies stand; for a single one, the conditions of the `next` rung, None at the top for this bot.
+    """The strategies' rungs; for a single one, the conditions of the `next` rung, None at the top for this bot.
 
-    `done` is the rung that the strategy was just put on, and `demoted` are those that were put down for their results.
-    `without_evidence` are sentences on strategies that trade real money although nothing shows that they should.
+    `done` is the strategy's new rung, and `demoted` are the strategies demoted for their results. `without_evidence`
+    are sentences on strategies that trade real money without supporting evidence.
     """
 
     strategies: tuple[StrategyRow, ...]
@@ -172,7 +172,7 @@ def _head(data: Promotions) -> Iterator[str]:
 
 
 def short(name: str) -> str:
-    """Return the name of a condition where only those of learned policies are meant."""
+    """Return the short name of a condition, for lists with only conditions of learned policies."""
     return name.removeprefix(OF_POLICY)
 
 
@@ -214,12 +214,12 @@ def _when(row: ConditionRow) -> str:
 
 
 class PolicyRow(Struct, frozen=True):
-    """One policy in the sessions that it wasn't trained on: its seeds, its benchmarks, and what paper asks of it.
+    """One policy in the sessions that it wasn't trained on: its seeds, its benchmarks, and the conditions for paper.
 
-    `features` are versions by feature, and `data` the SHA-256 of each file of market data.
-    `trials` are all configurations that were ever trained, of which so many are `compared` by their returns.
-    It is `sealed` if the run that made the file has said what it holds; otherwise all is as told by a file.
-    `some_pass` is the chance that one of so many without skill passes a test with an error of 5%.
+    `features` are versions by feature, and `data` the SHA-256 of each file of market data. `trials` are all
+    configurations that were ever trained, of which `compared` are compared by their returns. It is `sealed` if the run
+    that made the file has confirmed its contents; otherwise they are unverified. `some_pass` is the probability that at
+    least one of this many policies without skill passes a test with an error of 5%.
     """
 
     name: str
@@ -249,7 +249,7 @@ class PoliciesJudged(Struct, frozen=True):
 
 
 def judge(app: "App", files: Sequence[Path]) -> Report:
-    """Judge policies by the files of their results; exit 10 if none passes."""
+    """Evaluate policies from the files of their results; exit 10 if none passes."""
     found = map(read_sealed, files)
     data = judged_by(app.settings.promotion, [(results, _trials(app, results), sealed) for results, sealed in found])
     passes = any(row.passes for row in data.policies)

@@ -1,4 +1,4 @@
-"""Run `tradebot promote`: what a strategy still has to show, and the step to the next rung."""
+"""Run `tradebot promote`: show the evidence that a strategy still lacks, and move it to another rung."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ MOST = 1_000
 
 
 class EvidenceSource(NamedTuple):
-    """A folder's evidence about a strategy and the one it would replace; `why_not` says why there is none."""
+    """A folder's evidence about a strategy and the one it would replace; `why_not` explains missing evidence."""
 
     folder: str
     traded: PaperRecord
@@ -66,7 +66,7 @@ class EvidenceSource(NamedTuple):
 
 
 class StrategyEvidence(NamedTuple):
-    """What a strategy has shown in all folders, and where it stands; `last` put it there, None for a candidate.
+    """A strategy's evidence in all folders, and its rung; `last` is its last promotion, None for a candidate.
 
     `digest` is the hash of its code and values. `own` are its returns in the bot's own folder by session.
     """
@@ -86,7 +86,7 @@ class StrategyEvidence(NamedTuple):
 
 
 def gather_evidence(app: "App", name: str, folder: str | None = None) -> StrategyEvidence:
-    """Return what a strategy has shown in the bot's folder, and in another one.
+    """Return a strategy's evidence in the bot's folder, and in another one.
 
     Raises OperatorError if the bot doesn't use it, or if the other folder has it with other code or values.
     """
@@ -128,7 +128,7 @@ def _of_policy(app: "App", name: str, evidence: TrackRecord, sources: Sequence[E
 
 
 def other_models(app: "App", name: str, results: "PolicyResults") -> str:
-    """Return why the models that act aren't those of an evaluation; empty if they are, or if it trains only."""
+    """Return why the models in use differ from those of an evaluation; empty if they don't, or if it trains only."""
     if app.settings.strategies.installed_as()[name] != POLICY:
         return ""
     require_extra("promoting a policy")
@@ -144,7 +144,7 @@ def other_models(app: "App", name: str, results: "PolicyResults") -> str:
 
 
 def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:
-    """Return the hash of a strategy in use, or of `submitted` candidates; raise OperatorError if there is no such."""
+    """Return the hash of a strategy in use, or of `submitted` candidates; raise OperatorError if there is none."""
     names = [*app.settings.strategies.sections()]
     if name not in names and not (submitted and re.fullmatch(LABEL_PATTERN, name)):
         near = did_you_mean(name, names)
@@ -168,7 +168,7 @@ def _require_same(other: "App", name: str, digest: str) -> None:
 
 
 def champion_of(app: "App", name: str) -> str:
-    """Return the strategy that trades on the highest rung besides this one; empty if none has climbed."""
+    """Return the strategy that trades on the highest rung besides this one; empty if none was promoted."""
     promotions = app.ledger_view.promotions.every()
     found = {
         other: last.rung
@@ -259,7 +259,7 @@ DAYS_A_YEAR = 365
 
 
 def run(app: "App", name: str | None, folder: str | None) -> Report:
-    """Show where strategies stand; of a single one, also what it lacks. Exit 10 if a condition isn't met."""
+    """Show the strategies' rungs; for a single one, also what it lacks. Exit 10 if a condition isn't met."""
     if name is None:
         rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
         data = Promotions(rows, without_evidence=unproven(app), hint="tradebot promote NAME shows what one lacks")
@@ -271,7 +271,7 @@ def run(app: "App", name: str | None, folder: str | None) -> Report:
 
 
 def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str | None) -> Report:
-    """Put a strategy on the next rung if it has shown enough.
+    """Promote a strategy to the next rung if its evidence suffices.
 
     Raises OperatorError: exit 2 for a rung that isn't the next one or without a confirmation, 3 if a condition isn't
     met.
@@ -292,7 +292,7 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
 
 
 def override(app: "App", name: str, to: "Rung") -> Report:
-    """Put a strategy on a rung of real money without evidence, once a person has typed the sentence that says so."""
+    """Put a strategy on a rung of real money without evidence, once a person has typed the confirming sentence."""
     digest = require_digest(app, name, submitted=True)
     if to not in REAL_MONEY or HIGHEST[app.mode].place < to.place:
         raise OperatorError(
@@ -317,9 +317,9 @@ def put_down(app: "App", name: str, to: "Rung") -> Report:
 
 
 def review(app: "App") -> Report:
-    """Put down each strategy whose results since its promotion are below what that was based on; exit 10 if any is.
+    """Demote each strategy whose results since its promotion fall short of their basis; exit 10 if there is one.
 
-    One that was promoted without evidence has nothing to be measured against.
+    A strategy promoted without evidence has no basis to compare with.
     """
     said = list[str]()
     for name in app.settings.strategies.sections():
@@ -399,7 +399,7 @@ def _row(of: "RungCondition", now: datetime, per_year: int) -> "ConditionRow":
 
 
 def row_of(app: "App", name: str, known: "Promotion | None" = None) -> "StrategyRow":
-    """Return where a strategy stands by the bot's own books, or by a promotion that is known from elsewhere."""
+    """Return a strategy's rung by the bot's own books, or by a known promotion from elsewhere."""
     promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)
     last = known or standing(promotions, name, digest)
     lapsed = last is None and any(promotion.strategy == name for promotion in promotions)

@@ -1,4 +1,4 @@
-"""`tradebot reconcile`: record what happened at the broker, compare the books with it, and apply an accepted plan.
+"""`tradebot reconcile`: record the broker's executions, compare the books with it, and apply an accepted plan.
 
 Nothing here can send an order, because no OrderPort is ever created.
 """

@@ -1,4 +1,4 @@
-"""Run `tradebot reconcile`: record what happened at the broker, compare the books with it, and apply an accepted plan.
+"""Run `tradebot reconcile`: record the broker's executions, compare the books with it, and apply an accepted plan.
 
 Nothing here can send an order, because no OrderPort is ever created.
 """
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 def note_worth(app: "App", compared: "Reconciled", by: str, *, in_session: bool = False) -> None:
-    """Record the account as the first comparison after the close sees it, or in an open session if that counts too."""
+    """Record the account at the first comparison after the close; with `in_session`, also in an open session."""
     session, view, at = session_of(app.ledger, compared.at, app.day), compared.view, compared.at
     if session is None or at < session.open or not (in_session or at >= session.close):
         return
@@ -68,7 +68,7 @@ def note_worth(app: "App", compared: "Reconciled", by: str, *, in_session: bool 
 class FindingRow(Struct, frozen=True):
     """One reported difference. If a plan can settle it (`applicable`), `writes` is what the plan would write.
 
-    `evidence` is what the broker's activities or the exit rules say about it.
+    `evidence` comes from the broker's activities or the exit rules.
     """
 
     kind: str
@@ -83,17 +83,17 @@ class FindingRow(Struct, frozen=True):
 
 
 class Unstopped(Struct, frozen=True):
-    """One of our positions that no exit rule closes at a fixed loss, as the configuration has it."""
+    """An open position of the bot that no configured exit rule closes at a fixed loss."""
 
     symbol: str
     strategy: str
 
 
 class Compared(Struct, frozen=True):
-    """One comparison: what was compared, what the broker's facts changed, what differs, and which plan settles it.
+    """One comparison: its extent, the changes from the broker's facts, the differences, and the plan that settles them.
 
     `applied` names the plan that was applied to the books first. `from_statement` are the executions that a statement
-    proved, and `doubtful_in_statement` those of our orders with which the books wouldn't be what the broker holds.
+    proved, and `doubtful_in_statement` the bot's orders that would make the books differ from the broker.
     """
 
     at: datetime
@@ -114,11 +114,11 @@ class Compared(Struct, frozen=True):
 def run(
     app: "App", *, by: str, apply: str | None = None, statement: Path | None = None, is_last: bool = False
 ) -> Report:
-    """Compare, or book a statement or an accepted plan and compare again; exit 10 while anything differs.
+    """Compare, or book a statement or an accepted plan and compare again; exit 10 while there are differences.
 
-    What the account is worth is recorded after a session's close, and in an open one if this look `is_last`.
-    Raises OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state
-    has changed since the plan was made.
+    The account's value is recorded after a session's close, and in an open one if the comparison `is_last`. Raises
+    OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state has
+    changed since the plan was made.
     """
     plan = approvals.read(app.folder, apply) if apply else None
     executed = _read_executions(app, statement) if statement else ()
@@ -175,7 +175,7 @@ def compare(app: "App", by: str, plan: "AdjustmentPlan | None" = None) -> "Recon
 
 
 def kinds_booked(settlement: "Settlement") -> str:
-    """Return what the activities of an account are mostly about, in words."""
+    """Return the main kinds of an account's activities, in words."""
     return "dividends, splits, renames, cash" if settlement is Settlement.PAID else "fees, funding, cash"
 
 

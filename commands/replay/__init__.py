@@ -1,4 +1,4 @@
-"""`tradebot replay`: decide recorded passes again, without sending anything, and compare with what was decided."""
+"""`tradebot replay`: replay recorded passes without sending anything, and compare the decisions."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What `tradebot replay` found: how many passes were decided as they were then, and where others differ."""
+"""The result of `tradebot replay`: the number of equal passes, and the first differences of the others."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -43,7 +43,7 @@ REACH = timedelta(days=1)
 
 
 class NotKept(Struct, frozen=True):
-    """A pass that can't be replayed because it wasn't recorded, and why, in words."""
+    """A pass that can't be replayed because it wasn't recorded, with the reason."""
 
     id: str
     at: datetime
@@ -77,9 +77,9 @@ MOST_SHOWN = 20
 
 
 class ChangedPass(Struct, frozen=True):
-    """A pass that is decided otherwise: the first difference, and the version of the program that recorded it.
+    """A pass with a different decision: the first difference, and the program version that recorded it.
 
-    `symbol`, `strategy` and `gate` are empty if the difference isn't one candidate's.
+    `symbol`, `strategy` and `gate` are empty if the difference isn't about a single candidate.
     """
 
     id: str
@@ -94,7 +94,7 @@ class ChangedPass(Struct, frozen=True):
 
 
 class Unreadable(Struct, frozen=True):
-    """A pass whose record can't be used, and why."""
+    """A pass whose record can't be used, with the reason."""
 
     id: str
     at: datetime
@@ -102,11 +102,11 @@ class Unreadable(Struct, frozen=True):
 
 
 class Again(Struct, frozen=True):
-    """Passes that were decided again by this program's `version`.
+    """Passes replayed by this program's `version`.
 
-    `passes` = `equal` + `changed` + those that can't be used. `first` are the first passes that changed, and
-    `unreadable` the first whose record can't be used. `not_kept` are passes of these sessions besides them: those that
-    didn't end, and those of which no record is kept. Of a backtest, `other_code` says which code has changed since.
+    `passes` = `equal` + `changed` + unusable ones. `first` are the first changed passes, and `unreadable` the first
+    unusable records. `not_kept` are other passes of these sessions: unfinished ones, and those without a record. For a
+    backtest, `other_code` lists the code that has changed since.
     """
 
     version: str
@@ -134,7 +134,7 @@ def replay_report(
     lacking: Sequence[NotKept] = (),
     other_code: tuple[str, ...] = (),
 ) -> Again:
-    """Return the report: who recorded, of which sessions, how many passes and of these equal, and what differs."""
+    """Return the report of a replay: the recording program, its sessions, and counts of equal and different passes."""
     first, lost, others = tuple(changed[:MOST_SHOWN]), tuple(unreadable[:MOST_SHOWN]), tuple(lacking[:MOST_SHOWN])
     numbers = passes, equal, len(changed), decisions
     days, versions = tuple(sorted(set(sessions))), tuple(sorted(set(by)))
@@ -142,13 +142,13 @@ def replay_report(
 
 
 def changed_in(name: str, at: datetime, version: str, said: CycleDifference) -> ChangedPass:
-    """Return a pass that differs, with the version that decided it then."""
+    """Return a pass with a different decision, with the version that decided it originally."""
     about = said.symbol, said.strategy, said.gate
     return ChangedPass(name, at, version, said.what, said.recorded, said.replayed, *about)
 
 
 class Deciding:
-    """Replays recorded passes; what several of them share is read once."""
+    """Replays recorded passes; shared parts of their records are read once."""
 
     def __init__(self, kept: "KeptPasses", *, only_decisions: bool = False) -> None:
         self._kept, self._only_decisions = kept, only_decisions
@@ -156,19 +156,19 @@ class Deciding:
         self._rules: dict[RecordEnvironment, Rules] = {}
 
     def again(self, one: "KeptPass") -> ReplayedPass:
-        """Return how a pass is decided now; raise RecordError if its record can't be used."""
+        """Return a pass's current decision; raise RecordError if its record can't be used."""
         recorded = self.load_recorded(one)
         return replay(recorded, self.rules(recorded), only_decisions=self._only_decisions)
 
     def load_recorded(self, one: "KeptPass") -> RecordedCycle:
-        """Return what was recorded of a pass."""
+        """Return the record of a pass."""
         found = self._kept.record(one.id)
         if found is None:
             raise RecordError("it isn't kept any more")
         return read_record(*found, self._shared)
 
     def rules(self, recorded: RecordedCycle) -> "Rules":
-        """Return the rules that a recorded pass decided by."""
+        """Return the rules of a recorded pass."""
         around = recorded.surroundings
         if around not in self._rules:
             self._rules[around] = rules_of_record(around)
@@ -183,9 +183,9 @@ def decided_again(
     only_decisions: bool = False,
     facts: "Facts | None" = None,
 ) -> Again:
-    """Decide these passes again, and compare each with its record, or `only_decisions` with those of the record.
+    """Replay these passes, and compare each with its record, or `only_decisions` with those of the record.
 
-    With `facts`, also name the other passes of their sessions that were recorded there and have no record to replay.
+    With `facts`, also list the passes of their sessions that have no record to replay.
     """
     deciding, equal, decisions = Deciding(kept, only_decisions=only_decisions), 0, 0
     changed, unreadable = list[ChangedPass](), list[Unreadable]()
@@ -205,7 +205,7 @@ def decided_again(
 
 
 def render(console: "Console", data: "Again", *, hint: str = "") -> None:
-    """Print how many passes were equal, and the first that weren't; `hint` is the next step if one is damaged."""
+    """Print the number of equal passes, and the first different ones; `hint` is the next step for a damaged record."""
     days = " to ".join(dict.fromkeys((str(data.sessions[0]), str(data.sessions[-1]))))
     console.print(f"Decided again: {pluralize(data.passes, 'pass', 'passes')} of {days}", markup=False)
     equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"
@@ -242,12 +242,12 @@ SPOILED = (ArithmeticError, AssertionError, AttributeError, LookupError, Recursi
 
 
 def is_file(asked: str) -> bool:
-    """Return True if a word can't be a pass or a session, or is the name of a file."""
+    """Return True if a word can't name a pass or a session, or is the name of a file."""
     return "/" in asked or asked.endswith(ENDING) or Path(asked).is_file()
 
 
 def decided_again_from(path: Path, version: str | None) -> Again:
-    """Decide the pass of a file again; OperatorError if the file can't be used, or has no pass that can be replayed."""
+    """Replay the pass of an incident's file; raise OperatorError if the file is unusable, or has no pass to replay."""
     parts = parts_of(path)
     if "pass" not in parts:
         why = _text(parts.get("about"), "why") or "it has no record of a pass"

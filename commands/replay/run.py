@@ -1,4 +1,4 @@
-"""Run `tradebot replay`: decide recorded passes again, without sending anything, and compare with what was decided."""
+"""Run `tradebot replay`: replay recorded passes without sending anything, and compare the decisions."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -37,9 +37,9 @@ DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def run(app: "App", what: str | None, from_version: str | None = None) -> Report:
-    """Decide a pass, or all of a session, again; exit 0 if all are equal, 10 if one isn't or can't be read.
+    """Replay a pass, or all passes of a session; exit 0 if all are equal, 10 if one isn't or can't be read.
 
-    OperatorError if nothing is kept of it.
+    Raise OperatorError if there is no record.
     """
     if app.folder.kind == BACKTEST:
         data = _of_backtest(app, what, from_version)
@@ -93,7 +93,7 @@ def _is_session(asked: str) -> bool:
 
 
 def of_file(file: str, from_version: str | None) -> Report:
-    """Decide the pass of an incident's file again; exit 10 if it isn't equal."""
+    """Replay the pass of an incident's file; exit 10 if it isn't equal."""
     data = decided_again_from(Path(file), from_version)
     shown = partial(render, hint=AGAIN)
     return Report("replay", data, shown, ExitCode.DONE if data.equal else ExitCode.FINDINGS)
@@ -114,7 +114,9 @@ def passes_of(facts: "Facts | None") -> Passes:
 def decided_again_in(
     run: PastRun, kept: "Sequence[CycleRecord]", progress: Callable[[int, int], None], *, whole: bool
 ) -> Again:
-    """Play a run up to the last of these passes, and compare; `whole` if they are all that their sessions have."""
+    """Run a backtest again up to the last of these passes, and compare; `whole` if they are all of their sessions'
+    passes.
+    """
     sessions = {cycle.session for cycle in kept}
     played = {
         cycle.id: cycle

@@ -1,4 +1,4 @@
-"""`tradebot report`: what an account earned, how certain that is, and how it compares."""
+"""`tradebot report`: an account's profit, its uncertainty, and how it compares."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The curve and its drawdown as a picture: in a file (`report --plot`), and in a page for wide and narrow screens."""
+"""Draw growth and drawdown: in a file (`report --plot`), and in a page for wide and narrow screens."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TRIPLED = 3
 
 
 class GrowthCurve(NamedTuple):
-    """Growth by date as matplotlib counts days, 1 at its start; NaN where it isn't known."""
+    """Growth by date as matplotlib counts days, 1 at its start; NaN where it is unknown."""
 
     name: str
     color: str
@@ -60,7 +60,7 @@ def draw(accounts: Sequence[AccountReport], file: Path) -> None:
 
 
 def curve(accounts: Sequence[AccountReport]) -> dict[str, object] | None:
-    """Return the picture as SVG for wide and narrow screens, and in words; None if no account has two points."""
+    """Return the picture as SVG for wide and narrow screens, and its description; None if no account has two points."""
     if not _has_curve(accounts):
         return None
     wide, narrow = (inline(lambda figure: _draw(figure, accounts), *size, VARIABLES) for size in (WIDE, NARROW))
@@ -179,7 +179,7 @@ def change(percent: float) -> str:
 
 
 def finish(axes: Axes, label: str, text: Callable[[float], str], base: float = 0) -> None:
-    """Give an axis its name, its labels, a line at its base, and nothing else."""
+    """Set an axis's title, labels and base line, and remove everything else."""
     axes.set_ylabel(label, color=QUIET)
     axes.yaxis.set_major_formatter(lambda value, _: text(value))
     axes.axhline(base, color=INK, linewidth=0.6)
@@ -194,7 +194,7 @@ def _percent(value: float) -> str:
 
 
 def date(axes: Axes, width: float) -> None:
-    """Mark two days or more by their dates: the curve has one point for each session, and no hours between."""
+    """Label an axis of two days or more with dates: the curve has one point per session, and no hours between."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     first, last = axes.get_xlim()

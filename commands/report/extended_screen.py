@@ -1,4 +1,4 @@
-"""Show what only longer accounts and backtests have to say: years, spans, costs, chance and sensitivity."""
+"""Show the parts of the report for longer accounts and backtests: years, periods, costs, chance and sensitivity."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -32,7 +32,7 @@ SHOWN_HOLDINGS = 10
 
 
 def render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
-    """Print what a block assumes, if the screen explains; where accounts differ in a sentence, it says whose it is."""
+    """Print a block's assumptions; one that differs between accounts is labeled."""
     for text in block_assumptions(accounts, block) if explains(out) else ():
         out.print(f"  {text}", markup=False, style="dim")
 
@@ -47,7 +47,7 @@ def _plain(value: float | None, places: int = 1) -> str:
 
 
 def render_years(out: "Console", account: "AccountReport") -> None:
-    """Print a row for each calendar year; a single year says nothing that the figures don't."""
+    """Print a row for each calendar year; a single year is omitted, because it repeats the total."""
     if len(account.further.by_year) < 2:
         return
     out.print()
@@ -64,7 +64,7 @@ def render_years(out: "Console", account: "AccountReport") -> None:
 
 
 def render_rolling(out: "Console", account: "AccountReport") -> None:
-    """Print the figures of all spans of a year, and those of half years."""
+    """Print the figures of all one-year periods, and those of half years."""
     _render_figures(out, account, "Spans of a year", account.further.rolling, Block.ROLLING)
     if not account.further.windows:
         return
@@ -77,7 +77,7 @@ def render_rolling(out: "Console", account: "AccountReport") -> None:
 
 
 def render_sessions(out: "Console", account: "AccountReport") -> None:
-    """Print how far single sessions went, how they spread, how they went with the benchmark, and what was held."""
+    """Print the distribution of single sessions, their correlation with the benchmark, and exposure."""
     further = account.further
     _render_figures(out, account, "Single sessions", further.tails, Block.TAILS)
     if bins := further.histogram:
@@ -130,7 +130,7 @@ def render_costs(out: "Console", account: "AccountReport") -> None:
 
 
 def drag_of(of: "Cost") -> str:
-    """Return what a cost took from the growth per year, without a plus that would read as a gain."""
+    """Return a cost's effect on the growth per year, without a plus that would look like a gain."""
     return DOT if of.drag is None else f"{100 * round(of.drag, 4) + 0.0:.2f}%"
 
 
@@ -139,7 +139,7 @@ def _bps(of: "Cost") -> str:
 
 
 def render_chance(out: "Console", account: "AccountReport") -> None:
-    """Print how far the figures could have differed by chance, and what is left of the Sharpe ratio after selection."""
+    """Print how far the figures could have differed by chance, and the Sharpe ratio corrected for selection."""
     _render_figures(out, account, "Chance", chance_figures(account), Block.CHANCE, chance_words(account))
 
 

@@ -1,4 +1,4 @@
-"""`--plot` and `--html`: the picture and the page that some verbs write besides their screen."""
+"""`--plot` and `--html`: the picture and the page that some verbs write in addition to their screen."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ MOST_CURVES = 6
 
 
 class Files(Struct, frozen=True):
-    """The files that are to be written; None for those that aren't."""
+    """The files to write; None for those that weren't requested."""
 
     picture: Path | None
     page: Path | None
@@ -42,7 +42,7 @@ class Files(Struct, frozen=True):
 
 
 def files_of(plot: Path | None, html: Path | None, frame: Path | None = None) -> Files:
-    """Return the files that are asked for; raise OperatorError for a format we can't write, or a page to stdout."""
+    """Return the requested files; raise OperatorError for an unsupported format, or a page to stdout."""
     from commands.shared.files import picture_file
 
     if html == Path("-"):

@@ -56,7 +56,7 @@ WORDS = {
 
 
 def details(account: AccountReport) -> dict[str, object] | None:
-    """Return the picture as SVG for wide and narrow screens, and in words; None if there is nothing to draw."""
+    """Return the picture as SVG for wide and narrow screens, and its description; None if there is nothing to draw."""
     names = [name for name, _ in _parts(account, NARROW[0])]
     if not names:
         return None
@@ -143,7 +143,7 @@ SHADES = 5
 def page(data: PerformanceReport, results: Sequence[Mapping[str, Any] | None] = ()) -> str:
     """Return the page of a report of one account, or of two side by side.
 
-    `results` are what was kept of each one's backtest, with its assumptions and halts; None for any other account.
+    `results` are the stored backtests of the accounts, with assumptions and halts; None for any other account.
     """
     backtests = results or [None] * len(data.accounts)
     alone = len(data.accounts) == 1
@@ -153,7 +153,7 @@ def page(data: PerformanceReport, results: Sequence[Mapping[str, Any] | None] = 
 
 
 def render_template(template: str, **values: object) -> str:
-    """Return a page made from one of our templates, without secrets."""
+    """Return a page made from one of the templates, without secrets."""
     return hide(_environment().get_template(template).render(zone=zone(), **values))
 
 
@@ -234,7 +234,7 @@ def _whole(data: PerformanceReport) -> Mapping[str, Any]:
 
 
 def typeset(text: str) -> str:
-    """Return a number's text with the minus sign that is as wide as a plus."""
+    """Return a number's text with a minus sign as wide as a plus."""
     return text.replace("-", "−")
 
 

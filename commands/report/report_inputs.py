@@ -54,7 +54,7 @@ NOON = timedelta(hours=12)
 
 
 class BenchmarkInputs(NamedTuple):
-    """The benchmark's prices, and why there are none."""
+    """The benchmark's prices, or why there are none."""
 
     benchmark: "BenchmarkPrices"
     problem: str = ""
@@ -63,9 +63,9 @@ class BenchmarkInputs(NamedTuple):
 def read(
     app: "App", label: str, choice: "Choice", progress: "Progress", *, with_refusals: bool = True
 ) -> "tuple[AccountReport, datetime | None]":
-    """Read one account's past and report it; the moment is the last one that was recorded.
+    """Read one account's records and report on them; also return the last recorded moment.
 
-    What refusals were worth takes the most time, and bars. Raises DamagedBooksError, naming the row, if the books are
+    Evaluating refusals takes the most time, and needs bars. Raises DamagedBooksError, naming the row, if the books are
     damaged.
     """
     history = read_history(app)
@@ -107,7 +107,7 @@ def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
 
 
 def sessions_of(app: "App", history: "History") -> "Sequence[Session]":
-    """Return the exchange's sessions since shortly before the books, without asking the broker."""
+    """Return the exchange's sessions since shortly before the books began, without contacting the broker."""
     if history.opened_at is None or history.at is None:
         return ()
     first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
@@ -158,7 +158,7 @@ def _held_universe(app: "App", opened_at: datetime, at: datetime) -> BenchmarkIn
 
 
 def problem_of(app: "App", error: TradebotError) -> str:
-    """Return what went wrong, without the place of the bot's folder: a report may be passed on."""
+    """Return an error's message without the location of the bot's folder, because reports may be shared."""
     message = error.message
     for path in (app.folder.exchange, app.folder.path):
         message = message.replace(os.path.abspath(path), "this folder")
@@ -203,7 +203,7 @@ EVERYTHING = Choice()
 
 
 def frames(folder: str | Path | None = None, config: str | None = None, choice: Choice = EVERYTHING) -> Frames:
-    """Return the tables of a bot or of a backtest by its state folder; without one, of the bot of the environment.
+    """Return the tables of a bot or of a backtest by its state folder; without one, of the bot in the environment.
 
     Fills and decisions are those of the chosen days, equity and trades those of `tradebot report`. Raises TradebotError
     if the folder can't be read.
@@ -218,7 +218,7 @@ def frames(folder: str | Path | None = None, config: str | None = None, choice: 
 
 
 def save(tables: Frames, file: Path) -> list[Path]:
-    """Write each table to a file of its own, `run-equity.csv` and so on for `run.csv`, and return these.
+    """Write each table to its own file, `run-equity.csv` and so on for `run.csv`, and return the files.
 
     Raises OperatorError if one can't be written.
     """

@@ -1,4 +1,4 @@
-"""What the screen and the page of a report say alike: figures that stand together, numbers, and whole sentences."""
+"""The texts that the screen and the page of a report share: groups of figures, numbers, and whole sentences."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -30,29 +30,29 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 def part(data: "PerformanceReport") -> str:
-    """Return the part of the account that was asked for, "flow in AAPL"; empty for the whole."""
+    """Return the selected part of the account, such as "flow in AAPL"; empty for the whole."""
     return " in ".join(clean(each) for each in (data.strategy, data.symbol) if each)
 
 
 def parts(account: "AccountReport", always: Sequence[str]) -> "list[tuple[str, Decimal]]":
-    """Return what the profit consists of, by name; of parts that are zero, only these."""
+    """Return the components of the profit by name, without zero ones except those in `always`."""
     amounts = [(name, getattr(account.earned, f"{name}_usd")) for name in (*PARTS, "difference")]
     return [(name, amount) for name, amount in amounts if amount or name in always]
 
 
 def is_recorded(account: "AccountReport") -> bool:
-    """Return True if anything is known of the account in the days that were asked for."""
+    """Return True if the account has any records in the selected days."""
     earned = account.earned
     return bool(account.from_session or earned.end_usd is not None or earned.profit_usd)
 
 
 def yet(data: "PerformanceReport") -> str:
-    """Return since when or until when nothing is known, if nothing is."""
+    """Return a phrase for the period without records: "in these days" or "yet"."""
     return "in these days" if data.from_date or data.to_date else "yet"
 
 
 def benchmark_name(account: "AccountReport") -> str:
-    """Return the name of the benchmark at the account's average exposure, "SPY at 12%"; empty if it isn't known."""
+    """Return the benchmark's name at the account's average exposure, "SPY at 12%"; empty if unknown."""
     exposure = next((figure.value for figure in account.activity if figure.name == "exposure"), None)
     if not account.benchmark or exposure is None:
         return ""
@@ -60,12 +60,12 @@ def benchmark_name(account: "AccountReport") -> str:
 
 
 def leveled_line(accounts: "Sequence[AccountReport]") -> str:
-    """Return the name of the benchmark at the account's exposure; empty if several accounts each have their own."""
+    """Return the benchmark's name at the account's exposure; empty if several accounts each have their own."""
     return benchmark_name(accounts[0]) if len(accounts) == 1 else ""
 
 
 def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
-    """Return the account with the longest curve, with which the benchmark and cash are drawn."""
+    """Return the account with the longest curve, whose benchmark and cash are drawn."""
     return max(accounts, key=lambda account: len(account.curve))
 
 
@@ -83,13 +83,13 @@ def figures_of(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]"
 
 
 def beside(accounts: "Sequence[AccountReport]", block: "Block") -> "list[tuple[str, list[Figure | None]]]":
-    """Return the figures of a block by label, each as all accounts have it; None for one without it."""
+    """Return the figures of a block by label, one for each account; None for an account without it."""
     columns = [{figure.label: figure for figure in figures_of(account, block)} for account in accounts]
     return [(label, [column.get(label) for column in columns]) for label in dict.fromkeys(chain(*columns))]
 
 
 def block_assumptions(accounts: "Sequence[AccountReport]", block: "Block") -> list[str]:
-    """Return a block's assumptions, each sentence once; one that doesn't hold for all accounts names its own."""
+    """Return a block's assumptions without repetitions; one that doesn't apply to all accounts names its own."""
     every = [account.assumptions.get(block, ()) for account in accounts]
     owners = {
         text: [clean(account.label) for account, texts in zip(accounts, every, strict=True) if text in texts]
@@ -99,7 +99,7 @@ def block_assumptions(accounts: "Sequence[AccountReport]", block: "Block") -> li
 
 
 def band_words(of: "Sensitivity") -> str:
-    """Return in a sentence how far CAGR spreads over the days of rebalancing; empty if no other day was played."""
+    """Return a sentence on how CAGR varies over the days of rebalancing; empty if no other day was run."""
     days, band = len(of.rebalance_days), of.band
     if not days:
         return ""
@@ -122,7 +122,7 @@ def band_words(of: "Sensitivity") -> str:
 
 
 def costs_words(of: "TradingCosts") -> str:
-    """Return in a sentence what all costs took per year; empty for less than a year."""
+    """Return a sentence on the total costs per year; empty for less than a year."""
     before, after, drag = of.before.value, of.after.value, of.total.drag
     if before is None or after is None or drag is None:
         return ""
@@ -130,7 +130,7 @@ def costs_words(of: "TradingCosts") -> str:
 
 
 def chance_figures(account: "AccountReport") -> "list[Figure]":
-    """Return the figures about how much may be chance: resampled ones, then those of selection."""
+    """Return the figures about chance: resampled ones, then those of selection."""
     chance, selected = account.further.chance, account.further.selected
     return [
         *(chance.figures if chance else ()),
@@ -139,7 +139,7 @@ def chance_figures(account: "AccountReport") -> "list[Figure]":
 
 
 def chance_words(account: "AccountReport") -> str:
-    """Return in a sentence how the intervals of chance were made; empty if there are none."""
+    """Return a sentence on how the chance intervals were computed; empty if there are none."""
     of = account.further.chance
     if of is None:
         return ""
@@ -150,7 +150,7 @@ def chance_words(account: "AccountReport") -> str:
 
 
 def variants_of(of: "Sensitivity") -> "list[VariantRow]":
-    """Return the backtest as it was played, and then its variants without the rebalance days."""
+    """Return the original backtest, and then its variants without the rebalance days."""
     return [of.played, *of.rows]
 
 
@@ -161,7 +161,7 @@ def rank_trades(account: "AccountReport") -> "list[ReportedTrade]":
 
 
 def outer(rows: Sequence[T], each: int) -> Sequence[T]:
-    """Return this many of the first and of the last rows; all rows if there are no more."""
+    """Return this many of the first and of the last rows, or all rows if there are no more."""
     return rows if len(rows) <= 2 * each else [*rows[:each], *rows[-each:]]
 
 
@@ -218,7 +218,7 @@ def window_figures(of: "Windows") -> list[str]:
 
 
 def basis_of(figure: "Figure") -> str:
-    """Return what a figure comes from, or what it lacks, or why it has no value."""
+    """Return a figure's basis, or what it lacks, or why it has no value."""
     if figure.lacks:
         return f"{figure.observations:,} of {counted_kind(figure.needed, figure.of)}"
     if figure.value is None:
@@ -232,14 +232,14 @@ def percent(value: float | None, places: int = 2) -> str:
 
 
 def span(account: "AccountReport") -> str:
-    """Return the first and the last session of an account that has some."""
+    """Return the first and the last session of an account, if it has any."""
     if account.from_session == account.to_session:
         return str(account.from_session)
     return f"{account.from_session} to {account.to_session}"
 
 
 def interruption(account: "AccountReport") -> str:
-    """Return in a sentence that a backtest was stopped early, and how to go on; empty if it wasn't."""
+    """Return a sentence on an interrupted backtest and how to resume it; empty if it wasn't interrupted."""
     if not account.interrupted:
         return ""
     until = f"ends with {account.to_session}" if account.to_session else "played no session to its end"
@@ -247,7 +247,7 @@ def interruption(account: "AccountReport") -> str:
 
 
 def headline(account: "AccountReport", name: str, yet: str) -> str:
-    """Return what the account, or the named part of it, earned; `yet` ends the sentence if nothing is recorded."""
+    """Return a sentence on the profit of the account or a named part; `yet` ends it if there are no records."""
     if not is_recorded(account):
         return f"{name} has no records {yet}"
     profit = account.earned.profit_usd
@@ -257,7 +257,7 @@ def headline(account: "AccountReport", name: str, yet: str) -> str:
 
 
 def lede(account: "AccountReport") -> str:
-    """Return the whole account's return, with those of the benchmark and of cash."""
+    """Return a sentence on the whole account's return, with those of the benchmark and of cash."""
     total = next((each for each in account.comparisons if each.of == "total_return"), None)
     if total is None or not total.account.value is not None:
         return ""
@@ -280,7 +280,7 @@ def _others(account: "AccountReport") -> Iterator[str]:
 
 
 def belief(account: "AccountReport") -> list[str]:
-    """Return in sentences how far the returns could be chance, or what it takes to tell."""
+    """Return sentences on how far the returns could be chance, or what it takes to decide."""
     figures = {figure.name: figure for figure in account.returns}
     sharpe, psr, track = (figures[name] for name in ("sharpe", "psr", "min_track_record"))
     if sharpe.lacks:
@@ -320,7 +320,7 @@ def _sentence(note: str) -> str:
 
 
 def drawdown_words(account: "AccountReport") -> str:
-    """Return the deepest drawdown with its dates; empty if there is none."""
+    """Return a sentence on the deepest drawdown with its dates; empty if there is none."""
     if not account.drawdowns:
         return ""
     fall = account.drawdowns[0]
@@ -328,7 +328,7 @@ def drawdown_words(account: "AccountReport") -> str:
 
 
 def curve_words(accounts: "Sequence[AccountReport]") -> str:
-    """Return what the picture of the curves shows, for those who can't see it."""
+    """Return a description of the curves' picture, as alternative text."""
     return " ".join(_grown(each, alone=len(accounts) == 1) for each in accounts if len(each.curve) > 1)
 
 

@@ -74,7 +74,7 @@ class GrowthLine(NamedTuple):
 
 
 def draw_lines(lines: Sequence[GrowthLine], width: int, height: int = HEIGHT) -> list[str]:
-    """Return the lines of a plot; what comes first lies on top. There must be two places or more.
+    """Return the lines of a plot; earlier curves are drawn on top. There must be two days or more.
 
     Growth is shown in percent since the start.
     """

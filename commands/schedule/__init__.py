@@ -1,4 +1,4 @@
-"""`tradebot schedule`: show what is due next and what is taken; check the timetable; run a chore."""
+"""`tradebot schedule`: show the next and the claimed slots; check the timetable; run a chore."""
 
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ CHECK, RUN = "check", "run"
 
 
 def run(app: "App", count: int, since: datetime) -> Report:
-    """Return the next moments from `since` on at which something is due."""
+    """Return the next moments from `since` on at which a job is due."""
     from commands.schedule.rows import schedule_of, show
 
     data = schedule_of(app, count, since)
@@ -27,7 +27,7 @@ def run(app: "App", count: int, since: datetime) -> Report:
 
 
 def now(app: "App") -> datetime:
-    """Return trading time without asking a broker: the embedded exchange's time, otherwise this machine's."""
+    """Return trading time without contacting a broker: the embedded exchange's time, otherwise this machine's."""
     from tradebot.model.trading import Mode
 
     return app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""`tradebot schedule check`: find what can't work in the timetable, beyond what the configuration refuses at load."""
+"""`tradebot schedule check`: find problems in the timetable that loading the configuration doesn't detect."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ DAYS = 365
 
 
 class Problem(Struct, frozen=True):
-    """What can't work about a line, and how to fix it."""
+    """A problem with a line, and its fix."""
 
     line: str
     problem: str
@@ -41,9 +41,9 @@ class Problem(Struct, frozen=True):
 
 
 class ScheduleChecked(Struct, frozen=True):
-    """What can't work, after looking at so many lines and their slots in so many sessions to come.
+    """The problems found in all lines and their slots in the sessions to come.
 
-    `calendar` is the judgment about how far the stored calendar reaches, as `health` shows it.
+    `calendar` is the judgment about the end of the stored calendar, as `health` shows it.
     """
 
     problems: tuple[Problem, ...]
@@ -54,7 +54,7 @@ class ScheduleChecked(Struct, frozen=True):
 
 
 def run(app: "App", now: "datetime") -> Report:
-    """Check the timetable over the year to come; exit 2 if anything in it can't work."""
+    """Check the timetable over the next year; exit 2 if it has problems."""
     first, last = app.day.date_of(now) - timedelta(days=41), app.day.date_of(now) + timedelta(days=DAYS)
     sessions = list_sessions(app.settings.capabilities, first, last) or app.ledger_view.sessions(first, last)
     data = check_schedule(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
@@ -64,7 +64,7 @@ def run(app: "App", now: "datetime") -> Report:
 
 
 def check_schedule(timetable: Timetable, sessions: "Sequence[Session]", grace_s: int) -> ScheduleChecked:
-    """Look at all lines over these sessions."""
+    """Check all lines over these sessions."""
     slots = {line.job: _slots(line, sessions, grace_s) for line in timetable.lines}
     problems = [problem for line in timetable.lines for problem in _problems(line, timetable, slots)]
     return ScheduleChecked(tuple(problems), len(slots), sum(map(len, slots.values())), len(sessions))
@@ -176,10 +176,10 @@ class ChoreRun(Struct, frozen=True):
 
 
 def run_named_chore(app: "App", name: str, by: str, config: str | None, *, again: bool = False) -> Report:
-    """Run a chore in its slot and return its exit code. OperatorError for an unknown name.
+    """Run a chore in its slot and return its exit code. Raise OperatorError for an unknown name.
 
-    With `again`, it is run for its last slot, whatever became of that.
-    It raises TradebotError if the chore failed, or if another process is running a chore.
+    With `again`, it is run for its last slot, even if that was run before. Raise TradebotError if the chore failed, or
+    if another process is running a chore.
     """
     line, now = _line(app, name), app.now()
     slot, code = _due(app, line, now) or (_last_slot(app, line) if again else None), ExitCode.DONE

@@ -1,4 +1,4 @@
-"""What `tradebot schedule` shows: which jobs, chores and strategies are due next, and which slots are already taken."""
+"""The data of `tradebot schedule`: the next jobs, chores and strategies, and which slots are already claimed."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ BEHIND = timedelta(days=41)
 
 
 class ScheduledSlot(Struct, frozen=True):
-    """One slot of a job or a chore; `taken_by` is None until it is claimed, and `missed` says why nobody ran it."""
+    """One slot of a job or a chore; `taken_by` is None until it is claimed, and `missed` says why it wasn't run."""
 
     job: str
     slot: str
@@ -53,7 +53,7 @@ class StartTime(Struct, frozen=True):
 class OwnSchedule(Struct, frozen=True):
     """A strategy with its own times: the slot that is due, if it isn't done yet, and the next one.
 
-    `unusable` says what is wrong with its times; then it is never asked.
+    `unusable` is the problem with its times, because of which it never runs.
     """
 
     strategy: str
@@ -64,10 +64,10 @@ class OwnSchedule(Struct, frozen=True):
 
 
 class Schedule(Struct, frozen=True):
-    """What is due from `since` (trading time) on; `timetable` is the configuration behind it.
+    """The schedule from `since` (trading time) on; `timetable` is the configuration behind it.
 
-    `strategies` are those with their own times. The others are asked in every pass of entries. `notes` explain half
-    days, holidays and changes of the clocks among the days shown.
+    `strategies` are those with their own times. The others run in every entry pass. `notes` explain half days, holidays
+    and clock changes among the days shown.
     """
 
     since: datetime
@@ -79,7 +79,7 @@ class Schedule(Struct, frozen=True):
 
 
 def schedule_of(app: "App", count: int, since: datetime) -> Schedule:
-    """Return the next moments from `since` on at which something is due, and what is unusual about their days."""
+    """Return the next moments from `since` on at which a job is due, and notes on unusual days."""
     timetable = app.settings.timetable
     moments = tuple(islice(_moments(app, since, count), count))
     return Schedule(
@@ -208,7 +208,7 @@ _DAY = attrgetter("session", "half_day", "has_session")
 
 
 def show(console: "Console", data: "Schedule") -> None:
-    """Print the moments by day with what is unusual about it, then the configuration behind them."""
+    """Print the moments by day with notes on unusual days, then the configuration behind them."""
     show_moments(console, data)
     console.print("The times come from timetable: in the configuration:")
     table = Table("job", sentence("times"), header=False)
@@ -223,7 +223,7 @@ def show(console: "Console", data: "Schedule") -> None:
 
 
 def show_moments(console: "Console", data: "Schedule") -> None:
-    """Print the moments by day with what is unusual about it."""
+    """Print the moments by day with notes on unusual days."""
     remaining = list(data.notes)
     for (day, half_day, has_session), moments in groupby(data.moments, key=_DAY):
         while remaining and remaining[0].day <= day:

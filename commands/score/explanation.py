@@ -1,7 +1,7 @@
-"""`score --explain SYMBOL`: take one symbol's score apart, without recording anything.
+"""`score --explain SYMBOL`: break down one symbol's score, without recording anything.
 
-Everything needed to compute the score by hand is in the document: a component's value is its formula over its inputs,
-its contribution is value x weight / the sum of all weights, and the score is the sum of the contributions.
+The document contains everything needed to recompute the score: a component's value is its formula over its inputs, its
+contribution is value x weight / the sum of all weights, and the score is the sum of the contributions.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ STEPS: Mapping[str, float] = {
 
 
 class ExplainedInput(Struct, frozen=True):
-    """One input of a component, in `unit`; `row` is the id of the stored row that it was read from, if it was one.
+    """One input of a component, in `unit`; `row` is the id of the stored row that it was read from, if any.
 
-    `age_s` is its age at the time of the explanation. `step` more of it would change the score by `score_change`; both
-    are None if the formula doesn't read it by its name.
+    `age_s` is its age at the time of the explanation. An increase by `step` would change the score by `score_change`;
+    both are None if the formula doesn't read it by its name.
     """
 
     name: str
@@ -70,7 +70,7 @@ class ExplainedInput(Struct, frozen=True):
 class ExplainedComponent(Struct, frozen=True):
     """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing.
 
-    `inferred` says what of it the source doesn't define.
+    `inferred` describes which part of it the source doesn't define.
     """
 
     name: str
@@ -84,7 +84,7 @@ class ExplainedComponent(Struct, frozen=True):
 
 
 class ExplainedContract(Struct, frozen=True):
-    """An option contract behind the score, with what it costs to trade: the spread as a fraction, and one in USD.
+    """An option contract behind the score, with its trading costs: the spread as a fraction, and in USD.
 
     `alerts` are the ids of the stored alerts about it, newest first.
     """
@@ -106,9 +106,9 @@ class ExplainedContract(Struct, frozen=True):
 class ExplainedScore(Struct, frozen=True):
     """One strategy's score of the symbol: the sum of its contributions; `decisions` are the strategy's own filters.
 
-    `coverage` is the share of the weight for which there is data. Side and score are None if the strategy's answer was
-    refused, or if the symbol was `left_out` of what it looks at; the decision says why. `contracts` are the options
-    that speak for the score's direction.
+    `coverage` is the share of the weight for which there is data. Side and score are None if the strategy's result was
+    refused, or if the symbol was `left_out` of its view; the decision says why. `contracts` are the options that
+    support the score's direction.
     """
 
     strategy: str
@@ -123,9 +123,9 @@ class ExplainedScore(Struct, frozen=True):
 
 
 class Explained(Struct, frozen=True):
-    """How a symbol is scored now; `flow_age_s` is the age of its flow at `at`, None if it was never fetched.
+    """A symbol's current score; `flow_age_s` is the age of its flow at `at`, None if it was never fetched.
 
-    `reads_flow` is False if no strategy reads flow, so that its age says nothing.
+    `reads_flow` is False if no strategy reads flow, so that its age is irrelevant.
     """
 
     symbol: str
@@ -156,7 +156,7 @@ def explain_score(app: App, symbol: str) -> Explained:
 
 
 def scores_of(strategy: Strategy, seen: StrategyInputs, symbol: str) -> Iterator[ExplainedScore]:
-    """Yield what a strategy makes of one symbol among all that it sees."""
+    """Yield a strategy's scores of one symbol, computed with all symbols that it sees."""
     left_out = [refused.decision for refused in seen.left_out if refused.symbol == symbol]
     if left_out:
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), tuple(left_out), left_out=True)

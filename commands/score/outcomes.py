@@ -1,4 +1,4 @@
-"""`score --outcomes`: what followed the recorded candidates, and whether their scores predicted it."""
+"""`score --outcomes`: the returns after recorded candidates, and whether their scores predicted them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -40,12 +40,12 @@ Found = TypeVar("Found", "EntryOutcome", "RefusedTrade")
 
 
 class Outcomes(Struct, frozen=True):
-    """What followed the candidates recorded between `since` and `at`, by strategy, in `sessions` with any of them.
+    """The returns after the candidates recorded between `since` and `at`, by strategy, in `sessions` with candidates.
 
-    Returns are fractions, net of the `benchmark` over the same span, or gross if it is None because it has no bars.
-    They start at the open of the next minute's bar, and leave out costs. `level` is the share of tables without any
-    effect that show one by chance, and `worth_seeing` the return that each `needed` is about. `sentences` say what the
-    refusals of each strategy's gates cost or saved.
+    Returns are fractions, net of the `benchmark` over the same period, or gross if it is None because it has no bars.
+    They start at the open of the next minute's bar, and exclude costs. `level` is the share of tables without any
+    effect that show one by chance, and `worth_seeing` the return that each `needed` refers to. `sentences` describe
+    what the refusals of each strategy's gates cost or saved.
     """
 
     at: datetime
@@ -59,7 +59,7 @@ class Outcomes(Struct, frozen=True):
 
 
 def day_of(text: str) -> date:
-    """Return the date that a person typed; raise OperatorError if it can't be read."""
+    """Return the date that a person typed; raise OperatorError if it is invalid."""
     try:
         return date.fromisoformat(text)
     except ValueError as error:
@@ -69,10 +69,10 @@ def day_of(text: str) -> date:
 def measure_outcomes(
     app: "App", since: date | None, progress: "Progress", until: date | None = None, at: datetime | None = None
 ) -> Outcomes:
-    """Measure what followed; fetch the bars that this takes. Raise TemporaryError if their source doesn't answer.
+    """Measure the returns; fetch the required bars. Raise TemporaryError if their source doesn't respond.
 
-    The candidates are those of sessions up to `until`, and what followed is measured at `at`; None for all of them, and
-    for the broker's time. `progress` is told how many sessions are read, and of how many.
+    Includes the candidates of sessions up to `until`, measured at `at`; None for all of them, and for the broker's
+    time. `progress` receives the number of sessions read, and the total.
     """
     now, tally = at or app.now(), Tally()
     facts, first = app.existing_facts, _first(app, since)
@@ -94,7 +94,7 @@ def measure_outcomes(
 
 
 class RefusedTrades(Struct, frozen=True):
-    """What one strategy's refused trades would have made, and that in a sentence."""
+    """The hypothetical result of one strategy's refused trades, and a sentence on it."""
 
     strategy: str
     worth: "Refusals"
@@ -104,7 +104,7 @@ class RefusedTrades(Struct, frozen=True):
 def refused_trades(
     app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
 ) -> tuple[RefusedTrades, ...]:
-    """Return the refusals that `measured` returns, by strategy; for these alone, much less has to be read."""
+    """Return only the refusals by strategy, which needs much less data than `measure_outcomes`."""
     facts, first, tally = app.existing_facts, _first(app, since), RefusedTally()
     if facts is None or first is None:
         return ()
@@ -120,7 +120,7 @@ def refused_trades(
 def judged_days(
     app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
 ) -> "Iterator[tuple[SessionReturns, Sequence[EntryOutcome]]]":
-    """Yield each session up to a date with what followed in it and its recorded candidates, the oldest first."""
+    """Yield each session up to a date with its returns and its recorded candidates, the oldest first."""
     facts, first = app.existing_facts, _first(app, since)
     if facts is not None and first is not None:
         yield from _Measuring(app, at, first).days(facts.judged, progress, until)

@@ -81,7 +81,7 @@ def _colored_score(row: CandidateRow) -> str:
 
 
 def run(app: App, *, by: str) -> Report:
-    """Score every symbol, record the scores, report them strongest first."""
+    """Score every symbol, record the scores, and report them strongest first."""
     clocks = both_clocks(app, Job.SCORE, dry_run=False)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     world = asking_world(app, "score")
@@ -120,7 +120,7 @@ def refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str 
 
 
 class ScoredAgain(ReplayedFacts, frozen=True):
-    """The scores of a past time by today's configuration."""
+    """The scores at a past time by today's configuration."""
 
     scores: PassData
 
@@ -138,7 +138,7 @@ def run_past_session(app: App, session: str, at: str | None, progress: Progress)
 
 
 def day_of(text: str) -> date:
-    """Return the date of a session as a person typed it; OperatorError if it is none."""
+    """Return the date of a session as a person typed it; raise OperatorError if it is invalid."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -165,7 +165,7 @@ def _render_past_session(console: Console, data: ScoredAgain) -> None:
 
 
 class FilterVariant(Struct, frozen=True):
-    """A setting that was changed, and the symbols that pass the strategy's own filters only with the change.
+    """A changed setting, and the symbols that pass the strategy's own filters only with the change.
 
     `fewer` are those that pass only without it.
     """
@@ -177,7 +177,7 @@ class FilterVariant(Struct, frozen=True):
 
 
 class VariedScore(Struct, frozen=True):
-    """One strategy: how many symbols it saw, which pass its own filters now, and what its variants change."""
+    """One strategy: its number of symbols, those that pass its own filters now, and the effect of its variants."""
 
     strategy: str
     seen: int
@@ -186,7 +186,8 @@ class VariedScore(Struct, frozen=True):
 
 
 class Variants(Struct, frozen=True):
-    """What strategies would want at `at` with settings changed; nothing was recorded, and no gate of the core asked.
+    """The strategies' results at `at` with changed settings; nothing was recorded, and the core's gates weren't
+    evaluated.
 
     `without` are the strategies that have no variants.
     """
@@ -197,7 +198,7 @@ class Variants(Struct, frozen=True):
 
 
 def run_variants(app: App) -> Report:
-    """Ask each strategy that has variants, without recording anything."""
+    """Run each strategy that has variants, without recording anything."""
     world, now = app.world(dry_run=True), app.now()
     sights = ViewBuilder(world, now, app.strategies)
     scores, without = [], []

@@ -1,4 +1,4 @@
-"""`tradebot search`: look for better values of settings, and tell which results can be believed."""
+"""`tradebot search`: search for better values of settings, and judge which results are credible."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,7 +58,7 @@ def run(file: Path, wish: BacktestOptions, how: StudyOptions, plot: Path | None)
 
 
 def require_extras(on: On) -> None:
-    """Raise OperatorError if a library that a search there needs isn't installed."""
+    """Raise OperatorError if a library that a search needs there isn't installed."""
     if find_spec("optuna") is None:
         raise OperatorError("a search needs the extra search", install("search"))
     if on is On.RAY and find_spec("ray") is None:

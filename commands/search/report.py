@@ -1,4 +1,4 @@
-"""What `tradebot search` shows: the verdict first, then what it rests on, and the trials side by side."""
+"""The data of `tradebot search`: the verdict first, then its basis, and the trials side by side."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Searched(Struct, frozen=True):
-    """A search as far as it is done; its verdict is None if there are too few trials or sessions to judge.
+    """The state of a search; its verdict is None if there are too few trials or sessions to judge.
 
-    `longest` is how many sessions the longest position lasted in a trial that is judged. `left_out` counts the trials
-    that aren't judged by why, and `commands` set what was found, if it may be believed.
+    `longest` is the number of sessions of the longest position in a judged trial. `left_out` counts the unjudged trials
+    by reason, and `commands` apply the result, if it is credible.
     """
 
     name: str
@@ -159,7 +159,7 @@ def _values(of: ComparedTrial) -> str:
 
 
 def draw(data: Searched, file: Path) -> None:
-    """Draw each trial inside and outside: with an edge they rise together, and by luck they are a cloud."""
+    """Plot each trial's result inside and outside: with an edge they correlate, by luck they don't."""
     of = data.verdict
     both = [(trial.inside, trial.outside) for trial in (of.kept if of else ())]
     known = [(inside, outside) for inside, outside in both if inside is not None and outside is not None]

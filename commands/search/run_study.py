@@ -1,4 +1,4 @@
-"""Make or take up a study, play its trials, and judge them."""
+"""Create or resume a study, run its trials, and judge them."""
 
 import os
 import sys
@@ -47,7 +47,7 @@ JOURNAL = ".journal"
 
 
 class SearchInputs(Struct, frozen=True):
-    """The inputs of a search: everything but its trials."""
+    """The inputs of a search: everything except its trials."""
 
     bench: Bench
     identity: RunIdentity
@@ -66,9 +66,9 @@ class SearchInputs(Struct, frozen=True):
 
 
 def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
-    """Play the trials of a space that are left, and judge all of them; with `only_check`, play none.
+    """Run the missing trials of a space, and judge all of them; with `only_check`, run none.
 
-    Raises TradebotError with the code of the signal if it was stopped; what is done is kept.
+    Raises TradebotError with the code of the signal if it was stopped; finished trials are stored.
     """
     made = made_of(file, wish, how)
     space = made.bench.spaced.space
@@ -126,7 +126,7 @@ def _of(file: Path) -> str:
 
 
 def study_of(made: SearchInputs, workers: int, *, resume: bool) -> Study:
-    """Return the study to play: a new one, or with `resume` the existing one, if its inputs are the same."""
+    """Return the study to run: a new one, or with `resume` the existing one, if its inputs are the same."""
     study_location, space = made.place, made.bench.spaced.space
     wanted = _facts(made)
     if not resume:

@@ -1,4 +1,4 @@
-"""How a study is kept and played, as the options say it."""
+"""The options for storing and running a study."""
 
 from enum import StrEnum
 
@@ -6,14 +6,14 @@ from msgspec import Struct
 
 
 class On(StrEnum):
-    """Where the workers of a search are."""
+    """Where the workers of a search run."""
 
     PROCESSES = "processes"
     RAY = "ray"
 
 
 class StudyOptions(Struct, frozen=True):
-    """Where a study is kept and under which name, how many workers play it where, and whether it is taken up."""
+    """A study's storage and name, its number of workers and where they run, and whether it is resumed."""
 
     storage: str | None = None
     study: str | None = None

@@ -1,4 +1,4 @@
-"""The life of a running `serve`: its start, its lanes, other settings, and its end."""
+"""A running `serve`: its start, its lanes, reloads, and its end."""
 
 import os
 import threading
@@ -45,7 +45,7 @@ LOOK_S = 1.0
 
 
 class ServePart(Struct, frozen=True):
-    """A helper of `serve` beside the lanes: its start and stop messages, and whether a bot has it."""
+    """A helper process of `serve` beside the lanes: its start and stop messages, and whether a bot uses it."""
 
     name: str
     words: Sequence[str]
@@ -63,9 +63,9 @@ CHAT = ServePart("chat", ("chat", "listen"), (), lambda settings: settings.chat.
 def beside(
     app: "App", config: str | None, tell: Callable[[LogLine], None], now: "Callable[[], Loaded]"
 ) -> Iterator[None]:
-    """Tell what happens inside the block, and just before its end, and listen to the chat, if there is one.
+    """Send notices inside the block and just before its end, and listen to the chat, if there is one.
 
-    Each process reads the configuration when it starts, so another one begins, or none, when `now` returns another.
+    Each process reads the configuration when it starts, so it is restarted, or stopped, when `now` returns another one.
     """
     ending = threading.Event()
     started = [
@@ -112,7 +112,7 @@ MOST = 20
 
 
 class Reloading(Struct):
-    """Reads the configuration when that is asked for; `taken` is what the lanes should go on with, None otherwise."""
+    """Reloads the configuration on request; `taken` is the configuration for the lanes to continue with, or None."""
 
     load: "Callable[[], Loaded]"
     now: "Loaded"
@@ -123,7 +123,7 @@ class Reloading(Struct):
     taken: "Loaded | None" = None
 
     def look(self) -> None:
-        """Read the configuration if a signal asked for it; the passes end before a valid one counts."""
+        """Reload the configuration if a signal requested it; passes end before a valid one takes effect."""
         if not self.stop.reload_asked or self.stop.ending:
             return
         self.stop.reload_asked = False
@@ -148,7 +148,7 @@ class Reloading(Struct):
             self.watch.note_reload()
 
     def take(self) -> "Loaded | None":
-        """Return what the lanes should go on with, once; None if they should end."""
+        """Return the configuration to continue with, once; None if the lanes should end."""
         loaded, self.taken = self.taken, None
         if loaded is not None:
             self.now, self.stop.reloading = loaded, False
@@ -159,14 +159,14 @@ class Reloading(Struct):
 
 
 def changes(before: "Settings", after: "Settings") -> tuple[tuple[str, str, str], ...]:
-    """Return each setting that changed: its name, and both values as they are written in the configuration."""
+    """Return each setting that changed: its name, and both values as written in the configuration."""
     was, now = values_of(before), values_of(after)
     names = (name for name in dict.fromkeys((*was, *now)) if was.get(name) != now.get(name))
     return tuple((name, _value_text(was.get(name)), _value_text(now.get(name))) for name in names)
 
 
 def describe_change(changed: tuple[tuple[str, str, str], ...]) -> str:
-    """Describe what changed in a sentence, and name the settings that only count after a restart."""
+    """Describe the changes in a sentence, and name the settings that take effect only after a restart."""
     if not changed:
         return "the configuration was read again, and nothing in it changed"
     named = [f"{name} from {was} to {now}" for name, was, now in changed[:MOST]]
@@ -188,8 +188,8 @@ SPEED = 60.0
 class Daemon:
     """Runs the jobs of one bot until a signal, or in the sandbox until its market ends.
 
-    `config` is the configuration file that a person named, `load` reads the configuration again, `by` is who started
-    it, and `lost` says why the last line of the log couldn't be written.
+    `config` is the configuration file that a person named, `load` reloads the configuration, `by` is who started it,
+    and `lost` returns why the last line of the log couldn't be written.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class Daemon:
         self._watch.on_look = self._reloading.look
 
     def run(self) -> ExitCode:
-        """Run, and return the exit code; an error of a person's is raised."""
+        """Run, and return the exit code; an OperatorError is raised."""
         others = beside(self._app, self._config, self._tell_line, lambda: self._reloading.now)
         with self._stop.listening(), self._watch.running(), self._asked_about(), others:
             self._note_start()

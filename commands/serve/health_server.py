@@ -1,4 +1,4 @@
-"""Serve a WSGI application from threads of its own, so that a new question always finds room."""
+"""Serve a WSGI application from separate threads, with room for new connections even if old ones hang."""
 
 import asyncio
 import logging
@@ -32,12 +32,12 @@ Pages = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 class HealthConnection(RequestTimeouts):
-    """A connection that ends for a newer one if too many wait, and it has asked nothing for longest."""
+    """A connection that is closed for a newer one if too many wait, and it has been idle for longest."""
 
     request_s, most_connections = 5.0, 80
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start waiting for a request."""
         super().connection_made(transport)
         waiting = {
             each: each.deadline.when()
@@ -48,12 +48,12 @@ class HealthConnection(RequestTimeouts):
             min(waiting, key=waiting.__getitem__).end()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request, which gets as much time as the first."""
+        """Start waiting for the next request, with the same timeout as the first."""
         super().on_response_complete()
         self.wait_or_not()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what isn't HTTP, with the status that says why."""
+        """Refuse input that isn't HTTP, with the matching status."""
         status = HTTPStatus(getattr(sys.exception(), "error_status_hint", 400))
         self.transport.write(f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\n\r\n{msg}\n".encode())
         self.transport.close()
@@ -61,7 +61,7 @@ class HealthConnection(RequestTimeouts):
 
 @contextmanager
 def answering(pages: Pages, listeners: Sequence[socket.socket]) -> Iterator[None]:
-    """Answer on these listeners inside the block."""
+    """Serve on these listeners inside the block."""
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     loop, ended = asyncio.new_event_loop(), asyncio.Event()
 

@@ -1,15 +1,14 @@
 """The lanes of `serve`: exits, entries, fetching and upkeep, each with a thread and a bot that is opened in it.
 
-Upkeep runs the chores of the timetable, each in its own process, and asks the broker's calendar.
+Upkeep runs the chores of the timetable, each in its own process, and updates the broker's calendar.
 
 SQLite connections belong to a thread, so each lane has a bot. Only the holder of the pass lock sends orders, so there
-is one writer at a time, and exits that fall due meanwhile are given way to, as between processes. An entry waits for a
-fetch or an exit pass of the same slot for half of `serve.grace_s` at most, then goes by the facts that are there. Exits
-wait for nothing.
+is one writer at a time, which yields to exits that become due, as between processes. An entry waits for a fetch or an
+exit pass of the same slot for half of `serve.grace_s` at most, then uses the available facts. Exits wait for nothing.
 
 In lock-step with the embedded exchange there is one thread and a fixed order (fetching, scoring, exits, entries,
-reconciling), so that the same seed gives the same log. An answer that the fault `slow_answer` delays takes engine time,
-which the exchange tells in a header that only the sandbox's wiring reads (`App.let_pass`).
+reconciling), so that the same seed gives the same log. A response delayed by the fault `slow_answer` takes engine time,
+which the exchange reports in a header that only the sandbox's wiring reads (`App.let_pass`).
 """
 
 import time
@@ -62,7 +61,7 @@ MOST_REASONS = 3
 
 
 def pass_result(report: "Report") -> Done:
-    """Return how a verb's pass ended, in one sentence."""
+    """Return the result of a verb's pass in one sentence."""
     scored = report.verb == "score" and isinstance(report.data, PassData)
     return Done(_scores_text(report.data) if scored else _result_text(report.data), report.exit_code)
 
@@ -96,7 +95,7 @@ def _pass(data: PassData) -> str:
 
 
 def row(line: "LogLine") -> "Text":
-    """Return a line for people: trading time, slot, job, what happened, how long it took."""
+    """Return a line for people: trading time, slot, job, message, and duration."""
     at = when(line.at, DAY_SECOND)
     took = f"  [{line.took_s:.2f} s]" if line.took_s is not None else ""
     if line.job is None:
@@ -105,10 +104,10 @@ def row(line: "LogLine") -> "Text":
 
 
 class Shift(Struct, frozen=True):
-    """What all lanes share: who started them, where lines go, and what a long fetch asks between two calls.
+    """The state that all lanes share: who started them, the output, and the callback between two calls of a long fetch.
 
-    `ends` says whether the passes at work should send no further order, and `backoff` is what they find out about the
-    broker and the flow source.
+    `ends` returns whether running passes should send no further order, and `backoff` tracks failures of the broker and
+    the flow source.
     """
 
     by: str
@@ -124,14 +123,14 @@ class Shift(Struct, frozen=True):
     """Why no chore should begin now, if none should."""
 
     def duty(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Duty:
-        """Return the duty for the lines of these lanes."""
+        """Return the duty for the timetable's lines of these lanes."""
         settings = app.settings
         lines = settings.timetable.of(lanes)
         known = app.ledger, lines, settings.serve.grace_s, settings.day
         return Duty(*known, partial(_begin_day, app), partial(self._cut_short, app))
 
     def station(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Station:
-        """Return what a runner of these lanes works with."""
+        """Return the inputs of a runner of these lanes."""
         jobs = {line.job for line in app.settings.timetable.of(lanes)}
         verbs = {job: verb for job, verb in self._verbs(app).items() if job in jobs}
         return Station(
@@ -153,7 +152,7 @@ class Shift(Struct, frozen=True):
         return is_pass_unfinished(app, Call(Job(slot.job), slot.session, slot.name, self.by), now)
 
     def exits_again(self, app: "App") -> Callable[[], Done]:
-        """Return a function that runs a pass of exits outside the timetable."""
+        """Return a function that runs an exit pass outside the timetable."""
         return lambda: pass_result(evaluate_exits.run(app, by=self.by, force_slot=True))
 
     def _verbs(self, app: "App") -> Mapping[Job, Callable[[], Done]]:
@@ -177,13 +176,13 @@ def _begin_day(app: "App", now: datetime) -> None:
 
 
 def exits_first(app: "App", runner: Runner) -> Runner:
-    """Let the bot's passes give way to the exits that this runner has to run; return the runner."""
+    """Make the bot's passes yield to this runner's due exits; return the runner."""
     app.turns.due, app.turns.run_due = runner.exits_due, runner.run_exits
     return runner
 
 
 class JobLane:
-    """Runs the lines of one lane. `facts` and `exits` are the lanes that the entries of this one come after."""
+    """Runs the lines of one lane. Its entries wait for the lanes `facts` and `exits`."""
 
     def __init__(
         self,
@@ -208,7 +207,7 @@ class JobLane:
 
     @property
     def looked_at(self) -> datetime | None:
-        """Return the trading time up to which everything that was due has been run."""
+        """Return the trading time up to which all due jobs have run."""
         return self._runner.looked_at if self._runner else None
 
     @property
@@ -223,7 +222,7 @@ class JobLane:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return the exit code of the process: an error only after too many bugs in a row."""
+        """Return the exit code of the process: an error only after too many consecutive bugs."""
         return self._runner.exit_code if self._runner else ExitCode.DONE
 
     def stop(self) -> None:
@@ -232,7 +231,7 @@ class JobLane:
             self._runner.stopping = True
 
     def tick(self) -> None:
-        """Run what is due; the first tick opens the bot, once the broker tells the time."""
+        """Run due jobs; the first tick opens the bot, once the broker's time is available."""
         if self._runner is None:
             if time.monotonic() < self._open_at_s:
                 return

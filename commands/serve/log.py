@@ -1,4 +1,4 @@
-"""The log of `serve` for programs: JSON lines that always have the same fields, with no prose to parse."""
+"""The log of `serve` for programs: JSON lines with fixed fields, without prose to parse."""
 
 import errno
 import json
@@ -38,7 +38,7 @@ MB = 1_000_000
 
 
 class Log(Struct, frozen=True):
-    """Writes a line for everything that `serve` says and for each event of its passes.
+    """Writes a line for each message of `serve` and for each event of its passes.
 
     `timestamp` is this machine's clock; `trading_time` is the broker's or the embedded exchange's.
     """
@@ -49,7 +49,7 @@ class Log(Struct, frozen=True):
     """Says why the last line could not be written; None if it was."""
 
     def line(self, line: "LogLine") -> None:
-        """Write what happened to a job, or to the whole run."""
+        """Write a message about a job, or about the whole run."""
         self._write(
             SEVERITY[line.kind],
             "serve",
@@ -63,7 +63,7 @@ class Log(Struct, frozen=True):
         )
 
     def event(self, event: "SystemEvent") -> None:
-        """Write an event of a pass, unless `serve` says it as a line."""
+        """Write an event of a pass, unless `serve` reports it as a line."""
         if all((event.subsystem, event.event_type) != (kind.subsystem, kind.event_type) for kind in SAID_BY_LINES):
             at = time_text(event.timestamp)
             about = (event.severity, event.subsystem, event.event_type, event.details)
@@ -105,7 +105,7 @@ class Log(Struct, frozen=True):
 def log_to(place: str, settings: "ServeSettings", whose: Identity) -> Log:
     """Return the log to a file, which is rotated by size, or to stderr if the place is `-`.
 
-    Raises OperatorError for a file that can't be written. On a disk that is full now there may be room later.
+    Raises OperatorError for a file that can't be written. A full disk is no error, because there may be room later.
     """
     if place == STDERR:
         return Log(_one_at_a_time(_to_stderr), whose)

@@ -1,4 +1,4 @@
-"""The lane of `serve` that gets alerts over the flow source's stream while a session is open."""
+"""The lane of `serve` that receives alerts over the flow source's stream while a session is open."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tradebot.timetable.sessions import session_of
 
 
 class StreamLane:
-    """Follows the stream. A source that refuses the key isn't asked again: alerts are then fetched on schedule."""
+    """Follows the stream. After the source refuses the key, alerts are fetched only on schedule."""
 
     def __init__(self, bot: "App", tell: "Callable[[LogLine], None]") -> None:
         self._bot = bot
@@ -29,7 +29,7 @@ class StreamLane:
         self._refused = False
 
     def tick(self) -> None:
-        """Store what came; open the stream at the beginning of a session, and close it after its end."""
+        """Store received alerts; open the stream at the beginning of a session, and close it after its end."""
         if self._refused:
             return
         try:
@@ -78,7 +78,7 @@ LATER_S = 15.0
 
 
 class Hearing:
-    """Answers a bell: `again` runs exits, and returns False while they have to wait."""
+    """Reacts to a stream of order updates: `again` runs exits, and returns False while they have to wait."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Hearing:
         self._problem = ""
 
     def tick(self) -> None:
-        """Run exits if it has rung, and once more a little later; tell if it can't ring, and if it can again."""
+        """Run exits after an update, and once more a little later; report when the stream fails or recovers."""
         self._rang = self._bell.rang() or self._rang
         now_s = self._monotonic()
         if self._rang:

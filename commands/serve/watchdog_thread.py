@@ -1,14 +1,14 @@
-"""Watch a running `serve` from a thread that does nothing else: its lanes, its resources, its note, its supervisor.
+"""Watch a running `serve` from a dedicated thread: its lanes, its resources, its status note, and its supervisor.
 
-A second counts against a lane only if the watcher could look itself, so a machine that slept stalls nothing. A lane
-that stands still, passes that don't end after a signal and a process that has grown too large all end the same way: the
-process ends, and the next one goes on from the ledger, as after a kill. A reload ends the lanes and begins new ones, so
-no setting is changed in place. A start is counted in `serve.starts` before anything else is done, and forgotten if the
-process ends well, so a loop of crashes shows, whatever crashes.
+A second counts against a lane only if the watcher itself was running, so a machine's sleep doesn't count as a stall. A
+stalled lane, passes that don't end after a signal, and a process that has grown too large all end the same way: the
+process exits, and the next one continues from the ledger, as after a kill. A reload ends the lanes and starts new ones,
+so no setting is changed in place. A start is counted in `serve.starts` before anything else is done, and removed if the
+process ends well, so that a crash loop is visible, whatever its cause.
 
-Hear the signals: SIGTERM and SIGINT end `serve`, SIGHUP lets it read its configuration again.
+Handle the signals: SIGTERM and SIGINT end `serve`, SIGHUP makes it reload its configuration.
 
-A terminal that is closed sends SIGHUP too. Whoever started `serve` there doesn't expect it to go on without it.
+Closing a terminal also sends SIGHUP. There, `serve` is expected to end with it.
 """
 
 import faulthandler
@@ -41,9 +41,9 @@ STDOUT = 1
 
 
 class StopRequest:
-    """What was asked of a running `serve`. The first signal stops after the current passes, the second at once.
+    """The stop requests for a running `serve`. The first signal stops after the current passes, the second at once.
 
-    `code` is how the process ends then.
+    `code` is the resulting exit code.
     """
 
     def __init__(self) -> None:
@@ -70,17 +70,17 @@ class StopRequest:
 
     @property
     def ending(self) -> bool:
-        """Return True if the passes that run should be the last ones, for now or for good."""
+        """Return True if no passes should follow the running ones, before a reload or for good."""
         return self.asked or self.reloading
 
     def end(self, code: ExitCode = ExitCode.DONE) -> None:
-        """Ask for the end after the current passes; the first one to ask decides how the process ends."""
+        """Request the end after the current passes; the first request determines the exit code."""
         if not self.asked:
             self.asked, self.code = True, code
             self.ask()
 
     def reload(self) -> None:
-        """Ask for the end of the current passes, to go on with another configuration."""
+        """Request the end of the current passes, to continue with another configuration."""
         self.reloading = True
         self.ask()
 
@@ -119,9 +119,9 @@ SHORT_FROM, SHORT_UNTIL = 0.8, 0.7
 
 
 class Progress(Struct):
-    """For how long a lane has made no progress, and whether that was told. No clock that can be set counts.
+    """How long a lane has made no progress, and whether that was reported. Based on a monotonic clock.
 
-    `held_s` is how long one pass has kept the others waiting, whether or not it makes progress.
+    `held_s` is how long one pass has made the others wait, whether or not it makes progress.
     """
 
     still_s: float = 0.0
@@ -138,21 +138,21 @@ class WatchedLane:
         self._lane = lane
 
     def tick(self) -> None:
-        """Run what is due."""
+        """Run due jobs."""
         with self._watch.progress_of(self._name):
             self._lane.tick()
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the lane's bot."""
         with self._watch.progress_of(self._name):
             self._lane.close()
 
 
 class Watch:
-    """Looks at the lanes every second, and ends the process if one of them stands still for too long.
+    """Checks the lanes every second, and ends the process if one of them stalls for too long.
 
-    Time counts against a lane only while this thread runs too, so a machine that sleeps stalls nothing. `on_look` is
-    called at each look, and `end` ends the process at once, which is safe: everything is in the ledger.
+    Time counts against a lane only while this thread runs too, so a sleeping machine doesn't count as a stall.
+    `on_look` is called at each check, and `end` ends the process at once, which is safe: everything is in the ledger.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class Watch:
 
     @contextmanager
     def lanes(self, *names: str) -> Iterator[None]:
-        """Look at lanes of these names inside the block."""
+        """Watch lanes with these names inside the block."""
         self._lanes = {name: Progress() for name in names}
         try:
             yield
@@ -215,7 +215,7 @@ class Watch:
 
     @contextmanager
     def progress_of(self, name: str) -> Iterator[None]:
-        """Count what this thread does inside the block as the progress of a lane, and both ends of the block."""
+        """Count this thread's work inside the block, and the block's start and end, as progress of a lane."""
         self._here.lane = name
         self.note_progress()
         try:
@@ -224,14 +224,14 @@ class Watch:
             self.note_progress()
 
     def note_progress(self, *, within_pass: bool = False) -> None:
-        """Note that the lane of this thread goes on: it finished a look, a pass, or one call of a long fetch."""
+        """Record progress of this thread's lane: it finished a tick, a pass, or one call of a long fetch."""
         lane = self._lanes.get(getattr(self._here, "lane", ""))
         if lane is not None:
             lane.still_s = 0.0
             lane.held_s = lane.held_s if within_pass else 0.0
 
     def trouble(self, subsystem: str, problem: str | None) -> None:
-        """Say in the note that something is wrong, or with None that it isn't any more."""
+        """Report a problem in the status note, or with None its end."""
         if self._troubles.get(subsystem) == problem:
             return
         self._noted_s = LONG_AGO_S
@@ -241,7 +241,7 @@ class Watch:
             self._troubles[subsystem] = problem
 
     def look(self) -> None:
-        """Look once at everything."""
+        """Check everything once."""
         now_s = self._clock_s()
         # More than that has passed only if the process was stopped or the machine slept.
         passed_s, self._looked_s = min(now_s - self._looked_s, 2 * LOOK_S), now_s
@@ -264,12 +264,12 @@ class Watch:
             self._note()
 
     def ready(self) -> None:
-        """Say that books and broker have been compared, so that jobs may run."""
+        """Record that books and broker have been compared, so that jobs may run."""
         self._ready_at, self._noted_s = self._ready_at or datetime.now(UTC), LONG_AGO_S
         self._supervisor.tell(READY="1", STATUS=self._status())
 
     def reloading(self) -> None:
-        """Tell the service manager that the configuration is read again; it waits until that is over."""
+        """Tell the service manager that the configuration is being reloaded; it waits for the end of the reload."""
         if self._ready_at is not None:
             # CLOCK_MONOTONIC, by which the manager knows which of its requests this is about.
             self._supervisor.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))

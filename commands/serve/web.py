@@ -1,4 +1,4 @@
-"""Answer questions about the bot's health over HTTP, on this machine alone, while `serve` runs."""
+"""Serve the bot's health over HTTP, only on this machine, while `serve` runs."""
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -23,13 +23,13 @@ HOST = "127.0.0.1"
 
 
 def process(app: "App") -> "Judgment":
-    """Judge `serve` by its lock and its note alone: this waits for nothing, whatever its lanes do."""
+    """Judge `serve` by its lock and its status note alone, which never waits for its lanes."""
     parts = {"serve": serve_of(app.folder.path, ())}
     return judge("serve", HealthEvidence(datetime.now(UTC), None, budgets_of(app.settings), parts))
 
 
 def look(app: "App") -> Looked:
-    """Look at everything once, through a bot that is opened for it and closed again."""
+    """Gather all health data once, through a bot that is opened and closed for it."""
     with closing(app.twin()) as bot:
         evidence = evidence_of(bot)
         past = evidence.past
@@ -58,9 +58,9 @@ def _positions(app: "App", past: "SessionEvidence | Unread | None") -> "tuple[Ho
 def serving(
     app: "App", ports: Sequence[int], evidence: Callable[[], Looked] | None = None
 ) -> Iterator[tuple[int, ...]]:
-    """Answer on these ports of 127.0.0.1 inside the block, from its own threads; yield the ports.
+    """Serve on these ports of 127.0.0.1 inside the block, from separate threads; yield the ports.
 
-    Port 0 stands for a free one. Without ports nothing listens. Raises OperatorError if a port can't be used.
+    Port 0 selects a free one. Without ports nothing listens. Raises OperatorError if a port can't be used.
     """
     if not ports:
         yield ()

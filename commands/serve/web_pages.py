@@ -1,4 +1,4 @@
-"""What can be asked about health over HTTP: only with GET and HEAD, and only by known names of this machine."""
+"""The health pages over HTTP: only GET and HEAD, and only under known host names of this machine."""
 
 import json
 import re
@@ -40,7 +40,7 @@ PASSES = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FE
 
 
 class TradingCondition(Struct, frozen=True):
-    """One condition of trading now, whether it holds, and by what."""
+    """One condition of trading now, whether it is met, and the evidence."""
 
     name: str
     holds: bool
@@ -48,7 +48,7 @@ class TradingCondition(Struct, frozen=True):
 
 
 class Looked(Struct, frozen=True):
-    """Everything that was looked at for one answer."""
+    """The data for one response."""
 
     evidence: HealthEvidence
     judgments: tuple[Judgment, ...]
@@ -59,7 +59,7 @@ class Looked(Struct, frozen=True):
 
 
 class PageReply(NamedTuple):
-    """One answer: its status, its kind and its text."""
+    """One response: its status, its content type and its text."""
 
     status: int
     kind: str
@@ -67,18 +67,18 @@ class PageReply(NamedTuple):
 
 
 def document(status: int, fields: Mapping[str, Any]) -> PageReply:
-    """Return a JSON document, without anything secret."""
+    """Return a JSON document without secrets."""
     return PageReply(status, JSON, hide(json.dumps(jsonable(fields), allow_nan=False)) + "\n")
 
 
 def healthz(process: Judgment, at: datetime) -> PageReply:
-    """Tell whether the process works: whether its lanes have looked of late."""
+    """Return whether the process works, that is whether its lanes were active lately."""
     status = 200 if process.state in (HealthState.OK, HealthState.DEGRADED) else 503
     return document(status, {"status": process.state, "timestamp": at, "found": process.found, "age_s": process.age_s})
 
 
 def readyz(looked: Looked) -> PageReply:
-    """Tell whether the bot may trade now, and each condition of that."""
+    """Return whether the bot may trade now, and each condition for that."""
     conditions = tuple(_conditions(looked))
     ready = all(condition.holds for condition in conditions)
     found = {"ready": ready, "timestamp": looked.evidence.at, "conditions": [asdict(each) for each in conditions]}
@@ -111,7 +111,7 @@ def _slots(evidence: HealthEvidence) -> TradingCondition:
 
 
 def health(looked: Looked) -> PageReply:
-    """Tell how each part is; status 503 if anyone has to act. Fields are named as those of the earlier bots."""
+    """Return the health of each part, with status 503 if anyone has to act. Field names are those of earlier bots."""
     evidence, state = looked.evidence, overall(looked.judgments)
     wrong = rank_judgments(looked.judgments)
     fields = {
@@ -152,7 +152,7 @@ def _positions(looked: Looked) -> Sequence[Mapping[str, Any]] | None:
 
 
 def uptime_s(evidence: HealthEvidence) -> float | None:
-    """Return for how long `serve` has been running; None if it isn't."""
+    """Return how long `serve` has been running; None if it isn't."""
     serve = evidence.parts.get("serve")
     if not isinstance(serve, Serve) or serve.note is None or not serve.running:
         return None
@@ -196,11 +196,11 @@ PAGES = (PROCESS, *LOOKED, EVENTS)
 
 
 class AskedWronglyError(ValueError):
-    """A question that isn't understood; its text says why."""
+    """An invalid request, with the reason as its text."""
 
 
 class ServePages:
-    """The WSGI application. `process` judges the process alone, without the books; `look` looks at everything."""
+    """The WSGI application. `process` judges the process alone, without the books; `look` gathers all data."""
 
     def __init__(
         self, events: Path, hosts: Iterable[str], process: Callable[[], Judgment], look: Callable[[], Looked]
@@ -310,7 +310,7 @@ OF_PARTS: Mapping[str, tuple[str, str]] = {
 
 
 def metrics(looked: Looked, accept: str) -> PageReply:
-    """Return all figures in the format that the reader accepts; those with a label are JSON objects by its values."""
+    """Return all figures in the format that the client accepts; labeled figures are JSON objects by label value."""
     if JSON in accept:
         return document(200, {family.name: _values(family) for family in _Figures(looked).collect()})
     registry = CollectorRegistry(auto_describe=False)

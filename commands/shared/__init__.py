@@ -1,1 +1,1 @@
-"""What every command shares: options, output, console, hints, errors."""
+"""Code shared by all commands: options, output, console, hints, errors."""

@@ -1,8 +1,8 @@
-"""Ask the strategies before the pass lock is taken, so that a slow one delays no exit.
+"""Run the strategies before the pass lock is taken, so that a slow one doesn't delay exits.
 
-The strategies are asked from the facts known then, unless the slot is taken or the session is closed. Their candidates
-are judged on the snapshot taken under the lock, and expire after `limits.max_candidate_age_s`. A bug in a strategy ends
-the pass under the lock, so that its slot is used up and its record says why.
+They run on the facts known then, unless the slot is taken or the session is closed. Their candidates are judged on the
+snapshot taken under the lock, and expire after `limits.max_candidate_age_s`. A bug in a strategy ends the pass under
+the lock, so that its slot is used up and its record has the reason.
 """
 
 from collections.abc import Callable
@@ -31,9 +31,9 @@ T = TypeVar("T")
 
 
 def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
-    """Do the work under the pass lock and return its result; whenever it gives way to exits, begin it again after them.
+    """Do the work under the pass lock and return its result; whenever it yields to exits, restart it after them.
 
-    The work goes on with the call of its first beginning. Raises TradebotError, exit 6, after giving way too often.
+    The work continues with the call of its first start. Raises TradebotError, exit 6, after too many restarts.
     """
     call: Call | None = None
     for times in range(MOST_WAYS):
@@ -71,10 +71,10 @@ def _record_given_up(app: "App", call: "Call | None") -> None:
 
 
 class StrategyReplies(Struct):
-    """What the strategies answered, if they were asked; used as a context around the asking.
+    """The strategies' results, if they ran; used as a context around running them.
 
-    An error there is kept, and raised when the answer is needed: inside the pass, which records why it ended and
-    halts the bot if it was a bug.
+    An error in the block is stored, and raised when the results are needed: inside the pass, which records the reason
+    and halts the bot if it was a bug.
     """
 
     proposed: "Proposals | None" = None
@@ -95,16 +95,16 @@ class StrategyReplies(Struct):
         return bool(self.proposed or self.failed)
 
     def answer(self) -> "Proposals":
-        """Return the candidates, none if nobody was asked; raise the error that ended the asking."""
+        """Return the candidates, none if no strategy ran; raise the error that ended the run."""
         if self.failed:
             raise self.failed
         return self.proposed or Proposals((), ())
 
 
 def asking_world(app: "App", verb: str, *, dry_run: bool = False, proposing: bool = True) -> "World":
-    """Return a world in which the strategies can be asked without the pass lock.
+    """Return a world in which the strategies can run without the pass lock.
 
-    Damaged books are left to the check under the lock, which halts the bot and says where the books are now.
+    Damaged books are left to the check under the lock, which halts the bot and reports where the books are now.
     """
     try:
         return app.world(dry_run=dry_run, proposing=proposing, asking=True)
@@ -116,9 +116,9 @@ def asking_world(app: "App", verb: str, *, dry_run: bool = False, proposing: boo
 def ask_if_due(
     app: "App", world: "World", clock: "VenueClock", *, force: bool = False, dry_run: bool = False, part: str = ""
 ) -> StrategyReplies:
-    """Ask the strategies unless the session is closed or the slot is taken; the caller holds no lock.
+    """Run the strategies unless the session is closed or the slot is taken; the caller holds no lock.
 
-    The world's ledger is only read. If it can't be read, the pass itself will say more.
+    The world's ledger is only read. If it can't be read, the pass itself reports the error.
     """
     with StrategyReplies() as strategy_replies:
         if _due(app, world, clock, force=force, dry_run=dry_run, part=part):

@@ -36,9 +36,10 @@ YESTERDAY = timedelta(days=1)
 
 
 def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
-    """Return the last recorded pass of exits and of entries, and the last look at a close, oldest first.
+    """Return the last recorded exit and entry passes, and the last check at a close, oldest first.
 
-    If the last one was refused, as while the venue doesn't answer, the last that read the account is among them too.
+    If the last one was refused, for example because the venue didn't respond, the last one that read the account is
+    included too.
     """
     if facts is None:
         return ()
@@ -55,7 +56,7 @@ def _last_passes(facts: "SqliteFacts") -> "Iterator[CycleRecord]":
 
 
 def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
-    """Return when the books were opened, and with how much, if it was shortly before a day and with nothing held."""
+    """Return when and with how much the books were opened, if shortly before a day and without positions."""
     ledger = app.ledger_view
     at = ledger.books_opened_at()
     is_near = at is not None and app.day.date_of(at) >= day - REACH
@@ -63,9 +64,9 @@ def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
 
 
 def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:
-    """Return the time to measure ages at; in the sandbox, whose clock stands still, the last recorded one.
+    """Return the time for computing ages; in the sandbox, whose clock stands still, the last recorded one.
 
-    Elsewhere it is this machine's, unless that is behind what was recorded by the broker's clock.
+    Elsewhere it is this machine's, unless that is behind a time recorded by the broker's clock.
     """
     if app.mode is not Mode.SANDBOX:
         return max([datetime.now(UTC), *(at for at in times if at is not None)])
@@ -76,7 +77,7 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
 def load_holdings(
     app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: datetime | None
 ) -> "tuple[Holding, ...]":
-    """Return every open position, foreign ones last, with the prices and gaps that the last passes saw."""
+    """Return every open position, foreign ones last, with the prices and gaps recorded by the last passes."""
     ledger = app.ledger_view
     own, foreign = totals.own_positions(), totals.foreign_quantities(ledger.acknowledged())
     kept = {(strategy, symbol): found for (strategy, symbol, _), found in ledger.kept([p.key for p in own]).items()}
@@ -105,7 +106,7 @@ def _prices(app: "App", own: "Sequence[Position]", passes: "Sequence[CycleRecord
 def unfinished_closes(
     ledger: "SqliteLedger", own: "Sequence[Position]", now: datetime | None
 ) -> "dict[tuple[str, str], Intent]":
-    """Return the closes of our positions that ended too early, which the next pass of exits goes on with."""
+    """Return the closes of the bot's positions that ended too early, which the next exit pass resumes."""
     if not own:
         return {}
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
@@ -130,7 +131,7 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
 
 
 def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
-    """Return the trade of each of our open positions, in the order in which they were opened."""
+    """Return the trade of each of the bot's open positions, in the order of opening."""
     ledger = app.ledger_view
     held = {p.key: p.quantity for p in totals.own_positions()}
     if not held:

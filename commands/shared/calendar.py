@@ -1,4 +1,4 @@
-"""Keep the stored calendar as the broker has it, and check that two clocks agree before a date is recorded."""
+"""Keep the stored calendar equal to the broker's, and check that two clocks agree before a date is recorded."""
 
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -26,9 +26,9 @@ ASKING = frozenset({Job.RECONCILE, Job.TRADE_ONCE})
 
 
 def keep_calendar(app: "App", job: Job, clock: "VenueClock", by: str) -> None:
-    """Store the calendar before a pass, and ask the broker's if that is due.
+    """Store the calendar before a pass, and update it from the broker if that is due.
 
-    Raises TradebotError if a pass of entries can't ask it: entries need both calendars and the clock to agree.
+    Raises TradebotError if an entry pass can't update it: entries need both calendars and the clock to agree.
     """
     app.ensure_calendar(clock.now)
     if job in ASKING and is_due(app.ledger, clock, app.day):
@@ -41,7 +41,7 @@ def _ask(app: "App", clock: "VenueClock", by: str) -> str:
 
 
 class BrokerCalendarKeeper:
-    """Asks the broker's calendar inside `serve`, in the lane that uses its `now` as the source of trading time."""
+    """Updates the broker's calendar inside `serve`, in the lane that uses its `now` as the source of trading time."""
 
     def __init__(self, app: "App", by: str) -> None:
         self._app = app
@@ -50,23 +50,23 @@ class BrokerCalendarKeeper:
         self._is_due = self._woke = False
 
     def now(self) -> datetime:
-        """Return trading time, which is the venue's clock; the next look compares that clock with the calendar."""
+        """Return trading time, which is the venue's clock; the next `is_due` compares that clock with the calendar."""
         self._clock = self._app.reader.clock()
         return self._clock.now
 
     def woke(self) -> None:
-        """Note that nothing looked for a while, so that the calendar is asked whatever is stored."""
+        """Record that the process slept for a while, so that the calendar is updated in any case."""
         self._is_due = self._woke = True
 
     def is_due(self) -> bool:
-        """Return True if the calendar should be asked now; that is found out whenever the clock was read."""
+        """Return True if the calendar should be updated now; computed whenever the clock was read."""
         if self._clock is not None:
             self._is_due = self._woke or self._is_due or is_due(self._app.ledger, self._clock, self._app.day)
             self._clock = None
         return self._is_due
 
     def ask(self) -> Done:
-        """Ask the calendar and return what it said. Raises TradebotError if the broker doesn't answer."""
+        """Update the calendar and return the result. Raises TradebotError if the broker doesn't respond."""
         # If the broker doesn't answer now, the next time that it tells the time makes this due again.
         self._is_due = False
         said = _ask(self._app, self._app.reader.clock(), self._by)
@@ -75,14 +75,14 @@ class BrokerCalendarKeeper:
 
 
 def require(clock: "VenueClock", second: "datetime | None", settings: "Settings") -> None:
-    """Raise ClocksDisagreeError if the broker's clock and a second one do."""
+    """Raise ClocksDisagreeError if the broker's clock differs too much from a second one."""
     agreement = clocks_agree(clock.ahead_s(second), settings.limits)
     if not agreement.passed:
         raise disagreement(agreement)
 
 
 def disagreement(decision: "Decision") -> ClocksDisagreeError:
-    """Return the error that says how far the clocks are apart."""
+    """Return the error with the difference of the clocks."""
     ahead_s = float(str(decision.observed))
     which = "ahead of" if ahead_s > 0 else "behind"
     return ClocksDisagreeError(
@@ -93,10 +93,10 @@ def disagreement(decision: "Decision") -> ClocksDisagreeError:
 
 
 def account_for_missed(app: "App", by: str, now: datetime) -> None:
-    """Write why nobody ran the slots that are over, of one past day at a time.
+    """Record why the slots that are over weren't run, one past day at a time.
 
-    One in shadow has no slots of its own. In the sandbox, only `serve` can be late: without it, time stands still. The
-    caller holds the pass lock.
+    A strategy in shadow has no slots of its own. In the sandbox, only `serve` can be late: without it, time stands
+    still. The caller holds the pass lock.
     """
     if (
         not app.timed
@@ -116,12 +116,12 @@ def account_for_missed(app: "App", by: str, now: datetime) -> None:
 
 
 def entry_grace_s(app: "App") -> int | None:
-    """Return how long after its slot began an entry may come; None in the sandbox, where time stands still."""
+    """Return how long after the start of its slot an entry is allowed; None in the sandbox, where time stands still."""
     return None if app.mode is Mode.SANDBOX else app.settings.serve.grace_s
 
 
 def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
-    """Return True if a job's line needs the flow of its slot at `now`, and the fetch of that slot hasn't ended well."""
+    """Return True if a job needs the flow of its slot at `now`, and the fetch of that slot didn't succeed."""
     if not any(line.job == job and EntryNeed.FLOW in line.needs for line in app.settings.timetable.lines):
         return False
     session = session_of(app.ledger, now, app.day)
@@ -132,7 +132,7 @@ def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
 def run_chore(
     app: "App", by: str, run: "Running", stopping: Callable[[], bool], slot: Slot, *, again: bool = False
 ) -> "Done":
-    """Run the slot of a chore, one chore at a time on this state folder; `again` runs it whoever has.
+    """Run the slot of a chore, one chore at a time on this state folder; with `again`, even if it was run before.
 
     Raises TradebotError if it failed, if another process is running a chore, or if two clocks disagree about the time.
     """
@@ -144,7 +144,7 @@ def run_chore(
 
 
 def unmet(app: "App", slot: Slot) -> EntryNeed | None:
-    """Return what a line needs and doesn't have for this slot: facts of its moment, or for a chore a comparison."""
+    """Return the unmet need of a line for this slot: facts at its time, or for a chore a comparison."""
     line = next(line for line in app.settings.timetable.lines if line.job == slot.job)
     if EntryNeed.FLOW in line.needs and not _has_flow(app, slot):
         return EntryNeed.FLOW

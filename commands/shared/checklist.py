@@ -1,4 +1,4 @@
-"""The steps from paper to real money: the count, the requirement, and what is missing. No order waits for them."""
+"""The steps from paper to real money: the count, the requirement, and what is missing. Orders don't depend on them."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,7 @@ CRASH_HALTS = frozenset({Reason.PASS_FAULT, Reason.CRASH_LOOP})
 
 
 class PaperEvidence(NamedTuple):
-    """For how long passes have reached the venue since the last crash, the longest time unbroken, and that crash."""
+    """How long passes have reached the venue since the last crash, the longest uninterrupted time, and that crash."""
 
     connected: timedelta
     unbroken: timedelta
@@ -48,7 +48,7 @@ class PaperEvidence(NamedTuple):
 
 
 def load_paper_evidence(folder: Path, ledger: SqliteLedger) -> PaperEvidence:
-    """Return what a bot's books and events show; a pass claims its slot only once the venue has told its time."""
+    """Return the evidence in a bot's books and events; a pass claims its slot only once the venue's time is known."""
     began = ledger.books_opened_at()
     if began is None:
         return PaperEvidence(timedelta(), timedelta(), None)
@@ -81,7 +81,7 @@ ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 class Step(Struct, frozen=True):
-    """A step before real money: whether it is done, the figure found, the requirement, and the next command."""
+    """A step before real money: whether it is done, the current figure, the requirement, and the next command."""
 
     name: str
     done: bool
@@ -105,7 +105,7 @@ Wanted = tuple[str, str, Callable[[_Paper], Look]]
 
 
 def remember(app: "App", what: str, which: str) -> None:
-    """Remember that a person has seen to something now."""
+    """Record that a person has just done something."""
     with app.pass_lock("live status"):
         at = app.stamp_time()
         app.ledger.claim_slot(what, at.date(), which, caller(), at)
@@ -120,7 +120,7 @@ def steps(app: "App", paper: Path | None) -> tuple[Step, ...]:
 
 
 def rehearsal(app: "App", paper: Path | None) -> tuple[Step, ...]:
-    """Return the steps without which the venue's door doesn't let a live bot be armed; most venues have none.
+    """Return the steps that the venue requires before a live bot can be armed; most venues require none.
 
     Raises OperatorError if the folder isn't a paper bot's at this venue.
     """

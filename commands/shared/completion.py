@@ -1,6 +1,6 @@
 """Values for shell completion, read quickly from the bot's files, never from a broker.
 
-A completion that finds nothing offers nothing; it never prints an error into a half-typed line.
+A completion without values offers nothing; it never prints an error into a half-typed line.
 """
 
 import json
@@ -32,7 +32,7 @@ data_plans = _one_of("free", "paid")
 
 
 def symbols(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the symbols that the bot watches or holds."""
+    """Return the symbols in the bot's universe and positions."""
     universe = next((layer["universe"] for layer in _layers(context) if "universe" in layer), None)
     names = map(str, universe) if isinstance(universe, list) else ()
     return _matching([*names, *_held_symbols(context)], incomplete)
@@ -53,7 +53,7 @@ def accounts(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def schedule_words(context: typer.Context, incomplete: str) -> list[str]:
-    """Return what `schedule` can do besides its list, or the chores that it can run."""
+    """Return the subcommands of `schedule`, or the chores that it can run."""
     if context.params.get("what") != "run":
         return _matching(("check", "run"), incomplete)
     layers = [layer.get("timetable") for layer in _layers(context)]
@@ -62,7 +62,7 @@ def schedule_words(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def fault_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the names of ready-made fault scripts, and of faults if one is to be shown; nothing for other actions."""
+    """Return the names of ready-made fault scripts, and of faults for `show`; nothing for other actions."""
     action = context.params.get("action")
     if action == "show":
         from tradebot.app.fault_scripts import fault_words
@@ -77,7 +77,7 @@ def reset_account(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def profiles(incomplete: str) -> list[str]:
-    """Return the names of the profiles that a new bot can begin with."""
+    """Return the names of the profiles for a new bot."""
     from tradebot.app.settings import shipped_path
 
     return _matching(("flow", *(path.stem for path in shipped_path("profiles").glob("*.yaml"))), incomplete)
@@ -126,7 +126,7 @@ def reasons(incomplete: str) -> list[str]:
 
 
 def cuts(incomplete: str) -> list[str]:
-    """Return what profit can be divided by."""
+    """Return the possible groupings of profit."""
     from tradebot.views.trades.pnl import Cut
 
     return _matching((cut.value for cut in Cut), incomplete)
@@ -147,14 +147,14 @@ def strategies(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def settings(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the dotted names of settings, sections among them, one level beyond what is typed."""
+    """Return the dotted names of settings and sections, one level below the typed text."""
     depth = incomplete.count(".") + 1
     known = (name for layer in _layers(context) for name in _dotted_keys(layer, ""))
     return _matching((".".join(name.split(".")[:depth]) for name in known), incomplete)
 
 
 def complete_assignments(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the settings to which KEY=VALUE may give a value; nothing once the value is being typed."""
+    """Return the settings for KEY=VALUE; nothing once the value is being typed."""
     return [] if "=" in incomplete else settings(context, incomplete)
 
 

@@ -1,7 +1,7 @@
-"""Declare a verb at its function: name, purpose, place in the help, and the documents that it prints.
+"""Declare a verb at its function: name, purpose, position in the help, and the documents that it prints.
 
-`commands/verbs.json` lists what the verbs declare, so that help, hints and schemas import no verb for it. To write it
-again: python -m tests.docs
+`commands/verbs.json` lists the declarations, so that help, hints and schemas need to import no verb. To regenerate it:
+python -m tests.docs
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ PASS = "commands.shared.pass_reports:PassData"
 
 
 class VerbPurpose(Enum):
-    """What verbs are for, in the order of the program's help."""
+    """The purposes of verbs, in the order of the program's help."""
 
     TRY = "Try"
     TRADE = "Trade"
@@ -32,8 +32,8 @@ class VerbPurpose(Enum):
 class DeclaredVerb(NamedTuple):
     """A verb as its function declares it.
 
-    `place` orders the verbs of a purpose, and `in_group` those of a group that would otherwise follow that order.
-    A verb that acts `elsewhere` creates something new, and its texts say where; every other acts on a bot.
+    `place` orders the verbs of a purpose, and `in_group` those of a group that would otherwise follow that order. A
+    verb that acts `elsewhere` creates something new, and its texts say where; every other acts on a bot.
     """
 
     act: Callable[..., Any]
@@ -76,6 +76,6 @@ def group(name: str, what: str) -> None:
 
 
 def acts(act: Act) -> Act:
-    """Declare that a verb trades, lets the bot trade, or gives up what it has: no other word may suggest it."""
+    """Declare that a verb trades, allows trading, or gives up positions: no other word may suggest it."""
     act.acts = True  # type: ignore[attr-defined]
     return act

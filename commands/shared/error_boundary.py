@@ -1,6 +1,6 @@
 """The boundary around every command: every error becomes an exit code, a sentence, and the next step.
 
-`halt` goes through this file too, so it uses the cheap part of the standard library only.
+`halt` imports this file too, so it uses only fast parts of the standard library.
 """
 
 import errno
@@ -74,7 +74,7 @@ def run_command(work: Callable[[], int], arguments: Sequence[str]) -> int:
 
 
 def whose_of(arguments: Sequence[str]) -> Identity:
-    """Return which bot a command line is about; nobody's if that can't be read."""
+    """Return the identity of the bot that a command line is about; an empty one if that can't be read."""
     try:
         folder = state_folder.open_state(hints.target_folder(arguments), os.environ)
     except (TradebotError, OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Write what a verb shows to a file that a person names: a text, or rows as CSV."""
+"""Write a verb's output to a file that a person names: a text, or rows as CSV."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def save(text: str, file: Path, hint: str = "name another file") -> None:
 
 @contextmanager
 def replacing(file: Path, hint: str = "name another file") -> Iterator[Path]:
-    """Yield where to write a file's content; the file has it once all is written, and keeps its old one until then.
+    """Yield a path to write a file's content to; it replaces the file once it is complete.
 
-    Raises OperatorError if it can't be written, or if it is a bot's own.
+    Raises OperatorError if the file can't be written, or if it is a bot's own.
     """
     whole = Path(os.path.realpath(file))
     if os.path.exists(whole.parent / MARKER) and whole.suffix.lower() not in FORMATS:
@@ -76,7 +76,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def cell(value: object) -> str:
-    """Return a value as JSON writes it: texts of a tuple with spaces between them, and nothing for what isn't known."""
+    """Return a value in JSON's format: texts of a tuple separated by spaces, and an empty text for None."""
     if isinstance(value, tuple):
         return " ".join(value)
     plain = jsonable(value)
@@ -86,7 +86,7 @@ def cell(value: object) -> str:
 def to_csv(
     report: Report, text: str, file: Path, what: str, *, below: Sequence[str] = (), apart: Sequence[str] = ()
 ) -> Report:
-    """Write the text of a CSV file, and return a report that says on the screen that it has `what`, such as `4 lots`.
+    """Write the text of a CSV file, and return a report naming its contents (`what`), such as `4 lots`.
 
     `below` are more lines for the screen. For stdout, print only the text there, the lines `apart` to stderr, and raise
     typer.Exit.
@@ -116,7 +116,7 @@ SHAPES, PLACES = ("path", "text"), ("d", "x", "y", "transform")
 
 
 def picture_file(file: Path | None, example: str) -> Path | None:
-    """Return the file of a picture, if one is named; raise OperatorError if its name ends in no format we can draw."""
+    """Return the file of a picture, if set; raise OperatorError if its suffix is no supported format."""
     if file and file.suffix.lower() not in PICTURE_FORMATS:
         raise OperatorError(
             f"{file} is neither .svg nor .png",
@@ -128,7 +128,7 @@ def picture_file(file: Path | None, example: str) -> Path | None:
 
 @contextmanager
 def picture(file: Path, width: float, height: float) -> Iterator[Figure]:
-    """Yield a figure of a size in inches to draw in, and save it; raise OperatorError if that isn't possible."""
+    """Yield a figure of a size in inches to draw in, and save it; raise OperatorError if that fails."""
     with _figure(width, height) as figure:
         yield figure
         kind = file.suffix.lower().removeprefix(".")
@@ -146,9 +146,10 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
 
 
 def inline(draw: Callable[[Figure], None], width: float, height: float, variables: Mapping[str, str]) -> str:
-    """Return a picture as SVG for a page, in the page's font; `variables` are its names of CSS for our colors.
+    """Return a picture as SVG for a page, in the page's font; `variables` are the page's CSS names of the colors.
 
-    It has only shapes and texts: names, clips and references would be the page's, and a tenth of a point is enough.
+    It contains only shapes and texts: names, clips and references could clash with the page's. Coordinates are rounded
+    to a tenth of a point.
     """
     written = StringIO()
     with _figure(width, height) as figure:

@@ -1,6 +1,6 @@
-"""Format help: what a verb does, examples, usage and options; the program's own help groups the verbs by purpose.
+"""Format help: a verb's description, examples, usage and options; the program's own help groups verbs by purpose.
 
-Help has to appear at once, so nothing heavier than Typer is imported.
+Help has to appear at once, so nothing larger than Typer is imported.
 """
 
 from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ class Program(VerbGroup):
         return super().resolve_command(ctx, [both, *args[2:]] if both in self.commands else args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write every verb, those of the groups among them, under its purpose."""
+        """Write every verb, including those of groups, under its purpose."""
         known = dict(leaves(self))
         for purpose, verbs in groupby(VERBS, lambda verb: VERBS[verb].purpose):
             _write_verbs(formatter, purpose, {verb: known[verb] for verb in verbs})

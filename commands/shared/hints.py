@@ -1,7 +1,7 @@
 """Turn the commands that tradebot suggests into the exact text to type for the same bot.
 
 Source texts write a command as `tradebot VERB …`. Printing replaces `tradebot` by how this program was started, and
-adds the folder unless it is the default one. `halt` goes through this file: cheap imports only.
+adds the folder unless it is the default one. `halt` imports this file: fast imports only.
 """
 
 import os
@@ -28,7 +28,7 @@ _flag: ContextVar[str] = ContextVar("_flag", default="")
 
 
 def aim(arguments: Sequence[str]) -> None:
-    """Remember which folder this command line acts on."""
+    """Store the folder that this command line acts on."""
     folder = target_folder(arguments)
     _flag.set("" if folder == state_folder.DEFAULT else f" {state_folder.option(folder)}")
 
@@ -39,7 +39,7 @@ def target_folder(arguments: Sequence[str]) -> Path:
 
 
 def with_bot_options(text: str, written: Callable[[str], str] = str) -> str:
-    """Return a text with each command ready to type; `written` escapes what is inserted."""
+    """Return a text with each command ready to type; `written` escapes the inserted text."""
     return COMMAND.sub(partial(_complete_hint, written), text) if f"{PROGRAM} " in text else text
 
 

@@ -1,4 +1,4 @@
-"""Read an account's whole past from the bot's own records, for the verbs about what it earned."""
+"""Read an account's whole history from the bot's own records, for the verbs about its profit."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ from tradebot.views.trades.history import History
 
 
 def read_history(app: "App") -> "History":
-    """Return everything that performance is computed from, as of one moment of the books; the broker isn't asked.
+    """Return all inputs of performance figures, as of one moment of the books, without contacting the broker.
 
-    Raises DamagedBooksError, naming the row, if a row of money isn't as it was written.
+    Raises DamagedBooksError, naming the row, if a row of money was changed.
     """
     ledger, facts, passes = app.ledger_view, app.existing_facts, last_passes(app.existing_facts)
     ends = () if facts is None else tuple(facts.session_ends(date.min, date.max))
@@ -125,6 +125,6 @@ BENCHMARK, SHARES = "SPY", "share"
 
 
 def no_benchmark_reason(app: "App") -> str:
-    """Return why there is nothing to compare an account with, if its venue doesn't trade shares; else nothing."""
+    """Return why an account has no benchmark, if its venue doesn't trade shares; empty otherwise."""
     venue = app.settings.capabilities
     return "" if venue.unit == SHARES else f"{BENCHMARK} isn't compared: {venue.title} doesn't trade it."

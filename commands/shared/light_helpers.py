@@ -1,6 +1,6 @@
-"""Helpers that need no heavy imports: the caller's name, documents, errors, typed confirmation.
+"""Helpers without slow imports: the caller's name, documents, errors, typed confirmation.
 
-`halt` goes through this file alone, so it uses the cheap part of the standard library only.
+`halt` imports this file, so it uses only fast parts of the standard library.
 """
 
 import io
@@ -40,7 +40,7 @@ WORD = rf"(?:{COMMAND}|{_OF_THE_SHELL}|{_MEASURED}|\S)+\s*"
 
 
 def wrapped_plain(text: str, width: int) -> str:
-    """Return plain text wrapped between words, with further lines indented; what stays on one line may be wider."""
+    """Return plain text wrapped between words, with further lines indented; an unbreakable part may be wider."""
     return "\n".join(part for line in text.split("\n") for part in _parts(line, width))
 
 
@@ -63,7 +63,7 @@ NARROWEST = 40
 
 
 class Identity(NamedTuple):
-    """Whose a document is: the bot's mode, its venue, and the end of its account's number; None if no bot was found."""
+    """The bot of a document: its mode, its venue, and the end of its account's number; None if no bot was found."""
 
     mode: str | None = None
     venue: str | None = None
@@ -71,7 +71,7 @@ class Identity(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Return venue and account for people. The embedded exchange needs no name as it usually is."""
+        """Return venue and account for people. The default embedded exchange is not named."""
         played = (self.mode or "").startswith("sandbox") and self.venue == FIRST_VENUE
         at = "" if self.venue is None or played else f"{self.venue} "
         return f"{at}account …{self.account}"
@@ -104,7 +104,7 @@ def clean(text: str) -> str:
 
 
 def clean_lines(text: str) -> str:
-    """Return foreign text without control characters other than the ends of its lines."""
+    """Return foreign text without control characters other than line ends."""
     return "\n".join(map(clean, text.split("\n")))
 
 
@@ -139,7 +139,7 @@ def error_document(error: TradebotError, whose: Identity) -> dict[str, Any]:
 
 
 def document_in(output: str) -> dict[str, Any] | None:
-    """Return the document in what a verb wrote to both of its outputs, an answer or an error; None if there is none."""
+    """Return the document in a verb's output, a result or an error; None if there is none."""
     lines = [line for line in output.splitlines() if line.startswith("{")]
     try:
         found = json.loads(lines[-1]) if lines else None
@@ -149,7 +149,7 @@ def document_in(output: str) -> dict[str, Any] | None:
 
 
 def repair_streams() -> None:
-    """Redirect closed streams to nowhere, and print characters that the encoding lacks as question marks."""
+    """Redirect closed streams to the null device, and print characters that the encoding lacks as question marks."""
     sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8")
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
@@ -159,12 +159,13 @@ def repair_streams() -> None:
 
 
 def mute(stream: TextIO) -> None:
-    """Discard whatever is still written to a stream, because Python flushes it again at exit."""
+    """Discard all further output to a stream, because Python flushes it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(text: str) -> bool:
-    """Print to stdout at once; return False if the reader has gone away (| head), which isn't an error.
+    """Print to stdout at once; return False if the reader has closed the pipe (
+    head), which isn't an error.
 
     Raises OutputError once if the text can't be written; later output is discarded.
     """
@@ -172,7 +173,7 @@ def say(text: str) -> bool:
 
 
 def say_parts(parts: Iterable[str]) -> bool:
-    """Print a text that comes in parts, as `say` prints a whole one."""
+    """Print a text in parts, as `say` prints a whole text."""
     try:
         for part in parts:
             print(hide(part), end="")
@@ -190,7 +191,7 @@ def say_parts(parts: Iterable[str]) -> bool:
 
 
 def note(text: str) -> None:
-    """Print a note to stderr, apart from the data."""
+    """Print a note to stderr, separate from the data."""
     complain(wrap_for(with_bot_options(text), sys.stderr))
 
 
@@ -201,7 +202,7 @@ def print_error(error: TradebotError) -> None:
 
 
 def wrap_for(text: str, stream: TextIO) -> str:
-    """Return plain text wrapped to the width that a stream is read at; unchanged for a file or a pipe."""
+    """Return plain text wrapped to the width of a stream's terminal; unchanged for a file or a pipe."""
     width = _columns(stream)
     return wrapped_plain(text, width) if width else text
 

@@ -1,6 +1,6 @@
-"""Every verb and group as declared, read from `commands/verbs.json`: no verb is imported for it.
+"""Every verb and group as declared, read from `commands/verbs.json` without importing any verb.
 
-`halt` goes through this file: cheap imports only.
+`halt` imports this file: fast imports only.
 """
 
 import json

@@ -17,7 +17,7 @@ from tradebot.reconciliation.unknown_orders import forgotten_symbols
 def notes(
     app: "App", left: "Sequence[str]", now: "datetime | None", passes: "Sequence[CycleRecord]"
 ) -> tuple[str, ...]:
-    """Return one line, with a command, for each thing that exits ignore or handle differently than configured.
+    """Return a line, with a command, for each position that exits ignore or handle differently than configured.
 
     `left` are the symbols that are `left_by_earlier_orders`, and `passes` the last ones.
     """
@@ -25,7 +25,7 @@ def notes(
 
 
 def unlike_the_broker(app: "App", now: "datetime | None", passes: "Sequence[CycleRecord]") -> tuple[str, ...]:
-    """Return a line for each thing that the books don't show as the broker does, as far as the bot has seen it."""
+    """Return a line for each known difference between the books and the broker."""
     return (*map(clean, not_in_books(app, now)), *map(clean, _contradiction_notes(app, passes)))
 
 
@@ -40,7 +40,7 @@ def _rules(app: "App") -> "Iterator[str]":
 
 
 def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...]:
-    """Return the symbols in which orders of the bot that these books don't know have left shares."""
+    """Return the symbols with shares from the bot's orders that these books don't contain."""
     if now is None:
         return ()
     # Imported here: `status` and `health` explain a trading state without comparing books.
@@ -49,7 +49,7 @@ def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...
 
 
 def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
-    """Yield a line about each order that has filled more than the books show."""
+    """Yield a line about each order with more fills than the books contain."""
     if now is None:
         return
 
@@ -73,7 +73,7 @@ def _unwatched_notes(left: "Sequence[str]") -> "Iterator[str]":
 
 
 def why_in_state(state: "TradingStateRecord") -> str:
-    """Return why a trading state was set; after an override also the causes that a person accepted, and as of when."""
+    """Return why a trading state was set; after an override also the causes that a person accepted, with their time."""
     accepted = state.override
     if accepted is None:
         return clean(state.why)
@@ -82,7 +82,7 @@ def why_in_state(state: "TradingStateRecord") -> str:
 
 
 def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
-    """Return why entries are halted: the newest of the bot's own causes, or books that are too old, or None."""
+    """Return why entries are halted: the bot's newest own cause, or outdated books, or None."""
     state = app.ledger_view.trading_state()
     if state.state is TradingState.ACTIVE:
         return None

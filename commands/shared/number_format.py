@@ -43,7 +43,7 @@ def color_state(state: "HealthState") -> str:
 
 
 def bar(count: int, most: int, width: int) -> str:
-    """Return a bar for `count` out of `most`; anything above zero gets at least one mark."""
+    """Return a bar for `count` out of `most`; any count above zero gets at least one mark."""
     return "█" * max(1, width * count // most) if count else ""
 
 
@@ -69,7 +69,7 @@ def way_there(distance: Decimal) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a span of time in its two largest units: 45s, 12m, 3h20m, 2d4h."""
+    """Return a duration in its two largest units: 45s, 12m, 3h20m, 2d4h."""
     whole = int(abs(seconds))
     sign = "-" if seconds < 0 else ""
     if whole < 60:
@@ -88,17 +88,17 @@ class _Traded:
 
 
 def show_traded(unit: str, listings: "Mapping[str, Listing]") -> None:
-    """Show quantities in a unit from now on, and prices to the ticks of these listings."""
+    """From now on, show quantities in a unit, and prices to the ticks of these listings."""
     _Traded.unit, _Traded.listings = unit, listings
 
 
 def units(count: int | Decimal = 2) -> str:
-    """Return what quantities of the opened bot count, in the number that fits: shares."""
+    """Return the unit of the opened bot's quantities, in the right number: shares."""
     return noun(1 if count == 1 else 2, _Traded.unit)
 
 
 def in_units(sentence: str) -> str:
-    """Return a sentence about shares as one about what quantities of the opened bot count."""
+    """Return a sentence about shares with the unit of the opened bot's quantities."""
     return ONE_SHARE.sub(rf"\1 {units(1)}", sentence.replace("shares", units()))
 
 
@@ -119,12 +119,12 @@ def acts_at(limit: Decimal | None, stop: Decimal | None, symbol: str) -> str:
 
 
 def format_signed(value: float, places: int) -> str:
-    """Format a number with its sign; one that rounds to zero is +0.00, never -0.00."""
+    """Return a number with its sign; a value that rounds to zero is +0.00, never -0.00."""
     return f"{round(value, places) + 0.0:+.{places}f}"
 
 
 def to_cent(amount: Decimal) -> Decimal:
-    """Format an amount to the cent; one that rounds to zero has no sign."""
+    """Return an amount rounded to the cent; a value that rounds to zero has no sign."""
     return round(amount, 2) + 0
 
 
@@ -134,13 +134,13 @@ def gain(amount: Decimal, unit: str = "") -> str:
 
 
 def color_by_sign(amount: Decimal, text: str) -> str:
-    """Return a text about an amount as markup, in the amount's color."""
+    """Return a text about an amount as markup, in the color of its sign."""
     cents = to_cent(amount)
     return f"[{'green' if cents > 0 else 'red'}]{text}[/]" if cents and text else text
 
 
 def format_with_unit(value: object, unit: "Unit") -> str:
-    """Return a number with its unit; other texts unchanged, empty for None."""
+    """Return a number with its unit; other texts are unchanged, None is empty."""
     from tradebot.model.reason_codes import Unit
 
     number = _number(value)
@@ -168,10 +168,10 @@ def _duration_text(seconds: Decimal) -> str:
 
 
 def off_by(observed: object, limit: object, of: "tuple[Unit, Unit]") -> str:
-    """Return how far a number was from its limit; empty if one of them is no number, or both are zero.
+    """Return how far a number was from its limit; empty if either isn't a number, or both are zero.
 
-    Rates differ by percentage points, and from a limit of zero the gap is in its own unit. Anything else is off by a
-    percentage of its limit.
+    Rates differ by percentage points, and from a limit of zero the gap is in its own unit. Other gaps are percentages
+    of the limit.
     """
     from tradebot.model.reason_codes import Unit
 
@@ -196,7 +196,7 @@ def _number(value: object) -> Decimal | None:
 
 
 def slippage_sentences(found: "Sequence[TotalSlippage]", *, every: bool = False) -> "Iterator[str]":
-    """Yield what fills cost against the midpoint at decision; with `every`, against the other midpoints too."""
+    """Yield the cost of fills against the midpoint at decision; with `every`, against the other midpoints too."""
     from tradebot.views.slippage import THE_ONE
 
     the_one = next((slippage.total for slippage in found if slippage.against == THE_ONE), None)
@@ -217,7 +217,7 @@ def _slippage(one: "TotalSlippage") -> str:
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:
-    """Print the margin of an account that has any, with its `most` nearest liquidations (None: all)."""
+    """Print the margin of a margin account, with its `most` nearest liquidations (None: all)."""
     if margin is None:
         return
     parts = (
@@ -232,7 +232,7 @@ def show_margin(console: "Console", margin: "AccountMargin | None", most: int | 
 
 
 def show_funding(console: "Console", funding: "Sequence[FundingSoFar]") -> None:
-    """Print what holding the positions has cost or earned in funding so far, if the books have any."""
+    """Print the funding paid and received so far, if the books have any."""
     if not funding:
         return
     total = sum((far.amount_usd for far in funding), Decimal(0))

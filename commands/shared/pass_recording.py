@@ -1,4 +1,4 @@
-"""Run a pass so that it can be replayed: its inputs are recorded, and saved once its orders are out."""
+"""Run a pass so that it can be replayed: its inputs are recorded, and saved once its orders are sent."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -25,7 +25,7 @@ UNWRITABLE = (RecordError, TypeError, ValueError, AttributeError, LookupError)
 def record_entries(
     app: "App", world: "World", call: "Call", desk: "Desk", proposed: "Proposals", sent: "dict[str, CandidateRecord]"
 ) -> "CycleRecord":
-    """Run a pass of entries, and keep what it saw; a dry run keeps only what it decided, apart from the rest."""
+    """Run an entry pass, and store its inputs; a dry run stores only its decisions, in a separate file."""
     if world.dry_run:
         cycle = trade_once(world, call, desk, proposed, sent)
         keep_dry_run(app.folder.path, cycle)
@@ -40,7 +40,7 @@ def record_entries(
 def record_exits(
     app: "App", world: "World", call: "Call", desk: "Desk", ended: "Mapping[str, CandidateRecord]"
 ) -> "CycleRecord":
-    """Run a pass of exits, and keep what it saw; a dry run keeps nothing."""
+    """Run an exit pass, and store its inputs; a dry run stores nothing."""
     if world.dry_run or not app.passes.keeps:
         return evaluate_exits(world, call, desk, ended)
     taking = PassRecorder(world, call, desk, None, ended)
@@ -48,7 +48,7 @@ def record_exits(
 
 
 def record_flatten(app: "App", world: "World", call: "Call", symbols: frozenset[str] | None) -> "CycleRecord":
-    """Close positions by hand, and keep what that pass saw; a dry run keeps nothing."""
+    """Close positions on request, and store the pass's inputs; a dry run stores nothing."""
     if world.dry_run or not app.passes.keeps:
         return flatten(world, call, symbols)
     look = partial(take_desk, world, with_flow=False)

@@ -1,4 +1,4 @@
-"""Shared by the verbs of the timetable: claim a slot, and report a pass with all its decisions."""
+"""Code shared by the verbs of the timetable: claim a slot, and report a pass with all its decisions."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,9 +38,9 @@ from tradebot.views.explain import limits_blocking_entries, row_of, sentence_of
 
 
 class HaltOnFault(Struct, frozen=True):
-    """Halt the bot if a bug (in a gate, for example) ends the block; the exception continues.
+    """Halts the bot if a bug (in a gate, for example) ends the block; the exception is re-raised.
 
-    Errors raised on purpose, errors of the system and signals don't count as bugs.
+    Deliberately raised errors, errors of the system and signals don't count as bugs.
     """
 
     app: "App"
@@ -76,9 +76,9 @@ def begin(
     part: str = "",
     grace_s: int | None = None,
 ) -> "tuple[Call | SlotRefused, ClockReading]":
-    """Claim the current slot; return the call, or why there is none, and the clocks.
+    """Claim the current slot; return the call or the refusal, and the clocks.
 
-    They are read unless they are given, and read again after work that takes long. `grace_s` is as for `claim`.
+    The clocks are read unless passed in, and read again after slow work. `grace_s` is as for `claim`.
     """
     clocks = clocks or both_clocks(app, job, dry_run=dry_run)
     if not (dry_run or (apart := clocks_agree(clocks.ahead_s, app.settings.limits)).passed):
@@ -156,7 +156,7 @@ def is_pass_unfinished(app: "App", call: Call, now: datetime) -> bool:
 def both_clocks(app: "App", job: Job, *, dry_run: bool) -> "ClockReading":
     """Read the broker's clock and the second one, once more if they disagree.
 
-    In the sandbox, another process may have moved the time between the two.
+    In the sandbox, another process may have advanced the time between the two.
     """
     clocks = _clocks(app, job, dry_run)
     return clocks if clocks_agree(clocks.ahead_s, app.settings.limits).passed else _clocks(app, job, dry_run)
@@ -168,7 +168,7 @@ def _clocks(app: "App", job: Job, dry_run: bool) -> "ClockReading":
 
 
 def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
-    """Ask the broker for its time; if it doesn't answer, record that as the reason why nothing was traded."""
+    """Return the broker's time; if it doesn't respond, record that as the reason why the pass didn't trade."""
     try:
         return app.reader.clock()
     except TradebotError as failed:
@@ -182,10 +182,10 @@ def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
 
 @contextmanager
 def record_begun_pass(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Iterator[None]":
-    """Record a pass as cut short before it begins, so that a kill leaves a trace; its own record replaces this one.
+    """Record a pass as interrupted before it begins, so that a kill leaves a trace; its own record replaces this one.
 
-    An error that ends it is recorded as its reason and raised. If nothing can be recorded, nothing is sent.
-    A pass that gives way stays recorded as cut short until it goes on.
+    An error that ends it is recorded as its reason and raised. If nothing can be recorded, nothing is sent. A pass that
+    yields remains recorded as interrupted until it continues.
     """
     if dry_run:
         yield
@@ -234,9 +234,9 @@ class CandidateRow(Struct, frozen=True):
 class PassData(Struct, frozen=True):
     """One pass: candidates = orders + sum of `refused` by reason; `not_run` if the pass itself was refused.
 
-    Those with the reason APPROVAL_WAITING aren't refused yet: they wait for a person's yes.
+    Those with the reason APPROVAL_WAITING aren't refused yet: they wait for approval.
 
-    `notes` are warnings about exits, or say why entries are closed. `waiting` are the strategies that weren't asked,
+    `notes` are warnings about exits, or say why entries are closed. `waiting` are the strategies that didn't run,
     because they weren't due.
     """
 
@@ -314,9 +314,9 @@ UNSENT = frozenset({Reason.DRY_RUN, Reason.SHADOW})
 
 
 def left_open(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
-    """Return the row that says why for each position that was to be closed and for which no exit is at work now.
+    """Return the reason row of each position that should be closed and has no working exit.
 
-    What the broker refuses in one way may go out in another one, so the last order counts. A cancel closes nothing.
+    The last order counts, because an order refused in one form may be sent in another. A cancel closes nothing.
     """
     rows = [row for row in rows if row.purpose in (Purpose.REDUCE, Purpose.CLOSE)]
     # The sort is stable, so each position's last order that closes comes after its cancels.
@@ -325,7 +325,7 @@ def left_open(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
 
 
 def render_rows(console: "Console", data: PassData) -> None:
-    """Print the candidates that passed, then the refused ones with the numbers of the deciding gate."""
+    """Print the candidates that passed, then the refused ones with the figures of the deciding gate."""
     unsent = {reason: data.refused.get(reason, 0) for reason in UNSENT}
     passed = data.orders + sum(unsent.values())
     what = "would be sent" if data.dry_run else "in shadow mode, not sent" if unsent[Reason.SHADOW] else "sent"
@@ -370,7 +370,7 @@ def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
 
 
 def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = MappingProxyType({})) -> None:
-    """Print what each reason in the table means, with the evidence that is common to all of its rows."""
+    """Print the meaning of each reason in the table, with the evidence that all its rows share."""
     for reason in data.refused:
         meaning = with_evidence(in_units(REASONS[reason].meaning), common.get(reason))
         console.print(f"  {reason}: {meaning}", style="dim", markup=False)

@@ -1,8 +1,8 @@
 """Give every verb --schema (the JSON Schema of its --json document) and --utc.
 
 The schema is derived from the type, so that a document and its schema can't differ. It is strict: no other field is
-allowed, and every field is required, because a missing field could be mistaken for a default. Only a type that says so
-(`omit_defaults`) leaves out the fields that most accounts have nothing to say about.
+allowed, and every field is required, because a missing field could be mistaken for a default. Only a type with
+`omit_defaults` leaves out fields that are irrelevant for most accounts.
 """
 
 import ast
@@ -38,7 +38,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 
 
 def schema_of(verb: str) -> "Schema":
-    """Return the schema of every document that a verb may print, errors included; `verb` is as typed."""
+    """Return the schema of every document that a verb may print, including errors; `verb` is as typed."""
     known = Definitions()
     documents = [_document(name.partition("/")[0], known) for name in VERBS[verb].prints]
     return {
@@ -50,9 +50,9 @@ def schema_of(verb: str) -> "Schema":
 
 
 def answer_schema(verb: str, kinds: Collection[str] = ()) -> "Schema":
-    """Return the schema of the document that a verb of one word prints where nothing went wrong.
+    """Return the schema of a one-word verb's document without errors.
 
-    `kinds` are the names of the data types that it may have; all of the verb's if none is named.
+    `kinds` are the names of its possible data types; if empty, all of the verb's.
     """
     known = Definitions()
     return {"$schema": DRAFT, **_document(verb, known, kinds), "$defs": known.schemas}

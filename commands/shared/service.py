@@ -1,4 +1,4 @@
-"""Serve HTTP until a signal ends it, whoever connects and however slowly they ask."""
+"""Serve HTTP until a signal ends it, safe against many or slow clients."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ class Service(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM end the server, and be as before afterwards."""
+        """Let SIGINT and SIGTERM end the server, and restore the handlers afterwards."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -35,7 +35,7 @@ class Service(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let the last answers be sent, then close what is still open: streams, and connections that nobody uses."""
+        """Let the last responses be sent, then close all other streams and connections."""
         asyncio.get_running_loop().call_later(LAST_ANSWERS_S, self._close)
         await super().shutdown(sockets)
 
@@ -46,7 +46,7 @@ class Service(uvicorn.Server):
 
 
 class RequestTimeouts(H11Protocol):
-    """A connection that ends unless its requests arrive in time, and at once if there are too many others."""
+    """A connection that is closed unless its requests arrive in time, and at once if there are too many others."""
 
     request_s = 10.0
     """How long a request may take to arrive, from its first byte or the connection to its last byte."""
@@ -55,7 +55,7 @@ class RequestTimeouts(H11Protocol):
     """When the connection ends if its request has not arrived; None while its answer is being made."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start waiting for a request."""
         super().connection_made(transport)
         if sum(not each.transport.is_closing() for each in self.connections) > self.most_connections:
             transport.abort()
@@ -67,7 +67,7 @@ class RequestTimeouts(H11Protocol):
         self.wait_or_not()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Stop waiting."""
         super().connection_lost(exc)
         self.wait_or_not()
 
@@ -77,7 +77,7 @@ class RequestTimeouts(H11Protocol):
         self.wait_or_not()
 
     def wait_or_not(self) -> None:
-        """Begin to wait for a request or its rest, or stop waiting."""
+        """Start waiting for a request or its remainder, or stop waiting."""
         waits = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
         if self.transport.is_closing() or not waits:
             if self.deadline is not None:
@@ -88,7 +88,7 @@ class RequestTimeouts(H11Protocol):
 
 
 def listening(host: str, port: int, other: str) -> socket.socket:
-    """Return a socket that listens at an address, port 0 for a free one; OperatorError, whose next step is `other`."""
+    """Return a socket that listens at an address, with port 0 at a free port; an OperatorError suggests `other`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -104,7 +104,7 @@ def listening(host: str, port: int, other: str) -> socket.socket:
 
 
 def require_usable(cert: Path, key: Path) -> None:
-    """Raise OperatorError unless a server can use a certificate and its key, without anybody to type a pass phrase."""
+    """Raise OperatorError unless a server can use a certificate and its key without a pass phrase."""
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, password="")
     except OSError as error:
@@ -114,7 +114,7 @@ def require_usable(cert: Path, key: Path) -> None:
 
 
 def serve_on(listener: socket.socket, app: ASGIApp, cert: Path | None = None, key: Path | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, over TLS with a certificate and its key, which have to be usable."""
+    """Serve until SIGINT or SIGTERM; with a certificate and its key, which must be usable, over TLS."""
     settings = uvicorn.Config(
         app, http=RequestTimeouts, ws="none", access_log=False, log_level="warning", server_header=False,
         timeout_graceful_shutdown=ENDED_S, h11_max_incomplete_event_size=LONGEST_HEAD,

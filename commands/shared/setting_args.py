@@ -1,4 +1,4 @@
-"""Settings as they are typed on a command line: dotted names, and values as they would be written in the file."""
+"""Settings as typed on a command line: dotted names, and values as they would be written in the file."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ TIMETABLE = "timetable"
 
 
 def path_of(key: str) -> tuple[str, ...]:
-    """Return the parts of a setting's dotted name; raise OperatorError for what can't be one."""
+    """Return the parts of a setting's dotted name; raise OperatorError for an invalid one."""
     section, dot, symbol = key.partition(".")
     parts = (section, symbol) if dot and section in OF_SYMBOLS else tuple(key.split("."))
     if not all(parts) or not key.isprintable() or " " in key:
@@ -33,7 +33,7 @@ def path_of(key: str) -> tuple[str, ...]:
 
 
 def assignments(typed: Sequence[str], option: str = "--set") -> Iterator[tuple[str, str]]:
-    """Yield name and value of each KEY=VALUE of an option; raise OperatorError for a text without both."""
+    """Yield name and value of each KEY=VALUE of an option; raise OperatorError for other text."""
     for text in typed:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
@@ -69,9 +69,9 @@ def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], o
 
 
 def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...], object]], together: str) -> str:
-    """Return what to do after settings were refused.
+    """Return the next step after settings were refused.
 
-    If none is wrong in itself, settings that need each other don't fit, and `together` says how to set them at once.
+    If each setting is valid by itself but they don't fit together, `together` says how to set them at once.
     """
     sections = dict.fromkeys(path[0] for path, _ in values if path[0] in Settings.model_fields)
     shown = f"tradebot config show {next(iter(sections), '')}".rstrip()
@@ -115,9 +115,9 @@ LONGEST = 40
 
 
 class DifferingSetting(Struct, frozen=True):
-    """A setting that isn't the same in all runs: its dotted name, and its value in each, as text; None if it has none.
+    """A setting that differs between runs: its dotted name, and its value in each, as text; None if it has none.
 
-    It is one of the configuration, of the market (`market.`), of the run (`run.`) or a version (`version.`).
+    It is a setting of the configuration, of the market (`market.`), of the run (`run.`) or a version (`version.`).
     """
 
     name: str
@@ -125,7 +125,7 @@ class DifferingSetting(Struct, frozen=True):
 
 
 def leaves(name: str, value: Any) -> "Iterator[tuple[str, str]]":
-    """Yield every value within another by its dotted name, as text; nothing for None."""
+    """Yield every nested value by its dotted name, as text; nothing for None."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from leaves(f"{name}.{key}" if name else str(key), inner)
@@ -134,7 +134,7 @@ def leaves(name: str, value: Any) -> "Iterator[tuple[str, str]]":
 
 
 def differing(found: "Sequence[Mapping[str, str]]") -> "Iterator[DifferingSetting]":
-    """Yield each setting that isn't the same in all runs."""
+    """Yield each setting that differs between runs."""
     names = dict.fromkeys(name for one in found for name in one)
     for name in names:
         values = tuple(one.get(name) for one in found)

@@ -1,4 +1,4 @@
-"""Lines about slots that nobody ran, and about strategies whose answer was refused or that weren't asked."""
+"""Lines about slots that weren't run, and about strategies whose result was refused or that didn't run."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -65,12 +65,12 @@ def render_not_run(console: "Console", data: NotRun) -> None:
 
 
 def with_evidence(meaning: str, evidence: str | None) -> str:
-    """Return what a reason means, with what was observed in parentheses."""
+    """Return a reason's meaning, with the observed value in parentheses."""
     return f"{meaning.removesuffix('.')} ({clean(evidence)})." if evidence else meaning
 
 
 def render_refusals(console: "Console", refusals: "Iterable[StrategyRefusal]") -> None:
-    """Print what strategies weren't asked or had refused, why, and what to do: one entry for each reason."""
+    """Print the refusals of strategies, with reasons and remedies: one entry for each reason."""
     alike: dict[tuple[str, Reason, bool, bool], list[StrategyRefusal]] = {}
     for refusal in refusals:
         reason = refusal.decision.reason
@@ -102,7 +102,7 @@ def _headline(strategy: str, reason: Reason, group: "Sequence[StrategyRefusal]")
 
 
 def remedy_for(strategy: str, reason: Reason) -> str:
-    """Return what to do about a refusal, with the strategy's own name in the commands and settings."""
+    """Return the remedy of a refusal, with the strategy's own name in the commands and settings."""
     return REASONS[reason].remedy.replace("NAME", strategy)
 
 

@@ -1,4 +1,4 @@
-"""Read what a person typed as a span: days at the venue (--from, --to), recorded passes (--since), or a duration."""
+"""Parse a period as typed: days at the venue (--from, --to), recorded passes (--since), or a duration."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last d
 
 
 def days_of(first: str | None, last: str | None) -> "DateRange":
-    """Return the days that the options name; raise OperatorError for an unreadable date or an empty span."""
+    """Return the days that the options name; raise OperatorError for an unreadable date or an empty range."""
     from tradebot.views.trades.days import DateRange
 
     days = DateRange(_date("--from", first), _date("--to", last))
@@ -39,7 +39,7 @@ def _date(option: str, text: str | None) -> date | None:
 
 
 def day_in(text: str) -> date | None:
-    """Return the date that a person typed, such as 2026-11-16 or 20261116; None if it is none."""
+    """Return the date that a person typed, such as 2026-11-16 or 20261116; None if it is invalid."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -58,7 +58,7 @@ class PassSpan(Struct, frozen=True):
 
 
 def span_of(last: int | None, since: str | None) -> PassSpan:
-    """Return the span that the options name; raise OperatorError if they conflict or can't be parsed."""
+    """Return the period that the options name; raise OperatorError if they conflict or can't be parsed."""
     if last is not None and since is not None:
         raise OperatorError("--last and --since can't be combined", "tradebot why-no-orders --since session")
     if since is None:
@@ -78,6 +78,6 @@ _WRITTEN = re.compile(r"(\d{1,7}(?!d)|\d{1,5}(?=d))([smhd])", re.ASCII)
 
 
 def seconds_in(text: str) -> int | None:
-    """Return the seconds in a duration such as 90s, 5m, 2h or 2d; None if the text is none, or no time at all."""
+    """Return the seconds in a duration such as 90s, 5m, 2h or 2d; None if the text isn't a positive duration."""
     match = _WRITTEN.fullmatch(text)
     return int(match[1]) * UNITS[match[2]] or None if match else None

@@ -1,6 +1,6 @@
-"""Tables for people: numbers line up, the rest moves below its row on a narrow screen, and commands stay whole.
+"""Tables for people: numbers line up, other cells move below their row on a narrow screen, commands aren't broken.
 
-Everything shown goes through here, so this is where control characters are removed from foreign text.
+All output goes through here, so this is where control characters are removed from foreign text.
 """
 
 import re
@@ -34,7 +34,7 @@ LONGEST_NUMBER = 24
 class Column(Struct, frozen=True):
     """One column: numbers are right-aligned, sentences may take several lines, and other texts stay on one line.
 
-    A cell that moves under its row is shown after its label; a sentence needs none. A column that `stays` moves last.
+    A cell that moves below its row is shown after its label; a sentence needs none. A column that `stays` moves last.
     """
 
     name: str
@@ -50,7 +50,7 @@ def number(name: str) -> Column:
 
 
 def staying(name: str) -> Column:
-    """Return a column of words that its row can't be understood without."""
+    """Return a column of words that are essential for its row."""
     return Column(name, name, stays=True)
 
 
@@ -207,7 +207,7 @@ DEEPEST = 16
 
 
 def wrap_cells(text: Text, width: int) -> list[Text]:
-    """Return a text in lines of at most `width` cells; only what stays on one line may be wider."""
+    """Return a text in lines of at most `width` cells; only an unbreakable part may be wider."""
     lines: list[Text] = []
     for line in text.split("\n", allow_blank=True):
         breaks, start = [], 0
@@ -221,7 +221,7 @@ def wrap_cells(text: Text, width: int) -> list[Text]:
 
 
 def hanging(text: Text, width: int) -> Text:
-    """Return a text wrapped, with further lines indented under the first."""
+    """Return a wrapped text, with further lines indented under the first."""
     texts = [line for each in text.split("\n", allow_blank=True) for line in _hung(each, width)]
     return Text("\n").join(texts)
 
@@ -249,7 +249,7 @@ def counted_states(judgments: Iterable[Judgment]) -> dict[str, int]:
 
 
 def counts(states: Mapping[str, int]) -> str:
-    """Return the states that were found as markup, each with its count and in its color."""
+    """Return the states with a count as markup, each in its color."""
     return ", ".join(f"[{STATE_STYLE[name]}]{count} {name}[/]" for name, count in states.items() if count)
 
 
@@ -268,7 +268,7 @@ def _evidence(judgment: Judgment) -> str:
 
 
 def has_letters(console: Console) -> bool:
-    """Return whether all letters are equally wide there, so that letters can draw a curve."""
+    """Return whether all letters are equally wide on a console, so that letters can draw a curve."""
     return getattr(console, "has_letters", True)
 
 
@@ -283,7 +283,7 @@ class Screen(Console):
     explains = True
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield what is drawn; rich's own control codes are kept, those in texts are removed."""
+        """Yield the output; rich's own control codes stay, those in texts are removed."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else hide(clean_lines(text)), style, control)
 

@@ -1,6 +1,6 @@
 """Times for people: the venue's, or UTC with --utc. Documents are always in UTC.
 
-`halt` goes through this file: cheap imports only.
+`halt` imports this file: fast imports only.
 """
 
 import re
@@ -39,7 +39,7 @@ def show_utc(in_utc: bool) -> None:
 
 
 def shows_utc() -> bool:
-    """Return True if times are shown in UTC because somebody asked for it."""
+    """Return True if times are shown in UTC on request."""
     return _Reader.in_utc
 
 
@@ -56,29 +56,29 @@ def venue_day() -> "VenueDay":
 
 
 def when(at: datetime, form: str = SECOND) -> str:
-    """Return a moment with its zone: 2026-11-20 14:31:07 UTC."""
+    """Return a moment with its time zone: 2026-11-20 14:31:07 UTC."""
     return f"{stamp(at, form)} {zone()}"
 
 
 def stamp(at: datetime, form: str = SECOND) -> str:
-    """Return a moment without its zone, for a column whose heading names it."""
+    """Return a moment without its time zone, for a column whose heading names it."""
     return at.astimezone(UTC if _Reader.in_utc else _zone()).strftime(form)
 
 
 def local(at: datetime) -> float:
-    """Return a moment as seconds since 1970 by the reader's clock: for drawings, which know no time zones."""
+    """Return a moment as seconds since 1970 by the reader's clock, for charts, which don't support time zones."""
     return at.astimezone(UTC if _Reader.in_utc else _zone()).replace(tzinfo=UTC).timestamp()
 
 
 def zone() -> str:
-    """Return the name of the zone in which times are shown."""
+    """Return the name of the time zone in which times are shown."""
     if _Reader.in_utc or _zone() is UTC:
         return "UTC"
     return _Reader.day.label if _Reader.day else "ET"
 
 
 def moment(text: str) -> datetime:
-    """Return the moment that a person typed, by the venue's clock if it names no zone; OperatorError if unreadable."""
+    """Return the moment that a person typed, by default in the venue's time zone; raise OperatorError if unreadable."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

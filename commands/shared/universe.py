@@ -11,7 +11,7 @@ from tradebot.venues.door import Door
 
 
 def symbol_named(door: "Door", text: str) -> str:
-    """Return a venue's symbol for what a person typed; raise OperatorError if that could mean several things."""
+    """Return a venue's symbol for a typed name; raise OperatorError if it is ambiguous."""
     try:
         return door.symbol(text)
     except ValueError as unclear:
@@ -19,7 +19,7 @@ def symbol_named(door: "Door", text: str) -> str:
 
 
 def symbols_at(venue: str | None, text: str) -> list[str]:
-    """Return the same for names with commas, at a venue of this name.
+    """Return the symbols for comma-separated names, at a venue of this name.
 
     An unknown venue is reported when the configuration is loaded.
     """
@@ -42,7 +42,7 @@ def _root_named(door: "Door", text: str) -> str:
 
 
 def contract_named(door: "Door", universe: Iterable[str], text: str) -> str:
-    """Return the symbol that a person means: a root is its contract in the universe."""
+    """Return the symbol for a typed name: for a root, its contract in the universe."""
     root = _root_named(door, text)
     return next((one for one in universe if root and root == door.coin(one)), "") or symbol_named(door, text)
 

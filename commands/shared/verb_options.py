@@ -1,6 +1,6 @@
-"""Shared by every verb: options, reports, and how errors become sentences and exit codes.
+"""Code shared by every verb: options, reports, and the conversion of errors to sentences and exit codes.
 
-It has only cheap imports, because every verb's help loads it.
+It has only fast imports, because every verb's help loads it.
 """
 
 import json
@@ -72,7 +72,7 @@ WIDTH = 100
 
 
 class Report(Struct, frozen=True):
-    """The result of a verb: the same data as text for people and as JSON for programs, with the bot that it is of."""
+    """The result of a verb: the same data as text for people and as JSON for programs, with its bot."""
 
     verb: str
     data: Any
@@ -86,7 +86,7 @@ class Report(Struct, frozen=True):
 
 
 def jsonable(value: object) -> Any:
-    """Return a value as JSON has it: decimals as text, times as UTC ending in Z, dataclasses and mappings by name."""
+    """Return a value in JSON's types: decimals as text, times as UTC ending in Z, dataclasses and mappings by name."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Decimal):
@@ -174,7 +174,7 @@ def confirm_for(app: "App", given: str | None, *, what: str, command: str, word:
 
 
 def identity(app: "App") -> Identity:
-    """Return whose a document about this bot is."""
+    """Return the identity of this bot for documents."""
     return Identity(app.mode_name, app.settings.venue, app.account_tail)
 
 
@@ -195,7 +195,7 @@ def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -
 
 
 def show_traded_by(app: "App") -> None:
-    """Show quantities and prices as the bot's venue has them; those of shares are shown to their ticks anyway."""
+    """Show quantities and prices in the units of the bot's venue; prices of shares are always shown to their ticks."""
     from commands.shared.number_format import show_traded
 
     unit = app.settings.capabilities.unit
@@ -220,7 +220,7 @@ def open_bot(state_dir: str | None, config: str | None) -> "AbstractContextManag
 
 
 def opened_to_plan(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
-    """Open the bot to see whether flow can be fetched in time, also if it can't."""
+    """Open the bot to plan its fetches, even if flow can't be fetched in time."""
     from tradebot.app.loading import load_to_plan
 
     return _open(state_dir, config, loads=load_to_plan)
@@ -228,7 +228,7 @@ def opened_to_plan(state_dir: str | None, config: str | None) -> "AbstractContex
 
 @contextmanager
 def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]":
-    """Open the bot to close positions; if the configuration can't be read, say so and use the accepted one."""
+    """Open the bot to close positions; if the configuration can't be read, report that and use the accepted one."""
     from tradebot.app.loading import load_to_leave
 
     with _open(state_dir, config, _found_to_leave, loads=load_to_leave) as app:
@@ -250,9 +250,9 @@ def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder"
 
 
 def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
-    """Open the bot to say how it is, by the accepted configuration if its own can't be read.
+    """Open the bot for reading, with the accepted configuration if its own can't be read.
 
-    A file that the options name must be right: whoever typed it wants to know what it would say.
+    A file that the options name must be valid, because its effect was asked for.
     """
     return open_bot(state_dir, config) if config else opened_to_leave(state_dir, config)
 
@@ -304,7 +304,7 @@ def on_bot(
 
 
 def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb all options of a function in place of the parameter that gets what this function returns."""
+    """Give a verb all options of a function, in place of the parameter that receives this function's result."""
 
     def declare(act: Callable[..., None]) -> Callable[..., None]:
         taken = {name: signature(bundle).parameters for name, bundle in bundles.items()}
@@ -322,7 +322,7 @@ def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]
 
 
 def but(bundle: Callable[..., Any], *names: str) -> Callable[..., Any]:
-    """Return a function that some options are left out of, for a verb that hasn't them."""
+    """Return a function without some options, for a verb that doesn't have them."""
 
     @wraps(bundle)
     def others(**given: Any) -> Any:

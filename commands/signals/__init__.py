@@ -1,4 +1,4 @@
-"""`tradebot signals`: how healthy each signal is, from evidence alone."""
+"""`tradebot signals`: the health of each signal, from evidence alone."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Read the evidence for `tradebot signals` from the bot's own records; nothing is asked and nothing is written."""
+"""Read the evidence for `tradebot signals` from the bot's own records; nothing is requested and nothing is written."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,7 +100,7 @@ NONE = NullCounts(0, {})
 
 
 def read(app: "App") -> SignalsHealth:
-    """Judge what was seen of each kind of facts that strategies in use need, and the last scores."""
+    """Judge the records of each kind of facts that strategies in use need, and the last scores."""
     scores = _last_scores(app)
     now = _now(app, scores)
     moment = moment_of(app.ledger_view, now, lately(app.ledger_view, now))

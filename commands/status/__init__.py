@@ -1,4 +1,4 @@
-"""`tradebot status`: show what the bot holds and may do, from its own records, without asking the broker."""
+"""`tradebot status`: show the bot's positions and permissions, from its own records, without contacting the broker."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(app: "App") -> Report:
-    """Report what the ledger, the recorded passes and the switch say; always exit 0."""
+    """Report the contents of the ledger, the recorded passes and the halt switch; always exit 0."""
     from commands.status.report import show, status_of
 
     data, whose = status_of(app), identity(app)
@@ -21,7 +21,7 @@ def run(app: "App") -> Report:
 
 
 def run_stores(app: "App") -> Report:
-    """Report what each store in the state folder holds, for how long, and its size; always exit 0."""
+    """Report the contents, retention and size of each store in the state folder; always exit 0."""
     from commands.status.stores import pace_of, show, stores_of
 
     return Report("status", stores_of(app.folder.path, pace_of(app)), show, whose=identity(app))

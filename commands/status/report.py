@@ -1,4 +1,4 @@
-"""Gather what `tradebot status` shows from the bot's own records; the broker isn't asked."""
+"""Gather the data of `tradebot status` from the bot's own records, without contacting the broker."""
 
 import os
 import select
@@ -93,7 +93,7 @@ def show(console: "Console", data: "Status", whose: Identity) -> None:
 
 
 def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console], None]]":
-    """Return what draws each part of the screen, by name and in their order."""
+    """Return functions that draw each part of the screen, by name and in order."""
     one, many = "order with an unknown outcome", "orders with an unknown outcome"
     return {
         "bot": lambda console: _bot(console, data, whose),
@@ -251,7 +251,7 @@ def _positions(console: "Console", data: "Status") -> None:
 
 
 def nearest_rule(held: "Holding") -> str:
-    """Return the closest exit rule and how far it is; empty if no price is known or nothing is held."""
+    """Return the closest exit rule and its distance; empty without a price or a position."""
     if held.closed_by_others and not held.is_held:
         return "closed by somebody else"
     stop = next((stop for stop in held.stops if stop.rule == held.nearest), None)
@@ -290,7 +290,7 @@ def _when(at: datetime | None) -> str:
 
 
 def status_of(app: "App") -> Status:
-    """Read the ledger, the evidence and the passes in sound facts; raise OperatorError if the books can't be read."""
+    """Read the ledger, the evidence and the intact recorded passes; raise OperatorError if the books can't be read."""
     evidence, ledger = evidence_of(app), app.ledger_view
     past, facts = evidence.past, None if isinstance(evidence.parts["facts"], Unread) else app.existing_facts
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
@@ -378,7 +378,7 @@ QUIT = b"qQ\x03\x04"
 
 
 def follow(app: "App") -> None:
-    """Draw the status until q or Ctrl-C is pressed; OperatorError if there is no terminal to draw on."""
+    """Draw the status until q or Ctrl-C is pressed; raise OperatorError without a terminal to draw on."""
     if not sys.stdout.isatty():
         raise OperatorError("--watch needs a terminal to draw on", "tradebot status")
     alone = Live(console=Screen(), screen=True, auto_refresh=False)
@@ -390,7 +390,7 @@ def follow(app: "App") -> None:
 
 
 def render_status(app: "App") -> Text:
-    """Return the status now, in as many lines as the terminal has; while it can't be read, the error."""
+    """Return the current status, in as many lines as the terminal has; while it can't be read, the error."""
     screen = console()
     width, height = screen.size
     room = height - 1

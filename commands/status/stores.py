@@ -1,4 +1,4 @@
-"""`tradebot status --stores`: what the state folder holds, for how long, and how large it is."""
+"""`tradebot status --stores`: the contents, retention and size of the state folder."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +24,12 @@ ALWAYS, BY_HAND, IN_PLACE = "always", "until you delete it", "overwritten in pla
 
 
 class Store(Struct, frozen=True):
-    """One store: its files, what they hold, how long that is kept, their size in bytes, and how old they are.
+    """One store: its files, their contents, retention, size in bytes, and age.
 
-    `oldest` is when the file that hasn't been written for the longest time was last written, None if there is no file:
-    of a store with one file that grows, that is its last change. `money` is True for records of money, which are never
-    deleted. `year_bytes` is about how large it will be once the bot has run for a year as it did so far; None if that
-    doesn't follow from its sessions, or if it hasn't run for one.
+    `oldest` is when the least recently written file was last written, None if there is no file: for a store with one
+    growing file, that is its last change. `money` is True for records of money, which are never deleted. `year_bytes`
+    is its estimated size after a year at the current pace; None if it doesn't grow with sessions, or before the first
+    session.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Stores(Struct, frozen=True):
 
 
 class Retention(NamedTuple):
-    """A store's name, the patterns of its files, what it holds, how long that is kept, and whether it is money.
+    """A store's name, the patterns of its files, its contents, its retention, and whether it records money.
 
-    `shrink` says how a person makes room, if nothing else bounds the store; `storage.tell_mb` says from when on.
-    `sessions` says of how many sessions of a year it holds something, if it grows with them.
+    `shrink` says how a person makes room, if nothing else limits the store; `storage.tell_mb` is the size from which it
+    is shown. `sessions` is the number of sessions a year for which it has content, if it grows with them.
     """
 
     name: str
@@ -247,7 +247,7 @@ RETENTIONS = (
 
 
 class GrowthPace(NamedTuple):
-    """How fast stores grow: in how many sessions they became what they are, and how many sessions a year has."""
+    """The pace of growth: the number of sessions behind the current sizes, and the number of sessions in a year."""
 
     settings: "Settings"
     sessions: int
@@ -255,7 +255,7 @@ class GrowthPace(NamedTuple):
 
 
 def pace_of(app: "App") -> GrowthPace | None:
-    """Return how fast the stores of a bot grow; None before it has traded for a session."""
+    """Return the pace at which a bot's stores grow; None before its first session."""
     began, last = app.ledger_view.books_opened_at(), app.existing_facts.last_pass() if app.existing_facts else None
     if began is None or last is None:
         return None
@@ -268,13 +268,15 @@ def pace_of(app: "App") -> GrowthPace | None:
 
 
 def stores_of(folder: Path, pace: GrowthPace | None = None) -> Stores:
-    """Return every store of a folder that has files, and first of all the ledger."""
+    """Return every store of a folder that has files, the ledger first."""
     stores = tuple(store for store in (_store(folder, retention, pace) for retention in RETENTIONS) if store.files)
     return Stores(str(folder), stores, sum(size for size, _ in _files(folder, ("**/*",))))
 
 
 def unbounded_stores(folder: Path) -> Sequence[StoreEvidence]:
-    """Return what only a person makes smaller, and how, the largest first; raise OSError for what can't be read."""
+    """Return the stores that only a person makes smaller, with instructions, largest first; raise OSError if
+    unreadable.
+    """
     stores = (StoreEvidence(one.name, _store(folder, one).bytes, one.shrink) for one in RETENTIONS if one.shrink)
     return sorted(stores, key=lambda store: store.bytes, reverse=True)
 

@@ -8,7 +8,7 @@ from string import Template
 
 
 class TemplateKind(StrEnum):
-    """What a new strategy reads and how it answers. Each kind has a module with its files."""
+    """What a new strategy reads and returns. Each kind has a module with its files."""
 
     FLOW = "flow"
     BARS = "bars"
@@ -81,7 +81,7 @@ PACKAGE = '"""The $name strategy."""\n'
 
 
 def title_of(name: str) -> str:
-    """Return the class name of a strategy; the suffix keeps it from hiding a name that the module imports."""
+    """Return the class name of a strategy; the suffix avoids hiding a name that the module imports."""
     return "".join(part.capitalize() for part in name.split("_")) + "Strategy"
 
 
@@ -90,7 +90,7 @@ WANTS = "wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}"
 
 
 def section_of(name: str, kind: TemplateKind) -> str:
-    """Return the configuration that turns a new strategy on; one that holds targets has no exits of its own."""
+    """Return the configuration that turns a new strategy on; a target strategy has no exits of its own."""
     return f"{name}: {{exits: [], {WANTS}}}" if kind is TemplateKind.TARGET else f"{name}: {{}}"
 
 

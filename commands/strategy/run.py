@@ -60,9 +60,9 @@ EVERY_PASS = "every pass of entries"
 
 
 class NeedsRow(Struct, frozen=True):
-    """What a strategy reads: kinds of flow facts, bars, features, and whether quotes, its lots, trades and equity.
+    """The inputs of a strategy: kinds of flow facts, bars, features, and whether quotes, its lots, trades and equity.
 
-    `situation` is how the account and the session stand.
+    `situation` is the state of the account and the session.
     """
 
     facts: tuple[str, ...]
@@ -146,12 +146,12 @@ class PackageCreated(Struct, frozen=True):
 
 
 class StrategyCheckRow(Struct, frozen=True):
-    """One strategy; `state` is ok, off, not installed, or the reason why its answer was refused.
+    """One strategy; `state` is ok, off, not installed, or the reason why its result was refused.
 
     `protections` are the ones that work against a plug-in on this machine; a built-in strategy needs none. `needs` and
-    `times` are None unless the strategy is in use; its times are empty if it is asked in every pass of entries. `code`
-    is the digest of the code that a new process would load, None if that can't be read. `tested` are the digests that
-    backtests in the bot's folder have played, each with the name of its last run, the newest last.
+    `times` are None unless the strategy is in use; its times are empty if it runs in every entry pass. `code` is the
+    digest of the code that a new process would load, None if that can't be read. `tested` are the digests used by
+    backtests in the bot's folder, each with the name of its last run, the newest last.
     """
 
     name: str
@@ -168,7 +168,7 @@ class StrategyCheckRow(Struct, frozen=True):
 
 
 class Strategies(Struct, frozen=True):
-    """What is installed or configured, by name."""
+    """The installed or configured strategies, by name."""
 
     rows: tuple[StrategyCheckRow, ...]
 
@@ -222,9 +222,9 @@ def _render_new(console: "Console", data: PackageCreated) -> None:
 
 
 def listing(settings: "Settings", folder: Path, whose: Identity, refused: "Mapping[str, StrategyRefusal]") -> Report:
-    """Run each strategy in use once, on a desk without facts; exit 10 if one is missing or its answer is invalid.
+    """Run each strategy in use once, on a desk without facts; exit 10 if one is missing or its result is invalid.
 
-    `refused` are the strategies whose answer the last pass refused: one that fails on real facts may work without any.
+    `refused` are the strategies whose result the last pass refused: one that fails on real facts may work without any.
     """
     rows = look(settings, folder, ask=True)
     data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))
@@ -244,7 +244,7 @@ def _as_in_the_last_pass(row: StrategyCheckRow, refusal: "StrategyRefusal | None
 def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyCheckRow, ...]:
     """Return the installed or configured strategies by name, for the bot in `folder`.
 
-    If `ask`, run each one in use, and try out the protections against each plug-in.
+    With `ask`, run each one in use, and test the protections against each plug-in.
     """
     found, in_use = installed_strategies(), settings.strategies.installed_as()
     surroundings = plugin_surroundings(settings, folder, os.environ)
@@ -334,7 +334,7 @@ def _render_list(console: "Console", data: Strategies) -> None:
 
 
 def about_code(row: StrategyCheckRow) -> str:
-    """Say which code a strategy runs, and whether a backtest in this folder has played it."""
+    """Return a sentence on a strategy's code, and whether a backtest in this folder used it."""
     told = untested_code(row.name, row.code, row.tested)
     if told:
         return f"{clean(told)}.\n  Next: tradebot backtest"

@@ -1,4 +1,4 @@
-"""Ask one strategy once on recorded or generated data, and report its needs, its wants and what it cost.
+"""Run one strategy once on recorded or generated data, and report its needs, its proposals and its run time.
 
 Nothing is sent or recorded, and no slot is used.
 """
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 
 def render(console: "Console", data: "TriedMoment") -> None:
-    """Print what the strategy saw, what it wants and why not, and what its answer cost."""
+    """Print the strategy's data, its proposals with reasons, and its run time."""
     runs = "its own process" if data.own_process else "this process"
     console.print(f"{data.name} of {data.package}, asked in {runs} about {when(data.at)}", markup=False)
     source = "recorded by this bot" if data.seed is None else f"generated from seed {data.seed}; no bot's records"
@@ -157,9 +157,9 @@ def _took(seconds: float) -> str:
 
 
 class WantRow(Struct, frozen=True):
-    """One want; quantity in shares, weight as a share of the allotment, `why` in the strategy's own words.
+    """One proposal; quantity in shares, weight as a share of the allotment, `why` in the strategy's own words.
 
-    `declined` is the strategy's own decision against it, or None if the want goes on to the gates.
+    `declined` is the strategy's own decision against it, or None if the proposal goes on to the gates.
     """
 
     symbol: str
@@ -179,7 +179,7 @@ class WantRow(Struct, frozen=True):
 
 
 class AnswerCost(Struct, frozen=True):
-    """What the answers took in seconds: the first one with its start, and the median of `again` later ones."""
+    """The run times in seconds: the first one with the start, and the median of `again` later ones."""
 
     first_s: float
     later_s: float | None
@@ -188,11 +188,11 @@ class AnswerCost(Struct, frozen=True):
 
 
 class TriedMoment(Struct, frozen=True):
-    """A strategy's answer at one moment. `refusal` is set if the bot would refuse the whole answer.
+    """A strategy's result at one moment. `refusal` is set if the bot would refuse the whole result.
 
-    `data` is "recorded" if it saw what a bot has stored, or "generated" from `seed`. `left_out` are symbols whose needs
-    aren't met. `code` is the digest of the code that answered.
-    `repeats` is False if the same view got another answer later, and None if it was asked only once.
+    `data` is "recorded" if it used a bot's stored data, or "generated" from `seed`. `left_out` are symbols whose needs
+    aren't met. `code` is the digest of the code that ran. `repeats` is False if the same view gave another result
+    later, and None if it ran only once.
     """
 
     name: str
@@ -222,7 +222,7 @@ INTO_SESSION_S = 7200
 
 
 def run(name: str, symbols: Sequence[str], at: str | None, state_dir: str | None, config: str | None) -> Report:
-    """Ask an installed strategy; exit 10 if its answer is refused, or changes when it is asked again."""
+    """Run an installed strategy; exit 10 if its result is refused, or changes in a second run."""
     with _bot(name, symbols, at, state_dir, config) as (app, seed):
         show_venue(app.day)
         data = _try_moment(app, seed, moment(at) if at else None)

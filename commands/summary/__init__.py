@@ -1,4 +1,4 @@
-"""`tradebot summary`: one session in words, from the bot's own records. The broker isn't asked."""
+"""`tradebot summary`: one session in words, from the bot's own records. Doesn't contact the broker."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""Read a session from the bot's own records for `tradebot summary`; no broker is asked."""
+"""Read a session from the bot's own records for `tradebot summary`, without contacting a broker."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -79,17 +79,17 @@ class SummaryPeriod(Struct, frozen=True):
 
     @property
     def since(self) -> datetime:
-        """Return the close before, or when the books were opened."""
+        """Return the previous close, or when the books were opened."""
         return self.previous.close if self.previous else self.first or self.session.open
 
     @property
     def until(self) -> datetime:
-        """Return until when what happened belongs to this session."""
+        """Return the time until which events belong to this session."""
         return self.now if self.is_last else self.session.close + CHORES
 
 
 def read(app: "App", typed: str | None) -> Summary:
-    """Return the named session, or else the last that has begun; OperatorError if there is none."""
+    """Return the named session, or the last that has begun; raise OperatorError if there is none."""
     evidence, ledger = evidence_of(app), attempt(lambda: app.ledger_view)
     # Without books, health can't look at sound facts either.
     facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]
@@ -233,7 +233,7 @@ def _current_judgments(
 
 
 class SessionBooks(Struct, frozen=True):
-    """What the books say of a session; `holdings` are None if they can't be read."""
+    """The books' data for a session; `holdings` are None if they can't be read."""
 
     opened: Sequence[str] = ()
     closed: Sequence[Trade] = ()
@@ -395,7 +395,7 @@ def _most_wanted(data: Summary) -> "Sequence[Section]":
 
 
 def message(console: "Console", data: Summary) -> None:
-    """Print the chat message; it isn't wrapped, because whoever shows it does that."""
+    """Print the chat message unwrapped, because the chat program wraps it."""
     for line in data.short.splitlines():
         console.print(clean(line), markup=False, soft_wrap=True)
 
@@ -407,13 +407,13 @@ def page(data: Summary, whose: str) -> str:
 
 
 def about(data: Summary, whose: Identity) -> str:
-    """Return whose session it is, and how fresh what is told."""
+    """Return the session's bot, and how recent the data is."""
     fresh = f"as of {when(data.as_of, MINUTE)}" if data.as_of else "nothing was recorded yet"
     return f"{whose.mode}, {whose.place}, {fresh}; from the bot's own records, the broker was not asked"
 
 
 def tells_reasons(data: Summary) -> bool:
-    """Return True if the sentences don't say already why everything was refused."""
+    """Return True if the sentences don't already explain all refusals."""
     return len(data.refusals) > (0 if data.orders else 1)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(app: "App") -> Report:
-    """Report what all screens show; always exit 0."""
+    """Report the data of all screens; always exit 0."""
     from commands.top.screen_data import screens
 
     # For people there is the screen itself.
@@ -22,7 +22,7 @@ def run(app: "App") -> Report:
 
 
 def require_screen() -> None:
-    """Raise OperatorError if there is no terminal to draw on, or nothing to draw with."""
+    """Raise OperatorError without a terminal to draw on, or without the library for drawing."""
     if find_spec("textual") is None:
         raise OperatorError("tradebot top needs the extra top", f"{install('top')}; or tradebot status")
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):

@@ -1,4 +1,4 @@
-"""Read what the screens of `tradebot top` show: the reports of the verbs, drawn by the verbs themselves."""
+"""Read the data of the screens of `tradebot top`: the reports of the verbs, drawn by the verbs themselves."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ WATCHED = (
 
 
 class Overview(Struct, frozen=True):
-    """How the bot is; what became of the candidates of the last session; and which entries wait for a yes."""
+    """The bot's status, the outcome of the last session's candidates, and the entries that wait for approval."""
 
     status: Status
     session: Why
@@ -57,7 +57,7 @@ class Overview(Struct, frozen=True):
 
 
 class Screens(Struct, frozen=True):
-    """What the four screens show, as the verbs `status`, `positions`, `why-no-orders` and `events` report it."""
+    """The data of the four screens, as the verbs `status`, `positions`, `why-no-orders` and `events` report it."""
 
     overview: Overview
     positions: Positions
@@ -66,9 +66,9 @@ class Screens(Struct, frozen=True):
 
 
 class ScreenData(NamedTuple):
-    """What was read for one screen at a time by this machine's clock: `head` says whose it is, `draws` print it.
+    """The data of one screen at a time by this machine's clock: `head` describes the bot, `draws` print it.
 
-    `old` says why the figures get no newer and how old they are; it is empty while they do.
+    `old` says why the figures are outdated and how old they are; it is empty while they are current.
     """
 
     at: datetime
@@ -78,7 +78,7 @@ class ScreenData(NamedTuple):
 
 
 class UnreadableError(TradebotError):
-    """The state folder can't be read now, for a reason that no verb expects."""
+    """The state folder can't be read now, for a reason that no verb handles."""
 
 
 def screens(app: App) -> Screens:
@@ -88,7 +88,7 @@ def screens(app: App) -> Screens:
 
 
 def read(app: App, screen: str) -> ScreenData:
-    """Read one screen with connections of its own; raise TradebotError if it can't be read."""
+    """Read one screen with separate connections; raise TradebotError if it can't be read."""
     try:
         with closing(app.twin()) as bot:
             show_traded_by(bot)
@@ -100,7 +100,7 @@ def read(app: App, screen: str) -> ScreenData:
 
 
 def render_plain(draws: Sequence[Callable[[Console], None]], width: int) -> Text:
-    """Return what these print on a console of this width, in colors."""
+    """Return the output of draw functions on a console of this width, in colors."""
     screen = console(width)
     with screen.capture() as capture:
         for draw in draws:
@@ -109,12 +109,12 @@ def render_plain(draws: Sequence[Callable[[Console], None]], width: int) -> Text
 
 
 def line(markup: str, width: int) -> Text:
-    """Return one line or more of our own words, as a verb would print it."""
+    """Return one or more lines of markup, as a verb would print them."""
     return render_plain([lambda screen: screen.print(markup)], width)
 
 
 def console(width: int) -> Console:
-    """Return the console of every verb, of this width and with colors wherever its text goes."""
+    """Return the console of every verb, with this width and with colors in any environment."""
     return Screen(
         file=StringIO(), width=width, height=LAST, color_system="truecolor", force_terminal=True, highlight=False,
         emoji=False, soft_wrap=False, legacy_windows=False,
@@ -122,7 +122,7 @@ def console(width: int) -> Console:
 
 
 def version(folder: Path) -> tuple[object, ...]:
-    """Return what differs as soon as anything was recorded: size and time of last change of each file."""
+    """Return a value that changes as soon as anything is recorded: size and modification time of each file."""
     return tuple(_file_stamp(folder / name) for name in WATCHED)
 
 
@@ -169,7 +169,7 @@ def _overview(app: App, status: Status, whose: Identity) -> Iterator[Callable[[C
 
 
 def head(status: Status, whose: Identity) -> str:
-    """Return whose bot this is, whether it may open positions, and its health, as markup."""
+    """Return the bot's identity, whether it may open positions, and its health, as markup."""
     state, color = status.trading_state, STATE_STYLE[status.trading_state]
     return (
         f"[bold]{whose.mode}[/bold], {whose.place}, [{color}]{state}[/], health {color_state(overall(status.health))}"
@@ -177,7 +177,7 @@ def head(status: Status, whose: Identity) -> str:
 
 
 def old(status: Status) -> str:
-    """Return why no newer figures come, by the most telling part that has failed, and how old the last ones are."""
+    """Return why the figures are outdated, by the most informative failed part, and their age."""
     parts = {judgment.subject: judgment for judgment in status.health}
     failed = next((parts[name] for name in MAKE_OLD if name in parts and parts[name].state is HealthState.FAILED), None)
     if failed is None:

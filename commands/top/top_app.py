@@ -1,4 +1,4 @@
-"""The screen of `tradebot top`: tabs, what the chosen one shows, and a foot with the keys."""
+"""The screen of `tradebot top`: tabs, the chosen screen's content, and a footer with the keys."""
 
 import asyncio
 import io
@@ -43,7 +43,7 @@ OLD = "bright_black"
 
 
 class Board(Screen[None]):
-    """The four screens, one at a time; each is read when it is chosen, and again when something was recorded."""
+    """The four screens, one at a time; each is read when it is chosen, and again when new records exist."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(number), f"choose('{name}')", name) for number, name in enumerate(NAMES, 1)),
@@ -80,13 +80,13 @@ class Board(Screen[None]):
         yield Static(id="foot", markup=False)
 
     def on_mount(self) -> None:
-        """Read the first screen, and look for news from now on."""
+        """Read the first screen, and poll for new records from now on."""
         self.query_one("#body").focus()
         self._read()
         self.set_interval(EVERY_S, self._look)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Draw what is known for the new width."""
+        """Redraw the data for the new width."""
         self._draw()
 
     def action_choose(self, name: str) -> None:
@@ -102,7 +102,7 @@ class Board(Screen[None]):
         self.action_choose(NAMES[(NAMES.index(self._chosen) + by) % len(NAMES)])
 
     def action_halt(self) -> None:
-        """Ask for the word, halt, and read again."""
+        """Ask for the confirmation word, halt, and read again."""
         self.app.push_screen(Halting(self._folder, self._config), self._after_halt)
 
     def _after_halt(self, _: bool | None) -> None:
@@ -180,7 +180,7 @@ def _gray_if_troubled(text: Text, trouble: str) -> Text:
 
 
 class Top(Textual[None]):
-    """The program: it draws in the terminal's own colors, and has no other commands than the board's keys."""
+    """The program: it uses the terminal's own colors, and has no commands besides the board's keys."""
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
@@ -190,7 +190,7 @@ class Top(Textual[None]):
         self._board = Board(bot, config)
 
     def show(self) -> None:
-        """Draw until somebody quits; raise whatever went wrong meanwhile, once the terminal is as it was."""
+        """Draw until the user quits; raise any error once the terminal is restored."""
         self.run()
         if self._exception is not None:
             raise self._exception
@@ -200,7 +200,7 @@ class Top(Textual[None]):
         self._close_messages_no_wait()
 
     def on_mount(self) -> None:
-        """Begin with the board, in the terminal's own colors."""
+        """Start with the board, in the terminal's own colors."""
         self.theme = "ansi-dark"
         self.push_screen(self._board)
 
@@ -223,7 +223,7 @@ def halt(folder: Path, config: str | None, reason: str) -> str:
 
 
 class Halting(ModalScreen[bool]):
-    """Asks for the word and a reason, halts, and shows the result; returns whether the person went through with it."""
+    """Asks for the word and a reason, halts, and shows the result; returns whether the halt was made."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave")]
     CSS = """
@@ -238,7 +238,7 @@ class Halting(ModalScreen[bool]):
         self._begun = self._done = False
 
     def compose(self) -> ComposeResult:
-        """Yield the two questions and a line for what is to be done."""
+        """Yield the two input fields and a line for instructions."""
         with Vertical():
             yield Static("Halt: stop opening positions now. Exits continue.", markup=False)
             yield Input(placeholder=f"type {WORD} to confirm", id="word")
@@ -250,7 +250,7 @@ class Halting(ModalScreen[bool]):
         self.query_one("#word").focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Go on to the reason after the right word, and halt after the reason."""
+        """Continue with the reason after the right word, and halt after the reason."""
         if self._begun:
             return
         typed = self.query_one("#word", Input).value.strip()
@@ -274,7 +274,7 @@ class Halting(ModalScreen[bool]):
         self._say(f"{printed}\n\nEscape closes this.")
 
     def action_leave(self) -> None:
-        """Close the questions; a halt that has begun is waited for."""
+        """Close the dialog; wait for a halt that has begun."""
         if self._done or not self._begun:
             self.dismiss(self._done)
 

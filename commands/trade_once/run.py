@@ -46,7 +46,7 @@ SHOWN = 10
 
 
 class LinesRead(Struct, frozen=True):
-    """The lines that were read: lines = candidates + duplicates + bad lines."""
+    """The lines of a file: lines = candidates + duplicates + bad lines."""
 
     origin: str
     lines: int
@@ -86,7 +86,7 @@ def _open(origin: str) -> IO[bytes]:
 
 
 class AskingForGiven:
-    """Writes into each request which candidate it is about, so that a yes from anywhere can submit it again."""
+    """Stores the candidate in each approval request, so that an approval from anywhere can submit it again."""
 
     def __init__(self, approvals: "Approvals", submission: "Submission") -> None:
         self._approvals = approvals
@@ -104,7 +104,7 @@ class AskingForGiven:
 def world_of(world: "World", submission: "Submission | None", only: str | None = None) -> "World":
     """Return the world with only the submitted candidates, if any, and their symbols as the universe.
 
-    With `only`, it has no strategy but that one.
+    With `only`, it has only that strategy.
     """
     if submission is None:
         kept = [strategy for strategy in world.strategies if only in (None, strategy.name)]
@@ -136,7 +136,7 @@ def entries(data: PassData, origin: str | None, submission: "Submission | None")
 
 
 def render_read(console: "Console", found: LinesRead) -> None:
-    """Print how many lines were read, and why some were refused."""
+    """Print the number of lines read, and why some were refused."""
     candidates, duplicates = pluralize(found.candidates, "candidate"), pluralize(found.duplicates, "duplicate")
     counts = f"{candidates} + {duplicates} + {pluralize(len(found.bad), 'bad line')}"
     console.print(f"Read {pluralize(found.lines, 'line')} of {clean(found.origin)} = {counts}", markup=False)
@@ -150,10 +150,10 @@ def run(
     app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, candidates: str | None = None,
     only: str | None = None, given: "Submission | None" = None,
 ) -> Report:  # fmt: skip
-    """Run one pass of entries; exit 3 if permission or the trading state kept entries closed.
+    """Run one entry pass; exit 3 if permission or the trading state kept entries closed.
 
     With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot. With
-    `only`, no strategy but that one is asked. `given` are candidates that were read before.
+    `only`, no other strategy runs. `given` are candidates that were read before.
     """
     submission = given if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""

@@ -1,4 +1,4 @@
-"""`tradebot trades`: what each trade was, why it ended and what it earned. The broker isn't asked."""
+"""`tradebot trades`: each trade, why it ended and its profit. Doesn't contact the broker."""
 
 from pathlib import Path
 from typing import Annotated

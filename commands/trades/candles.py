@@ -1,6 +1,6 @@
-"""`trades --symbol SYMBOL --plot FILE`: the trades on the candles of their symbol, at prices as they were traded.
+"""`trades --symbol SYMBOL --plot FILE`: the trades on their symbol's candles, at unadjusted prices.
 
-Each trade has its entry, its stop as it moved, its targets, and the price at which its reason was gone.
+Each trade is drawn with its entry, its stop over time, its targets, and its invalidation price.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ Place = Callable[[datetime], int]
 
 
 class PlannedLevels(NamedTuple):
-    """Where a trade was to end: `first_stop`, `targets` and `invalid` as at its entry, prices in USD.
+    """A trade's planned exits: `first_stop`, `targets` and `invalid` as at its entry, prices in USD.
 
-    `stops` are the stops that rested at the venue, with when each was sent, oldest first. What the entry and the rules
-    didn't say is None or empty.
+    `stops` are the stops that worked at the venue, each with its time of sending, oldest first. Unknown levels are None
+    or empty.
     """
 
     trade: TradeRow
@@ -63,7 +63,7 @@ class PlannedLevels(NamedTuple):
 
 
 def planned_levels(app: App, history: History, trade: TradeRow, fills: Sequence[Fill]) -> PlannedLevels:
-    """Return where a trade was to end, given its fills: by what its entry said, and by the rules in force today."""
+    """Return a trade's planned exits from its fills: those recorded at its entry, and those of today's rules."""
     sign = 1 if trade.side == LONG else -1
     first = next((fill.venue_order_id for fill in fills if fill.at >= trade.opened_at), None)
     order = next((order for order in app.ledger_view.orders() if order.venue_id == first), None)
@@ -99,7 +99,7 @@ def _resting_stops(history: History, trade: TradeRow, sign: int) -> Iterator[tup
 
 
 def draw_levels(axes: Axes, plans: Sequence[PlannedLevels], place: Place, end: datetime) -> None:
-    """Draw the levels of trades over the candles in which each was open; those of a single trade say what they are."""
+    """Draw the levels of trades over the candles in which each was open; those of a single trade are labeled."""
     for plan in plans:
         first, last = place(plan.trade.opened_at), place(plan.trade.closed_at or end)
         last = max(last, first + 1)
@@ -142,7 +142,7 @@ COLUMNS = ("starts", "open", "high", "low", "close", "volume")
 
 
 class Drawn(NamedTuple):
-    """The candles of a symbol, the chosen trades, the fills that they were made of, and where each was to end.
+    """A symbol's candles, the chosen trades, their fills, and their planned exits.
 
     `end` is the last recorded moment.
     """
@@ -154,7 +154,7 @@ class Drawn(NamedTuple):
     end: datetime
 
     def place(self, at: datetime) -> int:
-        """Return the place of the candle in which a moment lies: candles have no gaps for nights between them."""
+        """Return the index of the candle that contains a moment: candles have no gaps for nights."""
         return max(bisect_right(self.series.starts, at.timestamp()) - 1, 0)
 
 
@@ -170,7 +170,7 @@ def draw(of: Drawn, file: Path) -> None:
 
 
 def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | None) -> Drawn:
-    """Return what is drawn of trades in one symbol; raise OperatorError if there are no trades, or no bars."""
+    """Return the data for drawing one symbol's trades; raise OperatorError without trades, or without bars."""
     if not trades or as_of is None:
         raise OperatorError(f"There is no trade in {symbol} to draw", "tradebot trades")
     first, last = min(each.opened_at for each in trades), max(each.closed_at or as_of for each in trades)
@@ -178,7 +178,7 @@ def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datet
 
 
 def drawn_on(app: App, series: Series, trades: Sequence[TradeRow], as_of: datetime) -> Drawn:
-    """Return what is drawn of trades on the candles of their symbol."""
+    """Return the data for drawing trades on their symbol's candles."""
     fills = _fills(app, trades, series.symbol, as_of) if trades else []
     history = read_history(app) if trades else None
     plans = [planned_levels(app, history, each, fills) for each in trades] if history else []
@@ -197,7 +197,7 @@ def _fills(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime) -
 
 
 def series_around(app: App, symbol: str, first: datetime, last: datetime, as_of: datetime) -> Series:
-    """Return the bars around a span; raise OperatorError if there are none."""
+    """Return the bars around a period; raise OperatorError if there are none."""
     timeframe = MINUTES if last - first <= FEW else DAY
     around = AROUND[timeframe]
     days = (last - first + 2 * around).days + 1
@@ -237,7 +237,7 @@ def _candles(axes: Axes, of: Series) -> None:
 
 
 def label(of: Series, place: int) -> str:
-    """Return when a candle starts, for the reader: a date, or a date and a time."""
+    """Return a candle's start for the reader: a date, or a date and a time."""
     at = datetime.fromtimestamp(of.starts[place], UTC)
     return f"{at:%Y-%m-%d}" if of.timeframe == DAY else stamp(at, DAY_MINUTE)
 

@@ -54,7 +54,7 @@ PLAIN = tuple(name for name in TradeRow.__struct_fields__ if name not in {*SPREA
 
 
 def format_csv(trades: "Sequence[TradeRow]", lots: "Sequence[LotRow] | None") -> str:
-    """Return the text of a CSV file with these lots, or without lots with these trades."""
+    """Return the text of a CSV file with these lots, or with these trades if there are no lots."""
     if lots is None:
         names = [column for name in columns(TradeRow, trades) for column in SPREAD.get(name, (name,))]
         return csv_text(names, ([cells[name] for name in names] for cells in map(_trade, trades)))
@@ -104,10 +104,10 @@ OPEN = "What is held is valued at the last price that was recorded: in a backtes
 
 
 class Trades(Struct, frozen=True):
-    """The chosen trades in the order in which they were opened, and their lots in the order of their exits.
+    """The chosen trades in the order of opening, and their lots in the order of their exits.
 
     `as_of` is the last recorded moment. `known` counts all trades in the books, chosen or not. `lots` are only filled
-    by --lots. `slippage` is that of all fills of the trades together, and `assumptions` are what the figures rest on.
+    by --lots. `slippage` is that of all fills of the trades together, and `assumptions` are those behind the figures.
     """
 
     as_of: datetime | None
@@ -122,14 +122,14 @@ class Trades(Struct, frozen=True):
 
 
 def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[History, TradeRows]":
-    """Return the account's history and all its trades, with every lot if asked for."""
+    """Return the account's history and all its trades; with `by_lot`, also every lot."""
     history = read_history(app)
     times = [history.at, *(owned.fill.at for owned in (*history.fills[:1], *history.fills[-1:]))]
     return history, rows_of(history, _market(app, [at for at in times if at is not None]), by_lot=by_lot)
 
 
 def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
-    """Return the chosen trades of an account, with their lots if asked for."""
+    """Return the chosen trades of an account; with `by_lot`, also their lots."""
     history, rows = all_rows(app, by_lot=by_lot)
     trades = select_rows(rows.trades, choice, history.day)
     return Trades(

@@ -1,4 +1,4 @@
-"""Run `tradebot trades`: what each trade was, why it ended and what it earned. The broker isn't asked."""
+"""Run `tradebot trades`: each trade, why it ended and its profit. Doesn't contact the broker."""
 
 import os
 import re
@@ -45,7 +45,7 @@ EXAMPLE = 'tradebot trades note AAPL "bought the open" --tag swing'
 
 
 class Noted(Struct, frozen=True):
-    """What stands with a trade from now on: its id, symbol and opening time, and its tags and note."""
+    """A trade's new annotations: its id, symbol and opening time, and its tags and note."""
 
     id: str
     strategy: str
@@ -71,9 +71,9 @@ def words_of(typed: Sequence[str]) -> tuple[str, str | None]:
 def run_note(
     app: "App", name: str, text: str | None, tags: Sequence[str], untag: Sequence[str], *, remove: bool = False
 ) -> Report:
-    """Write a note and tags to one trade. A text replaces the one before, and tags are added to those before.
+    """Write a note and tags to one trade. A note replaces the previous one, and tags are added to existing ones.
 
-    With `remove`, the text before is removed.
+    With `remove`, the previous note is removed.
     """
     added, removed, written = _tags(tags), _tags(untag), clean(without_keys(text or "", os.environ)).strip()
     if remove and written:
@@ -105,9 +105,9 @@ def run_note(
 
 
 def find_trade(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":
-    """Return the trade with an id, or the one in a symbol: that which is open, or else the last one.
+    """Return the trade with an id, or in a symbol the open one or the last one.
 
-    Raises OperatorError if there is none, or several that are open.
+    Raises OperatorError if there is none, or if several are open.
     """
     of_symbol = [row for row in rows if row.symbol == name.upper()]
     candidates = [row for row in rows if row.id == name.lower()] or of_symbol
@@ -160,14 +160,14 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
 
 
 def run_swaps(app: "App", choice: "Choice") -> Report:
-    """Return which positions were closed for which newcomers."""
+    """Return the positions that were closed for new entries."""
     return Report("trades-swaps", read_swaps(app, choice), show_swaps, whose=identity(app))
 
 
 def taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
     """Return the sales of a tax year, written to a file if one is named; raise typer.Exit after writing to stdout.
 
-    Raises OperatorError if the year comes with options that choose among trades.
+    Raises OperatorError if the year is combined with options that select trades.
     """
     if year < OLDEST_YEAR:
         raise OperatorError(f"--tax {year} is not a year", "write --tax 2026")

@@ -1,4 +1,4 @@
-"""`tradebot trades --swaps`: which positions were closed for which newcomers, and what became of both."""
+"""`tradebot trades --swaps`: the positions closed for new entries, and the outcome of both."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -40,7 +40,7 @@ EARNED = (
 
 
 class Swaps(Struct, frozen=True):
-    """The swaps of some days, oldest first; `assumptions` are what the figures rest on."""
+    """The swaps of some days, oldest first; `assumptions` are those behind the figures."""
 
     as_of: datetime | None
     from_date: date | None
@@ -50,7 +50,7 @@ class Swaps(Struct, frozen=True):
 
 
 def read(app: "App", choice: "Choice") -> Swaps:
-    """Return the swaps of an account, from what the books kept when they were decided."""
+    """Return the swaps of an account, from the records of their decisions."""
     history, rows = all_rows(app)
     gave_way = tuple(each for each in app.ledger_view.past.gave_way() if _is_chosen(each, choice))
     prices = _prices(app, history, {each.intent.key.symbol for each in gave_way})
@@ -63,7 +63,7 @@ def read(app: "App", choice: "Choice") -> Swaps:
 
 
 def swap_assumptions(swaps: "Sequence[SwapRow]", trades: "Sequence[TradeRow]") -> "Iterator[str]":
-    """Yield what the figures of swaps rest on, and how many fees of their trades aren't in them yet."""
+    """Yield the assumptions behind the figures of swaps, and the number of fees not yet included."""
     if swaps:
         shown = {each for swap in swaps for each in (swap.trade_id, swap.newcomer_id)}
         yield from (VALUES, EARNED)
@@ -95,7 +95,7 @@ def _stored_closes(app: "App", history: "History", symbols: set[str]) -> Iterato
 
 
 def show(console: "Console", data: Swaps) -> None:
-    """Print a row for each swap, and what its figures rest on."""
+    """Print a row for each swap, and the assumptions behind its figures."""
     span = "".join(f" {word} {day}" for word, day in (("from", data.from_date), ("to", data.to_date)) if day)
     console.print(f"{pluralize(len(data.swaps), 'swap')}{span}")
     if not data.swaps:

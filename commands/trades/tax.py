@@ -1,4 +1,4 @@
-"""`trades --tax YEAR`: the sales of a year as Form 8949 lists them, as data, as CSV and on the screen."""
+"""`trades --tax YEAR`: the sales of a year as in Form 8949, as data, as CSV and on the screen."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
@@ -52,7 +52,7 @@ class Tax(Struct, frozen=True):
     """The lots sold in a year, in USD to the cent; the totals by term add these rows.
 
     `method` is the setting tax.method. `from_date` and `until` are the days on which the books began and end. `notes`
-    are what is particular to these sales, and `assumptions` the rules behind the figures with their sources.
+    describe peculiarities of these sales, and `assumptions` the rules behind the figures with their sources.
     """
 
     year: int
@@ -90,7 +90,7 @@ COLUMNS = (
 
 
 def format_csv(data: Tax) -> str:
-    """Return the text of the CSV file. Sums are left to its reader."""
+    """Return the text of the CSV file, without sums."""
     return csv_text(COLUMNS, map(_file_row, data.rows))
 
 
@@ -142,7 +142,7 @@ def _file_row(row: TaxRow) -> Sequence[str]:
 
 
 def owner(row: TaxRow) -> str:
-    """Return whose shares were sold."""
+    """Return the owner of the sold shares."""
     return row.strategy or FOREIGN_OWNER
 
 
@@ -225,7 +225,7 @@ SHOWN = 1_000
 
 
 def render(out: "Console", data: "Tax") -> None:
-    """Print the rows, their totals by term, and what the figures rest on."""
+    """Print the rows, their totals by term, and the assumptions."""
     if not data.rows:
         out.print(f"There are no sales of {data.year} to show.")
         _sentences(out, (*data.notes, *data.assumptions))
@@ -251,7 +251,7 @@ def render(out: "Console", data: "Tax") -> None:
 
 
 def summary(data: "Tax") -> list[str]:
-    """Return what the screen says about rows that are written to a file: their totals, and what is particular."""
+    """Return the screen's text about rows written to a file: their totals and notes."""
     rules = f"tradebot trades --tax {data.year} names the rules behind them. {NO_ADVICE}"
     return [*map(_total, data.totals), *data.notes, rules]
 

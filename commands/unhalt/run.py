@@ -1,4 +1,8 @@
-"""End a halt: compare the books with the broker, look whether its cause is gone, and record who ended it."""
+"""`tradebot unhalt`: allow entries again once the books and the broker agree and a person has confirmed.
+
+An override, which needs a reason, ends the halt without that comparison (if the broker doesn't respond, for example).
+Nothing else changes: every gate still checks reconciliation, permission and limits.
+"""
 
 from contextlib import suppress
 from datetime import datetime
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Unhalted(Struct, frozen=True):
-    """The halt that was in force, with this machine's time; `cleared` is False if nothing was halted.
+    """The previous halt, with this machine's time; `cleared` is False if nothing was halted.
 
     `overridden` is True if the books weren't compared before it ended. `aside` lists folders found at the path of the
     HALT file; they were not empty, so they were left there.
@@ -45,9 +49,9 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     """Clear the halt if its cause is gone, reconciling finds nothing blocking, and the account's tail is typed.
 
     With `override`, and for a strategy in shadow, nothing is compared: the bot's own causes are accepted, including
-    those under a person's halt, and an event records it. Damaged books keep the halt in either case.
-    Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
-    confirmation, blocking findings, a cause that remains, or a newer halt.
+    those under a person's halt, and an event records it. Damaged books prevent clearing in either case. Raises
+    OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong confirmation,
+    blocking findings, a cause that remains, or a newer halt.
     """
     simulated = app.folder.kind == SHADOW
     if simulated:

@@ -27,7 +27,7 @@ EVERY_S = 60.0
 
 
 class WatchProblem(Struct, frozen=True):
-    """Something that is wrong with a bot: since when the watch knows, by what, and whether people were told."""
+    """A problem of a bot: when the watch first saw it, the evidence, and whether people were notified."""
 
     bot: str
     since: datetime
@@ -36,7 +36,7 @@ class WatchProblem(Struct, frozen=True):
 
 
 class WatchReport(Struct, frozen=True):
-    """One round: the bots, present and past problems, and the channels that weren't told, with the reason."""
+    """One round: the bots, present and past problems, and the channels that failed, with the reason."""
 
     folder: str
     bots: tuple[str, ...]
@@ -48,7 +48,7 @@ class WatchReport(Struct, frozen=True):
 
 
 def run(folder: "Path", failed: str | None = None) -> Report:
-    """Run one round by the files of a watch's folder; exit 10 if anything is wrong, 5 if nobody could be told."""
+    """Run one round for a watch's folder; exit 10 if there is a problem, 5 if nobody could be notified."""
     from commands.watchdog.watch import KEYS, PING, load, watch
 
     settings = load(folder)

@@ -1,4 +1,4 @@
-"""One round of a watch: look at each bot, alarm once for each cause until it is over, then give the all-clear."""
+"""One round of a watch: check each bot, send one alarm for each cause, and the all-clear when it is over."""
 
 import json
 import os
@@ -42,14 +42,14 @@ SERVE = "serve"
 
 
 class ProbeFindings(Struct, frozen=True):
-    """What is wrong with a bot, by cause; `rested_at` differs after each session's last chore."""
+    """A bot's problems by cause; `rested_at` changes after each session's last chore."""
 
     causes: Mapping[str, str]
     rested_at: str = ""
 
 
 def look(bot: str) -> ProbeFindings:
-    """Return what is wrong with the bot in a state folder, or behind a health port."""
+    """Return the problems of the bot in a state folder, or behind a health port."""
     folder = watched_folder(bot)
     return _by_folder(folder) if folder is not None else _by_port(bot)
 
@@ -133,7 +133,7 @@ Name = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 
 
 class WatchSettings(Frozen):
-    """The bots that are watched, by a name of yours: each a state folder, or where its health port is."""
+    """The watched bots, by a name that the user chooses: each a state folder, or the address of its health port."""
 
     channels: Annotated[list[Name], Field(min_length=1, max_length=20)]
     bots: Annotated[dict[Name, str], Field(min_length=1, max_length=50)]
@@ -141,12 +141,12 @@ class WatchSettings(Frozen):
 
 
 def folder_of(named: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the watch's folder: the one named, or the environment's, or the usual one."""
+    """Return the watch's folder: the named one, the environment's, or the default."""
     return Path(named or environ.get(variables.WATCHDOG) or DEFAULT).expanduser()
 
 
 def load(folder: Path) -> WatchSettings:
-    """Return a watch's settings. Raises OperatorError that shows how to write them, or names what is wrong in them."""
+    """Return a watch's settings. Raises OperatorError that shows their format, or names the error in them."""
     file = folder / FILE
     if not file.is_file():
         raise OperatorError(f"{file} isn't there, so nothing is watched", f"create it, such as:\n{EXAMPLE}")
@@ -172,7 +172,7 @@ PING_WAIT_S = (5.0, 10.0)
 
 
 class WatchCause(Struct, frozen=True):
-    """Something that is wrong with a bot: since when, by what, and whether people were told."""
+    """A problem of a bot: since when, the evidence, and whether people were notified."""
 
     since: datetime
     found: str
@@ -180,7 +180,7 @@ class WatchCause(Struct, frozen=True):
 
 
 class WatchMemory(Struct, frozen=True):
-    """What a watch knows from its last round: causes by bot and name, and when it last pinged, after which session."""
+    """A watch's memory from its last round: causes by bot and name, and when and after which session it last pinged."""
 
     causes: Mapping[str, WatchCause] = field(default_factory=dict)
     pinged_at: datetime | None = None
@@ -188,7 +188,7 @@ class WatchMemory(Struct, frozen=True):
 
 
 class WatchRound(Struct, frozen=True):
-    """The result of a round: present problems, past ones, what couldn't be told, and whether it pinged."""
+    """The result of a round: present problems, past ones, failed notices, and whether it pinged."""
 
     at: datetime
     wrong: Mapping[str, WatchCause]
@@ -198,7 +198,7 @@ class WatchRound(Struct, frozen=True):
 
 
 def read(folder: Path) -> WatchMemory:
-    """Return the watch's memory; empty if it is lost, so that problems are told again."""
+    """Return the watch's memory; empty if it is lost, so that problems are reported again."""
     try:
         return decode(WatchMemory, json.loads(read_plain(folder / MEMORY)[:LONGEST]))
     except (OSError, ValueError, CodecError):
@@ -206,7 +206,7 @@ def read(folder: Path) -> WatchMemory:
 
 
 def write(folder: Path, memory: WatchMemory) -> str:
-    """Store what the watch knows; return why that failed, empty if it didn't."""
+    """Store the watch's memory; return why that failed, or an empty text."""
     draft = None
     try:
         draft, descriptor = create_draft(folder / MEMORY)
@@ -224,7 +224,7 @@ def write(folder: Path, memory: WatchMemory) -> str:
 def watch(
     folder: Path, settings: WatchSettings, addresses: Mapping[str, str], ping: str | None, failed: str | None = None
 ) -> WatchRound:
-    """Run one round, and return what it found. That a unit of systemd has `failed` is told at once."""
+    """Run one round, and return its findings. A systemd unit in `failed` is reported at once."""
     now, memory = datetime.now(UTC), read(folder)
     looked = {bot: look(place) for bot, place in settings.bots.items()}
     found = {f"{bot} {name}": said for bot, findings in looked.items() for name, said in findings.causes.items()}

@@ -23,9 +23,9 @@ LOOPBACKS = frozenset({LOOPBACK, "::1", "localhost"})
 
 
 class WebServed(Struct, frozen=True):
-    """Where the pages are, and since when which token is asked for.
+    """The address of the pages, and when the token was created.
 
-    `token` is only shown once, when it is made; otherwise it is None.
+    `token` is only shown once, when it is created; otherwise it is None.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""What a person may do on a page: halt, answer a request for approval, note a trade. Nothing else can be done there."""
+"""The actions on a page: halt, answer an approval request, annotate a trade. No others are possible there."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ Run = Callable[[Sequence[str], float, Callable[[], bool]], ChoreEnd]
 
 
 class CommandResult(NamedTuple):
-    """The command that was run, what it printed, and how it ended."""
+    """The command that was run, its output, and whether it succeeded."""
 
     command: str
     printed: str
@@ -31,7 +31,7 @@ class CommandResult(NamedTuple):
 
 
 class VerbActions:
-    """Runs the verbs of one bot, each in a process of its own; `runs` makes what runs them on a folder."""
+    """Runs the verbs of one bot, each in a separate process; `runs` creates the runner for a folder."""
 
     def __init__(
         self, folder: Path, config: str | None, runs: Callable[[Path, str | None, int, str], Run] = OneShots
@@ -39,7 +39,7 @@ class VerbActions:
         self._folder, self._config, self._runs = folder, config, runs
 
     def act(self, given: Given) -> CommandResult:
-        """Do what a form asks for, and return what the verb printed; OperatorError if the form is wrong."""
+        """Run the action of a form, and return the verb's output; raise OperatorError for an invalid form."""
         made = FORMS.get(given.get("do", ""))
         if made is None:
             raise OperatorError("this form asks for nothing that can be done here", "load the page again")

@@ -1,7 +1,7 @@
-"""What charts draw, as JSON: the candles of a symbol with what the bot did there, and its equity beside a benchmark.
+"""The data of charts, as JSON: a symbol's candles with the bot's trades, and its equity with a benchmark.
 
-Charts know no time zones, so times are seconds of the clock that the reader's times are in, as if it were UTC. Where a
-clock is set back, what repeats an hour is left out of the drawing; tables have it.
+Charts don't support time zones, so times are seconds of the reader's local clock, as if it were UTC. Where a clock is
+set back, the repeated hour is left out of the chart; tables include it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -58,7 +58,7 @@ class ChartSeries(NamedTuple):
 
 
 class ScoredPoint(NamedTuple):
-    """What a strategy made of a symbol in one pass: the score and its components by name, in -1..1."""
+    """A strategy's result for a symbol in one pass: the score and its components by name, in -1..1."""
 
     at: datetime
     strategy: str
@@ -66,14 +66,14 @@ class ScoredPoint(NamedTuple):
 
 
 class SymbolChart(NamedTuple):
-    """The candles of a symbol with the trades on them, and how it was scored in the last days, oldest first."""
+    """A symbol's candles with its trades, and its scores of the last days, oldest first."""
 
     of: Drawn
     scored: list[ScoredPoint]
 
 
 def spell_symbol(app: App, symbol: str) -> str:
-    """Return a symbol in the venue's spelling, however it was typed; unchanged if the bot never looked at it."""
+    """Return a symbol in the venue's spelling, however it was typed; unchanged if the bot has no records of it."""
     try:
         return known_symbol(app, symbol)
     except OperatorError:
@@ -81,7 +81,7 @@ def spell_symbol(app: App, symbol: str) -> str:
 
 
 def load_symbol(app: App, typed: str, which: str) -> SymbolChart:
-    """Return what is known of a symbol; raise OperatorError if nothing was recorded yet, or there are no bars."""
+    """Return the data of a symbol; raise OperatorError if nothing was recorded yet, or there are no bars."""
     symbol = spell_symbol(app, typed)
     found = read_trades(app, Choice(symbol=symbol), by_lot=False)
     as_of = found.as_of
@@ -110,17 +110,17 @@ def _score_points(cycle: CycleRecord, symbol: str) -> Iterator[ScoredPoint]:
 
 
 def path_of(symbol: str, which: str) -> str:
-    """Return the address of what a symbol's chart draws."""
+    """Return the URL path of the data of a symbol's chart."""
     return f"/api/chart/candles/{which}/{quote(symbol, safe='')}"
 
 
 def candles(app: App, which: str, symbol: str) -> dict[str, Any]:
-    """Return a symbol's candles, what the bot did there, and how it scored; OperatorError if there are no bars."""
+    """Return a symbol's candles, the bot's trades, and its scores; raise OperatorError if there are no bars."""
     return drawing(load_symbol(app, symbol, ALL if which == ALL else RECENT))
 
 
 def drawing(what: SymbolChart) -> dict[str, Any]:
-    """Return what a chart draws of a symbol."""
+    """Return the chart data of a symbol."""
     of, scored = what
     symbol = of.series.symbol
     return {
@@ -141,12 +141,12 @@ def _at(series: Series, place: int) -> float:
 
 
 def on_candles(of: Drawn) -> list[Fill]:
-    """Return the fills that aren't older than the first candle, oldest first."""
+    """Return the fills since the first candle, oldest first."""
     return sorted((fill for fill in of.fills if fill.at >= of.series.start_of(0)), key=lambda fill: fill.at)
 
 
 def prices(series: Series, place: int) -> dict[str, str]:
-    """Return the prices of a candle as people read them."""
+    """Return the prices of a candle as formatted text."""
     return {
         name: usd(Decimal(str(getattr(series, name)[place])), series.symbol)
         for name in ("open", "high", "low", "close")
@@ -169,7 +169,7 @@ def _mark(of: Drawn, fill: Fill) -> dict[str, Any]:
 
 
 def fill_text(fill: Fill) -> str:
-    """Return what a fill did: bought 46 shares at 107.52."""
+    """Return a fill in words: bought 46 shares at 107.52."""
     did = "bought" if fill.side is Side.BUY else "sold"
     return f"{did} {fill.quantity:,f} {units(fill.quantity)} at {usd(fill.price, fill.symbol)}"
 
@@ -210,7 +210,7 @@ def _scores(of: Drawn, scored: list[ScoredPoint]) -> Iterator[ChartSeries]:
 
 
 def account(app: App) -> AccountReport:
-    """Return the account as `report` reports it, without what refusals were worth, which takes longer than the rest."""
+    """Return the account as `report` reports it, without evaluating refusals, which is slow."""
     account_report, _ = read_account(app, "", WHOLE, lambda done, total: None, with_refusals=False)
     return account_report
 
@@ -221,7 +221,7 @@ def equity(app: App) -> dict[str, Any]:
 
 
 def growth(of: AccountReport) -> dict[str, Any]:
-    """Return what a chart draws of an account."""
+    """Return the chart data of an account."""
     lines = [
         ChartSeries(name, "blue" if column == "index" else "soft",
             "dashed" if column == "benchmark_leveled" else "solid",
@@ -237,7 +237,7 @@ def growth(of: AccountReport) -> dict[str, Any]:
 
 
 def columns(of: AccountReport) -> list[tuple[str, str]]:
-    """Return the curves of growth to show, by their labels and their fields; unknown ones are left out."""
+    """Return the available curves of growth, as labels and fields."""
     benchmark, at_exposure = of.benchmark or "", benchmark_name(of)
     names = (("account", "index"), (benchmark, "benchmark"), (at_exposure, "benchmark_leveled"))
     return [
@@ -248,7 +248,7 @@ def columns(of: AccountReport) -> list[tuple[str, str]]:
 
 
 def percent(index: float) -> str:
-    """Return an index as growth: +1.24%."""
+    """Return an index as percentage growth: +1.24%."""
     return f"{format_signed(100 * (index - 1), 2)}%"
 
 
@@ -270,7 +270,7 @@ KEYS = "With the keyboard: ← and → read it point by point, + and − zoom, E
 
 
 def chart(path: str, draws: Mapping[str, Any], words: str, tables: Sequence[tuple[str, Table]]) -> Markup:
-    """Return a chart's place in the page, its legend, and the text beside it: a sentence, and tables."""
+    """Return a chart's HTML element, its legend, and its accompanying text: a sentence, and tables."""
     keys = Markup("").join(_keys(draws))
     figures = Markup("").join(_fold_table(title, table) for title, table in tables if table.rows)
     return Markup(
@@ -302,7 +302,7 @@ def _fold_table(title: str, table: Table) -> Markup:
 
 
 def equity_part(title: str = "Growth, beside the benchmark") -> PagePart:
-    """Return the part that shows the account's growth with its benchmark, as `report` has it."""
+    """Return the part that shows the account's growth with its benchmark, as `report` does."""
     return PagePart(title, _equity)
 
 

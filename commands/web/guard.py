@@ -1,4 +1,4 @@
-"""Let in only whoever logged in with the token, from pages of this server, by a name that it is known by."""
+"""Admit only browsers logged in with the token, from pages of this server, under one of its known host names."""
 
 import secrets
 import time
@@ -27,15 +27,15 @@ API = "/api/"
 
 
 class Json(JSONResponse):
-    """An answer as JSON in which keys are hidden as by every verb."""
+    """A JSON response in which keys are masked, as in every verb's output."""
 
     def render(self, content: Any) -> bytes:
-        """Return the bytes that are sent."""
+        """Return the bytes to send."""
         return hide(bytes(super().render(content)).decode()).encode()
 
 
 def error_answer(error: TradebotError) -> Mapping[str, str]:
-    """Return what stands for an answer that can't be given."""
+    """Return the replacement for a response that failed."""
     return {"error": error.message, "next": with_bot_options(error.hint)}
 
 
@@ -65,14 +65,14 @@ NOT_KEPT = "no-store"
 
 
 class BrowserSession(Struct):
-    """A browser that logged in: what its forms have to send back, and when it last looked, by the monotonic clock."""
+    """A logged-in browser: the CSRF token for its forms, and its last request, by the monotonic clock."""
 
     csrf: str
     seen_s: float
 
 
 class TooManyError(OperatorError):
-    """Too many wrong tokens of late from one address; `wait_s` is how long nobody can log in from there."""
+    """Too many recent wrong tokens from one address; `wait_s` is how long logins from there are blocked."""
 
     def __init__(self, wait_s: int) -> None:
         super().__init__("too many wrong tokens", f"wait {wait_s} seconds, then try again")
@@ -80,7 +80,7 @@ class TooManyError(OperatorError):
 
 
 class Logins:
-    """Who is logged in. Sessions are kept in memory alone, and end with the server."""
+    """The logged-in sessions. They are stored in memory only, and end with the server."""
 
     def __init__(self, fits: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
         self._fits, self._clock = fits, clock
@@ -88,7 +88,7 @@ class Logins:
         self._wrong: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def log_in(self, token: str, address: str) -> str | None:
-        """Return what a new session's cookie holds, None if the token is wrong; TooManyError after too many."""
+        """Return a new session's cookie, None if the token is wrong; raise TooManyError after too many."""
         if not self._is_right(token, address, "form"):
             return None
         held = secrets.token_urlsafe(32)
@@ -113,7 +113,7 @@ class Logins:
         return False
 
     def session(self, held: str) -> BrowserSession | None:
-        """Return the session of a cookie, and note that it looked; None if there is none or it is over."""
+        """Return the session of a cookie, and record its use; None if it is unknown or over."""
         name, now = _digest(held), self._clock()
         browser_session = self._sessions.get(name)
         if browser_session is None:
@@ -130,15 +130,15 @@ class Logins:
         self._sessions.pop(_digest(held), None)
 
     def has_token(self, authorization: str, address: str) -> bool:
-        """Return whether a program's header has the token; TooManyError after too many wrong ones."""
+        """Return whether a program's header has the token; raise TooManyError after too many wrong ones."""
         scheme, _, token = authorization.partition(" ")
         return scheme.lower() == "bearer" and self._is_right(token.strip(), address, "header")
 
 
 class Guard:
-    """An application that checks each request before the one behind it sees it, and adds headers to each answer.
+    """An application that checks each request before it is handled, and adds headers to each response.
 
-    `hosts` are the names with ports that the server is known by; a page of another name could be anybody's.
+    `hosts` are the server's known names with ports; a page under another name could be anybody's.
     """
 
     def __init__(self, app: ASGIApp, logins: Logins, hosts: Collection[str], scheme: str, cookie: str) -> None:
@@ -198,7 +198,7 @@ class Guard:
 
 
 def came(scope: Scope) -> str:
-    """Return the address that a request came from; empty if it isn't known."""
+    """Return the address of a request's client; empty if it is unknown."""
     return str(scope["client"][0]) if scope.get("client") else ""
 
 
@@ -220,18 +220,18 @@ def _too_long(path: str, headers: Headers) -> Response | None:
 
 
 def held_by(headers: Headers, cookie: str) -> str | None:
-    """Return what a browser holds of a session, None if it sent nothing that can be read."""
+    """Return a browser's session cookie, None if it sent none that is readable."""
     # Cookies of other servers on this machine come along, and the standard library reads none after one it can't read.
     return cookie_parser(headers.get("cookie", "")).get(cookie)
 
 
 def came_from_form(session: BrowserSession | None, csrf: str) -> bool:
-    """Return whether a form was one of this session's own pages."""
+    """Return whether a form was from one of this session's own pages."""
     return session is not None and compare_digest(session.csrf.encode(), csrf.encode(errors="surrogatepass"))
 
 
 def local_path(path: str) -> str:
-    """Return a path of this server to go on to; the first page for anything else."""
+    """Return a path of this server to redirect to; the first page for any other URL."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
 
 

@@ -1,4 +1,4 @@
-"""Draw what a verb prints as HTML: the same words and figures, as paragraphs and tables instead of lines."""
+"""Render a verb's output as HTML: the same words and figures, as paragraphs and tables instead of lines."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ COMMANDS = re.compile(rf"(?<![\w./-])(?:[\w./-]+/)?(?=(?:python -m )?{PROGRAM} (
 
 
 class Sheet(Screen):
-    """The console of every verb, which keeps what is printed as HTML."""
+    """The console of every verb, with output as HTML."""
 
     has_letters = False
 
@@ -39,7 +39,7 @@ class Sheet(Screen):
         self._parts: list[Markup] = []
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Keep tables as tables, and each line of text as a paragraph."""
+        """Render tables as HTML tables, and each line of text as a paragraph."""
         plain = {"markup": False} if options.get("markup") is False else {}
         for each in objects:
             if isinstance(each, Table):
@@ -50,7 +50,7 @@ class Sheet(Screen):
                 self._parts.extend(self._paragraphs(text))
 
     def html(self) -> Markup:
-        """Return everything that was printed so far."""
+        """Return all output so far."""
         return Markup("\n").join(self._parts)
 
     def _text(self, printed: RenderableType, plain: dict[str, Any]) -> Text:
@@ -70,7 +70,7 @@ class Sheet(Screen):
             yield Markup("<p{}>{}</p>").format(kind, self.inline(line[indent:]))
 
     def inline(self, text: Text) -> Markup:
-        """Return a text in its colors, its commands marked as such, without anything secret."""
+        """Return a text with its colors, its commands marked, and its secrets masked."""
         ends = [place for match in COMMANDS.finditer(text.plain) for place in match.span()]
         parts = [Markup("").join(self._spans(part)) for part in text.divide(ends)]
         return Markup("").join(
@@ -117,14 +117,14 @@ class Sheet(Screen):
 
 
 def render_html(draw: Callable[[Console], None]) -> Markup:
-    """Return what this prints, as HTML."""
+    """Return a draw function's output as HTML."""
     sheet = Sheet()
     draw(sheet)
     return sheet.html()
 
 
 def line(markup: str) -> Markup:
-    """Return one line of our own words, colors and all."""
+    """Return one line of markup as HTML."""
     sheet = Sheet()
     return sheet.inline(sheet.render_str(markup))
 
@@ -152,9 +152,9 @@ CSRF = "\x02csrf\x02"
 
 
 class PagePart(NamedTuple):
-    """A part of a page; what it is made of may be the report of a verb, or HTML of our own.
+    """A part of a page; its content comes from a verb's report, or is separate HTML.
 
-    `act` makes forms of a report.
+    `act` creates forms from a report.
     """
 
     title: str
@@ -164,7 +164,7 @@ class PagePart(NamedTuple):
 
 
 class PageField(NamedTuple):
-    """Something that a page can be asked for: `kind` is the type of its input, or what may be chosen."""
+    """A parameter of a page: `kind` is the type of its input, or the possible choices."""
 
     name: str
     label: str
@@ -172,9 +172,9 @@ class PageField(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page: its name, its path, its title, its parts, and what can be asked for, some of it only by links.
+    """A page: its name, its path, its title, its parts, and its parameters, some of them only in links.
 
-    Some pages aren't in the navigation. One that isn't `live` takes long to read, so it is read when it is loaded.
+    Some pages aren't in the navigation. One that isn't `live` is slow to read, so it is only read when it is loaded.
     """
 
     name: str
@@ -188,13 +188,13 @@ class Page(NamedTuple):
 
 
 def symbol_links(names: Iterable[str]) -> Markup:
-    """Return links to the pages of symbols, whatever their names hold."""
+    """Return links to the pages of symbols, with their names escaped."""
     each = Markup(" ").join(Markup('<a href="/symbol/{}">{}</a>').format(quote(name, safe=""), name) for name in names)
     return Markup('<p class="links">{}</p>').format(each) if each else Markup("<p>None.</p>")
 
 
 def number_in(query: Query, name: str, usual: int) -> int:
-    """Return a whole number that was asked for; the usual one for anything else."""
+    """Return a whole number from the query; the default if it is missing or invalid."""
     text = query.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else usual
 

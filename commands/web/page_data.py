@@ -1,4 +1,4 @@
-"""Read what a page shows, once for all browsers that look at it, and again only when something was recorded."""
+"""Read a page's data, once for all browsers that show it, and again only when new records exist."""
 
 import sqlite3
 import threading
@@ -38,7 +38,7 @@ Ask = Callable[[StoredBars], T]
 
 
 class LateFetch(NamedTuple):
-    """The thread that still waits, or waited too long; when it asked, and by the monotonic clock when it was late."""
+    """The thread that still waits, or waited too long; when it began, and by the monotonic clock when it was late."""
 
     thread: threading.Thread
     asked_at: datetime
@@ -46,7 +46,7 @@ class LateFetch(NamedTuple):
 
 
 class BackgroundFetch:
-    """A thread with a twin of the bot, because SQLite's connections belong to one; it ends after its last question."""
+    """A thread with a twin of the bot, because SQLite connections belong to one; it ends after its last request."""
 
     def __init__(self, bot: App) -> None:
         self._asked: SimpleQueue[tuple[Ask[Any], Future[Any]] | None] = SimpleQueue()
@@ -54,13 +54,13 @@ class BackgroundFetch:
         self.thread.start()
 
     def ask(self, ask: Ask[T]) -> Future[T]:
-        """Return what will hold the answer, or the error that a verb would end with."""
+        """Return a future for the result, or for the error that a verb would end with."""
         answer: Future[T] = Future()
         self._asked.put((ask, answer))
         return answer
 
     def end(self) -> None:
-        """Let the thread end as soon as it has its answer."""
+        """Let the thread end after its current request."""
         self._asked.put(None)
 
     def _run(self, twin: App) -> None:
@@ -78,9 +78,9 @@ class BackgroundFetch:
 
 
 class FetchPatience:
-    """Lets one thread at a time ask the venue, and waits `wait_s` for it.
+    """Lets one thread at a time query the venue, and waits `wait_s` for it.
 
-    If it is late, the venue isn't asked again before that thread has ended, and `again_s` have passed.
+    If it is late, the venue isn't queried again before that thread has ended, and `again_s` have passed.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class FetchPatience:
         self._late: LateFetch | None = None
 
     def late(self) -> LateFetch | None:
-        """Return what was late if the venue isn't asked now, or None."""
+        """Return the late fetch that prevents querying the venue now, or None."""
         late = self._late
         is_over = late and not late.thread.is_alive() and self._clock() - late.late_s >= self._again_s
         return None if is_over else late
 
     def warning(self) -> str:
-        """Return why newer bars may be lacking, as markup; empty if nothing was late."""
+        """Return why newer bars may be missing, as markup; empty if nothing was late."""
         late = self.late()
         if late is None:
             return ""
@@ -107,7 +107,7 @@ class FetchPatience:
         )
 
     def answer(self, asking: Callable[[], BackgroundFetch], ask: Ask[T]) -> T | None:
-        """Return what the venue answers in time; None if it is late, or isn't asked."""
+        """Return the venue's reply; None if it is late, or the venue isn't queried."""
         if not self._turn.acquire(timeout=self._wait_s):
             return None
         try:
@@ -124,7 +124,7 @@ class FetchPatience:
 
 
 class PatientBars(RestingBars):
-    """The bars of one reading of a bot: fetched if they are lacking and come in time, else those that are stored."""
+    """The bars for one page: fetched if they are missing and arrive in time, otherwise the stored ones."""
 
     def __init__(self, bot: App, patience: FetchPatience) -> None:
         super().__init__(self._at_rest, self._stored_sessions, bot.day)
@@ -132,23 +132,23 @@ class PatientBars(RestingBars):
         self._asking: BackgroundFetch | None = None
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
-        """Return the last bars as StoredBars does; TemporaryError if they are late and none are stored."""
+        """Return the last bars like StoredBars; raise TemporaryError if they are late and none are stored."""
         found = self._answer(lambda bars: bars.closed(need, symbols, until))
         return super().closed(need, symbols, until) if found is None else found
 
     def between(
         self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
     ) -> Mapping[str, Series]:
-        """Return bars by their dates as StoredBars does; TemporaryError if they are late and none are stored."""
+        """Return bars by their dates like StoredBars; raise TemporaryError if they are late and none are stored."""
         found = self._answer(lambda bars: bars.between(timeframe, symbols, first, last, until))
         return super().between(timeframe, symbols, first, last, until) if found is None else found
 
     def known_until(self, now: datetime) -> datetime:
-        """Return the time up to which the source has bars at `now`; if it is late, those that are stored are all."""
+        """Return the time up to which the source has bars at `now`; if it is late, the end of the stored ones."""
         return self._answer(lambda bars: bars.known_until(now)) or super().known_until(now)
 
     def close(self) -> None:
-        """Let the thread end; the bars that are stored are closed with the bot."""
+        """Let the thread end; the stored bars are closed with the bot."""
         if self._asking is not None:
             self._asking.end()
 
@@ -188,9 +188,9 @@ class RenderedPart(NamedTuple):
 
 
 class PageData(NamedTuple):
-    """What was read for a page: whose it is, why its figures get no newer if so, its parts, and what those are made of.
+    """A page's data: its bot, why its figures are outdated if they are, its parts, and their sources.
 
-    That is the report of a verb, or an error in its place.
+    A source is the report of a verb, or an error instead.
     """
 
     at: datetime
@@ -202,17 +202,17 @@ class PageData(NamedTuple):
 
     @property
     def documents(self) -> tuple[Mapping[str, Any], ...]:
-        """The documents that the verbs print with --json, of each part that a verb reported; errors in their place."""
+        """The documents that the verbs print with --json, for each part with a verb's report; or its error."""
         return tuple(error.document() if isinstance(error, Report) else error_answer(error) for error in self.made)
 
     @property
     def is_lost(self) -> bool:
-        """Whether there are errors alone."""
+        """Whether there are only errors."""
         return bool(self.made) and not any(isinstance(one, Report) for one in self.made)
 
 
 class PageReader:
-    """Reads the pages of one bot, in any thread; each page once at a time, so that a slow one only holds up itself."""
+    """Reads the pages of one bot, in any thread; each page once at a time, so that a slow page only delays itself."""
 
     def __init__(self, state_dir: Path, config: str | None, patience: FetchPatience | None = None) -> None:
         self.folder, self._config = state_dir, config
@@ -223,11 +223,11 @@ class PageReader:
         self._opened: tuple[tuple[object, ...], App] | None = None
 
     def read(self, page: Page, query: Query) -> PageData:
-        """Return what a page shows now; raise TradebotError if the bot can't be read at all."""
+        """Return a page's current data; raise TradebotError if the bot can't be read."""
         return self._once((page.name, *sorted(query.items())), page.name, lambda: self._read(page, query))
 
     def chart(self, of: Callable[..., dict[str, Any]], *asked: str) -> dict[str, Any]:
-        """Return what a chart draws; raise TradebotError if the bot can't be read."""
+        """Return a chart's data; raise TradebotError if the bot can't be read."""
 
         def draw() -> dict[str, Any]:
             with self.bot() as bot:
@@ -270,7 +270,7 @@ class PageReader:
 
     @contextmanager
     def bot(self) -> Iterator[App]:
-        """Yield the bot with connections of its own, reopened if its configuration changed; its bars may come late."""
+        """Yield the bot with separate connections, reopened if its configuration changed; its bars may be late."""
         with readable(), closing(self._bot().twin()) as bot, closing(PatientBars(bot, self._patience)) as bot.bars:
             show_venue(bot.day)
             show_traded_by(bot)
@@ -293,7 +293,7 @@ class PageReader:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Raise UnreadableError for what no verb expects: files that are gone, damaged, or locked by others for long."""
+    """Raise UnreadableError for errors that no verb handles: missing or damaged files, or long locks by others."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
@@ -307,7 +307,7 @@ def _modified_ns(path: Path) -> int | None:
 
 
 def render_problem(error: TradebotError) -> Markup:
-    """Return what is wrong, and what to do about it."""
+    """Return an error's message and its remedy."""
     wrong = line("[red]error:[/] ") + Markup("{}").format(clean(for_reader(error.message)))
     step = Markup("<p>next: {}</p>").format(clean(with_bot_options(error.hint))) if error.hint else Markup("")
     return Markup('<p role="alert">{}</p>{}').format(wrong, step)

@@ -1,4 +1,4 @@
-"""The pages of what was earned: trades, where profit came from, the report, backtests and signals."""
+"""The pages about performance: trades, sources of profit, the report, backtests and signals."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,7 +104,7 @@ def _report(query: Query) -> list[PagePart]:
 
 
 def is_run(name: str) -> bool:
-    """Return True for what says in the address of a page that a backtest is chosen."""
+    """Return True for the query parameter that selects a backtest."""
     return name.startswith(RUN)
 
 

@@ -1,4 +1,4 @@
-"""The server behind `tradebot web`: its pages, the files they are made with, logging in, and news of changes."""
+"""The server behind `tradebot web`: its pages, their files, logging in, and change events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -59,11 +59,11 @@ MOST_LISTENERS = 20
 
 
 class FullError(Exception):
-    """As many browsers listen as may."""
+    """The maximum number of browsers is listening."""
 
 
 class Live:
-    """Looks whether anything was recorded, once for all who listen."""
+    """Checks for new records, once for all listeners."""
 
     def __init__(self, version: Callable[[], object]) -> None:
         self._version = version
@@ -73,7 +73,7 @@ class Live:
         self._looking: asyncio.Task[None] | None = None
 
     async def events(self) -> AsyncIterator[str]:
-        """Yield an event for each change, and one every few seconds; raise FullError if too many listen."""
+        """Yield an event for each change, and one every few seconds; raise FullError for too many listeners."""
         if self._listeners >= MOST_LISTENERS:
             raise FullError
         self._listeners += 1
@@ -137,7 +137,7 @@ MAIN = "<main"
 
 
 class Site:
-    """Answers requests about one bot."""
+    """Serves requests about one bot."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class Site:
         )  # fmt: skip
 
     def application(self, hosts: Collection[str]) -> ASGIApp:
-        """Return what answers under these names."""
+        """Return the application under these host names."""
         routes = [
             *(Route(page.path, partial(self._page, page)) for page in PAGES),
             *(

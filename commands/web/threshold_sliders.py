@@ -1,6 +1,6 @@
-"""The thresholds that decided something in a recorded pass, each with the values at which something else comes of it.
+"""The thresholds that decided in a recorded pass, each with the values at which the outcome changes.
 
-The pass is decided again with each value, through the same code as `why-no-orders --what-if`.
+The pass is replayed with each value, through the same code as `why-no-orders --what-if`.
 """
 
 from collections import OrderedDict
@@ -42,9 +42,9 @@ KEPT = 20
 
 
 class SliderStop(NamedTuple):
-    """A value that a slider stops at, as it is typed and as people read it, and how many orders there are then.
+    """A stop of a slider: its value as typed and as formatted, and the resulting number of orders.
 
-    `orders` is None if the pass wasn't decided again with it.
+    `orders` is None if the pass wasn't replayed with it.
     """
 
     value: str
@@ -53,9 +53,9 @@ class SliderStop(NamedTuple):
 
 
 class Slider(NamedTuple):
-    """A threshold: its name, the question that compares with it, how many candidates that refused, and its stops.
+    """A threshold: its name, the check that compares with it, how many candidates that refused, and its stops.
 
-    `force` is the value that was in force in the pass; it is that of one of the stops.
+    `force` is the value in force in the pass; it is that of one of the stops.
     """
 
     key: str
@@ -66,12 +66,12 @@ class Slider(NamedTuple):
     stops: tuple[SliderStop, ...]
 
     def nearest(self, value: Decimal) -> int:
-        """Return the place of the stop that is nearest to a value."""
+        """Return the index of the stop nearest to a value."""
         return min(range(len(self.stops)), key=lambda place: abs(Decimal(self.stops[place].value) - value))
 
 
 class Sliders(NamedTuple):
-    """The sliders of one pass: those that refused somebody first."""
+    """The sliders of one pass: those that refused candidates first."""
 
     asked: WhatIfSubject
     orders: int
@@ -83,9 +83,9 @@ _LOCK = Lock()
 
 
 def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None) -> Sliders:
-    """Return the thresholds that decided in a pass, or only about a symbol; what a pass decided stays as it is.
+    """Return the thresholds that decided in a pass, or about a symbol in it; the recorded pass isn't changed.
 
-    OperatorError if there is no such pass, or if it can't be decided again.
+    Raise OperatorError if there is no such pass, or if it can't be replayed.
     """
     require_records(app)
     with WhatIfRunner(app, WhatIfChanges()) as asking, _LOCK:

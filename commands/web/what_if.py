@@ -1,4 +1,4 @@
-"""What if a threshold were different: sliders on a recorded pass, with the answer of `why-no-orders --what-if`."""
+"""What if a threshold were different: sliders on a recorded pass, with the result of `why-no-orders --what-if`."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -39,12 +39,12 @@ HEIGHT = TALLEST + LEAST
 
 
 def is_change(name: str) -> bool:
-    """Return True for what says in the address of a page that a setting is changed."""
+    """Return True for a query parameter that changes a setting."""
     return name.startswith(PREFIX)
 
 
 def parts(query: Query, symbol: str | None = None) -> list[PagePart]:
-    """Return the sliders for the requested pass, or for a symbol in it, with what would be decided then."""
+    """Return the sliders for the requested pass, or for a symbol in it, with the resulting decisions."""
     return [PagePart("What if a threshold had been another", lambda app: _beside(app, query, symbol), wide=True)]
 
 

@@ -1,4 +1,4 @@
-"""`tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and what a change would do."""
+"""`tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and the effect of changes."""
 
 from typing import TYPE_CHECKING, Annotated
 

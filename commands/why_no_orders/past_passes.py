@@ -1,4 +1,4 @@
-"""Answer about a past session, one of its passes, all passes of a span for one symbol, or the last dry run."""
+"""Answer about a past session, one of its passes, all passes of a period for one symbol, or the last dry run."""
 
 from datetime import date
 
@@ -38,7 +38,7 @@ from tradebot.views.why_no_orders import PLAY_AGAIN, SymbolEnd, SymbolSpan, Why,
 
 
 def show_by_pass(console: Console, data: SymbolSpan) -> None:
-    """Print what became of the symbol, the nearest miss, and a row for each gate that refused it."""
+    """Print the symbol's outcome, the nearest miss, and a row for each gate that refused it."""
     console.print(f"[bold]{escape(clean(data.symbol))}[/bold]  {escape(in_units(data.sentence))}")
     console.print(f"Next: {data.remedy}", markup=False)
     if data.left_out:
@@ -125,18 +125,18 @@ def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | 
 
 
 def run_span(app: App, symbol: str, span: PassSpan, strategy: str | None) -> Report:
-    """Sum up what became of a symbol in all passes of a span."""
+    """Summarize a symbol's outcomes in all passes of a period."""
     name = known_symbol(app, symbol)
     return _span_report(app, name, outcomes_of(app, span, name, strategy), None)
 
 
 def run_all(app: App, span: PassSpan, strategy: str | None) -> Report:
-    """Sum up all passes of a span."""
+    """Summarize all passes of a period."""
     return _answer_report(explained_ends(app, ends_of(app, span, strategy)))
 
 
 def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
-    """Return the last dry run, or else the last pass that only scored, and a sentence that says so; None without."""
+    """Return the last dry run, or the last pass that only scored, and a sentence that says so; None without any."""
     cycle = read_dry_run(app.folder.path)
     if cycle is not None:
         told = f"This was a dry run at {when(cycle.at)}: nothing was sent, and nothing of it is in the books."
@@ -149,7 +149,7 @@ def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
 
 
 def run_dry(app: App, symbol: str | None, strategy: str | None) -> Report:
-    """Explain the last dry run; OperatorError if there was none."""
+    """Explain the last dry run; raise OperatorError if there was none."""
     found = dry_pass(app)
     if found is None:
         raise OperatorError("no dry run is on record", "tradebot trade-once --dry-run")
@@ -181,7 +181,7 @@ def _span_report(app: App, name: str, outcome: SymbolOutcomes, session: date | N
 
 
 def without_passes(app: App, session: date | None, symbol: str | None = None) -> Report:
-    """Explain that no pass of a session is on record, with the nearest sessions of which some are."""
+    """Explain that no pass of a session is recorded, with the nearest sessions that have some."""
     name = known_symbol(app, symbol) if symbol else None
     why = replace(build_answer(app, (), session), explanation=nothing_of(app, session, name))
     return _answer_report(_of_whole_session(why))

@@ -1,4 +1,4 @@
-"""Read the recorded passes that a person asks about."""
+"""Read the recorded passes that a query is about."""
 
 import re
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class PassBounds(NamedTuple):
 
 
 def bounds_of(facts: SqliteFacts, span: PassSpan, session: date | None = None) -> PassBounds:
-    """Return which passes a span or a session names; a time to cover ends with the newest pass."""
+    """Return the passes that a period or a session names; a duration ends with the newest pass."""
     if session is not None:
         return PassBounds(session)
     newest = facts.cycles(job=JOB, last=1) if span.session or span.since_s is not None else ()
@@ -54,9 +54,9 @@ def bounds_of(facts: SqliteFacts, span: PassSpan, session: date | None = None) -
 def cycles_of(
     app: App, span: PassSpan, strategy: str | None = None, *, session: date | None = None, symbol: str | None = None
 ) -> Sequence[CycleRecord]:
-    """Return the passes of a span or a session, with everything in them or only a symbol or what one strategy wanted.
+    """Return the passes of a period or a session, with all candidates or only a symbol's or a strategy's.
 
-    An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
+    An order whose outcome has become known since counts by that outcome. Raise OperatorError for an unknown strategy.
     """
     facts = app.existing_facts
     cycles = facts.of_span(JOB, symbol=symbol, **bounds_of(facts, span, session)._asdict()) if facts else ()
@@ -66,9 +66,9 @@ def cycles_of(
 def outcomes_of(
     app: App, span: PassSpan, symbol: str, strategy: str | None = None, *, session: date | None = None
 ) -> SymbolOutcomes:
-    """Return the passes of a span or a session without candidates, and what became of a symbol's.
+    """Return the passes of a period or a session without candidates, and the outcomes of a symbol's.
 
-    An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
+    An order whose outcome has become known since counts by that outcome. Raise OperatorError for an unknown strategy.
     """
     facts = app.existing_facts
     outcome = facts.outcomes(JOB, symbol, **bounds_of(facts, span, session)._asdict()) if facts else NOTHING
@@ -84,16 +84,16 @@ def outcomes_of(
 
 
 def only(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Sequence[CycleRecord]:
-    """Return passes with the outcomes that have become known since, and only what a strategy wanted, if one is named.
+    """Return passes with the outcomes known since, and with `strategy` only that strategy's candidates.
 
-    OperatorError for an unknown strategy.
+    Raise OperatorError for an unknown strategy.
     """
     found = with_outcomes(cycles, lambda name: was_found(app, name))
     return found if strategy is None else of_strategy(known_strategy(app, strategy, found), found)
 
 
 def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date | None = None) -> SpanEnds:
-    """Return what `cycles_of` does, with a few candidates that stand for all: the sums of the passes are read."""
+    """Return the passes like `cycles_of`, with a few representative candidates: the passes' sums are read."""
     facts = app.existing_facts
     if facts is None:
         return SpanEnds((), (), None)
@@ -110,13 +110,13 @@ def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date
 
 
 def was_found(app: App, client_order_id: str) -> bool:
-    """Return True if the venue turned out to have an order whose outcome wasn't known when its pass ended."""
+    """Return True if the venue has an order whose outcome wasn't known when its pass ended."""
     record = app.ledger_view.intent(client_order_id)
     return record is not None and record.state is IntentState.ACKED
 
 
 def load_refusal_counts(app: App, span: PassSpan, strategy: str | None, session: date | None) -> EndedPasses:
-    """Return where the candidates of a span or a session ended; OperatorError for an unknown strategy."""
+    """Return where the candidates of a period or a session ended; raise OperatorError for an unknown strategy."""
     facts = app.existing_facts
     if facts is None:
         return EndedPasses(0, None, None, ())
@@ -127,7 +127,7 @@ def load_refusal_counts(app: App, span: PassSpan, strategy: str | None, session:
 
 
 def known_strategy(app: App, strategy: str, cycles: Sequence[CycleRecord]) -> str:
-    """Return a strategy in use or in these passes; OperatorError for any other."""
+    """Return a strategy in use or in these passes; raise OperatorError for any other."""
     known = {*app.settings.strategies.in_use(), *(part.strategy for part in funnel(cycles).by_strategy)}
     if strategy not in known:
         raise OperatorError(
@@ -142,9 +142,9 @@ def has_passes(app: App) -> bool:
 
 
 def known_symbol(app: App, symbol: str, cycles: Sequence[CycleRecord] = ()) -> str:
-    """Return a symbol as the venue spells it; OperatorError with the closest ones if nobody ever looked at it.
+    """Return a symbol as the venue spells it; raise OperatorError with the closest names if there are no records of it.
 
-    One that has left the universe can still be shown, and one of these passes.
+    A symbol that has left the universe can still be shown, and so can one of these passes.
     """
     universe = app.rules.universe
     name = contract_named(app.door, universe, symbol)
@@ -163,9 +163,9 @@ NEAR = timedelta(days=10)
 
 
 def session_asked(app: App, text: str | None) -> date | None:
-    """Return the session that a person typed, or without one that of the newest pass; None if there is no pass.
+    """Return the session that a person typed, by default that of the newest pass; None if there is no pass.
 
-    OperatorError for what is no date, and for a date that the stored calendar has no session of.
+    Raise OperatorError for an invalid date, and for a date without a session in the stored calendar.
     """
     if text is None:
         newest = app.existing_facts.cycles(job=JOB, last=1) if app.existing_facts else ()
@@ -193,8 +193,8 @@ def session_asked(app: App, text: str | None) -> date | None:
 def time_asked(app: App, session: date, text: str) -> datetime:
     """Return the moment of a session that a person typed, by the venue's clock or with a Z in UTC.
 
-    A minute is asked for until its end, and so is a second. A date may stand before the time. A session that begins on
-    the evening before has that evening too. OperatorError for what can't be read.
+    A minute or a second means its end. A date may precede the time. A session that begins on the evening before
+    includes that evening. Raise OperatorError for an invalid time.
     """
     if text[4:5] == "-":
         return moment(text) + _rest(text)
@@ -216,7 +216,7 @@ def _rest(text: str) -> timedelta:
 
 
 def asked_for(session: date, at: datetime, found: datetime, after: datetime | None) -> str | None:
-    """Say which passes are around a time at which none ran; None if one did."""
+    """Return a sentence on the passes around a time without a pass; None if there was one."""
     if at - found < MINUTE_LONG:
         return None
     rest = f"the next one ran at {when(after)}" if after else f"it is the last one of session {session}"
@@ -235,7 +235,7 @@ def too_early(session: date, at: datetime, first: datetime | None, symbol: str |
 
 
 def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Explanation:
-    """Return that no pass of a session is recorded: what became of those that ran, or the nearest sessions with some.
+    """Return an explanation for a session without recorded passes: its slots, or the nearest sessions with passes.
 
     Without a session, it is about all passes.
     """

@@ -1,4 +1,4 @@
-"""Explain from the records why the bot did or didn't buy; no gate is asked again."""
+"""Explain from the records why the bot did or didn't buy; no gate is evaluated again."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, date, datetime
@@ -69,7 +69,7 @@ GATE_STYLE: Mapping[gates.Verdict, str] = {
 
 
 def show(console: "Console", data: "Why") -> None:
-    """Print the verdict, what decided it, what would change it, and the funnel."""
+    """Print the verdict, the deciding reason, its remedy, and the funnel."""
     answer = data.explanation
     style = VERDICT_STYLE[answer.verdict]
     console.print(f"[bold {style}]{answer.verdict.upper()}[/bold {style}]  {escape(answer.sentence)}")
@@ -151,7 +151,7 @@ def _miss(row: ReasonCount, miss: NearMiss | None) -> tuple[str, str, str, str]:
 
 
 def show_symbol(console: "Console", way: "SymbolWhy") -> None:
-    """Print one symbol's score and every gate's answer."""
+    """Print one symbol's score and every gate's result."""
     ended = f"[red]{way.reason}[/red]  " if way.reason else "[green]SENT[/green]  " if way.at else ""
     console.print(f"[bold]{escape(way.symbol)}[/bold]  {ended}{escape(way.sentence)}")
     remedy = way.remedy.replace("NAME", way.strategy or "NAME")
@@ -239,12 +239,12 @@ SEARCHED = 20
 
 
 def build_answer(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "Why":
-    """Return the answer over these passes; without any, with the slots of a session that nobody ran."""
+    """Return the explanation of these passes; without any, of a session's slots that weren't run."""
     return explained_ends(app, SpanEnds(tuple(cycles), (), cycles[-1] if cycles else None), session)
 
 
 def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "Why":
-    """Return the same for passes with candidates that stand for all of theirs."""
+    """Return the explanation of passes with representative candidates."""
     cycles, last, lacking = seen.passes, seen.whole, left_out_of(app)
     answer = why_no_orders(cycles, seen.standing) if cycles else nothing_of(app, session)
     return Why(
@@ -262,9 +262,9 @@ def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "
 def counted_by_symbol(
     app: "App", span: PassSpan, strategy: str | None = None, session: date | None = None
 ) -> "BySymbol":
-    """Return where the candidates of a span or a session ended by question and symbol, without reading each of them.
+    """Return where the candidates of a period or a session ended by check and symbol, without reading each of them.
 
-    OperatorError for an unknown strategy.
+    Raise OperatorError for an unknown strategy.
     """
     return by_symbol(
         load_refusal_counts(app, span, strategy, session), lambda name: was_found(app, name), left_out_of(app)
@@ -272,7 +272,7 @@ def counted_by_symbol(
 
 
 def left_out_of(app: "App") -> str | None:
-    """Return in a sentence what the records of a backtest lack; None for other records, and for those with all."""
+    """Return a sentence on what the records of a backtest lack; None for other records, and for complete ones."""
     return left_out(read_evidence(app.folder.path).unrecorded) if app.folder.kind == BACKTEST else None
 
 
@@ -337,7 +337,7 @@ def _newest(ways: "Sequence[Way]") -> "tuple[Way, ...]":
 
 
 def way_of_symbol(app: "App", symbol: str, strategy: str | None = None) -> "SymbolWhy":
-    """Return what happened to one symbol in the last pass that looked at it, by one strategy or any."""
+    """Return a symbol's path through the last pass that included it, for one strategy or any."""
     cycles = cycles_of(app, PassSpan(), strategy)
     ways = way_of(symbol, cycles) or _newest(
         way_of(symbol, cycles_of(app, PassSpan(last=SEARCHED), strategy, symbol=symbol))
@@ -346,7 +346,7 @@ def way_of_symbol(app: "App", symbol: str, strategy: str | None = None) -> "Symb
 
 
 def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[Way]") -> "SymbolWhy":
-    """Return what happened to one symbol in these passes, by the last of its ways."""
+    """Return a symbol's path through these passes, from the last of `ways`."""
     last = cycles[-1] if cycles else None
     now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:

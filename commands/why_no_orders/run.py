@@ -1,4 +1,4 @@
-"""Run `tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and what a change would do."""
+"""Run `tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and the effect of changes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -35,9 +35,9 @@ NAMED = 3
 
 
 class EndedRow(Struct, frozen=True):
-    """One such candidate; `distance` is how far it was from passing, as a fraction of the limit.
+    """One candidate with this reason; `distance` is how far it was from passing, as a fraction of the limit.
 
-    `unit` is the code of the numbers' unit if a strategy's own filter gave them.
+    `unit` is the code of the numbers' unit if a strategy's own filter returned them.
     """
 
     symbol: str
@@ -60,9 +60,9 @@ class ReasonCandidates(Struct, frozen=True):
 
 
 def reason_of(text: str, cycles: "Sequence[CycleRecord]") -> "Reason":
-    """Return the reason with this code, or the one reason that a gate of this name gave in these passes.
+    """Return the reason with this code, or the only reason of a gate with this name in these passes.
 
-    Raises OperatorError for any other text, naming the closest codes, and for a gate that gave several reasons or none.
+    Raises OperatorError for any other text, naming the closest codes, and for a gate with several reasons or none.
     """
     code = text.strip().upper().replace("-", "_")
     if code in set(Reason):
@@ -113,7 +113,7 @@ def _ends(reason: "Reason", cycles: "Sequence[CycleRecord]") -> "Iterator[tuple[
 
 
 def show_reason(console: "Console", data: ReasonCandidates) -> None:
-    """Print what the reason means, what would change it, and its candidates, equal ones in one line."""
+    """Print the reason's meaning, its remedy, and its candidates, equal ones in one line."""
     console.print(f"[bold]{data.reason}[/bold]  {in_units(data.meaning)}")
     console.print(f"Next: {data.remedy}", markup=False)
     refused = f"{pluralize(len(data.rows), 'candidate')} {noun(len(data.rows), 'was', 'were')} refused for this reason"
@@ -221,7 +221,10 @@ def run_reason(
 
 
 def run(app: "App", symbol: str | None, span: PassSpan, strategy: str | None = None) -> Report:
-    """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
+    """Summarize the recorded passes; exit 0 if an order was sent, otherwise 10.
+
+    Raise OperatorError for an unknown symbol.
+    """
     only_dry = span == PassSpan() and not has_passes(app) and dry_pass(app) is not None
     if only_dry and nothing_of(app, None).verdict is not NoOrdersAnswer.BROKEN:
         return run_dry(app, symbol, strategy)
@@ -248,9 +251,9 @@ def run_what_if(
     at: str | None = None,
     span: PassSpan,
 ) -> Report:
-    """Answer a what-if about one pass or a span; exit 0 if it lets an order through, otherwise 10.
+    """Answer a what-if about one pass or a period; exit 0 if it lets an order through, otherwise 10.
 
-    OperatorError for a change that can't be read or wouldn't load, and for passes that aren't kept.
+    Raise OperatorError for an invalid change, and for passes without records.
     """
     require_records(app)
     changes = changes_of(app, typed)
@@ -266,7 +269,7 @@ BAR = 16
 
 
 def show_by_symbol(console: Console, data: BySymbol) -> None:
-    """Print the questions in the order of asking, and a row for each symbol."""
+    """Print the checks in order, and a row for each symbol."""
     if data.left_out:
         console.print(f"Left out: {data.left_out}", markup=False)
     if data.first_at is None or data.last_at is None:

@@ -1,4 +1,4 @@
-"""`tradebot why-no-orders --what-if`: decide a recorded pass again with something changed, and compare the two."""
+"""`tradebot why-no-orders --what-if`: replay a recorded pass with changes, and compare the two."""
 
 import os
 import shlex
@@ -42,7 +42,7 @@ Values = Sequence[tuple[tuple[str, ...], object]]
 
 
 class WhatIfChanges(NamedTuple):
-    """What is to be changed: settings by their paths, prices by symbol, symbols that nobody holds, and the time."""
+    """The changes: settings by their paths, prices by symbol, positions to remove, and the time."""
 
     settings: Values = ()
     prices: tuple[tuple[str, Decimal], ...] = ()
@@ -51,7 +51,7 @@ class WhatIfChanges(NamedTuple):
 
 
 def changes_of(app: App, typed: Sequence[str]) -> WhatIfChanges:
-    """Return what was typed; raise OperatorError for what can't be read, and for a symbol that nobody looked at."""
+    """Return the typed changes; raise OperatorError for an invalid one, and for a symbol without records."""
     prices, gone, at, settings = dict[str, Decimal](), list[str](), list[str](), list[str]()
     for text in (one.strip() for one in typed):
         if text.startswith(BY_PRICE):
@@ -108,14 +108,14 @@ NOT_KEPT = "passes are kept as they run, for storage.replay_sessions; tradebot r
 
 
 class WhatIfSubject(NamedTuple):
-    """The pass that is asked about, and the time that it is moved to, if it is."""
+    """The pass of a what-if, and the time that it is moved to, if any."""
 
     head: CycleRecord
     moved: datetime | None = None
 
 
 class WhatIfRunner:
-    """Replays recorded passes with changes; what several of them share is read once."""
+    """Replays recorded passes with changes; shared parts of their records are read once."""
 
     def __init__(self, app: App, changes: WhatIfChanges) -> None:
         self.app, self.changes = app, changes
@@ -131,24 +131,24 @@ class WhatIfRunner:
         self._closing.close()
 
     def instead(self, changes: WhatIfChanges) -> "WhatIfRunner":
-        """Return what decides with other changes, and shares what was read until now; it ends when this one does."""
+        """Return a runner with other changes that shares the records read so far; it ends with this one."""
         other = copy(self)
         other.changes, other._known = changes, {}
         return other
 
     def read_record(self, head: CycleRecord) -> RecordedCycle:
-        """Return what is kept of a pass; RecordError if nothing is, or if it can't be used."""
+        """Return the record of a pass; raise RecordError if there is none, or if it can't be used."""
         return self.read(self.body(head))
 
     def body(self, head: CycleRecord) -> Body:
-        """Return the stored record of a pass; RecordError if there is none."""
+        """Return the stored record of a pass; raise RecordError if there is none."""
         found = self.app.passes.record(head.id)
         if found is None:
             raise RecordError(UNKEPT)
         return found
 
     def read(self, body: Body, *, only_passing: bool = False, replaced: Collection[str] = ()) -> RecordedCycle:
-        """Return a record; RecordError if it can't be used."""
+        """Return a parsed record; raise RecordError if it can't be used."""
         return read_record(*body, self._shared, only_passing=only_passing, replaced=replaced)
 
     def supposition(self, around: RecordEnvironment) -> Supposition:
@@ -162,7 +162,7 @@ class WhatIfRunner:
         return self._known[around]
 
     def apply_changes(self, recorded: RecordedCycle) -> tuple[RecordedCycle, frozenset[str]]:
-        """Return a record with all that is changed but the time, and the strategies whose answer nobody knows."""
+        """Return a record with all changes except the time, and the strategies whose result is unknown."""
         supposed = self.supposition(recorded.surroundings)
         answered, unasked = StrategyAnswers(recorded, supposed.before, self.app.stored).to(
             supposed.strategies, supposed.after
@@ -176,7 +176,7 @@ class WhatIfRunner:
 
 
 def require_records(app: App) -> None:
-    """Raise OperatorError for a backtest: of its passes nothing is kept."""
+    """Raise OperatorError for a backtest, whose passes have no records."""
     if app.folder.kind == BACKTEST:
         raise OperatorError("a backtest keeps no records of what its passes read", AGAIN)
 
@@ -206,7 +206,7 @@ def of_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: s
 
 
 def left_out(changes: WhatIfChanges, supposed: Supposition, moved: datetime | None = None) -> list[Unanswered]:
-    """Return what isn't in a what-if, or only in part."""
+    """Return the changes that a what-if ignores, or includes only in part."""
     prices = [Unanswered(f"price:{symbol}", PRICE) for symbol, _ in changes.prices]
     return [*supposed.unanswered, *prices, *([Unanswered("at", AT)] if moved else [])]
 
@@ -220,13 +220,13 @@ def _to_make_it_so(changes: WhatIfChanges) -> str:
 
 
 def not_kept(head: CycleRecord, why: str) -> OperatorError:
-    """Return the error for a pass that can't be decided again."""
+    """Return the error for a pass that can't be replayed."""
     hint = NOT_KEPT if why == UNKEPT else f"tradebot replay {head.session} lists the records that can't be used"
     return OperatorError(f"the pass at {when(head.at)} can't be decided again: {why}", hint)
 
 
 def asked_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: str | None) -> WhatIfSubject:
-    """Return the pass that is asked about; OperatorError if none was recorded by then."""
+    """Return the requested pass; raise OperatorError if none was recorded by then."""
     app, changes = asking.app, asking.changes
     facts, day = app.existing_facts, session_asked(app, session)
     heads = facts.heads(JOB, session=day) if facts and day else ()
@@ -265,12 +265,12 @@ def nothing_recorded(app: App, day: date | None) -> OperatorError:
 
 
 def held_in(recorded: RecordedCycle) -> set[str]:
-    """Return the symbols that the account held in a pass."""
+    """Return the symbols of the account's positions in a pass."""
     return {name for name, shares in recorded.given.desk.net.items() if shares}
 
 
 def require_held(changes: WhatIfChanges, held: Collection[str]) -> None:
-    """Raise OperatorError if a position that should be absent wasn't held."""
+    """Raise OperatorError if a position to remove didn't exist."""
     for symbol in changes.gone:
         if symbol not in held:
             raise OperatorError(
@@ -282,7 +282,7 @@ def require_held(changes: WhatIfChanges, held: Collection[str]) -> None:
 def changes_in(
     asking: WhatIfRunner, recorded: RecordedCycle, moved: datetime | None = None, *, each: bool = False
 ) -> Iterator[WhatIfChange]:
-    """Yield what is changed in a pass, or in `each` of several, with the earlier value if there is only one."""
+    """Yield the changes in a pass, or in `each` of several, with the earlier value if there is only one."""
     changes, desk = asking.changes, recorded.given.desk
     if changes.settings:
         known = values_of(asking.supposing.then(recorded.surroundings).settings)

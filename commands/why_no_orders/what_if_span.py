@@ -1,4 +1,4 @@
-"""Decide the passes of a session, or since a time, with something changed, and sum up what differs."""
+"""Replay the passes of a session, or since a time, with changes, and summarize the differences."""
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
@@ -89,7 +89,7 @@ def show_what_if(console: "Console", data: "WhatIf") -> None:
 def print_changes(
     console: "Console", changes: "Sequence[WhatIfChange]", left_out: "Sequence[Unanswered]", unasked: "Sequence[str]"
 ) -> None:
-    """Print the changes, and what the answer doesn't include."""
+    """Print the changes, and the limitations of the result."""
     for change in changes:
         was = f" (was {clean(change.before)})" if change.before else " in each pass"
         console.print(f"What if: {clean(change.what)} {clean(change.after)}{was}", markup=False)
@@ -147,7 +147,7 @@ def _parts(end: "WhatIfEnd") -> Iterator[str]:
 
 
 def run(asking: WhatIfRunner, symbol: str | None, span: PassSpan, session: date | None) -> Report:
-    """Answer a what-if about a span; exit 0 if it lets an order through, otherwise 10."""
+    """Answer a what-if about a period; exit 0 if it lets an order through, otherwise 10."""
     if asking.changes.at is not None:
         raise OperatorError(
             f"{OPTION} at= moves one pass, and this is a span", f"tradebot why-no-orders {OPTION} at=10:32"
@@ -274,7 +274,7 @@ ORDERS, MISSING = 5, 3
 
 
 def show(console: "Console", data: "WhatIfSpan") -> None:
-    """Print what is changed, how many more orders there are, in which symbols, and what stops the others."""
+    """Print the changes, the number of additional orders, their symbols, and the reasons that stop the others."""
     subject = f"[bold]{escape(clean(data.symbol))}[/bold]  " if data.symbol else ""
     console.print(f"{subject}{escape(data.sentence)}")
     if data.next:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def bars_at_rest(
     folder: Path, events: JsonlEvents, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
 ) -> StoredBars | None:
-    """Return the bars that a bot has stored, of which nothing is fetched; None if it never stored any."""
+    """Return a bot's stored bars, without a source to fetch more from; None if it never stored any."""
     is_stored = (folder / BARS).exists() or (folder / BARS_FOLDER).exists()
     return RestingBars(_opening(folder, events), sessions, day) if is_stored else None
 
@@ -33,7 +33,7 @@ def stored_bars(
     sessions: Callable[[date, date], Sequence[Session]],
     day: VenueDay,
 ) -> StoredBars:
-    """Return a bot's closed bars; nothing is opened or asked before the first ones are needed."""
+    """Return a bot's closed bars. The store is opened, and the source used, only when bars are first needed."""
     return StoredBars(_opening(folder, events), source, sessions, day)
 
 

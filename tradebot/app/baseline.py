@@ -1,9 +1,9 @@
-"""Compare the current configuration with the one a person approved. Anything looser closes entries.
+"""Compare the current configuration with the accepted one. If any setting is looser, entries are closed.
 
-So a missing file, a variable left over in a shell or a release's new defaults can't raise a limit unnoticed. No
-direction of an exit rule is tighter: while one differs, exits follow the accepted rules (`accepted_exits`), those of
-each strategy too. If an accepted `shadow: true` is gone, every order is blocked, because a bot in shadow has no
-positions to close.
+So a missing file, a leftover environment variable or a release's new defaults can't raise a limit unnoticed. Exit rules
+have no tighter direction: while one differs, exits follow the accepted rules (`accepted_exits`), those of each strategy
+too. If an accepted `shadow: true` was removed, every order is blocked, because a bot in shadow has no positions to
+close.
 """
 
 import math
@@ -48,9 +48,9 @@ def values_of(settings: Frozen) -> dict[str, Any]:
 def differences(
     settings: Frozen, baseline: Baseline, origins: Mapping[str, str], values: dict[str, Any] | None = None
 ) -> tuple[Difference, ...]:
-    """Return each setting whose value differs from the approved one, in the order of the configuration.
+    """Return each setting whose value differs from the accepted one, in the order of the configuration.
 
-    `values` are the effective ones of the settings, if they are known.
+    `values` are the settings' effective values, if already known.
     """
     now, approved = effective(settings) if values is None else values, with_earlier(baseline.values)
     if _same(approved, now):
@@ -67,7 +67,7 @@ def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
     """Return the accepted exit rules.
 
     A rule keeps its configured value if none was accepted or this version no longer allows the accepted one, because
-    some stop must be in force.
+    there must always be a stop.
     """
     accepted = baseline.values.get("exits", {})
     with suppress(ValidationError):
@@ -79,10 +79,10 @@ def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
 
 
 def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[str, Exits]:
-    """Return the accepted exit rules of each strategy that has its own list.
+    """Return the accepted exit rules of each strategy that has its own.
 
-    A strategy keeps its configured list if the strategy itself wasn't accepted yet, or if this version no longer allows
-    the accepted list.
+    A strategy keeps its configured rules if it wasn't accepted yet, or if this version no longer allows the accepted
+    rules.
     """
     lists = dict(own)
     for name, section in baseline.values.get("strategies", {}).items():
@@ -96,9 +96,9 @@ def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[
 
 
 def tighter_direction(model: type[Frozen], path: Keys) -> Tighter | None:
-    """Return the direction that a setting or an enclosing section declares, or None.
+    """Return the tighter direction that a setting or an enclosing section declares, or None.
 
-    Any change of a chore is as safe as none: the verbs that it can run send nothing.
+    Any change of a scheduled verb's times counts as tighter: the verbs that the timetable can run send no orders.
     """
     if path[:1] == ("timetable",) and path[1:2] and path[1] not in set(Job):
         return Tighter.ALWAYS
@@ -106,7 +106,7 @@ def tighter_direction(model: type[Frozen], path: Keys) -> Tighter | None:
 
 
 def counts_at_start(model: type[Frozen], name: str) -> bool:
-    """Return True if a change of a setting counts only from the next start of `serve` on."""
+    """Return True if a change of a setting takes effect only at the next start of `serve`."""
     return Counts.AT_START in _marks(model, tuple(name.split(".")))
 
 
@@ -132,7 +132,7 @@ def section_of(annotation: object) -> object:
 
 
 def origin_of(origins: Mapping[str, str], name: str) -> str:
-    """Return the source of a value: its own, or that of the section it came with."""
+    """Return the source of a value: its own, or that of the nearest enclosing section."""
     while name:
         if name in origins:
             return origins[name]
@@ -227,7 +227,7 @@ def _source(origins: Mapping[str, str], name: str) -> str:
 
 
 def leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
-    """Return all leaf values by their path; an empty mapping counts as a leaf."""
+    """Return all leaf values by path; an empty mapping counts as a leaf."""
     if not isinstance(value, dict) or not value:
         return {path: value}
     return {inner: leaf for key, item in value.items() for inner, leaf in leaves(item, (*path, str(key))).items()}

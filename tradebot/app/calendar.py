@@ -1,4 +1,4 @@
-"""Keep the sessions of each calendar in the ledger as the broker has them, and find those that aren't there."""
+"""Store the broker's sessions of each calendar in the ledger, and find missing ones."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ Read = Callable[[date, date, str], "Sequence[Session]"]
 
 
 class CalendarChange(NamedTuple):
-    """A day on which the broker's calendar isn't what was stored, or not what exchange_calendars has.
+    """A day on which the broker's calendar differs from the stored one, or from exchange_calendars.
 
-    `before` was stored and `after` is now; `said` is how the two calendars differed as far as was known, and `text` how
-    they differ now, empty if they agree. `in_both` is False for a calendar that exchange_calendars doesn't have.
+    `before` was stored and `after` is current. `said` is the last known difference between the two calendars and `text`
+    the current one, empty if they agree. `in_both` is False for a calendar that exchange_calendars doesn't have.
     """
 
     day: date
@@ -62,10 +62,10 @@ class CalendarChange(NamedTuple):
 def ensure(
     ledger: Slots, venue: Capabilities, read: Read, now: datetime, ahead: timedelta, others: Collection[str] = ()
 ) -> None:
-    """Store the sessions around `now` that aren't stored, unless the calendars in the ledger already reach `ahead`.
+    """Store the missing sessions around `now`, unless the stored calendars already reach `ahead`.
 
-    Besides the venue's own calendar, these are the `others` and those that are stored already. They come from
-    exchange_calendars, or from the broker if it doesn't have them; one that doesn't answer is asked again later.
+    Covers the venue's own calendar, the `others` and those already stored. Sessions come from exchange_calendars, or
+    from the broker if exchange_calendars doesn't have the calendar; if that fails, it is tried again at the next call.
     """
     today = venue.day.local(now).date()
     held = [ledger.calendars(day, day + WEEK) for day in (today - CALENDAR_KNOWN, today + ahead)]
@@ -88,7 +88,7 @@ def _extend(ledger: Slots, venue: Capabilities, read: Read, name: str, today: da
 
 
 def list_sessions(venue: Capabilities, first: date, last: date, name: str = OWN) -> Sequence[Session] | None:
-    """Return the sessions that exchange_calendars has of a calendar, inclusive; None if it doesn't have it."""
+    """Return a calendar's sessions from exchange_calendars between two dates, inclusive; None if it doesn't have it."""
     from tradebot.adapters.time.calendar import exchange_sessions, is_listed
 
     full = name or venue.calendar
@@ -96,16 +96,16 @@ def list_sessions(venue: Capabilities, first: date, last: date, name: str = OWN)
 
 
 def knowing(held: Calendar, day: VenueDay) -> VenueDay:
-    """Return the venue's day with the stored sessions that aren't all on their own date."""
+    """Return the venue's day, including stored sessions that start on another date."""
     return day.knowing(held.sessions(date.min, date.max)) if day.crosses_midnight else day
 
 
 def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, events: Events, by: str) -> str:
-    """Ask the broker's calendars for the stored days to come, store their sessions, and return what it said.
+    """Fetch the broker's calendars for the stored days to come, store their sessions, and return a summary.
 
-    A session that it doesn't have any more is dropped only if exchange_calendars or the broker's clock says so too.
-    What changed is told as an event, and so is, once a day, a calendar that ends soon. TemporaryError if the broker
-    lists no session, or some that overlap.
+    A session missing at the broker is removed only if exchange_calendars or the broker's clock confirms it. Changes are
+    recorded as events, and so is, once a day, a calendar that ends soon. Raise TemporaryError if the broker lists no
+    sessions or overlapping ones.
     """
     ensure(ledger, venue, read, clock.now, LEAST)
     today = venue.day.local(clock.now).date()
@@ -230,9 +230,9 @@ def _change_details(change: CalendarChange, venue: Capabilities) -> Mapping[str,
 
 
 def sessions(held: Calendar, venue: Venue, first: date, last: date) -> Sequence[Session]:
-    """Return the sessions between two dates, inclusive: the stored ones, or the venue's if some may be missing.
+    """Return the sessions between two dates, inclusive: stored sessions, or the venue's if some may be missing.
 
-    Two weekdays in a row without a session are taken for a hole: holidays come alone.
+    Two consecutive weekdays without a session count as a gap, because holidays rarely come in pairs.
     """
     sessions = held.sessions(first, last)
     dates = {session.date for session in sessions}

@@ -1,4 +1,4 @@
-"""Rebuild what was known at a time of an earlier session from the flow source's replies, as they were kept."""
+"""Rebuild the facts known at a time of an earlier session from the archived replies of the flow source."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ DAY = timedelta(days=1)
 
 
 class ReplayedFacts(Struct, frozen=True):
-    """What was known at `at` of a session, from so many kept replies; `unreadable` ones had no rows that could be read.
+    """The facts known at `at` of a session, and the number of archived replies; `unreadable` replies couldn't be
+    parsed.
 
-    `complete` is False if facts of earlier days count that no reply is kept of any more. `left_out` are the strategies
-    that can't be asked about the past, because they read the account or quotes.
+    `complete` is False if facts of earlier days matter whose replies are no longer archived. `left_out` lists
+    strategies that can't run on the past, because they read the account or quotes.
     """
 
     session: date
@@ -50,11 +51,11 @@ class ReplayedFacts(Struct, frozen=True):
 def past_of(
     app: App, session: date, at: datetime | None, progress: Progress = lambda done, total: None
 ) -> Iterator[tuple[World, ReplayedFacts]]:
-    """Yield the world with the facts known at a time of a session, by default that of its last kept reply.
+    """Yield the world with the facts known at a time of a session, by default that of its last archived reply.
 
     The world records nothing.
 
-    Raises OperatorError if nothing is kept of the session, or nothing that old.
+    Raises OperatorError if no reply of the session, or none that old, is archived.
     """
     kept_sessions = app.replies.sessions()
     kept_session = _session(kept_sessions, session, at)

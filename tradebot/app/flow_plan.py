@@ -1,4 +1,4 @@
-"""Plan the fetching of flow as the configuration asks for it, before the first call."""
+"""Plan the fetching of flow from the configuration, before the first call."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def allowance_of(settings: Sections) -> Allowance | None:
-    """Return what the flow source allows; None for one on this machine, which has no limit."""
+    """Return the flow source's call limits; None for a source on this machine, which has none."""
     on_this_machine = settings.mode is Mode.SANDBOX or is_loopback(settings.unusual_whales.url or "")
     return None if on_this_machine else configured_allowance(settings)
 
 
 def configured_allowance(settings: Sections) -> Allowance:
-    """Return what the flow source allows, as the configuration says it."""
+    """Return the flow source's configured call limits."""
     source = settings.unusual_whales
     return Allowance(source.calls_per_minute, source.daily_calls, float(source.reserve_fraction))
 
 
 def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[str]:
-    """Yield why the flow strategy's alerts can't be fetched in time; any other kind of facts gives way before them."""
+    """Yield why the flow strategy's alerts can't be fetched in time, even if all other kinds are postponed."""
     flow = settings.strategies.flow
     if Job.FETCH_FLOW not in settings.timetable or flow is None:
         return
@@ -63,6 +63,6 @@ def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
 
 
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:
-    """Return the plan of a full session for these kinds of facts, each with what to ask about."""
+    """Return the plan of a full session for the needed kinds of facts, each with its symbols."""
     needs = needs_of(needed, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s)
     return FetchPlan.of(needs, settings.timetable[Job.FETCH_FLOW], whole_day(settings.day), allowance)

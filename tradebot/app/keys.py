@@ -27,7 +27,7 @@ CLOUD_PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_
 
 
 class Secrets(Struct, frozen=True):
-    """Keys from the environment or .env; they are never printed. Those of the venue are by the fields of its keys."""
+    """The keys from the environment or .env, which are never printed; `venue` maps the fields of the venue's keys."""
 
     uw_key: str | None
     venue: Mapping[str, str]
@@ -39,9 +39,9 @@ class Secrets(Struct, frozen=True):
 
 
 def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) -> Secrets:
-    """Return the keys. The environment takes precedence over the file, which must be readable only by its owner.
+    """Return the keys. The environment takes precedence over the file, which only its owner may read.
 
-    `env_file` is None if only the environment counts. No text will show a key, one of another venue neither.
+    With `env_file` None, only the environment is read. All keys are masked in messages, also those of other venues.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
     learn(*(text for key in keys_of(venue) if key.secret for text in _given_values(sources, key.names)))
@@ -59,9 +59,9 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) 
 
 
 def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
-    """Return the permission variables of the environment and .env by name, exactly as written, spaces included.
+    """Return the permission variables of the environment and .env by name, exactly as written, including spaces.
 
-    `env_file` is None if only the environment counts. A variable set in the environment, even to nothing, takes
+    With `env_file` None, only the environment is read. A variable set in the environment, even to an empty value, takes
     precedence over the file.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
@@ -69,9 +69,9 @@ def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str
 
 
 def load_addresses(environ: Mapping[str, str], env_file: Path | None, names: Iterable[str]) -> Mapping[str, str]:
-    """Return the addresses of channels by name, without those that aren't set; no text will show one of them.
+    """Return the addresses of channels that are set, by name. They are masked in messages.
 
-    They are in NOTIFY_NAME, in the environment or in the file, as keys are.
+    They are in NOTIFY_NAME, in the environment or in the file, like keys.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
     found = {name: next(_given_values(sources, [address_variable(name)]), "") for name in names}
@@ -85,14 +85,14 @@ def _learn_addresses(addresses: Iterable[str]) -> None:
 
 
 def load_chat_token(environ: Mapping[str, str], env_file: Path | None) -> str | None:
-    """Return the token of the chat's bot, or None if it isn't set; no text will show it."""
+    """Return the token of the chat's bot, or None if it isn't set. It is masked in messages."""
     token = next(_given_values((environ, read_env_file(env_file) if env_file else {}), [CHAT_TOKEN]), None)
     learn(token)
     return token
 
 
 def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
-    """Return the keys of S3 and where it is, by the names that boto3 gives them; no text will show one of the keys."""
+    """Return the keys and location of S3 storage, named as boto3 does. The keys are masked in messages."""
     sources = (environ, read_env_file(env_file) if env_file else {})
     learn(*(text for name in CLOUD for text in _given_values(sources, [name])))
     found = {name: next(_given_values(sources, [name]), "") for name in (*CLOUD, *CLOUD_PLACES)}
@@ -100,18 +100,18 @@ def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mappin
 
 
 def is_secret(name: str, venue: str) -> bool:
-    """Return True if a variable of the environment has a key or an address of ours, at this venue or a shipped one."""
+    """Return True if an environment variable contains a key or an address of the bot, at this or a shipped venue."""
     of_venues = {name for key in keys_of(venue) for name in key.names}
     return name == FLOW_KEY or name in of_venues or bool(_OURS.fullmatch(name))
 
 
 def address_variable(channel: str) -> str:
-    """Return the name of the variable that has a channel's address."""
+    """Return the name of the environment variable with a channel's address."""
     return f"NOTIFY_{channel.upper()}"
 
 
 def confirmation_code(state: str, address: str) -> str:
-    """Return what a test message of a bot shows, so that whoever types it has read what came through this address."""
+    """Return the code in a bot's test message; typing it proves that a message to this address was read."""
     return hashlib.sha256(f"{state}\n{address}".encode()).hexdigest()[:6]
 
 

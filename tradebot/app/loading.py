@@ -1,4 +1,4 @@
-"""Find and load the settings of a state folder: the user's file, the environment, or what was accepted last."""
+"""Find and load the settings of a state folder: the user's file, the environment, or the last accepted values."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ def _env_file_modes(folder: StateFolder, environ: Mapping[str, str]) -> Iterator
 def permission_inputs_of(
     loaded: Loaded, folder: StateFolder, environ: Mapping[str, str], armed: Arming | None, accepted: Baseline | None
 ) -> PermissionInputs:
-    """Return the inputs of permission. An unreadable .env closes its door instead of raising, so status still works."""
+    """Return the inputs of permission. An unreadable .env closes its door instead of raising, so `status` works."""
     mode, unread, gates = loaded.settings.mode, None, dict[str, str]()
     file = None if mode is Mode.SANDBOX else ENV_FILE
     try:
@@ -77,14 +77,14 @@ DEMO_OPTIONS = "demo.yaml"
 
 
 class Options(Struct, frozen=True):
-    """The options of every verb: where the state is, and which file overrides the configuration."""
+    """The options common to all verbs: the state folder, and the configuration file."""
 
     state_dir: str | None = None
     config: str | None = None
 
 
 def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
-    """Return the settings of a state folder or, if they can't be read, the accepted ones, for exits only."""
+    """Return a folder's settings or, if they can't be read, the accepted settings for exits only."""
     try:
         return load_for(folder, options, environ)
     except ConfigurationError as error:
@@ -95,7 +95,7 @@ def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, s
 
 
 def load_to_plan(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
-    """Return the settings of a state folder, also if flow can't be fetched in time with them."""
+    """Return a folder's settings, even if flow can't be fetched in time with them."""
     return load_for(folder, options, environ, PLANNING)
 
 
@@ -106,9 +106,9 @@ def load_for(
     purpose: object = None,
     values: Mapping[str, object] | None = None,
 ) -> Loaded:
-    """Return the settings of a state folder. Its mode was fixed when it was made; a different one is refused.
+    """Return a folder's settings. Raise OperatorError if their mode isn't the one that the folder was created with.
 
-    `values` are tried in place of what the user's file says.
+    `values` replace those of the user's file.
     """
     file = user_file(options, folder.path, environ)
     refuse_other_mode(folder, environ, None if values is not None else file)
@@ -127,9 +127,9 @@ def load_for(
 
 
 def with_earlier_names(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:
-    """Return the environment with our own variable for each name that an earlier system had, unless both are set.
+    """Return the environment with the bot's variable set for each name of an earlier system, unless both are set.
 
-    Only bots at its venue read them, because other programs may use such names too. A bucket is an address to us.
+    Only bots at its venue read these names, because other programs may use them too. A bucket counts as an address.
     """
     set_here = {name: environ[name].strip() for name in EARLIER_NAMES.get(venue, {}) if environ.get(name, "").strip()}
     ours = {
@@ -140,9 +140,9 @@ def with_earlier_names(environ: Mapping[str, str], venue: str) -> Mapping[str, s
 
 
 def options_of_demo(folder: StateFolder) -> tuple[str, Mapping[str, object]] | None:
-    """Return where the options of the demo that made a folder are kept, and what they set; None without any.
+    """Return the location and values of the options of the demo that created a folder; None without any.
 
-    They stay in force for the verbs that look at what the demo did, and end with the next demo.
+    They apply to verbs that inspect the demo's results, and end with the next demo.
     """
     file = folder.path / DEMO_OPTIONS
     return (str(file), load_yaml(file)) if folder.kind == "demo" and os.path.lexists(file) else None
@@ -159,7 +159,7 @@ def _refuse_other_venue(folder: StateFolder, loaded: Loaded) -> None:
 
 
 def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Path | None:
-    """Return the user's configuration file: the flag, else TRADEBOT_CONFIG, else tradebot.yaml in the state folder."""
+    """Return the user's configuration file: the flag's, TRADEBOT_CONFIG, or tradebot.yaml in the state folder."""
     named = options.config or environ.get(CONFIG)
     if named and not options.config and not os.path.lexists(named):
         raise ConfigurationError(f"{CONFIG} names {word(named)!r}, and there is no such file", f"unset {CONFIG}")
@@ -175,9 +175,9 @@ def accepted_instead(
 ) -> Loaded:
     """Return a folder's accepted settings together with the configuration's error, or raise that error.
 
-    It is raised if nothing was accepted, if the accepted mode or venue isn't the folder's, or if anything that can
-    still be read asks for shadow. A live account still needs `mode: live` in the file itself, so an unreadable file
-    sends nothing.
+    The error is raised if nothing was accepted, if the accepted mode or venue isn't the folder's, or if any readable
+    part of the configuration sets shadow. A live account still needs `mode: live` in the file itself, so an unreadable
+    file sends no orders.
     """
     baseline, readable = _baseline(folder), [_readable(file) for file in files]
     if baseline is None:

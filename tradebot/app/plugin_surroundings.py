@@ -1,4 +1,4 @@
-"""What a plug-in finds around it: its limits, and an environment without our keys."""
+"""The environment of a plug-in: its limits, and environment variables without the bot's keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> PluginEnvironment:
-    """Return the environment of a plug-in: its limits, and no access to our keys, the state folder or the .env file."""
+    """Return a plug-in's environment: its limits, and no access to keys, the state folder or the .env file."""
     from tradebot.adapters.plugins.plugin import PluginEnvironment
     from tradebot.adapters.plugins.protocol import AnswerBounds
 
@@ -28,5 +28,5 @@ def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, 
 
 
 def without_keys(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:
-    """Return the environment variables that a plug-in sees, without our keys under any name."""
+    """Return the environment variables passed to a plug-in, without the bot's keys under any name."""
     return {name: value for name, value in environ.items() if not is_secret(name, venue) and hide(value) == value}

@@ -1,4 +1,4 @@
-"""The strategy `policy`: learned models in a process of their own, and a rule that acts if they can't."""
+"""The strategy `policy`: learned models in a separate process, and a fallback rule if they are unavailable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class PolicyStrategy(ModelProcess):
-    """Wants the target that models answer with, in each contract whose features are all there."""
+    """Proposes the target that the models predict, for each contract with complete features."""
 
     surrounded = True
     """It needs to know what plug-ins run in, because its models do too."""
@@ -45,19 +45,19 @@ class PolicyStrategy(ModelProcess):
 
     @property
     def needs(self) -> Needs:
-        """Return what the models need, and the rule."""
+        """Return the data that the models and the rule need."""
         models = self.models()
         cards = [] if isinstance(models, Decision) else [model.card for model in models]
         return needs_of(self._settings, cards, self._rule)
 
     @property
     def times(self) -> str:
-        """Return that it is asked once for each bar of its models that closes, as they were in their training."""
+        """Return when it runs: at the close of each bar of its models, as in their training."""
         models = self.models()
         return times_of(() if isinstance(models, Decision) else [model.card for model in models])
 
     def propose(self, view: StrategyView) -> Sequence[Target] | Decision:
-        """Return a target for each symbol: the models', or else the rule's with the reason why it acts."""
+        """Return a target for each symbol: the models', or the rule's with the reason for the fallback."""
         if self._settings.mode is PolicyMode.TRAINING:
             return refusal(Reason.MODEL_TRAINING, "mode training")
         targets = self.answer(view)
@@ -65,7 +65,7 @@ class PolicyStrategy(ModelProcess):
 
 
 def place_of(settings: PolicySettings) -> ModelLocation:
-    """Return where the models are that settings name, with full paths."""
+    """Return the location of the models in the settings, with absolute paths."""
     results = None if settings.results is None else _full(settings.results)
     return ModelLocation(_full(settings.folder), settings.public_key or "", settings.models, results=results)
 

@@ -1,4 +1,4 @@
-"""How far each strategy of a bot has climbed."""
+"""The promotion of each strategy of a bot."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HIGHEST = {Mode.SANDBOX: Rung.PAPER, Mode.PAPER: Rung.PAPER, Mode.LIVE: Rung.LIV
 
 
 def code_of(settings: Settings, name: str) -> str | None:
-    """Return the digest of a strategy's present code; None if it isn't installed."""
+    """Return the digest of a strategy's current code; None if it isn't installed."""
     # Most verbs ask only once there is a promotion, and plug-ins take long to import.
     from tradebot.adapters.plugins.plugin import code_in_use
 
@@ -43,8 +43,8 @@ def code_of(settings: Settings, name: str) -> str | None:
 def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = None) -> str | None:
     """Return the hash of a strategy's code and values; None if it isn't installed.
 
-    What isn't in use can only be the label of submitted candidates, of which nobody knows the code. `values` are the
-    effective ones of the settings, if they are known.
+    A name that isn't in use can only be the label of submitted candidates, whose code is unknown. `values` are the
+    settings' effective values, if already known.
     """
     if name not in settings.strategies.sections():
         return SUBMITTED
@@ -55,19 +55,19 @@ def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = 
 
 
 def values_of(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return the values by which a strategy decides, of effective settings."""
+    """Return the values of effective settings that a strategy's decisions depend on."""
     section = (settings.get("strategies") or {}).get(name) or {}
     return {key: value for key, value in section.items() if key not in NO_VALUES}
 
 
 def standing(promotions: Sequence[Promotion], name: str, digest: str | None) -> Promotion | None:
-    """Return the last promotion of a strategy with this code and these values; None if it is a candidate."""
+    """Return a strategy's last promotion with this code and these values; None if it is a candidate."""
     last = next((promotion for promotion in reversed(promotions) if promotion.strategy == name), None)
     return last if last is not None and last.digest == digest else None
 
 
 def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | None:
-    """Return the higher one of two promotions; what a strategy reached elsewhere before it was put down is over."""
+    """Return the higher of two promotions; promotions elsewhere before a demotion no longer count."""
     known = [promotion for promotion in (own, elsewhere) if promotion is not None]
     if own is not None and own.why:
         known = [promotion for promotion in known if promotion is own or promotion.at > own.at]
@@ -97,7 +97,7 @@ def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Cli
 
 
 def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) -> Any:
-    """Return the part of the account's equity that a strategy may trade with on a day; it is smaller in live small."""
+    """Return the part of the account's equity that a strategy may trade with on a day; it is reduced in live small."""
     allotment = app.settings.strategies.allotments()[name]
     if app.mode is not Mode.LIVE:
         return allotment

@@ -10,9 +10,9 @@ from tradebot.ports.world import Rules
 
 
 class Readers:
-    """The installed strategies in use, asked only for what they need.
+    """The installed strategies in use, loaded only to list what they need.
 
-    A strategy that isn't installed is left out, so that it doesn't hold back the flow of the others.
+    A strategy that isn't installed is skipped, so that it doesn't block the flow of the others.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Readers:
     def needed_facts(self, rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
         """Return the kinds of facts that they need, each with its symbols.
 
-        A plug-in is asked in its own process, which ends at once. It isn't asked again once it has answered.
+        A plug-in runs in its own process, which ends at once; its reply is cached.
         """
         begin_pass(self._strategies)
         try:

@@ -1,4 +1,4 @@
-"""The part of the configuration that the trading core needs."""
+"""Derive the part of the configuration that the trading core needs."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discovered: Sequence[str] = ()) -> Rules:
     """Return the part of the settings that the core needs, with the exit rules in force.
 
-    With `asks` False there is no person whose approval an entry could wait for. `discovered` symbols take the place of
-    the universe, but not of what a strategy names itself, unless that is the root of one of them. They are no setting:
-    a person accepts that there is a discovery, or a root, and not each list of a venue.
+    If `asks` is False, nobody can approve an entry. `discovered` symbols replace the universe, but not the symbols that
+    a strategy names itself, unless such a name is the root of a discovered contract. They aren't settings: a person
+    accepts that there is discovery, or a root, but not each list of a venue.
     """
     universe, stands_for = tuple(discovered or settings.universe), standing_for(settings, discovered)
     flow, registry, door = settings.strategies.flow, settings.registry, door_to(settings.venue)
@@ -67,7 +67,7 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
 
 
 def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: date) -> tuple[str, ...]:
-    """Return the symbols that a universe's names stand for: a root that has no contract chosen yet goes by date."""
+    """Return the symbols for a universe's names; a root without a chosen contract is resolved by date."""
     months = door_to(settings.venue).months
     if months is None:
         return tuple(names)
@@ -82,7 +82,7 @@ def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: da
 
 
 def standing_for(settings: Sections, discovered: Sequence[str]) -> Callable[[str], str]:
-    """Return what says which symbol a name of the settings stands for: itself, unless it is the root of contracts."""
+    """Return a function that maps a name in the settings to its symbol: the name itself, or the contract of a root."""
     door = door_to(settings.venue)
     if door.months is None:
         return lambda name: name
@@ -98,7 +98,7 @@ def standing_for(settings: Sections, discovered: Sequence[str]) -> Callable[[str
 
 
 def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence[str] = ()) -> Rules:
-    """Return the same, with the exit rules that were accepted last."""
+    """Return the rules with the exit rules that were accepted last."""
     exits, own = settings.exits, settings.strategies.own_exits()
     if accepted:
         exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
@@ -106,7 +106,7 @@ def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence
 
 
 class InForce:
-    """The rules in force and what they were made of; both are made once for as long as that is the same."""
+    """The rules in force and their sources, cached until these change."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -115,7 +115,7 @@ class InForce:
         self.last: Rules | None = None
 
     def rules(self, accepted: Baseline | None, discovered: Sequence[str]) -> Rules:
-        """Return the rules that follow from what was accepted and discovered last."""
+        """Return the rules for the configuration accepted last and the symbols discovered last."""
         if self.last is None or self._based_on != (accepted, discovered):
             self._based_on, self._surroundings = (accepted, discovered), None
             self.last = in_force(self._settings, accepted, discovered)
@@ -123,14 +123,14 @@ class InForce:
 
     @property
     def surroundings(self) -> "RecordEnvironment":
-        """Return what the last rules were made of, as a record of a pass has it."""
+        """Return the sources of the last rules, in the form of a pass record."""
         if self._surroundings is None:
             self._surroundings = surroundings_of(self._settings, *self._based_on)
         return self._surroundings
 
 
 def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> "RecordEnvironment":
-    """Return the settings in force, from which rules can be made again."""
+    """Return the settings in force, from which rules can be rebuilt."""
     from tradebot.replaying.passes import RecordEnvironment
 
     values = b"" if accepted is None else _text(accepted.values)
@@ -144,9 +144,9 @@ def _text(values: object) -> bytes:
 
 
 def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) -> tuple[str, ...]:
-    """Return the symbols that were discovered last, if there is discovery or contracts end; none if nothing was yet.
+    """Return the symbols discovered last, if there is discovery or contracts expire; empty if none were found yet.
 
-    A running `serve` asks before each pass, so it trades a new coin without a reload.
+    A running `serve` calls this before each pass, so it trades a new coin without a reload.
     """
     registry = settings.registry
     stored = recorded() if (registry and registry.discovery) or door_to(settings.venue).months else None

@@ -1,7 +1,6 @@
-"""Handle the embedded exchange for the wiring: make its market from the configuration, start, serve and stop it.
+"""Control the embedded exchange for the wiring: create its market from the configuration, start, serve and stop it.
 
-Most verbs on a real account never touch the exchange, so they import this module only where they need it. What serves
-an exchange or reads files for one is imported here only where it is used, because it takes longer than all the rest.
+The exchange is imported only where it is needed, because most verbs on a real account never use it.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _ITS_COMMAND = re.compile(r"\bpapervenue (?=(?:serve|tick|status|faults|reset|pa
 
 @contextmanager
 def translate_exchange_errors(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
-    """Turn the exchange's own errors into ours."""
+    """Translate the exchange's errors into those of the bot."""
     try:
         yield
     except MarketError as bad:
@@ -46,7 +45,7 @@ def translate_exchange_errors(code: ExitCode = ExitCode.USAGE) -> Iterator[None]
 
 
 def in_our_words(hint: str) -> str:
-    """Return the exchange's advice with our commands in place of its own."""
+    """Return the exchange's advice with the bot's commands in place of the exchange's."""
     return _ITS_COMMAND.sub("tradebot exchange ", hint.replace(_ITS_NEW_ONE, "tradebot init --state-dir NEW"))
 
 
@@ -83,7 +82,7 @@ def running(folder: Path) -> str | None:
 
 
 def ports(folder: Path) -> Mapping[str, int]:
-    """Return the ports of a running exchange that aren't of its address, by the names of what is spoken there."""
+    """Return a running exchange's further ports, besides that of its address, by protocol."""
     current = process.running(folder)
     return dict(current.ports) if current else {}
 
@@ -103,12 +102,12 @@ def serve(
 ) -> None:
     """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address and status.
 
-    An exchange that was started in the background is replaced, on the same port unless `port` is given; nothing is
-    lost, because its state is in the folder. `note` receives a message about it.
+    An exchange running in the background is replaced, on the same port unless `port` is set; nothing is lost, because
+    its state is in the folder. `note` receives a message about it.
 
     `pace` is step, real or a factor such as 60x; `rate_limit` is in requests per minute and key, and `flow_limits` are
     those for flow per minute and per day; each account has a name and cash in USD; `faults` are scripts to arm;
-    `latency` is how long cancels and replacements take, or None to leave it as it was.
+    `latency` is the delay of cancels and replacements, or None to keep the current one.
 
     Raises TradebotError with exit code 6 if another process serves the folder, and with 2 if the market, the port or an
     option can't be used.
@@ -146,7 +145,7 @@ def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
 
 @contextmanager
 def undone_if_refused(folder: Path) -> Iterator[None]:
-    """Remove a market that was made within the block if the block ends with an OperatorError."""
+    """Remove a market that was created within the block if the block raises an OperatorError."""
     held = holds_market(folder)
     try:
         yield
@@ -173,25 +172,27 @@ def control_headers(folder: Path) -> Mapping[str, str]:
 
 
 def holds_market(folder: Path) -> bool:
-    """Return True if the folder holds an exchange, in any state."""
+    """Return True if the folder contains an exchange, in any state."""
     return (folder / MARKET_FILE).exists()
 
 
 def market_settings(folder: Path) -> Mapping[str, Any]:
-    """Return the settings a folder's market was made with, plus its symbols; raise OperatorError if there is none."""
+    """Return the settings that a folder's market was created with, plus its symbols; raise OperatorError without a
+    market.
+    """
     with translate_exchange_errors():
         stored = read_market(folder)
     return stored.spec.to_fields() | {"symbols": list(stored.symbols)}
 
 
 def market_day(folder: Path) -> VenueDay:
-    """Return the day of a folder's market, whose dates and clocks are those of its calendar's zone."""
+    """Return the venue day of a folder's market, in the time zone of its calendar."""
     with translate_exchange_errors():
         return VenueDay(HOURS[read_market(folder).spec.venue.calendar].zone.key)
 
 
 def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return a folder's market as configuration settings, and the symbols it was asked for, if any."""
+    """Return a folder's market as configuration settings, and the symbols it was created with, if listed."""
     with translate_exchange_errors():
         spec = read_market(folder).spec
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
@@ -202,9 +203,9 @@ def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> tuple[str, ...]:
-    """Make the configured market and return its symbols: the universe, or all symbols of a recorded file.
+    """Create the configured market and return its symbols: the universe, or all symbols of a recorded file.
 
-    Raises OperatorError if its files can't be used or the folder already holds another market.
+    Raises OperatorError if its files can't be used or the folder already contains another market.
     """
     spec = market_spec(settings, every_symbol=every_symbol)
     with translate_exchange_errors():
@@ -242,7 +243,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
 
 
 def is_root(venue: str, name: str) -> bool:
-    """Return True if a name stands for one of several contracts, by turns."""
+    """Return True if a name is a root, which stands for one contract after another."""
     door = door_to(venue)
     try:
         door.symbol(name)
@@ -252,7 +253,7 @@ def is_root(venue: str, name: str) -> bool:
 
 
 def plays(venue: str) -> bool:
-    """Return True if the embedded exchange can play a venue."""
+    """Return True if the embedded exchange can simulate a venue."""
     return venue == EARLIER or door_to(venue).market is not None
 
 
@@ -279,9 +280,10 @@ class RecordedFile(NamedTuple):
 
 
 def read_recorded_file(bars: str, bar_stamp: str | None, start: str | None = None) -> RecordedFile:
-    """Return what a recorded file is; raise OperatorError if it is unusable.
+    """Return the description of a recorded file; raise OperatorError if it is unusable.
 
-    Daily bars are counted from `start` on, an ISO date; what is no date is left to those who check the configuration.
+    Daily bars count from `start` on, an ISO date; an invalid date is ignored here, because the configuration's checks
+    report it.
     """
     from papervenue.creation import recorded_source, recorded_span
 
@@ -295,7 +297,7 @@ def read_recorded_file(bars: str, bar_stamp: str | None, start: str | None = Non
 
 
 def captured_session(folder: str) -> date | None:
-    """Return the session of captured responses, or None; raise OperatorError if they can't be used."""
+    """Return the session of captured responses, or None without any; raise OperatorError if they can't be used."""
     from papervenue import creation
 
     with translate_exchange_errors():
@@ -311,7 +313,7 @@ def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
 
 
 def market_has_ended(folder: Path, at: datetime) -> bool:
-    """Return True if an exchange's last session had ended by `at`, judging by its files; it need not be running."""
+    """Return True if an exchange's last session had ended by `at`. Reads its files, so it need not be running."""
 
     if not holds_market(folder):
         return False
@@ -322,7 +324,7 @@ def market_has_ended(folder: Path, at: datetime) -> bool:
 
 
 def fill_optimism(model: str) -> str:
-    """Return what is optimistic about a fill model."""
+    """Return in what respects a fill model is optimistic."""
     return OPTIMISM[model]
 
 

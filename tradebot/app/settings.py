@@ -66,7 +66,7 @@ class Settings(Sections):
 
 
 class Loaded(Struct, frozen=True, dict=True):
-    """The settings, the source of each value by its dotted name, and the mode that the user's own file names."""
+    """The settings, the source of each value by its dotted name, and the mode named in the user's file."""
 
     settings: Settings
     origins: Mapping[str, str]
@@ -80,12 +80,12 @@ class Loaded(Struct, frozen=True, dict=True):
 
     @property
     def count(self) -> int:
-        """Return how many settings have a source; a section isn't one, even if it is empty."""
+        """Return the number of settings that have a source; a section doesn't count, even if it is empty."""
         return len(self.origins.keys() - {name.rpartition(".")[0] for name in self.origins} - EMPTY_SECTIONS)
 
     @cached_property
     def effective(self) -> dict[str, Any]:
-        """Return all values of the settings as a baseline stores them, not to be changed: each pass compares them."""
+        """Return all values of the settings as a baseline stores them. Don't modify them: each pass compares them."""
         return effective(self.settings)
 
 
@@ -108,9 +108,9 @@ def load(
 ) -> Loaded:
     """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name.
 
-    With the purpose of PLANNING, flow that can't be fetched in time is no error. A verb with its own defaults names
-    the shipped file that holds them. `values` are tried in place of what the user's file says. `run` is what the
-    options of the run that made a folder say, and where that is kept.
+    With the purpose PLANNING, flow that can't be fetched in time is no error. A verb with its own defaults names the
+    shipped file that contains them. `values` replace those of the user's file. `run` has the options that a folder was
+    created with, and their location.
     """
     base = load_yaml(shipped_path("base.yaml"), shipped=True)
     user = dict(values) if values is not None else load_yaml(user_file) if user_file else {}
@@ -146,7 +146,7 @@ def load(
 
 
 def validate(merged: Mapping[str, object], origins: Mapping[str, str], purpose: object = None) -> Settings:
-    """Return settings of merged values; raise ConfigurationError naming each wrong one and its origin."""
+    """Return settings from merged values; raise ConfigurationError naming each invalid value and its source."""
     try:
         settings = Settings.model_validate(merged, context=purpose)
         _require_sound_weights(settings, origins)
@@ -175,7 +175,7 @@ def _require_sound_weights(settings: Settings, origins: Mapping[str, str]) -> No
 
 
 def accepted_settings(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:
-    """Return the accepted values as the settings in force, with the error that made it necessary.
+    """Return the accepted values as the settings in force, with the error that made this necessary.
 
     Raises ConfigurationError if this version can't use them.
     """
@@ -188,16 +188,16 @@ def accepted_settings(values: Mapping[str, object], file_mode: str, error: Confi
 
 
 def mode_said(value: object) -> str:
-    """Return a mode as it was written, in lower case and truncated; empty if none was given.
+    """Return a mode as written, in lower case and truncated; empty if none was set.
 
-    A word with a space next to it isn't accepted as a mode, so it is returned in quotes, which show the space.
+    A value with a space before or after it isn't accepted as a mode, so it is returned in quotes, which show the space.
     """
     text = str(value or "").lower()[:20]
     return text if text == text.strip() else repr(text)
 
 
 def modes_said(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
-    """Yield each mode that the environment or a file names, where, and the next step if it is the wrong one."""
+    """Yield each mode named by the environment or a file, its location, and the next step if it is wrong."""
     for name in ("TRADING_MODE", "TRADEBOT_MODE", "MODE"):
         mode = mode_said(environ.get(name))
         # Other programs use MODE too, so only one of our own modes is meant for us.
@@ -232,10 +232,11 @@ def _of_venue_file(venue: str) -> dict[str, object]:
 
 
 def venue_flags(venue: str, wanted: int | Sequence[str], without: Collection[str] = frozenset()) -> dict[str, object]:
-    """Return the settings of a smaller universe at a venue: these symbols, or so many of its shipped file.
+    """Return the settings of a smaller universe at a venue: the named symbols, or a number of those in its shipped
+    file.
 
-    What its strategies rank is as much of it; those in `without` are off. They are empty if the venue has no shipped
-    file. Raises OperatorError if it has fewer symbols than wanted.
+    Its strategies' ranking counts shrink with it; those in `without` are switched off. The result is empty if the venue
+    has no shipped file. Raises OperatorError if it has fewer symbols than wanted.
     """
     values = _of_venue_file(venue)
     listed, strategies = values.get("universe"), values.get("strategies")
@@ -303,7 +304,7 @@ def merge(
     origins: dict[str, str] | None = None,
     prefix: str = "",
 ) -> None:
-    """Put a layer of the configuration over the values of earlier ones; note the source of each in `origins`."""
+    """Merge a layer of the configuration over the values of earlier ones; record the source of each in `origins`."""
     origins = {} if origins is None else origins
     for key, value in layer.items():
         # Environment variable names can't contain a dash, so fetch_flow there means fetch-flow here.

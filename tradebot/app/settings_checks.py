@@ -1,8 +1,8 @@
 """Check the settings against each other when they are loaded. Settings that contradict each other don't load.
 
-If every stop of all full books is hit, the loss must fit into the day's loss, and that into the halts
-(`coherence.halts_by_itself`). Books that don't all fit into the account's gross limit count only as far as they do. A
-strategy whose exits have no stop can't promise anything, so the sum leaves it out; only the day's loss and the halts
+If all books are full and every stop is hit, the loss must stay within the daily loss limit, and that within the halts
+(`coherence.halts_by_itself`). Books that exceed the account's gross limit together count only up to it. A strategy
+whose exits have no stop is left out of the sum, because its loss is unbounded; only the daily loss limit and the halts
 end a bad day for it.
 """
 
@@ -50,7 +50,7 @@ MOST_UNWATCHED_S = 900
 def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]:
     """Yield a scenario for each contradiction between settings.
 
-    `flow_must_fit` is False for whoever only wants to see whether flow can be fetched in time.
+    `flow_must_fit` is False to skip the check that flow can be fetched in time.
     """
     yield from _names(settings)
     yield from contradictions(settings.limits)
@@ -98,9 +98,9 @@ def _fits_the_venue(settings: Sections, venue: Capabilities) -> Iterator[str]:
 
 
 def overridden(settings: Sections) -> Iterator[str]:
-    """Yield a sentence for each setting without effect: strategies' own limits, and variants of smart-money ones.
+    """Yield a sentence for each setting without effect: strategies' own limits, and variants of smart-money strategies.
 
-    Such a limit is wider than the account's, and such a variant sets what is set anyway.
+    Such a limit is wider than the account's, and such a variant equals the default.
     """
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():

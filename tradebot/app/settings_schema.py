@@ -92,7 +92,7 @@ Lines = Annotated[Timetable, PlainValidator(_timetable), PlainSerializer(Timetab
 
 
 class UnusualWhalesSettings(Frozen):
-    """Where flow comes from, how much it may be asked, and how old each reply may get before it is fetched again."""
+    """The flow source: its address, its call limits, and the age at which each reply is fetched again."""
 
     url: Annotated[Url | None, Tighter.SAME]
     calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000), Tighter.LOWER]
@@ -104,7 +104,7 @@ class UnusualWhalesSettings(Frozen):
 
 
 class ServeSettings(Frozen):
-    """How `serve` treats a slot it is late for, and its own bounds."""
+    """Settings of `serve`: how late a slot may still run, and limits of the process itself."""
 
     grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
     stop_s: Annotated[int, Field(ge=1, le=600), Tighter.ALWAYS]
@@ -119,7 +119,7 @@ class ServeSettings(Frozen):
 
 
 class StorageSettings(Frozen):
-    """How much free space the state folder needs, and how long its contents are kept."""
+    """The free disk space that the state folder needs, and how long its contents are retained."""
 
     min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
     tell_mb: Annotated[int, Field(ge=1, le=10_000_000), Tighter.ALWAYS]
@@ -134,7 +134,7 @@ class StorageSettings(Frozen):
 
 
 class HealthSettings(Frozen):
-    """How late each part of the bot may be before its health is FAILED, and where health is served."""
+    """The delays after which each part of the bot counts as FAILED, and the health endpoint."""
 
     slot_s: dict[Job, Seconds]
     note_s: Seconds
@@ -144,7 +144,7 @@ class HealthSettings(Frozen):
 
 
 class ChannelSettings(Frozen):
-    """What one channel is sent, and when; its address is a secret in .env."""
+    """The messages of a channel, and when they are sent; its address is a secret in .env."""
 
     topics: Annotated[list[Topic], Field(default_factory=lambda: [*Topic])]
     # As a default_factory, a builtin would have pydantic parse its signature: a tenth of the time of the whole schema.
@@ -161,12 +161,12 @@ class ChannelSettings(Frozen):
 
 
 class NotifySettings(Frozen):
-    """Whom the bot tells what happens, by the name of the channel."""
+    """The channels that the bot notifies, by name."""
 
     channels: dict[Annotated[str, StringConstraints(pattern=LABEL_PATTERN)], ChannelSettings | None]
 
     def in_use(self) -> tuple[Channel, ...]:
-        """Return the channels that aren't switched off."""
+        """Return the channels that are switched on."""
         return tuple(section.rules(name) for name, section in self.channels.items() if section is not None)
 
 
@@ -177,13 +177,13 @@ def _telegram_url(url: str) -> str:
 
 
 class TelegramSettings(Frozen):
-    """The Telegram bot that listens; its token is secret and stands in .env."""
+    """The Telegram bot that reads messages; its token is a secret in .env."""
 
     url: Annotated[str, AfterValidator(_telegram_url), Tighter.SAME] = TELEGRAM
 
 
 class ChatSettings(Frozen):
-    """The chat from which one person may ask; None if there is none."""
+    """The chat through which one person may query the bot; None without a chat."""
 
     telegram: Annotated[TelegramSettings | None, Tighter.SAME]
 
@@ -192,7 +192,7 @@ Share = Annotated[Decimal, Field(gt=0, le=1)]
 
 
 class FillSettings(Frozen):
-    """How orders fill on the embedded exchange; None keeps the model's own value."""
+    """How orders fill on the embedded exchange; None uses the model's own value."""
 
     model: Literal["next-bar", "next-open", "close", "paper"]
     spread_bps: Annotated[int, Field(ge=0, le=1000)] | None
@@ -253,13 +253,13 @@ class SandboxSettings(Frozen):
 
 
 class ReportSettings(Frozen):
-    """What `report` compares the account with; None for cash that earns nothing."""
+    """The cash benchmark of `report`; None if cash earns nothing."""
 
     cash_rate: Annotated[Decimal, Field(gt=-1, le=1)] | None
 
 
 class BacktestSettings(Frozen):
-    """What `backtest` assumes of the bot's owner; None for one who never ends a halt."""
+    """The owner's assumed behavior in `backtest`; None if the owner never ends a halt."""
 
     unhalt_after_sessions: Annotated[int, Field(ge=1, le=1000)] | None
 
@@ -307,12 +307,12 @@ class Sections(Frozen):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return what the venue that the bot trades at says of itself."""
+        """Return the capabilities of the bot's venue."""
         return door_to(self.venue).capabilities
 
     @property
     def day(self) -> VenueDay:
-        """Return the day of that venue."""
+        """Return the bot's venue day."""
         return self.capabilities.day
 
     def limits_of(self, strategy: str) -> Limits:
@@ -321,29 +321,29 @@ class Sections(Frozen):
         return in_force(self.limits, section.limits, allotment)
 
     def execution_of(self, strategy: str | None = None) -> Execution:
-        """Return how the entries of a strategy in use are sent, or those of no strategy in use."""
+        """Return how a strategy's entries are sent; with None, the account's settings."""
         own = self.strategies.sections()[strategy].execution if strategy else OwnExecution()
         return execution_in_force(self.execution, own)
 
     def costs_of(self, strategy: str | None = None) -> CostModel | None:
-        """Return what the trades of a strategy in use are assumed to cost, or those of no strategy; None if nothing."""
+        """Return a strategy's assumed trading costs, or the account's with None; None without assumed costs."""
         own = self.strategies.sections()[strategy].costs if strategy else None
         assumed = own or self.costs
         return assumed.model if assumed else None
 
     def displacement_of(self, strategy: str) -> DisplacementRules:
-        """Return the rules by which a strategy in use displaces its positions: its own, or else the account's."""
+        """Return a strategy's displacement rules: its own, or the account's."""
         return self.strategies.sections()[strategy].displacement or self.displacement
 
     def approval_of(self, strategy: str) -> ApprovalRules:
-        """Return whether the entries of a strategy in use wait for a yes: by its own rules, or else the account's.
+        """Return the rules for approving a strategy's entries: its own, or the account's.
 
-        A strategy can't do without the yes that the account asks for.
+        A strategy can't waive the approval that the account requires.
         """
         own = self.strategies.sections()[strategy].approval
         return self.approval if own is None or own.wait_s is None else own
 
     @property
     def tightest_limits(self) -> Limits:
-        """Return the tightest limits of any strategy in use."""
+        """Return the tightest limits of all strategies in use."""
         return tightest(self.limits, *(section.limits for section in self.strategies.sections().values()))

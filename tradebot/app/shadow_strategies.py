@@ -1,8 +1,8 @@
-"""Strategies in shadow: each decides on the bot's own facts, with simulated fills and books of its own.
+"""Strategies in shadow: each decides on the bot's own facts, with simulated fills and separate books.
 
-Such a strategy is a bot by itself: its folder is in the bot's, its configuration follows the bot's, its account is as
-large as the bot's was when it began, and the same passes run on it. Only what it is connected to differs, so nothing it
-sends can reach a broker.
+Such a strategy is a separate bot: its folder is inside the bot's, its configuration follows the bot's, its account
+starts with the bot's equity at that time, and the same passes run on it. Only its connections differ, so its orders
+never reach a broker.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ BY = "shadow"
 
 
 def in_shadow(app: App) -> Mapping[str, str]:
-    """Return why each strategy in shadow is there: as its section says, or because real money isn't for it yet."""
+    """Return why each strategy in shadow is there: by its settings, or because it isn't promoted to real money."""
     chosen = app.settings.strategies.in_shadow()
     found = dict.fromkeys(sorted(chosen), "shadow: true")
     if app.settings.capabilities.settlement is Settlement.PAID:
@@ -62,7 +62,7 @@ def in_shadow(app: App) -> Mapping[str, str]:
 
 
 def still_held(app: App, name: str) -> int:
-    """Return how many positions a strategy still has at the broker; it is in shadow once there are none."""
+    """Return the number of a strategy's open positions at the broker; with none left, it is in shadow."""
     return sum(one.strategy == name and one.quantity != 0 for one in app.books.totals().positions.values())
 
 
@@ -71,7 +71,7 @@ def place_of(app: App, name: str) -> Path:
 
 
 def values_of(app: App, name: str) -> dict[str, Any]:
-    """Return the configuration of a strategy in shadow: the bot's, with this strategy alone, which asks nobody."""
+    """Return the configuration of a strategy in shadow: the bot's, with this strategy only and without approvals."""
     values = {key: value for key, value in effective(app.settings).items() if key not in ("mode", "shadow")}
     own = {key: value for key, value in values["strategies"][name].items() if key not in ("shadow", "approval")}
     section = {**own, "allotment_fraction": str(app.settings.strategies.allotments()[name])}
@@ -84,7 +84,7 @@ def values_of(app: App, name: str) -> dict[str, Any]:
 
 @contextmanager
 def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
-    """Open a strategy's shadow bot, created if missing, with its configuration brought in line with the main bot's."""
+    """Open a strategy's shadow bot, created if missing, with its configuration updated from the main bot's."""
     if app.settings.capabilities.settlement is not Settlement.PAID:
         raise OperatorError(
             f"{app.settings.capabilities.title} settles by margin and funding, and shadow simulates neither",
@@ -137,7 +137,7 @@ def _follow(bot: ShadowApp, values: Mapping[str, Any]) -> None:
 
 
 class ShadowApp(App):
-    """A strategy's own bot. Prices, sessions, bars and facts are those of the bot that it belongs to."""
+    """A shadow strategy's bot. Prices, sessions, bars and facts are those of the main bot."""
 
     timed = False
 
@@ -149,7 +149,7 @@ class ShadowApp(App):
 
     @property
     def permission(self) -> Permission:
-        """Return open doors: nothing that it sends can reach a broker."""
+        """Return open doors: its orders can't reach a broker."""
         return Permission()
 
     @property
@@ -159,7 +159,7 @@ class ShadowApp(App):
 
     @cached_property
     def venue(self) -> SimulatedVenue:
-        """Return the simulated venue at the prices of the real one."""
+        """Return the simulated venue with the real venue's prices."""
         (name,) = self.settings.strategies.sections()
         costs, slippage = self.settings.costs_of(name), self.settings.sandbox.fill.slippage_bps or NONE
         assumed = Assumed(costs.slippage_bps, costs.taker_bps) if costs else Assumed(slippage, NONE)
@@ -170,7 +170,7 @@ class ShadowApp(App):
 
     @property
     def reader(self) -> Reader:
-        """Return the simulated venue: nobody connects to the real one for this bot."""
+        """Return the simulated venue: this bot never connects to the real one."""
         return self.venue
 
     @property
@@ -187,7 +187,7 @@ class ShadowApp(App):
 
     @cached_property
     def facts(self) -> SqliteFacts:
-        """Return the facts of the bot, with the passes of this strategy in its own folder."""
+        """Return the main bot's facts, with this strategy's passes stored in its own folder."""
         from tradebot.adapters.facts.facts import SharedFacts
 
         return self._close_later(SharedFacts(self.folder.path, self.events, self.stamp_time(), self._of.facts))

@@ -1,4 +1,4 @@
-"""Follow the flow source's stream of alerts, for the symbols that the strategies in use need them of."""
+"""Follow the flow source's stream of alerts, for the symbols that the strategies in use need."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ little more often, so that no slot of the timetable finds them due.
 
 @contextmanager
 def following(app: App) -> Iterator[Follower]:
-    """Follow the stream while the block runs; raise TradebotError, exit 6, if another process of this bot does."""
+    """Follow the stream while the block runs; raise TradebotError with exit code 6 if another process does."""
     from tradebot.adapters.flow.stream import FlowStream
 
     path, symbols = app.folder.path, _symbols(app)
@@ -57,7 +57,7 @@ def _symbols(app: App) -> Sequence[str]:
 
 
 def trading_time(app: App) -> Callable[[], datetime]:
-    """Return what tells trading time: the engine's in the sandbox, else the venue's, which is asked now and then."""
+    """Return a function for trading time: the engine's in the sandbox, or the venue's, fetched periodically."""
     from tradebot.adapters.time.clock import RealTime
 
     if app.mode is Mode.SANDBOX:
@@ -67,5 +67,5 @@ def trading_time(app: App) -> Callable[[], datetime]:
 
 
 def may_stream(session: Session | None, now: datetime) -> bool:
-    """Return True while alerts of a session may come."""
+    """Return True while alerts of a session may arrive."""
     return session is not None and session.open <= now <= session.close + AFTER_CLOSE

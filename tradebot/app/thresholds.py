@@ -1,8 +1,8 @@
-"""The thresholds of a configuration: which settings a question reads, and the numbers that each may be set to.
+"""The thresholds of a configuration: the settings that a check reads, and the values that each can be set to.
 
-They are numbers that a person would type, in their order: 0.034 and 5300, but not 0.0333333. A number has two or three
-digits, from 30 to 299, and zeros: between two neighbors lie at most three percent. Whole numbers up to 299 are all
-there.
+The values are numbers that a person would type, in order: 0.034 and 5300, but not 0.0333333. A number has two or three
+significant digits, from 30 to 299, and zeros; neighbors differ by at most three percent. Whole numbers up to 299 are
+all included.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,9 +36,9 @@ NONE = Decimal(0)
 
 
 class Scale(Struct, frozen=True):
-    """The numbers that a setting may be set to, each with its place; `whole` if it has only whole numbers.
+    """The numbers that a setting can be set to, each with an index; `whole` if only whole numbers.
 
-    Both ends may be set: `least` and `most`. With `above`, `least` itself may not.
+    Both ends are included: `least` and `most`. With `above`, `least` itself is excluded.
     """
 
     whole: bool
@@ -47,21 +47,21 @@ class Scale(Struct, frozen=True):
     above: bool = False
 
     def at(self, place: int) -> Decimal:
-        """Return the number at a place; beyond an end, that end."""
+        """Return the number at an index; beyond an end, the number at that end."""
         return min(max(self._value_at(place), self.least), self.most)
 
     @property
     def first(self) -> int:
-        """Return the place of the lowest number that may be set."""
+        """Return the index of the lowest number."""
         return self.next_to(self.least, 1) if self.above else self.place(self.least, ROUND_FLOOR)
 
     @property
     def last(self) -> int:
-        """Return the place of the highest number that may be set."""
+        """Return the index of the highest number."""
         return self.place(self.most, ROUND_CEILING)
 
     def place(self, number: Decimal, rounding: str) -> int:
-        """Return the place of a number, or that of its neighbor below (ROUND_FLOOR) or above (ROUND_CEILING)."""
+        """Return the index of a number, or of its neighbor below (ROUND_FLOOR) or above (ROUND_CEILING)."""
         if number <= 0:
             return self._zero
         decade = self._decade(number)
@@ -69,7 +69,7 @@ class Scale(Struct, frozen=True):
         return max(decade * DECADE + digits - FEWEST, self._zero)
 
     def next_to(self, number: Decimal, step: int) -> int:
-        """Return the index of the next number above (`step` 1) or below (-1) a value that needn't be on the scale."""
+        """Return the index of the next number above (`step` 1) or below (-1) a value that need not be on the scale."""
         rounding = ROUND_FLOOR if step > 0 else ROUND_CEILING
         return self.place(number, rounding) + step
 
@@ -109,16 +109,16 @@ SHARES = frozenset((*OF_EQUITY, *OPTIONAL_OF_EQUITY))
 
 
 class ThresholdQuestion(NamedTuple):
-    """What was asked about a candidate: a gate, or one of the filters that its strategy asks by name."""
+    """A check of a candidate: a gate, or one of its strategy's named filters."""
 
     gate: Gate
     about: str = ""
 
 
 class ThresholdSetting(Struct, frozen=True):
-    """A number in the configuration: its path, its value, and the numbers that it may be set to.
+    """A number in the configuration: its path, its value, and the numbers that it can be set to.
 
-    `toward` is 1 if only higher values can help, and -1 if only lower ones can; 0 if nobody can tell.
+    `toward` is 1 if only higher values can help, -1 if only lower ones can, and 0 if unknown.
     """
 
     path: Path
@@ -135,9 +135,9 @@ class ThresholdSetting(Struct, frozen=True):
 def reads(
     settings: Sections, strategy: str, question: ThresholdQuestion, filters: Mapping[str, Sequence[str]]
 ) -> list[ThresholdSetting]:
-    """Return the settings that a question about a strategy's candidate reads; first those that are its very limit.
+    """Return the settings that a check of a strategy's candidate reads, starting with its limits.
 
-    `filters` are the settings that the strategy's own filters read, by the filter's name.
+    `filters` maps each of the strategy's filters to the settings that it reads.
     """
     if question.gate is Gate.STRATEGY:
         gate_settings = NOTHING
@@ -213,7 +213,7 @@ def _larger(name: str) -> tuple[str, ...]:
 
 
 def setting_at(settings: Sections, path: Path, way: int = 0) -> ThresholdSetting | None:
-    """Return the setting at a path if it has a number.
+    """Return the setting at a path if its value is a number.
 
     `way` is LOOSER (1) if only looser values can help, and -1 if only tighter ones can.
     """
@@ -233,7 +233,7 @@ def setting_at(settings: Sections, path: Path, way: int = 0) -> ThresholdSetting
 
 
 def filter_settings(settings: Sections, name: str) -> Mapping[str, Sequence[str]]:
-    """Return the settings that each filter of a strategy reads, by the filter's name; none of one from outside."""
+    """Return the settings that each filter of a strategy reads, by filter name; empty for a plug-in."""
     own, where = settings.strategies.in_use().get(name), settings.strategies.installed_as().get(name)
     if own is None or where not in BUILT_IN:
         return {}
@@ -242,7 +242,7 @@ def filter_settings(settings: Sections, name: str) -> Mapping[str, Sequence[str]
 
 
 def number_of(value: object) -> Decimal | None:
-    """Return a setting's number; None for what is none."""
+    """Return a setting's number; None if its value isn't a number."""
     return Decimal(str(value)) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
 
 
@@ -253,7 +253,7 @@ def _looser(field: FieldInfo) -> int:
 
 @cache
 def scale_of(model: type[Frozen], name: str) -> Scale:
-    """Return the numbers that a field may be set to."""
+    """Return the numbers that a field can be set to."""
     field = model.model_fields[name]
     least, most, above = Decimal(0), Decimal(10) ** 8, False
     for mark in _marks(field):

@@ -1,11 +1,11 @@
-"""Read a universe by its name or from a file: symbols, and what the file says of their sectors, themes and kinds.
+"""Read a universe by its name or from a file: symbols, and their sectors, themes and kinds if listed.
 
 A file is a YAML list of symbols, a YAML mapping of symbols to `{sector, theme, fund}`, or a screener's output: CSV with
 a header, or JSON rows. A screener's rows have `ticker` or `symbol`, and may have `sector`, `theme` and `issue_type`.
 
-Without one, the universe is the registry's candidate symbols, which may be named as people name them. Earlier versions
-had them under liquidity_tiers, by tier or as a list. That is still read, with a warning. The tiers in it count for
-nothing any more, because what is traded of a coin decides on its tier.
+Without a file, the universe is the registry's candidate symbols, under their common names. Earlier versions listed them
+under liquidity_tiers, by tier or as a list. That is still read, with a warning, but its tiers are ignored, because a
+coin's trading volume determines its tier.
 """
 
 import csv
@@ -43,7 +43,7 @@ Row = Mapping[str, object]
 
 
 class Universe(Struct):
-    """The symbols of a universe in order, with their notes; `left_out` can't be bought at all."""
+    """The symbols of a universe in order, with their sectors, themes and funds; `left_out` symbols can't be bought."""
 
     symbols: list[str] = field(default_factory=list)
     sectors: dict[str, str] = field(default_factory=dict)
@@ -168,10 +168,10 @@ Layer = tuple[str, dict[str, object]]
 
 
 def with_universe(layers: list[Layer], shipped: Path, below: int) -> tuple[list[Layer], tuple[str, ...]]:
-    """Return the layers of the configuration with the universe as a list, if one of them names a file in its place.
+    """Return the configuration's layers with the universe as a list, if a layer names a file for it.
 
-    What the file says of sectors, themes and funds becomes a layer under the one numbered `below`: what a person writes
-    in the configuration itself goes first. Also returns the names in the file that can't be bought.
+    The file's sectors, themes and funds become a layer below the layer numbered `below`, so values in the configuration
+    itself take precedence. Also returns the names in the file that can't be bought.
     """
     number = max(number for number, (_, layer) in enumerate(layers) if "universe" in layer)
     source, layer = layers[number]
@@ -201,7 +201,7 @@ LONGEST = 5
 def with_candidates_of_earlier_versions(layers: list[Layer]) -> tuple[list[Layer], tuple[str, ...]]:
     """Return the layers with liquidity_tiers as candidate symbols, and a warning for each that says what to write.
 
-    Raises ConfigurationError if it lists no symbols, or if candidate symbols stand beside it.
+    Raises ConfigurationError if it lists no symbols, or if candidate symbols are set too.
     """
     if not any(EARLIER in layer for _, layer in layers):
         return layers, ()
@@ -233,9 +233,9 @@ def _names(source: str, value: object) -> Iterator[str]:
 
 
 def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a warning that names the pinned coins that nothing trades, if a person pinned them.
+    """Return a warning that names the pinned coins that no strategy trades, if a person pinned them.
 
-    With discovery there is none, because a pinned coin is traded for being pinned.
+    With discovery there is no warning, because pinned coins are traded then.
     """
     registry, source = settings.registry, origins.get(PINNED) or origins.get(SECTION, "")
     if registry is None or registry.discovery or is_shipped(source):
@@ -248,10 +248,9 @@ def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[st
 
 
 def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], having: Sequence[str]) -> None:
-    """Raise ConfigurationError, in one line, if a part of a registry is set at a venue that comes without one.
+    """Raise a one-line ConfigurationError if a part of a registry is set at a venue without a shipped registry.
 
-    `having` are the venues whose shipped files have a registry. Somebody else's venue may have one that is set as a
-    whole.
+    `having` are the venues whose shipped files have a registry. A plug-in venue may have one that is set as a whole.
     """
     section, venue = merged.get(SECTION), str(merged["venue"])
     if not isinstance(section, Mapping) or {"tiers", "health"} <= section.keys():
@@ -265,9 +264,9 @@ def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], h
 
 
 def trade_candidates(merged: dict[str, object], origins: dict[str, str]) -> None:
-    """Put the registry's candidate symbols in the place of the universe, as the venue names them, if there are any.
+    """Replace the universe by the registry's candidate symbols, as the venue names them, if there are any.
 
-    Raises ConfigurationError for a name that could mean several things, and if a person has set the universe too.
+    Raises ConfigurationError for an ambiguous name, and if a person has set the universe too.
     """
     section = merged.get(SECTION)
     names = section.get(KEY) if isinstance(section, Mapping) else None

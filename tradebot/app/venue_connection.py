@@ -1,4 +1,4 @@
-"""Connect to the venue that mode, address and keys select; a first look reads clock and account before books exist."""
+"""Connect to the venue that mode, address and keys select; `first_look` reads clock and account before books exist."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def secrets_for(settings: Settings, environ: Mapping[str, str]) -> Secrets:
 
 
 def addresses_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the addresses of the channels in use by name, without those that aren't set."""
+    """Return the addresses that are set of the channels in use, by name."""
     return load_addresses(environ, Path(".env"), [channel.name for channel in settings.notify.in_use()])
 
 
@@ -84,7 +84,7 @@ def chat_token(environ: Mapping[str, str]) -> str | None:
 
 
 class FlowTalk(NamedTuple):
-    """What a conversation with the flow source needs: the sandbox's time and how to let it pass, and two listeners."""
+    """The context of calls to the flow source: the sandbox's time, how to advance it, and two listeners."""
 
     now: Callable[[], datetime]
     let_pass: Callable[[float], object]
@@ -116,7 +116,7 @@ def flow_source_of(settings: Settings, url: str | None, key: str | None, folder:
 
 
 def drift_tally(events: JsonlEvents, stamp_time: Callable[[], datetime]) -> DriftTally:
-    """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
+    """Return the tally of differences between the venue's replies and the known format; each new one is logged."""
     from tradebot.adapters.wire.json_fields import DriftTally
 
     def note(drift: FieldDrift) -> None:

@@ -1,8 +1,8 @@
 """The venues that a bot can trade at, by name.
 
-A package brings another venue through the entry-point group `tradebot.venues`: a function without arguments that
-returns a `Door`, as those in `tradebot/venues/alpaca/door.py` and its neighbors do. Until a bot names such a venue,
-installed packages aren't looked at.
+A package adds a venue through the entry-point group `tradebot.venues`: a function without arguments that returns a
+`Door`, like those in `tradebot/venues/alpaca/door.py` and its siblings. Installed packages are searched only if a bot
+names such a venue.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ EARLIER = alpaca.ALPACA.name
 
 
 def door_to(name: str) -> Door:
-    """Return the way to a venue; raise ValueError, naming the nearest, if none has this name."""
+    """Return the connector of a venue; raise ValueError, naming the nearest match, if the name is unknown."""
     shipped = _SHIPPED.get(name)
     return shipped() if shipped else _load_installed(name)
 
@@ -47,7 +47,7 @@ def _load_installed(name: str) -> Door:
 
 
 def keys_of(name: str) -> tuple[Key, ...]:
-    """Return the variables of a venue, and those of all shipped ones: a key left over in a shell is secret too."""
+    """Return the key variables of a venue and of all shipped ones: a key left over in a shell is secret too."""
     own = KEYS[name] if name in KEYS else door_to(name).keys
     return tuple(dict.fromkeys((*own, *chain.from_iterable(KEYS.values()))))
 

@@ -1,6 +1,6 @@
-"""Read what a recorded pass decided by, and suppose that it had other settings: its rules, its strategies, its facts.
+"""Rebuild the rules, strategies and facts of a recorded pass, with or without changed settings.
 
-It decided by the settings of then, and what was accepted of them.
+A recorded pass decided by its settings at the time and the part of them that was accepted.
 """
 
 import json
@@ -36,7 +36,7 @@ NOBODY, LONG_AGO = "", datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def settings_of(around: RecordEnvironment) -> Settings:
-    """Return the settings of a record; raise RecordError if this program can't use them."""
+    """Return the settings of a record; raise RecordError if this version can't use them."""
     try:
         return Settings.model_validate(with_earlier(_values(around.settings)))
     except ValidationError as error:
@@ -46,12 +46,12 @@ def settings_of(around: RecordEnvironment) -> Settings:
 
 
 def rules_of_record(around: RecordEnvironment) -> Rules:
-    """Return the rules that a recorded pass decided by; raise RecordError if this program can't make them."""
+    """Return the rules of a recorded pass; raise RecordError if this version can't rebuild them."""
     return in_force(settings_of(around), accepted_of(around), around.discovered)
 
 
 def accepted_of(around: RecordEnvironment) -> Baseline | None:
-    """Return what was accepted of a record's settings; None if nothing was."""
+    """Return the accepted part of a record's settings; None if nothing was accepted."""
     return Baseline(_values(around.accepted), NOBODY, LONG_AGO) if around.accepted else None
 
 
@@ -63,10 +63,10 @@ class Put(NamedTuple):
 
 
 def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> Put:
-    """Return a record's settings in which some have other values, as if a person had accepted these.
+    """Return a record's settings with some values changed, as if a person had accepted the changes.
 
-    `values` are the settings' paths with their values, and `origin` is where they come from, for messages. Raises
-    ConfigurationError if such settings wouldn't load, and RecordError if those of the record can't be read.
+    `values` are the settings' paths with their values, and `origin` is their source, for messages. Raises
+    ConfigurationError if the settings wouldn't load, and RecordError if those of the record can't be read.
     """
     settings: dict[str, Any] = dict(with_earlier(_values(around.settings)))
     approved = _values(around.accepted) if around.accepted else None
@@ -127,14 +127,14 @@ AT_STOPS = frozenset({"max_open_risk_fraction", "max_stop_loss_usd"})
 
 
 class Then(NamedTuple):
-    """What a record decided by."""
+    """The settings and rules of a record."""
 
     settings: Settings
     rules: Rules
 
 
 class Supposing:
-    """Makes suppositions about records; plug-ins that it starts end with it."""
+    """Builds what-if rules from records; plug-ins that it starts end with it."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder, self._environ = folder, environ
@@ -149,15 +149,16 @@ class Supposing:
         self._closing.close()
 
     def then(self, around: RecordEnvironment) -> Then:
-        """Return what a record decided by."""
+        """Return the settings and rules of a record."""
         if around not in self._then:
             self._then[around] = Then(settings_of(around), rules_of_record(around))
         return self._then[around]
 
     def of(self, around: RecordEnvironment, values: Changes, origin: str = WHAT_IF) -> Supposition:
-        """Return what a record's rules and strategies become with other settings; without any, all is as it was.
+        """Return a record's rules and strategies with changed settings; without changes, they are as recorded.
 
-        Raises ConfigurationError if they wouldn't load, and OperatorError for what would make another bot of it.
+        Raises ConfigurationError if the settings wouldn't load, and OperatorError for a change that would make it
+        another bot.
         """
         for path, _ in values:
             if path[0] in FIXED:

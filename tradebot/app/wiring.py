@@ -70,7 +70,7 @@ Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "SqliteApprovals", "KeptRe
 
 
 class BotStores:
-    """The stores of one bot, which are opened once and closed together."""
+    """The stores of one bot, each opened at most once and closed together."""
 
     folder: StateFolder
     loaded: Loaded
@@ -85,7 +85,7 @@ class BotStores:
 
     @cached_property
     def replies(self) -> KeptReplies:
-        """Return the kept replies of the flow source; their file is opened when it is needed."""
+        """Return the archived replies of the flow source; the file is opened on first use."""
         from tradebot.adapters.flow.reply_archive import KeptReplies
 
         return self._close_later(
@@ -111,31 +111,31 @@ class BotStores:
 
     @cached_property
     def passes(self) -> KeptPasses:
-        """Return the records of passes; their file is opened when it is needed."""
+        """Return the records of passes; the file is opened on first use."""
         from tradebot.adapters.facts.recorded_passes import KeptPasses
 
         return self._close_later(KeptPasses(self.folder.path, self.events, self.settings.storage.replay_sessions))
 
     @cached_property
     def approvals(self) -> SqliteApprovals:
-        """Return the store of what people were asked and answered, creating it if it is missing."""
+        """Return the store of approval requests and replies, creating it if it is missing."""
         from tradebot.adapters.state.approvals import SqliteApprovals
 
         return self._close_later(SqliteApprovals(self.folder.path, self.events, self.stamp_time()))
 
     @property
     def books(self) -> SqliteLedger:
-        """Return the ledger for reading, which needs no lock; the open one if it is open for writing."""
+        """Return the ledger for reading, which needs no lock; the writable ledger if that is open."""
         return self.ledger if "ledger" in self.__dict__ else self.ledger_view
 
     @property
     def existing_facts(self) -> SqliteFacts | None:
-        """Return the store of facts, or None if there is none yet: a verb that only looks must not create it."""
+        """Return the store of facts, or None if it doesn't exist: a read-only verb must not create it."""
         return self.facts if (self.folder.path / state_folder.FACTS).exists() else None
 
     @cached_property
     def bars_at_rest(self) -> StoredBars | None:
-        """Return the bars that are stored, of which nothing is fetched; None if none ever were."""
+        """Return the stored bars, without a source to fetch more from; None if there never were any."""
         from tradebot.app.bars import bars_at_rest
 
         stored_bars = bars_at_rest(self.folder.path, self.events, self.ledger_view.sessions, self.settings.day)
@@ -143,7 +143,7 @@ class BotStores:
 
     @cached_property
     def stored(self) -> PastStores | None:
-        """Return what strategies may be asked on again about a past pass; None without facts, or without books."""
+        """Return the stores for running strategies on a past pass again; None without facts, or without books."""
         from tradebot.replaying.strategy_replay import PastStores
 
         facts = self.existing_facts
@@ -175,11 +175,11 @@ Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 
 
 class App(BotStores):
-    """One bot: its folder, its settings, and its adapters, which are made once and closed together.
+    """One bot: its folder, its settings, and its adapters, each created once and closed together.
 
-    An App belongs to the thread that uses it: SQLite's connections do, and plug-ins end when their thread does.
-    `let_pass` lets engine seconds pass that an answer took, in the sandbox; `serve` and the demo run what is due then.
-    `hear` is told each event from the time on when the first one is written.
+    An App belongs to the thread that uses it, because SQLite connections do, and plug-ins end with their thread.
+    `let_pass` advances the sandbox's time by the seconds that a request took; `serve` and the demo run what is due
+    then. `hear` receives each event, from the first one written.
     """
 
     timed = True
@@ -210,19 +210,22 @@ class App(BotStores):
 
     @property
     def permission(self) -> Permission:
-        """Return which doors are closed now. In shadow none are checked, because no order ever gets there."""
+        """Return which doors are closed now. In shadow none are checked, because no order is ever sent."""
         return Permission() if self.settings.shadow else permission_of(self.permission_inputs)
 
     @property
     def permission_inputs(self) -> PermissionInputs:
-        """Return what file, environment and ledger report about permission now; anything unreadable opens no door."""
+        """Return the permission inputs of file, environment and ledger; anything unreadable opens no door."""
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
         inputs = permission_inputs_of(self.loaded, self.folder, self.environ, armed, self.accepted_configuration)
         return replace(inputs, climbed=self.reached_rungs, in_shadow=self.settings.strategies.in_shadow())
 
     @property
     def reached_rungs(self) -> Mapping[str, Climbed] | None:
-        """Return whether each strategy was promoted to real money; no books promote none, and in shadow none has to."""
+        """Return whether each strategy was promoted to real money; None outside live mode.
+
+        Unreadable books promote none.
+        """
         if self.mode is not Mode.LIVE or self.settings.shadow:
             return None
         from tradebot.app.promotion_status import reached_rungs
@@ -231,7 +234,7 @@ class App(BotStores):
 
     @property
     def rules(self) -> Rules:
-        """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
+        """Return the settings that the core needs; exits follow the accepted rules until a change is accepted."""
         from tradebot.app.rules import discovered_last
 
         rules = self.in_force.rules(
@@ -241,14 +244,14 @@ class App(BotStores):
 
     @cached_property
     def in_force(self) -> InForce:
-        """Return the cache of the rules in force and of what they were built from."""
+        """Return the cache of the rules in force and their sources."""
         from tradebot.app.rules import InForce
 
         return InForce(self.settings)
 
     @property
     def accepted_configuration(self) -> Baseline | None:
-        """Return the configuration that was accepted last; None if there is none, or the books can't say."""
+        """Return the configuration accepted last; None if there is none, or if the books are unreadable."""
         return self._books_say(lambda ledger: ledger.baselines.last())
 
     def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
@@ -265,7 +268,7 @@ class App(BotStores):
 
     @cached_property
     def secrets(self) -> Secrets:
-        """Return the keys of the mode."""
+        """Return the keys for the mode."""
         return secrets_for(self.settings, self.environ)
 
     @cached_property
@@ -275,17 +278,17 @@ class App(BotStores):
 
     @cached_property
     def turns(self) -> ExitPriority:
-        """Return what tells a pass to give way to exits."""
+        """Return the object that makes a pass yield to exits."""
         return ExitPriority(self.folder.path)
 
     @property
     def door(self) -> Door:
-        """Return the way to the venue at which the account is."""
+        """Return the connector of the account's venue."""
         return door_to(self.settings.venue)
 
     @cached_property
     def connection(self) -> Connection:
-        """Return the account that mode, address and keys select; OperatorError if they don't fit together."""
+        """Return the account that mode, address and keys select; raise OperatorError if they don't fit together."""
         evidence.trading(self.folder)
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
         keys, give_way = self.secrets.venue, self.turns.give_way
@@ -300,7 +303,7 @@ class App(BotStores):
 
     @cached_property
     def bars(self) -> StoredBars:
-        """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
+        """Return the closed bars; none are read or fetched before they are first needed."""
         from tradebot.app.bars import stored_bars
 
         return self._close_later(stored_bars(
@@ -323,7 +326,7 @@ class App(BotStores):
 
     @cached_property
     def drift(self) -> DriftTally:
-        """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
+        """Return the tally of differences between the venue's replies and the known format; each new one is logged."""
         return drift_tally(self.events, self.stamp_time)
 
     @cached_property
@@ -335,7 +338,7 @@ class App(BotStores):
 
     @cached_property
     def engine(self) -> LockStepClock:
-        """Return the embedded exchange's clock; raise OperatorError if the venue is a real one."""
+        """Return the embedded exchange's clock; raise OperatorError at a real venue."""
         from tradebot.adapters.time.clock import LockStepClock
         from tradebot.app.sandbox import control_headers
 
@@ -369,7 +372,9 @@ class App(BotStores):
         return Readers(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
 
     def twin(self, loaded: Loaded | None = None) -> App:
-        """Return the same bot opened again, for another thread (SQLite connections belong to one) or other settings."""
+        """Return the same bot opened again, for another thread (SQLite connections belong to one) or with other
+        settings.
+        """
         twin = App(self.folder, loaded or self.loaded, self.environ)
         twin.hear = self.hear
         return twin
@@ -392,7 +397,7 @@ class App(BotStores):
     def second_time(self) -> datetime | None:
         """Return the time by a second clock: this machine's or, in the sandbox, the engine's; None if unavailable.
 
-        An answer that tells the engine's time, as the venue's clock does, counts once instead of another request.
+        A response that includes the engine's time, such as the venue's clock, replaces one request.
         """
         moment, self._engine_time = self._engine_time, None
         return (moment or self.engine.now_or_none()) if self.mode is Mode.SANDBOX else datetime.now(UTC)
@@ -408,8 +413,8 @@ class App(BotStores):
     ) -> World:
         """Return the ports for one pass. A dry run and shadow get no order port.
 
-        A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. A world for
-        `asking` the strategies only reads the books; plug-ins that erred in an earlier pass may be asked again.
+        A pass that proposes nothing gets no strategies, so that a missing plug-in can't delay exits. With `asking`, the
+        world only reads the books, and plug-ins that failed in an earlier pass may run again.
         """
         from tradebot.app.null_ports import NoBars, NoFlow, ShutOrders
         from tradebot.ports.world import World
@@ -459,22 +464,22 @@ class App(BotStores):
         )
 
     def pass_lock(self, verb: str, *, gives_way: bool = False, wait_s: float = WAIT_S) -> AbstractContextManager[None]:
-        """Return the lock that a pass holds while it works, after checking that the books are sound.
+        """Return the lock for the duration of a pass, which also checks that the books are sound.
 
-        A second pass waits `wait_s`, then exits with 6. An exit pass waits longer for one that `gives_way`.
+        A second pass waits `wait_s`, then exits with 6. An exit pass waits longer for a pass that `gives_way`.
         """
         books = self._open_books
         return integrity_check.hold(self.folder, verb, self.events, books, gives_way=gives_way, wait_s=wait_s)
 
     def exit_lock(self, verb: str, first: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
-        """Return it for an exit pass, which goes ahead of all others; `first` runs before the books are checked."""
+        """Return the lock for an exit pass, which precedes all others; `first` runs before the books are checked."""
         return integrity_check.hold(self.folder, verb, self.events, self._open_books, first, ahead=True)
 
     def _open_books(self) -> LedgerFile | None:
         return self.ledger.file if "ledger" in self.__dict__ else None
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST) -> None:
-        """Store what is missing of the sessions until `ahead`, also of the universe's other calendars."""
+        """Store the missing sessions up to `ahead`, also of the universe's other calendars."""
         read: calendar.Read = lambda *asked: self.reader.calendar(*asked)  # noqa: E731, PLW0108
         venue = self.settings.capabilities
         others = {*map(self.door.calendar, self.settings.universe)} - {calendar.OWN, venue.calendar}

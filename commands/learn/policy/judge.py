@@ -1,4 +1,4 @@
-"""`tradebot learn policy judge`: what a policy's models would have earned lately, for choosing among them."""
+"""`tradebot learn policy judge`: a policy's models by their recent hypothetical profit, for choosing among them."""
 
 import json
 from datetime import date, timedelta
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class ModelEarned(Struct, frozen=True):
-    """What a model earned in these sessions together, as a fraction of the equity at their start, and its trades."""
+    """A model's total profit in these sessions, as a fraction of the equity at their start, and its trades."""
 
     model: str
     name: str
@@ -44,7 +44,7 @@ class ModelEarned(Struct, frozen=True):
 
 
 class PolicyJudged(Struct, frozen=True):
-    """A policy's models in sessions that none of them was trained on, and the file with the results."""
+    """The results of a policy's models in sessions that none of them was trained on, and their file."""
 
     strategy: str
     first: date
@@ -54,7 +54,7 @@ class PolicyJudged(Struct, frozen=True):
 
 
 def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOptions") -> Report:
-    """Play each model that acts, and add what it earned by session to the file of results."""
+    """Backtest each model that acts, and add its profit by session to the file of results."""
     require_extra("judging models")
     planned = planned_for(wish, symbol, strategy, {})
     own = PolicySettings.model_validate(planned.plan.settings.strategies.in_use()[strategy])
@@ -91,7 +91,7 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
 
 
 def require_embargo(model: str, last: date, days: "Sequence[date]", before: "Sequence[date]", embargo: int) -> None:
-    """Raise OperatorError unless as many sessions as the embargo lie between what a model was trained on and `days`."""
+    """Raise OperatorError unless the embargo's number of sessions lies between a model's training and `days`."""
     between = [day for day in before if day > last]
     if last < days[0] and (len(between) >= embargo or last < min(before, default=date.min)):
         return

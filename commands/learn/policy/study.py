@@ -1,4 +1,4 @@
-"""`tradebot learn policy study`: search over configurations of one agent, each walked forward with."""
+"""`tradebot learn policy study`: search over configurations of one agent, with a walk-forward test of each."""
 
 import os
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ CHANGED = {
 
 
 class StudyRequest(Struct, frozen=True):
-    """The request for a study besides its walks: its space, number of trials, name, and where it is played."""
+    """The request for a study besides its walks: its space, number of trials, name, and where it runs."""
 
     space: Path
     trials: int | None
@@ -71,7 +71,7 @@ class StudyRequest(Struct, frozen=True):
 
 
 class Sessions(Struct, frozen=True):
-    """Sessions from one to another."""
+    """The first and last of a number of sessions."""
 
     first: date
     last: date
@@ -79,10 +79,11 @@ class Sessions(Struct, frozen=True):
 
 
 class PolicyTried(Struct, frozen=True):
-    """A configuration: its rank and its place among the trials, what was changed, and what it earned.
+    """A configuration: its rank and its number among the trials, its changed settings, and its results.
 
-    `sharpe` is the median seed's ratio a year in the sessions that choose, and `held_out` the same in those held out;
-    `positive` of its seeds earned something where it was chosen, and `trades` is the median over seeds in all sessions.
+    `sharpe` is the median seed's annual ratio in the selection sessions, and `held_out` the same in the held-out
+    sessions; `positive` counts the seeds with a profit in the selection sessions, and `trades` is the median over seeds
+    in all sessions.
     """
 
     rank: int
@@ -98,9 +99,9 @@ class PolicyTried(Struct, frozen=True):
 
 
 class PolicyStudied(Struct, frozen=True):
-    """A study: its journal, the sessions that choose and those held out, and its configurations, best first.
+    """A study: its journal, the selection and held-out sessions, and its configurations, best first.
 
-    `trials` of the study gave so many different configurations; `left_out` counts those that weren't trained by why.
+    `trials` is the number of different configurations in the study; `left_out` counts the untrained ones by reason.
     `counted` are all configurations that were ever trained.
     """
 
@@ -118,7 +119,7 @@ class PolicyStudied(Struct, frozen=True):
 
 
 def run(asked: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "BacktestOptions") -> Report:
-    """Search, or resume a stopped study; OperatorError names what is wrong before any training."""
+    """Search, or resume a stopped study; raise OperatorError, before any training, for invalid input."""
     require_extras(wanted.on)
     varied = _varied_settings(asked, wanted)
     name, folder = _name(wanted, asked), how.to.absolute()

@@ -50,11 +50,10 @@ FILL, SPREAD = "next-open", "spread_bps"
 def planned_for(
     wish: BacktestOptions, symbol: str | None, strategy: str, section: Mapping[str, Any]
 ) -> PlannedBacktest:
-    """Return what the options ask for, with this strategy alone in one root, and its market opened.
+    """Return the plan for the options, with this strategy alone in one root, and its market opened.
 
-    What a configuration sets for the strategy is kept where `section` doesn't say otherwise. What a file of bars lacks
-    is noted for the person, as a backtest does.
-    OperatorError if the venue has no contracts that expire, or it isn't clear which root is meant.
+    The strategy's configured values apply unless `section` overrides them. Gaps in a file of bars are reported, as in a
+    backtest. Raise OperatorError if the venue has no contracts that expire, or if the root is ambiguous.
     """
     costs = wish.costs if any(cost.startswith(SPREAD) for cost in wish.costs) else (*wish.costs, f"{SPREAD}=0")
     wish = replace(wish, fill=wish.fill or FILL, costs=costs)
@@ -96,9 +95,10 @@ SEEDS = 5
 
 
 class UnsignedModel(Struct, frozen=True):
-    """A trained model that nobody has signed: its seed, its folder, and how long it took in seconds of wall clock.
+    """A trained, unsigned model: its seed, its folder, and its training time in seconds.
 
-    `on_arrays` says that it was trained on arrays that play as the bot does, to the cent; `why` it wasn't if it could.
+    `on_arrays` is True if it was trained with the vectorized backtest, which matches the bot to the cent; `why`
+    explains why that wasn't possible.
     """
 
     seed: int
@@ -109,7 +109,7 @@ class UnsignedModel(Struct, frozen=True):
 
 
 class PolicyTrained(Struct, frozen=True):
-    """What was trained on which bars. `configuration` is what counts as one trial, of `trials` in all."""
+    """The training result and its bars. `configuration` is the identity counted as one trial, of `trials` in all."""
 
     agent: str
     configuration: str
@@ -123,7 +123,7 @@ class PolicyTrained(Struct, frozen=True):
 
 
 class TrainingOptions(Struct, frozen=True):
-    """What the options ask for, besides the market."""
+    """The training options, besides the market."""
 
     agent: str
     seeds: int | None
@@ -136,7 +136,7 @@ class TrainingOptions(Struct, frozen=True):
 
 
 def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
-    """Train with each seed; OperatorError names what is wrong before any training."""
+    """Train with each seed; raise OperatorError, before any training, for invalid input."""
     jobs = jobs_of(asked)
     job = jobs[0]
     if job.of.steps is not None:
@@ -200,7 +200,7 @@ def _show_progress(said: "Progress", of: int, done: int) -> None:
 
 
 def jobs_of(asked: TrainingOptions) -> "Sequence[TrainingJob]":
-    """Return a job for each seed; OperatorError naming what is wrong with them."""
+    """Return a job for each seed; raise OperatorError for invalid options."""
     if asked.agent not in AGENTS:
         raise OperatorError(f"there is no agent {word(asked.agent)}", f"name one of these: {', '.join(AGENTS)}")
     usual = usual_features()
@@ -257,14 +257,14 @@ class SpanRow(Struct, frozen=True):
 
 
 class SplitRow(Struct, frozen=True):
-    """The spans of sessions that models were trained on, and those that they were judged in."""
+    """The periods of sessions for training and for evaluation."""
 
     trained: tuple[SpanRow, ...]
     judged: tuple[SpanRow, ...]
 
 
 class PolicyWalked(Struct, frozen=True):
-    """A walk: its splits, how many paths there are through them, the seeds, the file of its results, their worth."""
+    """A walk: its splits, its number of paths through them, the seeds, the file of its results, and the evaluation."""
 
     agent: str
     configuration: str
@@ -276,7 +276,7 @@ class PolicyWalked(Struct, frozen=True):
 
 
 class WalkOptions(Struct, frozen=True):
-    """Where a walk is kept, which key signs its models, in how many processes it is played, and how it is split."""
+    """The folder of a walk, the key that signs its models, its number of processes, and how it is split."""
 
     to: Path
     key: Path
@@ -285,7 +285,7 @@ class WalkOptions(Struct, frozen=True):
 
 
 class WalkInputs(Struct, frozen=True):
-    """What is walked on: the plan and its market, a job for each seed, and the splits of the market's dates."""
+    """The inputs of a walk: the plan and its market, a job for each seed, and the splits of the market's dates."""
 
     planned: "PlannedBacktest"
     jobs: "Sequence[TrainingJob]"
@@ -299,7 +299,7 @@ class WalkInputs(Struct, frozen=True):
 
 
 def ground_of(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> WalkInputs:
-    """Return the data and settings of a walk; OperatorError names what is wrong before any training."""
+    """Return the data and settings of a walk; raise OperatorError, before any training, for invalid input."""
     require_extra("judging models")
     read_key(how.key)
     jobs = jobs_of(asked)
@@ -311,7 +311,7 @@ def ground_of(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions")
 
 
 def run_walk(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:
-    """Walk, or go on with a walk that was stopped; exit 10 unless the policy passes."""
+    """Walk, or resume a stopped walk; exit 10 unless the policy passes."""
     ground = ground_of(asked, how, wish)
     job, plan = ground.jobs[0], ground.planned.plan
     of = ground.walk(asked, how, job, folder_of(how.to.absolute(), job))

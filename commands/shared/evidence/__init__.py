@@ -1,4 +1,4 @@
-"""Gather the evidence that health is judged by. Nothing is asked of the broker, and nothing is changed."""
+"""Gather the evidence for health. Nothing is requested from the broker, and nothing is changed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -58,7 +58,7 @@ def has_policies(settings: "Settings") -> bool:
 
 
 def models_of(app: "App") -> ModelsSeen:
-    """Return each model that is to act, and what acted in its place in the last pass of entries."""
+    """Return each model in use, and what replaced it in the last entry pass."""
     # Few bots have policies, and what reads models takes a fifth of the time in which all this is imported.
     from tradebot.adapters.models.files import read_model
     from tradebot.adapters.models.model_folder import RefusedModelError
@@ -97,7 +97,7 @@ DAY = timedelta(days=1)
 
 
 def figures_of(app: "App", past: SessionEvidence) -> MetricFigures:
-    """Return the figures of the last session and day; TradebotError if the books or the facts can't be read."""
+    """Return the figures of the last session and day; raise TradebotError if the books or the facts can't be read."""
     facts, ledger, clock, at, cycles = app.existing_facts, app.ledger_view, datetime.now(UTC), past.now, past.cycles
     intents, mark = ledger.recent_intents((at - DAY).date()), ledger.last_reconcile()
     _, events = worth_seeing(app.folder.path / EVENTS, sorted({(at - DAY, at), (clock - DAY, clock)}), HEALINGS)
@@ -131,9 +131,9 @@ def _regime(app: "App", now: datetime) -> str | None:
 def books_of(
     ledger: "SqliteLedger", now: datetime | None, day: VenueDay, *, thorough: bool
 ) -> Mapping[str, Callable[[], Any]]:
-    """Return how to look at each part of the books, by its name; each may raise TradebotError.
+    """Return functions that check each part of the books, by name; each may raise TradebotError.
 
-    Ledger and journal are read through if anything but tradebot has changed them, and in any case if `thorough`.
+    Ledger and journal are read completely if another program has changed them, and in any case if `thorough`.
     """
     whole = cache(lambda: ledger.file.read_through(again=thorough))
 
@@ -218,9 +218,9 @@ OF_FLOW = ("flow", "scores")
 
 
 def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> HealthEvidence:
-    """Look at everything once. What can't be read says why; everything else is looked at all the same.
+    """Gather all evidence once. An unreadable part contains the reason; all other parts are read regardless.
 
-    What was due is that of a trading time; without one, of the time of the last record. If `thorough`, every byte of
+    Due jobs are those at a trading time; without one, at the time of the last record. If `thorough`, every byte of
     books, backups and facts is read, even if nothing has changed since they were written.
     """
     settings, folder = app.settings, app.folder.path
@@ -358,7 +358,7 @@ def _of_flow(app: "App", source: "SessionEvidence | Unread | None") -> Mapping[s
 
 
 def may_read_flow(app: "App") -> bool:
-    """Return False if surely no strategy in use reads options flow; a plug-in isn't asked for that."""
+    """Return False if certainly no strategy in use reads options flow; plug-ins aren't started to find out."""
     strategies = app.settings.strategies
     return strategies.flow is not None or strategies.plugins() > 0 or bool(app.needed_facts)
 
@@ -374,13 +374,13 @@ def _signals(app: "App", past: SessionEvidence) -> records.ReplyEvidence | None:
 
 
 def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
-    """Return since when replies of the flow source count: a day ago, or the last open if that is earlier."""
+    """Return the start of the period for judging the flow source: a day ago, or the last open if that is earlier."""
     begun = begun_by(ledger, now, REACH)
     return min([now - LATELY, *(each.open for each in begun[-1:])])
 
 
 def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> records.TradingMoment:
-    """Return a time with its session, which is open then or was open last; `since` is its open unless it is given."""
+    """Return a time with its session, current or last; `since` is by default its open."""
     begun = begun_by(ledger, now, BACK)
     session = begun[-1] if begun else None
     return records.TradingMoment(now, since or (session.open if session else now - LATELY), session)
@@ -396,7 +396,7 @@ def _calendar(ledger: "SqliteLedger", past: SessionEvidence, venue: "Capabilitie
 
 
 def budgets_of(settings: "Settings") -> records.Budgets:
-    """Return how late each part may be."""
+    """Return the allowed delay of each part."""
     health, limits = settings.health, settings.limits
     return records.Budgets(
         health.slot_s,
@@ -414,7 +414,7 @@ def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:
 
 
 def attempt(read: Callable[[], T]) -> T | Unread:
-    """Return what is read, or why it can't be."""
+    """Return the result of a read, or why it failed."""
     try:
         return read()
     except TradebotError as failed:

@@ -1,4 +1,4 @@
-"""What the machine and the state folder are evidence of: `serve`, its stream, the disk and the backups."""
+"""Evidence from the machine and the state folder: `serve`, its stream, the disk and the backups."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ STAMP = "%Y%m%dT%H%M%SZ"
 
 
 def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
-    """Return whether `serve` holds its lock, its last note, and who has claimed slots of late."""
+    """Return whether `serve` holds its lock, its last status note, and who has claimed slots lately."""
     running, note = serve_status.is_running(folder), serve_status.read_serving(folder)
     jobs = set(Job)
     run = [claim for claim in claims if claim.missed_reason is None and claim.job in jobs]
@@ -47,7 +47,7 @@ def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
 
 
 def disk_of(folder: Path, needed_mb: int, *, sandbox: bool) -> Disk | Unread:
-    """Return what is left on the disk of the folder, and whether its file system is fit for one."""
+    """Return the free space on the folder's disk, and whether its file system is suitable."""
     try:
         usage, entries = shutil.disk_usage(folder), os.statvfs(folder)
     except OSError as error:
@@ -68,7 +68,7 @@ def _unfit(kind: str, *, sandbox: bool) -> tuple[str, bool]:
 
 
 def storage_of(folder: Path, tell_mb: int) -> Storage | Unread:
-    """Return what only a person deletes, and how large it is."""
+    """Return the stores that only a person deletes, with their sizes."""
     try:
         return Storage(tuple(unbounded_stores(folder)), tell_mb * MB)
     except OSError as error:
@@ -76,7 +76,7 @@ def storage_of(folder: Path, tell_mb: int) -> Storage | Unread:
 
 
 def stream_of(folder: Path) -> Stream | None:
-    """Return when the stream's lane looked last, and whether the last event about the stream is its loss."""
+    """Return when the stream's lane was last active, and whether the stream's last event is its loss."""
     note = serve_status.read_serving(folder)
     looked_at = note.lanes.get(STREAM) if note else None
     if looked_at is None:
@@ -89,7 +89,7 @@ def stream_of(folder: Path) -> Stream | None:
 
 
 def notices_of(app: "App") -> NoticeEvidence | None:
-    """Return what became of the notices; None if the bot has no channel."""
+    """Return the state of the notices; None if the bot has no channel."""
     # Imported here: most bots have no channel, and `status` is to start quickly.
 
     names = [channel.name for channel in app.settings.notify.in_use()]
@@ -114,7 +114,7 @@ def chat_of(app: "App") -> Chat:
 
 
 def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thorough: bool) -> BackupEvidence | Unread:
-    """Return the newest backup, the session that has ended and should have one by now, and which ones are damaged.
+    """Return the newest backup, the last session that should have one by now, and the damaged backups.
 
     Files that changed after their backup was made are compared with its manifest; if `thorough`, all files are.
     """

@@ -36,12 +36,12 @@ def decode_object(text: str) -> dict[str, Any]:
 
 
 def check_text(value: object) -> None:
-    """Raise ValueError if JSON data contains half of a surrogate pair, which can't be encoded otherwise."""
+    """Raise ValueError if JSON data contains half of a surrogate pair, which can't be encoded."""
     _WITH_ALL_LETTERS(value).encode()
 
 
 def refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and infinities, which Python's reader of JSON takes."""
+    """Raise ValueError for NaN and infinities, which Python's JSON parser accepts."""
     raise ValueError(f"{name} is not JSON")
 
 
@@ -49,7 +49,7 @@ _FROM_JSON = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal, parse_cons
 
 
 def to_decimal(value: object) -> Decimal | None:
-    """Return a JSON number, or a string holding one, as a bounded Decimal; None for anything else."""
+    """Return a JSON number, or a string with one, as a bounded Decimal; None for anything else."""
     if isinstance(value, str):
         if len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
             return None

@@ -1,8 +1,9 @@
-"""Keep the exchange's log: one JSON line per event, numbered, written together per request and synced in batches.
+"""The exchange's log: one JSON line per event, numbered, written together per request and synced in batches.
 
-Written lines survive the end of this process; synced lines survive a power loss too. A crash can tear the last line. It
-is cut off when the log is opened, and replaying the remaining commands restores the lost lines. Each line is a
-command's request, a consequence of one, or a note, which a replay copies unchanged; a replay makes all others again.
+Written lines survive the end of this process; synced lines survive a power loss too. A crash can leave the last line
+incomplete. It is cut off when the log is opened, and replaying the remaining commands restores the lost lines. Each
+line is a command's request, a consequence of one, or a note, which a replay copies unchanged; all others are
+recomputed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _BLOCK = 1 << 20
 class Prefix(NamedTuple):
     """Identifies the beginning of a log by its content: number of lines and bytes, and their digest.
 
-    `marks` holds the offset of every 256th line, as the log itself remembers them.
+    `marks` contains the offset of every 256th line, as the log itself stores them.
     """
 
     lines: int
@@ -47,14 +48,14 @@ class Prefix(NamedTuple):
 
 
 class LogError(RuntimeError):
-    """A command was carried out but couldn't be recorded. This process must end, because the log decides."""
+    """A command was carried out but couldn't be recorded. This process must end, because the log is authoritative."""
 
 
 class Log:
     """An append-only file of lines. It must exist, because an exchange without its log would start from scratch.
 
-    Added lines stay in memory until they are written. A `known` beginning isn't counted again if the file still starts
-    with it byte for byte; `known_lines` is how many lines that saved.
+    Added lines stay in memory until they are written. A `known` prefix isn't parsed again if the file still starts with
+    it byte for byte; `known_lines` is the number of lines skipped that way.
     """
 
     def __init__(self, path: Path, known: Prefix | None = None) -> None:
@@ -81,7 +82,7 @@ class Log:
         self.pending.append(line)
 
     def write(self) -> None:
-        """Write the waiting lines to the file; raise LogError if the system refuses."""
+        """Write the waiting lines to the file; raise LogError if that fails."""
         if not self.pending:
             return
         lines, self.pending = self.pending, []
@@ -96,7 +97,7 @@ class Log:
             self._mark(len(line) + 1)
 
     def sync(self) -> None:
-        """Make written lines durable; raise LogError if the disk refuses. This may run in a thread."""
+        """Make written lines durable; raise LogError if that fails. This may run in a thread."""
         self.unsynced = False
         try:
             os.fsync(self._file)
@@ -129,7 +130,7 @@ class Log:
         return list(islice(self.read(after), limit))
 
     def prefix(self) -> Prefix:
-        """Return the identity of what is written so far."""
+        """Return the identity of the lines written so far."""
         return Prefix(self.count, self._size, self._digest.digest(), self._marks.tobytes())
 
     def _skip(self, file: BinaryIO, known: Prefix) -> None:
@@ -204,10 +205,10 @@ Step = Command | dict[str, Any]
 
 
 def replay(log: Log, made: deque[bytes], after: int = 0) -> Iterator[tuple[int, Step | None]]:
-    """Yield engine times and what to do then, skipping the first `after` lines, whose state is known.
+    """Yield engine times and the step to execute then, skipping the first `after` lines, whose state is known.
 
-    Doing it must add the lines that it produces to `made`; those left at the end were lost to a crash. Raise
-    MarketError if a line differs from what the commands before it produce.
+    Executing a step must add its lines to `made`; those left at the end were lost to a crash. Raise MarketError if a
+    line differs from what the commands before it produce.
     """
     for number, line in enumerate(log.read(after), start=after + 1):
         birth = read_event(line, number) if number == 1 else {}

@@ -28,7 +28,7 @@ from papervenue.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, StoredMarket
 
 
 def dialect_of(venue_spec: Venue) -> tuple[Dialect, tuple[Entry, ...]]:
-    """Return a venue's dialect, and the commands of its staff."""
+    """Return a venue's dialect, and its operator commands."""
     if venue_spec.dialect == "alpaca":
         return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
     staff = (*venue.PLAIN_ENTRIES, *(venue.CORRECTIONS if venue_spec.rules.corrections else ()))
@@ -81,7 +81,7 @@ def _source(
 def generated_source(
     spec: MarketSpec, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
 ) -> GeneratedBars | BySymbol | OtherPrices:
-    """Return the bars of a generated market, with those of another seed from `other_us` on."""
+    """Return the bars of a generated market; from `other_us` on, they come from another seed."""
     if spec.other_us is None:
         return _generate_bars(spec, spec.seed, calendar, grids, calendars)
     own, other = (_generate_bars(spec, seed, calendar, grids, calendars) for seed in (spec.seed, spec.seed + 1))
@@ -121,7 +121,7 @@ def _months(
 
 
 class BySymbol:
-    """A source of bars in which some symbols have their own, for sessions of their own."""
+    """A source of bars in which some symbols have their own source, for their own sessions."""
 
     def __init__(self, usual: GeneratedBars, own: Mapping[str, GeneratedBars | Months]) -> None:
         self._usual = usual

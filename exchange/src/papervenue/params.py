@@ -1,4 +1,4 @@
-"""Read query parameters in one way; each API supplies the form of its refusals."""
+"""Read query parameters uniformly; each API supplies the form of its refusals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Params:
         return self._query.get(name) or default
 
     def read(self, name: str, how: Callable[[str], T]) -> T | None:
-        """Return what a function reads in a parameter, or None if absent; its ValueError refuses the parameter."""
+        """Return a parameter as parsed by a function, or None if absent; a ValueError refuses the parameter."""
         text = self.text(name)
         try:
             return how(text) if text else None

@@ -1,8 +1,8 @@
 """Write the exchange's files so that only their owner can read them, and never through a link placed by someone else.
 
 One of them is the token of a running exchange, which proves that a control request comes from its user if the kernel
-can't. It is drawn at each start, stored beside the port file, and sent in a header and nowhere else. Quick commands
-import this module, so it needs only the standard library.
+can't. It is generated at each start, stored beside the port file, and sent only in a header. Quick commands import this
+module, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BYTES = 32
 
 
 def issue(state_dir: Path) -> str:
-    """Draw a token and write it into the exchange's folder, readable only by its owner; raise OSError if that fails."""
+    """Generate a token and write it to the exchange's folder, readable only by its owner; raise OSError on failure."""
     token = secrets.token_hex(_BYTES)
     # The file has its mode from the start, so nobody else can open it before it has content.
     write_atomically(state_dir / TOKEN_FILE, token)
@@ -52,7 +52,7 @@ def issue(state_dir: Path) -> str:
 
 
 def headers(state_dir: Path) -> dict[str, str]:
-    """Return the headers for a control request; none if there is no readable token."""
+    """Return the headers for a control request; empty without a readable token."""
     try:
         token = (state_dir / TOKEN_FILE).read_text(encoding="ascii")
     except (OSError, ValueError):

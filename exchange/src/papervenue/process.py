@@ -1,7 +1,7 @@
 """Create, find, start and stop the process that serves an exchange's folder.
 
-Quick commands import this module, so it needs only the standard library; `create` and the server process import the
-heavier parts.
+Quick commands import this module, so it uses only the standard library; `create` and the server process import larger
+modules.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _AGAIN = "try again; a busy machine may need longer"
 
 
 class Endpoint(NamedTuple):
-    """Where an exchange answers; `detached` means that it was started in the background on demand.
+    """The address of an exchange; `detached` means that it was started in the background on demand.
 
-    `ports` are those of faces with sockets of their own, each after its name, such as `tws`.
+    `ports` are those of the APIs with separate sockets, by name, such as `tws`.
     """
 
     url: str
@@ -105,13 +105,13 @@ def _short(value: object) -> str:
 
 
 def server_address(state_dir: Path) -> str | None:
-    """Return the address at which a process serves the folder, which isn't asked; None if none does."""
+    """Return the address at which a process serves the folder, without connecting to it; None without a process."""
     port = _read_port(state_dir)
     return str(port["url"]) if port is not None and _is_held(state_dir) else None
 
 
 def running(state_dir: Path) -> Endpoint | None:
-    """Return where the folder's exchange answers, or None if no process serves it."""
+    """Return the endpoint of the folder's exchange, or None if no process serves it."""
     port = _read_port(state_dir)
     if port is None or not _is_held(state_dir):
         return None
@@ -174,7 +174,7 @@ def stop(state_dir: Path) -> None:
 
 
 def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-    """Return the answer of a running exchange's control API.
+    """Return the response of a running exchange's control API.
 
     Raise MarketError if it isn't running or refuses.
     """

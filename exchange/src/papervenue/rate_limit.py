@@ -1,7 +1,7 @@
 """Count requests per minute and key, separately for trading and market data, as Alpaca does.
 
-Every answer says how many requests are left. Without a configured limit, the count stops at zero and nothing is
-refused. The minute is a real one: in lock-step engine time stands still, but clients run at normal speed.
+Every response includes the number of requests left. Without a configured limit, that number stops at zero and nothing
+is refused. The minute is a real one: in lock-step, engine time stands still, but clients run at normal speed.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _TOO_MANY = {
 
 
 class RateWindow(NamedTuple):
-    """The current minute of a key: when it ends, and how many requests it had."""
+    """The current minute of a key: its end, and its number of requests."""
 
     ends_s: int
     requests: int
 
 
 class RateLimit:
-    """Counts requests with a known key and refuses those over the limit; `known` tells whether a key is known.
+    """Counts requests with a known key and refuses those over the limit; `known` returns True for a known key.
 
     Without a limit, requests are counted against Alpaca's, but none is refused.
     """

@@ -1,6 +1,6 @@
 """Refuse a request with a status and a JSON body, the same whether the request is live or replayed.
 
-The log keeps the body of a refused command, and a replay must produce the same bytes. So the text of an existing
+The log stores the body of a refused command, and a replay must produce the same bytes. So the text of an existing
 message can't change: a folder whose log contains it could no longer be opened.
 """
 

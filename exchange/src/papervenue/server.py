@@ -61,9 +61,9 @@ Ready = Callable[[str, Mapping[str, Any]], None]
 class Terms(NamedTuple):
     """How to serve an exchange: its pace, the requests per minute for each key, and accounts besides the main one.
 
-    An account is its name and its cash in USD; None means the same as the main account. `faults` are scripts to arm.
-    `latency_us` is how long cancels and replacements take; None keeps the current setting. `flow_per_minute` and
-    `flow_per_day` limit the requests for flow of each key.
+    An account has a name and its cash in USD; None means the same cash as the main account. `faults` are scripts to
+    arm. `latency_us` is the delay of cancels and replacements; None keeps the current setting. `flow_per_minute` and
+    `flow_per_day` limit the flow requests of each key.
     """
 
     pace: Pace = LOCK_STEP
@@ -80,7 +80,7 @@ AS_EVER = Terms()
 
 
 class Server(uvicorn.Server):
-    """uvicorn, stopped by our own signal handlers with exit code 0."""
+    """uvicorn, stopped by the exchange's own signal handlers with exit code 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -94,16 +94,16 @@ class Server(uvicorn.Server):
             listener.listen(_BACKLOG)
 
     def stop(self) -> None:
-        """Finish the requests in progress, then stop. Nobody finds it any more, who would still be answered once."""
+        """Finish the requests in progress, then stop. The listening sockets close first, so no new client connects."""
         self.should_exit = True
         for listening in getattr(self, "servers", ()):
             listening.close()
 
 
 class Application:
-    """The ASGI application: routes requests and remembers when the last one ended.
+    """The ASGI application: routes requests and records when the last one ended.
 
-    An answer is sent once the log holds what led to it.
+    A response is sent once the log contains everything that led to it.
     """
 
     def __init__(
@@ -138,23 +138,23 @@ class Application:
             self._last_s = time.monotonic()
 
     def begin(self) -> None:
-        """Remember that a client is there who talks over a line."""
+        """Register a client with a socket connection."""
         self._active += 1
 
     def end(self) -> None:
-        """Remember that such a client has gone."""
+        """Unregister such a client."""
         self._active -= 1
         self._last_s = time.monotonic()
 
     def catch_up(self) -> None:
-        """Let time pass up to now."""
+        """Advance the exchange's time to now."""
         try:
             self._exchange.catch_up()
         except LogError as error:
             _end_at_once(error)
 
     def record(self) -> None:
-        """Write everything done so far."""
+        """Write all pending lines to the log."""
         self._recording.record()
 
     @property
@@ -163,7 +163,7 @@ class Application:
         return 0.0 if self._active else time.monotonic() - self._last_s
 
     async def keep_time(self, in_between: Callable[[], None]) -> None:
-        """Keep time running between requests, for as long as this is awaited."""
+        """Advance the exchange's time between requests, until canceled."""
         while True:
             await asyncio.sleep(_TIME_STEP_S)
             in_between()
@@ -208,7 +208,7 @@ def serve(
     """Serve an exchange until it is stopped; `ready` receives its address and status.
 
     Raise HeldError if another process serves it. With `detach` the process exits with code 0 once it listens, and its
-    child goes on serving, so that the starter has no process to wait for.
+    child continues to serve, so that the caller has no process to wait for.
     """
     raise_limit()
     with _hold_lock(state_dir):
@@ -232,7 +232,7 @@ def serve(
 
 
 def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource | None:
-    """Return the feed of an exchange, or None if it has none; raise MarketError if its captures are damaged."""
+    """Return the feed of an exchange, or None without one; raise MarketError if its captures are damaged."""
     spec = exchange.stored.spec
     if "flow" not in spec.venue.faces:
         return None
@@ -338,10 +338,10 @@ def build_application(
     flow_limits: FlowLimits | None = None,
     stop: Callable[[], None] = _stop_this_process,
 ) -> Application:
-    """Return the application with the faces of an exchange and its own API; the busiest routes come first.
+    """Return the application with an exchange's APIs and its control API; the busiest routes come first.
 
-    `token` authorizes control requests if the kernel can't tell which user sent them; without a token nothing does.
-    `stop` is called for a request to stop.
+    `token` authorizes control requests if the kernel can't identify the user who sent them; without a token, such
+    requests are refused. `stop` is called for a request to stop.
     """
     control = ControlFace(exchange, instance, stop)
     may = ControlCredentials(secrets.token_hex(16), token)
@@ -423,11 +423,11 @@ _BATCH_S = 0.005
 
 
 class Recording:
-    """Holds each answer back until the log holds everything done before it.
+    """Delays each response until the log contains everything done before it.
 
-    What a reader learns must not be lost either, so a read also writes waiting lines. An answer waits until the system
-    has its lines, which then survive this process; a thread syncs them to disk within milliseconds. `fail` is called if
-    the log can't be written, and doesn't return.
+    Data that a reader has seen must not be lost either, so a read also writes waiting lines. A response waits until the
+    system has its lines, which then survive this process; a thread syncs them to disk within milliseconds. `fail` is
+    called if the log can't be written, and doesn't return.
     """
 
     def __init__(self, application: ASGIApp, exchange: Exchange, fail: Callable[[LogError], None]) -> None:
@@ -450,7 +450,7 @@ class Recording:
         await self._application(scope, receive, send_recorded)
 
     def record(self) -> None:
-        """Write everything done so far; call this in the event loop."""
+        """Write all pending lines; call this in the event loop."""
         try:
             self._write()
         except LogError as error:

@@ -1,4 +1,4 @@
-"""Listen on loopback for clients of faces that use sockets of their own rather than HTTP."""
+"""Listen on loopback for clients of APIs that use sockets instead of HTTP."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _LOOK_S = 0.01
 
 
 class Conversation(Protocol):
-    """What a face has to do with one client."""
+    """An API's handler of one client connection."""
 
     def receive(self, data: bytes) -> None: ...
     def closed(self) -> None: ...
 
 
 class Host(Protocol):
-    """What serves an exchange."""
+    """The server of an exchange."""
 
     def begin(self) -> None:
-        """Remember that somebody is there."""
+        """Register a connected client."""
 
     def end(self) -> None:
-        """Remember that somebody has gone."""
+        """Unregister a client that left."""
 
     def catch_up(self) -> None: ...
     def record(self) -> None: ...
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client's connection, for programs of this user and of root, unless the kernel doesn't tell whose it is."""
+    """One client's connection, accepted from programs of this user or root, or if the user is unknown."""
 
     def __init__(self, host: Host, open_line: Callable[[Any], Conversation], connected: set[ClientConnection]) -> None:
         self._host = host
@@ -91,25 +91,25 @@ class ClientConnection(asyncio.Protocol):
 
 
 class Lines:
-    """The sockets of an exchange's faces, by name, and who is connected to them."""
+    """The sockets of an exchange's APIs, by name, and their connections."""
 
     def __init__(self) -> None:
         self._servers: dict[str, asyncio.Server] = {}
         self._connected: set[ClientConnection] = set()
 
     async def listen(self, host: Host, faces: Mapping[str, Callable[[Any], Conversation]]) -> None:
-        """Listen on a free port for each face."""
+        """Listen on a free port for each API."""
         loop = asyncio.get_running_loop()
         for name, open_line in faces.items():
             made = partial(ClientConnection, host, open_line, self._connected)
             self._servers[name] = await loop.create_server(made, HOST, 0)
 
     def ports(self) -> dict[str, int]:
-        """Return the port of each face."""
+        """Return the port of each API."""
         return {name: server.sockets[0].getsockname()[1] for name, server in self._servers.items()}
 
     async def close(self) -> None:
-        """Stop listening, and hang up on everybody once what was written to them is sent, or is not taken in time."""
+        """Stop listening, and close every connection once its data is sent or times out."""
         for server in self._servers.values():
             server.close()
         for line in tuple(self._connected):

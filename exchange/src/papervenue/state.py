@@ -1,4 +1,4 @@
-"""Read and write what an exchange keeps in its folder: the market, recorded bars, log, snapshot, and server address."""
+"""Read and write an exchange's files: the market, recorded bars, log, snapshot, and server address."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _RESTORE = "restore it, or " + NEW_EXCHANGE
 
 
 class StoredMarket(NamedTuple):
-    """The market file: what was requested, and what was resolved from it when the market was created.
+    """The market file: the requested specification, and the values resolved from it when the market was created.
 
     `skipped_rows` counts a recorded file's skipped rows by reason; `first_lines` gives the first line for each reason.
     `extended_rows` counts its bars outside regular sessions. `rates` covers the sessions if a cost needs it.
-    `calendars` holds the sessions of symbols that don't trade in the market's, each with its `first` and `count`.
+    `calendars` contains the sessions of symbols that don't trade in the market's, each with its `first` and `count`.
     """
 
     spec: MarketSpec

@@ -38,8 +38,8 @@ def rfc3339(us: int) -> str:
 def nanoseconds(moment: datetime) -> str:
     """Format a moment with exactly nine digits of a second: 2025-03-03T14:30:00.000000000Z.
 
-    Alpaca shows its own timestamps, such as those of orders, to the nanosecond, and some clients cut fixed columns out
-    of them. Engine time itself has only microseconds.
+    Alpaca's own timestamps, such as those of orders, are in nanoseconds, and some clients cut fixed columns out of
+    them. Engine time itself has only microseconds.
     """
     text = moment.isoformat(timespec="microseconds")
     return f"{text[:_TO_MICROSECONDS]}000{text[_TO_MICROSECONDS:]}".replace("+00:00", "Z")
@@ -52,7 +52,7 @@ def stamp(us: int) -> str:
 
 
 def stamp_ns(ns: int) -> str:
-    """Format nanoseconds of engine time as a timestamp in full precision."""
+    """Format nanoseconds of engine time as a timestamp with full precision."""
     return f"{stamp(ns // 1000)[:-4]}{ns % 1000:03}Z"
 
 
@@ -73,7 +73,7 @@ def at_new_york(day: str, hour: int, minute: int = 0) -> int:
 
 
 def at_zone(zone: ZoneInfo, day: str, hour: int, minute: int = 0) -> int:
-    """Return the engine time of a zone's wall-clock time on an ISO date."""
+    """Return the engine time of a time zone's wall-clock time on an ISO date."""
     return from_datetime(datetime.combine(date.fromisoformat(day), time(hour, minute), tzinfo=zone))
 
 
@@ -83,7 +83,7 @@ def iso_date(text: str) -> str:
 
 
 def parse_time(text: str, naive: ZoneInfo | None = None) -> int:
-    """Read an ISO time or date as engine time; without a zone it is UTC unless `naive` names one.
+    """Read an ISO time or date as engine time; without a time zone it is UTC unless `naive` is set.
 
     Raise ValueError for any other text.
     """

@@ -1,10 +1,10 @@
-"""List the parts of Alpaca's trading and market-data APIs that this exchange leaves out: what a path answers, and why.
+"""List the parts of Alpaca's trading and market-data APIs that this exchange doesn't support, with reply and reason.
 
-If the OpenAPI document of the trading API names an error for a path, the path answers that error in its documented
-form; the others answer the API's general error object. The answer never depends on the request, so a client learns at
+If the OpenAPI document of the trading API lists an error for a path, the path returns that error in its documented
+form; other paths return the API's general error object. The reply doesn't depend on the request, so a client notices at
 its first call that the feature is missing.
 
-Paths of the market-data API answer the documented 403.
+Paths of the market-data API return the documented 403.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from papervenue.refusal import FORBIDDEN, NOT_FOUND, Refusal
 
 
 class LeftOut(NamedTuple):
-    """One path: its methods, the status and body of its answer, the reason, and whether it requires a key."""
+    """An unsupported path: its methods, the status and body of its reply, the reason, and whether it requires a key."""
 
     path: str
     methods: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Share a small HTTP layer between the APIs: read a request, refuse it, answer JSON."""
+"""A small HTTP layer that the APIs share: read a request, refuse it, send JSON."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class Call(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """The body of an endless answer; `close` is called when nobody reads it anymore, or ever did."""
+    """The body of an endless response; `close` is called when its client has left."""
 
     parts: AsyncIterable[bytes]
     close: Callable[[], None]
 
 
 class Reply(NamedTuple):
-    """An answer: status, body, extra headers, and optionally a stream instead of the body."""
+    """A response: status, body, extra headers, and optionally a stream instead of the body."""
 
     status: int
     body: bytes
@@ -80,7 +80,7 @@ def ok(value: object) -> Reply:
 
 
 class PathEndpoint:
-    """The ASGI application of one path: one handler per method, each run to its end before the next."""
+    """The ASGI application of one path: one handler per method; each request finishes before the next starts."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = handlers
@@ -101,7 +101,7 @@ class PathEndpoint:
             await _go_on(reply.stream, response, scope, receive, send)
 
     def answer(self, call: Call) -> Reply:
-        """Return the answer to a request, a refusal as what it says."""
+        """Return the response to a request; a Refusal becomes its error response."""
         handler = self._handlers.get(call.method) or (self._handlers.get("GET") if call.method == "HEAD" else None)
         if handler is None:
             allowed = dict.fromkeys([*self._handlers, *(["HEAD"] if "GET" in self._handlers else [])])
@@ -123,14 +123,14 @@ class Route(NamedTuple):
     app: ASGIApp
 
     def names(self, path: str) -> dict[str, str] | None:
-        """Return what a path has for the names, or None if this isn't its route."""
+        """Return the values of a path's named parts, or None if the path doesn't match this route."""
         pattern, _, _ = _compiled(self.path)
         match = pattern.match(path)
         return match.groupdict() if match else None
 
 
 class Paths:
-    """The ASGI application that finds the route of a path: directly if it has no names, otherwise in order."""
+    """The ASGI application that finds a path's route: by lookup if it has no named parts, otherwise in order."""
 
     def __init__(self, routes: Iterable[Route], default: ASGIApp) -> None:
         self._literal: dict[str, ASGIApp] = {}
@@ -153,7 +153,7 @@ class Paths:
 
 
 async def send_reply(send: Send, reply: Reply) -> None:
-    """Send an answer that isn't a stream; its body is JSON unless its headers say otherwise."""
+    """Send a response that isn't a stream; its body is JSON unless its headers say otherwise."""
     headers = {**reply.headers}
     if reply.body:
         headers.setdefault("content-type", _JSON)

@@ -1,8 +1,8 @@
-"""Carry out a request on which rules fire, and change the data of its answer as they say.
+"""Execute a request on which rules fire, and change the data of its response as they specify.
 
-Falsify the rows of an answer: those of orders, positions and activities, and those of flow.
+Falsifies the rows of a response: orders, positions and activities, and flow.
 
-Each fault takes a row and returns what stands in its place. An answer without rows is left as it is.
+Each fault takes a row and returns its replacement. A response without rows stays unchanged.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Settings = Mapping[str, Any]
 
 
 def corrupt_rows(fault: str, value: Any, settings: Settings, number: int) -> Any:
-    """Return the JSON of an answer with falsified rows; `number` counts how often the fault has fired."""
+    """Return a response's JSON with falsified rows; `number` counts how often the fault has fired."""
     if isinstance(value, dict) and _ENVELOPE in value:
         # Kraken's lists come in an envelope.
         lists = {name: corrupt_rows(fault, rows, settings, number) for name, rows in value.items() if _are_rows(rows)}
@@ -184,7 +184,7 @@ def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[R
 
 @contextmanager
 def earlier(engine: Engine, number: str, then_us: int) -> Iterator[None]:
-    """Replace an account with its earlier self inside the block; the block must not await anything."""
+    """Replace an account by its earlier state inside the block; the block must not await anything."""
     now = engine.accounts[number]
     engine.accounts[number], engine.shown_us = account_at(now, then_us), then_us
     try:
@@ -273,7 +273,7 @@ class Caught:
 
 
 class Behind:
-    """What answers requests behind the fault middleware: the exchange, and a second market-data API of past times."""
+    """The applications behind the fault middleware: the exchange, and a second market-data API for past times."""
 
     def __init__(self, inner: ASGIApp, exchange: Exchange) -> None:
         self.inner = inner
@@ -287,7 +287,7 @@ class Behind:
         return Paths(DataFace(self._exchange, lambda: self._at_us).routes(), PathEndpoint({}))
 
     async def older(self, scope: Scope, receive: Receive, at_us: int) -> fault_bodies.PendingReply:
-        """Return a data request's answer at an engine time. It changes nothing."""
+        """Return the response to a data request at an earlier engine time, without changing any state."""
         self._at_us, caught = at_us, Caught()
         # The handler never awaits, so no other request sees this time.
         await self._paths({**scope}, receive, caught)
@@ -315,7 +315,7 @@ class Turn:
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def answer(self) -> fault_bodies.PendingReply:
-        """Carry out the request and return its answer, with the data changed by the rules that fire."""
+        """Execute the request and return its response, with the data changed by the rules that fire."""
         effects = effects_of(self._firings, self._facts, self._behind.engine.now_us)
         caught = Caught()
         await self._behind.inner({**self.connection.scope, EFFECTS: effects}, self.again, caught)

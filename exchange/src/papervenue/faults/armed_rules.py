@@ -1,4 +1,4 @@
-"""Keep the armed rules and count how often each one matched and fired; the log lets the counts survive a restart."""
+"""Store the armed rules and count their matches and firings; the log preserves the counts across restarts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Note = Callable[[str, dict[str, Any]], None]
 
 @dataclass(slots=True)
 class Armed:
-    """A rule since it was armed; `began_us` is when it first fired."""
+    """An armed rule and its counts; `began_us` is when it first fired."""
 
     rule: Rule
     armed_us: int
@@ -75,10 +75,10 @@ class Firing(NamedTuple):
 
 
 class FaultBook:
-    """The armed rules of an exchange. `note` writes what is decided here into the log.
+    """The armed rules of an exchange. `note` writes their decisions into the log.
 
-    A match that doesn't fire is noted at once for a request that changes something. For reads and events, which can
-    number thousands a second, counts are noted once per second of real time (`now_s`).
+    A match that doesn't fire is logged at once for a request that changes something. For reads and events, which can
+    number thousands a second, counts are logged once per second of real time (`now_s`).
     """
 
     def __init__(self, calendar: Calendar, note: Note, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -142,7 +142,7 @@ class FaultBook:
     def firings(self, facts: Facts, now_us: int) -> list[Firing]:
         """Check every rule against a request or event, count the matches, and return the rules that fire, oldest first.
 
-        Among rules that decide the answer or what happens to the request, only the first one that is due fires.
+        Of the rules that determine the response or the outcome of the request, only the first that is due fires.
         """
         fired: list[Firing] = []
         meeting = [one for one in self if not one.is_spent and _meets(one.rule, facts) and self._is_time(one, now_us)]
@@ -194,7 +194,7 @@ class FaultBook:
         return Firing(armed.rule, self.began(armed, now_us), armed.fired)
 
     def began(self, armed: Armed, now_us: int) -> int:
-        """Return when a rule's fault began: when its time window opened, or else when it first fired."""
+        """Return when a rule's fault began: when its time window opened, or when it first fired."""
         after = armed.rule.when.after
         start_us = after.place(self._calendar, now_us) if after else None
         begun = now_us if armed.began_us is None else armed.began_us

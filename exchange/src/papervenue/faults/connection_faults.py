@@ -1,6 +1,6 @@
-"""Control the connection under a request, to do what HTTP can't express: close it without an answer, or reset it.
+"""Control the connection of a request, for failures that HTTP can't express: close without a response, or reset.
 
-How many files and connections this process may have open at once is limited here too.
+Also limits how many files and connections this process may have open at once.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _RESERVED = 256
 
 
 def raise_limit() -> None:
-    """Raise this process's limit of open files as far as the system allows; if it doesn't, keep the current limit."""
+    """Raise this process's limit of open files to the system's maximum; keep the current limit if that is refused."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def most_connections() -> int:
-    """Return how many clients may connect, leaving descriptors for everything else."""
+    """Return how many clients may connect, reserving file descriptors for everything else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft - min(_RESERVED, soft // 2)
 
@@ -58,14 +58,14 @@ _LENGTH = b"content-length"
 
 
 class Joining(h11.Connection):
-    """The rules of HTTP for one connection; an answer of a known length leaves in one piece with its head."""
+    """The HTTP protocol of one connection; a response of known length is sent together with its headers."""
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER)
         self._head: list[bytes] = []
 
     def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
-        """Return what to write for an event; a head that promises a body waits for the body's first part."""
+        """Return the bytes to write for an event; headers that announce a body wait for its first part."""
         written = super().send_with_data_passthrough(event)
         if written is None:
             return None
@@ -76,7 +76,7 @@ class Joining(h11.Connection):
 
 
 class Protocol(H11Protocol):
-    """uvicorn's HTTP protocol with timeouts; each request can find it in its scope."""
+    """uvicorn's HTTP protocol with timeouts; each request can access it through its scope."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -88,7 +88,7 @@ class Protocol(H11Protocol):
         """The user id of the client's socket, once the kernel has told it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection, or refuse it if there are too many: without file descriptors nobody can be served."""
+        """Accept a connection, or refuse it if there are too many for the available file descriptors."""
         super().connection_made(transport)
         if len(self.connections) > most_connections():
             transport.write(_FULL)
@@ -121,7 +121,7 @@ class Protocol(H11Protocol):
         self.transport.close()
 
     def hold(self) -> None:
-        """Mark the current request as open-ended, because a script delays it or its answer is a stream."""
+        """Mark the current request as open-ended, because a script delays it or its response is a stream."""
         self._held = self.cycle
 
     def shutdown(self) -> None:
@@ -159,7 +159,7 @@ class Connection:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def close(self) -> None:
-        """Close the connection after sending what was written, whether or not that is an answer."""
+        """Close the connection after sending what was written, complete or not."""
         self._record()
         if self._protocol is not None:
             self._protocol.transport.close()
@@ -175,7 +175,7 @@ class Connection:
             await self._wait_closed()
 
     async def pause(self, seconds: float) -> None:
-        """Stay silent for this long, or until the client leaves or the server stops."""
+        """Wait this many seconds without sending, or until the client leaves or the server stops."""
         if self._protocol is not None:
             self._protocol.hold()
         try:

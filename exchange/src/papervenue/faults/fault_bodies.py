@@ -1,4 +1,4 @@
-"""Build the bodies that a broken service sends: error bodies, gateway pages, and damaged answers."""
+"""Build the bodies of a broken service: error bodies, gateway pages, and damaged responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Matches = Callable[[str], bool]
 
 
 class PendingReply(NamedTuple):
-    """An answer that was produced but not sent yet."""
+    """A response that was produced but not sent yet."""
 
     status: int
     headers: Headers
@@ -61,7 +61,7 @@ def page(title: str) -> bytes:
 
 
 def with_headers(headers: Headers, body: bytes, kind: bytes | None = None) -> list[tuple[bytes, bytes]]:
-    """Return headers for a different body, of another content type if one is given."""
+    """Return the headers for a different body, with another content type if it is set."""
     replaced = (b"content-length", *((b"content-type",) if kind else ()))
     kept = [(name, value) for name, value in headers if name.lower() not in replaced]
     typed = [(b"content-type", kind)] if kind else []
@@ -78,7 +78,7 @@ def change_body(body: bytes, change: Change) -> bytes:
 
 
 def in_fields(fault: str, value: Any, settings: Mapping[str, Any]) -> Any:
-    """Return JSON data in which a field is an unknown_enum, if it is text, a wrong_value, or a missing_field."""
+    """Return JSON data with a field that is an unknown_enum (for text), a wrong_value, or a missing_field."""
     if fault == "wrong_value":
         wrong = json.loads(settings["is"])
         return _each(value, settings["value"], lambda old: wrong)
@@ -97,7 +97,7 @@ def _each(value: Any, field: str, change: Change) -> Any:
 
 
 def false_ends(value: Any, matches: Matches) -> Any:
-    """Return a page of Kraken's history in which orders that filled seem to be canceled with nothing filled."""
+    """Return a page of Kraken's history in which filled orders appear as canceled without a fill."""
     if not isinstance(value, dict) or not isinstance(value.get("elements"), list):
         return value
     return value | {"elements": [_false_end(element, matches) for element in value["elements"]]}
@@ -113,12 +113,12 @@ def _false_end(element: Any, matches: Matches) -> Any:
 
 
 def cross_quote(quote: Any, dollars: float) -> Any:
-    """Put a quote's bid that many dollars above its ask."""
+    """Return a quote with its bid this many dollars above its ask."""
     return quote | {"bp": round(quote["ap"] + dollars, 4)}
 
 
 def scale_quote(quote: Any, factor: float) -> Any:
-    """Multiply a quote's bid and its ask."""
+    """Return a quote with its bid and ask multiplied."""
     return quote | {field: round(quote[field] * factor, 4) for field in _QUOTE}
 
 
@@ -135,7 +135,7 @@ def change_quotes(value: Any, matches: Matches, change: Change, name: str = "") 
 
 
 def replace_values(value: Any, older: Any, matches: Matches) -> Any:
-    """Return JSON data in which the selected symbols' values come from an older answer to the same request."""
+    """Return JSON data in which the selected symbols' values come from an older response to the same request."""
     if not isinstance(value, dict) or not isinstance(older, dict):
         return value
     if "symbol" in value:
@@ -148,7 +148,7 @@ def replace_values(value: Any, older: Any, matches: Matches) -> Any:
 
 
 def shifted_clock(value: Any, skew_us: int) -> Any:
-    """Return a clock answer with its time shifted, keeping its time zone."""
+    """Return a clock response with its time shifted, in its original time zone."""
     skew = timedelta(microseconds=skew_us)
     shifted = _each(value, "timestamp", lambda shown: nanoseconds(datetime.fromisoformat(shown) + skew))
     return _each(shifted, "serverTime", lambda shown: nanoseconds(datetime.fromisoformat(shown) + skew))

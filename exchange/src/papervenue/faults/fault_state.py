@@ -1,6 +1,6 @@
-"""Hold the faults of one exchange: its rules, their effects on the engine, and delivery of commands under them.
+"""The faults of one exchange: its rules, their effects on the engine, and faulty delivery of commands.
 
-What a script decided for a command is applied here. The log's request line holds the decision, so replays repeat it.
+Applies a script's decision about a command. The log's request line contains the decision, so replays repeat it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Later = Callable[[int, Command], None]
 
 
 def effects_of(firings: Iterable[Firing], facts: Facts, now_us: int) -> str:
-    """Return the effects of firing rules on a command in the form its log line holds; empty if there are none."""
+    """Return the effects of firing rules on a command in the log's form; empty if there are none."""
     effects_found = [effect for firing in firings for effect in _effects(firing, facts, now_us)]
     return encode(effects_found).decode() if effects_found else ""
 
@@ -81,7 +81,7 @@ def _effects(firing: Firing, facts: Facts, now_us: int) -> list[dict[str, Any]]:
 
 
 def deliver_command(command: Command, carry_out: CarryOut, later: Later) -> Answer:
-    """Deliver a command once, twice, or later, as decided. The answer to a late command reaches nobody."""
+    """Deliver a command once, twice, or later, as decided. The response to a late command is discarded."""
     effects = effects_in(command)
     if any(LATE in effect for effect in effects):
         later(late_us(command.effects), command)

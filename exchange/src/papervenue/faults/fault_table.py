@@ -35,9 +35,9 @@ class Parameter(NamedTuple):
 class Fault(NamedTuple):
     """One fault. `value` is its main option.
 
-    `role` is what it acts on: "answer" the reply, "order" the outcome of the request, "data" the contents of the reply,
-    "stream" events, "market" a symbol, "policy" how the venue treats the request. `goes_with` lists the kinds of
-    request it applies to, and `streams` the streams; empty means any.
+    `role` is what it acts on: "answer" the response, "order" the outcome of the request, "data" the contents of the
+    response, "stream" events, "market" a symbol, "policy" how the venue treats the request. `goes_with` lists the kinds
+    of request it applies to, and `streams` the streams; empty means any.
     """
 
     role: str
@@ -49,7 +49,7 @@ class Fault(NamedTuple):
 
 
 def reader(kind: type, allowed: str, fits: Callable[[Any], object]) -> Read:
-    """Return what reads a value of a kind that fits; its ValueError says what is allowed."""
+    """Return a parser for values of a kind that fit; its ValueError states the allowed values."""
 
     def read(value: object) -> Any:
         given = Decimal(value) if kind is Decimal and isinstance(value, int) else value
@@ -61,7 +61,7 @@ def reader(kind: type, allowed: str, fits: Callable[[Any], object]) -> Read:
 
 
 def one_of(*words: object) -> Parameter:
-    """Return an option that takes one of these words; the first is the default."""
+    """Return an option whose value is one of these words; the first is the default."""
     allowed = "one of " + ", ".join(map(str, words))
 
     def read(value: object) -> object:
@@ -74,7 +74,7 @@ def one_of(*words: object) -> Parameter:
 
 
 def whole_number(least: int, most: int, default: object = NEEDED) -> Parameter:
-    """Return an option that takes a whole number within bounds."""
+    """Return an option whose value is a whole number within bounds."""
     allowed = f"a whole number from {least} to {most}"
     return Parameter(reader(int, allowed, lambda value: least <= value <= most), allowed, default)
 

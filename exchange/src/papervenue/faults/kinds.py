@@ -1,4 +1,4 @@
-"""Classify requests by kind, and hold the facts about a request that rules can match on."""
+"""Classify requests by kind, and define the facts about a request that rules can match on."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ _GROUPS = {"any change": CHANGES}
 
 
 def learn(kinds: Mapping[str, str]) -> None:
-    """Add the patterns of a face's requests to the kinds that they are of."""
+    """Add an API's request patterns to their kinds."""
     for name, pattern in kinds.items():
         learned = _LEARNED.setdefault(name, {})
         learned[pattern] = None

@@ -51,7 +51,7 @@ _SYMBOL = re.compile(
 
 
 def facts_of(method: str, path: str, query: str, headers: Mapping[str, str], body: str, engine: Engine) -> Facts:
-    """Return what is known about a request, with its path decoded as for routing; leave out what can't be read."""
+    """Return the facts about a request, with its path decoded as for routing; unreadable facts are left out."""
     target = f"{method} {path}"
     account = _account(headers, engine)
     known = (account.number, account.name) if account else ()
@@ -202,7 +202,7 @@ Answering = Callable[[Turn, Settings], Awaitable[None]]
 
 
 async def give(turn: Turn, answered: PendingReply) -> None:
-    """Send a complete answer."""
+    """Send a complete response."""
     await turn.connection.begin(answered.status, [*answered.headers])
     await turn.connection.write(answered.body)
 
@@ -226,7 +226,7 @@ def _retry_after(settings: Settings) -> list[Header]:
 
 
 async def rightly(turn: Turn, settings: Settings) -> None:
-    """Send the correct answer; the fault lies in what happened to the request."""
+    """Send the correct response; the fault affected only the execution of the request."""
     await give(turn, await turn.answer())
 
 

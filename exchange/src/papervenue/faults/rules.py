@@ -31,7 +31,7 @@ _WRITING = "docs/FAULTS.md has every word of a script, and whole ones are shown 
 
 
 class RuleError(Exception):
-    """A script that can't be armed; the message says where, what is wrong and what is allowed, `hint` the next step."""
+    """A script that can't be armed; the message has the position, the error and the allowed values, `hint` the fix."""
 
     def __init__(self, message: str, hint: str = _WRITING) -> None:
         super().__init__(message)
@@ -67,12 +67,12 @@ class When(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Return True if the rule depends on how many requests came before."""
+        """Return True if the rule depends on the number of earlier requests."""
         placed = bool(self.nth) or self.every > 1 or self.first is not None or self.last is not None
         return placed or self.probability < 1
 
     def includes(self, place: int) -> bool:
-        """Return True if the rule fires on the match with this number, leaving chance aside.
+        """Return True if the rule fires on the match with this number, ignoring its probability.
 
         `every: 3` alone means 3, 6, 9 …
         """
@@ -82,7 +82,7 @@ class When(NamedTuple):
 
     @property
     def can_count(self) -> bool:
-        """Return True if there is any number of a match to fire on."""
+        """Return True if the rule can fire on any match."""
         places = self.nth or (self.first or self.every,)
         return any(self.includes(place) and place <= (self.last or place) for place in places)
 

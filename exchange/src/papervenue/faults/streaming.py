@@ -34,7 +34,7 @@ class Recipient(NamedTuple):
 
 
 class StreamFaults:
-    """Delivers each message as the armed rules say; a delayed message waits for the recipient's next one."""
+    """Delivers each message according to the armed rules; a delayed message waits for the recipient's next one."""
 
     def __init__(self, engine: Engine, book: FaultBook) -> None:
         self._engine = engine
@@ -43,7 +43,7 @@ class StreamFaults:
         self._decided: dict[object, list[Firing]] = {}
 
     def deliver(self, stream: str, account: str, message: Message, recipient: Recipient) -> list[Message]:
-        """Return the messages to deliver in place of this one. The given message isn't changed."""
+        """Return the messages to deliver in place of this one, which isn't modified."""
         if not self._book.on_streams:
             return self._after(recipient, [message])
         firings = self._firings(self._facts(stream, account, message), message, recipient.feed)
@@ -63,7 +63,7 @@ class StreamFaults:
         return self._after(recipient, [message] * (2 if "duplicate_events" in faults else 1))
 
     def forget(self, recipient: Recipient) -> None:
-        """Drop the message held back for a recipient: the next recipient with its name is another connection."""
+        """Discard the message delayed for a recipient: the next recipient with its name is another connection."""
         self._held.pop(recipient, None)
 
     def _firings(self, facts: Facts, message: Message, feed: str) -> list[Firing]:

@@ -1,4 +1,4 @@
-"""Read the YAML of scripts: limited in size, without tags or aliases, and keeping the line of each value."""
+"""Read the YAML of scripts: limited in size, without tags or aliases, with the line of each value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Lines = dict[Path, int]
 
 
 class TextError(Exception):
-    """A text that isn't a valid script; the message says why, `line` where."""
+    """A text that isn't a valid script; the message has the reason, `line` the position."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)

@@ -1,8 +1,8 @@
-"""Derive option-flow alerts from any bar source, in bursts that each have a direction.
+"""Derive option-flow alerts from any bar source, in bursts with a common direction.
 
-`edge` is a made-up correlation with the future: with probability `edge` a burst's direction is the sign of the symbol's
-return over the next hour, otherwise it is a coin toss. At edge 0 nothing here depends on prices after the alert; at any
-other edge the flow looks ahead by design.
+`edge` is an artificial correlation with the future: with probability `edge` a burst's direction is the sign of the
+symbol's return over the next hour, otherwise it is a coin toss. At edge 0 nothing here depends on prices after the
+alert; at any other edge the flow looks ahead by design.
 
 Dark-pool prints have random sizes and sides, and prices inside the quote. The side leans toward a coin tossed once per
 session. With the market's edge e, a print leans toward the next hour's direction with probability e / 3 instead, which
@@ -49,9 +49,9 @@ class Hit(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """What one alert comes to: its time, C or P, and dollars at the ask, at the bid and in all.
+    """The totals of one planned alert: its time, C or P, and dollars at the ask, at the bid and in all.
 
-    The alert itself may show a little less, because it counts whole contracts.
+    The alert itself may show slightly less, because it counts whole contracts.
     """
 
     at_us: int
@@ -89,7 +89,7 @@ class Flow(Made):
 
     @cache_newest(64, 1)
     def plan_session(self, symbol: str, index: int) -> list[Planned]:
-        """Return what a session's alerts will come to, oldest first; prices are read only where an edge needs them."""
+        """Return a session's planned alerts, oldest first; prices are read only if an edge needs them."""
         session = self.calendar.market[index]
         rights: dict[int, tuple[int, str]] = {}
         planneds = []
@@ -115,7 +115,7 @@ class Flow(Made):
 
 
 class OfFlow(Made):
-    """A series that goes with the alerts."""
+    """A series derived from the alerts."""
 
     def __init__(self, flow: Flow) -> None:
         super().__init__(flow.market, flow.seed)

@@ -1,8 +1,8 @@
 """Replay captured flow responses, {endpoint, captured_at, response}, as engine time passes.
 
-Each row is served unchanged from the moment it became known: its own timestamp, or the time of its capture if the row
-has no readable one. Alerts are served whatever ticker was requested, because that is how a capture of that endpoint
-works. Every other endpoint answers only the exact path that was captured.
+Each row is served unchanged from the moment it became known: its own timestamp, or the time of its capture if it has no
+readable one. Alerts are served for every requested ticker, because a capture of that endpoint isn't limited to one.
+Every other endpoint serves only the exact path that was captured.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _READABLE = range(at_new_york("1990-01-01", 0), at_new_york("2101-01-01", 0))
 
 
 class Known(NamedTuple):
-    """How to tell when a row became known: which field says so, and how to read it.
+    """Defines when a row became known: the field with that time, and how to parse it.
 
-    Rows `of_the_day` show one session as it went; the others look back over a year or at the previous day. `single`
+    Rows `of_the_day` cover one session in progress; the others look back over a year or at the previous day. `single`
     means that the data is one object.
     """
 
@@ -70,7 +70,7 @@ _KNOWN = {
 
 
 class Capture(NamedTuple):
-    """The rows of one endpoint in the order they became known, and the New York date of each."""
+    """The rows of one endpoint in the order in which they became known, and the New York date of each."""
 
     rows: tuple[Row, ...]
     days: tuple[str, ...]
@@ -210,7 +210,7 @@ class CapturedFlow:
         return iter(self._rows_known(_ALERTS, None, now_us)[::-1])
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
-        """Return the captured rows of a path, in the order of its endpoint; a tide keeps its interval."""
+        """Return the captured rows of a path, in the order of its endpoint; a tide has the interval of its capture."""
         endpoint, about = question.endpoint, question.about
         named = endpoint.path.format(ticker=about, sector=about)
         path = named if named in self._captures else unquote(question.path)

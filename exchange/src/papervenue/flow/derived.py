@@ -1,7 +1,6 @@
 """Derive the flow feed from the market's bars and a seed.
 
-The exposure follows the last published Greek exposure and the price; what is traded during the day follows the option
-volume so far.
+Exposure follows the last published Greek exposure and the price; intraday volume follows the option volume so far.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class DerivedFlow:
         self._makers = _makers(self._flow)
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
-        """Return alerts for these tickers (for all if none is given), newest first over all sessions."""
+        """Return alerts for these tickers, or for all if the list is empty, newest first over all sessions."""
         begun = self._market.calendar.last_begun(now_us)
         for index in range(-1 if begun is None else begun, -1, -1):
             yield from reversed(rows_known_at(self._session_alerts(tickers, index), now_us))
@@ -62,7 +61,7 @@ class DerivedFlow:
         return sorted(rows, key=lambda one: (one.at_us, one.fields["id"]))
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
-        """Answer a question of one of the series; nothing is known of a ticker that isn't listed."""
+        """Return the rows for a request to one of the series; empty for a ticker that isn't listed."""
         maker = self._makers[question.endpoint.series]
         if "{ticker}" not in question.endpoint.path:
             return maker("", question, now_us)
@@ -136,7 +135,7 @@ _MARKET = {
 
 class Headlines(Made):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the headlines of the last days, newest first; of one ticker or only major ones if those are asked."""
+        """Return the headlines of the last days, newest first; of one ticker, or only major ones, if requested."""
         params, today = question.params, date.fromisoformat(new_york_date(now_us))
         ticker, words = params.text("ticker").upper(), params.text("search_term").lower()
         major = params.flag("major_only", default=False)
@@ -198,7 +197,7 @@ class Exposures(OfFlow):
         self._volumes = volumes
 
     def spot(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return a day's exposure after each minute so far, oldest first."""
+        """Return a day's exposure after each elapsed minute, oldest first."""
         index = self.calendar.published_index(question.day, now_us)
         published = [] if index is None else self._daily.greeks(symbol, self.calendar.market[index].open_us)
         if index is None or not published:
@@ -208,7 +207,7 @@ class Exposures(OfFlow):
         return FlowRows(list(self._minutes(symbol, index, open_interest, now_us)))
 
     def max_pain(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return for each expiry the price at which its contracts are worth least, the nearest first."""
+        """Return for each expiry the price at which its contracts are worth least, nearest expiry first."""
         index, reference = self._priced_session(symbol, question.day, now_us)
         if reference is None:
             return NOTHING
@@ -221,7 +220,7 @@ class Exposures(OfFlow):
         return FlowRows(rows, {"date": day})
 
     def strikes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return open interest by strike; the strikes add up to the open interest of the daily option volume."""
+        """Return open interest by strike; the strikes sum to the open interest of the daily option volume."""
         index, reference = self._priced_session(symbol, question.day, now_us)
         if reference is None:
             return NOTHING

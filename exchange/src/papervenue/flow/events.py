@@ -1,8 +1,8 @@
-"""Generate the calendars of what is due: economic reports, the Federal Reserve, the FDA, and companies' earnings.
+"""Generate calendars of coming events: economic reports, the Federal Reserve, the FDA, and companies' earnings.
 
-Dates follow the usual rules of each report; nothing about an event says how it will turn out. Companies report every
-thirteen weeks, on a day and at a time of day that stay the same. Prices don't jump at a report, so that its result says
-nothing about them. Funds don't report.
+Dates follow the usual rules of each report; an event contains no information about its outcome. Companies report every
+thirteen weeks, on the same weekday and at the same time of day. Prices don't jump at a report, so that its result
+doesn't predict them. Funds don't report.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ _EVENTS_A_COMPANY = 3
 
 
 class EconomicRelease(NamedTuple):
-    """An economic event: when it is due in New York, its name, its type, and whether a figure is forecast."""
+    """An economic event: its time in New York, its name, its type, and whether a figure is forecast."""
 
     day: date
     hour: int
@@ -224,7 +224,7 @@ def economic_events(day: date) -> Iterator[EconomicRelease]:
 
 class Events(Made):
     def economic(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the events of this week and the next, first one first."""
+        """Return the events of this week and the next, earliest first."""
         today = date.fromisoformat(new_york_date(now_us))
         monday = today - timedelta(days=today.weekday())
         days = [monday + timedelta(days=count) for count in range(14)]
@@ -232,7 +232,7 @@ class Events(Made):
         return FlowRows([row(now_us, self._fields(event)) for event in events])
 
     def fda(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return announced events whose dates touch the span asked for, first one first."""
+        """Return announced events whose dates overlap the requested period, earliest first."""
         earliest = question.params.read("target_date_min", partial(_target, end=0)) or ""
         latest = question.params.read("target_date_max", partial(_target, end=1)) or "9999"
         tickers = [word.upper() for word in question.params.words("ticker")]

@@ -1,7 +1,7 @@
-"""Generate what has to be disclosed: random, without edge, and known as late as the real disclosures.
+"""Generate regulatory disclosures: random, without edge, and published as late as the real ones.
 
-Insiders report a trade within two business days (SEC Form 4), so that a row is served from the second evening after its
-date on. A day with both purchases and sales has two rows. Members of Congress file within 45 days after a trade (STOCK
+Insiders report a trade within two business days (SEC Form 4), so a row is served from the second evening after its
+date. A day with both purchases and sales has two rows. Members of Congress file within 45 days after a trade (STOCK
 Act). Institutions file within 45 days after a quarter's end (SEC Form 13F), and most of them late in that time. Funds
 publish each evening how much money flowed in or out.
 
@@ -144,7 +144,7 @@ _QUARTERS_SHOWN = 8
 
 class Institutions(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return each institution's last filed holding, the last filing first unless another order is asked for."""
+        """Return each institution's last filed position, the last filing first unless another order is requested."""
         descending = question.params.choice("order_direction", ("desc", "asc")) == "desc"
         if not profile(symbol).sector:
             return NOTHING
@@ -218,7 +218,7 @@ _NO_YEARS: dict[str, list[int]] = {"years": []}
 
 class Funds(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return a year of a fund's flows, or those between two dates, newest first; nothing for a company."""
+        """Return a year of a fund's flows, or those between two dates, newest first; empty for a company."""
         start, end = question.params.date("start_date"), question.params.date("end_date")
         if profile(symbol).sector:
             return FlowRows((), _NO_YEARS)
@@ -259,7 +259,7 @@ _UNLISTED = ("QZMMF", "QZBND", "QZTEN")
 
 class Congress(Made):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the trades filed so far, the last filing first; of one ticker if one is asked for."""
+        """Return the trades filed so far, the last filing first; of one ticker if requested."""
         ticker, day = question.params.text("ticker").upper(), question.day
         rows = rows_known_at(self._all_filings(self.market.symbols), now_us)[::-1]
         return FlowRows(

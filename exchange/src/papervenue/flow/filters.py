@@ -88,7 +88,7 @@ def _bound(params: Params, name: str) -> int | None:
 
 
 def range_tests(ranges: Mapping[str, Value], bound: Callable[[str], float | None]) -> list[Test]:
-    """Return the tests for the min_NAME and max_NAME bounds that were given."""
+    """Return the tests for the min_NAME and max_NAME bounds in the request."""
     bounds = ((value, bound(f"min_{name}"), bound(f"max_{name}")) for name, value in ranges.items())
     return [_within(value, low, high) for value, low, high in bounds if (low, high) != (None, None)]
 

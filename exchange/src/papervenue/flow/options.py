@@ -55,7 +55,7 @@ def rough_price(right: str, strike: float, expiry: str, underlying: float, volat
 
 
 def friday(day: str, weeks: int) -> str:
-    """Return the ISO date of the Friday on or after a day plus some weeks, when weekly contracts expire."""
+    """Return the ISO date of the Friday on or after a day plus some weeks, the expiry of weekly contracts."""
     first = date.fromisoformat(day)
     return (first + timedelta(days=(4 - first.weekday()) % 7 + 7 * weeks)).isoformat()
 

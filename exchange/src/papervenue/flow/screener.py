@@ -1,4 +1,4 @@
-"""Serve the screener, one row for each listed symbol as it stands now, and what is known of a company."""
+"""Serve the screener, with one row for each listed symbol's current state, and company information."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Screens(Priced):
         self._daily, self._volumes, self._volatilities = daily, volumes, volatilities
 
     def screener(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return one row for each symbol that passes the filters, by premium unless another order is asked for."""
+        """Return one row for each symbol that passes the filters, by premium unless another order is requested."""
         index = self.calendar.published_index(question.day, now_us)
         if index is None:
             return NOTHING

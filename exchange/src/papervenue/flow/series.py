@@ -1,4 +1,4 @@
-"""Say what a request for one of the further series asks, what answers it, and what all series are made from."""
+"""Define requests for the further flow series, the rows of their responses, and the common base of the series."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SESSIONS_A_YEAR = 252
 
 
 class Made:
-    """Something made from a market and a seed alone."""
+    """A series generated from a market and a seed alone."""
 
     def __init__(self, market: Market, seed: int) -> None:
         self.market, self.calendar, self.seed = market, market.calendar, seed
@@ -43,9 +43,9 @@ def cache_newest(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
 
 
 class Closes(Made):
-    """Daily closes by symbol and place among all sessions.
+    """Daily closes by symbol and index among all sessions.
 
-    Those of the market's sessions are looked up once, because each takes a day of bars.
+    The closes of the market's sessions are cached, because each one needs a day of bars.
     """
 
     def usd(self, symbol: str, place: int) -> float:
@@ -56,7 +56,7 @@ class Closes(Made):
         return f"{self.usd(symbol, place):.2f}"
 
     def change(self, symbol: str, start: int, end: int) -> float:
-        """Return the return from one session's close to a later one's as a fraction; a split is none."""
+        """Return the return from one session's close to a later one's as a fraction, adjusted for splits."""
         sessions = self.calendar.all
         split = self.market.split_factor(symbol, sessions[start].close_us, sessions[end].close_us)
         return self.usd(symbol, end) / (self.usd(symbol, start) * split) - 1
@@ -73,7 +73,7 @@ class Closes(Made):
     def realized_volatility(self, symbol: str, place: int) -> float:
         """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
 
-        These are simple returns; the service doesn't say whether it takes their logarithms.
+        These are simple returns; the service doesn't document whether it uses log returns.
         """
         returns = [self.change(symbol, end - 1, end) for end in range(place - _RETURNS + 1, place + 1)]
         mean = fsum(returns) / _RETURNS
@@ -81,7 +81,7 @@ class Closes(Made):
 
 
 class Priced(Made):
-    """A series that shows closes."""
+    """A series that includes closes."""
 
     def __init__(self, closes: Closes) -> None:
         super().__init__(closes.market, closes.seed)
@@ -89,7 +89,7 @@ class Priced(Made):
 
 
 def feed_ticker(symbol: str) -> str:
-    """Return a symbol as the flow feed writes it, without the dot of a share class (BRK.B is BRKB)."""
+    """Return a symbol as the flow feed writes it, without the dot of a share class (BRK.B becomes BRKB)."""
     return symbol.replace(".", "")
 
 
@@ -119,7 +119,7 @@ def number(fields: dict[str, Any], name: str) -> float:
 
 
 def lenient(test: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], bool]:
-    """Return a test that also passes rows it can't read, because clients should see and count bad rows."""
+    """Return a test that also passes rows that it can't read, because clients should receive and count bad rows."""
 
     def passes(fields: dict[str, Any]) -> bool:
         try:
@@ -138,10 +138,10 @@ def envelope(rows: Iterable[Row], **others: Any) -> bytes:
 
 
 class FlowEndpoint(NamedTuple):
-    """One endpoint. `limit` is its default and its largest, or None if it takes no limit or ignores it.
+    """One endpoint. `limit` is its default and its largest, or None if it has no limit or ignores it.
 
-    `paged` means that it has pages, of which the first is number 0. `single` means that its data is one object, no
-    list. `newest_first` is the order of its rows.
+    `paged` means that it has pages, numbered from 0. `single` means that its data is one object, not a list.
+    `newest_first` is the order of its rows.
     """
 
     series: str
@@ -192,9 +192,9 @@ ENDPOINTS = (
 
 
 class Question(NamedTuple):
-    """One request: its endpoint and path, what it is about, and its query.
+    """One request: its endpoint and path, its subject, and its query.
 
-    `about` is a ticker or a sector, and empty for the market. `day` is the ISO date asked for, or None for the current
+    `about` is a ticker or a sector, and empty for the market. `day` is the requested ISO date, or None for the current
     one. `lists` are the parameters that may be repeated.
     """
 
@@ -211,7 +211,7 @@ class Question(NamedTuple):
 
 
 class FlowRows(NamedTuple):
-    """The rows of an answer in their order, and what its envelope says besides."""
+    """The rows of a response in order, and the other fields of its envelope."""
 
     rows: Sequence[Row]
     others: Mapping[str, Any] = {}
@@ -226,7 +226,7 @@ _DAYS = {"D": 1, "W": 7, "M": 31, "Y": 366}
 
 
 def oldest_day(question: Question, last: str) -> str:
-    """Return the first ISO date of a request's timeframe, a year by default, which ends at a date.
+    """Return the first ISO date of a request's timeframe, by default a year, that ends at a date.
 
     Raise a Refusal for text that isn't a timeframe.
     """

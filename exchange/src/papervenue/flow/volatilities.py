@@ -1,10 +1,10 @@
-"""Generate implied volatility by time to expiry, and set it beside the volatility that prices had.
+"""Generate implied volatility by time to expiry, and compare it with the volatility of prices.
 
-All of it follows the daily IV rank: its volatility is that of thirty days, and a random slope, without edge, says how
-the nearer and the later ones differ. A session shows the slope of the session before it, which is known at its open.
+All of it follows the daily IV rank, whose volatility is that of thirty days; a random slope, without edge, determines
+how shorter and longer expiries differ. A session shows the slope of the session before it, which is known at its open.
 
-The risk-reversal skew is the implied volatility of puts less that of calls, a random walk without edge. A session's row
-is published with the other daily rows, after its close.
+The risk-reversal skew is the implied volatility of puts minus that of calls, a random walk without edge. A session's
+row is published with the other daily rows, after its close.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _wandering(rng: Random, count: int, level: float, toward: float, pull: float
 
 class Skews(Made):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the skew of one expiry by day, oldest first; nothing if no contract expires that day."""
+        """Return the skew of one expiry by day, oldest first; empty if no contract expires that day."""
         params = question.params
         expiry, delta = _expiry(question), _DELTAS.get(params.text("delta"))
         if delta is None:
@@ -150,7 +150,7 @@ class Volatilities(Priced):
         return FlowRows(rows)
 
     def realized_rows(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return implied volatility by session beside what prices did over the thirty days after it, oldest first.
+        """Return implied volatility by session and the realized volatility of the thirty days after it, oldest first.
 
         These thirty days aren't over for the last sessions.
         """
@@ -191,7 +191,7 @@ class Volatilities(Priced):
         return FlowRows([row(published_us(fields["date"]), fields)])
 
     def at(self, symbol: str, place: int, days: int) -> float:
-        """Return the yearly implied volatility of contracts with this many days left, as a session shows it."""
+        """Return the yearly implied volatility of contracts with this many days left, as published for a session."""
         usual, slope = self._daily.volatilities(symbol)[place - 1], self._slopes(symbol)[place - 1]
         # The slope counts most near the expiry, and not at all at thirty days.
         tilt = slope * (_USUAL_DAYS - days) / (_USUAL_DAYS + days)

@@ -1,13 +1,13 @@
 """Generate option volume and premium by day and minute, and the market tide.
 
-A day is a symbol's own alerts, and seeded trading that raises no alert. So it never shows less than its alerts add up
-to, and its edge is that of the alerts, diluted. What raises no alert is spread over the minutes of a session, so that
-the minutes add up to the day; a minute is known at its end. Sessions before the market's first have no alerts; there,
-chance alone decides what they came to.
+A day consists of a symbol's own alerts, and seeded trading that raises no alert. So it never shows less than the sum of
+its alerts, and its edge is that of the alerts, diluted. Trading without alerts is spread over the minutes of a session,
+so that the minutes sum to the day; a minute is known at its end. Sessions before the market's first have no alerts;
+their totals are random.
 
 The tide is the market's net option premium, cumulative over the session: the alerts of all symbols as they become
-known, plus seeded noise for flow that raises no alert. The noise is divided among the sectors and the funds: the tides
-of the sectors, and what the funds add, make the market's.
+known, plus seeded noise for flow without alerts. The noise is divided among the sectors and the funds, so the tides of
+the sectors, plus that of the funds, sum to the market's.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ _AVERAGED = (3, 7, 30)
 
 
 class Side(NamedTuple):
-    """What was traded of one right: dollars at the ask, at the bid and in all, and USD for a contract on average."""
+    """The trading of calls or puts: dollars at the ask, at the bid and in all, and average USD for a contract."""
 
     ask: int
     bid: int
@@ -166,7 +166,7 @@ class Traded(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """For one right and each minute of a session: which share of the day's trading was done by its end."""
+    """For calls or puts and each minute of a session: the share of the day's trading done by its end."""
 
     ask: array[float]
     bid: array[float]
@@ -175,7 +175,7 @@ class Shares(NamedTuple):
 
 class Volumes(OfFlow):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return one row for each session up to the current one, newest first, as many as were asked for."""
+        """Return one row for each session up to the current one, newest first, up to the requested number."""
         count = question.params.count("limit", 1, 500)
         newest = self.newest(now_us)
         oldest = max(newest - count + 1, *_AVERAGED)
@@ -184,13 +184,13 @@ class Volumes(OfFlow):
         return FlowRows([row(opens_us, each) for each, opens_us in fields])
 
     def newest(self, now_us: int) -> int:
-        """Return the place of the last session that has opened, among all sessions of the calendar."""
+        """Return the index of the last session that has opened, among all sessions of the calendar."""
         calendar = self.calendar
         begun = calendar.last_begun(now_us)
         return calendar.first + (-1 if begun is None else begun)
 
     def traded_volume(self, symbol: str, place: int, now_us: int) -> Traded:
-        """Return what a symbol's options traded in a session, in the minutes that are complete."""
+        """Return a symbol's option trading in a session, in its complete minutes."""
         session = self.calendar.all[place]
         if now_us >= session.close_us:
             return self._finished_volume(symbol, place)
@@ -251,7 +251,7 @@ class Volumes(OfFlow):
         return shareses[0], shareses[1]
 
     def fields(self, symbol: str, place: int, now_us: int) -> dict[str, Any]:
-        """Return a session's trading as the daily series and the screener show it."""
+        """Return a session's trading as shown by the daily series and the screener."""
         calls, puts = self.traded_volume(symbol, place, now_us)
         before = [self.traded_volume(symbol, earlier, now_us) for earlier in range(place - max(_AVERAGED), place)]
         fields: dict[str, Any] = {
@@ -266,7 +266,7 @@ class Volumes(OfFlow):
         return fields
 
     def open_interest(self, symbol: str, place: int, right: str) -> int:
-        """Return the open contracts of one right on the morning of a session: about nine days of its usual volume."""
+        """Return the open contracts of calls or puts on the morning of a session: about nine days of usual volume."""
         character = profile(symbol)
         usual = _CONTRACTS_ALERTED + _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day / 350
         session = self.calendar.all[place]
@@ -274,7 +274,7 @@ class Volumes(OfFlow):
         return int(usual * (5.0 if right == "C" else 4.0) * (0.95 + 0.1 * drawn))
 
     def activity(self, symbol: str, place: int) -> float:
-        """Return how busy a session is against a usual one, from 0.5 to 1.5."""
+        """Return a session's activity relative to a usual one, from 0.5 to 1.5."""
         session = self.calendar.all[place]
         return 0.5 + stream(self.seed, "volumes", symbol, session.date).random()
 
@@ -323,14 +323,14 @@ _SHARES = 100
 
 
 class Ticks(OfFlow):
-    """Net premium by symbol: the minutes of a session, and where it stands among the market's."""
+    """Net premium by symbol: the minutes of a session, and the ranking of symbols in the market."""
 
     def __init__(self, volumes: Volumes) -> None:
         super().__init__(volumes.flow)
         self._volumes = volumes
 
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return a day's minutes so far, oldest first."""
+        """Return a day's elapsed minutes, oldest first."""
         index = self.calendar.published_index(question.day, now_us)
         return NOTHING if index is None else FlowRows(rows_known_at(self._rows(symbol, index), now_us))
 

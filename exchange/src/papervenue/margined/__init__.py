@@ -1,1 +1,1 @@
-"""Trade instruments on margin as a plain venue does: net positions, margin levels, funding, fees and liquidation."""
+"""Trade instruments on margin in the `plain` dialect: net positions, margin levels, funding, fees and liquidation."""

@@ -1,11 +1,11 @@
-"""Keep net positions and their profit, and compute what an account is worth and what its margins are. All is exact.
+"""Track net positions and their profit, and compute an account's equity and margins. All amounts are exact.
 
-A position's cost is exact, and so is what is taken from it when a part is closed: that part is rounded to the smallest
-amount of cash, and the rest stays. So what is realized and unrealized always adds up to what prices did.
+A position's cost is exact. When a part is closed, that part of the cost is rounded to the smallest amount of cash and
+subtracted, so realized and unrealized profit always sum to the price change.
 
-Positions pay and earn funding, which accrues at every moment, and is booked on the hour and with each fill. A rate is
-what a long position pays for each unit, times the multiplier, and hour; a short position earns it. Amounts are booked
-in the smallest unit of cash, rounded toward zero, and the rest is carried to the next booking.
+Positions pay and earn funding, which accrues continuously and is booked on the hour and with each fill. A rate is the
+amount that a long position pays per unit, times the multiplier, and hour; a short position earns it. Amounts are booked
+in the smallest unit of cash, rounded toward zero, and the remainder is carried to the next booking.
 
 If the price of an execution is corrected later, the position's cost follows, or cash if it is closed.
 """
@@ -30,9 +30,9 @@ _ZERO = Decimal(0)
 
 @dataclass(slots=True)
 class NetPosition(Position):
-    """A net position and what it has cost in all: quantity times price times multiplier, negative if it is short.
+    """A net position and its total cost: quantity times price times multiplier, negative if it is short.
 
-    `owed` is the funding it has to pay since the last booking up to `since_us`, in currency times microseconds.
+    `owed` is the unbooked funding up to `since_us`, in currency times microseconds.
     """
 
     cost: Decimal = _ZERO
@@ -42,7 +42,7 @@ class NetPosition(Position):
 
 @dataclass(slots=True)
 class Margins:
-    """The value of a margined account at mark prices, and the margins of its positions, in its currency."""
+    """The equity of a margin account at mark prices, and the margins of its positions, in its currency."""
 
     cash: Decimal
     unrealized: Decimal
@@ -56,13 +56,13 @@ class Margins:
 
 @dataclass(slots=True)
 class Standing(Margins):
-    """The same, and in `ordered` the initial margin if open orders fill at their worst."""
+    """Equity and margins, with `ordered`: the initial margin if open orders fill in the worst order."""
 
     ordered: Decimal
 
     @property
     def available(self) -> Decimal:
-        """Return what is left for the margin of further positions; never negative."""
+        """Return the equity available as margin of further positions; never negative."""
         return max(self.equity - self.ordered, _ZERO)
 
 
@@ -121,9 +121,9 @@ def standing(floor: Floor, account: Account) -> Standing:
 def initial_margin(
     floor: Floor, account: Account, symbol: str, more: Decimal = _ZERO, *, filled: Decimal = _ZERO
 ) -> Decimal:
-    """Return the initial margin of a symbol if its open orders, and a signed quantity more, fill at their worst.
+    """Return the initial margin of a symbol if its open orders, and a signed quantity more, fill in the worst order.
 
-    `filled` is added to what is held.
+    `filled` is added to the position.
     """
     held_quantity = account.qty(symbol) + filled
     bought = sum((order.remaining for order in adding(account, symbol, 1)), max(more, _ZERO))
@@ -135,14 +135,14 @@ def initial_margin(
 
 
 def maintenance_margin(floor: Floor, symbol: str, qty: Decimal) -> Decimal:
-    """Return the margin that a signed quantity of a symbol has to keep at the mark."""
+    """Return the maintenance margin of a signed quantity of a symbol at the mark."""
     grid = floor.market.grids[symbol]
     value = grid.notional(abs(qty), floor.price(symbol))
     return value * grid.level(abs(qty), value).maintenance
 
 
 def adding(account: Account, symbol: str, side: int) -> Iterator[Order]:
-    """Yield the open orders on one side of a symbol that may open or increase a position: of a group only the first."""
+    """Yield the open orders on one side of a symbol that may increase a position, only the first of each group."""
     groups = set()
     for order in account.working(symbol, side):
         group = order.request.oca_group
@@ -155,7 +155,7 @@ FUNDING = "FUNDING"
 
 
 def rate_of(floor: Floor, symbol: str) -> Decimal:
-    """Return the funding rate of a symbol in force now."""
+    """Return a symbol's current funding rate."""
     changes = floor.funding_changes.get(symbol)
     return changes[-1][1] if changes else floor.market.grids[symbol].instrument.funding
 
@@ -177,12 +177,12 @@ def set_rate(floor: Floor, symbol: str, rate: Decimal) -> None:
 
 
 def funding_due(floor: Floor, net_position: NetPosition) -> Decimal:
-    """Return the funding that a position has to pay and that isn't booked yet."""
+    """Return the funding that a position owes and that isn't booked yet."""
     return (_accrued_funding(floor, net_position) / HOUR).quantize(CASH_UNIT, ROUND_DOWN)
 
 
 def book(floor: Floor, account: Account, symbol: str) -> None:
-    """Book what a position has to pay or earns up to now."""
+    """Book a position's accrued funding up to now."""
     position = net_position(account, symbol)
     if position is None:
         return
@@ -251,7 +251,7 @@ def symbol_of_execution(account: Account, name: str) -> str:
 
 
 def correct_by_a_tick(floor: Floor, number: str, name: str) -> None:
-    """Correct a fill by a tick against whoever traded, unless the account is no longer there."""
+    """Correct a fill by a tick to the account's disadvantage, unless the account no longer exists."""
     account = floor.accounts.get(number)
     if account is not None:
         execution = _standing(account, name)

@@ -1,9 +1,10 @@
-"""Check what an order must meet before a plain venue accepts it, and what an account's margin must hold.
+"""Check an order against the rules of the `plain` dialect, and accounts against their margins.
 
-A face translates the codes of refusals.
+Each API translates the codes of refusals.
 
 Below its initial margin an account keeps only orders that reduce its positions. At or below its maintenance margin, its
-position with the largest requirement is closed at the mark, part by part, until the margin holds or nothing is left.
+position with the largest requirement is closed at the mark, part by part, until the margin suffices or no position is
+left.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _ZERO = Decimal(0)
 
 
 def refuse(code: str, message: str, **extra: Any) -> Refusal:
-    """Return the refusal with a code that a face translates."""
+    """Return the refusal with a code that the API translates."""
     return Refusal(422, {"code": code, "message": message, **extra})
 
 
@@ -118,7 +119,7 @@ def _check_prices(rules: Rules, floor: Floor, grid: Grid, request: OrderRequest)
 
 
 def takes(floor: Floor, request: OrderRequest) -> bool:
-    """Return True if an order would take what the market offers at its last price, given its limit."""
+    """Return True if an order would fill at once at the last price, given its limit."""
     last = floor.last_price(request.symbol)
     if last is None or request.limit is None:
         return last is not None
@@ -139,12 +140,12 @@ def _check_margin(floor: Floor, account: Account, request: OrderRequest) -> None
 
 
 def no_replacement() -> Refusal:
-    """Return the refusal of a replacement, which this venue doesn't know."""
+    """Return the refusal of a replacement, which this venue doesn't support."""
     return refuse("unsupported_edit", "orders can't be replaced: cancel and send another")
 
 
 def fitting(account: Account, order: Order) -> Decimal:
-    """Return what a reduce-only order may still fill; fills of others that it doesn't know of yet don't count."""
+    """Return the remaining quantity that a reduce-only order may fill, plus fills not yet reported to it."""
     return max(-account.qty(order.symbol) * order.side, _ZERO) + order.unheard
 
 

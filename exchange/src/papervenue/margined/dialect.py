@@ -1,4 +1,4 @@
-"""Speak a plain dialect: margined accounts, net positions, reduce-only orders, no replacements and no groups."""
+"""The `plain` dialect: margin accounts, net positions, reduce-only orders, no replacements and no groups."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Plain:
         return _ALL if waiting else _CLOSES
 
     def reach(self, floor: Floor, mark: Mark) -> None:
-        """Wake orders at an open, and end those of the day at a close."""
+        """Activate waiting orders at an open, and expire day orders at a close."""
         if mark.kind == "open":
             order_lifecycle.wake(floor)
             return
@@ -101,7 +101,7 @@ class Plain:
         return market.price(symbol, now_us)
 
     def multiplier(self, symbol: str) -> int:
-        """Refuse to be asked: nothing is paid for in full here."""
+        """Crash: in this dialect nothing is paid for in full."""
         raise AssertionError(f"{symbol} is margined")
 
     def worth(self, floor: Floor, account: Account) -> AccountFigures:
@@ -166,7 +166,7 @@ class Plain:
         )
 
     def after_fill(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
-        """Tell the fee later if it isn't known yet, and let reduce-only orders fit the position."""
+        """Schedule the fee's notice if it isn't known yet, and shrink reduce-only orders to the position."""
         order, settled, account = made.order, made.settled, floor.accounts[made.order.account]
         if settled is not None and settled.fee is None:
             fee = self._fee(floor, order.symbol, made.qty, made.price, settled.role)
@@ -189,7 +189,7 @@ class Plain:
         fit(floor, floor.accounts[order.account], order.symbol)
 
     def watched_symbols(self, floor: Floor) -> frozenset[str]:
-        """Return the symbols that any account holds, because margins are looked at whenever their prices move."""
+        """Return the symbols with positions, because margins are checked whenever their prices change."""
         return frozenset(symbol for account in floor.accounts.values() for symbol in account.positions)
 
     def review(self, floor: Floor) -> None:
@@ -222,7 +222,7 @@ def _end_others(floor: Floor, account: Account, order: Order, qty: Decimal) -> N
 
 
 def fit(floor: Floor, account: Account, symbol: str) -> None:
-    """Shrink reduce-only orders to what the position lets them fill, and cancel those that it lets fill nothing."""
+    """Shrink reduce-only orders to the quantity that the position allows, and cancel those with none."""
     for order in _reducing(account, symbol):
         allowed = admission.fitting(account, order)
         if not allowed:

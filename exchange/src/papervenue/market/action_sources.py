@@ -38,12 +38,12 @@ _CENT, _TEN_THOUSAND = Decimal("0.01"), 10_000
 
 
 def beside(bars: Path) -> Path:
-    """Return the path where the actions for a file of recorded bars belong."""
+    """Return the path of the actions file for a file of recorded bars."""
     return bars.with_name(f"{bars.stem}.actions.csv")
 
 
 def generated_actions(bars: GeneratedBars, calendar: Calendar, symbols: Sequence[str], seed: int) -> Iterator[Action]:
-    """Yield the actions that a seed gives each symbol: quarterly dividends, and rarely a split or a name change.
+    """Yield each symbol's actions generated from a seed: quarterly dividends, and rarely a split or a name change.
 
     The earliest date is the market's second session, so that every action has a close before it.
     """
@@ -114,7 +114,7 @@ def date_action(calendar: Calendar, kind: str, symbol: str, day: str) -> Action:
 
 
 def write_actions(path: Path, actions: Sequence[Action]) -> None:
-    """Write dividends and splits into the state folder, in the form in which `read_actions` reads them."""
+    """Write dividends and splits into the state folder, in the format of `read_actions`."""
     own = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     with os.fdopen(own, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -127,7 +127,7 @@ def write_actions(path: Path, actions: Sequence[Action]) -> None:
 def read_actions(path: Path, calendar: Calendar, symbols: Sequence[str], *, history: bool = False) -> list[Action]:
     """Read the file beside recorded bars; raise MarketError naming the first invalid line.
 
-    With `history` it includes what came before the market's first session.
+    With `history` it includes actions before the market's first session.
     """
     sessions = calendar.all[0 if history else calendar.first : calendar.first + len(calendar.market)]
     dates = frozenset(session.date for session in sessions)

@@ -49,7 +49,7 @@ class Action(NamedTuple):
 
     @property
     def process_date(self) -> str:
-        """Return the day on which accounts are affected: the payment date of a dividend, else the first session."""
+        """Return the day on which accounts are affected: the payment date of a dividend, or the first session."""
         return self.payable_date if self.kind == DIVIDEND else self.ex_date
 
 

@@ -1,4 +1,4 @@
-"""Give a market another future: up to a moment its bars are its own, and later ones come from another source."""
+"""Give a market another future: its own bars up to a moment, and later ones from another source."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _DEARER = 1.01
 
 
 class OtherFuture:
-    """The bars of one source that have ended by `at_us`, and those of another that end later.
+    """The bars of one source that have ended by `at_us`, and later ones of another.
 
-    What was before the market's first session is the first source's.
+    Everything before the market's first session comes from the first source.
     """
 
     def __init__(self, source: BarSource, other: BarSource, at_us: int) -> None:
@@ -50,7 +50,7 @@ class PastAndFuture(BarSource, QuickPast, Protocol):
 
 
 class OtherPrices(OtherFuture):
-    """Another future of a source that generates its bars."""
+    """A different future of a source that generates its bars."""
 
     def __init__(self, source: PastAndFuture, other: PastAndFuture, at_us: int) -> None:
         super().__init__(source, other, at_us)

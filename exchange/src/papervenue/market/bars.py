@@ -29,7 +29,7 @@ class BarSource(Protocol):
     """A source of bars.
 
     A negative index of a session counts back from the market's first. `past_minutes` sessions before it have minute
-    bars, and `past_days` have daily ones; it is never asked for others.
+    bars, and `past_days` have daily ones; callers never request others.
     """
 
     past_minutes: int
@@ -53,20 +53,20 @@ class BarSource(Protocol):
 
 @runtime_checkable
 class QuickPast(Protocol):
-    """A source that makes candles of sessions before the market's first without making their minutes one by one.
+    """A source that generates candles of sessions before the market's first without generating each minute.
 
-    So many sessions as `candle_days` have them.
+    It can for the last `candle_days` sessions.
     """
 
     candle_days: int
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
-        """Return the candles of a session, stamped at multiples of their span; without `wicks`, of closes alone."""
+        """Return a session's candles, stamped at multiples of their span; without `wicks`, built from closes only."""
 
 
 @runtime_checkable
 class QuickCloses(Protocol):
-    """A source that knows the closes of the market's sessions without making their minutes."""
+    """A source that knows the closes of the market's sessions without generating their minutes."""
 
     def close(self, symbol: str, index: int) -> int:
         """Return the close of a session, in price units."""
@@ -123,7 +123,7 @@ def _times(bar: Bar, factors: tuple[Ratio, Ratio], priced: Callable[[int], int])
 
 
 def product(number: int, factor: Ratio) -> int:
-    """Return `round(number * Fraction(*factor))`, half to even, many times as fast."""
+    """Return `round(number * Fraction(*factor))`, half to even, but much faster."""
     numerator, denominator = factor
     whole, rest = divmod(number * numerator, denominator)
     twice = 2 * rest
@@ -164,12 +164,12 @@ class Bar(NamedTuple):
 
 
 def without_wicks(bar: Bar) -> Bar:
-    """Return a bar that knows nothing of what happened between its open and its close."""
+    """Return a bar without the highs and lows between its open and its close."""
     return bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
 
 
 class Day:
-    """One symbol's session with running totals, so that the day so far takes one lookup."""
+    """One symbol's session with running totals, so that the bar of the day so far needs one lookup."""
 
     def __init__(self, bars: Sequence[Bar]) -> None:
         self.bars = bars
@@ -204,13 +204,13 @@ class Day:
         return [*accumulate(bar.volume * bar.close for bar in self.bars)]
 
     def turnover(self, now_us: int) -> int:
-        """Return what has been traded so far, in units of price: the volume of each minute at its close."""
+        """Return the turnover so far, in units of price: each minute's volume times its close."""
         count = self.complete(now_us)
         return self._turnovers[count - 1] if count else 0
 
 
 class OfSymbol(dict[str, T]):
-    """What each symbol has: something of its own, or else what is usual."""
+    """A mapping from symbols to values with a default for all others."""
 
     def __init__(self, symbols: Iterable[str], own: Mapping[str, T], usual: T) -> None:
         super().__init__(dict.fromkeys(symbols, usual) | {**own})
@@ -225,9 +225,9 @@ class Market:
 
     `past_minutes` sessions before the market's first have minute bars, and `past_days` have daily ones. Bars are raw,
     as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If it `stands`,
-    which is for sessions of just a few bars, the last quote counts until the next bar or the close. `grids` are those
-    of instruments other than shares, and `calendars` those of symbols with sessions of their own, in which an index of
-    one of their sessions counts.
+    which is for sessions of just a few bars, the last quote stays valid until the next bar or the close. `grids` are
+    those of instruments other than shares, and `calendars` those of symbols with different sessions; a session index of
+    such a symbol refers to its own calendar.
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class Market:
             cache.cache_clear()
 
     def quoted_us(self, bar: Bar, now_us: int) -> int:
-        """Return when the quote after the newest bar was last given: at the bar's end, or now if it still stands."""
+        """Return the time of the quote after the newest bar: the bar's end, or now if the quote is still valid."""
         closes_us = self.calendar.market[self.calendar.last_reached(bar.start_us)].close_us if self._stands else 0
         return max(bar.end_us, min(now_us, closes_us))
 
@@ -430,7 +430,9 @@ class Market:
         return self._source.history_day(self.actions.entity(symbol), sessions_before)
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> Sequence[Bar]:
-        """Return what makes up the candles of a session before the market's first; each part lies in one candle."""
+        """Return the bars from which candles of a session before the market's first are built; each is within one
+        candle.
+        """
         source = self._source
         if isinstance(source, QuickPast) and index >= -source.candle_days and self._changes(symbol) == (None, []):
             return source.past_candles(symbol, index, span_us, wicks=wicks)
@@ -441,7 +443,7 @@ class Market:
         return self._source.history_close(self.actions.entity(symbol), sessions_before)
 
     def split_factor(self, symbol: str, after_us: int, until_us: int) -> float:
-        """Return what the splits after one moment and up to another multiply a price by."""
+        """Return the factor by which splits between two moments multiply a price."""
         factor = 1.0
         for step in self._splits(symbol):
             if after_us < step.at_us <= until_us:

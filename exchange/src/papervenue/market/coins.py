@@ -1,4 +1,4 @@
-"""List the perpetuals of a made-up Kraken Futures: 56 coins with realistic ticks, lots, margins, funding and trade."""
+"""List the perpetuals of a simulated Kraken Futures: 56 coins with realistic ticks, margins, funding and volume."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ SYMBOLS = tuple(f"PF_{coin.name}USD" for coin in _COINS)
 
 
 def coins(seed: int, symbols: Collection[str] = SYMBOLS) -> tuple[Instrument, ...]:
-    """Return perpetuals, by default all of them; the seed decides on their funding."""
+    """Return the perpetuals, by default all of them; the seed determines their funding."""
     return tuple(_list_coin(coin, seed) for coin, symbol in zip(_COINS, SYMBOLS, strict=True) if symbol in symbols)
 
 
 def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS) -> Venue:
-    """Return a made-up Kraken Futures that lists these symbols."""
+    """Return a simulated Kraken Futures that lists these symbols."""
     return Venue(dialect="plain", calendar="24/7", instruments=coins(seed, symbols), rules=RULES, faces=(FACE,))
 
 

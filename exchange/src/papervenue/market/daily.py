@@ -1,13 +1,13 @@
-"""Play daily bars: each session has two minute bars, made from the day's bar when they are asked for.
+"""Play daily bars: each session has two minute bars, built from the day's bar on request.
 
 The first minute is the session's open: all its prices are the day's open, and it has a twentieth of the day's volume.
-The last minute is the rest: it goes from the day's open to its close, with the day's high and low. So an order sent
-after the open sees the open as the last price, and can fill at the day's later prices only. With the day prices `close`
-the first minute is the whole day: a decision five minutes after the open sees, and gets, the session's close. That is a
-day of look-ahead, for reproducing studies that fill at the close they rank by.
+The last minute is everything else: it goes from the day's open to its close, with the day's high and low. So an order
+sent after the open sees the open as the last price, and can fill only at the day's later prices. With the day prices
+`close` the first minute is the whole day: a decision five minutes after the open sees, and gets, the session's close.
+That is a day of look-ahead, for reproducing studies that fill at the close they rank by.
 
 Days before the market's first session are its history. A dividend is paid on its ex-date, because files of daily bars
-don't tell when it really was.
+don't contain the payment date.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _AT_THE_OPEN = 20
 class Days(NamedTuple):
     """One symbol's daily bars, oldest first, as plain arrays: prices in units of 0.0001 USD, volume in shares.
 
-    `places` are those of the sessions among all sessions of the calendar.
+    `places` are the sessions' indexes among all sessions of the calendar.
     """
 
     places: array[int]
@@ -73,7 +73,7 @@ class Days(NamedTuple):
 
 
 class ImportedDays(NamedTuple):
-    """What a file contained for a market: bars by symbol, corporate actions, and the skipped rows by reason.
+    """A file's contents for a market: bars by symbol, corporate actions, and the skipped rows by reason.
 
     `first_lines` gives the CSV line or Parquet row of the first skip for each reason.
     """
@@ -86,7 +86,7 @@ class ImportedDays(NamedTuple):
 
 
 def daily_span(path: Path, start: date | None) -> tuple[date, int]:
-    """Return the first session to play, and how many a file of daily bars has from there on.
+    """Return the first session to play, and the number of sessions in a file of daily bars from that date on.
 
     Raises MarketError if the file has none.
     """
@@ -162,7 +162,7 @@ def keep_days(path: Path, days: Mapping[str, Days]) -> None:
 
 
 def kept_days(path: Path) -> dict[str, Days]:
-    """Read what `keep_days` wrote; raise MarketError if it is missing or damaged."""
+    """Read the file written by `keep_days`; raise MarketError if it is missing or damaged."""
     try:
         with path.open(encoding="utf-8") as file:
             rows = [json.loads(line) for line in file]
@@ -174,7 +174,7 @@ def kept_days(path: Path) -> dict[str, Days]:
 
 
 class DailyBars:
-    """A bar source over daily bars in memory; minute bars are made when they are asked for."""
+    """A bar source over daily bars in memory; minute bars are built on request."""
 
     past_minutes = 0
 
@@ -210,7 +210,7 @@ class DailyBars:
         return Counter(chain.from_iterable(days.places for days in self._days.values()))
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return no bars: daily bars tell only about the regular session."""
+        """Return no bars: daily bars cover only the regular session."""
         return ()
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:

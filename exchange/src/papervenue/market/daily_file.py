@@ -6,14 +6,14 @@ adjusted, dividends, stock_splits and capital_gains (paid out like dividends).
 Rebuild raw prices from prices that a vendor adjusted for dividends and splits.
 
 Vendors multiply all prices before an ex-date by (close before - dividend) / close before, and divide those before a
-split by its ratio; their dividends are in shares of the file's end. Go back from the newest day, with F the product of
-the later factors: in those shares, close before = adjusted close / F + dividend, and then F is multiplied by (close
-before - dividend) / close before. The product of the later ratios turns the price into shares of its own day. Source:
+split by its ratio; their dividends are per share as of the file's end. Go back from the newest day, with F the product
+of the later factors: in those shares, close before = adjusted close / F + dividend, and then F is multiplied by (close
+before - dividend) / close before. The product of the later ratios converts the price to shares of its own day. Source:
 CRSP's definition of adjustment factors, which data vendors share.
 
-What comes after a day changes its adjusted prices, but not the raw ones rebuilt from them: they are rounded to the tick
-grid, on which trades are made, and that removes what the file's own rounding leaves. What can't be known: dividends
-after the file's end, which no price in it shows, and distributions in kind, which vendors tell as a split.
+Events after a day change its adjusted prices, but not the raw prices rebuilt from them: those are rounded to the tick
+grid, which removes the file's own rounding errors. Unknowable: dividends after the file's end, which none of its prices
+reflect, and distributions in kind, which vendors report as a split.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _CENT = UNITS // 100
 
 
 class FileEvent(NamedTuple):
-    """What a file tells about a date: a dividend in USD per share, and the new shares for each old one.
+    """A file's events on a date: a dividend in USD per share, and the new shares for each old one.
 
-    `dividend` is in shares of the file's end, as its prices are.
+    `dividend` is per share as of the file's end, like its prices.
     """
 
     date: str
@@ -53,7 +53,7 @@ class FileEvent(NamedTuple):
 
 
 class Happened(NamedTuple):
-    """An event in shares of its own day: a dividend for each share held before it, and then a split."""
+    """An event in shares of its own day: a dividend for each share owned before it, and then a split."""
 
     date: str
     rate: Decimal
@@ -73,7 +73,7 @@ class Segment(NamedTuple):
 
 
 class Rebuilt(NamedTuple):
-    """How to rebuild a symbol's raw prices, newest rows first, and what happened to its shares, newest first."""
+    """How to rebuild a symbol's raw prices, newest rows first, and its corporate actions, newest first."""
 
     segments: list[Segment]
     happened: list[Happened]
@@ -82,7 +82,7 @@ class Rebuilt(NamedTuple):
 def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[FileEvent]) -> Rebuilt:
     """Return how to rebuild raw prices from the adjusted closes of these ISO dates; all are sorted, oldest first.
 
-    An event before the first row has nobody who could know its price, and is left out.
+    An event before the first row is dropped, because no price reflects it.
     """
     segments: list[Segment] = []
     happened: list[Happened] = []
@@ -108,7 +108,7 @@ def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[File
 
 
 def on_ticks(prices: Sequence[float], scale: float) -> list[int]:
-    """Return prices in USD times a scale as units on the tick grid."""
+    """Return prices in USD times a scale, in units and rounded to the tick grid."""
     cents, units = 100 * scale, UNITS * scale
     return [
         whole * _CENT if (whole := int(price * cents + 0.5)) >= 100 else int(price * units + 0.5) or 1
@@ -117,7 +117,7 @@ def on_ticks(prices: Sequence[float], scale: float) -> list[int]:
 
 
 def exactly(prices: Sequence[float]) -> list[int]:
-    """Return prices in USD as units, off the tick grid where they are."""
+    """Return prices in USD in units, not rounded to the tick grid."""
     return [int(price * UNITS + 0.5) or 1 for price in prices]
 
 
@@ -135,7 +135,7 @@ _DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
 
 
 class Rows(NamedTuple):
-    """One symbol's good rows as they are in the file, and its dividends and splits, oldest first."""
+    """One symbol's valid rows as in the file, and its dividends and splits, oldest first."""
 
     dates: list[str]
     open: array[float]
@@ -147,7 +147,7 @@ class Rows(NamedTuple):
 
 
 class Daily(NamedTuple):
-    """A file's rows by symbol, and what was skipped.
+    """A file's rows by symbol, and the skipped rows.
 
     `tells_actions` is True if the file has a column of dividends or splits.
     """
@@ -163,7 +163,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def is_daily(path: Path) -> bool:
-    """Return True if a file's columns are those of daily bars; False too if it can't be read."""
+    """Return True if a file has the columns of daily bars; False if it doesn't or can't be read."""
     try:
         names = _parquet_names(path) if is_parquet(path) else _csv_names(path)
     except (MarketError, OSError, UnicodeDecodeError, csv.Error):

@@ -1,8 +1,8 @@
-"""Make the minutes of a session before the market's first, so that they add up to its day, and candles of them.
+"""Generate the minutes of a session before the market's first, consistent with its daily bar, and its candles.
 
-Charts go back over hundreds of such sessions, so they are made with arrays: a session takes a fraction of a
-millisecond, and its candles are made without its minutes. The draws are those of `random.Random`, in the order that
-the names of the columns say, and every step is one that is exact on every machine.
+Charts go back over hundreds of such sessions, so they are computed with arrays: a session takes a fraction of a
+millisecond, and its candles need no minutes. The draws are those of `random.Random`, in the order of the columns, and
+every step gives the same result on every machine.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Minutes(NamedTuple):
     volume: Whole
 
     def bars(self) -> tuple[Bar, ...]:
-        """Return them one by one."""
+        """Return the minutes as bars."""
         return tuple(map(Bar._make, zip(*(column.tolist() for column in self), strict=True)))
 
     def candles(self, span_us: int, *, wicks: bool) -> list[Bar]:
-        """Return candles of some minutes each, stamped at multiples of their span; without `wicks`, of closes alone."""
+        """Return candles of several minutes, stamped at multiples of their span; without `wicks`, from closes only."""
         if not len(self.starts_us):
             return []
         places = self.starts_us // span_us
@@ -69,7 +69,7 @@ class Minutes(NamedTuple):
 
 
 def past_minutes(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> Minutes:
-    """Return minutes of a symbol whose first open, highest high, lowest low, last close and volume are a day's."""
+    """Return minutes of a symbol whose first open, highest high, lowest low, last close and volume match the day's."""
     character, common = maker.character, _market_path(seed, session)
     count = len(common)
     draws = _draws(stream(seed, symbol, session.date), (_OF_BELL + _OF_MINUTE) * count)

@@ -1,4 +1,4 @@
-"""List the futures of a made-up Interactive Brokers: nine roots at CME and COMEX, in the months that a market needs."""
+"""List the futures of a simulated Interactive Brokers: nine CME and COMEX roots, in the months that a market needs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _THIRD = 14
 
 
 class Root(NamedTuple):
-    """A future, whatever its month."""
+    """A future's properties that all of its months share."""
 
     name: str
     exchange: str
@@ -82,7 +82,7 @@ def is_contract(symbol: str) -> bool:
 
 
 class Month(NamedTuple):
-    """One month of a root: its name, when it trades last, and when whoever holds it is told of delivery, if ever."""
+    """One month of a root: its name, its last trading time, and its first notice day, if it has one."""
 
     root: Root
     year: int
@@ -101,7 +101,7 @@ class Month(NamedTuple):
 
 @lru_cache(maxsize=64)
 def months_of(name: str, first: date, last: date) -> tuple[Month, ...]:
-    """Return the months of a root whose last trading is between two dates, in order of time."""
+    """Return the months of a root whose last trading is between two dates, in order."""
     root = ROOTS[name]
     named = [(year, LETTERS.index(letter) + 1) for year in range(first.year, last.year + 2) for letter in root.months]
     roots = (_month(root, year, month) for year, month in named)
@@ -136,14 +136,14 @@ def _business_days(root: Root, within: date) -> list[date]:
 
 
 def futures(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> tuple[Instrument, ...]:
-    """Return every month of these roots that a market needs: a year of ended ones, and some beyond its end."""
+    """Return every month of these roots that a market needs: expired ones of a year, and some beyond its end."""
     last = start + timedelta(days=sessions * 7 // 5 + _AHEAD_DAYS)
     first = start - timedelta(days=_PAST_YEAR)
     return tuple(_list_month(root) for name in roots for root in months_of(name, first, last))
 
 
 def futures_venue(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> Venue:
-    """Return a made-up Interactive Brokers that lists these roots."""
+    """Return a simulated Interactive Brokers that lists these roots."""
     listed = futures(start, sessions, roots)
     return Venue(dialect="plain", calendar=EQUITY, instruments=listed, rules=RULES, faces=(FACE,))
 

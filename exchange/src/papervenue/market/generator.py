@@ -3,21 +3,21 @@
 Daily closes come from one random stream per symbol; the minutes of a session form a bridge from its open to that close.
 So sessions can be generated independently, in any order, and adding a symbol doesn't change the others.
 
-The year before the market's first session has daily bars whose closes come from the same stream; the rest of the day
-comes from a separate one, so that no session's bars depend on it. The minutes of such a day are made to fit its bar
-when somebody asks for them. The days before that year are made from its first one backwards.
+The year before the market's first session has daily bars whose closes come from the same stream; their other prices
+come from a separate one, so that no session's bars depend on it. The minutes of such a day are fitted to its bar on
+request. The days before that year are generated backwards from its first one.
 
-An instrument that has a volatility of its own also has trends, days in a row that lean one way, and once in a while
-its whole market moves within minutes. A market without trends has neither. Its bridges are pinned by the variance that
-has passed, not by the minutes: since a day is busier at its ends, the latter lets its first half predict its second.
+An instrument with its own volatility also has trends, consecutive days with a common drift, and occasionally its whole
+market moves within minutes. A market without trends has neither. Its bridges follow elapsed variance, not elapsed
+minutes: since a day is busier at its ends, the latter would let its first half predict its second.
 
 Overnight bars (between a close and the next open) come from their own stream and are a few points of a Brownian bridge
-from the close to the open. Its variance is the one used to draw the gap, so what is seen of a night says nothing about
-the rest of it.
+from the close to the open. Its variance is the one used to draw the gap, so the first part of a night doesn't predict
+the remainder.
 
 A future's months have the prices of their root plus carry, and volume that moves on to the next month. All months of a
-root move together, because they are made from the same bars. The month that is next to be rolled has almost all of the
-volume, until it passes to the one after it within a few days.
+root move together, because they are derived from the same bars. The front month has almost all of the volume, until it
+shifts to the next month within a few days.
 """
 
 from __future__ import annotations
@@ -194,9 +194,9 @@ class GeneratedBars:
         return days
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
-        """Return candles of a session before the market's first, however long before, without its minutes one by one.
+        """Return candles of a session before the market's first, however old, without generating each minute.
 
-        Around the clock, they are there for every day that has a daily bar; else, for those that have minutes.
+        For 24/7 markets they exist for every day with a daily bar; otherwise only for days with minutes.
         """
         return self._past(symbol, index).candles(span_us, wicks=wicks)
 
@@ -234,7 +234,7 @@ class GeneratedBars:
 def session_bars(
     seed: int, symbol: str, session: Session, before: float, close: float, maker: Maker
 ) -> tuple[Bar, ...]:
-    """Return the bars of a symbol in a session, which leads from the close before it to its own."""
+    """Return a symbol's bars in a session, from the previous close to the session's own."""
     rng, character = stream(seed, symbol, session.date), maker.character
     path = _path(seed, session, (maker.opening(before, rng), close), maker, rng)
     return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
@@ -335,7 +335,7 @@ _MOVES_WITHIN_DAYS = 9
 
 
 class Months:
-    """The bars of one month, made from those of its root."""
+    """The bars of one month, derived from those of its root."""
 
     def __init__(self, root: GeneratedBars, grid: Grid, calendar: Calendar, rolls: Sequence[date]) -> None:
         instrument = grid.instrument
@@ -356,7 +356,7 @@ class Months:
         return tuple(self._carry_bars(self._bars.bars(self._name, index), index))
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return nothing: Globex has no trading around its sessions."""
+        """Return no bars: Globex has no extended hours."""
         return ()
 
     def close(self, symbol: str, index: int) -> int:
@@ -378,7 +378,7 @@ class Months:
         return self._carry_bars(self._bars.past_candles(self._name, index, span_us, wicks=wicks), index)
 
     def liquid(self, symbol: str) -> bool:
-        """Return True: somebody always trades it, however little."""
+        """Return True: every month trades in every minute."""
         return True
 
     def _carry_bars(self, bars: Sequence[Bar], index: int) -> list[Bar]:

@@ -1,10 +1,10 @@
-"""List the sessions of each named calendar: New York's, around the clock, and Globex's.
+"""List the sessions of each named calendar: New York's, 24/7, and Globex's.
 
-Loading exchange_calendars takes half a second, so only who asks for sessions that it knows waits for it.
+Loading exchange_calendars takes half a second, so it is loaded only for sessions that need it.
 
 CME Globex has sessions by product group: equity indices, metals and currencies. A session begins at 17:00 Chicago on
-the evening before its date and ends at 16:00, earlier around holidays. New York's calendar tells which days are
-holidays; what Globex does on them is in the table here.
+the evening before its date and ends at 16:00, earlier around holidays. Holidays are those of New York's calendar; the
+table here lists Globex's hours on them.
 """
 
 from __future__ import annotations
@@ -128,13 +128,13 @@ def _short(day: date) -> str:
 
 
 def trade_date(session: _Session, following: _Session) -> str:
-    """Return the date that a session's trades belong to: those of a holiday's short session to the next one's."""
+    """Return a session's trade date; that of a holiday's short session is the next session's."""
     ended = to_datetime(session.close_us).astimezone(CHICAGO)
     return following.date if (ended.hour, ended.minute) in _HOLIDAY_ENDS else session.date
 
 
 def groups(new_york: NewYork) -> Mapping[str, Callable[[str, str], Sequence[Times]]]:
-    """Return what lists the sessions of each group."""
+    """Return a function that lists the sessions of each group."""
     return {name: partial(sessions, name, new_york) for name in _ENDS}
 
 
@@ -154,7 +154,7 @@ _UTC = ZoneInfo("UTC")
 
 
 class Hours(NamedTuple):
-    """A named calendar: the zone of its days, its sessions between two ISO dates, and the trading around a session.
+    """A named calendar: its time zone, its sessions between two ISO dates, and its extended hours.
 
     `around` returns when trading begins before a session's open and ends after its close.
     """

@@ -1,7 +1,7 @@
-"""Read one row of recorded minute bars, and check it.
+"""Read and check one row of recorded minute bars.
 
-Files have a million rows, so plain numbers and times take a short way. Everything else takes the long way, which
-defines what is accepted; both give the same.
+Files have a million rows, so plain numbers and times use a fast path. Everything else uses the slow path, which defines
+what is accepted; both give the same result.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ class BadRowError(ValueError):
 
 @lru_cache(maxsize=4_096)
 def share(symbol: str) -> Grid | None:
-    """Return what a share's prices are counted in; None for what isn't the symbol of one."""
+    """Return the price grid of a share; None if the symbol isn't a share's."""
     return SHARE if TICKER.fullmatch(symbol) else None
 
 
 @lru_cache(maxsize=4_096)
 def share_or_contract(symbol: str) -> Grid | None:
-    """Return what tells symbols from other text, whose prices don't matter."""
+    """Return a placeholder grid for any valid symbol, where prices don't matter; None for other text."""
     return SHARE if TICKER.fullmatch(symbol) or is_contract(symbol) else None
 
 
 def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Grid | None] = share) -> tuple[str, Bar]:
     """Return the symbol and bar of a row, `shift_us` before its time; raise BadRowError if it isn't valid.
 
-    `grid_of` says what a symbol's prices are counted in, or None for what is no symbol.
+    `grid_of` returns a symbol's price grid, or None if it isn't a valid symbol.
     """
     if len(fields) != len(COLUMNS):
         raise BadRowError("too many fields" if len(fields) > len(COLUMNS) else "too few fields")
@@ -80,7 +80,7 @@ def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Gri
 
 
 def time_of(ts: object) -> int:
-    """Return a time as engine time; text without a zone is New York time."""
+    """Return a time as engine time; text without a time zone is New York time."""
     if isinstance(ts, int):
         return ts
     text = str(ts)
@@ -104,7 +104,7 @@ def _hour_us(before: str, after: str) -> int | None:
 
 
 def exact_time(text: str) -> int:
-    """Return the engine time of any ISO text, unless clocks skip or repeat it."""
+    """Return the engine time of any ISO text, unless it is skipped or repeated by a clock change."""
     try:
         if _is_ambiguous(datetime.fromisoformat(text)):
             raise BadRowError("time is skipped or repeated when clocks change")
@@ -209,7 +209,7 @@ class ContractSessions:
         self._opens = {one: [session.open_us for session in one.played] for one in {*self._calendars.values()}}
 
     def grid(self, symbol: str) -> Grid | None:
-        """Return what a symbol's prices are counted in; None for what is no symbol."""
+        """Return a symbol's price grid; None if it isn't a valid symbol."""
         return self._grids.get(symbol) or share_or_contract(symbol)
 
     def index(self, symbol: str, bar: Bar) -> int:

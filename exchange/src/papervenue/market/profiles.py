@@ -1,6 +1,6 @@
-"""Define the made-up character of each symbol: price level, volatility, volume, sector and size.
+"""Define the invented character of each symbol: price level, volatility, volume, sector and size.
 
-A symbol's bars are made with it: with its prices, its trends, and the gaps between its sessions.
+A symbol's prices, trends and overnight gaps are generated from it.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ class Profile(NamedTuple):
 
     @property
     def liquid(self) -> bool:
-        """Return True if the symbol trades in every minute, which makes it shortable and fractionable."""
+        """Return True if the symbol trades in every minute, so that it can be sold short and in fractions."""
         return self.missing_rate == 0
 
     @property
     def issue_type(self) -> str:
-        """Return the flow feed's word for the type of security; funds have no sector."""
+        """Return the flow feed's name of the security's type; funds have no sector."""
         return "Common Stock" if self.sector else "ETF"
 
     @property
     def implied_volatility(self) -> float:
-        """Return a yearly volatility: about sixteen times the daily one, for 252 sessions."""
+        """Return a yearly volatility: about sixteen times the daily volatility, for 252 sessions."""
         return self.daily_volatility * 15.9 * 1.1
 
 
@@ -86,7 +86,7 @@ _KNOWN = {
 
 @lru_cache(maxsize=20_000)
 def profile(symbol: str) -> Profile:
-    """Return a symbol's character from the table of well-known names, or else derive it from the symbol."""
+    """Return a symbol's character from the table of well-known names, or derived from the symbol."""
     return _KNOWN.get(symbol) or _draw_profile(symbol)
 
 
@@ -125,7 +125,7 @@ Shocks = Mapping[str, float]
 
 
 def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
-    """Return a shock for every few sessions of a market; most fall."""
+    """Return the shocks of a market, one every few sessions; most are falls."""
     found = {}
     for place in range(0, len(sessions) - _SHOCK_DAYS + 1, _SHOCK_DAYS):
         rng = stream(seed, "shock", place)
@@ -136,7 +136,7 @@ def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
 
 
 def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[float]:
-    """Return the moves of a symbol by its trends in each of a number of sessions."""
+    """Return a symbol's daily returns from trends, for a number of sessions."""
     rng = stream(seed, symbol, "trends")
     begins, step = int(_TREND_DAYS * rng.random()), _TREND * volatility
     trends = [step * bell(rng) for _ in range(sessions // _TREND_DAYS + 2)]
@@ -144,7 +144,7 @@ def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[
 
 
 def jumps(seed: int, session: Session, sudden: float, minutes: int) -> Sequence[float]:
-    """Return how far a session is ahead of its steady way after each minute, because of a sudden move in its shock."""
+    """Return how far a session's path is shifted after each minute by a sudden move in its shock."""
     if not sudden:
         return (0.0,) * minutes
     begins = int((minutes - _SHOCK_MINUTES) * stream(seed, "shock", session.date).random())
@@ -170,11 +170,11 @@ _LEAST_SHARE = 0.01
 
 
 class Maker:
-    """What bars of one symbol are made with: its character, its price grid, and the gaps between its sessions.
+    """The inputs for one symbol's bars: its character, its price grid, and its overnight gaps.
 
-    `units` returns a price in whole units, of which `scale` make a dollar. `gap` is what a gap deviates by, as a share
-    of the daily volatility. Daily prices never fall below `least` dollars. `shocks` is None without trends. If it is
-    `fair`, nothing before a minute says where its session goes from there.
+    `units` returns a price in whole units, of which `scale` make a dollar. `gap` is the standard deviation of a gap, as
+    a share of the daily volatility. Daily prices never fall below `least` dollars. `shocks` is None without trends. If
+    it is `fair`, no minute predicts the later course of its session.
     """
 
     def __init__(
@@ -199,11 +199,11 @@ class Maker:
         self._grid = grid
 
     def sudden(self, day: str) -> float:
-        """Return what of its price a symbol moves by in the shock of a session; 0 without one."""
+        """Return a symbol's return in the shock of a session; 0 without a shock."""
         return 0.0 if self.shocks is None else self.character.beta * self.shocks.get(day, 0.0)
 
     def leans(self, seed: int, symbol: str, sessions: Sequence[Session]) -> list[float]:
-        """Return what trends and shocks move a symbol by in each session."""
+        """Return a symbol's returns from trends and shocks in each session."""
         if self.shocks is None:
             return [0.0] * len(sessions)
         trends = trends_of(seed, symbol, len(sessions), self.character.daily_volatility)
@@ -215,7 +215,7 @@ class Maker:
         return Bar(start_us, units(opening), units(high), units(low), units(close), int(volume) or 1)
 
     def all_units(self, prices: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return what `units` returns of each price."""
+        """Return all prices in units, like `units`."""
         import numpy as np
 
         if self._grid is None:
@@ -237,13 +237,13 @@ def _cents(price: float) -> int:
 
 @lru_cache(maxsize=20_000)
 def of_share(symbol: str) -> Maker:
-    """Return what a share's bars are made with, always the same, so that sessions are found again in their cache."""
+    """Return the inputs for a share's bars, cached so that its sessions are found in their cache."""
     return Maker(profile(symbol), _cents, UNITS, 1.0, GAP_SHARE)
 
 
 @lru_cache(maxsize=1_000)
 def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], ...] | None) -> Maker:
-    """Return what the bars of another instrument are made with: it trades in every minute, from a level that it has.
+    """Return the inputs for another instrument's bars: it trades in every minute, from its own price level.
 
     Without `shocks` it has no trends either.
     """
@@ -262,13 +262,13 @@ def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], .
 
 @lru_cache(maxsize=8)
 def variance_elapsed(minutes: int) -> tuple[float, ...]:
-    """Return how much of a day's variance has passed after each minute, as a share."""
+    """Return the share of a day's variance that has elapsed after each minute."""
     reached = list(accumulate(busy * busy for busy in bustle(minutes)))
     return tuple(each / reached[-1] for each in reached)
 
 
 @lru_cache(maxsize=8)
 def bustle(minutes: int) -> tuple[float, ...]:
-    """Return how busy each minute of a day is: U-shaped, high at the open and close, 1 on average."""
+    """Return the relative activity of each minute of a day: U-shaped, high at the open and close, 1 on average."""
     parts = (minute / minutes for minute in range(minutes))
     return tuple(0.6 + 1.2 * (2 * part - 1) * (2 * part - 1) for part in parts)

@@ -21,7 +21,7 @@ _LONGEST_GAP = timedelta(days=40)
 
 
 class Rates(NamedTuple):
-    """The funds rate by ISO date, as an annual fraction. A day without its own rate has that of the day before it."""
+    """The funds rate by ISO date, as an annual fraction. A day without a rate has that of the day before it."""
 
     days: tuple[str, ...] = ()
     rates: tuple[Decimal, ...] = ()
@@ -47,7 +47,7 @@ class Rates(NamedTuple):
         return cls.of({day: Decimal(rate) for day, rate in fields.items()})
 
     def between(self, first: date, last: date) -> Rates:
-        """Return the rates that apply from one date to another; raise MarketError if they don't cover the span."""
+        """Return the rates that apply from one date to another; raise MarketError if they don't cover the period."""
         begin, end = first.isoformat(), (last - _LONGEST_GAP).isoformat()
         if not self.days or self.days[0] > begin or self.days[-1] < end:
             held = f"from {self.days[0]} to {self.days[-1]}" if self.days else "for no day"
@@ -65,8 +65,8 @@ NO_RATES = Rates()
 def read_rates(path: Path) -> Rates:
     """Read a CSV file with a header, then a date and a rate in percent a year on each line.
 
-    That is how the Federal Reserve Bank of St. Louis publishes the effective federal funds rate (series DFF), which has
-    a dot for a day without a rate. Raises MarketError, naming the first invalid line.
+    This is the format in which the Federal Reserve Bank of St. Louis publishes the effective federal funds rate (series
+    DFF); a day without a rate has a dot. Raises MarketError, naming the first invalid line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

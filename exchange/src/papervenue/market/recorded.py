@@ -1,7 +1,7 @@
-"""Read recorded minute bars from CSV or Parquet, check every row, and keep the result with the exchange's state.
+"""Read recorded minute bars from CSV or Parquet, check every row, and store the result with the exchange's state.
 
-A bad row is skipped and counted by reason; a missing minute stays missing. A file without usable bars, or one that ends
-in the middle of a row, is refused.
+A bad row is skipped and counted by reason; a missing minute stays missing. A file without usable bars, or with an
+incomplete last row, is refused.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
 
 
 def require_readable(path: Path) -> None:
-    """Raise MarketError unless a file is there and may be read."""
+    """Raise MarketError unless a file exists and is readable."""
     try:
         path.open("rb").close()
     except FileNotFoundError as error:
@@ -107,7 +107,7 @@ NOT_ASKED = frozenset({OUTSIDE, NOT_REQUESTED})
 
 
 class Imported(NamedTuple):
-    """What a file contained: bars by (symbol, session), the symbols played, and the skipped rows by reason.
+    """A file's contents: bars by (symbol, session), the symbols to play, and the skipped rows by reason.
 
     `first_lines` gives the CSV line or Parquet row of the first skip for each reason. `extended` counts the bars
     outside the regular sessions.
@@ -151,7 +151,7 @@ def reasons(source: Source, counts: Mapping[str, int], first: Mapping[str, int])
 
 
 def describe_damage(source: Source, counts: Mapping[str, int], first: Mapping[str, int]) -> str:
-    """Describe the skipped rows that something is wrong with, unlike those of other days and symbols."""
+    """Return the invalid skipped rows by reason, without those of other days and symbols."""
     return reasons(source, {reason: count for reason, count in counts.items() if reason not in NOT_ASKED}, first)
 
 
@@ -191,7 +191,7 @@ def _rows(source: Source, path: Path) -> Iterator[Raw]:
 
 
 class Held(NamedTuple):
-    """What a file holds: when its first and its last readable bar begin, and its symbols."""
+    """The range of a file: the starts of its first and last readable bars, and its symbols."""
 
     first_us: int
     last_us: int
@@ -199,7 +199,7 @@ class Held(NamedTuple):
 
 
 def held_in(source: Source, path: Path, bar_stamp: str | None) -> Held:
-    """Return what a file holds, of shares and of contracts; raise MarketError if it has no readable bar."""
+    """Return the range of a file of shares or contracts; raise MarketError if it has no readable bar."""
     span = _Span(source, MINUTE if bar_stamp == "end" else 0)
     for number, fields in _rows(source, path):
         span.add(number, fields)
@@ -329,7 +329,7 @@ def keep_bars(path: Path, bars: Bars) -> None:
 
 
 class HeldBars:
-    """A bar source over recorded bars in memory, which knows nothing from before the file."""
+    """A bar source over recorded bars in memory, without any history before the file."""
 
     past_minutes = past_days = 0
 
@@ -345,7 +345,7 @@ class HeldBars:
         return self._bars.get((symbol, ~index), ())
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return None: recorded markets know nothing from before the file, and don't invent it."""
+        """Return None: recorded markets have no history before the file, and don't invent it."""
         return None
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
@@ -358,14 +358,14 @@ class HeldBars:
 
 
 class HeldContracts(HeldBars):
-    """A bar source over recorded bars of contracts, which also knows what the file has from before the market."""
+    """A bar source over recorded bars of contracts, with the file's history before the market."""
 
     def __init__(self, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> None:
         super().__init__(bars)
         self.past_minutes = self.past_days = max((-index for _, index in bars if index < 0), default=0)
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return nothing: Globex has no trading around its sessions."""
+        """Return no bars: Globex has no extended hours."""
         return ()
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
@@ -388,7 +388,7 @@ def held_bars(spec: MarketSpec, bars: Mapping[tuple[str, int], Sequence[Bar]]) -
 
 
 def kept_bars(path: Path) -> Bars:
-    """Read what `keep_bars` wrote; raise MarketError if it is missing or damaged."""
+    """Read the file written by `keep_bars`; raise MarketError if it is missing or damaged."""
     gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""Provide a market's sessions, built once from the exchange calendar and kept with the exchange's state.
+"""Provide a market's sessions, built once from the exchange calendar and stored with the exchange's state.
 
-Building loads exchange_calendars (half a second). A running or restarted server reads the kept list instead, unless
-someone asks for sessions beyond it.
+Building loads exchange_calendars (half a second). A running or restarted server reads the stored list instead, unless
+sessions beyond it are requested.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _BEFORE_FIRST_OPEN = HOUR // 2
 
 
 class Session(NamedTuple):
-    """One regular session: its ISO date, its open and close in engine time, and the trading around it.
+    """One regular session: its ISO date, its open and close in engine time, and its extended hours.
 
-    `pre_us` is when trading begins before the open and `post_us` when it ends after the close; a calendar without such
-    hours has its open and close there.
+    `pre_us` is the start of trading before the open and `post_us` its end after the close; without extended hours they
+    equal the open and the close.
     """
 
     date: str
@@ -46,7 +46,7 @@ def session_of(times: Times, hours: Hours = XNYS) -> Session:
 
 
 class Calendar:
-    """The market's sessions with those before and after them; finds the session for a moment."""
+    """The market's sessions with those before and after them; finds the session of a moment."""
 
     def __init__(self, sessions: Sequence[Session], first: int, count: int, hours: Hours = XNYS) -> None:
         self.hours = hours
@@ -66,7 +66,9 @@ class Calendar:
         return self._places[day]
 
     def session(self, index: int) -> Session:
-        """Return a session by its index; a negative one counts back from the market's first, beyond those kept too."""
+        """Return a session by its index; a negative index counts back from the market's first, even beyond the stored
+        ones.
+        """
         if self.first + index >= 0:
             return self.all[self.first + index]
         full = full_calendar(self)
@@ -74,14 +76,14 @@ class Calendar:
 
     @property
     def start_us(self) -> int:
-        """Return when an exchange begins: half an hour before the market's first open, or once it is closed."""
+        """Return an exchange's start: half an hour before the market's first open, or once the last session closed."""
         opens_us = self.market[0].open_us
         closed_us = self.all[self.first - 1].close_us if self.first else 0
         return max(opens_us - _BEFORE_FIRST_OPEN, closed_us)
 
     @property
     def contiguous(self) -> bool:
-        """Return True if each session begins at the moment that the one before it ends."""
+        """Return True if each session begins at the moment when the previous one ends."""
         return self.all[0].close_us == self.all[1].open_us
 
     @property
@@ -95,11 +97,11 @@ class Calendar:
         return at_zone(self.hours.zone, next_day.isoformat(), 0) + _AFTER_LAST_DAY
 
     def local(self, us: int) -> datetime:
-        """Return a moment in the zone of the calendar's days."""
+        """Return a moment in the calendar's time zone."""
         return to_datetime(us).astimezone(self.hours.zone)
 
     def today(self, us: int) -> Session | None:
-        """Return the market's session that is open, or that of the day; None on a day without one."""
+        """Return the market's open session, or that of the day; None on a day without a session."""
         day = self.trading(us).date if self.is_open(us) else self.local(us).date().isoformat()
         index = self.index_of.get(day)
         return None if index is None else self.market[index]
@@ -120,7 +122,7 @@ class Calendar:
         return index if index >= 0 else None
 
     def published_index(self, day: str | None, us: int) -> int | None:
-        """Return the market index of a date's session, by default the last begun; None if it hasn't begun."""
+        """Return the market index of a date's session, by default the last one begun; None if it hasn't begun."""
         begun = self.last_begun(us)
         if day is None or begun is None:
             return begun
@@ -139,7 +141,7 @@ class Calendar:
         return us < session.open_us or session.close_us <= us < session.post_us
 
     def trading(self, us: int) -> Session:
-        """Return the current session, or else the next one."""
+        """Return the current session, or the next one."""
         return self.all[min(bisect_right(self._closes, us), len(self.all) - 1)]
 
     def before(self, us: int) -> Session:
@@ -147,7 +149,7 @@ class Calendar:
         return self.all[max(min(bisect_right(self._closes, us), len(self.all) - 1) - 1, 0)]
 
     def to_rows(self) -> list[dict[str, str]]:
-        """Return every session as {date, open, close}, as kept on disk."""
+        """Return every session as {date, open, close}, the format of the file."""
         return [{"date": s.date, "open": rfc3339(s.open_us), "close": rfc3339(s.close_us)} for s in self.all]
 
 
@@ -172,9 +174,9 @@ def build_calendar(start: date, count: int, name: str = XNYS.name) -> Calendar:
 
 
 def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Calendar:
-    """Return the sessions of a named calendar in a market's time, of which those of some dates end at other times.
+    """Return a named calendar's sessions within a market's period; `closes` overrides the ends on some dates.
 
-    Raises MarketError if there are none, or if a close isn't within its session or the pause after it.
+    Raises MarketError if there are no sessions, or if a close isn't within its session or the pause after it.
     """
     first, last = market.market[0].date, market.market[-1].date
     known = build_calendar(date.fromisoformat(first), len(market.market), name)
@@ -191,7 +193,7 @@ def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Cale
 
 
 def own_calendars(venue: Venue, market: Calendar) -> dict[str, Calendar]:
-    """Return the calendars of the symbols that have sessions of their own; those with the same ones share one."""
+    """Return the calendars of the symbols with their own sessions; symbols with the same sessions share a calendar."""
     found, made = {}, dict[tuple[object, ...], Calendar]()
     for instrument in venue.instruments:
         name = instrument.calendar or venue.calendar
@@ -212,7 +214,7 @@ def _end_early(session: Session, close: str | None) -> Session:
 
 @lru_cache(maxsize=4)
 def full_calendar(calendar: Calendar) -> Calendar:
-    """Extend a calendar with the sessions around it: all that Alpaca's calendar has, and one more for settlement."""
+    """Extend a calendar with the sessions around it: all of Alpaca's calendar, and one more for settlement."""
     own, hours = calendar.all, calendar.hours
     last = max(LAST_DAY, own[-1].date)
     known = hours.between(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())

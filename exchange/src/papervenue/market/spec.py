@@ -1,4 +1,4 @@
-"""Define a market's specification: together with the commands sent, it determines every byte served.
+"""A market's specification: together with the commands sent, it determines every byte served.
 
 Commissions and fees of a real broker change often, so no cost is on by default. shares.charges books the costs, and
 engine.matching explains the fill models.
@@ -30,16 +30,16 @@ RATE_LINES = "each line of the file holds a date, such as 2025-03-03, and a rate
 
 
 class Costs(NamedTuple):
-    """What an account pays and earns besides prices.
+    """An account's costs and earnings besides prices.
 
     An order pays `commission_bps` basis points of the value of its fills plus `commission_per_share_usd`, in total at
-    least `commission_min_usd` if anything of it fills.
+    least `commission_min_usd` if any part of it fills.
 
     Rates are annual fractions: 0.06 is six percent. `margin_rate` is paid for borrowed cash, `cash_rate` is earned on
     cash, `borrow_fee_rate` is paid on the value of short positions, and `short_rebate_rate` is earned on it. A rate of
-    `funds` is the federal funds rate of each day plus the spread of the same name, but never below zero; it comes from
-    the file at `rates_path`. Interest accrues each calendar day and is `posted` before each session, or before the
-    first session of each month.
+    `funds` is the federal funds rate of each day plus the corresponding spread, but never below zero; it comes from the
+    file at `rates_path`. Interest accrues each calendar day and is `posted` before each session, or before the first
+    session of each month.
     """
 
     commission_bps: Decimal = _ZERO
@@ -86,7 +86,7 @@ def costs_fields(costs: Costs) -> dict[str, Any]:
 
 
 def read_costs(fields: Mapping[str, Any]) -> Costs:
-    """Return the costs that `costs_fields` gave; raise TypeError, ValueError or ArithmeticError for anything else."""
+    """Return the costs written by `costs_fields`; raise TypeError, ValueError or ArithmeticError for other input."""
     texts = (*_TEXTS, *(name for name in _RATES if fields.get(name) == FUNDS))
     given: dict[str, Any] = {name: value if name in texts else Decimal(value) for name, value in fields.items()}
     return Costs(**given)
@@ -101,12 +101,12 @@ class FillSpec(NamedTuple):
     """How orders fill; engine.matching explains the models.
 
     `spread_bps` is the full spread between bid and ask in basis points of the price. `volume_share` is the part of a
-    bar's volume that all orders of a symbol together may take, and `depth_share` the part of the newest bar's volume
+    bar's volume that all orders of a symbol together may fill, and `depth_share` the part of the newest bar's volume
     that is available at the quote; None means unlimited. `partial_rate` is the probability in [0, 1] that a fill is
-    only partial. `latency_s` is how long cancels and replacements take to arrive.
+    only partial. `latency_s` is the delay until cancels and replacements arrive.
 
     `slippage_bps` is what an order that takes liquidity pays beyond the quote, in basis points of the price. With
-    `quotes` "last", bid and ask are both the last price; with "spread" they are at least a tick away from it each.
+    `quotes` "last", bid and ask both equal the last price; with "spread" each is at least a tick away from it.
     """
 
     model: Model = "next-bar"
@@ -180,14 +180,14 @@ class MarketError(ValueError):
 
 
 class MarketSpec(Struct, frozen=True, kw_only=True):
-    """Where the bars come from, for which sessions, and how well the flow predicts them.
+    """The source of a market's bars, its sessions, and how well the flow predicts them.
 
     `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and, for minutes, `bar_stamp`;
     without `symbols` they play all symbols of the file. `prices` and `day_prices` are for daily bars. With
     `corporate_actions` a generated market has dividends and splits. Raises MarketError if a value is invalid. A `venue`
     other than Alpaca has instruments in place of shares. The minutes of a generated market that end after `other_us`,
-    in microseconds since 1970, are those of another seed. Without `trends`, a generated market of instruments has
-    neither trends nor shocks, and around the clock no move says anything about a later one.
+    in microseconds since 1970, come from another seed. Without `trends`, a generated market of instruments has neither
+    trends nor shocks, and in 24/7 markets moves don't predict later ones.
     """
 
     start: date
@@ -222,8 +222,8 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     def to_fields(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values.
 
-        Costs and fill settings that are newer than the first markets are left out at their defaults, because numbers of
-        accounts and orders follow from these fields.
+        Costs and fill settings added later are left out at their defaults, because numbers of accounts and orders are
+        derived from these fields.
         """
         exact = {"start": self.start.isoformat(), "cash": str(self.cash), "fill": _fill_fields(self.fill)}
         left_out = set() if self.costs != NO_COSTS else {"costs"}
@@ -385,7 +385,7 @@ def _check_ranges(spec: MarketSpec) -> None:
 
 
 def default_symbols(n: int) -> tuple[str, ...]:
-    """Return n tickers: well-known names first, then made-up ones (ZAAA, ZAAB, …)."""
+    """Return n tickers: well-known names first, then invented ones (ZAAA, ZAAB, …)."""
     made_up = (_made_up(i) for i in range(max(0, n - len(_DEFAULT_SYMBOLS))))
     return (*_DEFAULT_SYMBOLS[:n], *made_up)
 

@@ -1,7 +1,7 @@
 """Model the trades and quotes within a minute, so that together they match its bar exactly.
 
-A minute's price walks from its open through one extreme and the other to its close: a minute that rose touches its low
-first, one that fell its high. It also touches the middle of each leg, which makes seven points. The bar's shares are
+A minute's price moves from its open through one extreme and the other to its close: a minute that rose touches its low
+first, one that fell its high. It also touches the middle of each leg, which gives seven points. The bar's shares are
 split evenly over the points with the remainder at the close, and each point prints as one to four trades. A bar with
 fewer shares than points shows only its four prices, with zero-share trades if necessary. So the first, highest, lowest
 and last trade price and the total size match the bar, and its turnover is known without generating them.

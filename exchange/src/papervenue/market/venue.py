@@ -49,14 +49,14 @@ _ZERO = Decimal(0)
 
 
 class TickStep(NamedTuple):
-    """From which price on a tick holds."""
+    """The tick that applies from a price upward."""
 
     price: Decimal
     tick: Decimal
 
 
 class MarginLevel(NamedTuple):
-    """From which quantity and notional on these parts of a whole position's notional are required."""
+    """The margin that applies from a quantity and a notional upward, as parts of a whole position's notional."""
 
     quantity: Decimal
     initial: Decimal
@@ -65,15 +65,14 @@ class MarginLevel(NamedTuple):
 
 
 class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a symbol is; a symbol that the market's specification doesn't name is a share in USD.
+    """The specification of a symbol; a symbol that the market's specification doesn't name is a share in USD.
 
-    Quantities come in `lot`s and are at least `minimum`; a quantity times a price times `multiplier` is what it is
-    worth in `currency`. `ticks` ascend from price 0, `margin_levels` from size 0; the level of a position holds for
-    all of it. A `calendar` other than the market's is named; `closes` are the dates of sessions that end at another
-    time than there, and these times. Nothing trades from `last_trading` on, and positions are settled there. `funding`
-    is what a long position pays for each unit times the multiplier and hour. A generated market begins near `level`,
-    trades about `volume` units a day, and moves by `volatility`, a fraction, besides `beta` times its market; what is 0
-    of these is made up.
+    Quantities are multiples of `lot` and at least `minimum`; a quantity times a price times `multiplier` is its value
+    in `currency`. `ticks` ascend from price 0, `margin_levels` from size 0; the level of a position applies to all of
+    it. A `calendar` other than the market's is named; `closes` maps dates of sessions with irregular ends to these
+    times. Trading ends at `last_trading`, and positions are settled then. `funding` is what a long position pays per
+    unit times the multiplier and hour. A generated market begins near `level`, trades about `volume` units a day, and
+    moves by `volatility`, a fraction, besides `beta` times its market; values of 0 are replaced by generated ones.
 
     A month of futures names its `root`: its prices are those of the root's `level`, plus `carry`, a fraction a year, up
     to its last trading, and its volume moves on to the next month before `rolls`. A `contract_fee` replaces that of the
@@ -107,7 +106,7 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
         return max(PLACES, *(-_exponent(tick) for _, tick in self.ticks))
 
     def problems(self) -> Iterator[str]:
-        """Yield what is wrong with it."""
+        """Yield the errors in this specification."""
         if not _NAME.fullmatch(self.symbol):
             yield "a symbol is up to 32 capital letters, digits, dots, dashes and underscores"
         amounts = (self.level, self.lot, self.multiplier, *(tick for _, tick in self.ticks))
@@ -168,7 +167,7 @@ def exact(units: int, places: int = PLACES) -> Decimal:
 
 
 class Grid:
-    """An instrument as the engine uses it: what its price units are worth, and where its ticks are."""
+    """An instrument for the engine: the value of its price units, and its ticks."""
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
@@ -210,7 +209,7 @@ class Grid:
         return -(-(middle + self.half_spread(middle, spread_bps)) // step) * step
 
     def nearest(self, price: float) -> int:
-        """Return the price on a tick that is nearest to a price in dollars, at least one tick, in units."""
+        """Return the tick nearest to a price in dollars, at least one tick, in units."""
         step = self.tick(int(price * self.units))
         return max(1, int(price * self.units / step + 0.5)) * step
 
@@ -244,15 +243,16 @@ _ONE = Decimal(1)
 
 
 class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a plain venue demands and charges.
+    """The rules and fees of a plain venue.
 
-    `client_ids` says how long an order's client id is unique: for ever, while the order is open, or never. A limit may
+    `client_ids` defines how long a client order id is unique: forever, while the order is open, or never. A limit may
     be away from the last price by at most the fraction `collar`. A fill pays the fraction `maker_fee` or `taker_fee` of
-    its notional, and `contract_fee` for each unit of quantity; the fee is told and booked `fees_after_us` microseconds
-    later. A liquidation closes the fraction `liquidation_part` of a position at a time, for the fraction
-    `liquidation_fee` of its notional. With `brackets`, a stop may hang on an order that opens a position. With
-    `attached`, any orders may hang on another one and work once it has filled. With `edits`, the size and the prices of
-    an open order may be changed in place. With `corrections`, the staff may correct the price of an execution.
+    its notional, and `contract_fee` for each unit of quantity; the fee is reported and booked `fees_after_us`
+    microseconds later. A liquidation closes the fraction `liquidation_part` of a position at a time, for the fraction
+    `liquidation_fee` of its notional. With `brackets`, a stop can be attached to an order that opens a position. With
+    `attached`, any orders can be attached to another one and become active once it has filled. With `edits`, the size
+    and the prices of an open order can be changed in place. With `corrections`, the operator can correct the price of
+    an execution.
     """
 
     client_ids: ClientIds = "while_open"
@@ -269,7 +269,7 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     corrections: bool = False
 
     def problems(self) -> Iterator[str]:
-        """Yield what is wrong with them."""
+        """Yield the errors in these rules."""
         if self.client_ids not in get_args(ClientIds):
             yield f"client_ids is one of {', '.join(get_args(ClientIds))}"
         fractions = (self.collar or _ZERO, self.maker_fee, self.taker_fee, self.liquidation_fee)
@@ -282,10 +282,10 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
 
 
 class Venue(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a market's venue is like: by default Alpaca, with shares in New York's sessions.
+    """The specification of a market's venue: by default Alpaca, with shares in New York's sessions.
 
-    A `plain` venue has margined accounts, an instrument for each symbol, rules of its own, and the sessions of any
-    named calendar. `faces` are the APIs that the exchange serves.
+    A `plain` venue has margin accounts, an instrument for each symbol, its own rules, and the sessions of any named
+    calendar. `faces` are the APIs that the exchange serves.
     """
 
     dialect: Dialect = "alpaca"
@@ -301,7 +301,7 @@ class Venue(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
 
     @classmethod
     def from_fields(cls, fields: object) -> Venue:
-        """Read the output of `to_fields`; raise ValueError for anything else."""
+        """Read the output of `to_fields`; raise ValueError for other input."""
         return msgspec.convert(fields, cls)
 
     @property
@@ -318,7 +318,7 @@ ALPACA = Venue()
 
 
 def problems(spec: MarketSpec) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a market's venue, each with a hint."""
+    """Yield the errors in a market's venue, each with a hint."""
     venue = spec.venue
     if venue.dialect not in get_args(Dialect) or venue.calendar not in HOURS:
         yield f"unknown dialect {venue.dialect!r} or calendar {venue.calendar!r}", f"calendars are {', '.join(HOURS)}"

@@ -1,7 +1,6 @@
-"""Make the JSON document behind the web page: small, bounded, and complete in one request.
+"""Build the JSON document behind the web page: small, bounded, and complete in one request.
 
-Money, prices and quantities are exact decimals as text, and so are fractions; times are in the zone of the market's
-calendar.
+Money, prices, quantities and fractions are exact decimals as text; times are in the time zone of the market's calendar.
 """
 
 from __future__ import annotations
@@ -29,7 +28,9 @@ _POINTS = 78
 
 
 def book_row(engine: Engine, symbol: str) -> dict[str, Any]:
-    """Return a symbol's prices; the line is (part of the session, USD), `base` the previous session's close."""
+    """Return a symbol's prices; the line consists of (part of the session, USD), `base` is the previous session's
+    close.
+    """
     grid = engine.market.grids[symbol]
     usd, price = grid.usd, engine.market.price(symbol, engine.now_us)
     before = engine.market.previous_close(symbol, engine.now_us)
@@ -67,14 +68,14 @@ _CENT = Decimal("0.01")
 
 
 class Chosen(NamedTuple):
-    """What the reader of the page wants to see alone: an account by name, and an order by either of its ids."""
+    """The page's filter: an account by name, and an order by either of its ids."""
 
     account: str = ""
     order: str = ""
 
 
 def document(exchange: Exchange, recent: Recent, chosen: Chosen) -> dict[str, Any]:
-    """Return what the page shows; without an account of the chosen name it shows them all."""
+    """Return the page's data; if no account has the chosen name, all accounts are included."""
     recent.follow()
     engine = exchange.engine
     everybody = list(engine.accounts.values())
@@ -235,7 +236,7 @@ Row = tuple[int, dict[str, Any]]
 
 
 def tape(engine: Engine, recent: Recent, names: Mapping[str, str], symbols: Iterable[str]) -> list[dict[str, Any]]:
-    """Return the newest fills of the accounts whose names are given, and the newest moves of the symbols."""
+    """Return the newest fills of the named accounts, and the newest price moves of the symbols."""
     lines = (line for line in reversed(recent.trades) if line.get("account", "") in names or "account" not in line)
     told = [_news_row(engine, line, names) for line in islice(lines, MOST_FILLS)]
     # At equal times the fill comes first: it is what the eye looks for.
@@ -320,7 +321,7 @@ def open_orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]]
 
 
 def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> list[dict[str, Any]]:
-    """Return the newest orders that ended or were refused, by when they were sent."""
+    """Return the newest finished or refused orders, by the time when they were sent."""
     names = names_of(accounts)
     ended = ((order for order in account.orders.newest() if not order.is_open) for account in accounts)
     newest = (order for of_one in ended for order in islice(of_one, MOST_ORDERS))
@@ -332,9 +333,9 @@ def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> lis
 
 
 def life(engine: Engine, accounts: Iterable[Account], name: str) -> dict[str, Any] | None:
-    """Return an order's events, oldest first, with those of the orders that it replaced; None if nobody has it.
+    """Return an order's events, oldest first, with those of the orders that it replaced; None if it doesn't exist.
 
-    `name` is its id or the client's id of it. Only the newest events are kept.
+    `name` is its id or its client order id. Only the newest events are available.
     """
     found = ((account, account.orders.get(name) or account.by_client_id.get(name)) for account in accounts)
     account, order = next(((account, order) for account, order in found if order is not None), (None, None))
@@ -452,7 +453,7 @@ def price(grid: Grid, units: int | None) -> str | None:
 
 
 def format_rule(written: object) -> str:
-    """Format a part of a rule for people: names and values without braces."""
+    """Format a part of a rule for display: names and values without braces."""
     if isinstance(written, dict):
         return ", ".join(f"{name} {format_rule(value)}".replace("_", " ") for name, value in written.items())
     if isinstance(written, list):

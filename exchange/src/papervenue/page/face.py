@@ -1,6 +1,6 @@
 """Serve the web page at /, and the JSON document behind it.
 
-The page is one HTML document, put together here from its markup, style and script. It loads nothing from elsewhere.
+The page is one HTML document, assembled here from its markup, style and script. It loads no other resources.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PRIVATE = {
 
 
 class PageFace:
-    """Handlers of the page; `key` is what its script must show for whatever it changes."""
+    """Handlers of the page; `key` authorizes the changes that its script requests."""
 
     def __init__(self, exchange: Exchange, key: str) -> None:
         self._exchange = exchange

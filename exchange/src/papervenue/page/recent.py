@@ -1,4 +1,4 @@
-"""Follow the log for the page: its newest lines besides those of passing time, its trades, and the refused orders."""
+"""Follow the log for the page: its newest lines except those of passing time, its trades, and the refused orders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def about(line: dict[str, Any]) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return a text cut to a length that the page has room for."""
+    """Return a text cut to the length that fits on the page."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -41,7 +41,7 @@ def _sentence(line: dict[str, Any]) -> str:
 
 
 def duration(us: int) -> str:
-    """Format a duration as days, hours, minutes and seconds, leaving out those that are zero."""
+    """Format a duration as days, hours, minutes and seconds, omitting zero parts."""
     minutes, seconds = divmod(us // SECOND, 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -74,7 +74,7 @@ _OF_TIME = frozenset({"ticked", "time_reserved"})
 
 
 class Refused(NamedTuple):
-    """An order that was refused: when, by which account's request, its body, and why."""
+    """A refused order: the time, the account that requested it, its body, and the reason."""
 
     at_us: int
     account: str
@@ -83,7 +83,7 @@ class Refused(NamedTuple):
 
 
 class Recent:
-    """What the page shows of a log; lines are read once, oldest first."""
+    """The part of a log that the page shows; lines are read once, oldest first."""
 
     def __init__(self, log: Log, order_paths: Container[str]) -> None:
         self.lines: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)

@@ -1,1 +1,1 @@
-"""Trade US shares as Alpaca does: its admission rules, costs, corporate actions, options held, and New York's day."""
+"""Trade US shares as Alpaca does: its admission rules, costs, corporate actions, option positions, and trading day."""

@@ -35,7 +35,7 @@ _PAID_AT_HOUR = 4
 
 
 def schedule(floor: Floor, action: Action) -> None:
-    """Schedule an action to take effect at its time; those from before the market's first session are over."""
+    """Schedule an action to take effect at its time; actions before the market's first session are ignored."""
     if action.ex_date in floor.market.calendar.index_of:
         floor.agenda.note(action.at_us, "take_effect", action)
 
@@ -100,7 +100,7 @@ def _reducible(order: Order) -> bool:
 
 
 def pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> None:
-    """Pay a dividend to those entitled to it, given as account numbers with the shares they held."""
+    """Pay a dividend to the entitled accounts, listed as account numbers with their shares."""
     for number, qty in entitled:
         account = floor.accounts.get(number)
         if account is None:

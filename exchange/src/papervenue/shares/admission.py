@@ -32,7 +32,7 @@ _ZERO = Decimal(0)
 
 
 class Desk(NamedTuple):
-    """What the rules look at.
+    """The inputs of the rules.
 
     `replaced` is the order that the requested one would replace, `policy` how the venue treats the request.
     """
@@ -56,7 +56,7 @@ class Desk(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One request at a desk: its intent, and its symbol's last price (None if there is none yet)."""
+    """One request with its context: its intent, and its symbol's last price (None if there is none yet)."""
 
     request: OrderRequest
     desk: Desk

@@ -1,8 +1,8 @@
-"""Bust or correct executions: cash, position and orders follow.
+"""Bust or correct executions, and update cash, position and orders.
 
-History isn't rewritten: the execution stays among the account's activities, and the amendment comes after it. An open
-order then has more left to fill. A finished order isn't reopened; if it was filled and no longer is, it is canceled.
-Whatever other orders did because of the execution stays done.
+History isn't rewritten: the execution remains among the account's activities, and the amendment comes after it. The
+remaining quantity of an open order grows accordingly. A finished order isn't reopened; if it was filled and no longer
+is, it is canceled. Consequences of the execution for other orders aren't undone.
 """
 
 from __future__ import annotations

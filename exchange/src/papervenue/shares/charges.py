@@ -1,12 +1,12 @@
-"""Charge commissions, and let cash and short positions earn and cost interest.
+"""Charge commissions, and accrue interest on cash and short positions.
 
-Interest accrues for each calendar day on what an account holds at eight in the evening, when the extended hours end; a
+Interest accrues for each calendar day on an account's balances at eight in the evening, when the extended hours end; a
 night before a weekend or holiday counts for all of its days. A day's interest is balance times annual rate / 360, the
 money market's convention (actual/360), which Alpaca's documentation of margin interest and stock borrow fees uses too.
-Proceeds of short sales are collateral: they earn no interest as cash and don't reduce what is borrowed, and only the
+Proceeds of short sales are collateral: they earn no interest as cash and don't reduce the borrowed amount, and only the
 short rebate is paid for them. Trades count from their execution, not from their settlement.
 
-Amounts are posted in whole cents, rounded toward zero, and the rest is carried to the next posting.
+Amounts are posted in whole cents, rounded toward zero, and the remainder is carried to the next posting.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _COMMISSION = "COM"
 
 
 def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
-    """Return what an order pays in all, in USD to the cent, for fills of this many shares and this value in USD."""
+    """Return an order's total commission, in USD to the cent, for fills of this many shares and this value in USD."""
     if not qty:
         return _ZERO
     exact = value * costs.commission_bps / _BPS + qty * costs.commission_per_share_usd
@@ -63,9 +63,9 @@ def charge_fill(floor: Floor, settled: Fill, before: tuple[Decimal, Decimal]) ->
 
 
 def charge_commission(floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:
-    """Charge what an order's commission has grown by since its fills were these; give back what it has shrunk by.
+    """Charge the increase of an order's commission since its earlier fills; refund a decrease.
 
-    `before` is how many shares it had filled, and their value in USD.
+    `before` is its earlier filled shares and their value in USD.
     """
     if not floor.costs.commissions:
         return
@@ -77,7 +77,7 @@ def charge_commission(floor: Floor, order: Order, before: tuple[Decimal, Decimal
 
 
 def accrue(floor: Floor) -> None:
-    """Let every account's balances earn and cost interest from this session's end until the next session."""
+    """Accrue every account's interest from this session's end until the next session."""
     today = new_york_date(floor.now_us)
     if floor.costs.interest:
         for account in floor.accounts.values():
@@ -100,7 +100,7 @@ def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decima
 
 
 def is_foreseeable(floor: Floor, account: Account) -> bool:
-    """Return True if `upcoming_interest` knows an account's interest: what shorts are worth moves with the prices."""
+    """Return True if `upcoming_interest` can predict an account's interest: the value of shorts moves with prices."""
     return not floor.costs.interest or not _is_short(account)
 
 
@@ -109,9 +109,9 @@ def _is_short(account: Account) -> bool:
 
 
 def upcoming_interest(floor: Floor, account: Account) -> Iterator[tuple[int, Decimal]]:
-    """Yield when interest is going to be posted to an account without shorts, and how much in USD, oldest first.
+    """Yield the times and USD amounts of an account's coming interest postings, oldest first; it must have no shorts.
 
-    This only comes true as long as nothing else moves its cash.
+    The amounts are valid only as long as its cash doesn't change otherwise.
     """
     now_us, cash, accrued = floor.now_us, account.cash, dict(account.accrued)
     market = floor.market.calendar

@@ -1,4 +1,4 @@
-"""Speak Alpaca's dialect: its rules for orders, paid accounts, auctions, extended hours and New York's day."""
+"""Alpaca's dialect: its rules for orders, cash and margin accounts, auctions, extended hours and New York's day."""
 
 from __future__ import annotations
 
@@ -36,10 +36,9 @@ _NOT_YET = ("accepted", "pending_new", "pending_cancel", "pending_replace", "sus
 
 
 def replaced_request(order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
-    """Return the request of the replacing order; raise a Refusal if the order can't be replaced like this.
+    """Return the request of the replacing order; raise a Refusal if the order can't be replaced in this way.
 
-    `on_its_way` means that the order is itself a replacement in transit. `admission.admit` checks what the account
-    allows.
+    `on_its_way` means that the order is itself a replacement in transit. `admission.admit` checks the account.
     """
     _check_replaceable(order, on_its_way)
     fields = [name for name in ("qty", "limit", "stop", "trail", "time_in_force") if getattr(wanted, name) is not None]
@@ -145,13 +144,13 @@ class Alpaca:
         return FillModel(spec)
 
     def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
-        """Return the kinds of marks: while no order is open, none can wake or expire, and some bring interest alone."""
+        """Return the kinds of marks; without open orders, only those that post interest."""
         if waiting:
             return _ALL
         return _WITHOUT_ORDERS if floor.costs.interest else _CLOSES
 
     def reach(self, floor: Floor, mark: Mark) -> None:
-        """Wake and end orders; post and accrue interest before and after a day's trading."""
+        """Activate and expire orders; post and accrue interest before and after a day's trading."""
         if mark.kind in ("pre", "open"):
             order_lifecycle.wake(floor)
         elif mark.kind == "aged":
@@ -206,7 +205,7 @@ class Alpaca:
         """Do nothing: Alpaca has no reduce-only orders."""
 
     def watched_symbols(self, floor: Floor) -> frozenset[str]:
-        """Return none: margins are looked at when orders are sent."""
+        """Return no symbols: margins are checked when orders are sent."""
         return frozenset()
 
     def review(self, floor: Floor) -> None:

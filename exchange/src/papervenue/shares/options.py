@@ -1,4 +1,4 @@
-"""Model held option contracts: what an OCC symbol means, and what a contract is worth until and at its expiry.
+"""Model positions in option contracts: parse OCC symbols, and value contracts until and at their expiry.
 
 Contracts can't be traded here: they arrive by a journal entry and leave by expiry, exercise, assignment or settlement.
 
@@ -53,7 +53,7 @@ class Contract(NamedTuple):
 
 @lru_cache(maxsize=10_000)
 def contract_of(symbol: str) -> Contract | None:
-    """Parse an OCC symbol; return None for any other text or an invalid date."""
+    """Parse an OCC symbol; return None for other text or an invalid date."""
     match = _OCC.fullmatch(symbol)
     if match is None:
         return None
@@ -67,7 +67,7 @@ def contract_of(symbol: str) -> Contract | None:
 
 
 def shares_of(symbol: str) -> int:
-    """Return how many shares one unit of a position represents: 100 for an option contract, else 1."""
+    """Return the shares in one unit of a position: 100 for an option contract, otherwise 1."""
     return 1 if contract_of(symbol) is None else SHARES
 
 
@@ -134,7 +134,7 @@ def watch(floor: Floor, account: Account, symbol: str, contract: Contract) -> No
 
 
 def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
-    """Exercise or expire an account's position in a contract whose time is up."""
+    """Exercise or expire an account's position in a contract that has reached its end."""
     account = floor.accounts.get(number)
     if account is None or symbol not in account.positions:
         return
@@ -147,7 +147,7 @@ def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
 
 
 def expire(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
-    """Remove contracts from a position without paying anything."""
+    """Remove contracts from a position without a payment."""
     move(floor, account, Activity("OPEXP", None, symbol, "Option Expiration", -qty))
 
 

@@ -1,8 +1,8 @@
-"""Decide when to make a snapshot: in a child process while the exchange serves, or directly once it has stopped.
+"""Decide when to create a snapshot: in a child process while the exchange serves, or directly once it has stopped.
 
-A child makes one after every 5,000 new lines, or after a minute if there are fewer. Lines since the last one take about
-0.1 s to replay for each 5,000, and with a snapshot each 100,000 lines add about 0.05 s to a start. Finished orders stay
-packed until a request needs them, so the first list of all orders takes about a second for each 100,000.
+A child creates one after every 5,000 new lines, or after a minute if there are fewer. Lines since the last one take
+about 0.1 s to replay for each 5,000, and with a snapshot each 100,000 lines add about 0.05 s to a start. Finished
+orders are unpacked when a request needs them, so the first list of all orders takes about a second for each 100,000.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LEAST_URGENT = 19
 class Keeper:
     """Maintains the snapshot of a folder that this process serves.
 
-    A child process is a copy of this process at one moment, so no order has to wait for the writing.
+    A child process is a copy of this process at one moment, so orders needn't wait while it writes.
     """
 
     def __init__(self, exchange: Exchange, state_dir: Path, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -45,7 +45,7 @@ class Keeper:
         forget_drafts(state_dir)
 
     def consider(self) -> None:
-        """Start a snapshot if one is due and none is being made."""
+        """Start a snapshot if one is due and none is in progress."""
         if self._child is None and self._is_due() and self._exchange.at_rest:
             self._tried_lines, self._tried_s = self._exchange.log.count, self._now_s()
             self._child = self._fork_writer()

@@ -4,8 +4,8 @@ Values are MessagePack. A record is a list of all its fields in the order of dec
 as soon as it is declared. Decoding creates only objects of the classes in `RECORDS`. An order is written as its own
 row; other values refer to it by its sequence.
 
-A snapshot is used only if its digest is right and it was made by this very program, from this market, and from a log
-whose first bytes equal this log's. Otherwise the log is replayed and a new snapshot is made.
+A snapshot is used only if its digest is right and it was created by this exact program, from this market, and from a
+log whose first bytes equal this log's. Otherwise the log is replayed and a new snapshot is created.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class Snapshot(NamedTuple):
-    """A state, the beginning of the log that led to it, and the identity of the program and market that made it."""
+    """A state, the beginning of the log that led to it, and the identity of the program and market that created it."""
 
     identity: bytes
     log: Prefix
@@ -71,7 +71,7 @@ def read_snapshot(state_dir: Path) -> Snapshot | None:
 
 
 def identity_of(state_dir: Path) -> bytes:
-    """Return the digest of what determines a state besides the log: this program and the market's files.
+    """Return the digest of everything that determines a state besides the log: this program and the market's files.
 
     Bars may be too many to read again, so their file counts as unchanged if its size and modification time are.
     """
@@ -160,7 +160,7 @@ class Packer:
             self._how[record] = partial(self._record, code, attrgetter(*field_names(record)))
 
     def pack(self, value: object) -> bytes:
-        """Return a value as bytes; raise TypeError if its class isn't known here."""
+        """Return a value as bytes; raise TypeError for an unsupported class."""
         # Strict, so that named tuples and the like reach `_default` instead of passing for lists.
         packed: bytes = msgpack.packb(value, default=self._default, strict_types=True, unicode_errors=_FORGIVING)
         return packed
@@ -211,7 +211,7 @@ class Unpacker:
             self._how[code] = partial(self._record, make)
 
     def unpack(self, data: bytes) -> Any:
-        """Return a value; raise ValueError, TypeError or KeyError if the bytes don't hold one."""
+        """Return a value; raise ValueError, TypeError or KeyError for invalid bytes."""
         return msgpack.unpackb(data, ext_hook=self._unpack_extension, strict_map_key=False, unicode_errors=_FORGIVING)
 
     def _unpack_extension(self, code: int, data: bytes) -> object:
@@ -240,7 +240,7 @@ _decimal = lru_cache(maxsize=4096)(lambda data: Decimal(data.decode()))
 
 
 class Past:
-    """The orders of a snapshot: some are loaded, the rest are loaded together when one is needed."""
+    """The orders of a snapshot: some are loaded at once, all others together when one of them is needed."""
 
     def __init__(self, later: tuple[bytes, ...] = ()) -> None:
         self.orders: dict[int, Order] = {}
@@ -254,7 +254,7 @@ class Past:
         return self.orders[sequence]
 
     def read_all(self) -> None:
-        """Read the orders that were left for later."""
+        """Read the orders that weren't loaded yet."""
         later, self.later = self.later, ()
         self.read(later)
 

@@ -1,8 +1,8 @@
 """Serve the flow API of Unusual Whales, and its websocket at /socket: alerts as engine time passes.
 
 The token is part of the address. A client joins the channel `flow-alerts` and gets every alert from then on, as
-`[channel, row]`; there is no replay, so it asks the REST API for what it missed. Messages are made when the client has
-room for them, so a slow client uses no extra memory.
+`[channel, row]`; there is no replay, so it requests missed alerts from the REST API. Messages are created when the
+client has room for them, so a slow client uses no extra memory.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MOST_TRADES = 500
 
 
 def stream_row(alert: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the websocket's row of an alert, without the fields that the alert lacks."""
+    """Return the websocket's row of an alert, without absent fields."""
     row = {name: alert[name] for name in _SAME if name in alert}
     row |= {name: _number(alert[name]) for name in _NUMBERS if name in alert}
     row |= {"rule_name": alert.get("alert_rule"), "url": "", "executed_at": alert.get("end_time")}

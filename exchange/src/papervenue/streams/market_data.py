@@ -74,7 +74,7 @@ class MarketMessages:
                 yield Due(end_us, points)
 
     def statuses(self, wanted: Wanted, halted: set[str]) -> list[DataPoint]:
-        """Return changes of halts since the set that a client last received, and update that set.
+        """Return the halts that changed since the set that a client last received, and update that set.
 
         They carry the engine's current time, because a halt is only noticed while it is in force.
         """
@@ -176,7 +176,7 @@ _MOST_SYMBOLS = 50_000
 
 
 class SubscriptionError(ValueError):
-    """A change refused with one of the stream's error codes; none of it takes effect."""
+    """A change refused with one of the stream's error codes; no part of it takes effect."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -196,7 +196,7 @@ class Subscription:
         return list(self._symbols[channel])
 
     def add(self, message: dict[str, Any]) -> None:
-        """Subscribe to what a message names; raise SubscriptionError if that isn't possible."""
+        """Subscribe to a message's channels and symbols; raise SubscriptionError if that isn't possible."""
         changes = _wanted_changes(message)
         after = {channel: self._symbols[channel] | dict.fromkeys(changes.get(channel, ())) for channel in CHANNELS}
         if self._limit is not None and len(after["trades"]) + len(after["quotes"]) > self._limit:
@@ -206,13 +206,13 @@ class Subscription:
         self._symbols = after
 
     def remove(self, message: dict[str, Any]) -> None:
-        """Unsubscribe from what a message names; raise SubscriptionError if that isn't possible."""
+        """Unsubscribe from a message's channels and symbols; raise SubscriptionError if that isn't possible."""
         for channel, symbols in _wanted_changes(message).items():
             for symbol in symbols:
                 self._symbols[channel].pop(symbol, None)
 
     def to_confirmation(self) -> dict[str, list[str]]:
-        """Return the entire subscription in the form the stream confirms it."""
+        """Return the entire subscription in the form of the stream's confirmation."""
         symbols = {channel: self.symbols(channel) for channel in CHANNELS}
         followers = dict.fromkeys(_FOLLOWS_TRADES, symbols["trades"])
         return {
@@ -248,7 +248,7 @@ _POLICY_VIOLATION = 1008
 class MarketFeed(NamedTuple):
     """A feed with its name and the age of its data.
 
-    A feed that the exchange doesn't carry refuses every login; so does a paid feed under the free subscription.
+    A feed that the exchange doesn't offer refuses every login; so does a paid feed under the free subscription.
     """
 
     name: str

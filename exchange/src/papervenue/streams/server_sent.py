@@ -1,7 +1,7 @@
 """Serve event streams over plain HTTP as server-sent events: past events first, then new ones.
 
-A client that was away asks for what came after its last event, by id or time. A request with an end gets a complete
-answer; any other stream continues until either side closes it.
+A returning client requests the events after its last one, by id or time. A request with an end gets a complete
+response; any other stream continues until either side closes it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NS = 1_000
 
 
 class EventFeed(Protocol):
-    """Past events, then new ones; `dropped` counts those a slow client lost since it was last told."""
+    """Past events, then new ones; `dropped` counts the events lost by a slow client since its last notice."""
 
     dropped: int
 
@@ -58,7 +58,9 @@ class UpdateFeed:
         self._leave: Callable[[], None] = lambda: updates.listen(account.key_id, self, False)
 
     def tell(self, place: Place, messages: Sequence[Message]) -> None:
-        """Accept an update, unless it was already in transit when the feed was created and so belongs to the past."""
+        """Accept an update, unless it was already in transit when the feed was created and therefore belongs to the
+        past.
+        """
         if place.number <= self._begun:
             return
         if len(self._waiting) >= LONGEST_QUEUE:
@@ -108,7 +110,7 @@ class ActivityFeed:
         self._told = len(account.activities)
 
     async def past(self) -> Sequence[StreamEvent]:
-        """Start from the first activity: past ones are sent the same way as new ones."""
+        """Return no events, and start from the first activity: past activities are sent like new ones."""
         self._told = 0
         return ()
 
@@ -119,7 +121,7 @@ class ActivityFeed:
             yield self._event(place)
 
     def close(self) -> None:
-        """Do nothing: this feed reads from the account and listens to nothing."""
+        """Do nothing: this feed reads from the account and has no subscription to end."""
 
     def _follow(self) -> None:
         if self._account.number not in self._engine.accounts:

@@ -1,6 +1,6 @@
 """Serve one websocket client: read its messages one at a time, and queue outgoing ones with a limit.
 
-Queueing a message is cheap and never waits. A client that doesn't read is told so and cut off, whatever state its
+Queueing a message is cheap and never waits. A client that doesn't read is notified and disconnected, whatever state its
 connection is in.
 
 Websockets are routed by their paths.
@@ -47,12 +47,12 @@ _WINDOW_BITS = 12
 
 
 class Deflate(ServerPerMessageDeflateFactory):
-    """Negotiates compression with parameters that the client offered; some clients understand no others."""
+    """Negotiates compression with parameters that the client offered, because some clients support no others."""
 
     def process_request_params(
         self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
     ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
-        """Return the parameters of the answer and the extension; raise NegotiationError."""
+        """Return the parameters of the response and the extension; raise NegotiationError."""
         answer, agreed = super().process_request_params(params, accepted_extensions)
         return answer, PerMessageDeflate(
             agreed.remote_no_context_takeover,
@@ -78,7 +78,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
 
     def send_receive_event_to_app(self) -> None:
-        """Pass a message on; text that isn't UTF-8 ends the connection without being logged as our error."""
+        """Pass a message on; text that isn't UTF-8 ends the connection without an error in the log."""
         if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
             self.frames = []
             self.conn.send_close(_INVALID_DATA)
@@ -92,7 +92,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def shutdown(self) -> None:
-        """Say goodbye without waiting for a client that doesn't read, so that the server can stop."""
+        """Close without waiting for a client that doesn't read, so that the server can stop."""
         super().shutdown()
         self.loop.call_later(_GOODBYE_S, self.transport.abort)
 
@@ -200,7 +200,7 @@ class Socket:
     async def serve(
         self, hear: Callable[[dict[str, Any] | None], None], greet: Callable[[], None] = lambda: None
     ) -> None:
-        """Accept and greet the client, and let `hear` answer each message until either side closes."""
+        """Accept and greet the client, and let `hear` reply to each message until either side closes."""
         await self._receive()
         await self._send({"type": "websocket.accept"})
         greet()
@@ -237,7 +237,7 @@ class Socket:
         return message
 
     def put(self, message: Message) -> None:
-        """Queue a message; a client whose queue is full gets a farewell instead and is closed."""
+        """Queue a message; a client whose queue is full gets a final message instead and is disconnected."""
         if self.closing:
             return
         self._queue.append(message)
@@ -248,11 +248,11 @@ class Socket:
         self._wake.set()
 
     def wake(self) -> None:
-        """Ask for news again; they are made when the client has room."""
+        """Request new messages again; they are created when the client has room."""
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Close after sending what is queued, or cut off a client that doesn't accept it in time."""
+        """Close after sending the queue, or disconnect a client that doesn't receive it in time."""
         if self.closing:
             return
         self.closing, self._close = True, (code, reason)
@@ -260,12 +260,12 @@ class Socket:
         self._cut = asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._transport.abort)
 
     def drop(self) -> None:
-        """Cut off the connection at once, without a goodbye; what is queued is lost."""
+        """Disconnect at once, without a closing message; the queue is lost."""
         self.closing = True
         self._transport.abort()
 
     def stall(self) -> None:
-        """Serve the client no more, not even its pings, while the connection stays up."""
+        """Stop serving the client, including its pings, while the connection stays open."""
         self.closing = True
         self._queue.clear()
         self._transport.pause_reading()

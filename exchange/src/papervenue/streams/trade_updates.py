@@ -1,11 +1,11 @@
-"""Serve the trade_updates stream at /stream: what happens to an account's orders, sent once the log holds it.
+"""Serve the trade_updates stream at /stream: the events of an account's orders, sent once the log contains them.
 
-A client authenticates, then names the streams to listen to; each such message replaces the whole set. There is no
-replay: clients learn what happened while they weren't listening from the REST API, or from the event streams over HTTP,
-whose bounds follow Alpaca's documentation.
+A client authenticates, then names the streams to subscribe to; each such message replaces the whole set. There is no
+replay: clients get missed events from the REST API, or from the event streams over HTTP, whose bounds follow Alpaca's
+documentation.
 
 The ids of events are ULIDs, which sort as text in the order of the events. The first 48 bits are milliseconds of engine
-time; the other 80 tell apart events of the same millisecond.
+time; the other 80 distinguish events of the same millisecond.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Window(NamedTuple):
         return self.since_ns is not None or self.since_id is not None
 
     def has_begun(self, event_id: str, at_ns: int) -> bool:
-        """Return True if no event from this one on is too old."""
+        """Return True if an event, and so all later ones, is within the lower bounds."""
         return (self.since_ns is None or at_ns >= self.since_ns) and (self.since_id is None or event_id > self.since_id)
 
     def has_ended(self, event_id: str, at_ns: int) -> bool:
-        """Return True if all events from this one on are too new."""
+        """Return True if an event, and so all later ones, is beyond the upper bounds."""
         return (self.until_ns is not None and at_ns > self.until_ns) or (
             self.until_id is not None and event_id > self.until_id
         )
@@ -72,7 +72,7 @@ class Window(NamedTuple):
         return self.has_begun(event_id, at_ns) and not self.has_ended(event_id, at_ns)
 
     def is_over(self, now_us: int, newest_id: str) -> bool:
-        """Return True if no further event can be requested, given the current time and the highest id so far."""
+        """Return True if no further event can be within the bounds, by the current time and the highest id so far."""
         if self.until_ns is not None:
             return now_us >= self.until_ns // _NS
         return self.until_id is not None and newest_id >= self.until_id
@@ -108,7 +108,7 @@ def ulid(at_us: int, number: int) -> str:
 
 
 def read_ulid(text: str) -> str:
-    """Return an id in capital letters; raise ValueError for a text that can't be one."""
+    """Return an id in capital letters; raise ValueError for text that isn't a ULID."""
     if not _ULID.fullmatch(text.upper()):
         raise ValueError(text)
     return text.upper()
@@ -159,7 +159,7 @@ class TradeUpdates:
             self._delivery.forget(Recipient("", key_id))
 
     def capture(self, event: Event, place: Place) -> Captured | None:
-        """Return the message of an event in its current state, or None if nobody listens to it."""
+        """Return the message of an event in its current state, or None if no client is subscribed to it."""
         if not self._listening or event.update is None or event.account is None:
             return None
         account = self._engine.accounts.get(event.account)

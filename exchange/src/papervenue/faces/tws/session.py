@@ -239,7 +239,7 @@ class TwsSession:
         return messages + [_inactive(self.client or 0, order["id"], order["parent"]) for order in orders]
 
     def run(self, command: Command) -> dict[str, object] | None:
-        """Run a command, unless the venue can't be reached; return what a refusal says."""
+        """Run a command, unless the venue can't be reached; return the error's fields if it is refused."""
         if self.gateway.is_unreachable:
             return None
         number = self.gateway.account.number

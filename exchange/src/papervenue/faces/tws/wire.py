@@ -22,18 +22,18 @@ class WireError(ValueError):
 
 
 class TwsMessage(NamedTuple):
-    """A message of the server: its number, and its fields by name, in the order in which they are sent."""
+    """A message of the server: its number, and its fields by name, in wire order."""
 
     number: int
     fields: Mapping[str, Any]
 
     def payload(self) -> bytes:
-        """Return it without its length."""
+        """Return the message without its length prefix."""
         return "".join(f"{text}\0" for text in (str(self.number), *_texts(self.fields.values()))).encode()
 
 
 def frame(payload: bytes) -> bytes:
-    """Return a payload after its length."""
+    """Return a payload with its length prefix."""
     return _LENGTH.pack(len(payload)) + payload
 
 
@@ -56,20 +56,20 @@ def _text(value: object) -> str:
 
 
 def laid_out(layout: str) -> dict[str, Any]:
-    """Return the fields that a layout names with their usual values: `name` is empty, `name=0` isn't."""
+    """Return the fields of a layout with their default values: `name` is empty, `name=0` isn't."""
     named = (field.partition("=") for field in layout.split())
     return {name: value for name, _, value in named}
 
 
 class Frames:
-    """What a client has sent: it greets, then sends messages."""
+    """Parses what a client sends: a greeting, then messages."""
 
     def __init__(self) -> None:
         self._unread = b""
         self.greeted = False
 
     def read(self, data: bytes) -> Iterator[list[str]]:
-        """Yield the fields of each message that is complete; the first one says what versions the client speaks."""
+        """Yield the fields of each complete message; the first one contains the protocol versions of the client."""
         self._unread += data
         if not self.greeted:
             if not HELLO.startswith(self._unread[: len(HELLO)]):
