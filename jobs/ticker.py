@@ -4,7 +4,7 @@ APScheduler provides the lanes' threads, the rule that ticks missed during a lon
 end everything on an error. Its calendar triggers aren't used for the timetable, for three reasons. They follow the
 machine's clock and a calendar of weekdays; a slot is a time of the venue's session, including early closes and halts,
 on the broker's clock, and in the sandbox that clock runs at any speed. What is due is decided by the ledger
-(`jobs.due_slots`), which `cron`, a command typed by hand and a second `serve` query too; a trigger would decide it a
+(`jobs.due_slots`), which cron, a command typed by hand and a second `serve` query too; a trigger would decide it a
 second time, from the memory of one process. And a missed slot is reported with its reason and run if it still may be,
 while a misfire is only a log line.
 

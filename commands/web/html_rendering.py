@@ -174,7 +174,7 @@ class PageField(NamedTuple):
 class Page(NamedTuple):
     """A page: its name, its path, its title, its parts, and its parameters, some of them only in links.
 
-    Some pages aren't in the navigation. One that isn't `live` is slow to read, so it is only read when it is loaded.
+    Some pages aren't in the navigation. One that isn't `is_live` is slow to read, so it is only read when it is loaded.
     """
 
     name: str

@@ -66,7 +66,7 @@ NOTHING = GateSettings()
 """What a gate reads that is left to a person, or that no number opens, such as a position that is held already."""
 
 DECLARED: dict[Gate, GateSettings] = {}
-"""What each gate reads; a strategy's own filters say it themselves. `decide` knows that it is whole."""
+"""What each gate reads; a strategy's own filters declare it themselves. Complete once `evaluation` is imported."""
 OWN_GATES: Mapping[Gate, Gate] = {g: Gate[f"OWN_{g.name}"] for g in Gate if f"OWN_{g.name}" in Gate.__members__}
 """The account's gates that a strategy also has for itself."""
 

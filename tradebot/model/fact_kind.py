@@ -97,7 +97,7 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
 
     `scope` is the subject of one reply. The request is built from `path` and `params`, in which {} is replaced by the
     source's spelling of a ticker or sector; a value that depends on the session is a function of its date. `fields` are
-    the fields of a row as the source documents them (`documented`). A reply of a `single` kind is one row instead of a
+    the fields of a row as the source documents them. A reply of a `single` kind is one row instead of a
     list. A violated contract of a `core` kind blocks entries. `parse` turns a row into a fact; it takes our symbol and
     the time of the reply, which no row may be later than. It raises BadRowError. `parse_all` does the same for many
     rows at once, or raises NotPlainError, after which `parse` reads them one by one; a kind with few rows doesn't need

@@ -25,8 +25,8 @@ Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)
 class FilterSettings(Frozen):
     """Which alerts count; a filter that is null or left out is off.
 
-    Premiums are in USD, sizes and volumes in contracts, `dte` is days to expiry, and `perc` are shares of an alert's
-    premium, 0 to 1. A flag that is true selects such alerts, and one that is false excludes them.
+    Premiums are in USD, sizes and volumes in contracts, `dte` is days to expiry, and names ending in perc are shares of
+    an alert's premium, 0 to 1. A flag that is true selects such alerts, and one that is false excludes them.
     """
 
     min_premium: Premium | None = None

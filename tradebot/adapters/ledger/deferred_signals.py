@@ -7,7 +7,7 @@ be lost and the statement would fail. A transaction is short, so the signal wait
 from contextvars import ContextVar
 
 _depth: ContextVar[int] = ContextVar("_depth", default=0)
-"""How many `held` blocks a thread is in; each thread has its own context."""
+"""How many `DeferredSignals` blocks a thread is in; each thread has its own context."""
 _waiting: ContextVar[BaseException | None] = ContextVar("_waiting", default=None)
 """The exception that waits for the outermost block to end."""
 _met: ContextVar[BaseException | None] = ContextVar("_met", default=None)

@@ -1,4 +1,4 @@
-"""Backtest venues without an in-process engine: the embedded exchange serves them, and the bot uses its own adapter.
+"""Backtest venues other than the default one: the embedded exchange serves the venue, and the bot uses its own adapter.
 
 Every request about the account is one that a bot in a sandbox makes, so orders, fills and equity are those of that bot.
 That takes longer than calling an engine: a pass makes all its requests, and is only skipped without positions and

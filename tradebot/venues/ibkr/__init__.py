@@ -13,7 +13,7 @@ view, which closes entries until there is a view without any.
 An order is promised before `orders` is called, under the send lock, and it doesn't wait: the connection is checked
 first, and reads stay below the library's 45 messages a second, so that its queue is empty. If the connection is gone,
 nothing was sent, and the reply says so. Once the message is written, only the venue's own messages prove a yes or a no.
-The parent of a bracket says `transmit: no`, and its last child `yes`: without that last message, nothing works there.
+The parent of a bracket has `transmit: no`, and its last child `transmit: yes`: without it, no order is active there.
 
 An order has three ids. `orderId` belongs to a client id and is needed to change or cancel; `permId` is the venue's, and
 our `venue_id`; `orderRef` has our mark, and nobody enforces its uniqueness. Open orders, completed orders and
