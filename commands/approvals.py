@@ -117,9 +117,9 @@ def approvals(
     bot: "App",
     last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N that ended too.")] = 0,
 ) -> Report:
-    """Show which entries wait for a person's yes.
+    """Show which entries wait for approval.
 
-    With --last, also what became of earlier ones.
+    With --last, also the outcome of earlier ones.
     """
     return run(bot, last)
 
@@ -172,9 +172,9 @@ def how_it_stands(row: ApprovalRow, now: datetime) -> str:
 @on_bot("approve", VerbPurpose.OPERATE, 40, {"approve/1": (AnsweredData,)}, epilog="tradebot approve nvda-k3f7q")
 @acts
 def approve(bot: "App", request: Id) -> Report:
-    """Say yes to an entry that waits.
+    """Approve an entry that waits.
 
-    Every gate is asked again with fresh prices, and the entry is sent if all of them pass.
+    Every gate is checked again with fresh prices, and the entry is sent if all of them pass.
     """
     from commands.trade_once.run import run as enter
 
@@ -192,9 +192,9 @@ def approve(bot: "App", request: Id) -> Report:
 
 @on_bot("reject", VerbPurpose.OPERATE, 50, {"reject/1": (AnsweredData,)}, epilog="tradebot reject nvda-k3f7q")
 def reject(bot: "App", request: Id) -> Report:
-    """Say no to an entry that waits.
+    """Reject an entry that waits.
 
-    Nobody is asked about it again in this session.
+    No approval is requested for it again in this session.
     """
     (row,) = rows(bot, [_answer(bot, request, ApprovalAnswer.NO)], bot.stamp_time())
     return Report("reject", AnsweredData(row, None), _render_answered)

@@ -194,6 +194,6 @@ def orders(
 ) -> Report:
     """Show working orders, or all orders with --all.
 
-    Reads the bot's own books; the broker isn't asked.
+    Reads the bot's own books, without contacting the broker.
     """
     return run(bot, every=every, last=last)

@@ -338,8 +338,8 @@ def _why(row: CoinRow) -> str:
 def registry(bot: "App", symbol: Named = None, refresh: Refresh = False) -> Report:
     """Show which coins may be traded, and how much of each.
 
-    Each coin has a tier, by what is traded of it in a day, its spread and its price, and the health of its data. Only
-    the bot's own records are read, unless --refresh asks the broker. Exits with code 10 while entries pause because too
-    few coins have healthy data.
+    Each coin has a tier, by its daily volume, its spread and its price, and the health of its data. Only the bot's own
+    records are read, unless --refresh queries the broker. Exits with code 10 while entries pause because too few coins
+    have healthy data.
     """
     return run(bot, symbol, refresh=refresh)

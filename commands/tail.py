@@ -163,7 +163,7 @@ def _render(console: "Console", data: LinesAppended) -> None:
 
 @on_bot("tail", VerbPurpose.LOOK, 180, {"tail/1": (LinesAppended,)}, epilog="tradebot tail")
 def tail(bot: "App") -> Report:
-    """Write what is new into the files to tail.
+    """Append new records to the files to tail.
 
     `serve` does so by itself; cron may, every minute.
     """

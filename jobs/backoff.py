@@ -1,4 +1,4 @@
-"""Query a service that doesn't answer less and less often, while exits continue."""
+"""Query an unresponsive service less and less often, while exits continue."""
 
 import threading
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ TOLD_AFTER = 2
 
 
 class Away(Struct):
-    """A service that doesn't answer: since when, the number of failures and the last one's time, and the next try."""
+    """A service that doesn't respond: since when, the number of failures and the last one's time, and the next try."""
 
     since: datetime
     failures: int
@@ -49,7 +49,7 @@ class Backoff:
         return job == NEVER_WAITS or away is None or not away.waits(now)
 
     def note_failure(self, job: str, now: datetime) -> None:
-        """Record that a job's service didn't answer. Failures before the next try count once."""
+        """Record that a job's service didn't respond. Failures before the next try count once."""
         dependency = DEPENDS_ON.get(job)
         if dependency is None:
             return
@@ -65,7 +65,7 @@ class Backoff:
             self._events.emit(EventKind.DEPENDENCY_AWAY.at(now, details))
 
     def note_answer(self, job: str, now: datetime) -> None:
-        """Record that a job's service answered."""
+        """Record that a job's service responded."""
         dependency = DEPENDS_ON.get(job)
         if dependency not in self._away:
             return

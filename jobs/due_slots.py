@@ -1,4 +1,4 @@
-"""Find what is due now: slots that have begun and that nobody has claimed yet, and missed slots."""
+"""Find what is due now: slots that have begun and are unclaimed, and missed slots."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, date, datetime, time, timedelta

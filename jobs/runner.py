@@ -195,7 +195,7 @@ class Runner:
         return True
 
     def meanwhile(self, moments: Iterator[datetime]) -> None:
-        """Let the time of an answer pass, in lock-step: `moments` advances it and yields when something is due.
+        """Let the duration of a request pass, in lock-step: `moments` advances it and yields when a job is due.
 
         While facts are being fetched, any other due work runs. A pass that trades yields to exits instead, at its next
         request.
@@ -206,7 +206,7 @@ class Runner:
                 self._run_due_slots(now, except_jobs=FETCHING)
 
     def tick(self) -> None:
-        """Run what is due: now with a real broker, at each moment of the tick in the sandbox."""
+        """Run due jobs: now with a real broker, at each moment of the tick in the sandbox."""
         for now in self._pace.moments():
             self._compare_first_after_pause(now)
             self._ask_calendar_if_due(now)

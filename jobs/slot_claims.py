@@ -54,12 +54,12 @@ def claim(
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
     own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
     pass was interrupted, the call resumes it, except for entries that are recorded as missed. The caller has the pass
-    lock, so nobody else is working on that slot.
+    lock, so no other process is working on that slot.
 
     An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed; None skips this
     check.
 
-    With `look`, nothing is claimed: the answer is what a claim would get now, and the caller needs no lock.
+    With `look`, nothing is claimed: the result is what a claim would get now, and the caller needs no lock.
     """
     session = session_of(ledger, now, day)
     slot = slot_at(job, timetable[job], session, now) if session else None

@@ -39,7 +39,7 @@ class TickerLane(Protocol):
     """The work of one thread. It opens its thread's resources at its first tick."""
 
     def tick(self) -> None:
-        """Run what is due."""
+        """Run due jobs."""
 
     def close(self) -> None:
         """Close the opened resources."""

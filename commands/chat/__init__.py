@@ -148,8 +148,8 @@ group("chat", "Let one person ask the bot from a chat, halt it, and approve entr
 def pair(bot: "App") -> Report:
     """Show the code that pairs a person and chat.
 
-    Whoever sends it to your Telegram bot within ten minutes may ask from then on. After five wrong codes, a new one is
-    needed.
+    The person who sends it to your Telegram bot within ten minutes can query the bot from then on. After five wrong
+    codes, a new one is needed.
     """
     telegram_of(bot)
     now = datetime.now(UTC)
@@ -169,7 +169,7 @@ def pair(bot: "App") -> Report:
 def show_status(
     bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N.")] = 10
 ) -> Report:
-    """Show who is paired, and what was asked and refused."""
+    """Show who is paired, and the recent requests and refusals."""
     on = bot.settings.chat.telegram is not None
     if not (bot.folder.path / CHAT).exists():
         return Report("chat-status", ChatStatus(on, False, None, None, None, "", {}, ()), render_status)
@@ -197,7 +197,7 @@ def show_status(
     epilog="tradebot chat revoke",
 )
 def revoke(bot: "App") -> Report:
-    """End the pairing, so that nobody may ask."""
+    """End the pairing, so that nobody can query the bot."""
     if not (bot.folder.path / CHAT).exists():
         return Report("chat-revoke", Revoked(None), render_revoked)
     with open_chat_store(bot.folder.path, bot.events) as store:
@@ -223,7 +223,7 @@ def listen(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Answer the chat until a signal. `serve` runs this by itself."""
+    """Reply to the chat until a signal. `serve` runs this by itself."""
     from commands.chat.listener import Listener
 
     with open_bot(state_dir, config) as bot, ExitStack() as stack:

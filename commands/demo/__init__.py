@@ -77,8 +77,8 @@ def demo(
 ) -> None:
     """Play trading sessions on the embedded exchange.
 
-    It needs no account and no keys, and uses the tradebot.yaml in its folder if there is one. At the end it
-    checks the bot's books against the exchange's, and shows what came of it beside the last run.
+    It needs no account and no keys, and uses the tradebot.yaml in its folder if there is one. At the end it checks the
+    bot's books against the exchange's, and compares the result with the last run.
     """
     from commands.demo.run import DemoOptions, held_sessions, run
 

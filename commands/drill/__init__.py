@@ -59,7 +59,7 @@ class DrillPlayed(Struct, frozen=True):
 
 @on_bot("drill list", VerbPurpose.TELL, 120, {"drill-list/1": (Drills,)}, epilog="tradebot drill list")
 def list_drills(bot: "App") -> Report:
-    """Show what can be rehearsed, and how it went last."""
+    """Show the drills and their last results."""
     from commands.drill.drills import DRILLS, read
 
     known = read(bot.folder.path / FOLDER)
@@ -93,11 +93,10 @@ def _render_list(console: "Console", data: Drills) -> None:
     epilog="tradebot drill run halt\ntradebot drill run broker_down",
 )
 def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; drill list shows all.")]) -> Report:
-    """Play a drill on a bot of its own, and check what follows.
+    """Run a drill on a separate bot, and check the consequences.
 
-    Your bot and your account aren't touched: the drill makes a bot and an exchange of its own, with the shipped
-    settings, and throws them away. A page of evidence stays in the state folder. Exits with code 10 if something
-    didn't follow.
+    Your bot and your account aren't touched: the drill creates a bot and an exchange with the shipped settings, and
+    removes them afterwards. A page of evidence stays in the state folder. Exits with code 10 if a check failed.
     """
     from commands.drill.drills import DRILLS, PlayedDrill, keep
     from commands.drill.stage import set_stage

@@ -25,9 +25,9 @@ def health(
         bool, typer.Option("--probe", help="Print one line, and exit with code 10 if anyone has to act.")
     ] = False,
 ) -> Report:
-    """Show how each part of the bot is, and by what evidence.
+    """Show the health of each part of the bot, and the evidence.
 
-    Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, judged by the bot's own records. Nothing is asked or
+    Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, judged by the bot's own records. Nothing is contacted or
     changed. Exits with code 10 if any part has FAILED.
     """
     from commands.health.report import run

@@ -33,7 +33,7 @@ group("notify", "Tell people what happens: try a channel, see what was told, or 
     epilog="tradebot notify list",
 )
 def list_channels(bot: "App") -> Report:
-    """Show the channels, what each is told and how it went."""
+    """Show the channels, their rules and their last results."""
     from commands.notify.delivery import ChannelRow, Channels, known_addresses, render_channels
 
     addresses, rows = known_addresses(bot), []
@@ -71,7 +71,7 @@ def list_channels(bot: "App") -> Report:
 def last_notices(
     bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=1, max=1_000, help="Show the last N.")] = 10
 ) -> Report:
-    """Show what was told, and what is still to be sent."""
+    """Show the last notices, sent or pending."""
     from commands.notify.delivery import NoticeRow, Notices, render_notices
 
     with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
@@ -141,7 +141,7 @@ def send(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what happened since the last time.
+    """Send notices of what happened since the last time.
 
     `serve` runs this by itself. Under cron, a line for it every five minutes does the same.
     """

@@ -65,9 +65,9 @@ def pnl(
 ) -> None:
     """Show what the account earned, by day, strategy or reason.
 
-    Profit is what was realized, the change of what is held, fees, dividends, interest, funding, and what else moved
-    cash. The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
-    bot's own books; the broker isn't asked.
+    Profit consists of realized profit, the change of unrealized profit, fees, dividends, interest, funding, and other
+    movements of cash. The rows add up to the change of the account to the cent; deposits and withdrawals are no profit.
+    Reads the bot's own books, without contacting the broker.
     """
     from commands.pnl.screen import draw, run, to_csv_file
     from commands.shared.files import picture_file

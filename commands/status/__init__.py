@@ -46,7 +46,7 @@ def status(
 ) -> None:
     """Show trading state, positions, orders and recent passes.
 
-    Reads the bot's own books; the broker isn't asked.
+    Reads the bot's own books, without contacting the broker.
     """
     if watch and (as_json or stores):
         raise OperatorError("--watch draws one screen for people, and no document or stores", "tradebot status --json")

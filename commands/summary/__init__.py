@@ -29,11 +29,11 @@ def summary(
     short: Annotated[bool, typer.Option("--short", help="Print it as one chat message, in plain text.")] = False,
     html: Html = None,
 ) -> Report:
-    """Sum up a session in words, also if nothing was traded.
+    """Summarize a session in words, even without trades.
 
-    Says what the bot did and refused, what it made against SPY, what it holds with which stops, which slots were
-    missed, how it is, what needs you and what changed since the session before. Reads the bot's own records; the
-    broker isn't asked.
+    Covers the bot's trades and refusals, its profit against SPY, its positions with their stops, missed slots, its
+    health, what needs your attention and what changed since the session before. Reads the bot's own records, without
+    contacting the broker.
     """
     from commands.summary.summary_inputs import about, message, page, read, show
 

@@ -40,7 +40,7 @@ def top(state_dir: StateDir = None, config: Config = None, as_json: Json = False
     """Show the bot's state on a screen to leave open.
 
     Four screens, by the keys 1 to 4: an overview, the positions, why the bot did or didn't trade, and its events. `h`
-    halts after a typed word, `q` quits. Reads the bot's own records; the broker isn't asked.
+    halts after a typed word, `q` quits. Reads the bot's own records, without contacting the broker.
     """
     with opened_to_look(state_dir, config) as bot:
         if as_json:

@@ -100,11 +100,11 @@ def watchdog(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Watch bots from outside, and tell you when one fails.
+    """Watch bots from outside, and notify you when one fails.
 
-    Its channels and its memory are in a folder of its own, so that it works when the bot's process, disk,
-    configuration or folder doesn't. Each cause is told once, and when it is over. Exits with code 10 if anything is
-    wrong, and with 5 if a channel couldn't be told.
+    Its channels and its memory are in a separate folder, so that it works when the bot's process, disk, configuration
+    or folder doesn't. Each cause is reported once, and again when it is over. Exits with code 10 if there is a problem,
+    and with 5 if a channel failed.
     """
     from commands.watchdog.watch import folder_of
 

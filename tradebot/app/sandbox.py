@@ -71,7 +71,7 @@ def stop(folder: Path) -> None:
 
 
 def server_address(folder: Path) -> str | None:
-    """Return the address of a state folder's embedded exchange without asking it; None if no process serves it."""
+    """Return the address of a state folder's embedded exchange without contacting it; None if no process serves it."""
     return process.server_address(folder)
 
 
@@ -243,7 +243,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
 
 
 def is_root(venue: str, name: str) -> bool:
-    """Return True if a name is a root, which stands for one contract after another."""
+    """Return True if a name is a root, that is, the common name of successive contracts."""
     door = door_to(venue)
     try:
         door.symbol(name)

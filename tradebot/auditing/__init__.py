@@ -1,1 +1,1 @@
-"""Evaluate the bot from evidence: what was examined, how many, how fresh. All functions are pure."""
+"""Evaluate the bot from evidence: the items examined, their number, their age. All functions are pure."""

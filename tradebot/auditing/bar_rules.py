@@ -319,7 +319,7 @@ _LOG_TOLERANCE = math.log(1 + SPLIT_TOLERANCE)
 
 
 def bad_price(bar: RawBar) -> str | None:
-    """Return what is impossible about a bar's numbers, or None."""
+    """Return the error in a bar's numbers, or None."""
     low, high = bar.low, bar.high
     if 0 < low <= bar.open <= high < math.inf and low <= bar.close <= high and 0 <= bar.volume < math.inf:
         return None

@@ -99,7 +99,7 @@ MISPLACED = frozenset({Flaw.WRONG_ZONE, Flaw.END_STAMP})
 
 
 class SymbolChecked(Struct, frozen=True):
-    """The check of one symbol: what was examined, and the result.
+    """The check of one symbol: the bars examined, and the result.
 
     `sessions` are those with a bar. `missing` are regular minutes without a bar, which is normal for a symbol that
     isn't `liquid`; both are None for all bars but minutes of trades.
@@ -118,7 +118,7 @@ class SymbolChecked(Struct, frozen=True):
 
 
 class BarAudit(Struct, frozen=True):
-    """The findings, most urgent first, and what was examined."""
+    """The findings, most urgent first, and the bars examined."""
 
     looked_at: tuple[SymbolChecked, ...]
     findings: tuple[BarFinding, ...]

@@ -1,4 +1,4 @@
-"""Compute what a mean over sessions proves: its interval, its p-value, and the number of sessions needed.
+"""Compute the significance of a mean over sessions: its interval, its p-value, and the number of sessions needed.
 
 Candidates of one session move together, so a session counts as one observation. Returns that reach into later sessions
 overlap with those of the next sessions. Both would make plain intervals far too narrow.

@@ -192,8 +192,8 @@ class MeasuredOutcome(Struct, frozen=True):
     """The returns after a group of candidates until one horizon: a mean of session means, as a fraction.
 
     `low` and `high` bound its 95% interval; they are None if there are too few sessions. `p` is corrected for all rows
-    and horizons of its table; `is_found` is True if chance alone rarely leads to it. `needed` is about how many
-    sessions it takes to detect an effect of WORTH_SEEING. The mean is None if nothing was measured.
+    and horizons of its table; `is_found` is True if the effect is significant. `needed` is about how many sessions it
+    takes to detect an effect of WORTH_SEEING. The mean is None if nothing was measured.
     """
 
     horizon: str

@@ -58,7 +58,7 @@ def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[s
 
 
 def halt_for(ledger: Ledger, events: Events, cause: Reason, why: str, at: datetime) -> None:
-    """Halt for a cause that no desk shows: a fault in the bot's own pass, or something that keeps ending `serve`."""
+    """Halt for a cause that isn't visible on a desk: a fault in the bot's own pass, or repeated ends of `serve`."""
     if ledger.trading_state().state is TradingState.ACTIVE:
         _halt(ledger, events, f"{cause}: {why}", frozenset({cause}), at)
 

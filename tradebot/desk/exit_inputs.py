@@ -31,7 +31,7 @@ from tradebot.timetable.sessions import last_session
 
 
 def watch_positions(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
-    """Return each open position with what is known about it, and store changed best and worst prices in one write."""
+    """Return each open position with its stored terms and outlook, and store changed best and worst prices at once."""
     watched = [_watched_position(desk, position) for position in desk.positions]
     moved = {
         watched_position.position.key: Marks(watched_position.best, watched_position.kept.worst)

@@ -265,9 +265,9 @@ def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str
 def fetch_flow(
     world: World, call: Call, clocks: ClockReading, *, only_due: bool = True, wanted: WantedCalls = EVERYTHING
 ) -> FetchResult:
-    """Fetch each kind and symbol that is needed, wanted and due, and store each answer as it arrives.
+    """Fetch each kind and symbol that is needed, wanted and due, and store each reply as it arrives.
 
-    A fetch may take minutes, so each answer is dated by its own arrival.
+    A fetch may take minutes, so each reply is dated by its own arrival.
     """
     now, session = clocks.now, last_session(world.ledger, clocks.now, world.venue.day)
     requests = [(kind, symbol) for kind, symbol in _requests(world) if wanted.includes(kind.name, symbol)]

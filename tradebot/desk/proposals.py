@@ -50,7 +50,7 @@ class Proposals(Struct, frozen=True):
 
 
 def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
-    """Run every strategy; one with a bad answer is refused in this pass without affecting the others.
+    """Run every strategy; one with an invalid result is refused in this pass without affecting the others.
 
     With the times of entries, a strategy with its own clock runs only while one of its slots is due.
     """
@@ -87,7 +87,7 @@ def strongest_first(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 
 
 class StrategyAnswer(NamedTuple):
-    """A strategy's candidates and the symbols that were left out; or why its whole answer `failed`.
+    """A strategy's candidates and the symbols that were left out; or why its whole result `failed`.
 
     `looked` is False if its needs were met for no symbol.
     """
@@ -113,7 +113,7 @@ def build_answer(
     strategy: Strategy,
     slot: StrategySlot | None,
 ) -> StrategyAnswer:
-    """Return a strategy's answer to its inputs, as candidates or as the reason why all of it was refused."""
+    """Return a strategy's result for its inputs, as candidates or as the reason why all of it was refused."""
     result = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, rules.of(strategy.name).wants)
     if isinstance(result, Decision):
         return StrategyAnswer((), strategy_inputs.left_out, result)
@@ -137,7 +137,7 @@ def sees(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None) -> 
 
 
 def answer_of(strategy: Strategy, view: StrategyView, most: TargetBounds | None) -> tuple[Want, ...] | Decision:
-    """Return a strategy's wants, or why its whole answer is refused."""
+    """Return a strategy's wants, or why its whole result is refused."""
     answer = strategy.propose(view)
     if isinstance(answer, Decision):
         return answer
@@ -242,7 +242,7 @@ def _wants_more(candidate: Candidate) -> bool:
 
 
 def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidate:
-    """Return a target that leads to no order, with the reason in place of its decision to trade."""
+    """Return a target without an order, with the reason in place of its decision to trade."""
     decisions = (
         replace(each, verdict=Verdict.FAIL, reason=why) if each.gate is Gate.TARGET else each
         for each in candidate.decisions

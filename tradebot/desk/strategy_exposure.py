@@ -4,7 +4,7 @@ It is computed once a pass, including orders with an unknown outcome. Losses at 
 need them.
 
 The gates measure an entry at its worst price, which a short sale's fill may beat. Its stop is a fraction of the fill
-price, so a better fill makes the loss at the stop a little larger in USD. Nobody can know that beforehand, so such a
+price, so a better fill makes the loss at the stop slightly larger in USD. That can't be known beforehand, so such a
 position is measured at the gates' price for as long as it is open, and an entry that the gates allowed stays within its
 limits.
 """

@@ -1,4 +1,4 @@
-"""Check a strategy's answer before it is used: one bad want discredits the whole answer."""
+"""Check a strategy's result before it is used: one invalid want makes the whole result invalid."""
 
 from collections.abc import Callable, Iterable, Mapping, Sized
 from decimal import Decimal
@@ -53,7 +53,7 @@ OWN_REASONS = frozenset(
 def validate_wants(
     view: StrategyView, answer: object, sources: frozenset[str] = OWN_SOURCE
 ) -> tuple[Want, ...] | Decision:
-    """Return a strategy's wants, its own decision not to want anything, or why its whole answer is refused."""
+    """Return a strategy's wants, its own decision not to want anything, or why its whole result is refused."""
     if is_refusal(answer):
         return answer
     if not isinstance(answer, Iterable):
@@ -77,7 +77,7 @@ def validate_wants(
 
 
 def reject_excess_wants(wants: Iterable[Want], most: "TargetBounds") -> Decision | None:
-    """Return the refusal of an answer whose targets exceed the bounds in its strategy's section."""
+    """Return the refusal of a result whose targets exceed the bounds in its strategy's section."""
     targets = [want for want in wants if isinstance(want, Target) and (want.weight or want.quantity)]
     weights = [abs(want.weight or Decimal(0)) for want in targets]
     asked = (
@@ -93,7 +93,7 @@ def reject_excess_wants(wants: Iterable[Want], most: "TargetBounds") -> Decision
 
 
 def is_refusal(answer: object) -> TypeGuard[Decision]:
-    """Return True for a decision by which a strategy says that it can't tell what it wants."""
+    """Return True for a strategy's own decision that it can't determine its wants."""
     return _is_own_decision(answer) and not answer.passed
 
 

@@ -70,7 +70,7 @@ def kinds() -> Mapping[str, type[ExitRule]]:
 
 @lru_cache(maxsize=8)
 def account_rules(rules: ExitRules) -> Exits:
-    """Return the account's rules, which apply to positions whose strategy has no list of its own."""
+    """Return the account's rules, which apply to positions of strategies without their own rules."""
     return (
         TimeExit(after_s=rules.time_exit_s),
         StopLoss(fraction=rules.stop_loss_fraction),
@@ -286,10 +286,10 @@ def judge(
     clocks: Decision | None = None,
     session: Session | None = None,
 ) -> ExitCall:
-    """Evaluate all rules, whose order doesn't matter, and return what to do.
+    """Evaluate all rules, whose order doesn't matter, and return the action.
 
-    A rule that lacks an input keeps no other rule from closing the position. If none closes it, a missing quote or
-    clock is returned as UNKNOWN; any other missing input only if no rule could decide.
+    A rule that lacks an input doesn't prevent another rule from closing the position. If none closes it, a missing
+    quote or clock is returned as UNKNOWN; any other missing input only if no rule could decide.
 
     `ratio` is the broker's shares divided by the books'. If it isn't one, there may have been a split, and the rules
     close the position only if they would do so either way. If `clocks` didn't pass, no rule that needs the time can

@@ -21,9 +21,9 @@ SILENCE = timedelta(hours=1)
 
 
 def judge(wish: Request, standing: Request | None, rules: ApprovalRules, *, used: bool) -> Decision | None:
-    """Return the decision that the last request for a strategy and symbol gives for the present entry.
+    """Return the decision on an entry that follows from the last request for its strategy and symbol.
 
-    None means that a person has to be asked. `wish` is the request that would be created now, `standing` the last one,
+    None means that a new request is needed. `wish` is the request that would be created now, `standing` the last one,
     and `used` is True if an order was promised on its approval.
     """
     now = wish.asked_at

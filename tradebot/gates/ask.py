@@ -119,7 +119,7 @@ class Ask(Struct, frozen=True, dict=True):
         return {}
 
     def after(self, book: Book) -> Book | None:
-        """Return a book of this ask with the entry in it at its worst price; None without a price."""
+        """Return a book with this entry in it at its worst price; None without a price."""
         if id(book) not in self._after:
             self._after[id(book)] = self._with_entry(book)
         return self._after[id(book)]

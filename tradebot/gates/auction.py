@@ -90,11 +90,11 @@ class Bid(Struct, frozen=True):
 
 
 class Caps(Struct, frozen=True):
-    """What the account has room for, and how much may change in one pass; None is no limit.
+    """The account's free capacity, and the limits on changes in one pass; None means no limit.
 
-    `margin_usd` and `net_usd` are the most that participants may tie up, and the largest difference between longs and
-    shorts. `of_strategy` is how many positions a strategy's own limits allow. `advantage` is how far a candidate's
-    value has to exceed that of the position it replaces.
+    `margin_usd` and `net_usd` limit the participants' margin, and the difference between longs and shorts.
+    `of_strategy` is how many positions a strategy's own limits allow. `advantage` is how far a candidate's value has to
+    exceed that of the position it replaces.
     """
 
     positions: int
@@ -137,7 +137,7 @@ def _within(reason: Reason, observed: int | Decimal, limit: int | Decimal) -> De
 
 
 class Ruling(StrEnum):
-    """What the auction decided about a position (KEEP, CLOSE) or a candidate (OPEN, AFTER, REFUSE).
+    """The auction's decision about a position (KEEP, CLOSE) or a candidate (OPEN, AFTER, REFUSE).
 
     AFTER opens once the position that it replaces is closed.
     """

@@ -67,7 +67,7 @@ def second_writer(desk: Desk) -> Decision:
 
 
 def books_old(desk: Desk) -> Decision:
-    """Fail if the account has orders of ours that these books don't know, which means the books are too old."""
+    """Fail if the account has orders of the bot that these books don't contain, which means the books are too old."""
     seen = desk.halt_evidence.forgotten
     return answer(Gate.BOOKS_OLD, not seen, Reason.BOOKS_OLD, ", ".join(seen[:3]) or len(seen), 0)
 

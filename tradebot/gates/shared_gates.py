@@ -1,8 +1,8 @@
 """Gates that entries and exits share.
 
-If the venue's clock and ours disagree, we don't know the time (`clocks_agree`), so nothing that depends on it happens:
-no entries, no exits by time, no claimed slots, no latch, no arming, and no order is considered expired. Exits by price,
-`flatten` and cancels continue.
+If the venue's clock and a second clock disagree, the time is unknown (`clocks_agree`), so nothing that depends on it
+happens: no entries, no exits by time, no claimed slots, no latch, no arming, and no order is considered expired. Exits
+by price, `flatten` and cancels continue.
 """
 
 from datetime import datetime
@@ -127,10 +127,11 @@ def session_open(desk: Desk) -> Decision:
 
 
 def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
-    """Check the session for an order that only reduces risk: the venue's word alone is enough.
+    """Check the session for an order that only reduces risk: the venue's report alone suffices.
 
-    So are the venue's trading hours of a symbol with a position. A wrong date or calendar of ours must not hold back a
-    stop. While two clocks disagree, we don't know which date to look up, so a closed session isn't reported as a fault.
+    The venue's trading hours of a symbol with a position suffice too, because a wrong date or calendar in the bot must
+    not block a stop. While two clocks disagree, the date to look up is unknown, so a closed session isn't reported as a
+    fault.
     """
     if desk.clock.is_open or any(_trades_now(desk, position.symbol) for position in desk.positions):
         return Decision(Gate.SESSION, Verdict.PASS)
@@ -190,7 +191,7 @@ def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
 def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
     """Compare the difference between the venue's clock and a second clock with its limit; without a second one, pass.
 
-    We can't tell which clock is right, so while they differ nothing is decided by time.
+    Either clock may be wrong, so while they differ nothing is decided by time.
     """
     limit = limits.max_clock_disagreement_s
     return answer(Gate.SESSION, ahead_s is None or abs(ahead_s) <= limit, Reason.CLOCKS_DISAGREE, ahead_s, limit)
@@ -243,7 +244,7 @@ def fail_without_quote(gate: Gate, why: str | None) -> Decision:
 def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
     """Return how much of a signed quantity the broker has on the same side, unsigned.
 
-    Someone may have sold by hand what is still in the books. Closing that would open a position on the other side.
+    Shares in the books may have been sold outside the bot. Closing them would open a position on the other side.
     """
     held_quantity = desk.net.get(symbol, Decimal(0))
     return min(abs(held_quantity), abs(quantity)) if (held_quantity > 0) == (quantity > 0) else Decimal(0)

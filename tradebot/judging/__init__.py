@@ -1,1 +1,1 @@
-"""The only judge of the bot's health: what was examined of each component, how fresh it is, and the verdict."""
+"""The only judge of the bot's health: the evidence examined for each component, its age, and the verdict."""

@@ -33,7 +33,7 @@ LATE = timedelta(minutes=3)
 
 
 def silent(name: str, why: Unread | None) -> Judgment:
-    """Return the judgment about something that only the broker can answer; `why` is None if it wasn't queried."""
+    """Return the judgment about something that only the broker knows; `why` is None if it wasn't queried."""
     if why is None:
         return judge_skipped(name, "skipped: --offline", "the broker")
     return Judgment(name, HealthState.FAILED, "the broker", 0, why.why, why.next or "tradebot doctor")

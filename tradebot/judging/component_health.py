@@ -92,7 +92,7 @@ OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = (
 
 
 class HealthVerdict(Struct, frozen=True):
-    """A component's state, with what was examined, how fresh it is, and what to do. NOT_DUE also has a due time."""
+    """A component's state, with the evidence examined, its age, and the remedy. NOT_DUE also has a due time."""
 
     state: HealthState
     found: str

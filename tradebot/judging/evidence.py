@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Unread(Struct, frozen=True):
-    """Why a part couldn't be examined, and what to do about it."""
+    """The reason why a part couldn't be examined, and the remedy."""
 
     why: str
     next: str
@@ -81,7 +81,7 @@ class TradingMoment(Struct, frozen=True):
 
 
 class SessionEvidence(Struct, frozen=True):
-    """What was due, claimed and recorded in the last session, and in the previous one while the last has just begun.
+    """The slots due, claimed and recorded in the last session, and in the previous one while the last has just begun.
 
     `later` is the session after them, if it is stored, and `coming` each job's next slot. `compared` is the last
     comparison with the broker's books. `strategies` and `chores` are those in use now. `tested` has, by strategy, the
@@ -280,7 +280,7 @@ class Halts(Struct, frozen=True):
 
 
 class ReplyEvidence(Struct, frozen=True):
-    """How many replies of the flow source were checked, when the last was, and what has changed in too many rows."""
+    """The number of the flow source's replies checked, the time of the last, and changes found in too many rows."""
 
     replies: int
     at: datetime

@@ -197,7 +197,7 @@ def facts(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | No
 
 
 def strategies(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
-    """Judge the strategies by the last entry pass that ran them: refused answers, and untested code."""
+    """Judge the strategies by the last entry pass that ran them: refused results, and untested code."""
     last, names = newest(finished_passes(past, Job.TRADE_ONCE)), past.strategies
     fresh = by_slots(evidence, last.at if last else None, Job.TRADE_ONCE)
     if not names:
@@ -226,7 +226,7 @@ def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None)
 
 
 def missed_slots(past: SessionEvidence) -> list[tuple[str, str, str]]:
-    """Return the missed slots, each with its job and reason: recorded as missed, or over and claimed by nobody.
+    """Return the missed slots, each with its job and reason: recorded as missed, or over and unclaimed.
 
     A slot that didn't come because the session closed early wasn't missed; a strategy's own slots are reported by its
     passes.
@@ -285,7 +285,7 @@ def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
 
 
 class Subject(NamedTuple):
-    """How to judge a subject, what is counted as its evidence, and what to do unless the verdict says otherwise.
+    """The rules for judging a subject: the name of its evidence, and the remedy unless the verdict sets another.
 
     Passes of `renewed_by` renew its evidence, if it isn't read each time. A `store` that can't be read has FAILED; any
     other unreadable evidence is UNKNOWN.

@@ -1,4 +1,4 @@
-"""Combine several models' answers into one target, which the caller rounds once.
+"""Combine several models' outputs into one target, which the caller rounds once.
 
 In mode meta, one model is chosen for a session by the models' results in earlier sessions.
 """
@@ -154,7 +154,7 @@ class PolicyMode(StrEnum):
 
 
 class Combine(StrEnum):
-    """How several answers are combined.
+    """How several models' outputs are combined.
 
     WEIGHTED: their mean, weighted by recent results. MAJORITY: the mean of those on one side, if that is at least half
     of them. CONFIDENCE: their mean, weighted by confidence. ADAPTIVE: their mean, or zero if they are too far apart.
@@ -167,7 +167,7 @@ class Combine(StrEnum):
 
 
 def combine_targets(how: Combine, answers: Sequence[NetworkAnswer], weights: Sequence[float] = ()) -> float:
-    """Combine at least one answer into a target, in contracts; only WEIGHTED needs weights, one for each answer."""
+    """Combine at least one output into a target, in contracts; only WEIGHTED needs weights, one for each output."""
     targets = [answer.target for answer in answers]
     if how is Combine.WEIGHTED:
         return weighted_mean(targets, weights)

@@ -1,4 +1,4 @@
-"""Run learned models: give each its observation, combine their answers, and return the resulting target.
+"""Run learned models: pass each its observation, combine their outputs, and return the resulting target.
 
 An observation has the market features, scaled as in training, and the state of the position.
 """

@@ -93,7 +93,7 @@ class Scaling(Struct, frozen=True):
 
 
 class Probe(Struct, frozen=True):
-    """Observations, and the model's answers to them where it was made.
+    """Observations, and the model's outputs for them where it was trained.
 
     `memories` are a recurrent model's memories at each; empty for others.
     """

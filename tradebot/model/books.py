@@ -1,4 +1,4 @@
-"""The books at one moment: what a pass knows from the ledger, read once. Everything else is computed from them."""
+"""The books at one moment: a pass's single read of the ledger. Everything else is computed from them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -91,7 +91,7 @@ class Side(StrEnum):
 
 
 class WantKind(StrEnum):
-    """The form in which a strategy asked for a candidate."""
+    """The form in which a strategy requested a candidate."""
 
     OPEN = "open"
     TARGET = "target"

@@ -42,13 +42,10 @@ class Verdict(StrEnum):
 
 
 class Decision(Struct, frozen=True, gc=False):
-    """One gate's answer; `observed` and `limit` are in `unit`, else in the reason's unit, else in the gate's.
+    """One gate's result; `observed` and `limit` are in `unit`, or by default in the reason's or the gate's unit.
 
     `age_s` is in seconds. `about` names the filter if a strategy has several of its own; it is empty for gates. `unit`
     is the code of that filter's unit, so its numbers can be formatted even when it passes.
-
-    A pass over thousands of symbols makes a hundred thousand of them, and none can be part of a cycle, so the garbage
-    collector needn't look at them.
     """
 
     gate: Gate

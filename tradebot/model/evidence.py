@@ -203,13 +203,13 @@ class Unrecorded(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """What is known about a backtest besides its books.
+    """The data about a backtest besides its books.
 
     `cash_rates` are sorted by date. Borrowed cash costs `borrowing_yearly` or, if that is None, the cash rate plus
     `borrowing_spread`; both are fractions per year. `benchmark` has SPY's prices in the backtest's market, which isn't
     available later; if empty, `no_benchmark` says why in a sentence. If the benchmark isn't SPY, `benchmark_name` names
-    it and `benchmark_how` says how it is held. `last_prices` are those of all symbols at the end, in USD. `unrecorded`
-    is None if every candidate was recorded.
+    it and `benchmark_how` describes the position in it. `last_prices` are those of all symbols at the end, in USD.
+    `unrecorded` is None if every candidate was recorded.
     """
 
     trials: Trials | None = None

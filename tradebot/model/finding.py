@@ -183,7 +183,7 @@ class FindingKind(StrEnum):
 class Finding(Struct, frozen=True):
     """One difference: quantities are signed shares, cash is in USD; `subject` is a symbol, an order id or the account.
 
-    `evidence` is what the broker's activities or the exit rules say about it.
+    `evidence` comes from the broker's activities or the exit rules.
     """
 
     kind: FindingKind

@@ -211,7 +211,7 @@ class ListingRecord(Struct, frozen=True):
 
 
 def of_order(instrument: Instrument, at: datetime) -> Listing:
-    """Build a listing that contains only what an order's or position's instrument says."""
+    """Build a listing from an order's or position's instrument alone."""
     return Listing(instrument, (TickStep(Decimal(0), instrument.tick),), instrument.lot, at)
 
 

@@ -26,7 +26,7 @@ _NEARNESS = attrgetter("distance", "symbol")
 
 
 class Need(NamedTuple):
-    """The margin of a position in USD: to open it, and to keep it."""
+    """The initial and maintenance margin of a position, in USD."""
 
     initial: Decimal = ZERO
     maintenance: Decimal = ZERO

@@ -1,4 +1,4 @@
-"""How a reason is declared: its cause, what it means, what to do about it, and the units of its numbers."""
+"""Declare reasons: each with its cause, meaning, remedy, and the units of its numbers."""
 
 from enum import Enum, StrEnum
 from functools import partial

@@ -54,7 +54,7 @@ class SymbolFacts(Struct, frozen=True):
         return answered and (not self.received or self.foreign + self.rejected < self.received)
 
     def only(self, kinds: Set[str]) -> "SymbolFacts":
-        """Return the facts of some kinds; the row counts of the last reply belong to the alerts."""
+        """Return the facts of some kinds; the row counts of the last reply are included only with alerts."""
         if FLOW_ALERTS in kinds and self.known.keys() <= kinds:
             return self
         known = {name: value for name, value in self.known.items() if name in kinds}

@@ -1,4 +1,4 @@
-"""Permission and trading state: what may be sent, how much risk the bot may take, and what people approved."""
+"""Permission and trading state: which orders are allowed, how much risk the bot may take, and people's approvals."""
 
 import hashlib
 import json
@@ -151,7 +151,7 @@ class ReconcileMark(Struct, frozen=True, array_like=True):
 
 
 class ApprovalAnswer(StrEnum):
-    """A person's answer."""
+    """A person's answer to a request for approval."""
 
     YES = "yes"
     NO = "no"

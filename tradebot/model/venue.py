@@ -140,7 +140,7 @@ class Proof(Struct, frozen=True):
 
     @classmethod
     def of(cls, order: Order) -> "Proof":
-        """Return what a report of an order proves."""
+        """Return the proof that a report of an order provides."""
         end = End.OVER if order.status.terminal else End.WORKING
         end = End.UNKNOWN if order.status is OrderStatus.UNKNOWN else end
         return cls(end, f"the venue says {order.status}", order)

@@ -1,7 +1,7 @@
-"""What a strategy needs to know, what it sees when it runs, and what it may want.
+"""A strategy's needs, its view when it runs, and the wants that it returns.
 
-Data that nobody needs isn't fetched. The core turns wants into candidates, and gates and limits decide. A change from
-long to short closes first. `Reduce` and `Close` become exits: they skip entry gates and are allowed during a halt.
+Data that no strategy needs isn't fetched. The core turns wants into candidates, and gates and limits decide. A change
+from long to short closes first. `Reduce` and `Close` become exits: they skip entry gates and are allowed during a halt.
 """
 
 from collections.abc import Mapping, Sequence

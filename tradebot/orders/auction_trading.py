@@ -1,9 +1,9 @@
-"""Trade what an auction decides: closes go out first, and the room they free is used in a later pass.
+"""Trade the result of an auction: closes are sent first, and the room they free is used in a later pass.
 
 The whole account is decided in one call, before any entry of the pass. A winning candidate is then traded like any
 other, so each gate is evaluated once more. A candidate for which a position is closed is refused in this pass. Until
-the close is proven, its room is reserved, and nothing else is closed for it; afterward it competes like any other. So a
-killed pass leaves nothing to repair.
+the close is proven, its room is reserved, and no other position is closed for it; afterward it competes like any other.
+So a killed pass needs no repair.
 
 A winner with too little depth at the venue leaves the auction, which is then decided again, so it takes no room from a
 candidate that could be filled.
@@ -53,7 +53,7 @@ MOST_ASKED = 20
 
 
 class AuctionResult(Struct, frozen=True):
-    """What the auction decided about each participating candidate, and what the gates said about it before.
+    """The auction's decision about each participating candidate, and the gates' results before it.
 
     `thin` has the reason of each candidate that left for lack of depth. `heard` are the gates' results for every
     candidate, valid for the `account` of that moment.

@@ -65,7 +65,7 @@ ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN_GATES[gate] for gate in _ROOM)})
 
 
 class Consent(NamedTuple):
-    """Whether a person approves an entry: the decision, the most shares, and the request; empty if nobody was asked."""
+    """A person's decision on an entry: approval or refusal, the largest quantity, and the request, if any."""
 
     decision: Decision | None = None
     quantity: Decimal | None = None
@@ -176,7 +176,7 @@ def _request_details(wish: Request) -> Mapping[str, str]:
 def changes_to_trade(
     world: World, call: Call, account: AccountAsk, proposed: Proposals, already: Iterable[CandidateRecord]
 ) -> Sequence[Candidate]:
-    """Return what this pass still has to trade, closes before entries: proposals, and entries owed by rolls."""
+    """Return the remaining changes of this pass, closes before entries: proposals, and entries to complete rolls."""
     done = {(record.candidate.strategy, record.candidate.symbol) for record in already}
     pending = without_unapproved_swaps(world, call, account, pending_changes(world, account.desk, proposed, done))
     rolls = (
@@ -188,7 +188,7 @@ def changes_to_trade(
 def without_unapproved_swaps(
     world: World, call: Call, account: AccountAsk, changes: Sequence[Candidate]
 ) -> Iterable[Candidate]:
-    """Leave out what a strategy's targets would sell for other symbols, until a person has approved each of those.
+    """Leave out a target's sales that pay for other symbols, until a person has approved each of these.
 
     A strategy that buys nothing sells to cash, which needs no approval.
     """

@@ -69,7 +69,7 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
 
 
 def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the order key for what a strategy wants. A target may take several orders, each a leg of its slot.
+    """Return the order key for a strategy's want. A target may take several orders, each a leg of its slot.
 
     Once all legs are used, it returns the last one again, which is then refused as a duplicate.
     """

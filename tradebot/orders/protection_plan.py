@@ -23,12 +23,12 @@ NEAR = Decimal("0.2")
 
 
 class ProtectionState(NamedTuple):
-    """The resting orders of a position on its closing side, and how many shares they should cover, unsigned.
+    """The resting orders on a position's closing side, and how many shares they should cover, unsigned.
 
     `position` is None if there is no position for this side to close. `asked` are the levels of its rules, or None if
-    nothing is to be added or moved: it is being closed, it has no stop rule, or a person assigned it to the bot. Orders
-    that the venue is about to cancel are left out of `stops` and `targets`; `ending` are the shares of such stops that
-    could still reverse the position. Without a `listing` nothing is added or moved.
+    no order is to be added or moved: it is being closed, it has no stop rule, or a person assigned it to the bot.
+    Orders that the venue is about to cancel are left out of `stops` and `targets`; `ending` are the shares of such
+    stops that could still reverse the position. Without a `listing` no order is added or moved.
     """
 
     whose: Whose

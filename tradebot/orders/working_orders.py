@@ -51,7 +51,7 @@ Due = tuple[Order, IntentRecord, Reason]
 
 
 class OrderChange(Enum):
-    """What a pass does with a stale exit, or with a passive entry whose time is up."""
+    """The action of a pass on a stale exit, or on a passive entry whose time is up."""
 
     NONE = auto()
     REPRICE = auto()
@@ -102,9 +102,9 @@ def end_or_reprice(
 
 
 class WorkingExits(NamedTuple):
-    """What was done with the working exits of positions that a person closes.
+    """The working exits of positions that a person closes, as processed by a pass.
 
-    `desk` is as if they were filled, and `shares` are how many they close of each position, unsigned.
+    `desk` is the desk as if they were filled, and `shares` are how many they close of each position, unsigned.
     """
 
     desk: Desk

@@ -34,7 +34,7 @@ class BrokerReader(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return what the venue can do, without a request."""
+        """Return the venue's capabilities, without a request."""
 
     def clock(self) -> VenueClock:
         """Return the venue's time and session."""
@@ -49,13 +49,13 @@ class BrokerReader(Protocol):
         """Query the venue's position in one symbol; return None if it has none."""
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the order with this id, wherever the venue keeps it; None proves nothing by itself.
+        """Return the order with this id from any of the venue's lists; None proves nothing by itself.
 
         If several orders have the id, return the newest.
         """
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Return what can be proven about a request of ours without a known outcome.
+        """Return the proof about a request of the bot without a known outcome.
 
         `intent.at` is when it was last sent, `sessions` are those stored around that time and now, and `now` has passed
         by every clock. A change of date proves nothing.
@@ -97,7 +97,7 @@ class BrokerReader(Protocol):
 
 
 class Ending(Protocol):
-    """What a venue needs to cancel an order: an intent has it, and so does a cancel without an intent."""
+    """The fields needed to cancel an order: an intent has them, and so does a cancel without an intent."""
 
     @property
     def target_venue_id(self) -> str | None:

@@ -190,7 +190,7 @@ class Listings(Protocol):
 
 
 class Slots(Calendar, Protocol):
-    """What one pass stores for the next: claimed slots, the calendar, and the last reconcile."""
+    """The state that one pass stores for the next: claimed slots, the calendar, and the last reconcile."""
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         """Claim one slot of the timetable; the first claim wins and is permanent."""
@@ -199,7 +199,7 @@ class Slots(Calendar, Protocol):
         """Claim missed slots, by job, session and name, in one write; return each slot's claim."""
 
     def slot_claim(self, job: str, session: date, slot: str) -> SlotClaim | None:
-        """Return the claim of one slot, or None if nobody has claimed it."""
+        """Return the claim of one slot, or None if it is unclaimed."""
 
     def slot_claims(self, session: date) -> Sequence[SlotClaim]:
         """Return the claimed slots of one session, in the order they were claimed."""
@@ -208,7 +208,7 @@ class Slots(Calendar, Protocol):
         """Return the stored sessions from `start` through `end` by calendar; the venue's own has no name."""
 
     def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = (), calendar: str = "") -> None:
-        """Store sessions of a calendar, replacing those of the same date, and drop those of dates that are `gone`."""
+        """Store sessions of a calendar, replacing those of the same date, and delete those of the dates `gone`."""
 
     def mark_reconciled(self, mark: ReconcileMark) -> None:
         """Write the result of a reconcile."""
@@ -261,13 +261,13 @@ class Facts(Protocol):
         """Store one reply's facts and counts; return how many facts were new."""
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return what was known about each symbol at `now`: the session's events, and dated facts up to the session."""
+        """Return the facts about each symbol known at `now`: the session's events, and dated facts up to its date."""
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         """Facts and decisions. They explain the bot's actions; no money depends on them."""
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
-        """Return what was known about the whole market at `now`, by kind; for a kind about sectors, by sector."""
+        """Return the facts about the whole market known at `now`, by kind; for a kind about sectors, by sector."""
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
         """Return the newest reply with rows about each kind and symbol in a period, and the result of its check.
@@ -276,7 +276,7 @@ class Facts(Protocol):
         """
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
-        """Return when an endpoint last answered, or None if it never did."""
+        """Return when an endpoint last replied, or None if it never did."""
 
     def record(self, cycle: CycleRecord) -> None:
         """Store one pass of a job with all its candidates and decisions, replacing any record with the same id."""

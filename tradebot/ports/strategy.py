@@ -11,8 +11,8 @@ from tradebot.model.view import Needs, StrategyView, Want
 class Strategy(Protocol):
     """Declares its needs, and turns a view into wants.
 
-    It is created from its settings: `Factory(settings)`. It must be pure: the same view always gets the same answer,
-    and it may run in a separate process that ends after any answer.
+    It is created from its settings: `Factory(settings)`. It must be pure: the same view always gives the same wants,
+    and it may run in a separate process that ends after any call.
     """
 
     @property
@@ -21,7 +21,7 @@ class Strategy(Protocol):
 
     @property
     def needs(self) -> Needs:
-        """Return what it needs to know."""
+        """Return the data that it needs."""
 
     @property
     def times(self) -> str:

@@ -234,7 +234,7 @@ class World(Struct, frozen=True):
 
     @property
     def venue(self) -> Capabilities:
-        """Return what the venue can do."""
+        """Return the venue's capabilities."""
         return self.reader.capabilities
 
     @property

@@ -1,8 +1,8 @@
-"""Turn the broker's activities into bookings: write what each one proves and leave the rest open. Pure functions.
+"""Turn the broker's activities into bookings: write what each one proves and leave the others open. Pure functions.
 
-Cash movements are proven by the activity itself. Shares are proven if the books, restated as the activity says, hold
-exactly what the broker holds; otherwise a person decides. A split is a pair of fills for each lot, old shares out and
-new shares in at the same cost, so positions are still computed from fills alone.
+Cash movements are proven by the activity itself. Shares are proven if the books, restated by the activity, equal the
+broker's positions; otherwise a person decides. A split is a pair of fills for each lot, old shares out and new shares
+in at the same cost, so positions are still computed from fills alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

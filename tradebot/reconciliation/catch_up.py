@@ -109,7 +109,7 @@ def catch_up(
     surely_now: datetime,
     list_complete_at: datetime | None = None,
 ) -> CaughtUp:
-    """Write into the ledger what the venue reports, and what follows from it; nothing is sent to the venue.
+    """Write the venue's reports and their consequences into the ledger, without sending anything to the venue.
 
     `now` is the venue's time, and `surely_now` the earlier of both clocks, so that one fast clock ends no order. The
     venue made its list of open orders at `list_complete_at`; None if the list may be incomplete.

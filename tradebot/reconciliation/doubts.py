@@ -1,7 +1,7 @@
-"""Find our stops that one of the venue's sources shows as working and another doesn't.
+"""Find stops that one of the venue's sources shows as working and another doesn't.
 
-A list that lacks a row and an outdated reply about an order look alike, so nobody can tell which is right. Such a stop
-doesn't count as protection until the sources agree again, unless a third one shows that it works.
+A list that lacks a row and an outdated reply about an order look alike, so neither can be trusted. Such a stop doesn't
+count as protection until the sources agree again, unless a third one shows that it works.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -32,7 +32,7 @@ LISTED_LATE = timedelta(days=31)
 def apply_activities(
     reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, at: datetime
 ) -> tuple[int, tuple[Activity, ...]]:
-    """Book what the broker's activities prove, each exactly once, even if a process is killed in between.
+    """Book the facts that the broker's activities prove, each exactly once, even if a process is killed in between.
 
     Return how many bookings were written, and which activities wait for a person.
     """

@@ -1,4 +1,4 @@
-"""Book what an account statement proves about our orders when the broker's lists no longer have it."""
+"""Book executions that an account statement proves when the broker's lists no longer include them."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime

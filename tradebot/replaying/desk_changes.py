@@ -164,7 +164,7 @@ def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
 def without_order(desk: Desk, unsent: Unsent) -> Desk:
     """Return the desk as if an order of an earlier pass hadn't been sent.
 
-    Its shares are gone, and so is the profit of closing them. Nothing waits for it or because of it.
+    Its shares are removed, and so is the profit of closing them. No other order waits for it or because of it.
     """
     filled = unsent.order
     if filled.intent.purpose is not Purpose.OPEN:

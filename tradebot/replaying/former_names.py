@@ -1,7 +1,7 @@
-"""Map names in records that the code has since given up.
+"""Map outdated names in records to current ones.
 
-A record of a pass contains the names of classes, of their fields, and of the ports' methods. So anyone who renames one
-adds a row here, which stays as long as such records may exist. The name of a class includes its module's name.
+A record of a pass contains the names of classes, of their fields, and of the ports' methods. So a renaming needs a row
+here, which stays as long as such records may exist. The name of a class includes its module's name.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""Decide a recorded pass with other rules or on another desk; anything that didn't happen then is simulated.
+"""Replay a recorded pass with other rules or on another desk; anything that didn't happen originally is simulated.
 
-Port calls that the pass made then get the recorded replies. An order that wasn't sent then is accepted without further
-effect. Other calls are answered from the desk, or with nothing if nothing is known.
+Port calls of the original pass get the recorded replies. An order that wasn't sent originally is accepted without
+further effect. Other calls are answered from the desk, or with nothing if nothing is known.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ ACCEPTED = Reply(WriteOutcome.ACCEPTED)
 
 
 class Supposed(RecordedPorts):
-    """Recorded ports that also answer calls not made then, as a simulation on the pass's `desk` would.
+    """Recorded ports that also answer new calls, as a simulation on the pass's `desk` would.
 
     `sent` are the new orders that were accepted.
     """
@@ -132,10 +132,10 @@ class Decided(NamedTuple):
 
 
 def decide(recorded: RecordedCycle, rules: Rules) -> Decided:
-    """Decide a recorded pass with these rules, on its recorded desk and its strategies' recorded answers.
+    """Replay a recorded pass with these rules, on its recorded desk and its strategies' recorded results.
 
     Nothing is sent. With the record's own rules and inputs, the result equals the record: its orders are accepted or
-    not as they were. A record can be decided any number of times. Raise RecordError if the pass makes a call whose
+    not as they were. A record can be replayed any number of times. Raise RecordError if the pass makes a call whose
     reply can't be known.
     """
     tape = supposed_tape(recorded)

@@ -386,7 +386,7 @@ AT_ONCE = frozenset({OrderType.MARKET, OrderType.LIMIT})
 
 
 def at_quotes(live: Ran, again: Ran, slippage_bps: Decimal) -> Ran:
-    """Return passes decided again, with a session's requests filled at the quotes.
+    """Return replayed passes, with a session's requests filled at the quotes.
 
     A request that rests at the venue, or whose pass saw no quote, keeps its actual fills.
     """

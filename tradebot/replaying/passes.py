@@ -122,7 +122,7 @@ class PassRecorder:
         self.world = self._recording.world
 
     def record_close(self, look: Callable[[], Desk], symbols: frozenset[str] | None) -> CycleRecord:
-        """Close positions by hand, and record each desk taken after the first one."""
+        """Close positions as requested by a person, and record each desk taken after the first one."""
         first, later = [self._given.desk], list[Desk]()
 
         def looked() -> Desk:

@@ -153,10 +153,10 @@ class RecordedQuestion(Struct, frozen=True):
 
 
 class RecordedPorts:
-    """The recorded replies of a pass, to be played once to one pass.
+    """The recorded replies of a pass, for one replay.
 
-    A call gets the reply that the same call got then. If it wasn't made then, a write counts as done, a clock stands
-    still, and anything else raises OffTapeError. Calls are collected in `asked`, and the pass's record in `outcome`.
+    A call gets the recorded reply of the same call. Without one, a write counts as done, a clock stands still, and any
+    other call raises OffTapeError. Calls are collected in `asked`, and the pass's record in `outcome`.
     """
 
     def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:

@@ -1,4 +1,4 @@
-"""Decide the passes of a period with a change, each on the desk that earlier changed passes would have left.
+"""Replay the passes of a period with a change, each on the desk that earlier changed passes would have left.
 
 An order that only the change sends counts as filled at once, and stays open until a rule would close it: a time rule in
 the first exit pass in which it is due, a price rule in the first entry pass, which sees the prices of all symbols. An

@@ -1,8 +1,8 @@
-"""Compute what strategies would have answered in a recorded pass with other settings.
+"""Compute strategies' results in a recorded pass with other settings.
 
 Filters that compare recorded numbers are evaluated again with other limits. For any other change, a strategy is run
-again on the stored facts and bars of that time. Its answer counts only if, with the record's settings, it gives the
-recorded answer: then its inputs are still there.
+again on the stored facts and bars of that time. Its result counts only if, with the record's settings, it equals the
+recorded one: then its inputs are still there.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ class Unanswered(Struct, frozen=True):
 
 
 class Supposition(Struct, frozen=True):
-    """The rules of a record and those of the what-if, with the strategies that would answer differently."""
+    """The rules of a record and those of the what-if, with the strategies whose results would differ."""
 
     before: Rules
     after: Rules
@@ -72,7 +72,7 @@ class Supposition(Struct, frozen=True):
 
     @property
     def replaced_strategies(self) -> frozenset[str]:
-        """Return the strategies whose candidates are replaced by other answers."""
+        """Return the strategies whose candidates are replaced by other results."""
         return frozenset(strategy.name for strategy in self.strategies if not strategy.refilters)
 
 
@@ -98,7 +98,7 @@ class PastStores(Struct, frozen=True, dict=True):
 
 
 class StrategyAnswers:
-    """Strategies' answers to one recorded pass; their inputs are read once."""
+    """Strategies' results for one recorded pass; their inputs are read once."""
 
     def __init__(self, recorded: RecordedCycle, rules: Rules, stored: PastStores | None) -> None:
         self._recorded = recorded
@@ -109,7 +109,7 @@ class StrategyAnswers:
         self._looks: list[tuple[object, _Look]] = []
 
     def to(self, changes: Sequence[ReplayedStrategy], rules: Rules) -> tuple[RecordedCycle, frozenset[str]]:
-        """Return the record with these strategies' answers replaced, and the strategies whose answers can't be known.
+        """Return the record with these strategies' results replaced, and the strategies whose results can't be known.
 
         Those stay as recorded. `rules` are the changed ones.
         """
@@ -145,7 +145,7 @@ class StrategyAnswers:
         return _with(proposed, strategy.name, self._ask_again(strategy.after, strategy.name, rules))
 
     def is_as_then(self, one: ReplayedStrategy) -> bool:
-        """Return True if a strategy, with its settings at the time, gives the recorded answer."""
+        """Return True if a strategy, with its settings at the time, gives the recorded result."""
         if one.before is None:
             return True
         if one.name not in self._as_then:

@@ -124,7 +124,7 @@ USD = "USD"
 
 
 class ScoringInputs(NamedTuple):
-    """What is known of one symbol, and of the market, when the symbol is scored.
+    """The data about one symbol, and the market, for scoring the symbol.
 
     `alerts` are the selected ones, and `flow` is their sum: -1 to 1, or None if no usable reply was about this symbol,
     or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are compared with, and

@@ -23,7 +23,7 @@ BAND_WIDTH = 4
 
 
 class FuturesStrategy:
-    """Holds `contracts` on the side that the votes agree on, and none if they don't."""
+    """Targets `contracts` on the side that the votes agree on, and none if they don't."""
 
     name = "futures"
     times = ""

@@ -34,7 +34,7 @@ def times_of(cards: Sequence[Card]) -> str:
 
 
 def instead(rule: FuturesStrategy | None, view: StrategyView, why: Decision) -> Sequence[Target] | Decision:
-    """Return the rule's targets in place of models that can't answer, and why; without a rule, only the reason."""
+    """Return the rule's targets if the models are unavailable, with the reason; without a rule, only the reason."""
     if rule is None:
         return why
     noted = passing_decision(MODEL, why.reason, why.observed or "", why.limit)

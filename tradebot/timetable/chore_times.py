@@ -128,7 +128,7 @@ class ChoreTimes(Times, frozen=True):
 
 @lru_cache(maxsize=128)
 def parse(text: str, venue: VenueDay) -> ChoreTimes:
-    """Parse a chore's times; raise ValueError with what is expected, or with the part that is never due."""
+    """Parse a chore's times; raise ValueError with the expected format, or with the part that is never due."""
     return ChoreTimes(*job_times.in_parts(text, venue, _part, _COMMA), venue)
 
 
@@ -174,7 +174,7 @@ def _before_the_open(text: str, hour: int, minute: int, venue: VenueDay) -> time
 
 @lru_cache(maxsize=64)
 def parse_cron(text: str, venue: VenueDay) -> Cron:
-    """Parse the five fields; raise ValueError saying what is expected, or that they never match."""
+    """Parse the five fields; raise ValueError with the expected format, or if they never match."""
     fields = text.split()
     if len(fields) != 5:
         raise ValueError(f"{text!r} has {len(fields)} fields, not 5; use {CRON_EXPECTED}")

@@ -1,4 +1,4 @@
-"""The entries of the timetable: what runs, when, what happens when it is late, what it needs, and its time limit.
+"""The entries of the timetable: each with its command, times, handling of delays, needs, and time limit.
 
 The five jobs that trade are passes inside `serve`. Every other entry is a chore: a command that runs as a separate
 process in the upkeep lane, and is stopped after its time limit.

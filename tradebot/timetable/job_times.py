@@ -84,7 +84,7 @@ class JobTimes(Times, frozen=True):
 
 
 def parse(text: object, venue: VenueDay) -> JobTimes:
-    """Parse a job's times; raise ValueError with what is expected, or with the part that is never due."""
+    """Parse a job's times; raise ValueError with the expected format, or with the part that is never due."""
     if isinstance(text, JobTimes):
         return text
     if not isinstance(text, str):

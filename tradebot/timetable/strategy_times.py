@@ -142,7 +142,7 @@ class _Slots(NamedTuple):
 
 
 def parse(text: str, venue: VenueDay) -> OwnTimes:
-    """Parse a strategy's times; raise ValueError with what is expected, or with the part that is never due."""
+    """Parse a strategy's times; raise ValueError with the expected format, or with the part that is never due."""
     return OwnTimes(*job_times.in_parts(text, venue, _part))
 
 

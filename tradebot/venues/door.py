@@ -1,4 +1,4 @@
-"""Define a venue driver: what the venue can do, the names of its keys, and how to connect to it."""
+"""Define a venue driver: its capabilities, the names of its keys, and how to connect to it."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Checks(NamedTuple):
 
 
 class Rehearsal(NamedTuple):
-    """What a paper bot must have shown before a live one at the same venue can be armed.
+    """The record of a paper bot required before a live one at the same venue can be armed.
 
     `hours` is how long passes must have reached the venue since the last crash, and `unbroken_s` the longest time
     without a gap. `trades` is the number of closed trades required.

@@ -68,7 +68,7 @@ class Funnel(Struct, frozen=True):
 
 
 class EndPoint(NamedTuple):
-    """Where one candidate, one strategy's answer or one pass ended; `decision` is None for an order.
+    """Where one candidate, one strategy's result or one pass ended; `decision` is None for an order.
 
     It represents `number` candidates with the same end.
     """
@@ -95,7 +95,7 @@ class NoOrdersAnswer(StrEnum):
 
 
 class Explanation(Struct, frozen=True):
-    """The answer to `why-no-orders`: a verdict, a sentence with the deciding reason, and what would change it."""
+    """The result of `why-no-orders`: a verdict, a sentence with the deciding reason, and its remedy."""
 
     verdict: NoOrdersAnswer
     sentence: str

@@ -224,7 +224,7 @@ def prices(passes: Iterable[CycleRecord]) -> dict[str, RecordedPrice]:
 
 
 def suspended_in(passes: Iterable[CycleRecord]) -> frozenset[str]:
-    """Return the symbols whose trading was suspended at the last exit pass among these."""
+    """Return the symbols whose trading was suspended at the last exit pass in `passes`."""
     last = max((cycle for cycle in passes if cycle.job is Job.EVALUATE_EXITS), key=lambda one: one.at, default=None)
     ends = ((record.candidate.symbol, record.terminal) for record in (last.candidates if last else ()))
     return frozenset(symbol for symbol, end in ends if end and end.reason is Reason.TRADING_SUSPENDED)

@@ -1,7 +1,6 @@
 """Select and phrase notices: which happenings a channel gets, when, and in which words.
 
-A notice contains nothing that could act where it is read: no link that opens, no command, no name that a chat would
-call.
+A notice contains nothing active: no clickable link, no command, and no name that a chat would turn into a mention.
 """
 
 import re

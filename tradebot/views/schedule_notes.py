@@ -17,7 +17,7 @@ SATURDAY = 5
 
 
 class Note(Struct, frozen=True):
-    """What is unusual about a day, in one sentence."""
+    """A note on an unusual day, in one sentence."""
 
     day: date
     said: str

@@ -1,6 +1,6 @@
 """Slippage of fills against the midpoint of bid and ask: at the decision, at sending, and at the order's arrival.
 
-No extra request is made for a midpoint: if a pass had no quote, the one at arrival is missing.
+No extra request is made for a midpoint: if a pass had no quote, the midpoint at arrival is missing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""What the passes of a period would have done with a change.
+"""The effect of a change on the passes of a period.
 
-It tells which orders would be added and in which symbols, what stops the others, and what the added orders have earned
-since.
+It lists the additional orders and their symbols, the gates that stop the other candidates, and the profit of the
+additional orders since.
 """
 
 from collections import Counter, defaultdict

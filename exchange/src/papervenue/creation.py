@@ -1,6 +1,6 @@
-"""Create a market, and report what a person should know about it.
+"""Create a market, and report remarks for the user.
 
-That is building its sessions from the calendar, and checking and keeping recorded bars and captured flow.
+Creating builds its sessions from the calendar, and checks and stores recorded bars and captured flow.
 """
 
 from __future__ import annotations

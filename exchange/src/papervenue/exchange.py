@@ -45,7 +45,7 @@ class Listener(Protocol):
     """Captures each event as it happens, and publishes it once its log line is written."""
 
     def capture(self, event: Event, place: Place) -> Any:
-        """Return what to publish about an event, or None; called as it happens."""
+        """Return the message to publish about an event, or None; called as it happens."""
 
     def publish(self, captured: Any) -> None: ...
 
@@ -104,7 +104,7 @@ class Exchange:
         self._recover(snapshot.state if snapshot and self.log.known_lines else None)
 
     def run(self, command: Command) -> Answer:
-        """Run a command at the current time and return its answer; its lines wait for the next commit."""
+        """Run a command at the current time and return its response; its lines wait for the next commit."""
         self.catch_up()
         before_us = self.engine.now_us
         answer = self.execute(command)
@@ -171,7 +171,7 @@ class Exchange:
         self._tell_moved(before_us)
 
     def current_state(self) -> dict[str, Any]:
-        """Return the current state in the form of the answer to a tick."""
+        """Return the current state in the form of the response to a tick."""
         calendar, now = self.market.calendar, self.engine.now_us
         return {
             "now": rfc3339(now),

@@ -64,7 +64,7 @@ class HeldError(RuntimeError):
 
 
 def create(state_dir: Path, spec: MarketSpec) -> None:
-    """Create an exchange in a folder; keep an existing one if its spec is equal.
+    """Create an exchange in a folder; leave an existing one unchanged if its spec is equal.
 
     Raise MarketError if the spec differs or the market can't be built.
     """
@@ -156,7 +156,7 @@ def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20
 
 
 def stop(state_dir: Path) -> None:
-    """Ask the folder's exchange to stop and wait until its lock is free; do nothing if it isn't running."""
+    """Stop the folder's exchange and wait until its lock is free; do nothing if it isn't running."""
     endpoint = running(state_dir)
     if endpoint is None:
         return

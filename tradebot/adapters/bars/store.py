@@ -200,7 +200,7 @@ class SqliteBars(CacheStore):
             return self._insert(symbol, timeframe, price, [(*bar, source) for bar in bars])
 
     def version(self, symbol: str, timeframe: str, price: PriceKind = TRADE) -> object:
-        """Return a value that changes as soon as these bars may have changed, whoever stored others."""
+        """Return a value that changes as soon as these bars may have changed, in any process."""
         with self._guard():
             ((others,),) = self._database.execute("PRAGMA data_version")
             return others, self._written[symbol, timeframe, price]

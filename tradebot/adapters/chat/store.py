@@ -1,7 +1,7 @@
 """Store the pairing, the read position, the buttons shown, and the outcome of each message.
 
 An update is recorded before it is acted on, so that a crash never makes the bot do something twice. Damage costs the
-pairing: then nobody may ask until a person pairs again.
+pairing: then the bot refuses everyone until a person pairs again.
 """
 
 import hashlib
@@ -181,7 +181,7 @@ class ChatStore(CacheStore):
             self._count(refusal.kind, datetime.now(UTC))
 
     def means(self, id_: int, asked: str) -> None:
-        """Record a message's request, because only its message knows the meaning of a button."""
+        """Record a message's request, because the meaning of its buttons depends on it."""
         with self._write():
             self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (asked, id_))
 
@@ -208,7 +208,7 @@ class ChatStore(CacheStore):
             self._database.execute(f"DELETE FROM buttons WHERE rowid NOT IN ({newest})", (KEPT_BUTTONS,))  # noqa: S608
 
     def press(self, nonce: str, index: int, message: int, now: datetime) -> str | None:
-        """Return a button's meaning, or None if this message doesn't have it now; a question takes one answer."""
+        """Return a button's meaning, or None if this message doesn't have it now; a question can be answered once."""
         with self._write():
             query = "SELECT actions, once FROM buttons WHERE nonce = ? AND message = ? AND until > ?"
             row = self._database.execute(query, (nonce, message, time_text(now))).fetchone()

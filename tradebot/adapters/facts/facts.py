@@ -370,9 +370,9 @@ class SqliteFacts(CacheStore):
         return self._scores.of(set(held))
 
     def prune(self, now: datetime, facts_kept: timedelta, decisions_kept: timedelta) -> None:
-        """Delete facts and decisions after their retention time; decisions are kept longer, to be measured.
+        """Delete facts and decisions after their retention time; decisions are retained longer, for measurements.
 
-        The last state of the account in each session is kept forever, without its candidates.
+        The last state of the account in each session is retained forever, without its candidates.
         """
         with self._write():
             history.prune(self._database, *(time_text(now - duration) for duration in (facts_kept, decisions_kept)))

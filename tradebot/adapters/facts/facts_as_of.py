@@ -75,7 +75,7 @@ class KnownFacts:
         return found
 
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
-        """Return what was known about one symbol at `now`."""
+        """Return the facts about one symbol known at `now`."""
         return self._facts.symbol_facts(symbol, now)
 
     def _read(self, kind: AnyKind, database: sqlite3.Connection, symbols: str) -> None:
@@ -109,7 +109,7 @@ def with_last_reply(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolF
 
 
 def market_of(known: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
-    """Return what is known about the whole market, by kind; for a kind about sectors, by sector."""
+    """Return the facts about the whole market, by kind; for a kind about sectors, by sector."""
     found = dict(known[NO_SYMBOL].known)
     for sector in SOURCE_SECTORS.values():
         for kind, value in known[sector].known.items():

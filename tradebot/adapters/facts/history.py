@@ -389,10 +389,10 @@ FACTS_OF = "SELECT symbol, known_at, body FROM facts WHERE endpoint = ? ORDER BY
 
 
 def load_replies(folder: Path) -> Sequence[Intake]:
-    """Return a state folder's replies, oldest first, each with the facts that it was the first to contain.
+    """Return a state folder's replies, oldest first, each with the facts that first appeared in it.
 
-    Kinds that this version doesn't know are left out; the result is empty without a file of facts. Raise OperatorError
-    if the file is damaged.
+    Kinds that this version doesn't support are left out; the result is empty without a file of facts. Raise
+    OperatorError if the file is damaged.
     """
     path = folder / FACTS
     if not path.exists():

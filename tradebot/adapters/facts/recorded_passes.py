@@ -1,4 +1,4 @@
-"""Store what each pass read and decided, so that it can be replayed. Nothing depends on it; no pass waits for it.
+"""Store each pass's inputs and decisions, so that it can be replayed. Nothing depends on it; no pass waits for it.
 
 Data that many passes share, such as orders and listings, is stored once for each session, by the digest of its content.
 A record's checksum includes the pass's name and everything in it, so a changed byte is detected by pass.

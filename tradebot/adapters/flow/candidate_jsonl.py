@@ -1,4 +1,4 @@
-"""Read candidates from outside as JSON lines: each line is one candidate, or is counted with the reason it isn't.
+"""Read candidates from outside as JSON lines: each line is one candidate, or is counted as bad with the reason.
 
 A line is either our own form, {"symbol": "AAPL", "side": "buy", "score": 0.6}, in which unknown keys are errors, or an
 alert with "ticker" and "action" as TradingView sends it, in which other keys are ignored.

@@ -172,7 +172,7 @@ class LedgerFile(AccountRows):
     def check_whole(self) -> None:
         """Read and check the whole journal and ledger, before risk may be added again.
 
-        Raise OperatorError, exit 3, if the books were rebuilt and nobody has accepted that yet.
+        Raise OperatorError, exit 3, if the books were rebuilt and not accepted yet.
         """
         if not (self._custody.unbroken(self.version()) and self._custody.read_here):
             self._read_books()
@@ -236,7 +236,9 @@ class LedgerFile(AccountRows):
             self.database.execute("PRAGMA shrink_memory")
 
     def keep_custody(self, *, patient: bool = False) -> None:
-        """Tell other processes that the books are intact, if this one knows; `patient` may wait a moment."""
+        """Record for other processes that the books are intact, if this one has checked them; `patient` may wait a
+        moment.
+        """
         self._custody.keep(patient=patient)
 
     def glance(self) -> None:

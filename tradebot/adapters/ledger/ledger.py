@@ -243,7 +243,7 @@ class LedgerStores(SqliteOrders, SqliteMoney, SqlitePasses, TradeNotes):
 
 
 class SqliteLedger(LedgerStores, TradingStates, FillTotals):
-    """The ledger of a state folder; writers hold the folder's lock, readers need none."""
+    """The ledger of a state folder; a writer needs the folder's lock, a reader none."""
 
     def __init__(self, file: TableFile) -> None:
         LedgerStores.__init__(self, file)

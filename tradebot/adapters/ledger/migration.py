@@ -25,7 +25,7 @@ class MigrationStep(NamedTuple):
     """The step from one version to the next: the statements that created the earlier one, and the change.
 
     The change keeps `book.rows` and the checksums right: it creates tables with the triggers of `integrity`. `says`
-    tells people what is new.
+    describes the changes for people.
     """
 
     tables: tuple[str, ...]
@@ -45,7 +45,7 @@ class Form(NamedTuple):
         return self.tables if version == self.version else self.steps[version].tables
 
     def says_from(self, version: int) -> str:
-        """Return what is new since an earlier version, oldest first."""
+        """Return a description of the changes since an earlier version, oldest first."""
         return "; ".join(step.says for number, step in sorted(self.steps.items()) if number >= version)
 
 

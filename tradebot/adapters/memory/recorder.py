@@ -1,7 +1,7 @@
-"""Record passes in memory: everything, what led to orders, or only what later passes read back.
+"""Record passes in memory: everything, the parts that led to orders, or only the parts that later passes read.
 
-At any level, every query of the core gets the same answer, and each session's last reading of the account stays for the
-report.
+At any level, every query of the core gives the same result, and each session's last reading of the account is stored
+for the report.
 """
 
 from bisect import bisect_left, bisect_right, insort

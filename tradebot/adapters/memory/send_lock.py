@@ -7,7 +7,7 @@ from tradebot.model.intent import Intent
 
 
 class MemorySendLock:
-    """A lock that nobody else can take; it only verifies that orders are sent one at a time."""
+    """A lock without competitors; it only verifies that orders are sent one at a time."""
 
     def __init__(self) -> None:
         self.held = False

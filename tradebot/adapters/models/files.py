@@ -1,6 +1,6 @@
-"""Read a model from its folder, and write one as a folder that appears as a whole or not at all, named by its content.
+"""Read a model from its folder, and write one atomically as a folder named by its content.
 
-Anything that isn't exactly what was signed is refused, with its own reason.
+Any deviation from the signed content is refused, with its own reason.
 """
 
 import errno
@@ -74,9 +74,9 @@ def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> st
 
 
 def write_draft(path: Path, parts: ModelParts) -> None:
-    """Write an unsigned model, sealed with a list of its files, as a whole or not at all.
+    """Write an unsigned model atomically, sealed with a list of its files.
 
-    OperatorError if the name exists already, or it can't be written.
+    Raise OperatorError if the name exists already, or if it can't be written.
     """
     if path.exists():
         raise OperatorError(f"{path} is there already", f"name another place, or remove it: rm -r {quote(str(path))}")

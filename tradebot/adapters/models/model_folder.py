@@ -30,7 +30,7 @@ class RefusedModelError(OperatorError):
 
 
 class RefusedDraftError(OperatorError):
-    """Raised when a draft can't be signed: no bot uses it, and nobody has signed it yet."""
+    """Raised when a draft can't be signed, so no bot can use it."""
 
     def __init__(self, place: Path, reason: Reason, observed: str) -> None:
         self.reason = reason

@@ -1,8 +1,8 @@
-"""Answer for learned models, inside their confined process, which uses the same protocol as a plug-in's.
+"""Run learned models, inside their confined process, which uses the same protocol as a plug-in's.
 
-ONNX Runtime runs each network with one thread. A network reads `observation`, one row of numbers, and answers with
-`action`. One with a memory also reads `memory`, a row of numbers that are all zero at a session's open, and answers
-with `next_memory`.
+ONNX Runtime runs each network with one thread. A network's input is `observation`, one row of numbers, and its output
+is `action`. One with a memory also has the input `memory`, a row of numbers that are all zero at a session's open, and
+the output `next_memory`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ def member_of(model: Model) -> Member | Decision:
 
 
 def self_test(member: Member, model: Model) -> Decision | None:
-    """Return why a model's answers to its stored observations differ from the stored ones; None if they don't."""
+    """Return how a model's outputs for its stored observations differ from the stored ones; None if they don't."""
     probe, worst = model.probe, 0.0
     memories = probe.memories or ((),) * len(probe.observations)
     for shown, memory, stored in zip(probe.observations, memories, probe.answers, strict=True):

@@ -23,7 +23,7 @@ OWN_DOMAINS = (b"", b"ai.onnx")
 
 
 class GraphError(ValueError):
-    """Raised for an unusable network; the text says what is wrong with it."""
+    """Raised for an unusable network, with the reason as its text."""
 
 
 class ProtoField(NamedTuple):

@@ -1,8 +1,8 @@
-"""Run a policy's models in a process: started once, tested, and used for many answers.
+"""Run a policy's models in a process: started once, tested, and used for many requests.
 
-The bot reads the models, checks who signed them, and sends them to a process that can reach none of its files. It is
-confined like a plug-in's process, and ended if it errs or doesn't answer in time; the next pass starts another. A
-person can also try a model once: it is tested with its stored observations, and its answering time is measured.
+The bot reads the models, checks their signatures, and sends them to a process that can't access any of its files. It is
+confined like a plug-in's process, and ended if it fails or doesn't reply in time; the next pass starts another. A
+person can also test a model once: it runs on its stored observations, and its response time is measured.
 """
 
 import json
@@ -220,14 +220,14 @@ ANY = "ANY"
 
 
 class Took(NamedTuple):
-    """The time a model's answers took in milliseconds: the median and the maximum."""
+    """A model's response times in milliseconds: the median and the maximum."""
 
     usual_ms: float
     longest_ms: float
 
 
 def self_test(model: Model, surroundings: PluginEnvironment) -> Took | Decision:
-    """Measure the time of a model's answers, or return why it can't be used."""
+    """Measure a model's response times, or return why it can't be used."""
     model_location = ModelLocation(Path(), "", (model.id,))
     process = ModelProcess(
         model_location, ModelSelection(PolicyMode.INFERENCE, Combine.MAJORITY, 1, {}), surroundings, "models", (model,)

@@ -1,7 +1,7 @@
-"""Keys that models are signed with (Ed25519). The private key is in its owner's file; bots know the public one.
+"""The keys for signing models (Ed25519). The private key is in its owner's file; bots have the public one.
 
-A signature names the first digits of the public key's SHA-256, so that one by another key can be told from a damaged
-one.
+A signature names the first digits of the public key's SHA-256, so that one by another key can be distinguished from a
+damaged one.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Store notices until they are sent, and their outcome, so that none is lost when a process ends.
 
-A notice whose sending was interrupted is sent again: nobody knows whether it arrived, and twice is better than never.
+A notice whose sending was interrupted is sent again, because it may not have arrived, and twice is better than never.
 """
 
 import json

@@ -1,12 +1,12 @@
-"""Keep a plug-in away from our keys: try everything the system offers once, and use whatever works.
+"""Isolate a plug-in from the bot's keys: try every mechanism of the system once, and use those that work.
 
 Landlock opens only Python and importable packages, and hides the environment and memory of other processes. Once
 restricted, a process can't trace another one, or read its environment or memory under /proc, whoever owns it (Linux
 5.13 and later; see https://docs.kernel.org/userspace-api/landlock.html; `abi` below is the version that page refers
-to). Namespaces hide processes and the network; a mount namespace hides even names, sizes and times of our files. A
-filter of system calls blocks sockets and new processes. If none of these protects our files and the bot runs as root,
-the process becomes `nobody`, provided that `nobody` can't read them. Installing a package still runs its code with your
-rights, and so does each start of Python if it contains a `.pth` file.
+to). Namespaces hide processes and the network; a mount namespace hides even names, sizes and times of the bot's files.
+A filter of system calls blocks sockets and new processes. If none of these protects the bot's files and the bot runs as
+root, the process becomes `nobody`, provided that `nobody` can't read them. Installing a package still runs its code
+with your rights, and so does each start of Python if it contains a `.pth` file.
 """
 
 import ctypes
@@ -112,11 +112,11 @@ LEFTOVERS = (Means.CALL_FILTER, Means.NAMESPACES, Means.ORPHANS)
 
 
 class Protections(Struct, frozen=True):
-    """What keeps a plug-in in check, by what it might reach for; an empty tuple means nothing does.
+    """The protections from a plug-in, by the resource; an empty tuple means none.
 
-    `files`: reading or changing our files. `names`: seeing that they exist, their sizes and times. `processes`: other
-    processes' environment, memory, limits and signals. `network`: sockets of any kind. `leftovers`: whether everything
-    it starts is ended with it, even outside its own process group.
+    `files`: reading or changing the bot's files. `names`: seeing that they exist, their sizes and times. `processes`:
+    other processes' environment, memory, limits and signals. `network`: sockets of any kind. `leftovers`: whether
+    everything it starts is ended with it, even outside its own process group.
     """
 
     files: tuple[Means, ...] = ()

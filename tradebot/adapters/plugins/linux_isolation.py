@@ -1,10 +1,10 @@
 """Isolate a process on Linux: filter its system calls with seccomp, and enter namespaces.
 
 The filter allows no sockets, no new processes, and no way around the other confinements. It only sees numbers; it can't
-see what a call's pointers lead to.
+inspect the data behind a call's pointers.
 
 In namespaces, a process sees its own files, processes and network instead of the machine's. Where the system allows it,
-anyone may create the other namespaces inside a user namespace.
+an unprivileged process can create the other namespaces inside a user namespace.
 """
 
 import ctypes

@@ -175,7 +175,7 @@ class Renamed(Struct, frozen=True):
 
     @property
     def needs(self) -> Needs:
-        """Return what the strategy needs."""
+        """Return the strategy's needs."""
         return self.strategy.needs
 
     @property
@@ -184,7 +184,7 @@ class Renamed(Struct, frozen=True):
         return self.strategy.times
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return what the strategy wants."""
+        """Return the strategy's wants."""
         return self.strategy.propose(view)
 
 
@@ -227,7 +227,7 @@ class PluginStrategy:
 
     @property
     def needs(self) -> Needs:
-        """Return what the plug-in needs; nothing if it can't say, which `propose` then reports."""
+        """Return the plug-in's needs; none if it fails to declare them, which `propose` then reports."""
         declared = self._declaration()
         return declared.needs if declared else NOTHING
 

@@ -1,13 +1,13 @@
 """Run one plug-in in two processes: the confined plug-in, and the keeper that watches it.
 
-The keeper passes requests from its standard input on to the plug-in, and the answers back to its standard output. It
-runs none of the plug-in's code, so it can always kill whatever the plug-in leaves running. Between answers, the
+The keeper passes requests from its standard input on to the plug-in, and the replies back to its standard output. It
+runs none of the plug-in's code, so it can always kill whatever the plug-in leaves running. Between requests, the
 plug-in's process is stopped.
 
-The keeper starts without our keys. The plug-in writes only to a small folder in memory, or to a temporary one, which
-the keeper removes; if the keeper was killed, a later one removes it after an hour. Without the filter of system calls,
-the keeper looks for processes after each answer, and ends all that the plug-in started, including daemons. The confined
-process answers one request after the other.
+The keeper starts without the bot's keys. The plug-in writes only to a small folder in memory, or to a temporary one,
+which the keeper removes; if the keeper was killed, a later one removes it after an hour. Without the filter of system
+calls, the keeper looks for processes after each request, and ends all that the plug-in started, including daemons. The
+confined process handles one request after the other.
 """
 
 import fcntl
@@ -105,7 +105,7 @@ def text_of(reply: PluginReply) -> bytes:
 
 
 def refusal(why: str) -> bytes:
-    """Return the reply that refuses an answer because the plug-in failed."""
+    """Return the refusal for a failed plug-in as a reply."""
     return text_of(PluginReply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT])))
 
 
@@ -361,7 +361,7 @@ def limit_resources(bounds: AnswerBounds) -> None:
 
 
 def limit_time(bounds: AnswerBounds) -> None:
-    """Have the kernel end this process if its answer exceeds the time limit and nobody is left to end it."""
+    """Have the kernel end this process if a request exceeds the time limit, even if its parents are dead."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _limit_time(bounds)
 

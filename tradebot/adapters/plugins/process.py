@@ -1,9 +1,9 @@
-"""Manage the process of one plug-in from the bot's side: started once, used for many answers, ended when it errs.
+"""Manage the process of one plug-in from the bot's side: started once, used for many requests, ended on failure.
 
-It lives as long as the `App` that uses it, so the first answer costs the start, and later ones little more than copying
-the view. If an answer fails in any way, the process is ended with everything it started, and the strategy is skipped in
-this pass; the next one starts a new process. The kernel ends the process with the thread that started it, so an `App`
-and its plug-ins belong to one thread.
+It lives as long as the `App` that uses it, so the first request costs the start, and later ones little more than
+copying the view. If a request fails in any way, the process is ended with everything it started, and the strategy is
+skipped in this pass; the next one starts a new process. The kernel ends the process with the thread that started it, so
+an `App` and its plug-ins belong to one thread.
 """
 
 import json
@@ -98,7 +98,7 @@ REFUSALS = frozenset({Reason.STRATEGY_FAILED, Reason.STRATEGY_INVALID, Reason.ST
 
 
 class ErredError(Exception):
-    """Raised if there is no valid answer, with the decision that says why; the process must then be ended."""
+    """Raised if there is no valid reply, with the decision as reason; the process must then be ended."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__(str(decision.observed))
@@ -141,10 +141,10 @@ class PluginProcess:
         return declared
 
     def wants(self, view: StrategyView, timeout_s: float | None = None) -> tuple[Want, ...] | Decision:
-        """Return the plug-in's wants, once it has declared its needs; ErredError if there is no answer.
+        """Return the plug-in's wants, once it has declared its needs; raise ErredError without a valid reply.
 
-        A plug-in that can't decide says so with a decision, which is no error. The time limit is the one it was started
-        with, unless `timeout_s` is given.
+        A plug-in that can't decide returns a decision, which is no error. The time limit is the one it was started
+        with, unless `timeout_s` is set.
         """
         request = pickle.dumps(plain(view), pickle.HIGHEST_PROTOCOL)
         wants = self._exchange(request, lambda reply: reply.wants, time.monotonic(), timeout_s)

@@ -21,10 +21,10 @@ AT_ONCE = 2**16
 
 
 class Pipes:
-    """One end of a conversation: the file descriptor to read from and the one to write to.
+    """One end of a connection: the file descriptors for reading and writing.
 
     A deadline is a reading of the monotonic clock, in seconds; without one, a call may wait forever. Both calls raise
-    TimeoutError after the deadline. Any other OSError, and EOFError, means that the other end is gone.
+    TimeoutError after the deadline. Any other OSError, and EOFError, means that the other end is closed.
     """
 
     def __init__(self, source: int, sink: int) -> None:
@@ -43,7 +43,7 @@ class Pipes:
 
     @property
     def is_empty(self) -> bool:
-        """Return True if there is nothing to get now, even if the other end is gone."""
+        """Return True if there is nothing to read now, even if the other end is closed."""
         poll = select.poll()
         poll.register(self._source, select.POLLIN)
         return not self._unread and not any(events & select.POLLIN for _, events in poll.poll(0))
@@ -89,7 +89,7 @@ CLEAN, LEFT = b".", b"!"
 
 
 class AnswerBounds(Struct, frozen=True):
-    """The limits of an answer in seconds of real time, and of the process in bytes of address space."""
+    """The limits of a request in seconds of real time, and of the process in bytes of address space."""
 
     timeout_s: float
     memory_bytes: int
@@ -140,7 +140,7 @@ class Declared(Struct, frozen=True):
 
     @property
     def needs(self) -> Needs:
-        """Return what it needs."""
+        """Return its needs."""
         facts = frozenset(self.facts)
         return Needs(facts, self.bars, self.quotes, self.lots, self.equity, self.trades, self.features, self.situation)
 
@@ -171,7 +171,7 @@ class Wants(Struct, frozen=True):
 
 
 class PluginReply(Struct, frozen=True):
-    """A reply: the protections in force, the plug-in's declaration, its wants, or why there is no answer."""
+    """A reply: the protections in force, the plug-in's declaration, its wants, or the refusal."""
 
     protections: Protections | None = None
     declared: Declared | None = None

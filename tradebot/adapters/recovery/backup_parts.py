@@ -153,13 +153,13 @@ def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hash
 
 
 def require_whole(root: Path, recipe: Recipe) -> None:
-    """Read everything a recipe produces; OperatorError if that differs from what was backed up."""
+    """Read everything a recipe produces; raise OperatorError if that differs from the original."""
     for _ in _blocks(root, recipe):
         pass
 
 
 def assemble(root: Path, recipe: Recipe, target: Path) -> None:
-    """Put a file together; OperatorError if the result differs from what was backed up."""
+    """Assemble a file from its parts; raise OperatorError if the result differs from the original."""
     with written_plain(target) as file:
         for block in _blocks(root, recipe):
             file.write(block)

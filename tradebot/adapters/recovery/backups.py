@@ -111,7 +111,9 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Keep others from changing the backups in `root`, or a link to it; TradebotError (exit 6) if someone is."""
+    """Lock the backups in `root`, or a link to it, against changes; raise TradebotError (exit 6) if another process has
+    them.
+    """
     try:
         if not root.is_dir():
             make_folder(root)

@@ -83,7 +83,7 @@ class OffsiteStore(Protocol):
 def send(backup: Path, place: OffsiteStore) -> None:
     """Copy a verified backup to a store, and check there what was written.
 
-    OperatorError if the store has different content under the same name, which is left as it is.
+    Raise OperatorError, without changing anything, if the store has different content under the same name.
     """
     for name, file in _files(backup, backups.read_manifest(backup)).items():
         own, there = content_of(file), place.content(name)
@@ -336,7 +336,7 @@ KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment or in
 
 
 class Bucket:
-    """Copies under a prefix of a bucket. An object appears there as a whole or not at all."""
+    """Copies under a prefix of a bucket. Objects are written atomically."""
 
     def __init__(self, address: str, keys: Mapping[str, str]) -> None:
         bucket, _, prefix = address.removeprefix(SCHEME).partition("/")

@@ -123,7 +123,8 @@ class RowPlace(NamedTuple):
 
 
 class LedgerComparison(NamedTuple):
-    """What a journal lacks compared with a ledger, oldest first, and digests of what the ledger lacks.
+    """The records that a journal lacks compared with a ledger, oldest first, and digests of those that the ledger
+    lacks.
 
     `lasting` is True if the ledger lacks a record of a kind that ledgers never delete.
     """

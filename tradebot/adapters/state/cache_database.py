@@ -32,7 +32,7 @@ DAMAGED, EARLIER = "damaged", "earlier"
 
 
 class DamagedError(Exception):
-    """Raised when the file is missing or is not what it should be; the text says why."""
+    """Raised when the file is missing or invalid, with the reason as text."""
 
 
 class UnfinishedError(DamagedError):

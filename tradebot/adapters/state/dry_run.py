@@ -1,6 +1,6 @@
-"""Store the last dry run of entries, apart from the books and the recorded facts, so it can be explained.
+"""Store the last dry run of entries, separate from the books and the recorded facts, so it can be explained.
 
-Nothing that trades ever reads it. Only the last one is kept.
+No trading code reads it. Only the last one is stored.
 """
 
 import json

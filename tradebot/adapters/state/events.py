@@ -134,7 +134,7 @@ def news(path: Path, place: EventCursor) -> tuple[list[SystemEvent], EventCursor
 
 
 class Tail:
-    """Follows what is appended to a file of events from now on, across rotations."""
+    """Follows the lines appended to a file of events from now on, across rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,8 +1,8 @@
 """Report the resources of this process and a folder's disk, process identity, and types of file systems.
 
-A lock on a local disk holds between all processes of this machine. On a network disk, each machine may have its own
-lock, so two bots could trade on one state. Data in memory, or in a container's writable layer, is gone with the next
-start of the machine or of the container: the bot would then know none of its positions.
+On a local disk, a lock works between all processes of the machine. On a network disk, each machine may have its own
+lock, so two bots could trade on one state. Data in memory, or in a container's writable layer, is lost at the next
+start of the machine or of the container: the bot would then not know its positions.
 """
 
 import os

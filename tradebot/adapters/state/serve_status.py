@@ -1,4 +1,4 @@
-"""Write a running `serve`'s status, here and to the service manager, count its starts, and tell if one runs.
+"""Write a running `serve`'s status, here and to the service manager, count its starts, and detect a running one.
 
 The note alone proves nothing, because a killed process leaves it behind. The lock shows that `serve` runs, and the
 times in the note that it works. Starts without a clean end are counted, so that a crash loop is noticed. The service
@@ -26,7 +26,7 @@ SOCKET = "NOTIFY_SOCKET"
 
 
 class Supervisor:
-    """The service manager that started this process, if one did. What it doesn't want to know, it ignores."""
+    """The service manager that started this process, if any. It ignores messages that it doesn't support."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         address = environ.get(SOCKET, "")
@@ -52,9 +52,10 @@ MOST_STARTS = 5
 
 
 def note_start(folder: Path, now: datetime) -> int:
-    """Note a start durably, before anything is done; return how many there were within the window, this one included.
+    """Record a start durably, before anything else is done; return the number of starts within the window, including
+    this one.
 
-    OSError if it can't be noted: what can't be counted could go on forever.
+    Raise OSError if it can't be recorded, because an uncounted crash loop could go on forever.
     """
     # If the machine's clock was set back, the starts since then still count, in whatever order they seem to come.
     recent = [at for at in _noted_starts(folder) if abs(now - at) < STARTS_WINDOW][-MOST_STARTS:]
@@ -92,7 +93,7 @@ LONGEST = 1 << 16
 
 
 def write_serving(folder: Path, serving: ServeNote) -> None:
-    """Replace the note. If the disk fails, the old note stays and grows old, which is what its readers look at.
+    """Replace the note. If the disk fails, the old note stays, and readers notice its age.
 
     It isn't synced: after a power loss nothing runs, whatever the note says.
     """
@@ -109,7 +110,7 @@ def write_serving(folder: Path, serving: ServeNote) -> None:
 
 
 def read_serving(folder: Path) -> ServeNote | None:
-    """Return the last note, or None if there is none or it can't be read; it may be of a process that is gone."""
+    """Return the last note, possibly of an ended process; None if there is none or it can't be read."""
     try:
         return decode(ServeNote, json.loads(read_plain(folder / SERVING)[:LONGEST]))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Restrict a local service to clients that present its token; the state folder keeps only a digest."""
+"""Restrict a local service to clients that present its token; the state folder stores only a digest."""
 
 import json
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ BYTES = 32
 
 
 class ServiceToken(NamedTuple):
-    """What is kept of a token: its digest, and when it was made."""
+    """The stored data about a token: its digest, and when it was created."""
 
     digest: str
     at: datetime

@@ -167,7 +167,7 @@ def _lock_marker(folder: Path, kind: int, wait_s: float) -> int | None:
 
 @contextmanager
 def hold_all(folder: Path, verb: str, *, serve_wait_s: float = WAIT_S) -> Iterator[None]:
-    """Hold every lock that others work under, so that the folder's files can be replaced."""
+    """Hold every lock of the folder, so that its files can be replaced."""
     with (
         hold(folder, verb, serve_wait_s, SERVE_LOCK),
         hold(folder, verb, name=STREAM_LOCK),
@@ -178,7 +178,7 @@ def hold_all(folder: Path, verb: str, *, serve_wait_s: float = WAIT_S) -> Iterat
 
 
 def holder(folder: Path, name: str = LOCK) -> str | None:
-    """Return who holds one of the folder's locks now, or None; this creates no file and doesn't wait."""
+    """Return the current owner of one of the folder's locks, or None; this creates no file and doesn't wait."""
     try:
         descriptor = open_plain(folder / name, os.O_RDONLY)
     except FileNotFoundError:
@@ -339,10 +339,10 @@ MOST_WAYS = 5
 
 
 class ExitPriority:
-    """Tells the pass of this process when an exit pass is waiting.
+    """Notifies the pass of this process when an exit pass is waiting.
 
-    `call` is that of the last pass that could yield. `due` says whether this process has exits to run itself, `run_due`
-    runs them, and `ends` says whether the process was asked to end; all three are set by `serve`.
+    `call` is that of the last pass that could yield. `due` returns whether this process has exits to run itself,
+    `run_due` runs them, and `ends` returns whether the process was told to end; all three are set by `serve`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -373,7 +373,7 @@ class ExitPriority:
             self.call = call
 
     def give_way(self) -> None:
-        """Raise YieldToExits if this pass may yield, and an exit pass is waiting or the process was asked to end."""
+        """Raise YieldToExits if this pass may yield, and an exit pass is waiting or the process was told to end."""
         if self._gives_way and (self.ends() or self.due() or exit_waits(self._folder)):
             raise YieldToExits
 

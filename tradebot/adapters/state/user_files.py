@@ -86,7 +86,7 @@ def describe_sources(path: Path) -> str:
 
 
 def full_paths(path: Path) -> tuple[Path, ...]:
-    """Return the full path of a file in the current folder; nothing if that folder is gone."""
+    """Return the full path of a file in the current folder; empty if that folder was deleted."""
     try:
         return (path.absolute(),)
     except FileNotFoundError:

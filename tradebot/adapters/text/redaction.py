@@ -1,8 +1,12 @@
-"""Remove keys from texts: every key that this process was given, in each form it may be written in.
+"""Remove keys from texts, and private details before texts are shared.
 
-Our own code never writes a key anywhere. This guards against others: a proxy that echoes the headers it was sent, a
-plug-in that reads the key file, an exception that quotes its argument. `halt` uses this module, so it imports nothing
-heavy until there is a key to hide. `handed_over.py` removes more from texts that go to somebody else.
+Every key that this process has loaded is removed, in each form it may be written in. The bot's own code never writes a
+key anywhere. This guards against others: a proxy that echoes the headers it was sent, a plug-in that reads the key
+file, an exception that quotes its argument. `halt` uses this module, so it imports nothing slow until there is a key to
+hide.
+
+A text to share also loses account numbers, order ids made of them, hosts, addresses, people and home paths: those of
+this bot by their value, others by their form. The same text always gets the same replacement.
 """
 
 import json

@@ -70,9 +70,9 @@ class _ShippedLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else _Loader):  #
 
 
 def load_yaml(path: Path, *, shipped: bool = False) -> dict[str, object]:
-    """Return the file's mapping with exact decimals; raise ConfigurationError naming file, line and what to change.
+    """Return the file's mapping with exact decimals; raise ConfigurationError with the file, the line and the fix.
 
-    `shipped` files are our own and known to be valid.
+    `shipped` files belong to the program and are known to be valid.
     """
     value = load_yaml_value(path, shipped=shipped)
     if value is None:
@@ -92,7 +92,7 @@ def parse_yaml(text: str) -> object:
 
 
 def load_yaml_value(path: Path, *, shipped: bool = False) -> object:
-    """Return the file's value with exact decimals; raise ConfigurationError naming file, line and what to change."""
+    """Return the file's value with exact decimals; raise ConfigurationError with the file, the line and the fix."""
     text = read_text(path)
     try:
         return _copy_value(_parse_cached(text, _ShippedLoader if shipped else _Loader))
@@ -176,7 +176,7 @@ class RefusedYAMLError(yaml.MarkedYAMLError):
 
 
 def problem_and_cure(bad: yaml.YAMLError) -> tuple[str, str]:
-    """Return the problem with its line and column, and what to type instead."""
+    """Return the problem with its line and column, and the fix."""
     if isinstance(bad, yaml.reader.ReaderError):
         return f"character {bad.position + 1}: control characters are not allowed", "remove that character"
     mark = getattr(bad, "problem_mark", None)

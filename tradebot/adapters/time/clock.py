@@ -181,7 +181,7 @@ class RealTime:
 
     @property
     def is_trustworthy(self) -> bool:
-        """Return True if this machine's clock agrees with the venue; if not, we can't tell which slots are over."""
+        """Return True if this machine's clock agrees with the venue; otherwise it is unknown which slots are over."""
         return abs(self._ahead_s + self._clock_s + self._since_s - self._clocks.wall()) <= self._apart_s
 
     def moments(self) -> Iterator[datetime]:
@@ -266,7 +266,7 @@ class EngineTime:
         return self._status.now
 
     def rest(self) -> None:
-        """Record that nothing is left to do now: engine time stands still meanwhile."""
+        """Record that no work is left now: engine time stands still until there is."""
 
     def pause(self) -> None:
         """Return None: engine time stands still between checks."""
@@ -289,8 +289,7 @@ class EngineTime:
             yield self.now
 
     def passing(self, seconds: float) -> Iterator[datetime]:
-        """Advance time by the duration of an answer; yield now, each moment until then at which something is due, and
-        then.
+        """Advance time by the duration of a request; yield now, each moment until then at which a job is due, and then.
 
         Time that passes during these moments counts.
         """

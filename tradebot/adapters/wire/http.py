@@ -114,7 +114,7 @@ class RetryPolicy(Struct, frozen=True):
 
 
 class HttpReply(Struct, frozen=True):
-    """A complete answer: header names ignore case, and the body is decompressed."""
+    """A complete response: header names ignore case, and the body is decompressed."""
 
     status: int
     headers: Mapping[str, str]
@@ -217,9 +217,9 @@ def exchange(
     params: Mapping[str, str] | None = None,
     body: object = None,
 ) -> HttpReply:
-    """Send one request once and return the complete answer, without following redirects; raises WireError.
+    """Send one request once and return the complete response, without following redirects; raises WireError.
 
-    It keeps no cookies; `body` is sent as JSON.
+    It stores no cookies; `body` is sent as JSON.
     """
     deadline = time.monotonic() + bounds.total_s
     try:

@@ -1,4 +1,4 @@
-"""Read foreign JSON field by field: take what is readable, and refuse the rest by name."""
+"""Read foreign JSON field by field: use readable values, and refuse the others by name."""
 
 import re
 from collections import Counter

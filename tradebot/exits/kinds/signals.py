@@ -169,7 +169,7 @@ class Against(Struct, frozen=True):
 
 
 def contributions(against: Against) -> dict[str, float]:
-    """Return what each factor adds to the urgency.
+    """Return each factor's contribution to the urgency.
 
     The formula and its weights come from an earlier bot with recorded decisions: a score below 70 % of the entry's adds
     its decline; reversed flow adds 2.4; a gain more than 3 points below its best adds up to 4.5, less for an old

@@ -75,7 +75,7 @@ class EngineLink:
 
     @contextmanager
     def sending(self) -> Iterator[IbkrConnection]:
-        """Yield the in-process connection, which nobody else uses."""
+        """Yield the in-process connection, which has no other users."""
         yield self.ready()
 
     def run(self, send: Callable[[IbkrConnection], Awaitable[T]], line: IbkrConnection) -> T:

@@ -85,7 +85,7 @@ def order_of(order: engine_orders.Order, parent: str | None = None) -> Order:
 
 
 def asset_class(symbol: str) -> AssetClass:
-    """Return a symbol's asset class; options can only be held here, not traded."""
+    """Return a symbol's asset class; options can only be position entries here, not traded."""
     return AssetClass.US_EQUITY if contract_of(symbol) is None else AssetClass.US_OPTION
 
 

@@ -170,7 +170,7 @@ _SHORTEST_DAY_US = 23 * HOUR
 
 
 class EngineLine:
-    """A connection to an engine's account. It is always complete, and answers at once.
+    """A connection to an engine's account. It is always complete, and replies at once.
 
     `changes` increases with each change of the account or of its orders.
     """

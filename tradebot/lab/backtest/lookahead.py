@@ -234,7 +234,7 @@ class LookaheadResult(Struct, frozen=True):
     """The result of a check for look-ahead.
 
     The market was cut off at `cuts` of `of_cuts` possible moments, and `compared` decisions, orders, fills and ends of
-    sessions were compared. `tried` describes what was different after the cut.
+    sessions were compared. `tried` describes the changes after the cut.
     """
 
     cuts: int

@@ -255,7 +255,7 @@ class PlayedDay(NamedTuple):
 
 
 class Answered:
-    """Replays people's answers as known at a recorded pass; a request that the pass didn't make has none."""
+    """Replays people's answers as known at a recorded pass; a request that the pass didn't make has no answer."""
 
     def __init__(self, tape: RecordedPorts | None = None) -> None:
         self._tape = tape

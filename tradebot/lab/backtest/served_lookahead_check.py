@@ -57,7 +57,7 @@ OTHERS = "with other bars and quotes from there on"
 
 
 class RepeatedQuestions(Struct):
-    """Runs strategies twice at each of the moments, oldest first, and compares their answers.
+    """Runs strategies twice at each of the moments, oldest first, and compares their results.
 
     `left` are the remaining moments, and `watch` is called after each one. After the first difference, it stops.
     """

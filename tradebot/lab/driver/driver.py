@@ -1,7 +1,7 @@
-"""Run sessions: advance the market from slot to slot, and run what is due, as `serve` does.
+"""Run sessions: advance the market from slot to slot, and run due jobs, as `serve` does.
 
-A pass is skipped only if it would change nothing (see `idle_periods`). Its other records are made up for: the time of
-the last comparison, and booked interest. The account's state is recorded at the close of each session, at closing
+A pass is skipped only if it would change nothing (see `idle_periods`). Its other records are written anyway: the time
+of the last comparison, and booked interest. The account's state is recorded at the close of each session, at closing
 prices. A bug in a pass ends the backtest, where a bot would halt itself.
 """
 
@@ -117,9 +117,9 @@ ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 class DriverTerms(Struct, frozen=True):
     """How to run sessions: when jobs are due, and whether passes may be skipped.
 
-    With `only_due`, entry passes are skipped in which nobody is due, or nothing is wanted: fills are then noted by the
-    other passes. Sessions before `begins` run no passes. `before_asking` is called before strategies run, so that
-    failed plug-ins may run again.
+    With `only_due`, entry passes are skipped in which no strategy is due, or none has a want: fills are then recorded
+    by the other passes. Sessions before `begins` run no passes. `before_asking` is called before strategies run, so
+    that failed plug-ins may run again.
     """
 
     timetable: Mapping[Job, JobTimes]
@@ -482,7 +482,7 @@ class DriverPasses:
         return propose(self._asking, now, self._entries)
 
     def enter(self, call: Call, proposed: Proposals) -> CycleRecord:
-        """Evaluate what the strategies want, and send the orders that pass."""
+        """Evaluate the strategies' wants, and send the orders that pass."""
         return trade_once(self._world, call, desk_for_entries(self._world, proposed, self._clocks()), proposed)
 
     def note_no_wants(self, call: Call, proposed: Proposals) -> None:

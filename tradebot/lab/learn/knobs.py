@@ -177,7 +177,7 @@ class Blocked:
             self._trades[key] += len(made)
 
     def proposals(self, settings: Mapping[Key, str], values: Mapping[Key, str]) -> Iterator[Proposal]:
-        """Yield what the refusals of each gate cost or saved, given the settings that gates read, and their values."""
+        """Yield the cost or benefit of each gate's refusals, given the settings that gates read, and their values."""
         keys = sorted(self._usd, key=lambda key: (key[0], -self._trades[key], key[1]))
         found = {key: estimate(self._usd[key], 1, WORTH) for key in keys if self._enough(key)}
         chances = dict(zip(found, correct_for_multiple_tests([each.p for each in found.values()]), strict=True))

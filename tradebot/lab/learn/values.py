@@ -20,7 +20,7 @@ Path = tuple[str, ...]
 
 
 class Item(StrEnum):
-    """What can be learned."""
+    """The kinds of settings that can be learned."""
 
     WEIGHTS = "weights"
     TIMING = "timing"

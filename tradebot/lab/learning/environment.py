@@ -107,9 +107,9 @@ class PolicyState(NamedTuple):
 
 
 class DecisionPoint:
-    """The strategy of an episode: it passes its view on, and returns the given target.
+    """The strategy of an episode: it passes its view on, and returns the target that the agent sets.
 
-    It works only in the process of the backtest. Within a slot it repeats its answer, until its target is reached or a
+    It works only in the process of the backtest. Within a slot it repeats its result, until its target is reached or a
     pass has changed nothing: a refused target ends there. It also repeats it until the next bar closes, as a trading
     policy does.
     """
@@ -137,7 +137,7 @@ class DecisionPoint:
         self._bar = at
 
     def propose(self, view: StrategyView) -> Sequence[Target]:
-        """Return the target that the policy answers; nothing where it can't decide."""
+        """Return the policy's target; empty if it can't decide."""
         if view.slot and view.slot == self._slot:
             self._missed.pop(self._bar, None)
             return self._remaining_targets(view)
@@ -207,13 +207,13 @@ def _held_quantity(view: StrategyView, symbol: str) -> Decimal:
 
 
 class Play(Protocol):
-    """A running episode: it asks for a target at each moment, until it has ended."""
+    """A running episode: it requests a target at each decision, until it has ended."""
 
     def question(self) -> PolicyState | None:
         """Return the next moment; None once there is no further one."""
 
     def answer(self, answer: int, /) -> None:
-        """Answer the last question with a target."""
+        """Set the target for the last decision."""
 
     def stop(self) -> None:
         """Abort the episode."""
@@ -264,7 +264,7 @@ class Environment:
         return first.observation, _info(first)
 
     def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Answer the last observation; return the next one, the reward, whether it ended or was cut off, and details.
+        """Apply a target; return the next observation, the reward, whether it ended or was cut off, and details.
 
         After the end, the observation is the last one before it.
         """
@@ -360,10 +360,10 @@ class _Caught:
 
 
 class HandOff(Generic[Q, A]):
-    """Runs work in a thread that waits while its question isn't answered.
+    """Runs work in a thread that waits while its question is open.
 
-    Only one of the two sides runs at any time. `work` gets the function that asks a question and returns its answer.
-    Whoever starts this ends it with `stop`, which is safe to call twice.
+    Only one of the two sides runs at any time. `work` receives the function that asks a question and returns its
+    answer. Whoever starts this ends it with `stop`, which is safe to call twice.
     """
 
     def __init__(self, work: Callable[[Callable[[Q], A]], None], longest_s: float = LONGEST_S) -> None:
@@ -387,11 +387,11 @@ class HandOff(Generic[Q, A]):
         return answer[0]
 
     def answer(self, answer: A) -> None:
-        """Answer the last question, so that the work continues."""
+        """Pass the answer of the last question to the work, which then continues."""
         self._answers.put((answer,))
 
     def question(self) -> Q | None:
-        """Return the next question, None once the work is done; raise the error that it ended with."""
+        """Return the next question, None once the work is done; raise the error that ended it."""
         try:
             question = self._questions.get(timeout=self._longest_s)
         except Empty:

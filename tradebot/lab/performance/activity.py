@@ -184,7 +184,7 @@ NO_TIME = "no equity is known, or no session in which it could be invested"
 def activity_figures(
     path: Path, exposed: Exposure | None, traded_usd: Decimal, fees_usd: Decimal | None, costs: Sequence[TotalSlippage]
 ) -> tuple[Figure, ...]:
-    """Return exposure, turnover and cost along a path. `fees_usd` is what was paid, as a positive amount."""
+    """Return exposure, turnover and cost along a path. `fees_usd` are the fees paid, as a positive amount."""
     mean, seen = average_equity(path), len(path.steps)
     turned = float(traded_usd) / 2 / mean if mean else None
 

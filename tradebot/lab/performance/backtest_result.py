@@ -176,7 +176,7 @@ class HaltSeen(Struct, frozen=True):
 
 
 class AnswersRefused(Struct, frozen=True):
-    """A strategy whose whole answers were refused for a reason: the first time, and the message then."""
+    """A strategy whose whole results were refused for a reason: the first time, and the message then."""
 
     strategy: str
     at: datetime
@@ -265,7 +265,7 @@ def backtest_result(
 
 
 def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
-    """Describe what a run can't show, however good it looks."""
+    """Return sentences on the limitations of a run, however good it looks."""
     years, closed = result.sessions / result.year, result.trades
     said = []
     if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):

@@ -198,7 +198,7 @@ def entry_cost(models: Iterable[CostModel | None]) -> float:
 
 
 def held_in_equal_parts(prices: Mapping[str, BenchmarkPrices], first: date, cost: float) -> BenchmarkPrices | None:
-    """Return a basket that is bought at the opens of a day, for `cost` as a fraction, and then held.
+    """Return a basket that is bought at the opens of a day, for `cost` as a fraction, and then not traded.
 
     `prices` are those of each symbol. Its value is 1 before it is bought. A symbol without an open on that day is left
     out, and one without a close on a later day counts at its last one. None without any.

@@ -145,9 +145,9 @@ class TradingCosts(Struct, frozen=True):
 
 
 class Chance(Struct, frozen=True):
-    """Figures with intervals from so many resamples of the session returns, in blocks of `mean_block` on average.
+    """Figures with intervals from resampling the session returns, in blocks of `mean_block` on average.
 
-    `level` is the share of the resamples within an interval, and `seed` that of the draw.
+    `level` is the share of the `resamples` within an interval, and `seed` that of the draw.
     """
 
     resamples: int
@@ -208,7 +208,7 @@ class SpanEarnings(Struct, frozen=True, omit_defaults=True):
 
 
 class CutRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
-    """What one strategy, symbol or reason contributed; `trades` counts the round trips that ended."""
+    """The contribution of one strategy, symbol or reason; `trades` counts the round trips that ended."""
 
     trades: int
 

@@ -33,8 +33,8 @@ class EquityPoint(NamedTuple):
 class EquityStep(NamedTuple):
     """The step from one equity point to the next one.
 
-    `value` is the return as a fraction, None if the earlier equity was zero or less. `transfers_usd` is what the owner
-    moved in (positive) or out in between.
+    `value` is the return as a fraction, None if the earlier equity was zero or less. `transfers_usd` is the sum of the
+    owner's deposits minus withdrawals in between.
     """
 
     before: EquityPoint
@@ -76,7 +76,7 @@ class Path(Struct, frozen=True):
 def path(
     history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: DateRange = EVER
 ) -> Path:
-    """Return the account's steps in a range of days; transfers are what the owner moved in (positive) or out.
+    """Return the account's steps in a range of days; transfers are the owner's deposits (positive) and withdrawals.
 
     `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
     last equity point before those days. A transfer counts at the end of its step, because it earned nothing in that

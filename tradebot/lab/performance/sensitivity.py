@@ -1,4 +1,4 @@
-"""How a backtest's result depends on what nobody can choose: costs, a day's delay, the day of the rebalance."""
+"""How a backtest's result depends on factors outside the strategy: costs, a day's delay, the day of the rebalance."""
 
 from collections.abc import Sequence
 from itertools import pairwise

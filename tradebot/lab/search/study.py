@@ -208,7 +208,7 @@ class Study:
             return self._study.user_attrs.get(MADE)
 
     def require_same(self, now: Mapping[str, Any], changed: Mapping[str, str]) -> None:
-        """Raise OperatorError if the study has different inputs: its trials couldn't be compared with new ones.
+        """Raise OperatorError if the study has different inputs, because its trials couldn't be compared with new ones.
 
         `changed` explains, for each input in the order of comparison, what a difference means.
         """

@@ -1,4 +1,4 @@
-"""Run one trial of a search: a backtest with other values, of which only the figures are kept."""
+"""Run one trial of a search: a backtest with other values, of which only the figures are stored."""
 
 from __future__ import annotations
 

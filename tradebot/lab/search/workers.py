@@ -206,7 +206,7 @@ def error_from_fields(fields: Mapping[str, Any]) -> TradebotError:
 
 
 def stopping() -> Callable[[], bool]:
-    """Return a function that tells whether this child was told to stop, or its parent has gone."""
+    """Return a function that returns whether this child was told to stop, or its parent has ended."""
     parent, stop = os.getppid(), list[int]()
 
     def note_signal(number: int, frame: FrameType | None) -> None:
@@ -254,9 +254,9 @@ def play_next(bench: Bench, study: Study, look: Callable[[], None]) -> int | Non
 
 
 def fitting(wanted: int | None, trials: int) -> int:
-    """Return how many workers fit: at most as many as processors and trials, and as free memory allows.
+    """Return the number of workers: at most the number of processors and trials, and as many as free memory allows.
 
-    Each may need as much memory as this process has now. A number that a person gave is used unchanged.
+    Each may need as much memory as this process has now. A number set by a person is used unchanged.
     """
     if wanted is not None:
         return wanted

@@ -1,4 +1,4 @@
-"""Market features: numbers for each closed bar, computed from what was known by then.
+"""Market features: numbers for each closed bar, computed only from data known by then.
 
 Each is one row in a module of `rows`, and a module there needs no other registration.
 """

@@ -1,7 +1,7 @@
-"""The inputs of features: closed bars with their sessions, and what else was known.
+"""The inputs of features: closed bars with their sessions, and other data known at the time.
 
 Averages, ranges and times shared by several features are computed at their first use. A feature is one number for each
-closed bar, computed from what was known when the bar closed.
+closed bar, computed from data known when the bar closed.
 """
 
 from array import array
@@ -37,9 +37,9 @@ class ReleaseList(NamedTuple):
 
 
 class NewsTimes(NamedTuple):
-    """When news of one category or set of symbols became known, in seconds, sorted.
+    """The times when news of one category or set of symbols became known, in seconds, sorted.
 
-    The source first answered by `since_s`: earlier news isn't known.
+    The source's replies begin at `since_s`: earlier news isn't known.
     """
 
     since_s: int

@@ -1,6 +1,6 @@
-"""Read all structures of a coin's bars at once, and select those that still hold at the last bar.
+"""Read all structures of a coin's bars at once, and select those still valid at the last bar.
 
-Each is read in the terms of a long; mirrored bars give those of a short. Readings never change once they are known;
+Each is read from the side of a long; mirrored bars give those of a short. Readings never change once they are known;
 their ends are recorded separately.
 """
 
@@ -315,7 +315,7 @@ Dated = tuple[ReadingKind, DraftStructure, int | None]
 
 
 class Structures(NamedTuple):
-    """All readings of a series, and those that hold at the close of the last bar.
+    """All readings of a series, and those valid at the close of the last bar.
 
     `readings` are in the order in which they became known, and `ended` in the order in which they ended. Later bars add
     to both and change neither. `living` are the readings without an end, newest last. Blocks before index `first_block`

@@ -148,7 +148,7 @@ REACH_DAYS = 7
 
 
 class Pull(NamedTuple):
-    """The next expiry's max pain, how many days away it is, and the price by the newest alert that knows it."""
+    """The next expiry's max pain, the number of days until then, and the price in the newest alert that has it."""
 
     pain: float
     expiry: date

@@ -152,7 +152,7 @@ THRESHOLD = 0.005
 
 
 class Pressure(NamedTuple):
-    """What is known of short sellers: the last report, and the balance of undelivered shares."""
+    """The known short interest: the last report, and the balance of undelivered shares."""
 
     interest: float | None
     days_to_cover: float | None

@@ -69,7 +69,7 @@ class CoinInputs(Struct, frozen=True):
     past: CoinHistory
 
     def order_price(self, sign: int) -> Decimal:
-        """Return the price at which an order on a side would go out now, in the spot pair's prices.
+        """Return the limit price of an order on a side now, in the spot pair's prices.
 
         That is the perpetual's ask or bid minus its premium, or the newest close without a quote.
         """

@@ -19,7 +19,7 @@ FARTHEST = 10
 class Setup(Struct, frozen=True):
     """A reason to enter: the kind of structure, its side (+1 or -1), its regime, and two prices.
 
-    At `invalid` the reason is gone. `known_at` is when the structure was known, in seconds since 1970 UTC.
+    At `invalid` the setup is no longer valid. `known_at` is when the structure was known, in seconds since 1970 UTC.
     """
 
     kind: ReadingKind

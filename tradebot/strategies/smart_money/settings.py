@@ -94,7 +94,7 @@ class FibSettings(Frozen):
 
 
 class PlaceSettings(Frozen):
-    """Which price is evaluated, and stop and target are measured from: the order's, or the setup's zone."""
+    """The entry price for evaluation, stop and target: the order's, or that of the setup's zone."""
 
     judges: Literal["price", "zone"] = "price"
 

@@ -36,7 +36,8 @@ class SmartMoneyStrategy:
         self.needs = Needs(bars=tuple(_bars(self._settings)), quotes=True, lots=True, trades=True)
 
     def propose(self, view: StrategyView) -> Sequence[Open | Close]:
-        """Return closes of positions whose reason is gone, and an entry for each other coin, refused ones included.
+        """Return closes of positions with an invalidated setup, and an entry for each other coin, refused ones
+        included.
 
         A coin with unreadable bars is refused without affecting the others.
         """
@@ -136,7 +137,7 @@ PREMISE_GONE, THESIS_GONE = "premise_gone", "thesis_gone"
 
 
 def closes(view: StrategyView, readings: Readings) -> list[Close]:
-    """Return closes of positions whose reason is gone; without its bars, a position is left to its exits.
+    """Return closes of positions with an invalidated setup; without its bars, a position is left to its exits.
 
     These are the strategy's own exits, besides the configured rules: the daily bars point the other way, or a bar
     closed beyond the invalid price. Trades, positions and notices name them like rules: `premise_gone`, with the daily

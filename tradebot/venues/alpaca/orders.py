@@ -49,7 +49,7 @@ def order_path(venue_id: str) -> str:
 
 
 class AlpacaOrders:
-    """Writes to the venue: one request per call, plus a lookup if the reply leaves a question open."""
+    """Writes to the venue: one request per call, plus a lookup if the reply is ambiguous."""
 
     def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
         self._client = AlpacaClient(venue.base_url, venue, venue.bounds)

@@ -419,7 +419,7 @@ def unknown_outcome(code: str, message: str) -> Reply:
 
 
 def submit_reply(answer: HttpReply, intent: Intent, tally: DriftTally) -> Reply:
-    """Return what the reply to a new or repriced order proves; only a 2xx that repeats the order means yes."""
+    """Return the proof in the reply to a new or repriced order; only a 2xx that repeats the order means yes."""
     if not 200 <= answer.status < 300:
         return refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
     try:
@@ -469,11 +469,11 @@ def says_duplicate(refusal_reply: Reply) -> bool:
 
 
 def resolve_duplicate(order: Order | None, intent: Intent, refusal_reply: Reply) -> Reply:
-    """Return what a lookup by id proves after a refusal that may have meant a duplicate id.
+    """Return the proof in a lookup by id after a refusal that may have meant a duplicate id.
 
-    If the order found is the one we asked for, it is ours. If it differs, someone else used our id. If there is none,
-    the refusal stands, unless its message said that the id is taken, because then the two answers contradict each
-    other.
+    If the order found is the one that was requested, it is the bot's. If it differs, someone else used the bot's id. If
+    there is none, the refusal stands, unless its message said that the id is taken, because then the two replies
+    contradict each other.
     """
     if order is None:
         return (

@@ -100,7 +100,7 @@ class IbkrConnection:
 
     @property
     def lost_count(self) -> int:
-        """Return how many messages the library hasn't passed on, or doesn't know."""
+        """Return how many messages the library hasn't passed on, or doesn't support."""
         known = self.client.decoder.handlers.keys() if self.client.decoder else ()
         lost = 0
         for number, count in self.tap.counts.items():

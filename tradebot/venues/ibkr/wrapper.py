@@ -175,7 +175,7 @@ class Ears:
         return self._ends[key]
 
     def forget(self, key: Hashable) -> None:
-        """End a request, answered or not."""
+        """Remove a request, completed or not."""
         self._rows.pop(key, None)
         self._ends.pop(key, None)
 
@@ -194,7 +194,7 @@ class Ears:
             await self._something.wait()
 
     def end(self, problem: str) -> None:
-        """Record that the connection has ended: no request will be answered."""
+        """Record that the connection has ended: no pending request will be completed."""
         self.gone = True
         for future in self._ends.values():
             if not future.done():

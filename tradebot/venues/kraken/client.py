@@ -65,7 +65,7 @@ OWN = frozenset({ActivityKind.TRANSFER})
 class Since(Struct, frozen=True):
     """The account's changes since midnight, and its present positions and marks.
 
-    Quantities are signed; `marks_then` are the marks at midnight of the positions held then.
+    Quantities are signed; `marks_then` are the marks at midnight of positions open then.
     """
 
     equity: Decimal
@@ -413,7 +413,7 @@ def error_of(told: Mapping[str, Any]) -> str:
 
 
 def format_number(number: Decimal) -> str:
-    """Return a number as a parameter."""
+    """Format a number for a request parameter."""
     return f"{number:f}"
 
 

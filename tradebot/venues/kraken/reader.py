@@ -41,7 +41,7 @@ class OpenOrders(NamedTuple):
     at: datetime | None
 
     def is_ahead_of(self, past: OrderHistory) -> bool:
-        """Return True if a history is so much older that it can't know how an order has ended."""
+        """Return True if a history is so much older that it can't show how an order ended."""
         return self.at is not None and self.at - past.told_at > KRAKEN.tells_ends_after
 
     def by_client_id(self, name: str) -> Order | None:
@@ -224,7 +224,7 @@ class KrakenReader:
         return ""
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id, open or in the history; a history of long ago only knows of ends."""
+        """Return the order with this venue id, open or in the history; an old history only proves ends."""
         listed = self._open()
         found = listed.orders.get(venue_id)
         if found is not None and found.quantity is not None:

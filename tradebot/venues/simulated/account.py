@@ -77,7 +77,7 @@ class SimulatedAccount(Struct, frozen=True):
 
 
 def anew(folder: Path) -> str:
-    """Return what to do about damaged shadow books: nothing can rebuild them, and nothing needs to."""
+    """Return the remedy for damaged shadow books: they can't be rebuilt, and needn't be."""
     return f"no money is in it: remove {folder}, and the strategy begins in shadow again"
 
 

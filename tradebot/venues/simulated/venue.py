@@ -1,9 +1,9 @@
-"""A venue without a market of its own: prices, sessions and listings are a real venue's, and fills are simulated.
+"""A venue without its own market: prices, sessions and listings are a real venue's, and fills are simulated.
 
 An order that can fill at the current quote does so, and pays the assumed slippage. Resting orders are checked against
 the minutes since the last check: a stop that a minute reached fills at its price or, if the minute began beyond it,
-there; a limit fills at its price once trades went past it. If a minute reached both, the stop counts. Nothing is filled
-in part, and no order moves the market.
+there; a limit fills at its price once trades went past it. If a minute reached both, the stop counts. Partial fills
+don't occur, and no order moves the market.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -423,7 +423,7 @@ class SimulatedVenue:
         return next(orders, None)
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Return the outcome of a request; an unknown one never arrived, because it is saved before it is answered."""
+        """Return the outcome of a request; an unknown one never arrived, because it is saved before the reply."""
         name = intent.target_venue_id if intent.target_venue_id else None
         order = self._account.orders.get(name) if name else self.order(intent.client_order_id)
         return (

@@ -23,8 +23,8 @@ Answer = tuple[int, bytes]
 class Command(NamedTuple):
     """One request that may change the exchange, as it arrived.
 
-    `account` is the caller's account number, empty for control requests; `effects` is a JSON list of what a script
-    decided for it.
+    `account` is the caller's account number, empty for control requests; `effects` is a JSON list of a script's
+    decisions about it.
     """
 
     method: str
@@ -88,7 +88,7 @@ Handler = Callable[[Asked], Answer]
 
 
 class Entry(NamedTuple):
-    """A row of the table: the requests that a handler answers; `{name}` in the path matches one segment."""
+    """A row of the table: the requests for a handler; `{name}` in the path matches one segment."""
 
     method: str
     path: str
@@ -103,7 +103,7 @@ class Commands:
         self._patterns = [(entry.method, _pattern(entry.path), entry.handler) for entry in table if "{" in entry.path]
 
     def run(self, command: Command) -> tuple[Answer, Refusal | None]:
-        """Answer a command; also return the refusal, if any, so that it can be logged."""
+        """Run a command and return its response; also return the refusal, if any, so that it can be logged."""
         try:
             handler, names = self._find_handler(command)
             return handler(Asked(command, self._engine, names)), None

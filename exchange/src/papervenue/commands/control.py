@@ -31,7 +31,7 @@ _LONGEST_TICK_S = 10_000 * DAY // SECOND
 
 
 class ControlCommands:
-    """Handlers of the control commands; `current_state` renders the answer to a tick.
+    """Handlers of the control commands; `current_state` renders the response to a tick.
 
     `cash` is the main account's starting cash in USD; after a reset an account starts with the same cash again.
     """

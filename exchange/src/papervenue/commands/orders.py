@@ -98,7 +98,7 @@ def _cancel_result(command: Asked, order_id: str) -> dict[str, Any]:
 
 
 def position_symbol(account: Account, name: str) -> str:
-    """Return the held symbol that a symbol or asset id names; raise a 404 Refusal if none is held."""
+    """Return the symbol of the position that a symbol or asset id names; raise a 404 Refusal without a position."""
     for symbol in account.positions:
         if name in (symbol, asset_id(symbol)):
             return symbol

@@ -1,6 +1,6 @@
-"""Act as the venue's staff: change orders that nobody asked to change, and bust or correct executions.
+"""Operator commands of the venue: change orders without a client's request, and bust or correct executions.
 
-The staff of a plain venue also changes funding rates.
+The operator of a plain venue also changes funding rates.
 """
 
 from __future__ import annotations

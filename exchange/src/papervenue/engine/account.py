@@ -26,7 +26,7 @@ Values = Callable[[str], Decimal]
 
 @dataclass(slots=True)
 class Position:
-    """Shares held (negative if short), their average entry price in USD, and the shares held since the last close."""
+    """A position in shares (negative if short), the average entry price in USD, and the shares since the last close."""
 
     symbol: str
     qty: Decimal
@@ -112,7 +112,7 @@ class Activity(NamedTuple):
 
     @property
     def moves_shares(self) -> bool:
-        """Return True if it added or removed shares; for a dividend, `qty` is only what was paid on."""
+        """Return True if it added or removed shares; for a dividend, `qty` is only the entitled shares."""
         return self.qty is not None and self.kind != "DIV"
 
 
@@ -157,7 +157,7 @@ class Account:
         self.closing = Balances(self.cash, _ZERO, _ZERO)
 
     def qty(self, symbol: str) -> Decimal:
-        """Return the signed number of shares held of a symbol."""
+        """Return the signed number of shares of a symbol."""
         position = self.positions.get(symbol)
         return position.qty if position else _ZERO
 
@@ -185,7 +185,7 @@ class Account:
         return self._kept_back.get(symbol, _ZERO)
 
     def keep_back(self, symbol: str, shares: Decimal) -> None:
-        """Keep this many shares from new orders; a negative number makes shares available again."""
+        """Exclude this many shares from new orders; a negative number makes shares available again."""
         self._kept_back[symbol] = self.kept_back(symbol) + shares
 
     def add(self, order: Order) -> None:
@@ -212,7 +212,7 @@ class Account:
     def hold(self, order: Order) -> None:
         """Reserve the buying power and claim the shares that an open order needs now.
 
-        While a replacement is in transit, the two orders together hold the larger of their needs.
+        While a replacement is in transit, the two orders together reserve the larger of their needs.
         """
         old = self.to_be_replaced(order) or order
         if not old.is_open:
@@ -238,7 +238,7 @@ class Account:
         self.shift(symbol, signed_qty, cost)
 
     def shift(self, symbol: str, qty: Decimal, price: Decimal) -> None:
-        """Add shares (or remove them) at a price in USD, which becomes the cost of what a reversal leaves."""
+        """Add shares (or remove them) at a price in USD, which becomes the cost of the new side after a reversal."""
         position = self.positions.get(symbol)
         if position is None:
             self.positions[symbol] = Position(symbol, qty, price)

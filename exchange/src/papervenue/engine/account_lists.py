@@ -185,7 +185,7 @@ class OrderTable:
 
 
 class History(Sequence[T]):
-    """What happened, oldest first; items are added, and an item's knowledge of later ones may be amended.
+    """The account's history, oldest first; new items may amend an earlier item's record of later ones.
 
     It can start with `count` `packed` items, which `unpack` extracts part by part.
     """

@@ -75,7 +75,7 @@ class Engine(Floor):
         return self.accounts[number]
 
     def reset_account(self, account: Account, cash: Decimal) -> Account:
-        """Replace an account with a fresh one that has a new number and the same keys; nothing else is kept."""
+        """Replace an account with a fresh one that has a new number and only the same keys."""
         for order in account.open.values():
             order.status = "canceled"
             self.book.drop(order)

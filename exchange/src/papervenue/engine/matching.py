@@ -206,7 +206,7 @@ def priority(order: Order, bar: Bar) -> Priority:
 
 
 def fill_qty(order: Order, price: int, cap: Decimal) -> Decimal:
-    """Return the shares to fill at a price: what is left of the order, up to a cap."""
+    """Return the shares to fill at a price: the unfilled quantity of the order, up to a cap."""
     if order.qty is not None:
         return min(order.qty - order.filled_qty, cap)
     return min(shares_for(order.remaining_usd, price), cap)

@@ -65,7 +65,7 @@ def other_exits(order: Order) -> list[Order]:
 def fellows(order: Order) -> list[Order]:
     """Return the other open members of an order's group; a replacement joins the group when it takes effect.
 
-    An attached order has none: what happens to it doesn't affect the others.
+    An attached order has none: its events don't affect the others.
     """
     if order.request.order_class == ATTACHED:
         return []
@@ -116,7 +116,7 @@ _PENDING = frozenset({"pending_cancel", "pending_replace"})
 def book(
     floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, parent: Order | None = None
 ) -> Order:
-    """Create an order and book it in its account with its legs; a leg is held for its parent."""
+    """Create an order and book it in its account with its legs; a leg is inactive until its parent fills."""
     order = _make_order(floor, account, request, intent, reserve)
     if parent is not None:
         order.status, order.parent = "held", parent
@@ -327,7 +327,7 @@ def _fit_attached(floor: Floor, order: Order, qty: Decimal) -> None:
 
 
 def hear(floor: Floor, order: Order, qty: Decimal) -> None:
-    """Tell an exit, or its replacement, about shares that the other exit has filled some time ago."""
+    """Notify an exit, or its replacement, of shares that the other exit filled earlier."""
     account = floor.accounts.get(order.account)
     while account is not None and order.replaced_by is not None:
         order = account.order(order.replaced_by)
@@ -342,7 +342,7 @@ def hear(floor: Floor, order: Order, qty: Decimal) -> None:
 
 
 def reduce(floor: Floor, order: Order, qty: Decimal) -> None:
-    """Change what an open order may fill in total."""
+    """Change the total quantity that an open order may fill."""
     order.qty, order.updated_us = qty, floor.now_us
     floor.accounts[order.account].hold(order)
     floor.tell("order_restated", order, "restated")

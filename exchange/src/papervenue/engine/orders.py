@@ -98,7 +98,7 @@ class OrderRequest(NamedTuple):
 
 
 class Replacement(NamedTuple):
-    """The changes that a replacement makes; None keeps a value. `trail` is in price units or percent."""
+    """The changes that a replacement makes; None leaves a value unchanged. `trail` is in price units or percent."""
 
     qty: Decimal | None
     limit: int | None

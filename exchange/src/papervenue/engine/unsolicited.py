@@ -36,7 +36,7 @@ def resume(engine: Engine, order: Order) -> None:
 
 
 def cancel(engine: Engine, order: Order) -> None:
-    """Cancel an order at once, like a broker who may not keep it."""
+    """Cancel an order at once, as if the broker could no longer hold it."""
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status}" state')
     order_lifecycle.cancel(engine, order)

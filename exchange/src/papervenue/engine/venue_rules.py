@@ -42,7 +42,7 @@ class AccountFigures(NamedTuple):
 
 
 class Dialect(Protocol):
-    """The engine's questions about its venue; it has no state of its own."""
+    """The venue-specific rules that the engine calls; stateless."""
 
     @property
     def deeds(self) -> Mapping[str, Deed]:
@@ -59,7 +59,7 @@ class Dialect(Protocol):
         """Return how orders fill."""
 
     def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
-        """Return the kinds of marks at which something may happen now; `waiting` tells whether any order is open."""
+        """Return the kinds of marks at which something may happen now; `waiting` is True if any order is open."""
 
     def reach(self, floor: Floor, mark: Mark) -> None:
         """Process a mark, apart from waking and ending orders."""
@@ -97,7 +97,7 @@ class Dialect(Protocol):
 
     @property
     def auctions(self) -> frozenset[str]:
-        """Return the times in force that wait for an auction, where the fill model holds one."""
+        """Return the times in force that wait for an auction, if the fill model has auctions."""
 
     @property
     def legs_reduce(self) -> bool:

@@ -21,7 +21,7 @@ _OF_AN_ORDER = ("order_id", "side", "symbol", "leaves_qty", "cum_qty", "order_st
 
 
 class Entered(NamedTuple):
-    """An activity other than a fill, the corporate action behind it, the shares held before it, and what came before.
+    """An activity other than a fill, its corporate action, the shares before it, and the activity before it.
 
     `before` is the id of the account's preceding activity, or its own if it is the first.
     """

@@ -21,7 +21,7 @@ _MOST_EVENTS = 10_000
 
 
 class ControlFace:
-    """Handlers of the control API. `instance` identifies this process to whoever started or found it."""
+    """Handlers of the control API. `instance` identifies this process to the process that started or found it."""
 
     def __init__(self, exchange: Exchange, instance: str, stop: Callable[[], None]) -> None:
         self._exchange = exchange

@@ -41,7 +41,7 @@ _DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
 
 
 class Count(NamedTuple):
-    """A counted request: the headers of its answer, and whether it exceeds a limit."""
+    """A counted request: the headers of its response, and whether it exceeds a limit."""
 
     headers: dict[str, str]
     refused: bool
@@ -95,11 +95,11 @@ class FlowSource(Protocol):
         """Return alerts for these tickers, or for all if none is given, newest first."""
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
-        """Answer a request for one of the series, in the order of its endpoint."""
+        """Return the rows for a request to one of the series, in the order of its endpoint."""
 
 
 class Found(NamedTuple):
-    """The answer to a request: rows and the other parts of their envelope; a single row isn't in a list."""
+    """The result of a request: rows and the other parts of their envelope; a single row isn't in a list."""
 
     rows: Sequence[Row]
     others: Mapping[str, Any] = {}
@@ -124,7 +124,7 @@ class FlowFace:
         self._limits = limits or FlowLimits(None, None)
 
     def asks(self) -> Mapping[str, Ask]:
-        """Return the function that finds the answers of each path, busiest first."""
+        """Return the function that handles each path, busiest first."""
         series = {endpoint.path: self._series(endpoint) for endpoint in (*BUSIEST, *ENDPOINTS)}
         return {"/api/option-trades/flow-alerts": self._alerts, **series}
 
@@ -132,7 +132,7 @@ class FlowFace:
         return [route(path, GET=self._counting_handler(ask)) for path, ask in self.asks().items()]
 
     def count_request(self, call: Call, ask: Ask) -> tuple[Mapping[str, str], Found | Refusal]:
-        """Count a request; return its answer's headers, and its answer. Raise a Refusal of a bad key."""
+        """Count a request; return its response's headers, and its result. Raise a Refusal for a bad key."""
         key = call.headers.get("authorization", "")
         if not _BEARER.fullmatch(key):
             raise Refusal(401, {"message": "unauthorized"})

@@ -137,7 +137,7 @@ def _owner_of(scope: Scope) -> int | None:
 
 
 def owner_of(client: tuple[str, int] | None, server: tuple[str, int] | None) -> int | None:
-    """Return the user id of the client's socket, or None if the kernel doesn't tell, as on macOS."""
+    """Return the user id of the client's socket, or None if the kernel doesn't report it, as on macOS."""
     if client is None or server is None:
         return None
     ends = _kernel_address(*client), _kernel_address(*server)

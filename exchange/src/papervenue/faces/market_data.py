@@ -247,7 +247,8 @@ def _mover_json(move: Move) -> Row:
 class DataFace:
     """Handlers of the market-data API; the key of any account is accepted.
 
-    They show what was complete at the moment returned by `now_us`: engine time, or an earlier time for a stale answer.
+    They serve the data complete at the moment returned by `now_us`: engine time, or an earlier time for a stale
+    response.
     """
 
     def __init__(self, exchange: Exchange, now_us: Callable[[], int] | None = None) -> None:

@@ -29,7 +29,7 @@ def asset_id(symbol: str) -> str:
 
 
 def asset_class(symbol: str) -> str:
-    """Return a symbol's asset class; options can only be held here, not traded."""
+    """Return a symbol's asset class; options can only be position entries here, not traded."""
     return "us_equity" if contract_of(symbol) is None else "us_option"
 
 
@@ -196,7 +196,7 @@ def configuration_json(settings: Configuration) -> dict[str, Any]:
 def position_json(engine: Engine, account: Account, held: Position) -> dict[str, Any]:
     """Return the Position object; a short position has a negative quantity and value.
 
-    The day's gain is measured from the last close for shares held then, and from their average price for shares added
+    The day's gain is measured from the last close for shares owned then, and from their average price for shares added
     since.
     """
     price, last_day = usd(engine.price(held.symbol)), _last_day_price(engine, held.symbol)

@@ -1,4 +1,4 @@
-"""List every fault of the script language: what it does, its options, and the requests it applies to."""
+"""List every fault of the script language: its description, its options, and the requests it applies to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GLOB = "a text without spaces, in which * stands for anything"
 
 
 class Parameter(NamedTuple):
-    """One option of a fault: how to read it (ValueError names what is allowed), and its default."""
+    """One option of a fault: its parser (ValueError names the allowed values), and its default."""
 
     read: Read
     allowed: str

@@ -3,7 +3,7 @@
 The file beside `bars.csv` is `bars.actions.csv`, with the columns type,symbol,date,rate,new_rate,old_rate,payable_date.
 `date` is the first session whose bars show the action (recorded bars are raw, as traded). A cash_dividend uses only
 `rate`; a forward_split or reverse_split uses only the two ratios. Rows for other days or symbols are ignored. A market
-of daily bars knows what came before its first session too.
+of daily bars also has the actions before its first session.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class QuickPast(Protocol):
 
 @runtime_checkable
 class QuickCloses(Protocol):
-    """A source that knows the closes of the market's sessions without generating their minutes."""
+    """A source that returns the closes of the market's sessions without generating their minutes."""
 
     def close(self, symbol: str, index: int) -> int:
         """Return the close of a session, in price units."""
@@ -463,7 +463,7 @@ def _to_tick(units: int) -> int:
 
 @lru_cache(maxsize=65_536)
 def half_spread(price: int, spread_bps: int = SPREAD_BPS) -> int:
-    """Return the distance of bid and ask from the middle: half the spread in whole ticks, at least one tick."""
+    """Return the distance of bid and ask from the midpoint: half the spread in whole ticks, at least one tick."""
     step = tick(price)
     return max(step, (price * spread_bps + UNITS * step) // (2 * UNITS * step) * step)
 

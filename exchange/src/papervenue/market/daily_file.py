@@ -63,7 +63,7 @@ class Happened(NamedTuple):
 class Segment(NamedTuple):
     """Rows, from the first to before the last, whose raw prices are the adjusted ones times `price`.
 
-    `shares` is what the volume is divided by.
+    `shares` is the divisor of the volume.
     """
 
     first: int

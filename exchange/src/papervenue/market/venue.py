@@ -194,7 +194,7 @@ class Grid:
         return self.ticks[bisect_right(self.steps, price) - 1]
 
     def half_spread(self, price: int, spread_bps: int) -> int:
-        """Return the distance of bid and ask from the middle: half the spread in whole ticks, at least one tick."""
+        """Return the distance of bid and ask from the midpoint: half the spread in whole ticks, at least one tick."""
         step = self.tick(price)
         return max(step, (price * spread_bps + _BPS * step) // (2 * _BPS * step) * step)
 

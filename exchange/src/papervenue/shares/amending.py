@@ -28,7 +28,10 @@ def bust(floor: Floor, account: Account, name: str) -> Amendment:
 
 
 def correct(floor: Floor, account: Account, name: str, qty: Decimal | None, price: int | None) -> Amendment:
-    """Correct an execution's price, shares, or both; None keeps a value. Raise a Refusal if that isn't possible."""
+    """Correct an execution's price, shares, or both; None leaves a value unchanged.
+
+    Raise a Refusal if that isn't possible.
+    """
     execution = _amendable(account, name)
     qty, price = execution.qty if qty is None else qty, execution.price if price is None else price
     if execution.order.is_open and execution.order.request.notional is not None:

@@ -1,7 +1,7 @@
-"""Read requests for orders and replacements, refusing everything that is wrong regardless of the account.
+"""Read requests for orders and replacements, refusing every error that doesn't depend on the account.
 
 Source of rules, codes and messages: Alpaca's trading API as documented and as observed on paper accounts. Fields that
-Alpaca doesn't know are ignored, as Alpaca ignores them.
+Alpaca doesn't document are ignored, as Alpaca ignores them.
 """
 
 from __future__ import annotations

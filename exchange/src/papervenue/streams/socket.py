@@ -308,7 +308,7 @@ class Socket:
 
 
 async def refuse(receive: Receive, send: Send, status: int, body: object) -> None:
-    """Answer a handshake with an error status and a JSON body."""
+    """Refuse a handshake with an error status and a JSON body."""
     await receive()
     headers = [(b"content-type", b"application/json; charset=utf-8")]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})

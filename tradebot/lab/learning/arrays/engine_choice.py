@@ -125,7 +125,7 @@ class EpisodeAccount:
     def turn(self, place: int, target: int, ask: int) -> Reason | None:
         """Send the order that moves the position toward the target of decision number `ask`, counted from 0.
 
-        Return why it is refused, None if it isn't.
+        Return the reason of a refusal, or None.
         """
         self.see(place)
         held, wanted = self.held, target - self.held
@@ -264,7 +264,7 @@ CENT = Decimal("0.01")
 
 
 class TapeTurns:
-    """The decisions of a vectorized episode: `question`, then `answer`, and so on until there is no question left."""
+    """The decisions of a vectorized episode: call `question`, then `answer`, until there is no question left."""
 
     def __init__(self, tape: EpisodeData) -> None:
         self._playing = _moments(tape, self)
@@ -275,7 +275,7 @@ class TapeTurns:
         return next(self._playing, None)
 
     def answer(self, answer: int) -> None:
-        """Answer the last question."""
+        """Set the target for the last question."""
         self.target = answer
 
     def stop(self) -> None:

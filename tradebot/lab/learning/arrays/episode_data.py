@@ -110,7 +110,7 @@ def margin_may_bind(run: BacktestRun, symbol: str, rules: EpisodeRules) -> bool:
 
 
 def unknown(run: BacktestRun, name: str) -> str | None:
-    """Return what the vectorized engine doesn't support of a bot with the policy `name`; None if it supports all."""
+    """Return a feature of a bot with the policy `name` that the vectorized engine doesn't support; None without any."""
     return next(_unknown(run, name), None)
 
 

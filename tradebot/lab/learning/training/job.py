@@ -116,7 +116,7 @@ AT_MOST_ONE = frozenset({"gamma", "tau", "clip_range", "learning_rate"})
 
 
 def validate_job(job: TrainingJob) -> TrainingJob:
-    """Return a feasible job; OperatorError naming what is wrong with it.
+    """Return a feasible job; raise OperatorError for an invalid one.
 
     For an agent that learns from `n_steps` at a time, the steps are rounded up to a multiple.
     """

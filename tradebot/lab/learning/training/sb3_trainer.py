@@ -63,7 +63,7 @@ class SequentialEpisodes:
         return begun
 
     def step(self, target: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Answer the last observation, as `Environment.step` does."""
+        """Apply a target, like `Environment.step`."""
         observation, reward, over, cut, info = self._of.step(target)
         gone, self._gone = self._gone, observation[GONE]
         if self._by_session and not (over or cut) and self._gone < gone:
@@ -134,10 +134,10 @@ OFF_POLICY = ("learning_rate", "batch_size", "tau", "gamma", "learning_starts")
 
 
 class Trained(NamedTuple):
-    """A network in stored form, and its answers where it was trained.
+    """A network in stored form, and its outputs where it was trained.
 
-    `answers` takes rows of observations with their memories, and returns the answers and the new memories. `memory` is
-    the size of a memory.
+    `answers` maps rows of observations with their memories to outputs and new memories. `memory` is the size of a
+    memory.
     """
 
     graph: bytes

@@ -101,10 +101,10 @@ def train(
     told: TrainingSummary,
     said: Callable[[int], None] = lambda steps: None,
 ) -> DraftFolder:
-    """Train a job on a period, write the draft to `path`, and return it; it appears as a whole or not at all.
+    """Train a job on a period, write the draft to `path` atomically, and return it.
 
-    DivergedError if the weights aren't numbers. OperatorError if the job is invalid, a library isn't installed, or
-    `path` can't be written.
+    Raise DivergedError if the weights aren't numbers. Raise OperatorError if the job is invalid, a library isn't
+    installed, or `path` can't be written.
     """
     job, draft = validate_job(job), DraftFolder(path)
     if job.of.steps is None:

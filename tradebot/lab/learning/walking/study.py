@@ -1,9 +1,9 @@
 """Search over configurations of one agent: each is evaluated walk-forward, and results guide the next ones.
 
 The first half of the evaluated sessions is for choosing, as in a search of settings: a configuration's score is the
-median over its seeds of the annualized Sharpe ratio in them. The second half is held out: neither the sampler nor the
-ranking sees it. The embargo of promotion.splits is left out between both. `promote` evaluates all of them, and counts
-every configuration.
+median over its seeds of the annualized Sharpe ratio in them. The second half is for testing: neither the sampler nor
+the ranking sees it. The embargo of promotion.splits is left out between both. `promote` evaluates all of them, and
+counts every configuration.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class DataHistory:
     def bars(
         self, window: PastWindow, timeframe: Timeframe, kinds: Collection[str] = (), now_us: int = 0
     ) -> Iterator[Aggregate]:
-        """Return the bars of a timeframe stamped within a window; a bar in progress shows what is complete of it.
+        """Return the bars of a timeframe stamped within a window; a bar in progress has its complete minutes.
 
         The bars are adjusted for corporate actions of these kinds up to now.
         """

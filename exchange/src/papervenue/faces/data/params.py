@@ -117,7 +117,7 @@ def no_recent_sip() -> Refusal:
 
 
 def check_currency(params: Params) -> dict[str, str]:
-    """Return the currency field of an answer, as requested; only dollars are available."""
+    """Return the currency field of a response, as requested; only dollars are available."""
     currency = params.text("currency").upper()
     if currency not in ("", "USD"):
         raise bad_parameter(f"currency: {currency[:10]}, this market is quoted in USD only")

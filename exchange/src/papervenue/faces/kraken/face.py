@@ -1,4 +1,4 @@
-"""Serve Kraken Futures' API: public data to anybody, and an account to whoever signs for it, within its limits.
+"""Serve Kraken Futures' API: public data without a key, and an account for signed requests, within its limits.
 
 Time is the exchange's. While it stands still nothing is refused, because no budget would ever be renewed.
 """
@@ -163,7 +163,7 @@ class Keys:
         self._nonces: dict[str, int] = {}
 
     def owner(self, call: Call) -> Account:
-        """Return the account whose key has signed a request; raise the Refusal that says what is wrong."""
+        """Return the account whose key has signed a request; raise a Refusal with the reason otherwise."""
         key, nonce = call.headers.get("apikey", ""), call.headers.get("nonce", "")
         opened = (account for account in self._engine.accounts.values() if account.key_id == key)
         account = next((account for account in opened if _is_signed(call, account.secret, nonce)), None)

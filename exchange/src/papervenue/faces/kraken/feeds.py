@@ -1,7 +1,7 @@
-"""Serve the websocket at /ws/v1: tickers to anybody, and an account's orders and fills to whoever signs for it.
+"""Serve the websocket at /ws/v1: public tickers, and an account's orders and fills for signed requests.
 
 A client requests a challenge and sends it back signed with each feed of an account. There is no replay: only the REST
-API reports what happened while nobody listened.
+API has the events before a subscription.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ class HistoryReads:
         return self.answer({"accountUid": owner.number, "len": len(elements), "elements": elements, **token})
 
     def answer(self, body: Mapping[str, Any]) -> Reply:
-        """Return a history answer with the time at which it was made."""
+        """Return a history response with the time at which it was made."""
         now_us = self._engine.now_us
         return Reply(200, encoded({**body, "serverTime": iso(now_us)}), {MADE_AT: rfc3339(now_us)})
 
@@ -417,7 +417,7 @@ class AccountLog:
         return int(text)
 
     def log(self, owner: Account, call: Call) -> Reply:
-        """Return rows between two times and two ids, all inclusive, the newest first unless asked otherwise."""
+        """Return rows between two times and two ids, all inclusive, the newest first unless requested otherwise."""
         query, count = call.query, self.count(call)
         rows = self._rows(owner)
         try:

@@ -1,7 +1,7 @@
 """Handle commands: send, edit and cancel orders, one or many.
 
-HTTP 200 with "success" says only that a request was read. An order's outcome is in its status, so a refused order is a
-Refusal whose body is such an answer.
+HTTP 200 with "success" only means that a request was read. An order's outcome is in its status, so a refused order is a
+Refusal with such a response as body.
 """
 
 from __future__ import annotations

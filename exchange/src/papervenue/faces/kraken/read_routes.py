@@ -387,7 +387,7 @@ class Candle(NamedTuple):
 
 
 class Charts:
-    """Answers requests for candles."""
+    """Handles requests for candles."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""Format as Kraken Futures does: numbers, times, answers, and the words for refusals."""
+"""Format as Kraken Futures does: numbers, times, responses, and refusal codes."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def milliseconds(us: int) -> int:
 
 
 def success(now_us: int, **fields: Any) -> bytes:
-    """Return the body of a successful answer."""
+    """Return the body of a successful response."""
     return encoded({"result": "success", **fields, "serverTime": iso(now_us)})
 
 
 def timed_reply(now_us: int, **fields: Any) -> Reply:
-    """Return the answer to a read, with the time at which it was made."""
+    """Return the response to a read, with the time at which it was made."""
     return Reply(200, success(now_us, **fields), {MADE_AT: rfc3339(now_us)})
 
 

@@ -37,7 +37,7 @@ def order_by_client_id(engine: Engine, account: Account, call: Call) -> dict[str
 
 
 def list_orders(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/orders: newest first by default, at most `limit` rows."""
+    """Handle GET /v2/orders: newest first by default, at most `limit` rows."""
     query = params(call)
     nested, limit = query.flag("nested", False), query.count("limit", _USUAL_ORDERS, _MOST_ORDERS)
     chosen = list(_chosen_orders(account, query))
@@ -112,7 +112,7 @@ def one_position(engine: Engine, account: Account, call: Call) -> dict[str, Any]
 
 
 def list_activities(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/account/activities and /v2/account/activities/{activity_type}, a page at a time."""
+    """Handle GET /v2/account/activities and /v2/account/activities/{activity_type}, a page at a time."""
     query = params(call)
     activities = list(_wanted_activities(account, query, _kinds(call, query)))
     if query.choice("direction", ("desc", "asc")) == "desc":

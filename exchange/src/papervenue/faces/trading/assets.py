@@ -62,7 +62,7 @@ _LONGEST_DAYS = 90
 
 
 def list_announcements(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/corporate_actions/announcements: the requested types between two dates, inclusive."""
+    """Handle GET /v2/corporate_actions/announcements: the requested types between two dates, inclusive."""
     query = params(call)
     types, (since, until) = _types(query), _span(query)
     by = query.choice("date_type", _DATES)
@@ -134,7 +134,7 @@ _ATTRIBUTES = (
 
 
 def list_assets(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/assets, by exchange and symbol."""
+    """Handle GET /v2/assets, by exchange and symbol."""
     query = params(call)
     status, traded = query.choice("status", ("all", "active", "inactive")), only_us_equities(query)
     exchange, attributes = query.text("exchange"), set(query.words("attributes"))

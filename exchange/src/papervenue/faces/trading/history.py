@@ -129,7 +129,7 @@ class Point(NamedTuple):
 
 
 def portfolio_history(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/account/portfolio/history with numbers rather than strings."""
+    """Handle GET /v2/account/portfolio/history with numbers rather than strings."""
     query = params(call)
     span = read_span(query, engine)
     daily_reset = query.choice("pnl_reset", ("per_day", "no_reset")) == "per_day"

@@ -33,7 +33,7 @@ Show = Callable[[int], str]
 
 
 def show_calendar(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/calendar; `date_type` says whether start and end are trading or settlement dates."""
+    """Handle GET /v2/calendar; `date_type` says whether start and end are trading or settlement dates."""
     query = params(call)
     by = {"trading": "date", "settlement": "settlement_date"}[query.choice("date_type", ("trading", "settlement"))]
     start, end = day(query, "start") or "0000", day(query, "end") or "9999"
@@ -42,7 +42,7 @@ def show_calendar(engine: Engine, account: Account, call: Call) -> list[dict[str
 
 
 def show_clocks(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v3/clock: now or at the requested `time`, for each of the `markets`."""
+    """Handle GET /v3/clock: now or at the requested `time`, for each of the `markets`."""
     query = params(call)
     at_us = query.moment("time")
     now = engine.now_us if at_us is None else at_us
@@ -56,7 +56,7 @@ def show_clocks(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
 
 
 def show_market_calendar(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v3/calendar/{market}, by default for a week from today, both ends inclusive."""
+    """Handle GET /v3/calendar/{market}, by default for a week from today, both ends inclusive."""
     query, acronym = params(call), _acronym(call.names["market"])
     start, end = _span(engine, query)
     show = rfc3339 if query.choice("timezone", ("", "utc")) else _in_new_york

@@ -74,7 +74,7 @@ class TwsReads:
         )
 
     def values_of(self, request: str, account: Account) -> Iterator[TwsMessage]:
-        """Yield the same as the answer to a separate request."""
+        """Yield the same messages as for a separate request."""
         for name, value in self.values(account).items():
             row = {"reqId": request, "account": account.number, "model": "", "key": name, "value": value}
             yield TwsMessage(VALUE_MULTI, {**_VERSION, **row, "currency": "USD"})

@@ -1,4 +1,4 @@
-"""Serve the TWS API on a socket of its own."""
+"""Serve the TWS API on a separate socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer a client's requests according to the armed fault rules: wrongly, late, cut short, or not at all."""
+"""Handle a client's requests according to the armed fault rules: wrongly, late, cut short, or not at all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CarriedOut = Callable[[], Answer]
 
 
 class Answering:
-    """How one client's requests are answered; while it is `mute`, the client receives nothing."""
+    """The state of handling one client's requests; while it is `mute`, the client receives nothing."""
 
     def __init__(self, session: TwsSession) -> None:
         self._session = session
@@ -39,7 +39,7 @@ class Answering:
         self.end_after = False
 
     def answer(self, target: str, number: int, fields: list[str], carry_out: CarriedOut) -> None:
-        """Carry out a request and send its answer."""
+        """Execute a request and send its response."""
         gateway = self._session.gateway
         book = gateway.exchange.faults.book
         self._session.effects = ""

@@ -1,4 +1,4 @@
-"""Answer requests for historical bars: minutes to hours, and days, of which a holiday's belongs to the next."""
+"""Handle requests for historical bars: minutes to hours, and days; a holiday's session belongs to the next day."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _END = re.compile(r"(\d{8})[ -](\d\d:\d\d:\d\d)(?: (.+))?")
 
 
 class HistoryError(ValueError):
-    """Raised for a request that can't be answered, with the venue's message."""
+    """Raised for a request that can't be served, with the venue's message."""
 
 
 class TwsHistory:

@@ -1,4 +1,4 @@
-"""Serve one client: greet it, start it under its id, and answer its requests according to the fault rules."""
+"""Serve one client: greet it, start it under its id, and handle its requests according to the fault rules."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class TwsSession:
             self.end()
 
     def closed(self) -> None:
-        """Remove the client, whose connection is gone, and its untransmitted orders."""
+        """Remove the disconnected client and its untransmitted orders."""
         self._ended = True
         if self.client is not None:
             self.gateway.clients.pop(self.client, None)
@@ -193,7 +193,7 @@ class TwsSession:
         return _NOTHING
 
     def place(self, fields: Fields) -> Answer:
-        """Place an order, change it, or hold it until its bracket is complete."""
+        """Place an order, change it, or store it until its bracket is complete."""
         number = int(fields[1])
         try:
             order = place_order.read_order(fields, self.gateway.contracts)
