@@ -28,7 +28,7 @@ SHOWN = 20
 
 
 class Broken(Struct, frozen=True):
-    """A place where the chain breaks: the line (from 1), its byte offset, and what is wrong there."""
+    """A place where the chain breaks: the line (from 1), its byte offset, and the error."""
 
     line: int
     offset: int

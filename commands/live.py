@@ -90,7 +90,7 @@ class ArmedSessions(Struct, frozen=True):
 
 
 class TakenOver(Struct, frozen=True):
-    """The result of `live take-over`: the folder that trades now, and the one that stopped."""
+    """The result of `live take-over`: the folder that trades now, and the one that it replaced."""
 
     folder: str
     instead_of: str

@@ -48,7 +48,7 @@ class OrderRow(Struct, frozen=True):
 
 
 class OrdersShown(Struct, frozen=True):
-    """The orders shown, oldest first; `known` counts all orders in the books, `left_out` those cut by --last."""
+    """The selected orders, oldest first; `known` counts all orders in the books, `left_out` those cut by --last."""
 
     orders: tuple[OrderRow, ...]
     known: int

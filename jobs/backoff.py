@@ -34,7 +34,7 @@ class Away(Struct):
 
 
 class Backoff:
-    """Says which jobs should wait for their service; all lanes share it. Times are trading times."""
+    """Determines which jobs should wait for their service; all lanes share it. Times are trading times."""
 
     def __init__(self, first_s: float, most_s: float, events: Events) -> None:
         self._first = timedelta(seconds=first_s)

@@ -154,7 +154,7 @@ class Runner:
 
     @property
     def over(self) -> bool:
-        """Return True if there should be no further tick."""
+        """Return True if no further tick should follow."""
         return self.stopping or self._pace.is_finished or self._faults >= MAX_FAULTS
 
     @property
@@ -163,7 +163,7 @@ class Runner:
         return ExitCode.ERROR if self._faults >= MAX_FAULTS else ExitCode.DONE
 
     def begin(self) -> None:
-        """Compare books and broker before anything else. Raise OperatorError while a person is still watching."""
+        """Compare books and broker before anything else. Unlike later comparisons, this raises an OperatorError."""
         self._reconcile(self._pace.now, at_start=True)
 
     def exits_due(self) -> bool:

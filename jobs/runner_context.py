@@ -45,7 +45,7 @@ class LogLine(Struct, frozen=True):
 
 
 class CalendarKeeper(Protocol):
-    """Keeps the stored calendar the same as the broker's."""
+    """Keeps the stored calendar equal to the broker's."""
 
     def woke(self) -> None:
         """Record that nothing checked for a while."""

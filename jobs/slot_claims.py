@@ -1,4 +1,4 @@
-"""Claim the slot that contains the current time. The first process to claim it runs it; others learn who did.
+"""Claim the slot that contains the current time. The first process to claim it runs it; later claims are refused.
 
 A slot is (job, session, offset from the open). A missed slot is claimed too, with the reason. A chore claims its slot
 when it begins and again when it ends, so a claim without an end was interrupted. `score` and `reconcile` don't trade,

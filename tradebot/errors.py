@@ -65,7 +65,7 @@ class YieldToExits(BaseException):
 
 
 class OperatorError(TradebotError):
-    """Raised when a person has to act: the message says what happened and why, the hint is the exact next command."""
+    """Raised when a person has to act: the message has the event and its cause, the hint the exact next command."""
 
     code = ExitCode.USAGE
 
@@ -86,7 +86,7 @@ class ConfigurationError(OperatorError):
 
 
 class DamagedMarkerError(OperatorError):
-    """Raised when a state folder's marker was changed or damaged; a copy of it may still have its text."""
+    """Raised when a state folder's marker was changed or damaged; a copy may still have the original."""
 
 
 class DamagedBooksError(OperatorError):
@@ -112,7 +112,7 @@ class ClocksDisagreeError(TemporaryError):
 
 
 class AllowanceSpentError(TemporaryError):
-    """Raised when a source's allowance is used up for longer than a minute, so that nothing else needs to be asked."""
+    """Raised when a source's allowance is used up for longer than a minute, so that further calls are pointless."""
 
 
 class NotServedError(TemporaryError):

@@ -104,7 +104,7 @@ def _refused_answers(run: "BacktestRun") -> "Iterable[AnswersRefused]":
 
 
 def document_of(finished: Finished) -> dict[str, Any]:
-    """Return the document stored with a run's books; the same inputs give the same bytes."""
+    """Return the document stored with a run's books; equal inputs give equal bytes."""
     return {
         "schema": SCHEMA,
         "identity": plain(to_builtins(finished.identity, builtin_types=(Decimal,))),

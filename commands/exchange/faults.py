@@ -1,4 +1,4 @@
-"""`tradebot exchange faults`: inject faults into the embedded exchange, and see which ones fired."""
+"""`tradebot exchange faults`: inject faults into the embedded exchange, and list those that fired."""
 
 import sys
 from collections.abc import Mapping

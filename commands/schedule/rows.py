@@ -32,7 +32,9 @@ BEHIND = timedelta(days=41)
 
 
 class ScheduledSlot(Struct, frozen=True):
-    """One slot of a job or a chore; `taken_by` is None until it is claimed, and `missed` says why it wasn't run."""
+    """One slot of a job or a chore; `taken_by` is None until it is claimed, and `missed` is the reason why it wasn't
+    run.
+    """
 
     job: str
     slot: str

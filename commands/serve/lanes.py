@@ -217,7 +217,7 @@ class JobLane:
 
     @property
     def over(self) -> bool:
-        """Return True if there should be no further tick."""
+        """Return True if no further tick should follow."""
         return self._runner is not None and self._runner.over
 
     @property

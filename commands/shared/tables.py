@@ -50,7 +50,7 @@ def number(name: str) -> Column:
 
 
 def staying(name: str) -> Column:
-    """Return a column of words that are essential for its row."""
+    """Return a text column that moves below its row last, because the row depends on it."""
     return Column(name, name, stays=True)
 
 

@@ -278,7 +278,7 @@ class App(BotStores):
 
     @cached_property
     def turns(self) -> ExitPriority:
-        """Return the object that makes a pass yield to exits."""
+        """Return the object that makes passes yield to exits."""
         return ExitPriority(self.folder.path)
 
     @property

@@ -255,7 +255,7 @@ def is_framed(stored: RawSeries) -> bool:
 
 
 def check_frame(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay) -> list[BarFinding]:
-    """Return the impossible times of such bars. Spot and mark prices have a bar for every time; trades may not."""
+    """Return the findings about such bars' times. Spot and mark prices have a bar for every time; trades may not."""
     bar_findings = [*bar_rules.duplicates(stored, venue), *bar_rules.bad_prices(stored)]
     if stored.daily:
         return [*bar_findings, *bar_rules.not_closed(stored, hours, now), *bar_rules.daily_times(stored, hours, venue)]

@@ -113,7 +113,7 @@ def build_answer(
     strategy: Strategy,
     slot: StrategySlot | None,
 ) -> StrategyAnswer:
-    """Return a strategy's result for its inputs, as candidates or as the reason why all of it was refused."""
+    """Return a strategy's result for its inputs, as candidates or as the reason for refusing all of it."""
     result = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, rules.of(strategy.name).wants)
     if isinstance(result, Decision):
         return StrategyAnswer((), strategy_inputs.left_out, result)

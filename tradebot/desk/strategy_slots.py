@@ -61,7 +61,7 @@ class SlotPlan(NamedTuple):
 
 
 def schedule_text(strategy: Strategy, rules: Rules) -> str:
-    """Return a strategy's schedule, from the configuration or else its own; empty to run in every pass."""
+    """Return a strategy's schedule, from the configuration or by default its own; empty to run in every pass."""
     return "" if is_outside(strategy) else rules.of(strategy.name).times or strategy.times
 
 

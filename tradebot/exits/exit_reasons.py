@@ -66,7 +66,7 @@ Why = tuple[ReasonPart, ...]
 
 
 def amount_part(name: str, amount: Decimal | float | None, unit: Unit = Unit.NONE) -> ReasonPart:
-    """Build a part with an amount in `unit`, rounded: to a tenth of a percent or of an hour, else to a hundredth."""
+    """Build a part with an amount in `unit`, rounded to a tenth of a percent or of an hour, or to a hundredth."""
     if amount is None:
         return ReasonPart(name)
     mark, factor, step = _SHOWN.get(unit, (AmountUnit.NONE, Decimal(1), Decimal("0.01")))

@@ -258,7 +258,7 @@ class ExitRule(Frozen):
         return StopLevel(self.reason, None, None)
 
     def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
-        """Return where it takes profits, nearest first; empty if its level isn't ahead."""
+        """Return its profit-taking prices, nearest first; empty if its level isn't ahead."""
         stop = self.level(held)
         if stop.price is None or not (stop.armed and stop.ahead):
             return ()
@@ -275,12 +275,12 @@ class ExitRule(Frozen):
         return self.word or self.reason.lower()
 
     def contradiction(self, others: "Iterable[ExitRule]") -> str | None:
-        """Return why it makes no sense together with these other rules, or None if it does."""
+        """Return why it contradicts these other rules, or None if it doesn't."""
         return None
 
 
 class PriceRule(ExitRule):
-    """A rule that looks at the price at which the position could be closed now."""
+    """A rule that depends on the price at which the position could be closed now."""
 
     needs: ClassVar[tuple[RuleInput, ...]] = (RuleInput.QUOTE,)
 
@@ -294,7 +294,7 @@ class PriceRule(ExitRule):
 
 
 class TimeRule(ExitRule):
-    """A rule that looks at the time only, and needs no price."""
+    """A rule that depends only on the time, and needs no price."""
 
     needs: ClassVar[tuple[RuleInput, ...]] = (RuleInput.CLOCK,)
     rank = 0

@@ -179,7 +179,7 @@ def last_step_due(execution: Execution, waited_s: float) -> bool:
 
 
 def quote_to_step_by(quote: Quote | None, now: datetime, limits: Limits) -> Quote | None:
-    """Return the quote if it is fresh and its spread narrow enough for an entry, else None."""
+    """Return the quote if it is fresh and its spread narrow enough for an entry, otherwise None."""
     if quote is None or not -limits.max_clock_skew_s <= quote.age_s(now) <= limits.max_quote_age_s:
         return None
     return quote if quote.ask - quote.bid <= limits.max_spread_fraction * quote.middle else None

@@ -128,7 +128,7 @@ def market(evidence: Trading) -> Judgment:
 
 
 def kinds(evidence: Trading) -> Iterator[Judgment]:
-    """Yield how each kind of facts is, as `signals` says; a core kind that can't be used closes entries."""
+    """Yield the health of each kind of facts, as `signals` reports it; an unusable core kind closes entries."""
     for kind in evidence.kinds:
         look = Examination(f"of {kind.wanted} replies", kind.answered, kind.last_success)
         age = "" if kind.age_s is None else f"; oldest {span(kind.age_s)} of {span(kind.limit_s)}"
@@ -212,7 +212,9 @@ def cycles(evidence: Trading) -> Judgment:
 
 
 def blocks(evidence: Trading) -> Judgment:
-    """Judge why candidates were refused: a blocking rule is fine; our own fault or a source's isn't."""
+    """Judge the reasons for which candidates were refused: a blocking rule is fine; a fault of the bot or a source
+    isn't.
+    """
     name, seen = "reasons of refusal", evidence.passes
     if not seen.candidates:
         return judge_skipped(name, "no candidate in this period", "candidates")

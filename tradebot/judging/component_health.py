@@ -23,7 +23,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Freshness(NamedTuple):
-    """When evidence was made, its age, how long newer evidence has been due, and how long that may be; in seconds."""
+    """The time of evidence, its age, how long newer evidence has been due, and the allowed delay; in seconds."""
 
     at: datetime | None
     age_s: float | None
@@ -272,7 +272,7 @@ def journal(evidence: HealthEvidence, seen: records.LedgerEvidence) -> HealthVer
 
 
 def calendar(evidence: HealthEvidence, seen: records.CalendarEvidence) -> HealthVerdict:
-    """Judge the stored calendar by how far it reaches, and whether the broker's is the same."""
+    """Judge the stored calendar by its last date, and by whether it equals the broker's."""
     found = f"{pluralize(seen.sessions, 'session')} ahead, until {seen.until}"
     if seen.differs:
         return HealthVerdict(FAILED, seen.differs, seen.sessions, next="tradebot doctor")
@@ -393,7 +393,7 @@ def halts(evidence: HealthEvidence, seen: records.Halts) -> HealthVerdict:
 
 
 class ModelSeen(Struct, frozen=True):
-    """A model of a strategy: when it was made, or why it can't be used; and its maximum age in days."""
+    """A model of a strategy: its creation time, or why it can't be used; and its maximum age in days."""
 
     strategy: str
     id: str

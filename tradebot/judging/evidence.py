@@ -191,7 +191,7 @@ class Disk(Struct, frozen=True):
 
 
 class StoreEvidence(Struct, frozen=True):
-    """One type of file that only a person deletes: its size, and how to make it smaller."""
+    """One type of file that only a person deletes: its size, and how to reduce it."""
 
     name: str
     bytes: int
@@ -375,7 +375,7 @@ class Broker(Struct, frozen=True):
 
 
 class WatchedEvents(Struct, frozen=True):
-    """Events a person should see: how often each happened, and how many lines were read or aren't events."""
+    """Events that need attention: the number of each kind, and the numbers of lines read and of invalid ones."""
 
     lines: int
     torn: int

@@ -66,7 +66,7 @@ def _goes_on(cycle: CycleRecord) -> bool:
 
 
 def of_job(job: Job) -> Judge:
-    """Return the function that judges a job by its last finished pass, which has to be as new as the slots are."""
+    """Return a function that judges a job by its last finished pass, which must be no older than its last slot."""
 
     def judge(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
         done, due = finished_passes(past, job), past.due[job]
@@ -218,7 +218,7 @@ def strategies(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict
 
 
 def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None) -> str:
-    """Say that backtests used other code of a strategy than the present one; empty if they didn't."""
+    """Return a sentence if backtests used other code of a strategy than the present one; empty otherwise."""
     if not code or not tested or code in tested:
         return ""
     last = [*tested][-1]
@@ -269,7 +269,7 @@ def last_run(
 
 
 def came(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
-    """Return those of these slots that came: all but those of a session that closed early."""
+    """Return those of these slots that occurred: all but those of a session that closed early."""
     never = {_key(claim) for claim in claims if claim.missed_reason is Reason.CLOSED_EARLY}
     return tuple(slot for slot in slots if slot.key not in never)
 

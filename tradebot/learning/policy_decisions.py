@@ -29,7 +29,7 @@ def refusal(reason: Reason, observed: Number | str, limit: Number | str | None =
 
 
 def stood_in(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
-    """Return why something other than its models acted, for each strategy with such a record."""
+    """Return why a fallback acted instead of the models, for each strategy with such a record."""
     found = dict[str, Decision]()
     for record in records:
         for decision in record.decisions:
@@ -45,6 +45,6 @@ def in_a_word(strategy: str, why: Decision) -> str:
 
 
 def sentences(records: Iterable[CandidateRecord]) -> str:
-    """Describe what acted for each strategy without its models, and why; empty if there is none."""
+    """Describe the fallback that acted for each strategy, and why; empty if there was none."""
     found = ((in_a_word(name, why), why.reason) for name, why in stood_in(records).items())
     return " ".join(f"Strategy {told}: {REASONS[reason].meaning}" for told, reason in found if reason)

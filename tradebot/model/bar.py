@@ -114,7 +114,7 @@ class Depth(Struct, frozen=True):
     asks: tuple[Level, ...]
 
     def quantity_within(self, side: "Side", worst: Decimal) -> Decimal:
-        """Return how much an order on this side could take without paying a price worse than `worst`."""
+        """Return the quantity that an order on this side could fill without a price worse than `worst`."""
         levels = self.asks if side.sign > 0 else self.bids
         return sum((level.quantity for level in levels if (worst - level.price) * side.sign >= 0), Decimal(0))
 
@@ -136,7 +136,7 @@ class Session(Struct, frozen=True, array_like=True):
 
 
 class VenueClock(Struct, frozen=True, array_like=True):
-    """The venue's time, and what the venue says about its session."""
+    """The venue's time, and its report about its session."""
 
     now: datetime
     is_open: bool

@@ -155,7 +155,7 @@ class Books(Struct, frozen=True, dict=True):
         return {session: tuple(records) for session, records in records_by_day.items()}
 
     def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
-        """Return the stored sessions of a calendar from `start` through `end`, as far as they are near this moment."""
+        """Return the stored sessions of a calendar from `start` through `end`, as far as known around this moment."""
         known = self.other_calendars.get(calendar, ()) if calendar else self.calendar
         return tuple(session for session in known if start <= session.date <= end)
 

@@ -63,7 +63,7 @@ class Decision(Struct, frozen=True, gc=False):
 
     @property
     def oldness_s(self) -> float | None:
-        """Return the age of the data in seconds: `age_s`, or else the observed number; None without either."""
+        """Return the age of the data in seconds: `age_s`, or the observed number; None without either."""
         if self.age_s is not None:
             return self.age_s
         return None if isinstance(self.observed, str | None) else float(self.observed)

@@ -339,12 +339,12 @@ class Desk(Struct, frozen=True):
     shocks: Shocks | None = None
 
     def listing_of(self, position: Position) -> Listing | None:
-        """Return the venue's listing of a position's instrument, else one built from its opening order, or None."""
+        """Return the venue's listing of a position's instrument, or one built from its opening order, or None."""
         opened = self.books.opened_as(position)
         return self.listings.get(position.symbol) or (of_order(opened, self.now) if opened else None)
 
     def listing_for(self, instrument: Instrument) -> Listing:
-        """Return the venue's current listing of an instrument, or else one built from the instrument of an order."""
+        """Return the venue's current listing of an instrument, or one built from the instrument of an order."""
         return self.listings.get(instrument.symbol) or of_order(instrument, self.now)
 
     def hours_of(self, symbol: str) -> Hours | None:
@@ -353,7 +353,7 @@ class Desk(Struct, frozen=True):
         return listing.hours if listing and listing.hours and listing.hours.tells(self.now) else None
 
     def session_of(self, instrument: Instrument) -> Session | None:
-        """Return today's session of an instrument, from the venue or else from its calendar; None without either."""
+        """Return today's session of an instrument, from the venue or from its calendar; None without either."""
         if hours := self.hours_of(instrument.symbol):
             return hours.session_at(self.now, self.books.day.date_of(self.now))
         own = instrument.calendar == self.calendar

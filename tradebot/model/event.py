@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 
 class Severity(StrEnum):
-    """How urgently a person should look."""
+    """How urgently a person should react."""
 
     INFO = "INFO"
     WARN = "WARN"
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 
 class SystemEvent(Struct, frozen=True):
-    """An event of the bot itself, as written to its files; programs make one with `EventKind.at`."""
+    """An event of the bot itself, as written to its files; create one with `EventKind.at`."""
 
     timestamp: datetime
     subsystem: str

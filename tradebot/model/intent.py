@@ -235,7 +235,7 @@ class Intent(Struct, frozen=True):
 
     @property
     def is_target(self) -> bool:
-        """Return True for a limit that rests apart from the stop: it takes a profit and protects nothing."""
+        """Return True for a limit that rests apart from the stop: it takes a profit and doesn't protect."""
         return self.rests and self.order_type is OrderType.LIMIT and self.order_class is OrderClass.SIMPLE
 
     def is_shown_by(self, order: Order) -> bool:

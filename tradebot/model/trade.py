@@ -200,7 +200,7 @@ class RestedStop(Struct, frozen=True):
 
 
 class FilledOrder(NamedTuple):
-    """The fields of an order that fill statistics need: there are too many orders to read them whole."""
+    """The fields of an order for fill statistics, because there are too many orders to read completely."""
 
     client_order_id: str
     stop_price: Decimal | None

@@ -37,7 +37,7 @@ class Hours(Struct, frozen=True):
         return any(session.date == day and session.open > at for session in self.liquid)
 
     def session_at(self, at: datetime, today: date) -> Session | None:
-        """Return the session that is open, else today's next or last one; None without any."""
+        """Return the open session, or today's next or last one; None without any."""
         current = next((session for session in self.trading if session.contains(at)), None)
         own = [session for session in self.trading if session.date == today]
         return current or next((session for session in own if session.open > at), own[-1] if own else None)

@@ -103,7 +103,7 @@ class VenueDay(Struct, frozen=True):
         return self.lasts >= DAY
 
     def knowing(self, sessions: Iterable[Session]) -> "VenueDay":
-        """Return the venue's day with those of these sessions, oldest first, that aren't entirely on their own date."""
+        """Return the venue's day with those of these sessions, oldest first, that extend beyond their own date."""
         known = tuple(sessions)
         apart, belonging = tuple([session for session in known if not self._holds(session)]), self._belonging(known)
         same = (apart, belonging) == (self.apart, self.belonging)

@@ -113,7 +113,7 @@ def _among_fillable(
 def execute_ruling(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: AuctionResult | None
 ) -> tuple[AccountAsk, Records]:
-    """Carry out the auction's ruling on a candidate. A candidate that took no part is traded normally."""
+    """Carry out the auction's ruling on a candidate. A candidate outside the auction is traded normally."""
     whose = (candidate.strategy, candidate.symbol)
     if auctioned and candidate.purpose is Purpose.OPEN and (why := auctioned.thin.get(whose)):
         return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[whose]), (why,)),)

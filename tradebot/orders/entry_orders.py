@@ -290,7 +290,7 @@ def _closing(strategy: str, earlier: Iterable[CandidateRecord]) -> frozenset[str
 def close_for(
     world: World, call: Call, account: AccountAsk, position: Position, candidate: Candidate, why: Decision
 ) -> tuple[AccountAsk, Records]:
-    """Close a position to make room for a candidate; return the account and the records after that."""
+    """Close a position to make room for a candidate; return the resulting account and the records."""
     part = ReasonPart("displaced_by", symbol=candidate.symbol)
     exits = ExitCall(why, why=(part,))
     records = close(world, call, account.desk, position, exits, str(part), displaced_by=candidate.symbol)

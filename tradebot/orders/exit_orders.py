@@ -1,4 +1,4 @@
-"""Exit positions: because an exit rule says so, or because a person closes them."""
+"""Exit positions, by an exit rule or on a person's request."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal

@@ -259,7 +259,7 @@ def _record_outcome(world: World, desk: Desk, intent: Intent, reply: Reply) -> D
 
 
 def refuse_late(world: World, desk: Desk, client_order_id: str, message: str) -> Decision:
-    """Record that the venue rejected a change of an order after accepting it; return the decision that says so."""
+    """Record that the venue rejected a change of an order after accepting it; return the corresponding decision."""
     world.ledger.settle(client_order_id, Reply(WriteOutcome.REJECTED, code=REFUSED_LATE, message=message), desk.now)
     return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, f"{REFUSED_LATE} {message}")
 

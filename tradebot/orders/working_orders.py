@@ -130,7 +130,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
 
 def reprice_working_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> WorkingExits:
-    """Reprice the exits that may stay so that they fill now; those with such a price already are left alone."""
+    """Reprice the exits that may stay so that they fill now; leave those that already have such a price."""
     records, shares = list[CandidateRecord](), defaultdict[Whose, Decimal](Decimal)
     for order, record in our_working_orders(world, desk):
         leaves = named(order.symbol) and is_exit(order, record) and not _is_followed(desk.books, order)

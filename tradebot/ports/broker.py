@@ -17,7 +17,7 @@ Undisturbed = Callable[[], AbstractContextManager[None]]
 
 
 class Bell(Protocol):
-    """Signals that the venue reported something new in the account; the reader has to find out what."""
+    """Signals that the venue reported something new in the account; the reader must fetch the details."""
 
     def rang(self) -> bool:
         """Return True if there was a signal since the last call, without waiting."""
@@ -68,7 +68,7 @@ class BrokerReader(Protocol):
         """
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id, the id by which replacement orders are known; None if there is none."""
+        """Return the order with this venue id, under which replacement orders are known; None if there is none."""
 
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return the legs of the order with this venue id, open or ended; none if the venue doesn't know the order."""

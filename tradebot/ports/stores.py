@@ -113,7 +113,7 @@ class Money(Protocol):
         """Return the totals of all fills and adjustments."""
 
     def keep_totals(self) -> None:
-        """Store the totals if there is much to add up, so that later readers start from them; nothing depends on it."""
+        """Store the totals if many fills are to be added up, so that later readers start from them; purely a cache."""
 
     def fills_with_others(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""

@@ -47,7 +47,7 @@ class OutsideSource(Protocol):
 
 
 def is_outside(strategy: Strategy) -> TypeGuard[OutsideSource]:
-    """Return True if a strategy passes on others' proposals; every pass calls this, so it has to be fast."""
+    """Return True if a strategy passes on others' proposals; every pass calls this, so it must be fast."""
     return hasattr(strategy, "sources")
 
 

@@ -91,7 +91,7 @@ def _put_back(ledger: Money, foreign_part: ForeignPart, quantity: Decimal, why: 
 
 
 def foreign_part(current: Reconciled, ledger: Money, symbol: str) -> ForeignPart:
-    """Return the foreign part of a symbol; OperatorError if there is none or if books and broker differ on it."""
+    """Return the foreign part of a symbol; raise OperatorError without one, or if books and broker differ on it."""
     there = broker_position(current.view, symbol)
     differs = next((f for f in current.findings if f.subject == symbol and f.kind not in _STRANGERS), None)
     if differs is not None:

@@ -41,7 +41,7 @@ LONGEST_CHAIN = 100
 
 
 class MovedStop(NamedTuple):
-    """An order whose stop the venue moved by itself; a request of ours would have created another order."""
+    """An order whose stop the venue moved by itself; a request of the bot would have created another order."""
 
     before: Order
     now: Order

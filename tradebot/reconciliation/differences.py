@@ -69,7 +69,7 @@ CHANGES_A_POSITION = frozenset(
 
 
 def booked_behind(ledger: Money, books: Books) -> Mapping[str, Entry]:
-    """Return the activities behind fills that aren't ours by their ids, as they are booked."""
+    """Return the activities behind foreign fills by their ids, as they are booked."""
     activities = {owned.about for owned in books.with_others if owned.origin is Origin.ACTIVITY}
     return ledger.booked(activities) if activities else {}
 

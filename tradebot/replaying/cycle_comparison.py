@@ -35,7 +35,7 @@ class CycleDifference(Struct, frozen=True):
 
 
 class ReplayedPass(Struct, frozen=True):
-    """The result of deciding a pass again; `difference` is None if every decision and every port call was the same."""
+    """The result of replaying a pass; `difference` is None if every decision and every port call was the same."""
 
     difference: CycleDifference | None
     decisions: int

@@ -73,7 +73,7 @@ class Supposed(RecordedPorts):
         return reply
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
-        """Return the next recorded reply to a call; if it is made more often than recorded, the last reply repeats."""
+        """Return the next recorded reply to a call; for more calls than recorded, repeat the last reply."""
         return super().reply(name, digest) or (None if name in CLOCKS else self._last.get((name, digest)))
 
     def attribute(self, name: str) -> Any:
@@ -83,7 +83,7 @@ class Supposed(RecordedPorts):
         return super().attribute(name)
 
     def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
-        """Return the simulated reply to a call that wasn't made then."""
+        """Return the simulated reply to a call without a recorded one."""
         if name in PASSED_ON:
             return ACCEPTED
         if name == "ledger.promise":

@@ -270,7 +270,7 @@ def _content(parts: Sequence[bytes], number: object) -> bytes:
 
 
 def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> CycleRecord:
-    """Run the pass on its recorded ports with these rules; OffTapeError if it makes a call with an unknown reply."""
+    """Run the pass on its recorded ports with these rules; raise OffTapeError for a call with an unknown reply."""
     given = recorded.given
     desk = _with_rules(given.desk, rules)
     rules = rules if given.universe is None else replace(rules, universe=given.universe)

@@ -142,7 +142,7 @@ def _reply_row(one: RecordedReply, parts: RecordParts) -> list[Any]:
 
 
 class OffTapeError(Exception):
-    """Raised when a pass makes a call that the recorded one didn't, so that the reply is unknown; the text names it."""
+    """Raised when a pass makes a call without a recorded reply; the text names the call."""
 
 
 class RecordedQuestion(Struct, frozen=True):
@@ -201,7 +201,7 @@ class RecordedPorts:
         return self.unknown(name, asked) if one is None else self._replay_reply(one)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
-        """Return the next reply to a call; None if it wasn't made then."""
+        """Return the next reply to a call; None if the call wasn't recorded."""
         known = self._known.get((name, b"" if name in CLOCKS else digest))
         return known.popleft() if known else None
 
@@ -214,7 +214,7 @@ class RecordedPorts:
         return reply
 
     def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
-        """Return the reply to a call that wasn't made then; raise OffTapeError if it can't be known."""
+        """Return the reply to a call that wasn't recorded; raise OffTapeError if it can't be known."""
         if name in self._clocks:
             return self._clocks[name]
         if name == "ledger.promise":

@@ -80,11 +80,11 @@ class Carrying:
 
     @property
     def holds(self) -> bool:
-        """Return True if there is a position that didn't exist then."""
+        """Return True if there is a position that the recorded pass didn't have."""
         return bool(self._open)
 
     def onto(self, desk: Desk, rules: Rules) -> Desk:
-        """Apply changed positions to the desk of a later pass, without those that a rule has closed by then."""
+        """Apply changed positions to the desk of a later pass, without those that a rule has closed in the meantime."""
         for unsent in self._unsent:
             desk = without_order(desk, unsent)
         for entry, close in self._closed:

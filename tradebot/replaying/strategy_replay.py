@@ -47,7 +47,7 @@ class ReplayedStrategy(Struct, frozen=True):
 
     @property
     def refilters(self) -> RefilteringStrategy | None:
-        """Return the strategy with its changed settings if only its filters read them, else None."""
+        """Return the strategy with its changed settings if only its filters read them, otherwise None."""
         after = self.after
         if self.before is None or after is None or self.sees or not isinstance(after, RefilteringStrategy):
             return None

@@ -60,7 +60,7 @@ def of_candles(candles: Series | None, now: datetime, rules: DataHealthRules) ->
 
 
 def next_candle_at(candles: Series) -> datetime:
-    """Return when the candle after the newest one is due; until then, reading candles again brings nothing new."""
+    """Return when the candle after the newest one is due; before that, reading candles again is pointless."""
     return candles.start_of(-1) + 2 * (width_of(candles.timeframe) or timedelta(days=1))
 
 
@@ -146,7 +146,9 @@ def _reaches(figures: Figures, rules: TierRules) -> bool:
 
 
 def is_due(rank: Rank | None, now: datetime, rules: RegistryRules) -> bool:
-    """Return True if the tier has to be measured: it is unknown, or its measurement is too old or later than now."""
+    """Return True if the tier has to be measured: it is unknown, or its measurement is outdated or dated later than
+    now.
+    """
     if rank is None or not rank.known or rank.measured_at is None:
         return True
     return not 0 <= (now - rank.measured_at).total_seconds() < rules.refresh_s
@@ -214,7 +216,7 @@ class RetainedCoins(NamedTuple):
 
 
 def is_discovery_due(before: Discovery, now: datetime, rules: RegistryRules) -> bool:
-    """Return True if the venue has to be queried: it never was, its last list was rejected, or that was long ago."""
+    """Return True if the venue has to be queried: it never was, its last list was rejected, or the list is outdated."""
     if before.at is None or before.problem:
         return True
     return not 0 <= (now - before.at).total_seconds() < rules.refresh_s

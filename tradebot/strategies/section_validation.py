@@ -69,7 +69,7 @@ class Wanting(Struct, frozen=True):
 
 
 def problems(every: Sequence[Wanting], account: Limits) -> Iterator[str]:
-    """Yield a sentence for each limit that allows less than the strategies want, alone or together."""
+    """Yield a sentence for each limit that allows less than the strategies propose, alone or together."""
     for wanting in every:
         own = given_limits(wanting.limits)
         yield from _too_low((wanting,), wanting.most, own, f"strategies.{wanting.name}.limits", " of its allotment")

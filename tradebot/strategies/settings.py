@@ -40,7 +40,7 @@ class AssumedCosts(Frozen):
 
     @property
     def model(self) -> CostModel:
-        """Return the same as the core's type."""
+        """Return the cost model of the core."""
         return CostModel(**dict(self))
 
 

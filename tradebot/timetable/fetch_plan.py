@@ -68,7 +68,7 @@ def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[Si
 
 
 def in_turn(core: bool, place: int, last_s: float) -> tuple[bool, int, float, int]:
-    """Return the sort key of a call: core kinds in their order, then the others; each time the stalest first."""
+    """Return the sort key of a call: core kinds in their order, then the others; within a kind the stalest first."""
     return not core, place if core else 0, last_s, place
 
 

@@ -78,7 +78,7 @@ class JobTimes(Times, frozen=True):
     parts: tuple[TimePart, ...]
 
     def in_session(self, session: Session) -> list[Due]:
-        """Return the due times of one session in order; if two parts give the same time, it is due once."""
+        """Return the due times of one session in order, without duplicates."""
         opened = session.open
         return [Due(n, opened + start, opened + end) for n, start, end in _pattern(self.parts, session.close - opened)]
 

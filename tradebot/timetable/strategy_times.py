@@ -336,7 +336,7 @@ def session_of_month(times: OwnTimes) -> str | None:
 
 
 def in_session_of_month(times: OwnTimes, which: str) -> str:
-    """Return these times in another session of the month; `session_of_month` must have found one."""
+    """Return these times for another session of the month; `session_of_month` must return one."""
     return _move_days(times, lambda days: f"{which} session of month")
 
 

@@ -85,7 +85,7 @@ class EndPoint(NamedTuple):
 
 
 class NoOrdersAnswer(StrEnum):
-    """The verdict on why there were no orders."""
+    """The verdict of `why-no-orders`."""
 
     TRADED = "traded"
     BROKEN = "broken"

@@ -83,7 +83,7 @@ class Exported(Struct, frozen=True):
 
 
 def export_account(history: History, intents: Sequence[IntentRecord], orders: Iterable[Order]) -> Exported:
-    """Return the tables of one account, all as of the same state of the books."""
+    """Return the tables of one account, all from the same state of the books."""
     makes = {intent.intent.client_order_id: intent for intent in intents if intent.intent.makes_order}
     reported = {order.client_order_id: order for order in orders}
     names = {order.venue_id: name for name, order in reported.items() if name in makes}

@@ -193,7 +193,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
 
 
 class ExternalClose(Struct, frozen=True):
-    """Shares of ours that somebody else has closed: how many (unsigned), the average price in USD, and since when."""
+    """Shares of ours closed outside the bot: how many (unsigned), the average price in USD, and since when."""
 
     shares: Decimal
     price: Decimal
@@ -344,7 +344,7 @@ def stop_rows(
 
 
 def nearest_of(rows: Sequence[StopRow]) -> str | None:
-    """Return the armed rule that acts first: an overdue time exit, else the one whose price is passed or nearest."""
+    """Return the armed rule that acts first: an overdue time exit, or the one whose price is passed or nearest."""
     overdue = (row.rule for row in rows if row.left_s is not None and row.left_s <= 0)
     measured = [(row.distance, row.rule) for row in rows if row.armed and row.distance is not None]
     return next(overdue, min(measured)[1] if measured else None)

@@ -10,7 +10,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord, Job
 
 
 class PassHead(Struct, frozen=True):
-    """One of the two passes."""
+    """The identity of one of the two compared passes."""
 
     id: str
     job: Job

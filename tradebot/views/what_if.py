@@ -240,7 +240,7 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
 
 
 def no_difference(*, whole: bool) -> str:
-    """Say that nothing differs; if not `whole`, part of the change wasn't in what was decided."""
+    """Return a sentence if nothing differs; if not `whole`, part of the change wasn't in the decisions."""
     if whole:
         return "Nothing changes: every candidate ends where it ended."
     return "What this changes can't be told: not all of it is in what was decided again, and the rest changes nothing."

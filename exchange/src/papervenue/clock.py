@@ -51,7 +51,7 @@ class Pace(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return the pace as written by the user: step, real, or a multiple such as 60x."""
+        """Return the pace as the user writes it: step, real, or a multiple such as 60x."""
         if self.speed in (0, 1):
             return REAL if self.speed else STEP
         return f"{float(self.speed):g}x"
@@ -85,7 +85,7 @@ class Clock:
         self.rebase(now_us)
 
     def rebase(self, now_us: int) -> None:
-        """Continue from an engine time that something else has set."""
+        """Continue from an engine time that was set elsewhere."""
         self._from_us, self._from_ns = now_us, self._monotonic_ns()
 
     @property

@@ -289,7 +289,7 @@ def _creation_fields(stored: StoredMarket) -> dict[str, Any]:
 
 
 def begin_log(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> None:
-    """Write the log's first line: from now on, a missing log means a lost log rather than a new folder."""
+    """Write the log's first line: from now on, a missing log means a lost log instead of a new folder."""
     first_line = {"seq": 1, "at": rfc3339(calendar.start_us), "event": CREATED, **_creation_fields(stored)}
     write_atomically(state_dir / LOG_FILE, encode(first_line).decode() + "\n")
 

@@ -65,7 +65,7 @@ class Paired(Struct, frozen=True):
 
 
 class ChatRefusal(Struct, frozen=True):
-    """Why a message was refused: the kind, by which refusals are counted, and the details."""
+    """The refusal of a message: its kind, for counting, and the details."""
 
     kind: str
     detail: str = ""
@@ -121,7 +121,7 @@ class ChatStore(CacheStore):
         return code
 
     def code_until(self, now: datetime) -> datetime | None:
-        """Return until when a code can be used, or None if there is none."""
+        """Return until when the pairing code is valid, or None if there is none."""
         with self._guard(ValueError, KeyError, TypeError):
             text = self.recall("code")
             found = json.loads(text) if text else None

@@ -24,7 +24,7 @@ _NUMBER = re.compile(rb'\{"update_id": ?([0-9]{1,18})[,}]')
 
 
 class TroubleError(Exception):
-    """Raised when Telegram can't be used now; the text says why, `wait_s` how long to wait before the next try."""
+    """Raised when Telegram can't be used now, with the reason as text; `wait_s` is the wait before the next try."""
 
     def __init__(self, why: str, wait_s: float = 0.0) -> None:
         super().__init__(why)

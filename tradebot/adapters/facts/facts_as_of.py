@@ -54,7 +54,7 @@ class KnownFacts:
         self._lately: Lately | None = None
 
     def read(self, database: sqlite3.Connection) -> None:
-        """Read the rows stored since the last call; if nobody has written since then, there are none."""
+        """Read the rows stored since the last call; none if no process has written since then."""
         ((version,),) = database.execute("PRAGMA data_version")
         seen = database, version, database.total_changes
         if seen == self._seen:

@@ -250,7 +250,7 @@ class Custody:
         return self._day == _today()
 
     def begin(self, seen: FileStats | None, version: int) -> None:
-        """Note that the books were completely read, if the files are unchanged since the stats in `seen`."""
+        """Record that the books were completely read, if the files are unchanged since the stats in `seen`."""
         if seen is not None and seen == self.look():
             self._seen, self._day, self._version, self.read_here = seen, _today(), version, True
 

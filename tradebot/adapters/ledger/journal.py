@@ -302,7 +302,7 @@ def _line(head: Head, sealed: int, kind: str, payload: object, at: datetime) -> 
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """Return a line's record if its hash is right, else None."""
+    """Return a line's record if its hash is right, otherwise None."""
     if line[-HASH_LENGTH:] != HASH_FIELD + _digest(line).encode() + HASH_END:
         return None
     record: dict[str, Any] = json.loads(line)
@@ -315,7 +315,7 @@ def _digest(line: bytes) -> str:
 
 
 def read_line(line: bytes) -> JournalRecord | None:
-    """Return a line's record if its hash is right, else None, without parsing the whole line, which is slow."""
+    """Return a line's record if its hash is right, otherwise None, without parsing the whole line, which is slow."""
     match = LINE.fullmatch(line)
     if match is None or match[7].decode() != (digest := _digest(line)):
         return None

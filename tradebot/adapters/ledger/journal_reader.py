@@ -38,7 +38,7 @@ class JournalLine(NamedTuple):
 
 
 class Break(NamedTuple):
-    """A line at which the chain breaks: its number from 1, its byte offset, and what is wrong with it."""
+    """A line at which the chain breaks: its number from 1, its byte offset, and the error."""
 
     number: int
     offset: int

@@ -159,7 +159,7 @@ class Baselines:
         return None if found is None else _baseline(*found)
 
     def since(self, at: datetime) -> Sequence[Baseline]:
-        """Return the configurations approved after a time, oldest first, and before them the one in force then."""
+        """Return the configurations approved after a time, oldest first, preceded by the one in force at that time."""
         last = "SELECT max(sequence) FROM baselines WHERE account = ?1 AND at <= ?2"
         query = f"SELECT body, who, at FROM baselines WHERE account = ?1 AND sequence >= coalesce(({last}), 0)"  # noqa: S608
         return tuple(starmap(_baseline, self._file.rows(f"{query} ORDER BY sequence", (time_text(at),))))

@@ -1,4 +1,4 @@
-"""The history of trading states. It imports little, because `halt` writes here before it loads anything else."""
+"""The history of trading states. It has few imports, because `halt` writes here before it loads any other module."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -19,7 +19,7 @@ MAY_FILL = """SELECT EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state 
 
 
 class HaltHistory:
-    """The rows that say who halted trading and who reopened it; the caller takes care of the switch files."""
+    """The rows of halts and reopenings; the caller updates the switch files."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file

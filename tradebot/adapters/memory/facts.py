@@ -171,7 +171,7 @@ def _counts(kind: AnyKind, day: date, session: date) -> bool:
 
 
 class MemoryFacts(FlowFacts, Recorder):
-    """Known facts and the decisions of passes, the latter as detailed as the level says; all facts are stored."""
+    """Known facts and the decisions of passes, the latter in the level of detail that is set; all facts are stored."""
 
     def __init__(self, level: RecordLevel = RecordLevel.FULL) -> None:
         FlowFacts.__init__(self)

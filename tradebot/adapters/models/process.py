@@ -106,7 +106,7 @@ class ModelProcess(PluginStrategy):
             self._read = None
 
     def answer(self, view: StrategyView) -> Sequence[Target] | Decision:
-        """Return a target for each symbol of the view, or why there is none; never raises for a model's failure."""
+        """Return a target for each symbol of the view, or why there is none; never raise for a model's failure."""
         session = view.situation and view.situation.session
         if self._place.results and session and session.date != self._session:
             # What models earned in the session before may be known by now.

@@ -20,6 +20,6 @@ def settings_of(models: Sequence[Model], acting: ModelSelection) -> Mapping[str,
 
 
 def loaded_from(settings: Mapping[str, Any]) -> tuple[Sequence[Model], ModelSelection]:
-    """Return the models in such settings, and how they act together."""
+    """Return the models in these settings, and how they are combined."""
     models = [Model(name, *parts_of(files)) for name, files in settings[MODELS]]
     return models, decode(ModelSelection, json.loads(settings[ACTING]))

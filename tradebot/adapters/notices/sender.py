@@ -50,7 +50,7 @@ class Attempt:
             pipe.write(json.dumps(given).encode())
 
     def has_ended(self) -> bool:
-        """Return True once the attempt has ended; one that takes too long is stopped."""
+        """Return True once the attempt has ended; one that exceeds its time limit is stopped."""
         if self._process.poll() is None and time.monotonic() >= self._deadline:
             self._process.kill()
             self._process.wait()

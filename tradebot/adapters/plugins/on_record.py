@@ -1,4 +1,4 @@
-"""Code that decides the same, bit for bit, as other code that promotions, passes and backtests have on record."""
+"""Code that is bit-for-bit equivalent to other code in the records of promotions, passes and backtests."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -284,7 +284,7 @@ def scratch(root: Path) -> Iterator[Path]:
 
 
 def assemble(path: Path, file: str, target: Path) -> None:
-    """Put one file of a copy together from parts, in the folder `target`; OperatorError if a part has changed."""
+    """Assemble one file of a copy from parts, in the folder `target`; raise OperatorError if a part has changed."""
     backup_parts.assemble(path.parent / PARTS, recipes(read_manifest(path))[file], target / file)
 
 
@@ -313,7 +313,7 @@ def _end(path: Path) -> BackupPoint:
 
 
 def in_parts(path: Path) -> bool:
-    """Return True if a folder is a backup, whose files are put together from parts."""
+    """Return True if a folder is a backup, whose files are assembled from parts."""
     return path.parent.name == BACKUPS and (path / MANIFEST).exists()
 
 

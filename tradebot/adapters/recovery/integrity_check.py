@@ -133,7 +133,7 @@ def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) ->
 
 
 def blame(folder: StateFolder) -> TradebotError | None:
-    """Return which of the stores is damaged, after reading all of them; None if the error must be a bug of ours."""
+    """Return the damaged store's error, after reading all stores; None if all are intact, so there is a bug."""
     from tradebot.adapters.facts import schema as facts_schema
 
     try:

@@ -203,7 +203,7 @@ def content_of(file: Path) -> Content:
 
 
 class Folder:
-    """Copies in a folder, such as on another disk or another machine. It must exist: a disk may be unplugged."""
+    """Copies in a folder, such as on another disk or machine. It must exist, because a disk may be unplugged."""
 
     def __init__(self, root: Path) -> None:
         self.where, self._root = str(root), root

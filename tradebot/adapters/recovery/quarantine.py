@@ -35,7 +35,7 @@ def move(folder: Path, why: str, at: datetime) -> Path | None:
     """Move the books and everything that belongs to them into a new quarantine folder; None if there are no books.
 
     A hot rollback journal moves with its ledger, or the next reader would read half a commit as a whole one.
-    OperatorError if the disk refuses: files that weren't moved stay where they are.
+    Raise OperatorError if that fails: files that weren't moved stay where they are.
     """
     names = [name for name in (*BOOKS, *_torn_files(folder)) if os.path.lexists(folder / name)]
     if not names:

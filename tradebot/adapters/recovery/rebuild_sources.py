@@ -37,7 +37,7 @@ NEEDED = ("LD_LIBRARY_PATH", "PATH", "TMPDIR")
 
 
 class CheckedCopy:
-    """A copy of the ledger in `place`, being made in the folder `target`."""
+    """A copy of the ledger in `place`, being written to the folder `target`."""
 
     def __init__(self, place: Path, target: Path, process: "subprocess.Popen[bytes]") -> None:
         self.place = place
@@ -270,7 +270,7 @@ class Lineage:
         self._account = account
 
     def add(self, record: JournalRecord) -> None:
-        """Learn from the next record."""
+        """Add the next record's content to the comparison."""
         if self.money_digests is not None and record.kind in AS_JOURNALED:
             self.money_digests[identity(record)] = record.kind in LASTING
         if record.kind == "rebuilt":
@@ -346,7 +346,7 @@ def identity(record: JournalRecord, kind: str | None = None) -> bytes:
 
 
 def words_of(record: JournalRecord | JournalRow) -> bytes:
-    """Return the id of a record that has one, or else all its content with its time."""
+    """Return a record's id if it has one, otherwise all its content with its time."""
     named = NAMED[record.kind].search(record.payload) if record.kind in NAMED else None
     return named[1] if named else record.payload + record.at.encode()
 

@@ -109,7 +109,7 @@ MAX_CHARACTERS = 1 << 20
 
 
 def write(folder: StateFolder, plan: AdjustmentPlan, kept: int) -> Path:
-    """Write a plan durably, keep only the newest ones, and return its path; OperatorError if the disk refuses."""
+    """Write a plan durably, delete all but the newest ones, and return its path; raise OperatorError if that fails."""
     content = {"schema": SCHEMA, "account": folder.account_number, "plan": encode(plan)}
     path = folder.plans / f"{plan.id}.json"
     try:

@@ -59,7 +59,7 @@ def mark_again(path: Path, marker: Path) -> None:
 
 
 def original(folder: StateFolder) -> Path | None:
-    """Return the folder that this one is a copy of, if the same bot is still there, else None."""
+    """Return the folder that this one is a copy of, if the same bot is still there; otherwise None."""
     home = _noted_place(folder)
     if home is None or home == folder.path.resolve():
         return None

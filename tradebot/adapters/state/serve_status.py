@@ -34,7 +34,7 @@ class Supervisor:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address if address.startswith("/") else ""
 
     def tell(self, **state: str) -> None:
-        """Send variables such as READY="1" or STATUS="…"; a manager that can't be reached hears nothing."""
+        """Send variables such as READY="1" or STATUS="…"; nothing happens if the manager can't be reached."""
         if not self._address:
             return
         text = "\n".join(f"{name}={' '.join(value.split())}" for name, value in state.items())
@@ -69,7 +69,7 @@ def forget_start(folder: Path, at: datetime) -> None:
 
 
 def forget_starts(folder: Path) -> None:
-    """Forget all recorded starts, because a person has looked into why there were so many."""
+    """Forget all recorded starts, because a person has examined their cause."""
     _write(folder, [])
 
 

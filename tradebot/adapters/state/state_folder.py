@@ -113,7 +113,7 @@ class StateFolder(NamedTuple):
 
 
 def resolve(flag: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the folder to use: the flag, else TRADEBOT_STATE, else ./state."""
+    """Return the folder to use: the flag, TRADEBOT_STATE or ./state."""
     return Path(flag or environ.get(variables.STATE) or DEFAULT)
 
 

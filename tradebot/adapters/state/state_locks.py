@@ -305,7 +305,7 @@ class VenueTurn:
             self._held = exit_stack.pop_all()
 
     def give_back(self) -> None:
-        """Let the next process connect."""
+        """Release the connection, so that the next process can connect."""
         exit_stack, self._held, self._wanted_at = self._held, None, math.inf
         if exit_stack is not None:
             exit_stack.close()

@@ -8,7 +8,7 @@ DISTRIBUTION = "tradebot-cli"
 
 
 def install(extras: str) -> str:
-    """Return the command that adds extras, such as "search,ray", to the environment that runs."""
+    """Return the command that installs extras, such as "search,ray", into the current environment."""
     import shlex
 
     if Path(sys.prefix) == ROOT / ".venv" and (ROOT / "Makefile").is_file():

@@ -24,7 +24,7 @@ COMMENT = "#"
 
 
 class CannotEditError(Exception):
-    """Raised when a value can't be changed without losing something; says what, and in which line, from 1."""
+    """Raised when a value can't be changed without losing something, with the reason and the line, from 1."""
 
     def __init__(self, problem: str, line: int) -> None:
         super().__init__(problem)

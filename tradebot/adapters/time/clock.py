@@ -272,7 +272,7 @@ class EngineTime:
         """Return None: engine time stands still between checks."""
 
     def moments(self) -> Iterator[datetime]:
-        """Yield each moment at which something is due within one tick's share of engine time."""
+        """Yield each moment at which a job is due within one tick's share of engine time."""
         self._status, left_s = _standing(self._engine.status()), self._share_s
         if not self._started_looking:
             # Engine time is wherever the last driver left it, perhaps in the middle of a slot.

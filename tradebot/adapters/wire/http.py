@@ -1,4 +1,4 @@
-"""Make one HTTP exchange with a limit on everything: time, size, redirects, tries, requests per minute."""
+"""Make one HTTP exchange with limits on everything: time, size, redirects, tries, requests per minute."""
 
 import json
 import re
@@ -34,7 +34,7 @@ _HEADER = re.compile(r"[!-9;-~]+:(?:[!-~][ -~]*)?")
 
 
 class WireError(Exception):
-    """Raised when no complete reply came; the request may or may not have arrived."""
+    """Raised when no complete reply was received; the request may or may not have arrived."""
 
 
 WHY: Mapping[str, str] = {

@@ -82,7 +82,7 @@ class JsonFields:
             self._tally.note(self._kind, name, "is an unknown field")
 
     def value(self, name: str) -> object:
-        """Return the field as it came; None if it is missing or null."""
+        """Return the field's raw value; None if it is missing or null."""
         return self._raw.get(name)
 
     def text(self, name: str, longest: int = LONGEST_TEXT) -> str:
@@ -138,7 +138,7 @@ class JsonFields:
         return member
 
     def translate_word(self, name: str, words: Mapping[str, E], unknown: E) -> E:
-        """Return the meaning of a service's word; an unknown word is counted and means `unknown`."""
+        """Return the meaning of a service's word; an unknown word is counted and becomes `unknown`."""
         value = self._raw.get(name)
         meaning = words.get(value) if isinstance(value, str) else None
         if meaning is None:

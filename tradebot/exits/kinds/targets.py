@@ -87,7 +87,7 @@ class ScaleOut(PriceRule):
 
     @property
     def gain(self) -> Decimal | None:
-        """Return the gain of the last level if that closes everything, else None."""
+        """Return the gain of the last level if that closes the whole position, otherwise None."""
         return self.levels[-1].fraction if self._closes_all(self.levels) else None
 
     def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:

@@ -116,7 +116,7 @@ class BarColumn:
         self._ends_us.extend(ends_us)
 
     def reach(self, until_us: int) -> int:
-        """Add at least the bars that are complete by a moment, and return how many bars were complete then."""
+        """Add at least the bars that are complete by a moment, and return the number of complete bars then."""
         self._grow(until_us)
         ends = self._ends_us
         return len(ends) if ends and ends[-1] <= until_us else bisect_right(ends, until_us)
@@ -271,7 +271,7 @@ class PriceSteps:
         self._known: dict[CorporateAction, Sequence[PriceStep]] = {}
 
     def at(self, until_us: int) -> Sequence[PriceStep]:
-        """Return the steps in force at a moment, oldest first; the same object as before if they are the same."""
+        """Return the steps in force at a moment, oldest first; the same object as before if nothing changed."""
         from_us, to_us = self._valid
         if not from_us <= until_us < to_us:
             self._renew(until_us)

@@ -196,7 +196,7 @@ def world_of(
     in_use: Sequence[Strategy],
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger]:
-    """Return the bot of these settings on a market of contracts, and its books."""
+    """Return the world of a bot with these settings on a market of contracts, and its books."""
     reader, engine, door = played.reader, played.engine, door_to(settings.venue)
     ledger = opened_books(reader, engine.main.number, engine.now_us, engine.market.calendar.market)
 

@@ -80,7 +80,7 @@ class ServedTime:
         self.now_us = exchange.now_us
 
     def advance(self, until_us: int) -> None:
-        """Let time pass up to a moment in microseconds since 1970."""
+        """Advance time to a moment in microseconds since 1970."""
         if until_us > self.now_us:
             self.known.clear()
             self._exchange.tick_to(until_us)
@@ -153,7 +153,7 @@ class OverHttp:
         self.now_us = from_datetime(self._clock.now())
 
     def tick_to(self, until_us: int) -> None:
-        """Let time pass up to a moment in microseconds since 1970."""
+        """Advance time to a moment in microseconds since 1970."""
         self.now_us = from_datetime(self._clock.tick_to(to_datetime(until_us)).now)
 
 
@@ -193,7 +193,7 @@ def world_of(
     in_use: Sequence[Strategy],
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger, ServedTime]:
-    """Build the bot of these settings at a served exchange; return its world, its books, and the time."""
+    """Build a bot with these settings at a served exchange; return its world, its books, and the time."""
     door, tally, time = door_to(settings.venue), DriftTally(), ServedTime(served.exchange)
     connection = door.connect(_access(settings, served, time.known))
     reader = door.reader(connection, tally)
@@ -320,7 +320,7 @@ class InProcess:
         return self.engine.now_us
 
     def tick_to(self, until_us: int) -> None:
-        """Let time pass up to a moment in microseconds since 1970."""
+        """Advance time to a moment in microseconds since 1970."""
         status, answer = self._exchange.run(tick_to(until_us))
         assert status == 200, answer
         self._exchange.record()

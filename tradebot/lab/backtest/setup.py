@@ -99,7 +99,7 @@ class BacktestSetup(Struct, frozen=True):
         return to_datetime(self.engine.now_us)
 
     def advance(self, to: datetime) -> None:
-        """Advance time up to and including a moment, with everything that happens until then."""
+        """Advance time up to and including a moment, with all events until then."""
         self.engine.advance(from_datetime(to))
         self.arriving(to)
 

@@ -100,7 +100,7 @@ class PriceBand(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """The price of a resting order, and whether the market has to rise to get there."""
+    """The price of a resting order, and whether the market has to rise to reach it."""
 
     symbol: str
     price: int

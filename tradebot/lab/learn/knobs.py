@@ -45,7 +45,7 @@ WORTH = 1.0
 
 
 class Other(Struct, frozen=True):
-    """Another value of a setting, as typed, and by how many USD each outcome would have improved with it."""
+    """Another value of a setting, as typed, and the improvement of each outcome with it, in USD."""
 
     value: str
     better: Sequence[float]
@@ -91,7 +91,7 @@ def by_session(outcomes: Sequence[TradeOutcome], values: Sequence[float]) -> lis
 
 
 def missing_of(outcomes: Sequence[TradeOutcome]) -> tuple[int, int]:
-    """Return how many more closed trades, and how many more sessions with such, are needed."""
+    """Return how many more closed trades, and how many more sessions with closed trades, are needed."""
     sessions = len({outcome.session for outcome in outcomes})
     return max(LEAST - len(outcomes), 0), max(fewest_sessions(1) - sessions, 0)
 
@@ -343,7 +343,7 @@ def shorter(after_s: int) -> Sequence[int]:
 
 
 def time_exit(strategy: str, at: HeldFor, outcomes: Sequence[TradeOutcome], left: LeftAfter | None) -> Knob:
-    """Return the longest holding time with shorter alternatives; a trade without a price then is unchanged."""
+    """Return the longest holding time with shorter alternatives; a trade without a price at that time is unchanged."""
     others = [Other(str(each), [left(one, each) or 0.0 for one in outcomes]) for each in shorter(at.after_s) if left]
     untold = "" if left else NO_PRICES
     return Knob(Item.EXITS, strategy, at.setting, str(at.after_s), outcomes, others, at.part, untold)
@@ -387,5 +387,5 @@ def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
 
 
 def without(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> Other:
-    """Return a value with which these trades wouldn't have been made."""
+    """Return a setting's value that would have prevented these trades."""
     return Other(value, [-outcome.net if out else 0.0 for outcome, out in zip(outcomes, left_out, strict=True)])

@@ -103,7 +103,7 @@ def _moving_average(average: float, values: Sequence[float], keeps: float) -> fl
 
 
 def step_weight(multiplier: float, of: ComponentRecord) -> float:
-    """Return the multiplier after one step, within its bounds; the same one if nothing is proven."""
+    """Return the multiplier after one step, within its bounds; unchanged if nothing is proven."""
     if of.calls < LEAST:
         return multiplier
     if of.share.low > GOOD and of.lately > GOOD and of.gain > 0:

@@ -111,7 +111,7 @@ def outcomes_of(
 
 
 def counts(trade: TradeRow) -> bool:
-    """Return True for a trade to learn from. An open one has earned nothing yet: it isn't a loss."""
+    """Return True for a trade to learn from. An open trade is excluded, because its profit isn't known yet."""
     return trade.status is TradeStatus.CLOSED and trade.source is EntrySource.BOT and not trade.unknown_fees
 
 

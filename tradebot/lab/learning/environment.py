@@ -61,7 +61,7 @@ class NoDecisionError(TradebotError):
 
 
 class Shows(Protocol):
-    """Builds an observation from features by name and the state, or says why there is none."""
+    """Builds an observation from features by name and the state, or returns why that isn't possible."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ class DecisionPoint:
         self._missed: dict[datetime, str] = {}
 
     def looks(self, world: World, now: datetime) -> None:
-        """Note a pass in which the policy may decide; unless it does, its bar is skipped."""
+        """Record a pass in which the policy may decide; if it doesn't, its bar is skipped."""
         at = now - (now - datetime(now.year, now.month, now.day, tzinfo=now.tzinfo)) % WIDTH
         if at not in self._seen:
             self._seen.add(at)
@@ -210,7 +210,7 @@ class Play(Protocol):
     """A running episode: it requests a target at each decision, until it has ended."""
 
     def question(self) -> PolicyState | None:
-        """Return the next moment; None once there is no further one."""
+        """Return the next decision's state; None after the last one."""
 
     def answer(self, answer: int, /) -> None:
         """Set the target for the last decision."""
@@ -343,7 +343,7 @@ LONGEST_S = 300.0
 
 
 class StoppedError(BaseException):
-    """Raised to abort the work. Handlers of ordinary errors let it through."""
+    """Raised to abort the work; handlers of ordinary errors don't catch it."""
 
 
 class _Caught:

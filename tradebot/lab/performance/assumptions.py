@@ -124,7 +124,7 @@ def _missing(days: Sequence[date]) -> str:
 
 
 def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
-    """Yield what figures lack, a sentence for each kind of observation: how many there are, and how many are needed."""
+    """Yield a sentence for each kind of observation of which figures lack some: the present and the required number."""
     lacking = sorted((each for each in figures if each.lacks), key=lambda each: (each.of, each.needed))
     for kind, group in groupby(lacking, key=lambda each: each.of):
         rows = list(group)

@@ -170,7 +170,7 @@ class Space(Frozen):
             yield {name: _draw_value(one, chance) for name, one in self.settings.items()}
 
     def grid(self) -> Iterator[Values]:
-        """Yield every combination that is known before the first trial: none if the sampler learns from results."""
+        """Yield every combination known before the first trial: none if the sampler learns from results."""
         if self.sampler == "grid":
             every = product(*map(_choices, self.settings.values()))
             everything = [dict(zip(self.settings, point, strict=True)) for point in every]

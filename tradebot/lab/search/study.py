@@ -127,7 +127,7 @@ def reaching(place: str) -> Iterator[None]:
 
 
 def open_storage(place: str, *, new: bool) -> BaseStorage:
-    """Return the storage at a place: a file, or the address of a database; only a `new` study makes a file."""
+    """Return the storage at a place: a file, or the address of a database; only a `new` study creates a file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if "://" in place:
         kwargs = {"connect_args": {"timeout": DATABASE_S}} if place.startswith("sqlite") else {}
@@ -265,7 +265,7 @@ class Study:
             trial.set_user_attr(BEAT, time.time())
 
     def tell(self, trial: Trial, result: Result | None, values: Sequence[float | None], why: str = "") -> None:
-        """Store a trial's result. Without a value for every objective it is left out, and `why` says so."""
+        """Store a trial's result. Without a value for every objective it is left out, with the reason `why`."""
         with self._reaching(), suppress(UpdateFinishedTrialError):
             if result is not None:
                 trial.set_user_attr(RESULT, _pack_result(result))
@@ -434,7 +434,7 @@ class SequentialStudy(Study):
         return sequential_study
 
     def take(self) -> Trial | None:
-        """Return the trial to run: an unfinished one, or else the next; None if there are no more."""
+        """Return the trial to run: an unfinished one, or the next; None if there are no more."""
         with self._reaching():
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if PLANNED in trial.user_attrs or {*trial.params} == {*self._distributions}:

@@ -91,7 +91,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def typical(self) -> PolicyRun:
-        """Return the run of the median seed by its Sharpe ratio; of an even number, the worse of both in the middle."""
+        """Return the run of the median seed by its Sharpe ratio; of an even number, the worse of the middle two."""
         known = [sharpe if sharpe is not None else 0.0 for sharpe in self.sharpes]
         return self.results.runs[known.index(median_low(known))]
 

@@ -393,7 +393,7 @@ def _last(loud: NDArray[np.bool_], quiet: int) -> int:
 
 
 def by_parts(returns: Numbers) -> float:
-    """Return the probability of so good a best trial by the means of a few long parts, if their signs are luck."""
+    """Return the probability that luck alone gives such a best trial, by the signs of the means of a few long parts."""
     edges = np.linspace(0, len(returns), PARTS + 1).astype(int)
     if min(np.diff(edges)) < 1:
         return 1.0

@@ -46,7 +46,7 @@ class SessionAlerts(tuple[FlowAlert, ...]):
         return {sign: _summed_up([alert for alert in large if alert.sign == sign]) for sign in (1, -1)}
 
     def until(self, now: datetime) -> "SessionAlerts":
-        """Return the alerts that aren't later than `now`: the source's clock may be some seconds ahead of ours."""
+        """Return the alerts that aren't later than `now`: the source's clock may be some seconds ahead."""
         if not self or self[-1].at <= now:
             return self
         return SessionAlerts(self[: bisect_right(self, now, key=_AT)])

@@ -33,7 +33,7 @@ from tradebot.venues.alpaca.parsers import error_code
 
 
 class TokenBucket:
-    """Lets `burst` requests through at once and `per_minute` in the long run; others wait."""
+    """Lets `burst` requests through at once and `per_minute` on average; others wait."""
 
     def __init__(
         self,
@@ -184,7 +184,9 @@ class DataPlanError(OperatorError):
 
 
 class AlpacaClient(RESTClient):
-    """The SDK's client, but it sends through our own code and never retries, since a retry would repeat a POST."""
+    """The SDK's client, but it sends through the bot's own HTTP code and never retries, because that would repeat a
+    POST.
+    """
 
     def __init__(self, url: str, venue: AlpacaVenue, bounds: RequestBounds, version: str = "v2") -> None:
         super().__init__(base_url=url, api_key=venue.key, secret_key=venue.secret, api_version=version, raw_data=True)

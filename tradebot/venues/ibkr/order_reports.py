@@ -121,7 +121,7 @@ def parts_of(exec_id: str) -> tuple[str, str]:
 
 
 def fill_of(name: str, contract: Any, told: Any) -> Fill:
-    """Return one execution under its name; its commission comes separately, and isn't known until then."""
+    """Return one execution under its name; its commission is reported separately, and unknown until then."""
     side = SIDES.get(str(told.side))
     if side is None:
         raise RowError("side", "is neither BOT nor SLD")

@@ -117,7 +117,7 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
 
 
 def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
-    """Return a contract's trading hours from now on, or else why they can't be read."""
+    """Return a contract's trading hours from now on, or why they can't be read."""
     trading, liquid, zone = (str(one or "") for one in (details.tradingHours, details.liquidHours, details.timeZoneId))
     try:
         return hours_of(trading, liquid, zone, now), ""

@@ -194,7 +194,7 @@ class IbkrReader:
         return Proof(End.OVER, "neither open orders, completed orders nor executions have it")
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return the evidence that a DAY order's session is over: on the next day, it is in no list any more."""
+        """Return the evidence that a DAY order's session is over: on the next day, it is no longer in any list."""
         sent = order.submitted_at
         if order.time_in_force is not TimeInForce.DAY or sent is None:
             return ""

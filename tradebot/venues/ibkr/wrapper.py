@@ -108,7 +108,7 @@ class GoneError(Exception):
 
 
 class InUseError(TemporaryError):
-    """Someone else is connected with our client id."""
+    """Raised when another program is connected with the bot's client id."""
 
 
 class ReportedStatus(NamedTuple):
@@ -188,7 +188,7 @@ class Ears:
         return self._events.get(order_id, [])
 
     async def something(self) -> None:
-        """Return once there is any further message about an order, or the connection has ended."""
+        """Return at the next message about an order, or when the connection has ended."""
         self._something.clear()
         if not self.gone:
             await self._something.wait()

@@ -355,7 +355,7 @@ class Client:
         return answer
 
     def read(self, path: str, **params: str) -> Mapping[str, Any]:
-        """Return a reply that isn't an error; raise TradebotError for any other, or if none comes."""
+        """Return a successful reply; raise TradebotError for an error, or if there is no reply."""
         known, policy, asked = self._venue.known, self._venue.policy, (path, *params.items())
         if known is None:
             return policy.run(lambda: self._once(path, params))

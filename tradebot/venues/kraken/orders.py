@@ -75,7 +75,7 @@ class KrakenOrders:
         return Reply(WriteOutcome.ACCEPTED, order)
 
     def replace(self, intent: Intent) -> Reply:
-        """Refuse: the capabilities say that orders aren't edited, so nothing calls this."""
+        """Crash: by the venue's capabilities orders aren't edited, so this is never called."""
         raise AssertionError("orders aren't edited at Kraken Futures")
 
     def cancel(self, intent: Ending) -> Reply:

@@ -1,4 +1,6 @@
-"""Profit in its smallest pieces: each has a day, a kind, an owner and a symbol, and together they are all profit."""
+"""Split profit into its smallest pieces: each has a day, a kind, an owner and a symbol, and together they are all
+profit.
+"""
 
 from bisect import bisect_right
 from collections import defaultdict

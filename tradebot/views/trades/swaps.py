@@ -1,4 +1,4 @@
-"""Swaps: which position was closed for which newcomer, their values then, and the results of both."""
+"""Swaps: the positions closed for others, their values then, and the results of both."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta

@@ -1,1 +1,1 @@
-"""Run the requests that change the exchange from their text, so that a replay of the log takes the same path."""
+"""Run the requests that change the exchange from their text, so that a replay of the log runs the same code."""

@@ -1,4 +1,4 @@
-"""Define a command, the request its handler sees, and the table that maps commands to handlers."""
+"""Define a command, the request passed to its handler, and the table that maps commands to handlers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Command(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A command as its handler sees it; `names` has the named parts of the path."""
+    """A command as passed to its handler; `names` has the named parts of the path."""
 
     command: Command
     engine: Engine

@@ -88,7 +88,7 @@ class Engine(Floor):
         return next(account for account in self.accounts.values() if account.name == "main")
 
     def submit(self, account: Account, request: OrderRequest, fate: str | None = None, policy: Policy = USUAL) -> Order:
-        """Accept an order or raise the Refusal that explains why not; call `settle` to let it take effect."""
+        """Accept an order or raise a Refusal with the reason; call `settle` to apply it."""
         admission = self.dialect.admit(self, account, request, None, policy)
         order = order_lifecycle.book(self, account, request, admission.intent, admission.reserve)
         order.fate, order.tells_after_us = fate, policy.tells_after_us
@@ -102,7 +102,7 @@ class Engine(Floor):
         return order
 
     def settle(self, order: Order) -> None:
-        """Let an accepted order take effect after its reply: it reaches the market and may fill at once."""
+        """Apply an accepted order after its reply: it reaches the market and may fill at once."""
         if not order.is_open:
             return
         if order.replaces is not None:

@@ -185,7 +185,7 @@ def tradable(floor: Floor, request: OrderRequest) -> bool:
 
 
 def bring(floor: Floor, order: Order) -> None:
-    """Send an order to the market, together with the legs that go with it."""
+    """Send an order to the market, together with its legs."""
     if order.status != "pending_cancel":
         order.status = at_the_market(order)
     order.updated_us = order.live_us = floor.now_us
@@ -349,7 +349,7 @@ def reduce(floor: Floor, order: Order, qty: Decimal) -> None:
 
 
 def cancel(floor: Floor, order: Order) -> None:
-    """Cancel an order that is still open, and the rest of its group."""
+    """Cancel an order that is still open, and the other orders of its group."""
     if order.is_open:
         order.canceled_us = floor.now_us
         _finish(floor, order, "canceled")
@@ -357,7 +357,7 @@ def cancel(floor: Floor, order: Order) -> None:
 
 
 def reject(floor: Floor, order: Order) -> None:
-    """Reject an order after it was accepted, and cancel the rest of its group."""
+    """Reject an order after it was accepted, and cancel the other orders of its group."""
     order.failed_us = floor.now_us
     _finish(floor, order, "rejected")
     _end_fellows(floor, order)

@@ -196,7 +196,9 @@ class Order:
 
     @property
     def remaining(self) -> Decimal:
-        """Return the shares not yet filled; for an order in dollars, convert the rest at the reserved price."""
+        """Return the shares not yet filled; for an order in dollars, convert the remaining amount at the reserved
+        price.
+        """
         if self.qty is not None:
             return self.qty - self.filled_qty
         return shares_for(self.remaining_usd, self.reserve)

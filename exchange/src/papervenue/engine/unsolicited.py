@@ -13,7 +13,7 @@ _ASIDE = ("suspended", "stopped")
 
 
 def suspend(engine: Engine, order: Order) -> None:
-    """Take an order from the market until it is resumed."""
+    """Suspend an order until it is resumed."""
     _put_aside(engine, order, "suspended")
 
 

@@ -24,7 +24,7 @@ class Admission(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A moment of a session at which something other than trading happens."""
+    """A moment of a session at which an event other than trading happens."""
 
     at_us: int
     kind: str
@@ -68,7 +68,7 @@ class Dialect(Protocol):
         """Return the last price of a symbol in units, or None before it has one."""
 
     def multiplier(self, symbol: str) -> int:
-        """Return by how much a paid position is worth more than its quantity times its price."""
+        """Return the value of one unit of a position that was paid in full, as a multiple of its price."""
 
     def worth(self, floor: Floor, account: Account) -> AccountFigures: ...
 

@@ -308,7 +308,7 @@ class Turn:
         self._body: bytes | None = body
 
     async def again(self) -> Message:
-        """Receive the body that was already read, then whatever follows it."""
+        """Receive the body that was already read, then the following messages."""
         if self._body is None:
             return await self.connection.receive()
         body, self._body = self._body, None

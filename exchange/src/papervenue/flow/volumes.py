@@ -198,7 +198,7 @@ class Volumes(OfFlow):
         return self.after(symbol, place, [minutes])[0]
 
     def after(self, symbol: str, place: int, minutes: Sequence[int]) -> list[Traded]:
-        """Return the volume in the first minutes of a session, for each of these numbers of minutes."""
+        """Return the volume in the first minutes of a session, for several numbers of minutes."""
         calendar = self.calendar
         open_us = calendar.all[place].open_us
         rest, shares = self._rest(symbol, place), self._shares(symbol, place)

@@ -53,7 +53,7 @@ class FileEvent(NamedTuple):
 
 
 class Happened(NamedTuple):
-    """An event in shares of its own day: a dividend for each share owned before it, and then a split."""
+    """A corporate action in shares of its own day: a dividend for each share owned before it, and then a split."""
 
     date: str
     rate: Decimal

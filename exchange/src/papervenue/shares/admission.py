@@ -56,7 +56,7 @@ class Desk(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One request with its context: its intent, and its symbol's last price (None if there is none yet)."""
+    """One request with its context: its intent, and its symbol's last price (None without one)."""
 
     request: OrderRequest
     desk: Desk

@@ -22,7 +22,7 @@ LEAST_STEPS, MOST_STEPS, MOST_SEED = 500, 100_000_000, 2**31 - 1
 
 
 class DivergedError(OperatorError):
-    """Raised when an agent's weights diverged to non-numbers: the same job does so again."""
+    """Raised when an agent's weights diverged to non-numbers: the same job would diverge again."""
 
     def __init__(self, message: str, hint: str = "try other settings, such as a lower learning_rate") -> None:
         super().__init__(message, hint)

@@ -123,7 +123,7 @@ class GatewayConnection(Protocol):
     def send(self, data: bytes) -> None: ...
     def close(self) -> None: ...
     def record(self) -> None:
-        """Write everything done so far into the exchange's log, because clients may only learn of logged changes."""
+        """Write all pending lines into the exchange's log, because clients may only receive logged changes."""
 
     def later(self, seconds: float, do: Callable[[], None]) -> None: ...
 
@@ -176,7 +176,9 @@ class Gateway:
         return self._lost is not None
 
     def lose(self, for_us: int, code: int) -> None:
-        """Lose the connection to the venue for some time; the code says whether prices continue by themselves then."""
+        """Simulate a lost connection to the venue for some time; the code determines whether prices resume by
+        themselves.
+        """
         self._lost = self.engine.now_us + for_us, code
         self._tell_all(CONNECTION_LOST)
 

@@ -112,7 +112,7 @@ class Kept:
         self._orders[order["id"]] = order
 
     def forget(self, number: int) -> bool:
-        """Drop an order and those attached to it; return False if it isn't here."""
+        """Remove an order and those attached to it; return False if it isn't known."""
         found = self._orders.pop(number, None) is not None
         for one in [order for order in self._orders.values() if found and order["parent"] == number]:
             del self._orders[one["id"]]
