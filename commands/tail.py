@@ -35,7 +35,7 @@ NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "trades": ("closed_at", ("id",)),
     "errors": ("timestamp", ()),
 }
-"""The files, with the field that has a line's time, and those that name what it is about."""
+"""The files, with the field for a line's time, and those that identify its subject."""
 
 
 class LinesAppended(Struct, frozen=True):

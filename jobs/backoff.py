@@ -13,11 +13,11 @@ from tradebot.ports.stores import Events
 
 BROKER, FLOW = "broker", "flow source"
 DEPENDS_ON: Mapping[str, str] = {job: FLOW if job is Job.FETCH_FLOW else BROKER for job in Job}
-"""What a job can't do without. Chores are their own processes, and wait for nothing here."""
+"""The service that a job depends on. Chores are separate processes, and don't wait here."""
 NEVER_WAITS = Job.EVALUATE_EXITS
-"""Positions are looked after whatever fails; these passes also find out that the broker answers again."""
+"""Positions are managed whatever fails; these passes also notice when the broker responds again."""
 TOLD_AFTER = 2
-"""How many failures in a row are told as one event; a single one is a job that failed."""
+"""How many consecutive failures become one event; a single one is a failed job."""
 
 
 class Away(Struct):

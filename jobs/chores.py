@@ -17,9 +17,9 @@ from tradebot.timetable.entries import ENDED, ENDS, FAILED, TimetableEntry
 from tradebot.timetable.sessions import Slot
 
 MOST_BEGINNINGS = 3
-"""How often a chore is begun that is cut short each time."""
+"""How often a chore is started that is interrupted each time."""
 WELL = frozenset({ExitCode.DONE, ExitCode.FINDINGS})
-"""The exit codes of a chore that did its work; findings are what some of them look for."""
+"""The exit codes of a chore that did its work; some chores look for findings."""
 
 
 class Running(Protocol):

@@ -209,9 +209,9 @@ def _place(job: str) -> int:
 
 
 FIRST_SEEN = date.min
-"""The date under which the ledger keeps since when a line has its times; a session never has it."""
+"""The date under which the ledger stores since when a line has its times; no session has it."""
 MOST_DAYS = 400
-"""How many past days are looked through for slots that nobody ran. Older ones stay without a row."""
+"""How many past days are searched for missed slots. Older ones remain unrecorded."""
 
 
 class SlotPlanner:

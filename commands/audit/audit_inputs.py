@@ -59,7 +59,7 @@ from tradebot.timetable.sessions import session_date
 
 DAY = timedelta(days=1)
 LOOKED_BACK = 5
-"""How many passes of exits are searched for one that was not refused as a whole."""
+"""How many exit passes are searched for one that was not refused as a whole."""
 
 
 def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvidence, Trading | Unread]:

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from tradebot.lab.backtest.market import OpenedMarket
 
 DEFAULTS = "backtest.yaml"
-"""The shipped file of what a backtest assumes where nobody has set anything else."""
+"""The shipped file with a backtest's default assumptions."""
 SLIPPAGE = "slippage_bps"
 MEASURED = "measured"
-"""What `--cost` says to let orders pay what the bot's own fills were measured to pay."""
+"""The value of `--cost` for the measured costs of the bot's own fills."""
 OF_FILLS = (SLIPPAGE, "spread_bps", "volume_share", "depth_share", "partial_rate", "latency_s", "quotes")
-"""What `--cost` may name besides the settings under sandbox.costs."""
+"""Names that `--cost` accepts besides the settings under sandbox.costs."""
 
 
 class PlannedBacktest(Struct, frozen=True):

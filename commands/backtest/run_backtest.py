@@ -129,7 +129,7 @@ def trials_of(finished: Finished) -> "Sequence[Trial]":
 
 
 Told = Callable[[int, int, int], None]
-"""Is told how many sessions are done, how many there are, and how many bars those done had."""
+"""Receives the number of finished sessions, of all sessions, and of bars in the finished ones."""
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def rate_of(sessions: int, bars: int, elapsed_s: float) -> str:
 
 
 CHECKPOINT_S = 15.0
-"""How often an unfinished run is kept, in case the process is killed."""
+"""How often an unfinished run is saved, in case the process is killed."""
 MOST_SHARE = 0.03
 """The part of the time that may go into keeping unfinished runs."""
 

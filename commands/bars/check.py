@@ -53,7 +53,7 @@ REMEDIES: "Mapping[str, str]" = {
     "gap": "tradebot bars fetch gets what was never fetched; a symbol without a trade has no bar",
     "hole": "tradebot bars fetch gets what was never fetched; what the source lost stays lost",
 }
-"""What to do about each flaw."""
+"""The remedy for each flaw."""
 
 
 class BarsChecked(Struct, frozen=True):

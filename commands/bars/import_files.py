@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Progress
 
 SOURCE = "import"
-"""What the store says about where imported bars came from."""
+"""The store's source of imported bars."""
 
 SHOWN, KEPT = 20, 1_000
 """How many bad rows a screen shows, and how many a document has; all are counted."""

@@ -14,10 +14,10 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.model.sentences import pluralize
 
 WITH_BUTTONS = 3
-"""How many entries that wait are shown with buttons when somebody asks for all."""
+"""How many waiting entries are shown with buttons in a reply about all."""
 CUT = "… more than fits into a message"
 _LEADS = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})|[@/](?=[A-Za-z])|://")
-"""What an app would make a link of: nothing that the bot quotes may lead anywhere."""
+"""Text that an app would turn into a link, which is broken up in everything the bot quotes."""
 
 Data = Mapping[str, Any]
 

@@ -28,7 +28,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.sentences import SYMBOL_PATTERN
 
 MESSAGE = frozenset({"message_id", "from", "chat", "date", "text", "entities", "link_preview_options"})
-"""All that a message has which a person typed: one that is forwarded, edited or a reply has more."""
+"""The fields of a message that a person typed: a forwarded, edited or reply message has more."""
 QUERY = frozenset({"id", "from", "message", "chat_instance", "data"})
 OLDEST_S, AHEAD_S = 120, 30
 LARGEST = 2**53
@@ -182,7 +182,7 @@ MOST_HINTS_A_MINUTE = 5
 TRIES = 3
 TAKEN = ChatRefusal("taken before")
 HALT, KEEP = "halt-now", "not-halt"
-"""What the answers to the question mean; with their hyphens, nobody can type them."""
+"""The answers' codes; with their hyphens, they can't be typed as commands."""
 ACTS = frozenset({"halt", "approve", "reject"})
 SHOWN = (("Status", "status"), ("Positions", "positions"), ("P&L", "pnl"), ("Health", "health"), ("Halt …", "halt"))
 VERBS: Mapping[str, Sequence[str]] = {
@@ -197,7 +197,7 @@ VERBS: Mapping[str, Sequence[str]] = {
     "reject": ("reject", "{about}", "--json"),
     "halt": ("halt", "--reason", "{about}", "--json"),
 }
-"""The command line of each word: no other one is ever started, and none through a shell."""
+"""The command line of each word: no other command is ever started, and none through a shell."""
 
 
 class Listener:

@@ -46,7 +46,7 @@ SHOWN = (
 """The figures that are compared, by name, as far as the reports have them."""
 FEWEST = 2
 PLACES = frozenset({"market.path", "market.uw_folder", "market.costs.rates_path"})
-"""Where files are doesn't matter; what is in them is compared as `data.NAME`."""
+"""Settings with file locations, which don't matter; the contents are compared as `data.NAME`."""
 
 
 class ComparedRun(Struct, frozen=True):

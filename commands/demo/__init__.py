@@ -29,7 +29,7 @@ from commands.shared.verb_options import (
 )
 
 SESSION_MINUTES, LONGEST = 390, 1440
-"""How much of a session is played unless more is asked for, and how long the longest one is, in minutes."""
+"""The minutes of a session that are run by default, and those of the longest one."""
 
 MOST_SESSIONS = 250
 

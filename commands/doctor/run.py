@@ -161,7 +161,7 @@ def _fault(row: StrategyCheckRow) -> str:
 
 
 SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar", "facts", "halts")
-"""What of the table trading needs, whatever else goes on."""
+"""The part of the table that trading always needs."""
 
 
 def books_checks(app: "App") -> Iterator[Judgment]:

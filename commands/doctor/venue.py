@@ -206,7 +206,7 @@ BROKER_CHECKS: Mapping[str, Callable[["App"], CheckResult]] = {
     "clock": clock_skew,
     "broker calendar": venue_calendar,
 }
-"""What is asked of a broker that answers."""
+"""The checks of a broker that responds."""
 
 
 def flow(app: "App") -> CheckResult:

@@ -22,7 +22,7 @@ from tradebot.model.sentences import pluralize
 KILLS = 4
 SERVE_S = 20.0
 CANNOT_ARRIVE = "12h"
-"""How far the clock goes until the bot gives up an order of which the broker knows nothing: hours after the close."""
+"""How far the clock advances until the bot gives up an order that the broker doesn't know: hours after the close."""
 AWAY = """- name: drill-away
   when: {request: any trading}
   what: {status: 503}
@@ -274,7 +274,7 @@ DRILLS: Mapping[str, Drill] = {
         Drill("supervisor", "serve is killed, and started again.", _supervisor),
     )
 }
-"""The drills by name, in the order in which they are worth trying."""
+"""The drills by name, in the recommended order."""
 
 
 class PlayedDrill(Struct, frozen=True):

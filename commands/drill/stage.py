@@ -28,7 +28,7 @@ EASY = """limits: {min_score: 0.01, min_coverage: 0.1}
 strategies: {flow: {min_cluster: 1, lookback_s: 7200, limits: {min_score: 0.01, min_coverage: 0.1}}}
 notify: {channels: {drill: {}}}
 """
-"""Settings under which these symbols trade within half an hour; the rest are as shipped."""
+"""Settings under which these symbols trade within half an hour; all others are as shipped."""
 LIMIT_S = 120.0
 WAIT_S = (5.0, 30.0)
 ROUNDS = 12
@@ -147,7 +147,7 @@ def _in_words(found: object) -> str:
 
 
 KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
-"""What the embedded exchange takes for keys."""
+"""The keys that the embedded exchange accepts."""
 
 
 @contextmanager

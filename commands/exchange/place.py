@@ -15,7 +15,7 @@ from tradebot.errors import OperatorError
 BEARER = "bearer"
 MAKE_ONE = "tradebot exchange serve"
 ANOTHER = "tradebot exchange serve --state-dir NEW --sessions 250"
-"""What to run once a market has ended, because a market can't be extended."""
+"""The command for a new market, because an ended one can't be extended."""
 
 
 class Api(Struct, frozen=True):

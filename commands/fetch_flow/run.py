@@ -242,7 +242,7 @@ ONCE_S = 86_400
 
 
 LATEST = 100
-"""How many of the last fetches are looked through for one that was told a count."""
+"""How many of the last fetches are searched for one with a known count."""
 
 
 class PlannedKind(Struct, frozen=True):

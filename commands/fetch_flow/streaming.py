@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tradebot.model.bar import Session
 
 LOOK_S = 0.5
-"""Real seconds between two looks at what came."""
+"""Real seconds between two checks for received rows."""
 
 
 class FlowStreamed(Struct, frozen=True):

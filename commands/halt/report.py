@@ -25,7 +25,7 @@ class HaltRequest(NamedTuple):
     as_json: bool = False
     in_utc: bool = False
     not_understood: tuple[str, ...] = ()
-    """Arguments that tradebot doesn't know. They are ignored, and reported at the end."""
+    """Unknown arguments, which are ignored, and reported at the end."""
 
 
 class Latch(NamedTuple):

@@ -274,7 +274,7 @@ def _enum_words() -> Iterator[str]:
 
 
 EQUAL, DIFFERS, NONE = "equal", "differs", "none"
-"""How the pass is decided again where the file is made: as then, otherwise, or not at all."""
+"""The result of replaying the pass where the file is made: equal, different, or impossible."""
 
 
 def pack_pass(

@@ -19,9 +19,9 @@ FULL_BOOK = Decimal("0.9")
 """The share of a day's loss that a full book may lose at its stops, so that filling it doesn't close entries."""
 STEP = Decimal("0.001")
 HALTS_AT = 2
-"""A day that lost so many times what may be at risk halts the bot."""
+"""A daily loss of this multiple of the acceptable one halts the bot."""
 DRAWDOWNS = 5
-"""A fall of so many days' losses from the highest equity halts it for good."""
+"""A fall of this many days' losses from the highest equity halts it for good."""
 UNSORTED = "unsorted"
 BEFORE_CLOSE_S = 600
 WIDTH = 100

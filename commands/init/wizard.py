@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 MOST_TRIES = 20
-"""How often a question is asked before the wizard gives up."""
+"""How often a question is repeated before the wizard gives up."""
 PLACES = {"1": "sandbox", "2": "paper", "sandbox": "sandbox", "paper": "paper"}
 YES_NO = {"y": True, "yes": True, "n": False, "no": False}
 MOST_TYPED = 200

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tradebot.views.trades.trade_row import TradeRow
 
 ASKED_EACH_TIME = BUILT_IN - {"rotation"}
-"""The built-in strategies that the timetable asks; when a plug-in is asked, only it knows."""
+"""The built-in strategies that run at the timetable's entries; a plug-in's times are its own."""
 STOP, TARGET, TIME = "stop_loss", "profit_target", "time_exit"
 FRACTION, AFTER = "fraction", "after_s"
 NUMBERS: Mapping[str, str] = {STOP: FRACTION, TARGET: FRACTION, TIME: AFTER}
@@ -196,7 +196,7 @@ class ShorterOutcomes:
 
 
 def setting_of(settings: "Sections", strategy: str, gate: Gate) -> "ThresholdSetting | None":
-    """Return the setting that a gate compares a strategy's candidates with, if its limit in force is one."""
+    """Return the setting with the limit that a gate compares a strategy's candidates with, if it is a setting."""
     reads, is_there = READS[gate], strategy in settings.strategies.sections()
     names = (*reads.own, *reads.account)
     limits = settings.limits_of(strategy) if reads.own and is_there else settings.limits

@@ -27,7 +27,7 @@ from tradebot.model.serving import ChoreEnd
 
 MOST_PASSES, MOST_DUE, MOST_SESSIONS, MOST_CHANGES = 500, 100, 20, 10
 LIMIT_S, LONG_S = 60.0, 300.0
-"""How long a verb may take, and one that plays or measures."""
+"""The time limits of a verb, and of one that runs sessions or measures."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:^=-]{0,39}$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ ,:.-]{1,40}$")]
@@ -213,7 +213,7 @@ TOOLS: Mapping[str, Tool] = {
 
 OPENING, CLOSING = "⟦", "⟧"
 MOST = 400
-"""How many characters of one text are kept."""
+"""How many characters of one text are included."""
 _PLAIN = re.compile(r"[0-9T:.Z-]+|[A-Za-z0-9_./:-]{1,24}")
 """Numbers and times of any length, and names that are too short to tell an assistant what to do."""
 _MARKS = str.maketrans({OPENING: "[", CLOSING: "]"})
@@ -252,7 +252,7 @@ def _words(schema: Any) -> Iterator[str]:
 
 
 LONGEST = 250_000
-"""How many characters an answer may have: more is no use to an assistant, and would fill what it remembers."""
+"""The most characters of a result: more doesn't help an assistant, and would fill its context."""
 CALLER = "assistant"
 """Who halted, in the records."""
 

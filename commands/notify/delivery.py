@@ -53,7 +53,7 @@ FIRST_RETRY = timedelta(seconds=15)
 GIVEN_UP = timedelta(days=1)
 HOUR = timedelta(hours=1)
 TOLD_OTHERWISE = frozenset({"notices", "halts"})
-"""Parts of health that are no news: a halt is told by itself, and a notice that can't be sent tells nobody."""
+"""Parts of health that cause no notice: a halt has its own, and a notice that can't be sent reports nothing."""
 
 
 class DeliveryRound:

@@ -218,7 +218,7 @@ def _unpriced_notes(pnl: Pnl) -> Iterator[str]:
 LABELS = 12
 """How many names fit below a chart of days."""
 FEWEST = 5
-"""For how many bars there is room at least, so that one day isn't a wall."""
+"""The least number of bars in a chart, so that one day isn't a single block."""
 
 
 def draw(data: Pnl, file: Path) -> None:

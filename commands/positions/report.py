@@ -209,9 +209,9 @@ WHY = {
     "doubted": "the broker's answers about it disagree",
     "unknown": "the last one isn't known to have come",
 }
-"""Why no stop rests at the broker, if it isn't the state of the last one."""
+"""Why no stop rests at the broker, unless it is the state of the last one."""
 NAMED = 3
-"""Of more prices, only the lowest and the highest are shown: each part of a position may have a stop of its own."""
+"""With more prices, only the lowest and the highest are shown: each part of a position may have its own stop."""
 
 
 def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol: str) -> str:

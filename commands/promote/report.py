@@ -71,7 +71,7 @@ PERCENT = frozenset(
     {"mean_above", "costs_times", "drawdown_worse", "policy_doubled", "policy_later", "policy_drawdown"}
 )
 OF_POLICY = "policy_"
-"""How the names of conditions begin that are asked of learned policies alone."""
+"""The prefix of conditions that apply only to learned policies."""
 WHOLE = frozenset({"sessions", "sessions_here", "trades", "parity_sessions"}) | {
     f"{OF_POLICY}{name}" for name in ("seen", "sessions", "trades", "seeds", "replay_sessions")
 }

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tradebot.model.evidence import PolicyResults
 
 MOST = 1_000
-"""So many compared sessions are looked at; a promotion asks for far fewer."""
+"""The most compared sessions that are read; a promotion needs far fewer."""
 
 
 class EvidenceSource(NamedTuple):

@@ -238,7 +238,7 @@ def _difference(one: "ChangedPass") -> str:
 
 ENDING = ".txt"
 SPOILED = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What deciding raises about values that no pass ever had: such a record is refused, and isn't a bug."""
+"""Errors of decisions on values that no pass ever had: such a record is refused, and isn't a bug."""
 
 
 def is_file(asked: str) -> bool:

@@ -35,7 +35,9 @@ WIDE, NARROW = (10.0, 6.0), (4.4, 5.0)
 """Inches of a picture in a file or on a wide screen, and of one on a phone."""
 POINTS_PER_INCH = 50
 TRIPLED = 3
-"""If the highest line is so many times the lowest one, growth is on a log scale: else the early years look flat."""
+"""From this ratio of the highest line to the lowest one, growth is on a log scale, because the early years would look
+flat.
+"""
 
 
 class GrowthCurve(NamedTuple):

@@ -26,7 +26,7 @@ Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also 
 
 
 MOST_CURVES = 6
-"""So many curves are told apart by their colors."""
+"""The number of curves that can be distinguished by color."""
 
 
 class Files(Struct, frozen=True):

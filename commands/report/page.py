@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tradebot.views.trades.trade_row import Choice
 
 COLORED = len(ACCOUNTS) - 1
-"""So many symbols have a color of their own; the others share the last one."""
+"""How many symbols have their own color; the others share the last one."""
 INCHES, POINTS_PER_INCH = 1.9, 25
 """How high each part of the picture is, and how many sessions it draws on an inch across."""
 WORDS = {
@@ -52,7 +52,7 @@ WORDS = {
     "beta": "its beta",
     "returns": "how many sessions had which return",
 }
-"""What each part shows, by the name beside it."""
+"""The caption of each part, by its name."""
 
 
 def details(account: AccountReport) -> dict[str, object] | None:
@@ -131,11 +131,11 @@ def _plain(value: float) -> str:
 
 
 LAST_TRADES = 100
-"""So many trades are listed, the last ones; a file of ten thousand would be too large to keep."""
+"""How many trades are listed, the last ones; a file of ten thousand would be too large."""
 OUTER_TRADES = 5
-"""So many of the best and of the worst trades are shown."""
+"""How many of the best and of the worst trades are shown."""
 OUTER_ROWS = 10
-"""So many rows at either end of an attribution are shown."""
+"""How many rows at either end of an attribution are shown."""
 SHADES = 5
 """How many shades of gain, and as many of loss, the table of months has."""
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from tradebot.views.trades.trade_row import Choice
 
 BEFORE = timedelta(days=10)
-"""So far before the books the calendar and the prices are read, for the session before the first one."""
+"""How long before the books the calendar and the prices are read, for the session before the first one."""
 HELD = "Holding the universe"
 NOON = timedelta(hours=12)
 

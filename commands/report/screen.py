@@ -137,9 +137,9 @@ def _at(known: Sequence[tuple[int, float]], place: float) -> int | None:
 MARKS = "●○"
 """How the curves of accounts are drawn."""
 SHOWN_TRADES = 3
-"""So many of the best and of the worst trades are shown."""
+"""How many of the best and of the worst trades are shown."""
 SHOWN_ROWS = 12
-"""So many rows of an attribution are shown; the JSON document has them all."""
+"""How many rows of an attribution are shown; the JSON document has all of them."""
 
 
 def render(out: "Console", data: "PerformanceReport") -> None:

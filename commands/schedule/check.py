@@ -29,7 +29,7 @@ from tradebot.timetable.entries import PROVIDERS, SKIP, EntryNeed, Timetable, Ti
 from tradebot.timetable.sessions import Slot, session_date
 
 DAYS = 365
-"""How far ahead slots are looked at: every half day, holiday and change of the clocks comes once a year."""
+"""How far ahead slots are checked: every half day, holiday and clock change occurs once a year."""
 
 
 class Problem(Struct, frozen=True):

@@ -28,7 +28,7 @@ from tradebot.views.schedule_notes import Note, is_half, notes
 
 REACH = timedelta(days=30)
 BEHIND = timedelta(days=41)
-"""How far back sessions are needed to know which one of its month a session is."""
+"""How far back sessions are needed to determine a session's number in its month."""
 
 
 class ScheduledSlot(Struct, frozen=True):

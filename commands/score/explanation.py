@@ -47,7 +47,7 @@ STEPS: Mapping[str, float] = {
     "contracts": 1_000,
     "shares": 100_000,
 }
-"""How much more "one unit more" is in units of which a single one means nothing; it is 1 in all others."""
+"""The step for "one unit more" in units of which a single one is too small; it is 1 in all others."""
 
 
 class ExplainedInput(Struct, frozen=True):

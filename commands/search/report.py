@@ -47,7 +47,7 @@ class Searched(Struct, frozen=True):
 
 
 SHOWN = 10
-"""So many trials are shown side by side; the document has all of them."""
+"""How many trials are shown side by side; the document has all of them."""
 COLORS = {SearchConclusion.NOTHING: "yellow", SearchConclusion.FRAGILE: "yellow", SearchConclusion.EDGE: "green"}
 
 

@@ -21,12 +21,12 @@ from commands.shared.service import RequestTimeouts
 
 BACKLOG = 1_024
 MOST_WAITING = 20
-"""How many connections of a port may have asked nothing yet."""
+"""How many connections of a port may be without a request yet."""
 THREADS = 4
-"""Some may wait for locked books; another one still answers whether the process lives."""
+"""Some may wait for locked books; another one still serves the process's health."""
 LONGEST_HEAD = 16_384
 LAST_ANSWERS_S = 1.0
-"""How long a stop waits for answers that are being made."""
+"""How long a stop waits for responses in progress."""
 
 Pages = Callable[[dict[str, Any], Callable[..., Any]], Any]
 

@@ -116,7 +116,7 @@ class Shift(Struct, frozen=True):
     config: str | None = None
     """The configuration file that the chores are given too, as a person named it."""
     stopping: Callable[[], bool] = lambda: False
-    """What a chore asks while it runs."""
+    """Returns whether a running chore should stop."""
     ends: Callable[[], bool] = lambda: False
     backoff: Backoff | None = None
     spares: Callable[[], Reason | None] = lambda: None

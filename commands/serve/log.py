@@ -33,7 +33,7 @@ SEVERITY = {
 SAID_BY_LINES = frozenset({
     EventKind.SERVE_NOTE, EventKind.JOB_FAILED, EventKind.JOB_FAULT, EventKind.EXCEPTION, EventKind.SLOT_MISSED,
 })  # fmt: skip
-"""Events that `serve` also says as lines, which have more fields."""
+"""Events that `serve` also writes as lines, which have more fields."""
 MB = 1_000_000
 
 
@@ -46,7 +46,7 @@ class Log(Struct, frozen=True):
     append: Callable[[str], object]
     whose: Identity
     lost: Callable[[], str | None] = lambda: None
-    """Says why the last line could not be written; None if it was."""
+    """Returns why the last line could not be written; None if it was."""
 
     def line(self, line: "LogLine") -> None:
         """Write a message about a job, or about the whole run."""

@@ -74,7 +74,7 @@ class StreamLane:
 
 
 LATER_S = 15.0
-"""When exits look once more after they were told: a venue's history may need ten seconds until it can prove an end."""
+"""When exits run once more after an update: a venue's history may need ten seconds until it can prove an end."""
 
 
 class Hearing:

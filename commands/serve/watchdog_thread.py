@@ -107,7 +107,7 @@ LOOK_S = 0.5
 HELD_S = 1.5
 """In lock-step, a pass holds trading time itself; after this many real seconds the bot isn't ready, at any speed."""
 NOTE_S = 5.0
-"""Seconds between two notes if there is no news; resources are looked at as often."""
+"""Seconds between two notes without news; resources are checked as often."""
 LONG_AGO_S = float("-inf")
 SETTLED = timedelta(days=7)
 """After how much trading time there were about five sessions, so that more memory than they took is growth."""

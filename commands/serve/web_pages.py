@@ -162,7 +162,7 @@ def uptime_s(evidence: HealthEvidence) -> float | None:
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 METHODS = ("GET", "HEAD")
 PATIENCE_S = 5.0
-"""How long an answer waits for another one that is being made, such as one that waits for locked books."""
+"""How long a request waits for another one's response, such as one that waits for locked books."""
 LONGEST_QUERY, MOST_PARAMETERS = 500, 10
 SEARCHED, MOST_EVENTS, USUAL_EVENTS = 5_000, 500, 50
 HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{1,5})?", re.ASCII)
@@ -190,7 +190,7 @@ LOOKED: Mapping[str, Callable[[Looked, str], PageReply]] = {
     "/health": lambda looked, accept: health(looked),
     METRICS: _metrics,
 }
-"""The pages that are answered by a look at everything."""
+"""The pages that need all health data."""
 PROCESS, EVENTS = "/healthz", "/system-events"
 PAGES = (PROCESS, *LOOKED, EVENTS)
 

@@ -22,7 +22,8 @@ from tradebot.timetable.entries import EntryNeed
 from tradebot.timetable.sessions import Slot, is_due, session_of, slot_at
 
 ASKING = frozenset({Job.RECONCILE, Job.TRADE_ONCE})
-"""The passes that ask if nobody has. Exits go by the broker's clock, and never wait for its calendar."""
+"""The passes that update the calendar if it is due. Exits follow the broker's clock, and never wait for its calendar.
+"""
 
 
 def keep_calendar(app: "App", job: Job, clock: "VenueClock", by: str) -> None:

@@ -76,7 +76,7 @@ def _crashes(folder: Path, ledger: SqliteLedger, began: datetime) -> Iterator[da
 SESSIONS, TRADES = 20, 10
 """A month on paper, and enough trades to have seen how they end."""
 READ, RESTORED = "notices read on", "backup restored"
-"""What people have seen to is remembered in the ledger's claims: no line of the timetable has a space in its name."""
+"""Completed steps are recorded as claims in the ledger: no line of the timetable has a space in its name."""
 ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
@@ -99,9 +99,9 @@ class _Paper(NamedTuple):
 
 
 Look = tuple[str, str]
-"""What was found, and what to type; empty if the step is done."""
+"""The current state of a step, and the next command; empty if it is done."""
 Wanted = tuple[str, str, Callable[[_Paper], Look]]
-"""The name of a step, what is needed, and what looks."""
+"""The name of a step, its requirement, and the function that checks it."""
 
 
 def remember(app: "App", what: str, which: str) -> None:

@@ -34,7 +34,7 @@ KEPT_OTHERWISE: Mapping[str, str] = {
     "learn policy study": GOES_ON,
     "learn policy judge": "nothing was written; run the same command again",
 }
-"""What is left of verbs that have no state."""
+"""What verbs without a state leave behind."""
 
 
 class TerminatedError(BaseException):

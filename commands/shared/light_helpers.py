@@ -36,7 +36,9 @@ COMMAND = rf"(?:python -m )?\b{PROGRAM} (?:--debug )?(?:{_NAMING}|{_VERB})(?:{_O
 _OF_THE_SHELL = r"\b(?:chmod \S+|mv \S+|(?:ls|df) -\w+|touch|kill -\w+) \S+|\btimedatectl set-ntp true\b"
 _MEASURED = r"\b\d[\d,.-]*(?: \d\d)?(?::\d\d){0,2} (?:ET|UTC|USD|s|min|h)\b"
 WORD = rf"(?:{COMMAND}|{_OF_THE_SHELL}|{_MEASURED}|\S)+\s*"
-"""What stays on one line: a word, a number with its unit, a moment with its zone, or a command with its options."""
+"""Text that stays on one line: a word, a number with its unit, a moment with its time zone, or a command with its
+options.
+"""
 
 
 def wrapped_plain(text: str, width: int) -> str:
@@ -56,7 +58,7 @@ def _parts(line: str, width: int) -> Iterator[str]:
 
 
 VERSIONS = dict(document.split("/") for listed in VERBS.values() for document in listed.prints)
-"""By document; an error has none of its own."""
+"""The version by document; an error has none of its own."""
 
 NARROWEST = 40
 """The fewest columns that text is wrapped to."""

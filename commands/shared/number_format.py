@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ONE_SHARE = re.compile(r"(\d) share\b")
 HEIGHTS = "▁▂▃▄▅▆▇█"
 ALONE_S = 120
-"""From so many seconds on, they are written with minutes and hours."""
+"""From this many seconds on, durations are written with minutes and hours."""
 
 
 STATE_STYLE = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Call, World
 
 UNWRITABLE = (RecordError, TypeError, ValueError, AttributeError, LookupError)
-"""What a value that no record was made for raises. It costs its record, and never the pass."""
+"""Errors raised by a value that records don't support. Such an error costs the record, but never the pass."""
 
 
 def record_entries(

@@ -58,7 +58,7 @@ class HaltOnFault(Struct, frozen=True):
 
 
 IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
-"""The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""
+"""The jobs that record missed slots. Exits don't wait for a check of past days."""
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """Jobs that record their pass before it begins; without such a record, a claimed slot has done nothing yet."""
 SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE, Gate.PROMOTION})
@@ -307,7 +307,7 @@ def pass_exit_code(data: PassData) -> ExitCode:
 
 
 LEFT_ALONE_RIGHTLY = frozenset({Reason.HOLD, Reason.ORDER_WORKING})
-"""Reasons for which a pass of exits leaves a position alone, although nothing went wrong."""
+"""Reasons for which an exit pass leaves a position open as intended."""
 
 UNSENT = frozenset({Reason.DRY_RUN, Reason.SHADOW})
 """Why nothing is sent at all."""

@@ -15,9 +15,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tradebot.errors import OperatorError
 
 LAST_ANSWERS_S, ENDED_S = 1, 2
-"""How long answers may still be sent once a signal came, and when whatever answers then is canceled."""
+"""How long responses may still be sent after a signal, and when the remaining ones are canceled."""
 GONE_S = 30
-"""How long a connection lasts whose other end takes nothing that is sent to it."""
+"""How long a connection lasts whose client reads nothing."""
 LONGEST_HEAD = 16_384
 
 
@@ -52,7 +52,7 @@ class RequestTimeouts(H11Protocol):
     """How long a request may take to arrive, from its first byte or the connection to its last byte."""
     most_connections = 200
     deadline: asyncio.TimerHandle | None = None
-    """When the connection ends if its request has not arrived; None while its answer is being made."""
+    """When the connection ends if its request has not arrived; None while a response is being made."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start waiting for a request."""

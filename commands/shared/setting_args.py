@@ -111,7 +111,7 @@ def _is_given(flags: Mapping[str, Any], path: tuple[str, ...]) -> bool:
 
 
 LONGEST = 40
-"""So many characters of a setting are shown; the JSON document has all."""
+"""How many characters of a setting are shown; the JSON document has all."""
 
 
 class DifferingSetting(Struct, frozen=True):

@@ -201,9 +201,9 @@ def _fill_lines(parts: Sequence[Text], room: int) -> Iterator[Text]:
 
 
 LABEL = re.compile(r" *(?:\d+\. |\S+ {2,})?")
-"""What the further lines of a sentence are indented by: its own indent, and a number or a label with two blanks."""
+"""The indentation of a sentence's further lines: its own, and a number or a label with two spaces."""
 DEEPEST = 16
-"""The longest label that further lines are indented by; a longer one is wrapped like the rest."""
+"""The longest label that further lines are indented by; a longer one is wrapped normally."""
 
 
 def wrap_cells(text: Text, width: int) -> list[Text]:

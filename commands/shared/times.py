@@ -20,7 +20,7 @@ WRITTEN = r"\b(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d)(:\d\d)?(?: UTC\b|Z\b)"
 
 
 YEARS = range(1970, 2200)
-"""Which years a time that somebody types may be in: what is stored is looked for some days around it."""
+"""The years of a time that a person may type: stored data is searched some days around it."""
 CLOCK_IN_SLOT = r"\b((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)Z\b"
 """A time of day in UTC, as in the name of a slot outside the timetable."""
 

@@ -372,7 +372,7 @@ def _passes(facts: "SqliteFacts | None", mark: "ReconcileMark | None") -> Iterat
 EVERY_S = 5.0
 MOST_KEYS = 100
 ORDER = ("serve", "health", "may", "bot", "today", "positions", "orders", "unresolved", "passes", "equity")
-"""What a small terminal may cut off comes last."""
+"""The parts of the screen; a small terminal cuts off the last ones."""
 QUIT = b"qQ\x03\x04"
 """The keys that end it: q, Ctrl-C and Ctrl-D."""
 

@@ -86,7 +86,7 @@ def title_of(name: str) -> str:
 
 
 WANTS = "wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}"
-"""The most that the template's targets ask for."""
+"""The limits of the template's targets."""
 
 
 def section_of(name: str, kind: TemplateKind) -> str:

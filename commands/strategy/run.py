@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from tradebot.ports.strategy import Strategy
 
 EVERY_PASS = "every pass of entries"
-"""When a strategy that sets no times is asked."""
+"""The times of a strategy that sets none."""
 
 
 class NeedsRow(Struct, frozen=True):

@@ -213,12 +213,12 @@ class TriedMoment(Struct, frozen=True):
 
 
 AGAIN = 4
-"""How often a strategy is asked again about the same moment."""
+"""How often a strategy runs again for the same moment."""
 ENOUGH_S = 2.0
-"""A strategy that has taken this long isn't asked again."""
+"""A strategy that has taken this long isn't run again."""
 RECORDED, GENERATED = "recorded", "generated"
 INTO_SESSION_S = 7200
-"""The moment of the generated session at which the strategy is asked."""
+"""The moment of the generated session at which the strategy runs."""
 
 
 def run(name: str, symbols: Sequence[str], at: str | None, state_dir: str | None, config: str | None) -> Report:

@@ -54,11 +54,11 @@ from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import REACH, worth
 
 LATE = timedelta(hours=3)
-"""The last passes of a session, which say what its code was."""
+"""The period of a session's last passes, from which its code is read."""
 YEARS = range(1900, 2200)
 """No calendar reaches further."""
 MOST_COMPARED = 500
-"""How many sessions beside their backtests are read, so that an earlier one is found."""
+"""How many sessions' comparisons are read, so that an earlier one is found."""
 CHORES = timedelta(hours=12)
 """For so long after the close, a session's own chores and passes come."""
 

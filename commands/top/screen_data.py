@@ -45,7 +45,7 @@ WATCHED = (
     state_folder.LEDGER, f"{state_folder.LEDGER}-journal", state_folder.EVENTS, state_folder.APPROVALS,
     state_folder.FACTS, f"{state_folder.FACTS}-wal", halt_switch.ARMED, halt_switch.HALT, "tradebot.yaml",
 )  # fmt: skip
-"""The files of the state folder of which the screens are made."""
+"""The files of the state folder that the screens show."""
 
 
 class Overview(Struct, frozen=True):

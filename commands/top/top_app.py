@@ -32,7 +32,7 @@ from tradebot.errors import TradebotError, one_line
 EVERY_S = 2.0
 """How often the state folder is looked at for something new."""
 ANYWAY_S = 10.0
-"""After how long everything is read again without anything new: what is missing leaves no trace in a file."""
+"""After how long everything is read again even without new records: absent data leaves no trace in a file."""
 SHARE, LONGEST_S = 0.04, 60.0
 """How much of a core all of it may take: after a reading that took long, the next one waits, but not for longer."""
 NARROWEST, LOWEST = 60, 12
@@ -246,7 +246,7 @@ class Halting(ModalScreen[bool]):
             yield Static("Enter goes on, Escape leaves without halting.", id="said", markup=False)
 
     def on_mount(self) -> None:
-        """Ask for the word first."""
+        """Focus the input for the confirmation word."""
         self.query_one("#word").focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -133,9 +133,9 @@ def lines_of(plan: PlannedLevels) -> Iterator[tuple[Decimal, str, str, str]]:
 MINUTES, MINUTES_LAST = "5Min", timedelta(minutes=5)
 """The timeframe of short spans, and how long its bars last."""
 FEW = timedelta(days=7)
-"""Up to so long a span is drawn in bars of five minutes, a longer one in days."""
+"""The longest period drawn in bars of five minutes; a longer one is drawn in days."""
 AROUND = {MINUTES: timedelta(hours=1), DAY: timedelta(days=7)}
-"""So far before the first trade and after the last one the candles reach."""
+"""The margin of candles before the first trade and after the last one."""
 SIDES = ((Side.BUY, "^", "#1d4ed8", "bought"), (Side.SELL, "v", "#b4530a", "sold"))
 LABELS = 7
 COLUMNS = ("starts", "open", "high", "low", "close", "volume")

@@ -47,7 +47,7 @@ SPREAD = {
     **{name: tuple(f"{name}_{part}" for part in EXCURSION) for name in ("best", "worst")},
     "slippage": tuple(f"slippage_{at}_{part}" for at in MIDPOINTS for part in ("usd", "bps", "fills", "of_fills")),
 }
-"""The fields of a trade that take several columns."""
+"""The fields of a trade that occupy several columns."""
 LOT_COLUMNS = LotRow.__struct_fields__
 PLAIN = tuple(name for name in TradeRow.__struct_fields__ if name not in {*SPREAD, "reasons", "components"})
 """The fields of a trade whose values are written as they are."""

@@ -28,7 +28,7 @@ SHOWN = 200
 STORED = timedelta(days=7)
 """How old a stored daily close may be to count as the last price."""
 LATELY = timedelta(hours=1)
-"""How long after a swap its newcomer may come, if the configuration doesn't say."""
+"""How long after a swap its new position may follow, by default."""
 VALUES = (
     "A value is the score that a position was entered with, plus what its profit then was worth, less the cost of a "
     "trade; a newcomer's is its score less the cost. It had to be worth the position and the threshold."

@@ -34,11 +34,11 @@ from tradebot.model.struct_tools import replace
 from tradebot.views.notification_events import compose_notification
 
 LIMIT_S = 60.0
-"""How long a bot's health may take to tell."""
+"""The time limit for a bot's health."""
 WAIT_S = (5.0, 15.0)
 ALARMING = frozenset({HealthState.FAILED.value})
 SERVE = "serve"
-"""The part that says whether the daemon works."""
+"""The part with the daemon's state."""
 
 
 class ProbeFindings(Struct, frozen=True):
@@ -127,7 +127,7 @@ bots:
 late_s: 180                         # for how long something may be wrong before it is an alarm
 """
 PING = "WATCHDOG_PING"
-"""Has the address of a dead-man service, which raises an alarm itself when nothing comes for too long."""
+"""The variable with the address of a dead-man service, which raises an alarm itself without pings."""
 
 Name = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 

@@ -45,7 +45,7 @@ WHOLE = Choice()
 COLORS = {INK: "soft", LOSS: "red", GAIN: "green", QUIET: "soft"}
 STYLES = {"solid": "solid", "dashed": "dashed", "dotted": "dotted", "dashdot": "long"}
 FIRST = ("score", "flow")
-"""What is drawn in colors below the candles; everything else that was scored is fainter."""
+"""The values drawn in colors below the candles; all other scores are fainter."""
 
 
 class ChartSeries(NamedTuple):

@@ -23,7 +23,7 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.errors import OperatorError, TradebotError, one_line
 
 API = "/api/"
-"""Before the paths that programs ask for."""
+"""The prefix of paths for programs."""
 
 
 class Json(JSONResponse):
@@ -44,14 +44,14 @@ MOST_SESSIONS, SESSION_S = 20, 12 * 3600
 MOST_WRONG, WRONG_S = 5, 60.0
 """How many wrong tokens are checked in how many seconds: then who sent them waits until the first is that old."""
 MOST_ADDRESSES = 1_000
-"""Of how many addresses wrong tokens are remembered; all addresses of this machine count as one."""
+"""The number of addresses for which wrong tokens are remembered; all addresses of this machine count as one."""
 LOOKS = frozenset({"GET", "HEAD"})
 LOGIN, STATIC = "/login", "/static/"
-"""Paths that anybody may ask for."""
+"""Paths without login."""
 LONGEST_BODY = 10_000
-"""So many bytes are read of what a form sends."""
+"""How many bytes of a form are read."""
 LIVE = "/live"
-"""What is asked for by our script: like programs, it gets an error instead of the page to log in at."""
+"""The path that the page's script polls: like programs, it gets an error instead of the login page."""
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

@@ -19,7 +19,7 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.app.wiring import App
 
 WIDTH = 200
-"""Nothing is wrapped to it: it only lets a verb show all that it shows on a wide terminal."""
+"""Output isn't wrapped to it: it only makes a verb show everything that it shows on a wide terminal."""
 INDENT = re.compile(r" *")
 TYPED = "|".join(sorted(VERBS, reverse=True))
 CHANGED = r"(?:(?:(?<=--what-if)| --what-if) \S+)*"
@@ -144,11 +144,11 @@ def _color(style: Any) -> list[str]:
 
 
 Query = Mapping[str, str]
-"""What was asked for in the address of a page, by name."""
+"""The query of a page, by name."""
 
 
 CSRF = "\x02csrf\x02"
-"""Stands for what the forms of a session send back. Text from outside has no control characters."""
+"""The placeholder for the CSRF token in the forms of a session. Text from outside has no control characters."""
 
 
 class PagePart(NamedTuple):

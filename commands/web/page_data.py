@@ -172,7 +172,7 @@ class PatientBars(RestingBars):
 
 Made = TypeVar("Made")
 KEPT = 50
-"""How many pages, and what charts draw, are kept as they were read last."""
+"""How many pages and charts are cached as they were last read."""
 ANYWAY_S = 30.0
 """Ages grow even if nothing is recorded: so old a page is read again."""
 CONFIGURED_BY = ("tradebot.yaml",)

@@ -172,7 +172,7 @@ def _backtest(query: Query) -> list[PagePart]:
 
 
 BY = tuple(sorted((cut.value for cut in Cut), key=lambda name: name != Cut.STRATEGY))
-"""By what profit may be divided, the usual one first."""
+"""The possible groupings of profit, the default first."""
 TRADES = (
     *SPAN,
     *WHOSE,

@@ -54,7 +54,7 @@ from tradebot.errors import OperatorError, TradebotError
 LOOK_S = 0.35
 """How often the files of the state are looked at, while anybody listens."""
 BEAT_S = 5.0
-"""So often a browser hears from us even if nothing changes; it takes a longer silence for a lost connection."""
+"""How often a browser gets a message even if nothing changes; a longer silence means a lost connection."""
 MOST_LISTENERS = 20
 
 
@@ -131,7 +131,7 @@ STATIC = {
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
 LONGEST_QUERY, MOST_FIELDS = 200, 10
 PATIENCE_S = 0.05
-"""How long a page may take to be read before its beginning is sent ahead."""
+"""How long a page may take before its beginning is sent ahead."""
 MAIN = "<main"
 """Where the part of a page begins that has to be read."""
 

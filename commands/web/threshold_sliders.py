@@ -34,11 +34,11 @@ from tradebot.replaying.record_writer import RecordError
 from tradebot.views.what_if import Fate, outcomes_of
 
 MOST_STOPS = 24
-"""How many values one slider is tried at, and may stop at."""
+"""The most values at which one slider is evaluated and can stop."""
 WORK = 1_000
-"""How many candidates are decided on for the sliders of one pass; the rest stop where something was observed."""
+"""How many candidates are decided on for the sliders of one pass; further sliders stop at observed values."""
 KEPT = 20
-"""Of how many passes the sliders are kept."""
+"""The number of passes whose sliders are cached."""
 
 
 class SliderStop(NamedTuple):

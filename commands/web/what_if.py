@@ -24,7 +24,7 @@ from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.sentences import pluralize
 
 PREFIX = "if."
-"""Before the name of a setting in the address of a page: what it is changed to."""
+"""The prefix of a changed setting in a page's query."""
 MOST_CHANGES = 40
 SPANS = ("session", "2h", "1d", "5d", "30d")
 SESSION, AT = PageField("session", "Session", "date"), PageField("at", "Pass at", "time")

@@ -235,7 +235,7 @@ def _text(value: object, unit: Unit) -> str:
 
 MANY_MISSED = 3
 SEARCHED = 20
-"""How many passes are searched for the last one that looked at a symbol."""
+"""How many passes are searched for the last one that included a symbol."""
 
 
 def build_answer(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "Why":

@@ -187,7 +187,7 @@ CONFLICTS = (
         "tradebot why-no-orders --by-symbol, or tradebot why-no-orders SYMBOL --since 30d",
     ),
 )
-"""Options, what each can't be combined with, why not, and what to type instead."""
+"""Options, the options each can't be combined with, the reason, and the alternative."""
 
 
 def require_one_question(given: Mapping[str, object]) -> None:

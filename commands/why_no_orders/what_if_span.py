@@ -237,7 +237,7 @@ class _Deciding:
 
 
 LONG = timedelta(days=60)
-"""In so many days there are more sessions than the longest horizon has."""
+"""A period with more sessions than the longest horizon."""
 
 
 def later_prices(asking: WhatIfRunner, orders: Sequence[Filled]) -> Later:

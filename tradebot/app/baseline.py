@@ -27,7 +27,7 @@ SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "ba
 VENUES = "venues"
 """The configuration files that ship with a release, and the folder that those of venues are in."""
 UNSAID: Mapping[str, str] = {"venue": EARLIER}
-"""What releases did that had no setting for it yet: accepting their configuration meant accepting this too."""
+"""The fixed behavior of releases before a setting existed: accepting their configuration included it."""
 _ABSENT = object()
 _AS_STORED = frozenset((str, int, bool, NoneType))
 """The types that JSON stores as they are."""

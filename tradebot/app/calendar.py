@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 BEHIND = timedelta(days=60)
 AHEAD = timedelta(days=120)
 LEAST = timedelta(days=45)
-"""With fewer days ahead the calendar is extended. That is well before anyone is told that it ends."""
+"""With fewer days ahead the calendar is extended, well before anyone is notified that it ends."""
 WEEK = timedelta(days=7)
 SATURDAY = 5
 
@@ -41,7 +41,7 @@ OWN = ""
 """The name under which the venue's own calendar is stored."""
 Venue = Callable[[date, date], "Sequence[Session]"]
 Read = Callable[[date, date, str], "Sequence[Session]"]
-"""Asks the broker for the sessions of a calendar from the first date through the second; none if it doesn't list it."""
+"""Fetches the broker's sessions of a calendar from the first date through the second; none if it doesn't list it."""
 
 
 class CalendarChange(NamedTuple):

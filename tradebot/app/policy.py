@@ -29,7 +29,7 @@ class PolicyStrategy(ModelProcess):
     """Proposes the target that the models predict, for each contract with complete features."""
 
     surrounded = True
-    """It needs to know what plug-ins run in, because its models do too."""
+    """It needs the environment of plug-ins, because its models run in the same kind of process."""
 
     def __init__(self, settings: Mapping[str, object], surroundings: PluginEnvironment, name: str) -> None:
         """Read the settings; OperatorError without the extra that models need."""

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 CHARACTERS = 12
 NONE, ALL = Decimal(0), Decimal(1)
 SUBMITTED = "submitted"
-"""Stands for the hash of candidates that are submitted from outside."""
+"""Replaces the hash for candidates that are submitted from outside."""
 NO_VALUES = frozenset({"allotment_fraction", "files", "shadow"})
-"""What a strategy's section says of how much it trades with, whether it does, and where its files are."""
+"""Settings of a strategy's section that don't affect its decisions: its size, whether it is on, and its files."""
 HIGHEST = {Mode.SANDBOX: Rung.PAPER, Mode.PAPER: Rung.PAPER, Mode.LIVE: Rung.LIVE}
 """How far a strategy can climb in a bot of each mode."""
 

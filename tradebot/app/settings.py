@@ -45,7 +45,7 @@ ENVIRONMENT = "environment"
 USER_LAYER = 2
 """The place of the user's file among the layers, if the venue has none of its own."""
 PLANNING: Mapping[str, object] = {"purpose": "to see whether flow can be fetched in time"}
-"""What loads settings whose flow can't be fetched in time."""
+"""The purpose that accepts settings whose flow can't be fetched in time."""
 EMPTY_SECTIONS = frozenset({"themes", "betas"})
 """Sections that may be empty."""
 
@@ -72,11 +72,11 @@ class Loaded(Struct, frozen=True, dict=True):
     origins: Mapping[str, str]
     file_mode: str = ""
     unread: ConfigurationError | None = None
-    """Why the file and environment don't make valid settings; `settings` are then the accepted ones."""
+    """Why the file and environment aren't valid settings; `settings` are then the accepted ones."""
     left_out: tuple[str, ...] = ()
-    """What the universe's file lists besides what can be bought, such as indexes."""
+    """Entries of the universe's file that can't be bought, such as indexes."""
     warnings: tuple[str, ...] = ()
-    """What is still read as an earlier version wrote it, and what to write instead."""
+    """Settings in an earlier version's format, with their replacements."""
 
     @property
     def count(self) -> int:

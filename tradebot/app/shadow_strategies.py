@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 JOBS = frozenset(Job)
 BY = "shadow"
-"""Who made its folder, and accepts its configuration: it follows the bot's, which a person accepts."""
+"""The user who creates its folder and accepts its configuration, which follows the bot's accepted one."""
 
 
 def in_shadow(app: App) -> Mapping[str, str]:

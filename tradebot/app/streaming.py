@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 AFTER_CLOSE = timedelta(minutes=15)
 """How long alerts may still come after a session."""
 _CHECK_SHARE = 0.75
-"""How often everything is asked for, as a share of the interval at which alerts would be fetched without a stream: a
-little more often, so that no slot of the timetable finds them due.
+"""How often everything is fetched, as a share of the interval without a stream: slightly more often, so that no slot of
+the timetable finds them due.
 """
 
 

@@ -99,7 +99,7 @@ LOOSER = 1
 
 PRICING = frozenset({"limit_offset_fraction"})
 
-"""What makes an order's price, so that a tighter value may help as well."""
+"""Settings that determine an order's price, so that a tighter value may help as well."""
 
 Path = tuple[str, ...]
 

@@ -37,7 +37,7 @@ FORMS = "a list of symbols, a mapping of symbols to {sector, theme, fund}, or a 
 
 NOT_STOCKS = frozenset({"Index"})
 
-"""What a screener lists besides what can be bought."""
+"""Kinds of securities in a screener's output that can't be bought."""
 
 Row = Mapping[str, object]
 

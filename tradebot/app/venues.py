@@ -25,7 +25,7 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
 EARLIER_NAMES: Mapping[str, Mapping[str, str]] = {ibkr.IBKR.name: ibkr.EARLIER_NAMES}
 """Variables of earlier systems that name settings of a bot at a venue, by the end of our own variables' names."""
 EARLIER = alpaca.ALPACA.name
-"""The venue of every bot that was made before a bot named its venue."""
+"""The venue of bots from before the configuration had a venue."""
 
 
 def door_to(name: str) -> Door:

@@ -94,7 +94,7 @@ HELP = "tradebot why-no-orders --help"
 
 FIXED = frozenset({"mode", "venue", "shadow"})
 
-"""What makes another bot of it."""
+"""Settings whose change would make it another bot."""
 
 BEFORE: Mapping[str, str] = {
     "unusual_whales": "what was fetched of flow, and when, was decided before the pass",
@@ -105,25 +105,25 @@ BEFORE: Mapping[str, str] = {
     "promotion": "how far each strategy has climbed was decided before the pass",
 }
 
-"""Sections that a pass, or what ran before it, had read by then."""
+"""Sections read before the pass, or before its facts were fetched."""
 
 READ = frozenset({
     "universe", "sectors", "themes", "betas", "strategies", "limits", "displacement", "auction", "approval", "halts",
     "execution", "costs", "exits",
 })  # fmt: skip
 
-"""Sections that the decisions of a pass read, or that strategies are asked again for; no other section is."""
+"""Sections that the decisions of a pass depend on, directly or through strategies that run again."""
 
 SHOCKS = frozenset({
     "max_minute_move_fraction", "max_minute_range_fraction", "max_basis_shock_fraction", "max_shocked_symbols",
     "shock_wait_s",
 })  # fmt: skip
 
-"""Limits that say what a shock is."""
+"""Limits that define a shock."""
 
 AT_STOPS = frozenset({"max_open_risk_fraction", "max_stop_loss_usd"})
 
-"""Limits that need to know what positions lose at their stops."""
+"""Limits that depend on the positions' losses at their stops."""
 
 
 class Then(NamedTuple):

@@ -27,7 +27,7 @@ LIQUID_SHARE = 0.95
 
 FEWEST_BARS = 10
 
-"""With fewer bars in a week, the week says nothing about its zone."""
+"""With fewer bars in a week, the week isn't evidence about its time zone."""
 
 EXPLAINED, BETTER = 0.8, 0.9
 
@@ -295,7 +295,9 @@ SPIKE_FRACTION = {True: 0.25, False: 0.10}
 
 SPLIT_RATIOS = (1.5, 2.5, *map(float, range(2, 101)))
 
-"""The splits that are looked for, n new shares for one old, and their inverses; a smaller one looks like a bad day."""
+"""The split ratios that are searched for, new shares for one old, and their inverses; a smaller one resembles a bad
+day.
+"""
 
 SPLIT_TOLERANCE = 0.05
 
@@ -309,11 +311,11 @@ VOLUME_SESSIONS = 5
 
 LONGEST_PAUSE_S = 7 * DAY_S
 
-"""Closes that are farther apart than this say nothing about a split."""
+"""Closes farther apart than this aren't evidence of a split."""
 
 SCALE_FACTOR, SCALE_BARS = 5.0, 3
 
-"""Prices that change by this factor from one bar to the next, and stay there, are told in another unit from then on."""
+"""Prices that change by this factor from one bar to the next, and stay there, are in another unit from then on."""
 
 _LOG_TOLERANCE = math.log(1 + SPLIT_TOLERANCE)
 

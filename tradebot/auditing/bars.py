@@ -26,7 +26,8 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 
 CHANCE = 0.01
-"""A run of missing minutes is a hole if chance makes less than this many such runs in all sessions looked at."""
+"""A run of missing minutes is a hole if fewer than this many such runs are expected by chance in all sessions examined.
+"""
 FEED_SYMBOLS, FEED_SHARE = 3, 0.2
 """A minute was lost by the source if at least this many liquid symbols, and this share of them, lack it."""
 
@@ -95,7 +96,7 @@ def lost_by_feed(liquid: Iterable[Sequence[SessionBars]]) -> frozenset[int]:
 
 _ORDER = {flaw: place for place, flaw in enumerate(Flaw)}
 MISPLACED = frozenset({Flaw.WRONG_ZONE, Flaw.END_STAMP})
-"""Flaws of all bars of a symbol; the times of its bars say nothing else until these are fixed."""
+"""Flaws of all bars of a symbol, which make other findings about its times meaningless until they are fixed."""
 
 
 class SymbolChecked(Struct, frozen=True):
@@ -125,7 +126,7 @@ class BarAudit(Struct, frozen=True):
 
 
 Odd = Callable[[str, RawBar], str]
-"""Says why a bar can't be the symbol's own; empty if it can."""
+"""Returns why a bar can't be the symbol's own; empty if it can."""
 
 
 def check(

@@ -11,7 +11,7 @@ from statistics import NormalDist, fmean, variance
 from msgspec import Struct
 
 LEVEL = 0.05
-"""The share of false finds that is accepted: in one of 20 tables without any effect, some row looks like one."""
+"""The accepted share of false discoveries: in one of 20 tables without any effect, some row looks significant."""
 POWER = 0.80
 _FEWEST = 8
 _LEAST_DEGREES = 2

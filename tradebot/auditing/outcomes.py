@@ -181,7 +181,7 @@ GROUPS = 10
 
 STAKE_USD = 1000
 
-"""What each refused trade is counted with, in USD."""
+"""The assumed size of each refused trade, in USD."""
 
 SENT = "sent"
 

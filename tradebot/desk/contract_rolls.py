@@ -40,7 +40,7 @@ from tradebot.signals.roll_dates import EARLIEST, RollOut, Volumes, by_day, earl
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
 LEAVING, SOURCE = "exit", "roll"
-"""Where the two halves of a move come from. No strategy's wants come from there."""
+"""The components of a roll's two halves, which no strategy uses."""
 NOTHING = Decimal(0)
 
 

@@ -119,7 +119,7 @@ def _same_shares(desk: Desk, position: Position) -> bool:
 SCORES_KEPT = timedelta(days=8)
 """How far back scores are read: a week of sessions, and a long weekend."""
 LEAST_CHANGES = 5
-"""How many changes of a score it takes to know its noise."""
+"""How many changes of a score are needed to estimate its noise."""
 HOUR, LATE = timedelta(hours=1), timedelta(minutes=15)
 """Over how long momentum is measured, and how much older the earlier price may be."""
 UNTIL_NEXT_MORNING = timedelta(days=5)

@@ -25,12 +25,12 @@ from tradebot.timetable.job_times import parse, whole_day
 from tradebot.timetable.sessions import last_session
 
 Request = tuple[AnyKind, str | None]
-"""A kind of facts, and what to ask about; None if the kind is about the whole market."""
+"""A kind of facts, and its subject; None if the kind is about the whole market."""
 
 CLOSED_INTERVAL_S = 3600
 """While the market is closed, nothing is fetched again sooner than this."""
 MORNING = timedelta(hours=1)
-"""A reply that changes before the open is asked for no earlier than this before it."""
+"""A reply that changes before the open is fetched no earlier than this before it."""
 _SESSIONS_BACK = timedelta(days=7)
 
 

@@ -28,7 +28,7 @@ from tradebot.reconciliation.new_fills import Liquidated, orders_and_intents
 
 CLOSES = frozenset({Purpose.REDUCE, Purpose.CLOSE})
 MOST_CLOSES = 3
-"""How many orders that close one position may fail before a person has to look."""
+"""How many orders that close one position may fail before a person is notified."""
 DAY = timedelta(days=1)
 WEAK = frozenset({Gate.NEEDS, Gate.STRATEGY, Gate.COVERAGE, Gate.SCORE})
 """Gates that a candidate passes if its signal is good enough, whatever the account looks like."""

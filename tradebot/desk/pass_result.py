@@ -50,7 +50,7 @@ WHY_FREED: Mapping[Reason | None, str] = {
     Reason.STOP_TIGHTENED: OrderStatus.CANCELED.value,
     Reason.STOP_RESIZED: OrderStatus.CANCELED.value,
 }
-"""Why a pass cancels a stop that could trigger, and the reason that it tells for the gap."""
+"""Why a pass cancels a stop that could trigger, and the reported reason for the gap."""
 Found = Mapping[Whose, Gap]
 
 

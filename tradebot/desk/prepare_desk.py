@@ -22,7 +22,7 @@ from tradebot.signals.contracts import drifts
 from tradebot.signals.kinds import kind_of
 
 CURRENT = timedelta(days=1)
-"""How old a reply may be to say what the source sends now."""
+"""The age up to which a reply represents the source's current format."""
 
 
 def desk_for_entries(world: World, proposed: Proposals, clocks: ClockReading | None = None) -> Desk:

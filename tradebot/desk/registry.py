@@ -170,7 +170,7 @@ def _standing(coin: Coin) -> str:
 LONGEST = 10
 """How many symbols an event names."""
 STAYS, GOES = "it stays in the universe, because it is held or pinned", "it has left the universe"
-"""What becomes of a coin that isn't listed any more."""
+"""The remark on a coin that isn't listed any more."""
 
 
 def look_for_coins(world: World, now: datetime, *, at_once: bool = False) -> None:

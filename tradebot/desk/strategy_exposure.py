@@ -211,7 +211,8 @@ def _reach(position: BrokerPosition, price: Decimal) -> tuple[Place, Reach]:
 
 
 MOST_BETTER = Decimal("1.25")
-"""A fill that beats its worst price by more was none: its shares are worth something else now, as after a split."""
+"""A fill that beats its worst price by more is ignored, because the shares' value must have changed, as after a split.
+"""
 
 
 def _asks_for_risk(rules: Rules) -> bool:

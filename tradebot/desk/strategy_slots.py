@@ -40,8 +40,9 @@ OF_THE_BOT = frozenset(gate for gate in Gate if Gate.PERMISSION.place <= gate.pl
 FOR_NOW = MAKING_ROOM | {Reason.APPROVAL_WAITING, Reason.APPROVAL_PRICE_WORSE}
 """Reasons for which a candidate only waits."""
 TARGET_DONE = frozenset({Reason.TARGET_REACHED, Reason.APPROVAL_REFUSED, Reason.APPROVAL_EXPIRED, Reason.SHADOW})
-"""Reasons after which nothing is left to do for a target. In shadow nothing is sent, so none is ever reached: what
-would have been sent is all there is to do."""
+"""Reasons after which a target needs no further orders. In shadow no order is sent, so no target is ever reached: the
+simulated orders complete it.
+"""
 
 
 class SlotPlan(NamedTuple):

@@ -29,7 +29,7 @@ from tradebot.ports.world import World
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE, last_session, session_of
 
 MOST_BARS_TOGETHER = 5_000_000
-"""The most bars that one strategy may see at once: some 240 MB."""
+"""The most bars in one strategy's view: some 240 MB."""
 
 
 Rows = Mapping[tuple[str, str], FeatureRow]

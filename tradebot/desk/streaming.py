@@ -26,7 +26,7 @@ from tradebot.signals.normalize import normalize, source_ticker
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 MOST_SYMBOLS = 50
-"""How many symbols one call asks about. The source takes a list; this one keeps the address short."""
+"""How many symbols one call includes. The source accepts a list; this limit bounds the address's length."""
 FULL_PAGE = 200
 """How many rows a page has at most. One with fewer is the last."""
 MOST_PAGES = 50
@@ -133,11 +133,11 @@ def _text(moment: datetime) -> str:
 
 
 AGAIN = timedelta(seconds=15)
-"""How soon the REST API is asked again after a failure, or about rows that couldn't be used."""
+"""The wait before calling the REST API again after a failure, or about unusable rows."""
 LATE = timedelta(seconds=60)
 """How much later than by the REST API an alert may come over the stream."""
 OVERLAP = timedelta(minutes=5)
-"""How much of the past is asked for again: alerts can be created minutes after the trades that they are about."""
+"""The overlap with earlier data in a call: alerts can be created minutes after the trades that they are about."""
 _NO_QUOTA = Quota(None, None, None)
 
 

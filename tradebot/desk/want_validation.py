@@ -20,14 +20,14 @@ OWN_SOURCE = frozenset({STRATEGY_SOURCE})
 MAX_TEXT = 200
 """The longest text a strategy may return, in characters."""
 MOST_PARTS = 50
-"""The most components, or decisions of its own, that one want may have."""
+"""The most components, or own decisions, of one want."""
 MOST_LEVELS = 10
 """The most levels at which a position may be closed in parts."""
 MOST_HELD_S = 3660 * 86_400
 """The longest that a strategy may expect to hold a position: ten years."""
 MOST_ALERTS = 1000
 MOST_WEIGHT = 10
-"""The largest weight a target may ask for; limits decide long before."""
+"""The largest weight of a target; limits apply long before."""
 MOST_SHARES = Decimal(10) ** 12
 ROUNDING = Decimal("1e-9")
 """By so much, weights may add up to more than their sum."""
@@ -211,7 +211,7 @@ def _refusal(reason: Reason, observed: int | str, limit: int | None = None) -> D
 
 
 Rules = tuple[tuple[str, Callable[[Any, _Allowed], bool]], ...]
-"""What must hold for a want of one kind. Types come first, because a strategy may return anything."""
+"""The requirements of one kind of want. Types come first, because a strategy may return anything."""
 _CLOSE: Rules = (
     ("the strategy doesn't hold its symbol", lambda one, may: _in(one.symbol, may.held)),
     (

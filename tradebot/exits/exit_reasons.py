@@ -15,7 +15,7 @@ from tradebot.model.reason_codes import Unit
 
 UNKNOWN = "unknown"
 ROLLED_INTO = "rolled_into"
-"""Why a position leaves a contract that ends: it goes on in the next one, which is named."""
+"""The reason of a close before expiry that reopens in the next contract, which it names."""
 _PART = re.compile(
     r"(?P<name>[a-z]+(?:_[a-z]+)*)(?:_(?P<symbol>[A-Z0-9][A-Z0-9._/-]*))?"
     r"(?:\((?P<amount>-?[0-9]+(?:\.[0-9]+)?)(?P<mark>%|h|)\))?"
@@ -34,7 +34,7 @@ _SHOWN = {
     Unit.SHARE_OF_WHOLE: (AmountUnit.PERCENT, Decimal(100), Decimal("0.1")),
     Unit.SECONDS: (AmountUnit.HOURS, Decimal(1) / 3600, Decimal("0.1")),
 }
-"""How an amount is shown, by its unit: its mark, what it is multiplied by, and what it is rounded to."""
+"""The display of an amount by its unit: its suffix, factor and rounding."""
 
 
 class ReasonPart(Struct, frozen=True):

@@ -155,7 +155,7 @@ _KNOWN: Mapping[RuleInput, Callable[[WatchedPosition, ExitMoment], object]] = {
     RuleInput.MOVEMENT: lambda watched, moment: watched.outlook.movement,
     RuleInput.LIQUIDATION: lambda watched, moment: watched.outlook.liquidation,
 }
-"""Where each input is; None if it isn't known. The others are needed only at times, so a rule asks for them itself."""
+"""Where each input is; None if it is unknown. Rules that need other inputs only at times read them directly."""
 
 
 class Measure(NamedTuple):
@@ -205,15 +205,15 @@ class ExitRule(Frozen):
     column: ClassVar[str]
     """The heading of its column in `tradebot positions`."""
     reads: ClassVar[frozenset[str]] = frozenset()
-    """The fields of `Outlook` that it looks at; nothing else is read for it."""
+    """The fields of `Outlook` that it reads; no others are fetched for it."""
     needs: ClassVar[tuple[RuleInput, ...]]
-    """What it can't do without, in the order in which it asks."""
+    """Its required inputs, in the order in which they are checked."""
     rank: ClassVar[int] = 50
     """Its place among rules that fire together: the lowest gives the decision its reason and its numbers."""
     word: ClassVar[str] = ""
     """Its name in a composed reason, if that isn't the reason in lower case."""
     numbered: ClassVar[bool] = True
-    """Whether the value it measured stands in a composed reason."""
+    """Whether the measured value is part of a composed reason."""
 
     @property
     def gain(self) -> Decimal | None:

@@ -43,7 +43,7 @@ from tradebot.model.trading import TradingState
 
 Exits = tuple[ExitRule, ...]
 
-"""The rules that watch a position. All of them are asked, so their order doesn't matter."""
+"""The rules of a position. All of them are evaluated, so their order doesn't matter."""
 
 LONGEST_VALUE = 200
 
@@ -210,7 +210,7 @@ def has_stop(rules: Iterable[ExitRule]) -> bool:
 
 ExitList = Annotated[Listed, PlainValidator(_parse_rule_list)]
 
-"""A setting that holds a list of exit rules, as it is written in the configuration."""
+"""A setting with a list of exit rules, as written in the configuration."""
 
 
 class ExitLevels(Struct, frozen=True):

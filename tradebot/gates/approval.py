@@ -17,7 +17,7 @@ from tradebot.model.trading import ApprovalAnswer, Request
 LEAST_GOOD = timedelta(minutes=15)
 """How long a yes is good at least."""
 SILENCE = timedelta(hours=1)
-"""How long nobody is asked again about what nobody answered."""
+"""How long no approval is requested again after a request without an answer."""
 
 
 def judge(wish: Request, standing: Request | None, rules: ApprovalRules, *, used: bool) -> Decision | None:

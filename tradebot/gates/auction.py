@@ -254,7 +254,9 @@ def _pairs(losers: Sequence[Bid], newcomers: Iterable[Bid], advantage: Decimal) 
 
 
 Entering = dict[Bid, Decision | None]
-"""Newcomers that need no close of their own: None for one that opens now, or else what it waits for, or refuses it."""
+"""New candidates that need no close of their own: None for one that opens now, or the decision that delays or refuses
+it.
+"""
 
 
 def _into_free_room(ranked: Sequence[Bid], newcomers: Iterable[Bid], caps: Caps) -> Entering:

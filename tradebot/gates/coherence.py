@@ -135,7 +135,7 @@ def _options(limits: Limits) -> Iterator[str]:
 
 
 OF_COSTS = ("max_cost_fraction", "max_cost_of_stop_fraction", "max_funding_fraction", "min_edge_ratio")
-"""Limits that need to know what a trade costs."""
+"""Limits that depend on the cost of a trade."""
 
 
 def cost_contradictions(limits: Limits, costs: CostModel | None, execution: Execution, where: str) -> Iterator[str]:

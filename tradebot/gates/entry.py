@@ -87,7 +87,7 @@ def _on_books(gate: Gate, reads: GateSettings) -> Callable[[EntryQuestion], Entr
 
 
 NOT_USED = "not used"
-"""What a gate observes about a candidate that has no use for it: flow that wasn't read, or a target's score."""
+"""The observed value for a candidate to which the check doesn't apply: flow that wasn't read, or a target's score."""
 
 
 @STRATEGY.gate(

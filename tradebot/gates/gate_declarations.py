@@ -13,7 +13,7 @@ from tradebot.model.decision import Decision, Gate
 LARGER, SMALLER = 1, -1
 NEXT_SESSION, NEXT_PASS, CLOSING = "the next session", "the next pass", "closing positions"
 NEW_DATA, QUIET, FITTED = "newer data", "time", "orders are made to fit"
-"""What lets entries through again."""
+"""Remedies of gates without a setting."""
 
 
 class GateSettings(Struct, frozen=True):
@@ -48,7 +48,7 @@ STYLE = "style"
 STOPS = ("stop_loss_fraction",)
 SWITCH = "enabled"
 ROOM = (SWITCH, "min_age_s", "gain_band_fraction", "score_advantage", "cooldown_s", "max_per_pass")
-"""What decides whether a position gives way; without the switch, none of the others matters."""
+"""Settings that determine whether a position is displaced; without the switch, none of the others matters."""
 
 SIZED = GateSettings(
     own=dict.fromkeys(
@@ -61,9 +61,9 @@ SIZED = GateSettings(
     execution=("fit_to_room",),
     exits=STOPS,
 )
-"""What the size of an order follows from."""
+"""Settings that determine an order's size."""
 NOTHING = GateSettings()
-"""What a gate reads that is left to a person, or that no number opens, such as a position that is held already."""
+"""The inputs of a gate that depends on a person, or on no number, such as an existing position."""
 
 DECLARED: dict[Gate, GateSettings] = {}
 """What each gate reads; a strategy's own filters declare it themselves. Complete once `evaluation` is imported."""

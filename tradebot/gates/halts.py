@@ -45,7 +45,7 @@ CLEARED_BY = {
     Reason.PASS_FAULT: "which needs a person to read the error",
     Reason.CRASH_LOOP: "which needs a person to see why serve ended",
 }
-"""What clears each cause of a halt. None needs an entry, which a halted bot can't send."""
+"""The remedy of each cause of a halt. None needs an entry, which a halted bot can't send."""
 
 
 def refusals(desk: Desk, halts: HaltRules) -> Decision:

@@ -24,7 +24,7 @@ Predicate = Callable[[Book, Margin, Decimal], Decision]
 HALTING = frozenset({Gate.HELD_MARGIN, Gate.MAINTENANCE_MARGIN})
 """The gates whose limits halt the bot."""
 NOTHING_LEFT = "no equity left"
-"""What is seen where nothing can be a share of the equity any more: no margin is enough then."""
+"""The observed value without positive equity, when no margin suffices."""
 
 
 class _Watched(NamedTuple):

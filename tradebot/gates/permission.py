@@ -59,10 +59,10 @@ class PermissionInputs(Struct, frozen=True):
     unconfigured: str | None = None
     """Why the file and environment don't make valid settings, in which case exits follow the accepted ones."""
     free_mb: int | None = None
-    """What this user may still write on the state folder's disk; None if that can't be told."""
+    """The free space for this user on the state folder's disk; None if unknown."""
     min_free_mb: int = 0
     passing: str | None = None
-    """Why what is written to the state folder doesn't last; None if nothing says so, or no real money is at stake."""
+    """Why data written to the state folder doesn't last; None without evidence, or without real money."""
     in_shadow: frozenset[str] = frozenset()
     """The strategies whose entries are only simulated, as their sections say."""
     climbed: Mapping[str, Climbed] | None = None

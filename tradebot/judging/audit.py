@@ -29,7 +29,7 @@ from tradebot.ports.world import Rules
 FETCH, SIGNALS, WHY = "tradebot fetch-flow", "tradebot signals", "tradebot why-no-orders --since session"
 EXITS = "tradebot evaluate-exits"
 LATE = timedelta(minutes=3)
-"""How long an order may keep working past its life, because the pass that cancels it comes a little later."""
+"""How long an order may keep working past its life, because the pass that cancels it runs slightly later."""
 
 
 def silent(name: str, why: Unread | None) -> Judgment:
@@ -243,7 +243,7 @@ def events(evidence: Trading) -> Judgment:
 WAITING = frozenset(
     {Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED, Reason.DRY_RUN, Reason.LEFT_TO_BROKER}
 )
-"""Reasons of an exit decision that leave the position managed: its rules hold it, or an order for it is out."""
+"""Reasons of an exit decision that leave the position managed: its rules don't close it, or an order for it is out."""
 
 
 def positions(evidence: Trading) -> Judgment:
@@ -390,7 +390,7 @@ def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evid
 
 BOOKS = ("ledger", "journal", "books", "backup")
 FINISHED = ("ledger", "journal", "orders", "halts", "config")
-"""What is judged of a finished backtest: nothing runs there anymore."""
+"""The parts of health that apply to a finished backtest, in which nothing runs."""
 
 
 def audit(evidence: HealthEvidence, trading: Trading | Unread, *, finished: bool = False) -> tuple[Judgment, ...]:

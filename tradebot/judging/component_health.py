@@ -78,7 +78,7 @@ SHOWN = 3
 
 GROWN = 1.1
 
-"""From so many times the most that `serve` took in its first week on, its memory grows without need."""
+"""From this multiple of its maximum in the first week, `serve`'s memory counts as growing."""
 
 RESTART = "tradebot events, then restart it"
 
@@ -104,7 +104,7 @@ class HealthVerdict(Struct, frozen=True):
 
 Judge = Callable[[HealthEvidence, Any], HealthVerdict | None]
 
-"""Judges a part that was looked at; None if there was nothing to look at."""
+"""Judges an examined part; None if there was nothing to examine."""
 
 
 def serve(evidence: HealthEvidence, seen: records.Serve) -> HealthVerdict:

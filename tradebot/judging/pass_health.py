@@ -22,7 +22,7 @@ from tradebot.timetable.entries import ENDS, TimetableEntry
 from tradebot.timetable.sessions import Slot
 
 TO_END = timedelta(minutes=1)
-"""How much longer than its limit a chore may take until its end is claimed."""
+"""How much longer than its limit a chore may take until its end is recorded."""
 UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
 
 

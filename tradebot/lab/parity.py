@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tradebot.replaying.passes import RecordedCycle, RecordEnvironment
 
 BEFORE = timedelta(days=5)
-"""How far back passes are read for what the first ones of a session look back on."""
+"""How far back passes are read as history for the first ones of a session."""
 REACH = timedelta(hours=1)
 """How much earlier than its desk a pass may have been recorded."""
 

@@ -17,7 +17,7 @@ from tradebot.learning.model_card import Action
 
 Results = Mapping[date, float]
 
-"""What a model earned by session, as fractions of the equity at its start, after costs."""
+"""A model's profit by session, as fractions of the equity at its start, after costs."""
 
 OF_WINS, OF_TOTAL_RETURN, OF_SHARPE, OF_CONSISTENCY = 0.3, 0.4, 0.2, 0.1
 

@@ -34,7 +34,7 @@ from tradebot.signals.features.state import STATE, DecisionState, state_numbers
 
 HIGHEST = 5.0
 
-"""Beyond so many deviations, a feature counts as so many."""
+"""The number of deviations at which a feature is clipped."""
 
 
 def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> DecisionState | None:
@@ -81,7 +81,7 @@ Numbers = Sequence[float]
 
 Run = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 
-"""Runs a network on an observation and what it remembers, and returns its outputs and what it remembers then."""
+"""Runs a network on an observation and its memory, and returns its outputs and new memory."""
 
 
 class ModelSelection(Struct, frozen=True):

@@ -12,12 +12,12 @@ from tradebot.model.series import width_of
 FORMAT = 1
 """The version of the stored form."""
 PROBES = 32
-"""How many observations are stored with their answers."""
+"""How many observations are stored with the model's outputs."""
 STATE_SIZE = 6
 """How many numbers of an observation are about the position, the account and the day."""
 LARGEST = 1e6
 CONFIGURATION, SEED = "configuration", "seed"
-"""The settings that say which trial a model belongs to, and which of its seeds it is."""
+"""The settings that identify a model's trial, and its seed."""
 
 
 class Action(StrEnum):

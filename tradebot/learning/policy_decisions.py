@@ -10,9 +10,9 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord
 
 MODEL, ANSWER = "model", "answer"
-"""What decisions of a policy are about: whether its models act, and what each of them answered."""
+"""The subjects of a policy's decisions: whether its models act, and each one's output."""
 LONGEST = 200
-"""How many characters of what was observed are recorded."""
+"""How many characters of an observed value are recorded."""
 
 
 def passing_decision(

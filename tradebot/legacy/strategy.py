@@ -284,7 +284,7 @@ ROWS: Mapping[str, tuple[float, Callable[[float, LegacyInputs], float]]] = {
     "etf_flow": (0.3, _by(_etf)),
     "squeeze_score": (0.2, _by(lambda read: _step(read.squeeze_signals, read.squeeze_high_flag, (0, 0.5)))),
 }
-"""The weight of each row, and what it is made of."""
+"""The weight of each row, and its components."""
 
 
 _NEUTRAL_USD, _SATURATED_USD = 100_000.0, 5_000_000.0

@@ -240,9 +240,8 @@ class BrokerPosition(Struct, frozen=True):
 
 UNEXPLAINED = Decimal("0.25")
 
-"""How far equity may be from cash plus what positions add to it, as a share of the larger of the two.
-
-The venue computes one from the other, so a few percent may be fees and trades between the readings, and not a quarter.
+"""How far equity may differ from cash plus the positions' values, as a share of the larger of the two. The venue
+computes one from the other, so a few percent may be fees and trades between the readings, but not a quarter.
 """
 
 

@@ -38,7 +38,7 @@ class AuctionRules(Frozen):
 
 WORTH = "worth "
 
-"""What stands before the value of a position that gives way, in the decision that closes it."""
+"""The prefix of a displaced position's value, in the decision that closes it."""
 
 
 class PositionValue(Struct, frozen=True):

@@ -45,7 +45,7 @@ class Bar(Struct, frozen=True):
 SUSPENDED = "suspended"
 """Why a symbol has no quote if the venue has suspended its trading: nothing in it fills, stops included."""
 UNCONFIRMED = "nothing confirms the broker's price"
-"""Why a quote doesn't count: no second answer did, or a trade contradicts it."""
+"""Why a quote is rejected: no second reply confirmed it, or a trade contradicts it."""
 
 
 class Quote(Struct, frozen=True, array_like=True):

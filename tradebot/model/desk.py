@@ -26,7 +26,7 @@ from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 from tradebot.model.trading_hours import Hours
 
 TOGETHER = timedelta(seconds=60)
-"""How close to each other shocks of different symbols have to be to count as one of the whole market."""
+"""How close to each other shocks of different symbols must be to count as one of the whole market."""
 
 
 class Shock(NamedTuple):

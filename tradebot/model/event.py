@@ -396,8 +396,9 @@ HEALINGS = frozenset(
         *OF_DAMAGED_STORES.values(),
     }
 )
-"""The events by which the bot tells that it repaired something by itself: it connected again, asked again, put a full
-file away, or started over a store that can be filled again. Everything else waits for a person."""
+"""The events of repairs by the bot itself: it reconnected, repeated a request, rotated a full file, or restarted a
+store that can be filled again. Everything else needs a person.
+"""
 NEED_NOBODY = frozenset(
     {
         EventKind.PROTECTION_GAP_ENDED,
@@ -410,4 +411,4 @@ NEED_NOBODY = frozenset(
         EventKind.CHAT_PAIRED,
     }
 )
-"""The warnings that tell what a person did, or what has ended. Notices carry them, but nobody has to act."""
+"""The warnings about a person's own actions, or about ended problems. Notices include them, but nobody has to act."""

@@ -25,7 +25,7 @@ Returns = tuple[float, ...]
 
 BENCHMARKS = ("buy_and_hold", "rule", "logistic")
 
-"""What a policy must be better than, besides holding nothing."""
+"""The benchmarks that a policy must beat, besides having no position."""
 
 
 class SessionSpan(Struct, frozen=True):

@@ -14,9 +14,9 @@ from tradebot.model.trading_hours import Hours
 
 Number = TypeVar("Number", Decimal, Fraction, float, int)
 ONE = Decimal(1)
-"""What shares are multiplied by."""
+"""The multiplier of shares."""
 CURRENCY = "USD"
-"""The currency of the books. An amount in another one is kept and shown as it is, and never added to theirs."""
+"""The currency of the books. An amount in another one is stored and shown unchanged, and never added to theirs."""
 
 
 def notional(quantity: Number, price: Number, multiplier: Number) -> Number:
@@ -40,11 +40,11 @@ class AssetClass(VenueWord):
 
 
 UNTRADED = frozenset({AssetClass.US_OPTION, AssetClass.CRYPTO, AssetClass.UNKNOWN})
-"""What the bot trades at no venue; positions in it count toward the limits and are left alone."""
+"""Asset classes that the bot trades at no venue; positions in them count toward the limits and are left alone."""
 
 
 class Right(StrEnum):
-    """The right of an option."""
+    """The right of an option: call or put."""
 
     CALL = "call"
     PUT = "put"

@@ -84,7 +84,7 @@ class Tighter(Enum):
     SAME = auto()
     """Neither direction is safer, so every change has to be accepted."""
     ALWAYS = auto()
-    """The setting doesn't affect what is sent, so no change has to be accepted."""
+    """The setting doesn't affect orders, so its changes needn't be accepted."""
 
 
 class Counts(Enum):
@@ -207,7 +207,7 @@ OF_SHOCKS = (
 
 OF_CONTRACTS = ("max_contracts", "max_order_contracts")
 
-"""Limits that count units, whatever they are worth."""
+"""Limits that count units, regardless of their value."""
 
 OF_THE_ACCOUNT = frozenset(
     {
@@ -227,8 +227,9 @@ OF_THE_ACCOUNT = frozenset(
     }
 )
 
-"""Limits that a strategy can't have for itself: they are about prices and orders, whoever asked for them, and about the
-account's equity, margin and taxes."""
+"""Limits that apply only to the account: they are about prices and orders, regardless of the strategy, and about the
+account's equity, margin and taxes.
+"""
 
 if TYPE_CHECKING:
     from tradebot.model.auction import AuctionRules
@@ -277,7 +278,7 @@ SIZES = (
     ("max_risk_fraction", "max_open_risk_fraction"),
 )
 
-"""Pairs of limits on exposure, or on what stops lose, of which the first fits into the second."""
+"""Pairs of limits on exposure, or on losses at stops, of which the first must fit into the second."""
 
 NESTED = (
     ("max_new_entries", "max_open_positions"),
@@ -286,7 +287,7 @@ NESTED = (
     *SIZES,
 )
 
-"""Pairs of limits of which the first fits into the second; what holds others stands before them."""
+"""Pairs of limits of which the first must fit into the second, outer ones first."""
 
 Number = Decimal | float | int
 

@@ -1,4 +1,4 @@
-"""What a notice reports, and the notice itself."""
+"""Notices to people, and the happenings that they report."""
 
 import re
 from datetime import datetime, time
@@ -45,7 +45,7 @@ class Topic(StrEnum):
 
 
 GATHERED = frozenset({Topic.POSITIONS})
-"""Topics that are told together every half hour; everything else goes at once."""
+"""Topics whose notices are combined every half hour; all others are sent at once."""
 
 
 class Happening(Struct, frozen=True):

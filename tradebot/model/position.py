@@ -68,7 +68,7 @@ FOREIGN = ""
 
 
 Key = tuple[str, str, datetime]
-"""What names an open position: its strategy, its symbol, and when it was opened."""
+"""The key of an open position: its strategy, its symbol, and when it was opened."""
 
 
 class Lot(Struct, frozen=True, array_like=True):

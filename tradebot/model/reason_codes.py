@@ -30,7 +30,7 @@ class Unit(Enum):
     MILLISECONDS = ("ms", "ms")
     DAYS = ("day", "days")
     R = ("R", "R")
-    """How many times what is lost at the stop."""
+    """A multiple of the loss at the stop."""
     SHARES = ("share", "shares")
     ORDERS = ("order", "orders")
     ENTRIES = ("entry", "entries")
@@ -46,7 +46,7 @@ class Unit(Enum):
     CANDIDATES = ("candidate", "candidates")
     POINTS = ("point", "points")
     ADX = ("ADX", "ADX")
-    """How strong a trend is, whichever way it goes, from 0 to 100."""
+    """The strength of a trend, regardless of its direction, from 0 to 100."""
     OF_RANGE = ("of the range", "of the range")
     """A level of a range, from 0 at its near end to 1 at its far end."""
 
@@ -77,4 +77,4 @@ broken = partial(_row, Cause.BROKEN)
 blocked = partial(_row, Cause.BLOCKED)
 idle = partial(_row, Cause.IDLE)
 unknown = partial(_row, Cause.UNKNOWN)
-"""What makes a reason of each cause: in a class of reasons it is a row, of which `reasons` makes a member."""
+"""Creates a reason with this cause: in a class of reasons it is a row, from which `reasons` creates a member."""

@@ -166,8 +166,9 @@ class SessionEnd(Struct, frozen=True):
 
 
 EXITING, REFUSED, NOT_PLACED, DOUBTED = "exiting", "refused", "not_placed", "doubted"
-"""Why no stop rests: an exit has taken its place, the venue refused it, it was never sent, or the venue's sources
-disagree about whether it works. Else a stop's state."""
+"""Why no stop rests: an exit has replaced it, the venue refused it, it was never sent, or the venue's sources disagree
+about whether it works. Otherwise a stop's state.
+"""
 
 
 class Gap(Struct, frozen=True, omit_defaults=True):
@@ -254,9 +255,9 @@ class CycleRecord(Struct, frozen=True):
 
 
 RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
-"""Why a pass is recorded as refused of which the rest is still to come."""
+"""Reasons for which a pass is recorded as refused although it will be resumed."""
 AT_CLOSE = "close"
-"""The slot of the record in which a backtest, or a comparison, keeps what the account was worth at a close."""
+"""The slot of the record in which a backtest, or a comparison, stores the account at a close."""
 
 
 def session_end(cycle: CycleRecord, marked: CycleRecord | None) -> SessionEnd:

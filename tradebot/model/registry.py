@@ -150,7 +150,7 @@ class RegistryRules(Frozen):
 
 
 NO_VOLUME = "no volume of 24 hours"
-"""What is said of a coin whose volume isn't known."""
+"""The remark on a coin with unknown volume."""
 
 
 class Figures(Struct, frozen=True):

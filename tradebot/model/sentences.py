@@ -36,7 +36,7 @@ EXPECTED: Mapping[str, str] = {
 """Messages by error type, for the types whose own message talks about Python or parsing."""
 SYMBOL_PATTERN = r"^[0-9]?[A-Z][A-Z0-9._]{0,31}$"
 NAME_PATTERN = r"^[0-9]?[A-Z][A-Z0-9._]{0,31}(1!)?$"
-"""A symbol, or what people's charts call a future, such as ES1!."""
+"""A symbol, or a future's name on common charts, such as ES1!."""
 LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,19}$"
 URL_PATTERN = r"^https?://[^\s/@]+$"
 PATTERNS: Mapping[object, str] = {
@@ -123,7 +123,7 @@ def plain(value: object) -> str:
 
 
 SMALL = Decimal("0.001")
-"""Below it, four decimals say too little of a price."""
+"""Below it, a price needs more than four decimals."""
 
 
 def price_text(price: Decimal, tick: Decimal | None = None) -> str:

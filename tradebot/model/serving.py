@@ -38,7 +38,7 @@ class ChoreEnd(Struct, frozen=True):
 
 
 ENDED = "ended"
-"""Of what a note says why `serve` ended by itself, because a person has to do something."""
+"""The kind of problem in a note for a `serve` that ended by itself, because a person has to act."""
 
 
 class ServeNote(Struct, frozen=True):

@@ -12,7 +12,7 @@ from tradebot.model.venue import Settlement
 
 TRIPS_KEPT = timedelta(days=31)
 MOST_TRIPS = 500
-"""For how long round trips are kept after they ended, and how many of them: the newest."""
+"""How long round trips are stored after they ended, and how many: the newest."""
 
 
 class Totals(Struct, frozen=True, dict=True):

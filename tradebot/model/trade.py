@@ -32,7 +32,7 @@ class TradeNote(Struct, frozen=True):
 
 
 _TOGETHER = frozenset({Origin.ACTIVITY, Origin.PLAN})
-"""Origins whose fills belong together if they are about the same thing: several fills restate one position."""
+"""Origins whose fills with the same subject belong together: several fills restate one position."""
 
 
 class Trade(Struct, frozen=True, omit_defaults=True):
@@ -227,7 +227,7 @@ class OrderRequested(NamedTuple):
 
 OrderFacts = Order | FilledOrder
 IntentFacts = Intent | OrderRequested
-"""What tells about a fill: what was read of its order and of the intents behind that, whole or in part."""
+"""The source for a fill's facts: its order's intent, whole or in part."""
 
 
 class OrderSent(NamedTuple):

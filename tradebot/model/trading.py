@@ -14,7 +14,7 @@ from tradebot.model.candidate import Side, Submitted
 from tradebot.model.reasons import Reason
 
 AS_MISSED = ", as missed"
-"""What the holder of a slot that nobody ran ends with, before the reason."""
+"""The suffix of the claimer's name for a missed slot, before the reason."""
 
 
 class Mode(StrEnum):

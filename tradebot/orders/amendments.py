@@ -28,7 +28,7 @@ from tradebot.reconciliation.protection import closed_by_others, gaps
 WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
 """Why a request without an outcome isn't resent: it is only looked up, until its end is proven."""
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
-"""Why a request is resent although we don't know what became of it."""
+"""The decision to resend a request whose outcome is unknown."""
 
 
 def cancel_order(
@@ -96,7 +96,7 @@ EXITS, TIGHTENS = 1, 2
 """Legs of the requests that change what rests, so that they differ from a cancel of the same order, which is leg 0."""
 
 RETRY = timedelta(minutes=15)
-"""How long a venue that refused every kind of protection for a position isn't asked again."""
+"""How long no protection is requested for a position after the venue refused every kind."""
 
 
 def exit_is_refused(books: Books) -> bool:

@@ -49,7 +49,7 @@ from tradebot.orders.entry_orders import (
 from tradebot.ports.world import Call, World
 
 MOST_ASKED = 20
-"""How many winners of one pass may be asked about, so that a venue that answers slowly, or not at all, ends it."""
+"""The most winners of one pass whose depth is checked, so that a slow or silent venue doesn't stall it."""
 
 
 class AuctionResult(Struct, frozen=True):

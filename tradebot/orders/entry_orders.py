@@ -77,7 +77,7 @@ class Consent(NamedTuple):
 
 
 GateResult = tuple[Ask, Decisions]
-"""What the gates were asked about an entry, and what they said."""
+"""The gates' inputs for an entry, and their results."""
 
 
 def evaluate_entry(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> GateResult:

@@ -37,19 +37,21 @@ from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World
 
 EXIT_LOOKUP = timedelta(seconds=30)
-"""How long an exit the venue doesn't know is only looked up; then each pass may resend it under the same id."""
+"""How long an exit that the venue doesn't know is only looked up; after that each pass may resend it under the same id.
+"""
 
 LOOKS = 3
-"""How often the venue is asked, in one pass, what became of an exit that it accepted, or of a cancel."""
+"""How often one pass queries the venue for the outcome of an accepted exit or of a cancel."""
 
 ON_ITS_WAY = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_REPLACE})
-"""Order states in which the venue is still busy: it will report again soon, and no one can replace the order yet."""
+"""Order states in which the venue is still processing: it will report again soon, and the order can't be replaced yet.
+"""
 
 QUICK_S = 2.0
-"""A pass that has taken less time than this doesn't need to ask the venue for the time again."""
+"""A pass that has taken less time than this needn't fetch the venue's time again."""
 
 MOST_LEGS = 50
-"""The most orders on one side of a symbol that a target may take in one slot."""
+"""The most orders on one side of a symbol for a target in one slot."""
 
 LAST_MOMENT = timedelta(seconds=2)
 """An order sent this close to the session's end may arrive after it and then wait for the next session."""

@@ -56,9 +56,9 @@ from tradebot.orders.target_moves import at_due_price, due_prices, moves
 from tradebot.ports.world import Call, World
 
 SOON = timedelta(minutes=2)
-"""How long a venue that refused a position's stops twice isn't asked again for one."""
+"""How long no stop is requested for a position after the venue refused two."""
 REFUSALS = 2
-"""How often in a row the venue may refuse a stop, or a target, before it isn't asked again for a while."""
+"""How many consecutive refusals of a stop, or a target, the venue may send before requests pause."""
 TOGETHER = 2
 """How many stops may be sent for the same shares while the venue's sources disagree about the earlier ones."""
 NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"

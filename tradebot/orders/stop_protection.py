@@ -53,10 +53,10 @@ FAR = Decimal(2)
 """A pair needs a target; without a target rule, it is this many times the price, or the price divided by it."""
 
 Part = tuple[Decimal, Decimal, str]
-"""A target's price in USD, the shares that rest there, unsigned, and the name of its rule in composed reasons."""
+"""A target's price in USD, its resting shares, unsigned, and the name of its rule in composed reasons."""
 
 NO_RULE = "profit_target"
-"""The name of the target that is far away because there is no rule for it."""
+"""The name of the distant target that is sent without a rule."""
 
 
 def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosition]) -> Iterator[CandidateRecord]:

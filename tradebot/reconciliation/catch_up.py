@@ -35,9 +35,9 @@ from tradebot.reconciliation.unresolved_requests import legs_of, look_up
 LEFT_OUT = "left out"
 """Claims of the orders that the first look of a day omitted: no line of the timetable has a space in its name."""
 LACKED_FOR = timedelta(minutes=15)
-"""How much later a look decides that such an order has ended: a gateway that just started takes minutes at most."""
+"""The wait before such an order counts as ended: a gateway that just started takes minutes at most."""
 LONGEST_CHAIN = 100
-"""At most this many replacements of one order are followed in a pass; the rest wait for the next one."""
+"""At most this many replacements of one order are followed in a pass; the remaining ones in the next."""
 
 
 class MovedStop(NamedTuple):

@@ -20,14 +20,14 @@ from tradebot.reconciliation.new_fills import WATCHED, MissingFill, is_waiting, 
 from tradebot.reconciliation.unknown_orders import UnknownOrders, unknown_orders
 
 Both = Mapping[str, tuple[Decimal, Decimal]]
-"""What we hold by symbol, without other people's shares, and what the broker holds, both signed."""
+"""The bot's quantity and the broker's by symbol, both signed, without other people's shares."""
 
 PLAN_BLOCKERS = frozenset({FindingKind.UNREADABLE, FindingKind.VIEW_UNSTEADY, FindingKind.MISSING_FILL})
-"""Findings that rule out any plan: the differences may come from what we couldn't see, and a plan books all cash."""
+"""Findings that rule out any plan: the differences may come from unreadable data, and a plan books all cash."""
 
 
 TAKES_OVER = frozenset({FindingKind.FORGOTTEN, FindingKind.UNKNOWN_PAIR})
-"""Findings whose plan makes orders ours that these books never promised."""
+"""Findings whose plan takes over orders that these books never promised."""
 
 
 def fingerprint(broker: BrokerView) -> str:
@@ -294,7 +294,7 @@ def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
 
 
 MOST = 8
-"""Of so many positions the targets are considered too; beyond that, each counts as stopped."""
+"""Up to this many positions targets are considered too; beyond that, each counts as stopped."""
 
 
 def assumed_exits(books: Books, broker: BrokerView, cash: Decimal) -> Mapping[str, OwnedFill]:

@@ -27,7 +27,7 @@ from tradebot.ports.stores import Ledger, Money, Orders
 
 NONE = Decimal(0)
 WATCHED = timedelta(days=4)
-"""How long we keep looking up an abandoned order and waiting for its fills. Late arrivals are rare but allowed."""
+"""How long an abandoned order is looked up and its fills are awaited. Late arrivals are rare but possible."""
 
 
 class MissingFill(NamedTuple):
@@ -223,7 +223,7 @@ ASKED_SINGLY = 5
 """If more orders than this are unknown, or have ended unseen, read a list of orders first."""
 
 ASKED_AT_ONCE = 50
-"""At most this many orders are looked up one by one in a pass; the rest wait for the next passes."""
+"""At most this many orders are looked up one by one in a pass; the remaining ones in the next passes."""
 
 
 def find_orders_behind_fills(

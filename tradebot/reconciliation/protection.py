@@ -37,14 +37,14 @@ from tradebot.reconciliation.read_books import position_ratios
 from tradebot.timetable.sessions import session_of
 
 _NO_LOSS = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.REPLACED})
-"""States in which a stop can't trigger, although none was lost: it acted, never rested, or goes on as another."""
+"""States in which a stop can't trigger, although it wasn't lost: it filled, never rested, or was replaced."""
 
 _ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 """States of a pair's target in which its stop is no loss either."""
 
 
 SMALLER = "smaller than it was"
-"""The state of a stop that somebody else has made smaller."""
+"""The state of a stop that was reduced outside the bot."""
 
 
 class _Stop(NamedTuple):

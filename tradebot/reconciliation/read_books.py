@@ -170,7 +170,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
 
 
 READ_WITHIN = timedelta(seconds=30)
-"""For so long after a fill that a reply has told, the list of fills may just not have been read again."""
+"""For this long after a reply with a fill, the list of fills may be older than that reply."""
 
 
 def fills_awaited(

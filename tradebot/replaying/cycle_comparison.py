@@ -16,7 +16,7 @@ from tradebot.replaying.port_recording import OffTapeError, RecordedQuestion
 from tradebot.replaying.record_writer import RecordError
 
 MISSING = "nothing"
-"""What stands on the side of a difference that has no such part."""
+"""The text for the side of a difference that lacks the part."""
 
 
 class CycleDifference(Struct, frozen=True):
@@ -137,7 +137,7 @@ def _text(value: Any) -> str:
 
 
 Slot = tuple[Job, date, str]
-"""What names a pass on both sides."""
+"""The key of a pass on both sides."""
 
 
 class PassSeen(Struct, frozen=True):

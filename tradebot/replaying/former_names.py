@@ -26,10 +26,8 @@ FORMER: Mapping[str, str] = {
     "activity.Entry": "account.Entry",
     "activity.Restated": "account.Restated",
 }
-"""The name of today by the former one: `module.Class`, `port.method`, or a field, which is `module.Class.field`.
-
-A field has the name that its class has today, and is followed by its own name alone, which is empty if nothing took its
-place.
+"""The current name by the former one: `module.Class`, `port.method`, or a field, which is `module.Class.field`. A field
+has its class's current name, followed by its own name alone, which is empty without a successor.
 """
 
 

@@ -27,7 +27,7 @@ from tradebot.replaying.record_writer import CLOCKS, RecordError, is_mapping, is
 SUBMIT = "orders.submit"
 DUPLICATE = Reason.DUPLICATE_INTENT.encode()
 TELLING = frozenset({"events.emit", BEFORE})
-"""What a pass tells, and how it asks for the pass before it, which it only compares with that."""
+"""The calls that report, or read the previous pass for comparison only."""
 ACCEPTED = Reply(WriteOutcome.ACCEPTED)
 
 
@@ -121,7 +121,7 @@ KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
     "stopwatch": lambda desk, asked: desk.taken_s,
     "second_clock": lambda desk, asked: desk.now,
 }
-"""What the desk says about a question that wasn't asked then."""
+"""The desk's replies to calls without a recorded one."""
 
 
 class Decided(NamedTuple):

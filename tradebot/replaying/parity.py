@@ -46,7 +46,7 @@ class Ran(NamedTuple):
 
 
 Data = Callable[[PassSeen, str, str], ParityCause | None]
-"""Says whether the bars that a strategy saw of a symbol came late or were revised since; None if neither."""
+"""Returns whether the bars that a strategy saw of a symbol came late or were revised since; None if neither."""
 
 
 def unknown(seen: PassSeen, strategy: str, symbol: str) -> ParityCause | None:
@@ -284,7 +284,7 @@ def _filled_words(fills: Sequence[Fill]) -> str:
 
 
 Answers = Mapping[tuple[str, ...], tuple[str, ...]]
-"""What was answered about each candidate of a pass: by strategy, symbol, purpose, and which of several it is."""
+"""The decisions on each candidate of a pass: by strategy, symbol, purpose, and a counter."""
 
 
 def _answers(pass_seen: PassSeen) -> Answers:

@@ -29,15 +29,15 @@ from tradebot.replaying.record_writer import (
 )
 
 SCHEMA, LENGTH = 2, 9
-"""The form of records. A later one means that this program can't read them."""
+"""The version of the record format. This program can't read a later one."""
 FIRST = 1
-"""The form of records in which every field has what it holds."""
+"""The version in which every field contains its value."""
 TOLD = 6
-"""The place of the tape, after the form: most of it is what the pass had recorded before, and few ever read that."""
+"""The index of the port replies, after the version: most of them are in earlier records, and few readers need them."""
 
 
 GIVEN = "passes.Given"
-"""What a record calls the class of what a pass was given."""
+"""The class name of a pass's inputs in records."""
 Names = Mapping[str, tuple[str, ...]]
 """The fields of each class, in the order in which a record has them."""
 

@@ -30,13 +30,13 @@ from tradebot.replaying.record_writer import (
 )
 
 PASSED_ON = frozenset({"orders.submit", "orders.replace", "orders.cancel"})
-"""What is kept of a question in full, and not by its digest alone: what was sent."""
+"""Calls recorded in full instead of by their digest alone: those that send."""
 REPLY = 3
 """The place of the reply to a question that was written."""
 BEFORE = "facts.before"
-"""How a pass asks for the one before it. Earlier versions had another question, and told nothing else by the answer."""
+"""The call with which a pass reads the previous one. Earlier versions had another call, with the same effect."""
 RECORD = "facts.record"
-"""How a pass ends: its record is what is compared."""
+"""The call that ends a pass: its record is compared."""
 RAISED: Mapping[str, type[TradebotError]] = {
     "TemporaryError": TemporaryError, "OperatorError": OperatorError, "TradebotError": TradebotError,
 }  # fmt: skip

@@ -16,7 +16,7 @@ SETTINGS, ACCEPTED, TOLD, OUTCOME, LENGTH = 2, 3, 7, 8, 9
 """Where a record's body has these."""
 MARK = "$"
 DEEPEST = 100
-"""How deep lists may stand in each other."""
+"""How deeply lists may be nested."""
 Read = Sequence[bytes]
 
 

@@ -40,12 +40,12 @@ from tradebot.replaying.record_writer import (
 LONGEST = 16_000_000
 """The most bytes that a record or a part of it may have."""
 LONGEST_NUMBER, LARGEST_EXPONENT = 64, 64
-"""The longest number, so that nothing that is computed of it takes long."""
+"""The longest number, which bounds the time of computations with it."""
 EXACT: Mapping[Any, frozenset[type]] = {
     **{kind: frozenset({kind}) for kind in (str, int, bool, bytes)},
     float: frozenset({float, int}),
 }
-"""What a field is declared as, and what may stand there as it is."""
+"""The declared types of fields, and the values that are used unchanged."""
 MOST_KINDS = 1_000
 """How many sorts of items are remembered of a class; a record may come from anyone."""
 NO_KIND: frozenset[type] = frozenset()
@@ -95,7 +95,7 @@ def parse_untyped(content: bytes | Raw, kind: Any = Any) -> Any:
 
 
 Shared = dict[tuple[Any, ...], Any]
-"""The values that were already made of parts, by content and type."""
+"""The values already built from parts, by content and type."""
 
 
 class RecordSource:

@@ -36,7 +36,7 @@ SCALARS = (str, int, float, bool, bytes)
 
 TEXTS = (Decimal, date, time, timedelta)
 
-"""What becomes text; a datetime has a form of its own."""
+"""Types that become text; a datetime has its own format."""
 
 GIVEN = (RegistryRules,)
 
@@ -44,7 +44,7 @@ GIVEN = (RegistryRules,)
 
 NEVER = (object, Strategy)
 
-"""What no record has: fields of these types are empty when a pass decides."""
+"""Types that no record contains: fields of these types are empty when a pass decides."""
 
 APART: Mapping[type, frozenset[str]] = MappingProxyType({
     Desk: frozenset({"positions", "sectors"}),
@@ -52,14 +52,14 @@ APART: Mapping[type, frozenset[str]] = MappingProxyType({
     Book: frozenset({"themes"}),
 })  # fmt: skip
 
-"""Fields that hold much and seldom change: what they hold becomes a part, whatever its type."""
+"""Large fields that seldom change: their contents become separate parts, whatever their type."""
 
 PORTS: Mapping[str, type] = MappingProxyType({
     "ledger": stores.Ledger, "facts": stores.Facts, "events": stores.Events, "approvals": stores.Approvals,
     "reader": broker.BrokerReader, "orders": broker.OrderPort, "market": broker.Market,
 })  # fmt: skip
 
-"""The ports that a pass asks after its desk was taken, by their name in its world."""
+"""The ports that a pass calls after its desk was taken, by their name in its world."""
 
 CLOCKS: Mapping[str, Any] = MappingProxyType({"stopwatch": float, "second_clock": datetime | None})
 

@@ -43,7 +43,7 @@ class CandidateEnd(NamedTuple):
 
 
 SENT, SHADOW = CandidateEnd(), Reason.SHADOW.value
-"""Where an order ends that goes out; in shadow it gets as far, and nothing is ever sent."""
+"""The end of an order that is sent; in shadow it gets as far, but isn't sent."""
 Ends = Mapping[Key, CandidateEnd]
 
 

@@ -30,7 +30,7 @@ from tradebot.replaying.hypothetical_ports import given_other, supposed_tape
 from tradebot.replaying.passes import RecordedCycle
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-"""The time of what is compared whenever it was."""
+"""The time of values whose actual time doesn't matter."""
 
 
 class ReplayedStrategy(Struct, frozen=True):

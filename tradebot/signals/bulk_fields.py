@@ -17,7 +17,7 @@ from tradebot.signals.fields import FUTURE_TOLERANCE, LARGEST_COUNT, LONGEST_TEX
 
 T = TypeVar("T")
 _NULLS = FactColumn((), frozenset({NoneType}))
-"""What a field that was left out counts as."""
+"""The value that an omitted field counts as."""
 
 
 class NotColumnarError(ValueError):

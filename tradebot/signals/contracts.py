@@ -16,7 +16,7 @@ from tradebot.model.struct_tools import replace
 
 LONGEST_EXAMPLE = 160
 LEAST_ROWS = 100
-"""How many rows a field's usual share of nulls, and its current one, must at least come from to be compared."""
+"""The least number of rows for comparing a field's usual and current share of nulls."""
 NULLS_ABOVE = 0.25
 """How far above its usual share the share of a field's nulls may rise before that is a finding."""
 

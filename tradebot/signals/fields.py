@@ -27,7 +27,7 @@ SOURCE_SECTORS: Mapping[str, str] = {
     "utilities": "Utilities",
 }
 
-"""The source's word for each sector of the configuration that it knows; it knows none of a fund."""
+"""The source's word for each sector of the configuration; it has none for funds."""
 
 
 def our_sector(written: str) -> str:

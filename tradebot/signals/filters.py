@@ -39,7 +39,7 @@ _MEASURES: dict[str, Read] = {
     "bid_perc": lambda alert: float(alert.bid_premium / alert.premium),
 }
 BOUNDED = tuple(_MEASURES)
-"""What has a filter for its least and one for its largest value, min_ and max_ before the name."""
+"""Fields with two filters, one for the least and one for the largest value: min_ and max_ before the name."""
 _FLAGS: dict[str, Read] = {
     "all_opening": attrgetter("opening"),
     "is_sweep": attrgetter("has_sweep"),

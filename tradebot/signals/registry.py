@@ -76,7 +76,7 @@ def is_data_check_due(state: DataState | None, now: datetime, rules: DataHealthR
 def after_a_look(
     before: DataState | None, failed: tuple[Failed, ...], now: datetime, rules: DataHealthRules
 ) -> DataState:
-    """Return the state of a coin's data after a check. At the first one, it isn't trusted unless it passes."""
+    """Return the state of a coin's data after a check. A coin that fails its first check isn't trusted."""
     if before is None:
         return DataState(CoinHealth.DEGRADED if failed else CoinHealth.HEALTHY, now, now, failed=failed)
     if failed:

@@ -37,7 +37,7 @@ FUNCTIONS: Mapping[str, Callable[..., float]] = {
     "tanh": tanh,
 }  # fmt: skip
 
-"""What a formula may call, by its word there."""
+"""The functions available in formulas, by name."""
 
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
 

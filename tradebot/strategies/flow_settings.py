@@ -85,7 +85,7 @@ EARLIER_NAMES = {
         "strategies.flow.flow_scale_share"
     ),
 }
-"""Settings of earlier versions, and what to do about them."""
+"""Settings of earlier versions, with their replacements."""
 
 
 class FlowSettings(Frozen):

@@ -90,7 +90,7 @@ STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
 BUILT_IN = frozenset({"flow", "futures", "rotation", "smart_money"})
 """The strategies that ship with the bot, and run in its process."""
 POLICY = "policy"
-"""The one that ships with the bot, and has its models run apart, within their own time."""
+"""The strategy that ships with the bot and runs its models in a separate process, with their own time limit."""
 Symbol = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 

@@ -37,9 +37,9 @@ NOT_IN_CHORES: Mapping[tuple[str, str], str] = {
     ("events", "-f"): NEVER_ENDS,
     **{(verb, option): ITS_OWN_BOT for verb in CHORES for option in ("--state-dir", "--config")},
 }
-"""What a chore's verb can't be given, and why."""
+"""Options that a chore's verb can't have, with reasons."""
 SESSION = "{session}"
-"""What stands for the date of the slot's session in a chore's options."""
+"""The placeholder for the date of the slot's session in a chore's options."""
 LONGEST_UNTIL = timedelta(days=7)
 ALWAYS = timedelta(days=35)
 """How long a chore that always runs is looked for: longer than the time between two of its slots, once a month."""
@@ -49,7 +49,7 @@ _DURATION = re.compile(r"(\d{1,6})([smh])")
 _ONCE = re.compile(r"once until (\d{1,6}[smh])")
 _DEFAULTS: Mapping[str, object] = {"late": "once until 12h", "limit": "10m"}
 ENDS = ENDED, FAILED = " ended", " failed"
-"""What the name of a chore ends with where the end of its slot is claimed; no chore has a space in its name."""
+"""The suffixes of a chore's name for claiming the end of its slot; chore names contain no spaces."""
 
 
 class EntryNeed(StrEnum):

@@ -20,7 +20,7 @@ from tradebot.timetable.job_times import JobTimes
 CHAIN = (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE)
 """The order of jobs that are due at the same time: facts first, exits before entries, the comparison last."""
 FETCHING = (Job.FETCH_FLOW, Job.SCORE)
-"""The jobs of the fetching lane: they ask for facts and use them, and send nothing."""
+"""The jobs of the fetching lane: they fetch and use facts, and send no orders."""
 
 
 class Slot(Struct, frozen=True):
@@ -115,11 +115,11 @@ def last_session(calendar: Calendar, now: datetime, day: VenueDay) -> date:
 ASKED, ENDS, DIFFERS = "calendar asked", "calendar ends", "calendar differs"
 AGREE = "they agree again"
 MORNING = time(8, 0)
-"""From when on, at the venue, the calendar is asked once for the day."""
+"""The venue's time from which the calendar is fetched once for the day."""
 AGAIN = timedelta(minutes=10)
-"""How soon it is asked again if the broker's clock contradicts what is stored."""
+"""The wait before it is fetched again if the broker's clock contradicts the stored calendar."""
 NEAR_END_DAYS = 30
-"""With fewer days left, people are told that the calendar ends. It is extended long before."""
+"""With fewer days left, people are notified that the calendar ends. It is extended long before."""
 DAY = timedelta(days=1)
 FAR = timedelta(days=400)
 

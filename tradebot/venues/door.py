@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 SANDBOX_KEY = "sandbox"
-"""The key and the secret that the embedded exchange takes."""
+"""The key and the secret that the embedded exchange accepts."""
 
 
 class Key(NamedTuple):

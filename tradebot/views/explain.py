@@ -102,7 +102,7 @@ class Explanation(Struct, frozen=True):
     remedy: str
     funnel: Funnel
     then: str | None = None
-    """Where most candidates would end next, if the deciding reason went away; None if nothing else stops them."""
+    """Where most candidates would end next without the deciding reason; None if nothing else stops them."""
 
 
 def funnel(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Funnel:
@@ -286,7 +286,7 @@ def _most(funnel: Funnel, deciding: ReasonCount) -> str:
 STALE = frozenset(
     {Reason.FLOW_STALE, Reason.QUOTE_STALE, Reason.BARS_STALE, Reason.RECONCILE_STALE, Reason.CANDIDATE_STALE}
 )
-"""Reasons that say that data was too old; what they observed is its age."""
+"""Reasons for outdated data, whose observed value is its age."""
 
 
 def _stale(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate]) -> str:
@@ -345,7 +345,7 @@ def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:
 
 
 _FOR_A_YES = frozenset({Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED})
-"""Reasons of entries that passed every gate and would be orders if a person had said yes."""
+"""Reasons of entries that passed every gate and would be orders with a person's approval."""
 
 
 def decisive(reasons: Mapping[Reason, int]) -> Reason:

@@ -17,7 +17,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.views.trades.history import NOT_OURS, History
 
 FAILED = "FAILED"
-"""The status of an order that was refused, whoever refused it."""
+"""The status of an order that was refused by anyone."""
 NOTHING = Decimal(0)
 
 

@@ -29,7 +29,7 @@ from tradebot.model.venue_day import VenueDay
 UNKNOWN_FOR = timedelta(minutes=1)
 """For how long the outcome of an order may be unknown untold."""
 UNWELL_FOR = timedelta(minutes=2)
-"""For how long health may be other than OK untold: what a single late pass ends again is no news."""
+"""How long health may be other than OK without a notice, so that a single late pass isn't news."""
 STATES: Mapping[TradingState, str] = {
     TradingState.ACTIVE: "The bot may trade again",
     TradingState.REDUCE_ONLY: "HALTED: the bot opens nothing, exits go on",
@@ -45,7 +45,7 @@ GAPS: Mapping[str, str] = {
 
 
 _CODES = {str(reason): REASONS[reason].meaning for reason in Reason if reason.count("_")}
-"""What the codes mean that no one would take for words."""
+"""The meanings of codes that aren't plain words."""
 _CODE = re.compile("|".join(rf"\b({code})\b(?:\. {re.escape(meaning)})?" for code, meaning in _CODES.items()))
 
 
@@ -72,7 +72,7 @@ class _Told(NamedTuple):
     topic: Topic
     what: str
     sentence: str | Callable[[SystemEvent, Capabilities], str]
-    """A text is filled with the symbol and the details of the event, and with what quantities count at the venue."""
+    """A text is filled with the symbol and the details of the event, and with the venue's unit of quantities."""
 
 
 def _without_codes_in_details(event: SystemEvent) -> Mapping[str, str]:
@@ -198,7 +198,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.CEILING_REACHED: _Told(Topic.SERVE, "restarts of serve", "serve starts again: {message}"),
     EventKind.CONFIG_NOT_RELOADED: _Told(Topic.SERVE, "refused configurations", "{message}"),
 }
-"""The events that are told, in words. A halt, for example, is told when it is seen, whoever wrote it."""
+"""The events that become notices, in words. A halt, for example, is noticed from the state, whoever set it."""
 
 
 def of_event(event: SystemEvent, venue: Capabilities, asked: Iterable[str] = ()) -> Happening | None:
@@ -328,9 +328,9 @@ def _unknown(before: BotStatus, now: Now) -> Iterator[Happening]:
 
 
 GATHER = timedelta(minutes=30)
-"""What is gathered is told at every half hour."""
+"""Combined notices are sent at every half hour."""
 ALIKE = 3
-"""How many happenings of a kind are told one by one; of more, their number, the first and the last."""
+"""How many happenings of a kind are listed individually; of more, their number, the first and the last."""
 LONGEST, MOST_LINES = 240, 20
 """Characters of a line, and lines of a notice."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;%$+()'-]+")

@@ -18,7 +18,7 @@ from tradebot.model.trade import IntentFacts, OrderFacts
 IN_FULL = 10_000
 """How many basis points a whole is."""
 THE_ONE = "decision"
-"""The midpoint that slippage is against where nobody asks for others: every order of the bot's was decided at one."""
+"""The default midpoint for slippage: every order of the bot has one at its decision."""
 
 
 class Slippage(Struct, frozen=True):

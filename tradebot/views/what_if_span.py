@@ -26,9 +26,11 @@ from tradebot.views.what_if import WhatIfChange, WhatIfOrder, no_difference, ord
 SHOWN = 50
 """How many orders a document has; the others are counted."""
 HORIZONS = (1, 5, 20)
-"""After how many sessions it is asked what an order has earned."""
+"""The numbers of sessions after which an order's profit is computed."""
 FOLLOWS = frozenset({Gate.POSITIONED, Gate.WORKING, Gate.UNRESOLVED, Gate.COOLDOWN, Gate.DUPLICATE})
-"""Gates that refuse a symbol because it was just bought: what the change sends, and no limit that binds next."""
+"""Gates that refuse a symbol because it was just bought, as a consequence of the change; they aren't the next binding
+limit.
+"""
 
 
 class SymbolOrders(Struct, frozen=True):
@@ -122,7 +124,7 @@ class WhatIfSpan(Struct, frozen=True):
 
 
 Later = Mapping[tuple[str, date, int], Decimal]
-"""The price of a symbol some sessions after another one; what isn't known is absent."""
+"""The price of a symbol some sessions after another one; unknown prices are absent."""
 
 
 def stops_of(passes: Iterable[Passed], symbol: str | None) -> tuple[QuestionCounts, ...]:

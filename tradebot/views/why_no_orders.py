@@ -207,7 +207,7 @@ def missed_slots(claims: Iterable[SlotClaim]) -> tuple[MissedSlots, ...]:
 
 NOTHING = "none"
 
-"""The recorder that keeps no candidates."""
+"""The recorder that stores no candidates."""
 
 PLAY_AGAIN = "play the backtest again with --recorder full"
 

@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from tradebot.lab.learning.walking.walk import Player
 
 SHOWN = 10
-"""So many trials are shown; the document has all of them."""
+"""How many trials are shown; the document has all of them."""
 LINES = frozenset({"settings", "sampler", "trials", "seed"})
-"""What a space says to a study of policies."""
+"""The lines of a space for a study of policies."""
 CHANGED = {
     "versions": "it was made by another version of tradebot or of a strategy's package",
     "agent": "its agent, or what --set, --steps or --seeds say of it, was another one",

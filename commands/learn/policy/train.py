@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Progress
 
 FILL, SPREAD = "next-open", "spread_bps"
-"""How orders fill unless an option says otherwise: at the next minute's open, a tick worse."""
+"""The default fill model: at the next minute's open, a tick worse."""
 
 
 def planned_for(
@@ -91,7 +91,7 @@ def _root(universe: "list[str]", symbol: str | None) -> str:
 TRAINING = {"mode": "training"}
 BAR_US = 300_000_000
 SEEDS = 5
-"""How many seeds are trained unless somebody says otherwise."""
+"""The default number of seeds."""
 
 
 class UnsignedModel(Struct, frozen=True):

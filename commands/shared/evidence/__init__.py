@@ -211,10 +211,10 @@ REACH = timedelta(days=8)
 LATELY = timedelta(days=1)
 BACK = timedelta(days=10)
 AS_BEFORE = timedelta(hours=1)
-"""For so long after the open, what the session before left is evidence too."""
+"""For this long after the open, the previous session's records are evidence too."""
 OF_PASSES = ("exits", "entries", "facts", "clock", "strategies", "broker")
 OF_FLOW = ("flow", "scores")
-"""The parts whose evidence is what was recorded of the last session, and those that matter only if flow is read."""
+"""The parts with evidence from the last session's records, and those that matter only if flow is read."""
 
 
 def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> HealthEvidence:

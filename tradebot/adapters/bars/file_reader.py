@@ -145,7 +145,7 @@ def _time(name: str, kind: str) -> str:
 
 
 MOST_ROWS = 3_000_000
-"""The most rows of one import; while it runs, each takes half a kilobyte."""
+"""The most rows of one import, each of which takes half a kilobyte while it runs."""
 FIRST_DAY = date(1970, 1, 2)
 HIGHEST_PRICE, MOST_SHARES = 1e7, 1e12
 _FILE = 1 << 40

@@ -62,7 +62,7 @@ CLOSE_WITHIN = timedelta(days=15)
 """How far before an ex-date a close is looked for."""
 _MOST_TRIES = 3
 _MOST_KEPT = 250_000
-"""How many bars are kept in memory from one request to the next, at some 50 bytes each."""
+"""How many bars stay in memory between requests, at some 50 bytes each."""
 
 
 class CachedSeries(NamedTuple):

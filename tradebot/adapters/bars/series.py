@@ -110,7 +110,7 @@ MINUTE_S, DAY_S = 60, 86_400
 
 LATE_S = 900
 
-"""A minute that is missing is asked for again until it is this old: trades may be reported late."""
+"""A missing minute is requested again until it is this old, because trades may be reported late."""
 
 DAY_GROWS = timedelta(hours=4, minutes=15)
 

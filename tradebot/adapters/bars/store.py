@@ -85,7 +85,7 @@ MINUTES, DAYS = "1Min", "1Day"
 
 STORED_ALWAYS = frozenset({MINUTES, DAYS})
 
-"""The timeframes that every source has. Others are stored if the source has them, and else merged from minutes."""
+"""The timeframes that every source has. Others are stored if the source has them, and merged from minutes otherwise."""
 
 FILE = CacheDatabase(
     "bars",

@@ -29,7 +29,7 @@ CODE_LENGTH = 10
 CODE_LIVES, MOST_WRONG = timedelta(minutes=10), 5
 KEPT, KEPT_BUTTONS = 1_000, 200
 MOST_A_MINUTE = 10
-"""How many refused messages a minute are kept one by one; of more, only their number."""
+"""How many refused messages a minute are stored individually; further ones are only counted."""
 NUMBERS_LAST = timedelta(days=6)
 """After a week without an update, Telegram may begin with other numbers."""
 TABLES = (
@@ -88,7 +88,7 @@ class MessageRecord(Struct, frozen=True):
 
 
 class ChatStore(CacheStore):
-    """The chat of a state folder."""
+    """The stored state of a bot's chat, in its state folder."""
 
     FILE = CacheDatabase("chat records", 0x54424831, 1, TABLES)
     STARTED_OVER = EventKind.CHAT_BEGUN_ANEW

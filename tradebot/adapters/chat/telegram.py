@@ -12,7 +12,7 @@ import urllib3
 from tradebot.errors import OperatorError
 
 MOST_BYTES = 2_000_000
-"""How much of an answer is read; a full batch of the longest messages is smaller."""
+"""How many bytes of a response are read; a full batch of the longest messages is smaller."""
 BATCH = 20
 CONNECT_S, SLACK_S, PIECE = 5.0, 10.0, 65_536
 LONGEST = 4_096

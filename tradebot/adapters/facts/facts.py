@@ -473,7 +473,7 @@ OF_THE_BOT = (
     *("registry", "put_registry", "discovery", "put_discovery"),
 )
 
-"""What is asked of the bot's own facts, and written there."""
+"""The methods that read and write the bot's own facts."""
 
 
 class SharedFacts(SqliteFacts):

@@ -19,7 +19,7 @@ from tradebot.signals.kinds import kind_of, kinds
 
 NO_SYMBOL = ""
 MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())
-"""What facts belong to that are about no symbol: the whole market, or a sector."""
+"""The symbols of facts about the whole market, or about a sector."""
 # All facts of one answer became known at the same time and are read one after the other, so each is parsed only once.
 _known_at = lru_cache(maxsize=16)(parse_time)
 
@@ -122,7 +122,7 @@ LAST_HEARD = """SELECT asked.value ->> 0, asked.value ->> 1, (
     SELECT max(at) FROM intakes WHERE endpoint = asked.value ->> 0 AND symbol = asked.value ->> 1
     AND at BETWEEN asked.value ->> 2 AND ?2) FROM json_each(?1) AS asked"""
 Heard = dict[tuple[str, str], str]
-"""When a reply about a kind and symbol came, as far as it was looked up."""
+"""The times of replies by kind and symbol, as far as they were looked up."""
 
 
 def without_old(

@@ -46,13 +46,13 @@ SAME_PASS = timedelta(days=1)
 
 MOST_SLOTS = 120
 
-"""How many slots are looked at for scores: a session and a half of them, if there is one every five minutes."""
+"""How many slots are searched for scores: a session and a half, with one every five minutes."""
 
 SLOTS = """SELECT max(sequence), at FROM cycles
     WHERE job IN (?, ?) AND at BETWEEN ? AND ? AND body ->> '$[7]' IS NULL
     GROUP BY body ->> '$[2]', body ->> '$[3]' ORDER BY at DESC LIMIT ?"""
 
-"""Select the newest slots in which strategies were asked, each by its last pass that wasn't refused."""
+"""Select the newest slots in which strategies ran, each by its last pass that wasn't refused."""
 
 SCORES = """SELECT cycle, candidates.symbol, body ->> '$[0][0]', body ->> '$[0][5]'
     FROM json_each(?1) AS slot CROSS JOIN json_each(?2) AS asked CROSS JOIN candidates
@@ -112,7 +112,7 @@ SENT = """SELECT candidates.body FROM cycles JOIN candidates ON cycle = sequence
 LATELY = """SELECT sequence, body FROM cycles
     WHERE sequence > (SELECT max(sequence) FROM main.cycles) - 100 AND +job = ?1 ORDER BY sequence DESC LIMIT ?2"""
 
-"""Select what was recorded last of a job, among the last hundred passes of all jobs."""
+"""Select the last records of a job, among the last hundred passes of all jobs."""
 
 NEWEST = """SELECT sequence, body FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at >= ?2)
     ORDER BY at DESC, sequence DESC LIMIT ?3"""
@@ -153,7 +153,7 @@ JUDGED = """SELECT job, candidates.at, candidates.symbol,
     WHERE job IN (?3, ?4) AND cycles.at >= ?5 AND cycles.at < ?6 AND candidates.body ->> '$[0][3]' = ?7
     ORDER BY cycles.at, sequence, position"""
 
-"""Select entry candidates with the gate that refused each first; what a shadow didn't send was refused by none."""
+"""Select entry candidates with the first gate that refused each; shadow's unsent candidates count as not refused."""
 
 REFUSED = """WITH gated AS MATERIALIZED (
     SELECT candidates.at AS at, candidates.symbol AS symbol, candidates.body ->> '$[0][0]' AS strategy,
@@ -166,7 +166,9 @@ REFUSED = """WITH gated AS MATERIALIZED (
     SELECT min(at), strategy, symbol, side FROM gated GROUP BY strategy, symbol, side HAVING min(is_refused)
     ORDER BY 1, 2, 3, 4"""
 
-"""Select what gates refused and no pass sent; a score of zero has no side, and what has no order was refused."""
+"""Select candidates that gates refused and no pass sent; a score of zero has no side, and one without an order was
+refused.
+"""
 
 
 class KnownScores:

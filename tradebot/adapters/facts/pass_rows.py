@@ -61,7 +61,7 @@ class Alike(NamedTuple):
 
 
 KEY = 6
-"""How many fields, from the first on, tell apart what needs its own sentence."""
+"""The number of leading fields that distinguish entries with different sentences."""
 SAME = 9
 """How many fields, from the first on, the candidates of a group have in common."""
 FARTHEST = sys.float_info.max

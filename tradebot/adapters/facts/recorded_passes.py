@@ -31,9 +31,9 @@ from tradebot.replaying.record_reader import LONGEST
 from tradebot.replaying.record_writer import MOST_REMEMBERED, PartCache, RecordError, StoredRecord, digest_of
 
 QUICK = 1
-"""The level of compression: half of what the best one saves, in a tenth of its time."""
+"""The compression level: half the savings of the best one, in a tenth of its time."""
 BUSY_MS = 200
-"""How long a pass waits for another one that is writing, at the most."""
+"""The longest wait for another pass that is writing."""
 CHANGED = "its record was changed after it was written"
 TABLES = (
     """CREATE TABLE passes (id TEXT PRIMARY KEY, session TEXT NOT NULL, at TEXT NOT NULL, version TEXT NOT NULL,

@@ -31,7 +31,7 @@ ONLY_ENTRIES = "only entries are accepted, because the bot manages exits itself"
 OUR_SOURCES = frozenset({"strategy", "exit", "cancel", "flatten"})
 """Sources that mean the bot itself acted; a line from outside may not use them."""
 OUR_STRATEGIES = frozenset({"foreign", "adopted", "doctor"})
-"""Strategy names under which the bot itself keeps lots and orders; a line from outside may not use them."""
+"""Strategy names used by the bot itself for lots and orders; a line from outside may not use them."""
 
 Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 Magnitude = Annotated[float, Field(ge=-1, le=1)]

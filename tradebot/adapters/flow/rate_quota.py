@@ -29,9 +29,9 @@ LENGTH = 256
 LONGEST_WAIT_S = 60
 """How long a call waits for the source's next minute. A longer wait ends the fetch."""
 SPARE = 2
-"""How many calls of a minute we leave to others who use the same key, once the source says that so few are left."""
+"""How many calls of a minute are left to other users of the key, once the source reports that so few remain."""
 _MOST_WAITING = 10
-"""How many processes may wait for their requests at a time. A file that says more is damaged."""
+"""How many processes may wait for their requests at a time. A file with more is damaged."""
 _LOCK_TRIES, _LOCK_WAIT_S = 100, 0.01
 _DAY_SPENT = "the day's allowance is used up"
 _DAY_ENDS = time_of_day(20, 0)

@@ -40,7 +40,7 @@ TABLES = (
     "CREATE INDEX replies_by_session ON replies (session, kind, at)",
     "CREATE INDEX replies_by_body ON replies (body)",
 )
-"""A body that came more than once, such as an empty one, is kept once."""
+"""A body that was received several times, such as an empty one, is stored once."""
 FILE = CacheDatabase("replies", 0x54425232, 1, with_sums(TABLES))
 
 

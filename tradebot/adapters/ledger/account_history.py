@@ -92,7 +92,7 @@ class TotalsCheckpoint(Struct, frozen=True):
 
 FORM = 1
 
-"""What checkpoints count; one of another form, which an earlier version wrote, is made again."""
+"""The version of a checkpoint's content; one of another version is recomputed."""
 
 
 class FillTotals:
@@ -224,7 +224,7 @@ OTHERS = {
     for table, number in (("book", "1"), ("acknowledged", "sequence"), ("trade_notes", "sequence"))
 }
 
-"""The short tables that others read: the opening cash, what was acknowledged, and what people wrote."""
+"""The short tables that other code reads: the opening cash, acknowledgments, and people's notes."""
 
 ORDERS = """SELECT sequence, text IS NOT NULL, venue_id, client_order_id, replaced_by, text ->> '$.parent',
     text ->> '$.stop_price', text ->> '$.arrival_mid'
@@ -237,8 +237,9 @@ INTENTS = """SELECT sequence, said IS NOT NULL, client_order_id, state, said FRO
     '$.atr_fraction', '$.invalid_fraction'), NULL)
     AS said FROM intents WHERE account = ? ORDER BY sequence LIMIT -1 OFFSET 0)"""
 
-"""Select what all intents say in one pass: almost every one is asked for, and passing again costs as much. SQLite
-evaluates a subquery with an offset on its own, so `said` is extracted only once."""
+"""Select the fields of all intents in one scan: almost every one is needed, and a second scan costs as much. SQLite
+evaluates a subquery with an offset on its own, so `said` is extracted only once.
+"""
 
 GAVE_WAY = """SELECT sequence, json_valid(intent) AND json_valid(verdicts), state, intent, verdicts FROM intents
     WHERE account = ? AND instr(intent, '"displaced_by":"') AND NOT instr(intent, '"displaced_by":""')

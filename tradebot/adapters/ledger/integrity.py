@@ -49,11 +49,11 @@ COUNTED_IN = "book"
 
 REMADE = "checkpoints"
 
-"""The table whose single row can be made again at any time: it is no damage if that row is missing or was changed."""
+"""The table whose single row can be recomputed at any time: it is no damage if that row is missing or was changed."""
 
 UNCOUNT = f"UPDATE {COUNTED_IN} SET rows = rows - ? WHERE account = ?"  # noqa: S608 - our own name
 
-"""Take rows that were deleted on purpose out of the count."""
+"""Subtract rows that were deleted on purpose from the count."""
 
 
 def install(database: sqlite3.Connection) -> None:
@@ -192,7 +192,7 @@ COARSE_NS = 10_000_000
 
 LARGE = 1 << 22
 
-"""From so many bytes on, reading the books through takes longer than waiting until a note is believed."""
+"""From this size in bytes, reading the books completely takes longer than waiting until a note is accepted."""
 
 File = tuple[int, int, int, int, int]
 

@@ -126,7 +126,7 @@ class SqlitePasses:
 
 
 LONGEST = 240_000
-"""The most bytes one configuration may take: a journal record can hold little more."""
+"""The most bytes of one configuration: a journal record can be hardly longer."""
 
 
 class Baselines:

@@ -18,7 +18,7 @@ from tradebot.adapters.state.state_folder import REBUILD, sync_folder
 from tradebot.errors import DamagedBooksError
 
 MOST_COPIES = 9
-"""The most copies of one version to keep; after that, the last one is overwritten."""
+"""The most copies of one version; further ones overwrite the last."""
 
 
 class MigrationStep(NamedTuple):

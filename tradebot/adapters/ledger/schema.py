@@ -101,7 +101,7 @@ def _remake(database: sqlite3.Connection, table: str, statement: str) -> None:
 
 
 APPLICATION_ID, UNRELEASED_IDS = 0x54424C33, (0x54424C31, 0x54424C32)
-"""What SQLite's header calls a ledger, and what it called those of programs that were never released."""
+"""The application ids in SQLite's header: that of ledgers, and those of unreleased programs."""
 BUSY_TIMEOUT_S = 5.0
 CACHE_KB = 8_000
 FULL = 2
@@ -223,7 +223,7 @@ TABLES = (
     ) WITHOUT ROWID""",
 )
 FORM = Form(LEDGER_VERSION, TABLES, steps(TABLES))
-"""The form of today's ledgers. A change of `TABLES` raises the version and adds the step from the one before."""
+"""The current format of ledgers. A change of `TABLES` raises the version and adds the step from the previous one."""
 
 
 def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Connection:

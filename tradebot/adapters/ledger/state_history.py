@@ -15,7 +15,7 @@ MAY_FILL = """SELECT EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state 
     (SELECT intent ->> '$.purpose' FROM orders AS led CROSS JOIN intents ON intents.account = ?1
     AND intents.client_order_id = led.client_order_id
     WHERE led.account = ?1 AND led.venue_id = orders.body ->> '$.parent')) IS NOT 'protect')"""
-"""Ask whether any order is at work but those that protect a position: promised as such, or legs of one."""
+"""Select whether any order is working besides protective ones: promised as such, or legs of one."""
 
 
 class HaltHistory:

@@ -10,7 +10,7 @@ from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.series import PriceKind
 
 MOST, LEFT = 20_000, 10_000
-"""A series that grows beyond the one is cut to its newest bars, as many as the other: two weeks of minutes at least."""
+"""A series longer than the first is cut to its newest bars, the second in number: two weeks of minutes at least."""
 _START = itemgetter(0)
 Key = tuple[str, str, PriceKind]
 

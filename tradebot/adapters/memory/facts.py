@@ -18,7 +18,7 @@ from tradebot.signals.facts_cache import SessionFacts
 from tradebot.signals.kinds import kind_of, kinds
 
 Asked = tuple[str, str | None]
-"""What a reply is about: a kind, and a symbol unless the kind is about the whole market."""
+"""The subject of a reply: a kind, and a symbol unless the kind is about the whole market."""
 
 
 class _Row(NamedTuple):

@@ -222,7 +222,7 @@ class TableCache:
 
 
 BEGUN = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
-"""The state that books in memory begin in: there is no file that could halt them."""
+"""The initial state of books in memory, which no file can halt."""
 
 
 class MemoryStates:
@@ -256,7 +256,7 @@ class MemoryStates:
 
 AT_ONCE = nullcontext()
 LEFT_OUT = 200
-"""How many fills lie at least between the totals that are kept."""
+"""The least number of fills between two stored totals."""
 
 
 class MemoryBooks:
@@ -370,7 +370,7 @@ class MemoryLedger(LedgerStores, MemoryStates):
 
 
 MOST = 5_000
-"""How many chains are kept at most."""
+"""The most chains stored."""
 
 
 class Chains:

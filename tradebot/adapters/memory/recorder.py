@@ -21,11 +21,11 @@ from tradebot.model.struct_tools import replace
 T = TypeVar("T")
 SCORING = frozenset({Job.SCORE, Job.TRADE_ONCE})
 KEPT_SESSIONS = 3
-"""How many sessions' passes are kept to be read back, if not all are."""
+"""The number of sessions whose passes can be read back, if not all can."""
 KEPT_SLOTS = 3
 """How many slots of each strategy's own clock are known by the last pass that judged their candidates."""
 COMPARED = 2
-"""How many passes of a job are kept whatever their age: each pass is compared with the one before it."""
+"""How many passes of a job are stored regardless of age, because each pass is compared with the previous one."""
 
 
 class RecordLevel(StrEnum):
@@ -250,7 +250,7 @@ def _remove(found: list[T], one: T, time: Callable[[T], datetime]) -> None:
 
 
 KEPT = timedelta(days=10)
-"""For how long scores are kept: longer than any pass looks back."""
+"""How long scores are stored: longer than any pass looks back."""
 
 
 class _Slot(NamedTuple):

@@ -46,7 +46,7 @@ DRAFT = ".new"
 
 LEFT_AFTER_S = 3600
 
-"""How old a draft must be before a later writer takes it for one that was left behind."""
+"""The age from which a later writer considers a draft abandoned."""
 
 
 def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> str:

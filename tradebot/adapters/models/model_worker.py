@@ -30,7 +30,7 @@ LARGEST_MEMORY = 4096
 
 TOLERANCE = 1e-5
 
-"""How far the answer to a stored observation may be from the stored one."""
+"""How far a model's output for a stored observation may differ from the stored one."""
 
 QUIET = 4
 

@@ -17,7 +17,7 @@ LONGEST_VARINT = 10
 
 DEEPEST = 12
 
-"""How many messages may be inside one another; an operator of a branch of a network is at the sixth level."""
+"""How deeply messages may be nested; an operator of a branch of a network is at the sixth level."""
 
 OWN_DOMAINS = (b"", b"ai.onnx")
 

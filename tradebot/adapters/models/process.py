@@ -41,17 +41,17 @@ TARGET = "tradebot.adapters.models.model_worker:ModelsStrategy"
 
 LOOK = StrategyView(datetime.min.replace(tzinfo=UTC), ())
 
-"""A view without a symbol, to which models answer whether they work."""
+"""A view without a symbol, for which models only report whether they work."""
 
 WORDS = {Reason.STRATEGY_FAILED: Reason.MODEL_FAILED, Reason.STRATEGY_TIMEOUT: Reason.MODEL_SLOW}
 
-"""What befalls a plug-in, and what it is called for a model."""
+"""A plug-in's reasons and the corresponding reasons of a model."""
 
 OF_THE_TEST = frozenset(
     {Reason.MODEL_ANSWERS_DIFFER, Reason.MODEL_NOT_FINITE, Reason.MODEL_SHAPE_WRONG, Reason.MODEL_FAILED}
 )
 
-"""Reasons for which the last good model acts in the place of one that failed its test."""
+"""Reasons for which the last good model replaces one that failed its test."""
 
 
 class ModelLocation(Struct, frozen=True):
@@ -212,11 +212,11 @@ def _result(day: str, earned: float) -> SessionResult:
 
 ASKED = 50
 
-"""How often a model is asked to measure how long it takes."""
+"""The number of runs for measuring a model's response time."""
 
 ANY = "ANY"
 
-"""The symbol that it is asked about."""
+"""The symbol of these runs."""
 
 
 class Took(NamedTuple):

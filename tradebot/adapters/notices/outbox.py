@@ -24,7 +24,7 @@ from tradebot.model.notice import BotStatus, Happening, Notice
 from tradebot.ports.stores import Events
 
 KEPT = 1_000
-"""How many notices are kept; the oldest are deleted."""
+"""The number of notices stored; the oldest are deleted."""
 PLACE, SEEN = "place", "seen"
 
 
@@ -65,7 +65,7 @@ COLUMNS = "id, channel, made_at, title, text, severity, sending, attempts, next_
 
 
 LONGEST_WAIT, DAY = timedelta(hours=1), timedelta(days=1)
-"""How long a notice waits at most between two attempts, and what happened for the end of quiet hours."""
+"""The longest wait between two attempts, and the longest wait until the end of quiet hours."""
 
 
 def _come(column: str) -> str:

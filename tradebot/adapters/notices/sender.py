@@ -19,14 +19,14 @@ from tradebot.model.event import Severity
 from tradebot.model.notice import Notice
 
 LIMIT_S = 30.0
-"""How long an attempt may take."""
+"""The time limit of an attempt."""
 MOST_MEMORY = 1 << 30
-"""Bytes of address space of an attempt, in case an answer never ends."""
+"""Bytes of address space of an attempt, in case a response never ends."""
 WAIT_S = (5.0, 10.0)
-"""How long to wait for a connection, and for each piece of an answer."""
+"""The time limits for a connection, and for each piece of a response."""
 LONGEST = 200
 OURS = ("http://", "https://")
-"""Addresses that get plain JSON from us; Apprise knows all others."""
+"""Address prefixes that get plain JSON from the bot; Apprise handles all others."""
 KINDS = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure", Severity.CRITICAL: "failure"}
 
 

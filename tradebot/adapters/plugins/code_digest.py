@@ -30,9 +30,9 @@ from tradebot.adapters.text.extras import DISTRIBUTION
 OURS = frozenset({"tradebot", "commands", "jobs", "papervenue"})
 """Packages that count by this program's version."""
 OF_BUILT_INS = ("strategies", "signals", "learning", "adapters/models", "legacy")
-"""The folders of this package that hold what a built-in strategy computes."""
+"""The folders of this package with the code of built-in strategies."""
 BUILT_IN = "built-in strategies"
-"""Stands for all modules of the built-in strategies, which count as one."""
+"""The name for all modules of the built-in strategies, which count as one."""
 CHARACTERS = 12
 """The length of a digest as it is recorded and shown."""
 REQUIRED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

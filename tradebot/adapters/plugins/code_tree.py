@@ -16,7 +16,7 @@ MODULE = re.compile(r"tradebot(?:\.\w+)+(:\w+)?")
 """A text that is the name of a module of ours, perhaps with that of something in it, which counts."""
 OURS = "tradebot"
 ROUNDS = 2
-"""How often imports are told by what they import: twice, so that it shows what a module only passes on."""
+"""How many levels of imports are followed: two, so that names that a module only re-exports are resolved."""
 
 
 class NameOrigin(NamedTuple):

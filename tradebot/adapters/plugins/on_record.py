@@ -13,7 +13,6 @@ ON_RECORD: Mapping[str, str] = MappingProxyType({
     "a13371ba5a6c": "b46e759fc69f",
     "fff172ecd15b": "b46e759fc69f",
 })  # fmt: skip
-"""The digest on record by the code's own one.
-
-`tests/adapters/plugins/test_on_record.py` says when a row is needed, and proves that today's code has the right one.
+"""The recorded digest by the code's current one. `tests/adapters/plugins/test_on_record.py` explains when a row is
+needed, and proves that the current code has the right one.
 """

@@ -59,7 +59,7 @@ from tradebot.ports.strategy import Strategy
 
 LONGEST_PATH = 60
 
-"""So many characters of a path are shown."""
+"""The number of characters shown of a path."""
 
 
 class ServedStrategy:
@@ -150,7 +150,7 @@ MAX_OPEN = 256
 
 VIEW_OBJECTS = 50_000
 
-"""How many objects may be made before Python looks for garbage."""
+"""The number of objects created between Python's garbage collections."""
 
 PLACE = "tradebot-plugin-"
 

@@ -43,7 +43,7 @@ from tradebot.signals.kinds import kind_names
 MOST_NEEDS = 20
 """The most series of bars per symbol that a plug-in may need."""
 MOST_SYMBOLS = 1000
-"""The most symbols that one need may name."""
+"""The most symbols in one need."""
 MOST_LETTERS = 32
 """The longest symbol, in characters."""
 

@@ -17,7 +17,7 @@ from tradebot.model.view import BarNeed, Close, FeatureNeed, Needs, Open, Reduce
 
 HEADER = struct.Struct("!Q")
 AT_ONCE = 2**16
-"""How many bytes are asked for at once: no more fit into a pipe."""
+"""The bytes read at once: no more fit into a pipe."""
 
 
 class Pipes:
@@ -81,11 +81,11 @@ GROUP = "tradebot.strategies"
 GRACE_S = 1.0
 """How long a plug-in's keeper may take to kill whatever the plug-in started, once its time is up."""
 MAX_BYTES = 2**24
-"""The size limit for an answer, and for any file that a plug-in writes."""
+"""The size limit of a reply, and of any file that a plug-in writes."""
 PROTECTIONS, DECLARATION = b"protections", b"declaration"
 """The two requests besides a view, which asks for wants."""
 CLEAN, LEFT = b".", b"!"
-"""What precedes each reply: whether processes that the plug-in started are still running."""
+"""The prefix of each reply: whether processes that the plug-in started are still running."""
 
 
 class AnswerBounds(Struct, frozen=True):

@@ -42,7 +42,7 @@ DRAFT, SCRATCH = ".new", ".whole-"
 SCHEMA = "tradebot.backup/2"
 DELETE_DAMAGED = "delete the damaged ones, and check the disk"
 REMEDY = f"tradebot backup makes a new one; then {DELETE_DAMAGED}"
-"""What to do about damaged backups; only the second half if a new backup was just made."""
+"""The remedy for damaged backups; only the second half if a new backup was just made."""
 
 
 class Backup(NamedTuple):

@@ -13,7 +13,7 @@ from tradebot.errors import DamagedJournalError, OperatorError, TradebotError
 
 USER_FILE = "tradebot.yaml"
 BEFORE_USE = frozenset({"created", "opening", "approved", "trading_state"})
-"""Kinds of journal records that books hold before anything is promised or filled."""
+"""Kinds of journal records from before anything is promised or filled."""
 MOVED_NAMES = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLANS, BARS_FOLDER)
 """Names that move along with unused books. The market made for them moves too; a person's configuration stays."""
 

@@ -323,7 +323,7 @@ TIMEOUT_S = 60
 
 REGION = "us-east-1"
 
-"""Any region does for a bucket elsewhere: S3 tells where it is."""
+"""Any region works for a bucket elsewhere: S3 returns the right one."""
 
 MISSING = ("404", "NoSuchKey", "NotFound")
 

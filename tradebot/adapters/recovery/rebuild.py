@@ -160,7 +160,7 @@ def _rebuild_record(sources: Sources) -> dict[str, str | int | bool | None]:
 
 TIMED = frozenset({"promised", "settled", "abandoned", "retried", "fill", "cash_adjusted", "acknowledged"})
 OUTCOMES = frozenset({"settled", "abandoned", "retried"})
-"""Kinds that tell the outcome of a promise; they refer to it by its id."""
+"""Kinds of records with the outcome of a promise, to which they refer by its id."""
 IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "approved": "baselines"}
 """Kinds of which only the last record is in force, and their tables."""
 
@@ -401,7 +401,7 @@ PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
 BY_TEXT = frozenset({"promised", "fill"})
 """Records whose text the ledger stores exactly as the journal does."""
 OF_PERSONS = {"approved": "baselines", "promoted": "promotions"}
-"""What lets the bot trade until it is taken back, and its tables: if the last record may be lost, none counts."""
+"""Kinds of records that permit trading until revoked, and their tables: if the last record may be lost, none counts."""
 NOT_PLAYED = frozenset({"created", "live_armed", "accepted"})
 NOT_INHERITED = ("armings", "last_reconcile")
 """Tables that new books don't inherit: they have their own, and a person must arm live trading again."""

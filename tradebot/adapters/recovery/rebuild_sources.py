@@ -93,7 +93,7 @@ if __name__ == "__main__":
 
 
 LASTING = frozenset({"opening", "promised", "fill"})
-"""Kinds of which a ledger keeps every record."""
+"""Kinds of records that a ledger never deletes."""
 OF_AN_INTENT = re.compile(rb'"client_order_id":"([^"]*)"')
 NAMED = {
     "promised": OF_AN_INTENT,

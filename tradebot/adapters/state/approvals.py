@@ -24,7 +24,7 @@ from tradebot.ports.stores import Events
 
 KEPT = 1_000
 
-"""How many requests are kept; the oldest are deleted."""
+"""The number of requests stored; the oldest are deleted."""
 
 SHOW = "tradebot approvals shows what waits."
 

@@ -191,7 +191,7 @@ def _edited_error(folder: Path) -> OperatorError:
 
 BACKTEST, SHADOW = "backtest", "shadow"
 
-"""The kinds of folders that are only read: a finished backtest, and what a strategy does in shadow."""
+"""The kinds of folders that are read-only: a finished backtest, and a strategy's shadow bot."""
 
 
 def trading(folder: StateFolder) -> StateFolder:

@@ -73,7 +73,7 @@ def original(folder: StateFolder) -> Path | None:
 def note_place(folder: StateFolder) -> None:
     """Note the folder's path, unless it is a copy.
 
-    Failures are ignored, because they must keep no bot from its exits.
+    Failures are ignored, because they must not prevent exits.
     """
     if folder.sends_orders and _noted_place(folder) != folder.path.resolve() and original(folder) is None:
         with suppress(OSError):

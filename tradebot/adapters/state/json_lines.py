@@ -77,7 +77,7 @@ class RotatedLines:
 
 
 BACK = timedelta(days=1)
-"""How much later than newer ones a record may come, and what a new file begins with."""
+"""How much older than newer ones a record may be, and the overlap of a new file."""
 
 Row = Mapping[str, Any]
 

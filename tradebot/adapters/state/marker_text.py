@@ -17,7 +17,7 @@ VENUE, FIRST_VENUE = "venue", "alpaca"
 """Only a marker of another venue names it, so that those of earlier versions mean the same."""
 NAMES = ("id", "kind", "mode", "account_number", VENUE)
 MARKED = ("schema", *NAMES[:-1], "created_at")
-"""What a marker says, besides its venue and its sum."""
+"""The fields of a marker, besides its venue and its checksum."""
 SUM = "sum"
 
 

@@ -29,7 +29,9 @@ WAIT_S = 2.0
 """How long a halt waits for an order that is being sent, and one order waits for another."""
 POLL_S = 0.002
 NOTE_BYTES = 512
-"""Notes have a fixed length, so that a new one overwrites the last: truncating a file costs more than all the rest."""
+"""The length of notes, which is fixed so that a new one overwrites the last: truncating a file costs more than
+everything else.
+"""
 
 
 class FolderSendLock:

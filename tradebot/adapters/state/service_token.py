@@ -13,7 +13,7 @@ from tradebot.adapters.state.state_folder import MCP_TOKEN, WEB_TOKEN, cannot_wr
 from tradebot.errors import OperatorError
 
 AGAIN = {MCP_TOKEN: "tradebot mcp --http PORT --new-token", WEB_TOKEN: "tradebot web --new-token"}
-"""What makes another token, by the file of its digest."""
+"""The command that creates another token, by the file of its digest."""
 BYTES = 32
 """So much chance needs no slow digest: nobody can try that many tokens."""
 

@@ -28,23 +28,23 @@ STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db", "cha
 FACTS, BARS, REPLIES, NOTICES, APPROVALS, CHAT, PASSES = STORES
 JOURNAL, EVENTS = "journal.jsonl", "system_events.jsonl"
 EVIDENCE = "evidence.json"
-"""What a backtest knows besides its books: trials, variants, and rates by date."""
+"""The data of a backtest besides its books: trials, variants, and rates by date."""
 DRY_RUN, MODELS, MCP_TOKEN, WEB_TOKEN = "dry_run.json", "models.json", "mcp.token", "web.token"
 """The last dry run of entries; which models passed their test last; digests of the tokens of `mcp --http` and `web`."""
 EXCHANGE = "exchange"
 LEDGER_VERSION = 3
-"""The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
+"""The version of the ledger that this program writes. An earlier program considers it damaged."""
 CHECKED = "books.checked"
 """When ledger and journal were last read through, and how the system reported them since."""
 PLANS = "plans"
 SENDING = "sending"
-"""Which order is being sent; this only counts while the send lock is held."""
+"""The order being sent; it only counts while the send lock is held."""
 SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
-"""What a running `serve` says about itself, when it was started without ending well, and where it last stood still."""
+"""The status of a running `serve`, its starts without a clean end, and the trace of its last stall."""
 FLOW_QUOTA, VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT = "flow.quota", "venue.nonce", "venue.day", "venue.account"
-"""What is left of the flow source's quota, and what a venue's adapter remembers."""
+"""The flow source's remaining quota, and data that a venue's adapter stores."""
 SIMULATED, SHADOWS = "venue.json", "shadow"
-"""What a simulated venue keeps of its account, and the folder of the strategies in shadow, each a state folder."""
+"""A simulated venue's account, and the folder of the strategies in shadow, each of which is a state folder."""
 DEFAULT, MOST_NAMED = Path("state"), 10
 OWN_FILES = (
     *(MARKER, MARKER_COPY, HOME, LEDGER, f"{LEDGER}-journal"),
@@ -58,7 +58,7 @@ OWN_FILES = (
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")
 ASIDE = "aside-"
-"""The prefix of folders that hold what was moved out of the way."""
+"""The prefix of folders for files that were moved out of the way."""
 COMPANIONS = (
     f"{LEDGER}-",
     *(f"{name}." for name in (*STORES, JOURNAL, EVENTS)),
@@ -72,7 +72,7 @@ BACKUPS, QUARANTINE = "backups", "quarantine"
 BARS_FOLDER = "bars"
 """The folder of stored bars by symbol and year, if they are kept as Parquet files."""
 REBUILDING = "rebuilding"
-"""The folder in which new books are made before they replace the damaged ones."""
+"""The folder for building new books before they replace the damaged ones."""
 TAIL = "tail"
 """The folder of the files to tail, which are written from the records."""
 FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER, TAIL, SHADOWS, "drills")

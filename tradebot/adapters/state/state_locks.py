@@ -48,7 +48,7 @@ SERVE_LOCK = "serve.lock"
 
 FETCH_LOCK = "fetch.lock"
 
-"""Held while the flow source is asked, which may take minutes and must not delay an exit."""
+"""Held during calls to the flow source, which may take minutes and must not delay an exit."""
 
 STREAM_LOCK = "stream.lock"
 
@@ -60,11 +60,11 @@ CHORE_LOCK = "chores.lock"
 
 NOTIFY_LOCK = "notify.lock"
 
-"""Held while notices are gathered and sent, so that nothing is told twice."""
+"""Held while notices are gathered and sent, so that none is sent twice."""
 
 CHAT_LOCK = "chat.lock"
 
-"""Held while the chat is listened to, so that no message is taken by two processes."""
+"""Held while the chat is read, so that no message is handled by two processes."""
 
 SETUP_LOCK = "setup.lock"
 
@@ -80,8 +80,9 @@ WAIT_S = 5.0
 
 EXIT_WAIT_S = 60.0
 
-"""How long an exit pass waits for one that gives way: it may be in the middle of a request, and of the look at what
-became of it. Each of them ends after 25 s (`Bounds`: total_s and read_s), besides the lookup of the broker's name."""
+"""How long an exit pass waits for one that yields, which may be in the middle of a request, and of looking up its
+outcome. Each of them ends after 25 s (`Bounds`: total_s and read_s), besides the lookup of the broker's name.
+"""
 
 LONGEST_HOLDER = 4096
 
@@ -89,7 +90,7 @@ _steady = Counter[Path]()
 
 NO_NAME = "it left no name"
 
-"""What is known of a holder that couldn't write who it is, because the disk was full."""
+"""The description of a lock's owner that couldn't write its name, because the disk was full."""
 
 
 @contextmanager
@@ -270,7 +271,7 @@ HELD, WANTED = "venue.lock", "venue-wanted.lock"
 
 LEASE_WAIT_S = 30.0
 
-"""How long a process waits for the connection: a pass of exits may have it, and a question may take a while."""
+"""How long a process waits for the connection: an exit pass may have it, and a request may take a while."""
 
 
 class VenueTurn:
@@ -335,7 +336,7 @@ class VenueTurn:
 
 MOST_WAYS = 5
 
-"""How often one pass gives way; after that it ends, and its record says why."""
+"""How often one pass yields; after that it ends, and its record has the reason."""
 
 
 class ExitPriority:

@@ -19,12 +19,12 @@ from tradebot.model.serving import STOPPED, ChoreEnd
 from tradebot.model.variables import HANDED_OVER
 
 TO_START = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
-"""What a process needs from its very start; names that begin with PYTHON too."""
+"""The environment variables needed from the very start, besides those whose names begin with PYTHON."""
 LOOK_AGAIN_S = 0.2
 PATIENCE_S = 10.0
-"""How long a chore may take to end by itself after SIGTERM."""
+"""How long a chore may take to end after SIGTERM."""
 KEPT = 1500
-"""How many characters of a chore's output are kept unless more are wanted, its last ones."""
+"""The number of characters stored of a chore's output by default, its last ones."""
 
 
 class OneShots(Struct, frozen=True):

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 LONGEST_DECIMAL = 60
 UNFIT = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
-"""What stored values raise that aren't what was written: none, too few, or of another type."""
+"""Errors raised for stored values that differ from what was written: missing, too few, or of another type."""
 # Values to be written are trees that were just built, so looking for circles would only take time.
 _COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
 

@@ -22,7 +22,7 @@ SHORTEST = 8
 
 SECRET_WORDS = ("KEY", "SECRET", "TOKEN", "PASS", "NOTIFY_", "PING")
 
-"""What the names of variables have in them whose values nobody may read."""
+"""Parts of variable names whose values are secret."""
 
 _forms: dict[str, bytes] = {}
 

@@ -162,7 +162,7 @@ TYPED: tuple[tuple[str, str, str], ...] = (
     ("but found another document", "a second document begins here", "remove the line ---"),
     ("expected '<document start>'", "text follows the end of the document", "remove it, or indent it"),
 )
-"""How the parser's message begins, what it means, and what to type."""
+"""The beginnings of the parser's messages, their meanings, and the fixes."""
 
 PLAIN_MISTAKE = ("this line isn't valid YAML", "write it as NAME: VALUE, indented with spaces")
 

@@ -139,7 +139,7 @@ ASK_AGAIN_S = 300.0
 
 ASK_SOON_S = 15.0
 
-"""When it is asked again while it and this machine disagree about the time."""
+"""The wait before the next request while venue and machine disagree about the time."""
 
 JUMP_S = 2.0
 

@@ -20,11 +20,11 @@ from tradebot.model.retry_waits import wait_after
 T = TypeVar("T")
 
 EXCERPT_LENGTH = 200
-"""How many characters of a foreign answer a message may quote."""
+"""The most characters of a foreign response that a message may quote."""
 LONGEST_NUMBER = 100
 """The longest JSON number we read, in characters; reading time grows with the square of the length."""
 HEADERS: Mapping[str, str] = {"User-Agent": "tradebot", "Accept-Encoding": "gzip, deflate"}
-"""What every request says, unless its caller says something else."""
+"""The default headers of every request."""
 _DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _STEP = 5
 _LONG = b"0" * (LONGEST_NUMBER // _STEP)

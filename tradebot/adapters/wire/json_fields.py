@@ -17,7 +17,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 LONGEST_TEXT = 128
-"""The longest text we accept. Ids, states, words and times are shorter; anything longer is something else."""
+"""The longest text that is accepted. Ids, states, words and times are shorter."""
 LONGEST_SYMBOL = 32
 """The longest symbol we accept. An option's symbol has 21 characters; funds and coin pairs have fewer."""
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FINGERPRINT_CHARACTERS = 8
 _OF_THE_MARKET = frozenset({"sandbox", "report", "tax", "serve", "promotion"})
-"""Sections of the settings that don't belong to what a strategy was tried with."""
+"""Sections of the settings that aren't part of a strategy's trial."""
 _PATHS = ("path", "uw_folder")
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _CODE = (".py", ".pyc", ".so", ".pth")
 _PACKAGES = (".dist-info", ".egg-info")
-"""The endings of folders in which installed packages say what they are; loading a strategy reads them."""
+"""The suffixes of folders with the metadata of installed packages, which loading a strategy reads."""
 _OF_PROGRAMS = (sys.prefix, sys.base_prefix, "/usr/", "/proc/", "/etc/")
 _watching: list[OpenedFiles] = []
 
@@ -212,7 +212,7 @@ WITHOUT = "without the bars, dividends, splits and rates that came later"
 UNCUT = "nothing cuts off what a file holds"
 
 Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
-"""Yields newly made strategies, which remember nothing from another run."""
+"""Yields newly created strategies without memory of another run."""
 
 
 class Peek(Struct, frozen=True):
@@ -304,7 +304,7 @@ def _of_the_market(run: BacktestRun) -> Iterator[Peek]:
 
 
 Fact = tuple["datetime", str, str, str]
-"""When something happened, what it is, which one it is, and who decided it."""
+"""The time, type, identity and origin of an event."""
 
 
 def known_until(run: BacktestRun, until: datetime) -> Mapping[Fact, str]:
@@ -357,7 +357,7 @@ DATE = re.compile(rb"(?<![\d.])((?:19|20)\d\d)([-/]?)(0[1-9]|1[0-2])\2(0[1-9]|[1
 """2026-11-16, 2026/11/16 and 20261116; not the digits of a longer number."""
 CHUNK = 1 << 20
 LONGEST = 10
-"""So many characters of a date may be cut at the end of a chunk."""
+"""How many characters of a date may be cut off at the end of a chunk."""
 
 
 def reaching(settings: Settings, first: date) -> Iterator[tuple[str, str, date]]:

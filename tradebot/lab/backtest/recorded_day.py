@@ -74,13 +74,13 @@ if TYPE_CHECKING:
 
 FILES = (MARKET_FILE, BARS_FILE, DAYS_FILE, ACTIONS_FILE)
 
-"""What an exchange's market is made of."""
+"""The files of an exchange's market."""
 
 LONG_AGO, MOMENT = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 REACH_DAYS = 70
 
-"""How long ago a slot of a strategy's own clock may have begun that still counts."""
+"""How long ago a slot of a strategy's own clock may have begun and still count."""
 
 
 class ReplayPorts(NamedTuple):

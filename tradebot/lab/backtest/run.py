@@ -143,7 +143,7 @@ class _Reader(pickle.Unpickler):
 
 PERSON = "a person"
 
-"""Who ends halts in a backtest that assumes somebody does."""
+"""The user who ends halts in a backtest that assumes one."""
 
 
 class BacktestPlan(Struct, frozen=True):

@@ -39,7 +39,7 @@ REPLIED = {
 }
 
 Write = tuple[datetime, Callable[[], object]]
-"""One write, and when the run made it."""
+"""One write, and when the run executed it."""
 
 
 class FinishedRun(NamedTuple):

@@ -69,7 +69,7 @@ def _untold(event: Event) -> None:
 
 
 COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
-"""The events that a study of years would hold a million of; its recorder counts them as it is told to."""
+"""Events that a study of years would have a million of; its recorder counts them according to its level."""
 
 
 class BacktestSetup(Struct, frozen=True):
@@ -232,10 +232,10 @@ def _with_flow(made: BacktestSetup, spec: MarketSpec, source: OpenedMarket | Pas
 
 KEPT_PRICES = 65_536
 CHUNK = 32
-"""How many sessions of daily prices are made ready at once."""
+"""How many sessions of daily prices are prepared at once."""
 KEPT_CHUNKS = 256
 CASH_ONLY = frozenset({"INT", "FEE"})
-"""The kinds of activities that only move cash: interest, and what it costs to borrow shares or to trade."""
+"""The kinds of activities that only move cash: interest, and the costs of borrowing shares or trading."""
 
 
 _Foreseen = tuple[object, list[tuple[int, "Decimal"]], "Iterator[tuple[int, Decimal]]"]

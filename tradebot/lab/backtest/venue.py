@@ -370,7 +370,7 @@ def _open_with_legs(account: engine_account.Account) -> Iterator[tuple[engine_or
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
 NO_SYMBOL = "is not a symbol"
 NO_SNAPSHOT, NO_QUOTE = "snapshot is not a JSON object", "latestQuote is not a JSON object"
-"""What the reader of the API's replies says of a symbol that the exchange doesn't know, or that never traded."""
+"""The API reader's messages about a symbol that the exchange doesn't list, or that never traded."""
 
 
 class EngineQuotes:

@@ -88,7 +88,7 @@ def grid_of(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
 
 
 COUNTED = frozenset({Gate.SESSION_ENTRIES, Gate.OWN_SESSION_ENTRIES, Gate.SYMBOL_ENTRIES})
-"""What these gates refuse, they refuse until the session is over."""
+"""Gates whose refusals last until the session is over."""
 WITHOUT_TIME = frozenset(
     {
         Gate.TRADING_STATE,
@@ -158,7 +158,7 @@ class _Day(Struct, dict=True):
 
 
 State = tuple[Count, datetime | None, object, object]
-"""What a driver knows between two sessions, as plain values."""
+"""A driver's state between two sessions, as plain values."""
 
 
 class Driver:

@@ -83,9 +83,9 @@ SHARES = 10**9
 WORTH = UNITS * SHARES
 """How much the value of positions counts in for each USD."""
 INTEREST = ""
-"""Stands for the symbol of interest that is going to be posted."""
+"""The pseudo-symbol of coming interest payments."""
 CENTS = UNITS_A_USD * SHARES // 100
-"""How many shares of it are worth what is posted."""
+"""How many shares of the pseudo-symbol equal a posted amount."""
 FAR = 1 << 62
 """A price that no market gets to."""
 

@@ -252,7 +252,7 @@ SMALLER = tuple(map(Decimal, ("0.75", "0.5")))
 
 LATER_S = (1800, 3600, 5400, 7200)
 
-"""How much later than now the first entries of a session are tried, and how much earlier the last ones."""
+"""How much later the first entries of a session are tried, and how much earlier the last ones."""
 
 PLACES = Decimal("0.0001")
 
@@ -331,7 +331,7 @@ class HeldFor(Struct, frozen=True):
 
 LeftAfter = Callable[[TradeOutcome, int], float | None]
 
-"""How much better a trade would have ended if it had been closed so many seconds after its entry; None if unknown."""
+"""The improvement of a trade's result if it had been closed this many seconds after its entry; None if unknown."""
 
 NO_PRICES = "Another time can't be tried: no prices of that time are known."
 

@@ -49,11 +49,12 @@ NEUTRAL, LOWEST, HIGHEST, STEP = 1.0, 0.25, 2.5, 0.05
 
 GOOD, BAD = 0.55, 0.45
 
-"""Above which share of right calls a weight goes up, and below which it goes down."""
+"""The share of right calls above which a weight goes up, and that below which it goes down."""
 
 EVEN, REVERTS, OFTEN = (0.48, 0.52), 0.10, 60
 
-"""With a recent share between these two and more than so many calls, a multiplier returns toward neutral by a tenth."""
+"""With a recent share between these two and more than this many calls, a multiplier returns toward neutral by a tenth.
+"""
 
 ALPHA = 0.15
 
@@ -213,7 +214,7 @@ class OpenedPosition(NamedTuple):
 
 Admits = Callable[[OpenedPosition], bool]
 
-"""Whether a limit lets an entry through, after those that it let through before."""
+"""Whether a limit allows an entry, after the entries that it allowed before."""
 
 
 def limits(
@@ -450,7 +451,7 @@ RETURN = "return, as a fraction"
 
 WORTH = 0.001
 
-"""A difference of 0.1% in what two trades return."""
+"""A difference of 0.1% in the returns of two trades."""
 
 
 def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:

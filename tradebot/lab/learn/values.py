@@ -14,7 +14,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.trade_row import EntrySource, TradeRow, TradeStatus
 
 LEAST = 30
-"""So many observations a proposal takes."""
+"""The number of observations needed for a proposal."""
 Path = tuple[str, ...]
 """The names of the sections that a setting is in, and its own."""
 

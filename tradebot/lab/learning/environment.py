@@ -46,13 +46,13 @@ TIMETABLE = {
     Job.EVALUATE_EXITS: "every 5m from open+1m until close",
     Job.RECONCILE: "every 4m from open+3m until close",
 }
-"""When policies learn, a bar's close is answered at once, and a change of sides within the same bar."""
+"""During training, the policy decides at once at a bar's close, and changes sides within the same bar."""
 KEEPS_OF_START = Decimal("0.85")
 """An episode is cut off at this share of the equity that it began with."""
 FALL_COSTS = 0.1
 NO_BAR = "no further bar has closed"
 TOLD_ALREADY = frozenset({Reason.TARGET_REACHED, Reason.SLOT_UNFINISHED})
-"""Reasons that refuse nothing: a slot that ended unfinished did so for a reason which its own passes have told."""
+"""Reasons that don't count as refusals: the passes of an unfinished slot have already reported its reason."""
 BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
@@ -339,7 +339,7 @@ def _info(of: PolicyState) -> dict[str, Any]:
 Q = TypeVar("Q")
 A = TypeVar("A")
 LONGEST_S = 300.0
-"""How long the work may take from one question to the next."""
+"""The longest time of the work between two questions."""
 
 
 class StoppedError(BaseException):

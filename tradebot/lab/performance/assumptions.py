@@ -16,7 +16,7 @@ NAMES = {"CAGR", "Sharpe ratio", "Sortino ratio", "Calmar ratio"}
 SHORT = {"psr": "PSR", "min_track_record": "MinTRL"}
 """How figures with longer labels are called within a sentence."""
 NAMED = 5
-"""So many missing sessions are named; of more, only the number and the first ones."""
+"""How many missing sessions are named; of more, only the number and the first ones."""
 PROFIT = (
     "Profit is by the broker's equity, at the close or as it was seen last. Its parts are from the books: cash, and "
     "positions at the last prices of their sessions that were recorded."

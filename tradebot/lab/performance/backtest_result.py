@@ -27,7 +27,7 @@ NONE = Decimal(0)
 Rebalance = tuple[str, date, str]
 """A strategy, and the session and name of its slot; without a clock of its own, each session is one rebalance."""
 Wanted = Mapping[str, Decimal]
-"""By symbol, the most equity that a strategy wanted to hold, as an unsigned share."""
+"""By symbol, the largest position that a strategy proposed, as an unsigned share of equity."""
 
 
 class Targets(Struct, frozen=True):
@@ -133,9 +133,9 @@ def _reach_notes(
 
 
 FEW_TRADES = 30
-"""With fewer closed trades, a backtest says next to nothing about the next one."""
+"""With fewer closed trades, a backtest hardly predicts the next one."""
 FEW_YEARS = 10
-"""In fewer years there are hardly several kinds of market."""
+"""With fewer years, there are hardly several kinds of market."""
 
 
 class Fall(Struct, frozen=True):

@@ -37,11 +37,11 @@ Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
 ONE_IN_TWENTY = 0.05
 OF_A_YEAR = {"year_drawdown": "Drawdown in one year of twenty", "year_session": "Worst session in one year of twenty"}
-"""Figures of resampled years, and their labels: so deep, or deeper, in one year of twenty."""
+"""Figures of resampled years, and their labels: the depth reached or exceeded in one year of twenty."""
 MOST_AT_ONCE = 4_000_000
-"""So many resampled ratios are in memory at a time."""
+"""The number of resampled ratios in memory at a time."""
 AT_ONCE = 20_000
-"""So many returns are resampled at a time, few enough for the processor's cache."""
+"""The number of returns resampled at a time, few enough for the processor's cache."""
 
 
 class ReturnSpan(NamedTuple):
@@ -278,7 +278,7 @@ def _figures(of: ReturnSeries, others: Sequence[tuple[str, str]], spans: dict[st
 EULER = 0.5772156649015329
 """The Euler-Mascheroni constant."""
 KNOWN = 3
-"""Of so many trials the Sharpe ratios must be known, so that their spread is taken from them."""
+"""The number of trials with known Sharpe ratios that is needed to compute their spread."""
 _NORMAL = NormalDist()
 
 

@@ -188,7 +188,7 @@ def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
 
 COINS = "coins"
 
-"""What is held: today, only a venue of coins trades no fund."""
+"""The benchmark's name: currently, only a venue of coins trades no fund."""
 
 
 def entry_cost(models: Iterable[CostModel | None]) -> float:

@@ -197,7 +197,7 @@ BEST = 10
 """Without how many of the best sessions the result is shown."""
 FEW_TRADES = 100
 YEARS_OF_REGIMES = 10
-"""Below so many years, the span has hardly seen more than one kind of market."""
+"""With fewer years, the period hardly has more than one kind of market."""
 
 
 def cautions(
@@ -317,7 +317,7 @@ def _spans(rows: "pd.DataFrame", names: list[str], year: int) -> "pd.DataFrame":
 
 
 STILL = 1e-12
-"""A deviation of returns as small as this is what rounding leaves of none."""
+"""A deviation of returns this small is rounding noise."""
 ROLLED = (("volatility", "Volatility"), ("sharpe", "Sharpe ratio"), ("beta", "Beta"))
 
 

@@ -37,9 +37,10 @@ from tradebot.views.trades.trade_row import Choice
 from tradebot.views.trades.trades import TripFacts, in_risks
 
 A_SAMPLE = 30
-"""From so many trades on, a share of winners has an interval of at most 35 points, and a mean is about normal."""
+"""From this number of trades on, a share of winners has an interval of at most 35 points, and a mean is about normal.
+"""
 OF_EACH = 10
-"""So many winners, and so many losers, make an average of either."""
+"""The number of winners, and of losers, needed for an average of either."""
 TRADES = "closed trades"
 
 

@@ -145,7 +145,7 @@ def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[
 
 
 TAIL, IN_TAIL = 0.05, 13
-"""The share of sessions in a tail, and how many a year has there."""
+"""The share of sessions in a tail, and how many a year has in it."""
 WIDTHS = [round(step * 10.0**power, 6) for power, step in product(range(-5, 1), (1, 2, 5))]
 """How wide the bins of a histogram may be, as fractions, narrowest first."""
 MOST_BINS = 40

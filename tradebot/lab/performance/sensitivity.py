@@ -12,7 +12,7 @@ from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, Path
 from tradebot.model.evidence import Variant, VariantKind
 
 FEWEST = 5
-"""So many days of rebalancing it takes for quartiles."""
+"""The number of rebalancing days needed for quartiles."""
 AS_PLAYED = "as played"
 
 

@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from tradebot.lab.search.workers import Pool, StudyLocation, Tell
 
 WAIT_S = 120.0
-"""How long to wait for a node with a free processor while nobody plays."""
+"""How long to wait for a node with a free processor while no trial runs."""
 CONNECT_S = 60
 """How long Ray may take to connect; it would go on trying for many minutes."""
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0"
-"""What keeps Ray on this machine's own addresses, on Linux too. Otherwise it listens on all of them."""
+"""The environment variable that keeps Ray on this machine's own addresses, on Linux too. Otherwise it listens on all of
+them.
+"""
 ON = "the same command goes on (search: add --resume)"
 START = f"export {LOOPBACK}; ray start --head --include-dashboard false --disable-usage-stats"
 

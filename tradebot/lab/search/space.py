@@ -53,15 +53,15 @@ MOST_CHOICES = 1_000
 
 DRAWN = 100
 
-"""So many drawn combinations are tried on the loader before the first trial is played."""
+"""How many drawn combinations the loader checks before the first trial runs."""
 
 DIGITS = 4
 
-"""A value between two others is rounded to so many digits: more of them would be luck."""
+"""The digits to which a value between two others is rounded: more of them would be luck."""
 
 FIXED = frozenset({"mode", "venue", "universe", "sandbox", "backtest", "report", "tax", "serve"})
 
-"""What belongs to the market that is played and to how, and not to what is tried on it."""
+"""Settings of the market and of the run, which a search can't vary."""
 
 EXPLAINED = "docs/SEARCH.md explains every line of a space"
 

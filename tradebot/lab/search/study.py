@@ -48,17 +48,17 @@ MADE, RESULT, WHY, WORKER, BEAT, SPARE, AGAIN, PLANNED = (
     "made", "result", "why", "worker", "beat", "spare", "again", "planned",
 )  # fmt: skip
 
-"""Names of what a study and its trials keep besides values."""
+"""Names of the attributes that a study and its trials store besides values."""
 
 BEAT_S = 30.0
 
 LOST_S = 300.0
 
-"""How often whoever plays a trial says so, and after how much silence it has died."""
+"""How often the worker of a trial reports, and the silence after which it counts as dead."""
 
 UNNAMED_S = 10.0
 
-"""How long a trial may have begun without anybody's name: whoever began it writes it at once."""
+"""How long a trial may be without a worker's name, which is written right after its start."""
 
 MOST_DEATHS = 3
 

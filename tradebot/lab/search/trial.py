@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tradebot.lab.search.space import Spaced, Values
 
 BEST = 5
-"""Without how many of its best trades the result is asked for."""
+"""The number of best trades that are removed to test the result."""
 
 
 class Bench(Struct, frozen=True):

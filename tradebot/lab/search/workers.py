@@ -34,12 +34,12 @@ POLL_S = 0.2
 STOP_S = 20.0
 """How long a worker has to end its session when it is told to stop."""
 MOST_DEATHS = 10
-"""After so many deaths in a row without a finished trial, something else is wrong than one trial."""
+"""After this many consecutive deaths without a finished trial, the cause isn't a single trial."""
 LOOK_S = 60.0
-"""How often somebody looks for trials whose workers have died on other machines."""
+"""How often trials are checked for workers that died on other machines."""
 CLUSTER_GONE = "see ray status; once the cluster is there again, the same command goes on (search: add --resume)"
 Tell = Callable[[Mapping[str, object]], None]
-"""Is given what a child tells its parent: a finished trial, a worker elsewhere, or an error."""
+"""Receives a child's messages to its parent: a finished trial, a worker elsewhere, or an error."""
 
 
 class StudyLocation(Struct, frozen=True):

@@ -31,11 +31,11 @@ BLOCKS = 12
 
 FEWEST_PER_BLOCK = 4
 
-"""So many sessions a block has at least; with fewer sessions, there are fewer blocks."""
+"""The least number of sessions in a block; with fewer sessions, there are fewer blocks."""
 
 AT_ONCE = 2_000
 
-"""So many halves are ranked at a time, so that memory stays bounded."""
+"""The number of halves ranked at a time, so that memory stays bounded."""
 
 
 class Overfitting(Struct, frozen=True):
@@ -104,11 +104,11 @@ SHARE = 0.1
 
 FEWEST, MOST = 4, 20
 
-"""A tenth of the other trials are neighbors, but at least and at most so many."""
+"""A tenth of the other trials are neighbors, within these bounds."""
 
 PLATEAU = 0.5
 
-"""Neighbors that earn this share of the best make a plateau."""
+"""Neighbors with this share of the best profit form a plateau."""
 
 
 class Range(Struct, frozen=True):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 FLAT = 1e-14
-"""A variance that is so small a share of the mean square is what rounding leaves of a constant."""
+"""A variance this small relative to the mean square is rounding noise of a constant."""
 
 
 def _sharpe(returns: Numbers, per_year: int) -> Numbers:

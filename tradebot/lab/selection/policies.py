@@ -32,7 +32,7 @@ BLOCK = 10
 DRAWS = Resampling(resamples=10_000, mean_block=BLOCK)
 FEWEST_RESAMPLES, MOST_RESAMPLES = 2_000, 100_000
 FLAT = "flat"
-"""The benchmark that holds nothing."""
+"""The benchmark without any position."""
 AGAINST = (FLAT, *BENCHMARKS)
 NO_RESULTS = "no evaluation: name its file in strategies.NAME.evaluation"
 STILL = "its returns don't vary"

@@ -40,9 +40,9 @@ from tradebot.model.sentences import pluralize
 from tradebot.views.parity import ParityTotals
 
 FEWEST = 20
-"""Below so many sessions or trades, nothing is estimated."""
+"""With fewer sessions or trades, nothing is estimated."""
 SOON = 100
-"""After so many sessions since a promotion, its results are told apart from what it was based on most sharply."""
+"""The number of sessions since a promotion at which its results are compared most sharply with their basis."""
 BLOCK = 10
 GAINS = Resampling(resamples=2_000, mean_block=BLOCK)
 IN_ANY_ORDER = Resampling(resamples=1_000, mean_block=1)
@@ -284,7 +284,7 @@ def _luck(of: TrackRecord, more: int) -> float | None:
 
 
 TIGHTEST = 500
-"""After so many sessions, which are about two years, the interval is as narrow as it can be made."""
+"""The number of sessions, about two years, at which the interval is narrowest."""
 
 
 class Ends(NamedTuple):

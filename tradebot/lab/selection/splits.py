@@ -17,7 +17,7 @@ from tradebot.model.promotion import SplitRules
 
 Places = NDArray[np.int64]
 FEWEST = 20
-"""So many sessions it takes at least to choose in, and to judge in."""
+"""The least number of sessions for choosing, and for judging."""
 
 
 class By(StrEnum):

@@ -140,7 +140,7 @@ LENGTH = 14
 
 SETTLED = 300
 
-"""After so many bars, it makes no difference any more where an average of them began."""
+"""The number of bars after which the start of an average of them no longer matters."""
 
 MINUTE_S = 60
 
@@ -276,7 +276,7 @@ class FeatureInputs(StrEnum):
 
 OF_THE_MOMENT = frozenset({FeatureInputs.SPREAD, FeatureInputs.RELEASES, FeatureInputs.NEWS})
 
-"""What is read when a decision is made: it isn't in the bars."""
+"""Inputs read at the time of a decision, which aren't in the bars."""
 
 
 class Absence(StrEnum):

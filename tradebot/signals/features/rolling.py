@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Column = NDArray[np.float64]
 NOISE = 1e-12
-"""A deviation this small, as a fraction of the values' size, is what rounding leaves of none."""
+"""A deviation this small, as a fraction of the values' size, is rounding noise."""
 
 
 def fill_gaps(value: float, count: int) -> Column:

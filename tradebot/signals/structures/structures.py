@@ -213,7 +213,7 @@ def _highest(highs: Sequence[float], count: int) -> list[float]:
 
 SLACK = 1 + 1e-12
 
-"""What rounding may add to an average that equals its limit."""
+"""The rounding error allowed for an average that equals its limit."""
 
 
 class StructureTurn(NamedTuple):

@@ -137,7 +137,7 @@ FLOW_ALERTS_KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
 
 
 SESSIONS = 20
-"""How many finished sessions say what is usual for a symbol: about a month."""
+"""How many finished sessions define the usual level of a symbol: about a month."""
 _DONE = time(16, 15)
 
 
@@ -196,7 +196,7 @@ OPTIONS_VOLUME_KIND = Kind(
 
 
 MOST = 5
-"""How many contracts of an entry are kept, those with the most premium."""
+"""How many contracts of an entry are stored, those with the most premium."""
 
 
 def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[OptionContract, ...]:
@@ -243,7 +243,7 @@ def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int
 
 
 FLOW = "net / (gross + scale)"
-"""What alerts add up to: one more bullish alert never lowers it, and thin flow counts for little."""
+"""The sum of alerts: one more bullish alert never lowers it, and thin flow counts little."""
 _flow = compile_formula(FLOW, ("net", "gross", "scale"))
 
 
@@ -316,7 +316,7 @@ def flow(alerts: Sequence[FlowAlert], scale: float) -> float:
 
 
 FLOW_READS: tuple[AnyKind, ...] = (FLOW_ALERTS_KIND, OPTIONS_VOLUME_KIND)
-"""What the flow is read from, and so what each component that follows it reads too."""
+"""The kinds of facts for the flow, and so for each component that follows it."""
 
 
 class FlowShare(ScoreComponent, frozen=True, eq=False, kw_only=True):
@@ -382,4 +382,4 @@ FLOW_COMPONENT = ScoreComponent(
     evidence="Pan & Poteshman 2006, The Information in Option Volume for Future Stock Prices",
     inferred="which side opened a trade: the source derives it from volume and open interest",
 )
-"""The premium of recent alerts, measured against what is usual for the symbol."""
+"""The premium of recent alerts, compared with the symbol's usual premium."""

@@ -81,7 +81,7 @@ EARNINGS_KIND = Kind(
 
 _LONGEST_TITLE = 60
 FDA_REACH = timedelta(days=90)
-"""How far ahead we ask."""
+"""How far ahead events are fetched."""
 
 
 class FdaEvent(Fact, frozen=True):
@@ -158,7 +158,7 @@ _NAMES = {
     Release.CPI: re.compile(r"\b(cpi|consumer price index)\b", re.IGNORECASE),
     Release.PAYROLLS: re.compile(r"\b(nonfarm payrolls?|(?<!adp )employment report)\b", re.IGNORECASE),
 }
-"""How the source writes them. It has a type of its own for decisions of the central bank."""
+"""The source's spellings. Decisions of the central bank have a type of their own."""
 
 
 class EconomicEvent(Fact, frozen=True):
@@ -263,7 +263,7 @@ def _at(day: date, at: time) -> datetime:
 
 _DAY = timedelta(days=1)
 ALIGNMENT_DAYS = 14
-"""How many days before a report the alerts are still about something else."""
+"""How many days before a report the alerts are still unrelated to it."""
 
 
 class Aligned(NamedTuple):

@@ -67,7 +67,7 @@ INSIDER_KIND = Kind(
         "text date buy_sell, decimal premium, number avg_price, integer transactions uniq_insiders volume"
     ),
 )
-"""What a company's insiders bought and sold, by day."""
+"""Purchases and sales of a company's insiders, by day."""
 
 
 INSIDER_COMPONENT = ScoreComponent(
@@ -171,7 +171,7 @@ CONGRESS_KIND = Kind(
 
 
 SCALE_USD = 50_000
-"""What damps small trades: the scale at which trades in one direction count half."""
+"""The scale that damps small trades: at it, trades in one direction count half."""
 
 
 def _trades(known: ScoringInputs) -> CongressFacts | None:
@@ -196,7 +196,7 @@ CONGRESS_COMPONENT = ScoreComponent(
     inferred="the amount of a trade: only its range is reported, of which the middle counts",
     by_symbol=True,
 )
-"""What members of Congress bought and sold."""
+"""Purchases and sales of members of Congress."""
 
 
 class InstitutionalHolding(SymbolFact, frozen=True):
@@ -247,7 +247,7 @@ INSTITUTIONAL_KIND = Kind(
         "shares_outstanding value, integer units units_change, list historical_units people tags"
     ),
 )
-"""Changes in what institutions hold, as they are filed each quarter."""
+"""Changes in institutions' positions, as filed each quarter."""
 
 
 _FILINGS = latest(INSTITUTIONAL_KIND)
@@ -264,4 +264,4 @@ INSTITUTIONAL_COMPONENT = ScoreComponent(
     source=count_of(_FILINGS, "holders", "institutions"),
     after="tradebot: net over gross changes of the last filings",
 )
-"""What institutions bought and sold by their last filings."""
+"""Purchases and sales of institutions by their last filings."""

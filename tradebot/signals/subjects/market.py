@@ -214,10 +214,10 @@ MARKET_GAMMA_KIND = replace(
 HIGH_VOLATILITY, LOW_VOLATILITY = 0.9, 0.5
 """Realized volatility of a month as a fraction a year."""
 BROAD = 0.2
-"""The share of rising stocks less that of falling ones, from which on the market moves as one."""
+"""The share of rising stocks minus that of falling ones from which the market counts as moving as one."""
 OLDEST_TICK = timedelta(hours=1)
 REGIME_READS: tuple[AnyKind, ...] = (MARKET_VOLATILITY_KIND, MARKET_GAMMA_KIND, MARKET_BREADTH_KIND, MARKET_TIDE_KIND)
-"""The kinds of facts that a regime is read from. All are about the whole market, so they take one call each."""
+"""The kinds of facts for a regime. All are about the whole market, so they take one call each."""
 
 
 class MarketState(NamedTuple):
@@ -284,7 +284,7 @@ REGIME_COMPONENT = ScoreComponent(
 
 
 FUND_REACH = timedelta(days=60)
-"""How far back we ask."""
+"""How far back data is fetched."""
 
 
 class EtfFlow(DayFact, frozen=True):
@@ -423,4 +423,4 @@ NEWS_KIND = Kind(
         "text created_at headline source, text? sentiment, boolean is_major, object? meta, list tags tickers"
     ),
 )
-"""Headlines about the market, counted by what they are about."""
+"""Headlines about the market, counted by subject."""

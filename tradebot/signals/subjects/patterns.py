@@ -78,7 +78,7 @@ BURST_COMPONENT = FlowShare(
     after="the bot before this one: five in five minutes; two a minute count in full",
     inferred="that alerts which come at once mean more than others",
 )
-"""Whether many alerts came at once."""
+"""Whether many alerts arrived at once."""
 
 
 CLUSTER_WINDOW = timedelta(minutes=10)
@@ -115,7 +115,7 @@ CLUSTERS_COMPONENT = ScoreComponent(
     after="the bot before this one: three alerts of one direction within ten minutes of the first are a cluster",
     inferred="that alerts of one direction in a short time belong together",
 )
-"""How many alerts came in clusters, and which way they lean."""
+"""How many alerts arrived in clusters, and their direction."""
 
 
 STEPS = 3
@@ -218,4 +218,4 @@ WHALE_PERSISTENCE_COMPONENT = FlowShare(
     after="the bot before this one: three strong readings over half an hour, here of stored alerts",
     inferred=f"what a large alert is: {LARGE} times the session's median premium or more",
 )
-"""Whether large alerts keep coming in the flow's direction."""
+"""Whether large alerts continue in the flow's direction."""

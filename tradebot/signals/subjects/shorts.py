@@ -81,7 +81,7 @@ REPORT = {
     "interest": NumberFormat("of the float", "report.date", "report.id"),
     "days_to_cover": NumberFormat("days", "report.date", "report.id"),
 }
-"""What the last report says."""
+"""The fields of the last report."""
 
 
 SHORTS_COMPONENT = ScoreComponent(

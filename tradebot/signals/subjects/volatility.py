@@ -136,7 +136,7 @@ REALIZED_VOLATILITY_COMPONENT = ScoreComponent(
     after="the spread of Bali & Hovakimian, divided by the sum of both",
     evidence="Bali & Hovakimian 2009, over months",
 )
-"""How much more volatility options expect than there was."""
+"""The expected volatility in excess of the realized one."""
 
 
 NEAR_DAYS, FAR_DAYS = 30, 90

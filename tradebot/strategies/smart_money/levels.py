@@ -11,9 +11,9 @@ from tradebot.strategies.smart_money.settings import RegimeRules, SetupRegime, S
 
 MOST_TARGETS = 5
 MOST_RISK = Decimal("0.999999")
-"""A stop that is a whole price away protects nothing, and an average range that wide says nothing."""
+"""A stop at the whole price doesn't protect, and an average range this wide isn't meaningful."""
 FARTHEST = 10
-"""A swing at more than so many times the entry, as before a crash, is no target."""
+"""A swing farther than this multiple of the entry, as before a crash, isn't used as a target."""
 
 
 class Setup(Struct, frozen=True):

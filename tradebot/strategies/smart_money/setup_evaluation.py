@@ -22,7 +22,7 @@ from tradebot.strategies.smart_money.scoring import RangeZone, SetupEvidence, po
 from tradebot.strategies.smart_money.settings import FibSettings, SetupRegime, SmartMoneySettings, Zone
 
 ZONES, MOVES = (ReadingKind.BLOCK, ReadingKind.GAP), (ReadingKind.BREAK, ReadingKind.CHANGE)
-"""A zone is entered where the price comes back to it, and a move is followed at once."""
+"""A zone is entered when the price returns to it; a move is followed at once."""
 Found = Mapping[ReadingKind, StructureReading]
 
 

@@ -23,11 +23,11 @@ MOST_ROWS, MOST_ACTIONS = 10_000, 1_000
 """The largest pages that the data API gives, counted over all symbols."""
 MOST_PAGES = 2_000
 MOST_SYMBOLS = 100
-"""The largest number of symbols that one request names."""
+"""The largest number of symbols in one request."""
 PLAN_DELAY = timedelta(minutes=16)
-"""The free plan has the consolidated feed only after fifteen minutes; the last one makes sure of it."""
+"""On the free plan the consolidated feed is fifteen minutes late; the last minute is a margin."""
 MALFORMED = frozenset({400, 422})
-"""How the venue answers a list that holds something it doesn't take for a symbol."""
+"""The venue's statuses for a list with an invalid symbol."""
 LONGEST_TOKEN = 4_096
 _MOST_NAMES = 3
 """How many earlier names of a company are followed."""

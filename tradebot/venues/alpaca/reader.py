@@ -373,11 +373,11 @@ def _since(at: datetime) -> dict[str, str]:
 
 
 WAIT_S = 1.0
-"""How long to wait before asking again: a wrong quote is gone after a moment, a fallen market is not."""
+"""The wait before the second request: a wrong quote is gone after a moment, a fallen market isn't."""
 HASTY = RequestBounds(connect_s=1.0, read_s=1.0, total_s=2.0)
 """Together with the wait, and with a late last piece of the body, this stays under five seconds."""
 MOST_SYMBOLS = 100
-"""The largest number of symbols that one request may name."""
+"""The largest number of symbols in one request."""
 
 
 def ask_again(

@@ -69,10 +69,11 @@ LIVES: Mapping[str, TimeInForce] = {"DAY": TimeInForce.DAY, "GTC": TimeInForce.G
 SENT_LIVES: Mapping[TimeInForce, str] = {life: word for word, life in LIVES.items()}
 
 LOST, BACK_WITHOUT_DATA, BACK = 1100, 1101, 1102
-"""The Gateway has lost the venue; it is back, and what was subscribed to is gone; it is back with everything."""
+"""The Gateway has lost the venue; it is back without its subscriptions; it is back with everything."""
 IN_USE = 326
 REDUCES = 2
-"""The type of our groups: what one order fills makes the others smaller, and only one of them is at the exchange."""
+"""The type of the bot's order groups: a fill of one order reduces the others, and only one of them is at the exchange.
+"""
 NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE, CANCELED = 10147, 10148, 161, 202
 REFUSED = frozenset(
     {103, 104, 106, 107, 109, 110, 111, 113, 116, 118, 119, 120, 121, 132, 133, 134, 135, 136, 140, 141}
@@ -83,15 +84,16 @@ READ_ONLY_WORDS = "read-only"
 NOTICES = frozenset(
     {399, 404, 2100, 2103, 2104, 2105, 2106, 2107, 2108, 2109, 2110, 2119, 2150, 2158, 2168, 2169, 10167}
 )
-"""What is told and refuses nothing."""
+"""Codes of notices that aren't refusals."""
 HISTORY_ERROR, NO_CONTRACT = 162, 200
 NO_BARS = "hmds query returned no data"
-"""The one error of the history that says that there are no bars."""
+"""The only history error that means that there are no bars."""
 WITHOUT_BARS: Mapping[str, str] = {
     "permission": "subscribe this user name to the market's data, and share it with the paper login",
     "different ip": "end the other session of this user name: only one of them gets market data",
     "pacing": "ask again in ten minutes: the venue limits how often bars are asked for",
 }
-"""What to do about others, by what their words contain."""
+"""Remedies for other errors, by words in their messages."""
 ARRIVES_WITHIN = timedelta(minutes=2)
-"""How long after it was written an order may still show up. Then the connection it was written to has told of it."""
+"""How long after it was written an order may still appear. After that the connection it was written to has reported it.
+"""

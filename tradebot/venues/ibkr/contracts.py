@@ -30,7 +30,7 @@ _MOST_BEFORE = 20
 """How many business days before a date are ever counted."""
 _FRIDAY, _WEDNESDAY = 4, 2
 _AHEAD_YEARS = 2
-"""How many years after the last one asked for its following month may be."""
+"""How many years after the last requested contract its successor may be."""
 
 
 _LISTED_YEARS, _NEARLY = 6, 1e-4
@@ -77,7 +77,7 @@ ROOTS: Mapping[str, Root] = MappingProxyType({root.name: root for root in map(_r
 CHARTED: Mapping[str, str] = MappingProxyType(
     {"EURUSD": "6E", "GBPUSD": "6B", "AUDUSD": "6A", "XAUUSD": "GC", **{f"{name}1!": name for name in ROOTS}}
 )
-"""What people's charts call a root."""
+"""The common chart names of roots."""
 
 
 class NoSuchFutureError(ValueError):

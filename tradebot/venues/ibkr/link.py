@@ -33,12 +33,13 @@ GATEWAY = "look at the Gateway's window"
 
 LOOK_S, QUIET_S, LONGEST_S = 0.05, 0.3, 3.0
 
-"""How often to look whether another process of the bot wants the connection, how long nothing must have been asked
-before it gets it, and how long it waits for that at most."""
+"""How often to check whether another process of the bot wants the connection, how long the connection must be idle
+before it is handed over, and the longest wait for that.
+"""
 
 AGAIN_S = 0.2
 
-"""How long to wait before the Gateway is asked again for a client id that is in use."""
+"""The wait before the Gateway is tried again with a client id that is in use."""
 
 
 class LinkTimeouts(Struct, frozen=True):
@@ -406,13 +407,13 @@ async def _close(line: IbkrConnection) -> None:
 
 PORTS: Mapping[Mode, int] = {Mode.PAPER: 4002, Mode.LIVE: 4001}
 
-"""Where a Gateway of each kind listens, unless its settings say otherwise."""
+"""The default port of each kind of Gateway."""
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 PAPER_MARK = "D"
 
-"""What the numbers of accounts on paper begin with."""
+"""The prefix of paper accounts' numbers."""
 
 _HIGHEST = 65_535, 2**31 - 1
 

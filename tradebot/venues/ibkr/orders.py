@@ -34,7 +34,7 @@ from tradebot.venues.ibkr.reader import IbkrReader
 from tradebot.venues.ibkr.wrapper import GoneError, VenueError
 
 _DOUBTED = NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE
-"""What a cancel may be answered that is too late, refused, or sent already: the lists of orders say which."""
+"""Responses to a cancel that is too late, refused, or already sent: the lists of orders determine which."""
 _OVER = frozenset({"ApiCancelled", "Cancelled", "PendingCancel"})
 
 

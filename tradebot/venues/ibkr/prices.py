@@ -298,7 +298,7 @@ SIDES = "BUY", "SELL"
 
 _AWAY = dict(zip(SIDES, (Decimal("0.99"), Decimal("1.01")), strict=True))
 
-"""Where the limit of each side stands, as a part of the last price: there it would rest, were it ever an order."""
+"""The limit price of each side, as a part of the last price, at which an order would rest."""
 
 _PLACES = Decimal("0.000001")
 
@@ -359,7 +359,7 @@ SIZES: Mapping[str, tuple[str, timedelta]] = {
     "1Day": ("1 day", timedelta(days=300)),
 }
 
-"""What the venue calls its timeframes, and for how long one question may ask."""
+"""The venue's names of timeframes, and the longest period of one request."""
 
 
 class IbkrBars:

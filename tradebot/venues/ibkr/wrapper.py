@@ -17,7 +17,7 @@ from tradebot.venues.ibkr.capabilities import BACK, BACK_WITHOUT_DATA, IN_USE, L
 
 LONGEST = 16 * 1024 * 1024
 
-"""No message is as long; a length above this is the beginning of something else."""
+"""The longest message; a length above this isn't the beginning of a message."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -92,7 +92,7 @@ _HALTED = 49
 
 _UNSET = "1.7976931348623157E308"
 
-"""What stands for a figure that isn't known."""
+"""The value of an unknown figure."""
 
 
 class VenueError(Exception):
@@ -341,4 +341,4 @@ _CALLED: Mapping[str, Callable[..., None]] = {
     "tickGeneric": Ears._generic,
 }
 
-"""What the library calls for each kind of message, by its own names."""
+"""The library's method for each kind of message, by its own names."""

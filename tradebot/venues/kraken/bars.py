@@ -23,7 +23,7 @@ RESOLUTIONS = {
     "12Hour": "12h",
     "1Day": "1d",
 }
-"""What the venue calls its timeframes."""
+"""The venue's names of timeframes."""
 MOST_PAGES = 1_000
 
 

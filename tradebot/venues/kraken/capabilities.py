@@ -65,7 +65,7 @@ ACTIVITIES: Mapping[str, ActivityKind] = {
     "conversion": ActivityKind.TRANSFER,
     "interest payment": ActivityKind.INTEREST,
 }
-"""What rows of the account log are."""
+"""The meaning of rows in the account log."""
 ACCEPTED = frozenset({"placed", "cancelled", "edited"})
 REFUSED = frozenset(
     {
@@ -88,7 +88,7 @@ REFUSED = frozenset(
         "orderForEditNotAStop",
     }
 )
-"""The words of `sendStatus` after which there is surely no order. Any word that isn't listed proves nothing."""
+"""The values of `sendStatus` after which there is certainly no order. Any unlisted value proves nothing."""
 PERSON = frozenset(
     {"authenticationError", "accountInactive", "nonceBelowThreshold", "nonceDuplicate", "insufficientPrivileges"}
 )
@@ -99,6 +99,6 @@ TAKEN = "clientOrderIdAlreadyExist"
 NOT_DONE = ("requestTimeout", "invalidArgument", "requiredArgumentMissing", "marketUnavailable")
 """The beginnings of errors that prove a request wasn't carried out: it came late, or it can't be what it is."""
 SETTLED_AFTER = timedelta(seconds=10)
-"""How much later than the market the history may be: what it lacks proves nothing before."""
+"""How far the history may lag behind the market: before that, a missing row proves nothing."""
 ARRIVES_WITHIN = timedelta(seconds=60)
 """Every order says until when it may be carried out, and the venue refuses what comes later."""

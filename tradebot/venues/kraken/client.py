@@ -59,7 +59,7 @@ DAY_FILE = VENUE_DAY
 
 OWN = frozenset({ActivityKind.TRANSFER})
 
-"""What is neither earned nor lost."""
+"""Activities that are neither profit nor loss."""
 
 
 class Since(Struct, frozen=True):
@@ -135,7 +135,7 @@ def _digest(kept: Mapping[str, str]) -> str:
 
 PREFIX = "/derivatives"
 
-"""What isn't signed of a path."""
+"""The part of a path that isn't signed."""
 
 
 def headers(key: str, secret: str, path: str, sent: str, nonce: int) -> Mapping[str, str]:
@@ -169,13 +169,15 @@ def decode_secret(secret: str) -> bytes:
 
 MOST, SPAN_S = 400, 10.0
 
-"""What requests may cost within any ten seconds. The venue allows 500; the rest is for what a person asks meanwhile."""
+"""The allowed cost of requests within any ten seconds. The venue allows 500; the remainder is for a person's requests.
+"""
 
 COSTS: Mapping[str, int] = MappingProxyType(
     {"sendorder": 10, "cancelorder": 10, "accounts": 2, "openpositions": 2, "openorders": 2, "fills": 25}
 )
 
-"""What a request costs at most by the last part of its path, as the venue's documents say; other requests are free."""
+"""The highest cost of a request by the last part of its path, from the venue's documentation; other requests are free.
+"""
 
 
 class RequestBudget:
@@ -304,7 +306,7 @@ _NOT_NOW = frozenset({"apiLimitExceeded", "unavailable", "Server Error", "market
 
 Known = MutableMapping[tuple[object, ...], Mapping[str, Any]]
 
-"""Answers to reads, by what was asked."""
+"""Replies to reads, by request."""
 
 
 class KrakenVenue(Struct, frozen=True):

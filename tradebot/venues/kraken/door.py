@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 OF_VENUE: Mapping[str, str] = MappingProxyType({"BTC": "XBT", "XDG": "DOGE"})
 
-"""What the venue calls a coin that others call otherwise, by the others' name."""
+"""The venue's names of coins that are called differently elsewhere, by the common name."""
 
 OF_PEOPLE: Mapping[str, str] = MappingProxyType({"XBT": "BTC", "XDG": "DOGE"})
 
-"""What people call a coin that others call otherwise, by the others' name."""
+"""The common names of coins that the venue calls differently, by the venue's name."""
 
 QUOTE = "USD"
 

@@ -25,7 +25,7 @@ CANCELED, REJECTED = frozenset({"OrderCancelled", "OrderTriggerCancelled"}), fro
 
 _REFUSED = "rejected"
 
-"""The reason of the end of a trigger that the venue took back: there is no other event for that."""
+"""The reason for the end of a trigger that the venue withdrew, for which there is no other event."""
 
 _ORDER_FIELDS = ("newOrder", "newOrderTrigger", "order", "orderTrigger")
 
@@ -258,7 +258,7 @@ ROWS = 500
 
 SHARED = timedelta(seconds=2)
 
-"""How old pages may be that another question shares. They say of when they are, and the history is late anyway."""
+"""The age up to which pages are shared between requests. They include their time, and the history lags anyway."""
 
 
 class _Told(Struct):

@@ -32,7 +32,7 @@ TRIGGER = "mark"
 """Stops act on the mark price: a single trade at an odd price doesn't trigger them, and the venue liquidates by it."""
 _KEYS_REFUSED = (401, 403)
 ON_ITS_WAY = "attempted"
-"""What is said of a cancel that isn't carried out yet; whether it comes in time, the order's own end tells."""
+"""The status of a cancel that isn't carried out yet; the order's own end shows whether it came in time."""
 
 
 class KrakenOrders:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 DAY = timedelta(days=1)
 VIEW_TRIES = 3
 FILLS_A_PAGE = 100
-"""How many fills a page holds that isn't the last one."""
+"""How many fills a page contains, unless it is the last one."""
 MARK_BEHIND_S = 600
 """How long before midnight the last bar of a mark may have begun."""
 BEFORE = timedelta(minutes=2)

@@ -24,7 +24,7 @@ SETTLED = frozenset({"assignee", "assignor", "unwindBankrupt", "unwindCounterpar
 """The other types of fills that the venue makes by itself."""
 _MOST_PLACES = 12
 _MOST_LEVELS = 10_000
-"""How many levels a side of an order book may have; more is something else."""
+"""How many levels a side of an order book may have; with more, it is invalid."""
 
 
 def moment(row: JsonFields, name: str) -> datetime:

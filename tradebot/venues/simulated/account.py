@@ -18,7 +18,7 @@ from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.order import Fill, Order
 
 KEPT = timedelta(days=30)
-"""How long an order that has ended, a fill and an activity are kept: the books have them much sooner."""
+"""How long an ended order, a fill and an activity are stored: the books have them much sooner."""
 PLACES = Decimal("0.0001")
 NONE = Decimal(0)
 

@@ -150,7 +150,7 @@ def position_of(symbol: str, held: SimulatedPosition, price: Decimal | None) -> 
 
 
 MINUTE, LONGEST = timedelta(minutes=1), 3000
-"""How wide a bar is that resting orders are followed by, and how many there are at most since the last look."""
+"""The bar width for following resting orders, and the most bars since the last check."""
 TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP})
 REFUSED, NO_MONEY, ENDED = "not_simulated", "insufficient_buying_power", "order_not_open"
 
@@ -167,7 +167,7 @@ class Assumed(NamedTuple):
 
 
 Row = tuple[datetime, str, Minute]
-"""When a minute of a symbol began, and what it did in it."""
+"""When a minute of a symbol began, and its bar."""
 
 
 class Minutes(Bars, Protocol):

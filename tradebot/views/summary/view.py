@@ -38,7 +38,7 @@ from tradebot.views.trades.trade_row import rule_of, side_of
 SHORT = 900
 """The longest chat message, in characters."""
 CLIPPED, FEW = 160, 3
-"""The longest sentence in one, and how many needs it tells."""
+"""The longest sentence in a message, and how many needs it lists."""
 
 
 def summary(seen: SessionRecords) -> Summary:
@@ -416,7 +416,7 @@ def _short(known: Summary, seen: SessionRecords, first: str) -> str:
 
 
 NAMED = 8
-"""So many symbols or settings are named in a sentence; others are counted."""
+"""How many symbols or settings are named in a sentence; others are counted."""
 _PLAIN = {
     "ACTIVE": "open",
     "REDUCE_ONLY": "halted (no new positions)",

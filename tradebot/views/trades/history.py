@@ -122,11 +122,11 @@ def _moved_into(row: StoryRow) -> str:
 
 NOT_OURS = "not the bot's"
 
-"""The owner of what other people, or other programs, trade in the account."""
+"""The owner of other people's, or other programs', trades in the account."""
 
 FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
 
-"""Origins of fills for shares that may have been there before the books."""
+"""Origins of fills for shares that may be older than the books."""
 
 
 class History(Struct, frozen=True, dict=True):

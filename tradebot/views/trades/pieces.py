@@ -126,7 +126,7 @@ class _Account:
 
 
 ACCOUNT = "account"
-"""Where profit belongs that no position made: interest, and fees and dividends that no position explains."""
+"""The owner of profit without a position: interest, and fees and dividends that no position explains."""
 _ZERO = Decimal(0)
 
 
@@ -236,11 +236,11 @@ def _cash_pieces(
 
 
 REACH = timedelta(days=12)
-"""So far back the end of the session before one is looked for."""
+"""How far back the previous session's end is searched for."""
 
 
 class EquityAround(NamedTuple):
-    """The broker's equity before some days and at their end, in USD, and when the latter was read."""
+    """The broker's equity before a range of days and at its end, in USD, and when the latter was read."""
 
     before_usd: Decimal
     after_usd: Decimal

@@ -22,8 +22,9 @@ from tradebot.views.trades.pieces import ACCOUNT, Breakdown, DayEnd, EquityAroun
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
-"""Names of rows: gains of open positions, which have no exit yet; what wasn't recorded; and entries whose components
-all pointed the other way, or nowhere."""
+"""Names of rows: gains of open positions, which have no exit yet; unrecorded values; and entries whose components all
+disagreed with the side, or were neutral.
+"""
 CENT = Decimal("0.01")
 _ZERO = Decimal(0)
 
@@ -46,7 +47,7 @@ IN_TIME = frozenset({Cut.DAY, Cut.WEEK, Cut.MONTH})
 
 
 PARTS = ("realized", "open", "fees", "dividends", "interest", "funding", "other")
-"""What profit consists of, by the names of its fields without `_usd`."""
+"""The parts of profit, by the names of its fields without `_usd`."""
 
 
 class ProfitPart(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -263,7 +264,7 @@ def _row(name: str, sums: Mapping[ProfitKind, Decimal], trades: int, unpriced: t
 
 
 _LAST = (HELD, NONE_AGREED, NOT_KNOWN, NOT_OURS, ACCOUNT)
-"""Rows that stand below the others, in this order."""
+"""Rows that are listed below the others, in this order."""
 
 
 def _place(by: Cut, row: ProfitRow) -> tuple[int, Decimal, str]:

@@ -48,7 +48,9 @@ WITHOUT_ORDER: Mapping[Origin, WithoutOrder] = {
     Origin.TAKEN_OVER: WithoutOrder("taken_over", EntrySource.TAKEN_OVER),
     Origin.ASSUMED: WithoutOrder("assumed", EntrySource.PLAN),
 }
-"""By what wrote the fill: a plan that a person accepted, a change of owner, or the broker's activity, as a buyout."""
+"""By the origin of the fill: a plan that a person accepted, a change of owner, or the broker's activity, such as a
+buyout.
+"""
 
 
 def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:

@@ -147,7 +147,7 @@ class _Rows:
 
 _BEGINS = ("strategy", "symbol", "quantity", "opened_at", "entry_price", "entry_fill", "entry_order")
 _ENDS = ("closed_at", "exit_price", "exit_fill", "exit_order", "gross_usd")
-"""What the row of a piece says as the piece does: about its entry, and about its exit."""
+"""The fields that a piece's row copies from the piece: about its entry, and about its exit."""
 
 
 def _status(trade: Trade) -> TradeStatus:

@@ -259,7 +259,7 @@ def _all(observation: Observation, info: dict[str, Any]) -> dict[str, Any]:
 
 
 UNTIL_SESSION_ENDS = frozenset({Reason.MAX_SESSION_ENTRIES, Reason.MAX_SYMBOL_ENTRIES})
-"""What is refused by these stays refused, so the rest of a change of sides isn't tried again."""
+"""Reasons that refuse for the whole session, so the remaining part of a change of sides isn't tried again."""
 CENT = Decimal("0.01")
 
 

@@ -40,7 +40,7 @@ OFF = (
     *("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction"),
 )
 
-"""Limits that arrays don't know, so that they have to be off."""
+"""Limits that the vectorized engine doesn't support, so they must be off."""
 
 HALTS_OFF = ("min_equity_usd", "margin_fraction", "maintenance_fraction", "positions", "symbol_fraction")
 
@@ -48,7 +48,7 @@ MINUTE_S, CENTS = 60, 100
 
 MARGIN_SPARE = Decimal("0.9")
 
-"""The largest part of the equity that margin may take where it never refuses what other limits allow."""
+"""The largest margin, as a share of equity, at which margin never refuses an order that other limits allow."""
 
 
 class EpisodeRules(NamedTuple):
@@ -146,7 +146,7 @@ def _unknown(run: BacktestRun, name: str) -> Iterator[str]:
 
 LOOKS_EVERY, MINUTE_US = 5, 60_000_000
 
-"""Exits are looked at a minute after each of so many minutes of a session."""
+"""Exits are evaluated a minute after each of this many minutes of a session."""
 
 
 class BeyondError(Exception):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 GONE = next(place for place, feature in enumerate(STATE) if feature.name == "session_gone") - len(STATE)
 
-"""Where an observation says how much of the session is over."""
+"""The index of the session's elapsed share in an observation."""
 
 WIDEST = 1e4
 

@@ -199,7 +199,7 @@ def _card(job: TrainingJob, span: TrainingSpan, training_summary: TrainingSummar
 
 
 STEPS, ENOUGH = 100, 1e-10
-"""How many of Newton's steps there are at most, and how small a gradient ends them."""
+"""The most steps of Newton's method, and the gradient at which it stops."""
 LEAST_OF_A_KIND = 10
 
 

@@ -85,7 +85,7 @@ SHOWN = 5
 
 RETURN = "return_1"
 
-"""The feature that tells which way a bar went."""
+"""The feature with a bar's direction."""
 
 
 class TrainingRow(NamedTuple):

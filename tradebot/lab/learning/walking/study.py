@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Progress
 
 FEWEST = 2
-"""So many sessions it takes for a Sharpe ratio."""
+"""The number of sessions needed for a Sharpe ratio."""
 
 
 class VariedSettings(Struct, frozen=True):

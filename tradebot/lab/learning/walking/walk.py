@@ -181,7 +181,7 @@ def play_here(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int
 
 Player = Callable[[Walk, Sequence[WalkTask], int, int, Callable[[int], None]], None]
 
-"""Plays what is wanted of a walk, with the number of trials, in so many processes."""
+"""Runs the requested part of a walk, with the number of trials, in several processes."""
 
 
 def walk(

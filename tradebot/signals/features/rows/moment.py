@@ -138,7 +138,7 @@ _SESSION = (
 
 WITHIN_S = 1_800
 LISTED_FOR_S = 5 * 86_400
-"""How old a list of releases may be before it says nothing about now."""
+"""The age from which a list of releases is outdated."""
 
 
 def _spread(of: Measures) -> Column:

@@ -143,7 +143,7 @@ ENTRIES = (
 
 
 PREFIX = "/derivatives"
-"""What isn't signed of a path."""
+"""The part of a path that isn't signed."""
 
 
 def client_secret(secret: str) -> str:
@@ -392,7 +392,7 @@ COSTS: Mapping[str, int] = MappingProxyType(
         "orders/status": 1,
     }
 )
-"""What requests for trading cost. A batch costs one more for each of its orders."""
+"""The costs of requests for trading. A batch costs one more for each of its orders."""
 FILLS_SINCE = 25
 _LOG_COSTS = ((25, 1), (50, 2), (1_000, 3), (5_000, 6))
 _MOST_LOG = 10

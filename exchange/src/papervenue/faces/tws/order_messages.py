@@ -17,7 +17,7 @@ from papervenue.times import to_datetime
 
 STATUS, ERROR, OPEN_ORDER, EXECUTION, COMMISSION, COMPLETED = 3, 4, 5, 11, 59, 101
 UNSET = "1.7976931348623157E308"
-"""What stands for a number that isn't known."""
+"""The value of an unknown number."""
 _WORDS = {
     "held": "PreSubmitted",
     "accepted": "PreSubmitted",
@@ -214,7 +214,7 @@ class OrderMessages:
 
 
 UNSET_LONG = "9223372036854775807"
-"""What stands for an id that isn't there."""
+"""The value of an absent id."""
 
 
 def exec_id(settled: Fill, number: int) -> str:
