@@ -19,7 +19,7 @@ from tradebot.model.candidate import Submission
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS
 from tradebot.model.sentences import pluralize
-from tradebot.model.trading import ApprovalAnswer
+from tradebot.model.trading import ApprovalAnswer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from commands.trade_once.run import EntriesData
     from tradebot.app.wiring import App
-    from tradebot.model.trading import Request
 
 PROMISED_WITHIN = timedelta(days=14)
 """How far back orders are looked for that were sent on a yes."""

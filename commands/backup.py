@@ -16,7 +16,7 @@ from tradebot.adapters.recovery import backups
 from tradebot.adapters.recovery.backup_parts import Hashed
 from tradebot.adapters.recovery.backups import DELETE_DAMAGED, REMEDY
 from tradebot.adapters.recovery.integrity_check import look_again
-from tradebot.adapters.recovery.offsite_copy import Bucket, Folder, send
+from tradebot.adapters.recovery.offsite_copy import Bucket, Folder, OffsiteStore, send
 from tradebot.adapters.state.state_folder import BACKUPS
 from tradebot.app.keys import load_cloud_keys
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
@@ -27,7 +27,6 @@ from tradebot.timetable.sessions import FAILED, begun_by, failed_backup, note, n
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.recovery.offsite_copy import OffsiteStore
     from tradebot.app.wiring import App
 
 BY_HAND = "by-hand"

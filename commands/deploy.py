@@ -18,8 +18,8 @@ from tradebot import __version__
 from tradebot.adapters.ledger.schema import FORM
 from tradebot.adapters.state import serve_status
 from tradebot.errors import ExitCode
-from tradebot.judging.evidence import SessionEvidence
-from tradebot.judging.judgment import HealthState, overall, rank_judgments
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence
+from tradebot.judging.judgment import HealthState, Judgment, overall, rank_judgments
 from tradebot.judging.pass_health import judge_passes
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.judging.evidence import HealthEvidence
-    from tradebot.judging.judgment import Judgment
     from tradebot.model.serving import ServeNote
 
 group("deploy", "Check what was deployed.")

@@ -10,7 +10,7 @@ from msgspec import Struct
 from commands.shared.declaration import VerbPurpose, group
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot, opened_as_found
-from tradebot.adapters.ledger.journal_reader import read
+from tradebot.adapters.ledger.journal_reader import JournalContent, read
 from tradebot.adapters.state.state_folder import JOURNAL, REBUILD
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import ExitCode, TradebotError
@@ -20,7 +20,6 @@ from tradebot.model.struct_tools import replace
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.ledger.journal_reader import JournalContent
     from tradebot.app.wiring import App
 
 group("journal", "Verify the journal of money records.")

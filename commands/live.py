@@ -20,6 +20,7 @@ from tradebot.gates.permission import (
     ENVIRONMENT,
     ORDER_GATES,
     UNDERSTOOD,
+    PermissionCheck,
     arming_of,
     doors,
     entry_doors,
@@ -27,7 +28,7 @@ from tradebot.gates.permission import (
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Mode
+from tradebot.model.trading import Arming, Mode, Permission
 from tradebot.reconciliation.read_books import require_account
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
     from commands.shared.checklist import Step
     from tradebot.app.wiring import App
-    from tradebot.gates.permission import PermissionCheck
-    from tradebot.model.trading import Arming, Permission
 
 group("live", "Show or give permission to send orders.")
 OPEN, ENTRIES, CLOSED = "open", "entries closed", "closed"

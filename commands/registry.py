@@ -17,8 +17,8 @@ from commands.shared.verb_options import Report, on_bot
 from tradebot.desk.registry import look_at_coins, look_for_coins
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.registry import eligible, enough_healthy, failures, format_figures
-from tradebot.model.reasons import REASONS
-from tradebot.model.registry import CoinHealth, Discovery, Figures, Registry
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.registry import Coin, CoinHealth, Discovery, Figures, Registry
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.decision import Decision
-    from tradebot.model.reasons import Reason
-    from tradebot.model.registry import Coin
 
 OFF = "This bot has no registry. At a venue that has one, registry: {enabled: true} in the configuration turns it on."
 Named = Annotated[str | None, typer.Argument(metavar="SYMBOL", help="Show one coin in full.", autocompletion=symbols)]

@@ -11,7 +11,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, identity, on_bot
-from tradebot.app.shadow_strategies import in_shadow, opened_in_shadow, place_of, still_held
+from tradebot.app.shadow_strategies import ShadowApp, in_shadow, opened_in_shadow, place_of, still_held
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -21,7 +21,6 @@ from tradebot.venues.simulated.account import anew
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.app.shadow_strategies import ShadowApp
     from tradebot.app.wiring import App
 
 

@@ -13,19 +13,17 @@ from commands.orders import join_orders
 from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, jsonable, on_bot
 from tradebot.adapters.state.events import worth_seeing
-from tradebot.adapters.state.json_lines import TailFile, writing
+from tradebot.adapters.state.json_lines import Row, TailFile, writing
 from tradebot.adapters.state.state_folder import EVENTS, TAIL, cannot_write
 from tradebot.errors import TradebotError
-from tradebot.model.event import EventKind
+from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.sentences import pluralize
 from tradebot.views.metrics import BAD
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.state.json_lines import Row
     from tradebot.app.wiring import App
-    from tradebot.model.event import SystemEvent
 
 A_DAY = timedelta(days=1)
 """A session may have yesterday's date in UTC."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.doctor.machine import attempt, bad, ok, skip, warn
+from commands.doctor.machine import CheckResult, attempt, bad, ok, skip, warn
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
@@ -20,28 +20,23 @@ from tradebot.adapters.facts import recorded_passes
 from tradebot.adapters.facts import schema as facts
 from tradebot.adapters.ledger.downgrade import put_back
 from tradebot.adapters.ledger.journal_reader import last_record
-from tradebot.adapters.ledger.migration import version_of
+from tradebot.adapters.ledger.migration import Form, version_of
 from tradebot.adapters.ledger.schema import FORM, open_database, translate_errors
 from tradebot.adapters.notices.outbox import Outbox
 from tradebot.adapters.state import state_folder, state_locks
 from tradebot.adapters.state.approvals import SqliteApprovals
-from tradebot.adapters.state.cache_database import DamagedError
-from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, STORES
+from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
+from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, STORES, StateFolder
 from tradebot.app.loading import Options, load_for
 from tradebot.errors import ExitCode
-from tradebot.judging.judgment import HealthState, overall
+from tradebot.judging.judgment import HealthState, Judgment, overall
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
-    from commands.doctor.machine import CheckResult
-    from tradebot.adapters.ledger.migration import Form
-    from tradebot.adapters.state.cache_database import CacheDatabase
-    from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.settings import Loaded
-    from tradebot.judging.judgment import Judgment
 
 SHOWN = 5
 

@@ -18,7 +18,7 @@ from tradebot.exits.rules import triggered_reason
 from tradebot.model.position import ADOPTED, Lot, Position
 from tradebot.model.record import Job
 from tradebot.model.sentences import pluralize
-from tradebot.reconciliation.adoption import acknowledge, broker_position, manage
+from tradebot.reconciliation.adoption import ForeignPart, acknowledge, broker_position, manage
 from tradebot.views.holdings import FOREIGN_OWNER
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.account import BrokerPosition
-    from tradebot.reconciliation.adoption import ForeignPart
     from tradebot.reconciliation.reconcile import Reconciled
 
 

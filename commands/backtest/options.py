@@ -18,13 +18,13 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, user_file
-from tradebot.app.settings import load
+from tradebot.app.settings import Loaded, Settings, load
 from tradebot.app.settings_schema import CostSettings
 from tradebot.app.wiring import open_app
 from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.historical_flow import PastFlow
-from tradebot.lab.backtest.market import open_market_in_memory
+from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.required_contracts import lacking, roots_in
 from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.views.parity import LATELY, over_time
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tradebot.app.sandbox import RecordedFile
-    from tradebot.app.settings import Loaded, Settings
-    from tradebot.lab.backtest.market import OpenedMarket
 
 DEFAULTS = "backtest.yaml"
 """The shipped file with a backtest's default assumptions."""

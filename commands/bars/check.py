@@ -20,8 +20,8 @@ from commands.bars.shared import (
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import zone
 from commands.shared.verb_options import Report
-from tradebot.auditing.bar_findings import KnownSplit, RawSeries
-from tradebot.auditing.bars import check, rank_findings
+from tradebot.auditing.bar_findings import BarFinding, KnownSplit, RawSeries
+from tradebot.auditing.bars import SymbolChecked, check, rank_findings
 from tradebot.errors import ExitCode
 from tradebot.model.sentences import pluralize
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.auditing.bar_findings import BarFinding
-    from tradebot.auditing.bars import SymbolChecked
     from tradebot.model.series import PriceKind
     from tradebot.ports.world import Progress
 

@@ -20,8 +20,8 @@ from commands.bars.shared import (
 from commands.shared.light_helpers import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.verb_options import Report
-from tradebot.adapters.bars.file_reader import ImportOptions, read_files, span
-from tradebot.auditing.bar_findings import RawSeries
+from tradebot.adapters.bars.file_reader import BadRow, FilesRead, ImportOptions, read_files, span
+from tradebot.auditing.bar_findings import BarFinding, RawSeries
 from tradebot.auditing.bars import find_misplaced, rank_findings
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.sentences import pluralize
@@ -29,9 +29,7 @@ from tradebot.model.sentences import pluralize
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.bars.file_reader import BadRow, FilesRead
     from tradebot.app.wiring import App
-    from tradebot.auditing.bar_findings import BarFinding
     from tradebot.model.venue_day import VenueDay
     from tradebot.ports.world import Progress
 

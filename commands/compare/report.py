@@ -1,9 +1,8 @@
 """The data of `tradebot compare`: runs side by side, after their differences in settings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.console import Console
@@ -25,10 +24,6 @@ from tradebot.lab.performance.report import AccountReport, Figure
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.views.trades.trade_row import Choice
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
 
 SHOWN = (
     "total_return",

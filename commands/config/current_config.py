@@ -20,20 +20,18 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.app.baseline import differences, effective, origin_of
 from tradebot.app.loading import Options, load_for, options_of_demo, user_file
-from tradebot.app.settings import load
+from tradebot.app.settings import Loaded, load
 from tradebot.errors import TradebotError
 from tradebot.model.event import EventKind
 from tradebot.model.sentences import in_yaml
-from tradebot.model.trading import Baseline, mode_name
+from tradebot.model.trading import Baseline, Difference, mode_name
 from tradebot.timetable.entries import Timetable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.adapters.state.state_folder import StateFolder
-    from tradebot.app.settings import Loaded
     from tradebot.app.wiring import App
-    from tradebot.model.trading import Difference
 
 
 class ConfigurationValue(Struct, frozen=True):

@@ -5,31 +5,27 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import unified_diff
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
+from rich.console import Console
 
 from commands.config.current_config import differences_of, report_of, values
 from commands.shared.setting_args import next_after, values_of
 from commands.shared.verb_options import Report
 from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.user_files import open_for_change
 from tradebot.adapters.text.yaml_edit import CannotEditError, with_value
 from tradebot.adapters.text.yaml_loader import load_yaml, load_yaml_value, parse_yaml, read_text
 from tradebot.app.baseline import counts_at_start, is_shipped
 from tradebot.app.loading import USER_FILE, Options, load_for, user_file
-from tradebot.app.settings import Settings, load
+from tradebot.app.settings import Loaded, Settings, load
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.gates.permission import describe_difference
 from tradebot.model.sentences import in_yaml, pluralize
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.adapters.state.state_folder import StateFolder
-    from tradebot.app.settings import Loaded
-    from tradebot.model.trading import Difference
+from tradebot.model.trading import Difference
 
 Values = Sequence[tuple[tuple[str, ...], object]]
 

@@ -4,9 +4,9 @@ import difflib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 from rich.markup import escape
 
 from commands.config.current_config import (
@@ -35,11 +35,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.permission import describe_difference
 from tradebot.model.sentences import in_yaml, pluralize
 from tradebot.model.struct_tools import replace
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.model.trading import Difference
+from tradebot.model.trading import Difference
 
 STANDARD_INPUT = Path("/dev/stdin")
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commands.demo import run_comparison
 from commands.demo.report import played_data, render
-from commands.demo.run_comparison import FILE
+from commands.demo.run_comparison import FILE, DemoRun
 from commands.evaluate_exits import run as evaluate_exits
 from commands.fetch_flow import run as fetch_flow
 from commands.init import making as init
@@ -40,9 +40,6 @@ from tradebot.model.sentences import pluralize
 from tradebot.timetable.sessions import FETCHING, Slot, due_at, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from commands.demo.run_comparison import DemoRun
     from tradebot.ports.world import Progress
 
 MINUTE = timedelta(minutes=1)

@@ -4,22 +4,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
+from rich.console import Console
 
 from commands.shared.setting_args import DifferingSetting, differing, format_setting, leaves
 from commands.shared.tables import Table, number, staying
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import cannot_write, write_durably
 from tradebot.app.baseline import effective
+from tradebot.app.settings import Settings
 from tradebot.model.sentences import pluralize
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.app.settings import Settings
 
 FILE = "demo.json"
 FEWEST = 30

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.console import Console
@@ -33,19 +32,14 @@ from commands.shared.verb_options import Report, caller, identity
 from commands.strategy.run import MISSING, OFF, WELL, StrategyCheckRow, describe_confinement, look, remedy
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import read_through, require_file
-from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.app.loading import load_for
-from tradebot.app.settings import Settings
+from tradebot.adapters.state.state_folder import EVENTS, StateFolder
+from tradebot.app.loading import Options, load_for
+from tradebot.app.settings import Loaded, Settings
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.judging.judgment import HealthState, Judgment, permission
 from tradebot.judging.pass_health import judge_passes
 from tradebot.model.sentences import pluralize
-
-if TYPE_CHECKING:
-    from tradebot.adapters.state.state_folder import StateFolder
-    from tradebot.app.loading import Options
-    from tradebot.app.settings import Loaded
 
 
 class DoctorHealth(Struct, frozen=True):

@@ -7,6 +7,7 @@ from commands.shared.pass_recording import record_exits
 from commands.shared.pass_reports import (
     LEFT_ALONE_RIGHTLY,
     UNSENT,
+    PassData,
     begin,
     both_clocks,
     left_open,
@@ -23,7 +24,7 @@ from jobs.slot_claims import SlotRefused
 from tradebot.adapters.state import halt_switch
 from tradebot.desk.prepare_desk import desk_for_exits
 from tradebot.errors import ExitCode
-from tradebot.model.record import CandidateRecord, Job
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
 from tradebot.orders.working_orders import cancel_working_entries
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.shared.pass_reports import PassData
     from tradebot.app.wiring import App
-    from tradebot.model.record import CycleRecord
 
 
 def run(

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct, convert
+from rich.console import Console
 
 from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.light_helpers import Identity, clean
@@ -15,9 +16,6 @@ from commands.shared.times import DAY_MINUTE, stamp, zone
 from commands.shared.verb_options import Report
 from tradebot.app import fault_scripts, sandbox
 from tradebot.errors import OperatorError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 ACTIONS = ("list", "add", "clear", "show", "ready")
 

@@ -17,16 +17,14 @@ from commands.shared.times import DAY_MINUTE, when
 from commands.shared.verb_options import Report, finish
 from tradebot.adapters.state.state_folder import EXCHANGE, option, prepare
 from tradebot.app import sandbox
-from tradebot.app.loading import user_file
-from tradebot.app.settings import load
+from tradebot.app.loading import Options, user_file
+from tradebot.app.settings import Loaded, Settings, load
 from tradebot.errors import OperatorError
 from tradebot.venues.door import SANDBOX_KEY
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.app.loading import Options
-    from tradebot.app.settings import Loaded, Settings
 
 A_WEEK = timedelta(days=7)
 

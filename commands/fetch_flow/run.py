@@ -29,9 +29,9 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_locks import FETCH_LOCK, hold
 from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_problems, plan_of
 from tradebot.app.wiring import App
-from tradebot.desk.fetching import WantedCalls, fetch_flow
+from tradebot.desk.fetching import Failure, FetchResult, WantedCalls, fetch_flow
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.fact_kind import CheckedReply
+from tradebot.model.fact_kind import CheckedReply, Drift
 from tradebot.model.record import Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.trading import Mode
@@ -42,9 +42,7 @@ from tradebot.timetable.fetch_plan import FetchDecision, FetchPlan, FetchPlanEnt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tradebot.desk.fetching import Failure, FetchResult
     from tradebot.model.bar import ClockReading
-    from tradebot.model.fact_kind import Drift
     from tradebot.model.flow import Intake
     from tradebot.ports.world import Call, Progress
 

@@ -17,22 +17,19 @@ from commands.shared.times import stamp, zone
 from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Report
 from tradebot.model.instrument import CURRENCY
-from tradebot.model.order import Fee, fee_id
-from tradebot.model.position import Origin
+from tradebot.model.order import Fee, Fill, fee_id
+from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.sentences import pluralize
 from tradebot.model.venue import Settlement
 from tradebot.timetable.sessions import session_of
 from tradebot.views.holdings import FOREIGN_OWNER
-from tradebot.views.slippage import by_fill, slippage_of, totals
+from tradebot.views.slippage import FillSlippage, FillWithOrder, TotalSlippage, by_fill, slippage_of, totals
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.shared.span_options import PassSpan
     from tradebot.app.wiring import App
-    from tradebot.model.order import Fill
-    from tradebot.model.position import OwnedFill
-    from tradebot.views.slippage import FillSlippage, FillWithOrder, TotalSlippage
 
 
 SHOWN = 1_000

@@ -4,14 +4,14 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from commands.shared.pass_recording import record_flatten
-from commands.shared.pass_reports import left_open, pass_data, pass_exit_code, render_rows
+from commands.shared.pass_reports import PassData, left_open, pass_data, pass_exit_code, render_rows
 from commands.shared.skipped_passes import render_not_run
 from commands.shared.times import slot_for_reader, when
 from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Report, confirm_for
 from jobs.slot_claims import claim_by_hand
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.model.record import Job
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.sentences import pluralize
 from tradebot.ports.world import Call
 from tradebot.reconciliation.read_books import fills_awaited
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.shared.pass_reports import PassData
     from tradebot.app.wiring import App
     from tradebot.model.intent import Intent, IntentRecord
     from tradebot.model.order import Order
-    from tradebot.model.record import CycleRecord
     from tradebot.reconciliation.new_fills import MissingFill
 
 

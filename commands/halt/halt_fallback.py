@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from commands.halt.report import PATIENCE_S, HaltOrders, HaltRequest, orders_left_alone
 from commands.shared.light_helpers import clean
@@ -20,10 +19,6 @@ from tradebot.app.settings import load
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line
 from tradebot.orders.emergency_cancel import end_entries as end
-
-if TYPE_CHECKING:
-    from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.app.wiring import App
 
 
 def end_entries(state_dir: str | None, config: str | None) -> HaltOrders:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.incident.gather import NONE, found_of, pack_pass, redactor_of, told_of, versions
+from commands.incident.gather import NONE, IncidentSubject, found_of, pack_pass, redactor_of, told_of, versions
 from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean, note, say
 from commands.shared.times import when
@@ -24,7 +24,6 @@ from tradebot.replaying.record_writer import RecordError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.incident.gather import IncidentSubject
     from tradebot.adapters.text.handed_over import Redactor
     from tradebot.app.wiring import App
 

@@ -28,7 +28,7 @@ from tradebot.app import sandbox
 from tradebot.app.baseline import effective
 from tradebot.app.keys import load_secrets
 from tradebot.app.loading import DEMO_OPTIONS, USER_FILE, Options, user_file
-from tradebot.app.settings import load, merge, modes_said
+from tradebot.app.settings import Settings, load, merge, modes_said
 from tradebot.app.venue_connection import first_look
 from tradebot.app.venues import EARLIER
 from tradebot.errors import OperatorError
@@ -38,7 +38,6 @@ from tradebot.model.trading import Baseline, Mode, mode_name
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.app.settings import Settings
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 

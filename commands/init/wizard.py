@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from commands.init import making as init
 from commands.init.answers import LEAST, LEAST_TRADE, MOST, WizardAnswers, plain, text_of
-from commands.init.making import refuse_other_mode, render
+from commands.init.making import BotCreated, refuse_other_mode, render
 from commands.init.profiles import MOST_NAMED
 from commands.shared.light_helpers import clean, note, wrap_for
 from commands.shared.universe import symbols_at
@@ -22,7 +22,7 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.text.yaml_loader import parse_yaml
 from tradebot.app.keys import FLOW_KEY
 from tradebot.app.loading import Options, user_file
-from tradebot.app.settings import load
+from tradebot.app.settings import Settings, load
 from tradebot.app.venue_connection import secrets_for
 from tradebot.app.venues import door_to
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line, word
@@ -31,8 +31,6 @@ from tradebot.model.struct_tools import replace
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.init.making import BotCreated
-    from tradebot.app.settings import Settings
 
 Answer = TypeVar("Answer")
 MOST_TRIES = 20

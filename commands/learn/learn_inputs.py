@@ -1,6 +1,6 @@
 """Read the inputs of `learn`: trades and blocked trades, the calendar, and the settings in force."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -8,7 +8,7 @@ from commands.report.report_inputs import problem_of
 from commands.score.outcomes import judged_days
 from commands.trades.report import all_rows
 from tradebot.adapters.state.evidence import BACKTEST
-from tradebot.app.thresholds import ThresholdQuestion, threshold_of
+from tradebot.app.thresholds import ThresholdQuestion, ThresholdSetting, threshold_of
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.gates.evaluation import READS
@@ -26,17 +26,13 @@ from tradebot.model.instrument import notional
 from tradebot.model.record import Job
 from tradebot.strategies.settings import BUILT_IN
 from tradebot.timetable.sessions import BEGINS_AHEAD
-from tradebot.views.trades.trade_row import LONG, Choice, select_rows
+from tradebot.views.trades.trade_row import LONG, Choice, TradeRow, select_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tradebot.app.settings_schema import Sections
-    from tradebot.app.thresholds import ThresholdSetting
     from tradebot.auditing.outcomes import SessionReturns
     from tradebot.ports.world import Progress
     from tradebot.timetable.job_times import JobTimes
-    from tradebot.views.trades.trade_row import TradeRow
 
 ASKED_EACH_TIME = BUILT_IN - {"rotation"}
 """The built-in strategies that run at the timetable's entries; a plug-in's times are its own."""

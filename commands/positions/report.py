@@ -18,7 +18,17 @@ from tradebot.exits.rules import kinds
 from tradebot.model.record import DOUBTED
 from tradebot.model.sentences import pluralize
 from tradebot.timetable.sessions import next_open
-from tradebot.views.holdings import FOREIGN_OWNER, account_margin, funding_so_far
+from tradebot.views.holdings import (
+    FOREIGN_OWNER,
+    AccountMargin,
+    FundingSoFar,
+    Holding,
+    PositionProtection,
+    StopRow,
+    UnfinishedClose,
+    account_margin,
+    funding_so_far,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,14 +37,6 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.trade import Trade
-    from tradebot.views.holdings import (
-        AccountMargin,
-        FundingSoFar,
-        Holding,
-        PositionProtection,
-        StopRow,
-        UnfinishedClose,
-    )
 
 
 class Positions(Struct, frozen=True, omit_defaults=True):

@@ -27,7 +27,7 @@ from tradebot.model.sentences import pluralize
 from tradebot.model.venue import Settlement
 from tradebot.ports.world import Call
 from tradebot.reconciliation.protection import ProtectionWatch
-from tradebot.reconciliation.reconcile import apply_plan, reconcile
+from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 from tradebot.reconciliation.statements import FromStatement, book_statement
 from tradebot.timetable.sessions import session_of
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.finding import AdjustmentPlan, Finding
     from tradebot.model.order import Executed
-    from tradebot.reconciliation.reconcile import Reconciled
 
 
 def note_worth(app: "App", compared: "Reconciled", by: str, *, in_session: bool = False) -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from tradebot import __version__
-from tradebot.adapters.facts.recorded_passes import KeptPass
+from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses
 from tradebot.adapters.state.incident_file import AGAIN, parts_of
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.what_if_rules import rules_of_record
@@ -30,7 +30,6 @@ from tradebot.replaying.record_writer import RecordError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.facts.recorded_passes import KeptPasses
     from tradebot.ports.world import Rules
 
 DECIDING = frozenset({Job.TRADE_ONCE, Job.EVALUATE_EXITS})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,15 @@ from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from commands.shared.verb_options import Report
 from tradebot.adapters.text.redaction import hide
 from tradebot.lab.backtest.results import read_result
-from tradebot.lab.performance.report import AccountReport, Block, Figure, PerformanceReport, ReportedTrade
+from tradebot.lab.performance.report import (
+    AccountReport,
+    Block,
+    Figure,
+    PerformanceReport,
+    ReportedTrade,
+    SessionExposure,
+)
+from tradebot.lab.performance.report import PerformanceReport as Data
 from tradebot.model.sentences import pluralize
 from tradebot.views.downsampling import downsample
 from tradebot.views.trades.days import DateRange
@@ -31,15 +39,11 @@ from tradebot.views.trades.pnl import PARTS
 from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
     from decimal import Decimal
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-    from tradebot.lab.performance.report import PerformanceReport as Data
-    from tradebot.lab.performance.report import SessionExposure
-    from tradebot.views.trades.trade_row import Choice
 
 COLORED = len(ACCOUNTS) - 1
 """How many symbols have their own color; the others share the last one."""

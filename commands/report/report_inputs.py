@@ -36,16 +36,8 @@ from tradebot.views.trades.history import History
 from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     import pandas as pd
 
-    from tradebot.app.wiring import App
-    from tradebot.lab.performance.report import AccountReport
-    from tradebot.lab.performance.report import PerformanceReport as Data
-    from tradebot.ports.world import Progress
-    from tradebot.views.trades.trade_row import Choice
 
 BEFORE = timedelta(days=10)
 """How long before the books the calendar and the prices are read, for the session before the first one."""

@@ -1,8 +1,9 @@
 """The texts that the screen and the page of a report share: groups of figures, numbers, and whole sentences."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration, format_signed
@@ -21,9 +22,6 @@ from tradebot.lab.performance.sensitivity import Sensitivity, VariantRow
 from tradebot.lab.performance.statistics import CONFIDENCE
 from tradebot.model.sentences import counted_kind, noun, pluralize
 from tradebot.views.trades.pnl import PARTS
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 T = TypeVar("T")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -16,7 +15,7 @@ from commands.score.explanation import draw, explain_score, render
 from commands.shared.ask_strategies import asking_world, in_turn
 from commands.shared.files import picture_file
 from commands.shared.number_format import format_signed
-from commands.shared.pass_reports import PassData, begin, both_clocks, legend, pass_data
+from commands.shared.pass_reports import CandidateRow, PassData, begin, both_clocks, legend, pass_data
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, moment, stamp, when, zone
 from commands.shared.verb_options import Report, identity, progress_bar
@@ -33,11 +32,6 @@ from tradebot.model.sentences import pluralize
 from tradebot.ports.strategy import VariedStrategy
 from tradebot.ports.world import Progress
 from tradebot.views.score_diff import Moved, MovedCandidate, diff_scores
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from commands.shared.pass_reports import CandidateRow
 
 SHORT = {"dark_pool": "dark", "market_tide": "tide", "greek_exposure": "gamma", "iv_rank": "iv", "oi_change": "oi"}
 """Component names cut to what a narrow column holds."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.files import GAIN, INK, LOSS, QUIET, TITLE, picture
@@ -15,9 +15,6 @@ from commands.shared.tables import Table, number, sentence
 from tradebot.lab.search.space import SpaceChecked, TrialCounts
 from tradebot.lab.selection.verdict import BY_PARTS, SIGNIFICANT, ComparedTrial, SearchConclusion, SearchVerdict
 from tradebot.model.sentences import pluralize
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class Searched(Struct, frozen=True):

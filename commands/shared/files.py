@@ -7,7 +7,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from html import escape
 from io import StringIO
@@ -25,8 +25,6 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 

@@ -34,7 +34,7 @@ from commands.shared.light_helpers import (
 )
 from commands.shared.times import show_venue
 from tradebot.adapters.state import folder_identity, state_folder
-from tradebot.adapters.state.state_folder import read_marker
+from tradebot.adapters.state.state_folder import StateFolder, read_marker
 from tradebot.errors import DamagedMarkerError, ExitCode, TradebotError
 from tradebot.model.struct_tools import replace, written_fields
 
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.shared.tables import Screen
-    from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.wiring import App
     from tradebot.model.event import SystemEvent
     from tradebot.model.instrument import Listing

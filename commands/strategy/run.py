@@ -18,6 +18,7 @@ from commands.shared.tables import Table, sentence
 from commands.shared.verb_options import Report, identity, open_bot
 from commands.strategy.package import TemplateKind, package_files, section_of
 from tradebot.adapters.plugins.plugin import (
+    PluginEnvironment,
     close,
     code_in_use,
     installed_strategies,
@@ -31,7 +32,7 @@ from tradebot.adapters.state.state_folder import MARKER, resolve
 from tradebot.app.loading import Options, user_file
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import rules_of
-from tradebot.app.settings import load
+from tradebot.app.settings import Settings, load
 from tradebot.desk.want_validation import validate_wants
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.judging.pass_health import untested_code
@@ -40,7 +41,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.sentences import pluralize
 from tradebot.model.series import PriceKind
 from tradebot.model.struct_tools import replace
-from tradebot.model.view import StrategyView
+from tradebot.model.view import BarNeed, FeatureNeed, Needs, StrategyView
 from tradebot.strategies.settings import STRATEGY_NAME
 
 if TYPE_CHECKING:
@@ -49,10 +50,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.adapters.plugins.confinement import Protections
-    from tradebot.adapters.plugins.plugin import PluginEnvironment
-    from tradebot.app.settings import Settings
     from tradebot.model.record import StrategyRefusal
-    from tradebot.model.view import BarNeed, FeatureNeed, Needs
     from tradebot.ports.strategy import Strategy
 
 EVERY_PASS = "every pass of entries"

@@ -39,8 +39,8 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_folder import MARKER, resolve
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, load_for, user_file
-from tradebot.app.settings import load
-from tradebot.app.wiring import open_app
+from tradebot.app.settings import Loaded, Settings, load
+from tradebot.app.wiring import App, open_app
 from tradebot.desk.strategy_views import ViewBuilder
 from tradebot.desk.want_validation import reject_excess_wants, validate_wants
 from tradebot.errors import ExitCode, OperatorError
@@ -50,15 +50,12 @@ from tradebot.model.reasons import REASONS
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.model.view import Close, Open, Reduce, Target
+from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.app.settings import Loaded, Settings
-    from tradebot.app.wiring import App
     from tradebot.model.record import StrategyRefusal
-    from tradebot.model.view import StrategyView, Want
     from tradebot.ports.strategy import Strategy
 
 

@@ -20,16 +20,16 @@ from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.sandbox import market_spec
 from tradebot.errors import OperatorError
-from tradebot.exits.exit_rule import WatchedPosition
+from tradebot.exits.exit_rule import PriceTarget, WatchedPosition
 from tradebot.exits.rules import levels
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
 from tradebot.model.position import Kept, Lot, Origin, Position
 from tradebot.model.sentences import pluralize
-from tradebot.model.series import DAY
+from tradebot.model.series import DAY, Series
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed
-from tradebot.views.trades.trade_row import LONG
+from tradebot.views.trades.trade_row import LONG, TradeRow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +37,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from tradebot.app.wiring import App
-    from tradebot.exits.exit_rule import PriceTarget
     from tradebot.model.order import Fill
-    from tradebot.model.series import Series
     from tradebot.ports.stores import Bars
     from tradebot.views.trades.history import History
-    from tradebot.views.trades.trade_row import TradeRow
 
 Place = Callable[[datetime], int]
 """Returns the place of the candle in which a moment lies."""

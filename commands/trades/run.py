@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.console import Console
@@ -31,10 +30,7 @@ from tradebot.errors import OperatorError, word
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
-from tradebot.views.trades.trade_row import TradeRow
-
-if TYPE_CHECKING:
-    from tradebot.views.trades.trade_row import Choice
+from tradebot.views.trades.trade_row import Choice, TradeRow
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
 LONGEST = 1_000

@@ -46,14 +46,23 @@ from tradebot.replaying.span_replay import (
     by_filters_alone,
     compares,
 )
-from tradebot.views.what_if_span import HORIZONS, Lacking, Later, WhatIfSpan, what_if_span
+from tradebot.views.what_if_span import (
+    HORIZONS,
+    Lacking,
+    Later,
+    QuestionCounts,
+    SentAt,
+    SymbolOrders,
+    WhatIfEarnings,
+    WhatIfSpan,
+    what_if_span,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.replaying.strategy_replay import Unanswered
     from tradebot.views.what_if import Fate, WhatIf, WhatIfChange, WhatIfEnd, WhatIfOrder, WhatIfOutcome
-    from tradebot.views.what_if_span import QuestionCounts, SentAt, SymbolOrders, WhatIfEarnings
 
 SHOWN = 20
 

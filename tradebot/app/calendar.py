@@ -6,11 +6,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tradebot.errors import TemporaryError
+from tradebot.model.bar import Session, VenueClock
 from tradebot.model.event import EventKind
 from tradebot.model.sentences import pluralize
+from tradebot.model.venue import Capabilities
+from tradebot.model.venue_day import VenueDay
+from tradebot.ports.stores import Calendar, Events, Ledger, Slots
 from tradebot.timetable.sessions import (
     CALENDAR_KNOWN,
     NEAR_END_DAYS,
@@ -23,12 +27,6 @@ from tradebot.timetable.sessions import (
     note_asked,
     note_difference,
 )
-
-if TYPE_CHECKING:
-    from tradebot.model.bar import Session, VenueClock
-    from tradebot.model.venue import Capabilities
-    from tradebot.model.venue_day import VenueDay
-    from tradebot.ports.stores import Calendar, Events, Ledger, Slots
 
 BEHIND = timedelta(days=60)
 AHEAD = timedelta(days=120)

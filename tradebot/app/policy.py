@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tradebot.adapters.models.process import ModelLocation, ModelProcess
 from tradebot.adapters.models.signing import require_extra
+from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.learning.ensemble import PolicyMode
 from tradebot.learning.inference import ModelSelection
 from tradebot.learning.policy_decisions import refusal
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
+from tradebot.model.view import Needs, StrategyView, Target
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.policy import instead, needs_of, times_of
 from tradebot.strategies.policy_settings import PolicySettings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from tradebot.adapters.plugins.plugin import PluginEnvironment
-    from tradebot.model.view import Needs, StrategyView, Target
 
 
 class PolicyStrategy(ModelProcess):

@@ -27,9 +27,7 @@ from tradebot.model.venue_day import VenueDay
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from papervenue.market.spec import MarketSpec
     from tradebot.app.settings import Settings
-    from tradebot.model.venue_day import VenueDay
 
 _ITS_NEW_ONE = "papervenue serve --folder NEW"
 _ITS_COMMAND = re.compile(r"\bpapervenue (?=(?:serve|tick|status|faults|reset|page)\b)")

@@ -16,7 +16,7 @@ from tradebot.app.venues import door_to
 from tradebot.exits.kinds.signals import SignalDecay
 from tradebot.exits.kinds.stops import LiquidationDistance
 from tradebot.exits.kinds.times import EndOfDay, too_late
-from tradebot.exits.rules import account_rules, parse, worst_stop
+from tradebot.exits.rules import Exits, account_rules, parse, worst_stop
 from tradebot.gates.coherence import (
     Trader,
     contradictions,
@@ -29,7 +29,7 @@ from tradebot.gates.coherence import (
 from tradebot.model.limits import Protection, without_effect
 from tradebot.model.order import OrderType, Style
 from tradebot.model.record import Job
-from tradebot.model.venue import Edit, Settlement
+from tradebot.model.venue import Capabilities, Edit, Settlement
 from tradebot.strategies.settings import execution_contradictions
 from tradebot.timetable.job_times import left_after_last_s, longest_wait_s, whole_day
 from tradebot.timetable.strategy_times import usable
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from tradebot.app.settings_schema import Sections, ServeSettings
-    from tradebot.exits.rules import Exits
-    from tradebot.model.venue import Capabilities
     from tradebot.strategies.section_validation import Wanting
 
 FOLLOWED = "add `shadow: {verb: shadow, when: every 5m from open+3m until close, late: skip, limit: 4m}` to it"

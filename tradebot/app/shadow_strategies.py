@@ -8,7 +8,7 @@ never reach a broker.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
@@ -18,30 +18,26 @@ import yaml
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.evidence import SHADOW
 from tradebot.adapters.state.folder_identity import mark_again
-from tradebot.adapters.state.state_folder import MARKER_COPY, SHADOWS, cannot_write, write_durably
+from tradebot.adapters.state.state_folder import MARKER_COPY, SHADOWS, StateFolder, cannot_write, write_durably
 from tradebot.app.baseline import effective
 from tradebot.app.loading import USER_FILE
-from tradebot.app.settings import PLANNING, load
+from tradebot.app.settings import PLANNING, Loaded, load
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.record import Job
-from tradebot.model.trading import Baseline, Permission
+from tradebot.model.trading import Baseline, Climbed, Permission
 from tradebot.model.venue import Settlement
 from tradebot.venues.simulated.account import NONE, SimulatedAccount, write_account
 from tradebot.venues.simulated.venue import Assumed, SimulatedVenue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import date
     from pathlib import Path
 
     from tradebot.adapters.bars.read_through import StoredBars
     from tradebot.adapters.bars.store import CorporateAction
     from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.adapters.time.clock import LockStepClock
-    from tradebot.app.settings import Loaded
-    from tradebot.model.trading import Climbed
     from tradebot.ports.broker import OrderPort
     from tradebot.venues.door import Reader
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,8 +15,6 @@ from tradebot.model.trading import Mode
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
 

@@ -36,8 +36,8 @@ from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Climbed, Mode, Permission, mode_name
-from tradebot.venues.door import Access, Door
+from tradebot.model.trading import Baseline, Climbed, Mode, Permission, mode_name
+from tradebot.venues.door import Access, Connection, Door
 
 if TYPE_CHECKING:
     from tradebot.adapters.bars.read_through import StoredBars
@@ -56,14 +56,13 @@ if TYPE_CHECKING:
     from tradebot.app.rules import InForce
     from tradebot.model.event import SystemEvent
     from tradebot.model.fact_kind import AnyKind
-    from tradebot.model.trading import Baseline
     from tradebot.model.venue_day import VenueDay
     from tradebot.ports.broker import OrderPort
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules, World
     from tradebot.replaying.strategy_replay import PastStores
-    from tradebot.venues.door import Connection, Reader
+    from tradebot.venues.door import Reader
 
 
 Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "SqliteApprovals", "KeptReplies", "KeptPasses", "StoredBars")

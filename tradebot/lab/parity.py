@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,34 +17,29 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.lab.backtest.recorded_day import PlayedDay, RecordedDay, is_played, last_moment, replay_session
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.model.candidate import Purpose
-from tradebot.model.intent import Operation
+from tradebot.model.intent import Intent, Operation
 from tradebot.model.parity import NONE, DayParity, ParityCause, by_cause
 from tradebot.model.position import FOREIGN, Origin
-from tradebot.model.record import Job
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
 from tradebot.replaying.cycle_comparison import PassSeen, replay
-from tradebot.replaying.parity import Ran, RequestWithFills, at_quotes, compare, costs, unknown
-from tradebot.replaying.passes import bytes_of, decide_again, read_record
+from tradebot.replaying.parity import Data, Ran, RequestWithFills, at_quotes, compare, costs, unknown
+from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, bytes_of, decide_again, read_record
 from tradebot.replaying.port_recording import OffTapeError
 from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
 
     from tradebot.adapters.ledger.ledger import LedgerStores
     from tradebot.app.settings import Settings
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
-    from tradebot.model.intent import Intent
     from tradebot.model.order import Fill, Order
-    from tradebot.model.record import CycleRecord
     from tradebot.model.view import BarNeed
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules
-    from tradebot.replaying.parity import Data
-    from tradebot.replaying.passes import RecordedCycle, RecordEnvironment
 
 BEFORE = timedelta(days=5)
 """How far back passes are read as history for the first ones of a session."""

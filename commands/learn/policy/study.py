@@ -34,7 +34,7 @@ from tradebot.lab.learning.walking.study import (
     run_walks,
     search,
 )
-from tradebot.lab.learning.walking.walk import RESULTS, play_here
+from tradebot.lab.learning.walking.walk import RESULTS, Player, play_here
 from tradebot.lab.search.space import check, read_space
 from tradebot.lab.search.study import SequentialStudy
 from tradebot.lab.selection.splits import training_sessions
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.backtest.run_options import BacktestOptions
-    from tradebot.lab.learning.walking.walk import Player
 
 SHOWN = 10
 """How many trials are shown; the document has all of them."""

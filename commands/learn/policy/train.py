@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -27,19 +27,16 @@ from tradebot.lab.learning.environment import TIMETABLE
 from tradebot.lab.learning.training.job import AGENTS, TrainingJob, usual_features, validate_job
 from tradebot.lab.learning.training.sb3_trainer import require_torch
 from tradebot.lab.learning.training.training import TrainingSummary, span_of, train
-from tradebot.lab.learning.walking.splits import paths_of, splits_of
+from tradebot.lab.learning.walking.splits import WalkSplit, paths_of, splits_of
 from tradebot.lab.learning.walking.walk import RESULTS, Walk, folder_of, walk
 from tradebot.lab.selection.splits import By
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console
 
     from tradebot.lab.learning.training.job import Value
-    from tradebot.lab.learning.walking.splits import WalkSplit
     from tradebot.model.evidence import SessionSpan
     from tradebot.ports.world import Progress
 

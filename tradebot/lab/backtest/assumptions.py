@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from papervenue.market.spec import NO_COSTS, OPTIMISM
+from papervenue.market.spec import NO_COSTS, OPTIMISM, Costs, MarketSpec, Posted, Rate
 from papervenue.market.venue import Venue
 from tradebot.model.sentences import pluralize
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
-    from papervenue.market.spec import Costs, MarketSpec, Posted, Rate
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.run import BacktestPlan
 

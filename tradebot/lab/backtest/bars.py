@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache, partial
 from math import ceil
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from papervenue.faces.data.rows import listing
 from papervenue.market import actions as words
-from papervenue.market.bars import UNITS
+from papervenue.market.bars import UNITS, Bar, Market
 from papervenue.times import DAY, HOUR, SECOND, at_new_york, from_datetime
 from tradebot.adapters.bars.series import REACHES, steps_of, window_of
 from tradebot.adapters.bars.store import DIVIDEND, SPLIT, CorporateAction, PriceStep
@@ -30,11 +30,8 @@ from tradebot.model.series import Series, width_of
 from tradebot.venues.alpaca.capabilities import ALPACA
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-
     from papervenue.engine.engine_state import Floor
     from papervenue.market.actions import Action
-    from papervenue.market.bars import Bar, Market
     from papervenue.market.daily import DailyBars
     from papervenue.market.sessions import Calendar
     from tradebot.model.bar import Session

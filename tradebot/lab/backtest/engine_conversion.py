@@ -8,9 +8,11 @@ from __future__ import annotations
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from papervenue.engine import account as engine_account
+from papervenue.engine import orders as engine_orders
 from papervenue.jsontext import plain
+from papervenue.market import sessions
 from papervenue.market.bars import UNITS, usd
 from papervenue.shares.options import contract_of, shares_of
 from papervenue.times import to_datetime
@@ -21,11 +23,6 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.order import Fill, Order, OrderClass, OrderType, TimeInForce
 from tradebot.venues.alpaca.parsers import STATUSES
-
-if TYPE_CHECKING:
-    from papervenue.engine import account as engine_account
-    from papervenue.engine import orders as engine_orders
-    from papervenue.market import sessions
 
 AVERAGE = Decimal("1e-6")
 """The digits of an average price."""

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlencode
 
+from papervenue.engine.engine import Engine
 from papervenue.faces.flow import Ask, FlowFace, refuse_flow
 from papervenue.faces.web import Call, route
 from papervenue.flow.captured import CapturedFlow
 from papervenue.flow.derived import DerivedFlow
+from papervenue.flow.series import Row
+from papervenue.market.bars import Market
+from papervenue.market.spec import MarketSpec
 from papervenue.refusal import Refusal
 from papervenue.times import to_datetime
 from tradebot.adapters.flow.unusual_whales import quota_of, request_of, rows_of
 from tradebot.adapters.wire.http import HttpReply, decode
 from tradebot.app.sandbox import translate_exchange_errors
+from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowPage
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import date
-
-    from papervenue.engine.engine import Engine
-    from papervenue.flow.series import Row
-    from papervenue.market.bars import Market
-    from papervenue.market.spec import MarketSpec
-    from tradebot.model.fact_kind import AnyKind
 
 _HEADERS = {"authorization": "Bearer backtest"}
 _OK = 200

@@ -35,7 +35,7 @@ from papervenue.state import read_market
 from papervenue.times import SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.bars.roll_adjusted import join_over_rolls
-from tradebot.adapters.bars.store import CorporateAction
+from tradebot.adapters.bars.store import BarSource, CorporateAction
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state.state_folder import EXCHANGE
@@ -45,7 +45,7 @@ from tradebot.app import sandbox
 from tradebot.app.venues import door_to
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.lab.backtest.full_session_bars import ForeseenBars, opened_books, played_world
-from tradebot.lab.driver.price_triggers import FAR, INTEREST
+from tradebot.lab.driver.price_triggers import FAR, INTEREST, VisiblePrices
 from tradebot.model.series import PriceKind
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
@@ -55,12 +55,10 @@ from tradebot.venues.kraken.bars import RESOLUTIONS
 if TYPE_CHECKING:
     from papervenue.engine.account import Account
     from papervenue.market.bars import Market
-    from tradebot.adapters.bars.store import BarSource
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.adapters.memory.recorder import MemoryEvents
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.driver.price_triggers import VisiblePrices
     from tradebot.model.bar import Session
     from tradebot.ports.broker import BrokerReader, OrderPort
     from tradebot.ports.stores import Bars

@@ -7,7 +7,7 @@ socket and the library's parser are left out. Lists are rebuilt only once someth
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import takewhile
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from papervenue.commands.command import Command, Commands
 from papervenue.engine.account import Activity
-from papervenue.engine.orders import LIQUIDATION, SETTLEMENT
+from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Execution, Order
 from papervenue.faces.tws import orders, place_order
 from papervenue.faces.tws.account_requests import TwsReads
 from papervenue.faces.tws.contracts import FUTURE, Contracts
@@ -33,15 +33,12 @@ from tradebot.venues.ibkr.wrapper import Ears, ReportedStatus, Ticks, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import date
 
     from papervenue.engine.engine import Engine
-    from papervenue.engine.orders import Execution, Order
     from papervenue.events import Event
     from papervenue.market.venue import Grid
     from papervenue.refusal import Refusal
     from tradebot.venues.ibkr.link import LinkTimeouts
-    from tradebot.venues.ibkr.wrapper import ReportedStatus
 
 # The fields have the library's names.
 # ruff: noqa: N815

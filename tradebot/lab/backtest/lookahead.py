@@ -12,35 +12,28 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from msgspec import Struct
 
+from papervenue.market.bars import Bar, BarSource
 from papervenue.market.daily import DailyBars, Days
 from papervenue.market.rates import Rates
+from papervenue.market.sessions import Calendar
 from papervenue.times import MINUTE, from_datetime, new_york
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.plugins.plugin import PluginStrategy
-from tradebot.lab.backtest.run import begin
-from tradebot.model.record import Job
+from tradebot.app.settings import Settings
+from tradebot.lab.backtest.market import OpenedMarket
+from tradebot.lab.backtest.run import BacktestRun, begin
+from tradebot.model.decision import Decision
+from tradebot.model.record import CycleRecord, Job, SessionEnd
+from tradebot.model.view import StrategyView, Want
+from tradebot.ports.strategy import Strategy
 from tradebot.timetable.sessions import slots
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from papervenue.market.bars import Bar, BarSource
-    from papervenue.market.sessions import Calendar
-    from tradebot.app.settings import Settings
-    from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import BacktestRun
-    from tradebot.model.decision import Decision
-    from tradebot.model.record import CycleRecord, SessionEnd
-    from tradebot.model.view import StrategyView, Want
-    from tradebot.ports.strategy import Strategy
-
 
 _CODE = (".py", ".pyc", ".so", ".pth")
 _PACKAGES = (".dist-info", ".egg-info")

@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from papervenue.market.action_sources import beside, generated_actions, read_actions
+from papervenue.market.actions import Action
 from papervenue.market.alternate_future import Dearer, OtherFuture
-from papervenue.market.bars import Market
+from papervenue.market.bars import BarSource, Market
 from papervenue.market.daily import DailyBars, read_days
 from papervenue.market.daily_file import is_parquet
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.rates import NO_RATES, Rates, rates_of
 from papervenue.market.recorded import NO_CALENDARS, describe_damage, held_bars, read_bars
-from papervenue.market.sessions import build_calendar, own_calendars
+from papervenue.market.sessions import Calendar, build_calendar, own_calendars
+from papervenue.market.spec import MarketSpec
 from papervenue.market.venue import Grid
 from papervenue.market_loader import generated_source
 from tradebot.app.sandbox import translate_exchange_errors
 from tradebot.model.struct_tools import replace
-
-if TYPE_CHECKING:
-    from papervenue.market.actions import Action
-    from papervenue.market.bars import BarSource
-    from papervenue.market.sessions import Calendar
-    from papervenue.market.spec import MarketSpec
 
 
 class OpenedMarket(NamedTuple):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from papervenue.commands.orders import read_request
+from papervenue.engine import orders as engine_orders
+from papervenue.engine.account import Account
+from papervenue.engine.engine import Engine
 from papervenue.events import Event
 from papervenue.jsontext import encode
 from papervenue.refusal import Refusal
@@ -14,18 +16,10 @@ from tradebot.adapters.wire.http import HttpReply
 from tradebot.lab.backtest.engine_conversion import order_of
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Reply, WriteOutcome
+from tradebot.ports.broker import Ending
 from tradebot.venues.alpaca.orders import order_body, price_body
 from tradebot.venues.alpaca.parsers import may_be_duplicate, resolve_duplicate, unknown_outcome
 from tradebot.venues.alpaca.parsers import refusal as read_refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from papervenue.engine import orders as engine_orders
-    from papervenue.engine.account import Account
-    from papervenue.engine.engine import Engine
-    from tradebot.adapters.wire.http import HttpReply
-    from tradebot.ports.broker import Ending
 
 ACCEPTED = Reply(WriteOutcome.ACCEPTED)
 UNPROCESSABLE_STATUS = 422

@@ -45,12 +45,12 @@ from tradebot.lab.backtest.setup import COUNTED_BY_THE_RECORDER, USUAL
 from tradebot.lab.backtest.venue import EngineVenue
 from tradebot.lab.driver.driver import DriverPasses
 from tradebot.model.position import Marks
-from tradebot.model.record import Job
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Permission, ReconcileMark
+from tradebot.model.trading import Permission, ReconcileMark, Request
 from tradebot.ports.world import Call, World
 from tradebot.replaying.cycle_comparison import PassSeen
-from tradebot.replaying.port_recording import OffTapeError
+from tradebot.replaying.port_recording import OffTapeError, RecordedPorts
 from tradebot.timetable.sessions import CHAIN, slots
 
 if TYPE_CHECKING:
@@ -63,13 +63,10 @@ if TYPE_CHECKING:
     from tradebot.model.bar import Session
     from tradebot.model.books import Books
     from tradebot.model.desk import Desk
-    from tradebot.model.record import CycleRecord
-    from tradebot.model.trading import Request
     from tradebot.ports.broker import OrderPort
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
     from tradebot.replaying.passes import RecordedCycle, RecordEnvironment
-    from tradebot.replaying.port_recording import RecordedPorts
     from tradebot.venues.door import Reader
 
 FILES = (MARKET_FILE, BARS_FILE, DAYS_FILE, ACTIONS_FILE)

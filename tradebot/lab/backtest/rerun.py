@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -19,18 +22,11 @@ from tradebot.app.baseline import effective, with_earlier
 from tradebot.app.loading import USER_FILE
 from tradebot.app.settings import Settings
 from tradebot.errors import OperatorError
-from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, identity_of
+from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import RESULT, read_result
 from tradebot.lab.backtest.run import BacktestPlan, begin
 from tradebot.lab.backtest.setup import loaded_strategies
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import date
-    from pathlib import Path
-
-    from tradebot.lab.backtest.identity import RunIdentity
-    from tradebot.model.record import CycleRecord
+from tradebot.model.record import CycleRecord
 
 AGAIN = "play it again: tradebot backtest, with the options of then"
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from papervenue.market.bars import QuickCloses
-from papervenue.market.spec import FUNDS, NO_COSTS
+from papervenue.market.spec import FUNDS, NO_COSTS, MarketSpec
 from papervenue.times import SECOND
 from tradebot.adapters.bars.series import resample, series
 from tradebot.adapters.memory.recorder import RecordLevel
@@ -31,23 +31,18 @@ from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest import save_run
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.engine_conversion import session_of
-from tradebot.lab.backtest.market import open_market_in_memory
+from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.setup import USUAL, engine_of
 from tradebot.lab.performance.curve import BenchmarkPrices, entry_cost, held_in_equal_parts
-from tradebot.model.evidence import BacktestRefusals, DatedRate, DayPrice, Evidence, Trials, Unrecorded
+from tradebot.model.evidence import BacktestRefusals, DatedRate, DayPrice, Evidence, Trials, Unrecorded, Variant
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, Series, width_of
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from papervenue.market.spec import MarketSpec
-    from tradebot.lab.backtest.market import OpenedMarket
     from tradebot.lab.backtest.run import BacktestRun
     from tradebot.model.bar import Session
-    from tradebot.model.evidence import Variant
     from tradebot.ports.stores import Bars
 
 

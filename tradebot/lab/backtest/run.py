@@ -25,8 +25,8 @@ from tradebot.app.venues import door_to
 from tradebot.desk.auto_halt import accept_causes
 from tradebot.desk.contract_rolls import choose
 from tradebot.errors import OperatorError
-from tradebot.lab.backtest.market import open_market_in_memory
-from tradebot.lab.backtest.setup import assemble
+from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.setup import BacktestSetup, Margin, assemble
 from tradebot.lab.driver.driver import Driver, DriverTerms
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from papervenue.market.spec import MarketSpec
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.historical_flow import PastFlow
-    from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.setup import BacktestSetup, Margin
     from tradebot.lab.backtest.venue import EquityAt
     from tradebot.model.record import SessionEnd
     from tradebot.ports.strategy import Strategy

@@ -7,48 +7,39 @@ of an exchange whose prices are the same up to then, and different later. The bo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from msgspec import Struct, field
 
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.desk.proposals import answer_of
 from tradebot.desk.strategy_slots import plan
-from tradebot.desk.strategy_views import ViewBuilder
+from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.lab.backtest.lookahead import (
     MARKET,
     LookaheadResult,
     OpenedFiles,
     Peek,
+    Strategies,
     files_opened,
     first_difference,
     known_until,
     moments,
     spread,
 )
-from tradebot.lab.backtest.run import begin
+from tradebot.lab.backtest.market import OpenedMarket
+from tradebot.lab.backtest.run import BacktestRun, begin
+from tradebot.model.bar import StrategySlot
 from tradebot.model.decision import Decision
 from tradebot.model.record import Job
-from tradebot.model.series import width_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    from tradebot.desk.strategy_views import StrategyInputs
-    from tradebot.lab.backtest.lookahead import Strategies
-    from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import BacktestRun
-    from tradebot.model.bar import StrategySlot
-    from tradebot.model.series import Series
-    from tradebot.model.venue_day import VenueDay
-    from tradebot.model.view import StrategyView
-    from tradebot.ports.strategy import Strategy
-    from tradebot.ports.world import World
-    from tradebot.timetable.job_times import JobTimes
+from tradebot.model.series import Series, width_of
+from tradebot.model.venue_day import VenueDay
+from tradebot.model.view import StrategyView
+from tradebot.ports.strategy import Strategy
+from tradebot.ports.world import World
+from tradebot.timetable.job_times import JobTimes
 
 Elsewhere = Callable[["World", "datetime"], AbstractContextManager["World"]]
 """Yields a bot's world with bars and quotes from where the future after a moment is another."""

@@ -17,8 +17,8 @@ from msgspec import Struct
 from papervenue.engine.account import Account, Activity, Configuration
 from papervenue.engine.engine import Engine
 from papervenue.market.action_sources import beside
-from papervenue.market.actions import DIVIDEND
-from papervenue.market.bars import usd
+from papervenue.market.actions import DIVIDEND, Action
+from papervenue.market.bars import Bar, usd
 from papervenue.shares import charges
 from papervenue.shares.actions import schedule
 from papervenue.shares.dialect import ALPACA
@@ -35,7 +35,7 @@ from tradebot.lab.backtest.engine_conversion import exact, session_of
 from tradebot.lab.backtest.full_session_bars import played_world
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.venue import EngineVenue, EquityAt
-from tradebot.lab.driver.price_triggers import INTEREST, VisiblePrices
+from tradebot.lab.driver.price_triggers import INTEREST, MarketAhead, VisiblePrices
 from tradebot.model.event import EventKind
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
@@ -45,12 +45,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from papervenue.events import Emit, Event
-    from papervenue.market.actions import Action
-    from papervenue.market.bars import Bar
     from papervenue.market.spec import MarketSpec
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.historical_flow import PastFlow
-    from tradebot.lab.driver.price_triggers import MarketAhead
     from tradebot.model.bar import Session
     from tradebot.ports.strategy import Strategy
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from papervenue.market.spec import FUNDS, MarketError
+from papervenue.market.spec import FUNDS, Costs, MarketError, MarketSpec
 from tradebot.adapters.memory.recorder import RecordLevel
-from tradebot.lab.backtest.run import begin
+from tradebot.app.settings import Settings
+from tradebot.lab.backtest.market import OpenedMarket
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.lab.performance.sensitivity import AS_PLAYED, variant_of
-from tradebot.model.evidence import VariantKind
+from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.struct_tools import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.ports.strategy import Strategy
 from tradebot.timetable import strategy_times
+from tradebot.timetable.strategy_times import OwnTimes
 from tradebot.views.trades.lots import trades
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from papervenue.market.spec import Costs, MarketSpec
-    from tradebot.app.settings import Settings
-    from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import BacktestPlan, BacktestRun
-    from tradebot.model.evidence import Variant
-    from tradebot.model.venue_day import VenueDay
-    from tradebot.ports.strategy import Strategy
-    from tradebot.timetable.strategy_times import OwnTimes
 
 
 class PlanVariant(Struct, frozen=True):

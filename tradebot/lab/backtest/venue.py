@@ -8,14 +8,20 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice, takewhile
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
+from papervenue.engine import account as engine_account
+from papervenue.engine import orders as engine_orders
 from papervenue.engine.account import Activity as EngineActivity
+from papervenue.engine.engine import Engine
+from papervenue.engine.engine_state import Floor
 from papervenue.engine.orders import Fill as EngineFill
+from papervenue.events import Event
 from papervenue.faces.data.rows import listing
 from papervenue.market.bars import Bar, Day, usd
 from papervenue.market.sessions import full_calendar
@@ -34,26 +40,14 @@ from tradebot.lab.backtest.engine_conversion import (
     shown_size,
 )
 from tradebot.lab.backtest.order_requests import EngineOrders
-from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
-from tradebot.model.instrument import notional
+from tradebot.model.instrument import Listing, notional
+from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, OrdersTold
+from tradebot.model.venue import Proof
 from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.venues.alpaca.parsers import end_of, has_outlived, listings
-
-if TYPE_CHECKING:
-    from datetime import date, datetime
-
-    from papervenue.engine import account as engine_account
-    from papervenue.engine import orders as engine_orders
-    from papervenue.engine.engine import Engine
-    from papervenue.engine.engine_state import Floor
-    from papervenue.events import Event
-    from tradebot.model.account import Activity
-    from tradebot.model.instrument import Listing
-    from tradebot.model.intent import Intent
-    from tradebot.model.venue import Proof
-
 
 T = TypeVar("T")
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from datetime import date
 
 from msgspec import Struct
 
+from tradebot.app.settings import Settings
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.lab.backtest.market import OpenedMarket
 from tradebot.lab.backtest.setup import engine_of
+from tradebot.model.bar import Session
 from tradebot.model.series import DAY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import date
-
-    from tradebot.app.settings import Settings
-    from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.model.bar import Session
-    from tradebot.model.venue_day import VenueDay
-    from tradebot.model.view import BarNeed, Needs
-    from tradebot.ports.strategy import Strategy
+from tradebot.model.venue_day import VenueDay
+from tradebot.model.view import BarNeed, Needs
+from tradebot.ports.strategy import Strategy
 
 
 class Waits(Struct, frozen=True):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.lab.backtest.market import OpenedMarket
 from tradebot.lab.backtest.setup import engine_of
 from tradebot.model.series import DAY
 from tradebot.model.view import BarNeed
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tradebot.lab.backtest.market import OpenedMarket
 
 LATER = timedelta(hours=1)
 """So long after the last close, its day is over."""

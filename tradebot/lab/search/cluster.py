@@ -13,28 +13,34 @@ import pickle
 import signal
 import socket
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from platform import node, python_version
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct, field
 
 from tradebot import __version__
 from tradebot.adapters.plugins.code_digest import source_digest
 from tradebot.adapters.plugins.plugin import code_in_use
+from tradebot.app.settings import Settings
 from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.lab.search.study import Study, worker_of
-from tradebot.lab.search.workers import MOST_DEATHS, POLL_S, error_from_fields, play_next, stopping, told_of
+from tradebot.lab.search.trial import Bench
+from tradebot.lab.search.workers import (
+    MOST_DEATHS,
+    POLL_S,
+    Pool,
+    StudyLocation,
+    Tell,
+    error_from_fields,
+    play_next,
+    stopping,
+    told_of,
+)
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from tradebot.app.settings import Settings
-    from tradebot.lab.search.trial import Bench
-    from tradebot.lab.search.workers import Pool, StudyLocation, Tell
 
 WAIT_S = 120.0
 """How long to wait for a node with a free processor while no trial runs."""

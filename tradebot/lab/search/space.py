@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import product
 from math import exp, log, prod
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Struct
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -18,18 +19,13 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from tradebot.adapters.text.yaml_edit import with_changed_value
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import effective
-from tradebot.app.settings import validate
+from tradebot.app.settings import Settings, validate
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.lab.selection.multiple_testing import Range, Value
 from tradebot.lab.selection.objectives import OBJECTIVES
 from tradebot.lab.selection.splits import By, SessionCut
 from tradebot.model.limits import Frozen
 from tradebot.model.sentences import describe_validation_error, pluralize
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tradebot.app.settings import Settings
 
 
 class TrialCounts(Struct, frozen=True):

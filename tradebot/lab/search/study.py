@@ -15,34 +15,27 @@ import fcntl
 import os
 import time
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from json import JSONDecodeError
 from pathlib import Path
 from platform import node
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import optuna
 from msgspec import Struct
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from tradebot.errors import OperatorError, word
-from tradebot.lab.search.space import Between, TrialCounts, plain_value, round_value
+from tradebot.lab.search.space import Between, Space, TrialCounts, Values, plain_value, round_value
 from tradebot.lab.selection.verdict import PlayedTrial
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial
-
-    from tradebot.lab.search.space import Space, Values
 
 MADE, RESULT, WHY, WORKER, BEAT, SPARE, AGAIN, PLANNED = (
     "made", "result", "why", "worker", "beat", "spare", "again", "planned",

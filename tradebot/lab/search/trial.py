@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
@@ -13,24 +14,18 @@ from msgspec import Struct
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.errors import ConfigurationError, ExitCode, TradebotError
 from tradebot.lab.backtest.identity import trial_of
-from tradebot.lab.backtest.run import begin
+from tradebot.lab.backtest.market import OpenedMarket
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.returns import sessions_per_year
+from tradebot.lab.search.space import Spaced, Values
 from tradebot.lab.search.study import Result
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.splits import training_sessions
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.views.trades.lots import trades
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import BacktestPlan, BacktestRun
-    from tradebot.lab.search.space import Spaced, Values
 
 BEST = 5
 """The number of best trades that are removed to test the result."""

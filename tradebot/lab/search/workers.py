@@ -15,19 +15,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import FrameType
+from typing import Any, NoReturn
 
 from msgspec import Struct, field
 
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.search.study import BEAT_S, Study, worker_of
-from tradebot.lab.search.trial import play
+from tradebot.lab.search.trial import Bench, play
 from tradebot.model.sentences import pluralize
-
-if TYPE_CHECKING:
-    from types import FrameType
-
-    from tradebot.lab.search.trial import Bench
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 POLL_S = 0.2

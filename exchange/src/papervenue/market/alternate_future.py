@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from papervenue.market.bars import BarSource, QuickPast
-
-if TYPE_CHECKING:
-    from papervenue.market.bars import Bar
-    from papervenue.market.venue import Grid
+from papervenue.market.bars import Bar, BarSource, QuickPast
+from papervenue.market.venue import Grid
 
 _DEARER = 1.01
 """What prices that weren't are times those that were."""

@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tradebot.lab.learning.arrays.episode_data import CENTS, BeyondError, EpisodeData, tapes_of
-from tradebot.lab.learning.environment import ACTIONS, Environment, PolicyState, on_the_road
+from tradebot.lab.learning.arrays.episode_data import CENTS, BeyondError, EpisodeData, PolicyMoment, tapes_of
+from tradebot.lab.learning.environment import ACTIONS, Environment, EpisodeTerms, Play, PolicyState, on_the_road
 from tradebot.model.reasons import Reason
 from tradebot.signals.features.state import STATE, DecisionState, state_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
-    from tradebot.lab.learning.arrays.episode_data import EpisodeData, PolicyMoment
-    from tradebot.lab.learning.environment import EpisodeTerms, Observation, Play
+    from tradebot.lab.learning.environment import Observation
     from tradebot.lab.learning.training.training_rows import FittedScaling, TrainingRow
-    from tradebot.signals.features.state import DecisionState
 
 MINUTE_S, BAR_MINUTES = 60, 5
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tradebot.desk.listing_lookup import read_listings
-from tradebot.lab.backtest.run import begin
-from tradebot.lab.learning.environment import TIMETABLE
+from tradebot.lab.backtest.run import BacktestRun, begin
+from tradebot.lab.learning.environment import TIMETABLE, EpisodeTerms
 from tradebot.learning.inference import HIGHEST
 from tradebot.model.limits import OF_SHOCKS
 from tradebot.model.order import Style
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tradebot.lab.backtest.run import BacktestRun
-    from tradebot.lab.learning.environment import EpisodeTerms
     from tradebot.lab.learning.training.training_rows import FittedScaling, TrainingRow
     from tradebot.model.bar import Session
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
-from tradebot.lab.learning.environment import ACTIONS, MOST_CONTRACTS, Environment, on_the_road
+from tradebot.lab.learning.environment import ACTIONS, MOST_CONTRACTS, Environment, EpisodeTerms, Play, on_the_road
 from tradebot.lab.learning.training.graphs import Layer, Remembering, remembering, stack_layers
 from tradebot.lab.learning.training.job import DivergedError
 from tradebot.signals.features.state import STATE
@@ -22,7 +22,8 @@ from tradebot.signals.features.state import STATE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tradebot.lab.learning.environment import EpisodeTerms, Observation, Play
+    from tradebot.lab.learning.environment import Observation
+
 
 GONE = next(place for place, feature in enumerate(STATE) if feature.name == "session_gone") - len(STATE)
 

@@ -5,25 +5,20 @@ Features are scaled by means and deviations of the period that a policy is train
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from tradebot.errors import OperatorError, TradebotError
+from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.lab.learning.environment import Environment, EpisodeTerms, NoDecisionError
 from tradebot.signals.features import STATE, features
-from tradebot.signals.features.state import state_numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from tradebot.lab.backtest.run import BacktestPlan
-    from tradebot.signals.features.state import DecisionState
+from tradebot.signals.features.state import DecisionState, state_numbers
 
 MOST = 5.0
 

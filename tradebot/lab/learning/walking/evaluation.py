@@ -11,23 +11,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from tradebot.errors import OperatorError
-from tradebot.lab.backtest.run import begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.learning.environment import TIMES
 from tradebot.model.reasons import POLICY_REASONS
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
-from tradebot.model.view import Needs, Target
+from tradebot.model.view import Needs, StrategyView, Target, Want
 from tradebot.venues.ibkr.contracts import root_of
 from tradebot.views.trades.lots import trades
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tradebot.lab.backtest.run import BacktestPlan, BacktestRun
     from tradebot.lab.learning.training.training_rows import Within
     from tradebot.model.decision import Decision
-    from tradebot.model.view import StrategyView, Want
     from tradebot.ports.strategy import Strategy
 
 

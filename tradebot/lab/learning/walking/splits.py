@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from tradebot.errors import OperatorError
-from tradebot.lab.selection.splits import By, across_groups, groups_of, rolling
+from tradebot.lab.selection.splits import By, Places, across_groups, groups_of, rolling
 from tradebot.model.evidence import SessionSpan
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from tradebot.lab.backtest.run import BacktestPlan
-    from tradebot.lab.selection.splits import Places
     from tradebot.model.promotion import SplitRules
 
 Way = tuple[tuple[int, int], ...]

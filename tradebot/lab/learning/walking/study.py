@@ -19,7 +19,7 @@ from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob, validate_job
 from tradebot.lab.learning.walking.walk import Player, Walk, folder_of, walk
 from tradebot.lab.performance.statistics import total_return
-from tradebot.lab.search.space import round_value
+from tradebot.lab.search.space import Space, Values, round_value
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.splits import training_sessions
 from tradebot.model.sentences import pluralize
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from tradebot.lab.backtest.results import Results
     from tradebot.lab.learning.walking.splits import WalkSplit
-    from tradebot.lab.search.space import Space, Values
     from tradebot.lab.search.study import SequentialStudy
     from tradebot.model.evidence import PolicyResults
     from tradebot.ports.world import Progress

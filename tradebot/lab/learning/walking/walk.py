@@ -15,7 +15,7 @@ import gc
 import json
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -53,7 +53,6 @@ from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.futures_settings import FuturesSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from multiprocessing.process import BaseProcess
 
     from tradebot.lab.backtest.run import BacktestPlan
