@@ -169,7 +169,7 @@ def pair(bot: "App") -> Report:
 def show_status(
     bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N.")] = 10
 ) -> Report:
-    """Show who is paired, and the recent requests and refusals."""
+    """Show who is paired, and recent requests and refusals."""
     on = bot.settings.chat.telegram is not None
     if not (bot.folder.path / CHAT).exists():
         return Report("chat-status", ChatStatus(on, False, None, None, None, "", {}, ()), render_status)

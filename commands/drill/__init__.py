@@ -93,7 +93,7 @@ def _render_list(console: "Console", data: Drills) -> None:
     epilog="tradebot drill run halt\ntradebot drill run broker_down",
 )
 def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; drill list shows all.")]) -> Report:
-    """Run a drill on a separate bot, and check the consequences.
+    """Run a drill on a separate bot, and check its effects.
 
     Your bot and your account aren't touched: the drill creates a bot and an exchange with the shipped settings, and
     removes them afterwards. A page of evidence stays in the state folder. Exits with code 10 if a check failed.

@@ -25,7 +25,7 @@ def health(
         bool, typer.Option("--probe", help="Print one line, and exit with code 10 if anyone has to act.")
     ] = False,
 ) -> Report:
-    """Show the health of each part of the bot, and the evidence.
+    """Show the health of each part of the bot, with evidence.
 
     Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, judged by the bot's own records. Nothing is contacted or
     changed. Exits with code 10 if any part has FAILED.

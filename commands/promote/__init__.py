@@ -85,7 +85,7 @@ def promote(
     "demote", VerbPurpose.OPERATE, 100, {"demote/1": ("commands.promote.report:Promotions",)}, epilog="tradebot demote"
 )
 def demote(bot: "App") -> Report:
-    """Demote strategies that earn less than their evidence showed.
+    """Demote strategies that earn less than expected.
 
     Compares the sessions since each promotion to real money with the interval that it was based on. Entries of a
     strategy that earned clearly less are refused from then on; its positions keep their stops and exits. Exits with
