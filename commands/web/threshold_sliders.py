@@ -71,7 +71,7 @@ class Slider(NamedTuple):
 
 
 class Sliders(NamedTuple):
-    """The sliders of one pass: those that refused candidates first."""
+    """The sliders of one pass; those whose thresholds refused candidates come first."""
 
     asked: WhatIfSubject
     orders: int

@@ -134,7 +134,7 @@ class Ask(Struct, frozen=True, dict=True):
 
 
 def decisions(ask: Ask) -> list[Decision]:
-    """Return the decisions of every gate that has one for a candidate."""
+    """Return the decisions of all gates about a candidate; a gate without a decision is left out."""
     return [*ask.account.decisions, *ask.strategy.decisions, *CANDIDATE.answers(ask)]
 
 

@@ -98,7 +98,7 @@ FORM = 1
 class FillTotals:
     """The totals of all fills, starting from the checkpoint if there is one.
 
-    A checkpoint leaves out the newest `left_out` fills; fewer make sense only for small books.
+    A checkpoint leaves out the newest `left_out` fills; a smaller number is only for small books.
     """
 
     left_out: int = LEFT_OUT

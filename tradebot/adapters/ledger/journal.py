@@ -107,7 +107,7 @@ class Journal:
         os.close(self._descriptor)
 
     def set_seal(self, sealed: Head) -> None:
-        """Set which record the ledger is sealed with; call this before appending.
+        """Set the last record that the ledger has committed; call this before appending.
 
         If it is neither the previous seal nor the record just synced, another process wrote or the ledger was replaced,
         and the journal is read again from that record on.

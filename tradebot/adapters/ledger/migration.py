@@ -50,7 +50,7 @@ class Form(NamedTuple):
 
 
 def bring_up(database: sqlite3.Connection, form: Form, keep: Callable[[int], None]) -> None:
-    """Upgrade a ledger to a form, calling `keep` before each step to copy it.
+    """Upgrade a ledger to a version, calling `keep` before each step to copy it.
 
     A killed process leaves one version or the next. Raise DamagedBooksError if a row was changed.
     """

@@ -156,7 +156,7 @@ class EngineReader(IbkrReader):
 
 
 class ContractOrders(IbkrOrders):
-    """The adapter's orders on an engine."""
+    """The venue adapter's order port, connected to an engine in this process."""
 
     def __init__(self, reader: EngineReader) -> None:
         super().__init__(reader.venue, DriftTally())

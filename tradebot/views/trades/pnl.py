@@ -179,7 +179,7 @@ class ProfitReport:
 
     @property
     def usd(self) -> Decimal:
-        """Return the profit of these days, the same on every screen."""
+        """Return the total profit of these days."""
         total, rest = self.total.total_usd, self.difference_usd
         return total + rest if rest else total
 
