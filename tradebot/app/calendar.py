@@ -77,7 +77,7 @@ def _extend(ledger: Slots, venue: Capabilities, read: Read, name: str, today: da
     first, last = today - BEHIND, today + AHEAD
     held, found = ledger.sessions(first, last, name), list_sessions(venue, first, last, name)
     if found is None:
-        # A broker may only tell the next days, which are asked for each morning.
+        # A broker may only return the next days, which are fetched each morning.
         is_known = any(today <= session.date <= today + WEEK for session in held)
         found = () if is_known else read(first, last, name)
     # What the broker has changed, or called off, among those that are stored stays as it is.
@@ -125,7 +125,7 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
     )
     until, before = max(theirs), last_asked(ledger, clock.now)
     note_asked(ledger, CalendarRequest(clock.now, until if is_long and until < last else None), by)
-    # What a broker alone tells of days that weren't known is no change.
+    # Days that only the broker has, and that weren't known before, are no change.
     changed = [_change_details(change, venue) for change in told if change.in_both or change.before]
     for said in (*changed, *_ask_for_others(ledger, read, clock, today)):
         events.emit(EventKind.CALENDAR_CHANGED.at(clock.now, said))

@@ -48,7 +48,7 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) 
     learn(*_given_values(sources, [FLOW_KEY]))
     learn(*_given_values(sources, [CHAT_TOKEN]))
     learn(*(text for name in CLOUD for text in _given_values(sources, [name])))
-    # Whoever has an address can write to its channel, so no text shows one, whichever verb it is of.
+    # Anyone with an address can write to its channel, so no text shows one, in any verb.
     _learn_addresses(
         _given_values(sources, [name for source in sources for name in source if _CHANNEL.fullmatch(name)])
     )

@@ -231,7 +231,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
             uw_folder=chosen.flow_folder,
             cash=chosen.cash_usd,
             fill=fill_spec(**dict(chosen.fill)),
-            # The rules of another venue say what its orders cost.
+            # The rules of another venue determine the costs of its orders.
             costs=Costs(**dict(chosen.costs)) if settings.venue == EARLIER else NO_COSTS,
             corporate_actions=chosen.corporate_actions,
             data_plan=chosen.data_plan,

@@ -292,12 +292,12 @@ class Sections(Frozen):
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[Lines, Tighter.SAME]
     serve: ServeSettings
-    # It changes what is said about the bot, and nothing that it does.
+    # It changes reports about the bot, but nothing that it does.
     health: Annotated[HealthSettings, Tighter.ALWAYS, Counts.AT_START]
     notify: Annotated[NotifySettings, Tighter.ALWAYS]
     chat: ChatSettings
     storage: StorageSettings
-    # It changes what is said about the past, and nothing that is sent.
+    # It changes reports about the past, but no orders.
     report: Annotated[ReportSettings, Tighter.ALWAYS]
     # A real halt lasts until a person ends it.
     backtest: Annotated[BacktestSettings, Tighter.ALWAYS]

@@ -72,7 +72,7 @@ def values_of(app: App, name: str) -> dict[str, Any]:
     own = {key: value for key, value in values["strategies"][name].items() if key not in ("shadow", "approval")}
     section = {**own, "allotment_fraction": str(app.settings.strategies.allotments()[name])}
     strategies = {**dict.fromkeys(app.settings.strategies.sections()), name: section}
-    # What only a bot with a broker needs isn't due here; `tradebot shadow` runs the rest.
+    # Jobs that only a bot with a broker needs aren't due here; `tradebot shadow` runs the others.
     timetable = {line: when if line in JOBS else None for line, when in values["timetable"].items()}
     asks_nobody = {**values["approval"], "wait_s": None}
     return {**values, "strategies": strategies, "approval": asks_nobody, "timetable": timetable}

@@ -122,7 +122,7 @@ class _Look(Struct, frozen=True, dict=True):
     def _is_due(self, request: Request, interval_s: int) -> bool:
         kind, last = request[0], self._last[request[0].name, request[1]]
         if kind.phase is Phase.OPEN and not self._is_open:
-            # What came between the last slot and the close is fetched once.
+            # Data between the last slot and the close is fetched once.
             close = self._current.close if self._current else None
             return close is not None and close <= self.now and (last is None or last < close)
         if last is None:
@@ -133,7 +133,7 @@ class _Look(Struct, frozen=True, dict=True):
         # What was fetched before the open isn't today's.
         if self._current is not None and last < self._current.open <= self.now:
             return True
-        # What comes over the stream belongs to no fetch: it counts from when it came.
+        # Rows from the stream belong to no fetch: they count from their arrival.
         streamed = self.world.rules.streamed and kind.name == FLOW_ALERTS
         began = last if streamed else self._fetch_began(last)
         least_s = interval_s if self._is_open or self._current is None else max(interval_s, CLOSED_INTERVAL_S)
@@ -284,7 +284,7 @@ def fetch_flow(
         if isinstance(answer, Failure):
             failures.append(answer)
             in_a_row += not answer.answered
-            # One endpoint that fails must not keep the others from being asked.
+            # A failing endpoint must not prevent calls to the others.
             skipped |= {kind.name} if answer.not_in_plan or in_a_row == MAX_FAILURES else set()
         else:
             intake, quota = answer

@@ -95,7 +95,7 @@ def _tell_moved(events: Events, ledger: Ledger, moved: Sequence[MovedStop], now:
     ours = {(r.intent.target_venue_id, r.intent.stop_price) for r in ledger.recent_intents((now - DAY).date())}
     for before, order in moved:
         owner = behind.owner(order.venue_id)
-        # Where the venue changes orders in place, a change of ours may show before its answer comes.
+        # If the venue changes orders in place, a change by the bot may be visible before its reply arrives.
         if owner != FOREIGN and (order.venue_id, order.stop_price) not in ours:
             stops = {"before": f"{before.stop_price:f}", "now": f"{order.stop_price:f}"}
             shares = {"shares_before": f"{before.quantity:f}", "shares_now": f"{order.quantity:f}"}
@@ -122,7 +122,7 @@ def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
         for record in cycle.candidates
     }
     for record in last.values():
-        # An exit that the broker refuses in one way may go out in another one.
+        # An exit that the broker refuses in one form may be sent in another.
         yield from _refusal_events(desk, record)
     if cycle.job is Job.TRADE_ONCE:
         yield from _blocked_events(desk, cycle)

@@ -111,7 +111,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         dry_run=world.dry_run,
         equity=desk.account.equity,
         marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted),
-        # After the close, some venues already tell what the account was worth at it.
+        # After the close, some venues already report the account's value at it.
         last_close=desk.account.last_equity if desk.session and desk.session.contains(desk.now) else None,
         margin=desk.book.margin.as_observed(desk.book.equity) if desk.book.margin else None,
         quoted_at=min((quote.at for _, quote in quoted), default=None),
@@ -147,7 +147,7 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     on = {whose for whose in told if whose in left and whose in lasting}
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
     passed = [gap for whose, gap in passing.items() if whose not in left]
-    # Whoever ended it may have been killed before it told.
+    # The process that ended it may have been killed before it reported that.
     passed += [
         gap for gap in _gaps_missed(world, desk, last) if (gap.strategy, gap.symbol) not in {**told, **left, **met}
     ]

@@ -115,7 +115,7 @@ def _doubtful(world: World, desk: Desk, closed: Collection[str]) -> tuple[str, .
         limit = doubted_move(world.rules.limits, stops.get(symbol))
         if symbol in closed or abs(price / reference - 1) >= limit:
             doubtful.append(symbol)
-    # What may be closed comes first, then what is held, in case one request can't take them all.
+    # Positions that may be closed come first, then the others, in case one request can't include them all.
     return tuple(sorted(doubtful, key=lambda symbol: (symbol not in closed, symbol not in held)))
 
 
@@ -132,5 +132,5 @@ def _ask_again(market: Market, symbols: Sequence[str]) -> Quotes:
     try:
         return market.quotes_again(symbols)
     except TradebotError:
-        # A venue that can't answer must not keep an exit from going out.
+        # A venue that can't reply must not prevent an exit.
         return {}

@@ -136,7 +136,7 @@ def _healthy(registry: Registry, coins: Mapping[str, Coin]) -> int:
 
 def _candles(world: World, rules: RegistryRules, symbols: Collection[str], now: datetime) -> Mapping[str, Series]:
     """Return the candles of each symbol that the source has; none of any if it doesn't answer."""
-    # Signals read the price of the coin itself where there is one, so that is the data to be looked at.
+    # Signals read the price of the coin itself if there is one, so that data is checked.
     price = PriceKind.SPOT if PriceKind.SPOT in world.venue.bar_prices else PriceKind.TRADE
     need = BarNeed(rules.health.candles, rules.health.min_candles, price=price)
     try:

@@ -57,7 +57,7 @@ def uses_slot_time(needs: Needs) -> bool:
 
 
 def _differs_by_moment(need: FeatureNeed) -> bool:
-    # What features are made of takes long to import, and few strategies need them.
+    # The library for features is slow to import, and few strategies need it.
     from tradebot.desk.features import of_the_moment
 
     return of_the_moment(need)

@@ -332,11 +332,11 @@ class Follower:
             if symbol in self._about:
                 by_symbol[symbol].append(as_polled(row, self._about[symbol]))
             else:
-                # The stream doesn't say what kind of symbol it is, and stored alerts never change.
+                # The stream doesn't include the symbol's kind, and stored alerts never change.
                 self._without_about.add(symbol)
         for symbol, found in by_symbol.items():
             page = page_of(symbol, found, _NO_QUOTA, at)
-            # What the source documents is the form of the rows of the REST API, and those are checked.
+            # The source documents the format of the REST API's rows, and only those are checked.
             intake = normalize(FLOW_ALERTS_KIND, page, at, check=False)
             self._keep_reply(page, at)
             so_far.bad += len(intake.rejected)

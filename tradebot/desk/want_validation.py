@@ -60,7 +60,7 @@ def validate_wants(
         return _refusal(Reason.STRATEGY_INVALID, f"expected a sequence of wants, got {type(answer).__name__}")
     known = frozenset((*view.universe, *view.lots))
     limit = len(known)
-    # The answer may be endless, so read only one want past the limit.
+    # The result may be endless, so read only one want beyond the limit.
     wants = tuple(islice(answer, limit + 1))
     if not wants:
         return wants

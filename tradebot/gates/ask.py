@@ -34,7 +34,8 @@ class AccountAsk(Struct, frozen=True, dict=True):
 
     @cached_property
     def _strategies(self) -> dict[str, tuple[Book, tuple[Decision, ...]]]:
-        # Not what is asked itself: that refers to this, and a circle would stay in memory until it is looked for.
+        # Not the strategy's ask itself: it refers to this object, and a reference cycle would stay in memory until
+        # collected.
         return {}
 
     def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":

@@ -397,7 +397,7 @@ def _own_daily_loss(ask: Ask) -> Decision | None:
     result = ask.book.day_results.get(ask.candidate.strategy, Decimal(0))
     if result is None:
         return fail_unpriced(Gate.OWN_DAILY_LOSS, limit)
-    # The highest equity is the account's, so it says nothing about what the strategy's day began with.
+    # The highest equity is the account's, so it isn't the strategy's equity at the start of the day.
     lost = replace(ask.strategy.book, day_loss=max(-result, Decimal(0)), peak_equity=None)
     return as_strategy_limit(limits_of.daily_loss(lost, ask.limits))
 

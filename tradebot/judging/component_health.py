@@ -50,7 +50,7 @@ def by_slots(evidence: HealthEvidence, at: datetime | None, job: Job) -> Freshne
     if evidence.now is None:
         return Freshness(at, None, None, budget_s)
     age_s = max((evidence.now - at).total_seconds(), 0.0) if at else None
-    # What is dated later than now says nothing about now.
+    # Evidence dated later than now isn't evidence about now.
     ahead = at is not None and at > evidence.now + timedelta(seconds=evidence.budgets.skew_s)
     known = NEVER if at is None or ahead else at
     return Freshness(at, age_s, late_s(known, evidence.due.get(job, ()), evidence.now), budget_s)

@@ -87,7 +87,7 @@ class Activity(Struct, frozen=True):
         parts = [f"{self.kind}/{self.sub_kind}" if self.sub_kind else self.kind, self.symbol]
         day = f"of {self.at:%Y-%m-%d}"
         if self.corrects is not None and self.quantity is not None and self.price is not None:
-            # What is told of a correction isn't what it adds.
+            # A correction's reported amount isn't the amount that it adds.
             return (
                 " ".join([*filter(None, parts), day])
                 + f", which is {self.quantity.normalize():f} at {self.price:f} now"

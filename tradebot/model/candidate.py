@@ -86,7 +86,7 @@ class Side(StrEnum):
     @property
     def sign(self) -> int:
         """Return +1 for a buy and -1 for a sell."""
-        # Folds over fills ask for it, and looking a member up takes longer than comparing its text.
+        # Loops over fills call it, and looking up an enum member is slower than comparing its text.
         return 1 if self == "buy" else -1
 
 

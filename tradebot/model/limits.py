@@ -114,7 +114,7 @@ class Frozen(BaseModel):
         for name, field in model["fields"].items():
             annotation = cls.model_fields[name].annotation
             if annotation not in (bool, bool | None):
-                # A default is filled in for a value that isn't there, so there is nothing to check.
+                # A missing value gets its default, so there is nothing to check.
                 checked = field["schema"] if field["schema"]["type"] == "default" else field
                 check = plain_numbers if of_numbers(annotation) else no_switch
                 checked["schema"] = no_info_before_validator_function(check, checked["schema"])

@@ -110,7 +110,7 @@ class Position(Struct, frozen=True, array_like=True):
 
     @property
     def quantity(self) -> Decimal:
-        # Most positions have one lot, and a pass asks thirty times for each.
+        # Most positions have one lot, and a pass calls this thirty times for each.
         return self.lots[0].quantity if len(self.lots) == 1 else sum((lot.quantity for lot in self.lots), ZERO)
 
     @property

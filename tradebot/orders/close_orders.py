@@ -132,7 +132,7 @@ def close(
     )
     if begins_move(desk, candidate):
         candidate = with_what_is_kept(candidate, desk.books.kept_of(position))
-    # What a rule doesn't know explains why the position is held, and must not keep another rule from closing it.
+    # A rule's missing input explains why the position stays open, and must not prevent another rule from closing it.
     unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
     return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown), as_booked=as_booked)
 
@@ -185,7 +185,7 @@ def _send_closing(
 ) -> Records:
     """Send closing orders if everything asked so far and the exit gates pass; a fraction that was refused stays."""
     lost = _lost_exit(world, desk, position)
-    # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
+    # The close was decided, so a lost exit is resent whatever the rules say now: no other order may be sent.
     asked = asked if not (lost and first_failure(asked)) else ()
     candidate, fraction = without_refused_fraction(call, desk, candidate)
     # Another instrument may be why this pass goes on after the close.
@@ -214,14 +214,14 @@ def _exits(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions
 ) -> Iterator[CandidateRecord]:
     """Close shares that nothing protects first, then those of the newest pair, and so on."""
-    # Orders that only reduce hold no shares: an exit goes out beside them, and they end once the shares are gone.
+    # Reduce-only orders reserve no shares: an exit is sent beside them, and they end once the shares are gone.
     resting = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
     rests = [rest for rest in resting if not rest.exiting and rest.first.side is candidate.side]
     targets, pairs = ([rest for rest in rests if rest.is_target is apart] for apart in (True, False))
     ended = tuple(_end_targets(world, call, desk, candidate, targets))
     yield from (released.record for _, released in ended)
     if any(released.left != target.quantity for target, released in ended):
-        # What one of them fills meanwhile is no longer there to be closed.
+        # Shares that one of them fills in the meantime can't be closed any more.
         yield _waits(candidate, decisions)
         return
     remaining, covered = quantity_of(candidate), sum((pair.quantity for pair in pairs), Decimal(0))
@@ -237,7 +237,7 @@ def _exits(
         if remaining > 0:
             part = replace(candidate, quantity=min(remaining, pair.quantity))
             remaining -= quantity_of(part)
-            # What the rest of this exit and the other stops leave of the position.
+            # The part of the position not covered by the remaining exit and the other stops.
             own = _closable_quantity(desk, candidate) - (quantity_of(candidate) - quantity_of(part))
             own -= sum((other.quantity for other in pairs[:number]), Decimal(0))
             if pair.ending:
@@ -297,7 +297,7 @@ def _close_protected(
         cause = obstacle or NO_PRICE
         records = tuple(_close_in_its_place(world, call, desk, candidate, decisions, pair, cause, own=own))
         yield from records
-    # Which way the broker lets an exit go may have changed, and a pair that it doesn't cancel has only one left.
+    # The form in which the broker accepts an exit may have changed, and an uncanceled pair has only one form left.
     if obstacle is REFUSED and price is not None and is_refused(records[0]):
         yield exit_through(world, call, desk, candidate, pair, price, decisions)
 

@@ -215,7 +215,7 @@ def _withheld(world: World, call: Call, account: AccountAsk, candidate: Candidat
     ask, decisions = evaluate_entry(world, call, account, candidate)
     refused = [decision for decision in decisions if not decision.passed]
     if ask.size is None or any(decision.gate not in ROOM for decision in refused) or too_thin(world, ask):
-        # Nobody is asked about what can't be sent; a later pass may find it otherwise.
+        # No approval is requested for an order that can't be sent; a later pass may be able to send it.
         return Reason.APPROVAL_WAITING
     decision = ask_approval(world, call, ask).decision
     return decision.reason if decision else None
@@ -336,7 +336,7 @@ def trade(
     `known` is the gates' earlier result for this candidate and this very account, if any.
     """
     if any(decision.gate is Gate.TARGET and not decision.passed for decision in candidate.decisions):
-        # There is nothing to trade, so no gate has to be asked.
+        # There is nothing to trade, so no gate is evaluated.
         return account, (CandidateRecord(candidate, candidate.decisions),)
     if is_declined(world, candidate):
         return account, (declined_record(candidate),)
@@ -365,7 +365,7 @@ def _enter(
     listing = desk.listing_for(candidate.instrument)
     price = entry_price(listing, candidate.side, quote, size.limit_price, own.execution)
     if asked.request and price is None:
-        # A person said yes to a price, which a market order wouldn't keep.
+        # A person approved a price, which a market order wouldn't keep.
         price = size.limit_price
     approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
     key = wanted_key(world, call, desk, candidate)

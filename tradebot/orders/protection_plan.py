@@ -85,7 +85,7 @@ def _changes(cover: ProtectionState, remaining: list[Resting], looser_by: Decima
     """Yield which of the stops that stay are made smaller or moved, the loosest first."""
     toward, stop = -cover.side.sign, cover.stop
     loose = [rest for rest in remaining if stop and (stop - price_of(rest)) * toward > price_of(rest) * looser_by]
-    # Another one may rest, or be on its way, at the price where a loose one is to be.
+    # Another order may already rest, or be in transit, at the price for an uncovered part.
     wanting = cover.shares - total(rest for rest in remaining if rest not in loose)
     excess = NONE if any(map(is_busy, remaining)) else max(total(remaining) - cover.shares, NONE)
     for resting in (rest for rest in remaining if not is_busy(rest)):

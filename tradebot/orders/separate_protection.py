@@ -190,7 +190,7 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
         difference.symbol == position.symbol for difference in desk.differences
     )
     if unsure and world.venue.reduce_only:
-        # Too few shares may be a lie, and what only reduces a position can't do more than the venue holds.
+        # The reported shares may be too few, and a reduce-only order can't close more than the venue has.
         remaining = abs(position.quantity)
     if not world.venue.reduce_only:
         # Those of exits that work are left out, and for a while those of exits that may.
@@ -223,7 +223,7 @@ def _stops(world: World, call: Call, desk: Desk, cover: ProtectionState) -> Iter
     for stop in (stop for stop in cover.stops if stop.is_lapsed):
         released = cancel_and_prove(world, call, desk, stop, Reason.STOP_LAPSED)
         yield released.record
-        # Where both might close shares, the next pass sees what became of it.
+        # Both might close shares, so the next pass checks the outcome.
         if not _has_outcome(released.record) or (released.left != stop.quantity and not world.venue.reduce_only):
             return
     cover = cover._replace(stops=tuple(stop for stop in cover.stops if not stop.is_lapsed))
@@ -347,7 +347,7 @@ def _in_its_place(
     yield released.record
     if released.record.terminal is None and old.can_trigger:
         tell_gap(world, desk, old, OrderStatus.CANCELED, NO_EDITS)
-    # What it filled meanwhile is seen by the next pass.
+    # The next pass sees what it filled in the meantime.
     if released.left != old.quantity:
         return
     placed = _place(world, call, desk, cover, step)

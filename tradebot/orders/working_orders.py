@@ -155,7 +155,7 @@ def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, Intent
 
     If someone replaced one of our orders at the venue, the new order has its own id but is still ours.
     """
-    # Nothing is resent but what had no outcome. This looks before the caller sends anything else.
+    # Only requests without an outcome are resent. This check runs before the caller sends anything else.
     resent = tuple(_sent_again(world, desk)) if desk.books.unresolved_intents else ()
     behind = ((order, desk.books.intent_behind(order)) for order in desk.orders)
     yield from ((order, record) for order, record in behind if record is not None)
@@ -321,7 +321,7 @@ def _is_covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
 def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> CandidateRecord:
     """Replace an order with one at another price, or repeat an unresolved replace of it unchanged."""
     order, record, why = due
-    # The order is still working, so every replace of it that we know the outcome of has failed.
+    # The order is still working, so every replace of it with a known outcome has failed.
     new_intent = replace_intent(call, desk, order, record.intent, price, len(_resolved_replacements(desk.books, order)))
     return send_change(world, desk, order, new_intent, why)
 

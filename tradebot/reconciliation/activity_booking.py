@@ -367,7 +367,7 @@ def _costing(position: Position, change: Decimal, quantity: Decimal, at: datetim
     remaining = min(quantity, abs(position.quantity))
     more = change / notional(remaining.copy_sign(position.quantity), ONE, multiplier)
     if more != to_nine_places(more):
-        # Thirds have no end, so one unit takes all of it.
+        # Thirds have infinitely many digits, so one unit takes the whole amount.
         remaining = min(remaining, ONE)
         more = change / notional(remaining.copy_sign(position.quantity), ONE, multiplier)
     for lot in position.lots:

@@ -115,7 +115,7 @@ def catch_up(
     venue made its list of open orders at `list_complete_at`; None if the list may be incomplete.
     """
     working = ledger.orders(working=True)
-    # Ask about orders before they are written, so that a halt never waits for the ledger while the venue answers.
+    # Query orders before they are written, so that a halt never waits for the ledger during a slow reply.
     reported = (
         *latest_orders(reader, working, open_orders),
         *_orders_forgotten(reader, ledger, working, open_orders, now),

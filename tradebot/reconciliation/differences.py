@@ -136,9 +136,9 @@ def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterato
     # A stop may be listed without its entry, whose order the books then may not know yet.
     stops = {stop_of(record.intent.client_order_id) for record in books.intents}
     for order in broker.orders:
-        # A venue may not tell any more which order a leg belongs to, once it has forgotten that one.
+        # A venue may no longer report the parent of a leg, once it has forgotten that order.
         leg = order if order.parent else kept.get(order.venue_id, order)
-        # What there is to say of a pair is said of its first order.
+        # Findings about a pair are reported for its first order.
         told = leg.parent and (leg.parent in listed or books.intent_behind(leg))
         if order.venue_id in broker.repeated:
             words = f"{order.side.value} {order.open_quantity:f} {order.symbol}, the broker's order {order.venue_id}"

@@ -234,7 +234,7 @@ def find_orders_behind_fills(
     Also return how many more the venue hasn't returned yet. A missing answer doesn't end the pass: the order is looked
     up again in every pass until it is found.
     """
-    # No order of anybody's is behind what the venue made itself.
+    # Fills that the venue made by itself have no order.
     others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.by_venue)
     foreign = {owned.fill.venue_order_id: owned.fill.at for owned in others if owned.fill.venue_order_id}
     known = behind.orders_by_id
@@ -289,7 +289,7 @@ def _closed_ours(
     others = totals.foreign_quantities(acknowledged).get(symbol, Decimal(0))
     if others != sum(fill.signed_quantity for fill in fills):
         return False
-    # Without an answer, the next pass asks again.
+    # Without a reply, the next pass queries again.
     return totals.quantities(acknowledged).get(symbol, Decimal(0)) == held_at_broker(reader, symbol)
 
 

@@ -196,7 +196,7 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
         yield _Stop(placed_at, shares, rested, lapse)
         cut = record.intent.quantity - (order.quantity or record.intent.quantity)
         if lapse is None and cut > 0 and order.updated_at is not None:
-            # Not by us: what we make smaller has an intent of its own.
+            # Not reduced by the bot, which has an intent for each reduction.
             yield _Stop(placed_at, cut, rested, (order.updated_at, SMALLER))
 
 

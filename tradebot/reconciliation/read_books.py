@@ -180,7 +180,7 @@ def fills_awaited(
 
     Orders that changed within the last `late` are left out.
     """
-    # Nearly always there are none, and then nothing else is read.
+    # There are almost never any, and then nothing else is read.
     orders = [order for order in ledger.recent_orders(now - WATCHED) if order.filled_quantity]
     booked = ledger.filled_quantities({order.venue_id for order in orders})
     if all(order.filled_quantity <= booked.get(order.venue_id, 0) for order in orders):

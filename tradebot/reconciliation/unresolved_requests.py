@@ -20,7 +20,7 @@ def look_up(reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetim
     watched = (now - WATCHED).date()
     unsettled = ledger.unsettled_intents(watched)
     settled = _resolve(reader, ledger, [record for record in unsettled if record.state.is_unresolved], now, passed)
-    # What was given up just now is asked about once more.
+    # Intents that were just abandoned are queried once more.
     unsettled = ledger.unsettled_intents(watched) if settled else unsettled
     back = _watch(reader, ledger, unsettled, now)
     return ledger.unsettled_intents(watched) if back else unsettled
@@ -41,7 +41,7 @@ def _resolve(
         try:
             outcome = _outcome(reader, record, known, sessions, passed)
         except TemporaryError:
-            # A lookup without an answer settles nothing, so the next pass asks again.
+            # A lookup without a reply settles nothing, so the next pass queries again.
             continue
         if isinstance(outcome, Reply):
             written = _settle(reader, ledger, name, outcome, now) or written

@@ -359,7 +359,7 @@ def _same_price(live: PassSeen, played: PassSeen, symbol: str) -> bool:
     then, now = live.desk, played.desk
     if symbol in then.rejected_quotes or symbol in now.rejected_quotes:
         return then.rejected_quotes.get(symbol) == now.rejected_quotes.get(symbol)
-    # A pass of exits only asks for what is held.
+    # An exit pass only queries positions.
     asked = symbol in then.quotes and symbol in now.quotes
     return not asked or then.quotes[symbol] == now.quotes[symbol]
 

@@ -73,7 +73,7 @@ class SessionFacts:
             key = symbol, name
             if key not in self._times:
                 self._times[key] = sorted(_times_of(versions.values()))
-            # Between two answers of the source, what was known stays the same.
+            # Between two replies of the source, the known facts don't change.
             place = bisect_right(self._times[key], now)
             if place and self._earlier.get(key, (0, None))[0] != place:
                 known = [version.fact for newest in versions.values() if (version := _version_at(newest, now))]

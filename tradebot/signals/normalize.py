@@ -125,7 +125,7 @@ class Rereading:
         for row in page.rows:
             one = before.read.get(id(row)) or self._read(kind, page.symbol, row, at)
             if one is None:
-                # Foreign rows, and what isn't as documented, are rare; what to say of them takes all rows.
+                # Foreign and undocumented rows are rare; reporting them needs all rows.
                 return normalize(kind, page, at)
             reads.append(one)
         rejected = [read.fact for read in reads if isinstance(read.fact, RejectedRow)]

@@ -45,7 +45,7 @@ class FlowStrategy:
         self._window = self._settings.window()
         self._cluster_window = timedelta(seconds=self._settings.cluster_window_s)
         self._weights = self._settings.components()
-        # A component that follows another says nothing that the other hasn't said.
+        # A component that follows another is no additional evidence.
         self._families = [None if part.follows else part.family for part in self._weights]
         # Most symbols have no score, and nothing can agree with that.
         self._without_side = (self._side(0.0), *self._enough(0, 0))
@@ -59,7 +59,7 @@ class FlowStrategy:
         count = self._counting(view)
         market = self._scoring_inputs(view, "", count)
         known = [self._scoring_inputs(view, symbol, count) for symbol in view.universe]
-        # One component after the other for all symbols: the processor keeps at hand what it needs for one of them.
+        # One component after the other for all symbols, so that its data stays in the processor's cache.
         columns = [_column(component, weight, market, known) for component, weight in self._weights.items()]
         rows = zip(*columns, strict=True) if columns else repeat(())
         return list(map(self._want, known, rows))
@@ -99,7 +99,7 @@ class FlowStrategy:
             coverage=coverage,
             components=components,
             decisions=decisions,
-            # A score that goes no further needs no contracts, and there are many of those.
+            # A score below the threshold needs no contracts, and there are many of those.
             contracts=contracts_behind(known.alerts, 1 if score > 0 else -1) if passed else (),
         )
 

@@ -46,7 +46,7 @@ class FuturesStrategy:
         by_band = reversal(place, settings.band_low, settings.band_high)
         vote = fmean((sign(trend), by_strength, by_band))
         side = sign(vote) if abs(vote) > settings.min_mean_vote else 0
-        # To hold nothing is an answer too, so none of these refuses a target.
+        # Having no position is a valid result too, so none of these refuses a target.
         said = (
             TREND.answer(True, None, trend, 0),
             STRENGTH.answer(True, None, strength, settings.rsi_high if by_strength < 0 else settings.rsi_low),

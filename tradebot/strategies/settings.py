@@ -109,7 +109,7 @@ class CoreSettings(Frozen):
     strategy: Annotated[str | None, Tighter.SAME] = None
     universe: Annotated[list[Symbol] | None, Field(min_length=1, max_length=5000), Tighter.FEWER] = None
     times: Annotated[str | None, Tighter.SAME] = None
-    # A smaller allotment isn't tighter: strategies without one share what it leaves.
+    # A smaller allotment isn't tighter: strategies without one share the remainder.
     allotment_fraction: Annotated[Fraction | None, Tighter.SAME] = None
     # A default that is never validated costs no validator of its own at each start.
     limits: OwnLimits = OwnLimits.model_construct()
@@ -182,7 +182,7 @@ class StrategySettings(Frozen):
         taken = sum((fraction for name, fraction in fixed.items() if name in trading), Decimal(0))
         sharing = max(sum(name not in fixed for name in trading), 1)
         share = max(1 - taken, Decimal(0)) / sharing
-        # What is simulated takes nothing from the others, so it is as large as the section says, or as an equal part.
+        # A simulated strategy takes nothing from the others, so its size is that of its section, or an equal part.
         parts = {name: share if name in trading else 1 / Decimal(len(given)) for name in given}
         return {**parts, **fixed}
 

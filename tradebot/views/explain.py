@@ -220,7 +220,7 @@ def why_no_orders(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Sa
     answer = _by_reasons(cycles, sampled_candidates)
     if told := sentences(candidate.record for candidate in (*_each(cycles), *sampled_candidates)):
         answer = replace(answer, sentence=f"{answer.sentence} {told}")
-    # What was sent since has shown that such a limit doesn't hold any more.
+    # Orders sent since have shown that such a limit no longer applies.
     shut = limits_blocking_entries(cycles[-1:] if answer.funnel.orders else cycles)
     if not shut:
         return answer

@@ -271,7 +271,7 @@ def holdings(
             unseen[position.symbol] -= shares
             row = _without(row, watched, closed[position.symbol], shares)
         rows.append(row)
-    # We know nothing of the owner's plans, and none of our rules closes what is foreign.
+    # The owner's plans are unknown, and no rule of the bot closes foreign positions.
     unknown = (*(None,) * 9, (), None, State.QUARANTINED.value, None)
     return (
         *rows,

@@ -286,7 +286,7 @@ def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
             price = price_text(held_then.price, now.ticks.get(held_then.symbol))
             text = f"{held_then.symbol}: {side} {abs(held_then.quantity):f} at {price} USD ({held_then.strategy})"
             yield Happening(held_then.opened_at, Topic.POSITIONS, Severity.INFO, "positions opened", text)
-    # One that was opened and closed between two looks is told once.
+    # A position that was opened and closed between two checks is reported once.
     for trip in now.trips:
         key = (trip.strategy, trip.symbol, trip.opened_at)
         if key not in held and (key in known or trip.closed_at > before.at):

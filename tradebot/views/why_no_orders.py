@@ -295,7 +295,7 @@ def without_records(answer: Explanation, lacking: str | None) -> Explanation:
 def explain_symbol(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
     """Return a symbol's last path, with cause and remedy of the `halt` then, and what has changed by `now`."""
     same = [way for way in ways if way.at == ways[-1].at]
-    # Among several strategies, the one whose order was sent says most.
+    # Among several strategies, the one whose order was sent is the most informative.
     way = next((way for way in same if way.record.terminal is None), same[0])
     candidate, terminal = way.record.candidate, way.record.terminal
     ends = {each.record.candidate.strategy: each.record.terminal for each in same if each is not way}

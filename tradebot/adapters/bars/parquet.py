@@ -85,7 +85,7 @@ class ParquetBars(SqliteBars):
         return new
 
     def get(self, symbol: str, timeframe: str, start_s: int, end_s: int, price: PriceKind = TRADE) -> Sequence[RawBar]:
-        # What another process moves meanwhile is seen twice, and never missed.
+        # Files that another process moves in the meantime are seen twice, but never missed.
         newer = super().get(symbol, timeframe, start_s, end_s, price)
         with self._guard():
             older = [RawBar(*row[:6]) for row in self._in_files((symbol, timeframe, price), start_s, end_s)]

@@ -205,7 +205,7 @@ class StoredBars:
 
     def _past_minutes(self, first: date, last: date, known: datetime) -> Window | None:
         window = frame_window(self._sessions(first, last), known, MINUTES)
-        # It ends in the past, so what was asked about it says nothing about what came after.
+        # It ends in the past, so requests for it don't cover later bars.
         return window and window._replace(until=min(known, window.hours[-1].close))
 
     def _closed_series(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> dict[str, Series]:
@@ -283,7 +283,7 @@ class StoredBars:
 
     def _lacking(self, window: Window, symbol: str) -> tuple[int, int] | None:
         asked = self.store.asked_spans(symbol, window.timeframe, self._source.name, window.price)
-        # What could still change isn't recorded as asked; but at one moment, it's asked only once.
+        # Bars that could still change aren't recorded as requested; but at one moment, they are requested only once.
         at, first_s = self._asked_at.get((symbol, window.timeframe, window.price), (None, 0))
         end_s = min(window.end_s, max(first_s, window.first_s)) if at == window.until else window.end_s
         span = missing_span(asked, window.first_s, end_s)

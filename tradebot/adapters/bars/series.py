@@ -176,7 +176,7 @@ def window_of(
     last = today + BEGINS_AHEAD if venue.crosses_midnight else today
     hours = sessions(today - count * day - _MARGIN, last)
     begun = [session for session in hours if session.open < known]
-    # The newest session may only have begun, so that one more is needed.
+    # The newest session may only have begun, so one more is needed.
     window = frame_window(begun[-count - 1 :], known, need.timeframe if need.timeframe in native else MINUTES)
     return window and window._replace(price=need.price)
 

@@ -20,7 +20,7 @@ from tradebot.signals.kinds import kind_of, kinds
 NO_SYMBOL = ""
 MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())
 """The symbols of facts about the whole market, or about a sector."""
-# All facts of one answer became known at the same time and are read one after the other, so each is parsed only once.
+# All facts of one reply became known at the same time and are read in sequence, so each time is parsed only once.
 _known_at = lru_cache(maxsize=16)(parse_time)
 
 

@@ -416,7 +416,7 @@ def load_replies(folder: Path) -> Sequence[Intake]:
 
 def _intake(row: Sequence[Any], facts: list[Fact]) -> Intake:
     counts, found, nulls = intake(row[:7]), row[7], row[8]
-    # Two replies of one moment share what became known then.
+    # Two replies at the same moment share the facts that became known then.
     mine, facts[:] = tuple(facts), []
     if nulls is None:
         return replace(counts, facts=mine)

@@ -86,7 +86,7 @@ def _by_us(address: str, notice: Notice) -> str:
 
     body = {"title": notice.title, "text": notice.text, "severity": notice.severity.value}
     try:
-        # What is secret must not follow a redirect, and what a receiver says is of no interest.
+        # A secret must not follow a redirect, and the receiver's reply is irrelevant.
         with requests.post(address, json=body, timeout=WAIT_S, allow_redirects=False, stream=True) as answer:
             return "" if 200 <= answer.status_code < 300 else f"the receiver answered {answer.status_code}"
     except requests.RequestException as failed:

@@ -203,5 +203,5 @@ def _add_versions(versions: dict[str, str], distributions: Iterator[Distribution
 
 
 if __name__ == "__main__":
-    # An installation runs this once, so that nobody else has to read all modules.
+    # An installation runs this once, so that no other process has to read all modules.
     built_in_code()

@@ -280,7 +280,7 @@ class PluginStrategy:
         try:
             self._process = self._process or self._start_process()
             with ExitStack() as unanswered:
-                # If it is interrupted, its answer may still be on its way.
+                # If it is interrupted, its reply may still be in transit.
                 unanswered.callback(self.close)
                 answer = step(self._process)
                 unanswered.pop_all()

@@ -79,7 +79,7 @@ def _require_bars(need: BarNeed) -> None:
 
 
 def _require_features(need: FeatureNeed) -> None:
-    # What features are made of takes long to import, and few strategies need them.
+    # The library for features is slow to import, and few strategies need it.
     from tradebot.signals.features import validate_feature
 
     width_of(need.timeframe[:40])

@@ -140,7 +140,7 @@ def _fetch(root: Path, offsite_store: OffsiteStore, name: str, owner: StateFolde
                 continue
             offsite_store.get(of, path / "file")
             if file.exists() and not _is_whole(path / "file", digest):
-                # Damaged here and there: what is here stays.
+                # Damaged here and there: the local copy stays.
                 with around("offsite_copy.drop"):
                     (path / "file").unlink()
                 continue
@@ -259,7 +259,7 @@ class Folder:
         except OSError as error:
             raise self._refusal_error("written", error) from error
         finally:
-            # The error that left it says more than one about the draft.
+            # The original error is more informative than one about the draft.
             with suppress(OSError), around("offsite_copy.drop_draft"):
                 draft.unlink(missing_ok=True)
 
@@ -282,7 +282,7 @@ class Folder:
             return
         self._swept.add(folder)
         for draft in folder.glob(f"{DRAFT}*"):
-            # Another copy may have named or deleted it since; one that can't be deleted is in nobody's way.
+            # Another copy may have renamed or deleted it since; one that can't be deleted does no harm.
             with suppress(OSError):
                 if time.time() - draft.lstat().st_mtime > LEFT_AFTER_S:
                     with around("offsite_copy.sweep"):

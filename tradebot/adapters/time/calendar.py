@@ -52,7 +52,7 @@ def exchange_sessions(start: date, end: date, name: str) -> Sequence[Session]:
     """
     if not is_listed(name):
         return ()
-    # Working out all these years takes no longer than a month.
+    # Computing all these years is as fast as computing a month.
     known = every_session(name, min(start, _USUAL[0]), max(end, _USUAL[1]))
     return known[bisect_left(known, start, key=_DATE) : bisect_right(known, end, key=_DATE)]
 

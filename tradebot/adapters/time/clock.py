@@ -190,7 +190,7 @@ class RealTime:
             try:
                 self._ask_venue()
             except TemporaryError:
-                # Keep using the last answer: clocks drift slowly, and the passes report that the venue is away.
+                # Keep using the last reply: clocks drift slowly, and the passes report that the venue is unreachable.
                 self._keep(self._last_time + timedelta(seconds=self._since_s))
         yield self.now
 

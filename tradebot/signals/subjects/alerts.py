@@ -280,7 +280,7 @@ def counting(now: datetime, window: FlowWindow) -> Counting:
 def flow_now(facts: SymbolFacts, count: Counting) -> FlowNow:
     (alerts, lacking), scale = recent_alerts(facts, count), scale_usd(facts, count.window)
     at = facts.alerts_fetched_at
-    # A reply as old as the lookback says nothing of alerts since, not that there were none.
+    # A reply as old as the lookback doesn't show that there were no alerts since.
     known = scale is not None and facts.has_usable_alerts and at is not None and at > count.since
     return FlowNow(alerts, lacking, scale, flow(alerts, scale) if scale is not None and known else None)
 

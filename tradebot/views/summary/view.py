@@ -148,7 +148,7 @@ def _group_missed(slots: Sequence[tuple[str, str, str]]) -> tuple[MissedByReason
 def _needs(session_records: SessionRecords, refusals: Sequence[RefusalCount]) -> Iterator[PersonNeed]:
     findings = rank_judgments(session_records.judgments)
     broken = next((row for row in refusals if REASONS[row.reason].cause is Cause.BROKEN), None)
-    # Health may be well again by now; what it cost is told all the same.
+    # Health may be OK again by now; its consequences are reported anyway.
     if broken and session_records.judgments and not findings:
         yield PersonNeed(
             f"{pluralize(broken.count, 'candidate')} refused: {broken.meaning}", REASONS[broken.reason].remedy

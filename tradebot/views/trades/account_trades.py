@@ -101,7 +101,7 @@ def account_trades(history: History) -> AccountTrades:
         if not OTHER_KINDS.fullmatch(symbol):
             moved[symbol] += Fraction(quantity)
     held_before = {symbol: quantity for symbol, quantity in moved.items() if quantity}
-    # At one instant, the fill's id orders trades and not how the books came to list them.
+    # At the same instant, the fill's id orders trades, not the order in the books.
     trades.sort(key=lambda trade: (trade.fill.at, trade.quantity < 0, trade.fill.activity_id))
     return AccountTrades(tuple(trades), held_before, tuple(others))
 

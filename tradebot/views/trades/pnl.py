@@ -236,7 +236,7 @@ class ProfitReport:
                 of_kind[name] = of_kind.get(name, _ZERO) + piece.usd
                 if piece.ended:
                     ended[name] += 1
-        # If the rows are spans of days, each tells what has no price at the end of its last day.
+        # If the rows are ranges of days, each one reports what has no price at the end of its last day.
         ends = {_day_name(by, end): end for end in self.ends} if by in IN_TIME else {}
         profit_rows = list[ProfitRow]()
         for name in {*chain(*sums.values()), *(ends if self._choice.whole else ())}:

@@ -163,7 +163,7 @@ class LotRow(Struct, frozen=True):
         return (self.reason,)
 
 
-# Making a frozen row takes three times as long, and there are as many as trades.
+# Creating a frozen row takes three times as long, and there is one per trade.
 class TradeRow(Struct, omit_defaults=True):
     """A position from its first fill to its last. Amounts are in USD, prices in USD per share, and fees are negative.
 
