@@ -265,7 +265,7 @@ def _bot_options(state_dir: StateDir = None, config: Config = None, as_json: Jso
     """Have the options of every verb on a bot."""
 
 
-def _explain_option(explain: Explain = False) -> None:
+def _explain_option(explains: Explain = False) -> None:
     """Have the option of a verb whose screen is short."""
 
 
@@ -287,12 +287,14 @@ def on_bot(
 
     def declare(act: Callable[..., Report]) -> Callable[..., None]:
         @wraps(act)
-        def command(state_dir: str | None, config: str | None, as_json: bool, explain: bool = True, **own: Any) -> None:
+        def command(
+            state_dir: str | None, config: str | None, as_json: bool, explains: bool = True, **own: Any
+        ) -> None:
             with opens(state_dir, config) as bot:
                 report = act(bot, **own)
                 if report.whose == NOBODY:
                     report = replace(report, whose=identity(bot))
-            finish(report, as_json, explain)
+            finish(report, as_json, explains)
 
         bundles: list[Callable[..., None]] = [*([_explain_option] if is_short else []), _bot_options]
         added = [option for bundle in bundles for option in signature(bundle).parameters.values()]

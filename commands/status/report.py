@@ -79,7 +79,7 @@ STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 def show(console: "Console", data: "Status", whose: Identity) -> None:
     """Print the screen: bot and folder, permission and state, recent passes, orders and positions."""
     if not explains(console):
-        _headline(console, data)
+        _headline(console, data, whose)
     for draw in sections(data, whose).values():
         draw(console)
     if not explains(console):
@@ -109,7 +109,7 @@ def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console
     }
 
 
-def _headline(console: "Console", data: "Status") -> None:
+def _headline(console: "Console", data: "Status", whose: Identity) -> None:
     """Print in one line what most people look for: may it trade, what did it earn, what does it hold, is it well."""
     parts = [f"[{STATE_STYLE[data.trading_state]}]{data.trading_state}[/]"]
     if data.permission.next:
@@ -118,11 +118,14 @@ def _headline(console: "Console", data: "Status") -> None:
         parts.append(f"{gain(data.today.total_usd, ' USD')} on {data.today.day}")
     parts.append(pluralize(len(data.positions), "position"))
     parts.append(f"health {color_state(overall(data.health))}")
-    console.print(", ".join(parts))
+    console.print(f"[bold]{whose.mode}[/bold], {whose.place}: {', '.join(parts)}")
 
 
 def _bot(console: "Console", data: "Status", whose: Identity) -> None:
-    console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}")
+    if explains(console):
+        console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}")
+    else:
+        console.print(f"  state {escape(data.state_dir)}")
     console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
     if whose.mode in IN_SANDBOX:
         served = f"running at {data.exchange_url}" if data.exchange_url else "not running"

@@ -140,13 +140,13 @@ def test_a_command_line_that_cannot_be_read_is_a_usage_error(wrong: str, capsys:
 
 
 def test_typing_nothing_shows_the_bot_that_is_here(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copy: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
+    monkeypatch.setenv("TRADEBOT_STATE", str(copy.folder))
     capsys.readouterr()
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert (lines[0], len(lines) <= 10) == (f"sandbox, account …{bot.tail()}: ACTIVE", True)
+    assert (lines[0], len(lines) <= 10) == (f"sandbox, account …{copy.tail()}: ACTIVE", True)
     assert {"Open", "Next", "Health", "Needs"} <= {line.split()[0] for line in lines[1:]}
 
 

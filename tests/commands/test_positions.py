@@ -107,8 +107,8 @@ def test_the_stop_of_a_pair_is_shown_as_ours_and_with_its_price(traded: Bot) -> 
     for name, stop in stops.items():
         assert (rows[name]["strategy"], rows[name]["purpose"]) == ("flow", "protect")
         assert Decimal(rows[name]["stop_price"]) == Decimal(stop["stop_price"])
-        for screen in ("orders", "status"):
-            assert f"stop {Decimal(stop['stop_price']):,.2f}" in traded.shown(screen)
+        for words in (["orders"], ["status", "--explain"]):
+            assert f"stop {Decimal(stop['stop_price']):,.2f}" in traded.shown(*words)
 
 
 def test_fills_sum_to_the_cash_of_the_exchange(traded: Bot) -> None:

@@ -85,7 +85,7 @@ def report_of(verb: str, bot: Bot, monkeypatch: pytest.MonkeyPatch) -> Report:
     kept: list[Report] = []
     with monkeypatch.context() as patch:
         # Verbs look it up when they finish. One that imported it would keep the replacement for good.
-        patch.setattr(verb_options, "show", kept.append)
+        patch.setattr(verb_options, "show", lambda report, *_: kept.append(report))
         bot.says(*verb.format(symbol=symbol).split())
     (report,) = kept
     return report

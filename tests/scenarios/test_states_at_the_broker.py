@@ -75,8 +75,8 @@ def test_a_stop_is_shown_as_an_order_of_its_strategy_at_its_price(shared_trader:
     assert {(row["strategy"], row["purpose"]) for row in rows} == {("own", "protect")}
     stops = [price for symbol in SIDES for kind, price, _ in resting(shared_trader, symbol) if kind == "stop"]
     assert sorted(Decimal(row["stop_price"]) for row in rows if row["stop_price"]) == sorted(stops)
-    for verb in ("orders", "status"):
-        screen = shared_trader.shown(verb)
+    for words in (["orders"], ["status", "--explain"]):
+        screen = shared_trader.shown(*words)
         assert all(f"stop {price:,.2f}" in screen for price in stops)
         assert "market" not in screen.partition("working orders")[2]
 

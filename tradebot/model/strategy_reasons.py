@@ -55,7 +55,7 @@ class RealMoneyReasons:
     )
 
 
-CHECK = "tradebot model check shows what is wrong with it. "
+CHECK = "tradebot model check says more. "
 
 """How remedies begin that `model check` itself has no need to show."""
 
@@ -69,7 +69,7 @@ class PolicyReasons:
     )
     MODEL_ABSENT = broken(
         "The model isn't in the folder of models.",
-        "tradebot model check shows where it is looked for. Copy it there, or correct the folder's name.",
+        f"{CHECK}Copy it to where it is looked for, or correct the name.",
     )
     MODEL_UNSIGNED = broken(
         "Nobody has signed the model.",
@@ -77,7 +77,7 @@ class PolicyReasons:
     )
     MODEL_WRONG_KEY = blocked(
         "The model was signed with another key than the one that the configuration names.",
-        "tradebot model check shows the key. If you signed it, set strategies.NAME.public_key.",
+        f"{CHECK}If you signed it, set strategies.NAME.public_key.",
     )
     MODEL_CHANGED = broken("A file of the model isn't what was signed.", _AGAIN)
     MODEL_TRUNCATED = broken("A file of the model is shorter than what was signed.", _AGAIN)
@@ -88,19 +88,19 @@ class PolicyReasons:
     )
     MODEL_TOO_LARGE = blocked(
         "A file of the model is larger than any that is loaded.",
-        "tradebot model check shows its size. Train a smaller network: 16 MB is the most.",
+        f"{CHECK}Train a smaller network: 16 MB is the most.",
     )
     MODEL_UNREADABLE = broken(
         "The card, the scaling or the stored answers of the model can't be read, or contradict each other.",
-        "tradebot model check shows why. Export and sign it again with this version of tradebot.",
+        f"{CHECK}Export and sign it again with this version of tradebot.",
     )
     MODEL_GRAPH_REFUSED = blocked(
         "The network refers to data in other files, or uses operators that only some programs have.",
-        "tradebot model check shows why. Export it as one file, with ONNX's own operators alone.",
+        f"{CHECK}Export it as one file, with ONNX's own operators alone.",
     )
     MODEL_FEATURES_DIFFER = broken(
         "The model was trained on features that this version of tradebot doesn't have, or computes otherwise.",
-        "tradebot model check shows which. Use the version it was trained with, or train it again.",
+        f"{CHECK}Use the version it was trained with, or train it again.",
     )
     MODEL_SHAPE_WRONG = broken(
         "The network's inputs or outputs don't have the shape that its card promises.",
@@ -108,7 +108,7 @@ class PolicyReasons:
     )
     MODEL_ANSWERS_DIFFER = broken(
         "On this machine, the model answers its stored observations otherwise than where it was made.",
-        "tradebot model check shows where. Install deploy/core.lock again, or export the model here.",
+        f"{CHECK}Install deploy/core.lock again, or export the model here.",
     )
     MODEL_NOT_FINITE = broken(
         "The model answered with something that isn't a finite number within its range.",
@@ -120,7 +120,7 @@ class PolicyReasons:
     )
     MODEL_SLOW = broken(
         "The model didn't answer in time, and its process was ended. The next pass starts a new one.",
-        "tradebot model check shows its times. strategies.NAME.answer_ms sets how long it may take.",
+        f"{CHECK}strategies.NAME.answer_ms sets how long it may take.",
         Unit.MILLISECONDS,
     )
     MODEL_INPUT_UNKNOWN = unknown(

@@ -202,5 +202,5 @@ def test_a_symbol_that_was_left_out_says_why_as_why_no_orders_does(capsys: pytes
     render(console(), Explained("PF_NOSUCHUSD", at, None, None, (score,), reads_flow=False))
     shown = " ".join(capsys.readouterr().out.split())
     assert "blind didn't look at it: INSTRUMENT_UNKNOWN. The broker doesn't list this symbol" in shown
-    assert "Next: Look up the symbol at the broker" in shown
+    assert "Next: Look the symbol up at the broker" in shown
     assert not any(words in shown for words in ("No strategy proposes", "its flow was"))
