@@ -72,7 +72,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; raise OperatorError if it can't be parsed."""
     _refuse_empty(arguments)
     if not arguments and "_TRADEBOT_COMPLETE" not in os.environ:
-        from commands.overview import show_overview
+        from commands.status.report import show_overview
 
         show_overview()
         return 0

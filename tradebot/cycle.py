@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
-from tradebot.desk.declined_entries import declined_record
 from tradebot.desk.exit_inputs import watch_positions
 from tradebot.desk.pass_result import finish_declined_pass, finish_exit_pass, finish_pass, refuse_pass
-from tradebot.desk.proposals import Proposals, claim_strategy_slots
+from tradebot.desk.proposals import Proposals, claim_strategy_slots, declined_record
 from tradebot.desk.snapshot import restart_decision_clock, take_desk
 from tradebot.desk.strategy_slots import finish_strategy_slots
 from tradebot.gates.shared_gates import session_open, session_open_to_leave

@@ -18,7 +18,7 @@ from tradebot.desk.want_validation import OWN_SOURCE, reject_excess_wants, valid
 from tradebot.gates.shared_gates import fail_without_quote, permission_to_enter, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
-from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.instrument import ONE, Listing, whole_lots
@@ -328,3 +328,31 @@ def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
     records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
     cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, world.mode_name, records)
     return world.record(replace(cycle, refused_strategies=proposed.refused))
+
+
+READ_FROM_SCORES = frozenset({"scores", "noise"})
+"""What exit rules read from the records of all passes that ask the strategies."""
+
+
+def is_declined(world: World, candidate: Candidate) -> bool:
+    """Return True for an entry that its strategy declines and that nobody else has to judge.
+
+    No gate is asked about it, and its record has the strategy's answer alone. Gates are still asked where someone else
+    reads their decisions: where positions give way to candidates, by displacement or in an auction, where a person is
+    asked, and where exit rules read scores. So they are about strategies that read options flow, because whether it
+    was fresh and as documented is for gates to say: a strategy that saw nothing declines too.
+    """
+    if world.ask_declined or candidate.purpose is not Purpose.OPEN or candidate.reads_flow:
+        return False
+    refused = first_failure(candidate.decisions)
+    if refused is None or refused.gate is not Gate.STRATEGY:
+        return False
+    own = world.rules.of(candidate.strategy)
+    if own.displacement is not None or own.auction is not None or own.approval is not None:
+        return False
+    return not any(READ_FROM_SCORES & set(rule.reads) for rule in world.rules.exits_of(candidate.strategy))
+
+
+def declined_record(candidate: Candidate) -> CandidateRecord:
+    """Return the record of an entry that its strategy declines: its own decisions, and no gate's."""
+    return CandidateRecord(candidate, candidate.decisions)

@@ -19,8 +19,7 @@ from typing import NamedTuple
 from tradebot.desk.auto_halt import halt_if_tripped
 from tradebot.desk.contract_rolls import SOURCE as MOVED
 from tradebot.desk.contract_rolls import owed_roll_entries
-from tradebot.desk.declined_entries import declined_record, is_declined
-from tradebot.desk.proposals import Proposals, leave_target_unchanged, pending_changes
+from tradebot.desk.proposals import Proposals, declined_record, is_declined, leave_target_unchanged, pending_changes
 from tradebot.exits.exit_reasons import ReasonPart
 from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.rules import ExitCall, levels

@@ -13,11 +13,10 @@ from functools import cached_property
 from msgspec import Struct
 
 from tradebot.cycle import decline_all, evaluate_exits, trade_once
-from tradebot.desk.declined_entries import READ_FROM_SCORES, is_declined
 from tradebot.desk.fetching import fetch_flow
 from tradebot.desk.pass_events import tell_caught_up
 from tradebot.desk.prepare_desk import desk_for_entries, desk_for_exits
-from tradebot.desk.proposals import Proposals, claim_strategy_slots, propose, score
+from tradebot.desk.proposals import READ_FROM_SCORES, Proposals, claim_strategy_slots, is_declined, propose, score
 from tradebot.desk.strategy_slots import finish_strategy_slots
 from tradebot.desk.strategy_views import uses_slot_time
 from tradebot.lab.driver.idle_periods import Calm, IdlePeriods

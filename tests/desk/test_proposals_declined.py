@@ -9,7 +9,7 @@ from tests.kit.core.recorded import trade_once as recorded_pass
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.core.venue import FixedStrategy
 from tests.kit.values import SHIPPED
-from tradebot.desk.declined_entries import is_declined
+from tradebot.desk.proposals import is_declined
 from tradebot.exits.kinds.signals import SignalDecay
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
