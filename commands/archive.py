@@ -134,7 +134,7 @@ def _push(
     source: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder with all that is in it.")],
     to: To,
 ) -> Report:
-    """Archive a file or a folder by its content.
+    """Archive a file or a folder under the hash of its content.
 
     NAME is market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME. A content is sent once and read back;
     nothing there is ever replaced or deleted.

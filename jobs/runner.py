@@ -107,7 +107,7 @@ class Looking(Protocol):
 
     @property
     def looked_at(self) -> datetime | None:
-        """Return the trading time up to which everything that was due has been run."""
+        """Return the trading time up to which due slots were checked; some may have failed or may wait."""
 
 
 class Comparing(Looking, Protocol):
@@ -149,7 +149,7 @@ class Runner:
         self._woke = self._told_at = EARLIER
         self.is_reconciled = reconciled
         self.looked_at: datetime | None = None
-        """The trading time up to which everything that was due has been run."""
+        """The trading time up to which due slots were checked; some may have failed or may wait."""
         self.stopping = False
 
     @property
@@ -265,7 +265,7 @@ class Runner:
 
     @contextmanager
     def _despite_passing_failures(self, now: datetime) -> Iterator[None]:
-        """Let a file or broker that can't be read or written at the moment cost this block only; it is tried again."""
+        """Skip the rest of this block if a file or the broker can't be reached at the moment; it is tried again."""
         try:
             yield
         except WILL_PASS as failed:

@@ -79,7 +79,7 @@ Profile = Annotated[
     str | None, typer.Option("--profile", help="Play this shipped profile instead.", autocompletion=profiles)
 ]
 EquityAt = Annotated[
-    str, typer.Option("--equity-at", help="market, or last_fill to reproduce a study with stale prices.")
+    str, typer.Option("--equity-at", help="Value positions at market, or at last_fill to reproduce a study.")
 ]
 Margin = Annotated[str, typer.Option("--margin", help="reg_t, or free to reproduce a study without a broker.")]
 Recorder = Annotated[str, typer.Option("--recorder", help="What to keep of passes: none, counts or full.")]

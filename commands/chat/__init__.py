@@ -167,7 +167,8 @@ def pair(bot: "App") -> Report:
     epilog="tradebot chat status\ntradebot chat status --last 50",
 )
 def show_status(
-    bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N.")] = 10
+    bot: "App",
+    last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N requests.")] = 10,
 ) -> Report:
     """Show who is paired, and recent requests and refusals."""
     on = bot.settings.chat.telegram is not None

@@ -209,14 +209,14 @@ def env_file(path: Path) -> CheckResult:
 
 def instances(folder: StateFolder, environ: Mapping[str, str]) -> CheckResult:
     """Look for processes that hold the folder's locks, and for another folder with books of the same account."""
-    held_symbols = [who for name in LOCKS if (who := state_locks.holder(folder.path, name))]
+    lock_holders = [who for name in LOCKS if (who := state_locks.holder(folder.path, name))]
     others = [state.path for state in _other_states(folder, environ) if state.account_number == folder.account_number]
     checked = len(LOCKS) + 1 + len(others)
     if others and folder.mode != "sandbox":
         found = f"account …{folder.tail} also has books in {', '.join(map(str, others))}"
         fix = "Keep only one of them: each treats the other's trades as foreign"
         return bad(found, fix, "locks and other folders", checked)
-    found = f"running now: {'; '.join(held_symbols)}" if held_symbols else "no other tradebot is running on this folder"
+    found = f"running now: {'; '.join(lock_holders)}" if lock_holders else "no other tradebot is running on this folder"
     return ok(found, "locks and other folders", checked)
 
 

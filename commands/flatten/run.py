@@ -58,11 +58,11 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
 
 def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
     """Return what our orders have filled in a symbol, or in all, that the books don't show, unless others closed it."""
-    missing_fill = fills_awaited(app.ledger_view, app.now(), app.day)
-    left = dict(app.ledger_view.totals().own_quantities()) if missing_fill else {}
-    for fill in missing_fill:
+    missing_fills = fills_awaited(app.ledger_view, app.now(), app.day)
+    left = dict(app.ledger_view.totals().own_quantities()) if missing_fills else {}
+    for fill in missing_fills:
         left[fill.order.symbol] = left.get(fill.order.symbol, 0) + fill.signed_quantity
-    return [one for one in missing_fill if symbol in (None, one.order.symbol) and left[one.order.symbol]]
+    return [one for one in missing_fills if symbol in (None, one.order.symbol) and left[one.order.symbol]]
 
 
 def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:

@@ -30,7 +30,7 @@ To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder of 
 def _key(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the private key.")], as_json: Json = False
 ) -> None:
-    """Make a pair of keys to sign models with.
+    """Create a key pair for signing models.
 
     The private key goes to FILE, which only you can read, and which is never replaced. Bots need the public key alone.
     """

@@ -276,9 +276,9 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
     Raises OperatorError: exit 2 for a rung that isn't the next one or without a confirmation, 3 if a condition isn't
     met.
     """
-    evidence_source = gather_evidence(app, name, folder)
-    _require_next(app, evidence_source, to)
-    judged = _judge_rung(app, evidence_source, folder)
+    evidence = gather_evidence(app, name, folder)
+    _require_next(app, evidence, to)
+    judged = _judge_rung(app, evidence, folder)
     if lacking := [row for row in judged.conditions if not row.met]:
         names = ", ".join(row.name for row in lacking)
         raise OperatorError(
@@ -287,8 +287,8 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
     if to in REAL_MONEY:
         confirm_for(app, confirmed, what=f"Letting {name} trade real money", command=f"tradebot promote {name}")
     numbers = {row.name: row.number for row in judged.conditions if row.number is not None}
-    mean_interval = interval(evidence_source.evidence, float(app.settings.promotion.error))
-    return _write_promotion(app, name, to, evidence_source.digest, numbers=numbers, based_on=mean_interval)
+    mean_interval = interval(evidence.evidence, float(app.settings.promotion.error))
+    return _write_promotion(app, name, to, evidence.digest, numbers=numbers, based_on=mean_interval)
 
 
 def override(app: "App", name: str, to: "Rung") -> Report:
@@ -326,16 +326,16 @@ def review(app: "App") -> Report:
         row = row_of(app, name)
         if row.rung not in REAL_MONEY or row.sentence:
             continue
-        evidence_source = gather_evidence(app, name)
-        assert evidence_source.last is not None, "it stands on a rung"
-        since = since_in(evidence_source.own, app.day.date_of(evidence_source.last.at))
-        based_on, error = evidence_source.last.based_on, float(app.settings.promotion.error)
+        evidence = gather_evidence(app, name)
+        assert evidence.last is not None, "it stands on a rung"
+        since = since_in(evidence.own, app.day.date_of(evidence.last.at))
+        based_on, error = evidence.last.based_on, float(app.settings.promotion.error)
         least = least_since(based_on, since, error) if based_on else None
         if least is not None and fmean(since) < least:
             earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
             why = f"{earned}, and what that was based on allows no less than {least:+.4%}"
             numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
-            _write_promotion(app, name, Rung.SHADOW, evidence_source.digest, numbers=numbers, why=why)
+            _write_promotion(app, name, Rung.SHADOW, evidence.digest, numbers=numbers, why=why)
             said.append(f"{name} is put down to shadow: {why}")
     rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
     data = Promotions(rows, demoted=tuple(said), without_evidence=unproven(app))

@@ -37,7 +37,7 @@ def reconcile(
     statement: Annotated[
         Path | None,
         typer.Option(
-            "--statement", metavar="FILE", help="Book what a statement of the broker proves (IB: Flex query)."
+            "--statement", metavar="FILE", help="Book the bot's trades from a broker's statement (IB: Flex query)."
         ),
     ] = None,
 ) -> Report:

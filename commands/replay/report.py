@@ -288,7 +288,7 @@ def _parse_part(path: Path, part: object) -> tuple["KeptPass", bool, object]:
         kept_pass = KeptPass(str(part["id"]), date.fromisoformat(part["session"]), at, str(part["version"]))
         return kept_pass, part["in_order"] is True, part["record"]
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise OperatorError(f"{path} can't be read: its pass has no id, session, time and version.", AGAIN) from error
+        raise OperatorError(f"{path} can't be read: its pass lacks an id, session, time or version.", AGAIN) from error
 
 
 def _text(part: Any, name: str) -> str:

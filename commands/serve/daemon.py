@@ -217,7 +217,7 @@ class Daemon:
         self._watch.on_look = self._reloading.look
 
     def run(self) -> ExitCode:
-        """Run, and return the exit code; an OperatorError is raised."""
+        """Run until stopped, and return the exit code; a TradebotError that ends it is recorded and raised again."""
         others = beside(self._app, self._config, self._tell_line, lambda: self._reloading.now)
         with self._stop.listening(), self._watch.running(), self._asked_about(), others:
             self._note_start()

@@ -40,10 +40,10 @@ def symbols(context: typer.Context, incomplete: str) -> list[str]:
 
 def complete_symbols(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the last symbol of a list, from the exchange's symbols or, without an exchange, the bot's."""
-    held_symbols = _strings(_exchange_file(context, "market.json").get("symbols"))
+    listed_symbols = _strings(_exchange_file(context, "market.json").get("symbols"))
     before, comma, last = incomplete.rpartition(",")
     taken = {*before.split(",")}
-    names = _matching(held_symbols, last) if held_symbols else symbols(context, last)
+    names = _matching(listed_symbols, last) if listed_symbols else symbols(context, last)
     return [f"{before}{comma}{name}" for name in names if name not in taken]
 
 

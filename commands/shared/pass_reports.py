@@ -329,10 +329,10 @@ def render_rows(console: "Console", data: PassData) -> None:
     unsent = {reason: data.refused.get(reason, 0) for reason in UNSENT}
     passed = data.orders + sum(unsent.values())
     what = "would be sent" if data.dry_run else "in shadow mode, not sent" if unsent[Reason.SHADOW] else "sent"
-    looked_at = pluralize(data.candidates, "candidate")
+    count_text = pluralize(data.candidates, "candidate")
     waits = data.refused.get(Reason.APPROVAL_WAITING, 0)
     waiting = f" + {waits:,} waiting for a yes" if waits else ""
-    console.print(f"  {looked_at} = {passed:,} {what}{waiting} + {data.candidates - passed - waits:,} refused")
+    console.print(f"  {count_text} = {passed:,} {what}{waiting} + {data.candidates - passed - waits:,} refused")
     several = len({row.strategy for row in data.rows}) > 1
     common = _common_evidence(data.rows)
     who = ("symbol", "strategy") if several else ("symbol",)

@@ -66,9 +66,10 @@ class Screens(Struct, frozen=True):
 
 
 class ScreenData(NamedTuple):
-    """The data of one screen at a time by this machine's clock: `head` describes the bot, `draws` print it.
+    """One screen as it was read `at` a time by this machine's clock.
 
-    `old` says why the figures are outdated and how old they are; it is empty while they are current.
+    `head` describes the bot, and each function of `draws` prints a part. `old` says why the figures are outdated and
+    how old they are; it is empty while they are current.
     """
 
     at: datetime

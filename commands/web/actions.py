@@ -53,7 +53,7 @@ def _halt(given: Given) -> list[str]:
     typed = given.get("word", "").strip()
     if typed != WORD:
         raise OperatorError(f"nothing is halted: you typed {clean(typed)[:40]!r}", f"type {WORD} to confirm")
-    return ["halt", f"--reason={_text(given, 'reason') or 'halted on the page'}"]
+    return ["halt", f"--reason={_text(given, 'reason') or 'halted from the web page'}"]
 
 
 def _approve(given: Given) -> list[str]:

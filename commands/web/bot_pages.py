@@ -161,7 +161,7 @@ def _schedule(_: Query) -> list[PagePart]:
     return [
         PagePart("The last slots", lambda app: _status(app, status_of(app), SLOTS), wide=True),
         PagePart("What is due", lambda app: schedule.run(app, DUE, app.stamp_time())),
-        PagePart("Whether the timetable works", lambda app: check.run(app, app.stamp_time())),
+        PagePart("Check of the timetable", lambda app: check.run(app, app.stamp_time())),
     ]
 
 

@@ -301,7 +301,7 @@ def _fold_table(title: str, table: Table) -> Markup:
     return Markup("<details><summary>{}</summary>{}</details>").format(title, render_html(show))
 
 
-def equity_part(title: str = "Growth, beside the benchmark") -> PagePart:
+def equity_part(title: str = "Growth, compared with the benchmark") -> PagePart:
     """Return the part that shows the account's growth with its benchmark, as `report` does."""
     return PagePart(title, _equity)
 

@@ -202,8 +202,9 @@ class PageData(NamedTuple):
 
     @property
     def documents(self) -> tuple[Mapping[str, Any], ...]:
-        """The documents that the verbs print with --json, for each part with a verb's report; or its error."""
-        return tuple(error.document() if isinstance(error, Report) else error_answer(error) for error in self.made)
+        """Return for each part with a verb's report what the verb prints with --json, or the error instead."""
+        made = self.made
+        return tuple(each.document() if isinstance(each, Report) else error_answer(each) for each in made)
 
     @property
     def is_lost(self) -> bool:

@@ -127,11 +127,11 @@ class _Trying:
             question = ThresholdQuestion(decision.gate, decision.about)
             setting = limit_of(record.candidate.strategy, question, _number(decision.limit))
             if setting is not None:
-                threshold_question = found.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
-                refused = threshold_question.question == question and any(
+                threshold = found.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
+                refused = threshold.question == question and any(
                     question == (each.gate, each.about) for each in record.decisions if not each.passed
                 )
-                found[setting.path] = threshold_question._replace(refused=threshold_question.refused + refused)
+                found[setting.path] = threshold._replace(refused=threshold.refused + refused)
         return found
 
     def _decisions(

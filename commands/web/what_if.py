@@ -114,7 +114,7 @@ def _number(text: str) -> Decimal | None:
 
 def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
     """Return a form with a slider for each threshold, which also works as a form with a number for each."""
-    what_if_subject = sliders_of(app, symbol, query.get("session"), query.get("at"))
+    sliders = sliders_of(app, symbol, query.get("session"), query.get("at"))
     session, at = _pass(app, query, symbol)
     asked = {"session": session, "at": at, **({"symbol": symbol} if symbol else {})}
     address = f"{ANSWER}?{urlencode(asked, quote_via=quote)}"
@@ -130,30 +130,30 @@ def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
         '{}<form class="what-if" method="get" action="" data-answer="{}"><p>{}</p>{}{}'
         '<p class="buttons"><button>Decide again</button> <button type="button" class="quiet" data-all>'
         'Everything as it was</button></p><p class="said" role="status"></p></form>'
-    ).format(files, address, _about(what_if_subject, symbol), markup, _groups(what_if_subject, query))
+    ).format(files, address, _about(sliders, symbol), markup, _groups(sliders, query))
 
 
 def _about(found: Sliders, symbol: str | None) -> str:
     whose = f" about {clean(symbol)}" if symbol else ""
     sent = "" if symbol else f", with {pluralize(found.orders, 'order')}"
     return (
-        f"The pass at {when(found.asked.head.at)}{sent}. Each stop is a value with which it would have decided "
-        f"otherwise{whose}. It is decided again from its record: nothing is sent, and nothing is set."
+        f"The pass at {when(found.asked.head.at)}{sent}. Each step of a slider is a value with which it would "
+        f"have decided otherwise{whose}. It is decided again from its record: nothing is sent, and nothing is set."
     )
 
 
-def _groups(what_if_subject: Sliders, query: Query) -> Markup:
-    refusing = [stop for stop in what_if_subject.sliders if stop.refused]
-    others = [stop for stop in what_if_subject.sliders if not stop.refused]
-    markup = Markup("").join(_slider(stop, number, query) for number, stop in enumerate(refusing))
-    if not what_if_subject.sliders:
+def _groups(sliders: Sliders, query: Query) -> Markup:
+    refusing = [slider for slider in sliders.sliders if slider.refused]
+    others = [slider for slider in sliders.sliders if not slider.refused]
+    markup = Markup("").join(_slider(slider, number, query) for number, slider in enumerate(refusing))
+    if not sliders.sliders:
         return Markup("<p>The pass compared nothing with a threshold here.</p>")
     if not refusing:
         markup = Markup("<p>No threshold refused anything.</p>")
     if not others:
         return markup
     is_open = " open" if any(not _equal(query.get(PREFIX + one.key, one.force), one.force) for one in others) else ""
-    rest = Markup("").join(_slider(stop, number, query) for number, stop in enumerate(others, len(refusing)))
+    rest = Markup("").join(_slider(slider, number, query) for number, slider in enumerate(others, len(refusing)))
     return Markup("{}<details{}><summary>{} that refused nobody</summary>{}</details>").format(
         markup, is_open, pluralize(len(others), "threshold"), rest
     )
@@ -187,30 +187,30 @@ def _slider(one: Slider, number: int, query: Query) -> Markup:
     )  # fmt: skip
 
 
-def _stop_text(slider_stop: Slider, place: int) -> str:
+def _stop_text(slider: Slider, place: int) -> str:
     """Return a stop in words: its value with its unit, and how many orders there are if nothing else is changed."""
-    return ", ".join(_words(slider_stop, place))
+    return ", ".join(_words(slider, place))
 
 
-def _words(slider_stop: Slider, place: int) -> Iterator[str]:
-    stop = slider_stop.stops[place]
+def _words(slider: Slider, place: int) -> Iterator[str]:
+    stop = slider.stops[place]
     yield stop.shown
-    if stop.value == slider_stop.force:
+    if stop.value == slider.force:
         yield "as it was"
     elif stop.orders is not None:
         yield f"alone: {pluralize(stop.orders, 'order')}"
 
 
-def _bars(slider_stop: Slider) -> Markup:
+def _bars(slider: Slider) -> Markup:
     """Return a bar for each stop, as high as there are orders then; without it, a tick."""
-    most, last = max(stop.orders or 0 for stop in slider_stop.stops), len(slider_stop.stops) - 1
+    most, last = max(stop.orders or 0 for stop in slider.stops), len(slider.stops) - 1
     height = HEIGHT if most else LEAST
     lines = Markup("").join(
         Markup('<line x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"{3}/>').format(
             round(100 * place / last, 2), height, height - LEAST - round(TALLEST * (stop.orders or 0) / (most or 1)),
-            Markup(' class="force"') if stop.value == slider_stop.force else "",
+            Markup(' class="force"') if stop.value == slider.force else "",
         )
-        for place, stop in enumerate(slider_stop.stops)
+        for place, stop in enumerate(slider.stops)
     )  # fmt: skip
     return Markup('<svg height="{}" aria-hidden="true">{}</svg>').format(height, lines)
 

@@ -282,7 +282,10 @@ def require_held(changes: WhatIfChanges, held: Collection[str]) -> None:
 def changes_in(
     asking: WhatIfRunner, recorded: RecordedCycle, moved: datetime | None = None, *, each: bool = False
 ) -> Iterator[WhatIfChange]:
-    """Yield the changes in a pass, or in `each` of several, with the earlier value if there is only one."""
+    """Yield what is assumed to be different in a pass, with the recorded value; `moved` is the assumed time.
+
+    With `each`, the changes are for several passes: prices and positions then have no one recorded value.
+    """
     changes, desk = asking.changes, recorded.given.desk
     if changes.settings:
         known = values_of(asking.supposing.then(recorded.surroundings).settings)

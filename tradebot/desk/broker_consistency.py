@@ -106,7 +106,7 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> VenueReadi
         latest = latest_orders(reader, ledger.orders(working=True), view.orders)
         ended = frozenset(order.venue_id for order in latest if order.status.terminal)
     else:
-        caught = catch_up(reader, ledger, view.orders, now, clocks.shorter_elapsed, view.whole_at)
+        caught = catch_up(reader, ledger, view.orders, now, clocks.earlier_now, view.whole_at)
         untraced_fills = caught.untraced_fills
         view = replace(view, unreadable=view.unreadable + caught.unreadable) if caught.unreadable else view
         tell_caught_up(world.events, ledger, caught, now)
@@ -119,7 +119,7 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> VenueReadi
     if proven := proven_fills(books, view.positions):
         books = books.with_pending(proven)
         ratios = position_ratios(books, view)
-    books = with_expired_orders(reader, books, clocks.shorter_elapsed)
+    books = with_expired_orders(reader, books, clocks.earlier_now)
     known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
     omitted = tuple(o for o in omitted_orders(fillable_orders(books), view.orders) if o.venue_id not in ended)
     books = with_doubts(reader, books, view, omitted, world.venue.tells_ends_after)

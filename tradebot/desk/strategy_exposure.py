@@ -90,7 +90,10 @@ def missing_fill_usd(
 def working_order_usd(
     order: Order, quantity: Decimal, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
 ) -> Decimal:
-    """Return the possible cost in USD of this part of a working order; ours is treated like one without a reply."""
+    """Return the most that this part of a working order may cost in USD.
+
+    An entry of ours counts at no less than the price of its intent, whatever limit the venue reports.
+    """
     record = books.intent_behind(order)
     entered = record is not None and record.intent.purpose is Purpose.OPEN
     own = _intent_price(record.intent, prices) if record and entered else Decimal(0)

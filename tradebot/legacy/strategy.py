@@ -113,7 +113,10 @@ def score(read: LegacyInputs) -> LegacyScore:
 
 
 def tide_of(ticks: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the tide of net call and net put premium in USD, oldest first: only the first five were read."""
+    """Return the sums of net call premium and of net put premium (unsigned) in USD, for the market tide.
+
+    `ticks` are oldest first. Like the earlier bot, this reads only the first five.
+    """
     return sum(call for call, _ in ticks[:5]), sum(abs(put) for _, put in ticks[:5])
 
 

@@ -163,8 +163,8 @@ class ClockReading(Struct, frozen=True):
         return self.clock.now
 
     @property
-    def shorter_elapsed(self) -> datetime:
-        """Return the smaller of the two elapsed times, so that a single wrong clock ends nothing."""
+    def earlier_now(self) -> datetime:
+        """Return the earlier time of the two clocks, so that a single wrong clock ends nothing."""
         return min(self.now, self.second) if self.second else self.now
 
     @property

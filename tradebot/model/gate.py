@@ -144,7 +144,7 @@ class DisplacementReasons:
         "The book is full of other strategies' positions, and a strategy displaces only its own.", _WAIT, Unit.POSITIONS
     )
     FREES_NO_ROOM = idle(
-        "Closing the position would make no room: a limit is exceeded, or others hold the symbol.",
+        "Closing the position wouldn't make room: too many others are open, or others hold the symbol too.",
         "Wait for positions to close.",
         Unit.POSITIONS,
     )
@@ -172,7 +172,7 @@ class DisplacementReasons:
         "Nothing to do: it is judged again. auction.min_advantage sets how much higher it must be.",
     )
     AUCTION_FULL = idle(
-        "The auction has as many positions as it may.",
+        "The auction already has as many positions as it is allowed.",
         "Wait for positions to close; auction.max_positions sets how many.",
         Unit.POSITIONS,
     )
@@ -357,7 +357,7 @@ class LimitReasons:
         _WAIT,
     )
     REWARD_BELOW_MIN = idle(
-        "The farthest target earns too little for what is lost at the stop.",
+        "The gain at the farthest target is too small for the loss at the stop.",
         _WAIT,
     )
     EDGE_BELOW_MIN = idle("The nearest target is too near for what the trade costs.", _WAIT)

@@ -25,7 +25,7 @@ _PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCI
 
 
 def no_switch(value: object) -> object:
-    """Return the value; raise ValueError if it is true or false."""
+    """Return the value; raise ValueError if it is a bool."""
     if isinstance(value, bool):
         raise ValueError("must be a number or a word")
     return value

@@ -21,7 +21,7 @@ class OrderReasons:
     )
     WASH_SALE = idle(
         "The symbol was sold at a loss within wash_sale_days, so buying it would be a wash sale.",
-        "Wait until it no longer would be.",
+        "Wait until wash_sale_days have passed since that sale.",
     )
     DUPLICATE_INTENT = idle("This exact order was already promised.", "Nothing to do: an order is never sent twice.")
     DUPLICATE_ORDER = blocked(
@@ -44,7 +44,7 @@ class OrderReasons:
         Unit.SECONDS,
     )
     APPROVAL_PRICE_WORSE = blocked(
-        "The price has become worse than the one that a person said yes to, by more than allowed.",
+        "The price is now worse than the approved price by more than is allowed.",
         "Wait: the price may come back. approval.max_worse_fraction sets how much worse it may be.",
         Unit.USD,
     )

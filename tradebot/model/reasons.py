@@ -240,7 +240,7 @@ class DataReasons:
     )
     CANDIDATE_EXPIRED = blocked(
         "Too much time passed between the strategy's answer and the pass's look at prices and positions.",
-        "Nothing to do: the next pass asks again. limits.max_candidate_age_s sets how long it holds.",
+        "Nothing to do: the next pass asks again. limits.max_candidate_age_s sets how long an answer counts.",
     )
     CLUSTER_TOO_SMALL = idle(
         "Too few alerts point the same way within the cluster window.",

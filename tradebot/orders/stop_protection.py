@@ -50,7 +50,7 @@ from tradebot.orders.order_sender import (
 from tradebot.ports.world import Call, World
 
 FAR = Decimal(2)
-"""A pair needs a target; without a target rule, it is this many times the price, or the price divided by it."""
+"""A pair needs a target. Without a target rule, it is at the price times this factor, or divided by it for a short."""
 
 Part = tuple[Decimal, Decimal, str]
 """A target's price in USD, its resting shares, unsigned, and the name of its rule in composed reasons."""
@@ -95,11 +95,11 @@ def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...])
         return
     if position:
         pairs = tuple(pair for pair in pairs if not pair.doubted)
-    remaining = sum((pair.quantity for pair in pairs), Decimal(0))
-    remaining -= protectable(desk, position, pairs[0].first.side) if pairs else 0
+    excess = sum((pair.quantity for pair in pairs), Decimal(0))
+    excess -= protectable(desk, position, pairs[0].first.side) if pairs else 0
     for pair in reversed(pairs):
-        if remaining > 0 and not (pair.exiting or pair.ending):
-            remaining -= pair.quantity
+        if excess > 0 and not (pair.exiting or pair.ending):
+            excess -= pair.quantity
             yield pair
 
 

@@ -233,11 +233,11 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
 def _orders_forgotten(
     reader: BrokerReader, ledger: Ledger, working: Sequence[Order], open_orders: Sequence[Order], now: datetime
 ) -> Iterator[Order]:
-    """Yield as ended the working orders that a venue, which tells ended ones of today only, knows nothing of any more.
+    """Yield as ended the working orders that are unknown to a venue which reports only today's ended orders.
 
-    While books and broker were compared today, an order that ended since is among those of today, so that its absence
-    proves nothing. Nor does one look at a list prove the end of what closes a position that is still held, where a
-    second one could turn it: the first look is noted, and one of some minutes later decides.
+    If books and broker were compared today, an order that ended since would be among today's, so its absence proves
+    nothing. Where a second close could reverse a position that is still held, one look at a list proves nothing about
+    the order that closes it: the first look is noted, and one some minutes later decides.
     """
     mark, day = ledger.last_reconcile(), reader.capabilities.day
     if not reader.capabilities.forgets or mark is None:

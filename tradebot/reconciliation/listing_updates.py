@@ -170,8 +170,8 @@ def findings(books: Books, listed: ListingsInForce, kept: Iterable[ListingRecord
         is_new = record.changed_at is not None and is_today(record.changed_at)
         opened = books.opened_otherwise(record.listing.instrument)
         if is_new or unfit or opened:
-            held_symbols = (f"held since a unit was worth {opened.multiplier:f} {opened.currency}",) if opened else ()
-            evidence = (*map(str, record.changes), *unfit, *held_symbols)
+            held_since = (f"held since a unit was worth {opened.multiplier:f} {opened.currency}",) if opened else ()
+            evidence = (*map(str, record.changes), *unfit, *held_since)
             yield Finding(FindingKind.INSTRUMENT_CHANGED, symbol, None, None, evidence)
     own = books.totals.own_quantities()
     for symbol in sorted(symbol for symbol, shares in own.items() if shares):

@@ -85,7 +85,7 @@ def reconcile(
 ) -> Reconciled:
     """Apply the venue's facts, compare books and broker, with a `watch` check protection too; record the result."""
     clock = reader.clock()
-    now, passed = clock.now, ClockReading(clock, second(), 0.0).shorter_elapsed
+    now, passed = clock.now, ClockReading(clock, second(), 0.0).earlier_now
     view = read_view(reader, ledger)
     if view.account.number != ledger.account_number:
         tails = f"…{view.account.tail}, but these books belong to …{ledger.account_number[-4:]}"

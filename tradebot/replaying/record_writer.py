@@ -375,7 +375,7 @@ def _struct(kind: Any, inline: bool) -> Step:
 
     def write(value: Any, parts: RecordParts) -> Any:
         if type(value) is not kind:
-            raise RecordError(f"a {type(value).__name__} stands where a {name_of(kind)} belongs")
+            raise RecordError(f"expected a {name_of(kind)}, found a {type(value).__name__}")
         if not steps:
             return astuple(value)
         items = list(astuple(value))

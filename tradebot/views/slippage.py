@@ -104,13 +104,13 @@ def by_fill(
     return found
 
 
-def slippage_of(filled_order: FillWithOrder) -> FillSlippage:
-    fill, order, intent = filled_order
+def slippage_of(fill_with_order: FillWithOrder) -> FillSlippage:
+    fill, order, intent = fill_with_order
     return FillSlippage(
         slippage(fill, intent.decision_mid),
         slippage(fill, intent.send_mid),
         slippage(fill, order.arrival_mid),
-        filled_order.quote_age_s,
+        fill_with_order.quote_age_s,
     )
 
 

@@ -406,20 +406,20 @@ class BySymbol(Struct, frozen=True):
     left_out: str | None = None
 
 
-def by_symbol(refusal_group: EndedPasses, found: Callable[[str], bool], left_out: str | None = None) -> BySymbol:
+def by_symbol(passes: EndedPasses, found: Callable[[str], bool], left_out: str | None = None) -> BySymbol:
     """Count the candidates of some passes; passes and strategies that were refused as a whole have none.
 
     An order with an unknown outcome counts as sent if the venue was `found` to have it.
     """
-    ends = [end._replace(gate=None) if end.unknown and found(end.unknown) else end for end in refusal_group.ends]
+    ends = [end._replace(gate=None) if end.unknown and found(end.unknown) else end for end in passes.ends]
     counted = defaultdict[str, Counter[str]](Counter)
     for group in ends:
         counted[group.symbol][_name(group)] += group.candidates
     symbols = tuple(_symbol(name, of_one) for name, of_one in sorted(counted.items()))
     return BySymbol(
-        passes=refusal_group.passes,
-        first_at=refusal_group.first_at,
-        last_at=refusal_group.last_at,
+        passes=passes.passes,
+        first_at=passes.first_at,
+        last_at=passes.last_at,
         candidates=sum(each.candidates for each in symbols),
         orders=sum(each.orders for each in symbols),
         gates=tuple(_gates(ends)),

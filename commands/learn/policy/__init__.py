@@ -27,7 +27,7 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, max=1_000, help
 By = Annotated[
     Literal["walk-forward", "cpcv"], typer.Option("--by", help="How sessions are split; cpcv judges along many paths.")
 ]
-Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the drafts.")]
+Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the unsigned models.")]
 PLAYED = but(
     wish_of, "prices", "day_prices", "edge", "corporate_actions", "flow", "flow_folder", "symbols", "equity_at",
     "margin", "recorder", "every_pass",

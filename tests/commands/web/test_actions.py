@@ -169,7 +169,7 @@ def test_only_a_form_of_the_sessions_own_page_is_taken(copy: Bot) -> None:
     assert apart.post("/act", data=form, headers={"Authorization": "Bearer the-token"}).status_code == 401
     assert runs.ran == []
     assert client.post("/act", data=form).status_code == 200
-    assert runs.ran == [["halt", "--reason=halted on the page"]]
+    assert runs.ran == [["halt", "--reason=halted from the web page"]]
 
 
 def test_what_a_verb_says_is_shown_with_how_it_ended(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ _MOST_KEPT = 250_000
 
 
 class CachedSeries(NamedTuple):
-    """The last served series of a symbol and a need, with the key that shows whether it is current."""
+    """The last series returned for a symbol and a `BarNeed`; it is current for the same `window` and `version`."""
 
     window: tuple[int, int]
     version: object

@@ -292,7 +292,7 @@ def _require_alone(folder: Path, patience_s: float) -> None:
     if other is not None:
         raise TradebotError(
             f"The ledger in {folder} is of an earlier version, and another tradebot is working on it: {other}.",
-            "Stop it first, then run the command again: this version upgrades the ledger, which that one can't read.",
+            "Stop it first, then run the command again: once this version has upgraded it, the other can't read it.",
             code=ExitCode.ANOTHER_INSTANCE,
         )
 

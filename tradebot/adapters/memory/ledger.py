@@ -277,7 +277,7 @@ class MemoryBooks:
         return row
 
     def write(self) -> AbstractContextManager[None]:
-        """Run one transaction, which nothing can interrupt."""
+        """Return the context of one transaction; in memory, it needs neither a commit nor a rollback."""
         return AT_ONCE
 
     reading = write

@@ -332,7 +332,7 @@ WRONG_KEYS = (
     "InvalidToken", "SignatureDoesNotMatch",
 )  # fmt: skip
 
-KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment or in .env, of a key that may list and write"
+KEYS = "in the environment or in .env, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may list and write"
 
 
 class Bucket:

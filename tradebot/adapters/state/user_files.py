@@ -207,10 +207,10 @@ class PersonFile:
 
 @contextmanager
 def open_for_change(path: Path) -> Iterator[PersonFile]:
-    """Open a file for a change, while other tradebot processes wait; a missing file may be created.
+    """Yield a file that may be changed; other tradebot processes wait until the block ends. The file may be missing.
 
-    Raise OperatorError if it is read-only or no regular file, and TradebotError, exit 6, if another process has it
-    open.
+    Raise OperatorError if it is read-only or not a regular file, and TradebotError, exit 6, if another process keeps
+    it open for too long.
     """
     if path.is_symlink() and not path.exists():
         lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"

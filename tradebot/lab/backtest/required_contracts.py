@@ -1,4 +1,4 @@
-"""Find the contracts that a bot needs from a file of recorded bars, by its roll rule, and those missing."""
+"""Find which futures contracts a bot needs from a file of recorded bars, given its roll rule, and which bars lack."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
     door = door_to(settings.venue)
     if door.months is None:
         return list(settings.universe)
-    held_symbols = {door.coin(symbol) for symbol in contracts}
-    found = [name for name in settings.universe if door.coin(name) in held_symbols]
+    roots = {door.coin(symbol) for symbol in contracts}
+    found = [name for name in settings.universe if door.coin(name) in roots]
     if not found:
-        there = f"contracts of {', '.join(sorted(held_symbols))}" if held_symbols else "no contract, such as MESZ6"
+        there = f"contracts of {', '.join(sorted(roots))}" if roots else "no contract, such as MESZ6"
         raise OperatorError(
             f"the file has {there}, and the universe is {', '.join(settings.universe)}",
             "name the contracts as Interactive Brokers does, or give a configuration with the file's roots",

@@ -136,12 +136,15 @@ class Count(Struct):
 
 
 class _Day(Struct, dict=True):
-    """One session while it is played: the places of what was made up for, a comparison and a pass of exits."""
+    """One session while it is played.
+
+    `compared` is the index of the last slot whose comparison is written, `exits_claimed` of the last exit slot that is.
+    """
 
     session: Session
     grid: Grid
     compared: int = -1
-    begun: int = 0
+    exits_claimed: int = 0
 
     @cached_property
     def exits_us(self) -> Sequence[int]:
@@ -384,11 +387,11 @@ class Driver:
             self._world.ledger.mark_reconciled(ReconcileMark(day.at(compared), 0, 0))
             day.compared = compared
         exits = day.grid.last_of(Job.EVALUATE_EXITS, place)
-        if exits > day.begun:
+        if exits > day.exits_claimed:
             name = dict(day.grid.due[exits])[Job.EVALUATE_EXITS]
             call = Call(Job.EVALUATE_EXITS, day.session.date, name, BY)
             self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
-            day.begun = exits
+            day.exits_claimed = exits
 
     def _write_marks(self, day: _Day, place: int) -> None:
         if not self._terms.every_pass:

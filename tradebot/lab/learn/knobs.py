@@ -387,5 +387,8 @@ def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
 
 
 def without(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> Other:
-    """Return a setting's value that would have prevented these trades."""
+    """Return another value of a setting, with which the trades `left_out` wouldn't have been made, and what that saves.
+
+    Both sequences are in the same order.
+    """
     return Other(value, [-outcome.net if out else 0.0 for outcome, out in zip(outcomes, left_out, strict=True)])

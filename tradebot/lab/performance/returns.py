@@ -69,7 +69,7 @@ class Path(Struct, frozen=True):
 
     @property
     def per_year(self) -> float:
-        """Return how many returns a year has at the rate of this period; `year` if no session is missing."""
+        """Return how many returns a year would have if as many sessions were missing in it as in this period."""
         return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
 
 

@@ -115,7 +115,7 @@ def reaching(place: str) -> Iterator[None]:
         lacks = f"{shown} needs a package that isn't installed: {error.name}"
         raise OperatorError(lacks, f"pip install {error.name}") from error
     except (JSONDecodeError, UnicodeDecodeError) as error:
-        cure = "put a copy of it back, or search anew with --study and another name"
+        cure = "restore a copy of it, or start a new search under another name with --study"
         raise OperatorError(f"{shown} is damaged: {error}", cure) from error
 
 

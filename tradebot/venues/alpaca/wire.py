@@ -256,7 +256,7 @@ def readable(what: str, answer: HttpReply) -> object:
     """Return the decoded body of a successful reply, or raise the error that any other reply means for a read."""
     status = answer.status
     if status in (408, 429) or status >= 500:
-        raise RetryableError(f"{what} answered {status}: {answer.excerpt}", LATER)
+        raise RetryableError(f"{what} returned status {status}: {answer.excerpt}", LATER)
     if status in (401, 403):
         raise _not_permitted(what, answer)
     if status >= 400:

@@ -275,7 +275,7 @@ class IbkrLink:
 
     @contextmanager
     def sending(self) -> Iterator[IbkrConnection]:
-        """Yield a complete connection, and keep it until the request is answered."""
+        """Yield a working connection, and keep it open until the request is answered."""
         with self._lock:
             line = self.ready()
             self._sending += 1

@@ -310,11 +310,11 @@ Known = MutableMapping[tuple[object, ...], Mapping[str, Any]]
 
 
 class KrakenVenue(Struct, frozen=True):
-    """One account at an address; `before_read` is called before each read, and `heard` gets each reply.
+    """One account at an address; `before_read` is called before each read, and `heard` with each reply.
 
-    Without a `pace`, requests don't wait for one another. With `known`, replies to reads are cached in it until the
-    next request that isn't a read: that is for a market whose time stands still. With a `connection`, requests go over
-    it instead of the network.
+    `pace` spaces requests out; without it, they are sent at once. With `known`, replies to reads are cached in it
+    until the next request that isn't a read, as a backtest may do, because its market moves only when told to. With a
+    `connection`, requests go over it instead of the network.
     """
 
     base_url: str
@@ -377,7 +377,7 @@ class Client:
         try:
             answer = self.ask("GET", path, params)
             if answer.status == 429 or answer.status >= 500 or 300 <= answer.status < 400:
-                raise RetryableError(f"GET {path} answered {answer.status}", LATER)
+                raise RetryableError(f"GET {path} returned status {answer.status}", LATER)
             told = answer.json()
         except (WireError, BodyError) as error:
             raise RetryableError(f"GET {path}: {error}", NETWORK) from error

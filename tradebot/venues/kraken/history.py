@@ -328,7 +328,7 @@ class HistoryPages:
         self._keep_number(answer)
         rows = answer.get("logs")
         if not isinstance(rows, list):
-            raise TemporaryError("the account log holds no list")
+            raise TemporaryError("the reply to the account log's request has no list of rows")
         return rows
 
     def _newest_elements(self, what: str, since: datetime | None, now: datetime | None) -> _Told:

@@ -42,15 +42,12 @@ class FeeShare(Struct, frozen=True):
 
 
 class Allotted(Struct, frozen=True):
-    """Each lot's share of each fee, and the fees that no fill or sale explains; together they are all fees.
-
-    `by_lot` is the sum of a lot's fees, by the lot's `id`: two pieces of one purchase can be equal.
-    """
+    """Each lot's share of each fee, and the fees `left` that belong to no fill or sale. Together they are all fees."""
 
     shares: tuple[FeeShare, ...]
     left: tuple[CashMovement, ...]
     by_lot: Mapping[int, Decimal]
-    """By the lot's `id`, because two pieces of one purchase can be equal."""
+    """The sum of each lot's fees, by the lot's `id()`, because two pieces of one purchase can be equal."""
 
     def of(self, lot: OpenLot) -> Decimal:
         """Return the sum of a given lot's fees, in signed USD."""

@@ -185,9 +185,9 @@ class OrderTable:
 
 
 class History(Sequence[T]):
-    """The account's history, oldest first; new items may amend an earlier item's record of later ones.
+    """The account's activities, oldest first. A bust or correction also rewrites the fills from the amended one on.
 
-    It can start with `count` `packed` items, which `unpack` extracts part by part.
+    It can start with `count` items in `packed` form, which `unpack` extracts at the first access.
     """
 
     def __init__(

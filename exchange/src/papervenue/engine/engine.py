@@ -115,9 +115,9 @@ class Engine(Floor):
             self._fill_now(order)
 
     def settle_late(self, order: Order, late_us: int, status: str) -> None:
-        """Let an accepted order reach the market so much later, with this status until then.
+        """Let an accepted order reach the market `late_us` from now, and show it with `status` until then.
 
-        An order that waits for a session anyway doesn't arrive before that.
+        An order that has to wait for the session's open doesn't arrive before it.
         """
         if order.status == "pending_new" and status == "accepted":
             order.status = "accepted"

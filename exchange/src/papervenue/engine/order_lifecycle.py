@@ -84,13 +84,13 @@ def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
     Prices are those of the open exits, not the original ones.
     """
     first = order.parent or order
-    stop_loss = request if order is first else first.request
+    first_request = request if order is first else first.request
     exits = [request if leg is order else leg.request for leg in first.legs if leg.is_open]
-    if stop_loss.order_class == "oco" and first.is_open:
-        exits.append(stop_loss)
-    return stop_loss._replace(
-        take_profit=next((loss.limit for loss in exits if loss.type == "limit"), None),
-        stop_loss=next((StopLoss(loss.stop, loss.limit) for loss in exits if loss.stop is not None), None),
+    if first_request.order_class == "oco" and first.is_open:
+        exits.append(first_request)
+    return first_request._replace(
+        take_profit=next((each.limit for each in exits if each.type == "limit"), None),
+        stop_loss=next((StopLoss(each.stop, each.limit) for each in exits if each.stop is not None), None),
     )
 
 
@@ -124,8 +124,8 @@ def book(
     if parent is None and request.order_class != "simple":
         for leg in leg_requests(request):
             closes = "buy_to_close" if leg.side > 0 else "sell_to_close"
-            stop_loss = leg._replace(reduce_only=floor.dialect.legs_reduce)
-            order.legs = (*order.legs, book(floor, account, stop_loss, closes, order.reserve, order))
+            leg_request = leg._replace(reduce_only=floor.dialect.legs_reduce)
+            order.legs = (*order.legs, book(floor, account, leg_request, closes, order.reserve, order))
     return order
 
 

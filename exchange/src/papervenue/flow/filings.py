@@ -2,8 +2,8 @@
 
 Insiders report a trade within two business days (SEC Form 4), so a row is served from the second evening after its
 date. A day with both purchases and sales has two rows. Members of Congress file within 45 days after a trade (STOCK
-Act). Institutions file within 45 days after a quarter's end (SEC Form 13F), and most of them late in that time. Funds
-publish each evening how much money flowed in or out.
+Act). Institutions file within 45 days after a quarter's end (SEC Form 13F), most of them shortly before the deadline.
+Funds publish each evening how much money flowed in or out.
 
 FINRA publishes the short interest of the middle and the end of a month about seven business days after the settlement
 date. The SEC publishes the fails of a month's first half at its end, and those of the second half in the middle of the

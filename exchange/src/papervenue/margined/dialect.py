@@ -119,11 +119,10 @@ class Plain:
         """Return the order after an in-place change, where the venue allows one."""
         if not self._rules.edits:
             raise admission.no_replacement()
-        stop_loss = order.request
-        limit, stop = (
-            old if new is None else new for new, old in ((wanted.limit, stop_loss.limit), (wanted.stop, stop_loss.stop))
-        )
-        return stop_loss._replace(qty=wanted.qty or stop_loss.qty, limit=limit, stop=stop)
+        old_request = order.request
+        pairs = (wanted.limit, old_request.limit), (wanted.stop, old_request.stop)
+        limit, stop = (old if new is None else new for new, old in pairs)
+        return old_request._replace(qty=wanted.qty or old_request.qty, limit=limit, stop=stop)
 
     def expires_us(self, floor: Floor, request: OrderRequest) -> int:
         """Return the session's close for a day order, and otherwise never."""

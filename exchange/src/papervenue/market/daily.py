@@ -90,12 +90,12 @@ def daily_span(path: Path, start: date | None) -> tuple[date, int]:
 
     Raises MarketError if the file has none.
     """
-    held_symbols, skipped = daily_dates(path)
-    first = bisect_left(held_symbols, start.isoformat()) if start is not None else 0
-    if first == len(held_symbols):
-        after = f" from {start} on" if start is not None and held_symbols else ""
+    dates, skipped = daily_dates(path)
+    first = bisect_left(dates, start.isoformat()) if start is not None else 0
+    if first == len(dates):
+        after = f" from {start} on" if start is not None and dates else ""
         raise MarketError(f"{path}: no usable bar{after}{skipped.describe()}", "choose another --start or file")
-    return date.fromisoformat(held_symbols[first]), len(held_symbols) - first
+    return date.fromisoformat(dates[first]), len(dates) - first
 
 
 def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:

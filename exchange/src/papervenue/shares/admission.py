@@ -270,11 +270,11 @@ def _exempt(request: OrderRequest) -> bool:
     return request.order_class != "simple" or request.type == "trailing_stop"
 
 
-def _could_cross(stop_loss: OrderRequest, other: OrderRequest) -> bool:
+def _could_cross(new: OrderRequest, other: OrderRequest) -> bool:
     """Return True if two orders could cross: a market order always can, limits only if the bid reaches the offer."""
-    if stop_loss.limit is None or other.limit is None:
+    if new.limit is None or other.limit is None:
         return True
-    buy, sell = (stop_loss.limit, other.limit) if stop_loss.side > 0 else (other.limit, stop_loss.limit)
+    buy, sell = (new.limit, other.limit) if new.side > 0 else (other.limit, new.limit)
     return buy >= sell
 
 

@@ -228,7 +228,7 @@ def test_storage_that_cannot_be_read_and_a_name_that_is_none_are_refused(tmp_pat
     place = place_in(tmp_path)
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "logistic.journal").write_text("nonsense\n{}\n")
-    refuses(study(*place), 2, "logistic.journal is damaged", "put a copy of it back")
+    refuses(study(*place), 2, "logistic.journal is damaged", "restore a copy of it")
     refuses(study(*place, "--study", "../other"), 2, "a study can't be called ../other")
 
 

@@ -190,7 +190,7 @@ def test_result_that_was_changed_or_is_of_another_walk_does_not_count(tmp_path: 
     file.write_text(good.replace("0.01", "0.91", 1))
     with pytest.raises(OperatorError, match=r"0-1\.json was changed") as told:
         walking._read(of, wanted, WalkModel)
-    assert told.value.hint == f"it is played again once it is gone: rm {file}"
+    assert told.value.hint == f"delete it, and its task runs again: rm {file}"
     file.write_text(good)
     with pytest.raises(OperatorError, match=r"which 0-1\.json is about, isn't as it was judged"):
         walking._read(of, wanted, WalkModel)
@@ -218,7 +218,7 @@ def test_file_that_was_damaged_is_named_and_played_again_once_it_is_gone(content
             (of.folder / UNITS / f"{place}-{who}.json").write_text(content)
     with pytest.raises(OperatorError, match=r"0-1\.json can't be read") as told:
         walk(of, 1, 1)
-    assert told.value.hint.startswith("it is played again once it is gone: rm ")
+    assert told.value.hint.startswith("delete it, and its task runs again: rm ")
 
 
 def test_agent_that_diverged_is_told_without_training_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,7 +269,7 @@ class TapeTurns:
         self.target = 0
 
     def question(self) -> PolicyState | None:
-        """Return the next moment, None after the last one."""
+        """Return the state at the next decision; None after the last one."""
         return next(self._playing, None)
 
     def answer(self, answer: int) -> None:

@@ -1,8 +1,8 @@
 """Evaluate one configuration: train it in each split with each seed, and test it in sessions that are left out.
 
-Walking forward, those are the later sessions. In combinatorial purged cross-validation, they are some of the groups
-that all sessions are cut into, before and after the training groups; so each group is tested by several models, and
-there is a path through all groups for each of them.
+Walking forward, those are the later sessions. In combinatorial purged cross-validation, all sessions are cut into
+groups, and those of some groups are left out in each split, so several models test each group. A path takes one test
+of each group, so there are as many paths as models that test a group.
 
 Finished tasks are saved in the walk's folder, a file for each model, so that a stopped walk can continue. Files appear
 as a whole or not at all. Splits and seeds run in several processes. A file identifies its task, and has the hash of its
@@ -80,7 +80,7 @@ def load_result(file: Path, of: str) -> Any:
 
 def unusable(file: Path, why: str) -> OperatorError:
     """Return the error for a file that can't be used."""
-    return OperatorError(f"{file} {why}", f"it is played again once it is gone: rm {quote(str(file))}")
+    return OperatorError(f"{file} {why}", f"delete it, and its task runs again: rm {quote(str(file))}")
 
 
 def _digest(result: Any) -> str:

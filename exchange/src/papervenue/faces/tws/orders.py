@@ -97,11 +97,11 @@ def _working(account: Account, label: str) -> Order:
 def _attach(engine: Engine, account: Account, parent: Order, request: OrderRequest) -> Order:
     """Let an order hang on another one; those of one parent make each other smaller unless their client groups them."""
     group = request.oca_group or str(perm_id(parent))
-    stop_loss = request._replace(
+    attached = request._replace(
         order_class=ATTACHED, oca_group=group, oca_type=request.oca_type if request.oca_group else _REDUCED
     )
     side = "buy" if request.side > 0 else "sell"
-    leg = order_lifecycle.book(engine, account, stop_loss, f"{side}_to_open", 0, parent)
+    leg = order_lifecycle.book(engine, account, attached, f"{side}_to_open", 0, parent)
     parent.legs = (*parent.legs, leg)
     engine.tell("order_held", leg, "held")
     return leg
