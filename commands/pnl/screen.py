@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.files import GAIN, INK, LOSS, QUIET, cell, csv_text, picture, title, to_csv
-from commands.shared.history import read_history
+from commands.shared.history import nothing_matches, read_history
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import bar, color_by_sign, gain, in_units, to_cent
 from commands.shared.tables import Table, explains, number, staying
@@ -115,13 +116,13 @@ SHOWN, SHOWN_SHORT = 100, 25
 BAR = 16
 
 
-def show(console: Console, data: ProfitAndLoss) -> None:
+def show(console: Console, data: ProfitAndLoss, nothing: str = "") -> None:
     """Print the rows, their sum, the account's change, and the assumptions."""
     pnl = data.pnl
     at = f" at {when(data.as_of)}" if data.as_of else ""
     console.print(f"Profit and loss by {pnl.by}{_of(data)}, from {pluralize(data.fills, 'fill')}{at}", markup=False)
     if not pnl.rows:
-        console.print(_nothing(data), markup=False)
+        console.print(_nothing(data, nothing), markup=False)
         return
     if pnl.before_usd is not None:
         console.print(_headline(pnl), highlight=False)
@@ -143,10 +144,10 @@ def _of(data: ProfitAndLoss) -> str:
     return f"{of}{days}"
 
 
-def _nothing(data: ProfitAndLoss) -> str:
+def _nothing(data: ProfitAndLoss, why: str) -> str:
     if not data.fills:
         return "Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders"
-    return "Nothing was earned or lost there. Everything there is: tradebot pnl"
+    return f"{why or 'Nothing was earned or lost there.'} All of it: tradebot pnl"
 
 
 def show_rows(console: Console, by: str, rows: tuple[ProfitRow, ...], total: ProfitRow | None) -> None:
@@ -269,7 +270,8 @@ def _colors(values: list[float]) -> list[str]:
 def run(app: App, by: Cut, choice: Choice) -> Report:
     """Return the profit and loss of the chosen days, in rows."""
     data = read(app, by, choice)
-    return Report("pnl", data, show, whose=identity(app))
+    nothing = nothing_matches(read_history(app), choice) if data.fills and not data.pnl.rows else ""
+    return Report("pnl", data, partial(show, nothing=nothing), whose=identity(app))
 
 
 def to_csv_file(report: Report, file: Path) -> Report:

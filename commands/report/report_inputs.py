@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from commands.report.screen import render
 from commands.score.outcomes import refused_trades
 from commands.shared.files import replacing
-from commands.shared.history import BENCHMARK, no_benchmark_reason, read_history
+from commands.shared.history import BENCHMARK, no_benchmark_reason, nothing_matches, read_history
 from commands.shared.light_helpers import NOBODY, Identity
 from commands.shared.verb_options import Report, identity, open_bot, progress_bar
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
@@ -77,13 +77,22 @@ def read(
         days=choice.days,
         strategy=choice.strategy,
         symbol=choice.symbol,
-        unknown=tuple(filter(None, (problem, why_not, unreadable))),
+        unknown=tuple(filter(None, (problem, why_not, unreadable, _nothing(history, choice)))),
         evidence=evidence,
     )
     report = account_report(material)
     cautions = *report.further.cautions, *unproven(app)
     interrupted = (read_result(app.folder.path) or {}).get("complete") is False
     return replace(report, further=replace(report.further, cautions=cautions), interrupted=interrupted), history.at
+
+
+def _nothing(history: "History", choice: "Choice") -> str:
+    """Return why no session or trade of the books is in a selection; empty if one is."""
+    days = [*(end.session for end in history.ends), *(history.day.date_of(owned.fill.at) for owned in history.fills)]
+    owners = {(owned.strategy, owned.fill.symbol) for owned in history.fills}
+    traded = any(choice.strategy in (None, one) and choice.symbol in (None, other) for one, other in owners)
+    is_there = any(map(choice.days.includes, days)) and (choice.whole or traded)
+    return "" if is_there or not days else nothing_matches(history, choice)
 
 
 def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":

@@ -199,7 +199,7 @@ def _render_short(out: "Console", data: "PerformanceReport") -> None:
 def _caveats(account: "AccountReport") -> Iterator[str]:
     """Yield what changes how the figures must be read, without what they need more observations for."""
     figures = chain(account.returns, account.trade_figures, account.further.rolling)
-    lacking = set(what_is_lacking(figures)) if is_recorded(account) else set()
+    lacking = set(what_is_lacking(figures))
     yield from (text for text in account.unknown if text not in lacking)
     yield from (text for text in account.assumptions.get(Block.EARNED, ()) if text != PROFIT)
     yield from account.further.cautions

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from commands.shared.bot_records import last_passes
+from commands.shared.light_helpers import clean, did_you_mean
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.calendar import knowing
 from tradebot.app.wiring import App
@@ -14,6 +15,7 @@ from tradebot.model.record import SessionEnd
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderRequested, OrderSent, TradeNote, renames
 from tradebot.views.trades.history import History
+from tradebot.views.trades.trade_row import Choice
 
 
 def read_history(app: "App") -> "History":
@@ -47,6 +49,27 @@ def read_history(app: "App") -> "History":
         stops=stops,
         settlement=app.settings.capabilities.settlement,
     )
+
+
+LISTED = 8
+"""How many names are listed where none is close to the one that was typed."""
+
+
+def nothing_matches(history: "History", choice: "Choice", rules: Iterable[str] = ()) -> str:
+    """Return why a selection is empty, and the nearest that isn't; `rules` are the exit rules that closed trades."""
+    owners = {(owned.strategy, owned.fill.symbol) for owned in history.fills}
+    filters = (
+        (choice.symbol, "--symbol", {symbol for _, symbol in owners}),
+        (choice.strategy, "--strategy", {strategy for strategy, _ in owners}),
+        (choice.reason, "--reason", set(rules)),
+    )
+    for typed, option, known in filters:
+        if typed is not None and known and typed not in known:
+            names = sorted(known)
+            listed = f"there are {', '.join(names[:LISTED])}{' and others' if len(names) > LISTED else ''}."
+            return f"No trades match {option} {clean(typed)}: {did_you_mean(typed, names) or listed}"
+    days = sorted(history.day.date_of(owned.fill.at) for owned in history.fills)
+    return f"No trades match. The books have fills from {days[0]} to {days[-1]}." if days else "No trades match."
 
 
 @contextmanager

@@ -174,7 +174,7 @@ SHOWN, SHOWN_SHORT = 200, 25
 """How many rows a screen shows, with --explain and without; the file of --csv and the JSON document have them all."""
 
 
-def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
+def show(console: "Console", data: "Trades", *, by_lot: bool, nothing: str = "") -> None:
     """Print the chosen trades or lots, the sums, and the assumptions."""
     at = f" at {when(data.as_of)}" if data.as_of else ""
     span = "".join(f" {word} {day}" for word, day in (("from", data.from_date), ("to", data.to_date)) if day)
@@ -183,7 +183,7 @@ def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
         console.print("Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders", markup=False)
         return
     if not data.trades and not data.lots:
-        console.print("No trade is like that. Next: tradebot trades shows all of them", markup=False)
+        console.print(f"{nothing or 'No trades match.'} All of them: tradebot trades", markup=False)
         return
     rows = data.lots if by_lot else data.trades
     most = SHOWN if explains(console) else SHOWN_SHORT

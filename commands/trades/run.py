@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from commands.shared.files import picture_file, to_csv
-from commands.shared.history import read_history
+from commands.shared.history import nothing_matches, read_history
 from commands.shared.light_helpers import clean
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import Report, caller, identity, open_bot
@@ -30,7 +31,7 @@ from tradebot.errors import OperatorError, word
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
-from tradebot.views.trades.trade_row import Choice, TradeRow
+from tradebot.views.trades.trade_row import Choice, TradeRow, TradeRows, rules_of
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
 LONGEST = 1_000
@@ -152,7 +153,18 @@ OLDEST_YEAR = 1900
 def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
     """Return the chosen trades, as a table of trades or of lots."""
     data = read_trades(app, choice, by_lot=by_lot)
-    return Report("trades", data, lambda out, shown: show_trades(out, shown, by_lot=by_lot), whose=identity(app))
+    nothing = ""
+    if data.known and not data.trades and not data.lots:
+        history, rows = all_rows(app)
+        nothing = nothing_matches(
+            history, choice, {rule for row in rows.trades for reason in row.reasons for rule in rules_of(reason)}
+        )
+    render = partial(show_trades, by_lot=by_lot, nothing=nothing)
+    return Report("trades", data, render, whose=identity(app))
+
+
+def _rules(rows: "TradeRows") -> set[str]:
+    return {rule for row in rows.trades for reason in row.reasons for rule in rules_of(reason)}
 
 
 def run_swaps(app: "App", choice: "Choice") -> Report:

@@ -127,7 +127,7 @@ def test_pnl_refuses_bad_options_with_the_next_step(copy: Bot, flags: tuple[str,
 
 
 def test_pnl_says_what_to_do_when_there_is_nothing_to_show(reader: Bot) -> None:
-    assert "Nothing was earned or lost there" in reader.shown("pnl", "--symbol", "TSLA")
+    assert "No trades match --symbol TSLA: there are AAPL" in reader.shown("pnl", "--symbol", "TSLA")
     assert reader.says("pnl", "--from", "2027-01-01", "--plot", "a.svg").code == 2
 
 

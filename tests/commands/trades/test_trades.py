@@ -144,7 +144,7 @@ def test_trades_choice_without_rows_names_the_next_step(reader: Bot) -> None:
     said = reader.says("trades", "--strategy", "other", "--from", "2026-11-16")
     assert said.out.splitlines() == [
         "0 of 3 trades from 2026-11-16 at 2026-11-16 11:30:00 ET; the broker was not asked",
-        "No trade is like that. Next: tradebot trades shows all of them",
+        "No trades match --strategy other: there are flow. All of them: tradebot trades",
     ]
 
 
