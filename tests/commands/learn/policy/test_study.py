@@ -290,7 +290,10 @@ class Deadly:
 
     def __call__(self, of: Walk, wanted: WalkTask, trials: int) -> None:
         if len([*of.folder.parent.glob(f"*/{UNITS}/*.json")]) >= self.at:
-            (of.folder.parent / f"killed-{self.at}").write_text(str(os.getpid()))
+            # Both workers may get here, and one may end while it writes.
+            draft = of.folder.parent / f"draft-{os.getpid()}"
+            draft.write_text(str(os.getpid()))
+            draft.rename(of.folder.parent / f"killed-{self.at}")
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)
         made_up(of, wanted, trials)
