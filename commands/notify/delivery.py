@@ -188,7 +188,7 @@ class DeliveryRound:
     def _unwell(self) -> tuple[str, Severity]:
         """Return which parts aren't OK, empty if all are, and how bad that is."""
         if self._health is None or time.monotonic() >= self._health[0] + HEALTH_S:
-            judgments = [one for one in judge_passes(evidence_of(self._app)) if one.subject not in TOLD_OTHERWISE]
+            judgments = [cycle for cycle in judge_passes(evidence_of(self._app)) if cycle.subject not in TOLD_OTHERWISE]
             findings = rank_judgments(judgments)
             worst = Severity.ERROR if overall(judgments) is HealthState.FAILED else Severity.WARN
             said = "; ".join(f"{finding.subject} {finding.state}, {finding.found}" for finding in findings[:3])

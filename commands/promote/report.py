@@ -259,7 +259,9 @@ def judge(app: "App", files: Sequence[Path]) -> Report:
 def judged_by(rules: PromotionRules, found: Iterable[tuple[PolicyResults, int, bool]]) -> PoliciesJudged:
     """Return policies with the conditions for paper, each with its number of trials and whether it is sealed."""
     rows = tuple(_judge_policy(rules, *one) for one in found)
-    lacking = [(clean(row.name), [short(one.name) for one in row.conditions if not one.met]) for row in rows]
+    lacking = [
+        (clean(row.name), [short(condition.name) for condition in row.conditions if not condition.met]) for row in rows
+    ]
     return PoliciesJudged(Rung.PAPER, rows, policy_sentence(lacking))
 
 

@@ -369,7 +369,10 @@ def _judge_rung(app: "App", shown: "StrategyEvidence", folder: str | None) -> "P
     following, rows = shown.rung.following, tuple["ConditionRow", ...]()
     if following is not None and following.place <= shown.highest.place:
         now, per_year = app.stamp_time(), shown.evidence.per_year
-        rows = tuple(_row(one, now, per_year) for one in conditions(shown.evidence, app.settings.promotion, following))
+        rows = tuple(
+            _row(condition, now, per_year)
+            for condition in conditions(shown.evidence, app.settings.promotion, following)
+        )
     at = f" --from {folder}" if folder else ""
     ready = bool(rows) and all(row.met for row in rows)
     elsewhere = following is not None and not rows
@@ -381,8 +384,10 @@ def _judge_rung(app: "App", shown: "StrategyEvidence", folder: str | None) -> "P
         next=following if rows else None,
         conditions=rows,
         sources=tuple(
-            SourceRow(one.folder, one.traded.value, len(one.own.returns), len(one.own.trades), one.why_not)
-            for one in shown.sources
+            SourceRow(
+                source.folder, source.traded.value, len(source.own.returns), len(source.own.trades), source.why_not
+            )
+            for source in shown.sources
         ),
         champion=shown.champion,
         trials=shown.evidence.trials,

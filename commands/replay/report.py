@@ -198,8 +198,8 @@ def decided_again(
         decisions += found.decisions
         equal += found.difference is None
         changed += [changed_in(one.id, one.at, one.version, found.difference)] if found.difference else []
-    by, sessions = {one.version for one in passes}, {one.session for one in passes}
-    lacking = not_kept(facts, sessions, {one.id for one in passes})
+    by, sessions = {cycle.version for cycle in passes}, {cycle.session for cycle in passes}
+    lacking = not_kept(facts, sessions, {cycle.id for cycle in passes})
     return replay_report(by, sessions, len(passes), equal, decisions, changed, unreadable=unreadable, lacking=lacking)
 
 

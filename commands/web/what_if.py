@@ -88,7 +88,10 @@ def _typed_changes(app: App, query: Query, symbol: str | None) -> list[str]:
     if len(given) > MOST_CHANGES:
         raise OperatorError(f"{len(given)} settings are changed at once", f"change {MOST_CHANGES} at most")
     if len(given) > 1:
-        force = {one.key: one.force for one in sliders_of(app, symbol, query.get("session"), query.get("at")).sliders}
+        force = {
+            slider.key: slider.force
+            for slider in sliders_of(app, symbol, query.get("session"), query.get("at")).sliders
+        }
         given = {name: text for name, text in given.items() if name not in force or not _equal(text, force[name])}
     return [f"{name}={text}" for name, text in given.items()]
 
@@ -152,7 +155,9 @@ def _groups(sliders: Sliders, query: Query) -> Markup:
         markup = Markup("<p>No threshold refused anything.</p>")
     if not others:
         return markup
-    is_open = " open" if any(not _equal(query.get(PREFIX + one.key, one.force), one.force) for one in others) else ""
+    is_open = (
+        " open" if any(not _equal(query.get(PREFIX + other.key, other.force), other.force) for other in others) else ""
+    )
     rest = Markup("").join(_slider(slider, number, query) for number, slider in enumerate(others, len(refusing)))
     return Markup("{}<details{}><summary>{} that refused nobody</summary>{}</details>").format(
         markup, is_open, pluralize(len(others), "threshold"), rest

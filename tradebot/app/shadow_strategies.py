@@ -59,7 +59,9 @@ def in_shadow(app: App) -> Mapping[str, str]:
 
 def still_held(app: App, name: str) -> int:
     """Return the number of a strategy's open positions at the broker; with none left, it is in shadow."""
-    return sum(one.strategy == name and one.quantity != 0 for one in app.books.totals().positions.values())
+    return sum(
+        position.strategy == name and position.quantity != 0 for position in app.books.totals().positions.values()
+    )
 
 
 def place_of(app: App, name: str) -> Path:

@@ -255,7 +255,9 @@ def positions(evidence: Trading) -> Judgment:
     outside = sorted({p.symbol for p in positions} - set(evidence.rules.universe))
     found = f"{len(positions)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
     if isinstance(evidence.broker, Broker) and evidence.broker.leaps:
-        leaps = (f"{one.symbol} of {one.strategy} was {one.before} and is {one.after}" for one in evidence.broker.leaps)
+        leaps = (
+            f"{leap.symbol} of {leap.strategy} was {leap.before} and is {leap.after}" for leap in evidence.broker.leaps
+        )
         found += f"; impossible by the broker's last fills: {', '.join(leaps)}"
         return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, found, "tradebot reconcile")
     return judge_evidence(name, look, evidence.moment.now, HealthState.OK, found)

@@ -74,10 +74,11 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
         prices = {symbol: quote.middle for pass_seen in live for symbol, quote in pass_seen.desk.quotes.items()}
         data = unknown
     found = compare(ran, again, prices, data)
+    charged = {movement.about: -movement.amount_usd for movement in app.ledger_view.past.cash_movements()}
     return DayParity(
         day, __version__, until >= session.close, len(live), found.decisions, len(ran.sent), found.fills,
         by_cause(found.differences), found.differences, found.worse_usd, found.value_usd, assumed, played_again,
-        costs(ran, assumed, {one.about: -one.amount_usd for one in app.ledger_view.past.cash_movements()}),
+        costs(ran, assumed, charged),
     )  # fmt: skip
 
 

@@ -111,7 +111,9 @@ def problems(card: Card, scaling: Scaling, probe: Probe) -> Iterator[str]:
     yield from _of_card(card)
     if not len(scaling.means) == len(scaling.deviations) == len(card.features):
         yield f"the scaling isn't of the card's {len(card.features)} features"
-    if not all(map(isfinite, scaling.means)) or not all(isfinite(one) and one > 0 for one in scaling.deviations):
+    if not all(map(isfinite, scaling.means)) or not all(
+        isfinite(deviation) and deviation > 0 for deviation in scaling.deviations
+    ):
         yield "the scaling has a mean or a deviation that isn't a number above zero"
     yield from _of_probe(card, probe)
 

@@ -158,5 +158,7 @@ class PassSeen(Struct, frozen=True):
     @property
     def asked_at(self) -> datetime:
         """Return when its strategies ran, as far as their candidates say."""
-        candidates: Sequence[datetime] = [one.at for one in self.proposed.candidates] if self.proposed else []
+        candidates: Sequence[datetime] = (
+            [candidate.at for candidate in self.proposed.candidates] if self.proposed else []
+        )
         return min(candidates, default=self.desk.now)

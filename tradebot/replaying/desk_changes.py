@@ -171,7 +171,11 @@ def without_order(desk: Desk, unsent: Unsent) -> Desk:
         return desk
     intent, symbol = filled.intent, filled.intent.instrument.symbol
     strategy = intent.key.strategy
-    entries = [one for one in desk.book.entries if (one.strategy, one.symbol, one.at) != (strategy, symbol, intent.at)]
+    entries = [
+        entry
+        for entry in desk.book.entries
+        if (entry.strategy, entry.symbol, entry.at) != (strategy, symbol, intent.at)
+    ]
     desk = replace(desk, book=replace(_without_times(desk.book, unsent), entries=tuple(entries)))
     for trip in desk.book.round_trips:
         if (trip.strategy, trip.symbol) == intent.whose and unsent.had(trip.opened_at):
@@ -185,7 +189,9 @@ def without_order(desk: Desk, unsent: Unsent) -> Desk:
         desk = _without_working(desk, symbol, intent.instrument.notional(own_order.shares, filled.price), intent.side)
     if working:
         remaining = tuple(order for order in desk.book.own_orders if order not in working)
-        stakes = tuple(one for one in desk.book.stakes if one.held or (one.strategy, one.symbol) != intent.whose)
+        stakes = tuple(
+            stake for stake in desk.book.stakes if stake.held or (stake.strategy, stake.symbol) != intent.whose
+        )
         names = desk.book.working - ({symbol} - {order.symbol for order in remaining})
         desk = replace(desk, book=replace(desk.book, own_orders=remaining, stakes=stakes, working=names))
     position = next((one for one in desk.positions if one.whose == intent.whose), None)

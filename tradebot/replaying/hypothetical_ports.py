@@ -158,7 +158,9 @@ def promised_before(outcome: bytes) -> frozenset[str]:
     if DUPLICATE not in outcome:
         return frozenset()
     decisions = (one for candidate in msgpack.decode(outcome)["candidates"] for one in candidate["decisions"])
-    return frozenset(str(one["observed"]) for one in decisions if one["reason"] == Reason.DUPLICATE_INTENT)
+    return frozenset(
+        str(decision["observed"]) for decision in decisions if decision["reason"] == Reason.DUPLICATE_INTENT
+    )
 
 
 def given_other(recorded: RecordedCycle, **changes: Any) -> RecordedCycle:

@@ -349,7 +349,11 @@ def _same_wants(live: PassSeen, played: PassSeen, strategy: str, symbol: str) ->
 def _wants(pass_seen: PassSeen, strategy: str, symbol: str) -> object:
     if pass_seen.proposed is None:
         return None
-    wanted = [one for one in pass_seen.proposed.candidates if (one.strategy, one.symbol) == (strategy, symbol)]
+    wanted = [
+        candidate
+        for candidate in pass_seen.proposed.candidates
+        if (candidate.strategy, candidate.symbol) == (strategy, symbol)
+    ]
     refused = [one for one in pass_seen.proposed.refused if one.strategy == strategy and one.symbol in (symbol, None)]
     return wanted, refused
 

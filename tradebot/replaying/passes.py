@@ -227,7 +227,11 @@ def _are_passing(candidates: Any, names: Names) -> list[Any]:
     of_decisions = names["candidate.Candidate"].index("decisions")
     of_verdict = names["decision.Decision"].index("verdict")
     passes = Verdict.PASS.value
-    return [one for one in candidates if all(decision[of_verdict] == passes for decision in one[of_decisions])]
+    return [
+        candidate
+        for candidate in candidates
+        if all(decision[of_verdict] == passes for decision in candidate[of_decisions])
+    ]
 
 
 def _but_replaced(replaced: frozenset[str], candidates: Any, names: Names) -> list[Any]:

@@ -38,7 +38,10 @@ def record_of(tree: object) -> tuple[bytes, Read]:
     """Return the body and parts of a record in this form, from an untrusted source; RecordError if it is invalid."""
     try:
         body, outcome, contents = (tree[name] for name in ("body", "outcome", "parts"))  # type: ignore[index]
-        parts = [one["text"].encode() if "text" in one else encode_steps(_value(one["value"])) for one in contents]
+        parts = [
+            content["text"].encode() if "text" in content else encode_steps(_value(content["value"]))
+            for content in contents
+        ]
         return encode_steps([*_value(body), encode_steps(_value(outcome))]), parts
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RecordError("it isn't the record of a pass") from error

@@ -299,8 +299,10 @@ def ended_in(outcome: bytes) -> Ends:
     except MsgspecError as error:
         raise RecordError("its record doesn't say what was decided: it is damaged") from error
     return {
-        (one.candidate.strategy, one.candidate.instrument.symbol, one.candidate.purpose): _raw_end(one.decisions)
-        for one in found.candidates
+        (candidate.candidate.strategy, candidate.candidate.instrument.symbol, candidate.candidate.purpose): _raw_end(
+            candidate.decisions
+        )
+        for candidate in found.candidates
     }
 
 

@@ -171,12 +171,19 @@ def key_of(candidate: Candidate) -> Key:
 
 def _by_key(cycle: CycleRecord, sent: Sequence[Intent]) -> Mapping[Key, Fate]:
     orders = {intent.client_order_id: intent for intent in sent}
-    return {key_of(one.candidate): _fate(one, orders.get(one.client_order_id or "")) for one in cycle.candidates}
+    return {
+        key_of(candidate.candidate): _fate(candidate, orders.get(candidate.client_order_id or ""))
+        for candidate in cycle.candidates
+    }
 
 
 def _fate(record: CandidateRecord, intent: Intent | None) -> Fate:
     # In shadow an order gets as far as this, and nothing is ever sent.
-    failed = [end_of(one) for one in record.decisions if not one.passed and one.reason is not Reason.SHADOW]
+    failed = [
+        end_of(decision)
+        for decision in record.decisions
+        if not decision.passed and decision.reason is not Reason.SHADOW
+    ]
     order = order_of(intent) if intent else None
     return Fate(not failed, failed[0] if failed else None, tuple(failed[1:]), order)
 

@@ -196,7 +196,7 @@ def what_if_span(
     """Compare these passes before and after the change; `later` has the symbols' prices after the orders' sessions."""
     more, fewer, resized = _apart(passes, symbol)
     stops = stops_of(passes, symbol)
-    then = sum(end == SENT for one in passes for (_, name, _), end in one.then.items() if symbol in (None, name))
+    then = sum(end == SENT for cycle in passes for (_, name, _), end in cycle.then.items() if symbol in (None, name))
     opened = [filled for filled in more if filled.intent.purpose is Purpose.OPEN]
     return WhatIfSpan(
         symbol=symbol,
@@ -237,7 +237,7 @@ def _apart(passes: Sequence[Passed], symbol: str | None) -> tuple[Sequence[Fille
     """Return the orders that only one of both sends, and how many are sent either way, but not alike."""
     more, fewer = (
         [each for orders in found for each in orders if symbol in (None, each.symbol)]
-        for found in ([one.more for one in passes], [one.fewer for one in passes])
+        for found in ([cycle.more for cycle in passes], [cycle.fewer for cycle in passes])
     )
     # The id of an order doesn't tell its size or price.
     both = {one.intent.client_order_id for one in more} & {one.intent.client_order_id for one in fewer}

@@ -110,7 +110,7 @@ class Recorder:
         passes = self._jobs.get(job, [])
         first = bisect_left(passes, since, key=_at) if since else 0
         first = first if last is None else max(first, len(passes) - last)
-        return tuple(one.cycle for one in passes[first:])
+        return tuple(cycle.cycle for cycle in passes[first:])
 
     def last_passes(self, job: str, last: int) -> Sequence[CycleRecord]:
         return tuple(one.head for one in self._jobs.get(job, [])[-last:])

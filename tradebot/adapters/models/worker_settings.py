@@ -15,7 +15,9 @@ ACTING, MODELS = "acting", "models"
 
 def settings_of(models: Sequence[Model], acting: ModelSelection) -> Mapping[str, Any]:
     """Return the settings to start these models with."""
-    files = [(one.id, dict(ModelParts(one.card, one.scaling, one.probe, one.graph).files())) for one in models]
+    files = [
+        (model.id, dict(ModelParts(model.card, model.scaling, model.probe, model.graph).files())) for model in models
+    ]
     return {MODELS: files, ACTING: json_text(encode(acting))}
 
 

@@ -148,7 +148,10 @@ def declared_files(settings: Mapping[str, object]) -> tuple[Path, ...]:
 
 def code_in_force(strategies: Iterable[Strategy]) -> dict[str, str]:
     """Return the digest of each strategy's running code; a plug-in that never started has none."""
-    digests = {one.name: one.code if isinstance(one, PluginStrategy) else built_in_code().digest for one in strategies}
+    digests = {
+        strategy.name: strategy.code if isinstance(strategy, PluginStrategy) else built_in_code().digest
+        for strategy in strategies
+    }
     return {name: digest for name, digest in digests.items() if digest}
 
 

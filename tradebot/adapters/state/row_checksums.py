@@ -22,7 +22,10 @@ _LAST_COLUMN = re.compile(r"(?=,\s+(?:UNIQUE|PRIMARY KEY) \(|\)(?: WITHOUT ROWID
 
 def with_sums(statements: Iterable[str]) -> tuple[str, ...]:
     """Return the statements that create a database with checksums, given those that create it without."""
-    made = [_LAST_COLUMN.sub(f", {SUM} INTEGER", one, count=1) if _NAME.match(one) else one for one in statements]
+    made = [
+        _LAST_COLUMN.sub(f", {SUM} INTEGER", statement, count=1) if _NAME.match(statement) else statement
+        for statement in statements
+    ]
     return *made, *_triggers(made)
 
 

@@ -142,7 +142,11 @@ def _rules(venue: Venue) -> Iterator[Assumption]:
 
 def _of_contracts(venue: Venue) -> Iterator[tuple[Decimal, list[str]]]:
     """Yield each fee that contracts have of their own, the lowest first, with the roots that it is charged for."""
-    own = {one.root or one.symbol: one.contract_fee for one in venue.instruments if one.contract_fee is not None}
+    own = {
+        instrument.root or instrument.symbol: instrument.contract_fee
+        for instrument in venue.instruments
+        if instrument.contract_fee is not None
+    }
     for fee in sorted(set(own.values())):
         yield fee, [name for name, each in own.items() if each == fee]
 

@@ -116,7 +116,9 @@ class ServedAhead:
 
     def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
         view = self._reader.view()
-        prices = {one.symbol: one.current_price for one in view.positions if one.current_price is not None}
+        prices = {
+            position.symbol: position.current_price for position in view.positions if position.current_price is not None
+        }
         return view.account.equity, prices
 
     def only_interest_since(self, stamp: object) -> bool:

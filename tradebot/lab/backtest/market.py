@@ -107,7 +107,10 @@ def _open_source(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
 
 
 def _open_generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
-    own, grids = own_calendars(spec.venue, calendar), {one.symbol: Grid(one) for one in spec.venue.instruments}
+    own, grids = (
+        own_calendars(spec.venue, calendar),
+        {instrument.symbol: Grid(instrument) for instrument in spec.venue.instruments},
+    )
     source = generated_source(spec, calendar, grids, own)
     actions: Iterable[Action] = ()
     if spec.corporate_actions and isinstance(source, GeneratedBars):

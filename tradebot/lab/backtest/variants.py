@@ -156,7 +156,10 @@ def _in_session(plan: BacktestPlan, times: Mapping[str, OwnTimes], which: str) -
 def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, OwnTimes | None]:
     """Return the times of each strategy; None if it is called in every pass, or isn't one of the settings."""
     sections = settings.strategies.sections()
-    texts = {one.name: (sections[one.name].times or one.times) if one.name in sections else "" for one in strategies}
+    texts = {
+        strategy.name: (sections[strategy.name].times or strategy.times) if strategy.name in sections else ""
+        for strategy in strategies
+    }
     return {name: _parse_times(text, settings.day) for name, text in texts.items()}
 
 

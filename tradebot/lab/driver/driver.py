@@ -497,7 +497,11 @@ class DriverPasses:
     def is_declined(self, proposed: Proposals) -> bool:
         """Return True if strategies themselves decline all that is wanted, and no contract may roll."""
         world, candidates = self._world, proposed.candidates
-        return bool(candidates) and not world.rules.standing and all(is_declined(world, one) for one in candidates)
+        return (
+            bool(candidates)
+            and not world.rules.standing
+            and all(is_declined(world, candidate) for candidate in candidates)
+        )
 
     def decline(self, call: Call, proposed: Proposals) -> None:
         """Record entries that strategies declined, as a pass would that looks at nothing else."""

@@ -304,7 +304,9 @@ def _exit(
     better: Callable[[TradeOutcome, Decimal], float],
 ) -> Knob:
     tried = dict.fromkeys((at.fraction * share).quantize(PLACES, ROUND_CEILING) for share in NEARER)
-    others = [Other(plain(each), [better(one, each) for one in outcomes]) for each in tried if each < at.fraction]
+    others = [
+        Other(plain(each), [better(outcome, each) for outcome in outcomes]) for each in tried if each < at.fraction
+    ]
     return Knob(item, strategy, at.setting, plain(at.fraction), outcomes, others, at.part)
 
 
@@ -344,7 +346,9 @@ def shorter(after_s: int) -> Sequence[int]:
 
 def time_exit(strategy: str, at: HeldFor, outcomes: Sequence[TradeOutcome], left: LeftAfter | None) -> Knob:
     """Return the longest holding time with shorter alternatives; a trade without a price at that time is unchanged."""
-    others = [Other(str(each), [left(one, each) or 0.0 for one in outcomes]) for each in shorter(at.after_s) if left]
+    others = [
+        Other(str(each), [left(outcome, each) or 0.0 for outcome in outcomes]) for each in shorter(at.after_s) if left
+    ]
     untold = "" if left else NO_PRICES
     return Knob(Item.EXITS, strategy, at.setting, str(at.after_s), outcomes, others, at.part, untold)
 
@@ -352,7 +356,10 @@ def time_exit(strategy: str, at: HeldFor, outcomes: Sequence[TradeOutcome], left
 def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[TradeOutcome]) -> Knob:
     """Return the size of orders with smaller alternatives, which scale every trade's profit or loss."""
     others = [
-        Other(plain((fraction * share).quantize(PLACES, ROUND_FLOOR)), [float(share - 1) * one.net for one in outcomes])
+        Other(
+            plain((fraction * share).quantize(PLACES, ROUND_FLOOR)),
+            [float(share - 1) * outcome.net for outcome in outcomes],
+        )
         for share in SMALLER
     ]
     return Knob(Item.SIZING, strategy, setting, plain(fraction), outcomes, others)
@@ -378,7 +385,9 @@ def _later(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Other]:
 def _earlier(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Other]:
     for more_s in LATER_S:
         end = Edge(of_open=False, offset_s=part.end.offset_s - more_s)
-        left_out = [one.before_close_s is not None and one.before_close_s <= -end.offset_s for one in outcomes]
+        left_out = [
+            outcome.before_close_s is not None and outcome.before_close_s <= -end.offset_s for outcome in outcomes
+        ]
         yield without(_times_text(part, part.start, end), outcomes, left_out)
 
 

@@ -226,7 +226,9 @@ def limits(
         value = getattr(in_force, name)
         assert all(is_tighter(name, value, each) for each in tried), "a limit only gets tighter"
         refused = ((each, _refused_trades(opened_positions, _RULES[name](each))) for each in tried)
-        others = [without(plain(each), outcomes, [one.trade.id in out for one in outcomes]) for each, out in refused]
+        others = [
+            without(plain(each), outcomes, [outcome.trade.id in out for outcome in outcomes]) for each, out in refused
+        ]
         yield Knob(Item.LIMITS, strategy, f"strategies.{strategy}.limits.{name}", plain(value), outcomes, others)
 
 

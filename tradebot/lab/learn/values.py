@@ -107,7 +107,9 @@ def outcomes_of(
     trades: Iterable[TradeRow], sessions: Mapping[date, Session], day: VenueDay
 ) -> tuple[TradeOutcome, ...]:
     """Return the bot's closed trades, in opening order."""
-    return tuple(sorted((_outcome(one, sessions, day) for one in trades if counts(one)), key=lambda one: one.order))
+    return tuple(
+        sorted((_outcome(trade, sessions, day) for trade in trades if counts(trade)), key=lambda one: one.order)
+    )
 
 
 def counts(trade: TradeRow) -> bool:

@@ -193,7 +193,11 @@ class DecisionPoint:
         judged = next((cycle for cycle in reversed(cycles) if cycle.candidates), None)
         decisions = [record.terminal for record in judged.candidates] if judged else []
         decisions += [refusal.decision for cycle in cycles for refusal in cycle.refused_strategies]
-        return Counter(str(one.reason or one.gate) for one in decisions if one and one.reason not in TOLD_ALREADY)
+        return Counter(
+            str(decision.reason or decision.gate)
+            for decision in decisions
+            if decision and decision.reason not in TOLD_ALREADY
+        )
 
     def final_state(self) -> PolicyState:
         """Return the state after the last session that ran."""

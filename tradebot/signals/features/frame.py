@@ -115,7 +115,10 @@ def frame_of(series: Series, sessions: Sequence[Session], rolls: Sequence[date] 
         np.array(column, dtype=np.float64)
         for column in (series.open, series.high, series.low, series.close, series.volume)
     )
-    known = [(int(one.open.timestamp()), int(one.close.timestamp()), one.date.toordinal()) for one in sessions]
+    known = [
+        (int(session.open.timestamp()), int(session.close.timestamp()), session.date.toordinal())
+        for session in sessions
+    ]
     table = np.array([(NOWHERE, NOWHERE, NOWHERE), *known], dtype=np.int64)
     place = np.searchsorted(table[1:, 0], starts, side="right")
     table = table[np.where(starts < table[place, 1], place, 0)]

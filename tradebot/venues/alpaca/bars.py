@@ -123,7 +123,9 @@ class AlpacaBars:
         named = {symbol: symbol for symbol in symbols}
         for _ in range(_MOST_NAMES):
             heirs = {
-                one.name: one.heir for one in self._announced_actions(list(named), first, last) if one.action is None
+                action.name: action.heir
+                for action in self._announced_actions(list(named), first, last)
+                if action.action is None
             }
             named = {heirs[name]: symbol for name, symbol in named.items() if name in heirs}
             found |= {symbol: name for name, symbol in named.items()}

@@ -292,7 +292,7 @@ class HistoryPages:
         tolds = tuple(self._newest_elements(name, since, now) for name in ("orders", "triggers", "executions"))
         if self._read is None or any(map(is_not, tolds, self._read[0])):
             orders, triggers, executions = tolds
-            oldest, events = min(one.told_at for one in tolds), [*orders.elements, *triggers.elements]
+            oldest, events = min(told.told_at for told in tolds), [*orders.elements, *triggers.elements]
             self._read = tolds, past(events, executions.elements, oldest, self._number.cached_id, self._tally)
         return self._read[1]
 

@@ -443,7 +443,9 @@ class SimulatedVenue:
 
     def ended(self, since: datetime) -> Sequence[Order]:
         orders = self._account.orders.values()
-        return [one for one in orders if one.status.terminal and one.submitted_at and one.submitted_at >= since]
+        return [
+            order for order in orders if order.status.terminal and order.submitted_at and order.submitted_at >= since
+        ]
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
         return OrdersTold(tuple(one for one in reversed([*self._account.orders.values()]) if one.symbol in symbols))

@@ -343,12 +343,12 @@ def _positions(known: Summary, seen: SessionRecords) -> Iterator[str]:
 
 
 def _stops(helds: Sequence[Held]) -> Iterator[str]:
-    if all(one.at_broker for one in helds):
+    if all(held.at_broker for held in helds):
         yield f"{'Each has its stop' if len(helds) > 1 else 'Its stop rests'} at the broker."
         return
-    if bare := [one.symbol for one in helds if one.stop_usd is None]:
+    if bare := [held.symbol for held in helds if held.stop_usd is None]:
         yield f"No stop is known for {names(bare)}."
-    if ours := [one.symbol for one in helds if one.stop_usd is not None and not one.at_broker]:
+    if ours := [held.symbol for held in helds if held.stop_usd is not None and not held.at_broker]:
         stops, rest, them = ("stop", "doesn't", "it") if len(set(ours)) == 1 else ("stops", "don't", "them")
         yield f"The {stops} of {names(ours)} {rest} rest at the broker; the bot itself watches {them}."
 
@@ -403,7 +403,7 @@ def _short(known: Summary, seen: SessionRecords, first: str) -> str:
     lines = [f"- {line}" for line in needs[:FEW]]
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
     lines += [*_did(known, seen), *list(_trades(known))[:1]]
-    gains = [f"{one.symbol}{'' if one.gain_usd is None else f' {one.gain_usd:+,.0f} USD'}" for one in helds]
+    gains = [f"{held.symbol}{'' if held.gain_usd is None else f' {held.gain_usd:+,.0f} USD'}" for held in helds]
     if seen.judgments and seen.holdings is not None:
         lines.append(f"It holds {names(gains) if helds else 'nothing'}.")
     lines += [*(_slots(known, seen) if known.missed else ()), *_quota(known, seen), *_told_of(seen), *seen.unknown]

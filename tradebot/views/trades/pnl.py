@@ -320,7 +320,11 @@ class _Namer:
 
 def entry_component(kept: Kept, side: Side) -> str:
     """Return the component that contributed most to an entry's direction: the largest value times weight."""
-    spoke = [(one.value * one.weight * side.sign, one.name) for one in kept.components if one.value is not None]
+    spoke = [
+        (component.value * component.weight * side.sign, component.name)
+        for component in kept.components
+        if component.value is not None
+    ]
     if not spoke:
         return NOT_KNOWN
     most, name = max(spoke)

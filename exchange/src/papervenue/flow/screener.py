@@ -90,12 +90,14 @@ class Screens(Priced):
         only_large = question.params.text("is_s_p_500")
         large = question.params.flag("is_s_p_500", True)
         return [
-            one
-            for one in self.market.symbols
-            if (not tickers or feed_ticker(one) in tickers or one in tickers)
-            and (not types or profile(one).issue_type in types)
-            and (not sectors or profile(one).sector in sectors)
-            and (not only_large or large == (profile(one).sector is not None and profile(one).marketcap >= _LARGE))
+            symbol
+            for symbol in self.market.symbols
+            if (not tickers or feed_ticker(symbol) in tickers or symbol in tickers)
+            and (not types or profile(symbol).issue_type in types)
+            and (not sectors or profile(symbol).sector in sectors)
+            and (
+                not only_large or large == (profile(symbol).sector is not None and profile(symbol).marketcap >= _LARGE)
+            )
         ]
 
     def _row(self, symbol: str, index: int, now_us: int) -> Row | None:

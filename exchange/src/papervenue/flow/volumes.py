@@ -207,7 +207,9 @@ class Volumes(OfFlow):
         for count in minutes:
             until = open_us + count * MINUTE
             halves = [
-                _part(side, share, count).plus([one for one in alerts if one.right == right and one.at_us < until])
+                _part(side, share, count).plus(
+                    [alert for alert in alerts if alert.right == right and alert.at_us < until]
+                )
                 for right, side, share in zip("CP", rest, shares, strict=True)
             ]
             sides.append(Traded(*halves))
@@ -286,7 +288,7 @@ def _side(whole: float, rng: Random) -> Side:
 
 def _shares(weights: Sequence[float]) -> array[float]:
     sums = list(accumulate(weights))
-    return array("d", (one / sums[-1] for one in sums))
+    return array("d", (each / sums[-1] for each in sums))
 
 
 def _part(side: Side, shares: Shares, minutes: int) -> Side:

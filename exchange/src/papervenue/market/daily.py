@@ -167,7 +167,8 @@ def kept_days(path: Path) -> dict[str, Days]:
         with path.open(encoding="utf-8") as file:
             rows = [json.loads(line) for line in file]
         return {
-            symbol: Days(array("i", places), *(array("q", one) for one in columns)) for symbol, places, *columns in rows
+            symbol: Days(array("i", places), *(array("q", column) for column in columns))
+            for symbol, places, *columns in rows
         }
     except (OSError, ValueError, TypeError) as error:
         raise MarketError(f"{path} is damaged: {error}", f"restore it, or {NEW_EXCHANGE}") from error

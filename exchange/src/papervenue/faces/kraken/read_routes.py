@@ -258,7 +258,11 @@ class KrakenReads:
         }
 
     def _last_fill_us(self, owner: Account, symbol: str) -> int:
-        made = (one.at_us for one in reversed(owner.activities) if isinstance(one, Fill) and one.order.symbol == symbol)
+        made = (
+            activity.at_us
+            for activity in reversed(owner.activities)
+            if isinstance(activity, Fill) and activity.order.symbol == symbol
+        )
         return next(made, owner.created_us)
 
     def open_orders(self, owner: Account) -> Reply:

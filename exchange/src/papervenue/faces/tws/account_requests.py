@@ -131,7 +131,11 @@ class TwsReads:
     def executions(self, request: str, account: Account, wanted: Fields) -> Iterator[TwsMessage]:
         """Yield today's executions, each in its present state, then their known commissions."""
         tws_messages: list[TwsMessage] = []
-        fees = {one.about: one for one in account.activities if isinstance(one, Activity) and one.about}
+        fees = {
+            activity.about: activity
+            for activity in account.activities
+            if isinstance(activity, Activity) and activity.about
+        }
         for name, made in executions_of(account).items():
             if made.fill.at_us < self.today_us or not self._is_wanted(made, wanted):
                 continue
