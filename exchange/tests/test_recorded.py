@@ -1,13 +1,11 @@
 """Recorded bars: bad rows are counted and skipped, and bad files are refused with the reason."""
 
 import sys
-from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 
 from exchange.tests.kit.app import SHARED, open_world
 from papervenue.creation import recorded_span, remarks
-from papervenue.market import minute_rows, recorded
+from papervenue.market import minute_rows
 from papervenue.market.minute_rows import BadRowError
 from papervenue.market.spec import MarketError, MarketSpec
 from papervenue.market_loader import open_market
@@ -205,43 +203,6 @@ def test_span_of_a_file_with_only_bad_rows_names_the_reasons(make: Make) -> None
     told = r"\(rows skipped: 2 bad symbol \(first in line 3\), 1 not a number \(first in line 2\)\)"
     with pytest.raises(MarketError, match=told):
         recorded_span("csv", Path(spec.path), "end")
-
-
-ROW = "2025-03-03 09:{}:00,{},{},102,99,101,1000".format
-ROWS = st.builds(
-    ROW,
-    st.integers(30, 39),
-    st.sampled_from(["AAPL", "AAPL", "MSFT", "a b"]),
-    st.sampled_from(["100", "many"]),
-) | st.sampled_from(["someday,AAPL,100,102,99,101,5", "2025-03-03 09:59:30,AAPL,100,102,99,101,5", "short,AAPL"])
-
-
-@given(st.lists(ROWS, max_size=14), st.integers(1, 4))
-@example([ROW(30, "AAPL", 100), ROW(31, "AAPL", 100), ROW(32, "AAPL", "many")], 2)
-@example([ROW(minute, "AAPL", 100) for minute in (30, 36, 33, 34)], 3)
-@settings(max_examples=100)
-def test_rows_that_can_add_nothing_to_a_span_need_not_be_read(rows: list[str], at_once: int) -> None:
-    read, reasons = list[tuple[str, int]](), Counter[str]()
-    for row in rows:
-        try:
-            symbol, bar = minute_rows.bar_of(row.split(","), 0, minute_rows.share_or_contract)
-            read.append((symbol, bar.start_us))
-        except BadRowError as reason:
-            reasons[str(reason)] += 1
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(recorded, "_AT_ONCE", at_once)
-        path = Path(folder) / "bars.csv"
-        # A last row of another kind: a short one would be a file that ends in the middle of it.
-        path.write_text("\n".join([HEADER, *rows, "x,a b,1,1,1,1,1"]) + "\n")
-        if not read:
-            with pytest.raises(MarketError, match="no readable bar") as raised:
-                recorded.held_in("csv", path, "start")
-            reasons["bad symbol"] += 1
-            assert all(f"{count} {reason}" in str(raised.value) for reason, count in reasons.items())
-            return
-        held = recorded.held_in("csv", path, "start")
-    starts = [start_us for _, start_us in read]
-    assert held == (min(starts), max(starts), frozenset(symbol for symbol, _ in read))
 
 
 def test_create_from_parquet_names_the_data_extra_when_it_is_missing(

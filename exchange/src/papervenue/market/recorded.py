@@ -26,7 +26,6 @@ from papervenue.market.minute_rows import (
     ShareSessions,
     bar_of,
     share_or_contract,
-    time_of,
 )
 from papervenue.market.sessions import Calendar
 from papervenue.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
 
 _LONGEST_HEADER = 200
-_AT_ONCE = 1_000
-"""How many rows wait until the latest of them is looked at."""
 NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
 
 
@@ -200,62 +197,22 @@ class Held(NamedTuple):
 
 def held_in(source: Source, path: Path, bar_stamp: str | None) -> Held:
     """Return the range of a file of shares or contracts; raise MarketError if it has no readable bar."""
-    span = _Span(source, MINUTE if bar_stamp == "end" else 0)
+    shift_us = MINUTE if bar_stamp == "end" else 0
+    first = last = None
+    skipped, symbols = Skipped(source), set[str]()
     for number, fields in _rows(source, path):
-        span.add(number, fields)
-    span.look_at_later()
-    if not span.symbols:
-        raise MarketError(f"{path}: no readable bar{span.skipped.describe()}", _EXPECTED)
-    return Held(span.first_us, span.last_us, frozenset(span.symbols))
-
-
-class _Span:
-    """Finds the first and the last readable bar among rows, and their symbols.
-
-    A row of a known symbol between the first and the last one adds nothing, so nobody has to know whether it is
-    readable. Most rows come after the last one so far: of a number of these, the latest readable one is enough.
-    """
-
-    def __init__(self, source: Source, shift_us: int) -> None:
-        self.first_us = self.last_us = 0
-        self.symbols = set[str]()
-        self.skipped = Skipped(source)
-        self._shift_us = shift_us
-        self._later: list[tuple[int, int, Sequence[object]]] = []
-
-    def add(self, number: int, fields: Sequence[object]) -> None:
-        """Take the next row into account."""
-        if len(fields) == len(COLUMNS) and isinstance(fields[1], str) and fields[1] in self.symbols:
-            try:
-                start_us = time_of(fields[0]) - self._shift_us
-            except BadRowError as reason:
-                self.skipped.add(reason, number)
-                return
-            if self.first_us <= start_us <= self.last_us:
-                return
-            if start_us > self.last_us:
-                self._later.append((start_us, number, fields))
-                if len(self._later) >= _AT_ONCE:
-                    self.look_at_later()
-                return
-        self._look_at(number, fields)
-
-    def look_at_later(self) -> None:
-        """Look for the latest readable one of the rows after the last one so far."""
-        waiting, self._later = sorted(self._later, key=itemgetter(0)), []
-        while waiting and waiting[-1][0] > self.last_us:
-            _, number, fields = waiting.pop()
-            self._look_at(number, fields)
-
-    def _look_at(self, number: int, fields: Sequence[object]) -> None:
         try:
-            symbol, bar = bar_of(fields, self._shift_us, share_or_contract)
+            symbol, bar = bar_of(fields, shift_us, share_or_contract)
         except BadRowError as reason:
-            self.skipped.add(reason, number)
-            return
-        self.first_us = min(self.first_us, bar.start_us) if self.symbols else bar.start_us
-        self.last_us = max(self.last_us, bar.start_us) if self.symbols else bar.start_us
-        self.symbols.add(symbol)
+            skipped.add(reason, number)
+            continue
+        start_us = bar.start_us
+        symbols.add(symbol)
+        first = start_us if first is None else min(first, start_us)
+        last = start_us if last is None else max(last, start_us)
+    if first is None or last is None:
+        raise MarketError(f"{path}: no readable bar{skipped.describe()}", _EXPECTED)
+    return Held(first, last, frozenset(symbols))
 
 
 def _sorted_out(
