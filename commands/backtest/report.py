@@ -280,7 +280,7 @@ def _assumptions_in_short(out: "Console", assumptions: "Sequence[Assumption]") -
         if assumption.is_loud:
             out.print(f"  [bold red]{assumption.name.replace('_', ' ').capitalize()}[/]: {assumption.remark}")
     others = [each.name.replace("_", " ") for each in assumptions if each.remark and not each.is_loud]
-    out.print(f"  Assumed   {', '.join(others)}: see tradebot backtest --explain", markup=False)
+    out.print(f"  Assumed   {', '.join(others)}; --explain says what", markup=False)
 
 
 def _sensitivity(out: "Console", data: "BacktestData") -> None:

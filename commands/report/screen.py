@@ -193,7 +193,7 @@ def _render_short(out: "Console", data: "PerformanceReport") -> None:
         if alone and len(account.years) > 1:
             _render_months(out, replace(account, years=account.years[-SHORT_YEARS:]))
         render_sensitivity(out, account)
-    out.print("Everything, with definitions: tradebot report --explain. A page: --html FILE", style="dim", markup=False)
+    out.print("--explain shows everything, with definitions; --html FILE writes a page.", style="dim", markup=False)
 
 
 def _caveats(account: "AccountReport") -> Iterator[str]:
@@ -240,7 +240,7 @@ def _trade(trade: "ReportedTrade") -> str:
 
 
 def _name(data: "PerformanceReport", account: "AccountReport") -> str:
-    return "" if len(data.accounts) == 1 else f"{clean(account.label)}, "
+    return "" if len(data.accounts) == 1 else f"{clean(account.label)}: "
 
 
 def _render_head(out: "Console", data: "PerformanceReport", account: "AccountReport") -> None:

@@ -115,12 +115,24 @@ def _headline(console: "Console", data: "Status", whose: Identity) -> None:
     """Print in one line what most people look for: may it trade, what did it earn, what does it hold, is it well."""
     parts = [f"[{STATE_STYLE[data.trading_state]}]{data.trading_state}[/]"]
     if data.permission.next:
-        parts.append("[red]entries closed[/red]")
+        parts.append("[red]permission closed[/red]")
     if data.today is not None:
-        parts.append(f"{gain(data.today.total_usd, ' USD')} on {data.today.day}")
+        parts.append(f"{gain(data.today.total_usd, ' USD')}{_without(data.today)} on {data.today.day}")
     parts.append(pluralize(len(data.positions), "position"))
+    if bare := _without_stop(data):
+        parts.append(f"[red]{len(bare):,} of them without a stop at the broker[/red]")
     parts.append(f"health {color_state(overall(data.health))}")
     console.print(f"[bold]{whose.mode}[/bold], {whose.place}: {', '.join(parts)}")
+
+
+def _without(day: "DayProfit") -> str:
+    """Return which part of a day's profit is missing, because nothing saw a price of some symbols."""
+    return f" without {pluralize(len(day.unpriced), 'unpriced symbol')}" if day.unpriced else ""
+
+
+def _without_stop(data: "Status") -> "list[str]":
+    """Return the symbols of positions that have no stop at the broker, although the settings require one by now."""
+    return [one.symbol for one in data.positions if one.protection and one.protection.lacks_stop and one.is_held]
 
 
 def _bot(console: "Console", data: "Status", whose: Identity) -> None:
@@ -460,7 +472,7 @@ def _keys() -> Iterator[Callable[[float], bytes]]:
 
 WAYS = (
     ("tradebot demo", "plays a session on the embedded exchange; it needs no account"),
-    ("tradebot init", "asks a few questions, and makes a bot here"),
+    ("tradebot init", "makes a bot here; with --wizard, it asks a few questions first"),
     ("tradebot backtest --sessions 20", "plays other days, and keeps the result"),
 )
 MOST_NEEDS = 3
@@ -487,8 +499,8 @@ def _render_ways(console: Console, folder: object) -> None:
 
 def _render_overview(console: Console, data: Status, whose: Identity) -> None:
     state = f"[{STATE_STYLE[data.trading_state]}]{data.trading_state}[/]"
-    closed = f", entries closed: {escape(clean(data.permission.found))}" if data.permission.next else ""
-    console.print(f"[bold]{whose.mode}[/bold], {whose.place}: {state}{closed}")
+    as_of = f" as of {when(data.as_of)}" if data.as_of else ""
+    console.print(f"[bold]{whose.mode}[/bold], {whose.place}: {state}{as_of}")
     for name, line in _overview_lines(data):
         console.print(f"  {name:<10} {line}")
     console.print("More: tradebot summary, tradebot status, tradebot --help", markup=False)
@@ -500,7 +512,7 @@ def _overview_lines(data: Status) -> Iterator[tuple[str, str]]:
     if day is not None:
         before = equity.last_usd - day.total_usd if equity else Decimal(0)
         share = f" ({day.total_usd / before:+.2%})" if before > 0 else ""
-        yield "Profit", f"{gain(day.total_usd, ' USD')}{share} on {day.day}"
+        yield "Profit", f"{gain(day.total_usd, ' USD')}{share}{_without(day)} on {day.day}"
     if equity is not None:
         yield "Equity", f"{equity.last_usd:,.2f} USD"
     orders = pluralize(len(data.orders), "working order", "working orders")
@@ -509,11 +521,27 @@ def _overview_lines(data: Status) -> Iterator[tuple[str, str]]:
     yield "Next", f"{due.job} at {_at(due.at)}" if due else "nothing is due that is known: tradebot schedule"
     good = sum(not judgment.state.is_finding for judgment in data.health)
     yield "Health", f"{color_state(overall(data.health))}, {good} of {pluralize(len(data.health), 'part')} well"
-    needs = [each for each in rank_judgments(data.health) if each.state is not HealthState.UNKNOWN]
-    for each in needs[:MOST_NEEDS]:
-        yield "Needs you", f"{each.subject}: {escape(clean(each.found))}. Next: {escape(each.next)}"
+    needs = [*_needs(data)]
+    for need in needs[:MOST_NEEDS]:
+        yield "Needs you", escape(need)
+    if len(needs) > MOST_NEEDS:
+        yield "", f"and {len(needs) - MOST_NEEDS} more: tradebot audit"
     if not needs:
         yield "Needs you", "nothing"
+
+
+def _needs(data: Status) -> Iterator[str]:
+    """Yield what needs a person, the most urgent first, each with the next command."""
+    if bare := _without_stop(data):
+        yield f"no stop at the broker for {', '.join(map(clean, bare))}. Next: tradebot evaluate-exits --force-slot"
+    if data.permission.next:
+        yield f"{clean(data.permission.found)}. Next: {data.permission.next}"
+    findings = rank_judgments(data.health)
+    for each in findings:
+        if each.state is not HealthState.UNKNOWN:
+            yield f"{each.subject}: {clean(each.found).rstrip('.')}. Next: {each.next}"
+    if unknown := [each for each in findings if each.state is HealthState.UNKNOWN]:
+        yield f"no evidence about {pluralize(len(unknown), 'part')}. Next: tradebot health"
 
 
 def _at(moment: datetime) -> str:

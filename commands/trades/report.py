@@ -36,6 +36,7 @@ from tradebot.views.trades.trade_row import (
     TradeRows,
     TradeStatus,
     TradeTotals,
+    rules_of,
     select_rows,
     totals_of,
 )
@@ -170,6 +171,8 @@ def _together(trades: tuple[TradeRow, ...]) -> tuple[TotalSlippage, ...]:
     return tuple(total_slippage(list(column)) for column in zip(*(trade.slippage for trade in trades), strict=True))
 
 
+LONGEST = 16
+"""How many characters of what closed a trade a short screen shows."""
 SHOWN, SHOWN_SHORT = 200, 25
 """How many rows a screen shows, with --explain and without; the file of --csv and the JSON document have them all."""
 
@@ -195,8 +198,9 @@ def show(console: "Console", data: "Trades", *, by_lot: bool, nothing: str = "")
         _trades(console, data.trades[-most:])
     for line in (*_sums(data.totals), *_known_r(data), *slippage_sentences(data.slippage)):
         console.print(line, markup=False)
-    unknown = fees_not_counted(sum(row.unknown_fees for row in data.trades), {})
-    for line in map(in_units, data.assumptions if explains(console) else unknown):
+    about_fees = *fees_not_counted(sum(row.unknown_fees for row in data.trades), {}), NO_FEES
+    short = [line for line in data.assumptions if line in about_fees]
+    for line in map(in_units, data.assumptions if explains(console) else short):
         console.print(line, markup=False, style="dim")
 
 
@@ -213,12 +217,21 @@ def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
             "" if row.r is None else f"{row.r:+.2f}",
             *((_went(row.best), _went(row.worst), score) if whole else ()),
             escape(row.strategy) if several else "",
-            escape(", ".join(map(clean, row.reasons))),
+            escape(_closed_by(row, whole)),
             escape(_from(row)),
             row.id,
             Text(clean(" ".join((*(f"#{tag}" for tag in row.tags), row.note)).strip())),
         )
     console.print(table)
+
+
+def _closed_by(row: "TradeRow", whole: bool) -> str:
+    """Return what closed a trade: with all amounts, or in short the first rule and how many more there were."""
+    if whole:
+        return ", ".join(map(clean, row.reasons))
+    rules = [clean(rule) for reason in row.reasons for rule in rules_of(reason)] or [""]
+    first = rules[0] if len(rules[0]) <= LONGEST else f"{rules[0][: LONGEST - 1]}…"
+    return f"{first} +{len(rules) - 1}" if rules[1:] else first
 
 
 def _from(row: "TradeRow") -> str:

@@ -204,7 +204,7 @@ def _components(console: "Console", components: "Sequence[Component]") -> None:
 def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
     passed = [decision for decision in decisions if decision.passed]
     if passed and not explains(console):
-        told = pluralize(len(passed), "gate")
+        told = pluralize(len(passed), "question")
         console.print(f"{told} passed; --explain shows each with its numbers", markup=False)
         decisions = [decision for decision in decisions if not decision.passed]
     numbers = (number(name) for name in ("observed", "limit", "age"))

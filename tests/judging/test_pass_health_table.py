@@ -637,3 +637,22 @@ def test_an_entry_that_positions_prove_and_no_history_tells_of_is_told_of_orders
         state is HealthState.DEGRADED,
         state is HealthState.DEGRADED,
     )
+
+
+@pytest.mark.parametrize(
+    ("opened_s_ago", "told", "state"),
+    [
+        (120, (), HealthState.DEGRADED),
+        (120, ("AAPL",), HealthState.OK),
+        (30, (), HealthState.OK),
+    ],
+    ids=["ended since", "told by the exit pass", "bought since"],
+)
+def test_a_stop_that_ended_since_the_last_exit_pass_is_told_of_orders(
+    opened_s_ago: float, told: tuple[str, ...], state: HealthState
+) -> None:
+    gaps = tuple(Gap("flow", symbol, Decimal(4), ago(100), "canceled") for symbol in told)
+    looked = past(cycles=[replace(cycle(), at=ago(60), gaps=gaps)])
+    orders = seen.OrderEvidence(90, 0, None, bare={"AAPL": ago(opened_s_ago)})
+    found = judge("orders", replace(at(NOW, orders=orders), past=looked))
+    assert (found.state, "AAPL" in found.found) == (state, state is HealthState.DEGRADED)

@@ -10,7 +10,7 @@ from papervenue import process
 from tests.kit.bot.folder import Bot, log, made, order_by_hand, second_session
 
 BOOKS = ("ledger.db", "journal.jsonl")
-WAY_OUT = "tradebot reconcile names them; --apply PLAN takes them over; then run tradebot unhalt."
+WAY_OUT = "tradebot reconcile names them, tradebot reconcile --apply PLAN takes them; then tradebot unhalt."
 
 
 @pytest.fixture(scope="module")

@@ -93,3 +93,17 @@ def test_a_position_that_a_person_closes_is_closing_and_then_gone(shared_trader:
     assert seen[1]["AAPL"] in (State.CLOSING, State.CLOSED)
     assert {now["NVDA"] for now in seen} == {State.PROTECTED}
     assert (resting(bot, "AAPL"), list(shown(bot))) == ([], ["NVDA"])
+
+
+def test_a_stop_that_was_canceled_since_the_last_exit_pass_is_missed_on_every_screen(shared_trader: Bot) -> None:
+    bot = shared_trader
+    assert bot.says("evaluate-exits", "--force-slot").code == 0
+    for order in requests.get(f"{bot.url}/v2/orders", params={"status": "open"}, headers=KEYS, timeout=60).json():
+        requests.delete(f"{bot.url}/v2/orders/{order['id']}", headers=KEYS, timeout=60)
+    bot.says("reconcile")
+    told = {row["subject"]: row for row in bot.json("health")["judgments"]}["orders"]
+    assert (told["state"], told["found"].startswith("no stop rests at the broker for NVDA")) == ("DEGRADED", True)
+    assert "1 of them without a stop at the broker" in bot.shown("status").splitlines()[0]
+    assert "orders" in {row["subject"] for row in bot.json("audit", "--offline")["findings"]}
+    bot.says("evaluate-exits", "--force-slot")
+    assert {row["subject"]: row for row in bot.json("health")["judgments"]}["orders"]["state"] == "OK"

@@ -218,6 +218,9 @@ def books(evidence: HealthEvidence, seen: ReconcileMark) -> HealthVerdict:
 def orders(evidence: HealthEvidence, seen: records.OrderEvidence) -> HealthVerdict:
     """Judge orders by those with an unknown outcome, how long it has been unknown, and unfinished closes."""
     going_on = ", ".join(seen.unfinished[:SHOWN])
+    if bare := [*_lost_stops(evidence, seen)]:
+        found = f"no stop rests at the broker for {', '.join(bare[:SHOWN])}, by what was read since the last exit pass"
+        return HealthVerdict(DEGRADED, found, seen.records, next="tradebot evaluate-exits --force-slot")
     lacking = [*_unbooked_fills(evidence, seen), *_untold(evidence, seen)]
     if lacking and not seen.unresolved:
         found = f"{'; '.join(lacking)}, so the books wait"
@@ -234,6 +237,15 @@ def orders(evidence: HealthEvidence, seen: records.OrderEvidence) -> HealthVerdi
     late = (evidence.now - seen.oldest_at).total_seconds() if seen.oldest_at and evidence.now else None
     fresh = Freshness(evidence.at, 0.0, late, evidence.budgets.slot_s[Job.RECONCILE])
     return HealthVerdict(DEGRADED, found, seen.records, fresh)
+
+
+def _lost_stops(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
+    """Yield the symbols whose stop has ended since the last exit pass, which still saw it or had told that it lacks."""
+    cycles = evidence.past.cycles if isinstance(evidence.past, SessionEvidence) else ()
+    exits = [cycle for cycle in cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None]
+    if exits:
+        told = {gap.symbol for gap in exits[-1].gaps or ()}
+        yield from (symbol for symbol, at in seen.bare.items() if at <= exits[-1].at and symbol not in told)
 
 
 def _unbooked_fills(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:

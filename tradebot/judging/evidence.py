@@ -142,7 +142,8 @@ class OrderEvidence(Struct, frozen=True):
     """How many records of the books were examined, and the orders with an unknown outcome.
 
     `unfinished` describes each close that ended too early; `unbooked` the fills of orders that the books don't show,
-    and `unbooked_at` since when. `entering` has when the working entries were sent, by symbol.
+    and `unbooked_at` since when. `entering` has when the working entries were sent, by symbol. `bare` has when each
+    position was opened, by symbol, that has no stop at the broker by the books although the settings require one.
     """
 
     records: int
@@ -153,6 +154,7 @@ class OrderEvidence(Struct, frozen=True):
     unbooked: tuple[str, ...] = ()
     unbooked_at: datetime | None = None
     entering: Mapping[str, datetime] = field(default_factory=dict)
+    bare: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class LedgerEvidence(Struct, frozen=True):

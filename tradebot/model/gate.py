@@ -420,7 +420,7 @@ class LimitReasons:
     )
     POSITIONS_HALT = blocked(
         "More positions are open than the limits allow for, which halted the bot.",
-        "Close what shouldn't be there (tradebot positions, flatten SYMBOL), then run tradebot unhalt.",
+        "tradebot positions lists them, tradebot flatten SYMBOL closes one; then run tradebot unhalt.",
     )
     SYMBOL_HALT = blocked(
         "A position is worth more of the equity than the limits allow for, which halted the bot.",
@@ -451,7 +451,7 @@ class LimitReasons:
     )
     DRAWDOWN_REACHED = blocked(
         "Equity has fallen too far below its highest value.",
-        "Decide whether the bot should go on. Money withdrawn from the account counts as a loss too.",
+        "Decide whether the bot should go on: tradebot report. Money that was withdrawn counts as a loss.",
     )
     DRAWDOWN_CLOSES_ENTRIES = blocked(
         "Equity has fallen so far below its highest value that no position is opened.",
@@ -459,7 +459,7 @@ class LimitReasons:
     )
     DRAWDOWN_STAYS = blocked(
         "Equity is so far below its highest that nothing is opened, so it can't recover by itself.",
-        "Decide whether the bot should go on.",
+        "Decide whether the bot should go on: tradebot report shows what was lost.",
     )
     EQUITY_BELOW_FLOOR = blocked(
         "Equity is below the level at which positions may be opened.",

@@ -41,7 +41,7 @@ class PassReasons:
     )
     SLOT_UNFINISHED = blocked(
         "A strategy's own slot ended before all it asked for was done. The rest isn't made up later.",
-        "tradebot why-no-orders --last 20 shows what held it up. Start earlier, or set a later deadline.",
+        "tradebot why-no-orders --last 20 shows what held it up. Let its times begin earlier.",
         Unit.SECONDS,
     )
     SLOT_SUPERSEDED = broken(
@@ -79,7 +79,7 @@ class PassReasons:
     )
     CLOCKS_DISAGREE = broken(
         "The broker's clock and this machine's differ too much: no entries, and exits by price alone.",
-        "tradebot doctor compares them. Set this machine's clock: timedatectl set-ntp true",
+        "tradebot doctor compares them. Set this machine's clock, by NTP if possible.",
         Unit.SECONDS,
     )
     STATE_ON_NETWORK = blocked(
@@ -88,7 +88,7 @@ class PassReasons:
     )
     FOLDER_COPIED = blocked(
         "The state folder is a copy, and the bot is still in the original: both would close the same.",
-        "Use the other folder (tradebot live status names it); or stop its bot, then run live take-over.",
+        "Use the folder that tradebot live status names, or stop its bot and run tradebot live take-over.",
     )
     ORDER_GATE_CLOSED = blocked(
         "ALLOW_ORDERS, ENABLE_ORDER_EXEC, DRY_RUN or LIVE_TRADING_ACK blocks every order, including exits.",
@@ -140,7 +140,9 @@ class DeskReasons:
         "The bot is in shadow mode: it decided on this order and recorded it, but didn't send it.",
         "Nothing to do. To send orders, set shadow: false, then run tradebot config accept.",
     )
-    ACCOUNT_BLOCKED = blocked("The broker has blocked the account.", "Ask the broker; tradebot status shows the flags.")
+    ACCOUNT_BLOCKED = blocked(
+        "The broker has blocked the account.", "Ask the broker; tradebot live status shows the account's flags."
+    )
     HALTED = blocked(
         "Trading is halted: only orders that reduce risk are sent, and no position makes room.",
         "tradebot status names the cause. Run tradebot reconcile until books agree, then tradebot unhalt.",
@@ -217,7 +219,8 @@ class DataReasons:
     )
     QUOTE_STALE = unknown("The quote is too old.", "Wait for a newer quote; illiquid symbols are quoted rarely.")
     QUOTE_FROM_FUTURE = broken(
-        "The quote's timestamp is later than the broker's clock.", "Run tradebot status and check the clocks."
+        "The quote's timestamp is later than the broker's clock.",
+        "tradebot doctor compares the clocks. Set this machine's clock if it is wrong.",
     )
     NO_DIRECTION = idle(
         "The score's components cancel out or are all absent, so there is no side to take.",
@@ -344,12 +347,12 @@ class HaltReasons:
     )
     SECOND_WRITER = broken(
         "The account got an order with our mark that isn't in these books: a second copy of the bot runs.",
-        "Stop the other copy; adopt SYMBOL --manage takes its position over; then run tradebot unhalt.",
+        "Stop the other copy. Then: tradebot adopt SYMBOL --manage for its position, and tradebot unhalt.",
         Unit.ORDERS,
     )
     BOOKS_OLD = broken(
         "The account has orders with our mark that aren't in the books: the folder is an old copy.",
-        "tradebot reconcile names them; --apply PLAN takes them over; then run tradebot unhalt.",
+        "tradebot reconcile names them, tradebot reconcile --apply PLAN takes them; then tradebot unhalt.",
     )
     VENUE_DRIFT = broken(
         "Too many of the broker's positions and orders can't be read: their format is new.",

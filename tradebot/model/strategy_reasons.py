@@ -153,7 +153,7 @@ class SetupReasons:
     )
     BARS_OUT_OF_ORDER = unknown(
         "Bars of a timeframe are there twice or out of order, so the strategy can't read anything from them.",
-        "This is an error of the program: report it. The other coins are judged.",
+        "tradebot bars check shows which. If they are stored so, report it. The other symbols are judged.",
         Unit.SECONDS,
     )
     AGAINST_BIAS = idle(
@@ -163,7 +163,7 @@ class SetupReasons:
     )
     NO_SETUP = idle(
         "The bars show no order block, gap, break or change of structure to enter by.",
-        "Nothing to do: most coins have none most of the time. A structure.timeframe of 1Hour finds more.",
+        "Nothing to do: most coins have none; strategies.NAME.structure.timeframe says where it looks.",
         Unit.BARS,
     )
     CONSOLIDATION = idle(
@@ -193,7 +193,7 @@ class SetupReasons:
     )
     POINTS_TOO_FEW = idle(
         "The setup has too few points.",
-        "Nothing to do: tradebot score --explain SYMBOL shows each part; min_points sets how many.",
+        "Nothing to do: tradebot score --explain SYMBOL shows each part and how many points it takes.",
         Unit.POINTS,
     )
     TRADE_TOO_DEAR = idle(

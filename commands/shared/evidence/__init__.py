@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from commands.shared.bot_records import trading_now, unfinished_closes
+from commands.shared.bot_records import load_holdings, trading_now, unfinished_closes
 from commands.shared.evidence.machine import backups_of, chat_of, disk_of, notices_of, serve_of, storage_of, stream_of
 from commands.shared.notes import why_in_state
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -31,6 +31,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode, hidden_halts
 from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
@@ -187,6 +188,13 @@ def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> reco
     return records.OrderEvidence(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol, going_on)
 
 
+def _bare(app: "App", ledger: "SqliteLedger", now: datetime | None) -> Mapping[str, datetime]:
+    """Return when each position was opened that has no stop at the broker by the books, although it should have one."""
+    rows = load_holdings(app, ledger.totals(), (), now)
+    bare = (row for row in rows if row.protection and row.protection.lacks_stop and row.is_held)
+    return {row.symbol: row.opened_at for row in bare if row.opened_at}
+
+
 def _entering(ledger: "SqliteLedger") -> Iterator[tuple[str, datetime]]:
     """Return the symbol of each working entry, and when it was sent."""
     promised = ledger.promised([order.client_order_id for order in ledger.orders(working=True)])
@@ -279,6 +287,9 @@ def _of_books(app: "App", past: "SessionEvidence | Unread | None", *, thorough: 
         return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
     now = past.now if isinstance(past, SessionEvidence) else None
     found = {name: attempt(read) for name, read in books_of(ledger, now, app.day, thorough=thorough).items()}
+    if isinstance(found["orders"], records.OrderEvidence):
+        bare = attempt(lambda: _bare(app, ledger, now))
+        found["orders"] = replace(found["orders"], bare={} if isinstance(bare, Unread) else bare)
     return found | {
         "calendar": _of(past, lambda known: _calendar(ledger, known, app.settings.capabilities)),
         "chores": _of(past, lambda known: chores_of(app, (*known.sessions, *known.later), known.now)),

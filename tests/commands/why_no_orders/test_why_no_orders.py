@@ -78,7 +78,7 @@ def test_symbol_shows_every_gate_in_order(traded: Bot) -> None:
     assert re.search(r"\nsession \(clocks apart\) +PASS +0 s +60 s\n", shown)
     short = traded.shown("why-no-orders", "AAPL")
     passed = sum(decision["verdict"] == "PASS" for decision in way["decisions"])
-    assert f"{passed} gates passed; --explain shows each" in short
+    assert f"{passed} questions passed; --explain shows each" in short
     assert not re.search(r"\n\w.* PASS ", short)
 
 

@@ -12,7 +12,7 @@ from tradebot.model.account import EquityPeak
 MEANING = "quity is so far below its highest that nothing is opened, so it can't recover by itself"
 SAID = f"Entries are closed (DRAWDOWN_STAYS, 8.00% against 5.00%): E{MEANING}."
 IN_WORDS = f"ntries are closed (e{MEANING}, 8.00% against 5.00%)"
-REMEDY = "Decide whether the bot should go on."
+REMEDY = "Decide whether the bot should go on: tradebot report shows what was lost."
 TRADED = f"""\
 Entries at 2026-11-17 10:00:00 ET, slot open+27m
   4 candidates = 0 sent + 4 refused
