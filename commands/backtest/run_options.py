@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.init import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
+from commands.init import NAMES, Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
 from commands.shared.completion import profiles
 from commands.shared.span_options import From, To, days_of
 from commands.shared.verb_options import Config, StateDir
@@ -76,7 +76,7 @@ Flow = Annotated[
     str | None, typer.Option("--flow", metavar="FOLDER", help="Play the flow that the bot of this folder has fetched.")
 ]
 Profile = Annotated[
-    str | None, typer.Option("--profile", help="Play this shipped profile instead.", autocompletion=profiles)
+    str | None, typer.Option("--profile", help=f"Play a shipped profile instead: {NAMES}", autocompletion=profiles)
 ]
 EquityAt = Annotated[
     str, typer.Option("--equity-at", help="Value positions at market, or at last_fill to reproduce a study.")

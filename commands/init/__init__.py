@@ -9,14 +9,15 @@ from commands.init.profiles import SHIPPED_PROFILE, symbol_flags
 from commands.shared.completion import complete_symbols, data_plans, fills, profiles, venues
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Json, StateDir, finish
-from tradebot.adapters.state.marker_text import FIRST_VENUE
+from tradebot.adapters.state.marker_text import FIRST_VENUE, VENUES
 
-PROFILES = (
-    "Settings to begin with: flow (as shipped), intraday, overnight, conservative_flow, opening_sweeps, "
+NAMES = (
+    "flow (as shipped), intraday, overnight, conservative_flow, opening_sweeps, "
     "legacy (to compare scores), rotation (sector funds, monthly), rotation_regimes (three of them), "
     "smart_money (perpetual futures of coins), smart_money_february (as it was), futures (micro contracts) or "
     "policy (a learned one)."
 )
+"""The shipped profiles, for the help of each verb that takes one."""
 
 
 class MarketWish(NamedTuple):
@@ -100,7 +101,8 @@ Symbols = Annotated[
 
 
 Venue = Annotated[
-    str | None, typer.Option("--venue", help="Where the account is.", autocompletion=venues, show_default=FIRST_VENUE)
+    str | None,
+    typer.Option("--venue", help=f"Where the account is: {VENUES}.", autocompletion=venues, show_default=FIRST_VENUE),
 ]
 
 
@@ -136,7 +138,7 @@ def init(
         str,
         typer.Option(
             "--profile",
-            help=PROFILES,
+            help=f"Settings to begin with: {NAMES}",
             autocompletion=profiles,
         ),
     ] = SHIPPED_PROFILE,

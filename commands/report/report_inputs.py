@@ -1,11 +1,11 @@
 """Read a report's inputs: the account's history, the calendar, and the benchmark's prices."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commands.report.screen import render
 from commands.score.outcomes import refused_trades
@@ -81,9 +81,17 @@ def read(
         evidence=evidence,
     )
     report = account_report(material)
-    cautions = *report.further.cautions, *unproven(app)
-    interrupted = (read_result(app.folder.path) or {}).get("complete") is False
+    played = read_result(app.folder.path) or {}
+    cautions = *report.further.cautions, *unproven(app), *_loud(played)
+    interrupted = played.get("complete") is False
     return replace(report, further=replace(report.further, cautions=cautions), interrupted=interrupted), history.at
+
+
+def _loud(played: "Mapping[str, Any]") -> "Iterator[str]":
+    """Yield the assumptions of a backtest with which its result doesn't show what trading would have earned."""
+    for each in played.get("assumptions", ()):
+        if each["is_loud"]:
+            yield f"{each['name'].replace('_', ' ').capitalize()} {each['value']}: {each['remark']}"
 
 
 def _nothing(history: "History", choice: "Choice") -> str:

@@ -1,6 +1,7 @@
 """`tradebot init`: what it makes, what it leaves untouched, and what it does where another run was cut short."""
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from commands.init import NAMES
 from commands.init.making import _make as made_books
 from commands.init.making import make, setting_up, written_here
 from commands.shared.completion import profiles
@@ -20,7 +22,9 @@ from tests.kit.fakes.scripted import Scripted, serving
 from tests.kit.rows import ACCOUNT, NOW, make_intent
 from tests.kit.values import account, venue_clock
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.marker_text import VENUES
 from tradebot.adapters.state.state_folder import prepare
+from tradebot.app import venues
 from tradebot.app.baseline import effective
 from tradebot.app.settings import load, shipped_path
 from tradebot.model.venue import Settlement
@@ -341,3 +345,8 @@ def test_the_profile_of_futures_begins_with_roots_and_narrow_limits(place: Bot) 
     assert values["universe"] == ["MES", "MNQ", "MGC", "6E"]
     most = ("max_contracts", "max_order_contracts", "max_session_entries")
     assert [values[f"limits.{name}"] for name in most] == [3, 2, 20]
+
+
+def test_help_names_every_venue_and_every_shipped_profile() -> None:
+    assert all(name in VENUES for name in venues._SHIPPED)
+    assert all(re.search(rf"\b{name}\b", NAMES) for name in profiles(""))

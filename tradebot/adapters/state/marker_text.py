@@ -15,6 +15,8 @@ from tradebot.adapters.state.safe_open import read_plain
 SCHEMA = 1
 VENUE, FIRST_VENUE = "venue", "alpaca"
 """Only a marker of another venue names it, so that those of earlier versions mean the same."""
+VENUES = "alpaca, kraken_futures, ibkr or one of a package"
+"""The venues, as help names them: whoever only reads help loads none."""
 NAMES = ("id", "kind", "mode", "account_number", VENUE)
 MARKED = ("schema", *NAMES[:-1], "created_at")
 """The fields of a marker, besides its venue and its checksum."""
