@@ -171,7 +171,7 @@ def _together(trades: tuple[TradeRow, ...]) -> tuple[TotalSlippage, ...]:
     return tuple(total_slippage(list(column)) for column in zip(*(trade.slippage for trade in trades), strict=True))
 
 
-LONGEST = 16
+LONGEST = 24
 """How many characters of what closed a trade a short screen shows."""
 SHOWN, SHOWN_SHORT = 200, 25
 """How many rows a screen shows, with --explain and without; the file of --csv and the JSON document have them all."""

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from commands.reconcile import run as reconcile
+from commands.unhalt import run as unhalt
 from tests.kit.bot import stage
 from tests.kit.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tradebot import cycle
@@ -248,6 +249,7 @@ def reconcile_that_flattens() -> None:
         return result
 
     reconcile.compare = flattening
+    vars(unhalt)["compare"] = flattening
 
 
 def gate_after_the_post() -> None:

@@ -13,6 +13,8 @@ from tests.commands.mcp.test_tools_runner import steady
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 
+SHORTENED = {"audit", "pnl", "report", "status", "summary", "trades", "why-no-orders"}
+"""Verbs whose screens are short; a page has all of it, as they have with --explain."""
 LINES: Mapping[str, tuple[str, ...]] = {
     "/": ("audit --offline", "approvals", "status", "schedule --next 6", "why-no-orders --session {day}"),
     "/positions": ("positions", "orders"),
@@ -102,7 +104,7 @@ def test_a_page_shows_the_figures_of_its_verbs_and_no_others(traded: Bot, path: 
     printed = ""
     for line, document in zip(lines, documents, strict=True):
         said = traded.says(*line, "--json").out
-        printed += traded.says(*line).out
+        printed += traded.says(*line, *(["--explain"] if line[0] in SHORTENED else [])).out
         whole = traded_document(said)
         if line[0] in FILTERED.get(path, ()):
             rows = [row for row in whole["data"][line[0]] if row["symbol"] == symbol]
