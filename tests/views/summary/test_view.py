@@ -17,7 +17,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trade import Trade
 from tradebot.views.holdings import Holding, PositionProtection, StopRow
 from tradebot.views.summary.values import PersonNeed, SessionRecords, Summary, SummaryMoney
-from tradebot.views.summary.view import SHORT, summary
+from tradebot.views.summary.view import CLIPPED, SHORT, clip, summary
 
 OPEN = NOW - timedelta(hours=5)
 SESSION = Session(OPEN.date(), OPEN, OPEN + timedelta(hours=6.5))
@@ -219,3 +219,11 @@ def test_nothing_needs_you_only_if_nothing_was_broken_and_all_can_be_told() -> N
     assert "All is well" not in broken.short
     assert "All is well" not in summary(replace(SEEN, unknown=("What was decided can't be read.",))).short
     assert "All is well" in summary(SEEN).short
+
+
+def test_long_line_of_the_message_keeps_its_command_whole() -> None:
+    command = " Next: tradebot positions"
+    line = clip("- Exits: " + "a stop was sent for 48 NVDA; " * 8 + command)
+    assert line.endswith(f"…{command}")
+    assert len(line) <= CLIPPED
+    assert clip(f"- All rest.{command}") == f"- All rest.{command}"

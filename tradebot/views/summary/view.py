@@ -397,6 +397,13 @@ def _needs_text(known: Summary, session_records: SessionRecords) -> Iterator[str
         yield "Nothing."
 
 
+def clip(line: str) -> str:
+    """Shorten a line of the message to CLIPPED characters, and leave the command at its end whole."""
+    said, _, command = line.rpartition(" Next: ")
+    last = f" Next: {command}" if said else ""
+    return shorten(line.removesuffix(last), CLIPPED - len(last), placeholder="…") + last
+
+
 def _short(known: Summary, seen: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
     needs, helds = list(_needs_text(known, seen)) if known.needs else [], known.positions
@@ -410,7 +417,7 @@ def _short(known: Summary, seen: SessionRecords, first: str) -> str:
     lines += [] if known.needs or known.unknown or not seen.judgments else ["All is well, and nothing needs you."]
     message = first
     for line in lines:
-        clipped = shorten(line, CLIPPED, placeholder="…")
+        clipped = clip(line)
         message += f"\n{clipped}" if len(message) + len(clipped) < SHORT else ""
     return message
 
