@@ -24,7 +24,7 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said
 from tests.suite import tiers
 from tradebot.adapters.models.signing import make_key
-from tradebot.adapters.state.evidence import read_policy_results
+from tradebot.adapters.state.evidence import SEAL, read_policy_results
 from tradebot.adapters.state.state_locks import hold
 from tradebot.errors import ExitCode
 from tradebot.lab.backtest.results import Results
@@ -322,7 +322,8 @@ def assert_same(one: Path, other: Path, *places: tuple[str, ...]) -> None:
     assert {**shown[0]["data"], "counted": 0} == {**shown[1]["data"], "counted": 0}
     for tried in shown[0]["data"]["tried"]:
         both = [json.loads(Path(tried["file"].replace("PLACE", str(folder))).read_text()) for folder in (one, other)]
-        # What a model is called depends on when it was made, and nothing else does.
+        # What a model is called depends on when it was made, and so does the seal over it; nothing else does.
+        assert all(found.pop(SEAL) for found in both)
         for split in (split for found in both for split in found["splits"]):
             split["model"] = sorted(split["model"])
         assert both[0] == both[1]

@@ -15,8 +15,9 @@ from benchmarks.support.policies import Study, study
 from tests.commands.shared.test_schema import said
 from tests.suite import tiers
 from tradebot.adapters.models.files import draft_of, read_model
-from tradebot.adapters.models.model_folder import FILES, LARGEST
+from tradebot.adapters.models.model_folder import FILES, LARGEST, SUMS
 from tradebot.adapters.models.signing import make_key
+from tradebot.adapters.state.evidence import SEAL
 from tradebot.lab.learning.walking.walk import Walk
 
 KILLS = 4
@@ -43,7 +44,7 @@ def started(folder: Path, key: Path) -> "subprocess.Popen[bytes]":
 def whole(folder: Path, public: str) -> int:
     """Check that all that has a name is whole, and return how many models that are."""
     for draft in folder.glob("policies/*/drafts/[0-9]*"):
-        assert {path.name for path in draft.iterdir()} == set(LARGEST)
+        assert {path.name for path in draft.iterdir()} == {*LARGEST, SUMS}
         draft_of(draft)
     models = [path for path in folder.glob("policies/*/models/*") if not path.name.startswith(".")]
     for model in models:
@@ -75,8 +76,9 @@ def test_walk_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_path
         (file,) = place.glob("policies/*/results.json")
         results.append(json.loads(file.read_text()))
         assert json.loads(out)["data"]["file"] == str(file)
-    # What a model is called depends on when it was made, and nothing else does.
+    # What a model is called depends on when it was made, and so does the seal over it; nothing else does.
     for one in results:
+        assert one.pop(SEAL)
         for split in one["splits"]:
             split["model"] = sorted(split["model"])
     assert results[0] == results[1]
