@@ -222,8 +222,7 @@ def test_nothing_needs_you_only_if_nothing_was_broken_and_all_can_be_told() -> N
 
 
 def test_long_line_of_the_message_keeps_its_command_whole() -> None:
-    command = " Next: tradebot positions"
-    line = clip("- Exits: " + "a stop was sent for 48 NVDA; " * 8 + command)
-    assert line.endswith(f"…{command}")
+    line = clip("- Exits: " + "a stop was sent for 48 NVDA; " * 8, "tradebot positions")
+    assert line.endswith("… Next: tradebot positions")
     assert len(line) <= CLIPPED
-    assert clip(f"- All rest.{command}") == f"- All rest.{command}"
+    assert clip("- All rest.", "tradebot positions") == "- All rest. Next: tradebot positions"

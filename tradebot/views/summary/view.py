@@ -397,17 +397,16 @@ def _needs_text(known: Summary, session_records: SessionRecords) -> Iterator[str
         yield "Nothing."
 
 
-def clip(line: str) -> str:
+def clip(said: str, command: str = "") -> str:
     """Shorten a line of the message to CLIPPED characters, and leave the command at its end whole."""
-    said, _, command = line.rpartition(" Next: ")
-    last = f" Next: {command}" if said else ""
-    return shorten(line.removesuffix(last), CLIPPED - len(last), placeholder="…") + last
+    last = f" Next: {command}" if command else ""
+    return shorten(said, CLIPPED - len(last), placeholder="…") + last
 
 
 def _short(known: Summary, seen: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
-    needs, helds = list(_needs_text(known, seen)) if known.needs else [], known.positions
-    lines = [f"- {line}" for line in needs[:FEW]]
+    needs, helds = known.needs, known.positions
+    lines = [clip(f"- {need.what}", need.next) for need in needs[:FEW]]
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
     lines += [*_did(known, seen), *list(_trades(known))[:1]]
     gains = [f"{held.symbol}{'' if held.gain_usd is None else f' {held.gain_usd:+,.0f} USD'}" for held in helds]
@@ -416,9 +415,8 @@ def _short(known: Summary, seen: SessionRecords, first: str) -> str:
     lines += [*(_slots(known, seen) if known.missed else ()), *_quota(known, seen), *_told_of(seen), *seen.unknown]
     lines += [] if known.needs or known.unknown or not seen.judgments else ["All is well, and nothing needs you."]
     message = first
-    for line in lines:
-        clipped = clip(line)
-        message += f"\n{clipped}" if len(message) + len(clipped) < SHORT else ""
+    for line in map(clip, lines):
+        message += f"\n{line}" if len(message) + len(line) < SHORT else ""
     return message
 
 
