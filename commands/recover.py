@@ -127,7 +127,7 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
     now, halted = app.stamp_time(), f"the books were rebuilt: {clean(why)}"
     halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     what = "damaged" if only is None else "restored-over"
-    made = rebuild.rebuild(app.folder, what, now, only=only, keep=lambda doubt: _keep(app, _uncompared(why, doubt)))
+    made = rebuild.rebuild(app.folder, what, now, only=only, keep=lambda doubt: _keep(app, _start_result(why, doubt)))
     doubts = [DoubtRow(*doubt) for doubt in made.doubts]
     compared = _compare(app, doubts)
     old = [doubt.where for doubt in doubts if doubt.what == FindingKind.FORGOTTEN]
@@ -148,7 +148,7 @@ def _note(app: "App", kind: "EventKind", details: dict[str, str]) -> None:
     app.events.emit(kind.at(app.stamp_time(), details))
 
 
-def _uncompared(why: str, made: "Rebuilt") -> Recovered:
+def _start_result(why: str, made: "Rebuilt") -> Recovered:
     """Return what is known before the broker is asked, in case nobody gets to ask it."""
     doubts = (*made.doubts, ("broker", "comparison", "the rebuild was interrupted before it compared the books"))
     return _data(why, made, compared=False, doubts=tuple(DoubtRow(*doubt) for doubt in doubts))

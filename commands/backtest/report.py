@@ -447,7 +447,7 @@ def _field(text: str, differs: int) -> str:
 def run(wish: BacktestOptions, how: "RunOptions") -> Report:
     """Play a backtest, check and vary it as asked, and report it."""
     with run_backtest.play(wish, how) as (finished, results):
-        checked = _checked(finished, how.cuts) if how.cuts is not None else None
+        checked = _check_lookahead(finished, how.cuts) if how.cuts is not None else None
         varied = vary(finished, results) if how.sensitivity else None
     names = [strategy.name for strategy in finished.run.made.world.strategies]
     data = data_of(
@@ -457,7 +457,7 @@ def run(wish: BacktestOptions, how: "RunOptions") -> Report:
     return Report("backtest", data, render, code, whose=Identity("sandbox", finished.run.made.world.venue.name))
 
 
-def _checked(finished: "Finished", cuts: int) -> "LookaheadResult":
+def _check_lookahead(finished: "Finished", cuts: int) -> "LookaheadResult":
     run, market, most = finished.run, finished.planned.market, cuts or MOST_CUTS
     with progress_bar("looking for look-ahead") as tell:
         if not run.made.served:

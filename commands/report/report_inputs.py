@@ -90,7 +90,7 @@ def read(
 def _loud(played: "Mapping[str, Any]") -> "Iterator[str]":
     """Yield the assumptions of a backtest with which its result doesn't show what trading would have earned."""
     for each in played.get("assumptions", ()):
-        if each["is_loud"]:
+        if each.get("is_loud"):
             yield f"{each['name'].replace('_', ' ').capitalize()} {each['value']}: {each['remark']}"
 
 
@@ -257,15 +257,15 @@ def run(folders: Sequence[str], state_dir: str | None, config: str | None, choic
     asked: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
     with progress_bar("measuring refusals") as progress:
         read = [_read(folder, file, choice, progress) for folder, file in asked]
-    return _reported(read, choice)
+    return _build_report(read, choice)
 
 
 def run_here(app: "App", choice: "Choice") -> Report:
     """Report a bot that is open."""
-    return _reported([_read_here(app, str(app.folder.path), choice, lambda done, total: None)], choice)
+    return _build_report([_read_here(app, str(app.folder.path), choice, lambda done, total: None)], choice)
 
 
-def _reported(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]", choice: "Choice") -> Report:
+def _build_report(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]", choice: "Choice") -> Report:
     accounts, days = tuple(account for account, _, _ in read), choice.days
     at = max((at for _, at, _ in read if at), default=None)
     data = Data(at, days.first, days.last, choice.strategy, choice.symbol, accounts)

@@ -281,13 +281,13 @@ class Daemon:
         tails = Tails(app)
         with self._watch.lanes(LOCK_STEP), _streaming(app, self._tell, runner.tick) as tick:
 
-            def watched() -> None:
+            def watch() -> None:
                 with self._watch.progress_of(LOCK_STEP):
                     tick()
                     tails.tick()
 
             self._catch_up()
-            tick_until(watched, lambda: runner.over)
+            tick_until(watch, lambda: runner.over)
         return runner.exit_code
 
     def _in_lanes(self, app: "App", shift: Shift, *, reconciled: bool) -> ExitCode:

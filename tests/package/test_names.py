@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BOT = ("tradebot", "commands", "jobs")
 EXCHANGE = ("exchange/src/papervenue",)
-DEFINITION = re.compile(r"^( {4})?(?:async )?(def|class) ([a-z]\w*|[A-Z]\w*)\b", re.MULTILINE)
+DEFINITION = re.compile(r"^( +)?(?:async )?(def|class) (_?[a-z]\w*|[A-Z]\w*)\b", re.MULTILINE)
 IRREGULAR = {
     "begun",
     "built",
@@ -49,18 +49,19 @@ PUBLISHED = {"passed"}
 
 @cache
 def definitions(*folders: str) -> list[tuple[str, str, bool, bool]]:
-    """Return where each public function, method and class is defined, its name, and if it's a class or in a class."""
+    """Return where each function and public class is defined, its name, and if it is a class and if nested."""
     paths = (
         path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "_template" not in path.name
     )
     return [
-        (str(path.relative_to(ROOT)), name, kind == "class", indented == " " * 4)
+        (str(path.relative_to(ROOT)), name, kind == "class", bool(indented))
         for path in paths
         for indented, kind, name in DEFINITION.findall(path.read_text())
     ]
 
 
 def is_bare_participle(name: str) -> bool:
+    name = name.removeprefix("_")
     return "_" not in name and (name in IRREGULAR or (name.endswith("ed") and name not in NO_PARTICIPLES))
 
 
@@ -70,7 +71,7 @@ def bare_participles(*, methods: bool) -> Iterator[str]:
             yield f"{where}:{name}"
 
 
-def test_no_public_function_is_named_by_a_bare_participle() -> None:
+def test_no_function_is_named_by_a_bare_participle() -> None:
     assert [*bare_participles(methods=False)] == []
 
 

@@ -38,7 +38,7 @@ def _on_plan(gate: Gate, reads: GateSettings, limit: LimitOf) -> Callable[[PlanQ
 
     def declare(question: PlanQuestion) -> PlanQuestion:
         @CANDIDATE.gate(gate, reads)
-        def asked(ask: Ask) -> Decision | None:
+        def decide(ask: Ask) -> Decision | None:
             given = limit(ask.limits)
             if given is None:
                 return None

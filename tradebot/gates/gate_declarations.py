@@ -101,11 +101,11 @@ class GateScope(Generic[Asked]):
     def also(self, gate: Gate) -> Callable[[Question[Asked]], Question[Asked]]:
         """Add a predicate to a gate that is declared elsewhere."""
 
-        def declared(question: Question[Asked]) -> Question[Asked]:
+        def add(question: Question[Asked]) -> Question[Asked]:
             self.questions.append((gate, question))
             return question
 
-        return declared
+        return add
 
     def answers(self, asked: Asked) -> Iterator[Decision]:
         """Yield the decision of each gate that has one."""

@@ -45,7 +45,7 @@ def _on_margin(
         _WATCHED.append(_Watched(gate, limit, predicate))
 
         @CANDIDATE.gate(gate, reads)
-        def asked(ask: Ask) -> Decision | None:
+        def decide(ask: Ask) -> Decision | None:
             given = limit(ask.account.limits, ask.account.halts)
             if ask.book.margin is None or given is None:
                 return None

@@ -125,13 +125,13 @@ class PassRecorder:
         """Close positions as requested by a person, and record each desk taken after the first one."""
         first, later = [self._given.desk], list[Desk]()
 
-        def looked() -> Desk:
+        def next_desk() -> Desk:
             if first:
                 return first.pop()
             later.append(look())
             return later[-1]
 
-        cycle_record = cycle.flatten(self.world, self._given.call, symbols, looked)
+        cycle_record = cycle.flatten(self.world, self._given.call, symbols, next_desk)
         named = None if symbols is None else tuple(sorted(symbols))
         self._given = replace(self._given, by_hand=ByHand(named, tuple(later)))
         return cycle_record

@@ -102,7 +102,7 @@ class KeptQuota:
         rate_s, burst, now = self._allowance.rate / 60, self._allowance.burst, self._now()
         at_s = self._monotonic()
 
-        def taken(level: QuotaLevel) -> QuotaLevel:
+        def take(level: QuotaLevel) -> QuotaLevel:
             level = level.today(now)
             if level.used >= self._limit(level):
                 raise allowance_error(_DAY_SPENT, next_quota_day(now))
@@ -110,7 +110,7 @@ class KeptQuota:
             return replace(level, tokens=tokens, at_s=at_s, used=level.used + 1)
 
         # Written first: a process killed while it waits has spent its request.
-        tokens = self._change(taken).tokens
+        tokens = self._change(take).tokens
         if tokens < 0:
             self._sleep(-tokens / rate_s)
 
@@ -120,7 +120,7 @@ class KeptQuota:
         The source also counts others' requests with the same key.
         """
 
-        def corrected(level: QuotaLevel) -> QuotaLevel:
+        def correct(level: QuotaLevel) -> QuotaLevel:
             level = level.today(at)
             used = level.used if quota.used_today is None else quota.used_today
             limit = level.limit if quota.daily_limit is None else quota.daily_limit
@@ -131,7 +131,7 @@ class KeptQuota:
             return replace(level, held_until=moment) if moment else level
 
         if self.would_change(quota, wait_s):
-            self._change(corrected)
+            self._change(correct)
 
     def would_change(self, quota: Quota, wait_s: float | None) -> bool:
         return self._allowance is not None or wait_s is not None or is_spent(quota)

@@ -256,11 +256,11 @@ class IbkrReader:
     def _hours(self, calendar: str) -> tuple[datetime, Hours | None]:
         """Return the venue's time, and what it tells of a calendar's hours."""
 
-        async def asked(line: IbkrConnection) -> tuple[datetime, Hours | None]:
+        async def ask(line: IbkrConnection) -> tuple[datetime, Hours | None]:
             now = datetime.fromtimestamp(await line.time(), UTC)
             return now, await prices.calendar_hours(line, calendar, now)
 
-        return self._read(asked)
+        return self._read(ask)
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return the venue's listings of these contracts; one that it lacks, or has several of, has none."""

@@ -252,10 +252,10 @@ class Api:
         return route(f"{V3}/{name}", GET=self._signed_handler(handler, lambda call: (TRADING, _cost(name, call))))
 
     def _histories(self, name: str, handler: Signed) -> list[Route]:
-        def spent(call: Call) -> tuple[Budget, int]:
+        def cost_of(call: Call) -> tuple[Budget, int]:
             return HISTORY, log_cost(self._log.count(call)) if name == "account-log" else 1
 
-        signed = self._signed_handler(handler, spent)
+        signed = self._signed_handler(handler, cost_of)
         return [route(f"{root}/{name}", GET=signed) for root in HISTORIES]
 
     def _command(self, name: str) -> Handler:

@@ -128,14 +128,14 @@ class Answering:
     def _tint(self, firings: list[Firing], carry_out: CarriedOut) -> CarriedOut:
         data = [firing for firing in firings if firing.role == "data"]
 
-        def changed() -> Answer:
+        def changed_answer() -> Answer:
             then = next((firing for firing in data if firing.rule.fault == "stale_account"), None)
             messages = [*carry_out()] if then is None else self._as_then(then, carry_out)
             for firing in data:
                 messages = [tws_message for message in messages for tws_message in _change_message(message, firing)]
             return messages
 
-        return changed if data else carry_out
+        return changed_answer if data else carry_out
 
     def _as_then(self, firing: Firing, carry_out: CarriedOut) -> list[TwsMessage]:
         """Return the answer as of a past time."""

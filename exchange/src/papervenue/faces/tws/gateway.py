@@ -57,14 +57,14 @@ class Prices:
         """Return a function that returns the ticks that have changed since its last call."""
         told: dict[tuple[int, object], TwsMessage] = {}
 
-        def changed() -> list[TwsMessage]:
+        def changed_ticks() -> list[TwsMessage]:
             made = {(tick.number, tick.fields["type"]): tick for tick in self.ticks(request, symbol)}
             new = [message for place, message in made.items() if told.get(place) != message]
             told.update(made)
             return new
 
-        changed()
-        return changed
+        changed_ticks()
+        return changed_ticks
 
     def ticks(self, request: str, symbol: str) -> Iterator[TwsMessage]:
         """Yield the quote, the last trade, and the figures of the day so far."""
