@@ -76,11 +76,11 @@ def _was_asked(app: "App") -> bool:
     return (app.folder.path / APPROVALS).exists()
 
 
-def rows(app: "App", found: "Iterable[Request]", now: datetime) -> tuple[ApprovalRow, ...]:
+def rows(app: "App", requests: "Iterable[Request]", now: datetime) -> tuple[ApprovalRow, ...]:
     """Return a row for each request."""
     intents = app.books.recent_intents((now - PROMISED_WITHIN).date())
     orders = {intent.intent.approval: intent.intent.client_order_id for intent in intents if intent.intent.approval}
-    return tuple(_row(request, orders.get(request.id), now) for request in found)
+    return tuple(_row(request, orders.get(request.id), now) for request in requests)
 
 
 def _row(request: "Request", order: str | None, now: datetime) -> ApprovalRow:
@@ -128,10 +128,10 @@ def run(bot: "App", last: int = 0) -> Report:
     now, sections = bot.stamp_time(), bot.settings.strategies.sections()
     asks = tuple(name for name in sections if bot.settings.approval_of(name).wait_s)
     # Without a file nobody was ever asked, and looking must not create one.
-    known = rows(bot, reversed(bot.approvals.newest()), now) if _was_asked(bot) else ()
-    ended = [row.id for row in known if row.state != "waiting"]
+    requests = rows(bot, reversed(bot.approvals.newest()), now) if _was_asked(bot) else ()
+    ended = [row.id for row in requests if row.state != "waiting"]
     shown = set(ended[len(ended) - last :]) if last else set[str]()
-    chosen = tuple(row for row in known if row.state == "waiting" or row.id in shown)
+    chosen = tuple(row for row in requests if row.state == "waiting" or row.id in shown)
     return Report("approvals", ApprovalsData(now, chosen, asks), _render)
 
 
@@ -228,7 +228,9 @@ def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> No
     if trading.not_run:
         render_not_run(console, trading.not_run)
         return
-    whose = [one for one in trading.rows if (one.strategy, one.symbol) == (row.strategy, row.symbol)]
+    whose = [
+        trade_row for trade_row in trading.rows if (trade_row.strategy, trade_row.symbol) == (row.strategy, row.symbol)
+    ]
     why = next((row.reason for row in whose if row.reason), None)
     if why is None:
         console.print(f"Not sent: {row.strategy} doesn't want it any more.", markup=False)

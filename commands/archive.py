@@ -111,8 +111,8 @@ def _render_listed(console: "Console", data: Archived) -> None:
     console.print(f"{pluralize(len(data.versions), 'version')} in {data.place}", markup=False, soft_wrap=True)
     for row in data.versions:
         size = row.problem or f"{pluralize(row.files, 'file')}, {pluralize(row.bytes, 'byte')}"
-        told = f"  {stamp(row.at)}  {row.name} {row.version[:SHORT]}  {size}"
-        console.print(clean(told), markup=False, soft_wrap=True, style="red" if row.problem else None)
+        line = f"  {stamp(row.at)}  {row.name} {row.version[:SHORT]}  {size}"
+        console.print(clean(line), markup=False, soft_wrap=True, style="red" if row.problem else None)
 
 
 def _render_fetched(console: "Console", data: ArchiveFetched) -> None:

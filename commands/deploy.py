@@ -124,10 +124,10 @@ def _files(app: "App") -> "CheckResult":
 def _health(judgments: "tuple[Judgment, ...]") -> "CheckResult":
     from commands.health.report import summary
 
-    found, worst = summary(judgments), next(iter(rank_judgments(judgments)), None)
+    finding, worst = summary(judgments), next(iter(rank_judgments(judgments)), None)
     if worst is None:
-        return CheckResult(overall(judgments), found, "parts", len(judgments))
-    return CheckResult(worst.state, f"{found}; {worst.subject}: {worst.found}", "parts", len(judgments), worst.next)
+        return CheckResult(overall(judgments), finding, "parts", len(judgments))
+    return CheckResult(worst.state, f"{finding}; {worst.subject}: {worst.found}", "parts", len(judgments), worst.next)
 
 
 def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckResult":

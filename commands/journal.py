@@ -54,11 +54,11 @@ class Verified(Struct, frozen=True):
 def run(bot: "App", file: str | None) -> Report:
     """Check a journal and compare it with the ledger; exit 10 if the chain or the ledger disagrees."""
     path = Path(file) if file else bot.folder.path / JOURNAL
-    found, ledger = read(path), None if file else _ledger_says(bot)
-    if found.breaks and not file and not ledger:
+    content, ledger = read(path), None if file else _ledger_says(bot)
+    if content.breaks and not file and not ledger:
         # The ledger needs no record from there on: they were never synced, and the next writer sets them aside.
-        found = replace(read(path, found.breaks[0].offset), torn=path.stat().st_size - found.breaks[0].offset)
-    data = _data(path, found, ledger)
+        content = replace(read(path, content.breaks[0].offset), torn=path.stat().st_size - content.breaks[0].offset)
+    data = _data(path, content, ledger)
     code = ExitCode.FINDINGS if data.breaks or data.ledger else ExitCode.DONE
     return Report("journal-verify", data, _render, code)
 

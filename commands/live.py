@@ -170,9 +170,9 @@ def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
 def _promotion_conditions(app: "App") -> "Iterator[Condition]":
     """Yield for each strategy whether it was promoted to real money; one that wasn't opens no position."""
     for name, climbed in (app.reached_rungs or {}).items():
-        found = f"{name} is {climbed.found}"
-        open_to = Condition(PROMOTION, OPEN, clean(found), None, "")
-        yield _by_reason(PROMOTION, climbed.reason, found, ENTRIES) if climbed.reason else open_to
+        detail = f"{name} is {climbed.found}"
+        open_to = Condition(PROMOTION, OPEN, clean(detail), None, "")
+        yield _by_reason(PROMOTION, climbed.reason, detail, ENTRIES) if climbed.reason else open_to
 
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
@@ -213,12 +213,12 @@ def _opens(name: str, mode: "Mode") -> str:
     return "tradebot live arm in a terminal" if name == ARMING else ""
 
 
-def _by_reason(name: str, reason: str, found: str, state: str = CLOSED) -> Condition:
-    return Condition(name, state, clean(found), str(reason), REASONS[Reason(reason)].remedy)
+def _by_reason(name: str, reason: str, condition: str, state: str = CLOSED) -> Condition:
+    return Condition(name, state, clean(condition), str(reason), REASONS[Reason(reason)].remedy)
 
 
-def _closed_condition(name: str, found: str, fix: str) -> Condition:
-    return Condition(name, CLOSED, clean(found), None, fix)
+def _closed_condition(name: str, reason: str, fix: str) -> Condition:
+    return Condition(name, CLOSED, clean(reason), None, fix)
 
 
 def _keys(app: "App") -> Condition:
@@ -252,8 +252,8 @@ def _require_rehearsal(app: "App", paper: Path | None) -> None:
 
     missing = [step for step in rehearsal(app, paper) if not step.done]
     if missing:
-        found = "; ".join(f"{step.name}: {step.found}" for step in missing)
-        raise OperatorError(f"live trading can't be armed: {found}", missing[0].next, code=ExitCode.REFUSED)
+        detail = "; ".join(f"{step.name}: {step.found}" for step in missing)
+        raise OperatorError(f"live trading can't be armed: {detail}", missing[0].next, code=ExitCode.REFUSED)
 
 
 def _require_other_conditions(app: "App") -> None:
@@ -277,9 +277,9 @@ def _record_arming(app: "App", count: int, by: str) -> "Arming":
     near = app.ledger.sessions(now.date() - timedelta(days=2), (now + AHEAD).date())
     arming = arming_of(near, count, by, now)
     if arming is None:
-        known = sum(session.close > now for session in near)
-        again = f"tradebot live arm --sessions {known}" if known else "tradebot reconcile, which stores the calendar"
-        raise OperatorError(f"the calendar has only {known} of the next {count} sessions", again)
+        ahead = sum(session.close > now for session in near)
+        again = f"tradebot live arm --sessions {ahead}" if ahead else "tradebot reconcile, which stores the calendar"
+        raise OperatorError(f"the calendar has only {ahead} of the next {count} sessions", again)
     app.ledger.armings.append(arming)
     details = {"by": by, "sessions": str(count), "until": arming.until.isoformat()}
     app.events.emit(EventKind.LIVE_ARMED.at(now, details))

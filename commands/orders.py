@@ -116,9 +116,9 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
     )
 
 
-def _as_told(told: Decimal | None, sent: Decimal | None) -> Decimal | None:
+def _as_told(quantity: Decimal | None, sent: Decimal | None) -> Decimal | None:
     """Return what the venue tells of an order, or what was sent if that is the same or nothing is told."""
-    return sent if told in (None, sent) else told
+    return sent if quantity in (None, sent) else quantity
 
 
 def _not_sent(order: "Order", pair: "Intent | None") -> OrderRow:

@@ -142,11 +142,11 @@ def _refresh(app: "App") -> datetime:
     return now
 
 
-def _discovery(found: "Discovery") -> DiscoveryData:
+def _discovery(search: "Discovery") -> DiscoveryData:
     left_out = (
-        LeftOutRow(one.symbol, one.since, one.why, format_figures(one.figures)) for one in found.found if one.why
+        LeftOutRow(coin.symbol, coin.since, coin.why, format_figures(coin.figures)) for coin in search.found if coin.why
     )
-    return DiscoveryData(found.at, found.listed_count, len(found.symbols), found.problem, tuple(left_out))
+    return DiscoveryData(search.at, search.listed_count, len(search.symbols), search.problem, tuple(left_out))
 
 
 def _liquid_first(row: CoinRow) -> tuple[str, Decimal, str]:
@@ -230,18 +230,20 @@ def _render(console: "Console", data: RegistryData) -> None:
     console.print("Next: tradebot registry SYMBOL shows one coin in full")
 
 
-def _print_discovery(console: "Console", found: DiscoveryData) -> None:
+def _print_discovery(console: "Console", search: DiscoveryData) -> None:
     from commands.shared.tables import Table, sentence
 
-    if found.at:
-        console.print(f"Of {pluralize(found.listed, 'contract')} listed at {when(found.at)}, {found.traded} are traded")
+    if search.at:
+        console.print(
+            f"Of {pluralize(search.listed, 'contract')} listed at {when(search.at)}, {search.traded} are traded"
+        )
     else:
         console.print("The venue's list of contracts wasn't read yet: the configured universe is traded")
-    if found.problem:
-        console.print(f"The last list wasn't believed: {clean(found.problem)}", markup=False)
-    if found.left_out:
+    if search.problem:
+        console.print(f"The last list wasn't believed: {clean(search.problem)}", markup=False)
+    if search.left_out:
         table = Table("left out", sentence("why"), sentence("figures"))
-        for row in found.left_out:
+        for row in search.left_out:
             table.row(row.symbol, clean(row.why), clean(row.figures))
         console.print(table)
 

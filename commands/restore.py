@@ -59,13 +59,13 @@ def fetch_backup(path: Path, source: str, name: str | None) -> str:
     Raises TradebotError if there is no such backup, if it can't be read, or if the folder has other contents.
     """
     offsite_store, is_new = place_of(source), not state_folder.has_marker(path)
-    found, owner = offsite_copy.select_backup(offsite_store, name), None if is_new else state_folder.read_marker(path)
+    backup, owner = offsite_copy.select_backup(offsite_store, name), None if is_new else state_folder.read_marker(path)
     if is_new:
         state_folder.prepare(path)
-    offsite_copy.fetch(path / state_folder.BACKUPS, offsite_store, found, owner)
+    offsite_copy.fetch(path / state_folder.BACKUPS, offsite_store, backup, owner)
     if is_new:
-        folder_identity.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
-    return found
+        folder_identity.mark_again(path, path / state_folder.BACKUPS / backup / state_folder.MARKER)
+    return backup
 
 
 @verb(

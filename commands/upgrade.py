@@ -104,13 +104,13 @@ def _ledger(path: "Path", form: "Form") -> "CheckResult":
     """Judge the ledger; a reader of an earlier one upgrades a copy in memory, so that the upgrade is tried, too."""
     with translate_errors(path):
         open_database(path, read_only=True, form=form).close()
-        found = _version(path)
-    if found == form.version:
-        return ok(f"version {found}, as this tradebot writes it", "file")
+        old = _version(path)
+    if old == form.version:
+        return ok(f"version {old}, as this tradebot writes it", "file")
     change = (
-        f"version {found}; this tradebot makes it {form.version} (new: {form.says_from(found)}), which worked on a copy"
+        f"version {old}; this tradebot makes it {form.version} (new: {form.says_from(old)}), which worked on a copy"
     )
-    kept = f"and keeps {path.name}-version-{found} beside it"
+    kept = f"and keeps {path.name}-version-{old} beside it"
     return warn(f"{change}, {kept}", "Stop the bot, then: tradebot upgrade", "file")
 
 
@@ -137,12 +137,12 @@ def _store(path: "Path", kind: "CacheDatabase") -> "CheckResult":
     if not path.exists():
         return skip("there is none yet")
     try:
-        found = kind.version_at(path)
+        old = kind.version_at(path)
     except DamagedError as damage:
         return warn(f"damaged: {damage}", "tradebot doctor", "file")
-    if found == kind.version:
-        return ok(f"version {found}, as this tradebot writes it", "file")
-    what = "no file of this kind" if found is None else f"version {found}"
+    if old == kind.version:
+        return ok(f"version {old}, as this tradebot writes it", "file")
+    what = "no file of this kind" if old is None else f"version {old}"
     aside = f"{what}; this tradebot reads {kind.version}, so it moves the file aside and begins with no"
     return warn(f"{aside} {kind.holds}", f"cp -a {path}* ELSEWHERE if you want to go back", "file")
 
@@ -157,8 +157,8 @@ def _settings(folder: "StateFolder", loaded: "Loaded") -> "CheckResult":
     looser = [row.name for row in differ if row.looser]
     if not looser:
         return ok("readable, and none is looser than accepted", "file")
-    found = f"{len(looser)} looser than accepted or new, so entries wait: {', '.join(looser[:SHOWN])}"
-    return warn(found, "tradebot config check, then tradebot config accept", "file")
+    finding = f"{len(looser)} looser than accepted or new, so entries wait: {', '.join(looser[:SHOWN])}"
+    return warn(finding, "tradebot config check, then tradebot config accept", "file")
 
 
 def _render(console: "Console", data: Upgraded) -> None:

@@ -67,7 +67,7 @@ class Duty:
         self._new_day = new_day
         self._unfinished = unfinished
         jobs = [line.job for line in lines]
-        self._order = {job: place for place, job in enumerate(sorted(jobs, key=_place))}
+        self._order = {job: index for index, job in enumerate(sorted(jobs, key=_place))}
         self._day: date | None = None
         self._ahead: list[Slot] = []
         self._failed: dict[tuple[str, date, str], Reason] = {}
@@ -91,8 +91,8 @@ class Duty:
         if (begun or self._is_to_compare(now)) and self._planned.has_changed:
             self._begin_day(now)
             begun = [slot for slot in self._ahead if slot.start <= now]
-        known = {slot.key for slot in begun}
-        past = [MissedSlot(*each) for each in self._planned.of_a_past_day(now) if each[0].key not in known]
+        keys = {slot.key for slot in begun}
+        past = [MissedSlot(*each) for each in self._planned.of_a_past_day(now) if each[0].key not in keys]
         if not begun:
             return DueSlots((), tuple(past))
         claims = self._claims(begun)

@@ -69,10 +69,10 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvide
     """
     evidence = evidence_of(app)
     past, sound = evidence.past, evidence.parts["facts"]
-    known = past if isinstance(past, SessionEvidence) else None
+    past_evidence = past if isinstance(past, SessionEvidence) else None
     if isinstance(sound, Unread) and sound is not past:
         return evidence, sound
-    return evidence, attempt(lambda: _trading(app, known, since_s, offline=offline))
+    return evidence, attempt(lambda: _trading(app, past_evidence, since_s, offline=offline))
 
 
 def _trading(app: "App", past: SessionEvidence | None, since_s: int | None, *, offline: bool) -> Trading:
@@ -201,22 +201,26 @@ def _events(app: "App", moment: TradingMoment) -> WatchedEvents:
     spans = ((moment.since, moment.now), (today - DAY, today))
     lines, events = worth_seeing(app.folder.path / EVENTS, spans)
     nothing_to_do = {(kind.subsystem, kind.event_type) for kind in NEED_NOBODY}
-    found = [event for event in events if (event.subsystem, event.event_type) not in nothing_to_do]
-    counts = Counter(f"{event.subsystem} {event.event_type}" for event in found)
-    errors = sum(event.severity in (Severity.ERROR, Severity.CRITICAL) for event in found)
+    told_events = [event for event in events if (event.subsystem, event.event_type) not in nothing_to_do]
+    counts = Counter(f"{event.subsystem} {event.event_type}" for event in told_events)
+    errors = sum(event.severity in (Severity.ERROR, Severity.CRITICAL) for event in told_events)
     return WatchedEvents(lines, torn_lines(app.folder.path / EVENTS), dict(counts.most_common()), errors)
 
 
 def _terms_of_positions(
     ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
 ) -> dict[tuple[str, str], Kept]:
-    before = {(one.strategy, one.symbol, one.opened_at): one for booking in bookings for one in booking.restated}
+    before = {
+        (terms_now.strategy, terms_now.symbol, terms_now.opened_at): terms_now
+        for booking in bookings
+        for terms_now in booking.restated
+    }
     held = {(position.strategy, position.symbol, position.opened_at) for position in positions}
-    found = ledger.kept(held | before.keys())
-    kept = {(strategy, symbol): found[strategy, symbol, at] for strategy, symbol, at in held & found.keys()}
-    for key, one in before.items():
-        if key in found:
-            kept[one.strategy, one.to_symbol] = one.of(found[key])
+    all_terms = ledger.kept(held | before.keys())
+    kept = {(strategy, symbol): all_terms[strategy, symbol, at] for strategy, symbol, at in held & all_terms.keys()}
+    for key, terms in before.items():
+        if key in all_terms:
+            kept[terms.strategy, terms.to_symbol] = terms.of(all_terms[key])
     return kept
 
 

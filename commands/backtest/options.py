@@ -174,9 +174,9 @@ def _measured_slippage(wish: BacktestOptions) -> tuple[str, str, object]:
 
 def _cost(option: str) -> tuple[str, str, object]:
     name, equals, text = option.partition("=")
-    known = (*CostSettings.model_fields, *OF_FILLS)
-    if not equals or name not in known:
-        hint = f"write --cost {MEASURED}, or --cost NAME=VALUE with one of {', '.join(known)}"
+    names = (*CostSettings.model_fields, *OF_FILLS)
+    if not equals or name not in names:
+        hint = f"write --cost {MEASURED}, or --cost NAME=VALUE with one of {', '.join(names)}"
         raise OperatorError(f"--cost {word(option)} names no cost", hint)
     try:
         value: object = Decimal(text)

@@ -78,26 +78,26 @@ def vary(finished: Finished, results: "Results") -> BacktestVariants:
 def _play(finished: Finished, plan_variants: "PlanVariants", variants: "list[Variant]", results: "Results") -> None:
     """Play the other variants one by one; one that is the backtest itself or an earlier variant isn't played."""
     plans = [change.plan for change in plan_variants.changes[: len(variants)]]
-    known = [(plan_variants.played, variant(finished.run)), *zip(plans, variants, strict=True)]
+    played = [(plan_variants.played, variant(finished.run)), *zip(plans, variants, strict=True)]
     remaining = plan_variants.changes[len(variants) :]
-    with _watch_progress(finished, _count(known, remaining)) as watch:
+    with _watch_progress(finished, _count(played, remaining)) as watch:
         for change in remaining:
-            found = next((done for plan, done in known if plan == change.plan), None)
-            if found is None:
+            finished_run = next((done for plan, done in played if plan == change.plan), None)
+            if finished_run is None:
                 with run_backtest.load_strategies(replace(finished.planned, plan=change.plan)) as strategies:
-                    found = play(change, strategies, finished.planned.market, watch)
-                known.append((change.plan, found))
-            variants.append(replace(found, kind=change.kind, name=change.name))
+                    finished_run = play(change, strategies, finished.planned.market, watch)
+                played.append((change.plan, finished_run))
+            variants.append(replace(finished_run, kind=change.kind, name=change.name))
             with DeferredSignals():
                 results.add_variants(finished.name, variants)
 
 
-def _count(known: "Sequence[tuple[BacktestPlan, Variant]]", remaining: "Sequence[PlanVariant]") -> int:
-    plans = [plan for plan, _ in known]
+def _count(played: "Sequence[tuple[BacktestPlan, Variant]]", remaining: "Sequence[PlanVariant]") -> int:
+    plans = [plan for plan, _ in played]
     for change in remaining:
         if change.plan not in plans:
             plans.append(change.plan)
-    return len(plans) - len(known)
+    return len(plans) - len(played)
 
 
 @contextmanager
@@ -106,10 +106,10 @@ def _watch_progress(finished: Finished, plays: int) -> "Iterator[Callable[[int],
     with progress(f"playing {pluralize(plays, 'variant')}", 0, 0) as tell:
         tell(0, plays * sessions, 0)
 
-        def watch(place: int) -> None:
+        def watch(index: int) -> None:
             nonlocal done, bars
             done += 1
-            bars += bars_in(finished.planned.market, place - 1)
+            bars += bars_in(finished.planned.market, index - 1)
             tell(done, plays * sessions, bars)
 
         yield watch
@@ -221,7 +221,7 @@ def _end_counts(run: "BacktestRun") -> dict[str, int]:
 
 
 def _passed_over(run: "BacktestRun") -> tuple[PassedOver, ...]:
-    counts = sorted(run.made.facts.passed_over().items(), key=lambda one: (-one[1], one[0]))
+    counts = sorted(run.made.facts.passed_over().items(), key=lambda pair: (-pair[1], pair[0]))
     return tuple(PassedOver(strategy, str(reason), passes) for (strategy, reason), passes in counts)
 
 
@@ -229,7 +229,7 @@ def _played_span(finished: "Finished") -> PlayedSpan:
     run, market = finished.run, finished.planned.market
     strategies: Sequence[Strategy] = run.made.world.strategies
     return PlayedSpan(
-        bars=sum(bars_in(market, place) for place in range(len(run.ends))),
+        bars=sum(bars_in(market, index) for index in range(len(run.ends))),
         symbols=market.symbols,
         strategies=tuple(strategy.name for strategy in strategies),
         configuration=finished.planned.configuration,
@@ -315,7 +315,9 @@ def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
     for wait in waits:
         by_need.setdefault((wait.strategy, wait.depth, wait.timeframe), []).append(wait)
     for (strategy, depth, timeframe), late in by_need.items():
-        named = [f"{one.symbol} from {one.since}" if one.since else f"{one.symbol} never" for one in late if one.symbol]
+        named = [
+            f"{need.symbol} from {need.since}" if need.since else f"{need.symbol} never" for need in late if need.symbol
+        ]
         more = f" and {len(named) - SHOWN_WAITS} more" if len(named) > SHOWN_WAITS else ""
         yield f"{strategy} needs {depth:,} bars of {timeframe}; has them of {', '.join(named[:SHOWN_WAITS])}{more}"
 
@@ -325,11 +327,11 @@ def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
     if data.result.fills:
         return
     yield "Nothing was traded:"
-    found = [
+    reasons = [
         *((over.reason, f"{over.strategy}, {pluralize(over.passes, 'pass', 'passes')}") for over in data.passed_over),
         *((reason, pluralize(count, "candidate")) for reason, count in data.ended.items()),
     ]
-    for reason, what in found[:SHOWN_REASONS]:
+    for reason, what in reasons[:SHOWN_REASONS]:
         yield f"  {reason} ({what}): {REASONS[Reason(reason)].meaning if reason != SENT else 'no order was filled.'}"
     for late in data.waits[:SHOWN_WAITS]:
         who = late.symbol or f"The first symbol of {late.strategy}"
@@ -341,9 +343,9 @@ def _result(data: "BacktestData") -> "Iterator[str]":
     result = data.result
     if result.targets:
         yield from map(" ".join, zip(chain(["Targets  "], repeat(9 * " ")), result.targets.said, strict=False))
-    for one in result.refused[:SHOWN_REASONS]:
-        why = clean(one.why)[:LONGEST]
-        yield f"Refused   answers of {one.strategy}, the first on {when(one.at)}: {one.reason}: {why}"
+    for reason in result.refused[:SHOWN_REASONS]:
+        why = clean(reason.why)[:LONGEST]
+        yield f"Refused   answers of {reason.strategy}, the first on {when(reason.at)}: {reason.reason}: {why}"
     yield from _halt_lines(result.halts)
     yield from reasons_without_trades(data)
     yearly = f" ({format_signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
@@ -413,34 +415,34 @@ def _lookahead(out: "Console", checked: "LookaheadResult") -> None:
 
 
 def _peek(out: "Console", peek: "Peek") -> None:
-    known, unknown = apart(clean(peek.known), clean(peek.unknown))
+    shown_known, unknown = apart(clean(peek.known), clean(peek.unknown))
     out.print(f"  [bold red]{peek.strategy} knows the future[/]: {when(peek.at)}, {clean(peek.what)}")
     cut = f", cut off at {when(peek.cut_at)}" if peek.cut_at else ""
-    out.print(f"    with the whole market: {known}", markup=False)
+    out.print(f"    with the whole market: {shown_known}", markup=False)
     out.print(f"    without the future{cut}: {unknown}", markup=False)
 
 
 FIELD = re.compile(r"\w+=(?=[^=]*$)")
 
 
-def apart(known: str, unknown: str) -> tuple[str, str]:
+def apart(text: str, unknown: str) -> tuple[str, str]:
     """Return two texts; of long ones, only the first field that differs: `score=0.51` and `score=0.12`."""
-    if max(len(known), len(unknown)) <= SHORT:
-        return known, unknown
-    differing = (place for place, (one, other) in enumerate(zip(known, unknown, strict=False)) if one != other)
-    same = next(differing, min(len(known), len(unknown)))
-    field = FIELD.search(known[:same])
+    if max(len(text), len(unknown)) <= SHORT:
+        return text, unknown
+    differing = (index for index, (letter, other) in enumerate(zip(text, unknown, strict=False)) if letter != other)
+    same = next(differing, min(len(text), len(unknown)))
+    field = FIELD.search(text[:same])
     start = field.start() if field and same - field.start() <= SHORT else max(same - NEAR, 0)
-    return _field(known[start:], same - start), _field(unknown[start:], same - start)
+    return _field(text[start:], same - start), _field(unknown[start:], same - start)
 
 
 def _field(text: str, differs: int) -> str:
     """Return a text up to the comma or the bracket that ends the value at a place."""
     depth = 0
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         depth += (character in "([{") - (character in ")]}")
-        if place >= differs and (depth < 0 or (depth == 0 and character == ",")):
-            return text[: min(place, LONGEST)]
+        if index >= differs and (depth < 0 or (depth == 0 and character == ",")):
+            return text[: min(index, LONGEST)]
     return text[:LONGEST]
 
 

@@ -94,13 +94,13 @@ def _targets(run: "BacktestRun") -> "Targets | None":
 
 def _refused_answers(run: "BacktestRun") -> "Iterable[AnswersRefused]":
     """Return what was refused of strategies' answers, without what they declined themselves, each the first time."""
-    kind, found = EventKind.PROPOSAL_REFUSED, dict[tuple[str, str], AnswersRefused]()
+    kind, by_strategy = EventKind.PROPOSAL_REFUSED, dict[tuple[str, str], AnswersRefused]()
     for event in run.made.events.emitted:
         if (event.subsystem, event.event_type) == (kind.subsystem, kind.event_type):
             strategy, reason, why = (event.details[name] for name in ("strategy", "reason", "observed"))
             if reason not in OWN_REASONS:
-                found.setdefault((strategy, reason), AnswersRefused(strategy, event.timestamp, reason, why))
-    return found.values()
+                by_strategy.setdefault((strategy, reason), AnswersRefused(strategy, event.timestamp, reason, why))
+    return by_strategy.values()
 
 
 def document_of(finished: Finished) -> dict[str, Any]:
@@ -280,7 +280,7 @@ def _taken_up(run: "BacktestRun", checkpoint: "Path", identity: "RunIdentity", h
 def _to_the_end(finished: Finished, results: "Results") -> None:
     """Play session by session. A signal is held back until the session is over, so that what is kept is whole."""
     run, market = finished.run, finished.planned.market
-    bars = sum(bars_in(market, place) for place in range(len(run.ends)))
+    bars = sum(bars_in(market, index) for index in range(len(run.ends)))
     kept_at, took_s = time.monotonic(), 0.0
     with progress("playing", finished.done_before, bars) as tell:
         while not run.is_played:

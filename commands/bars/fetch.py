@@ -86,8 +86,8 @@ def _count(app: "App") -> int:
 def _fetch_some(app: "App", wanted: WantedBars, heard: Callable[[int], None]) -> FetchedRow:
     """Fetch some symbols at a time, then the splits and dividends since the first date."""
     new = 0
-    for place in range(0, len(wanted.symbols), BATCH):
-        symbols = wanted.symbols[place : place + BATCH]
+    for index in range(0, len(wanted.symbols), BATCH):
+        symbols = wanted.symbols[index : index + BATCH]
         new += app.bars.fetch(wanted.timeframe, symbols, wanted.first, wanted.until, heard)
         app.bars.fetch_actions(symbols, wanted.first, wanted.until)
     return FetchedRow(None, wanted.timeframe, wanted.symbols, new, PriceKind.TRADE)

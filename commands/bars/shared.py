@@ -86,10 +86,10 @@ def sessions_between(app: "App", first: date, last: date, calendar: str = "") ->
 
 def by_calendar(app: "App", symbols: Iterable[str]) -> "Mapping[str, Collection[str]]":
     """Return symbols by the name of their calendar, which is empty for the venue's own."""
-    found: dict[str, list[str]] = {}
+    by_calendar: dict[str, list[str]] = {}
     for symbol in symbols:
-        found.setdefault(_calendar_of(app, symbol), []).append(symbol)
-    return found
+        by_calendar.setdefault(_calendar_of(app, symbol), []).append(symbol)
+    return by_calendar
 
 
 def odd_at(app: "App", now: datetime) -> "Odd":

@@ -176,7 +176,7 @@ def show_status(
         return Report("chat-status", ChatStatus(on, False, None, None, None, "", {}, ()), render_status)
     with open_chat_store(bot.folder.path, bot.events) as store:
         paired, code = store.paired_person(), store.code_until(datetime.now(UTC))
-        rows = [ChatRow(one.at, one.who, one.asked, one.became.value, one.why) for one in reversed(store.last(last))]
+        rows = [ChatRow(row.at, row.who, row.asked, row.became.value, row.why) for row in reversed(store.last(last))]
         data = ChatStatus(
             on,
             is_listening(bot),

@@ -26,7 +26,7 @@ def message(lines: Sequence[str], folder: str) -> str:
     """Return lines as a message without keys, local paths or links; too long a message is cut at a line."""
     text = hide("\n".join(map(clean, lines)))
     text = _LEADS.sub(
-        lambda found: f"{found[0]} ", re.sub(r" --state-dir (?:'[^']*'|\S+)", "", text).replace(folder, "its folder")
+        lambda match: f"{match[0]} ", re.sub(r" --state-dir (?:'[^']*'|\S+)", "", text).replace(folder, "its folder")
     )
     if len(text) <= LONGEST:
         return text
@@ -48,8 +48,10 @@ def of_status(data: Data) -> Iterator[str]:
     yield f"{going}, as of {_when(data['as_of'])}"
     if not active:
         yield f"by {data['trading_who']}: {data['trading_why']}"
-    yield from (f"{one['state']} {one['subject']}: {one['found']}" for one in (data["permission"],) if _unwell(one))
-    unwell = [one for one in data["health"] if _unwell(one) and (active or one["subject"] != "halts")]
+    yield from (
+        f"{state['state']} {state['subject']}: {state['found']}" for state in (data["permission"],) if _unwell(state)
+    )
+    unwell = [row for row in data["health"] if _unwell(row) and (active or row["subject"] != "halts")]
     yield from _parts(unwell, "Health OK" if active else "Everything else is well")
     if data["equity"]:
         yield f"Equity {_usd(data['equity']['last_usd'])} USD"
@@ -62,18 +64,18 @@ def of_status(data: Data) -> Iterator[str]:
 
 def of_positions(data: Data) -> Iterator[str]:
     """Yield each position with its profit and its nearest exit."""
-    found = data["positions"]
-    yield f"{pluralize(len(found), 'position')}{', as of ' + _when(data['as_of']) if data['as_of'] else ''}"
-    for one in found:
+    positions = data["positions"]
+    yield f"{pluralize(len(positions), 'position')}{', as of ' + _when(data['as_of']) if data['as_of'] else ''}"
+    for lot in positions:
         gain = (
             "no price"
-            if one["gain"] is None
-            else f"{float(one['gain']):+.2%}, {_signed_text(one['unrealized_usd'])} USD"
+            if lot["gain"] is None
+            else f"{float(lot['gain']):+.2%}, {_signed_text(lot['unrealized_usd'])} USD"
         )
-        yield f"{one['symbol']} {Decimal(one['quantity']).normalize():+,f} at {_price(one, 'average_price')}: {gain}"
-        stop = next((each for each in one["stops"] if each["rule"] == one["nearest"]), None)
+        yield f"{lot['symbol']} {Decimal(lot['quantity']).normalize():+,f} at {_price(lot, 'average_price')}: {gain}"
+        stop = next((each for each in lot["stops"] if each["rule"] == lot["nearest"]), None)
         if stop and stop["price"]:
-            price = usd(Decimal(stop["price"]), one["symbol"])
+            price = usd(Decimal(stop["price"]), lot["symbol"])
             yield f"   next exit {stop['rule'].lower().replace('_', ' ')} at {price}"
 
 
@@ -90,7 +92,7 @@ def of_pnl(data: Data) -> Iterator[str]:
 def of_health(data: Data) -> Iterator[str]:
     """Yield how the bot is, and each part that isn't well."""
     yield f"Health {data['state']}: {data['summary']}"
-    yield from _parts([one for one in data["judgments"] if _unwell(one)])
+    yield from _parts([judgment for judgment in data["judgments"] if _unwell(judgment)])
 
 
 def of_why(data: Data) -> Iterator[str]:
@@ -154,8 +156,8 @@ VIEWS: Mapping[str, Callable[[Data], Iterator[str]]] = {
 def _parts(unwell: Sequence[Data], otherwise: str = "") -> Iterator[str]:
     if not unwell and otherwise:
         yield otherwise
-    for one in unwell:
-        yield f"{one['state']} {one['subject']}: {one['found']}"
+    for judgment in unwell:
+        yield f"{judgment['state']} {judgment['subject']}: {judgment['found']}"
 
 
 def _unwell(judgment: Data) -> bool:

@@ -68,8 +68,8 @@ class ChatMessage(Struct, frozen=True):
 
 def number_of(update: object) -> int | None:
     """Return an update's number, or None if it has none."""
-    found = update.get("update_id") if isinstance(update, dict) else None
-    return found if type(found) is int and 0 < found < LARGEST else None
+    number = update.get("update_id") if isinstance(update, dict) else None
+    return number if type(number) is int and 0 < number < LARGEST else None
 
 
 def sender_of(update: object) -> tuple[str, str]:
@@ -135,37 +135,37 @@ def words_of(text: str) -> tuple[str, str]:
     raise UnfitError("not a word that it knows")
 
 
-def _mapping(found: object, what: str) -> dict[str, Any]:
-    if not isinstance(found, dict):
+def _mapping(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise UnfitError("not in Telegram's form", what)
-    return found
+    return value
 
 
-def _nothing_else(found: dict[str, Any], known: frozenset[str], why: str) -> None:
-    if found.keys() - known:
-        raise UnfitError(why, _names(found.keys() - known))
+def _nothing_else(fields: dict[str, Any], names: frozenset[str], why: str) -> None:
+    if fields.keys() - names:
+        raise UnfitError(why, _names(fields.keys() - names))
 
 
-def _names(found: Iterable[str]) -> str:
-    return ", ".join(word(name[:100]) for name in sorted(found)[:3]) or "nothing"
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(word(name[:100]) for name in sorted(names)[:3]) or "nothing"
 
 
-def _whole(found: dict[str, Any], name: str) -> int:
-    number = found.get(name)
+def _whole(value: dict[str, Any], name: str) -> int:
+    number = value.get(name)
     if type(number) is not int or not 0 < number < LARGEST:
         raise UnfitError("not in Telegram's form", name)
     return number
 
 
-def _person(found: dict[str, Any]) -> int:
-    person = _mapping(found.get("from"), "from")
+def _person(value: dict[str, Any]) -> int:
+    person = _mapping(value.get("from"), "from")
     if person.get("is_bot") is not False:
         raise UnfitError("not a person")
     return _whole(person, "id")
 
 
-def _private(found: dict[str, Any]) -> int:
-    chat = _mapping(found.get("chat"), "chat")
+def _private(value: dict[str, Any]) -> int:
+    chat = _mapping(value.get("chat"), "chat")
     if chat.get("type") != "private":
         raise UnfitError("not a private chat")
     return _whole(chat, "id")
@@ -312,10 +312,10 @@ class Listener:
         """Return the word that a button stands for, or that a typed yes or no answers."""
         pressed, message = chat_message.button, chat_message.message
         if verb in ("yes", "no"):
-            found = self._store.open_question(HALT, now)
-            if found is None:
+            question = self._store.open_question(HALT, now)
+            if question is None:
                 raise UnfitError("nothing was asked in the last two minutes")
-            (nonce, message), index = found, int(verb == "no")
+            (nonce, message), index = question, int(verb == "no")
             pressed = (nonce, index)
         if pressed is None:
             return verb, about

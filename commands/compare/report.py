@@ -94,7 +94,7 @@ def read_all(folders: "Sequence[str]") -> "Sequence[ReadRun]":
 
 def letters(of: "Sequence[object]") -> list[str]:
     """Return a letter for each run, which labels its columns and curves."""
-    return [chr(ord("A") + place) for place in range(len(of))]
+    return [chr(ord("A") + index) for index in range(len(of))]
 
 
 def compare_reports(read: "Sequence[ReadRun]") -> RunComparison:
@@ -134,7 +134,7 @@ def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
     yield from leaves("run", identity["options"])
     yield from leaves("version", identity["versions"])
     yield from leaves("code", identity.get("code", {}))
-    yield from ((f"data.{one['name']}", one["sha256"][:8]) for one in identity["data"])
+    yield from ((f"data.{file['name']}", file["sha256"][:8]) for file in identity["data"])
 
 
 def _rows(reports: "Sequence[AccountReport]") -> "Iterator[FigureRow]":
@@ -179,7 +179,10 @@ def render(out: "Console", data: "RunComparison") -> None:
             table.row("    95% interval", *(interval_of(figure) for figure in row.figures))
     out.print(table)
     lacking = {
-        f"{row.figures[0].label}: {basis_of(one)}": None for row in data.rows for one in row.figures if one.lacks
+        f"{row.figures[0].label}: {basis_of(each_figure)}": None
+        for row in data.rows
+        for each_figure in row.figures
+        if each_figure.lacks
     }
     for line in lacking:
         out.print(f"  {line}", markup=False)
@@ -214,7 +217,7 @@ MOST_NAMED = 5
 def run(named: list[str], home: Path, files: Files) -> Report:
     if files and len(named) > MOST_CURVES:
         raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")
-    read = read_all([_folder(home, one) for one in named])
+    read = read_all([_folder(home, folder) for folder in named])
     data, accounts = compare_reports(read), [run.account for run in read]
     report = Report("compare", data, render)
     return write_files(report, files, accounts, lambda: page(data, accounts))
@@ -225,8 +228,8 @@ def _folder(home: Path, named: str) -> str:
         return named
     if (home / named).exists():
         return str(home / named)
-    known = ", ".join(sorted(path.parent.name for path in home.glob("*/result.json"))[:MOST_NAMED])
+    names = ", ".join(sorted(path.parent.name for path in home.glob("*/result.json"))[:MOST_NAMED])
     raise OperatorError(
         f"there is no folder {word(named)}, and no run of that name in {home}",
-        f"name one of {known}" if known else "tradebot backtest --name NAME",
+        f"name one of {names}" if names else "tradebot backtest --name NAME",
     )

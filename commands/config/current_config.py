@@ -101,19 +101,19 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
     Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one.
     """
     before = app.ledger_view.baselines.last()
-    found = differences(app.settings, before, app.loaded.origins) if before else ()
-    if before and not found:
+    changes = differences(app.settings, before, app.loaded.origins) if before else ()
+    if before and not changes:
         return _report(app, before, (), before)
-    _show(console(err=True), before, found)
+    _show(console(err=True), before, changes)
     confirm_for(app, confirmed, what="Accepting this configuration", command="tradebot config accept")
     with app.pass_lock("config accept"):
         app.ledger.baselines.approve(Baseline(effective(app.settings), by, app.stamp_time()))
         after = app.ledger.baselines.last()
     assert after is not None, "the approved configuration was just written"
-    looser = ", ".join(difference.name for difference in found if difference.looser)
-    details = {"by": after.who, "fingerprint": after.fingerprint, "differences": str(len(found)), "looser": looser}
+    looser = ", ".join(difference.name for difference in changes if difference.looser)
+    details = {"by": after.who, "fingerprint": after.fingerprint, "differences": str(len(changes)), "looser": looser}
     app.events.emit(EventKind.CONFIG_ACCEPTED.at(after.at, details))
-    return _report(app, before, found, after)
+    return _report(app, before, changes, after)
 
 
 def _report(app: "App", before: "Baseline | None", differences: "tuple[Difference, ...]", after: "Baseline") -> Report:
@@ -137,11 +137,11 @@ def _show(screen: "Console", before: "Baseline | None", differences: "tuple[Diff
     screen.print(table_of(differences))
 
 
-def table_of(found: "tuple[Difference, ...]") -> object:
+def table_of(changes: "tuple[Difference, ...]") -> object:
     """Return the differences as a table, the looser ones first."""
     values = sentence("accepted", "accepted"), sentence("now", "now")
     table = Table("setting", staying("change"), *values, sentence("from", "from"))
-    for row in sorted(found, key=lambda row: not row.looser):
+    for row in sorted(changes, key=lambda row: not row.looser):
         was = in_yaml(row.approved) if row.known else ""
         now = in_yaml(row.now) if row.given else "removed"
         word = ("looser" if row.looser else "tighter") if row.known else "new"

@@ -87,8 +87,8 @@ def run(state_dir: str | None, config: str | None, typed: Sequence[str], *, dry_
 def _pairs(typed: Sequence[str]) -> list[tuple[str, str]]:
     if len(typed) % 2:
         key, equals, value = typed[-1].partition("=")
-        told = f"tradebot config set {key} {value}" if equals and value else "tradebot config set KEY VALUE"
-        raise OperatorError(f"{typed[-1][:60]!r} has no value: settings are written as KEY VALUE", told)
+        command = f"tradebot config set {key} {value}" if equals and value else "tradebot config set KEY VALUE"
+        raise OperatorError(f"{typed[-1][:60]!r} has no value: settings are written as KEY VALUE", command)
     return list(zip(typed[::2], typed[1::2], strict=True))
 
 

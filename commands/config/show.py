@@ -125,11 +125,11 @@ def _render_check(console: "Console", data: ConfigurationChecked) -> None:
         console.print(line, markup=False)
     if not data.changes:
         console.print("  every setting has its shipped value")
-    for one in data.without_effect:
-        console.print(f"  {one}", markup=False)
+    for setting in data.without_effect:
+        console.print(f"  {setting}", markup=False)
     _render_never_bought(console, data)
-    for one in (*data.given_up, *data.warnings):
-        console.print(f"  {one}", markup=False)
+    for setting in (*data.given_up, *data.warnings):
+        console.print(f"  {setting}", markup=False)
     if data.given_up:
         console.print("  Next: tradebot fetch-flow --plan", markup=False)
     if data.differences is None:

@@ -175,9 +175,9 @@ def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, confi
 
 def _each(played: "Sequence[PlayedSession]", opening_cash: Decimal) -> "Iterator[OneSession]":
     before = opening_cash
-    for one in played:
-        yield OneSession(one.session.date, one.minutes, one.equity, one.equity - before)
-        before = one.equity
+    for session in played:
+        yield OneSession(session.session.date, session.minutes, session.equity, session.equity - before)
+        before = session.equity
 
 
 def _exits(app: "App", session: "Session") -> dict[str, int]:
@@ -200,10 +200,10 @@ def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ..
     worth, opening = {**dict.fromkeys(held_symbols, Decimal(0)), **marks}, app.ledger.opening_cash()
     computed = profit(opening, books.totals, worth, books.standing.cash_adjustments, books.standing.settlement)
     differing = compare(books, booked_behind(app.ledger, books), view)
-    found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in differing)
+    different = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in differing)
     if abs(computed.equity - view.account.equity) >= CENT:
-        found += (f"equity: ledger {computed.equity}, exchange {view.account.equity}",)
-    return computed, missing + found
+        different += (f"equity: ledger {computed.equity}, exchange {view.account.equity}",)
+    return computed, missing + different
 
 
 def _flow(app: "App", session: "Session") -> FlowTotals:
@@ -255,15 +255,15 @@ class DemoEarnings(Struct, frozen=True):
 def demo_earnings(app: "App") -> DemoEarnings:
     """Return the profit of a demo's trades, with open positions valued at its final prices."""
     history = read_history(app)
-    known, trades = breakdown(history), rows_of(history, MarketTime(())).trades
+    history_parts, trades = breakdown(history), rows_of(history, MarketTime(())).trades
     closed = sorted((row for row in trades if row.status is TradeStatus.CLOSED), key=lambda row: row.net_usd)
     return DemoEarnings(
         closed=len(closed),
         won=sum(row.net_usd > 0 for row in closed),
         best=_trade(closed[-1]) if closed else None,
         worst=_trade(closed[0]) if len(closed) > 1 else None,
-        by_reason=pnl(known, Cut.REASON).rows,
-        by_component=pnl(known, Cut.COMPONENT).rows,
+        by_reason=pnl(history_parts, Cut.REASON).rows,
+        by_component=pnl(history_parts, Cut.COMPONENT).rows,
     )
 
 

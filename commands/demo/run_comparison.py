@@ -65,7 +65,7 @@ class Beside(Struct, frozen=True):
 
 def run_of(settings: "Settings", played: Mapping[str, object], outcome: RunOutcome) -> DemoRun:
     """Return the stored form of a run; `played` describes its length and version."""
-    named = dict(leaves("", effective(settings))) | {f"{PLAYED}{name}": str(one) for name, one in played.items()}
+    named = dict(leaves("", effective(settings))) | {f"{PLAYED}{name}": str(answer) for name, answer in played.items()}
     # How many of its sessions were played is what counts.
     named.pop(f"{MARKET}sessions", None)
     return DemoRun(named, outcome)
@@ -130,7 +130,7 @@ def _condense_rows(settings: tuple[DifferingSetting, ...]) -> Iterator[tuple[str
         of_it = [setting for setting in settings if _section(setting) == section]
         if count > LONG:
             given = [
-                sum(value is not None for value in each) for each in zip(*(one.values for one in of_it), strict=True)
+                sum(value is not None for value in each) for each in zip(*(row.values for row in of_it), strict=True)
             ]
             yield (f"  {section}", *(pluralize(number, "setting") if number else "-" for number in given))
             continue

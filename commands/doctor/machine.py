@@ -43,32 +43,32 @@ class CheckResult(Struct, frozen=True):
         return Judgment(name, self.state, self.looked_at, self.count, self.found, self.fix, age_s=self.age_s)
 
 
-def ok(found: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
+def ok(finding: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
     """Return that the checked items are fine."""
-    return CheckResult(HealthState.OK, found, looked_at, count, age_s=age_s)
+    return CheckResult(HealthState.OK, finding, looked_at, count, age_s=age_s)
 
 
-def warn(found: str, fix: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
+def warn(finding: str, fix: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
     """Return a warning that doesn't prevent trading."""
-    return CheckResult(HealthState.DEGRADED, found, looked_at, count, fix, age_s)
+    return CheckResult(HealthState.DEGRADED, finding, looked_at, count, fix, age_s)
 
 
-def bad(found: str, fix: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
+def bad(finding: str, fix: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
     """Return that a requirement of trading is missing."""
-    return CheckResult(HealthState.FAILED, found, looked_at, count, fix, age_s)
+    return CheckResult(HealthState.FAILED, finding, looked_at, count, fix, age_s)
 
 
-def skip(found: str) -> CheckResult:
+def skip(finding: str) -> CheckResult:
     """Return that there is nothing to check."""
-    return CheckResult(HealthState.SKIPPED, found, "", 0, age_s=None)
+    return CheckResult(HealthState.SKIPPED, finding, "", 0, age_s=None)
 
 
 def failed_check(error: TradebotError | OSError) -> CheckResult:
     """Return that a check ended in an error."""
     if isinstance(error, TradebotError):
         return CheckResult(HealthState.FAILED, error.message, "", 0, error.hint or RUN_AGAIN, None)
-    found = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
-    return CheckResult(HealthState.FAILED, found, "", 0, RUN_AGAIN, None)
+    finding = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
+    return CheckResult(HealthState.FAILED, finding, "", 0, RUN_AGAIN, None)
 
 
 def attempt(name: str, check: Callable[[], CheckResult]) -> Judgment:
@@ -104,8 +104,8 @@ def flow_key(app: "App", environ: Mapping[str, str]) -> CheckResult:
         return skip("UW_API_KEY is not set, and the flow strategy is off")
     if not app.secrets.uw_key:
         fix = "Set UW_API_KEY in the environment or in .env; the bot never uses made-up flow instead"
-        found = "options flow is NOT CONFIGURED: UW_API_KEY is not set"
-        return bad(found, fix, "places: the environment and .env", 2)
+        finding = "options flow is NOT CONFIGURED: UW_API_KEY is not set"
+        return bad(finding, fix, "places: the environment and .env", 2)
     check_secret(FLOW_KEY, app.secrets.uw_key)
     return ok(_source([FLOW_KEY], environ), "key")
 
@@ -147,8 +147,8 @@ def versions() -> CheckResult:
         wrong.append(f"SQLite {sqlite}")
     evidence = f"tradebot {__version__}, Python {python}, SQLite {sqlite}, alpaca-py {metadata.version('alpaca-py')}"
     if wrong:
-        found = f"{evidence}; not supported: {', '.join(wrong)}"
-        return bad(found, "Install from the lock files: deploy/install, or make demo", "versions", len(needed) + 2)
+        finding = f"{evidence}; not supported: {', '.join(wrong)}"
+        return bad(finding, "Install from the lock files: deploy/install, or make demo", "versions", len(needed) + 2)
     return ok(evidence, "versions with their supported ranges", len(needed) + 2)
 
 
@@ -168,8 +168,8 @@ def permissions(path: Path) -> CheckResult:
     barred = [entry.name for entry in entries if not _is_ours(entry)]
     if barred:
         fix = f"sudo chown -R $(id -un) {path}; never run the bot as another user"
-        found = f"we can't change {', '.join(sorted(barred)[:3])}"
-        return bad(found, fix, FILES, len(entries))
+        finding = f"we can't change {', '.join(sorted(barred)[:3])}"
+        return bad(finding, fix, FILES, len(entries))
     return _openness(path, entries)
 
 
@@ -178,8 +178,8 @@ def _openness(path: Path, entries: Sequence[Path]) -> CheckResult:
     mode, close = path.stat().st_mode, f"chmod 700 {path}"
     exposed = sorted(entry.name for entry in entries if _others_may_change(entry)) if mode & ENTER else []
     if exposed:
-        found = f"other users can enter {path} ({stat.filemode(mode)}) and change {', '.join(exposed[:3])}"
-        return bad(found, f"{close} && chmod go-rwx {path}/*", FILES, len(entries))
+        finding = f"other users can enter {path} ({stat.filemode(mode)}) and change {', '.join(exposed[:3])}"
+        return bad(finding, f"{close} && chmod go-rwx {path}/*", FILES, len(entries))
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         check_result, what = (bad, "change") if mode & CHANGE else (warn, "read")
         return check_result(f"other users can {what} {path} ({stat.filemode(mode)})", close, FILES, len(entries))
@@ -213,11 +213,13 @@ def instances(folder: StateFolder, environ: Mapping[str, str]) -> CheckResult:
     others = [state.path for state in _other_states(folder, environ) if state.account_number == folder.account_number]
     checked = len(LOCKS) + 1 + len(others)
     if others and folder.mode != "sandbox":
-        found = f"account …{folder.tail} also has books in {', '.join(map(str, others))}"
+        finding = f"account …{folder.tail} also has books in {', '.join(map(str, others))}"
         fix = "Keep only one of them: each treats the other's trades as foreign"
-        return bad(found, fix, "locks and other folders", checked)
-    found = f"running now: {'; '.join(lock_holders)}" if lock_holders else "no other tradebot is running on this folder"
-    return ok(found, "locks and other folders", checked)
+        return bad(finding, fix, "locks and other folders", checked)
+    finding = (
+        f"running now: {'; '.join(lock_holders)}" if lock_holders else "no other tradebot is running on this folder"
+    )
+    return ok(finding, "locks and other folders", checked)
 
 
 def _other_states(folder: StateFolder, environ: Mapping[str, str]) -> Iterator[StateFolder]:

@@ -138,14 +138,14 @@ def strategies(settings: "Settings", folder: Path, *, ask: bool) -> CheckResult:
     used = [row for row in look(settings, folder, ask=ask) if row.state != OFF]
     ill = [row for row in used if row.state != WELL]
     if ill:
-        found = "; ".join(map(_fault, ill))
-        return bad(found, f"{ill[0].name}: {remedy(ill[0])}", "strategies", len(used))
+        finding = "; ".join(map(_fault, ill))
+        return bad(finding, f"{ill[0].name}: {remedy(ill[0])}", "strategies", len(used))
     for row in used:
         if row.protections and not row.protections.keep_keys:
-            found = f"{row.name} {describe_confinement(row.protections)}"
-            return warn(found, UNPROTECTED, "strategies", len(used))
-    found = f"{'working' if ask else 'installed, not run'}: {', '.join(row.name for row in used)}"
-    return ok(found, "strategies", len(used))
+            finding = f"{row.name} {describe_confinement(row.protections)}"
+            return warn(finding, UNPROTECTED, "strategies", len(used))
+    finding = f"{'working' if ask else 'installed, not run'}: {', '.join(row.name for row in used)}"
+    return ok(finding, "strategies", len(used))
 
 
 def _fault(row: StrategyCheckRow) -> str:
@@ -175,8 +175,8 @@ def events(path: Path) -> CheckResult:
         return bad(f"{path} can't be appended to", f"chmod 600 {path}", "file")
     count, torn = read_through(path)
     if torn:
-        found = f"{torn} of {pluralize(count, 'line')} can't be read as an event"
-        return warn(found, f"mv {path} {path}.aside: the next event starts a new file", "lines", count)
+        finding = f"{torn} of {pluralize(count, 'line')} can't be read as an event"
+        return warn(finding, f"mv {path} {path}.aside: the next event starts a new file", "lines", count)
     return ok(f"can be appended to; {pluralize(count, 'event')} read", "file")
 
 

@@ -55,12 +55,12 @@ def broker(app: "App") -> CheckResult:
     clock = app.reader.clock()
     took_ms = (time.monotonic() - began) * 1000
     if app.mode is Mode.SANDBOX and app.engine.status().finished:
-        found, fix = "the embedded exchange's market has ended", "tradebot init --state-dir NEW"
-        return warn(found, fix, "clock")
+        finding, fix = "the embedded exchange's market has ended", "tradebot init --state-dir NEW"
+        return warn(finding, fix, "clock")
     session = "open" if clock.is_open else f"closed until {clock.next_open:%Y-%m-%d %H:%M} UTC"
     answers = f"{app.connection.base_url} answers in {took_ms:.0f} ms"
-    found = f"{answers}: {clock.now:%Y-%m-%d %H:%M:%S} UTC, the session is {session}"
-    return ok(found, "clock")
+    finding = f"{answers}: {clock.now:%Y-%m-%d %H:%M:%S} UTC, the session is {session}"
+    return ok(finding, "clock")
 
 
 def account(app: "App") -> CheckResult:
@@ -68,11 +68,11 @@ def account(app: "App") -> CheckResult:
     held = app.reader.account()
     require_account(app.ledger_view, held)
     if held.blocked or held.status != "ACTIVE":
-        found = f"…{held.tail} is {held.status}" + (f", blocked: {', '.join(held.blocked)}" if held.blocked else "")
-        return bad(found, "Ask the broker: the bot can't trade until this is lifted", "account")
+        finding = f"…{held.tail} is {held.status}" + (f", blocked: {', '.join(held.blocked)}" if held.blocked else "")
+        return bad(finding, "Ask the broker: the bot can't trade until this is lifted", "account")
     money = f"cash {held.cash:,.2f}, equity {held.equity:,.2f} USD"
-    found = f"…{held.tail} is the account of these books, {held.status}; {money}"
-    return ok(found, "account")
+    finding = f"…{held.tail} is the account of these books, {held.status}; {money}"
+    return ok(finding, "account")
 
 
 def other_copies(app: "App") -> CheckResult:
@@ -81,31 +81,31 @@ def other_copies(app: "App") -> CheckResult:
     names = [order.client_order_id for order in orders if is_our_order_id(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
     if strange:
-        found = f"{pluralize(len(strange), 'open order')} of another copy of tradebot: {', '.join(strange[:2])}"
+        finding = f"{pluralize(len(strange), 'open order')} of another copy of tradebot: {', '.join(strange[:2])}"
         fix = "Stop the other copy, cancel its orders at the broker, then run tradebot reconcile"
-        return bad(found, fix, "open orders", len(orders))
+        return bad(finding, fix, "open orders", len(orders))
     ours = sum(is_our_order_id(order.client_order_id) or order.venue_id in booked for order in orders)
-    found = f"{ours} of {pluralize(len(orders), 'open order')} ours, all recorded in these books"
-    return ok(found, "list of open orders")
+    finding = f"{ours} of {pluralize(len(orders), 'open order')} ours, all recorded in these books"
+    return ok(finding, "list of open orders")
 
 
 def quotes(app: "App") -> CheckResult:
     """Fetch the quote of every symbol of the universe."""
-    found = app.reader.quotes(_symbols(app))
+    by_symbol = app.reader.quotes(_symbols(app))
     lost = [f"{symbol} ({why})" for symbol, why in app.reader.rejected_quotes.items()]
-    return _prices(app, "quotes", {symbol: quote.at for symbol, quote in found.items()}, lost)
+    return _prices(app, "quotes", {symbol: quote.at for symbol, quote in by_symbol.items()}, lost)
 
 
 def bars(app: "App") -> CheckResult:
     """Fetch the latest minute bar of every symbol of the universe; a symbol without bars may have been renamed."""
     checks, asked = app.door.checks, (app.connection, app.drift)
     symbols = _symbols(app)
-    found = checks.bar_times(*asked, symbols)
-    lost = [symbol for symbol in symbols if symbol not in found]
+    bar_times = checks.bar_times(*asked, symbols)
+    lost = [symbol for symbol in symbols if symbol not in bar_times]
     today = app.day.date_of(app.now())
-    heirs = checks.renamed(*asked, lost, today - NAMES_KEPT, today) if found and lost else {}
+    heirs = checks.renamed(*asked, lost, today - NAMES_KEPT, today) if bar_times and lost else {}
     lost = [f"{symbol} (now {heirs[symbol]})" if symbol in heirs else symbol for symbol in lost]
-    return _prices(app, "bars", found, lost)
+    return _prices(app, "bars", bar_times, lost)
 
 
 def _symbols(app: "App") -> tuple[str, ...]:
@@ -145,8 +145,8 @@ def data_plan(app: "App") -> CheckResult:
 
 def _own(app: "App", look: "Callable[[Connection, DriftTally], Look]") -> CheckResult:
     """Take one of the venue's own looks at something that other venues don't have."""
-    found = look(app.connection, app.drift)
-    return CheckResult(found.state, found.found, found.looked_at, found.count, found.fix)
+    own = look(app.connection, app.drift)
+    return CheckResult(own.state, own.found, own.looked_at, own.count, own.fix)
 
 
 def clock_skew(app: "App") -> CheckResult:
@@ -159,22 +159,22 @@ def clock_skew(app: "App") -> CheckResult:
     skew_s = ((before + (after - before) / 2) - venue_now).total_seconds()
     limit_s = app.settings.limits.max_clock_skew_s
     which = "ahead of" if skew_s > 0 else "behind"
-    found = f"this machine is {abs(skew_s):.1f} s {which} the broker; at most {limit_s} s is allowed"
+    finding = f"this machine is {abs(skew_s):.1f} s {which} the broker; at most {limit_s} s is allowed"
     if abs(skew_s) > limit_s:
-        return bad(found, "Set this machine's clock: timedatectl set-ntp true", "clocks", 2)
-    return ok(found, "clocks", 2)
+        return bad(finding, "Set this machine's clock: timedatectl set-ntp true", "clocks", 2)
+    return ok(finding, "clocks", 2)
 
 
 def _engine_clock(app: "App") -> CheckResult:
     ahead_s = app.reader.clock().ahead_s(app.engine.now()) or 0.0
     limit_s = app.settings.limits.max_clock_disagreement_s
-    found = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart; at most {limit_s} s is allowed"
+    finding = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart; at most {limit_s} s is allowed"
     if abs(ahead_s) > limit_s:
         fix = (
             "tradebot exchange faults shows what shifts it; until they agree there are no entries and no exits by time"
         )
-        return bad(found, fix, "clocks", 2)
-    return ok(found, "clocks", 2)
+        return bad(finding, fix, "clocks", 2)
+    return ok(finding, "clocks", 2)
 
 
 def venue_calendar(app: "App") -> CheckResult:
@@ -191,9 +191,9 @@ def venue_calendar(app: "App") -> CheckResult:
     days = sorted(day for day in theirs.keys() | ours.keys() if day <= last)
     differ = [day for day in days if theirs.get(day) != ours.get(day)]
     if differ:
-        found = f"the broker's calendar and the stored one differ on {', '.join(map(str, differ[:3]))}"
+        finding = f"the broker's calendar and the stored one differ on {', '.join(map(str, differ[:3]))}"
         fix = REASONS[Reason.CALENDAR_DISAGREES].remedy
-        return bad(found, fix, "sessions", len(days))
+        return bad(finding, fix, "sessions", len(days))
     return ok(f"stored sessions agree with the broker's until {last}", "sessions", len(days))
 
 

@@ -62,10 +62,10 @@ def list_drills(bot: "App") -> Report:
     """Show the drills and their last results."""
     from commands.drill.drills import DRILLS, read
 
-    known = read(bot.folder.path / FOLDER)
+    runs = read(bot.folder.path / FOLDER)
     rows = []
     for drill in DRILLS.values():
-        last = known.get(drill.name)
+        last = runs.get(drill.name)
         rows.append(
             DrillRow(
                 drill.name,
@@ -122,7 +122,7 @@ def _render_run(console: "Console", data: DrillPlayed) -> None:
 
     for check in data.drill.checks:
         mark = "[green]yes[/green]" if check.held else "[red]NO [/red]"
-        found = shorten(clean(check.found), LONGEST, placeholder=" ...")
-        console.print(f"{mark} {escape(check.what)}: [dim]{escape(found)}[/dim]")
+        finding = shorten(clean(check.found), LONGEST, placeholder=" ...")
+        console.print(f"{mark} {escape(check.what)}: [dim]{escape(finding)}[/dim]")
     console.print("passed" if data.passed else "[red]FAILED[/red]: not everything followed that must follow")
     console.print(f"the evidence: {data.page}", markup=False)

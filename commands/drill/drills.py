@@ -65,7 +65,7 @@ def _recovers(stage: Stage) -> None:
     code, error = _pass(stage, "evaluate-exits")
     stage.check("exits are looked after again", code == 0, error or "exit code 0")
     said = stage.says("reconcile")
-    differ = [f"{one['subject']}: {one['kind']}" for one in said.data.get("findings", ())]
+    differ = [f"{row['subject']}: {row['kind']}" for row in said.data.get("findings", ())]
     stage.check("books and broker agree", said.code == 0, said.error or ", ".join(differ) or "no difference")
 
 
@@ -134,8 +134,8 @@ def _corrupt_ledger(stage: Stage) -> None:
     stage.check("the rebuilt books are accepted", verb_result.code == 0, verb_result.error or name)
     verb_result = stage.says("unhalt", "--confirm", tail)
     stage.check("the bot is let go on", verb_result.code == 0, verb_result.error or "ACTIVE")
-    found = {row["symbol"]: row["quantity"] for row in stage.says("positions").data.get("positions", ())}
-    stage.check("they hold what the broker holds", set(found) == set(held), found)
+    quantities = {row["symbol"]: row["quantity"] for row in stage.says("positions").data.get("positions", ())}
+    stage.check("they hold what the broker holds", set(quantities) == set(held), quantities)
     _recovers(stage)
 
 
@@ -198,9 +198,9 @@ def _kill_passes(stage: Stage) -> None:
 
 def _unsent_promises(stage: Stage) -> list[str]:
     """Return the orders of which only a promise is left: the exchange doesn't know them."""
-    found = stage.says("reconcile").data.get("findings", ())
+    findings = stage.says("reconcile").data.get("findings", ())
     accepted = {event.get("client_order_id") for event in stage.log()}
-    promised = [str(one["subject"]) for one in found if one["kind"] == FindingKind.UNRESOLVED]
+    promised = [str(finding["subject"]) for finding in findings if finding["kind"] == FindingKind.UNRESOLVED]
     return [name for name in promised if name not in accepted]
 
 
@@ -222,8 +222,8 @@ def _halt(stage: Stage) -> None:
     stage.check("exits go on", code == 0, error or "exit code 0")
     stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_entries_text(before)} before and after")
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
-    told = stage.messages()
-    stage.check("people were told", "HALTED" in told, told or "nothing")
+    messages = stage.messages()
+    stage.check("people were told", "HALTED" in messages, messages or "nothing")
     verb_result = stage.says("unhalt", "--confirm", _tail_of(stage))
     stage.check("unhalt lets it go on", verb_result.code == 0, verb_result.error or "ACTIVE")
 
@@ -305,10 +305,10 @@ def keep(folder: Path, played: PlayedDrill) -> Path:
 
 def read(folder: Path) -> Mapping[str, PlayedDrill]:
     """Return the recorded drills by name; unreadable records are skipped."""
-    found = {}
+    runs = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            found[path.stem] = decode(PlayedDrill, json.loads(path.read_text(encoding="utf-8")))
+            runs[path.stem] = decode(PlayedDrill, json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, CodecError):
             continue
-    return found
+    return runs

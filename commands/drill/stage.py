@@ -91,11 +91,11 @@ class Stage(Struct):
         except subprocess.TimeoutExpired:
             return VerbResult(-1, f"it took longer than {LIMIT_S:.0f} s", {})
         try:
-            told = json.loads(done.stdout)
+            document = json.loads(done.stdout)
         except ValueError:
             return VerbResult(done.returncode, (done.stderr or done.stdout).strip(), {})
-        error = told.get("error") or {}
-        return VerbResult(done.returncode, error.get("message", ""), told.get("data") or {})
+        error = document.get("error") or {}
+        return VerbResult(done.returncode, error.get("message", ""), document.get("data") or {})
 
     def must(self, *words: str) -> VerbResult:
         """Run a verb that the drill itself needs. Raises TradebotError if it fails."""
@@ -104,9 +104,9 @@ class Stage(Struct):
             raise TradebotError(f"the drill's own bot couldn't run {' '.join(words)}: {said.error}", "tradebot doctor")
         return said
 
-    def check(self, what: str, held: bool, found: object) -> None:
+    def check(self, what: str, held: bool, observed: object) -> None:
         """Record an expected consequence, whether it occurred, and the evidence."""
-        self.checks.append(DrillCheck(what, bool(held), _in_words(found) or "nothing"))
+        self.checks.append(DrillCheck(what, bool(held), _in_words(observed) or "nothing"))
 
     def log(self) -> list[dict[str, Any]]:
         """Return the exchange's log, which shows all orders sent."""
@@ -140,10 +140,10 @@ class Stage(Struct):
         return "\n".join(self.notices)
 
 
-def _in_words(found: object) -> str:
-    if isinstance(found, Mapping):
-        return ", ".join(f"{name} {each}" for name, each in found.items())
-    return ", ".join(map(str, found)) if isinstance(found, list) else str(found).strip()
+def _in_words(observed: object) -> str:
+    if isinstance(observed, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in observed.items())
+    return ", ".join(map(str, observed)) if isinstance(observed, list) else str(observed).strip()
 
 
 KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}

@@ -38,7 +38,7 @@ class Api(Struct, frozen=True):
 def apis_of(status: Mapping[str, Any]) -> tuple[Api, ...]:
     """Return the APIs in an exchange's status."""
     ports = status["ports"]
-    return tuple(Api(one["name"], one["title"], one["login"], ports.get(one["name"])) for one in status["apis"])
+    return tuple(Api(api["name"], api["title"], api["login"], ports.get(api["name"])) for api in status["apis"])
 
 
 def exchange_of(path: Path) -> Path:

@@ -82,10 +82,10 @@ def run(app: "App", *, lasting: str | None) -> Report:
 
 
 def _seconds(lasting: str | None) -> float:
-    found = float("inf") if lasting is None else seconds_in(lasting)
-    if found is None:
+    limit_s = float("inf") if lasting is None else seconds_in(lasting)
+    if limit_s is None:
         raise OperatorError(f"can't read {clean(lasting or '')[:20]!r} as a duration", "write 90s, 5m, 2h or 1d")
-    return found
+    return limit_s
 
 
 def _prepare(app: "App") -> None:

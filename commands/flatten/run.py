@@ -62,7 +62,7 @@ def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
     left = dict(app.ledger_view.totals().own_quantities()) if missing_fills else {}
     for fill in missing_fills:
         left[fill.order.symbol] = left.get(fill.order.symbol, 0) + fill.signed_quantity
-    return [one for one in missing_fills if symbol in (None, one.order.symbol) and left[one.order.symbol]]
+    return [gap for gap in missing_fills if symbol in (None, gap.order.symbol) and left[gap.order.symbol]]
 
 
 def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:
@@ -132,8 +132,8 @@ def _render(console: "Console", data: "PassData", again: str, remaining: "Sequen
     if data.not_run:
         render_not_run(console, data.not_run)
         return
-    for one in remaining:
-        console.print(f"Not closed: {one.words}. The broker's positions don't show it. {LOOK_THERE}", markup=False)
+    for position in remaining:
+        console.print(f"Not closed: {position.words}. The broker's positions don't show it. {LOOK_THERE}", markup=False)
     if not data.rows:
         if not remaining:
             console.print("The bot has no positions, so there is nothing to close.")

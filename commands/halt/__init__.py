@@ -79,12 +79,12 @@ def act(arguments: Sequence[str]) -> int:
 
 def arguments_of_halt(arguments: Sequence[str]) -> list[str] | None:
     """Return all arguments except `halt` itself, or None for another verb; options may precede it."""
-    place = 0
-    while place < len(arguments) and arguments[place].startswith("-"):
-        place += 2 if arguments[place] in VALUES else 1
-    if arguments[place : place + 1] != ["halt"]:
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-"):
+        index += 2 if arguments[index] in VALUES else 1
+    if arguments[index : index + 1] != ["halt"]:
         return None
-    return [*(word for word in arguments[:place] if word != "--debug"), *arguments[place + 1 :]]
+    return [*(word for word in arguments[:index] if word != "--debug"), *arguments[index + 1 :]]
 
 
 def run(request: HaltRequest) -> int:

@@ -66,7 +66,7 @@ def _why_nothing_is_sent(app: "App") -> str | None:
     """Return why nothing at all may be sent, cancels included; None if permission is open."""
     if app.settings.shadow:
         return "this bot is in shadow mode: it sends no orders, so it has no entry to cancel"
-    closed = "; ".join(f"{reason} ({clean(found)})" for reason, found in app.permission.closed)
+    closed = "; ".join(f"{reason} ({clean(detail)})" for reason, detail in app.permission.closed)
     return f"permission is closed, so no order is sent and none is canceled: {closed}" if closed else None
 
 

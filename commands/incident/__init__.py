@@ -94,23 +94,28 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
     return Report("incident", data, _render)
 
 
-def _parts(app: "App", found: "IncidentSubject", redactor: "Redactor") -> tuple[str, str, dict[str, Any]]:
+def _parts(app: "App", subject: "IncidentSubject", redactor: "Redactor") -> tuple[str, str, dict[str, Any]]:
     replay, record = NONE, None
-    why = OF_BACKTEST if app.folder.kind == BACKTEST else UNREAD if found.unread else OLD
-    if found.kept:
+    why = OF_BACKTEST if app.folder.kind == BACKTEST else UNREAD if subject.unread else OLD
+    if subject.kept:
         try:
             rules = lambda recorded: rules_of_record(recorded.surroundings)  # noqa: E731
-            replay, why, record = pack_pass(app.passes, found.kept, rules, redactor)
+            replay, why, record = pack_pass(app.passes, subject.kept, rules, redactor)
         except RecordError as error:
             why = redactor.text(str(error))
-    about = {"pass": found.pass_id, "order": found.order, "at": found.at and found.at.isoformat(), "replay": replay}
+    about = {
+        "pass": subject.pass_id,
+        "order": subject.order,
+        "at": subject.at and subject.at.isoformat(),
+        "replay": replay,
+    }
     whole = {**about, "why": why, "mode": app.mode_name, "venue": app.settings.venue, "versions": versions()}
-    parts = {"about": redactor.tree({**whole, "lacking": list(found.lacking)})}
+    parts = {"about": redactor.tree({**whole, "lacking": list(subject.lacking)})}
     if record:
         parts["pass"] = record
     else:
         parts["settings"] = redactor.tree(app.settings.model_dump(mode="json", exclude_unset=True))
-    parts.update((name, redactor.tree(part)) for name, part in told_of(app, found))
+    parts.update((name, redactor.tree(part)) for name, part in told_of(app, subject))
     return replay, why, parts
 
 

@@ -77,7 +77,7 @@ def found_of(app: "App", asked: str) -> IncidentSubject:
     order = next((record for record in every if record.intent.client_order_id == asked), None)
     name = order.intent.cycle_id if order else asked
     passes = _read_or_note(lacking, "records of passes", app.passes.passes)
-    kept_pass = next((one for one in passes or () if one.id == name), None)
+    kept_pass = next((kept_pass for kept_pass in passes or () if kept_pass.id == name), None)
     facts = app.existing_facts
     cycle = _read_or_note(lacking, "decisions", lambda: facts.cycle(name) if facts else None)
     intents = tuple(record for record in every if record.intent.cycle_id == name)
@@ -109,43 +109,43 @@ def versions() -> dict[str, Any]:
 
 
 def _libraries() -> dict[str, str]:
-    found = dict[str, str]()
+    versions = dict[str, str]()
     try:
         needed = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
-        return found
+        return versions
     for line in needed:
         name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return dict(sorted(found.items()))
+    return dict(sorted(versions.items()))
 
 
-def told_of(app: "App", found: IncidentSubject) -> Iterator[tuple[str, Any]]:
+def told_of(app: "App", subject: IncidentSubject) -> Iterator[tuple[str, Any]]:
     """Yield the parts of the file besides the pass's own record, by name."""
-    if found.cycle:
-        yield "decisions", encode(found.cycle)
-    names = {intent.intent.client_order_id for intent in found.intents}
-    if found.intents:
+    if subject.cycle:
+        yield "decisions", encode(subject.cycle)
+    names = {intent.intent.client_order_id for intent in subject.intents}
+    if subject.intents:
         orders = [order for order in app.ledger_view.orders() if order.client_order_id in names]
         ids = {order.venue_id for order in orders}
         fills = [fill for fill in app.ledger_view.fills() if fill.fill.venue_order_id in ids]
         yield (
             "orders",
             {
-                "intents": [encode(intent) for intent in found.intents],
+                "intents": [encode(intent) for intent in subject.intents],
                 "orders": [encode(order) for order in orders],
                 "fills": [encode(fill) for fill in fills],
             },
         )
         names |= ids
-    if journal := _journal(app, {found.pass_id, *names}):
+    if journal := _journal(app, {subject.pass_id, *names}):
         yield "journal", journal
-    if found.at:
-        yield "events", [jsonable(event) for event in _events(app, found.at)]
-        if lines := _log(app, found.at):
+    if subject.at:
+        yield "events", [jsonable(event) for event in _events(app, subject.at)]
+        if lines := _log(app, subject.at):
             yield "log", lines
 
 
@@ -190,7 +190,7 @@ def _is_near(row: Mapping[str, Any], at: datetime) -> bool:
         return False
 
 
-def redactor_of(app: "App", found: "IncidentSubject", environ: Mapping[str, str]) -> Redactor:
+def redactor_of(app: "App", subject: "IncidentSubject", environ: Mapping[str, str]) -> Redactor:
     """Return a redactor for all private data of a bot."""
     _learn(app, environ)
     account = app.folder.account_number
@@ -212,7 +212,7 @@ def redactor_of(app: "App", found: "IncidentSubject", environ: Mapping[str, str]
     text = cache(redactor.once)
     ids.update(
         (record.intent.client_order_id, hidden_id(record.intent.key, text))
-        for record in found.every_intent
+        for record in subject.every_intent
         if record.intent.key.account == account
     )
     return redactor
@@ -264,7 +264,7 @@ def _words(value: Any) -> Iterator[str]:
             yield str(name).lower()
             yield from _words(item)
     elif isinstance(value, list):
-        yield from (one.lower() for one in value if isinstance(one, str) and re.fullmatch(r"[A-Z][A-Z0-9./]*", one))
+        yield from (word.lower() for word in value if isinstance(word, str) and re.fullmatch(r"[A-Z][A-Z0-9./]*", word))
 
 
 def _enum_words() -> Iterator[str]:
@@ -278,13 +278,13 @@ EQUAL, DIFFERS, NONE = "equal", "differs", "none"
 
 
 def pack_pass(
-    kept: "KeptPasses", one: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: Redactor
+    kept: "KeptPasses", kept_pass: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: Redactor
 ) -> tuple[str, str, dict[str, Any]]:
     """Return the replayed decision of the pass, the differences, and its record; raise RecordError if unusable."""
-    found = kept.record(one.id)
-    if found is None:
+    kept_record = kept.record(kept_pass.id)
+    if kept_record is None:
         raise RecordError("it isn't kept any more")
-    body, parts = found
+    body, parts = kept_record
     recorded = read_record(body, parts, {})
     difference = replay(recorded, rules(recorded)).difference
     tree = redact_record(tree_of(body, parts), redactor)
@@ -295,8 +295,13 @@ def pack_pass(
     if anew is None and difference is None:
         hidden = read_record(*record_of(tree), {}, InOrder)
         difference = replay(hidden, rules(hidden), only_decisions=True).difference
-    told = {"id": one.id, "session": one.session.isoformat(), "at": one.at.isoformat(), "version": one.version}
-    record = {**redactor.tree(told), "in_order": anew is None, "record": tree}
+    head = {
+        "id": kept_pass.id,
+        "session": kept_pass.session.isoformat(),
+        "at": kept_pass.at.isoformat(),
+        "version": kept_pass.version,
+    }
+    record = {**redactor.tree(head), "in_order": anew is None, "record": tree}
     if difference is None:
         return EQUAL, "", record
     where = " ".join(filter(None, (difference.symbol, difference.strategy, difference.gate, difference.what)))

@@ -161,7 +161,8 @@ def init(
 
         given = (*wish, venue, symbols, config, None if profile == SHIPPED_PROFILE else profile)
         finish(
-            asking(state_dir, in_shadow, alone=mode == "sandbox" and not any(one is not None for one in given)), as_json
+            asking(state_dir, in_shadow, alone=mode == "sandbox" and not any(option is not None for option in given)),
+            as_json,
         )
         return
     sandbox = market_flags(wish)

@@ -103,8 +103,8 @@ def _symbols(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
 
 def _wrap_list(before: str, names: Sequence[str]) -> Iterator[str]:
     line = before
-    for place, name in enumerate(names):
-        word = f"{name}{']' if place == len(names) - 1 else ', '}"
+    for index, name in enumerate(names):
+        word = f"{name}{']' if index == len(names) - 1 else ', '}"
         if len(line) + len(word) > WIDTH:
             yield line.rstrip()
             line = " " * len(before)

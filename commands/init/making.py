@@ -84,10 +84,10 @@ def run(
 
 def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
     """Refuse a mode that contradicts the environment or a file, because every later verb would refuse the folder."""
-    for found, where, remedy in modes_said(os.environ, file):
-        if found in set(Mode) and found != mode:
-            message = f"{where} says {found}, but you asked for mode {mode}"
-            raise OperatorError(message, f"tradebot init --mode {found} {option(path)}, or {remedy}")
+    for said, where, remedy in modes_said(os.environ, file):
+        if said in set(Mode) and said != mode:
+            message = f"{where} says {said}, but you asked for mode {mode}"
+            raise OperatorError(message, f"tradebot init --mode {said} {option(path)}, or {remedy}")
 
 
 @contextmanager

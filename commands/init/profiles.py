@@ -20,8 +20,8 @@ def made_up(settings: "Settings", universe: Sequence[str]) -> tuple[str, ...]:
     """Return a remark about symbols of a generated market that are invented, if there are any."""
     from tradebot.app import sandbox
 
-    known = {*sandbox.default_symbols(MOST_SYMBOLS), *settings.sectors}
-    unknown = sorted(set(universe) - known)
+    plausible = {*sandbox.default_symbols(MOST_SYMBOLS), *settings.sectors}
+    unknown = sorted(set(universe) - plausible)
     if settings.sandbox.source != "generated" or not unknown:
         return ()
     names = f"{', '.join(map(clean, unknown[:MOST_NAMED]))}{', …' if len(unknown) > MOST_NAMED else ''}"

@@ -186,15 +186,15 @@ def _mode(typed: str, path: Path) -> str:
 
 
 def _symbols(typed: str, shipped: "Settings") -> tuple[str, ...]:
-    known = shipped.universe
+    universe = shipped.universe
     if not typed or typed.lower() == "all":
         return ()
     if typed.isascii() and typed.isdigit():
-        if len(typed) > len(str(len(known))) or not 1 <= int(typed) <= len(known):
+        if len(typed) > len(str(len(universe))) or not 1 <= int(typed) <= len(universe):
             raise InvalidAnswer(
-                f"There are {len(known)} shipped symbols: type 1 to {len(known)}, or names such as AAPL,MSFT."
+                f"There are {len(universe)} shipped symbols: type 1 to {len(universe)}, or names such as AAPL,MSFT."
             )
-        return tuple(known[: int(typed)])
+        return tuple(universe[: int(typed)])
 
     names = symbols_at(None, ",".join(typed.replace(",", " ").split()))
     if not names:
@@ -204,8 +204,8 @@ def _symbols(typed: str, shipped: "Settings") -> tuple[str, ...]:
             f"{len(names)} names are too many to type: begin with fewer, and name a file later (universe: mine.csv)."
         )
     if unknown := [name for name in names if name not in shipped.sectors]:
-        told = ", ".join(map(clean, unknown[:MOST_NAMED])) + (", …" if len(unknown) > MOST_NAMED else "")
-        note(f"   tradebot doesn't know {told}: check the spelling. Write their sectors into the file that is made.")
+        listed = ", ".join(map(clean, unknown[:MOST_NAMED])) + (", …" if len(unknown) > MOST_NAMED else "")
+        note(f"   tradebot doesn't know {listed}: check the spelling. Write their sectors into the file that is made.")
     return tuple(dict.fromkeys(names))
 
 

@@ -83,10 +83,10 @@ def _entries(app: "App") -> "tuple[str, JobTimes] | None":
 def _strategy(app: "App", name: str) -> LearnedStrategy:
     section = app.settings.strategies.sections()[name]
     weights = getattr(section, "weights", None)
-    known = weights if isinstance(weights, Mapping) else {}
+    sections = weights if isinstance(weights, Mapping) else {}
     return LearnedStrategy(
         name=name,
-        weights={key: float(value) for key, value in known.items() if isinstance(value, int | float)},
+        weights={key: float(value) for key, value in sections.items() if isinstance(value, int | float)},
         limits=app.rules.of(name).limits,
         asked_each_time=section.times is None and (section.strategy or name) in ASKED_EACH_TIME,
     )
@@ -106,7 +106,12 @@ def _watched_strategies(app: "App", names: list[str]) -> Iterator[WatchedStrateg
     for name in names:
         listed = sections[name].exits
         if listed is not None:
-            numbers = {rule: fields[NUMBERS[rule]] for one in listed for rule, fields in one.items() if rule in NUMBERS}
+            numbers = {
+                rule: fields[NUMBERS[rule]]
+                for rule_set in listed
+                for rule, fields in rule_set.items()
+                if rule in NUMBERS
+            }
             setting = f"strategies.{name}.exits"
             yield WatchedStrategies(
                 name,
@@ -148,9 +153,9 @@ def load_outcomes(
         return BlockedOutcomes(
             left=left if left.has_outcomes else None, problem="No blocked trade that is over is recorded."
         )
-    found = {key: setting for key in blocked.keys if (setting := setting_of(app.settings, *key))}
-    values = {key: plain(setting.value) for key, setting in found.items()}
-    proposals = blocked.proposals({key: setting.key for key, setting in found.items()}, values)
+    settings = {key: setting for key in blocked.keys if (setting := setting_of(app.settings, *key))}
+    values = {key: plain(setting.value) for key, setting in settings.items()}
+    proposals = blocked.proposals({key: setting.key for key, setting in settings.items()}, values)
     return BlockedOutcomes(tuple(proposals), left if left.has_outcomes else None)
 
 
@@ -177,18 +182,21 @@ class ShorterOutcomes:
                 for after_s in self._tried.get(outcome.trade.strategy, ()):
                     self._add(day, outcome, after_s)
 
-    def _add(self, day: "SessionReturns", one: TradeOutcome, after_s: int) -> None:
-        trade, at = one.trade, one.trade.opened_at + timedelta(seconds=after_s)
-        if at >= one.closed_at:
+    def _add(self, day: "SessionReturns", outcome: TradeOutcome, after_s: int) -> None:
+        trade, at = outcome.trade, outcome.trade.opened_at + timedelta(seconds=after_s)
+        if at >= outcome.closed_at:
             return
         # Both are prices of bars: what the exit itself cost would have been paid at the other time too.
-        prices = day.price(trade.symbol, at), day.price(trade.symbol, min(one.closed_at + MINUTE, day.session.close))
+        prices = (
+            day.price(trade.symbol, at),
+            day.price(trade.symbol, min(outcome.closed_at + MINUTE, day.session.close)),
+        )
         if prices[0] is not None and prices[1] is not None:
             better = (prices[0] - prices[1]) * (1 if trade.side == LONG else -1)
             self._better[trade.id, after_s] = notional(float(trade.quantity), better, float(trade.multiplier))
 
-    def __call__(self, one: TradeOutcome, after_s: int) -> float | None:
-        return self._better.get((one.trade.id, after_s))
+    def __call__(self, outcome: TradeOutcome, after_s: int) -> float | None:
+        return self._better.get((outcome.trade.id, after_s))
 
 
 def setting_of(settings: "Sections", strategy: str, gate: Gate) -> "ThresholdSetting | None":

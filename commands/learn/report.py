@@ -90,8 +90,8 @@ def _head(data: Learned) -> Iterator[str]:
         f"{pluralize(trades.unknown_fees, 'trade')} whose fees aren't known yet" if trades.unknown_fees else "",
         f"{pluralize(trades.not_ours, 'trade')} that no strategy in use opened" if trades.not_ours else "",
     ]
-    if told := [text for text in left_out if text]:
-        yield f"Not counted: {', '.join(told)}."
+    if texts := [text for text in left_out if text]:
+        yield f"Not counted: {', '.join(texts)}."
     for strategy, names in data.unknown.items():
         yield (
             f"{clean(strategy)} has no weight for {', '.join(map(clean, names))}, which trades were entered with: "
@@ -105,10 +105,10 @@ def _proposed_lines(data: Learned) -> Iterator[str]:
         yield "\nNothing is proposed."
         return
     yield f"\nProposed ({len(proposed)})"
-    for one in proposed:
-        looser = " (looser: it has to be accepted)" if one.looser else ""
-        yield f"  {_name(one)}: {one.value} -> {one.proposed}{looser}"
-        yield f"    {one.evidence}"
+    for proposed_change in proposed:
+        looser = " (looser: it has to be accepted)" if proposed_change.looser else ""
+        yield f"  {_name(proposed_change)}: {proposed_change.value} -> {proposed_change.proposed}{looser}"
+        yield f"    {proposed_change.evidence}"
 
 
 def _rest(data: Learned) -> Iterator[str]:
@@ -119,8 +119,8 @@ def _rest(data: Learned) -> Iterator[str]:
             continue
         yield f"\n{title}"
         for said, alike in groupby(rest, key=_proposal_text):
-            for one in alike:
-                yield f"  {_name(one)}{f' {one.value}' if one.value is not None else ''}"
+            for other in alike:
+                yield f"  {_name(other)}{f' {other.value}' if other.value is not None else ''}"
             yield f"    {said}"
 
 
@@ -199,7 +199,9 @@ def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequenc
         result.append(proposal)
     looser = tuple(row for row in differences_of(app.folder, loaded) or () if row.looser)
     names = {row.name for row in looser}
-    marked = (replace(one, looser=one.proposed is not None and one.setting in names) for one in result)
+    marked = (
+        replace(proposal, looser=proposal.proposed is not None and proposal.setting in names) for proposal in result
+    )
     return Fitted(text, tuple(marked), looser)
 
 

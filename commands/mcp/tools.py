@@ -57,8 +57,8 @@ class Parameter:
         if isinstance(value, bool):
             yield from filter(None, [self.option if value else self.unless])
         elif isinstance(value, list):
-            for one in value:
-                yield from self.words(one)
+            for item in value:
+                yield from self.words(item)
         else:
             # One word with its option: a value can never become an option itself.
             yield f"{self.option}={value}" if self.option else str(value)
@@ -241,8 +241,8 @@ def _as_data(text: str) -> str:
 
 def _words(schema: Any) -> Iterator[str]:
     if isinstance(schema, list):
-        for one in schema:
-            yield from _words(one)
+        for item in schema:
+            yield from _words(item)
     if isinstance(schema, dict):
         yield from schema.get("properties", {})
         named = [*schema.get("enum", ()), schema.get("const")]
@@ -277,10 +277,10 @@ class ToolRunner:
     def answer(self, tool: Tool, asked: Mapping[str, Any], stopping: Callable[[], bool]) -> ToolResult:
         """Return the verb's output; an error is returned too."""
         try:
-            found = self._document(tool, [*tool.words(asked), "--json"], stopping)
+            document = self._document(tool, [*tool.words(asked), "--json"], stopping)
         except TradebotError as error:
-            found = error_document(error, whose_of(["--state-dir", str(self._folder)]))
-        return ToolResult(mark_untrusted(found, fixed_words(tool.output_schema)), "error" in found)
+            document = error_document(error, whose_of(["--state-dir", str(self._folder)]))
+        return ToolResult(mark_untrusted(document, fixed_words(tool.output_schema)), "error" in document)
 
     def _document(self, tool: Tool, words: Sequence[str], stopping: Callable[[], bool]) -> dict[str, Any]:
         with ExitStack() as stack:
@@ -289,9 +289,9 @@ class ToolRunner:
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="tradebot-mcp-"))) / "state"
                 config = None
             ended = self._runs(folder, config, LONGEST, CALLER)(words, tool.limit_s, stopping)
-        found = document_in(ended.output)
-        if found is not None and ended.why is None:
-            return found
+        document = document_in(ended.output)
+        if document is not None and ended.why is None:
+            return document
         if ended.why is not None:
             ended_early = f"{tool.name} was {ended.why}"
             raise OperatorError(ended_early, "ask for less, or run it at the machine", code=ExitCode.UNAVAILABLE)

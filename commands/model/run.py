@@ -131,15 +131,15 @@ def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "PluginE
     row = ModelRow(strategy, name, name in own.models, None, None, None, None, None, "", "", None, None)
     try:
         model = read_model(place_of(own).folder, name, place_of(own).public)
-        found = self_test(model, surroundings)
+        tested = self_test(model, surroundings)
     except RefusedModelError as refused:
-        model, found = None, refused.decision
+        model, tested = None, refused.decision
     row = _with_card(row, model) if model else row
-    if not isinstance(found, Decision):
-        usual_ms, longest_ms = map(_ms, found)
+    if not isinstance(tested, Decision):
+        usual_ms, longest_ms = map(_ms, tested)
         return replace(row, found="as signed, and answers as stored", usual_ms=usual_ms, longest_ms=longest_ms)
-    reason = found.reason or Reason.MODEL_FAILED
-    return replace(row, reason=str(reason), found=str(found.observed), next=REASONS[reason].remedy.removeprefix(CHECK))
+    reason = tested.reason or Reason.MODEL_FAILED
+    return replace(row, reason=str(reason), found=str(tested.observed), next=REASONS[reason].remedy.removeprefix(CHECK))
 
 
 def _with_card(row: ModelRow, model: "Model") -> ModelRow:
@@ -175,10 +175,10 @@ def _render_checked(console: "Console", data: ModelsChecked) -> None:
     if not data.models:
         console.print("No learned policy is in use: docs/POLICIES.md says how to use one.")
     for row in data.models:
-        told = [f"{row.strategy}: {row.id}", "" if row.acts else "the last good one"]
-        told += [f"{clean(row.name)} ({clean(row.agent)})"] if row.name and row.agent else []
-        told += [f"made {pluralize(row.age_days, 'day')} ago"] if row.age_days is not None else []
-        console.print(", ".join(filter(None, told)), markup=False)
+        words = [f"{row.strategy}: {row.id}", "" if row.acts else "the last good one"]
+        words += [f"{clean(row.name)} ({clean(row.agent)})"] if row.name and row.agent else []
+        words += [f"made {pluralize(row.age_days, 'day')} ago"] if row.age_days is not None else []
+        console.print(", ".join(filter(None, words)), markup=False)
         if row.reason:
             console.print(f"  {row.reason}: {clean(row.found)}", style="red", markup=False)
             console.print(f"  Next: {row.next}", markup=False)

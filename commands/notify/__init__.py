@@ -118,10 +118,10 @@ def try_channels(
     addresses = known_addresses(bot)
     if code is not None:
         return confirmed_by(bot, channel, code, addresses)
-    names = [one.name for one in bot.settings.notify.in_use() if channel in (None, one.name)]
+    names = [way.name for way in bot.settings.notify.in_use() if channel in (None, way.name)]
     if not names:
-        known = ", ".join(channel.name for channel in bot.settings.notify.in_use())
-        raise OperatorError(f"no channel is named {word(str(channel))}", f"choose one of {known}")
+        in_use = ", ".join(channel.name for channel in bot.settings.notify.in_use())
+        raise OperatorError(f"no channel is named {word(str(channel))}", f"choose one of {in_use}")
     problems = {name: attempt(bot, name, addresses.get(name)) for name in names}
     ended = ExitCode.UNAVAILABLE if any(problems.values()) else ExitCode.DONE
     return Report("notify-test", TestDelivery(problems, None), render_tried, ended)

@@ -97,14 +97,14 @@ class DeliveryRound:
         now = self._now()
         bot_status, happened = since(bot_status, now)
         asked = frozenset(name for channel in self._channels for name in channel.events)
-        told = filter(None, (of_event(event, self._app.settings.capabilities, asked) for event in written))
-        self._note(after, bot_status, (*told, *happened, *self._summaries(written)), now.at)
+        notices = filter(None, (of_event(event, self._app.settings.capabilities, asked) for event in written))
+        self._note(after, bot_status, (*notices, *happened, *self._summaries(written)), now.at)
 
-    def _note(self, place: events.EventCursor, seen: BotStatus, happened: Sequence[Happening], now: datetime) -> None:
+    def _note(self, cursor: events.EventCursor, seen: BotStatus, happened: Sequence[Happening], now: datetime) -> None:
         discreet = [replace(happening, text=self._discreet(happening.text)) for happening in happened]
-        chosen = ((channel, one) for channel in self._channels for one in discreet if wants(channel, one))
-        due = [(channel.name, due_at(channel, one, now, self._app.day), one) for channel, one in chosen]
-        self._outbox.note(place, seen, due)
+        chosen = ((channel, notice) for channel in self._channels for notice in discreet if wants(channel, notice))
+        due = [(channel.name, due_at(channel, notice, now, self._app.day), notice) for channel, notice in chosen]
+        self._outbox.note(cursor, seen, due)
 
     def _summaries(self, written: Sequence[SystemEvent]) -> Iterator[Happening]:
         """Yield the session in a few sentences after its chore has run, however often that was."""
@@ -170,7 +170,7 @@ class DeliveryRound:
         state = books.trading_state()
         unresolved = books.intents(unresolved=True)
         closing = self._closing(totals.round_trips)
-        listed, prices = books.listings({one.symbol for one in held}), {one.symbol: one.price for one in held}
+        listed, prices = books.listings({position.symbol for position in held}), {lot.symbol: lot.price for lot in held}
         ticks = {name: record.listing.tick_at(prices[name]) for name, record in listed.items()}
         return Now(at, state, __version__, held, unresolved, totals.round_trips, closing, unwell, severity, ticks)
 
@@ -178,8 +178,8 @@ class DeliveryRound:
         """Return why each of these positions was closed, by the order that closed the last of it."""
         new = {key: trip for trip in trips if (key := (trip.strategy, trip.symbol, trip.opened_at)) not in self._why}
         if new:
-            found = trades(self._app.ledger_view.fills_since(min(trip.opened_at for trip in new.values())))
-            last = {(trade.strategy, trade.symbol, trade.opened_at): trade.exit_orders[-1:] for trade in found}
+            closed = trades(self._app.ledger_view.fills_since(min(trip.opened_at for trip in new.values())))
+            last = {(trade.strategy, trade.symbol, trade.opened_at): trade.exit_orders[-1:] for trade in closed}
             whys = exit_reasons(self._app, {order for key in new for order in last.get(key, ())})
             for key in new:
                 self._why[key] = next((why for order in last.get(key, ()) if (why := whys.get(order))), UNKNOWN)
@@ -341,8 +341,8 @@ def confirmed_by(bot: "App", channel: str | None, code: str, addresses: Mapping[
     from commands.shared.checklist import READ, remember
 
     if channel is None or channel not in addresses:
-        known = ", ".join(addresses) or "none has an address yet"
-        raise OperatorError("--confirm needs a channel that has an address", f"name one of them: {known}")
+        names = ", ".join(addresses) or "none has an address yet"
+        raise OperatorError("--confirm needs a channel that has an address", f"name one of them: {names}")
     expected = confirmation_code(bot.folder.id, addresses[channel])
     if code.strip().lower() != expected:
         raise OperatorError(
@@ -379,7 +379,7 @@ def counts(bot: "App") -> tuple[int, int]:
     """Return the number of notices sent so far, and the number still pending."""
     with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
         kept = outbox.last(1_000)
-    return sum(one.sending is Sending.SENT for one in kept), sum(one.sending is Sending.WAITING for one in kept)
+    return sum(note.sending is Sending.SENT for note in kept), sum(note.sending is Sending.WAITING for note in kept)
 
 
 def render_sent(console: "Console", data: NoticesSent) -> None:

@@ -81,11 +81,11 @@ def _causes(out: "Console", day: DayParity) -> None:
 def _differences(out: "Console", day: DayParity) -> None:
     sides = sentence("live", "live"), sentence("backtest", "backtest")
     table = Table("time", "what", staying("symbol"), "cause", number("cost USD"), *sides)
-    costly = sorted(day.differences, key=lambda one: (one.cause is not ParityCause.OURS, -abs(one.cost_usd), one.at))
-    for one in costly[:SHOWN]:
-        cost = "" if one.what is What.DECISION else f"{to_cent(one.cost_usd):+,.2f}"
-        symbol = one.symbol or "all"
-        table.row(when(one.at), one.what.value, symbol, one.cause.value, cost, clean(one.live), clean(one.played))
+    costly = sorted(day.differences, key=lambda gap: (gap.cause is not ParityCause.OURS, -abs(gap.cost_usd), gap.at))
+    for gap in costly[:SHOWN]:
+        cost = "" if gap.what is What.DECISION else f"{to_cent(gap.cost_usd):+,.2f}"
+        symbol = gap.symbol or "all"
+        table.row(when(gap.at), gap.what.value, symbol, gap.cause.value, cost, clean(gap.live), clean(gap.played))
     out.print(table)
     if len(costly) > SHOWN:
         out.print(f"  … and {len(costly) - SHOWN:,} more: tradebot parity {day.session} --json")

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def format_csv(found: Pnl) -> str:
+def format_csv(data: Pnl) -> str:
     """Return the text of a CSV file with the rows, without their sum."""
-    names = columns(ProfitRow, found.rows)
-    return csv_text((found.by, *names[1:]), ([cell(getattr(row, name)) for name in names] for row in found.rows))
+    names = columns(ProfitRow, data.rows)
+    return csv_text((data.by, *names[1:]), ([cell(getattr(row, name)) for name in names] for row in data.rows))
 
 
 REALIZED = (
@@ -87,11 +87,11 @@ class ProfitAndLoss(Struct, frozen=True):
 def read(app: App, by: Cut, choice: Choice) -> ProfitAndLoss:
     """Return the profit and loss of an account; raise DamagedBooksError, naming the row, if a row of money changed."""
     history = read_history(app)
-    found = pnl(breakdown(history), by, choice)
-    lines = _assumptions(found, by, history.settlement) if found.rows else ()
+    profit = pnl(breakdown(history), by, choice)
+    lines = _assumptions(profit, by, history.settlement) if profit.rows else ()
     said = tuple(line.format(place=history.day.place) for line in lines)
     fills = len({fill.fill.activity_id for fill in history.owned_fills})
-    return ProfitAndLoss(history.at, choice.strategy, choice.symbol, fills, found, said)
+    return ProfitAndLoss(history.at, choice.strategy, choice.symbol, fills, profit, said)
 
 
 def _assumptions(pnl: Pnl, by: Cut, settlement: Settlement) -> Iterator[str]:
@@ -240,7 +240,7 @@ def _in_time(axes: Axes, data: Pnl) -> None:
     places = range(len(values))
     axes.bar(places, values, color=_colors(values))
     if len(values) > 1:
-        sums = [sum(values[: place + 1]) for place in places]
+        sums = [sum(values[: index + 1]) for index in places]
         axes.plot(places, sums, color=INK, linewidth=1.6, marker="o", markersize=3, label="added up")
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
     axes.set_xlim(-0.6, max(len(values), FEWEST) - 0.4)
@@ -255,9 +255,9 @@ def _by_name(axes: Axes, data: Pnl) -> None:
     values = [float(row.total_usd) for row in rows]
     axes.barh([row.name for row in rows], values, color=_colors(values))
     reach = max(map(abs, values)) or 1.0
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         away, side = (0.02 * reach, "left") if value >= 0 else (-0.02 * reach, "right")
-        axes.text(value + away, place, f"{value:+,.2f}", va="center", ha=side, color=INK, fontsize=9)
+        axes.text(value + away, index, f"{value:+,.2f}", va="center", ha=side, color=INK, fontsize=9)
     axes.set_xlim(min(0.0, 1.3 * min(values)), max(0.0, 1.3 * max(values)) or reach)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlabel("USD", color=QUIET)

@@ -97,13 +97,13 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
             ours_once = row.symbol in data.left_by_earlier_orders
-            told = "was opened by earlier orders of the bot that these books don't know" if ours_once else NOT_OURS
+            sentence = "was opened by earlier orders of the bot that these books don't know" if ours_once else NOT_OURS
             closed = sum((our.closed_by_others for our in ours if our.symbol == row.symbol), Decimal(0))
             quantity = row.quantity - closed.copy_sign(row.quantity)
             if closed:
                 console.print(f"{clean(row.symbol)}: somebody else closed {closed:,f}{ACCEPT}", markup=False)
             if quantity:
-                console.print(f"{clean(row.symbol)} {quantity:,f} {told}", markup=False)
+                console.print(f"{clean(row.symbol)} {quantity:,f} {sentence}", markup=False)
     for row in ours:
         if row.suspended:
             console.print(_suspended_text(row, data.as_of), markup=False)
@@ -228,7 +228,7 @@ def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol
         prices = tuple(dict.fromkeys(usd(level.price, symbol) for level in levels))
         shown = " and ".join(prices)
         if len(prices) > NAMED:
-            lowest, highest = (usd(one(level.price for level in levels), symbol) for one in (min, max))
+            lowest, highest = (usd(choose(level.price for level in levels), symbol) for choose in (min, max))
             shown = f"{lowest} to {highest} in {pluralize(len(levels), 'order')}"
         parts += [f"{name} {shown}"] if prices else []
     if held.why is None:

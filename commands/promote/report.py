@@ -164,8 +164,8 @@ def _head(data: Promotions) -> Iterator[str]:
         until = f", once its {pluralize(row.held, 'position')} at the broker are closed" if row.held else ""
         yield f"{row.name} ({row.digest}): {row.rung.words}{until}{since}{lapsed}{why}"
     for source in data.sources:
-        found = source.why_not or f"{pluralize(source.sessions, 'session')}, {pluralize(source.trades, 'closed trade')}"
-        yield f"  {source.traded}, {source.folder}: {found}"
+        text = source.why_not or f"{pluralize(source.sessions, 'session')}, {pluralize(source.trades, 'closed trade')}"
+        yield f"  {source.traded}, {source.folder}: {text}"
     if data.sources:
         trials = "no trial is counted" if data.trials is None else f"{pluralize(data.trials, 'trial')} counted"
         yield f"  {trials} in backtests and searches"
@@ -250,15 +250,17 @@ class PoliciesJudged(Struct, frozen=True):
 
 def judge(app: "App", files: Sequence[Path]) -> Report:
     """Evaluate policies from the files of their results; exit 10 if none passes."""
-    found = map(read_sealed, files)
-    data = judged_by(app.settings.promotion, [(results, _trials(app, results), sealed) for results, sealed in found])
+    sealed_results = map(read_sealed, files)
+    data = judged_by(
+        app.settings.promotion, [(results, _trials(app, results), sealed) for results, sealed in sealed_results]
+    )
     passes = any(row.passes for row in data.policies)
     return Report("promote", data, render_policies, ExitCode.DONE if passes else ExitCode.FINDINGS)
 
 
-def judged_by(rules: PromotionRules, found: Iterable[tuple[PolicyResults, int, bool]]) -> PoliciesJudged:
+def judged_by(rules: PromotionRules, sealed_results: Iterable[tuple[PolicyResults, int, bool]]) -> PoliciesJudged:
     """Return policies with the conditions for paper, each with its number of trials and whether it is sealed."""
-    rows = tuple(_judge_policy(rules, *one) for one in found)
+    rows = tuple(_judge_policy(rules, *judged) for judged in sealed_results)
     lacking = [
         (clean(row.name), [short(condition.name) for condition in row.conditions if not condition.met]) for row in rows
     ]
@@ -272,9 +274,9 @@ def _trials(app: "App", results: PolicyResults) -> int:
 
 def _judge_policy(rules: PromotionRules, results: PolicyResults, trials: int, sealed: bool) -> PolicyRow:
     measured = PolicyFigures(results, trials, rules.splits)
-    found = (check.answer() for check in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
+    answers = (check.answer() for check in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
     rows = tuple(
-        ConditionRow(one.name, one.number, one.must, one.bound, one.met, one.lacks, None, None) for one in found
+        ConditionRow(row.name, row.number, row.must, row.bound, row.met, row.lacks, None, None) for row in answers
     )
     return PolicyRow(
         results.name,
@@ -333,7 +335,7 @@ def _print_runs(out: "Console", row: PolicyRow) -> None:
 
 
 def _figures(of: RunFigures | BenchmarkFigures) -> tuple[str, ...]:
-    ratios = (_ratio(one, 2) for one in (of.sharpe, of.low, of.high))
+    ratios = (_ratio(value, 2) for value in (of.sharpe, of.low, of.high))
     return (_percent(of.total_return), *ratios, _percent(of.drawdown))
 
 

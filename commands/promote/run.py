@@ -157,9 +157,9 @@ def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:
 
 
 def _require_same(other: "App", name: str, digest: str) -> None:
-    found = digest_of(other.settings, name) if name in other.settings.strategies.sections() else None
-    if found != digest:
-        has = "doesn't use it" if found is None else f"has its hash {found}, and here it is {digest}"
+    other_digest = digest_of(other.settings, name) if name in other.settings.strategies.sections() else None
+    if other_digest != digest:
+        has = "doesn't use it" if other_digest is None else f"has its hash {other_digest}, and here it is {digest}"
         raise OperatorError(
             f"What {clean(str(other.folder.path))} shows of {name} doesn't count: it {has}. Evidence belongs to the "
             "same code and values.",
@@ -170,13 +170,13 @@ def _require_same(other: "App", name: str, digest: str) -> None:
 def champion_of(app: "App", name: str) -> str:
     """Return the strategy that trades on the highest rung besides this one; empty if none was promoted."""
     promotions = app.ledger_view.promotions.every()
-    found = {
+    rungs = {
         other: last.rung
         for other in app.settings.strategies.sections()
         if other != name and (last := standing(promotions, other, digest_of(app.settings, other)))
     }
-    best = max(found, key=lambda other: found[other].place, default="")
-    return best if best and found[best].place >= Rung.PAPER.place else ""
+    best = max(rungs, key=lambda other: rungs[other].place, default="")
+    return best if best and rungs[best].place >= Rung.PAPER.place else ""
 
 
 def _source(app: "App", name: str, champion: str) -> EvidenceSource:
@@ -215,42 +215,50 @@ def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
     try:
         with open_bot(str(path), None) as own:
             asked, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
-            found = _source(own, name, "")
+            source = _source(own, name, "")
     except TradebotError as error:
         # What can't be read shows nothing, and hides nothing of what the bot itself has.
         why_not = f"{clean(error.message).rstrip('.')}: tradebot shadow"
         return EvidenceSource(clean(str(path)), PaperRecord.SHADOW, (), why_not=why_not)
-    return found if asked == has else found._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
+    return (
+        source if asked == has else source._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
+    )
 
 
 def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year: int) -> TrackRecord:
     """Return what all sources show together; of a session that several have, shadow's or the first counts."""
     # While a strategy is in shadow, what it earns at the broker is nothing.
-    ordered = sorted(sources, key=lambda one: one.traded is not PaperRecord.SHADOW)
+    ordered = sorted(sources, key=lambda record: record.traded is not PaperRecord.SHADOW)
     shown = [source for source in ordered if source.own.returns]
     owner = {day: source for source in reversed(shown) for day in source.own.returns}
     days = sorted(owner)
     # What several folders have of a session counts once: trades by the day when they were closed, costs by sessions.
-    parts = [sum(owner[day] is one for day in one.own.returns) / len(one.own.returns) for one in shown]
+    parts = [sum(owner[day] is record for day in record.own.returns) / len(record.own.returns) for record in shown]
     beside = [source.champion for source in shown if source.champion]
     champion = {day: value for results in reversed(beside) for day, value in results.returns.items()}
-    known = [None if one.own.costs is None else part * one.own.costs for one, part in zip(shown, parts, strict=True)]
+    costs_own = [
+        None if record.own.costs is None else part * record.own.costs for record, part in zip(shown, parts, strict=True)
+    ]
     trials = {source.listed: source.trials for source in sources if source.trials is not None}
     parities = sorted((day for source in sources for day in source.parities), key=lambda day: day.session)[-LATELY:]
-    costs = [each for each in known if each is not None]
+    costs = [each for each in costs_own if each is not None]
     return TrackRecord(
         traded=frozenset(source.traded for source in shown),
         returns=tuple(owner[day].own.returns[day] for day in days),
         trades=tuple(made for source in shown for day, made in source.own.trades if owner.get(day, source) is source),
         here=sum(reached is None or day > reached for day in days),
         per_year=per_year,
-        costs=sum(costs) if costs and len(costs) == len(known) else None,
+        costs=sum(costs) if costs and len(costs) == len(costs_own) else None,
         trials=sum(trials.values()) if trials else None,
         parity=over_time(parities),
         # A session in which the champion wasn't there is one in which it earned nothing.
         champion=tuple(champion.get(day, 0.0) for day in days) if beside else None,
         champion_trades=tuple(
-            made for one in shown if one.champion for day, made in one.champion.trades if owner.get(day, one) is one
+            made
+            for record in shown
+            if record.champion
+            for day, made in record.champion.trades
+            if owner.get(day, record) is record
         ),
     )
 
@@ -403,10 +411,10 @@ def _row(of: "RungCondition", now: datetime, per_year: int) -> "ConditionRow":
     return ConditionRow(of.name, of.number, of.must, of.bound, of.met, of.lacks, of.left, by)
 
 
-def row_of(app: "App", name: str, known: "Promotion | None" = None) -> "StrategyRow":
+def row_of(app: "App", name: str, climbed: "Promotion | None" = None) -> "StrategyRow":
     """Return a strategy's rung by the bot's own books, or by a known promotion from elsewhere."""
     promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)
-    last = known or standing(promotions, name, digest)
+    last = climbed or standing(promotions, name, digest)
     lapsed = last is None and any(promotion.strategy == name for promotion in promotions)
     if last is None:
         return StrategyRow(name, digest or "", Rung.CANDIDATE, None, "", "", lapsed)

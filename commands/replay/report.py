@@ -154,17 +154,17 @@ class Deciding:
         self._shared: Shared = {}
         self._rules: dict[RecordEnvironment, Rules] = {}
 
-    def again(self, one: "KeptPass") -> ReplayedPass:
+    def again(self, kept_pass: "KeptPass") -> ReplayedPass:
         """Return a pass's current decision; raise RecordError if its record can't be used."""
-        recorded = self.load_recorded(one)
+        recorded = self.load_recorded(kept_pass)
         return replay(recorded, self.rules(recorded), only_decisions=self._only_decisions)
 
-    def load_recorded(self, one: "KeptPass") -> RecordedCycle:
+    def load_recorded(self, kept_pass: "KeptPass") -> RecordedCycle:
         """Return the record of a pass."""
-        found = self._kept.record(one.id)
-        if found is None:
+        record = self._kept.record(kept_pass.id)
+        if record is None:
             raise RecordError("it isn't kept any more")
-        return read_record(*found, self._shared)
+        return read_record(*record, self._shared)
 
     def rules(self, recorded: RecordedCycle) -> "Rules":
         """Return the rules of a recorded pass."""
@@ -188,16 +188,16 @@ def decided_again(
     """
     deciding, equal, decisions = Deciding(kept, only_decisions=only_decisions), 0, 0
     changed, unreadable = list[ChangedPass](), list[Unreadable]()
-    for number, one in enumerate(passes):
+    for number, head in enumerate(passes):
         progress(number, len(passes))
         try:
-            found = deciding.again(one)
+            outcome = deciding.again(head)
         except RecordError as error:
-            unreadable.append(Unreadable(one.id, one.at, str(error)))
+            unreadable.append(Unreadable(head.id, head.at, str(error)))
             continue
-        decisions += found.decisions
-        equal += found.difference is None
-        changed += [changed_in(one.id, one.at, one.version, found.difference)] if found.difference else []
+        decisions += outcome.decisions
+        equal += outcome.difference is None
+        changed += [changed_in(head.id, head.at, head.version, outcome.difference)] if outcome.difference else []
     by, sessions = {cycle.version for cycle in passes}, {cycle.session for cycle in passes}
     lacking = not_kept(facts, sessions, {cycle.id for cycle in passes})
     return replay_report(by, sessions, len(passes), equal, decisions, changed, unreadable=unreadable, lacking=lacking)
@@ -209,10 +209,10 @@ def render(console: "Console", data: "Again", *, hint: str = "") -> None:
     console.print(f"Decided again: {pluralize(data.passes, 'pass', 'passes')} of {days}", markup=False)
     equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"
     console.print(f"  {equal}, {pluralize(data.decisions, 'decision')} compared; nothing was sent", markup=False)
-    if others := [one for one in data.recorded_by if one != data.version]:
+    if others := [tool for tool in data.recorded_by if tool != data.version]:
         console.print(f"  recorded by {clean(', '.join(others))}, decided now by {data.version}", markup=False)
-    for one in data.first:
-        console.print(f"  {clean(one.id)} ({when(one.at)}): {clean(_difference(one))}", markup=False, style="red")
+    for row in data.first:
+        console.print(f"  {clean(row.id)} ({when(row.at)}): {clean(_difference(row))}", markup=False, style="red")
     if data.changed > len(data.first):
         console.print(f"  … and {data.changed - len(data.first):,} more that differ", markup=False)
     for lost in data.unreadable:
@@ -229,10 +229,10 @@ def render(console: "Console", data: "Again", *, hint: str = "") -> None:
         console.print(f"  changed since: {'; '.join(data.other_code)}", markup=False)
 
 
-def _difference(one: "ChangedPass") -> str:
+def _difference(change: "ChangedPass") -> str:
     """Return where a pass differs first, in words."""
-    whose = " ".join(part for part in (one.symbol, one.strategy and f"of {one.strategy}", one.gate) if part)
-    return f"{whose + ', ' if whose else ''}{one.what} was {one.recorded}, is now {one.replayed}"
+    whose = " ".join(part for part in (change.symbol, change.strategy and f"of {change.strategy}", change.gate) if part)
+    return f"{whose + ', ' if whose else ''}{change.what} was {change.recorded}, is now {change.replayed}"
 
 
 ENDING = ".txt"
@@ -251,21 +251,21 @@ def decided_again_from(path: Path, version: str | None) -> Again:
     if "pass" not in parts:
         why = _text(parts.get("about"), "why") or "it has no record of a pass"
         raise OperatorError(f"The pass in {path} can't be decided again: {why}.", "its other parts are plain text")
-    one, in_order, tree = _parse_part(path, parts["pass"])
-    if version not in (None, one.version):
-        raise OperatorError(f"The pass in {path} wasn't recorded by {version}.", f"by: {one.version}")
+    shape, in_order, tree = _parse_part(path, parts["pass"])
+    if version not in (None, shape.version):
+        raise OperatorError(f"The pass in {path} wasn't recorded by {version}.", f"by: {shape.version}")
     changed, unreadable, decisions = list[ChangedPass](), list[Unreadable](), 0
     try:
-        found = _replay_part(
+        outcome = _replay_part(
             tree, InOrder if in_order else RecordedPorts, only_decisions=in_order or version is not None
         )
     except RecordError as error:
-        unreadable.append(Unreadable(one.id, one.at, str(error)))
+        unreadable.append(Unreadable(shape.id, shape.at, str(error)))
     else:
-        decisions = found.decisions
-        changed += [changed_in(one.id, one.at, one.version, found.difference)] if found.difference else []
+        decisions = outcome.decisions
+        changed += [changed_in(shape.id, shape.at, shape.version, outcome.difference)] if outcome.difference else []
     equal = 1 - len(changed) - len(unreadable)
-    return replay_report((one.version,), (one.session,), 1, equal, decisions, changed, unreadable=unreadable)
+    return replay_report((shape.version,), (shape.session,), 1, equal, decisions, changed, unreadable=unreadable)
 
 
 def _replay_part(tree: object, kind: type[RecordedPorts], *, only_decisions: bool) -> ReplayedPass:
@@ -292,5 +292,5 @@ def _parse_part(path: Path, part: object) -> tuple["KeptPass", bool, object]:
 
 
 def _text(part: Any, name: str) -> str:
-    found = part.get(name) if isinstance(part, Mapping) else None
-    return found[:200] if isinstance(found, str) else ""
+    text = part.get(name) if isinstance(part, Mapping) else None
+    return text[:200] if isinstance(text, str) else ""

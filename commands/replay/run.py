@@ -60,7 +60,7 @@ def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Aga
     every = [KeptPass(cycle.id, cycle.session, cycle.at, run.decided_by) for cycle in kept.values()]
     asked = _select_passes(every, what, from_version)
     with progress_bar("playing again") as progress:
-        return decided_again_in(run, [kept[one.id] for one in asked], progress, whole=not what or _is_session(what))
+        return decided_again_in(run, [kept[head.id] for head in asked], progress, whole=not what or _is_session(what))
 
 
 def _select_passes(every: "Sequence[KeptPass]", asked: str | None, from_version: str | None) -> "Sequence[KeptPass]":
@@ -108,7 +108,7 @@ def passes_of(facts: "Facts | None") -> Passes:
     if facts is None:
         return {}
     cycles = [cycle for job in DECIDING for cycle in facts.cycles(job=job)]
-    return {cycle.id: cycle for cycle in sorted(cycles, key=lambda one: one.at)}
+    return {cycle.id: cycle for cycle in sorted(cycles, key=lambda kept_pass: kept_pass.at)}
 
 
 def decided_again_in(
@@ -129,11 +129,11 @@ def decided_again_in(
     others = [*played.values()] if whole else []
     changed += [changed_pass for other in others for changed_pass in _changed_passes(run, None, other)]
     decisions = sum(len(candidate.decisions) for cycle in kept for candidate in cycle.candidates)
-    passes, equal = len(kept) + len(others), len({cycle.id for cycle in kept} - {one.id for one in changed})
+    passes, equal = len(kept) + len(others), len({cycle.id for cycle in kept} - {change.id for change in changed})
     return replay_report((run.decided_by,), sessions, passes, equal, decisions, changed, other_code=run.other_code)
 
 
 def _changed_passes(run: PastRun, then: "CycleRecord | None", now: "CycleRecord | None") -> Sequence[ChangedPass]:
-    cycle_difference, known = difference(then, now), then or now
-    assert known is not None, "one of them is there"
-    return () if cycle_difference is None else (changed_in(known.id, known.at, run.decided_by, cycle_difference),)
+    cycle_difference, either = difference(then, now), then or now
+    assert either is not None, "one of them is there"
+    return () if cycle_difference is None else (changed_in(either.id, either.at, run.decided_by, cycle_difference),)

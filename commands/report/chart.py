@@ -127,7 +127,7 @@ def _fewer(points: Sequence[CurvePoint], most: int) -> Sequence[CurvePoint]:
     if len(points) <= most:
         return points
     kept = {0, points.index(min(points, key=lambda point: point.drawdown))}
-    return [points[place] for place in sorted(kept.union(downsample(range(len(points)), most - 2)))]
+    return [points[index] for index in sorted(kept.union(downsample(range(len(points)), most - 2)))]
 
 
 def days(times: Sequence[datetime]) -> list[float]:

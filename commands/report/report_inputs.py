@@ -98,7 +98,7 @@ def _nothing(history: "History", choice: "Choice") -> str:
     """Return why no session or trade of the books is in a selection; empty if one is."""
     days = [*(end.session for end in history.ends), *(history.day.date_of(owned.fill.at) for owned in history.fills)]
     owners = {(owned.strategy, owned.fill.symbol) for owned in history.fills}
-    traded = any(choice.strategy in (None, one) and choice.symbol in (None, other) for one, other in owners)
+    traded = any(choice.strategy in (None, owner) and choice.symbol in (None, other) for owner, other in owners)
     is_there = any(map(choice.days.includes, days)) and (choice.whole or traded)
     return "" if is_there or not days else nothing_matches(history, choice)
 
@@ -141,12 +141,12 @@ def _benchmark_of(app: "App", history: "History") -> BenchmarkInputs:
         return _held_universe(app, history.opened_at, history.at)
     first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
     try:
-        found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
+        bars = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
     except TradebotError as error:
         return BenchmarkInputs(none, f"{BENCHMARK} isn't shown: {problem_of(app, error)}")
-    if BENCHMARK not in found:
+    if BENCHMARK not in bars:
         return BenchmarkInputs(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
-    return BenchmarkInputs(_daily(found[BENCHMARK]))
+    return BenchmarkInputs(_daily(bars[BENCHMARK]))
 
 
 def _daily(series: "Series") -> BenchmarkPrices:
@@ -157,11 +157,11 @@ def _held_universe(app: "App", opened_at: datetime, at: datetime) -> BenchmarkIn
     """Return the universe, held in equal parts from the day on which the books began."""
     none, first, universe = BenchmarkPrices(HELD), app.day.date_of(opened_at), app.rules.universe
     try:
-        found = app.bars.between(DAY, list(universe), first, app.day.date_of(at), at)
+        bars = app.bars.between(DAY, list(universe), first, app.day.date_of(at), at)
     except TradebotError as error:
         return BenchmarkInputs(none, f"{HELD} isn't compared: {problem_of(app, error)}")
     cost = entry_cost(map(app.settings.costs_of, app.settings.strategies.in_use()))
-    basket = held_in_equal_parts({name: _daily(found[name]) for name in universe if name in found}, first, cost)
+    basket = held_in_equal_parts({name: _daily(bars[name]) for name in universe if name in bars}, first, cost)
     why_not = f"{HELD} isn't compared: there are no daily bars since {first} here yet. Next: tradebot bars fetch"
     return BenchmarkInputs(basket or none, "" if basket else why_not)
 

@@ -102,8 +102,8 @@ def band_words(of: "Sensitivity") -> str:
     if not days:
         return ""
     if band is None:
-        known = sum(each.cagr is not None for each in of.rebalance_days)
-        some = pluralize(known, "rebalance day") if known else "no rebalance days"
+        days_counted = sum(each.cagr is not None for each in of.rebalance_days)
+        some = pluralize(days_counted, "rebalance day") if days_counted else "no rebalance days"
         return (
             f"There are {some} with a year of sessions or more; it takes {of.needed_days} to say how far CAGR spreads "
             "over them."

@@ -107,11 +107,11 @@ def _label(row: int, height: int, low: float, high: float) -> str:
 def _put(field: list[list[str]], line: GrowthLine, days: Sequence[Place], reach: tuple[float, float]) -> None:
     """Draw one line; between two dates it is straight, and what jumps over rows is filled."""
     height, columns = len(field), len(field[0])
-    places = {day: place for place, day in enumerate(days)}
-    known = [(places[day], _row(value, reach, height)) for day, value in sorted(line.values.items())]
+    places = {day: index for index, day in enumerate(days)}
+    placed_values = [(places[day], _row(value, reach, height)) for day, value in sorted(line.values.items())]
     before: int | None = None
     for column in range(columns):
-        row = _at(known, column * (len(days) - 1) / max(columns - 1, 1))
+        row = _at(placed_values, column * (len(days) - 1) / max(columns - 1, 1))
         if row is None:
             continue
         near = row if before is None else before
@@ -126,9 +126,9 @@ def _row(value: float, reach: tuple[float, float], height: int) -> float:
     return (high - value) / (high - low) * (height - 1)
 
 
-def _at(known: Sequence[tuple[int, float]], place: float) -> int | None:
+def _at(columns: Sequence[tuple[int, float]], place: float) -> int | None:
     """Return the row of a line at a place between its dates; None outside of them."""
-    for (start, first), (end, last) in pairwise(known):
+    for (start, first), (end, last) in pairwise(columns):
         if start <= place <= end:
             return round(first + (last - first) * (place - start) / (end - start))
     return None
@@ -207,11 +207,11 @@ def _caveats(account: "AccountReport") -> Iterator[str]:
 
 def _render_returns(out: "Console", account: "AccountReport") -> None:
     """Print the main figures that there are beside those of the benchmark and of cash."""
-    known = [each for each in account.returns if each.name in KEY_RETURNS and each.value is not None]
+    figures = [each for each in account.returns if each.name in KEY_RETURNS and each.value is not None]
     others = {each.of: each for each in account.comparisons}
     names = [name for name in (account.benchmark, benchmark_name(account), "cash") if name]
     table = Table("Returns", number("value"), number("95% interval"), *map(number, names))
-    for figure in known:
+    for figure in figures:
         other = others.get(figure.name)
         columns = (other.benchmark, other.benchmark_leveled, other.cash) if other else ()
         table.row(figure.label, value_of(figure), interval_of(figure), *map(value_of, columns[-len(names) :]))

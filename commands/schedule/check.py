@@ -202,8 +202,8 @@ def _line(app: "App", name: str) -> "TimetableEntry":
 
 def _due(app: "App", line: "TimetableEntry", now: datetime) -> "Slot | None":
     """Return the latest slot of a chore that has begun, if it may still begin and nobody has run it."""
-    known = app.ledger, [line], app.settings.serve.grace_s, app.day
-    duty = Duty(*known, app.ensure_calendar, lambda slot, now: is_unfinished(app.ledger, slot))
+    inputs = app.ledger, [line], app.settings.serve.grace_s, app.day
+    duty = Duty(*inputs, app.ensure_calendar, lambda slot, now: is_unfinished(app.ledger, slot))
     return next(iter(duty.look(now).run), None)
 
 

@@ -193,26 +193,26 @@ def _explain_want(strategy: Strategy, want: Open, view: StrategyView) -> Explain
     )
 
 
-def _component(part: Component, found: ComponentInputs | None, total: float, now: datetime) -> ExplainedComponent:
+def _component(part: Component, inputs: ComponentInputs | None, total: float, now: datetime) -> ExplainedComponent:
     share = part.weight / total if total else 0.0
     return ExplainedComponent(
         name=part.name,
         value=part.value,
         weight=part.weight,
         contribution=None if part.value is None else part.value * share,
-        formula=found.formula if found else None,
-        absent=found.absent if found else None,
-        inferred=found.inferred if found else "",
-        inputs=tuple(_inputs(found, part.value, share, now)) if found else (),
+        formula=inputs.formula if inputs else None,
+        absent=inputs.absent if inputs else None,
+        inferred=inputs.inferred if inputs else "",
+        inputs=tuple(_inputs(inputs, part.value, share, now)) if inputs else (),
     )
 
 
-def _inputs(found: ComponentInputs, value: float | None, share: float, now: datetime) -> Iterator[ExplainedInput]:
-    read = names(found.formula) if value is not None else frozenset()
-    given = {each.name: float(each.value) for each in found.values}
-    for each in found.values:
+def _inputs(inputs: ComponentInputs, value: float | None, share: float, now: datetime) -> Iterator[ExplainedInput]:
+    read = names(inputs.formula) if value is not None else frozenset()
+    given = {each.name: float(each.value) for each in inputs.values}
+    for each in inputs.values:
         age_s = (now - each.at).total_seconds() if isinstance(each.at, datetime) else None
-        step, change = _one_more(each, found.formula, given, share) if each.name in read else (None, None)
+        step, change = _one_more(each, inputs.formula, given, share) if each.name in read else (None, None)
         yield ExplainedInput(each.name, each.value, each.unit, each.at, age_s, each.row, step, change)
 
 
@@ -269,11 +269,11 @@ def _panel(axes: Axes, data: Explained, score: ExplainedScore) -> None:
 
 def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:
     reach = max(map(abs, values), default=0) or 0.1
-    for place, (value, missing) in enumerate(zip(values, absent, strict=True)):
+    for index, (value, missing) in enumerate(zip(values, absent, strict=True)):
         words = "no data" if missing else f"{value:+.3f}"
         side = "left" if value >= 0 else "right"
         away = 0.02 * reach * (1 if value >= 0 else -1)
-        axes.text(value + away, place, words, va="center", ha=side, color=QUIET if missing else INK, fontsize=9)
+        axes.text(value + away, index, words, va="center", ha=side, color=QUIET if missing else INK, fontsize=9)
     axes.set_xlim(-1.25 * reach, 1.25 * reach)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlabel("contribution to the score (bearish left, bullish right)", color=QUIET)
@@ -331,8 +331,8 @@ def _score(out: Console, score: ExplainedScore, symbol: str) -> None:
 def _numbers_text(decision: Decision) -> str:
     """Return the numbers of a decision in parentheses, after a space; empty if it has none."""
     numbers = zip(("observed", "limit"), (decision.observed, decision.limit), decision.units, strict=True)
-    known = [f"{name} {text}" for name, value, unit in numbers if (text := format_with_unit(value, unit))]
-    return f" ({', '.join(known)})" if known else ""
+    texts = [f"{name} {text}" for name, value, unit in numbers if (text := format_with_unit(value, unit))]
+    return f" ({', '.join(texts)})" if texts else ""
 
 
 def _bar(contribution: float | None, largest: float) -> str:
@@ -352,9 +352,9 @@ def _input_rows(out: Console, part: ExplainedComponent, symbol: str) -> None:
     if part.inferred:
         out.print(f"  inferred: {part.inferred}", markup=False)
     table = Table("input", number("value"), "unit", sentence("time"), sentence("one more"), "row", header=False)
-    for found in part.inputs[:SHOWN]:
-        name, value = escape(f"  {found.name.replace('_', ' ')}"), _number(found.value, found.unit, symbol)
-        table.row(name, value, found.unit, _when(found), _one_more_cell(found), escape(found.row[:8]))
+    for row in part.inputs[:SHOWN]:
+        name, value = escape(f"  {row.name.replace('_', ' ')}"), _number(row.value, row.unit, symbol)
+        table.row(name, value, row.unit, _when(row), _one_more_cell(row), escape(row.row[:8]))
     if part.inputs:
         out.print(table)
     if len(part.inputs) > SHOWN:
@@ -373,13 +373,13 @@ def _contracts(out: Console, score: ExplainedScore) -> None:
     out.print("Contracts behind it (whether trades were opening or sweeps is the source's inference):")
     numbers = (number(name) for name in ("net premium", "bid", "ask", "spread", "one costs", "volume", "open"))
     table = Table("contract", *numbers, "kind", "alert")
-    for one in score.contracts:
-        spread = "·" if one.spread_fraction is None else f"{one.spread_fraction:.1%}"
-        kinds = [word for word, there in (("opening", one.opening_inferred), ("sweep", one.sweep_inferred)) if there]
-        prices = (usd(one.bid), usd(one.ask), spread, usd(one.cost_usd))
-        counts = (f"{one.volume:,}", f"{one.open_interest:,}")
-        alert = escape(one.alerts[0][:8]) + (f" +{len(one.alerts) - 1}" if len(one.alerts) > 1 else "")
-        table.row(one.contract, f"{one.net_premium_usd:,.0f}", *prices, *counts, " ".join(kinds), alert)
+    for row in score.contracts:
+        spread = "·" if row.spread_fraction is None else f"{row.spread_fraction:.1%}"
+        kinds = [word for word, there in (("opening", row.opening_inferred), ("sweep", row.sweep_inferred)) if there]
+        prices = (usd(row.bid), usd(row.ask), spread, usd(row.cost_usd))
+        counts = (f"{row.volume:,}", f"{row.open_interest:,}")
+        alert = escape(row.alerts[0][:8]) + (f" +{len(row.alerts) - 1}" if len(row.alerts) > 1 else "")
+        table.row(row.contract, f"{row.net_premium_usd:,.0f}", *prices, *counts, " ".join(kinds), alert)
     out.print(table)
 
 
@@ -393,7 +393,7 @@ def _number(value: Decimal | float, unit: str, symbol: str) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
-def _when(found: ExplainedInput) -> str:
-    if isinstance(found.at, datetime):
-        return f"at {when(found.at, CLOCK)}" + (f", {duration(found.age_s)} old" if found.age_s else "")
-    return f"of {found.at.isoformat()}" if found.at else ""
+def _when(row: ExplainedInput) -> str:
+    if isinstance(row.at, datetime):
+        return f"at {when(row.at, CLOCK)}" + (f", {duration(row.age_s)} old" if row.age_s else "")
+    return f"of {row.at.isoformat()}" if row.at else ""

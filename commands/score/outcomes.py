@@ -156,27 +156,27 @@ class _Measuring:
         `read` returns what was recorded from one moment on and before another.
         """
         before = datetime.combine(self._first, datetime.min.time(), self._now.tzinfo)
-        for place, session in enumerate(self._sessions):
+        for index, session in enumerate(self._sessions):
             if until is not None and session.date > until:
                 return
-            progress(place, len(self._sessions))
-            found = read(before, session.close)
+            progress(index, len(self._sessions))
+            outcomes = read(before, session.close)
             before = session.close
-            if found:
-                yield self._returns(place, list(dict.fromkeys(each.symbol for each in found))), found
+            if outcomes:
+                yield self._returns(index, list(dict.fromkeys(each.symbol for each in outcomes))), outcomes
 
-    def _returns(self, place: int, symbols: Sequence[str]) -> "SessionReturns":
+    def _returns(self, index: int, symbols: Sequence[str]) -> "SessionReturns":
         self._learn([symbol for symbol in symbols if symbol not in self._closes])
         names = [*symbols, *([self.benchmark] if self.benchmark else [])]
-        day = self._sessions[place].date
+        day = self._sessions[index].date
         minutes = self._bars.between("1Min", names, day, day, self._now)
         until = self._bars.known_until(self._now)
-        return SessionReturns(self._sessions[place:], minutes, self._closes, until, self.benchmark)
+        return SessionReturns(self._sessions[index:], minutes, self._closes, until, self.benchmark)
 
     def _learn(self, symbols: Sequence[str]) -> None:
         if symbols:
-            found = self._bars.between(DAY, symbols, self._first, self._today, self._now)
-            self._closes |= {symbol: closes_of(found[symbol]) if symbol in found else {} for symbol in symbols}
+            bars = self._bars.between(DAY, symbols, self._first, self._today, self._now)
+            self._closes |= {symbol: closes_of(bars[symbol]) if symbol in bars else {} for symbol in symbols}
 
 
 DOT = "·"
@@ -202,23 +202,25 @@ def render(out: "Console", data: "Outcomes") -> None:
     )
 
 
-def _render_strategy(out: "Console", found: "StrategyOutcomes", data: "Outcomes") -> None:
-    without = f"; {found.unmeasured:,} more had no bar to enter at yet" if found.unmeasured else ""
-    out.print(f"\nStrategy {found.strategy}, {pluralize(found.candidates, 'scored candidate')}{without}", markup=False)
+def _render_strategy(out: "Console", outcomes: "StrategyOutcomes", data: "Outcomes") -> None:
+    without = f"; {outcomes.unmeasured:,} more had no bar to enter at yet" if outcomes.unmeasured else ""
+    out.print(
+        f"\nStrategy {outcomes.strategy}, {pluralize(outcomes.candidates, 'scored candidate')}{without}", markup=False
+    )
     out.print("Following the score, each candidate in proportion to it:")
     table = Table("until", number("candidates"), number("sessions"), number("return %"), sentence("meaning"))
-    for each in found.score:
+    for each in outcomes.score:
         table.row(each.horizon, f"{each.candidates:,}", f"{each.sessions:,}", _number(each), verdict(each))
     out.print(table)
     _render_rows(
         out,
         "Buying, by decile of the score (%; 3d: until the close three sessions later):",
         "scores",
-        [(_span(row), row) for row in found.deciles],
+        [(_span(row), row) for row in outcomes.deciles],
     )
-    _render_rows(out, "Following one component (%):", "component", [(row.name, row) for row in found.components])
-    _render_rows(out, "Trades by the gate that refused them (%):", "gate", [(row.name, row) for row in found.gates])
-    out.print(data.sentences[found.strategy], markup=False)
+    _render_rows(out, "Following one component (%):", "component", [(row.name, row) for row in outcomes.components])
+    _render_rows(out, "Trades by the gate that refused them (%):", "gate", [(row.name, row) for row in outcomes.gates])
+    out.print(data.sentences[outcomes.strategy], markup=False)
 
 
 def _render_rows(out: "Console", title: str, kind: str, rows: "Sequence[tuple[str, OutcomeRow]]") -> None:
@@ -246,10 +248,10 @@ def _short(horizon: str) -> str:
     return number + unit[:1].replace("s", "d")
 
 
-def _number(found: "MeasuredOutcome") -> str:
-    if found.mean is None:
+def _number(measured: "MeasuredOutcome") -> str:
+    if measured.mean is None:
         return DOT
-    mean = format_signed(100 * found.mean, 2)
-    if found.high is None:
+    mean = format_signed(100 * measured.mean, 2)
+    if measured.high is None:
         return mean
-    return f"{mean} ±{100 * (found.high - found.mean):.2f}{'*' if found.is_found else ''}"
+    return f"{mean} ±{100 * (measured.high - measured.mean):.2f}{'*' if measured.is_found else ''}"

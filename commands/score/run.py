@@ -47,18 +47,18 @@ def show(console: Console, data: PassData) -> None:
     table = Table("symbol", *(("strategy",) if several else ()), *numbers, "result")
     for row in data.rows:
         who = (row.symbol, row.strategy) if several else (row.symbol,)
-        found = {c.name: c.value for c in row.components}
+        components = {c.name: c.value for c in row.components}
         coverage = DOT if row.coverage is None else f"{row.coverage:.0%}"
-        table.row(*who, _colored_score(row), coverage, *_values(names, found), row.reason or _want_text(row))
+        table.row(*who, _colored_score(row), coverage, *_values(names, components), row.reason or _want_text(row))
     dot = "; a dot means no data" if any(DOT in cells for cells, _ in table.rows) else ""
     console.print(f"Scores at {when(data.at)}, from -1 (bearish) to 1 (bullish){dot}")
     console.print(table)
     legend(console, data)
 
 
-def _values(names: Sequence[str], found: Mapping[str, float | None]) -> Iterator[str]:
+def _values(names: Sequence[str], components: Mapping[str, float | None]) -> Iterator[str]:
     for name in names:
-        value = found.get(name)
+        value = components.get(name)
         yield DOT if value is None else format_signed(value, 2)
 
 
@@ -202,12 +202,12 @@ def run_variants(app: App) -> Report:
             continue
         view = sights.of(strategy).view
         base, *others = strategy.variants(view)
-        known = frozenset(base.passing)
+        passing = frozenset(base.passing)
         variants = tuple(
             FilterVariant(
                 other.setting,
                 len(other.passing),
-                tuple(symbol for symbol in other.passing if symbol not in known),
+                tuple(symbol for symbol in other.passing if symbol not in passing),
                 tuple(symbol for symbol in base.passing if symbol not in other.passing),
             )
             for other in others
@@ -226,9 +226,9 @@ def _render_variants(out: Console, data: Variants) -> None:
         of = pluralize(scored.seen, "symbol")
         out.print(f"Strategy {scored.strategy}: {len(scored.passing)} of {of} pass its own filters now", markup=False)
         table = Table("setting", number("pass"), number("more"), number("fewer"), "which more")
-        for one in scored.variants:
-            named = ", ".join(one.more[:SHOWN]) + (f" and {len(one.more) - SHOWN} others" if one.more[SHOWN:] else "")
-            table.row(escape(one.setting), f"{one.passing}", f"{len(one.more)}", f"{len(one.fewer)}", escape(named))
+        for row in scored.variants:
+            named = ", ".join(row.more[:SHOWN]) + (f" and {len(row.more) - SHOWN} others" if row.more[SHOWN:] else "")
+            table.row(escape(row.setting), f"{row.passing}", f"{len(row.more)}", f"{len(row.fewer)}", escape(named))
         out.print(table)
     for name in data.without:
         out.print(f"Strategy {name} has no variants.", markup=False)
@@ -263,10 +263,10 @@ def _pass(facts: SqliteFacts | None, name: str) -> CycleRecord:
 def _hint(newest: Sequence[CycleRecord]) -> str:
     if not newest:
         return "tradebot score"
-    known = ", ".join(repr(cycle.id) for cycle in newest)
+    ids = ", ".join(repr(cycle.id) for cycle in newest)
     # A time without a zone is read as the venue's.
     at = stamp(newest[-1].at, MINUTE) + ("Z" if zone() == "UTC" else "")
-    return f"the newest: {known}; previous, last, and a date and time such as '{at}' work too"
+    return f"the newest: {ids}; previous, last, and a date and time such as '{at}' work too"
 
 
 def _find_cycle(facts: SqliteFacts, name: str) -> CycleRecord | None:

@@ -109,11 +109,11 @@ def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
         + f"; {pluralize(of.gap, 'session')} apart"
     )
     if of.superiority:
-        one = of.superiority
+        test = of.superiority
         yield (
             f"Luck         p {of.p:.3f} (small is good; at most {SIGNIFICANT:g} counts): reality check "
-            f"{one.reality_check:.3f}, SPA {one.spa:.3f} ({one.spa_lower:.3f} to {one.spa_upper:.3f}), times "
-            f"{of.counted:,} trials counted over {of.trials:,} judged; in blocks of {one.mean_block:,} sessions"
+            f"{test.reality_check:.3f}, SPA {test.spa:.3f} ({test.spa_lower:.3f} to {test.spa_upper:.3f}), times "
+            f"{of.counted:,} trials counted over {of.trials:,} judged; in blocks of {test.mean_block:,} sessions"
         )
         yield f"Parts        p {of.p_parts:.3f} by six long parts of the sessions (at most {BY_PARTS:g} counts)"
     if of.held_return is not None and of.p_held is not None:
@@ -140,8 +140,8 @@ def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
 
 def _trials(out: "Console", of: SearchVerdict, objective: str) -> None:
     table = Table(number("trial"), number("trades"), number("inside"), number("outside"), sentence("values"))
-    for one in of.kept[:SHOWN]:
-        table.row(str(one.number), f"{one.trades:,}", _figure(one.inside), _figure(one.outside), _values(one))
+    for trial in of.kept[:SHOWN]:
+        table.row(str(trial.number), f"{trial.trades:,}", _figure(trial.inside), _figure(trial.outside), _values(trial))
     out.print(table)
     if len(of.kept) > SHOWN:
         out.print(f"and {len(of.kept) - SHOWN:,} more with --json; {objective} each time")
@@ -159,10 +159,10 @@ def draw(data: Searched, file: Path) -> None:
     """Plot each trial's result inside and outside: with an edge they correlate, by luck they don't."""
     of = data.verdict
     both = [(trial.inside, trial.outside) for trial in (of.kept if of else ())]
-    known = [(inside, outside) for inside, outside in both if inside is not None and outside is not None]
+    points = [(inside, outside) for inside, outside in both if inside is not None and outside is not None]
     with picture(file, 6, 6) as figure:
         axes = figure.add_subplot()
-        axes.scatter([x for x, _ in known], [y for _, y in known], s=14, color=QUIET, label="a trial")
+        axes.scatter([x for x, _ in points], [y for _, y in points], s=14, color=QUIET, label="a trial")
         if of and of.best.inside is not None and of.best.outside is not None:
             color = GAIN if of.found is SearchConclusion.EDGE else LOSS
             axes.scatter([of.best.inside], [of.best.outside], s=48, color=color, label=f"trial {of.best.number}")

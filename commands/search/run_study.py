@@ -220,11 +220,11 @@ def _progress(before: int, total: int) -> Iterator[Callable[[], None]]:
 def _judge_study(search_inputs: SearchInputs, study: Study) -> SearchVerdict | None:
     tried, space = study.played_trials(), search_inputs.bench.spaced.space
     code = search_inputs.identity.code
-    known = {trial.digest for name in code for trial in search_inputs.results.trials(name, {code[name].digest})}
+    counted = {trial.digest for name in code for trial in search_inputs.results.trials(name, {code[name].digest})}
     per_year = sessions_per_year(search_inputs.bench.plan.settings.day)
     plan, market = search_inputs.bench.plan, search_inputs.bench.market
     holding = buy_and_hold_returns(market, plan.settings.universe)
-    asked = SearchQuestion(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(known), holding)
+    asked = SearchQuestion(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(counted), holding)
     if len(tried) < 2 or (best := best_of(tried, asked)) is None:
         return None
     if not judgeable(tried, asked):
@@ -240,9 +240,9 @@ def _play_variants(search_inputs: SearchInputs, values: Values) -> tuple[Sequenc
         plan_variants = harder(plan, strategies)
     variants, sessions = list[Variant](), len(bench.market.calendar.market)
     with progress_bar("playing the best otherwise") as tell:
-        for place, change in enumerate(plan_variants.changes):
+        for index, change in enumerate(plan_variants.changes):
 
-            def watch(done: int, before: int = place * sessions) -> None:
+            def watch(done: int, before: int = index * sessions) -> None:
                 tell(before + done, len(plan_variants.changes) * sessions)
 
             with loaded_strategies(change.plan.settings, bench.folder, bench.environ) as strategies:

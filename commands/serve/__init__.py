@@ -100,8 +100,8 @@ def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[LogLine]
             log.line(line)
         with one_at_a_time, suppress(OSError, OutputError):
             if as_json:
-                found = document("serve", identity(app), line.exit_code, jsonable(line))
-                say(json.dumps(found, allow_nan=False))
+                report = document("serve", identity(app), line.exit_code, jsonable(line))
+                say(json.dumps(report, allow_nan=False))
             elif for_people:
                 screen.print(row(line))
                 sys.stdout.flush()

@@ -116,8 +116,8 @@ def _application(pages: Pages, threads: ThreadPoolExecutor) -> Callable[[Scope, 
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             # Nobody reads what would come now.
             headers = [*headers, ("Connection", "close")]
-        told = [(name.encode(), value.encode()) for name, value in (*headers, ("Date", formatdate(usegmt=True)))]
-        await send({"type": "http.response.start", "status": status, "headers": told})
+        encoded = [(name.encode(), value.encode()) for name, value in (*headers, ("Date", formatdate(usegmt=True)))]
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
 
     return application

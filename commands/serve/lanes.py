@@ -79,9 +79,9 @@ def _result_text(data: object) -> str:
         failed = f", {pluralize(len(data.failures), 'call')} failed" if data.failures else ""
         return f"{pluralize(data.calls, 'call')}, {pluralize(data.new, 'new fact')}{failed}"
     assert isinstance(data, Compared), f"a pass reported {type(data).__name__}"
-    found = ", ".join(f"{finding.kind} {finding.subject}" for finding in data.findings)
+    first_findings = ", ".join(f"{finding.kind} {finding.subject}" for finding in data.findings)
     findings, positions = pluralize(len(data.findings), "finding"), pluralize(data.positions, "position")
-    return f"{findings}: {found}" if found else f"no difference; {positions}"
+    return f"{findings}: {first_findings}" if first_findings else f"no difference; {positions}"
 
 
 def _pass(data: PassData) -> str:
@@ -126,8 +126,8 @@ class Shift(Struct, frozen=True):
         """Return the duty for the timetable's lines of these lanes."""
         settings = app.settings
         lines = settings.timetable.of(lanes)
-        known = app.ledger, lines, settings.serve.grace_s, settings.day
-        return Duty(*known, partial(_begin_day, app), partial(self._cut_short, app))
+        inputs = app.ledger, lines, settings.serve.grace_s, settings.day
+        return Duty(*inputs, partial(_begin_day, app), partial(self._cut_short, app))
 
     def station(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Station:
         """Return the inputs of a runner of these lanes."""

@@ -85,6 +85,6 @@ def _listening(port: int) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
-        found = f"health can't be served on {HOST}:{port}: {error.strerror}"
-        raise OperatorError(found, "set another one under health.ports: tradebot config show health") from error
+        finding = f"health can't be served on {HOST}:{port}: {error.strerror}"
+        raise OperatorError(finding, "set another one under health.ports: tradebot config show health") from error
     return listener

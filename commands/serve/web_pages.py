@@ -81,16 +81,16 @@ def readyz(looked: Looked) -> PageReply:
     """Return whether the bot may trade now, and each condition for that."""
     conditions = tuple(_conditions(looked))
     ready = all(condition.holds for condition in conditions)
-    found = {"ready": ready, "timestamp": looked.evidence.at, "conditions": [asdict(each) for each in conditions]}
-    return document(200 if ready else 503, found)
+    body = {"ready": ready, "timestamp": looked.evidence.at, "conditions": [asdict(each) for each in conditions]}
+    return document(200 if ready else 503, body)
 
 
 def _conditions(looked: Looked) -> Sequence[TradingCondition]:
-    found = {judgment.subject: judgment for judgment in (*looked.judgments, looked.permission)}
+    judgments = {judgment.subject: judgment for judgment in (*looked.judgments, looked.permission)}
     return (
         TradingCondition("session", looked.is_open, "open" if looked.is_open else "no session is open"),
         *(
-            TradingCondition(name, found[name].state is HealthState.OK, found[name].found)
+            TradingCondition(name, judgments[name].state is HealthState.OK, judgments[name].found)
             for name in ("permission", *TRADING)
         ),
         _slots(looked.evidence),
@@ -263,13 +263,11 @@ class ServePages:
         if not last.isascii() or not last.isdigit() or not 1 <= int(last[:6]) <= MOST_EVENTS:
             raise AskedWronglyError(f"last is a number from 1 to {MOST_EVENTS}")
         events, unreadable = last_events(self._events, SEARCHED)
-        found = [
-            each for each in events if all(getattr(each, name) == value for name, value in wanted.items() if value)
-        ]
-        return document(200, {"looked_at": len(events), "unreadable": unreadable, "events": found[-int(last) :]})
+        rows = [each for each in events if all(getattr(each, name) == value for name, value in wanted.items() if value)]
+        return document(200, {"looked_at": len(events), "unreadable": unreadable, "events": rows[-int(last) :]})
 
 
-def _parameters(query: str, known: tuple[str, ...]) -> dict[str, str]:
+def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
     if len(query) > LONGEST_QUERY:
         raise AskedWronglyError("the question is too long")
     try:
@@ -280,18 +278,18 @@ def _parameters(query: str, known: tuple[str, ...]) -> dict[str, str]:
         )
     except ValueError:
         raise AskedWronglyError("the question can't be read") from None
-    found = dict(pairs)
-    if len(found) < len(pairs) or not all(found.values()):
+    given = dict(pairs)
+    if len(given) < len(pairs) or not all(given.values()):
         raise AskedWronglyError("a parameter is empty or given twice")
-    if unknown := found.keys() - set(known):
-        expected = f"use {', '.join(known)}" if known else "there are none here"
+    if unknown := given.keys() - set(names):
+        expected = f"use {', '.join(names)}" if names else "there are none here"
         raise AskedWronglyError(f"{len(unknown)} of the parameters is not known: {expected}")
-    return found
+    return given
 
 
-def _require_known(wanted: Mapping[str, str], name: str, known: frozenset[str]) -> None:
-    if wanted.get(name) and wanted[name] not in known:
-        raise AskedWronglyError(f"{name} is one of {', '.join(sorted(known))}")
+def _require_known(wanted: Mapping[str, str], name: str, names: frozenset[str]) -> None:
+    if wanted.get(name) and wanted[name] not in names:
+        raise AskedWronglyError(f"{name} is one of {', '.join(sorted(names))}")
 
 
 def _refusal(status: HTTPStatus, why: str) -> PageReply:
@@ -351,18 +349,18 @@ class _Figures(Collector):
 
 
 def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
-    found = looked.figures
-    if isinstance(found, Unread):
+    figures = looked.figures
+    if isinstance(figures, Unread):
         return
-    yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", found.last_cycle_ago_seconds
-    fetch, mismatches = found.data_fetch_latency_ms, found.position_mismatches
-    yield "tradebot_total_cycles", "Passes of all jobs in the last session.", found.total_cycles
-    yield "tradebot_order_success_rate", "Orders accepted, of those that were answered.", found.order_success_rate
+    yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", figures.last_cycle_ago_seconds
+    fetch, mismatches = figures.data_fetch_latency_ms, figures.position_mismatches
+    yield "tradebot_total_cycles", "Passes of all jobs in the last session.", figures.total_cycles
+    yield "tradebot_order_success_rate", "Orders accepted, of those that were answered.", figures.order_success_rate
     yield "tradebot_data_fetch_latency_ms", "How long the last fetch of flow took.", fetch
     yield "tradebot_position_mismatches", "Differences that the last comparison of books found.", mismatches
-    yield "tradebot_errors", "Events of the last day with severity ERROR or CRITICAL.", found.errors
-    yield "tradebot_warnings", "Events of the last day with severity WARN.", found.warnings
-    yield "tradebot_healings", "Repairs of the last day that the bot made by itself.", found.healings
+    yield "tradebot_errors", "Events of the last day with severity ERROR or CRITICAL.", figures.errors
+    yield "tradebot_warnings", "Events of the last day with severity WARN.", figures.warnings
+    yield "tradebot_healings", "Repairs of the last day that the bot made by itself.", figures.healings
 
 
 def _of_evidence(evidence: HealthEvidence) -> Iterator[tuple[str, str, float | None]]:

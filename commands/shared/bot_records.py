@@ -70,8 +70,8 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
     """
     if app.mode is not Mode.SANDBOX:
         return max([datetime.now(UTC), *(at for at in times if at is not None)])
-    known = [at for at in (*times, app.ledger_view.books_opened_at()) if at is not None]
-    return max(known, default=None)
+    times_known = [at for at in (*times, app.ledger_view.books_opened_at()) if at is not None]
+    return max(times_known, default=None)
 
 
 def load_holdings(
@@ -80,7 +80,7 @@ def load_holdings(
     """Return every open position, foreign ones last, with the prices and gaps recorded by the last passes."""
     ledger = app.ledger_view
     own, foreign = totals.own_positions(), totals.foreign_quantities(ledger.acknowledged())
-    kept = {(strategy, symbol): found for (strategy, symbol, _), found in ledger.kept([p.key for p in own]).items()}
+    kept = {(strategy, symbol): terms for (strategy, symbol, _), terms in ledger.kept([p.key for p in own]).items()}
     at_venue = app.rules.exits.protection is not Protection.BOT
     exits_of, work = app.rules.exits_of, _work(app, now)
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
@@ -95,12 +95,12 @@ def load_holdings(
 def _prices(app: "App", own: "Sequence[Position]", passes: "Sequence[CycleRecord]") -> "Mapping[str, RecordedPrice]":
     """Return the last price of each position that a pass saw: the last passes, or else whichever saw one before."""
     # Without passes, the facts may be damaged, and whoever only looks leaves them as they are.
-    found, facts = prices(passes), app.existing_facts if passes else None
+    prices_found, facts = prices(passes), app.existing_facts if passes else None
     for position in own:
-        if facts and position.symbol not in found:
+        if facts and position.symbol not in prices_found:
             earlier = facts.last_marked(position.symbol, position.opened_at)
-            found |= {} if earlier is None else {position.symbol: prices([earlier])[position.symbol]}
-    return found
+            prices_found |= {} if earlier is None else {position.symbol: prices([earlier])[position.symbol]}
+    return prices_found
 
 
 def unfinished_closes(
@@ -113,15 +113,15 @@ def unfinished_closes(
     of = defaultdict[tuple[str, str], list[IntentRecord]](list)
     for record in recent:
         of[record.intent.whose].append(record)
-    found = ((each.whose, unfinished_close(ledger, of[each.whose], each)) for each in own if each.whose in of)
-    return {whose: close for whose, close in found if close is not None}
+    pairs = ((each.whose, unfinished_close(ledger, of[each.whose], each)) for each in own if each.whose in of)
+    return {whose: close for whose, close in pairs if close is not None}
 
 
 def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
     ledger = app.ledger_view
     working = ledger.orders(working=True)
     chains = ledger.order_chains([order.venue_id for order in working])
-    orders = {order.venue_id: order for known in (working, *chains.values()) for order in known}
+    orders = {order.venue_id: order for orders in (working, *chains.values()) for order in orders}
     promised = ledger.promised({order.client_order_id for order in orders.values()})
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
     # Other intents that were answered have orders: one that still works is read already, and one that ended is over.
@@ -139,11 +139,11 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     since, kept = min(opened_at for _, _, opened_at in held), ledger.kept(held)
     # The trades of positions that were opened before that are cut off, so only those that fit what is held count.
     keyed = {(trade.strategy, trade.symbol, trade.opened_at): trade for trade in trades(ledger.fills_since(since))}
-    found = {key: one for key, one in keyed.items() if one.closed_at is None and one.open_quantity == held.get(key)}
-    reasons = exit_reasons(app, {order for trade in found.values() for order in trade.exit_orders})
+    open_rows = {key: row for key, row in keyed.items() if row.closed_at is None and row.open_quantity == held.get(key)}
+    reasons = exit_reasons(app, {order for trade in open_rows.values() for order in trade.exit_orders})
     return tuple(
         replace(trade.with_kept(kept.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
-        for key, trade in found.items()
+        for key, trade in open_rows.items()
     )
 
 

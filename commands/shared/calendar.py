@@ -107,8 +107,8 @@ def account_for_missed(app: "App", by: str, now: datetime) -> None:
         return
     settings = app.settings
     # It runs nothing, so it doesn't matter which passes were cut short, and the calendar is stored already.
-    known = app.ledger, settings.timetable.lines, settings.serve.grace_s, settings.day
-    duty = Duty(*known, lambda now: None, lambda slot, now: False)
+    inputs = app.ledger, settings.timetable.lines, settings.serve.grace_s, settings.day
+    duty = Duty(*inputs, lambda now: None, lambda slot, now: False)
     over = [missed for missed in duty.look(now).missed if missed.slot.end <= now]
     for missed in duty.write(over, now, by) if over else ():
         record = duty.record(missed, now, app.mode_name)

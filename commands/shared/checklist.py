@@ -64,7 +64,7 @@ def load_paper_evidence(folder: Path, ledger: SqliteLedger) -> PaperEvidence:
 def _times_reached(ledger: SqliteLedger, since: datetime) -> list[datetime]:
     days, jobs = ledger.sessions(since.date() - timedelta(days=1), ALWAYS.date()), set(Job)
     claims = (claim for day in days for claim in ledger.slot_claims(day.date))
-    return sorted(one.at for one in claims if one.missed_reason is None and one.job in jobs and one.at >= since)
+    return sorted(end.at for end in claims if end.missed_reason is None and end.job in jobs and end.at >= since)
 
 
 def _crashes(folder: Path, ledger: SqliteLedger, began: datetime) -> Iterator[datetime]:
@@ -150,8 +150,8 @@ def _on_paper(app: "App", paper: Path | None, wanted: Sequence[Wanted]) -> Itera
     if folder.mode != Mode.PAPER:
         if paper is not None:
             raise OperatorError(f"{paper} has a {folder.mode} bot", "name the folder of your paper bot after --paper")
-        found, which = "not counted: this bot isn't on paper", "tradebot live status --paper FOLDER"
-        yield from (Step(name, False, found, needed, which) for name, needed, _ in wanted)
+        finding, which = "not counted: this bot isn't on paper", "tradebot live status --paper FOLDER"
+        yield from (Step(name, False, finding, needed, which) for name, needed, _ in wanted)
         return
     at = "" if paper is None else f" {option(paper)}"
     try:
@@ -179,10 +179,10 @@ def _here(app: "App") -> Iterator[Step]:
 
 def _step(name: str, needed: str, look: Callable[[], Look]) -> Step:
     try:
-        found, following = look()
+        finding, following = look()
     except TradebotError as error:
-        found, following = clean(error.message), error.hint
-    return Step(name, not following, found, needed, following)
+        finding, following = clean(error.message), error.hint
+    return Step(name, not following, finding, needed, following)
 
 
 def _sessions(paper: _Paper) -> Look:
@@ -204,8 +204,8 @@ def _hours(least: int, paper: _Paper) -> Look:
 
 def _unbroken(least_s: int, paper: _Paper) -> Look:
     longest_s = load_paper_evidence(paper.folder.path, paper.ledger).unbroken.total_seconds()
-    found = f"{longest_s / 60:.0f} of {least_s / 60:.0f} minutes"
-    return found, "" if longest_s >= least_s else f"tradebot serve{paper.at}"
+    finding = f"{longest_s / 60:.0f} of {least_s / 60:.0f} minutes"
+    return finding, "" if longest_s >= least_s else f"tradebot serve{paper.at}"
 
 
 def _trades(paper: _Paper) -> Look:
@@ -234,12 +234,12 @@ def _halt(paper: _Paper) -> Look:
 
 
 def _drills(paper: _Paper) -> Look:
-    known = read_drills(paper.folder.path / FOLDER)
-    missing = [name for name in DRILLS if name not in known or not known[name].passed]
-    found = f"{len(DRILLS) - len(missing)} of {len(DRILLS)} passed"
+    drills_run = read_drills(paper.folder.path / FOLDER)
+    missing = [name for name in DRILLS if name not in drills_run or not drills_run[name].passed]
+    finding = f"{len(DRILLS) - len(missing)} of {len(DRILLS)} passed"
     if not missing:
-        return found, ""
-    return f"{found}; not yet {', '.join(missing)}", f"tradebot drill run {missing[0]}{paper.at}"
+        return finding, ""
+    return f"{finding}; not yet {', '.join(missing)}", f"tradebot drill run {missing[0]}{paper.at}"
 
 
 def _look_at_restore(paper: _Paper) -> Look:

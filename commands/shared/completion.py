@@ -102,8 +102,8 @@ def own(context: typer.Context, incomplete: str) -> list[str]:
 
 def strangers(context: typer.Context, incomplete: str) -> list[str]:
     """Return the symbols of foreign positions that plans have listed."""
-    found = (finding for name in _plan_files(context)[:NEWEST] for finding in _findings(name))
-    return _matching((text for kind, text in found if kind == "foreign_position"), incomplete)
+    strangers_found = (finding for name in _plan_files(context)[:NEWEST] for finding in _findings(name))
+    return _matching((text for kind, text in strangers_found if kind == "foreign_position"), incomplete)
 
 
 def plans(context: typer.Context, incomplete: str) -> list[str]:
@@ -149,8 +149,8 @@ def strategies(context: typer.Context, incomplete: str) -> list[str]:
 def settings(context: typer.Context, incomplete: str) -> list[str]:
     """Return the dotted names of settings and sections, one level below the typed text."""
     depth = incomplete.count(".") + 1
-    known = (name for layer in _layers(context) for name in _dotted_keys(layer, ""))
-    return _matching((".".join(name.split(".")[:depth]) for name in known), incomplete)
+    keys = (name for layer in _layers(context) for name in _dotted_keys(layer, ""))
+    return _matching((".".join(name.split(".")[:depth]) for name in keys), incomplete)
 
 
 def complete_assignments(context: typer.Context, incomplete: str) -> list[str]:
@@ -175,8 +175,8 @@ def _exchange_file(context: typer.Context, name: str) -> dict[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def _strings(found: object) -> list[str]:
-    return [str(one) for one in found] if isinstance(found, list) else []
+def _strings(items: object) -> list[str]:
+    return [str(item) for item in items] if isinstance(items, list) else []
 
 
 def _layers(context: typer.Context) -> list[dict[str, object]]:

@@ -54,7 +54,7 @@ GROUPS: dict[str, str] = {}
 def verb(
     name: str,
     purpose: VerbPurpose,
-    place: int,
+    index: int,
     prints: Prints,
     *,
     epilog: str,
@@ -64,7 +64,7 @@ def verb(
     """Declare a verb; `epilog` holds its examples, one per line. Renaming or removing a field raises a version."""
 
     def declare(act: Act) -> Act:
-        DECLARED[name] = DeclaredVerb(act, purpose, place, prints, epilog, elsewhere, in_group)
+        DECLARED[name] = DeclaredVerb(act, purpose, index, prints, epilog, elsewhere, in_group)
         return act
 
     return declare

@@ -168,13 +168,13 @@ def _shape(element: ElementTree.Element, variables: Mapping[str, str]) -> str:
         style = style.replace(color, f"var(--{name})")
     # What follows a move is a line, also without its letter.
     short = {name: " ".join(_round_numbers(element.get(name, "")).replace("L ", "").split()) for name in PLACES}
-    known = [(name, value) for name, value in (*short.items(), ("style", style)) if value]
-    attributes = " ".join(f'{name}="{value}"' for name, value in known)
+    pairs = [(name, value) for name, value in (*short.items(), ("style", style)) if value]
+    attributes = " ".join(f'{name}="{value}"' for name, value in pairs)
     return f"<{_kind(element)} {attributes}>{escape(element.text or '')}</{_kind(element)}>"
 
 
 def _round_numbers(numbers: str) -> str:
-    return NUMBER.sub(lambda found: f"{float(found[0]):.1f}", numbers)
+    return NUMBER.sub(lambda match: f"{float(match[0]):.1f}", numbers)
 
 
 def title(axes: Axes, text: str) -> None:

@@ -53,9 +53,9 @@ class Program(VerbGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write every verb, including those of groups, under its purpose."""
-        known = dict(leaves(self))
+        by_name = dict(leaves(self))
         for purpose, verbs in groupby(VERBS, lambda verb: VERBS[verb].purpose):
-            _write_verbs(formatter, purpose, {verb: known[verb] for verb in verbs})
+            _write_verbs(formatter, purpose, {verb: by_name[verb] for verb in verbs})
 
 
 def leaves(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:

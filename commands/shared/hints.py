@@ -61,8 +61,8 @@ def invoked_as() -> str:
     if name != PROGRAM or not os.path.exists(started):
         return PROGRAM
     paths = (os.path.join(folder, PROGRAM) for folder in os.get_exec_path())
-    found = next((path for path in paths if os.access(path, os.X_OK)), None)
-    same = found is not None and os.path.samefile(found, started)
+    executable = next((path for path in paths if os.access(path, os.X_OK)), None)
+    same = executable is not None and os.path.samefile(executable, started)
     return PROGRAM if same else min(os.path.relpath(started), os.path.abspath(started), key=len)
 
 

@@ -63,9 +63,9 @@ def nothing_matches(history: "History", choice: "Choice", rules: Iterable[str] =
         (choice.strategy, "--strategy", {strategy for strategy, _ in owners}),
         (choice.reason, "--reason", set(rules)),
     )
-    for typed, option, known in filters:
-        if typed is not None and known and typed not in known:
-            names = sorted(known)
+    for typed, option, values in filters:
+        if typed is not None and values and typed not in values:
+            names = sorted(values)
             listed = f"there are {', '.join(names[:LISTED])}{' and others' if len(names) > LISTED else ''}."
             return f"No trades match {option} {clean(typed)}: {did_you_mean(typed, names) or listed}"
     days = sorted(history.day.date_of(owned.fill.at) for owned in history.fills)
@@ -91,26 +91,26 @@ def _kept_by_position(
     marks: "Mapping[Key, Marks]",
 ) -> "dict[Key, Kept]":
     """Return what the books keep of each position of ours, as `Ledger.kept` does, from what is read already."""
-    entries, found = _entries(fills, sent), dict["Key", "Kept"]()
+    entries, by_key = _entries(fills, sent), dict["Key", "Kept"]()
     for key in _position_keys(fills):
         entry, seen = entries.get(key), marks.get(key)
         if entry or seen:
             of_entry = entry or Kept()
-            found[key] = replace(of_entry, best=seen.best, worst=seen.worst) if seen else of_entry
-    return found
+            by_key[key] = replace(of_entry, best=seen.best, worst=seen.worst) if seen else of_entry
+    return by_key
 
 
 def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, OrderSent]") -> "dict[Key, Kept]":
     """Return what each position was opened for; an order that replaced another was decided on with the first one."""
-    found = dict["Key", "Kept"]()
+    by_key = dict["Key", "Kept"]()
     for owned in fills:
         behind = sent.get(owned.fill.venue_order_id)
         for intent in behind.intents if behind else ():
             if isinstance(intent, OrderRequested) and intent.entry:
-                found[owned.strategy, owned.fill.symbol, owned.fill.at] = intent.entry
+                by_key[owned.strategy, owned.fill.symbol, owned.fill.at] = intent.entry
     for rename in renames(fills):
-        found = {rename.of(key): entry for key, entry in found.items()} | found
-    return found
+        by_key = {rename.of(key): entry for key, entry in by_key.items()} | by_key
+    return by_key
 
 
 def _position_keys(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
@@ -126,11 +126,11 @@ def _position_keys(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
 
 def _under_last_names(notes: "Mapping[Key, TradeNote]", fills: "Sequence[OwnedFill]") -> "dict[Key, TradeNote]":
     """Return the notes by the positions' last symbols; what was written under the last symbol counts."""
-    found = dict(notes)
+    by_name = dict(notes)
     for rename in renames(fills) if notes else ():
-        moved = {rename.of(key): note for key, note in found.items() if rename.of(key) != key}
-        found = moved | {key: note for key, note in found.items() if rename.of(key) == key}
-    return found
+        moved = {rename.of(key): note for key, note in by_name.items() if rename.of(key) != key}
+        by_name = moved | {key: note for key, note in by_name.items() if rename.of(key) == key}
+    return by_name
 
 
 def _marks(ends: "Sequence[SessionEnd]", fills: "Sequence[OwnedFill]") -> "dict[str, Decimal]":

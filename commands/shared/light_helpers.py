@@ -144,10 +144,10 @@ def document_in(output: str) -> dict[str, Any] | None:
     """Return the document in a verb's output, a result or an error; None if there is none."""
     lines = [line for line in output.splitlines() if line.startswith("{")]
     try:
-        found = json.loads(lines[-1]) if lines else None
+        document = json.loads(lines[-1]) if lines else None
     except ValueError:
         return None
-    return found if isinstance(found, dict) and ("data" in found or "error" in found) else None
+    return document if isinstance(document, dict) and ("data" in document or "error" in document) else None
 
 
 def repair_streams() -> None:

@@ -33,8 +33,8 @@ def _rules(app: "App") -> "Iterator[str]":
     unread, accepted = app.loaded.unread, app.accepted_configuration
     if unread is not None:
         yield f"The accepted configuration is used instead, and no entries are sent: {unread.message}. {unread.hint}"
-    found = differences(app.settings, accepted, app.loaded.origins) if accepted else ()
-    changed = [describe_difference(difference) for difference in found if is_about_exits(difference)]
+    changes = differences(app.settings, accepted, app.loaded.origins) if accepted else ()
+    changed = [describe_difference(difference) for difference in changes if is_about_exits(difference)]
     if changed:
         yield f"Exits follow the accepted rules: {'; '.join(changed)}. Next: tradebot config accept"
 
@@ -53,14 +53,14 @@ def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
     if now is None:
         return
 
-    for one in fills_awaited(app.ledger_view, now, app.day, READ_WITHIN):
-        yield f"Not in the books yet: {one.words}. The broker's list of fills lacks it. Next: tradebot reconcile"
+    for fill in fills_awaited(app.ledger_view, now, app.day, READ_WITHIN):
+        yield f"Not in the books yet: {fill.words}. The broker's list of fills lacks it. Next: tradebot reconcile"
 
 
 def _contradiction_notes(app: "App", passes: "Sequence[CycleRecord]") -> "Iterator[str]":
     """Yield on which positions the last pass of exits saw a contradiction, unless a comparison has looked since."""
     read = [cycle for cycle in passes if cycle.job is Job.EVALUATE_EXITS and cycle.equity is not None]
-    last, mark = max(read, key=lambda one: one.at, default=None), app.ledger_view.last_reconcile()
+    last, mark = max(read, key=lambda note: note.at, default=None), app.ledger_view.last_reconcile()
     if last is not None and not (mark and mark.at >= last.at):
         for difference in last.differing:
             yield f"{difference.words}, and nothing explains that. Next: tradebot reconcile"

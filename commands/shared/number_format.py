@@ -195,25 +195,25 @@ def _number(value: object) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def slippage_sentences(found: "Sequence[TotalSlippage]", *, every: bool = False) -> "Iterator[str]":
+def slippage_sentences(totals: "Sequence[TotalSlippage]", *, every: bool = False) -> "Iterator[str]":
     """Yield the cost of fills against the midpoint at decision; with `every`, against the other midpoints too."""
     from tradebot.views.slippage import THE_ONE
 
-    the_one = next((slippage.total for slippage in found if slippage.against == THE_ONE), None)
-    for total_slippage in found:
+    the_one = next((slippage.total for slippage in totals if slippage.against == THE_ONE), None)
+    for total_slippage in totals:
         if total_slippage.of and (every or total_slippage.against == THE_ONE):
             yield _slippage(total_slippage)
         if total_slippage.of and every and total_slippage.against != THE_ONE and total_slippage.total and the_one:
             yield f"  difference from that at {THE_ONE}: {total_slippage.total.usd - the_one.usd:+,.2f} USD"
 
 
-def _slippage(one: "TotalSlippage") -> str:
-    what = f"Slippage against the midpoint at {one.against}"
-    if one.total is None:
+def _slippage(total: "TotalSlippage") -> str:
+    what = f"Slippage against the midpoint at {total.against}"
+    if total.total is None:
         return f"{what}: not known for any fill"
-    known = f"{one.known:,} of {pluralize(one.of, 'fill')}"
-    age = "" if one.oldest_quote_s is None else f"; the oldest quote was {one.oldest_quote_s:.0f} s old"
-    return f"{what}: {one.total.usd:+,.2f} USD, {one.total.bps:+.1f} bps, of {known} (a cost is positive){age}"
+    counted = f"{total.known:,} of {pluralize(total.of, 'fill')}"
+    age = "" if total.oldest_quote_s is None else f"; the oldest quote was {total.oldest_quote_s:.0f} s old"
+    return f"{what}: {total.total.usd:+,.2f} USD, {total.total.bps:+.1f} bps, of {counted} (a cost is positive){age}"
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:
@@ -248,8 +248,8 @@ def _usd(amount: Decimal | None) -> str:
     return "unknown" if amount is None else f"{amount:,.2f} USD"
 
 
-def _liquidation(one: "Liquidation") -> str:
-    mark = "" if one.mark is None else f" (mark {usd(one.mark, one.symbol)})"
-    if one.price is None:
-        return f"{clean(one.symbol)} by no price of its own{mark}"
-    return f"{clean(one.symbol)} at {usd(one.price, one.symbol)}, {one.distance:.2%} away{mark}"
+def _liquidation(event: "Liquidation") -> str:
+    mark = "" if event.mark is None else f" (mark {usd(event.mark, event.symbol)})"
+    if event.price is None:
+        return f"{clean(event.symbol)} by no price of its own{mark}"
+    return f"{clean(event.symbol)} at {usd(event.price, event.symbol)}, {event.distance:.2%} away{mark}"

@@ -208,8 +208,8 @@ def _begun_cycle(app: "App", call: "Call", at: datetime) -> "CycleRecord":
 
 
 def _failure(failed: TradebotError) -> Decision:
-    known = {ExitCode.UNAVAILABLE: Reason.VENUE_UNREACHABLE, ExitCode.AUTHENTICATION: Reason.KEYS_REFUSED}
-    return Decision(Gate.JOB, Verdict.UNKNOWN, known.get(failed.code, Reason.PASS_FAILED), clean(failed.message))
+    by_code = {ExitCode.UNAVAILABLE: Reason.VENUE_UNREACHABLE, ExitCode.AUTHENTICATION: Reason.KEYS_REFUSED}
+    return Decision(Gate.JOB, Verdict.UNKNOWN, by_code.get(failed.code, Reason.PASS_FAILED), clean(failed.message))
 
 
 class CandidateRow(Struct, frozen=True):

@@ -39,13 +39,13 @@ DATA: Mapping[str, tuple[str, ...]] = {
 
 def schema_of(verb: str) -> "Schema":
     """Return the schema of every document that a verb may print, including errors; `verb` is as typed."""
-    known = Definitions()
-    documents = [_document(name.partition("/")[0], known) for name in VERBS[verb].prints]
+    definitions = Definitions()
+    documents = [_document(name.partition("/")[0], definitions) for name in VERBS[verb].prints]
     return {
         "$schema": DRAFT,
         "title": f"What tradebot {verb} --json prints",
-        "anyOf": [*documents, _error(known)],
-        "$defs": known.schemas,
+        "anyOf": [*documents, _error(definitions)],
+        "$defs": definitions.schemas,
     }
 
 
@@ -54,19 +54,19 @@ def answer_schema(verb: str, kinds: Collection[str] = ()) -> "Schema":
 
     `kinds` are the names of its possible data types; if empty, all of the verb's.
     """
-    known = Definitions()
-    return {"$schema": DRAFT, **_document(verb, known, kinds), "$defs": known.schemas}
+    definitions = Definitions()
+    return {"$schema": DRAFT, **_document(verb, definitions, kinds), "$defs": definitions.schemas}
 
 
-def _document(name: str, known: "Definitions", kinds: Collection[str] = ()) -> "Schema":
+def _document(name: str, definitions: "Definitions", kinds: Collection[str] = ()) -> "Schema":
     sample = document(name, NOBODY, ExitCode.DONE, None)
     places = [place for place in DATA[name] if not kinds or place.partition(":")[2] in kinds]
     return closed_object(
         schema={"const": sample["schema"]},
         verb={"const": sample["verb"]},
         **_bot_fields(),
-        exit_code=known.of(ExitCode),
-        data={"anyOf": [known.of(_type(place)) for place in places]},
+        exit_code=definitions.of(ExitCode),
+        data={"anyOf": [definitions.of(_type(index)) for index in places]},
     )
 
 
@@ -81,10 +81,10 @@ def _bot_fields() -> "dict[str, Schema]":
     }
 
 
-def _error(known: "Definitions") -> "Schema":
+def _error(definitions: "Definitions") -> "Schema":
     sample = error_document(TradebotError(""), NOBODY)
     described = closed_object(
-        code=known.of(ExitCode),
+        code=definitions.of(ExitCode),
         message={"type": "string"},
         hint={"type": "string", "description": "The next command; empty if there is none."},
         retryable={"type": "boolean"},
@@ -94,8 +94,8 @@ def _error(known: "Definitions") -> "Schema":
 
 def _type(place: str) -> type:
     module, _, name = place.partition(":")
-    found: type = getattr(import_module(module), name)
-    return found
+    kind: type = getattr(import_module(module), name)
+    return kind
 
 
 class Verb(HelpfulCommand):
@@ -221,7 +221,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _checked_only(module: str, words: set[str]) -> dict[str, Any]:
     """Import the types that a module imports only under TYPE_CHECKING and that these words name."""
-    return {name: getattr(import_module(found), name) for found, name in _unloaded_imports(module) if name in words}
+    return {name: getattr(import_module(place), name) for place, name in _unloaded_imports(module) if name in words}
 
 
 @cache

@@ -53,11 +53,11 @@ def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], o
     """
     _refuse_keys([typed for _, typed in pairs])
     paths = [path_of(key) for key, _ in pairs]
-    for one, other in combinations(paths, 2):
-        if one == other:
-            raise OperatorError(f"{'.'.join(one)} is set twice", "name it once")
-        if other[: len(one)] == one or one[: len(other)] == other:
-            both = " and ".join(".".join(path) for path in (one, other))
+    for setting, other in combinations(paths, 2):
+        if setting == other:
+            raise OperatorError(f"{'.'.join(setting)} is set twice", "name it once")
+        if other[: len(setting)] == setting or setting[: len(other)] == other:
+            both = " and ".join(".".join(path) for path in (setting, other))
             raise OperatorError(f"{both} are set, and one is a part of the other", "name the part alone")
     values = []
     for path, (key, typed) in zip(paths, pairs, strict=True):
@@ -133,11 +133,11 @@ def leaves(name: str, value: Any) -> "Iterator[tuple[str, str]]":
         yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def differing(found: "Sequence[Mapping[str, str]]") -> "Iterator[DifferingSetting]":
+def differing(variants: "Sequence[Mapping[str, str]]") -> "Iterator[DifferingSetting]":
     """Yield each setting that differs between runs."""
-    names = dict.fromkeys(name for one in found for name in one)
+    names = dict.fromkeys(name for values in variants for name in values)
     for name in names:
-        values = tuple(one.get(name) for one in found)
+        values = tuple(values.get(name) for values in variants)
         if len(set(map(_parse_meaning, values))) > 1:
             yield DifferingSetting(name, values)
 

@@ -42,10 +42,10 @@ def refused_report(app: "App", verb: str, refused: "SlotRefused") -> Report:
 def not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
     """Return why a pass did not run, with the numbers of the decision."""
     assert decision.reason is not None, "a refusal has a reason"
-    found = None if decision.observed is None else format_with_unit(decision.observed, decision.units[0])
-    if found is not None and decision.limit is not None:
-        found += f", at most {format_with_unit(decision.limit, decision.units[1])}"
-    return NotRun(decision.reason, REASONS[decision.reason].meaning, found, remedy_of(app, decision.reason, at))
+    value = None if decision.observed is None else format_with_unit(decision.observed, decision.units[0])
+    if value is not None and decision.limit is not None:
+        value += f", at most {format_with_unit(decision.limit, decision.units[1])}"
+    return NotRun(decision.reason, REASONS[decision.reason].meaning, value, remedy_of(app, decision.reason, at))
 
 
 def remedy_of(app: "App", reason: Reason, at: datetime) -> str:

@@ -65,10 +65,10 @@ class _Layout(Struct, frozen=True):
     widths: dict[int, int]
     columns: Sequence[Column]
 
-    def has(self, place: int, cell: Text) -> bool:
+    def has(self, index: int, cell: Text) -> bool:
         """Return True if a cell fits into its column."""
-        width = self.widths.get(place, 0)
-        if not self.columns[place].is_sentence:
+        width = self.widths.get(index, 0)
+        if not self.columns[index].is_sentence:
             return cell.cell_len <= width
         whole = all(_wide(part[0]) <= width for part in re.finditer(WORD, cell.plain))
         return whole and cell.cell_len <= LINES * width
@@ -106,11 +106,11 @@ class Table:
 def _layout(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: int, *, header: bool) -> _Layout:
     """Move columns under their rows until the rest fits: sentences first, then words, numbers last."""
     names = [column.name if header else "" for column in columns]
-    cells = [[row[place] for row in rows] for place in range(len(columns))]
-    kept = [place for place, column in enumerate(columns) if any(_stands(column, cell) for cell in cells[place])]
-    most = {place: _natural(columns[place], names[place], cells[place]) for place in kept}
-    least = {place: _least(columns[place], names[place], cells[place], most[place]) for place in kept}
-    for place in sorted(kept[1:], key=lambda place: (_rank(columns[place]), -place)):
+    cells = [[row[index] for row in rows] for index in range(len(columns))]
+    kept = [index for index, column in enumerate(columns) if any(_stands(column, cell) for cell in cells[index])]
+    most = {column: _natural(columns[column], names[column], cells[column]) for column in kept}
+    least = {column: _least(columns[column], names[column], cells[column], most[column]) for column in kept}
+    for place in sorted(kept[1:], key=lambda column: (_rank(columns[column]), -column)):
         if _total(least) > width:
             del least[place]
     spare = width - _total(least)
@@ -147,12 +147,12 @@ def _total(widths: dict[int, int]) -> int:
 
 def _side_by_side(cells: Sequence[Text], layout: _Layout) -> Iterator[Text]:
     shown = [
-        wrap_cells(cells[place], width) if layout.has(place, cells[place]) else []
-        for place, width in layout.widths.items()
+        wrap_cells(cells[column], width) if layout.has(column, cells[column]) else []
+        for column, width in layout.widths.items()
     ]
-    for place in range(max(map(len, shown), default=0)):
+    for index in range(max(map(len, shown), default=0)):
         parts = (
-            _pad(lines[place] if place < len(lines) else Text(), width, right=layout.columns[column].is_number)
+            _pad(lines[index] if index < len(lines) else Text(), width, right=layout.columns[column].is_number)
             for lines, (column, width) in zip(shown, layout.widths.items(), strict=True)
         )
         line = Text(GAP).join(parts)
@@ -169,8 +169,8 @@ def _under(cells: Sequence[Text], layout: _Layout, width: int) -> Iterator[Text]
     """Yield the cells that moved under their row, numbers and names first, then sentences."""
     moved = [
         (column, cell)
-        for place, (column, cell) in enumerate(zip(layout.columns, cells, strict=True))
-        if cell.plain and not layout.has(place, cell) and (column.name or column.label)
+        for index, (column, cell) in enumerate(zip(layout.columns, cells, strict=True))
+        if cell.plain and not layout.has(index, cell) and (column.name or column.label)
     ]
     room = width - len(INDENT)
     beside = sorted((each for each in moved if _is_short(*each)), key=lambda each: -_rank(each[0]))

@@ -92,7 +92,7 @@ def moment(text: str) -> datetime:
 def slot_for_reader(slot: str, at: datetime) -> str:
     """Return a slot's name with a time of its day (at 21:00:00Z) converted to the reader's time zone."""
     day = f"{at.astimezone(UTC):%Y-%m-%d}"
-    return re.sub(CLOCK_IN_SLOT, lambda found: when(datetime.fromisoformat(f"{day}T{found[1]}Z"), CLOCK), slot)
+    return re.sub(CLOCK_IN_SLOT, lambda match: when(datetime.fromisoformat(f"{day}T{match[1]}Z"), CLOCK), slot)
 
 
 def for_reader(text: str) -> str:

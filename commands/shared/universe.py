@@ -44,7 +44,7 @@ def _root_named(door: "Door", text: str) -> str:
 def contract_named(door: "Door", universe: Iterable[str], text: str) -> str:
     """Return the symbol for a typed name: for a root, its contract in the universe."""
     root = _root_named(door, text)
-    return next((one for one in universe if root and root == door.coin(one)), "") or symbol_named(door, text)
+    return next((symbol for symbol in universe if root and root == door.coin(symbol)), "") or symbol_named(door, text)
 
 
 def in_universe(app: "App", symbol: str) -> str:

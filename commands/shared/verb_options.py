@@ -272,7 +272,7 @@ def _explain_option(explains: Explain = False) -> None:
 def on_bot(
     name: str,
     purpose: VerbPurpose,
-    place: int,
+    index: int,
     prints: Prints,
     *,
     epilog: str,
@@ -299,7 +299,7 @@ def on_bot(
         bundles: list[Callable[..., None]] = [*([_explain_option] if is_short else []), _bot_options]
         added = [option for bundle in bundles for option in signature(bundle).parameters.values()]
         options = [*list(signature(act).parameters.values())[1:], *added]
-        return verb(name, purpose, place, prints, epilog=epilog, in_group=in_group)(_taking(command, options))
+        return verb(name, purpose, index, prints, epilog=epilog, in_group=in_group)(_taking(command, options))
 
     return declare
 
@@ -316,7 +316,7 @@ def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]
             act(**given, **made)
 
         own = signature(act).parameters.items()
-        options = [each for name, one in own for each in (taken[name].values() if name in taken else (one,))]
+        options = [each for name, item in own for each in (taken[name].values() if name in taken else (item,))]
         return _taking(command, sorted(options, key=lambda option: option.name in signature(_bot_options).parameters))
 
     return declare

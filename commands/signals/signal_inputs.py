@@ -52,8 +52,8 @@ def show(console: "Console", data: "SignalsHealth") -> None:
         for drift in kind.drifts:
             mark = "[red]broken[/red]" if drift.broken else "[yellow]differs[/yellow]"
             console.print(f"  {mark} {escape(drift.what)}, such as {escape(clean(drift.example))}")
-    found = pluralize(data.findings, "signal")
-    console.print(f"{found} to look at" if data.findings else "Nothing to look at.")
+    count_text = pluralize(data.findings, "signal")
+    console.print(f"{count_text} to look at" if data.findings else "Nothing to look at.")
 
 
 def _show_kinds(data: "SignalsHealth") -> Table:
@@ -174,11 +174,11 @@ def _limit_s(app: "App", kind: "AnyKind") -> float:
 
 
 def _failures(app: "App", since: datetime, now: datetime) -> "Mapping[str, list[SystemEvent]]":
-    found: dict[str, list[SystemEvent]] = defaultdict(list)
+    by_subject: dict[str, list[SystemEvent]] = defaultdict(list)
     for event in worth_seeing(app.folder.path / EVENTS, ((since, now),))[1]:
         if event.event_type == EventKind.FETCH_FAILED.event_type:
-            found[event.details.get("endpoint", "")].append(event)
-    return found
+            by_subject[event.details.get("endpoint", "")].append(event)
+    return by_subject
 
 
 def _since_last_reply(failures: "Sequence[SystemEvent]", replies: "Sequence[AnswerCounts]") -> "list[SystemEvent]":
@@ -189,5 +189,5 @@ def _since_last_reply(failures: "Sequence[SystemEvent]", replies: "Sequence[Answ
 def _reads(scores: "CycleRecord | None") -> dict[str, tuple[str, ...]]:
     """Return the kinds that each component of the last scores reads; those of plug-ins aren't known."""
     names = {part.name for record in scores.candidates for part in record.candidate.components} if scores else set()
-    known = names & set(component_names())
-    return {name: tuple(kind.name for kind in component_of(name).reads) for name in known}
+    components = names & set(component_names())
+    return {name: tuple(kind.name for kind in component_of(name).reads) for name in components}

@@ -96,7 +96,7 @@ def show(console: "Console", data: "Status", whose: Identity) -> None:
 
 def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console], None]]":
     """Return functions that draw each part of the screen, by name and in order."""
-    one, many = "order with an unknown outcome", "orders with an unknown outcome"
+    singular, many = "order with an unknown outcome", "orders with an unknown outcome"
     return {
         "bot": lambda console: _bot(console, data, whose),
         "may": lambda console: _may(console, data),
@@ -106,7 +106,7 @@ def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console
         "equity": lambda console: _equity(console, data),
         "positions": lambda console: _positions(console, data),
         "orders": lambda console: _working_orders(console, data.orders),
-        "unresolved": lambda console: _orders(console, one, many, data.unresolved),
+        "unresolved": lambda console: _orders(console, singular, many, data.unresolved),
         "today": lambda console: _show_today(console, data),
     }
 
@@ -132,7 +132,7 @@ def _without(day: "DayProfit") -> str:
 
 def _without_stop(data: "Status") -> "list[str]":
     """Return the symbols of positions that have no stop at the broker, although the settings require one by now."""
-    return [one.symbol for one in data.positions if one.protection and one.protection.lacks_stop and one.is_held]
+    return [row.symbol for row in data.positions if row.protection and row.protection.lacks_stop and row.is_held]
 
 
 def _bot(console: "Console", data: "Status", whose: Identity) -> None:
@@ -154,12 +154,12 @@ def _may(console: "Console", data: "Status") -> None:
     for cause in data.halted_itself:
         console.print(f"  the bot had also halted itself: {escape(cause)}")
     if data.permission.next:
-        found = f"{escape(clean(data.permission.found))}. Next: {escape(data.permission.next)}"
-        console.print(f"Permission [red]closed[/red]: {found}")
+        reason = f"{escape(clean(data.permission.found))}. Next: {escape(data.permission.next)}"
+        console.print(f"Permission [red]closed[/red]: {reason}")
     else:
         console.print("Permission open")
-    for told in data.without_evidence:
-        console.print(f"  [yellow]{escape(clean(told))}[/]")
+    for missing in data.without_evidence:
+        console.print(f"  [yellow]{escape(clean(missing))}[/]")
     books = next(judgment for judgment in data.health if judgment.subject == "books")
     if not books.at:
         console.print(f"Books [yellow]never compared[/yellow] with the broker's. Next: {books.next}")
@@ -191,8 +191,8 @@ def _health(console: "Console", data: "Status") -> None:
     findings = [judgment for judgment in rank_judgments(data.health) if judgment is not _serve_judgment(data)]
     for judgment in findings:
         if judgment.state is not HealthState.UNKNOWN:
-            found = f"{judgment.subject} {judgment.state}: {clean(judgment.found).rstrip('.')}. Next: {judgment.next}"
-            console.print(f"  {found}", markup=False)
+            line = f"{judgment.subject} {judgment.state}: {clean(judgment.found).rstrip('.')}. Next: {judgment.next}"
+            console.print(f"  {line}", markup=False)
     unknown = [judgment.subject for judgment in findings if judgment.state is HealthState.UNKNOWN]
     if unknown:
         console.print(f"  no evidence about {', '.join(unknown)}. Next: tradebot health")
@@ -256,11 +256,11 @@ def _positions(console: "Console", data: "Status") -> None:
     console.print(pluralize(len(data.positions), "position"))
     numbers = (number(name) for name in ("quantity", "average", "now", "gain"))
     table = Table("symbol", *numbers, "nearest exit", number("age"), "strategy")
-    for one in data.positions:
-        gain = "" if one.gain is None else f"{one.gain:z+.2%}"
-        age = "" if one.age_s is None else duration(one.age_s)
-        prices = usd(one.average_price, one.symbol), usd(one.price, one.symbol)
-        table.row(escape(one.symbol), f"{one.quantity:,f}", *prices, gain, nearest_rule(one), age, one.strategy)
+    for row in data.positions:
+        gain = "" if row.gain is None else f"{row.gain:z+.2%}"
+        age = "" if row.age_s is None else duration(row.age_s)
+        prices = usd(row.average_price, row.symbol), usd(row.price, row.symbol)
+        table.row(escape(row.symbol), f"{row.quantity:,f}", *prices, gain, nearest_rule(row), age, row.strategy)
     if data.positions:
         console.print(table)
     for line in data.notes:
@@ -288,12 +288,12 @@ def _working_orders(console: "Console", orders: "Sequence[OpenOrder]") -> None:
         return
     stops = sum(order.stop_price is not None for order in orders)
     kinds = [pluralize(count, kind) for count, kind in ((stops, "stop"), (len(orders) - stops, "limit order")) if count]
-    told = pluralize(len(orders), "working order", "working orders")
-    console.print(f"{told}: {' and '.join(kinds)}. All of them: tradebot orders", markup=False)
+    orders_text = pluralize(len(orders), "working order", "working orders")
+    console.print(f"{orders_text}: {' and '.join(kinds)}. All of them: tradebot orders", markup=False)
 
 
-def _orders(console: "Console", one: str, many: str, orders: "Sequence[OpenOrder]") -> None:
-    console.print(pluralize(len(orders), one, many))
+def _orders(console: "Console", singular: str, many: str, orders: "Sequence[OpenOrder]") -> None:
+    console.print(pluralize(len(orders), singular, many))
     table = Table("symbol", "side", number("open"), number("price"), "status", "id")
     for order in orders:
         numbers = (f"{order.quantity:,f}", acts_at(order.limit_price, order.stop_price, order.symbol))
@@ -344,7 +344,7 @@ def status_of(app: "App") -> Status:
         today=_today(app, facts, totals, as_of),
         looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
         margin=account_margin(recorded),
-        realized_elsewhere_usd=sum((one.realized_pnl for one in positions if one.strategy == FOREIGN), Decimal(0)),
+        realized_elsewhere_usd=sum((lot.realized_pnl for lot in positions if lot.strategy == FOREIGN), Decimal(0)),
         without_evidence=unproven(app),
         unended=tuple(map(unended_of, unfinished_claims(past))) if isinstance(past, SessionEvidence) else (),
         notes=unlike_the_broker(app, now, recorded),

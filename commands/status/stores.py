@@ -261,10 +261,10 @@ def pace_of(app: "App") -> GrowthPace | None:
         return None
     day, ledger = app.settings.day, app.ledger_view
     sessions = ledger.sessions(day.date_of(began), day.date_of(last))
-    known = ledger.sessions(day.date_of(last) - timedelta(days=DAYS), day.date_of(last) + timedelta(days=DAYS))
+    calendar = ledger.sessions(day.date_of(last) - timedelta(days=DAYS), day.date_of(last) + timedelta(days=DAYS))
     # Of a calendar that isn't known for a year, what is known says how dense it is.
-    span = (known[-1].date - known[0].date).days + 1 if known else 0
-    return GrowthPace(app.settings, len(sessions), round(len(known) * DAYS / span)) if sessions and span else None
+    span = (calendar[-1].date - calendar[0].date).days + 1 if calendar else 0
+    return GrowthPace(app.settings, len(sessions), round(len(calendar) * DAYS / span)) if sessions and span else None
 
 
 def stores_of(folder: Path, pace: GrowthPace | None = None) -> Stores:
@@ -277,13 +277,15 @@ def unbounded_stores(folder: Path) -> Sequence[StoreEvidence]:
     """Return the stores that only a person makes smaller, with instructions, largest first; raise OSError if
     unreadable.
     """
-    stores = (StoreEvidence(one.name, _store(folder, one).bytes, one.shrink) for one in RETENTIONS if one.shrink)
+    stores = (
+        StoreEvidence(store.name, _store(folder, store).bytes, store.shrink) for store in RETENTIONS if store.shrink
+    )
     return sorted(stores, key=lambda store: store.bytes, reverse=True)
 
 
 def _store(folder: Path, retention: Retention, pace: GrowthPace | None = None) -> Store:
-    found = list(_files(folder, retention.patterns))
-    oldest, size = min((at for _, at in found), default=None), sum(size for size, _ in found)
+    files = list(_files(folder, retention.patterns))
+    oldest, size = min((at for _, at in files), default=None), sum(size for size, _ in files)
     year_bytes = None
     if pace and retention.sessions and (most := retention.sessions(pace.settings, pace.year)):
         year_bytes = size * min(most, pace.year) // min(most, pace.sessions)
@@ -292,7 +294,7 @@ def _store(folder: Path, retention: Retention, pace: GrowthPace | None = None) -
         holds=retention.holds,
         kept=retention.kept,
         money=retention.money,
-        files=len(found),
+        files=len(files),
         bytes=size,
         oldest=None if oldest is None else datetime.fromtimestamp(oldest, UTC),
         year_bytes=year_bytes,

@@ -111,5 +111,5 @@ def package_files(name: str, kind: TemplateKind) -> Iterator[tuple[PurePosixPath
         f"tradebot_{name}/strategy.py": template.STRATEGY,
         f"tests/test_{name}.py": template.TEST,
     }
-    for place, text in places.items():
-        yield PurePosixPath(place), Template(text).substitute(words)
+    for index, text in places.items():
+        yield PurePosixPath(index), Template(text).substitute(words)

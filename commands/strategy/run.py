@@ -244,13 +244,13 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyChec
 
     With `ask`, run each one in use, and test the protections against each plug-in.
     """
-    found, in_use = installed_strategies(), settings.strategies.installed_as()
+    installed, in_use = installed_strategies(), settings.strategies.installed_as()
     surroundings = plugin_surroundings(settings, folder, os.environ)
-    names = sorted({*found, *in_use})
+    names = sorted({*installed, *in_use})
     tested = backtested_code(folder)
     rows = [
         replace(
-            _row(name, found.get(in_use.get(name, name)), in_use=name in in_use),
+            _row(name, installed.get(in_use.get(name, name)), in_use=name in in_use),
             code=_code(name, settings),
             tested=tested.get(name, {}),
         )
@@ -333,9 +333,9 @@ def _render_list(console: "Console", data: Strategies) -> None:
 
 def about_code(row: StrategyCheckRow) -> str:
     """Return a sentence on a strategy's code, and whether a backtest in this folder used it."""
-    told = untested_code(row.name, row.code, row.tested)
-    if told:
-        return f"{clean(told)}.\n  Next: tradebot backtest"
+    warning = untested_code(row.name, row.code, row.tested)
+    if warning:
+        return f"{clean(warning)}.\n  Next: tradebot backtest"
     played = row.tested.get(row.code or "")
     return f"{row.name} runs code {row.code}, {f'as backtest {clean(played)} did' if played else 'never tested here'}."
 

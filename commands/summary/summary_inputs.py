@@ -99,7 +99,7 @@ def read(app: "App", typed: str | None) -> Summary:
     still = sqlite_facts.last_pass() if sqlite_facts and app.mode is Mode.SANDBOX else None
     summary_period = _place(app, books, evidence.now or still or evidence.at, _day(typed))
     lost = {"Positions, trades and profit aren't known": ledger, "What it decided isn't known": facts}
-    unknown = [f"{what}: {one.why} Next: {one.next}" for what, one in lost.items() if isinstance(one, Unread)]
+    unknown = [f"{what}: {part.why} Next: {part.next}" for what, part in lost.items() if isinstance(part, Unread)]
     session_records = _gather_records(app, evidence, summary_period, books, sqlite_facts)
     return summary(replace(session_records, recorded=not isinstance(facts, Unread), unknown=unknown))
 
@@ -200,14 +200,14 @@ def _no_session(
     return OperatorError(f"{day} is a {day:%A} without a session", f"tradebot summary {before[-1]}" if before else last)
 
 
-def _passes(evidence: HealthEvidence, facts: SqliteFacts | None, place: SummaryPeriod) -> Sequence[CycleRecord]:
+def _passes(evidence: HealthEvidence, facts: SqliteFacts | None, period: SummaryPeriod) -> Sequence[CycleRecord]:
     """Return the passes since the close before; health has read those of the last session already."""
     if facts is None:
         return ()
     past = evidence.past
-    if place.is_last and isinstance(past, SessionEvidence):
-        return [cycle for cycle in past.cycles if cycle.at > place.since]
-    return facts.unpriced_passes(place.session.open, place.until)
+    if period.is_last and isinstance(past, SessionEvidence):
+        return [cycle for cycle in past.cycles if cycle.at > period.since]
+    return facts.unpriced_passes(period.session.open, period.until)
 
 
 def _slots(
@@ -220,15 +220,15 @@ def _slots(
     claims = ledger.slot_claims(day)
     due = {job: [slot for slot in slots if slot.session == day] for job, slots in past.due.items()}
     ours = replace(past, claims=claims, due=due)
-    known = sum(map(len, due.values())) or sum(claim.job in set(Job) for claim in claims)
-    return known, missed_slots(ours)
+    due_count = sum(map(len, due.values())) or sum(claim.job in set(Job) for claim in claims)
+    return due_count, missed_slots(ours)
 
 
 def _current_judgments(
-    app: "App", evidence: HealthEvidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, place: SummaryPeriod
+    app: "App", evidence: HealthEvidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, period: SummaryPeriod
 ) -> tuple[tuple[Judgment, ...], tuple[str, ...]]:
     """Return the judgments about the bot as it is now, and the warnings that its positions come with."""
-    said = notes(app, left_by_earlier_orders(app, place.now), place.now, last_passes(facts)) if ledger else ()
+    said = notes(app, left_by_earlier_orders(app, period.now), period.now, last_passes(facts)) if ledger else ()
     return (*judge_passes(evidence), permission(app.permission, evidence.at)), said
 
 
@@ -241,29 +241,29 @@ class SessionBooks(Struct, frozen=True):
     money: SummaryMoney | None = None
 
 
-def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: SummaryPeriod) -> SessionBooks:
+def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: SummaryPeriod) -> SessionBooks:
     """Return what was opened and closed since the close before, what is held, and what the account made.
 
     Of the last session, only the fills since its positions were opened are read; of an earlier one, all before its end.
     """
-    day = place.session.date
+    day = period.session.date
     ends = facts.session_ends(day - REACH, day) if facts else ()
-    if place.is_last:
+    if period.is_last:
         totals = ledger.totals()
         starts = opening_times(totals, day, calendar.knowing(ledger, app.day))
         fills = ledger.fills_since(min(starts.values())) if starts else ()
-        rows: Sequence[Holding] = load_holdings(app, totals, last_passes(facts), place.now)
+        rows: Sequence[Holding] = load_holdings(app, totals, last_passes(facts), period.now)
     else:
-        fills = [fill for fill in ledger.fills() if fill.fill.at <= place.session.close]
+        fills = [fill for fill in ledger.fills() if fill.fill.at <= period.session.close]
         totals = Totals.of(fills)
         starts = opening_times(totals, day, calendar.knowing(ledger, app.day))
         rows = _held_then(totals, next((end for end in ends if end.session == day), None))
-    since, ours = place.since, trades(fill for fill in fills if fill.strategy != FOREIGN and belongs(fill, starts))
+    since, ours = period.since, trades(fill for fill in fills if fill.strategy != FOREIGN and belongs(fill, starts))
     closed = [our for our in ours if our.closed_at and our.closed_at > since]
     reasons = exit_reasons(app, {order for trade in closed for order in trade.exit_orders})
-    told = [replace(trade, reasons=tuple(filter(None, map(reasons.get, trade.exit_orders)))) for trade in closed]
+    shown = [replace(trade, reasons=tuple(filter(None, map(reasons.get, trade.exit_orders)))) for trade in closed]
     opened = [our.symbol for our in ours if our.opened_at > since and not our.closed_at]
-    return SessionBooks(opened, told, rows, _money(app, ledger, facts, place, ends))
+    return SessionBooks(opened, shown, rows, _money(app, ledger, facts, period, ends))
 
 
 def _held_then(totals: Totals, end: SessionEnd | None) -> Sequence[Holding]:
@@ -276,27 +276,27 @@ def _held_then(totals: Totals, end: SessionEnd | None) -> Sequence[Holding]:
 
 
 def _money(
-    app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: SummaryPeriod, ends: Sequence[SessionEnd]
+    app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: SummaryPeriod, ends: Sequence[SessionEnd]
 ) -> SummaryMoney | None:
     """Return what the account made since the close before, and SPY; None if no pass saw what it is worth."""
-    day, first = place.session.date, place.first
+    day, first = period.session.date, period.first
     if facts is None or first is None:
         return None
     opening = opening_of(app, day)
     equity_around = worth(ends, opening[1] if opening else None, DateRange(day, day))
     if equity_around is None:
         return None
-    moved = [one for one in ledger.cash_movements() if cash_kind(one) is CashKind.TRANSFER and one.at <= place.until]
-    transfers = sum((movement.amount_usd for movement in moved if movement.at > place.since), Decimal(0))
+    moved = [row for row in ledger.cash_movements() if cash_kind(row) is CashKind.TRANSFER and row.at <= period.until]
+    transfers = sum((movement.amount_usd for movement in moved if movement.at > period.since), Decimal(0))
     money = SummaryMoney(equity_around.before_usd, equity_around.after_usd, transfers, None)
     if not_traded := no_benchmark_reason(app):
         return replace(money, without=not_traded)
-    if place.so_far:
+    if period.so_far:
         return replace(money, without="SPY is compared after the close.")
     opened_on = calendar.knowing(ledger, app.day).date_of(first)
     start = next(iter(facts.session_ends(opened_on, opened_on + REACH)), None)
     base = start.last_close if start and start.session < day and not moved else None
-    return _beside(money, base, start, place, *_spy(app, place))
+    return _beside(money, base, start, period, *_spy(app, period))
 
 
 def _beside(
@@ -332,14 +332,14 @@ def _change(days: Mapping[date, RawBar], first: date, last: date, opened: date |
     return days[last].close / days[before].close - 1
 
 
-def _spy(app: "App", place: SummaryPeriod) -> tuple[Mapping[date, RawBar], str]:
+def _spy(app: "App", period: SummaryPeriod) -> tuple[Mapping[date, RawBar], str]:
     """Return SPY's stored days, and why there are none. Only a sandbox whose exchange runs is asked for more."""
-    day, first = place.session.date, app.day.date_of(place.first or place.session.open) - REACH
+    day, first = period.session.date, app.day.date_of(period.first or period.session.open) - REACH
     asks = app.mode is Mode.SANDBOX and sandbox.running(app.folder.exchange) is not None
     try:
         raw_bar_by_day = app.bars.daily(BENCHMARK, first, day) if asks or (app.folder.path / BARS).exists() else {}
         if day not in raw_bar_by_day and asks:
-            app.bars.fetch(DAY, [BENCHMARK], first, place.session.close)
+            app.bars.fetch(DAY, [BENCHMARK], first, period.session.close)
             raw_bar_by_day = app.bars.daily(BENCHMARK, first, day)
     except TradebotError as error:
         return {}, f"{BENCHMARK} can't be compared: {one_line(error)}"
@@ -351,8 +351,8 @@ def accepted_configurations(
     ledger: SqliteLedger, since: datetime, until: datetime
 ) -> Iterator[tuple[str, datetime, Sequence[str]]]:
     """Yield who accepted a configuration between two times, when, and which settings it changed."""
-    known = ledger.baselines.since(since)
-    for before, after in pairwise(known):
+    baselines = ledger.baselines.since(since)
+    for before, after in pairwise(baselines):
         was, now = leaves(before.values), leaves(after.values)
         changed = [".".join(path) for path in dict.fromkeys((*was, *now)) if was.get(path, ...) != now.get(path, ...)]
         if since < after.at <= until:

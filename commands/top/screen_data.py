@@ -188,5 +188,5 @@ def old(status: Status) -> str:
     age_s = next((age_s for age_s in ages if age_s is not None), None)
     age = "" if age_s is None else f", {duration(age_s)} old"
     last = f"the last figures are of {when(status.as_of)}{age}" if status.as_of else "there are no figures yet"
-    found = for_reader(clean(failed.found).rstrip("."))
-    return f"{failed.subject} {failed.state}: {found}; {last}. Next: {with_bot_options(failed.next)}"
+    finding = for_reader(clean(failed.found).rstrip("."))
+    return f"{failed.subject} {failed.state}: {finding}; {last}. Next: {with_bot_options(failed.next)}"

@@ -135,15 +135,15 @@ def entries(data: PassData, origin: str | None, submission: "Submission | None")
     return EntriesData(**asdict(data), submitted=read_in)
 
 
-def render_read(console: "Console", found: LinesRead) -> None:
+def render_read(console: "Console", lines: LinesRead) -> None:
     """Print the number of lines read, and why some were refused."""
-    candidates, duplicates = pluralize(found.candidates, "candidate"), pluralize(found.duplicates, "duplicate")
-    counts = f"{candidates} + {duplicates} + {pluralize(len(found.bad), 'bad line')}"
-    console.print(f"Read {pluralize(found.lines, 'line')} of {clean(found.origin)} = {counts}", markup=False)
-    for bad in found.bad[:SHOWN]:
+    candidates, duplicates = pluralize(lines.candidates, "candidate"), pluralize(lines.duplicates, "duplicate")
+    counts = f"{candidates} + {duplicates} + {pluralize(len(lines.bad), 'bad line')}"
+    console.print(f"Read {pluralize(lines.lines, 'line')} of {clean(lines.origin)} = {counts}", markup=False)
+    for bad in lines.bad[:SHOWN]:
         console.print(f"  line {bad.line}: {bad.reason}: {clean(bad.detail)}", markup=False)
-    if len(found.bad) > SHOWN:
-        console.print(f"  {len(found.bad) - SHOWN:,} more; --json lists them all")
+    if len(lines.bad) > SHOWN:
+        console.print(f"  {len(lines.bad) - SHOWN:,} more; --json lists them all")
 
 
 def run(

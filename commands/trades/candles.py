@@ -225,7 +225,7 @@ def _candles(axes: Axes, of: Series) -> None:
     bottoms, heights = zip(*bodies, strict=True)
     axes.bar(places, heights, bottom=bottoms, width=0.7, color=colors, edgecolor=QUIET, linewidth=0.5, zorder=2)
     step = -(-len(of) // LABELS)
-    axes.set_xticks(places[::step], [label(of, place) for place in places[::step]])
+    axes.set_xticks(places[::step], [label(of, index) for index in places[::step]])
     axes.margins(x=0.01)
     axes.set_ylabel("USD", color=QUIET)
     axes.tick_params(length=0, labelcolor=QUIET)
@@ -233,9 +233,9 @@ def _candles(axes: Axes, of: Series) -> None:
     axes.grid(axis="y", color=QUIET, alpha=0.2)
 
 
-def label(of: Series, place: int) -> str:
+def label(of: Series, index: int) -> str:
     """Return a candle's start for the reader: a date, or a date and a time."""
-    at = datetime.fromtimestamp(of.starts[place], UTC)
+    at = datetime.fromtimestamp(of.starts[index], UTC)
     return f"{at:%Y-%m-%d}" if of.timeframe == DAY else stamp(at, DAY_MINUTE)
 
 

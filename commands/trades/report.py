@@ -311,9 +311,9 @@ def _sums(totals: "TradeTotals") -> list[str]:
 
 def _known_r(data: "Trades") -> list[str]:
     closed = [row for row in data.trades if row.status is TradeStatus.CLOSED]
-    known = [row.risk_from for row in closed if row.r is not None and row.risk_from]
+    risks = [row.risk_from for row in closed if row.r is not None and row.risk_from]
     if not closed:
         return []
-    sources = [f"{known.count(source):,} by the {source.value}" for source in RiskFrom if source in known]
+    sources = [f"{risks.count(source):,} by the {source.value}" for source in RiskFrom if source in risks]
     parts = f": {', '.join(sources)}" if sources else "; no stop is on record"
-    return [f"R is known for {len(known):,} of {pluralize(len(closed), 'closed trade')}{parts}"]
+    return [f"R is known for {len(risks):,} of {pluralize(len(closed), 'closed trade')}{parts}"]

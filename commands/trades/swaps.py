@@ -78,10 +78,10 @@ def _is_chosen(gave_way: "GaveWay", choice: "Choice") -> bool:
 
 def _prices(app: "App", history: "History", symbols: set[str]) -> Mapping[str, Decimal]:
     """Return the last price of each of these symbols that is known without asking anybody."""
-    found = dict(_stored_closes(app, history, symbols))
+    closes = dict(_stored_closes(app, history, symbols))
     if app.folder.kind == BACKTEST:
-        found |= read_evidence(app.folder.path).last_prices
-    return found | dict(history.marks)
+        closes |= read_evidence(app.folder.path).last_prices
+    return closes | dict(history.marks)
 
 
 def _stored_closes(app: "App", history: "History", symbols: set[str]) -> Iterator[tuple[str, Decimal]]:

@@ -103,18 +103,18 @@ def sales_of_year(
         raise OperatorError(
             f"{year} has no trades yet: the books end on {whole.until}", f"tradebot trades --tax {whole.until.year}"
         )
-    found = whole.of(FOREIGN if strategy == FOREIGN_OWNER else strategy, symbol)
-    moved = moves_of(history, {row.sale for row in found.rows}) if found.contracts else ()
+    sales = whole.of(FOREIGN if strategy == FOREIGN_OWNER else strategy, symbol)
+    moved = moves_of(history, {row.sale for row in sales.rows}) if sales.contracts else ()
     return Tax(
         year=year,
         method=method,
-        from_date=found.begun,
-        until=found.until,
-        rows=found.rows,
-        totals=found.totals,
-        carried_usd=found.carried_usd,
-        notes=tuple(_notes(whole, found, moved)),
-        assumptions=_assumptions(method, history) if found.rows else (NO_ADVICE,),
+        from_date=sales.begun,
+        until=sales.until,
+        rows=sales.rows,
+        totals=sales.totals,
+        carried_usd=sales.carried_usd,
+        notes=tuple(_notes(whole, sales, moved)),
+        assumptions=_assumptions(method, history) if sales.rows else (NO_ADVICE,),
     )
 
 
@@ -167,35 +167,35 @@ def _assumptions(method: str, history: History) -> tuple[str, ...]:
     return lots, HOLDING_PERIOD, WASH_SALES, SHORT_SALES, fees, rounding, NOT_COVERED, NO_ADVICE
 
 
-def _notes(whole: "TaxYear", found: "TaxYear", moved: Iterable[tuple[str, str, date]]) -> Iterator[str]:
-    if len(found.rows) != len(whole.rows):
-        shown = f"Shown are {len(found.rows):,} of {pluralize(len(whole.rows), 'row')} of {found.year}"
+def _notes(whole: "TaxYear", year: "TaxYear", moved: Iterable[tuple[str, str, date]]) -> Iterator[str]:
+    if len(year.rows) != len(whole.rows):
+        shown = f"Shown are {len(year.rows):,} of {pluralize(len(whole.rows), 'row')} of {year.year}"
         yield f"{shown}; what is said of disallowed losses is about all of them."
-    if found.begun and found.begun.year >= found.year:
-        yield f"The books began on {found.begun}. What was sold before isn't known."
-    if found.until and found.until.year == found.year:
-        yield f"The books end on {found.until}; the year may not be over."
-    yield from _unknown(found)
-    if found.unknown_fees:
-        yield f"Not known yet: the fees of {pluralize(found.unknown_fees, 'fill')}. They are in no row."
-    elif found.rows and not any(row.fees_usd for row in found.rows):
+    if year.begun and year.begun.year >= year.year:
+        yield f"The books began on {year.begun}. What was sold before isn't known."
+    if year.until and year.until.year == year.year:
+        yield f"The books end on {year.until}; the year may not be over."
+    yield from _unknown(year)
+    if year.unknown_fees:
+        yield f"Not known yet: the fees of {pluralize(year.unknown_fees, 'fill')}. They are in no row."
+    elif year.rows and not any(row.fees_usd for row in year.rows):
         yield "The broker has booked no fees for these sales so far; they would lower the proceeds."
-    if found.undecided:
-        losses = pluralize(found.undecided, "loss", "losses")
-        yield f"{losses} may still be disallowed: the 30 days after the sale aren't over on {found.until}."
-    if found.carried_usd:
-        yield f"{found.carried_usd:,.2f} USD of disallowed losses are in the basis of shares that are still held."
-    if found.near_short_losses:
+    if year.undecided:
+        losses = pluralize(year.undecided, "loss", "losses")
+        yield f"{losses} may still be disallowed: the 30 days after the sale aren't over on {year.until}."
+    if year.carried_usd:
+        yield f"{year.carried_usd:,.2f} USD of disallowed losses are in the basis of shares that are still held."
+    if year.near_short_losses:
         yield (
-            f"{pluralize(found.near_short_losses, 'loss', 'losses')} of short sales counted although shares were sold "
+            f"{pluralize(year.near_short_losses, 'loss', 'losses')} of short sales counted although shares were sold "
             "within 30 days, which section 1091(e)(1) may disallow. Ask an adviser."
         )
-    if found.other_kinds:
-        names = ", ".join(map(clean, found.other_kinds))
+    if year.other_kinds:
+        names = ", ".join(map(clean, year.other_kinds))
         yield f"Left out, because they aren't shares: {names}. Shares that an option delivered lack its premium."
-    if found.contracts:
+    if year.contracts:
         yield (
-            f"{', '.join(map(clean, found.contracts))}: contracts, which these rows treat like shares. Regulated "
+            f"{', '.join(map(clean, year.contracts))}: contracts, which these rows treat like shares. Regulated "
             "futures belong on Form 6781 and count at the market's price at the end of the year (Internal Revenue Code "
             "section 1256). Ask an adviser."
         )
@@ -204,7 +204,7 @@ def _notes(whole: "TaxYear", found: "TaxYear", moved: Iterable[tuple[str, str, d
             f"{clean(old)} was moved into {clean(new)} on {day}: one position for tradebot trades, and two contracts "
             "here, each with its own purchase and sale."
         )
-    if found.returns_capital:
+    if year.returns_capital:
         yield "A dividend returned capital (DIVROC), which would lower the basis; it isn't taken off here."
 
 
@@ -262,16 +262,16 @@ def _sentences(out: "Console", lines: "Iterable[str]") -> None:
 
 
 def _total(total: "TermTotal") -> str:
-    known = total.rows - total.not_known
+    counted = total.rows - total.not_known
     name = f"Term {total.term}" if total.term == NOT_KNOWN else f"{total.term.value.capitalize()}-term"
-    if not known:
+    if not counted:
         return f"{name}: {pluralize(total.rows, 'row')} whose gain isn't known"
     sums = (
         f"proceeds {total.proceeds_usd:,.2f} - basis {total.basis_usd:,.2f} + adjustment {total.adjustment_usd:,.2f} "
         f"= gain {total.gain_usd:+,.2f} USD"
     )
     without = f"; {total.not_known:,} more not known" if total.not_known else ""
-    return f"{name}: {sums} in {pluralize(known, 'row')}{without}"
+    return f"{name}: {sums} in {pluralize(counted, 'row')}{without}"
 
 
 def _day(day: "date | None") -> str:

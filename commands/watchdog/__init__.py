@@ -56,8 +56,8 @@ def run(folder: "Path", failed: str | None = None) -> Report:
     ping = os.environ.get(PING) or read_env_file(folder / KEYS).get(PING)
     done = watch(folder, settings, addresses, ping, failed)
     wrong, over = (
-        tuple(WatchProblem(name.partition(" ")[0], each.since, each.found, each.told) for name, each in found.items())
-        for found in (done.wrong, done.over)
+        tuple(WatchProblem(name.partition(" ")[0], each.since, each.found, each.told) for name, each in rows.items())
+        for rows in (done.wrong, done.over)
     )
     data = WatchReport(str(folder), tuple(settings.bots), done.at, wrong, over, dict(done.problems), done.pinged)
     code = ExitCode.FINDINGS if wrong else ExitCode.DONE
@@ -68,8 +68,8 @@ def _render(console: "Console", data: WatchReport) -> None:
     from rich.markup import escape
 
     for each in data.wrong:
-        told = "told" if each.told else "not told yet"
-        since = f"since {when(each.since)}, {told}"
+        state = "told" if each.told else "not told yet"
+        since = f"since {when(each.since)}, {state}"
         console.print(f"[red]WRONG[/red]  {each.bot}: {escape(clean(each.found))} ({since})")
     for each in data.over:
         console.print(f"[green]over[/green]   {each.bot}: {escape(clean(each.found))}")

@@ -66,18 +66,18 @@ def _by_folder(folder: Path) -> ProbeFindings:
             check=False,
             env={**os.environ, variables.STATE: str(folder)},
         )
-        told = json.loads(done.stdout)
+        document = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         return ProbeFindings({"health": f"its health couldn't be told in {LIMIT_S:.0f} s"})
     except ValueError:
         return ProbeFindings({"health": f"its health couldn't be told: exit code {done.returncode}"})
-    if "error" in told:
-        return ProbeFindings({"folder": str(told["error"]["message"])})
+    if "error" in document:
+        return ProbeFindings({"folder": str(document["error"]["message"])})
     try:
         runs = state_locks.holder(folder, state_locks.SERVE_LOCK) is not None
     except OSError:
         runs = True
-    return _problems_found(told["data"]["judgments"], runs=runs)
+    return _problems_found(document["data"]["judgments"], runs=runs)
 
 
 def _by_port(address: str) -> ProbeFindings:
@@ -110,12 +110,12 @@ def _read(answer: requests.Response) -> bytes:
 
 def _problems_found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True) -> ProbeFindings:
     """Return what is wrong by judgments; that `serve` was stopped is, too, even where time stands still without it."""
-    found = {str(each["subject"]): each for each in judgments}
-    wrong = {name: each for name, each in found.items() if each["state"] in ALARMING}
-    if not runs and SERVE in found and found[SERVE]["state"] == HealthState.DEGRADED.value:
-        wrong[SERVE] = found[SERVE]
+    by_name = {str(each["subject"]): each for each in judgments}
+    wrong = {name: each for name, each in by_name.items() if each["state"] in ALARMING}
+    if not runs and SERVE in by_name and by_name[SERVE]["state"] == HealthState.DEGRADED.value:
+        wrong[SERVE] = by_name[SERVE]
     causes = {name: f"{name}: {each['found']}" for name, each in wrong.items()}
-    return ProbeFindings(causes, str(found.get("chores", {}).get("at") or ""))
+    return ProbeFindings(causes, str(by_name.get("chores", {}).get("at") or ""))
 
 
 DEFAULT = "~/.tradebot-watchdog"
@@ -227,17 +227,19 @@ def watch(
     """Run one round, and return its findings. A systemd unit in `failed` is reported at once."""
     now, memory = datetime.now(UTC), read(folder)
     looked = {bot: look(place) for bot, place in settings.bots.items()}
-    found = {f"{bot} {name}": said for bot, findings in looked.items() for name, said in findings.causes.items()}
-    wrong = {name: WatchCause(now, said) for name, said in found.items()}
+    by_name = {f"{bot} {name}": said for bot, findings in looked.items() for name, said in findings.causes.items()}
+    wrong = {name: WatchCause(now, said) for name, said in by_name.items()}
     wrong |= {
-        name: WatchCause(each.since, found[name], each.told) for name, each in memory.causes.items() if name in found
+        name: WatchCause(each.since, by_name[name], each.told)
+        for name, each in memory.causes.items()
+        if name in by_name
     }
     # A unit's end that nobody could be told of is told in the next round. Its name has no space; a cause has one.
     units = {name: each for name, each in memory.causes.items() if " " not in name}
     if failed:
         name = "-".join(failed.split())
         units[name] = WatchCause(now, f"{name} failed, and it isn't started again: systemctl status")
-    over = {name: each for name, each in memory.causes.items() if name not in found and name not in units}
+    over = {name: each for name, each in memory.causes.items() if name not in by_name and name not in units}
     # What can't be remembered is never late: without a memory, the alarm is given at once.
     unwritten = write(folder, replace(memory, causes={**over, **wrong, **units}))
     late = {name for name, each in wrong.items() if unwritten or now - each.since >= timedelta(seconds=settings.late_s)}

@@ -69,7 +69,7 @@ def web(
         require_usable(tls_cert, tls_key)
     folder = state_folder.resolve(state_dir, os.environ).absolute()
     with opened_to_look(str(folder), config) as bot:
-        known, whose = bot.settings.health.hosts, identity(bot)
+        allowed, whose = bot.settings.health.hosts, identity(bot)
     with listening(host, port, "tradebot web --port 0") as listener:
         token, kept = service_token.made_or_kept(folder, state_folder.WEB_TOKEN, datetime.now(UTC), new=new_token)
         at = listener.getsockname()[1]
@@ -79,7 +79,7 @@ def web(
         cookie = f"{'__Host-' if tls_cert else ''}tradebot-{at}"
         reader, acting, logins = PageReader(folder, config), VerbActions(folder, config), Logins(kept.fits)
         site = Site(reader, acting, logins, cookie, is_secure=tls_cert is not None)
-        names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *known)}
+        names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *allowed)}
         finish(Report("web", WebServed(url, token, kept.at), _show, whose=whose), as_json)
         hosts = {f"{name}:{at}" for name in names} | (names if at == usual else set())
         serve_on(listener, site.application(hosts), tls_cert, tls_key)

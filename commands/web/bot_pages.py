@@ -77,8 +77,8 @@ def _needs_report(app: App, status: Status) -> Report:
     def show(console: Console, _: object) -> None:
         if status.trading_state != TradingState.ACTIVE:
             sections(status, audited.whose)["may"](console)
-        for symbol, one in bare[:BARE]:
-            where = positions.protection(one, headings, symbol)
+        for symbol, gap in bare[:BARE]:
+            where = positions.protection(gap, headings, symbol)
             console.print(f"[red]No stop at the broker[/] for {escape(clean(symbol))}: {escape(where)}")
         if len(bare) > BARE:
             console.print(f"[red]No stop at the broker[/] for {len(bare) - BARE:,} more. Next: tradebot positions")

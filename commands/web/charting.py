@@ -83,12 +83,12 @@ def spell_symbol(app: App, symbol: str) -> str:
 def load_symbol(app: App, typed: str, which: str) -> SymbolChart:
     """Return the data of a symbol; raise OperatorError if nothing was recorded yet, or there are no bars."""
     symbol = spell_symbol(app, typed)
-    found = read_trades(app, Choice(symbol=symbol), by_lot=False)
-    as_of = found.as_of
+    trades_found = read_trades(app, Choice(symbol=symbol), by_lot=False)
+    as_of = trades_found.as_of
     if as_of is None:
         raise OperatorError("nothing was recorded yet", "tradebot reconcile")
     since = as_of - FEW
-    trades = [each for each in found.trades if which == ALL or each.closed_at is None or each.closed_at > since]
+    trades = [each for each in trades_found.trades if which == ALL or each.closed_at is None or each.closed_at > since]
     first = min([as_of - LOOKED_BACK, *(each.opened_at for each in trades)])
     first = first if which == ALL else max(first, since)
     series = series_around(app, symbol, first, as_of, as_of).last(MOST)
@@ -97,7 +97,7 @@ def load_symbol(app: App, typed: str, which: str) -> SymbolChart:
     # Years of passes take long to read, and would be a blur.
     start = max(of.series.start_of(0), since)
     cycles = cycles_of(app, PassSpan(since_s=int((as_of - start).total_seconds())), symbol=symbol)
-    scored = sorted((point for cycle in cycles for point in _score_points(cycle, symbol)), key=lambda one: one.at)
+    scored = sorted((point for cycle in cycles for point in _score_points(cycle, symbol)), key=lambda trade: trade.at)
     return SymbolChart(of, [point for point in scored if point.at >= start])
 
 
@@ -135,9 +135,9 @@ def drawing(what: SymbolChart) -> dict[str, Any]:
     }
 
 
-def _at(series: Series, place: int) -> float:
+def _at(series: Series, index: int) -> float:
     # A daily bar starts at midnight UTC, whatever the zone of its venue: it is a date.
-    return float(series.starts[place]) if series.timeframe == DAY else local(series.start_of(place))
+    return float(series.starts[index]) if series.timeframe == DAY else local(series.start_of(index))
 
 
 def on_candles(of: Drawn) -> list[Fill]:
@@ -145,10 +145,10 @@ def on_candles(of: Drawn) -> list[Fill]:
     return sorted((fill for fill in of.fills if fill.at >= of.series.start_of(0)), key=lambda fill: fill.at)
 
 
-def prices(series: Series, place: int) -> dict[str, str]:
+def prices(series: Series, index: int) -> dict[str, str]:
     """Return the prices of a candle as formatted text."""
     return {
-        name: usd(Decimal(str(getattr(series, name)[place])), series.symbol)
+        name: usd(Decimal(str(getattr(series, name)[index])), series.symbol)
         for name in ("open", "high", "low", "close")
     }
 
@@ -158,10 +158,10 @@ def _decimals(price: float, symbol: str) -> int:
 
 
 def _candles(series: Series) -> Iterator[dict[str, Any]]:
-    for place in range(len(series)):
-        texts = prices(series, place)
-        said = " ".join([label(series, place), *(f"{name} {text}" for name, text in texts.items())])
-        yield {"time": _at(series, place), **{name: getattr(series, name)[place] for name in texts}, "text": said}
+    for index in range(len(series)):
+        texts = prices(series, index)
+        said = " ".join([label(series, index), *(f"{name} {text}" for name, text in texts.items())])
+        yield {"time": _at(series, index), **{name: getattr(series, name)[index] for name in texts}, "text": said}
 
 
 def _mark(of: Drawn, fill: Fill) -> dict[str, Any]:
@@ -186,9 +186,9 @@ def _levels(of: Drawn, plan: PlannedLevels) -> Iterator[ChartSeries]:
         yield _line(of, "stop", "red", "solid", [*stops, (max(end, stops[-1][0]), stops[-1][1])])
 
 
-def _line(of: Drawn, name: str, color: str, style: str, found: list[tuple[int, Decimal]]) -> ChartSeries:
+def _line(of: Drawn, name: str, color: str, style: str, points: list[tuple[int, Decimal]]) -> ChartSeries:
     # Of several at the time of one candle, the last one was in force.
-    last = {place: float(price) for place, price in found}
+    last = {place: float(price) for place, price in points}
     return ChartSeries(
         name, color, style, _ascending({"time": _at(of.series, place), "value": last[place]} for place in sorted(last))
     )
@@ -197,12 +197,12 @@ def _line(of: Drawn, name: str, color: str, style: str, found: list[tuple[int, D
 def _scores(of: Drawn, scored: list[ScoredPoint]) -> Iterator[ChartSeries]:
     """Yield the score and what it was made of, at the candles in which the passes were."""
     several = len({point.strategy for point in scored}) > 1
-    found: dict[str, dict[float, float]] = {}
+    by_scorer: dict[str, dict[float, float]] = {}
     for scored_point in scored:
         for name, value in scored_point.values.items():
             line = f"{name}, {scored_point.strategy}" if several else name
-            found.setdefault(line, {})[_at(of.series, of.place(scored_point.at))] = value
-    for name, values in sorted(found.items(), key=lambda item: item[0].partition(",")[0] not in FIRST):
+            by_scorer.setdefault(line, {})[_at(of.series, of.place(scored_point.at))] = value
+    for name, values in sorted(by_scorer.items(), key=lambda item: item[0].partition(",")[0] not in FIRST):
         kind = name.partition(",")[0]
         color = {"score": "blue", "flow": "magenta"}.get(kind, "soft")
         points = _ascending({"time": at, "value": values[at]} for at in sorted(values))
@@ -252,8 +252,8 @@ def percent(index: float) -> str:
     return f"{format_signed(100 * (index - 1), 2)}%"
 
 
-def _growth(found: Iterable[tuple[datetime, float | None]]) -> list[dict[str, float]]:
-    return _ascending({"time": local(at), "value": 100 * (index - 1)} for at, index in found if index is not None)
+def _growth(points: Iterable[tuple[datetime, float | None]]) -> list[dict[str, float]]:
+    return _ascending({"time": local(at), "value": 100 * (index - 1)} for at, index in points if index is not None)
 
 
 def _ascending(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -338,7 +338,7 @@ def _candle_chart(app: App, symbol: str, which: str) -> Markup:
     series = of.series
     width = "a day" if series.timeframe == DAY else "5 minutes"
     days = "" if series.timeframe == DAY else f" {zone()}"
-    told = (
+    caption = (
         f"{pluralize(len(series), 'candle')} of {width}, {_when(of, 0)} to {_when(of, len(series) - 1)}{days}",
         f"{pluralize(len(on_candles(of)), 'fill')} in {pluralize(len(of.trades), 'trade')}"
         if of.trades else "no trade",
@@ -351,11 +351,11 @@ def _candle_chart(app: App, symbol: str, which: str) -> Markup:
         ("Scores", _score_table(scored)),
         (f"Candles{f', the last {ROWS}' if len(series) > ROWS else ''}", _prices(of)),
     )
-    return chart(path_of(symbol, which), drawing(what), "; ".join(told) + ".", tables)
+    return chart(path_of(symbol, which), drawing(what), "; ".join(caption) + ".", tables)
 
 
-def _when(of: Drawn, place: int) -> str:
-    return label(of.series, place) if of.series.timeframe == DAY else stamp(of.series.start_of(place), MINUTE)
+def _when(of: Drawn, index: int) -> str:
+    return label(of.series, index) if of.series.timeframe == DAY else stamp(of.series.start_of(index), MINUTE)
 
 
 def _fills(of: Drawn) -> Table:
@@ -392,6 +392,6 @@ def _score_table(scored: Sequence[ScoredPoint]) -> Table:
 
 def _prices(of: Drawn) -> Table:
     table = Table("from", *(number(name) for name in ("open", "high", "low", "close")))
-    for place in reversed(range(max(len(of.series) - ROWS, 0), len(of.series))):
-        table.row(label(of.series, place), *prices(of.series, place).values())
+    for index in reversed(range(max(len(of.series) - ROWS, 0), len(of.series))):
+        table.row(label(of.series, index), *prices(of.series, index).values())
     return table

@@ -90,13 +90,13 @@ class Sheet(Screen):
 
     def _table(self, table: Table) -> Markup:
         rows = [[self._cell(cell) for cell in cells] for cells, _ in table.rows]
-        kept = [place for place, _ in enumerate(table.columns) if any(row[place].plain for row in rows)]
+        kept = [index for index, _ in enumerate(table.columns) if any(row[index].plain for row in rows)]
         if not kept:
             return Markup("")
-        columns = [table.columns[place] for place in kept]
+        columns = [table.columns[index] for index in kept]
         body = Markup("\n").join(
             Markup("<tr{}>{}</tr>").format(
-                _class_attribute(style), Markup("").join(self._cells([row[place] for place in kept]))
+                _class_attribute(style), Markup("").join(self._cells([row[index] for index in kept]))
             )
             for row, (_, style) in zip(rows, table.rows, strict=True)
         )
@@ -132,7 +132,7 @@ def line(markup: str) -> Markup:
 def _kinds(columns: Sequence[Column]) -> str:
     """Return which columns hold numbers, and which sentences: said once, as each cell would say it a thousand times."""
     kinds = ("n" if column.is_number else "s" if column.is_sentence else "" for column in columns)
-    return " ".join(f"{kind}{place}" for place, kind in enumerate(kinds, 1) if kind)
+    return " ".join(f"{kind}{index}" for index, kind in enumerate(kinds, 1) if kind)
 
 
 def _class_attribute(style: str) -> Markup | str:

@@ -133,15 +133,15 @@ class PatientBars(RestingBars):
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last bars like StoredBars; raise TemporaryError if they are late and none are stored."""
-        found = self._answer(lambda bars: bars.closed(need, symbols, until))
-        return super().closed(need, symbols, until) if found is None else found
+        read_bars = self._answer(lambda bars: bars.closed(need, symbols, until))
+        return super().closed(need, symbols, until) if read_bars is None else read_bars
 
     def between(
         self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
     ) -> Mapping[str, Series]:
         """Return bars by their dates like StoredBars; raise TemporaryError if they are late and none are stored."""
-        found = self._answer(lambda bars: bars.between(timeframe, symbols, first, last, until))
-        return super().between(timeframe, symbols, first, last, until) if found is None else found
+        read_bars = self._answer(lambda bars: bars.between(timeframe, symbols, first, last, until))
+        return super().between(timeframe, symbols, first, last, until) if read_bars is None else read_bars
 
     def known_until(self, now: datetime) -> datetime:
         """Return the time up to which the source has bars at `now`; if it is late, the end of the stored ones."""
@@ -209,7 +209,7 @@ class PageData(NamedTuple):
     @property
     def is_lost(self) -> bool:
         """Whether there are only errors."""
-        return bool(self.made) and not any(isinstance(one, Report) for one in self.made)
+        return bool(self.made) and not any(isinstance(item, Report) for item in self.made)
 
 
 class PageReader:

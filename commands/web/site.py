@@ -97,16 +97,16 @@ class Live:
                 self._looking = None
 
     async def _look(self) -> None:
-        told = self._version()
+        version = self._version()
         is_noticed = False
         while True:
             await asyncio.sleep(LOOK_S)
             seen = self._version()
             # Pages are read again a look later: a pass that has just begun has more to record, and needs the machine.
-            if seen != told and not is_noticed:
+            if seen != version and not is_noticed:
                 is_noticed = True
             elif is_noticed:
-                told, is_noticed = seen, False
+                version, is_noticed = seen, False
                 async with self._changed:
                     self._number += 1
                     self._changed.notify_all()
@@ -334,8 +334,8 @@ def _query(page: Page, request: Request) -> Query:
 async def _in_parts(begins: str, reading: Awaitable[tuple[str, int]]) -> AsyncIterator[str]:
     """Yield what every page begins with, and the rest of one once it was read."""
     yield begins
-    found, _ = await reading
-    yield found.removeprefix(begins)
+    content, _ = await reading
+    yield content.removeprefix(begins)
 
 
 async def _all(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:

@@ -67,7 +67,7 @@ class Slider(NamedTuple):
 
     def nearest(self, value: Decimal) -> int:
         """Return the index of the stop nearest to a value."""
-        return min(range(len(self.stops)), key=lambda place: abs(Decimal(self.stops[place].value) - value))
+        return min(range(len(self.stops)), key=lambda index: abs(Decimal(self.stops[index].value) - value))
 
 
 class Sliders(NamedTuple):
@@ -114,25 +114,25 @@ class _Trying:
 
     def sliders(self) -> Sliders:
         """Return the sliders: those that refused somebody first, in the order of asking."""
-        known = self._thresholds()
-        refusing = sorted(known, key=lambda path: -known[path].refused)
-        sliders = [self._slider(known[path]) for path in refusing]
+        thresholds = self._thresholds()
+        refusing = sorted(thresholds, key=lambda path: -thresholds[path].refused)
+        sliders = [self._slider(thresholds[path]) for path in refusing]
         return Sliders(self._asked, _orders(self._then, self._then), tuple(stop for stop in sliders if stop.stops[1:]))
 
     def _thresholds(self) -> Mapping[Path, "_Threshold"]:
         """Return the settings that are the very limit of a question which was asked."""
-        found: dict[Path, _Threshold] = {}
+        by_path: dict[Path, _Threshold] = {}
         limit_of = cache(partial(threshold_of, self._settings))
         for record, decision in self._decisions(self._then.cycle):
             question = ThresholdQuestion(decision.gate, decision.about)
             setting = limit_of(record.candidate.strategy, question, _number(decision.limit))
             if setting is not None:
-                threshold = found.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
+                threshold = by_path.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
                 refused = threshold.question == question and any(
                     question == (each.gate, each.about) for each in record.decisions if not each.passed
                 )
-                found[setting.path] = threshold._replace(refused=threshold.refused + refused)
-        return found
+                by_path[setting.path] = threshold._replace(refused=threshold.refused + refused)
+        return by_path
 
     def _decisions(
         self, cycle: CycleRecord, question: ThresholdQuestion | None = None
@@ -145,30 +145,30 @@ class _Trying:
                     if asked and _number(decision.observed) is not None and _number(decision.limit) is not None:
                         yield record, decision
 
-    def _slider(self, one: "_Threshold") -> Slider:
-        force = one.setting.value
+    def _slider(self, knob: "_Threshold") -> Slider:
+        force = knob.setting.value
         tried: dict[Decimal, Decided | None] = {force: self._then}
-        left = [*self._values(one, self._then.cycle)]
+        left = [*self._values(knob, self._then.cycle)]
         while left and len(tried) < MOST_STOPS:
             value = left.pop(0)
             if value in tried:
                 continue
             try:
-                tried[value] = self._decide_with(one, value)
+                tried[value] = self._decide_with(knob, value)
             except (OperatorError, RecordError):
                 continue
             if (again := tried[value]) is not None:
                 # What it lets through moves what the next one is compared with.
-                left += [each for each in self._values(one, again.cycle) if each not in tried]
+                left += [each for each in self._values(knob, again.cycle) if each not in tried]
         stops = [
             SliderStop(
                 format_typed(value),
-                one.text(value),
+                knob.text(value),
                 None if (now := tried[value]) is None else _orders(self._then, now),
             )
             for value in self._telling(tried, force)
         ]
-        return Slider(one.setting.key, one.name, one.refused, format_typed(force), one.text(force), tuple(stops))
+        return Slider(knob.setting.key, knob.name, knob.refused, format_typed(force), knob.text(force), tuple(stops))
 
     def _values(self, question: "_Threshold", cycle: CycleRecord) -> Iterator[Decimal]:
         """Yield the values nearest to what was compared which let it through, and one at which nothing gets through."""
@@ -203,12 +203,12 @@ class _Trying:
         If nothing ever does, another question refuses too: then those are returned with which this one refuses others.
         """
         for closely in (False, True):
-            found = [
+            telling = [
                 value for value, nearer in _nearer(sorted(tried), force) if self._differs(tried, value, nearer, closely)
             ]
-            if found:
+            if telling:
                 break
-        return sorted({force, *found})
+        return sorted({force, *telling})
 
     def _differs(self, tried: Mapping[Decimal, Decided | None], value: Decimal, nearer: Decimal, closely: bool) -> bool:
         """Return True if something else comes of a candidate, or `closely` if others refuse it, or nobody knows."""

@@ -136,11 +136,11 @@ def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
     ).format(files, address, _about(sliders, symbol), markup, _groups(sliders, query))
 
 
-def _about(found: Sliders, symbol: str | None) -> str:
+def _about(given: Sliders, symbol: str | None) -> str:
     whose = f" about {clean(symbol)}" if symbol else ""
-    sent = "" if symbol else f", with {pluralize(found.orders, 'order')}"
+    sent = "" if symbol else f", with {pluralize(given.orders, 'order')}"
     return (
-        f"The pass at {when(found.asked.head.at)}{sent}. Each step of a slider is a value with which it would "
+        f"The pass at {when(given.asked.head.at)}{sent}. Each step of a slider is a value with which it would "
         f"have decided otherwise{whose}. It is decided again from its record: nothing is sent, and nothing is set."
     )
 
@@ -164,16 +164,16 @@ def _groups(sliders: Sliders, query: Query) -> Markup:
     )
 
 
-def _slider(one: Slider, number: int, query: Query) -> Markup:
-    text = query.get(PREFIX + one.key, one.force)
+def _slider(slider: Slider, number: int, query: Query) -> Markup:
+    text = query.get(PREFIX + slider.key, slider.force)
     value = _number(text)
-    place = one.nearest(Decimal(one.force) if value is None else value)
-    stop = one.stops[place]
-    said = _stop_text(one, place) if value == Decimal(stop.value) else ""
-    refused = f", refused {one.refused}" if one.refused else ""
+    place = slider.nearest(Decimal(slider.force) if value is None else value)
+    stop = slider.stops[place]
+    said = _stop_text(slider, place) if value == Decimal(stop.value) else ""
+    refused = f", refused {slider.refused}" if slider.refused else ""
     options = Markup("").join(
-        Markup('<option value="{}" label="{}">').format(each.value, _stop_text(one, at))
-        for at, each in enumerate(one.stops)
+        Markup('<option value="{}" label="{}">').format(each.value, _stop_text(slider, at))
+        for at, each in enumerate(slider.stops)
     )  # fmt: skip
     return Markup(
         '<div class="slider{changed}" data-force="{force}">'
@@ -185,20 +185,20 @@ def _slider(one: Slider, number: int, query: Query) -> Markup:
         '<button type="button" class="quiet" aria-label="{key} as it was">as it was: {shown}</button>'
         '<datalist id="stops-{n}">{options}</datalist></div>'
     ).format(
-        n=number, changed="" if value == Decimal(one.force) else " changed", key=clean(one.key),
-        question=clean(one.question), refused=refused, bars=_bars(one),
-        last=len(one.stops) - 1, place=place, said=said, name=PREFIX + one.key, text=text, force=one.force,
-        shown=one.shown, options=options,
+        n=number, changed="" if value == Decimal(slider.force) else " changed", key=clean(slider.key),
+        question=clean(slider.question), refused=refused, bars=_bars(slider),
+        last=len(slider.stops) - 1, place=place, said=said, name=PREFIX + slider.key, text=text, force=slider.force,
+        shown=slider.shown, options=options,
     )  # fmt: skip
 
 
-def _stop_text(slider: Slider, place: int) -> str:
+def _stop_text(slider: Slider, index: int) -> str:
     """Return a stop in words: its value with its unit, and how many orders there are if nothing else is changed."""
-    return ", ".join(_words(slider, place))
+    return ", ".join(_words(slider, index))
 
 
-def _words(slider: Slider, place: int) -> Iterator[str]:
-    stop = slider.stops[place]
+def _words(slider: Slider, index: int) -> Iterator[str]:
+    stop = slider.stops[index]
     yield stop.shown
     if stop.value == slider.force:
         yield "as it was"
@@ -212,10 +212,10 @@ def _bars(slider: Slider) -> Markup:
     height = HEIGHT if most else LEAST
     lines = Markup("").join(
         Markup('<line x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"{3}/>').format(
-            round(100 * place / last, 2), height, height - LEAST - round(TALLEST * (stop.orders or 0) / (most or 1)),
+            round(100 * index / last, 2), height, height - LEAST - round(TALLEST * (stop.orders or 0) / (most or 1)),
             Markup(' class="force"') if stop.value == slider.force else "",
         )
-        for place, stop in enumerate(slider.stops)
+        for index, stop in enumerate(slider.stops)
     )  # fmt: skip
     return Markup('<svg height="{}" aria-hidden="true">{}</svg>').format(height, lines)
 

@@ -72,12 +72,12 @@ def _nearest(console: Console, data: SymbolSpan, end: SymbolEnd) -> None:
     units = units_of(end.gate, end.reason, miss.unit)
     seen, limit = (clean(format_with_unit(*each)) for each in zip((miss.observed, miss.limit), units, strict=True))
     others = f"; it failed {pluralize(miss.failed - 1, 'other gate')} too" if miss.failed > 1 else ""
-    told = f"Nearest: {when(miss.at)}, {end.about or end.gate}: {seen} against {limit}{others}"
-    console.print(told, markup=False)
+    nearest = f"Nearest: {when(miss.at)}, {end.about or end.gate}: {seen} against {limit}{others}"
+    console.print(nearest, markup=False)
     name, day = clean(data.symbol), f" --session {data.session}" if data.session else ""
     if data.session:
-        told = f"  every gate of that pass: tradebot why-no-orders {name}{day} --at {stamp(miss.at, CLOCK)}"
-        console.print(told + ("Z" if zone() == "UTC" else ""), markup=False)
+        nearest = f"  every gate of that pass: tradebot why-no-orders {name}{day} --at {stamp(miss.at, CLOCK)}"
+        console.print(nearest + ("Z" if zone() == "UTC" else ""), markup=False)
 
 
 def _table(data: SymbolSpan) -> Table:
@@ -139,22 +139,22 @@ def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
     """Return the last dry run, or the last pass that only scored, and a sentence that says so; None without any."""
     cycle = read_dry_run(app.folder.path)
     if cycle is not None:
-        told = f"This was a dry run at {when(cycle.at)}: nothing was sent, and nothing of it is in the books."
-        return unsent(cycle), told
+        dry_note = f"This was a dry run at {when(cycle.at)}: nothing was sent, and nothing of it is in the books."
+        return unsent(cycle), dry_note
     scored = app.existing_facts.cycles(job=Job.SCORE, last=1) if app.existing_facts else ()
     if not scored:
         return None
-    told = f"This was only scored at {when(scored[0].at)}: no gate was asked, and nothing was sent."
-    return unsent(scored[0]), told
+    dry_note = f"This was only scored at {when(scored[0].at)}: no gate was asked, and nothing was sent."
+    return unsent(scored[0]), dry_note
 
 
 def run_dry(app: App, symbol: str | None, strategy: str | None) -> Report:
     """Explain the last dry run; raise OperatorError if there was none."""
-    found = dry_pass(app)
-    if found is None:
+    passed = dry_pass(app)
+    if passed is None:
         raise OperatorError("no dry run is on record", "tradebot trade-once --dry-run")
-    (cycle,) = only(app, (found[0],), strategy)
-    return _one(app, symbol, cycle, dry=found[1])
+    (cycle,) = only(app, (passed[0],), strategy)
+    return _one(app, symbol, cycle, dry=passed[1])
 
 
 def _one(

@@ -74,13 +74,13 @@ def outcomes_of(
     outcome = facts.outcomes(JOB, symbol, **bounds_of(facts, span, session)._asdict()) if facts else NOTHING
     passes, outcomes = (
         outcome.passes,
-        tuple(settled_outcome(one, lambda name: was_found(app, name)) for one in outcome.outcomes),
+        tuple(settled_outcome(end, lambda name: was_found(app, name)) for end in outcome.outcomes),
     )
     if strategy is None:
         return SymbolOutcomes(passes, outcomes)
-    of_it = tuple(one for one in outcomes if one.strategy == strategy)
-    known = strategy if of_it else known_strategy(app, strategy, passes)
-    return SymbolOutcomes(tuple(of_strategy(known, passes)), of_it)
+    of_it = tuple(end for end in outcomes if end.strategy == strategy)
+    strategy_name = strategy if of_it else known_strategy(app, strategy, passes)
+    return SymbolOutcomes(tuple(of_strategy(strategy_name, passes)), of_it)
 
 
 def only(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Sequence[CycleRecord]:
@@ -88,8 +88,8 @@ def only(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Seque
 
     Raise OperatorError for an unknown strategy.
     """
-    found = with_outcomes(cycles, lambda name: was_found(app, name))
-    return found if strategy is None else of_strategy(known_strategy(app, strategy, found), found)
+    cycles_found = with_outcomes(cycles, lambda name: was_found(app, name))
+    return cycles_found if strategy is None else of_strategy(known_strategy(app, strategy, cycles_found), cycles_found)
 
 
 def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date | None = None) -> SpanEnds:
@@ -100,12 +100,12 @@ def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date
     candidate = facts.span_ends(JOB, strategy=strategy, **bounds_of(facts, span, session)._asdict())
     whole = with_outcomes([candidate.whole] if candidate.whole else [], lambda name: was_found(app, name))
     sampled_candidates = [
-        one._replace(record=final_record(one.record, lambda name: was_found(app, name))) for one in candidate.standing
+        end._replace(record=final_record(end.record, lambda name: was_found(app, name))) for end in candidate.standing
     ]
     passes: Sequence[CycleRecord] = candidate.passes
     if strategy is not None:
-        known = strategy if sampled_candidates else known_strategy(app, strategy, passes)
-        passes, whole = of_strategy(known, passes), of_strategy(known, whole)
+        strategy_name = strategy if sampled_candidates else known_strategy(app, strategy, passes)
+        passes, whole = of_strategy(strategy_name, passes), of_strategy(strategy_name, whole)
     return SpanEnds(tuple(passes), tuple(sampled_candidates), whole[0] if whole else None)
 
 
@@ -128,10 +128,10 @@ def load_refusal_counts(app: App, span: PassSpan, strategy: str | None, session:
 
 def known_strategy(app: App, strategy: str, cycles: Sequence[CycleRecord]) -> str:
     """Return a strategy in use or in these passes; raise OperatorError for any other."""
-    known = {*app.settings.strategies.in_use(), *(part.strategy for part in funnel(cycles).by_strategy)}
-    if strategy not in known:
+    strategies = {*app.settings.strategies.in_use(), *(part.strategy for part in funnel(cycles).by_strategy)}
+    if strategy not in strategies:
         raise OperatorError(
-            f"no strategy is named {word(strategy)}", f"known: {', '.join(sorted(known))}; tradebot strategy list"
+            f"no strategy is named {word(strategy)}", f"known: {', '.join(sorted(strategies))}; tradebot strategy list"
         )
     return strategy
 
@@ -180,9 +180,9 @@ def session_asked(app: App, text: str | None) -> date | None:
             f"--session {day} is outside the years {YEARS[0]} to {YEARS[-1]}", "check the year; tradebot schedule"
         )
     around = app.ledger_view.sessions(day - NEAR, day + NEAR)
-    known = [session.date for session in around]
-    if known and min(known) < day < max(known) and day not in known:
-        before, after = max(d for d in known if d < day), min(d for d in known if d > day)
+    days = [session.date for session in around]
+    if days and min(days) < day < max(days) and day not in days:
+        before, after = max(d for d in days if d < day), min(d for d in days if d > day)
         raise OperatorError(
             f"{day} is not a session of the venue: it is closed on that day",
             f"the sessions around it: --session {before} or --session {after}",
@@ -215,9 +215,9 @@ def _rest(text: str) -> timedelta:
     return timedelta(seconds=1 if clock.count(":") > 1 else 60, microseconds=-1)
 
 
-def asked_for(session: date, at: datetime, found: datetime, after: datetime | None) -> str | None:
+def asked_for(session: date, at: datetime, moment: datetime, after: datetime | None) -> str | None:
     """Return a sentence on the passes around a time without a pass; None if there was one."""
-    if at - found < MINUTE_LONG:
+    if at - moment < MINUTE_LONG:
         return None
     rest = f"the next one ran at {when(after)}" if after else f"it is the last one of session {session}"
     return f"No pass ran at {when(at, MINUTE)}. This is the last one before that; {rest}."
@@ -267,6 +267,6 @@ def _ran(app: App, session: date | None) -> SlotClaim | None:
     day = last.session if last else session
     ran = [claim for claim in books.slot_claims(day) if claim.job == JOB and claim.missed_reason is None] if day else []
     try:
-        return max(ran, key=lambda one: one.at) if ran and app.passes.passes(day) else None
+        return max(ran, key=lambda cycle: cycle.at) if ran and app.passes.passes(day) else None
     except OperatorError:
         return ran[-1]

@@ -204,8 +204,8 @@ def _components(console: "Console", components: "Sequence[Component]") -> None:
 def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
     passed = [decision for decision in decisions if decision.passed]
     if passed and not explains(console):
-        told = pluralize(len(passed), "question")
-        console.print(f"{told} passed; --explain shows each with its numbers", markup=False)
+        count_text = pluralize(len(passed), "question")
+        console.print(f"{count_text} passed; --explain shows each with its numbers", markup=False)
         decisions = [decision for decision in decisions if not decision.passed]
     numbers = (number(name) for name in ("observed", "limit", "age"))
     table = Table("gate", staying("verdict"), *numbers, "reason")
@@ -302,9 +302,9 @@ def _why_halted(app: "App", at: datetime) -> tuple[str, str]:
 def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
     then = _reasons(last) if last else frozenset[Reason]()
     # A pass records only the first closed condition.
-    for reason, found in app.permission.closed_to_entries(datetime.now(UTC))[:1]:
+    for reason, detail in app.permission.closed_to_entries(datetime.now(UTC))[:1]:
         if reason not in then:
-            return f"Permission is closed now: {reason} ({clean(found)})."
+            return f"Permission is closed now: {reason} ({clean(detail)})."
     state = halt_switch.read(app.folder.path)
     was_halted = bool(then & {Reason.HALTED, Reason.STATE_UNREADABLE})
     if state.state is not TradingState.ACTIVE and not was_halted:

@@ -53,7 +53,7 @@ class WhatIfChanges(NamedTuple):
 def changes_of(app: App, typed: Sequence[str]) -> WhatIfChanges:
     """Return the typed changes; raise OperatorError for an invalid one, and for a symbol without records."""
     prices, gone, at, settings = dict[str, Decimal](), list[str](), list[str](), list[str]()
-    for text in (one.strip() for one in typed):
+    for text in (change.strip() for change in typed):
         if text.startswith(BY_PRICE):
             symbol, price = _parse_price(app, text)
             if symbol in prices:
@@ -142,10 +142,10 @@ class WhatIfRunner:
 
     def body(self, head: CycleRecord) -> Body:
         """Return the stored record of a pass; raise RecordError if there is none."""
-        found = self.app.passes.record(head.id)
-        if found is None:
+        record = self.app.passes.record(head.id)
+        if record is None:
             raise RecordError(UNKEPT)
-        return found
+        return record
 
     def read(self, body: Body, *, only_passing: bool = False, replaced: Collection[str] = ()) -> RecordedCycle:
         """Return a parsed record; raise RecordError if it can't be used."""
@@ -288,10 +288,10 @@ def changes_in(
     """
     changes, desk = asking.changes, recorded.given.desk
     if changes.settings:
-        known = values_of(asking.supposing.then(recorded.surroundings).settings)
+        values = values_of(asking.supposing.then(recorded.surroundings).settings)
         for path, value in changes.settings:
             name = ".".join(path)
-            yield WhatIfChange(name, _shown_value(known, name), in_yaml(value))
+            yield WhatIfChange(name, _shown_value(values, name), in_yaml(value))
     for symbol, price in changes.prices:
         quote = desk.quotes.get(symbol)
         before = "" if each else f"{plain(quote.middle)} USD" if quote else "unknown"
@@ -302,6 +302,6 @@ def changes_in(
         yield WhatIfChange("time", when(desk.now), when(moved))
 
 
-def _shown_value(known: dict[str, Any], name: str) -> str:
-    inner = {key.removeprefix(f"{name}."): value for key, value in known.items() if key.startswith(f"{name}.")}
-    return in_yaml(known.get(name, inner or None))
+def _shown_value(document: dict[str, Any], name: str) -> str:
+    inner = {key.removeprefix(f"{name}."): value for key, value in document.items() if key.startswith(f"{name}.")}
+    return in_yaml(document.get(name, inner or None))

@@ -122,10 +122,10 @@ def _about(console: "Console", what_if_outcome: "WhatIfOutcome") -> None:
 def _table(outcomes: "Sequence[WhatIfOutcome]") -> Table:
     several = len({outcome.strategy for outcome in outcomes}) > 1
     table = Table("symbol", *(("strategy",) if several else ()), sentence("then", "then:"), sentence("now", "now:"))
-    for one in outcomes:
-        name = (escape(clean(one.strategy)),) if several else ()
-        style = "green" if one.now.sent and not one.then.sent else "red" if one.then.sent and not one.now.sent else ""
-        table.row(escape(clean(one.symbol)), *name, escape(_fate(one.then)), escape(_fate(one.now)), style=style)
+    for row in outcomes:
+        name = (escape(clean(row.strategy)),) if several else ()
+        style = "green" if row.now.sent and not row.then.sent else "red" if row.then.sent and not row.now.sent else ""
+        table.row(escape(clean(row.symbol)), *name, escape(_fate(row.then)), escape(_fate(row.now)), style=style)
     return table
 
 
@@ -257,7 +257,7 @@ def later_prices(asking: WhatIfRunner, orders: Sequence[Filled]) -> Later:
 def _prices_found(asking: WhatIfRunner, orders: Sequence[Filled]) -> Iterator[tuple[tuple[str, date, int], Decimal]]:
     wrapper = cache(lambda session: _seen_in(asking, session))
     for symbol, session in dict.fromkeys((order.symbol, order.intent.key.session) for order in orders):
-        days = [one.date for one in asking.app.ledger_view.sessions(session, session + LONG)]
+        days = [day.date for day in asking.app.ledger_view.sessions(session, session + LONG)]
         wanted = {count: days[count] for count in HORIZONS if count < len(days)}
         bars = asking.app.bars_at_rest
         closes = bars.closes(symbol, session, max(wanted.values())) if bars and wanted else {}
@@ -316,8 +316,8 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
 
 
 def _left_out(console: "Console", lacking: "Sequence[Lacking]") -> None:
-    for one in lacking[:MISSING]:
-        console.print(f"Left out: the pass at {when(one.at)}: {clean(one.why)}", markup=False, style="yellow")
+    for row in lacking[:MISSING]:
+        console.print(f"Left out: the pass at {when(row.at)}: {clean(row.why)}", markup=False, style="yellow")
     if len(lacking) > MISSING:
         console.print(f"Left out: {len(lacking) - MISSING:,} more passes", markup=False, style="yellow")
 
@@ -361,10 +361,10 @@ def _earnings_lines(earned: "Sequence[WhatIfEarnings]") -> Iterator[str]:
         yield f"after {after} {noun(later[-1].sessions, 'session')}: {orders}, none with a price yet: nothing to say"
 
 
-def _earnings_text(one: "WhatIfEarnings") -> str:
-    after = f"after {pluralize(one.sessions, 'session')}: "
-    cases = f"{pluralize(one.orders, 'order')} in {pluralize(one.of_sessions, 'session')}"
-    if one.mean is None or one.low is None or one.high is None:
-        unpriced = f"; {one.unpriced:,} {noun(one.unpriced, 'has', 'have')} no price yet" if one.unpriced else ""
-        return f"{after}{cases}, too few to say: it takes {one.needed} sessions{unpriced}"
-    return f"{after}{one.mean:+.2%} a trade, {one.low:+.2%} to {one.high:+.2%} (95%), {cases}"
+def _earnings_text(row: "WhatIfEarnings") -> str:
+    after = f"after {pluralize(row.sessions, 'session')}: "
+    cases = f"{pluralize(row.orders, 'order')} in {pluralize(row.of_sessions, 'session')}"
+    if row.mean is None or row.low is None or row.high is None:
+        unpriced = f"; {row.unpriced:,} {noun(row.unpriced, 'has', 'have')} no price yet" if row.unpriced else ""
+        return f"{after}{cases}, too few to say: it takes {row.needed} sessions{unpriced}"
+    return f"{after}{row.mean:+.2%} a trade, {row.low:+.2%} to {row.high:+.2%} (95%), {cases}"

@@ -1,5 +1,6 @@
 """A name says what a function does or what a class holds, and no two public classes share one."""
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -46,6 +47,9 @@ RECORDED = {
 PUBLISHED = {"passed"}
 """Properties that plug-ins and JSON documents call by these names."""
 
+SAY_NOTHING = frozenset({"found", "known", "one", "told"})
+"""Names of locals that stood for anything once, so that a reader had to look up what each of them held."""
+
 
 @cache
 def definitions(*folders: str) -> list[tuple[str, str, bool, bool]]:
@@ -78,6 +82,46 @@ def test_no_function_is_named_by_a_bare_participle() -> None:
 def test_no_method_property_or_inner_function_is_named_by_a_bare_participle() -> None:
     named = [each for each in bare_participles(methods=True) if each.rpartition(":")[2] not in RECORDED | PUBLISHED]
     assert named == []
+
+
+def locals_that_say_nothing(source: str) -> Iterator[str]:
+    """Yield each parameter of such a name, and each name that a function, a loop or a comprehension binds."""
+    tree = ast.parse(source)
+    fields = {id(node.target) for each in ast.walk(tree) if isinstance(each, ast.ClassDef) for node in each.body
+              if isinstance(node, ast.AnnAssign)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.arg in SAY_NOTHING:
+            yield f"{node.lineno}:{node.arg}"
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in fields:
+            yield from [f"{node.lineno}:{node.id}"] * (node.id in SAY_NOTHING)
+
+
+def test_locals_say_what_they_hold() -> None:
+    paths = (path for folder in (*BOT, *EXCHANGE) for path in sorted((ROOT / folder).rglob("*.py")))
+    sources = ((path, path.read_text()) for path in paths)
+    # Reading a file is cheap beside parsing it.
+    suspects = (
+        (path, text) for path, text in sources if re.search(r"\b(found|known|one|told)\b *(,|:|=|\)| in )", text)
+    )
+    assert [
+        f"{path.relative_to(ROOT)}:{each}" for path, text in suspects for each in locals_that_say_nothing(text)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("def f(found): pass", ["1:found"]),
+        ("x = [one for one in y]", ["1:one"]),
+        ("for known, other in x: pass", ["1:known"]),
+        ("x = lambda told: told", ["1:told"]),
+        ("with x as found: pass", ["1:found"]),
+        ("class X:\n    found: str", []),
+        ("x.found = y(one=z)", []),
+    ],
+)
+def test_locals_of_such_names_are_found(source: str, told: list[str]) -> None:
+    assert [*locals_that_say_nothing(source)] == told
 
 
 @pytest.mark.parametrize("folders", [BOT, EXCHANGE])

@@ -68,20 +68,20 @@ def ensure(
     today = venue.day.local(now).date()
     held = [ledger.calendars(day, day + WEEK) for day in (today - CALENDAR_KNOWN, today + ahead)]
     for name in dict.fromkeys((OWN, *others, *held[0], *held[1])):
-        if not all(known.get(name) for known in held):
+        if not all(day.get(name) for day in held):
             with suppress(TemporaryError):
                 _extend(ledger, venue, read, name, today)
 
 
 def _extend(ledger: Slots, venue: Capabilities, read: Read, name: str, today: date) -> None:
     first, last = today - BEHIND, today + AHEAD
-    held, found = ledger.sessions(first, last, name), list_sessions(venue, first, last, name)
-    if found is None:
+    held, listed = ledger.sessions(first, last, name), list_sessions(venue, first, last, name)
+    if listed is None:
         # A broker may only return the next days, which are fetched each morning.
         is_known = any(today <= session.date <= today + WEEK for session in held)
-        found = () if is_known else read(first, last, name)
+        listed = () if is_known else read(first, last, name)
     # What the broker has changed, or called off, among those that are stored stays as it is.
-    new = [s for s in found if not held or not held[0].date <= s.date <= held[-1].date]
+    new = [s for s in listed if not held or not held[0].date <= s.date <= held[-1].date]
     ledger.put_sessions(new, calendar=name)
 
 
@@ -119,14 +119,14 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
     for change in changes:
         if change.text != change.said:
             note_difference(ledger, change.day, change.text, clock.now)
-    told = [change for change in changes if change.after != change.before or change.text != change.said]
+    main = [change for change in changes if change.after != change.before or change.text != change.said]
     ledger.put_sessions(
-        [change.after for change in told if change.after], gone=[c.day for c in told if c.before and not c.after]
+        [change.after for change in main if change.after], gone=[c.day for c in main if c.before and not c.after]
     )
     until, before = max(theirs), last_asked(ledger, clock.now)
     note_asked(ledger, CalendarRequest(clock.now, until if is_long and until < last else None), by)
     # Days that only the broker has, and that weren't known before, are no change.
-    changed = [_change_details(change, venue) for change in told if change.in_both or change.before]
+    changed = [_change_details(change, venue) for change in main if change.in_both or change.before]
     for said in (*changed, *_ask_for_others(ledger, read, clock, today)):
         events.emit(EventKind.CALENDAR_CHANGED.at(clock.now, said))
     first_today = before is None or before.at < last_morning(clock.now, venue.day)
@@ -184,8 +184,8 @@ def _changes(
     doubtful = [day for day in differing if not _is_over(day, stored, theirs, clock)]
     if not doubtful:
         return ()
-    known = list_sessions(venue, days[0], days[-1])
-    usual = {session.date: session for session in known or ()}
+    listed = list_sessions(venue, days[0], days[-1])
+    usual = {session.date: session for session in listed or ()}
     kept = {day: session for day, session in stored.items() if day in usual and not _is_called_off(session, clock)}
     return [
         CalendarChange(
@@ -193,16 +193,16 @@ def _changes(
             stored.get(day),
             theirs.get(day) or kept.get(day),
             said[day],
-            "" if known is None else compare_sessions(theirs.get(day), usual.get(day)),
-            known is not None,
+            "" if listed is None else compare_sessions(theirs.get(day), usual.get(day)),
+            listed is not None,
         )
         for day in doubtful
     ]
 
 
 def _is_over(day: date, stored: Mapping[date, Session], theirs: Mapping[date, Session], clock: VenueClock) -> bool:
-    known = (sessions.get(day) for sessions in (stored, theirs))
-    return all(session.close <= clock.now for session in known if session)
+    pair = (sessions.get(day) for sessions in (stored, theirs))
+    return all(session.close <= clock.now for session in pair if session)
 
 
 def _is_called_off(session: Session, clock: VenueClock) -> bool:

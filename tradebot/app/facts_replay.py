@@ -64,7 +64,7 @@ def past_of(
     kinds = {kind for strategy in strategies for kind in _kinds(strategy)}
     first = session - timedelta(days=max((kind_of(name).past_days for name in kinds), default=0))
     with TemporaryDirectory() as folder, closing(SqliteFacts(Path(folder), NoEvents(), at)) as facts:
-        expected = sum(one.replies for one in kept_sessions if first <= one.session <= session)
+        expected = sum(kept.replies for kept in kept_sessions if first <= kept.session <= session)
         total, unreadable = _replay(
             app.replies, facts, kinds, (first, session), at, lambda done: progress(done, expected)
         )
@@ -78,10 +78,10 @@ def _reads_the_present(needs: Needs) -> bool:
 
 
 def _session(kept: Sequence[KeptSession], session: date, at: datetime | None) -> KeptSession:
-    kept_session = next((one for one in kept if one.session == session), None)
+    kept_session = next((session_kept for session_kept in kept if session_kept.session == session), None)
     if kept_session is None:
-        known = ", ".join(str(one.session) for one in kept) or "none; unusual_whales.keep_raw_sessions says how many"
-        raise OperatorError(f"No reply of the flow source is kept of session {session}.", f"kept: {known}")
+        names = ", ".join(str(day.session) for day in kept) or "none; unusual_whales.keep_raw_sessions says how many"
+        raise OperatorError(f"No reply of the flow source is kept of session {session}.", f"kept: {names}")
     if at is not None and at < kept_session.first_at:
         raise OperatorError(
             f"The first kept reply of session {session} came at {kept_session.first_at:%Y-%m-%d %H:%M:%S} UTC.",

@@ -74,9 +74,9 @@ def load_addresses(environ: Mapping[str, str], env_file: Path | None, names: Ite
     They are in NOTIFY_NAME, in the environment or in the file, like keys.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
-    found = {name: next(_given_values(sources, [address_variable(name)]), "") for name in names}
-    _learn_addresses(found.values())
-    return {name: address for name, address in found.items() if address}
+    addresses = {name: next(_given_values(sources, [address_variable(name)]), "") for name in names}
+    _learn_addresses(addresses.values())
+    return {name: address for name, address in addresses.items() if address}
 
 
 def _learn_addresses(addresses: Iterable[str]) -> None:
@@ -95,8 +95,8 @@ def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mappin
     """Return the keys and location of S3 storage, named as boto3 does. The keys are masked in messages."""
     sources = (environ, read_env_file(env_file) if env_file else {})
     learn(*(text for name in CLOUD for text in _given_values(sources, [name])))
-    found = {name: next(_given_values(sources, [name]), "") for name in (*CLOUD, *CLOUD_PLACES)}
-    return {name: text for name, text in found.items() if text}
+    keys = {name: next(_given_values(sources, [name]), "") for name in (*CLOUD, *CLOUD_PLACES)}
+    return {name: text for name, text in keys.items() if text}
 
 
 def is_secret(name: str, venue: str) -> bool:

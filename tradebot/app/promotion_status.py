@@ -68,10 +68,10 @@ def standing(promotions: Sequence[Promotion], name: str, digest: str | None) -> 
 
 def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | None:
     """Return the higher of two promotions; promotions elsewhere before a demotion no longer count."""
-    known = [promotion for promotion in (own, elsewhere) if promotion is not None]
+    promotions = [promotion for promotion in (own, elsewhere) if promotion is not None]
     if own is not None and own.why:
-        known = [promotion for promotion in known if promotion is own or promotion.at > own.at]
-    return max(known, key=lambda one: (one.rung.place, one.at), default=None)
+        promotions = [promotion for promotion in promotions if promotion is own or promotion.at > own.at]
+    return max(promotions, key=lambda promotion: (promotion.rung.place, promotion.at), default=None)
 
 
 def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, Climbed]:
@@ -108,12 +108,12 @@ def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) ->
 
 def unproven(app: App) -> tuple[str, ...]:
     """Return a sentence on each strategy that may trade real money without evidence, and since when."""
-    promotions, found = app.books.promotions.every(), list[str]()
+    promotions, unproven = app.books.promotions.every(), list[str]()
     for name in dict.fromkeys(promotion.strategy for promotion in promotions):
         own = [promotion for promotion in promotions if promotion.strategy == name]
         last = standing(own, name, digest_of(app.settings, name))
         if last is not None and last.sentence and last.rung in REAL_MONEY:
-            typed = takewhile(lambda one: one.sentence, reversed(own))
+            typed = takewhile(lambda problem: problem.sentence, reversed(own))
             since = min(promotion.at for promotion in typed)
-            found.append(f"{name}: {last.rung.words} without evidence since {since:%Y-%m-%d}, as {last.who} typed")
-    return tuple(found)
+            unproven.append(f"{name}: {last.rung.words} without evidence since {since:%Y-%m-%d}, as {last.who} typed")
+    return tuple(unproven)

@@ -22,8 +22,8 @@ class Readers:
         installed_as: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         available = installed_strategies()
-        found = {name: settings for name, settings in in_use.items() if installed_as.get(name, name) in available}
-        self._strategies = strategies(found, surroundings, installed_as)
+        sections = {name: settings for name, settings in in_use.items() if installed_as.get(name, name) in available}
+        self._strategies = strategies(sections, surroundings, installed_as)
 
     def needed_facts(self, rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
         """Return the kinds of facts that they need, each with its symbols.

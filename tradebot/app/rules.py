@@ -71,14 +71,14 @@ def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: da
     months = door_to(settings.venue).months
     if months is None:
         return tuple(names)
-    found = list[str]()
+    symbols = list[str]()
     for name in names:
         try:
-            found.append(rules.perpetual(name))
+            symbols.append(rules.perpetual(name))
         except ValueError:
             remaining = (month for month in months(name, today, today + EARLIEST) if month.rolling.on > today)
-            found.extend(month.symbol for month in islice(remaining, 1))
-    return tuple(found)
+            symbols.extend(month.symbol for month in islice(remaining, 1))
+    return tuple(symbols)
 
 
 def standing_for(settings: Sections, discovered: Sequence[str]) -> Callable[[str], str]:

@@ -258,18 +258,18 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, object], di
 
     TRADING_MODE is the mode.
     """
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     variables: dict[str, str] = {}
     for name, text in sorted(environ.items()):
         if not name.startswith(PREFIX) or name in NOT_SETTINGS:
             continue
         *sections, key = name.removeprefix(PREFIX).lower().split(SEPARATOR)
-        _section(found, sections, name)[key] = _scalar(text)
+        _section(values, sections, name)[key] = _scalar(text)
         variables[_dashless(".".join((*sections, key)))] = f"{ENVIRONMENT}: {name}"
     if environ.get("TRADING_MODE"):
-        found["mode"] = environ["TRADING_MODE"]
+        values["mode"] = environ["TRADING_MODE"]
         variables["mode"] = f"{ENVIRONMENT}: TRADING_MODE"
-    return found, variables
+    return values, variables
 
 
 def _dashless(path: str) -> str:

@@ -376,7 +376,7 @@ def _of_registry(settings: Sections) -> Iterator[str]:
 
 def _one_symbol_of_each_coin(settings: Sections) -> Iterator[str]:
     """Yield the symbols that are one risk under two names: each limit on a symbol would allow it twice."""
-    door, known = door_to(settings.venue), dict[str, str]()
+    door, by_coin = door_to(settings.venue), dict[str, str]()
     discovers = settings.registry is not None and settings.registry.discovery
     own = (symbol for section in settings.strategies.sections().values() for symbol in section.universe or ())
     for symbol in dict.fromkeys((*settings.universe, *own)):
@@ -387,5 +387,5 @@ def _one_symbol_of_each_coin(settings: Sections) -> Iterator[str]:
             continue
         if discovers and symbol != (perpetual := door.symbol(coin)):
             yield f"universe: {symbol} isn't {perpetual}, and registry.discovery trades each coin as its perpetual"
-        if (other := known.setdefault(coin, symbol)) != symbol:
+        if (other := by_coin.setdefault(coin, symbol)) != symbol:
             yield f"universe: {other} and {symbol} are both {coin}, so each limit on a symbol would allow it twice"

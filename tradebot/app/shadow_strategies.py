@@ -49,12 +49,14 @@ BY = "shadow"
 def in_shadow(app: App) -> Mapping[str, str]:
     """Return why each strategy in shadow is there: by its settings, or because it isn't promoted to real money."""
     chosen = app.settings.strategies.in_shadow()
-    found = dict.fromkeys(sorted(chosen), "shadow: true")
+    strategies = dict.fromkeys(sorted(chosen), "shadow: true")
     if app.settings.capabilities.settlement is Settlement.PAID:
         sections = app.settings.strategies.sections()
-        climbed = {name: one for name, one in (app.reached_rungs or {}).items() if name in sections and not one.share}
-        found |= {name: one.found for name, one in climbed.items() if name not in chosen}
-    return found
+        climbed = {
+            name: rung for name, rung in (app.reached_rungs or {}).items() if name in sections and not rung.share
+        }
+        strategies |= {name: rung.found for name, rung in climbed.items() if name not in chosen}
+    return strategies
 
 
 def still_held(app: App, name: str) -> int:

@@ -46,9 +46,9 @@ class Scale(Struct, frozen=True):
     most: Decimal
     above: bool = False
 
-    def at(self, place: int) -> Decimal:
+    def at(self, index: int) -> Decimal:
         """Return the number at an index; beyond an end, the number at that end."""
-        return min(max(self._value_at(place), self.least), self.most)
+        return min(max(self._value_at(index), self.least), self.most)
 
     @property
     def first(self) -> int:
@@ -81,10 +81,10 @@ class Scale(Struct, frozen=True):
         decade = number.adjusted() - (1 if number.scaleb(-number.adjusted()) >= FEWEST // 10 else 2)
         return max(decade, 0 if self.whole else SMALLEST)
 
-    def _value_at(self, place: int) -> Decimal:
-        if place <= self._zero:
+    def _value_at(self, index: int) -> Decimal:
+        if index <= self._zero:
             return NONE
-        decade, digits = divmod(place, DECADE)
+        decade, digits = divmod(index, DECADE)
         if self.whole and decade < 0:
             decade, digits = 0, digits - DECADE
         return (digits + FEWEST) * Decimal(10) ** decade
@@ -209,7 +209,7 @@ def _own(strategy: str) -> Path:
 def _larger(name: str) -> tuple[str, ...]:
     """Return the limits that one fits into, and those that they fit into."""
     outer = [large for small, large in NESTED if small == name]
-    return tuple(dict.fromkeys((*outer, *(one for each in outer for one in _larger(each)))))
+    return tuple(dict.fromkeys((*outer, *(value for each in outer for value in _larger(each)))))
 
 
 def setting_at(settings: Sections, path: Path, way: int = 0) -> ThresholdSetting | None:

@@ -73,19 +73,19 @@ def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> Pu
     for path, value in values:
         settings = with_changed_value(settings, path, plain(value))
         approved = approved and with_changed_value(approved, path, plain(value))
-    found = validate(settings, {".".join(path): origin for path, _ in values})
+    changed_settings = validate(settings, {".".join(path): origin for path, _ in values})
     accepted = Baseline(approved, NOBODY, LONG_AGO) if approved else None
-    return Put(found, in_force(found, accepted, around.discovered))
+    return Put(changed_settings, in_force(changed_settings, accepted, around.discovered))
 
 
 def _values(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecordError("its settings can't be read: they are damaged") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise RecordError("its settings can't be read")
-    return found
+    return value
 
 
 WHAT_IF = "--what-if"
@@ -181,7 +181,7 @@ class Supposing:
                 or then.rules.sectors != now.rules.sectors
             )
             if changed or sees or (name in was) != (name in becomes):
-                old, new = (self._strategy(one.settings, name) for one in (then, now))
+                old, new = (self._strategy(rules.settings, name) for rules in (then, now))
                 replayed_strategies.append(ReplayedStrategy(name, old, new, changed, sees))
         return tuple(replayed_strategies)
 

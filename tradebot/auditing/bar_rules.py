@@ -93,16 +93,16 @@ def days(stored: RawSeries, hours: Sequence[SessionSeconds]) -> tuple[SessionBar
     starts = [bar.start_s for bar in stored.bars]
     if not starts:
         return ()
-    known = set(starts)
+    stored_starts = set(starts)
     inside = (each for each in hours if each.late_s > starts[0] and each.early_s <= starts[-1])
-    return tuple(_day(stored.bars, starts, known, each) for each in inside)
+    return tuple(_day(stored.bars, starts, stored_starts, each) for each in inside)
 
 
-def _day(bars: Sequence[RawBar], starts: Sequence[int], known: set[int], hours: SessionSeconds) -> SessionBars:
+def _day(bars: Sequence[RawBar], starts: Sequence[int], stored: set[int], hours: SessionSeconds) -> SessionBars:
     first = max(hours.open_s, starts[0] - starts[0] % MINUTE_S)
     minutes = range(first, min(hours.close_s, starts[-1] + 1), MINUTE_S)
     raw_bars = bars[bisect_left(starts, hours.early_s) : bisect_left(starts, hours.late_s)]
-    return SessionBars(hours, raw_bars, len(raw_bars), tuple(minute for minute in minutes if minute not in known))
+    return SessionBars(hours, raw_bars, len(raw_bars), tuple(minute for minute in minutes if minute not in stored))
 
 
 def filled_fraction(every: Sequence[SessionBars]) -> float:
@@ -115,12 +115,12 @@ def near(starts: Sequence[int], hours: Sequence[SessionSeconds]) -> Sequence[Ses
 
 
 def outside_of(bars: Sequence[RawBar], hours: Sequence[SessionSeconds]) -> Iterator[RawBar]:
-    starts, place = [bar.start_s for bar in bars], 0
+    starts, index = [bar.start_s for bar in bars], 0
     for each in near(starts, hours) if starts else ():
-        first = bisect_left(starts, each.early_s, place)
-        yield from bars[place:first]
-        place = bisect_left(starts, each.late_s, first)
-    yield from bars[place:]
+        first = bisect_left(starts, each.early_s, index)
+        yield from bars[index:first]
+        index = bisect_left(starts, each.late_s, first)
+    yield from bars[index:]
 
 
 def wrong_zone(
@@ -176,8 +176,8 @@ def _looks_moved(bars: Sequence[RawBar], hours: Sequence[SessionSeconds]) -> boo
 
 def _begins(starts: Sequence[int], from_s: int, for_s: int = HOUR_S) -> bool:
     """Return True if a bar starts in a span, an hour unless said otherwise."""
-    place = bisect_left(starts, from_s)
-    return place < len(starts) and starts[place] < from_s + for_s
+    index = bisect_left(starts, from_s)
+    return index < len(starts) and starts[index] < from_s + for_s
 
 
 def _share_in_sessions(bars: Sequence[RawBar], hours: Sequence[SessionSeconds], moved_s: int) -> float:
@@ -194,8 +194,8 @@ def _share_in_sessions(bars: Sequence[RawBar], hours: Sequence[SessionSeconds], 
 
 
 def _session_at(at_s: int, hours: Sequence[SessionSeconds]) -> SessionSeconds | None:
-    place = bisect_left(hours, at_s + 1, key=lambda each: each.early_s) - 1
-    return hours[place] if place >= 0 and at_s < hours[place].late_s else None
+    index = bisect_left(hours, at_s + 1, key=lambda each: each.early_s) - 1
+    return hours[index] if index >= 0 and at_s < hours[index].late_s else None
 
 
 def end_stamped(stored: RawSeries, every: Sequence[SessionBars]) -> Iterator[BarFinding]:
@@ -210,29 +210,29 @@ def end_stamped(stored: RawSeries, every: Sequence[SessionBars]) -> Iterator[Bar
     )
     ends = ((day.bars[0].start_s - MINUTE_S, day.bars[-1].start_s, day.hours) for day in full)
     if full and all(first == hours.open_s and last == hours.close_s for first, last, hours in ends):
-        found = f"a bar at the close of {pluralize(len(full), 'session')} and none at an open: stamped at the end?"
+        observed = f"a bar at the close of {pluralize(len(full), 'session')} and none at an open: stamped at the end?"
         span = full[0].hours.open_s, full[-1].hours.close_s
-        yield finding(stored, Flaw.END_STAMP, span, found, len(full), 0, len(full))
+        yield finding(stored, Flaw.END_STAMP, span, observed, len(full), 0, len(full))
 
 
 def strange(stored: RawSeries, hours: Sequence[SessionSeconds]) -> list[RawBar]:
     """Return the daily bars without a session, or the minute bars outside of all extended hours."""
     if stored.daily:
-        known = {each.midnight_s for each in hours}
-        return [bar for bar in stored.bars if bar.start_s not in known]
+        midnights = {each.midnight_s for each in hours}
+        return [bar for bar in stored.bars if bar.start_s not in midnights]
     return list(outside_of(stored.bars, hours))
 
 
 def outside(stored: RawSeries, hours: Sequence[SessionSeconds]) -> Iterator[BarFinding]:
     for bars in _cut(strange(stored, hours), lambda bar: bar.start_s // DAY_S):
-        found = f"{pluralize(len(bars), 'bar')} outside of every session"
-        yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), found, len(bars))
+        observed = f"{pluralize(len(bars), 'bar')} outside of every session"
+        yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), observed, len(bars))
 
 
 def daily_times(stored: RawSeries, hours: Sequence[SessionSeconds], venue: VenueDay) -> Iterator[BarFinding]:
     """Find daily bars that don't start at the venue's midnight on the date of a session."""
-    odd, known = strange(stored, hours), {each.midnight_s for each in hours}
-    moved_days = _moved_days(stored, known, venue) if len(odd) >= FEWEST_STRANGE else 0
+    odd, midnights = strange(stored, hours), {each.midnight_s for each in hours}
+    moved_days = _moved_days(stored, midnights, venue) if len(odd) >= FEWEST_STRANGE else 0
     if moved_days:
         words = f"{pluralize(len(stored.bars), 'bar')} fit the sessions if they are a day "
         words += "later" if moved_days > 0 else "earlier"
@@ -246,12 +246,12 @@ def daily_times(stored: RawSeries, hours: Sequence[SessionSeconds], venue: Venue
         yield finding(stored, Flaw.NO_SESSION, bar.start_s, words, 1)
 
 
-def _moved_days(stored: RawSeries, known: set[int], venue: VenueDay) -> int:
+def _moved_days(stored: RawSeries, midnights: set[int], venue: VenueDay) -> int:
     """Return by how many days all dates would have to move to be sessions; 0 if they fit better as they are."""
     dates = [_date_of(bar.start_s, venue) for bar in stored.bars]
-    now = sum(venue.begins_s(day) not in known for day in dates)
+    now = sum(venue.begins_s(day) not in midnights for day in dates)
     for move in (1, -1):
-        if sum(venue.begins_s(day + timedelta(days=move)) not in known for day in dates) * FAR_BETTER <= now:
+        if sum(venue.begins_s(day + timedelta(days=move)) not in midnights for day in dates) * FAR_BETTER <= now:
             return move
     return 0
 
@@ -280,8 +280,8 @@ def not_closed(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime
     width_s = 0 if stored.daily else MINUTE_S
     early = [bar.start_s for bar in recent if closes.get(bar.start_s, bar.start_s + width_s) > now_s]
     if early:
-        found = f"{pluralize(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
-        yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), found, len(early))
+        observed = f"{pluralize(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
+        yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), observed, len(early))
 
 
 def day_over_s(start_s: int, venue: VenueDay) -> int:
@@ -392,7 +392,7 @@ def session_bars(every: Sequence[SessionBars]) -> list[RawBar]:
 
 def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
     """Find overnight changes of price and volume that look like a split that isn't on record."""
-    for place, (before, after) in enumerate(pairwise(sessions), start=1):
+    for index, (before, after) in enumerate(pairwise(sessions), start=1):
         ratio = _split_ratio(before.close / after.open)
         if (
             ratio is None
@@ -400,7 +400,7 @@ def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator
             or _known_split(stored.splits, before, after)
         ):
             continue
-        volume = _volume_change(sessions, place)
+        volume = _volume_change(sessions, index)
         if volume is None or 1 / VOLUME_SLACK <= volume / ratio <= VOLUME_SLACK:
             traded = "" if volume is None else f", with {volume:.2g} times the volume"
             words = f"close {before.close:g}, then open {after.open:g}{traded}: a split of {_split_text(ratio)}?"
@@ -410,11 +410,11 @@ def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator
 def scales(stored: RawSeries, bars: Sequence[RawBar], bar_findings: Iterable[BarFinding]) -> Iterator[BarFinding]:
     """Find changes of scale that no split explains, on record or found, such as from dollars to cents."""
     limit, starts = math.log(SCALE_FACTOR), {finding.at for finding in bar_findings}
-    for place, (before, after) in enumerate(pairwise(bars), start=1):
+    for index, (before, after) in enumerate(pairwise(bars), start=1):
         if abs(math.log(after.open / before.close)) < limit:
             continue
-        later = median(bar.close for bar in bars[place : place + SCALE_BARS])
-        earlier = median(bar.close for bar in bars[max(place - SCALE_BARS, 0) : place])
+        later = median(bar.close for bar in bars[index : index + SCALE_BARS])
+        earlier = median(bar.close for bar in bars[max(index - SCALE_BARS, 0) : index])
         split = _known_split(stored.splits, before, after)
         ratio = later / earlier * (split.ratio if split else 1)
         words = f"close {before.close:g}, then open {after.open:g}, and no action on record says why"
@@ -452,10 +452,10 @@ def _split_ratio(change: float) -> float | None:
     return nearest if change > 1 else 1 / nearest
 
 
-def _volume_change(sessions: Sequence[RawBar], place: int) -> float | None:
-    """Return the median volume from `place` on relative to before, over a week each; None if there was none."""
-    before = median(each.volume for each in sessions[max(place - VOLUME_SESSIONS, 0) : place])
-    after = median(each.volume for each in sessions[place : place + VOLUME_SESSIONS])
+def _volume_change(sessions: Sequence[RawBar], index: int) -> float | None:
+    """Return the median volume from `index` on relative to before, over a week each; None if there was none."""
+    before = median(each.volume for each in sessions[max(index - VOLUME_SESSIONS, 0) : index])
+    after = median(each.volume for each in sessions[index : index + VOLUME_SESSIONS])
     return after / before if before > 0 and after > 0 else None
 
 

@@ -34,9 +34,9 @@ FEED_SYMBOLS, FEED_SHARE = 3, 0.2
 
 def daily_gaps(stored: RawSeries, hours: Sequence[SessionSeconds]) -> Iterator[BarFinding]:
     """Find sessions without a daily bar, from the first bar to the last."""
-    known = {bar.start_s for bar in stored.bars}
+    starts = {bar.start_s for bar in stored.bars}
     inside = [each for each in hours if stored.bars[0].start_s <= each.midnight_s <= stored.bars[-1].start_s]
-    return gaps(stored, (each.midnight_s not in known for each in inside), inside)
+    return gaps(stored, (each.midnight_s not in starts for each in inside), inside)
 
 
 def gaps(stored: RawSeries, absent: Iterable[bool], hours: Sequence[SessionSeconds]) -> Iterator[BarFinding]:
@@ -45,8 +45,8 @@ def gaps(stored: RawSeries, absent: Iterable[bool], hours: Sequence[SessionSecon
         if missing:
             lost = [each for _, each in run]
             span = lost[0].midnight_s, lost[-1].midnight_s
-            found = f"{pluralize(len(lost), 'session')} without a bar"
-            yield finding(stored, Flaw.GAP, span, found, len(lost), 0, len(lost))
+            observed = f"{pluralize(len(lost), 'session')} without a bar"
+            yield finding(stored, Flaw.GAP, span, observed, len(lost), 0, len(lost))
 
 
 def holes(stored: RawSeries, every: Sequence[SessionBars], lost_by_feed: frozenset[int]) -> Iterator[BarFinding]:
@@ -65,12 +65,12 @@ def holes(stored: RawSeries, every: Sequence[SessionBars], lost_by_feed: frozens
             else:
                 lost = [minute for minute in run if minute in lost_by_feed]
                 if lost:
-                    found = f"{pluralize(len(lost), 'minute')} that other liquid symbols lack too: the source lost it"
-                    yield _hole(stored, day, lost, found)
+                    finding = f"{pluralize(len(lost), 'minute')} that other liquid symbols lack too: the source lost it"
+                    yield _hole(stored, day, lost, finding)
 
 
-def _hole(stored: RawSeries, day: SessionBars, run: Sequence[int], found: str) -> BarFinding:
-    return finding(stored, Flaw.HOLE, (run[0], run[-1]), found, len(run), len(run), day.hours.minutes)
+def _hole(stored: RawSeries, day: SessionBars, run: Sequence[int], observed: str) -> BarFinding:
+    return finding(stored, Flaw.HOLE, (run[0], run[-1]), observed, len(run), len(run), day.hours.minutes)
 
 
 def _runs(missing: Sequence[int]) -> Iterator[list[int]]:
@@ -273,25 +273,25 @@ def _bars_of(session: SessionSeconds, width_s: int) -> Iterator[tuple[int, int]]
 def _not_closed(stored: RawSeries, ends: dict[int, int], now: datetime) -> Iterator[BarFinding]:
     early = [bar.start_s for bar in stored.bars if ends.get(bar.start_s, bar.start_s) > now.timestamp()]
     if early:
-        found = f"{pluralize(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
-        yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), found, len(early))
+        observed = f"{pluralize(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
+        yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), observed, len(early))
 
 
 def _strange(stored: RawSeries, ends: dict[int, int]) -> Iterator[BarFinding]:
     odd = [bar.start_s for bar in stored.bars if bar.start_s not in ends]
     for _, run in groupby(odd, key=lambda start_s: start_s // bar_rules.DAY_S):
         starts = list(run)
-        found = f"{pluralize(len(starts), 'bar')} at a time at which no {stored.timeframe} bar of a session starts"
-        yield finding(stored, Flaw.NO_SESSION, (starts[0], starts[-1]), found, len(starts))
+        observed = f"{pluralize(len(starts), 'bar')} at a time at which no {stored.timeframe} bar of a session starts"
+        yield finding(stored, Flaw.NO_SESSION, (starts[0], starts[-1]), observed, len(starts))
 
 
 def _holes(stored: RawSeries, starts: Sequence[int]) -> Iterator[BarFinding]:
     if stored.price is PriceKind.TRADE:
         return
-    known = {bar.start_s for bar in stored.bars}
+    stored_starts = {bar.start_s for bar in stored.bars}
     inside = starts[bisect_left(starts, stored.bars[0].start_s) : bisect_left(starts, stored.bars[-1].start_s)]
-    for missing, run in groupby(inside, key=lambda start_s: start_s not in known):
+    for missing, run in groupby(inside, key=lambda start_s: start_s not in stored_starts):
         if missing:
             lost = list(run)
-            found = f"{pluralize(len(lost), 'bar')} in a row missing, and the {stored.price} price never pauses"
-            yield finding(stored, Flaw.HOLE, (lost[0], lost[-1]), found, len(lost), len(lost))
+            observed = f"{pluralize(len(lost), 'bar')} in a row missing, and the {stored.price} price never pauses"
+            yield finding(stored, Flaw.HOLE, (lost[0], lost[-1]), observed, len(lost), len(lost))

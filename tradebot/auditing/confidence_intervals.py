@@ -65,7 +65,7 @@ def _long_run_variance(numbers: Sequence[float], mean: float, cosines: int) -> f
     total = 0.0
     for frequency in range(1, cosines + 1):
         step = pi * frequency / count
-        weighted = sum((number - mean) * cos(step * (place + 0.5)) for place, number in enumerate(numbers))
+        weighted = sum((number - mean) * cos(step * (index + 0.5)) for index, number in enumerate(numbers))
         total += 2 / count * weighted * weighted
     return total / cosines
 
@@ -78,8 +78,8 @@ def two_sided_p(t: float, degrees: int) -> float:
     angle = atan(abs(t) / sqrt(degrees))
     square, odd = cos(angle) ** 2, degrees % 2
     term = series = 0.0 if degrees == 1 else cos(angle) if odd else 1.0
-    for place in range(3 if odd else 2, degrees - 1, 2):
-        term = term * square * (place - 1) / place
+    for index in range(3 if odd else 2, degrees - 1, 2):
+        term = term * square * (index - 1) / index
         series += term
     within = 2 / pi * (angle + sin(angle) * series) if odd else sin(angle) * series
     return min(max(1 - within, 0.0), 1.0)
@@ -102,10 +102,10 @@ def correct_for_multiple_tests(chances: Sequence[float | None]) -> list[float | 
     Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979. It
     holds under any dependence between the rows. A row without a p-value isn't tested, and doesn't count.
     """
-    tested = sorted((chance, place) for place, chance in enumerate(chances) if chance is not None)
-    found: list[float | None] = [None] * len(chances)
+    tested = sorted((chance, index) for index, chance in enumerate(chances) if chance is not None)
+    corrected: list[float | None] = [None] * len(chances)
     most = 0.0
-    for rank, (chance, place) in enumerate(tested):
+    for rank, (chance, index) in enumerate(tested):
         most = max(most, min(chance * (len(tested) - rank), 1.0))
-        found[place] = most
-    return found
+        corrected[index] = most
+    return corrected

@@ -96,10 +96,10 @@ class SessionReturns:
 
     def entry(self, symbol: str, at: datetime) -> HypotheticalEntry | None:
         """Return the entry of a candidate at a moment, or None if the symbol had no later bar in this session."""
-        found = self._bar(symbol, at.timestamp())
-        if found is None:
+        bar = self._bar(symbol, at.timestamp())
+        if bar is None:
             return None
-        start_s = found[0].starts[found[1]]
+        start_s = bar[0].starts[bar[1]]
         if (symbol, start_s) not in self._known:
             self._known[symbol, start_s] = self._returns(symbol, start_s)
         return HypotheticalEntry(start_s, self._known[symbol, start_s])
@@ -109,13 +109,13 @@ class SessionReturns:
 
         It starts at the open of the next bar; None if there is none, or if it isn't over yet.
         """
-        found = self._bar(symbol, at.timestamp())
-        if found is None:
+        bar = self._bar(symbol, at.timestamp())
+        if bar is None:
             return None
-        bars, place = found
-        end_s = min(bars.starts[place] + longest_s, int(self.session.close.timestamp()))
+        bars, index = bar
+        end_s = min(bars.starts[index] + longest_s, int(self.session.close.timestamp()))
         price = self._price(bars, end_s)
-        return None if price is None or end_s > self._until.timestamp() else price / bars.open[place] - 1
+        return None if price is None or end_s > self._until.timestamp() else price / bars.open[index] - 1
 
     def price(self, symbol: str, at: datetime) -> float | None:
         """Return the last price of a symbol before a moment of the session; None if there is none."""
@@ -139,26 +139,26 @@ class SessionReturns:
         )
 
     def _gross(self, symbol: str, start_s: int) -> Returns:
-        found = self._bar(symbol, start_s)
-        if found is None:
+        bar = self._bar(symbol, start_s)
+        if bar is None:
             return UNKNOWN
-        bars, place = found
-        exits = (self._exit(horizon, symbol, bars, place, start_s) for horizon in HORIZONS)
-        return tuple(None if price is None else price / bars.open[place] - 1 for price in exits)
+        bars, index = bar
+        exits = (self._exit(horizon, symbol, bars, index, start_s) for horizon in HORIZONS)
+        return tuple(None if price is None else price / bars.open[index] - 1 for price in exits)
 
     def _bar(self, symbol: str, at_s: float) -> tuple[Series, int] | None:
         """Return a symbol's bars with the place of the first one from a moment on; None if that has no price."""
         bars = self._minutes.get(symbol)
-        place = bisect_left(bars.starts, at_s) if bars is not None else 0
-        return None if bars is None or place == len(bars) or bars.open[place] <= 0 else (bars, place)
+        index = bisect_left(bars.starts, at_s) if bars is not None else 0
+        return None if bars is None or index == len(bars) or bars.open[index] <= 0 else (bars, index)
 
-    def _exit(self, horizon: Horizon, symbol: str, bars: Series, place: int, start_s: int) -> float | None:
+    def _exit(self, horizon: Horizon, symbol: str, bars: Series, index: int, start_s: int) -> float | None:
         """Return the price at a horizon's end, given the place of the first bar and when the candidate is entered."""
         if horizon.sessions is None:
             end_s = start_s + HOUR_S
             last = bisect_right(bars.starts, end_s - MINUTE_S) - 1
             over = end_s <= min(self.session.close, self._until).timestamp()
-            return bars.close[last] if over and last >= place else None
+            return bars.close[last] if over and last >= index else None
         if horizon.sessions >= len(self._dates):
             return None
         return self._closes.get(symbol, {}).get(self._dates[horizon.sessions])
@@ -260,17 +260,17 @@ class _Row:
         """Add one candidate; `view` is positive if it expects a rise, and its size is the candidate's weight."""
         if not view:
             return
-        for place, value in enumerate(returns):
+        for index, value in enumerate(returns):
             if value is None or isnan(value):
                 continue
-            sums = self._sums[place].setdefault(session, [0.0, 0.0])
+            sums = self._sums[index].setdefault(session, [0.0, 0.0])
             sums[0] += view * value
             sums[1] += abs(view)
-            self._counts[place] += 1
+            self._counts[index] += 1
 
     def outcomes(self) -> tuple[MeasuredOutcome, ...]:
         return tuple(
-            _measure(horizon, count, [found[0] / found[1] for _, found in sorted(sums.items())])
+            _measure(horizon, count, [sum_of[0] / sum_of[1] for _, sum_of in sorted(sums.items())])
             for horizon, count, sums in zip(HORIZONS, self._counts, self._sums, strict=True)
         )
 
@@ -278,8 +278,8 @@ class _Row:
 def _measure(horizon: Horizon, candidates: int, by_session: Sequence[float]) -> MeasuredOutcome:
     if not by_session:
         return MeasuredOutcome(horizon.name, 0, 0, None, None, None, None, is_found=False, needed=None)
-    found = estimate(by_session, horizon.reach, WORTH_SEEING)
-    return MeasuredOutcome(horizon.name, candidates, is_found=False, **asdict(found))
+    estimate_usd = estimate(by_session, horizon.reach, WORTH_SEEING)
+    return MeasuredOutcome(horizon.name, candidates, is_found=False, **asdict(estimate_usd))
 
 
 class _Refused:
@@ -301,9 +301,9 @@ class _Refused:
         if not self._usd:
             return None
         count = len(self._usd)
-        found: Estimate = estimate(self._usd, CLOSE.reach, WORTH_SEEING * STAKE_USD)
-        low, high = (None if end is None else end * count for end in (found.low, found.high))
-        return Refusals(self._trades, count, found.mean * count, low, high)
+        estimate_usd: Estimate = estimate(self._usd, CLOSE.reach, WORTH_SEEING * STAKE_USD)
+        low, high = (None if end is None else end * count for end in (estimate_usd.low, estimate_usd.high))
+        return Refusals(self._trades, count, estimate_usd.mean * count, low, high)
 
 
 class _Strategy:
@@ -376,10 +376,10 @@ class _Strategy:
         highest = sorted({ranked[-(-len(ranked) * part // GROUPS) - 1] for part in range(1, GROUPS + 1)})
         rows = [_Row() for _ in highest]
         lowest = [nan] * len(highest)
-        for place, score in enumerate(self._scores):
+        for index, score in enumerate(self._scores):
             group = bisect_left(highest, score)
             lowest[group] = score if isnan(lowest[group]) else min(lowest[group], score)
-            rows[group].add(self._sessions[place], tuple(column[place] for column in self._returns), 1.0)
+            rows[group].add(self._sessions[index], tuple(column[index] for column in self._returns), 1.0)
         return [
             OutcomeRow(str(number), row.outcomes(), low, high)
             for number, (row, low, high) in enumerate(zip(rows, lowest, highest, strict=True), 1)
@@ -436,28 +436,28 @@ class RefusedTally:
 
     def worth(self) -> Mapping[str, Refusals]:
         """Return the totals by strategy, without empty ones."""
-        found = ((name, refused.worth()) for name, refused in sorted(self._strategies.items()))
-        return {name: worth for name, worth in found if worth is not None}
+        worths = ((name, refused.worth()) for name, refused in sorted(self._strategies.items()))
+        return {name: worth for name, worth in worths if worth is not None}
 
 
 _REACH = {horizon.name: horizon.reach for horizon in HORIZONS}
 
 
-def verdict(found: MeasuredOutcome) -> str:
+def verdict(measured: MeasuredOutcome) -> str:
     """Describe whether a score predicts until one horizon."""
-    if found.mean is None:
+    if measured.mean is None:
         return "nothing is over yet"
-    if found.low is None:
-        least = fewest_sessions(_REACH[found.horizon])
-        if found.sessions >= least:
+    if measured.low is None:
+        least = fewest_sessions(_REACH[measured.horizon])
+        if measured.sessions >= least:
             return "all sessions are alike, which proves nothing"
-        return f"too little to know: {found.sessions:,} of at least {least} sessions"
-    if found.is_found:
-        return "it predicts" if found.mean > 0 else "it predicts the opposite"
-    assert found.needed is not None, "an interval comes with what it would take"
-    if found.needed <= found.sessions:
+        return f"too little to know: {measured.sessions:,} of at least {least} sessions"
+    if measured.is_found:
+        return "it predicts" if measured.mean > 0 else "it predicts the opposite"
+    assert measured.needed is not None, "an interval comes with what it would take"
+    if measured.needed <= measured.sessions:
         return f"no better than chance; an effect of {WORTH_SEEING:.1%} would probably show by now"
-    return f"can't be told from chance; to see {WORTH_SEEING:.1%} takes about {pluralize(found.needed, 'session')}"
+    return f"can't be told from chance; to see {WORTH_SEEING:.1%} takes about {pluralize(measured.needed, 'session')}"
 
 
 def what_refusals_did(refusals: Refusals | None, benchmark: str | None) -> str:

@@ -120,14 +120,14 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> VenueReadi
         books = books.with_pending(proven)
         ratios = position_ratios(books, view)
     books = with_expired_orders(reader, books, clocks.earlier_now)
-    known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
+    ids = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
     omitted = tuple(o for o in omitted_orders(fillable_orders(books), view.orders) if o.venue_id not in ended)
     books = with_doubts(reader, books, view, omitted, world.venue.tells_ends_after)
     missing = missing_fills(books)
     return VenueReading(
         view=replace(view, orders=(*view.orders, *omitted)) if omitted else view,
         books=books,
-        orders=(*(order for order in view.orders if order.venue_id in known), *omitted),
+        orders=(*(order for order in view.orders if order.venue_id in ids), *omitted),
         omitted_orders=omitted,
         differences=differences(books, missing, view.positions, view.orders),
         ratios=ratios,

@@ -189,9 +189,9 @@ def _opened_contracts(books: Books, close: Intent, following: str) -> Decimal:
 
 def _orders(books: Books) -> Iterator[tuple[Order, Intent]]:
     """Yield each known order of ours once, with the intent that made it."""
-    known = {order.venue_id: order for chain in books.chains.values() for order in chain}
-    known |= {order.venue_id: order for order in books.orders}
-    for order in known.values():
+    orders = {order.venue_id: order for chain in books.chains.values() for order in chain}
+    orders |= {order.venue_id: order for order in books.orders}
+    for order in orders.values():
         record = books.promised.get(order.client_order_id)
         if record is not None:
             yield order, record.intent
@@ -222,28 +222,32 @@ def choose(world: World, months: Months, names: Sequence[str], now: datetime) ->
     roots = {coin(symbol): symbol for symbol in before.symbols}
     if before.at is not None and _session(world, before.at) == session and [*roots] == [*map(coin, names)]:
         return before
-    found = dict[str, _Standing]()
+    by_root = dict[str, _Standing]()
     for name in names:
-        found[coin(name)] = _standing(world, months, name, session, now)
-    chosen = Discovery(tuple(Found(one.symbol, now) for one in found.values()), now)
+        by_root[coin(name)] = _standing(world, months, name, session, now)
+    chosen = Discovery(tuple(Found(standing.symbol, now) for standing in by_root.values()), now)
     if not world.dry_run:
         world.facts.put_discovery(chosen)
-        for root, one in found.items():
-            if one.symbol != roots.get(root) or one.unknown:
-                told = {"root": root, "before": roots.get(root, ""), "by": "volume" if one.by_volume else "date"}
-                unknown = {"unknown": one.unknown} if one.unknown else {}
-                world.events.emit(EventKind.CONTRACT_CHOSEN.at(now, {**told, **unknown}, one.symbol))
+        for root, standing in by_root.items():
+            if standing.symbol != roots.get(root) or standing.unknown:
+                details = {
+                    "root": root,
+                    "before": roots.get(root, ""),
+                    "by": "volume" if standing.by_volume else "date",
+                }
+                unknown = {"unknown": standing.unknown} if standing.unknown else {}
+                world.events.emit(EventKind.CONTRACT_CHOSEN.at(now, {**details, **unknown}, standing.symbol))
     return chosen
 
 
 def with_earlier_rolls(listings: Mapping[str, Listing], standing: frozenset[str], today: date) -> Mapping[str, Listing]:
     """Return listings in which a contract is due to roll now if its root already refers to the next one."""
-    found = dict(listings)
+    rolled = dict(listings)
     for symbol, listing in listings.items():
         rolling = listing.rolling
         if rolling is not None and rolling.into in standing:
-            found[symbol] = replace(listing, rolling=earlier(rolling, today))
-    return found
+            rolled[symbol] = replace(listing, rolling=earlier(rolling, today))
+    return rolled
 
 
 def _session(world: World, at: datetime) -> date:

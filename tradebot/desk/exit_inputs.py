@@ -92,14 +92,14 @@ def _watched_position(desk: Desk, position: Position) -> WatchedPosition:
     kept = desk.books.kept_of(position)
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
     marks, listing = update_marks(position, quote, kept), desk.listings.get(position.symbol)
-    known = replace(
+    watched_position = replace(
         kept,
         best=marks.best,
         worst=marks.worst,
         instrument=listing.instrument if listing else kept.instrument,
         minimum=listing.minimum if listing else None,
     )
-    return WatchedPosition(position, marks.best, known, desk.outlooks.get(position.key, Outlook()))
+    return WatchedPosition(position, marks.best, watched_position, desk.outlooks.get(position.key, Outlook()))
 
 
 def update_marks(position: Position, quote: Quote | None, kept: Kept) -> Marks:
@@ -132,12 +132,12 @@ def with_outlooks(world: World, desk: Desk, watched: Sequence[WatchedPosition]) 
         {name for rule in world.rules.exits_of(watched_position.position.strategy) for name in rule.reads}
         for watched_position in watched
     ]
-    known = ExitFacts(
+    facts = ExitFacts(
         world, desk, [watched_position for watched_position, names in zip(watched, reads, strict=True) if names]
     )
-    for one, names in zip(watched, reads, strict=True):
-        found: dict[str, Any] = {name: read(known, one) for name, read in READERS.items() if name in names}
-        yield replace(one, outlook=Outlook(**found)) if found else one
+    for position, names in zip(watched, reads, strict=True):
+        read_facts: dict[str, Any] = {name: read(facts, position) for name, read in READERS.items() if name in names}
+        yield replace(position, outlook=Outlook(**read_facts)) if read_facts else position
 
 
 class ExitFacts:
@@ -152,7 +152,7 @@ class ExitFacts:
     def scores(self, held: WatchedPosition) -> tuple[float, ...]:
         """Return the scores of the position's symbol since it was opened, oldest first."""
         scored = self._scores.get(held.position.key[:2], ())
-        return tuple(one.score for one in scored if one.at >= held.position.opened_at)
+        return tuple(candidate.score for candidate in scored if candidate.at >= held.position.opened_at)
 
     def noise(self, held: WatchedPosition) -> float | None:
         return noise(self._scores.get(held.position.key[:2], ()), self._desk.books.day)
@@ -277,7 +277,7 @@ def noise(scored: Iterable[Scored], day: VenueDay) -> float | None:
 
     Overnight changes are left out, because much happens in a night. None if there are too few changes.
     """
-    days = groupby(scored, key=lambda one: day.date_of(one.at))
+    days = groupby(scored, key=lambda bar: day.date_of(bar.at))
     changes = [after.score - before.score for _, of_day in days for before, after in pairwise(of_day)]
     if len(changes) < LEAST_CHANGES:
         return None
@@ -302,11 +302,11 @@ def kept_open(
     later = [change for change in changes if change.date > entered]
     morning = min((change.date for change in later), default=None)
     grown = {change.option_symbol.replace(".", ""): change.change for change in later if change.date == morning}
-    known = {contract: volume for contract, volume in traded.items() if volume and contract in grown}
-    if not known:
+    volumes = {contract: volume for contract, volume in traded.items() if volume and contract in grown}
+    if not volumes:
         return None
-    stayed = sum(min(max(grown[contract], 0), volume) for contract, volume in known.items())
-    return Decimal(stayed) / sum(known.values())
+    stayed = sum(min(max(grown[contract], 0), volume) for contract, volume in volumes.items())
+    return Decimal(stayed) / sum(volumes.values())
 
 
 def option_symbol(alert: FlowAlert) -> str:

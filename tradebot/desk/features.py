@@ -114,9 +114,9 @@ class BarFeatures:
         """Return the span of time for which features are computed at once, and up to when its bars are asked for."""
         if self._whole and need.timeframe != DAY:
             near = self._sessions(until.date() - ENDS_LATE, until.date() + BEGINS_AHEAD, calendar)
-            place = bisect_left(near, until, key=attrgetter("open"))
-            if place:
-                session, following = near[place - 1], near[place:]
+            index = bisect_left(near, until, key=attrgetter("open"))
+            if index:
+                session, following = near[index - 1], near[index:]
                 ends = following[0].open if following else max(session.close, until)
                 return session.open, ends, max(session.close, until)
         return until - MICROSECOND, until, until
@@ -145,9 +145,9 @@ def _row(need: FeatureNeed, kept: _Kept, bar: int) -> FeatureRow:
 
 
 def _of(features: Sequence[Feature], values: Mapping[str, float], frame: Frame, bar: int, at: datetime) -> FeatureRow:
-    known = {name: value for name, value in values.items() if not isnan(value)}
-    absent = {each.name: str(absence(each, frame, bar)) for each in features if each.name not in known}
-    return FeatureRow(at, known, absent)
+    known_values = {name: value for name, value in values.items() if not isnan(value)}
+    absent = {each.name: str(absence(each, frame, bar)) for each in features if each.name not in known_values}
+    return FeatureRow(at, known_values, absent)
 
 
 def with_moment(
@@ -168,24 +168,24 @@ def _moment(
     moments_by_category: Mapping[Category, Sequence[datetime]] | None,
 ) -> Frame:
     """Return a frame of a single bar without a length, which has no price of its own."""
-    at, one, nowhere = int(now.timestamp()), np.ones(1), np.full(1, NOWHERE)
+    at, unit, nowhere = int(now.timestamp()), np.ones(1), np.full(1, NOWHERE)
     due = tuple(int(each.timestamp()) for each in calendar.major) if calendar else ()
-    known = {
+    stamps = {
         str(each): tuple(int(at.timestamp()) for at in times) for each, times in (moments_by_category or {}).items()
     }
-    since = min((times[0] for times in known.values() if times), default=at)
+    since = min((times[0] for times in stamps.values() if times), default=at)
     return Frame(
         0,
         np.full(1, at),
-        one,
-        one,
-        one,
-        one,
-        one,
+        unit,
+        unit,
+        unit,
+        unit,
+        unit,
         nowhere,
         nowhere,
         nowhere,
         spread=None if spread is None else np.full(1, spread),
         releases=(ReleaseList(at, due),) if calendar else None,
-        news=None if moments_by_category is None else NewsTimes(since, known),
+        news=None if moments_by_category is None else NewsTimes(since, stamps),
     )

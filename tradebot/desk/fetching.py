@@ -68,7 +68,7 @@ class _Look(Struct, frozen=True, dict=True):
         planned = self._intervals_s
         fetched = [request for request in self.requests if request[0].name in planned]
         due = [request for request in fetched if self._is_due(request, planned[request[0].name])]
-        places = {name: place for place, name in enumerate(planned)}
+        places = {name: index for index, name in enumerate(planned)}
         due.sort(key=lambda request: in_turn(request[0].core, places[request[0].name], self._asked_at(request)))
         room = self._plan.room(self._elapsed_s) if self._plan and self._is_open else None
         left_out = dict.fromkeys(kind.name for kind, _ in self.requests if kind.name not in planned)
@@ -112,8 +112,8 @@ class _Look(Struct, frozen=True, dict=True):
 
     def _fetch_began(self, last: datetime) -> datetime:
         """Return when the fetch began that an answer came in: intervals count from there, however late it came."""
-        place = bisect_right(self._starts, last)
-        return self._starts[place - 1] if place else last
+        index = bisect_right(self._starts, last)
+        return self._starts[index - 1] if index else last
 
     def _asked_at(self, request: Request) -> float:
         last = self._last[request[0].name, request[1]]
@@ -168,11 +168,11 @@ class _Look(Struct, frozen=True, dict=True):
         A kind of which a symbol has none isn't there.
         """
         assert self._current is not None
-        opened, found = self._current.open, dict[str, float]()
+        opened, seconds = self._current.open, dict[str, float]()
         for (name, _), last in self._last.items():
             asked_s = -inf if last is None else (self._fetch_began(last) - opened).total_seconds()
-            found[name] = min(found.get(name, inf), asked_s)
-        return {name: asked_s for name, asked_s in found.items() if asked_s >= 0}
+            seconds[name] = min(seconds.get(name, inf), asked_s)
+        return {name: asked_s for name, asked_s in seconds.items() if asked_s >= 0}
 
 
 MAX_FAILURES = 3

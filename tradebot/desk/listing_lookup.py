@@ -72,5 +72,7 @@ def other_contracts(
     held = defaultdict[str, list[str]](list)
     for symbol in sorted(open_symbols):
         held[coin_or_self(symbol)].append(symbol)
-    others = ((symbol, [one for one in held.get(coin_or_self(symbol), ()) if one != symbol]) for symbol in entered)
-    return {symbol: ", ".join(found) for symbol, found in others if found}
+    others = (
+        (symbol, [month for month in held.get(coin_or_self(symbol), ()) if month != symbol]) for symbol in entered
+    )
+    return {symbol: ", ".join(contracts) for symbol, contracts in others if contracts}

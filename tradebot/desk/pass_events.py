@@ -227,8 +227,8 @@ def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[System
         return
     before = _before(world, cycle, [symbol for _, symbol, _ in (*counter, *crowded)])
     yield from _counter_signals(desk, counter.values(), before)
-    known = {_key(each.candidate) for each in before.candidates if _lacked_only_room(each)} if before else set()
-    for record in (each for key, each in crowded.items() if key not in known):
+    keys = {_key(each.candidate) for each in before.candidates if _lacked_only_room(each)} if before else set()
+    for record in (each for key, each in crowded.items() if key not in keys):
         end = record.terminal
         why = f"only room was missing: {end.reason}" if end else ""
         yield EventKind.MISSED_CANDIDATE.at(desk.now, _details(record.candidate, why, None), record.candidate.symbol)
@@ -242,13 +242,13 @@ def _counter_signals(
     desk: Desk, counter: Iterable[CandidateRecord], before: CycleRecord | None
 ) -> Iterator[SystemEvent]:
     opened = {(p.strategy, p.symbol): p.opened_at for p in desk.positions}
-    known: Collection[Key] = ()
+    keys: Collection[Key] = ()
     if before:
-        known = {_key(each.candidate) for each in before.candidates if _is_strong(each)}
+        keys = {_key(each.candidate) for each in before.candidates if _is_strong(each)}
     for record in counter:
         candidate = record.candidate
         held_then = before is not None and opened[candidate.strategy, candidate.symbol] < before.at
-        if not (held_then and _key(candidate) in known):
+        if not (held_then and _key(candidate) in keys):
             details = _details(candidate, f"it wants to {candidate.side.value} and holds the other side", None)
             yield EventKind.COUNTER_SIGNAL.at(desk.now, details, candidate.symbol)
 
@@ -286,8 +286,8 @@ def _key(candidate: Candidate) -> Key:
 def _not_told(refused: Iterable[StrategyRefusal], before: CycleRecord | None) -> Iterator[StrategyRefusal]:
     """Yield the refusals that the pass before this one didn't have."""
     key = attrgetter("strategy", "symbol", "decision.reason")
-    told = {key(refusal) for refusal in before.refused_strategies} if before else set()
-    return (refusal for refusal in refused if key(refusal) not in told)
+    keys = {key(refusal) for refusal in before.refused_strategies} if before else set()
+    return (refusal for refusal in refused if key(refusal) not in keys)
 
 
 def _unfilled_details(intent: Intent, cause: str, order: str, shares: Decimal) -> dict[str, str]:
@@ -296,8 +296,8 @@ def _unfilled_details(intent: Intent, cause: str, order: str, shares: Decimal) -
 
 def _details(candidate: Candidate, cause: str, order: str | None) -> dict[str, str]:
     score = "" if candidate.score is None else f"{candidate.score:.3f}"
-    told = {"strategy": candidate.strategy, "cause": cause, "order": order or "", "score": score}
-    return {name: text for name, text in told.items() if text}
+    details = {"strategy": candidate.strategy, "cause": cause, "order": order or "", "score": score}
+    return {name: text for name, text in details.items() if text}
 
 
 def gap_began(gap: Gap, now: datetime, cause: str = "") -> SystemEvent:

@@ -124,7 +124,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Return the record of an exit pass with its remaining gaps; report those that began or ended."""
     last = _last(world, cycle)
-    opened, known = _gaps_opened(world, desk, cycle), _before(world, desk, last)
+    opened, earlier = _gaps_opened(world, desk, cycle), _before(world, desk, last)
     books, resting = _as_filled(desk, desk.books), desk.resting
     met = {whose: _since(gap, last, books) for whose, gap in _gaps_found(world, desk, books, resting).items()}
     left: Found = met
@@ -135,25 +135,27 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
         left = _gaps_found(world, desk, books, resting)
         # What this pass did to close a gap is no other gap.
         left = {whose: replace(gap, since=met.get(whose, gap).since) for whose, gap in left.items()}
-    told = {**opened, **known}
+    all_gaps = {**opened, **earlier}
     at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
-    passing = {whose: gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, at)}
+    passing = {
+        whose: gap for whose, gap in met.items() if whose not in {**left, **all_gaps} and _is_told(world, gap, at)
+    }
     # A stop that was sent ends a gap that is told once a report shows that it rests.
-    lasting = {whose: gap for whose, gap in {**passing, **told}.items() if not _is_closed(gap, books, desk)}
+    lasting = {whose: gap for whose, gap in {**passing, **all_gaps}.items() if not _is_closed(gap, books, desk)}
     # A gap that was over when this pass began stays over, although a stop that moves is on its way again.
     arriving = {whose for whose, pairs in resting.items() if any(pair.arrives for pair in pairs)}
     awaited = arriving & {*met, *opened}
     left = {**{whose: replace(gap, sent=True) for whose, gap in lasting.items() if whose in awaited}, **left}
-    on = {whose for whose in told if whose in left and whose in lasting}
-    now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
+    on = {whose for whose in all_gaps if whose in left and whose in lasting}
+    now = tuple(replace(gap, since=all_gaps[whose].since) if whose in on else gap for whose, gap in left.items())
     passed = [gap for whose, gap in passing.items() if whose not in left]
     # The process that ended it may have been killed before it reported that.
     passed += [
-        gap for gap in _gaps_missed(world, desk, last) if (gap.strategy, gap.symbol) not in {**told, **left, **met}
+        gap for gap in _gaps_missed(world, desk, last) if (gap.strategy, gap.symbol) not in {**all_gaps, **left, **met}
     ]
     for gap in (*passed, *(gap for whose, gap in left.items() if whose not in on)):
         world.events.emit(gap_began(gap, desk.now))
-    for gap in (*passed, *(gap for whose, gap in told.items() if whose not in on)):
+    for gap in (*passed, *(gap for whose, gap in all_gaps.items() if whose not in on)):
         world.events.emit(_gap_ended(gap, books, desk, at, resting))
     return replace(cycle, gaps=now)
 
@@ -173,9 +175,9 @@ def _gaps_opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
         for candidate, why in freed
     )
     worked = {whose for whose, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
-    found = {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
-    met = _gaps_found(world, desk, _as_filled(desk, desk.books), desk.resting) if found else {}
-    return {whose: replace(gap, since=met[whose].since) if whose in met else gap for whose, gap in found.items()}
+    at_work = {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
+    met = _gaps_found(world, desk, _as_filled(desk, desk.books), desk.resting) if at_work else {}
+    return {whose: replace(gap, since=met[whose].since) if whose in met else gap for whose, gap in at_work.items()}
 
 
 def _last(world: World, cycle: CycleRecord) -> CycleRecord | None:
@@ -192,7 +194,9 @@ def _before(world: World, desk: Desk, last: CycleRecord | None) -> Found:
     """Return the gaps that the pass of exits before this one left, and those that passes of entries opened since."""
     since = last.at if last else desk.now - DAY
     entries = (cycle for cycle in world.facts.passes(since) if cycle.job is Job.TRADE_ONCE)
-    return {(gap.strategy, gap.symbol): gap for one in (*((last,) if last else ()), *entries) for gap in one.gaps or ()}
+    return {
+        (gap.strategy, gap.symbol): gap for cycle in (*((last,) if last else ()), *entries) for gap in cycle.gaps or ()
+    }
 
 
 def _since(gap: Gap, last: CycleRecord | None, books: Books) -> Gap:
@@ -249,8 +253,8 @@ def _gaps_found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, 
     rules = world.rules
     # Shares that a person sold by hand are in our books until that is accepted, and need no stop.
     closed = closed_by_others(books, desk.net)
-    found = gaps(books, desk.listings, resting, rules.exits, rules.exits_of, closed)
-    return {(gap.strategy, gap.symbol): gap for gap in found}
+    gaps_now = gaps(books, desk.listings, resting, rules.exits, rules.exits_of, closed)
+    return {(gap.strategy, gap.symbol): gap for gap in gaps_now}
 
 
 def _as_filled(desk: Desk, books: Books) -> Books:

@@ -110,9 +110,9 @@ def worst_core_drifts(world: World, reads: Mapping[str, frozenset[str]], now: da
         return {}
     replies = world.facts.suspicious_replies(now - CURRENT, now)
     harmful = [drift for drift in drifts(replies) if drift.breach.harms and kind_of(drift.kind).core]
-    found: dict[str, Drift] = {}
+    worst: dict[str, Drift] = {}
     for strategy, kinds in reads.items():
         concerned = [drift for drift in harmful if drift.kind in kinds | {FLOW_ALERTS}]
         if concerned:
-            found[strategy] = max(concerned, key=lambda drift: drift.share)
-    return found
+            worst[strategy] = max(concerned, key=lambda drift: drift.share)
+    return worst

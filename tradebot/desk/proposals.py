@@ -83,7 +83,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
 
 def strongest_first(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """Sort candidates in the order in which they are evaluated."""
-    return tuple(sorted(candidates, key=lambda one: (-abs(one.score or 0.0), one.symbol, one.strategy)))
+    return tuple(sorted(candidates, key=lambda want: (-abs(want.score or 0.0), want.symbol, want.strategy)))
 
 
 class StrategyAnswer(NamedTuple):
@@ -141,8 +141,8 @@ def answer_of(strategy: Strategy, view: StrategyView, most: TargetBounds | None)
     answer = strategy.propose(view)
     if isinstance(answer, Decision):
         return answer
-    found = validate_wants(view, answer, strategy.sources if is_outside(strategy) else OWN_SOURCE)
-    return found if most is None or isinstance(found, Decision) else reject_excess_wants(found, most) or found
+    wants = validate_wants(view, answer, strategy.sources if is_outside(strategy) else OWN_SOURCE)
+    return wants if most is None or isinstance(wants, Decision) else reject_excess_wants(wants, most) or wants
 
 
 def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:

@@ -47,14 +47,14 @@ def look_at_coins(world: World, now: datetime, *, all_of_them: bool = False) -> 
     registry = None if world.dry_run else registry_of(world)
     if registry is None:
         return
-    known, look = registry.coins, _Look.of(world, registry, now, every=all_of_them)
-    coins = (look.at(symbol, known.get(symbol)) for symbol in registry.symbols)
-    changed = [coin for coin in coins if coin != known.get(coin.symbol)]
+    coins_before, look = registry.coins, _Look.of(world, registry, now, every=all_of_them)
+    coins = (look.at(symbol, coins_before.get(symbol)) for symbol in registry.symbols)
+    changed = [coin for coin in coins if coin != coins_before.get(coin.symbol)]
     world.facts.put_registry(changed)
     for coin in changed:
-        for event in _changes(known.get(coin.symbol), coin, now):
+        for event in _changes(coins_before.get(coin.symbol), coin, now):
             world.events.emit(event)
-    if event_of_all := _pause(registry, {**known, **{coin.symbol: coin for coin in changed}}, now):
+    if event_of_all := _pause(registry, {**coins_before, **{coin.symbol: coin for coin in changed}}, now):
         world.events.emit(event_of_all)
 
 
@@ -73,12 +73,12 @@ class _Look(NamedTuple):
     @classmethod
     def of(cls, world: World, registry: Registry, now: datetime, *, every: bool) -> "_Look":
         rules, symbols = registry.rules, registry.symbols
-        known = [(symbol, registry.coins.get(symbol)) for symbol in symbols]
-        ranked = frozenset(s for s, coin in known if every or tiers.is_due(coin.rank if coin else None, now, rules))
+        coins = [(symbol, registry.coins.get(symbol)) for symbol in symbols]
+        ranked = frozenset(s for s, coin in coins if every or tiers.is_due(coin.rank if coin else None, now, rules))
         checked = frozenset(
-            s for s, coin in known if every or tiers.is_data_check_due(coin.data if coin else None, now, rules.health)
+            s for s, coin in coins if every or tiers.is_data_check_due(coin.data if coin else None, now, rules.health)
         )
-        charted = frozenset(s for s, coin in known if s in checked and (every or _needs_candles(coin, now)))
+        charted = frozenset(s for s, coin in coins if s in checked and (every or _needs_candles(coin, now)))
         quoted = [symbol for symbol in symbols if symbol in ranked | checked]
         quotes = world.market.quotes(quoted) if quoted else {}
         return cls(world, rules, now, ranked, checked, charted, quotes, _candles(world, rules, charted, now))
@@ -120,7 +120,7 @@ def _needs_candles(coin: Coin | None, now: datetime) -> bool:
 def _pause(registry: Registry, coins: Mapping[str, Coin], now: datetime) -> SystemEvent | None:
     """Return the event if entries pause or go on because of what was looked at; before any look, they didn't pause."""
     needed = registry.rules.health.needed_count(len(registry.symbols))
-    before, after = (_healthy(registry, known) for known in (registry.coins, coins))
+    before, after = (_healthy(registry, coins_then) for coins_then in (registry.coins, coins))
     details = {"healthy": str(after), "needed": str(needed)}
     if after < needed and (before >= needed or not registry.coins):
         return EventKind.ENTRIES_PAUSED.at(now, details)
@@ -130,8 +130,8 @@ def _pause(registry: Registry, coins: Mapping[str, Coin], now: datetime) -> Syst
 
 
 def _healthy(registry: Registry, coins: Mapping[str, Coin]) -> int:
-    found = (coins.get(symbol) for symbol in registry.symbols)
-    return sum(coin is not None and coin.data.health is CoinHealth.HEALTHY for coin in found)
+    coins_listed = (coins.get(symbol) for symbol in registry.symbols)
+    return sum(coin is not None and coin.data.health is CoinHealth.HEALTHY for coin in coins_listed)
 
 
 def _candles(world: World, rules: RegistryRules, symbols: Collection[str], now: datetime) -> Mapping[str, Series]:
@@ -203,7 +203,7 @@ def _discover(world: World, before: Discovery, listed: Sequence[str], now: datet
     wanted = sorted(symbol for symbol in {*listed, *pinned, *held_symbols} if not naming.objection(symbol))
     quotes = world.market.quotes(wanted)
     rejected, most_s = world.market.rejected_quotes, world.rules.limits.max_quote_age_s
-    figures = {one: figures_of(quotes.get(one), rejected.get(one, ""), now, most_s) for one in wanted}
+    figures = {symbol: figures_of(quotes.get(symbol), rejected.get(symbol, ""), now, most_s) for symbol in wanted}
     retained_coins = RetainedCoins(pinned, held_symbols, world.rules.universe)
     return update_discovery(before, listed, figures, retained_coins, now, rules, naming)
 
@@ -211,17 +211,17 @@ def _discover(world: World, before: Discovery, listed: Sequence[str], now: datet
 def _coin_changes(before: Discovery, after: Discovery, universe: Sequence[str], now: datetime) -> list[SystemEvent]:
     """Return the events of what changed; `universe` is what was traded before."""
     if after.problem:
-        told = {"why": after.problem}
-        return [] if before.problem else [EventKind.LIST_NOT_BELIEVED.at(now, told)]
+        change = {"why": after.problem}
+        return [] if before.problem else [EventKind.LIST_NOT_BELIEVED.at(now, change)]
     was, traded, events = frozenset(universe), frozenset(after.symbols), list[SystemEvent]()
     if was != traded:
         details = {"added": _name_some(traded - was), "removed": _name_some(was - traded), "symbols": str(len(traded))}
         events.append(EventKind.UNIVERSE_CHANGED.at(now, details))
-    listed = frozenset(one.symbol for one in before.found if one.listed)
-    for one in after.found:
-        if one.symbol in listed and not one.listed:
-            stays = STAYS if one.symbol in traded else GOES
-            events.append(EventKind.COIN_UNLISTED.at(now, {"message": stays}, one.symbol))
+    listed = frozenset(coin.symbol for coin in before.found if coin.listed)
+    for coin in after.found:
+        if coin.symbol in listed and not coin.listed:
+            stays = STAYS if coin.symbol in traded else GOES
+            events.append(EventKind.COIN_UNLISTED.at(now, {"message": stays}, coin.symbol))
     return events
 
 

@@ -42,7 +42,7 @@ def recent_shocks(world: World, now: datetime) -> Moves | None:
         series = world.bars.closed(need, world.rules.every_symbol, now)
     except TradebotError:
         return None
-    return Moves(tuple(shock for one in series.values() for shock in shocks_in_bars(one, limits)), frozenset(series))
+    return Moves(tuple(shock for bars in series.values() for shock in shocks_in_bars(bars, limits)), frozenset(series))
 
 
 def shocks_on(world: World, desk: Desk, moves: Moves | None) -> Shocks | None:
@@ -68,10 +68,10 @@ def shocks_in_bars(series: Series, limits: Limits) -> Iterator[Shock]:
     A minute without a trade has no bar, so a move over several such minutes counts for the minute whose bar shows it.
     """
     move, span = limits.max_minute_move_fraction, limits.max_minute_range_fraction
-    for place, start in enumerate(series.starts):
-        before = series.close[place - 1] if place else series.open[place]
-        moved = abs(series.close[place] / before - 1)
-        ranged = series.high[place] / series.low[place] - 1
+    for index, start in enumerate(series.starts):
+        before = series.close[index - 1] if index else series.open[index]
+        moved = abs(series.close[index] / before - 1)
+        ranged = series.high[index] / series.low[index] - 1
         if (move is not None and moved >= move) or (span is not None and ranged >= span):
             yield Shock(datetime.fromtimestamp(start + MINUTE_S, UTC), series.symbol)
 

@@ -372,10 +372,10 @@ def _contracts(view: BrokerView, orders: Iterable[Possible]) -> Decimal:
 
 
 def _by_sector(exposure: Mapping[str, Decimal], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:
-    found: dict[str, Decimal] = defaultdict(Decimal)
+    by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
-        found[sectors.get(symbol, "")] += value
-    return found
+        by_sector[sectors.get(symbol, "")] += value
+    return by_sector
 
 
 def _possible(

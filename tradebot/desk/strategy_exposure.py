@@ -118,10 +118,10 @@ def _order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
 
     Our own limits are never far from the market, so if the venue reports one that is, the venue is wrong.
     """
-    known = prices.get(order.symbol, Decimal(0))
+    price = prices.get(order.symbol, Decimal(0))
     if order.limit_price and not is_our_order_id(order.client_order_id):
         return order.limit_price
-    return max(order.limit_price or order.filled_average_price or known, known)
+    return max(order.limit_price or order.filled_average_price or price, price)
 
 
 def _intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:

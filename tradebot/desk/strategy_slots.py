@@ -86,8 +86,8 @@ def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries
     stands = standing(strategy.name, times, world.ledger, entries, now)
     since = claims.first_seen(strategy.name)
     new, seen_from = (() if since else (strategy.name,)), since or now
-    known = takewhile(lambda slot: slot.end > seen_from and not claims.ended(slot), stands.over[:MOST_MISSED])
-    missed = tuple(reversed(list(known)))
+    standing_slots = takewhile(lambda slot: slot.end > seen_from and not claims.ended(slot), stands.over[:MOST_MISSED])
+    missed = tuple(reversed(list(standing_slots)))
     if stands.current is None or claims.ended(stands.current):
         return SlotPlan((), (Waiting(strategy.name, stands.next),), missed, new)
     return SlotPlan(((strategy, stands.current),), (), missed, new)

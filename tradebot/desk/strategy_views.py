@@ -129,11 +129,11 @@ class ViewBuilder:
         for need in needs.bars:
             if need.symbols and symbol not in need.symbols:
                 continue
-            found = series.get(need.key_of(symbol))
-            if not found or len(found) < need.enough:
-                have = len(found) if found else 0
+            series_found = series.get(need.key_of(symbol))
+            if not series_found or len(series_found) < need.enough:
+                have = len(series_found) if series_found else 0
                 return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, have, need.enough)
-            ended = found.start_of(-1) + (width_of(found.timeframe) or timedelta(days=1))
+            ended = series_found.start_of(-1) + (width_of(series_found.timeframe) or timedelta(days=1))
             if stale := self._stale(ended, need.max_age_s, until):
                 return stale
         for wanted in needs.features:
@@ -225,9 +225,9 @@ class ViewBuilder:
 
     def _kept_of(self, lots: Mapping[str, Position]) -> dict[str, Kept]:
         """Return what the books keep of positions, without best and worst prices, which change with every quote."""
-        found = self.world.ledger.kept([position.key for position in lots.values()]) if lots else {}
-        kept = {symbol: complete(found.get(position.key), position) for symbol, position in lots.items()}
-        return {symbol: replace(one, best=None, worst=None) for symbol, one in kept.items()}
+        stored_terms = self.world.ledger.kept([position.key for position in lots.values()]) if lots else {}
+        kept = {symbol: complete(stored_terms.get(position.key), position) for symbol, position in lots.items()}
+        return {symbol: replace(terms, best=None, worst=None) for symbol, terms in kept.items()}
 
     def _situation(self, strategy: str) -> Situation:
         return situation_of(self.world, self._now, self._venue_view, self._positions, strategy)

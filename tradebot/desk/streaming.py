@@ -114,18 +114,18 @@ def _by_symbol(symbols: Sequence[str], pages: Sequence[FlowPage]) -> Mapping[str
     Rows of other tickers and unreadable ones count for every symbol: the reply isn't what was asked for.
     """
     tickers = {source_ticker(symbol).upper(): symbol for symbol in symbols}
-    found: dict[str, list[object]] = {symbol: [] for symbol in symbols}
-    known: set[object] = set()
+    by_symbol: dict[str, list[object]] = {symbol: [] for symbol in symbols}
+    parts: set[object] = set()
     for row in (row for page in pages for row in page.rows):
         fields = row if isinstance(row, dict) else {}
         identity, ticker = fields.get("id"), fields.get("ticker")
-        if isinstance(identity, str) and identity in known:
+        if isinstance(identity, str) and identity in parts:
             continue
-        known.add(identity if isinstance(identity, str) else None)
+        parts.add(identity if isinstance(identity, str) else None)
         symbol = tickers.get(ticker.upper()) if isinstance(ticker, str) else None
         for owner in symbols if symbol is None else (symbol,):
-            found[owner].append(row)
-    return found
+            by_symbol[owner].append(row)
+    return by_symbol
 
 
 def _text(moment: datetime) -> str:
@@ -334,8 +334,8 @@ class Follower:
             else:
                 # The stream doesn't include the symbol's kind, and stored alerts never change.
                 self._without_about.add(symbol)
-        for symbol, found in by_symbol.items():
-            page = page_of(symbol, found, _NO_QUOTA, at)
+        for symbol, facts in by_symbol.items():
+            page = page_of(symbol, facts, _NO_QUOTA, at)
             # The source documents the format of the REST API's rows, and only those are checked.
             intake = normalize(FLOW_ALERTS_KIND, page, at, check=False)
             self._keep_reply(page, at)

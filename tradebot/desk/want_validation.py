@@ -58,8 +58,8 @@ def validate_wants(
         return answer
     if not isinstance(answer, Iterable):
         return _refusal(Reason.STRATEGY_INVALID, f"expected a sequence of wants, got {type(answer).__name__}")
-    known = frozenset((*view.universe, *view.lots))
-    limit = len(known)
+    symbols = frozenset((*view.universe, *view.lots))
+    limit = len(symbols)
     # The result may be endless, so read only one want beyond the limit.
     wants = tuple(islice(answer, limit + 1))
     if not wants:
@@ -113,8 +113,8 @@ class _Allowed(Struct, frozen=True):
         return next((fault for fault, holds in rules if not holds(want, self)), None)
 
 
-def _in(symbol: object, known: frozenset[str]) -> bool:
-    return type(symbol) is str and symbol in known
+def _in(symbol: object, symbols: frozenset[str]) -> bool:
+    return type(symbol) is str and symbol in symbols
 
 
 def _is_decimal(value: object) -> TypeGuard[Decimal]:
@@ -213,44 +213,44 @@ def _refusal(reason: Reason, observed: int | str, limit: int | None = None) -> D
 Rules = tuple[tuple[str, Callable[[Any, _Allowed], bool]], ...]
 """The requirements of one kind of want. Types come first, because a strategy may return anything."""
 _CLOSE: Rules = (
-    ("the strategy doesn't hold its symbol", lambda one, may: _in(one.symbol, may.held)),
+    ("the strategy doesn't hold its symbol", lambda want, may: _in(want.symbol, may.held)),
     (
         "its reason is not a text of 1 to 200 characters",
-        lambda one, may: _is_text(one.why) and bool(one.why.strip()),
+        lambda want, may: _is_text(want.why) and bool(want.why.strip()),
     ),
 )
 _OPEN: Rules = (
-    ("its symbol is not in the universe", lambda one, may: _in(one.symbol, may.universe)),
-    ("its side is not a Side", lambda one, may: type(one.side) is Side),
-    ("its score is not between -1 and 1", lambda one, may: _within(one.score, -1, 1)),
-    ("its score and its side disagree", lambda one, may: one.score * one.side.sign >= 0),
-    ("its coverage is not between 0 and 1", lambda one, may: _optional(one.coverage, 0)),
-    ("its components are not all valid", lambda one, may: _each(one.components, _is_component)),
-    ("its quantity is not a Decimal above 0", lambda one, may: one.quantity is None or _is_quantity(one.quantity)),
-    ("its stop is not a Decimal between 0 and 1", lambda one, may: _is_distance(one.stop_loss_fraction, 1)),
-    ("its target is not a Decimal between 0 and 10", lambda one, may: _is_distance(one.profit_target_fraction, 10)),
-    ("its average true range is not a Decimal between 0 and 1", lambda one, may: _is_distance(one.atr_fraction, 1)),
+    ("its symbol is not in the universe", lambda want, may: _in(want.symbol, may.universe)),
+    ("its side is not a Side", lambda want, may: type(want.side) is Side),
+    ("its score is not between -1 and 1", lambda want, may: _within(want.score, -1, 1)),
+    ("its score and its side disagree", lambda want, may: want.score * want.side.sign >= 0),
+    ("its coverage is not between 0 and 1", lambda want, may: _optional(want.coverage, 0)),
+    ("its components are not all valid", lambda want, may: _each(want.components, _is_component)),
+    ("its quantity is not a Decimal above 0", lambda want, may: want.quantity is None or _is_quantity(want.quantity)),
+    ("its stop is not a Decimal between 0 and 1", lambda want, may: _is_distance(want.stop_loss_fraction, 1)),
+    ("its target is not a Decimal between 0 and 10", lambda want, may: _is_distance(want.profit_target_fraction, 10)),
+    ("its average true range is not a Decimal between 0 and 1", lambda want, may: _is_distance(want.atr_fraction, 1)),
     (
         "its invalid distance is not a Decimal between 0 and 1",
-        lambda one, may: _is_distance(one.invalid_fraction, 1),
+        lambda want, may: _is_distance(want.invalid_fraction, 1),
     ),
-    ("its targets are not rising levels with shares of at most 1", lambda one, may: _are_levels(one.targets)),
-    ("its hold is not a number of seconds above 0", lambda one, may: _is_hold(one.hold_s)),
-    ("its contracts are not all valid", lambda one, may: _each(one.contracts, _is_contract)),
-    ("its cluster is not a text of at most 200 characters", lambda one, may: _is_text(one.cluster)),
-    ("its source is not 'strategy'", lambda one, may: any(one.source == known for known in may.sources)),
-    ("its decisions are not ones a strategy may make", lambda one, may: _each(one.decisions, _is_own_decision)),
+    ("its targets are not rising levels with shares of at most 1", lambda want, may: _are_levels(want.targets)),
+    ("its hold is not a number of seconds above 0", lambda want, may: _is_hold(want.hold_s)),
+    ("its contracts are not all valid", lambda want, may: _each(want.contracts, _is_contract)),
+    ("its cluster is not a text of at most 200 characters", lambda want, may: _is_text(want.cluster)),
+    ("its source is not 'strategy'", lambda want, may: any(want.source == source for source in may.sources)),
+    ("its decisions are not ones a strategy may make", lambda want, may: _each(want.decisions, _is_own_decision)),
 )
 _TARGET: Rules = (
-    ("its symbol is not in the universe", lambda one, may: _in(one.symbol, may.universe | may.held)),
-    ("it needs a weight or a quantity, not both", lambda one, may: (one.weight is None) != (one.quantity is None)),
-    ("its weight is not a Decimal between -10 and 10", lambda one, may: _is_signed(one.weight, MOST_WEIGHT)),
+    ("its symbol is not in the universe", lambda want, may: _in(want.symbol, may.universe | may.held)),
+    ("it needs a weight or a quantity, not both", lambda want, may: (want.weight is None) != (want.quantity is None)),
+    ("its weight is not a Decimal between -10 and 10", lambda want, may: _is_signed(want.weight, MOST_WEIGHT)),
     (
         "its quantity is not a Decimal of at most a trillion shares",
-        lambda one, may: _is_signed(one.quantity, MOST_SHARES),
+        lambda want, may: _is_signed(want.quantity, MOST_SHARES),
     ),
-    ("its score is not between -1 and 1", lambda one, may: _optional(one.score, -1)),
-    ("its decisions are not ones a strategy may make", lambda one, may: _each(one.decisions, _is_own_decision)),
+    ("its score is not between -1 and 1", lambda want, may: _optional(want.score, -1)),
+    ("its decisions are not ones a strategy may make", lambda want, may: _each(want.decisions, _is_own_decision)),
 )
-_REDUCE: Rules = (*_CLOSE, ("its quantity is not a Decimal above 0", lambda one, may: _is_quantity(one.quantity)))
+_REDUCE: Rules = (*_CLOSE, ("its quantity is not a Decimal above 0", lambda want, may: _is_quantity(want.quantity)))
 _RULES: Mapping[type, Rules] = {Open: _OPEN, Target: _TARGET, Reduce: _REDUCE, Close: _CLOSE}

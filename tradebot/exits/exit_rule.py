@@ -92,20 +92,20 @@ def best_price(position: Position, quote: Quote | None, stored: Decimal | None) 
     It never moves past the last trade, because a wrong quote would otherwise remain the best price.
     """
     # No farther than the last trade, because a wrong quote that became the best price would stay it.
-    known = position.average_price if stored is None else stored
+    price = position.average_price if stored is None else stored
     if quote is None:
-        return known
+        return price
     if position.quantity > 0:
-        return max(known, min(quote.bid, quote.last))
-    return min(known, max(quote.ask, quote.last))
+        return max(price, min(quote.bid, quote.last))
+    return min(price, max(quote.ask, quote.last))
 
 
 def worst_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
     """Return the worst price so far, starting at the entry price; it only ever moves against the position."""
-    known = position.average_price if stored is None else stored
+    price = position.average_price if stored is None else stored
     if quote is None:
-        return known
-    return min(known, quote.bid) if position.quantity > 0 else max(known, quote.ask)
+        return price
+    return min(price, quote.bid) if position.quantity > 0 else max(price, quote.ask)
 
 
 class RuleInput(StrEnum):

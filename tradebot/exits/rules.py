@@ -87,11 +87,11 @@ def parse(listed: object) -> Exits:
     if not isinstance(listed, list | tuple):
         raise ExitRulesError("must be a list of exit rules, such as [{stop_loss: {fraction: 0.02}}]")
     rules, problems = list[ExitRule](), list[str]()
-    for place, item in enumerate(listed):
+    for index, item in enumerate(listed):
         try:
             rules.append(_rule(item))
         except ValueError as error:
-            problems += [f"rule {place + 1}: {mistake}" for mistake in error.args]
+            problems += [f"rule {index + 1}: {mistake}" for mistake in error.args]
     problems += () if problems else _contradictions(rules)
     if problems:
         raise ExitRulesError(*problems)
@@ -139,8 +139,8 @@ def _as_written(value: object) -> str:
 
 def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
     names = {kind: name for name, kind in kinds().items()}
-    for place, rule in enumerate(rules):
-        if any(type(rule) is type(other) for other in rules[:place]):
+    for index, rule in enumerate(rules):
+        if any(type(rule) is type(other) for other in rules[:index]):
             yield f"{names[type(rule)]} is listed twice"
         contradiction = rule.contradiction(rules)
         if contradiction:
@@ -198,8 +198,8 @@ def worst_stop(
 
     A stop in ticks depends on the entry price and the instrument.
     """
-    known = (price, instrument.tick) if price and instrument else None
-    gains = (rule.gain if known is None else rule.gain_at(*known) for rule in rules)
+    inputs = (price, instrument.tick) if price and instrument else None
+    gains = (rule.gain if inputs is None else rule.gain_at(*inputs) for rule in rules)
     return min((-gain for gain in gains if gain is not None and gain < 0), default=None)
 
 
@@ -231,12 +231,14 @@ def levels(watched: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
 
     A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
     """
-    found = [(rule, rule.level(watched)) for rule in rules]
+    levels_now = [(rule, rule.level(watched)) for rule in rules]
     prices = [
-        (level.price, rule.name) for rule, level in found if level.price is not None and level.armed and not level.ahead
+        (level.price, rule.name)
+        for rule, level in levels_now
+        if level.price is not None and level.armed and not level.ahead
     ]
-    stop, word = max(prices, key=lambda one: (one[0] * watched.direction, one[1]), default=(None, ""))
-    ahead = [rule for rule, level in found if level.ahead and level.price is not None]
+    stop, word = max(prices, key=lambda level: (level[0] * watched.direction, level[1]), default=(None, ""))
+    ahead = [rule for rule, level in levels_now if level.ahead and level.price is not None]
     targets = [target._replace(word=rule.name) for rule in ahead for target in rule.targets(watched)]
     within = _within(watched, sorted(targets, key=lambda target: (watched.direction * target.price, target.word)))
     return ExitLevels(stop, within, word)
@@ -349,9 +351,9 @@ def _strength(fired: _Fired) -> tuple[bool, Decimal, int, str]:
     return shares is not None, -(shares or Decimal(0)), fired.rule.rank, fired.rule.reason
 
 
-def _fewer(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+def _fewer(value: Decimal | None, other: Decimal | None) -> Decimal | None:
     """Return the smaller number of shares, where None means all."""
-    return min((shares for shares in (one, other) if shares is not None), default=None)
+    return min((shares for shares in (value, other) if shares is not None), default=None)
 
 
 def _closing(watched: WatchedPosition, fired: _Fired, quote: Quote | None, now: datetime) -> Decision:

@@ -40,9 +40,9 @@ class AccountAsk(Struct, frozen=True, dict=True):
 
     def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":
         """Return the inputs of a gate on one strategy."""
-        known = self._strategies.get(strategy)
-        if known is not None:
-            return StrategyAsk(strategy, self, known[0], rules.limits, known[1])
+        exposure = self._strategies.get(strategy)
+        if exposure is not None:
+            return StrategyAsk(strategy, self, exposure[0], rules.limits, exposure[1])
         equity = rules.allotment_fraction * self.book.equity
         strategy_ask = StrategyAsk(strategy, self, self.book.own(strategy, equity, self.desk.sectors), rules.limits)
         self._strategies[strategy] = strategy_ask.book, strategy_ask.decisions

@@ -107,19 +107,19 @@ class Caps(Struct, frozen=True):
     net_usd: Decimal | None = None
     of_strategy: Mapping[str, int] = field(default_factory=dict)
 
-    def broken(self, bids: Sequence[Bid], one: Bid | None = None) -> Decision | None:
-        """Return the first limit that these bids exceed together, or None; with `one`, the first exceeded by adding it.
+    def broken(self, bids: Sequence[Bid], bid: Bid | None = None) -> Decision | None:
+        """Return the first limit that these bids exceed together, or None; with `bid`, the first exceeded by adding it.
 
         A candidate is refused only for a limit that it counts toward.
         """
-        together = (*bids, one) if one else bids
-        return next((each for each in self._room(together, one) if not each.passed), None)
+        together = (*bids, bid) if bid else bids
+        return next((each for each in self._room(together, bid) if not each.passed), None)
 
-    def _room(self, bids: Sequence[Bid], one: Bid | None) -> Iterator[Decision]:
+    def _room(self, bids: Sequence[Bid], beaten: Bid | None) -> Iterator[Decision]:
         yield _within(Reason.AUCTION_FULL, len(bids), self.positions)
         margin = sum((bid.margin_usd for bid in bids), ZERO)
         yield _within(Reason.AUCTION_MARGIN_ABOVE_MAX, margin, self.margin_usd)
-        for bid in (one,) if one else bids:
+        for bid in (beaten,) if beaten else bids:
             yield _within(Reason.AUCTION_SYMBOL_TAKEN, sum(other.name == bid.name for other in bids), 1)
             if bid.cluster:
                 alike = sum(other.cluster == bid.cluster for other in bids)
@@ -349,7 +349,7 @@ def _why_lost(bid: Bid, winners: Sequence[Bid], first: Sequence[Bid], broken: De
     least = winners[-1].worth if winners else min((bid.worth for bid in first if bid.value), default=None)
     if least is not None and bid.worth <= least:
         return (Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.AUCTION_OUTBID, bid.worth, least), broken)
-    bounds = [bid.bound for bid in sorted(first, key=lambda one: one.value.total if one.value else ZERO) if bid.bound]
+    bounds = [bid.bound for bid in sorted(first, key=lambda bid: bid.value.total if bid.value else ZERO) if bid.bound]
     return (broken, *bounds[:1])
 
 

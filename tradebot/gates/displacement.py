@@ -123,7 +123,7 @@ def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: f
     """Return a strategy's candidates by symbol whose scores are comparable because enough of their data is present."""
     scored = (candidate for candidate in proposed if candidate.strategy == strategy and candidate.score is not None)
     opening = (candidate for candidate in scored if candidate.purpose is Purpose.OPEN)
-    return {one.symbol: one for one in opening if one.coverage is None or one.coverage >= min_coverage}
+    return {bid.symbol: bid for bid in opening if bid.coverage is None or bid.coverage >= min_coverage}
 
 
 def strength(position: Position, entry_score: float | None, now: Candidate | None) -> float | None:
@@ -232,4 +232,4 @@ def _by_cause(incumbents: Iterable[Incumbent]) -> Iterator[Decision]:
     counted = Counter(refusal.reason for refusal in ends)
     for reason, _ in counted.most_common():
         alike = (end for end in ends if end.reason is reason)
-        yield min(alike, key=lambda one: inf if one.distance is None else one.distance)
+        yield min(alike, key=lambda position: inf if position.distance is None else position.distance)

@@ -115,9 +115,9 @@ def _require_reconciled(strategy: StrategyAsk) -> Decision:
         return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_UNSTEADY)
     if account.desk.differences:
         first, *others = account.desk.differences
-        found = f"{first.symbol}: broker {first.broker:f}, books {first.books:f}"
+        detail = f"{first.symbol}: broker {first.broker:f}, books {first.books:f}"
         more = f", and {len(others)} more" if others else ""
-        return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.POSITIONS_DIFFER, f"{found}{more}")
+        return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.POSITIONS_DIFFER, f"{detail}{more}")
     if mark is None:
         return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.NOT_RECONCILED)
     if mark.blocking:

@@ -32,11 +32,11 @@ def check_roll_date(desk: Desk, symbol: str) -> Decision | None:
 def none_overdue(desk: Desk) -> Decision | None:
     """Compare the date with the last day on which a position in each contract is allowed; None if none expires."""
     today = date_on(desk)
-    known = ((position.symbol, rolling_of(desk, position.symbol)) for position in desk.positions)
-    ending = [(symbol, rolling.until) for symbol, rolling in known if rolling is not None]
+    positions = ((position.symbol, rolling_of(desk, position.symbol)) for position in desk.positions)
+    ending = [(symbol, rolling.until) for symbol, rolling in positions if rolling is not None]
     if not ending:
         return None
-    symbol, until = min(ending, key=lambda one: one[1])
+    symbol, until = min(ending, key=lambda rolling: rolling[1])
     return answer(Gate.EXPIRY, today <= until, Reason.CONTRACT_OVERDUE, f"{symbol} on {today}", f"until {until}")
 
 

@@ -158,5 +158,5 @@ def _judge_margin(
         return Decision(gate, Verdict.FAIL, reason, NOTHING_LEFT, limit)
     if unknown or equity <= 0:
         return unknown or Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, equity, limit)
-    found = measure(equity)
-    return answer(gate, found is None or fits(found, limit), reason, found, limit)
+    measured = measure(equity)
+    return answer(gate, measured is None or fits(measured, limit), reason, measured, limit)

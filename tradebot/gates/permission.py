@@ -102,8 +102,8 @@ def configuration(inputs: PermissionInputs) -> PermissionCheck:
     if inputs.unconfigured is not None:
         return PermissionCheck(CONFIGURATION, Reason.CONFIG_UNREADABLE, open=False, found=inputs.unconfigured)
     if inputs.differences is None:
-        found = "no accepted configuration is on record"
-        return PermissionCheck(CONFIGURATION, Reason.CONFIG_NOT_ACCEPTED, open=False, found=found)
+        detail = "no accepted configuration is on record"
+        return PermissionCheck(CONFIGURATION, Reason.CONFIG_NOT_ACCEPTED, open=False, found=detail)
     looser = [difference for difference in inputs.differences if difference.looser]
     named = [*map(describe_difference, looser[:NAMED])] or ["nothing is looser than in the accepted configuration"]
     named += [f"and {len(looser) - NAMED} more"] if len(looser) > NAMED else []
@@ -117,14 +117,14 @@ def storage(inputs: PermissionInputs) -> PermissionCheck:
     The remaining space is for exits: each order is written down before it is sent.
     """
     free, least = inputs.free_mb, inputs.min_free_mb
-    known = "how much is free can't be told" if free is None else f"{free:,} MB are free"
-    return PermissionCheck(DISK, Reason.DISK_LOW, (free or 0) >= least, f"{known}, and {least:,} MB have to be free")
+    detail = "how much is free can't be told" if free is None else f"{free:,} MB are free"
+    return PermissionCheck(DISK, Reason.DISK_LOW, (free or 0) >= least, f"{detail}, and {least:,} MB have to be free")
 
 
 def lasting(inputs: PermissionInputs) -> PermissionCheck:
     """Refuse real money on a disk that is lost with the machine or the container: the books have to outlast both."""
-    found = inputs.passing or "nothing says that it ends with the machine or a container"
-    return PermissionCheck(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, found)
+    detail = inputs.passing or "nothing says that it ends with the machine or a container"
+    return PermissionCheck(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, detail)
 
 
 def is_about_exits(difference: Difference) -> bool:
@@ -159,9 +159,9 @@ def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -
 
 def doors(inputs: PermissionInputs) -> Iterator[PermissionCheck]:
     """Yield every condition of this mode, met or not. Orders are sent only if all are met."""
-    found = inputs.read if inputs.unread is None else inputs.unread
-    if found is not None:
-        yield PermissionCheck(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, inputs.unread is None, found)
+    detail = inputs.read if inputs.unread is None else inputs.unread
+    if detail is not None:
+        yield PermissionCheck(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, inputs.unread is None, detail)
     if inputs.mode is not Mode.SANDBOX:
         yield _place(inputs.network, inputs.copied_from)
     live = inputs.mode is Mode.LIVE
@@ -179,12 +179,12 @@ def doors(inputs: PermissionInputs) -> Iterator[PermissionCheck]:
 def _place(network: str | None, copied_from: str | None) -> PermissionCheck:
     """Check that the state folder is no copy, and that its locks work: both keep a second bot off the account."""
     if copied_from is not None:
-        found = f"the state folder is a copy of {copied_from}, where this bot still is"
-        return PermissionCheck(PLACE, Reason.FOLDER_COPIED, open=False, found=found)
-    found = "it isn't on any known network file system"
+        detail = f"the state folder is a copy of {copied_from}, where this bot still is"
+        return PermissionCheck(PLACE, Reason.FOLDER_COPIED, open=False, found=detail)
+    detail = "it isn't on any known network file system"
     if network is not None:
-        found = f"the state folder is on a network file system: {network}"
-    return PermissionCheck(PLACE, Reason.STATE_ON_NETWORK, network is None, found)
+        detail = f"the state folder is on a network file system: {network}"
+    return PermissionCheck(PLACE, Reason.STATE_ON_NETWORK, network is None, detail)
 
 
 def _shadow_lifted(differences: Sequence[Difference]) -> Iterator[PermissionCheck]:
@@ -196,8 +196,8 @@ def _shadow_lifted(differences: Sequence[Difference]) -> Iterator[PermissionChec
 
 def _file_mode(inputs: PermissionInputs) -> PermissionCheck:
     is_live = inputs.file_mode == Mode.LIVE
-    found = "the configuration file says mode: live" if is_live else "the configuration file doesn't say mode: live"
-    return PermissionCheck("mode", Reason.LIVE_MODE_UNSAID, is_live, found)
+    detail = "the configuration file says mode: live" if is_live else "the configuration file doesn't say mode: live"
+    return PermissionCheck("mode", Reason.LIVE_MODE_UNSAID, is_live, detail)
 
 
 def _account_tail(inputs: PermissionInputs) -> PermissionCheck:
@@ -208,8 +208,8 @@ def _account_tail(inputs: PermissionInputs) -> PermissionCheck:
             variables.LIVE, Reason.LIVE_ACCOUNT_UNSAID, open=False, found=f"{variables.LIVE} is not set"
         )
     fits = value == tail
-    found = f"{variables.LIVE} is {'' if fits else 'not '}the account's …{tail}{_blanks(value, {tail.lower()})}"
-    return PermissionCheck(variables.LIVE, Reason.LIVE_ACCOUNT_UNSAID, fits, found)
+    detail = f"{variables.LIVE} is {'' if fits else 'not '}the account's …{tail}{_blanks(value, {tail.lower()})}"
+    return PermissionCheck(variables.LIVE, Reason.LIVE_ACCOUNT_UNSAID, fits, detail)
 
 
 def _order_gate(name: str, required: bool, value: str | None, *, needed: bool) -> PermissionCheck:
@@ -220,10 +220,10 @@ def _order_gate(name: str, required: bool, value: str | None, *, needed: bool) -
         return PermissionCheck(name, Reason.ORDER_GATE_CLOSED, open=False, found=f"{name} is set but empty")
     meaning = SPELLINGS.get(value.lower())
     if meaning is None:
-        found = f"{name} has an unclear value{_blanks(value, SPELLINGS)}"
+        detail = f"{name} has an unclear value{_blanks(value, SPELLINGS)}"
     else:
-        found = f"{name} says {'yes' if meaning else 'no'}"
-    return PermissionCheck(name, Reason.ORDER_GATE_CLOSED, meaning is required, found)
+        detail = f"{name} says {'yes' if meaning else 'no'}"
+    return PermissionCheck(name, Reason.ORDER_GATE_CLOSED, meaning is required, detail)
 
 
 def _blanks(value: str, words: Container[str]) -> str:
@@ -233,15 +233,15 @@ def _blanks(value: str, words: Container[str]) -> str:
 
 def _acknowledgement(value: str | None) -> PermissionCheck:
     """Check the consent that earlier bots asked for. `live arm` replaces it, so it is checked only if set."""
-    found, fits = f"{ACKNOWLEDGEMENT} is not set; live arm replaces it", value in (None, UNDERSTOOD)
+    detail, fits = f"{ACKNOWLEDGEMENT} is not set; live arm replaces it", value in (None, UNDERSTOOD)
     if value is not None:
-        found = f"{ACKNOWLEDGEMENT} is {'' if fits else 'not '}{UNDERSTOOD}{_blanks(value, {UNDERSTOOD.lower()})}"
-    return PermissionCheck(ACKNOWLEDGEMENT, Reason.ORDER_GATE_CLOSED, fits, found)
+        detail = f"{ACKNOWLEDGEMENT} is {'' if fits else 'not '}{UNDERSTOOD}{_blanks(value, {UNDERSTOOD.lower()})}"
+    return PermissionCheck(ACKNOWLEDGEMENT, Reason.ORDER_GATE_CLOSED, fits, detail)
 
 
 def _check_arming(arming: Arming | None) -> PermissionCheck:
     if arming is None:
         return PermissionCheck("arming", Reason.LIVE_NOT_ARMED, open=False, found="this account isn't armed")
     span = "1 session" if arming.sessions == 1 else f"{arming.sessions} sessions"
-    found = f"armed by {arming.who} for {span}, entries until the close of {arming.last}"
-    return PermissionCheck("arming", Reason.LIVE_NOT_ARMED, open=True, found=found)
+    detail = f"armed by {arming.who} for {span}, entries until the close of {arming.last}"
+    return PermissionCheck("arming", Reason.LIVE_NOT_ARMED, open=True, found=detail)

@@ -64,8 +64,8 @@ def rate_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[s
         yield "", order_rate(book, limits, max(e.at for e in book.entries))
     for entered in sorted({replace(e, at=book.entries[0].at) for e in book.entries}, key=str):
         yield entered.symbol, symbol_entries(book, limits, entered.strategy, entered.symbol, entered.side)
-    for place, entered in enumerate(book.entries):
-        before = replace(book, entries=book.entries[:place])
+    for index, entered in enumerate(book.entries):
+        before = replace(book, entries=book.entries[:index])
         yield entered.symbol, duplicate_order(before, limits, entered.symbol, entered.side, entered.at)
     streak = loss_streak(book, limits, now)
     if streak:

@@ -30,8 +30,8 @@ def basis(quote: Quote | None, limits: Limits) -> Decision | None:
         return Decision(Gate.BASIS, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
     if quote.premium is None:
         return Decision(Gate.BASIS, Verdict.UNKNOWN, Reason.BASIS_UNKNOWN, None, limit)
-    found = abs(quote.premium)
-    return answer(Gate.BASIS, found <= limit, Reason.BASIS_TOO_WIDE, found, limit)
+    distance = abs(quote.premium)
+    return answer(Gate.BASIS, distance <= limit, Reason.BASIS_TOO_WIDE, distance, limit)
 
 
 def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decision | None:

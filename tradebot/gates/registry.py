@@ -59,7 +59,7 @@ def format_figures(figures: Figures) -> str:
 
 def failures(failed: tuple[Failed, ...]) -> str:
     """Describe failed checks, each with what was observed and its limit."""
-    return ", ".join(_failure(one) for one in failed)
+    return ", ".join(_failure(name) for name in failed)
 
 
 def _failure(failed: Failed) -> str:

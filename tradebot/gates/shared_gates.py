@@ -59,8 +59,8 @@ def permission_to_enter(desk: Desk) -> Decision:
 def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
     if not closed:
         return Decision(Gate.PERMISSION, Verdict.PASS)
-    reason, found = closed[0]
-    return Decision(Gate.PERMISSION, Verdict.FAIL, reason, found)
+    reason, detail = closed[0]
+    return Decision(Gate.PERMISSION, Verdict.FAIL, reason, detail)
 
 
 def promotion(desk: Desk, strategy: str) -> Decision | None:
@@ -69,11 +69,11 @@ def promotion(desk: Desk, strategy: str) -> Decision | None:
         return Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false")
     if desk.permission.climbed is None:
         return None
-    known = desk.permission.climbed.get(strategy)
-    if known is None:
+    record = desk.permission.climbed.get(strategy)
+    if record is None:
         return Decision(Gate.PROMOTION, Verdict.UNKNOWN, Reason.NOT_PROMOTED, "never promoted")
-    verdict = Verdict.PASS if known.share > 0 else Verdict.FAIL
-    return Decision(Gate.PROMOTION, verdict, known.reason, known.found, known.needed)
+    verdict = Verdict.PASS if record.share > 0 else Verdict.FAIL
+    return Decision(Gate.PROMOTION, verdict, record.reason, record.found, record.needed)
 
 
 def trading_state(desk: Desk) -> Decision:
@@ -94,8 +94,8 @@ def instrument_known(desk: Desk, symbol: str) -> Decision | None:
     """
     listing = desk.listings.get(symbol)
     if listing is None or symbol in desk.unlisted:
-        found = f"listed until {listing.read_at:%Y-%m-%dT%H:%MZ}" if listing else None
-        return Decision(Gate.INSTRUMENT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN, found)
+        detail = f"listed until {listing.read_at:%Y-%m-%dT%H:%MZ}" if listing else None
+        return Decision(Gate.INSTRUMENT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN, detail)
     if doubt := _doubt(desk, listing):
         return Decision(Gate.INSTRUMENT, Verdict.FAIL, Reason.CONTRACT_DIFFERS, doubt)
     opened = desk.books.opened_otherwise(listing.instrument)
@@ -108,22 +108,24 @@ def instrument_known(desk: Desk, symbol: str) -> Decision | None:
 def _doubt(desk: Desk, listing: Listing) -> str:
     """Return what is doubtful about a listing, or about another contract on the same thing; empty if nothing is."""
     on = listing.instrument.underlying
-    doubts = (one.doubt for one in desk.listings.values() if on and one.instrument.underlying == on and one.doubt)
+    doubts = (
+        entry.doubt for entry in desk.listings.values() if on and entry.instrument.underlying == on and entry.doubt
+    )
     return listing.doubt or next(doubts, "")
 
 
 def session_open(desk: Desk) -> Decision:
     """Pass if the venue's clock and both calendars agree that the session is open and when it closes."""
-    clock, session, found = desk.clock, desk.session, desk.calendar_differs
+    clock, session, differs = desk.clock, desk.session, desk.calendar_differs
     by_calendar = session is not None and session.contains(desk.now)
     if by_calendar != clock.is_open:
-        found = f"broker {_word(clock.is_open)}, calendar {_word(by_calendar)}"
+        differs = f"broker {_word(clock.is_open)}, calendar {_word(by_calendar)}"
     elif session is None or not by_calendar:
         return _market_closed(desk)
     # A half day that only one of the two knows: the broker's clock says what its calendar has.
     elif clock.next_close != session.close:
-        found = f"broker closes {clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {session.close:%Y-%m-%dT%H:%MZ}"
-    return answer(Gate.SESSION, not found, Reason.CALENDAR_DISAGREES, found or None)
+        differs = f"broker closes {clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {session.close:%Y-%m-%dT%H:%MZ}"
+    return answer(Gate.SESSION, not differs, Reason.CALENDAR_DISAGREES, differs or None)
 
 
 def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
@@ -146,15 +148,15 @@ def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
     """
     if hours := desk.hours_of(instrument.symbol):
         session = hours.session_at(desk.now, desk.books.day.date_of(desk.now))
-        found = f"the broker tells {_span(session)}" if session else "the broker tells of no session today"
-        return answer(Gate.SESSION, hours.trades(desk.now), Reason.MARKET_CLOSED, found)
+        detail = f"the broker tells {_span(session)}" if session else "the broker tells of no session today"
+        return answer(Gate.SESSION, hours.trades(desk.now), Reason.MARKET_CLOSED, detail)
     if instrument.calendar == desk.calendar:
         return None
     session = desk.session_of(instrument)
     if session is None:
         return Decision(Gate.SESSION, Verdict.FAIL, Reason.MARKET_CLOSED, f"{instrument.calendar} has no session today")
-    found = f"{instrument.calendar} {_span(session)}"
-    return answer(Gate.SESSION, session.contains(desk.now), Reason.MARKET_CLOSED, found)
+    detail = f"{instrument.calendar} {_span(session)}"
+    return answer(Gate.SESSION, session.contains(desk.now), Reason.MARKET_CLOSED, detail)
 
 
 def liquid_now(desk: Desk, symbol: str, limits: Limits) -> Decision | None:
@@ -163,8 +165,8 @@ def liquid_now(desk: Desk, symbol: str, limits: Limits) -> Decision | None:
     if hours is None or not limits.liquid_hours_only:
         return None
     near = next((session for session in hours.liquid if session.close > desk.now), None)
-    found = f"liquid {_span(near)}" if near else "no liquid hours are told"
-    return answer(Gate.SESSION, hours.is_liquid(desk.now), Reason.HOURS_NOT_LIQUID, found)
+    detail = f"liquid {_span(near)}" if near else "no liquid hours are told"
+    return answer(Gate.SESSION, hours.is_liquid(desk.now), Reason.HOURS_NOT_LIQUID, detail)
 
 
 def _trades_now(desk: Desk, symbol: str) -> bool:

@@ -56,13 +56,13 @@ def orders(evidence: Trading) -> Judgment:
         return nothing(name, "order", evidence)
     old = [order for order, record in evidence.working if record and _is_overdue(order, record, evidence)]
     odd = [order for order, _ in evidence.working if order.status is OrderStatus.UNKNOWN]
-    found = f"{len(evidence.working)} working, {evidence.rejected} rejected by the broker"
-    found += f"; {len(old)} should have ended: {_ids(old)}" if old else ""
-    found += f"; {len(odd)} with a status we don't know: {_ids(odd)}" if odd else ""
+    finding = f"{len(evidence.working)} working, {evidence.rejected} rejected by the broker"
+    finding += f"; {len(old)} should have ended: {_ids(old)}" if old else ""
+    finding += f"; {len(odd)} with a status we don't know: {_ids(odd)}" if odd else ""
     state = HealthState.DEGRADED if old or odd or evidence.rejected else HealthState.OK
     at = max((record.intent.at for _, record in evidence.working if record), default=None)
     command = (EXITS if evidence.moment.is_open else RECONCILE) if old or odd else WHY
-    return judge_evidence(name, Examination("intents", total, at), evidence.moment.now, state, found, command)
+    return judge_evidence(name, Examination("intents", total, at), evidence.moment.now, state, finding, command)
 
 
 def _is_overdue(order: Order, record: IntentRecord, evidence: Trading) -> bool:
@@ -86,17 +86,19 @@ def broker(evidence: Trading) -> Judgment:
         return silent(name, answer)
     view, now = answer.view, evidence.moment.now
     look = Examination("positions, orders, cash", len(view.positions) + len(view.orders) + 1, answer.clock.now)
-    known = f"; {pluralize(answer.unapplied, 'new fact')} to apply in the next pass" if answer.unapplied else ""
+    unapplied = f"; {pluralize(answer.unapplied, 'new fact')} to apply in the next pass" if answer.unapplied else ""
     if view.unreadable:
-        found = f"{view.unreadable} of the broker's rows can't be read: entries are closed"
-        return judge_evidence(name, look, now, HealthState.FAILED, found, RECONCILE)
+        observed = f"{view.unreadable} of the broker's rows can't be read: entries are closed"
+        return judge_evidence(name, look, now, HealthState.FAILED, observed, RECONCILE)
     if not answer.findings:
-        return judge_evidence(name, look, now, HealthState.OK, f"they agree{known}")
+        return judge_evidence(name, look, now, HealthState.OK, f"they agree{unapplied}")
     blocking = sum(finding.blocking for finding in answer.findings)
     first = min(answer.findings, key=lambda finding: not finding.blocking)
     count = f"{pluralize(len(answer.findings), 'difference')}, {blocking} blocking entries"
-    found = f"{count}; {first.subject}: {first.meaning}{known}"
-    return judge_evidence(name, look, now, HealthState.FAILED if blocking else HealthState.DEGRADED, found, RECONCILE)
+    observed = f"{count}; {first.subject}: {first.meaning}{unapplied}"
+    return judge_evidence(
+        name, look, now, HealthState.FAILED if blocking else HealthState.DEGRADED, observed, RECONCILE
+    )
 
 
 def rows(evidence: Trading) -> Judgment:
@@ -106,11 +108,11 @@ def rows(evidence: Trading) -> Judgment:
         return Judgment(name, HealthState.FAILED, "rows and records", 0, seen.why, seen.next)
     look, now = Examination("rows and records", seen.rows + seen.records), evidence.moment.now
     if seen.missing:
-        found = f"{seen.missing} of {pluralize(seen.rows, 'ledger row')} don't match the journal"
-        return judge_evidence(name, look, now, HealthState.FAILED, found, RECOVER)
-    found = f"{pluralize(seen.records, 'record')} cover all {pluralize(seen.rows, 'row')}"
-    found += f"; {pluralize(seen.ahead, 'record')} written for a commit that never happened" if seen.ahead else ""
-    return judge_evidence(name, look, now, HealthState.OK, found)
+        finding = f"{seen.missing} of {pluralize(seen.rows, 'ledger row')} don't match the journal"
+        return judge_evidence(name, look, now, HealthState.FAILED, finding, RECOVER)
+    finding = f"{pluralize(seen.records, 'record')} cover all {pluralize(seen.rows, 'row')}"
+    finding += f"; {pluralize(seen.ahead, 'record')} written for a commit that never happened" if seen.ahead else ""
+    return judge_evidence(name, look, now, HealthState.OK, finding)
 
 
 def market(evidence: Trading) -> Judgment:
@@ -121,8 +123,8 @@ def market(evidence: Trading) -> Judgment:
     look, ours = Examination("clocks", 2, broker.clock.now), moment.is_open
     words = {True: "open", False: "closed"}
     if broker.clock.is_open != ours:
-        found = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}: no order is sent"
-        return judge_evidence(name, look, moment.now, HealthState.FAILED, found, "tradebot status")
+        finding = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}: no order is sent"
+        return judge_evidence(name, look, moment.now, HealthState.FAILED, finding, "tradebot status")
     turn, at = ("closes", broker.clock.next_close) if ours else ("opens", broker.clock.next_open)
     return judge_evidence(name, look, moment.now, HealthState.OK, f"{words[ours]}, {turn} {at:%Y-%m-%d %H:%M} UTC")
 
@@ -133,10 +135,10 @@ def kinds(evidence: Trading) -> Iterator[Judgment]:
         look = Examination(f"of {kind.wanted} replies", kind.answered, kind.last_success)
         age = "" if kind.age_s is None else f"; oldest {span(kind.age_s)} of {span(kind.limit_s)}"
         state, drift_row = _state(kind), next((drift for drift in kind.drifts if kind.why in drift.what), None)
-        found = f"{kind.why}{age}; {pluralize(kind.rows, 'row')}, {kind.bad:,} bad"
-        found += f"; such as {drift_row.example}" if drift_row else ""
-        found += ": this closes entries" if state is HealthState.FAILED else ""
-        yield judge_evidence(kind.name, look, evidence.moment.now, state, found, SIGNALS if kind.answered else FETCH)
+        finding = f"{kind.why}{age}; {pluralize(kind.rows, 'row')}, {kind.bad:,} bad"
+        finding += f"; such as {drift_row.example}" if drift_row else ""
+        finding += ": this closes entries" if state is HealthState.FAILED else ""
+        yield judge_evidence(kind.name, look, evidence.moment.now, state, finding, SIGNALS if kind.answered else FETCH)
 
 
 def _state(kind: KindHealth) -> HealthState:
@@ -156,19 +158,19 @@ def quotes(evidence: Trading) -> Judgment:
     if not broker.quotes and not moment.is_open:
         return judge_skipped(name, f"closed, and none of {broker.asked_quotes} symbols has a quote", "quotes")
     if not broker.quotes:
-        found = f"none of {broker.asked_quotes} symbols has a usable quote"
-        return Judgment(name, HealthState.FAILED, "quotes", 0, found, "tradebot doctor")
+        finding = f"none of {broker.asked_quotes} symbols has a usable quote"
+        return Judgment(name, HealthState.FAILED, "quotes", 0, finding, "tradebot doctor")
     limit_s = evidence.rules.tightest.max_quote_age_s
     stale = [q for q in broker.quotes.values() if q.age_s(moment.now) > limit_s]
     absent = broker.asked_quotes - len(broker.quotes)
     look = Examination(
         f"of {broker.asked_quotes} quotes", len(broker.quotes), max(q.at for q in broker.quotes.values())
     )
-    found = f"{absent} absent, {len(stale)} older than {span(limit_s)}"
-    found += next((f"; {symbol}: {why}" for symbol, why in broker.rejected_quotes.items()), "")
+    finding = f"{absent} absent, {len(stale)} older than {span(limit_s)}"
+    finding += next((f"; {symbol}: {why}" for symbol, why in broker.rejected_quotes.items()), "")
     late = moment.is_open and bool(absent or stale)
     return judge_evidence(
-        name, look, moment.now, HealthState.DEGRADED if late else HealthState.OK, found, "tradebot doctor"
+        name, look, moment.now, HealthState.DEGRADED if late else HealthState.OK, finding, "tradebot doctor"
     )
 
 
@@ -178,15 +180,15 @@ def coverage(evidence: Trading) -> Judgment:
     if last is None and Job.SCORE not in evidence.due:
         return judge_skipped(name, "no score has been due yet", "scores")
     if last is None or not last.candidates:
-        found = "the last pass scored no symbol" if last else "nothing was scored"
-        return Judgment(name, HealthState.UNKNOWN, "scores", 0, found, "tradebot score")
+        finding = "the last pass scored no symbol" if last else "nothing was scored"
+        return Judgment(name, HealthState.UNKNOWN, "scores", 0, finding, "tradebot score")
     least = evidence.rules.tightest.min_coverage
     covered = [r.candidate for r in last.candidates if r.candidate.coverage is not None or r.candidate.reads_flow]
     thin = [candidate.symbol for candidate in covered if (candidate.coverage or 0.0) < least]
-    found = f"{pluralize(len(thin), 'symbol')} with less than {least:.0%} of the data"
-    found += f": {', '.join(thin[:5])}" if thin else ""
+    finding = f"{pluralize(len(thin), 'symbol')} with less than {least:.0%} of the data"
+    finding += f": {', '.join(thin[:5])}" if thin else ""
     state = HealthState.DEGRADED if thin and len(thin) == len(covered) else HealthState.OK
-    return judge_evidence(name, Examination("scores", len(last.candidates), last.at), moment.now, state, found, FETCH)
+    return judge_evidence(name, Examination("scores", len(last.candidates), last.at), moment.now, state, finding, FETCH)
 
 
 def cycles(evidence: Trading) -> Judgment:
@@ -201,14 +203,16 @@ def cycles(evidence: Trading) -> Judgment:
     look = Examination("passes", len(seen.cycles), seen.cycles[-1].at)
     refused = [cycle.job_decision for cycle in seen.cycles if cycle.job_decision]
     ended = sum(seen.ends.values())
-    found = (
+    finding = (
         f"{pluralize(seen.candidates, 'candidate')} = {pluralize(seen.candidates - ended, 'order')} + {ended:,} refused"
     )
     if not refused:
-        return judge_evidence(name, look, evidence.moment.now, HealthState.OK, found)
-    found = f"{len(refused)} refused entirely, last by {refused[-1].reason}; {found}"
+        return judge_evidence(name, look, evidence.moment.now, HealthState.OK, finding)
+    finding = f"{len(refused)} refused entirely, last by {refused[-1].reason}; {finding}"
     broken = any(d.reason and REASONS[d.reason].cause is Cause.BROKEN for d in refused)
-    return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED if broken else HealthState.OK, found, WHY)
+    return judge_evidence(
+        name, look, evidence.moment.now, HealthState.FAILED if broken else HealthState.OK, finding, WHY
+    )
 
 
 def blocks(evidence: Trading) -> Judgment:
@@ -221,9 +225,9 @@ def blocks(evidence: Trading) -> Judgment:
     look = Examination("candidates", seen.candidates, seen.cycles[-1].at if seen.cycles else None)
     ordered = sorted(seen.ends.items(), key=lambda end: -end[1])
     faults = [(reason, count) for reason, count in ordered if REASONS[reason].cause in (Cause.BROKEN, Cause.UNKNOWN)]
-    found = ", ".join(f"{count:,} {reason}" for reason, count in (faults or ordered)[:4]) or "none was refused"
+    finding = ", ".join(f"{count:,} {reason}" for reason, count in (faults or ordered)[:4]) or "none was refused"
     return judge_evidence(
-        name, look, evidence.moment.now, HealthState.DEGRADED if faults else HealthState.OK, found, WHY
+        name, look, evidence.moment.now, HealthState.DEGRADED if faults else HealthState.OK, finding, WHY
     )
 
 
@@ -233,10 +237,10 @@ def events(evidence: Trading) -> Judgment:
     if seen is None or not (seen.lines or seen.torn):
         return judge_skipped(name, "no event was ever written", "events")
     # Events are stamped with wall-clock time, so they have no age in trading time.
-    found = [f"{what} ({pluralize(count, 'time')})" for what, count in list(seen.counts.items())[:4]]
-    found += [f"{pluralize(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
-    state = HealthState.FAILED if seen.errors else HealthState.DEGRADED if found else HealthState.OK
-    said, command = ", ".join(found) or "none needs attention", "tradebot events" if seen.counts else "tradebot doctor"
+    facts = [f"{what} ({pluralize(count, 'time')})" for what, count in list(seen.counts.items())[:4]]
+    facts += [f"{pluralize(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
+    state = HealthState.FAILED if seen.errors else HealthState.DEGRADED if facts else HealthState.OK
+    said, command = ", ".join(facts) or "none needs attention", "tradebot events" if seen.counts else "tradebot doctor"
     return judge_evidence(name, Examination("events", seen.lines), evidence.moment.now, state, said, command)
 
 
@@ -253,14 +257,14 @@ def positions(evidence: Trading) -> Judgment:
         return nothing(name, "position", evidence)
     positions, look = evidence.positions, Examination("fills", evidence.fills, evidence.newest_fill)
     outside = sorted({p.symbol for p in positions} - set(evidence.rules.universe))
-    found = f"{len(positions)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
+    finding = f"{len(positions)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
     if isinstance(evidence.broker, Broker) and evidence.broker.leaps:
         leaps = (
             f"{leap.symbol} of {leap.strategy} was {leap.before} and is {leap.after}" for leap in evidence.broker.leaps
         )
-        found += f"; impossible by the broker's last fills: {', '.join(leaps)}"
-        return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, found, "tradebot reconcile")
-    return judge_evidence(name, look, evidence.moment.now, HealthState.OK, found)
+        finding += f"; impossible by the broker's last fills: {', '.join(leaps)}"
+        return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, finding, "tradebot reconcile")
+    return judge_evidence(name, look, evidence.moment.now, HealthState.OK, finding)
 
 
 def exits_recorded(evidence: Trading) -> Judgment:
@@ -269,18 +273,20 @@ def exits_recorded(evidence: Trading) -> Judgment:
     if not held:
         return _unheld(name, evidence)
     if last is None:
-        found = f"{pluralize(len(held), 'position')}, but no pass of evaluate-exits is on record: nothing watches them"
-        return Judgment(name, HealthState.FAILED, "passes", 0, found, EXITS)
+        finding = (
+            f"{pluralize(len(held), 'position')}, but no pass of evaluate-exits is on record: nothing watches them"
+        )
+        return Judgment(name, HealthState.FAILED, "passes", 0, finding, EXITS)
     records = {(r.candidate.strategy, r.candidate.symbol): r for r in last.candidates if r.candidate.source == "exit"}
     unseen = [p.symbol for p in held if (p.strategy, p.symbol) not in records and p.opened_at <= last.at]
     stuck = [why for record in records.values() if (why := _stuck(record))]
     look = Examination("exit decisions", len(records), last.at)
     if unseen or stuck:
-        found = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
-        return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, found, EXITS)
+        finding = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
+        return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, finding, EXITS)
     if not records:
-        found = f"{pluralize(len(held), 'position')} opened since the last pass, which looked at none"
-        return judge_evidence(name, look, evidence.moment.now, HealthState.UNKNOWN, found, EXITS)
+        finding = f"{pluralize(len(held), 'position')} opened since the last pass, which looked at none"
+        return judge_evidence(name, look, evidence.moment.now, HealthState.UNKNOWN, finding, EXITS)
     return judge_evidence(name, look, evidence.moment.now, HealthState.OK, "each was held or is being closed")
 
 
@@ -312,15 +318,15 @@ def exits_now(evidence: Trading) -> Judgment:
     beyond = [f"{p.symbol} {d.reason}" for p, d in answers if d.passed and p.symbol not in busy]
     now = evidence.moment.now
     if not evidence.moment.is_open:
-        found = f"the session is closed; exit rules would close {len(beyond)} of {len(answers)} at these quotes"
-        return judge_evidence(name, look, now, HealthState.OK, found)
+        finding = f"the session is closed; exit rules would close {len(beyond)} of {len(answers)} at these quotes"
+        return judge_evidence(name, look, now, HealthState.OK, finding)
     if beyond or blind:
         parts = (("should be closing", beyond), ("can't be judged", blind))
-        found = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
-        return judge_evidence(name, look, now, HealthState.FAILED if blind else HealthState.DEGRADED, found, EXITS)
-    found = "each is within its rules or being closed"
-    found += f"; without a stop: {', '.join(unstopped)}" if unstopped else ""
-    return judge_evidence(name, look, now, HealthState.OK, found)
+        finding = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
+        return judge_evidence(name, look, now, HealthState.FAILED if blind else HealthState.DEGRADED, finding, EXITS)
+    finding = "each is within its rules or being closed"
+    finding += f"; without a stop: {', '.join(unstopped)}" if unstopped else ""
+    return judge_evidence(name, look, now, HealthState.OK, finding)
 
 
 def _exit(position: Position, kept: Kept, rules: Exits, broker: Broker, evidence: Trading) -> Decision:
@@ -385,9 +391,9 @@ def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evid
     numbers = f"{subject} {plain(worst.observed)} against {plain(worst.limit)}".lstrip()
     if not broken:
         return judge_evidence(name, look, now, HealthState.OK, f"largest: {numbers}")
-    found = f"{len(broken)} over the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
+    finding = f"{len(broken)} over the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
     state = HealthState.UNKNOWN if worst.verdict is Verdict.UNKNOWN else HealthState.FAILED
-    return judge_evidence(name, look, now, state, found, "tradebot positions")
+    return judge_evidence(name, look, now, state, finding, "tradebot positions")
 
 
 BOOKS = ("ledger", "journal", "books", "backup")

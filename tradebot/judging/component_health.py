@@ -40,8 +40,8 @@ UNKNOWABLE = Freshness(None, None, None, None)
 
 def late_s(at: datetime, due: Sequence[datetime], now: datetime) -> float:
     """Return the seconds since the first slot after `at` began; 0 if none has begun. `due` is in order."""
-    place = bisect_right(due, at)
-    return max((now - due[place]).total_seconds(), 0.0) if place < len(due) else 0.0
+    index = bisect_right(due, at)
+    return max((now - due[index]).total_seconds(), 0.0) if index < len(due) else 0.0
 
 
 def by_slots(evidence: HealthEvidence, at: datetime | None, job: Job) -> Freshness:
@@ -52,8 +52,8 @@ def by_slots(evidence: HealthEvidence, at: datetime | None, job: Job) -> Freshne
     age_s = max((evidence.now - at).total_seconds(), 0.0) if at else None
     # Evidence dated later than now isn't evidence about now.
     ahead = at is not None and at > evidence.now + timedelta(seconds=evidence.budgets.skew_s)
-    known = NEVER if at is None or ahead else at
-    return Freshness(at, age_s, late_s(known, evidence.due.get(job, ()), evidence.now), budget_s)
+    last = NEVER if at is None or ahead else at
+    return Freshness(at, age_s, late_s(last, evidence.due.get(job, ()), evidence.now), budget_s)
 
 
 def due_by(evidence: HealthEvidence, job: Job) -> datetime | None:
@@ -115,12 +115,12 @@ def serve(evidence: HealthEvidence, seen: records.Serve) -> HealthVerdict:
     if seen.running:
         return HealthVerdict(UNKNOWN, "it runs, but left no note", 0, UNKNOWABLE, "tradebot status")
     if note is not None and ENDED in note.troubles:
-        found = f"it ended at {note.at:%Y-%m-%d %H:%M:%S} UTC: {note.troubles[ENDED]}"
-        return HealthVerdict(FAILED, found, 1, UNKNOWABLE, "tradebot doctor, then tradebot serve")
+        finding = f"it ended at {note.at:%Y-%m-%d %H:%M:%S} UTC: {note.troubles[ENDED]}"
+        return HealthVerdict(FAILED, finding, 1, UNKNOWABLE, "tradebot doctor, then tradebot serve")
     if note is not None and note.lanes:
         # Its last note at an end that was asked for names no lanes.
-        found = f"process {note.pid} ended without a word; it wrote last at {note.at:%Y-%m-%d %H:%M:%S} UTC"
-        return HealthVerdict(FAILED, found, 1, by_clock(evidence, note.at))
+        finding = f"process {note.pid} ended without a word; it wrote last at {note.at:%Y-%m-%d %H:%M:%S} UTC"
+        return HealthVerdict(FAILED, finding, 1, by_clock(evidence, note.at))
     if not seen.claims:
         return HealthVerdict(UNKNOWN, "it isn't running, and no slot was claimed", 0)
     if seen.was_last:
@@ -159,32 +159,32 @@ def _running(evidence: HealthEvidence, serve: records.Serve) -> HealthVerdict:
 
 def config(evidence: HealthEvidence, config: records.Config) -> HealthVerdict:
     """Judge the configuration: whether it can be read, and whether it keeps symbols from being bought."""
-    found, bare = f"{pluralize(config.settings, 'setting')} read", config.without_sector
+    finding, bare = f"{pluralize(config.settings, 'setting')} read", config.without_sector
     if config.unread:
         unread = f"the accepted one is used instead, and no entries are sent: {config.unread}"
         return HealthVerdict(DEGRADED, unread, config.settings)
     if bare:
-        found += f"; {pluralize(len(bare), 'symbol')} without a sector, so not bought: {', '.join(bare[:SHOWN])}"
-        return HealthVerdict(DEGRADED, found, config.settings, next="Add them to sectors: in your configuration")
-    return HealthVerdict(OK, found, config.settings)
+        finding += f"; {pluralize(len(bare), 'symbol')} without a sector, so not bought: {', '.join(bare[:SHOWN])}"
+        return HealthVerdict(DEGRADED, finding, config.settings, next="Add them to sectors: in your configuration")
+    return HealthVerdict(OK, finding, config.settings)
 
 
 def signals(evidence: HealthEvidence, seen: records.ReplyEvidence) -> HealthVerdict:
     """Judge the flow source by how its replies differ from its documentation."""
-    found = seen.broken or f"{pluralize(seen.replies, 'reply', 'replies')} checked"
+    finding = seen.broken or f"{pluralize(seen.replies, 'reply', 'replies')} checked"
     fresh = by_slots(evidence, seen.at, Job.FETCH_FLOW)
-    return HealthVerdict(DEGRADED if seen.broken else OK, found, seen.replies, fresh)
+    return HealthVerdict(DEGRADED if seen.broken else OK, finding, seen.replies, fresh)
 
 
 def prices(evidence: HealthEvidence, seen: records.PriceEvidence) -> HealthVerdict:
     """Judge prices: whether the last exit pass had one for each position, and how old they were."""
     missing, age_s, limit_s = seen.without, seen.age_s, evidence.budgets.quote_s
     stale = age_s is not None and age_s > limit_s
-    found = f"{seen.positions - len(missing):,} of {pluralize(seen.positions, 'position')} priced in the last pass"
-    found += f"; none for {', '.join(missing[:SHOWN])}" if missing else ""
-    found += f"; the oldest quote was {span(age_s)} old, at most {span(limit_s)}" if age_s is not None else ""
+    finding = f"{seen.positions - len(missing):,} of {pluralize(seen.positions, 'position')} priced in the last pass"
+    finding += f"; none for {', '.join(missing[:SHOWN])}" if missing else ""
+    finding += f"; the oldest quote was {span(age_s)} old, at most {span(limit_s)}" if age_s is not None else ""
     fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
-    return HealthVerdict(DEGRADED if missing or stale else OK, found, seen.passes, fresh)
+    return HealthVerdict(DEGRADED if missing or stale else OK, finding, seen.passes, fresh)
 
 
 def parity(evidence: HealthEvidence, parities: records.Parities) -> HealthVerdict:
@@ -197,46 +197,52 @@ def parity(evidence: HealthEvidence, parities: records.Parities) -> HealthVerdic
 def replay(evidence: HealthEvidence, seen: records.Replays) -> HealthVerdict:
     """Judge whether passes can be replayed, by whether the last ones have stored records."""
     fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
-    found = f"{seen.kept:,} of {pluralize(seen.passes, 'pass', 'passes')} kept"
+    finding = f"{seen.kept:,} of {pluralize(seen.passes, 'pass', 'passes')} kept"
     if seen.lacking:
-        return HealthVerdict(DEGRADED, f"{found}; of the last {seen.lacking:,} there is no record", seen.passes, fresh)
-    return HealthVerdict(OK, found, seen.passes, fresh)
+        return HealthVerdict(
+            DEGRADED, f"{finding}; of the last {seen.lacking:,} there is no record", seen.passes, fresh
+        )
+    return HealthVerdict(OK, finding, seen.passes, fresh)
 
 
 def books(evidence: HealthEvidence, seen: ReconcileMark) -> HealthVerdict:
     """Judge the books by the last comparison with the broker's."""
-    fresh, found = by_slots(evidence, seen.at, Job.RECONCILE), "books and broker agree"
+    fresh, finding = by_slots(evidence, seen.at, Job.RECONCILE), "books and broker agree"
     if seen.findings:
-        found = f"{pluralize(seen.findings, 'finding')}, {seen.blocking} {noun(seen.blocking, 'keeps', 'keep')} entries"
-        found += " closed"
+        finding = (
+            f"{pluralize(seen.findings, 'finding')}, {seen.blocking} {noun(seen.blocking, 'keeps', 'keep')} entries"
+        )
+        finding += " closed"
     ahead_s = (seen.at - (evidence.now or seen.at)).total_seconds()
     if ahead_s > evidence.budgets.skew_s:
         return HealthVerdict(FAILED, f"it is dated {ahead_s:,.0f} s after trading time: entries are closed", 1, fresh)
-    return HealthVerdict(DEGRADED if seen.blocking else OK, found, 1, fresh)
+    return HealthVerdict(DEGRADED if seen.blocking else OK, finding, 1, fresh)
 
 
 def orders(evidence: HealthEvidence, seen: records.OrderEvidence) -> HealthVerdict:
     """Judge orders by those with an unknown outcome, how long it has been unknown, and unfinished closes."""
     going_on = ", ".join(seen.unfinished[:SHOWN])
     if bare := [*_lost_stops(evidence, seen)]:
-        found = f"no stop rests at the broker for {', '.join(bare[:SHOWN])}, by what was read since the last exit pass"
-        return HealthVerdict(DEGRADED, found, seen.records, next="tradebot evaluate-exits --force-slot")
+        finding = (
+            f"no stop rests at the broker for {', '.join(bare[:SHOWN])}, by what was read since the last exit pass"
+        )
+        return HealthVerdict(DEGRADED, finding, seen.records, next="tradebot evaluate-exits --force-slot")
     lacking = [*_unbooked_fills(evidence, seen), *_untold(evidence, seen)]
     if lacking and not seen.unresolved:
-        found = f"{'; '.join(lacking)}, so the books wait"
-        return HealthVerdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot reconcile")
+        finding = f"{'; '.join(lacking)}, so the books wait"
+        return HealthVerdict(DEGRADED, finding, seen.records, next="tradebot positions, then tradebot reconcile")
     if not seen.unresolved and going_on:
-        found = f"{going_on}; the next pass of exits goes on with {noun(len(seen.unfinished), 'it', 'them')}"
-        return HealthVerdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot evaluate-exits")
+        finding = f"{going_on}; the next pass of exits goes on with {noun(len(seen.unfinished), 'it', 'them')}"
+        return HealthVerdict(DEGRADED, finding, seen.records, next="tradebot positions, then tradebot evaluate-exits")
     if not seen.unresolved:
         count = pluralize(seen.records, "record")
         return HealthVerdict(OK, f"none with an unknown outcome in {count} of the books", seen.records)
-    found = f"{pluralize(seen.unresolved, 'order')} with an unknown outcome"
-    found += f", the oldest of {seen.oldest}: the symbol takes no order" if seen.oldest else ""
-    found += f"; {going_on}" if going_on else ""
+    finding = f"{pluralize(seen.unresolved, 'order')} with an unknown outcome"
+    finding += f", the oldest of {seen.oldest}: the symbol takes no order" if seen.oldest else ""
+    finding += f"; {going_on}" if going_on else ""
     late = (evidence.now - seen.oldest_at).total_seconds() if seen.oldest_at and evidence.now else None
     fresh = Freshness(evidence.at, 0.0, late, evidence.budgets.slot_s[Job.RECONCILE])
-    return HealthVerdict(DEGRADED, found, seen.records, fresh)
+    return HealthVerdict(DEGRADED, finding, seen.records, fresh)
 
 
 def _lost_stops(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
@@ -244,8 +250,8 @@ def _lost_stops(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterat
     cycles = evidence.past.cycles if isinstance(evidence.past, SessionEvidence) else ()
     exits = [cycle for cycle in cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None]
     if exits:
-        told = {gap.symbol for gap in exits[-1].gaps or ()}
-        yield from (symbol for symbol, at in seen.bare.items() if at <= exits[-1].at and symbol not in told)
+        symbols = {gap.symbol for gap in exits[-1].gaps or ()}
+        yield from (symbol for symbol, at in seen.bare.items() if at <= exits[-1].at and symbol not in symbols)
 
 
 def _unbooked_fills(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
@@ -269,7 +275,7 @@ def _lack_text(evidence: HealthEvidence, at: datetime | None) -> str:
 def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]:
     """Return the positions on which the last exit pass saw books and broker differ, unless compared since."""
     read = (cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.job_decision is None)
-    last = max(read, key=lambda one: one.at, default=None)
+    last = max(read, key=lambda difference: difference.at, default=None)
     return () if last is None or (past.compared and past.compared.at >= last.at) else last.differing
 
 
@@ -285,38 +291,38 @@ def journal(evidence: HealthEvidence, seen: records.LedgerEvidence) -> HealthVer
 
 def calendar(evidence: HealthEvidence, seen: records.CalendarEvidence) -> HealthVerdict:
     """Judge the stored calendar by its last date, and by whether it equals the broker's."""
-    found = f"{pluralize(seen.sessions, 'session')} ahead, until {seen.until}"
+    finding = f"{pluralize(seen.sessions, 'session')} ahead, until {seen.until}"
     if seen.differs:
         return HealthVerdict(FAILED, seen.differs, seen.sessions, next="tradebot doctor")
     remaining = (seen.until - (evidence.now or evidence.at).date()).days
     if remaining < evidence.budgets.calendar_days:
         return HealthVerdict(
-            DEGRADED, f"{found}: {pluralize(remaining, 'day')} left. After that nothing is due", seen.sessions
+            DEGRADED, f"{finding}: {pluralize(remaining, 'day')} left. After that nothing is due", seen.sessions
         )
     special = f"; today the broker's own hours count: {seen.unusual}" if seen.unusual else ""
-    return HealthVerdict(OK, f"{found}{special}", seen.sessions)
+    return HealthVerdict(OK, f"{finding}{special}", seen.sessions)
 
 
 def disk(evidence: HealthEvidence, disk: records.Disk) -> HealthVerdict:
     """Judge the disk by its free space, and by whether its file system is suitable for a bot's folder."""
     inodes = disk.free_inodes
-    found = f"{disk.free_bytes / MB:,.0f} of {disk.total_bytes / MB:,.0f} MB free"
-    found += (f" on {disk.kind}" if disk.kind else "") + ("" if inodes is None else f", {inodes:,} inodes")
+    finding = f"{disk.free_bytes / MB:,.0f} of {disk.total_bytes / MB:,.0f} MB free"
+    finding += (f" on {disk.kind}" if disk.kind else "") + ("" if inodes is None else f", {inodes:,} inodes")
     if disk.free_bytes < disk.needed_bytes or (inodes is not None and inodes < LEAST_INODES):
         remedy = f"make room: {disk.needed_bytes / MB:,.0f} MB are needed; tradebot status --stores"
-        return HealthVerdict(FAILED, found, 1, next=remedy)
+        return HealthVerdict(FAILED, finding, 1, next=remedy)
     if disk.unfit:
-        return HealthVerdict(FAILED if disk.fatal else DEGRADED, f"{found}, {disk.unfit}", 1)
-    return HealthVerdict(OK, found, 1)
+        return HealthVerdict(FAILED if disk.fatal else DEGRADED, f"{finding}, {disk.unfit}", 1)
+    return HealthVerdict(OK, finding, 1)
 
 
 def storage(evidence: HealthEvidence, storage: records.Storage) -> HealthVerdict:
     """Judge the size of files that only a person deletes."""
     size = sum(each.bytes for each in storage.stores)
     sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in storage.stores)
-    found = f"{size / MB:,.0f} of {storage.tell_bytes / MB:,.0f} MB that only you delete: {sizes}"
+    finding = f"{size / MB:,.0f} of {storage.tell_bytes / MB:,.0f} MB that only you delete: {sizes}"
     remedy = f"{storage.stores[0].shrink}; or raise storage.tell_mb"
-    return HealthVerdict(DEGRADED if size > storage.tell_bytes else OK, found, len(storage.stores), next=remedy)
+    return HealthVerdict(DEGRADED if size > storage.tell_bytes else OK, finding, len(storage.stores), next=remedy)
 
 
 def backup(evidence: HealthEvidence, seen: records.BackupEvidence) -> HealthVerdict:
@@ -327,14 +333,14 @@ def backup(evidence: HealthEvidence, seen: records.BackupEvidence) -> HealthVerd
     done = seen.due is None or (seen.newest is not None and seen.newest >= seen.due)
     fresh = Freshness(newest, age_s, 0.0 if done else late, budget_s)
     if seen.damaged:
-        found = f"{len(seen.damaged)} of {seen.kept} can't be restored: {seen.damaged[0]}"
-        return HealthVerdict(FAILED, found, seen.kept, fresh)
+        finding = f"{len(seen.damaged)} of {seen.kept} can't be restored: {seen.damaged[0]}"
+        return HealthVerdict(FAILED, finding, seen.kept, fresh)
     if seen.failed and not done:
-        found = f"{pluralize(seen.kept, 'backup')} kept; {seen.failed}"
-        return HealthVerdict(DEGRADED, found, seen.kept, fresh, "tradebot events; then tradebot backup --session")
+        finding = f"{pluralize(seen.kept, 'backup')} kept; {seen.failed}"
+        return HealthVerdict(DEGRADED, finding, seen.kept, fresh, "tradebot events; then tradebot backup --session")
     if seen.not_copied:
-        found = f"{pluralize(seen.kept, 'backup')} kept; the last was not copied off the machine: {seen.not_copied}"
-        return HealthVerdict(DEGRADED, found, seen.kept, fresh, "tradebot backup --session")
+        finding = f"{pluralize(seen.kept, 'backup')} kept; the last was not copied off the machine: {seen.not_copied}"
+        return HealthVerdict(DEGRADED, finding, seen.kept, fresh, "tradebot backup --session")
     if not seen.kept:
         after = since or seen.coming
         first = after + timedelta(seconds=budget_s) if after and not fresh.is_overdue else None
@@ -356,12 +362,12 @@ def chores(evidence: HealthEvidence, seen: records.ChoresEvidence) -> HealthVerd
         return HealthVerdict(HealthState.SKIPPED, "the timetable has no chores", 0)
     if not count and not seen.due:
         return HealthVerdict(NOT_DUE, "no chore was due yet", 0, until=seen.coming)
-    found = f"{count - len(bad):,} of {pluralize(seen.lines, 'chore')} did their work"
+    finding = f"{count - len(bad):,} of {pluralize(seen.lines, 'chore')} did their work"
     if not bad:
-        return HealthVerdict(OK if count else UNKNOWN, found, count)
+        return HealthVerdict(OK if count else UNKNOWN, finding, count)
     failed = (f"{run.chore} at {run.at:%Y-%m-%d %H:%M} UTC: {run.outcome}" for run in bad[:SHOWN])
     again = f"tradebot events; then tradebot schedule run {bad[0].chore} --again"
-    return HealthVerdict(DEGRADED, f"{found}; {'; '.join(failed)}", count, next=again)
+    return HealthVerdict(DEGRADED, f"{finding}; {'; '.join(failed)}", count, next=again)
 
 
 def stream(evidence: HealthEvidence, seen: records.Stream) -> HealthVerdict:
@@ -374,11 +380,11 @@ def notices(evidence: HealthEvidence, notice_evidence: records.NoticeEvidence) -
     """Judge notices by what couldn't be sent, and by channels without an address."""
     if notice_evidence.given_up or notice_evidence.waiting:
         late, lost = pluralize(notice_evidence.waiting, "notice"), pluralize(notice_evidence.given_up, "notice")
-        found = f"{late} still to be sent, {lost} given up: {notice_evidence.problem}"
-        return HealthVerdict(FAILED if notice_evidence.given_up else DEGRADED, found, notice_evidence.channels)
+        finding = f"{late} still to be sent, {lost} given up: {notice_evidence.problem}"
+        return HealthVerdict(FAILED if notice_evidence.given_up else DEGRADED, finding, notice_evidence.channels)
     if notice_evidence.unaddressed:
-        found = f"no address for {', '.join(notice_evidence.unaddressed)}"
-        return HealthVerdict(DEGRADED, found, notice_evidence.channels, next="tradebot notify list")
+        finding = f"no address for {', '.join(notice_evidence.unaddressed)}"
+        return HealthVerdict(DEGRADED, finding, notice_evidence.channels, next="tradebot notify list")
     return HealthVerdict(OK, "everything was sent", notice_evidence.channels)
 
 
@@ -396,12 +402,12 @@ def chat(evidence: HealthEvidence, chat: records.Chat) -> HealthVerdict:
 def halts(evidence: HealthEvidence, seen: records.Halts) -> HealthVerdict:
     """Judge halts by the trading state in force; a halt without a record was lost."""
     state = seen.state
-    found = f"{state.state}" + (f" by {state.who}" if state.who else "") + (f": {seen.why}" if seen.why else "")
+    finding = f"{state.state}" + (f" by {state.who}" if state.who else "") + (f": {seen.why}" if seen.why else "")
     if state.state is TradingState.ACTIVE and not seen.hidden:
-        return HealthVerdict(OK, found, 1)
+        return HealthVerdict(OK, finding, 1)
     by_itself = bool(state.causes or seen.hidden) or state.at is None
-    found += "".join(f"; the bot had also halted itself: {why}" for why in seen.hidden)
-    return HealthVerdict(FAILED if by_itself else DEGRADED, found, 1)
+    finding += "".join(f"; the bot had also halted itself: {why}" for why in seen.hidden)
+    return HealthVerdict(FAILED if by_itself else DEGRADED, finding, 1)
 
 
 class ModelSeen(Struct, frozen=True):
@@ -436,9 +442,9 @@ def judge(evidence: HealthEvidence, seen: ModelsSeen) -> HealthVerdict:
 def _wrong(evidence: HealthEvidence, models_seen: ModelsSeen) -> Iterator[str]:
     yield from (f"{model.strategy}: {model.refused}" for model in models_seen.models if model.refused)
     yield from models_seen.instead
-    for one in models_seen.models:
-        if one.made_at and (days := _days(evidence, one.made_at)) > one.most_days:
-            yield f"{one.strategy}: {one.id} was made {pluralize(days, 'day')} ago, and may be {one.most_days} old"
+    for made in models_seen.models:
+        if made.made_at and (days := _days(evidence, made.made_at)) > made.most_days:
+            yield f"{made.strategy}: {made.id} was made {pluralize(days, 'day')} ago, and may be {made.most_days} old"
 
 
 def _days(evidence: HealthEvidence, made_at: datetime) -> int:

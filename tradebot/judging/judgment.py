@@ -77,11 +77,11 @@ class Examination(Struct, frozen=True):
 
 
 def judge_evidence(
-    name: str, look: Examination, now: datetime, state: HealthState, found: str, command: str = ""
+    name: str, look: Examination, now: datetime, state: HealthState, finding: str, command: str = ""
 ) -> Judgment:
     """Build a judgment; its age is that of the newest evidence, and only a finding has a command."""
     age_s = max((now - look.at).total_seconds(), 0.0) if look.at else None
-    return Judgment(name, state, look.what, look.count, found, command if state.is_finding else "", look.at, age_s)
+    return Judgment(name, state, look.what, look.count, finding, command if state.is_finding else "", look.at, age_s)
 
 
 def judge_skipped(name: str, why: str, what: str = "") -> Judgment:
@@ -98,7 +98,7 @@ def permission(given: Permission, now: datetime, blocks: Collection[str] | None 
         return Judgment("permission", HealthState.OK, looked_at, count, "orders may be sent", age_s=0.0)
     only_entries = given.open and not blocked
     effect = "no entries are sent, exits continue" if only_entries else "no orders are sent, including exits"
-    found = f"{', '.join(f'{reason} ({found})' for reason, found in closed)}: {effect}"
+    finding = f"{', '.join(f'{reason} ({gate})' for reason, gate in closed)}: {effect}"
     return Judgment(
-        "permission", HealthState.DEGRADED, looked_at, count, found, REASONS[closed[0][0]].remedy, age_s=0.0
+        "permission", HealthState.DEGRADED, looked_at, count, finding, REASONS[closed[0][0]].remedy, age_s=0.0
     )

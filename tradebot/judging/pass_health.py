@@ -72,25 +72,25 @@ def of_job(job: Job) -> Judge:
         done, due = finished_passes(past, job), past.due[job]
         run = {_key(claim) for claim in past.claims if claim.job == job and claim.missed_reason is None}
         claimed = f"{sum(slot.key in run for slot in due):,} of {pluralize(len(due), 'slot')} claimed"
-        found, last = f"{claimed}; {pluralize(len(done), 'pass', 'passes')} finished", newest(done)
+        finding, last = f"{claimed}; {pluralize(len(done), 'pass', 'passes')} finished", newest(done)
         fresh = by_slots(evidence, last.at if last else None, job)
         looked = newest(cycle for cycle in done if cycle.job_decision is None)
         stuck = [each for each in looked.refused_strategies if each.decision.gate is Gate.EXIT] if looked else []
         if stuck:
             held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: component_health.SHOWN])
-            return HealthVerdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
+            return HealthVerdict(FAILED, f"{finding}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
         gaps, unlike = _gaps(job, done, past), _differing(job, past)
         if gaps and last:
-            told = (_bare(gap, last.at, evidence.now or last.at) for gap in gaps[: component_health.SHOWN])
-            bare = "; ".join([*told, *unlike])
-            return HealthVerdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
+            bare_gaps = (_bare(gap, last.at, evidence.now or last.at) for gap in gaps[: component_health.SHOWN])
+            bare = "; ".join([*bare_gaps, *unlike])
+            return HealthVerdict(DEGRADED, f"{finding}; {bare}", len(done), fresh, "tradebot positions")
         if unlike:
-            return HealthVerdict(DEGRADED, f"{found}; {'; '.join(unlike)}", len(done), fresh, "tradebot reconcile")
+            return HealthVerdict(DEGRADED, f"{finding}; {'; '.join(unlike)}", len(done), fresh, "tradebot reconcile")
         if looked and looked.closed:
-            why = "; ".join(f"entries are closed ({one.reason}, {format_comparison(one)})" for one in looked.closed)
+            why = "; ".join(f"entries are closed ({gate.reason}, {format_comparison(gate)})" for gate in looked.closed)
             remedy = REASONS[looked.closed[0].reason or Reason.EQUITY_UNKNOWN].remedy
-            return HealthVerdict(DEGRADED, f"{found}; {why}", len(done), fresh, remedy)
-        return HealthVerdict(OK if last else UNKNOWN, found, len(done), fresh)
+            return HealthVerdict(DEGRADED, f"{finding}; {why}", len(done), fresh, remedy)
+        return HealthVerdict(OK if last else UNKNOWN, finding, len(done), fresh)
 
     return judge
 
@@ -157,7 +157,7 @@ def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays 
         return None
     in_order = sorted(decided, key=lambda cycle: cycle.at)
     has = [cycle.id in kept for cycle in in_order]
-    lacking = next((number for number, found in enumerate(reversed(has)) if found), len(has))
+    lacking = next((number for number, index in enumerate(reversed(has)) if index), len(has))
     return Replays(len(has), in_order[-1].at, sum(has), lacking)
 
 
@@ -172,13 +172,13 @@ def clock(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | No
     ahead_s = (last.at - (evidence.now or last.at)).total_seconds()
     if ahead_s > evidence.budgets.skew_s:
         # Nothing that is dated so can be seen to be too old.
-        found = f"the last pass is dated {ahead_s:,.0f} s after this machine's time"
-        return HealthVerdict(FAILED, found, len(agreed) + len(apart), fresh)
+        finding = f"the last pass is dated {ahead_s:,.0f} s after this machine's time"
+        return HealthVerdict(FAILED, finding, len(agreed) + len(apart), fresh)
     if last_apart is None or last_apart.at < last.at:
-        found = f"two clocks agreed in {pluralize(len(agreed), 'pass', 'passes')}"
-        return HealthVerdict(OK, found, len(agreed), fresh)
-    found = f"two clocks are {abs(_clock_ahead_s(last_apart) or 0.0):,.1f} s apart"
-    return HealthVerdict(FAILED, found, len(agreed) + len(apart), fresh)
+        finding = f"two clocks agreed in {pluralize(len(agreed), 'pass', 'passes')}"
+        return HealthVerdict(OK, finding, len(agreed), fresh)
+    finding = f"two clocks are {abs(_clock_ahead_s(last_apart) or 0.0):,.1f} s apart"
+    return HealthVerdict(FAILED, finding, len(agreed) + len(apart), fresh)
 
 
 def _clock_ahead_s(cycle: CycleRecord) -> float | None:
@@ -234,10 +234,10 @@ def missed_slots(past: SessionEvidence) -> list[tuple[str, str, str]]:
     ours = [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
     claimed = {_key(claim) for claim in ours}
     noted = [claim for claim in ours if claim.missed_reason not in (None, Reason.CLOSED_EARLY)]
-    found = [(claim.at, (claim.job, claim.slot, str(claim.missed_reason))) for claim in noted]
+    missed = [(claim.at, (claim.job, claim.slot, str(claim.missed_reason))) for claim in noted]
     over = (slot for due in past.due.values() for slot in due if slot.end <= past.now)
-    found += [(slot.end, (slot.job, slot.name, "nobody ran it")) for slot in over if slot.key not in claimed]
-    return [slot for _, slot in sorted(found, key=lambda pair: pair[0])]
+    missed += [(slot.end, (slot.job, slot.name, "nobody ran it")) for slot in over if slot.key not in claimed]
+    return [slot for _, slot in sorted(missed, key=lambda pair: pair[0])]
 
 
 def schedule(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
@@ -250,8 +250,8 @@ def schedule(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
     if not slots:
         return HealthVerdict(OK, f"{due} due, none missed", count)
     job, slot, why = slots[-1]
-    found = f"{len(slots):,} of {due} missed; the last was {job} {slot}: {why}"
-    return HealthVerdict(DEGRADED, found, count, next="tradebot why-no-orders")
+    finding = f"{len(slots):,} of {due} missed; the last was {job} {slot}: {why}"
+    return HealthVerdict(DEGRADED, finding, count, next="tradebot why-no-orders")
 
 
 def last_run(
@@ -350,15 +350,15 @@ def judge(name: str, evidence: HealthEvidence) -> Judgment:
     renewed = by_slots(evidence, None, job) if job else component_health.UNKNOWABLE
     verdict = health_verdict or HealthVerdict(HealthState.UNKNOWN, "there is nothing to look at", 0, renewed)
     fresh = verdict.fresh or component_health.by_clock(evidence, evidence.at)
-    state, found = verdict.state, verdict.found
+    state, finding = verdict.state, verdict.found
     if fresh.is_overdue and health_verdict is not None:
-        state, found = HealthState.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"
+        state, finding = HealthState.FAILED, f"{finding}; newer evidence has been due for {fresh.late_s:,.0f} s"
     until = verdict.until
     if state is HealthState.UNKNOWN and job and not verdict.count and fresh.late_s is not None and not fresh.is_overdue:
         until = component_health.due_by(evidence, job)
         state = HealthState.NOT_DUE if until else state
     if state is HealthState.NOT_DUE and until:
-        found = f"{found}; not due until {until:%Y-%m-%d %H:%M} UTC"
+        finding = f"{finding}; not due until {until:%Y-%m-%d %H:%M} UTC"
     freshness = fresh if health_verdict else component_health.UNKNOWABLE
     following = (verdict.next or subject.next) if state.is_finding else ""
-    return Judgment(name, state, subject.looked_at, verdict.count, found, following, *freshness, until)
+    return Judgment(name, state, subject.looked_at, verdict.count, finding, following, *freshness, until)

@@ -138,14 +138,14 @@ def signals(
     kinds = tuple(_kind_health(each, moment, largest_share) for each in seen)
     components = tuple(_components(scores, reads, {kind.name: kind for kind in kinds}))
     every: tuple[KindHealth | ComponentHealth, ...] = (*kinds, *components)
-    findings = sum(one.state is not SignalHealth.HEALTHY and not one.idle for one in every)
+    findings = sum(signal.state is not SignalHealth.HEALTHY and not signal.idle for signal in every)
     return SignalsHealth(moment.now, moment.is_open, scores.at if scores else None, findings, kinds, components)
 
 
 def _kind_health(kind_evidence: KindEvidence, moment: TradingMoment, largest_share: Decimal) -> KindHealth:
-    found = (*drifts(kind_evidence.replies), *kind_evidence.more_nulls)
+    findings = (*drifts(kind_evidence.replies), *kind_evidence.more_nulls)
     harmful = broken(drifts(kind_evidence.replies), largest_share)
-    verdict = _judge_kind(kind_evidence, found, harmful, moment, largest_share)
+    verdict = _judge_kind(kind_evidence, findings, harmful, moment, largest_share)
     return KindHealth(
         kind_evidence.kind.name,
         kind_evidence.kind.core,
@@ -160,7 +160,7 @@ def _kind_health(kind_evidence: KindEvidence, moment: TradingMoment, largest_sha
         null_rate=_null_rate(kind_evidence),
         bad=kind_evidence.foreign + kind_evidence.rejected,
         failed=kind_evidence.failed,
-        drifts=tuple(DriftRow(str(drift), drift.example, drift in harmful) for drift in found),
+        drifts=tuple(DriftRow(str(drift), drift.example, drift in harmful) for drift in findings),
     )
 
 

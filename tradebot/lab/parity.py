@@ -63,34 +63,34 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     now = last_moment(app.folder.exchange) if app.mode is Mode.SANDBOX else datetime.now(UTC)
     until, passes = min(session.close, now), _passes_side_by_side(app, recorded)
     live = [then for then, _ in passes]
-    known = _known_until(app, session, live)
-    ran = Ran({pass_seen.slot: pass_seen for pass_seen in live}, _sent_requests(app.ledger_view, session, live, known))
+    as_of = _known_until(app, session, live)
+    ran = Ran({pass_seen.slot: pass_seen for pass_seen in live}, _sent_requests(app.ledger_view, session, live, as_of))
     played_again = app.mode is Mode.SANDBOX and is_played(app.folder.exchange, app.settings)
     if played_again:
-        again, prices, assumed, data = _play_session(app, session, [*recorded.values()], until, known)
+        again, prices, assumed, data = _play_session(app, session, [*recorded.values()], until, as_of)
     else:
         assumed = settings_of([*recorded.values()][-1].surroundings).sandbox.fill.slippage_bps or NONE
         again = at_quotes(ran, Ran({pass_seen.slot: pass_seen for _, pass_seen in passes}, {}), assumed)
         prices = {symbol: quote.middle for pass_seen in live for symbol, quote in pass_seen.desk.quotes.items()}
         data = unknown
-    found = compare(ran, again, prices, data)
+    both = compare(ran, again, prices, data)
     charged = {movement.about: -movement.amount_usd for movement in app.ledger_view.past.cash_movements()}
     return DayParity(
-        day, __version__, until >= session.close, len(live), found.decisions, len(ran.sent), found.fills,
-        by_cause(found.differences), found.differences, found.worse_usd, found.value_usd, assumed, played_again,
+        day, __version__, until >= session.close, len(live), both.decisions, len(ran.sent), both.fills,
+        by_cause(both.differences), both.differences, both.worse_usd, both.value_usd, assumed, played_again,
         costs(ran, assumed, charged),
     )  # fmt: skip
 
 
 def _play_session(
-    app: App, session: Session, recorded: Sequence[RecordedCycle], until: datetime, known: datetime
+    app: App, session: Session, recorded: Sequence[RecordedCycle], until: datetime, as_of: datetime
 ) -> tuple[Ran, Mapping[str, Decimal], Decimal, Data]:
     """Return what the backtest of a session did, prices at its end, what orders were to pay, and what bars became."""
     with ExitStack() as loaded:
         heads = [cycle for cycle in app.facts.passes(session.open - BEFORE) if cycle.at < session.open]
         plan = RecordedDay(session, recorded, until, lambda settings: _strategies(app, settings, loaded), heads)
         again = replay_session(app.folder.path, app.folder.exchange, app.ledger_view, plan)
-    ran = Ran({one.slot: one for one in again.passes}, _sent_requests(again.ledger, session, again.passes, known))
+    ran = Ran({cycle.slot: cycle for cycle in again.passes}, _sent_requests(again.ledger, session, again.passes, as_of))
     needs = {strategy.name: _bars_of(app, strategy) for strategy in app.strategies}
     return ran, again.prices, again.assumed_bps, partial(_of_bars, app, again, needs)
 
@@ -140,25 +140,25 @@ def _recorded_cycles(app: App, day: date, progress: Progress) -> Mapping[str, Re
             f"Session {day} was traded by version {other}, and a backtest of {__version__} may differ for that alone.",
             f"tradebot replay {day} --from-version {other}",
         )
-    found: dict[str, RecordedCycle] = {}
+    cycles: dict[str, RecordedCycle] = {}
     shared: dict[tuple[bytes, Any], Any] = {}
-    for number, one in enumerate(kept_passes):
+    for number, cycle in enumerate(kept_passes):
         progress(number, len(kept_passes))
         try:
-            record = app.passes.record(one.id)
+            record = app.passes.record(cycle.id)
             assert record is not None, "it was listed just now"
-            found[one.id] = read_record(*record, shared)
-            rules_of_record(found[one.id].surroundings)
+            cycles[cycle.id] = read_record(*record, shared)
+            rules_of_record(cycles[cycle.id].surroundings)
         except RecordError as error:
-            message = f"Pass {one.id} can't be used: {error}."
+            message = f"Pass {cycle.id} can't be used: {error}."
             raise OperatorError(message, f"tradebot replay {day}") from error
-    return found
+    return cycles
 
 
 def _passes_side_by_side(app: App, recorded: Mapping[str, RecordedCycle]) -> Sequence[tuple[PassSeen, PassSeen]]:
     """Return the recorded passes, each beside what this program decides of the same; where that differs, it says so."""
     rules: dict[RecordEnvironment, Rules] = {}
-    found = list[tuple[PassSeen, PassSeen]]()
+    pairs = list[tuple[PassSeen, PassSeen]]()
     for name, recorded_cycle in recorded.items():
         around, given = recorded_cycle.surroundings, recorded_cycle.given
         if around not in rules:
@@ -174,14 +174,16 @@ def _passes_side_by_side(app: App, recorded: Mapping[str, RecordedCycle]) -> Seq
             otherwise = differs.what if differs else "what it asks"
         assert then is not None, "one of both is there"
         again = PassSeen(decided or then, given.desk, given.proposed)
-        found.append((replace(again, cycle=then, otherwise=otherwise), again))
-    return found
+        pairs.append((replace(again, cycle=then, otherwise=otherwise), again))
+    return pairs
 
 
 def _decided_then(app: App, name: str, at: datetime) -> CycleRecord:
     """Return what a pass decided, from the facts: its record only has that in bytes to compare."""
-    found = (one for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS) for one in app.facts.cycles(job=job, since=at - REACH))
-    then = next((cycle for cycle in found if cycle.id == name), None)
+    cycles = (
+        cycle for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS) for cycle in app.facts.cycles(job=job, since=at - REACH)
+    )
+    then = next((cycle for cycle in cycles if cycle.id == name), None)
     if then is None:
         message = f"This program decides pass {name} otherwise than recorded, and what was decided then is lost."
         raise OperatorError(message, f"tradebot replay {name}")
@@ -199,30 +201,30 @@ def _known_until(app: App, session: Session, live: Sequence[PassSeen]) -> dateti
     """Return until when the books have what filled: a stop that fills after the last look is booked by the next one."""
     ledger = app.ledger_view
     compared, fills = ledger.last_reconcile(), ledger.fills_since(session.open)
-    looks = [one.desk.now for one in live] + ([compared.at] if compared else []) + [fill.fill.at for fill in fills]
+    looks = [cycle.desk.now for cycle in live] + ([compared.at] if compared else []) + [fill.fill.at for fill in fills]
     return min(session.close, max(looks))
 
 
 def _sent_requests(
-    ledger: LedgerStores, session: Session, passes: Sequence[PassSeen], known: datetime
+    ledger: LedgerStores, session: Session, passes: Sequence[PassSeen], as_of: datetime
 ) -> Mapping[str, RequestWithFills]:
     """Return what one side sent in a session, each request with its fills up to a time, and whether all are booked."""
     orders = {order.venue_id: order for order in ledger.orders()}
     records = {intent.intent.client_order_id: intent.intent for intent in ledger.intents(session=session.date)}
     slots = {pass_seen.cycle.id: pass_seen.slot for pass_seen in passes}
-    told: dict[str, Decimal] = defaultdict(Decimal)
+    booked: dict[str, Decimal] = defaultdict(Decimal)
     for order in orders.values():
-        told[_root(orders, order.venue_id)] += order.filled_quantity
+        booked[_root(orders, order.venue_id)] += order.filled_quantity
     fills: dict[str, list[Fill]] = defaultdict(list)
     for owned in ledger.fills_since(session.open):
-        if owned.origin is Origin.VENUE and owned.strategy != FOREIGN and owned.fill.at <= known:
+        if owned.origin is Origin.VENUE and owned.strategy != FOREIGN and owned.fill.at <= as_of:
             fills[_root(orders, owned.fill.venue_order_id)].append(owned.fill)
-    found = dict[str, RequestWithFills]()
+    sent = dict[str, RequestWithFills]()
     for name, intent in records.items():
         slot = slots.get(intent.cycle_id) or (_job_of(intent), session.date, intent.key.slot)
         own = sorted(fills[name], key=lambda fill: fill.at)
-        found[_name(intent, orders, records)] = RequestWithFills(intent, slot, tuple(own), _is_booked(name, own, told))
-    return found
+        sent[_name(intent, orders, records)] = RequestWithFills(intent, slot, tuple(own), _is_booked(name, own, booked))
+    return sent
 
 
 def _job_of(intent: Intent) -> Job:
@@ -247,6 +249,6 @@ def _name(intent: Intent, orders: Mapping[str, Order], records: Mapping[str, Int
     return f"{intent.operation} {intent.cycle_id} {intent.key.generation} {named}"
 
 
-def _is_booked(name: str, fills: Sequence[Fill], told: Mapping[str, Decimal]) -> bool:
+def _is_booked(name: str, fills: Sequence[Fill], booked: Mapping[str, Decimal]) -> bool:
     """Return True if the books have as many shares of an order as the venue has told of."""
-    return name not in told or told[name] == sum((fill.quantity for fill in fills), Decimal(0))
+    return name not in booked or booked[name] == sum((fill.quantity for fill in fills), Decimal(0))

@@ -49,7 +49,7 @@ def score(earned: Sequence[float]) -> float:
     """
     deviation = pstdev(earned)
     sharpe = fmean(earned) / deviation * sqrt(PER_YEAR) if deviation else 0.0
-    total = prod(1 + one for one in earned) - 1
+    total = prod(1 + earned_in for earned_in in earned) - 1
     fifths = [sum(part) for part in _parts(earned)]
     return (
         OF_WINS * _share(earned)
@@ -66,15 +66,17 @@ def select_model(results: Mapping[str, Results], session: date, sessions: int) -
     sessions after the last change. The choice is computed from the first session in which all have earlier results, so
     the same results always give the same choice. Of equals, the first one acts.
     """
-    known = {name: before(one, session) for name, one in results.items()}
-    if not known or not all(known.values()):
+    earlier = {name: before(result, session) for name, result in results.items()}
+    if not earlier or not all(earlier.values()):
         return None
-    days = {name: [*one] for name, one in known.items()}
-    earned = {name: [*one.values()] for name, one in known.items()}
+    days = {name: [*returns] for name, returns in earlier.items()}
+    earned = {name: [*returns.values()] for name, returns in earlier.items()}
     first = max(day[0] for day in days.values())
     acting, since = "", 0
-    for number, day in enumerate([*sorted({day for one in days.values() for day in one if day > first}), session]):
-        ends = {name: bisect_left(one, day) for name, one in days.items()}
+    for number, day in enumerate(
+        [*sorted({day for days_of in days.values() for day in days_of if day > first}), session]
+    ):
+        ends = {name: bisect_left(days_of, day) for name, days_of in days.items()}
         scores = {name: score(earned[name][max(end - sessions, 0) : end]) for name, end in ends.items()}
         best = max(scores, key=scores.__getitem__)
         if not acting or (scores[best] > BETTER * scores[acting] and number - since >= REST):
@@ -201,7 +203,9 @@ def weights_of(results: Sequence[Results], sessions: int) -> tuple[float, ...] |
     if not all(parts):
         return None
     raw = [
-        max(LEAST_WEIGHT, OF_DAYS * sum(one > 0 for one in earned) / len(earned) + OF_RETURN * (1 + fmean(earned)) / 2)
+        max(
+            LEAST_WEIGHT, OF_DAYS * sum(gain > 0 for gain in earned) / len(earned) + OF_RETURN * (1 + fmean(earned)) / 2
+        )
         for earned in parts
     ]
-    return tuple(one / fsum(raw) for one in raw)
+    return tuple(weight / fsum(raw) for weight in raw)

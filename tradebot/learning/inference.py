@@ -134,9 +134,9 @@ class Policy:
             return member
         wants = list[Target]()
         for symbol in view.universe:
-            bars = [view.features[symbol, one.card.timeframe].at for one in self._members]
-            known = self._wanted.get(symbol)
-            want = known[1] if known and known[0] == bars else self._target(view, symbol, *member)
+            bars = [view.features[symbol, member.card.timeframe].at for member in self._members]
+            wanted = self._wanted.get(symbol)
+            want = wanted[1] if wanted and wanted[0] == bars else self._target(view, symbol, *member)
             if isinstance(want, Decision):
                 return want
             self._wanted[symbol] = bars, want
@@ -159,10 +159,12 @@ class Policy:
             members = [member for member in self._members if member.id == name]
             return (members, ()) if members else self._unranked_refusal(session)
         if acting.mode is PolicyMode.ENSEMBLE and acting.combine is Combine.WEIGHTED:
-            found = ensemble.weights_of([before(result, session) for result in self._results.values()], acting.sessions)
-            if found is None:
+            by_member = ensemble.weights_of(
+                [before(result, session) for result in self._results.values()], acting.sessions
+            )
+            if by_member is None:
                 return self._unranked_refusal(session)
-            weights = found
+            weights = by_member
         return self._members, weights
 
     def _unranked_refusal(self, session: date) -> Decision:
@@ -183,7 +185,7 @@ class Policy:
         # Alone, a model's answer is taken as it is.
         target = combine_targets(self._acting.combine, answers, weights) if len(answers) > 1 else answers[0].target
         decisions = (
-            passing_decision(MODEL, None, ", ".join(one.id for one in members)),
+            passing_decision(MODEL, None, ", ".join(member.id for member in members)),
             *map(_answer_decision, members, answers),
         )
         return Target(symbol, quantity=Decimal(round_contracts(target)), decisions=decisions)
@@ -199,10 +201,10 @@ class Policy:
             return refusal(Reason.MODEL_INPUT_UNKNOWN, f"{symbol}: {shown}")
         remembered = member.blank
         if card.recurrent:
-            found = self._session_state(member, session, symbol, at)
-            if isinstance(found, Decision):
-                return found
-            remembered = found
+            session_state = self._session_state(member, session, symbol, at)
+            if isinstance(session_state, Decision):
+                return session_state
+            remembered = session_state
         outputs, after = member.run(shown, remembered)
         answer = answer_of(outputs, card.action)
         if answer is None:

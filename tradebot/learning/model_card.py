@@ -152,12 +152,12 @@ def _of_probe(card: Card, probe: Probe) -> Iterator[str]:
         yield "a stored observation or answer has a number that isn't finite"
 
 
-def other_features(card: Card, known: Mapping[str, int]) -> Sequence[str]:
+def other_features(card: Card, names: Mapping[str, int]) -> Sequence[str]:
     """Return the card's features that aren't available in their version, and the difference."""
     return [
-        f"{used.name} version {used.version}" + (f", and here is {known[used.name]}" if used.name in known else "")
+        f"{used.name} version {used.version}" + (f", and here is {names[used.name]}" if used.name in names else "")
         for used in card.features
-        if known.get(used.name) != used.version
+        if names.get(used.name) != used.version
     ]
 
 

@@ -24,18 +24,18 @@ def passing_decision(
 
 def refusal(reason: Reason, observed: Number | str, limit: Number | str | None = None) -> Decision:
     """Return the decision that no model acts."""
-    told = observed[:LONGEST] if isinstance(observed, str) else observed
-    return Decision(Gate.STRATEGY, Verdict.FAIL, reason, told, limit, about=MODEL)
+    text = observed[:LONGEST] if isinstance(observed, str) else observed
+    return Decision(Gate.STRATEGY, Verdict.FAIL, reason, text, limit, about=MODEL)
 
 
 def stood_in(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
     """Return why a fallback acted instead of the models, for each strategy with such a record."""
-    found = dict[str, Decision]()
+    by_name = dict[str, Decision]()
     for record in records:
         for decision in record.decisions:
             if decision.about == MODEL and decision.passed and decision.reason is not None:
-                found.setdefault(record.candidate.strategy, decision)
-    return found
+                by_name.setdefault(record.candidate.strategy, decision)
+    return by_name
 
 
 def in_a_word(strategy: str, why: Decision) -> str:
@@ -46,5 +46,5 @@ def in_a_word(strategy: str, why: Decision) -> str:
 
 def sentences(records: Iterable[CandidateRecord]) -> str:
     """Describe the fallback that acted for each strategy, and why; empty if there was none."""
-    found = ((in_a_word(name, why), why.reason) for name, why in stood_in(records).items())
-    return " ".join(f"Strategy {told}: {REASONS[reason].meaning}" for told, reason in found if reason)
+    reasons = ((in_a_word(name, why), why.reason) for name, why in stood_in(records).items())
+    return " ".join(f"Strategy {name}: {REASONS[reason].meaning}" for name, reason in reasons if reason)

@@ -318,14 +318,14 @@ class LegacyStrategy(FlowStrategy):
             for part in _components(inputs, made)
         )
 
-    def _score_facts(self, known: ScoringInputs) -> Open:
-        inputs = _inputs(known)
+    def _score_facts(self, scoring_inputs: ScoringInputs) -> Open:
+        inputs = _inputs(scoring_inputs)
         legacy_score = score(inputs)
         signed = inputs.flow_direction * legacy_score.unrounded / LARGEST
         side, parts = Side.BUY if signed >= 0 else Side.SELL, tuple(_components(inputs, legacy_score))
         # What was absent counted as known there.
         decisions = (self._side(signed), *_filters(inputs, legacy_score))
-        return Open(known.facts.symbol, side, signed, coverage=1.0, components=parts, decisions=decisions)
+        return Open(scoring_inputs.facts.symbol, side, signed, coverage=1.0, components=parts, decisions=decisions)
 
 
 def _filters(read: LegacyInputs, legacy_score: LegacyScore) -> Iterator[Decision]:
@@ -344,11 +344,11 @@ def _components(inputs: LegacyInputs, legacy_score: LegacyScore) -> Iterator[Com
             yield Component(name, max(-1.0, min(1.0, row * share)), 1.0, f"{row:.3f} of {LARGEST:g}")
 
 
-def _inputs(known: ScoringInputs) -> LegacyInputs:
+def _inputs(inputs: ScoringInputs) -> LegacyInputs:
     """Return our facts that stand for what the earlier bot read; its other rows see nothing, as they did then."""
-    facts = known.facts.known
+    facts = inputs.facts.known
     gamma, rank, changes = GREEK_EXPOSURE_KIND.of(facts), IV_RANK_KIND.of(facts), OI_CHANGE_KIND.of(facts)
-    net, prints, ticks = _net_flow(known), DARK_POOL_KIND.of(facts), MARKET_TIDE_KIND.of(known.market) or ()
+    net, prints, ticks = _net_flow(inputs), DARK_POOL_KIND.of(facts), MARKET_TIDE_KIND.of(inputs.market) or ()
     prints_usd = fsum(prints.usd if prints else ())
     calls, puts = tide_of([(float(tick.net_call_premium), float(tick.net_put_premium)) for tick in ticks])
     return LegacyInputs(
@@ -357,7 +357,7 @@ def _inputs(known: ScoringInputs) -> LegacyInputs:
         # Much of it was bullish, and nothing was ever bearish.
         dark_pool_direction=int(prints_usd > _BULLISH_PRINTS_USD),
         dark_pool_premium_usd=prints_usd,
-        freshness=_freshness(known),
+        freshness=_freshness(inputs),
         tide_call_premium_usd=calls,
         tide_put_premium_usd=puts,
         gamma_exposure=0.0 if gamma is None else gamma.gex,
@@ -367,17 +367,17 @@ def _inputs(known: ScoringInputs) -> LegacyInputs:
     )
 
 
-def _net_flow(known: ScoringInputs) -> float:
+def _net_flow(inputs: ScoringInputs) -> float:
     """Sum whole premiums, calls against puts: which side paid them made no difference. Little is 0."""
     calls, puts = (
-        fsum(float(alert.premium) for alert in known.alerts if alert.right is right)
+        fsum(float(alert.premium) for alert in inputs.alerts if alert.right is right)
         for right in (Right.CALL, Right.PUT)
     )
     return calls - puts if abs(calls - puts) > _NEUTRAL_USD else 0.0
 
 
-def _freshness(known: ScoringInputs) -> float:
-    if not known.alerts:
+def _freshness(inputs: ScoringInputs) -> float:
+    if not inputs.alerts:
         return 1.0
-    age_s = (known.now - max(alert.at for alert in known.alerts)).total_seconds()
+    age_s = (inputs.now - max(alert.at for alert in inputs.alerts)).total_seconds()
     return max(0.1, min(1.0, exp(-age_s / 60 / _FADES_IN_MINUTES)))

@@ -133,10 +133,10 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def _instruments_by_symbol(self) -> Mapping[str, tuple[Instrument, ...]]:
-        found = defaultdict[str, tuple[Instrument, ...]](tuple)
+        by_symbol = defaultdict[str, tuple[Instrument, ...]](tuple)
         for (_, symbol, _), kept in self.kept.items():
-            found[symbol] += (kept.instrument,) if kept.instrument else ()
-        return found
+            by_symbol[symbol] += (kept.instrument,) if kept.instrument else ()
+        return by_symbol
 
     def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
         """Return the intents of a recent session, in the order promised."""
@@ -156,8 +156,8 @@ class Books(Struct, frozen=True, dict=True):
 
     def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         """Return the stored sessions of a calendar from `start` through `end`, as far as known around this moment."""
-        known = self.other_calendars.get(calendar, ()) if calendar else self.calendar
-        return tuple(session for session in known if start <= session.date <= end)
+        sessions = self.other_calendars.get(calendar, ()) if calendar else self.calendar
+        return tuple(session for session in sessions if start <= session.date <= end)
 
     def quantities(self) -> dict[str, Decimal]:
         """Return signed quantities by symbol, including acknowledged foreign positions and excluding zeros."""
@@ -199,7 +199,7 @@ class Books(Struct, frozen=True, dict=True):
     def booked_of_chain(self, order: Order) -> Decimal:
         """Return how many shares of an order and the orders it replaced are booked, unsigned."""
         # A leg's chain goes on with its parent, whose fills are its own.
-        same = (one for one in self.chains.get(order.venue_id, (order,)) if bool(one.parent) == bool(order.parent))
+        same = (link for link in self.chains.get(order.venue_id, (order,)) if bool(link.parent) == bool(order.parent))
         return sum((self.filled.get(order.venue_id, Decimal(0)) for order in same), Decimal(0))
 
     def with_pending(self, fills: Sequence[OwnedFill]) -> "Books":
@@ -215,12 +215,12 @@ class Books(Struct, frozen=True, dict=True):
                 opened[owned.strategy, fill.symbol, fill.at] = kept_of_entry(record.intent)
         totals = self.totals.after(fills)
         held = {position.key for position in totals.own_positions()}
-        kept = {**{key: one for key, one in opened.items() if key in held}, **self.kept}
+        kept = {**{key: position for key, position in opened.items() if key in held}, **self.kept}
         return replace(self, totals=totals, filled=filled, kept=kept, pending=(*self.pending, *fills))
 
     def _names(self, order: Order) -> Iterator[str]:
         yield order.client_order_id
-        yield from (one.client_order_id for one in self.chains.get(order.venue_id, ()))
+        yield from (link.client_order_id for link in self.chains.get(order.venue_id, ()))
 
 
 def kept_of_entry(intent: Intent) -> Kept:

@@ -47,21 +47,21 @@ class Shocks(Struct, frozen=True):
     everywhere: datetime | None = None
 
     @classmethod
-    def of(cls, found: Iterable[Shock], known: Iterable[str], together: int | None) -> "Shocks":
+    def of(cls, shocks: Iterable[Shock], symbols: Iterable[str], together: int | None) -> "Shocks":
         """Build the shocks; if at least `together` symbols had one at the same time, the whole market had one.
 
         With None, it never has.
         """
-        ordered = sorted(found)
+        ordered = sorted(shocks)
         last = {shock.symbol: shock.at for shock in ordered}
-        return cls(last, frozenset(known), _everywhere(ordered, together) if together else None)
+        return cls(last, frozenset(symbols), _everywhere(ordered, together) if together else None)
 
 
 def _everywhere(ordered: list[Shock], together: int) -> datetime | None:
     """Return when enough symbols had a shock within a minute, for the last time."""
-    for place in range(len(ordered) - 1, -1, -1):
-        end = ordered[place].at
-        within = {shock.symbol for shock in ordered[: place + 1] if end - shock.at <= TOGETHER}
+    for index in range(len(ordered) - 1, -1, -1):
+        end = ordered[index].at
+        within = {shock.symbol for shock in ordered[: index + 1] if end - shock.at <= TOGETHER}
         if len(within) >= together:
             return end
     return None

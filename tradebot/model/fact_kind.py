@@ -145,9 +145,9 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
         }
         return FlowRequest(self.path.format(about), params)
 
-    def of(self, known: Mapping[str, object]) -> C | None:
+    def of(self, facts: Mapping[str, object]) -> C | None:
         """Return the summary of this kind; None if there are no facts, or if the strategy didn't declare the kind."""
-        value: Any = known.get(self.name)
+        value: Any = facts.get(self.name)
         return value  # type: ignore[no-any-return]
 
     def day(self, fact: F) -> date:

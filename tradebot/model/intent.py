@@ -213,8 +213,8 @@ class Intent(Struct, frozen=True):
         if not (exits or self.has_prices_of(order)):
             return False
         smaller = self.operation is Operation.REPLACE or self.purpose is not Purpose.OPEN
-        told = order.filled_quantity if order.quantity is None else order.quantity
-        return told == self.quantity or (told < self.quantity and (smaller or order.quantity is None))
+        quantity = order.filled_quantity if order.quantity is None else order.quantity
+        return quantity == self.quantity or (quantity < self.quantity and (smaller or order.quantity is None))
 
     def has_prices_of(self, order: Order) -> bool:
         """Return True if the order has our prices; a venue may add a limit to a stop."""

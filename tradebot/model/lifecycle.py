@@ -142,7 +142,7 @@ class Records(Struct, frozen=True):
         `booked` is how many shares of each order are in the books, by venue id. Shares that the venue reports as filled
         stay pending until they are booked.
         """
-        found: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
+        by_key: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
         made = {order.client_order_id: order for order in self.orders.values()}
         replaced = set(self._replaced_orders(made))
         for venue_id, lineage in lineages(self.orders, self.orders).items():
@@ -151,12 +151,12 @@ class Records(Struct, frozen=True):
             if intent is not None and venue_id not in replaced and not waits_for_entry(order, intent):
                 unbooked = max(order.filled_quantity - booked.get(venue_id, Decimal(0)), Decimal(0))
                 sent = _Sent(order, intent, order.open_quantity + unbooked)
-                found.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(sent)
+                by_key.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(sent)
         for record in self.intents.values():
             intent = record.intent
             if intent.makes_order and intent.client_order_id not in made:
-                found.setdefault((intent.key.strategy, intent.instrument.symbol), ([], []))[1].append(record)
-        return {key: _work(orders, unreported) for key, (orders, unreported) in found.items()}
+                by_key.setdefault((intent.key.strategy, intent.instrument.symbol), ([], []))[1].append(record)
+        return {key: _work(orders, unreported) for key, (orders, unreported) in by_key.items()}
 
     def _replaced_orders(self, made: Mapping[str, Order]) -> Iterator[str]:
         """Yield the orders that we replaced with one that the venue took, even if it hasn't reported their end yet."""
@@ -183,7 +183,10 @@ class _Sent(NamedTuple):
 def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
     """Sum up the orders of one strategy in one symbol, and the intents of which no order has been reported."""
     entering, leaving, resting, protecting = None, Decimal(0), list[RestingPrice](), list[Intent]()
-    pairs, coming = {one.order.venue_id for one in sent if _comes_anew(one.order, one.intent)}, list[RestingPrice]()
+    pairs, coming = (
+        {order.order.venue_id for order in sent if _comes_anew(order.order, order.intent)},
+        list[RestingPrice](),
+    )
     failed = (IntentState.REJECTED, IntentState.ABANDONED)
     for intent in (record.intent for record in unreported if record.state not in failed):
         if intent.purpose is Purpose.OPEN:
@@ -200,8 +203,8 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
         else:
             leaving += remaining
     resting.sort(key=lambda price: (not price.is_stop, price.price, price.quantity))
-    refused = _last_refused_protection(unreported, [one.intent for one in sent])
-    arriving = any(one.order.stop_price is not None and one.order.status.is_arriving for one in sent)
+    refused = _last_refused_protection(unreported, [sent_order.intent for sent_order in sent])
+    arriving = any(order.order.stop_price is not None and order.order.status.is_arriving for order in sent)
     newest = max(protecting, key=lambda intent: (intent.at, intent.client_order_id), default=None)
     instrument = newest.instrument if newest else None
     return Work(entering, leaving, tuple(resting), refused, arriving, instrument, tuple(coming))

@@ -333,12 +333,12 @@ def without_effect(account: Limits, own: OwnLimits, allotment: Decimal) -> Itera
     yield from (name for name, value in given_limits(own).items() if value != getattr(effective, name))
 
 
-def _tighter_of(name: str, one: Number | None, other: Number) -> Number:
-    if one is None:
+def _tighter_of(name: str, number: Number | None, other: Number) -> Number:
+    if number is None:
         return other
     if Tighter.HIGHER in Limits.model_fields[name].metadata:
-        return max(one, other)
-    return min(one, other)
+        return max(number, other)
+    return min(number, other)
 
 
 class Protection(StrEnum):

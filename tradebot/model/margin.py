@@ -184,15 +184,15 @@ class Margin(Struct, frozen=True, dict=True):
         Symbols with missing inputs are left out.
         """
         remaining = equity - self.loss
-        found = dict[str, Liquidation]()
+        by_symbol = dict[str, Liquidation]()
         for (symbol, side), reach in self.reaches.items():
             level = self._level(symbol, reach)
             if reach.quantity and level and symbol in self.marks:
                 distance = self._distance(symbol, side, reach, level.maintenance, remaining)
                 mark = self.marks[symbol]
                 liquidation = Liquidation(symbol, distance, liquidation_price(side, mark, distance), mark)
-                found[symbol] = min(found.get(symbol, liquidation), liquidation, key=_NEARNESS)
-        return tuple(sorted(found.values(), key=_NEARNESS))
+                by_symbol[symbol] = min(by_symbol.get(symbol, liquidation), liquidation, key=_NEARNESS)
+        return tuple(sorted(by_symbol.values(), key=_NEARNESS))
 
     def as_observed(self, equity: Decimal) -> MarginSeen:
         """Return the margin figures to record: the venue's own, and how far our positions are from liquidation."""

@@ -169,14 +169,14 @@ class Order(Struct, frozen=True):
         """Return True if a stop is a leg of this order: it leads a pair, or is an entry with a stop."""
         return self.leads_pair or (self.order_class is OrderClass.BRACKET and self.parent is None)
 
-    def with_known(self, known: "Order | None") -> "Order":
+    def with_known(self, other: "Order | None") -> "Order":
         """Return the order with fields filled in from an earlier report: not every reply has its size or parent."""
-        if known is None:
+        if other is None:
             return self
-        if self.quantity is None is not known.quantity:
-            return replace(self, quantity=known.quantity).with_known(known)
-        parent, mid = self.parent or known.parent, known.arrival_mid if self.arrival_mid is None else self.arrival_mid
-        filled = known.fill_mid if self.fill_mid is None else self.fill_mid
+        if self.quantity is None is not other.quantity:
+            return replace(self, quantity=other.quantity).with_known(other)
+        parent, mid = self.parent or other.parent, other.arrival_mid if self.arrival_mid is None else self.arrival_mid
+        filled = other.fill_mid if self.fill_mid is None else self.fill_mid
         unchanged = (parent, mid, filled) == (self.parent, self.arrival_mid, self.fill_mid)
         return self if unchanged else replace(self, parent=parent, arrival_mid=mid, fill_mid=filled)
 
@@ -187,19 +187,19 @@ class Order(Struct, frozen=True):
             return None
         return (self.fill_mid / self.filled_average_price - 1) * self.side.sign
 
-    def supersedes(self, known: "Order") -> bool:
-        """Return True if this report of an order replaces `known`, an earlier report of the same order.
+    def supersedes(self, older: "Order") -> bool:
+        """Return True if this report of an order replaces `older`, an earlier report of the same order.
 
         Usually the later time wins. But an order never reopens, so a report of its end wins whatever its time (the
         other one may come from a server whose clock is ahead), unless it lacks shares that have filled. ENDED is only
         inferred, so any later report from the venue replaces it.
         """
-        if OrderStatus.ENDED in (self.status, known.status):
-            return not known.status.terminal or (known.status is OrderStatus.ENDED and self.status is not known.status)
-        is_older = bool(self.updated_at and known.updated_at and self.updated_at < known.updated_at)
-        if self.status.terminal != known.status.terminal:
-            return self.status.terminal and (not is_older or self.filled_quantity >= known.filled_quantity)
-        return self != known and not is_older
+        if OrderStatus.ENDED in (self.status, older.status):
+            return not older.status.terminal or (older.status is OrderStatus.ENDED and self.status is not older.status)
+        is_older = bool(self.updated_at and older.updated_at and self.updated_at < older.updated_at)
+        if self.status.terminal != older.status.terminal:
+            return self.status.terminal and (not is_older or self.filled_quantity >= older.filled_quantity)
+        return self != older and not is_older
 
 
 def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
@@ -214,17 +214,17 @@ def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
         linked = links.get(linked)
 
 
-def lineages(venue_ids: Iterable[str], known: Mapping[str, Order]) -> dict[str, tuple[Order, ...]]:
+def lineages(venue_ids: Iterable[str], orders: Mapping[str, Order]) -> dict[str, tuple[Order, ...]]:
     """Return the known orders that each order comes from: itself, the orders it replaced, then its parent's.
 
     Orders without a known report are left out.
     """
-    before = {order.replaced_by: order.venue_id for order in known.values() if order.replaced_by}
-    parents = {order.venue_id: order.parent for order in known.values() if order.parent}
+    before = {order.replaced_by: order.venue_id for order in orders.values() if order.replaced_by}
+    parents = {order.venue_id: order.parent for order in orders.values() if order.parent}
     linked = before.keys() | parents.keys()
-    names = {one: lineage(one, before, parents) if one in linked else (one,) for one in venue_ids}
-    found = {venue_id: tuple(known[name] for name in line if name in known) for venue_id, line in names.items()}
-    return {venue_id: line for venue_id, line in found.items() if line}
+    names = {name: lineage(name, before, parents) if name in linked else (name,) for name in venue_ids}
+    lines = {venue_id: tuple(orders[name] for name in line if name in orders) for venue_id, line in names.items()}
+    return {venue_id: line for venue_id, line in lines.items() if line}
 
 
 def lineage(venue_id: str, before: Mapping[str, str], parents: Mapping[str, str]) -> tuple[str, ...]:

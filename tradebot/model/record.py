@@ -57,8 +57,8 @@ class SymbolFacts(Struct, frozen=True):
         """Return the facts of some kinds; the row counts of the last reply are included only with alerts."""
         if FLOW_ALERTS in kinds and self.known.keys() <= kinds:
             return self
-        known = {name: value for name, value in self.known.items() if name in kinds}
-        return replace(self, known=known) if FLOW_ALERTS in kinds else SymbolFacts(self.symbol, known)
+        facts = {name: value for name, value in self.known.items() if name in kinds}
+        return replace(self, known=facts) if FLOW_ALERTS in kinds else SymbolFacts(self.symbol, facts)
 
 
 class CandidateRecord(Struct, frozen=True):

@@ -243,9 +243,9 @@ class Registry(Struct, frozen=True):
 
     def healthy(self, now: datetime) -> int:
         """Return how many of the symbols have healthy data; those of an earlier universe don't count."""
-        known = (self.coins.get(symbol) for symbol in self.symbols)
+        coins = (self.coins.get(symbol) for symbol in self.symbols)
         return sum(
-            coin is not None and self.is_current(coin, now) and coin.data.health is CoinHealth.HEALTHY for coin in known
+            coin is not None and self.is_current(coin, now) and coin.data.health is CoinHealth.HEALTHY for coin in coins
         )
 
 
@@ -281,9 +281,9 @@ class Discovery(Struct, frozen=True):
     @property
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols that are traded."""
-        return tuple(one.symbol for one in self.found if not one.why)
+        return tuple(coin.symbol for coin in self.found if not coin.why)
 
     @property
     def listed_count(self) -> int:
         """Return how many of the contracts the venue lists."""
-        return sum(one.listed for one in self.found)
+        return sum(coin.listed for coin in self.found)

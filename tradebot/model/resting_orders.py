@@ -84,16 +84,18 @@ _WAITS = frozenset(status for status in OrderStatus if status.is_arriving) | {Or
 
 def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple[Resting, ...]]:
     """Return the resting orders among these working orders by strategy and symbol, oldest first."""
-    found = [
+    pairs = [
         (order, record)
         for order in orders
         if (record := books.intent_behind(order)) and record.intent.rests and not waits_for_entry(order, record.intent)
     ]
     # A leg may still name the order that its parent has replaced.
-    first = [order for order, _ in found if not order.parent]
-    latest = {one.venue_id: order.venue_id for order in first for one in books.chains.get(order.venue_id, (order,))}
-    follows, halves = dict(_replacements(found)), defaultdict[str, list[tuple[Order, IntentRecord]]](list)
-    for order, record in found:
+    first = [order for order, _ in pairs if not order.parent]
+    latest = {
+        member.venue_id: order.venue_id for order in first for member in books.chains.get(order.venue_id, (order,))
+    }
+    follows, halves = dict(_replacements(pairs)), defaultdict[str, list[tuple[Order, IntentRecord]]](list)
+    for order, record in pairs:
         halves[_name(order, record, latest, follows)].append((order, record))
     groups = defaultdict[Whose, list[Resting]](list)
     for group in halves.values():
@@ -101,7 +103,7 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
         limit = min(limits, key=lambda order: (order.venue_id in follows, order.open_quantity), default=None)
         # While a stop is being replaced, both may be listed, and one of them works; it may be the smaller one.
         stops = [(can_trigger(order, record.intent), order) for order, record in group if order not in limits]
-        works, stop = max(stops, key=lambda one: (one[0], -one[1].open_quantity), default=(False, None))
+        works, stop = max(stops, key=lambda pair: (pair[0], -pair[1].open_quantity), default=(False, None))
         record = next((record for order, record in group if order is limit), group[0][1])
         doubted = any(order.venue_id in books.doubted for order, _ in group)
         rest = Resting(record, limit, stop, works and not doubted, doubted)
@@ -117,9 +119,9 @@ def _name(order: Order, record: IntentRecord, latest: Mapping[str, str], follows
     return (order.venue_id, *chain(order.venue_id, follows))[-1] if follows else order.venue_id
 
 
-def _replacements(found: Iterable[tuple[Order, IntentRecord]]) -> Iterator[tuple[str, str]]:
+def _replacements(pairs: Iterable[tuple[Order, IntentRecord]]) -> Iterator[tuple[str, str]]:
     """Yield the orders that another one here replaces, each with that one: while both are listed, one works."""
-    for order, record in found:
+    for order, record in pairs:
         before = record.intent.target_venue_id if record.intent.client_order_id == order.client_order_id else None
         if before:
             yield before, order.venue_id

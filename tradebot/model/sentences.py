@@ -78,17 +78,17 @@ def in_yaml(value: object) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def pluralize(count: int, one: str, many: str | None = None) -> str:
+def pluralize(count: int, singular: str, many: str | None = None) -> str:
     """Return a count with its noun in the right number: 1 position, 2 positions, 1,204 entries.
 
-    The plural is `many`, or `one` with an s.
+    The plural is `many`, or `singular` with an s.
     """
-    return f"{count:,} {noun(count, one, many)}"
+    return f"{count:,} {noun(count, singular, many)}"
 
 
-def noun(count: int, one: str, many: str | None = None) -> str:
+def noun(count: int, singular: str, many: str | None = None) -> str:
     """Return the noun alone in the number that fits the count, for a sentence that writes the count itself."""
-    return one if count == 1 else many or f"{one}s"
+    return singular if count == 1 else many or f"{singular}s"
 
 
 def counted_kind(count: int, kinds: str) -> str:

@@ -76,9 +76,9 @@ class Series(Struct, frozen=True):
     def key(self) -> SeriesKey:
         return SeriesKey(self.symbol, self.timeframe, self.adjusted, self.price)
 
-    def start_of(self, place: int) -> datetime:
+    def start_of(self, index: int) -> datetime:
         """Return when a bar started, in UTC; -1 is the newest."""
-        return datetime.fromtimestamp(self.starts[place], UTC)
+        return datetime.fromtimestamp(self.starts[index], UTC)
 
     def last(self, count: int) -> "Series":
         """Return the newest `count` bars."""

@@ -50,4 +50,4 @@ def optional_fields(kind: type[Struct]) -> Mapping[str, Any]:
     defaults = kind.__struct_defaults__
     last = zip(kind.__struct_fields__[-len(defaults) :], defaults, strict=False)
     optional = {name: default for name, default in last if default is not NODEFAULT}
-    return {name: one.factory() if hasattr(one, "factory") else one for name, one in optional.items()}
+    return {name: default.factory() if hasattr(default, "factory") else default for name, default in optional.items()}

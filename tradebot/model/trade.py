@@ -138,7 +138,7 @@ def renames(fills: Iterable[OwnedFill]) -> tuple[Rename, ...]:
         if owned.origin is Origin.ACTIVITY and owned.strategy != FOREIGN:
             moves.setdefault((owned.strategy, owned.about), []).append(owned)
     groups = (group for group in moves.values() if len({owned.fill.symbol for owned in group}) > 1)
-    return tuple(sorted((_rename(group) for group in groups), key=lambda one: one.at))
+    return tuple(sorted((_rename(group) for group in groups), key=lambda rename: rename.at))
 
 
 def _rename(group: Sequence[OwnedFill]) -> Rename:

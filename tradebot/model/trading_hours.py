@@ -44,8 +44,8 @@ class Hours(Struct, frozen=True):
 
     def over(self, usual: Iterable[Session]) -> Sequence[Session]:
         """Return a calendar's sessions with these in place of the covered ones, one for each date."""
-        session_by_day = {one.date: one for one in usual if one.close <= self.since or one.open >= self.until}
-        for one in self.trading:
-            before = session_by_day.get(one.date)
-            session_by_day[one.date] = Session(one.date, before.open, one.close) if before else one
+        session_by_day = {own.date: own for own in usual if own.close <= self.since or own.open >= self.until}
+        for session in self.trading:
+            before = session_by_day.get(session.date)
+            session_by_day[session.date] = Session(session.date, before.open, session.close) if before else session
         return [session_by_day[day] for day in sorted(session_by_day)]

@@ -50,9 +50,9 @@ class VenueDay(Struct, frozen=True):
     def date_of(self, at: datetime) -> date:
         """Return the date that a moment belongs to: its session's, or else the venue's calendar date."""
         if self.apart:
-            place = bisect_right(self.apart, at, key=_OPENS) - 1
-            if place >= 0 and self.apart[place].contains(at):
-                return self.apart[place].date
+            index = bisect_right(self.apart, at, key=_OPENS) - 1
+            if index >= 0 and self.apart[index].contains(at):
+                return self.apart[index].date
         first, last = _hours_of_utc_date(self.zone)
         # In most hours, which is when there is trading, a zone has the date of UTC. That is quicker.
         if at.tzinfo is UTC and first <= at.hour < last:
@@ -104,21 +104,21 @@ class VenueDay(Struct, frozen=True):
 
     def knowing(self, sessions: Iterable[Session]) -> "VenueDay":
         """Return the venue's day with those of these sessions, oldest first, that extend beyond their own date."""
-        known = tuple(sessions)
-        apart, belonging = tuple([session for session in known if not self._holds(session)]), self._belonging(known)
+        listed = tuple(sessions)
+        apart, belonging = tuple([session for session in listed if not self._holds(session)]), self._belonging(listed)
         same = (apart, belonging) == (self.apart, self.belonging)
         return self if same else replace(self, apart=apart, belonging=belonging)
 
-    def _belonging(self, known: Sequence[Session]) -> tuple[tuple[date, date], ...]:
+    def _belonging(self, sessions: Sequence[Session]) -> tuple[tuple[date, date], ...]:
         if self.holidays_end is None:
             return ()
-        found, following = list[tuple[date, date]](), None
-        for session in reversed(known):
+        spans, following = list[tuple[date, date]](), None
+        for session in reversed(sessions):
             if self.local(session.close).time() > self.holidays_end:
                 following = session.date
             elif following:
-                found.append((session.date, following))
-        return tuple(reversed(found))
+                spans.append((session.date, following))
+        return tuple(reversed(spans))
 
     def _holds(self, session: Session) -> bool:
         opens, closes, (first, last) = session.open, session.close, _hours_of_utc_date(self.zone)
@@ -146,8 +146,8 @@ def _zone(name: str) -> ZoneInfo:
 @lru_cache(maxsize=16)
 def _hours_of_utc_date(zone: str) -> tuple[int, int]:
     """Return from which hour of UTC on, and before which one, a zone has the date of UTC all year round."""
-    known = (datetime(year, month, 1, tzinfo=_zone(zone)).utcoffset() for year in _YEARS for month in (1, 7))
-    hours = [offset / timedelta(hours=1) for offset in known if offset is not None]
+    offsets = (datetime(year, month, 1, tzinfo=_zone(zone)).utcoffset() for year in _YEARS for month in (1, 7))
+    hours = [offset / timedelta(hours=1) for offset in offsets if offset is not None]
     return ceil(max(0, *(-each for each in hours))), 24 - ceil(max(0, *hours))
 
 

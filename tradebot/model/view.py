@@ -170,8 +170,8 @@ class StrategyView(Struct, frozen=True):
         """Return one column of all symbols of the universe as a pandas frame, a column per symbol, by start in UTC."""
         import pandas as pd
 
-        found = {symbol: self.bars(symbol, timeframe, adjusted=adjusted, price=price) for symbol in self.universe}
-        return pd.DataFrame({symbol: series.frame()[column] for symbol, series in found.items()})
+        by_symbol = {symbol: self.bars(symbol, timeframe, adjusted=adjusted, price=price) for symbol in self.universe}
+        return pd.DataFrame({symbol: series.frame()[column] for symbol, series in by_symbol.items()})
 
 
 class Open(Struct, frozen=True):

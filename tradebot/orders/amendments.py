@@ -150,7 +150,7 @@ def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None
     # From where the trade was, the collar is an offset like any other.
     traded = replace(quote, bid=quote.last, ask=quote.last)
     farthest = marketable_limit(listing, side, traded, limits.price_collar_fraction)
-    return max(price, farthest, key=lambda one: one * -side.sign)
+    return max(price, farthest, key=lambda price: price * -side.sign)
 
 
 def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
@@ -241,8 +241,8 @@ def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> N
     """Emit an event if canceling this protection for another order left its shares without a stop."""
     whose, rules = rest.record.intent.whose, world.rules
     closed = closed_by_others(desk.books, desk.net)
-    known = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
-    began = next((gap.since for gap in known if (gap.strategy, gap.symbol) == whose), desk.books.at)
+    gaps_now = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
+    began = next((gap.since for gap in gaps_now if (gap.strategy, gap.symbol) == whose), desk.books.at)
     world.events.emit(gap_began(Gap(*whose, rest.quantity, began, why), desk.now, cause))
 
 
@@ -251,8 +251,8 @@ def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:
     orders = tuple[Order, ...]()
     with suppress(TemporaryError):
         for _ in range(LOOKS):
-            told = [world.reader.follower(order.venue_id) for order in _halves(pair)]
-            orders = tuple(order for order in told if order is not None)
+            followers = [world.reader.follower(order.venue_id) for order in _halves(pair)]
+            orders = tuple(order for order in followers if order is not None)
             if orders and all(order.status.terminal for order in orders):
                 world.ledger.apply_orders(orders, desk.now)
                 break

@@ -70,7 +70,7 @@ class AuctionResult(Struct, frozen=True):
         """Return the gates' earlier result for a candidate; None without one, or if the account has changed since."""
         if account is not self.account:
             return None
-        return next((said for one, said in self.heard if one is candidate), None)
+        return next((said for bid, said in self.heard if bid is candidate), None)
 
 
 def hold_auction_for(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> AuctionResult:

@@ -17,7 +17,7 @@ def with_depth(world: World, ask: Ask, decisions: Decisions) -> Decisions:
     decision = _depth(world, ask)
     if decision is None:
         return decisions
-    return tuple(sorted((*decisions, decision), key=lambda one: one.gate.place))
+    return tuple(sorted((*decisions, decision), key=lambda decision: decision.gate.place))
 
 
 def too_thin(world: World, ask: Ask) -> Decision | None:

@@ -328,11 +328,11 @@ def account_before_entries(world: World, call: Call, desk: Desk) -> AccountAsk:
 
 
 def trade(
-    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: GateResult | None = None
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, result: GateResult | None = None
 ) -> tuple[AccountAsk, Records]:
     """Evaluate one candidate and send its orders if it passes; return the resulting account and the records.
 
-    `known` is the gates' earlier result for this candidate and this very account, if any.
+    `result` is the gates' earlier result for this candidate and this very account, if any.
     """
     if any(decision.gate is Gate.TARGET and not decision.passed for decision in candidate.decisions):
         # There is nothing to trade, so no gate is evaluated.
@@ -340,18 +340,18 @@ def trade(
     if is_declined(world, candidate):
         return account, (declined_record(candidate),)
     if candidate.purpose is Purpose.OPEN:
-        account, record = _enter(world, call, account, candidate, known)
+        account, record = _enter(world, call, account, candidate, result)
         return account, (record,)
     closed = close_as_wanted(world, call, account.desk, candidate)
     return account_after_close(account, candidate.symbol, closed), closed
 
 
 def _enter(
-    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: GateResult | None
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, result: GateResult | None
 ) -> tuple[AccountAsk, CandidateRecord]:
     """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
     desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
-    ask, decisions = known or evaluate_entry(world, call, account, candidate)
+    ask, decisions = result or evaluate_entry(world, call, account, candidate)
     quote, size = ask.quote, ask.size
     if first_failure(decisions) is None:
         decisions = with_depth(world, ask, decisions)

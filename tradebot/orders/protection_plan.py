@@ -69,7 +69,7 @@ def stop_steps(cover: ProtectionState, looser_by: Decimal) -> Iterator[Protectio
 
     A stop is moved only if the change exceeds the fraction `looser_by` of its own price.
     """
-    remaining = sorted(cover.stops, key=lambda one: (price_of(one) * -cover.side.sign, -one.quantity))
+    remaining = sorted(cover.stops, key=lambda leg: (price_of(leg) * -cover.side.sign, -leg.quantity))
     for rest in tuple(remaining):
         others = total(other for other in remaining if other is not rest and other.can_trigger)
         if others >= cover.shares and not is_busy(rest):
@@ -120,7 +120,7 @@ def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tu
 def target_steps(cover: ProtectionState) -> Iterator[ProtectionStep]:
     """Yield the steps that cancel or shrink targets in excess of the shares."""
     excess = total(cover.targets) - cover.shares
-    for rest in sorted(cover.targets, key=lambda one: price_of(one) * cover.side.sign):
+    for rest in sorted(cover.targets, key=lambda leg: price_of(leg) * cover.side.sign):
         if excess > 0 and not is_busy(rest):
             shares = max(rest.quantity - excess, NONE)
             excess -= rest.quantity - shares

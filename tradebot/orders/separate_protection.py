@@ -87,10 +87,10 @@ def protect_separately(
             for rest in (*cover.stops, *cover.targets):
                 yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
             continue
-        for fit, one in ((_stops, lost.get(False)), (_targets, lost.get(True))):
-            done = tuple(fit(world, call, desk, cover) if one is None else _while_lost(world, call, desk, cover, one))
+        for fit, leg in ((_stops, lost.get(False)), (_targets, lost.get(True))):
+            done = tuple(fit(world, call, desk, cover) if leg is None else _while_lost(world, call, desk, cover, leg))
             yield from done
-            if one is not None or not all(map(_has_outcome, done)):
+            if leg is not None or not all(map(_has_outcome, done)):
                 break
 
 
@@ -103,7 +103,7 @@ def _wanted_protection(
 ) -> Iterator[tuple[Whose, ExitLevels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
     staying = {watched.position.whose for watched in kept}
-    for watched_position in (one for one in watched if one.position.strategy != ADOPTED):
+    for watched_position in (position for position in watched if position.position.strategy != ADOPTED):
         exit_levels = levels(
             watched_position, world.rules.exits_watching(watched_position.position, watched_position.kept)
         )
@@ -202,12 +202,12 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
 
 def _shares_in_group(desk: Desk, position: Position) -> Decimal:
     """Return the shares of exits at work that are in the group of a stop: it may rest beside them."""
-    side, found = closing_side(position.quantity), NONE
+    side, shares = closing_side(position.quantity), NONE
     for order in (order for order in desk.orders if (order.symbol, order.side) == (position.symbol, side)):
         behind = desk.books.intent_behind(order)
         if behind and behind.intent.key.joins and behind.intent.whose == position.whose:
-            found += order.open_quantity
-    return found
+            shares += order.open_quantity
+    return shares
 
 
 def _is_about(intent: Intent, cover: ProtectionState) -> bool:

@@ -276,8 +276,8 @@ def missing_targets(
 def _far(desk: Desk, position: Position) -> Decimal:
     """Return a price that the market will hardly reach."""
     quote = desk.quotes.get(position.symbol)
-    known: Sequence[Decimal] = (position.average_price, *((quote.middle,) if quote else ()))
-    return max(known) * FAR if position.quantity > 0 else min(known) / FAR
+    prices: Sequence[Decimal] = (position.average_price, *((quote.middle,) if quote else ()))
+    return max(prices) * FAR if position.quantity > 0 else min(prices) / FAR
 
 
 def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:

@@ -322,7 +322,7 @@ class Facts(Protocol):
     def discovery(self) -> Discovery:
         """Return the last discovery of the venue's contracts."""
 
-    def put_discovery(self, found: Discovery) -> None:
+    def put_discovery(self, discovery: Discovery) -> None:
         """Store a discovery, replacing the earlier one."""
 
 

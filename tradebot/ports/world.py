@@ -128,7 +128,7 @@ class Rules(Struct, frozen=True, dict=True):
 
         A strategy that may not enter keeps its allotment, because its positions are measured by it.
         """
-        parts = {name: one.share for name, one in (climbed or {}).items() if 0 < one.share < 1 and name in self.own}
+        parts = {name: rung.share for name, rung in (climbed or {}).items() if 0 < rung.share < 1 and name in self.own}
         own = {
             name: replace(self.own[name], allotment_fraction=self.own[name].allotment_fraction * part)
             for name, part in parts.items()
@@ -179,8 +179,8 @@ def _nobody_asks() -> Approvals:
     raise AssertionError("no strategy of this world waits for a yes")
 
 
-def _shared_values(known: Mapping[str, T], same: Mapping[str, str]) -> Mapping[str, T]:
-    return {symbol: known[other] for symbol, other in same.items() if other in known}
+def _shared_values(values: Mapping[str, T], same: Mapping[str, str]) -> Mapping[str, T]:
+    return {symbol: values[other] for symbol, other in same.items() if other in values}
 
 
 class World(Struct, frozen=True):

@@ -42,8 +42,8 @@ def book_all(books_before: BooksBefore, broker: Broker, activities: Iterable[Act
     proven, waiting, before = list[Booking](), list(_groups(activities, venue)), -1
     while len(proven) > before:
         before, doubtful = len(proven), list[list[Activity]]()
-        for place, group in enumerate(waiting, 1):
-            booking = _booking(books_before, _before(broker, waiting[place:]), group)
+        for index, group in enumerate(waiting, 1):
+            booking = _booking(books_before, _before(broker, waiting[index:]), group)
             if booking is None:
                 doubtful.append(group)
             else:
@@ -73,14 +73,14 @@ def _before(broker: Broker, later: Sequence[list[Activity]]) -> Broker:
 def _groups(activities: Iterable[Activity], venue: VenueDay) -> Iterator[list[Activity]]:
     """Group activities that belong together: one split, one merger, or one day's renames; the rest stay alone."""
 
-    def key(one: Activity) -> tuple[object, ...]:
-        day = venue.date_of(one.at)
-        if one.meaning in (ActivityKind.SPLIT, ActivityKind.MERGER):
-            return day, one.meaning, one.symbol or ""
-        return (day, one.meaning) if one.meaning is ActivityKind.RENAME else (day, "", one.id)
+    def key(activity: Activity) -> tuple[object, ...]:
+        day = venue.date_of(activity.at)
+        if activity.meaning in (ActivityKind.SPLIT, ActivityKind.MERGER):
+            return day, activity.meaning, activity.symbol or ""
+        return (day, activity.meaning) if activity.meaning is ActivityKind.RENAME else (day, "", activity.id)
 
-    executed = sorted((activity for activity in activities if activity.executed), key=lambda one: (one.at, one.id))
-    groups = [list(rows) for _, rows in groupby(sorted(executed, key=lambda one: str(key(one))), key=key)]
+    executed = sorted((activity for activity in activities if activity.executed), key=lambda row: (row.at, row.id))
+    groups = [list(rows) for _, rows in groupby(sorted(executed, key=lambda activity: str(key(activity))), key=key)]
     return iter(
         sorted((part for group in groups for part in _pair_renames(group)), key=lambda rows: (rows[0].at, rows[0].id))
     )
@@ -145,10 +145,10 @@ def _others_shares(books_before: BooksBefore, broker: Broker, rows: list[Activit
     """Book other people's shares that came or went, by adjusting what we know of them."""
     first, change = rows[0], sum((row.quantity or _ZERO for row in rows), _ZERO)
     symbol = str(first.symbol)
-    known = books_before.acknowledged.get(symbol, _ZERO)
-    if known:
+    acknowledged = books_before.acknowledged.get(symbol, _ZERO)
+    if acknowledged:
         return _if_agreed(
-            books_before, broker, Booking(_entries(rows), acknowledged=((symbol, known + change),)), symbol
+            books_before, broker, Booking(_entries(rows), acknowledged=((symbol, acknowledged + change),)), symbol
         )
     traded = books_before.positions(symbol, first.at)
     if not traded:
@@ -257,8 +257,8 @@ def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterat
     """Yield the fills that close all shares, of which a split left no whole one, at what was paid, or else at cost."""
     paid = sum((row.net_amount for row in rows), _ZERO)
     price = abs(paid / sum((position.value_at(ONE) for position in positions), _ZERO))
-    for one in positions:
-        closed = one.strategy, "", one.symbol, -one.quantity, price or one.average_price, one.multiplier
+    for holder in positions:
+        closed = holder.strategy, "", holder.symbol, -holder.quantity, price or holder.average_price, holder.multiplier
         yield unreported_fill(*closed, rows[0].at)
 
 
@@ -277,9 +277,9 @@ def _rename(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> 
         return None
     gone, come = rows if totals[0] else rows[::-1]
     old, new = str(gone.symbol), str(come.symbol)
-    positions, known = books_before.positions(old, gone.at), books_before.acknowledged.get(old, _ZERO)
+    positions, acknowledged = books_before.positions(old, gone.at), books_before.acknowledged.get(old, _ZERO)
     fills = [fill for position in positions for fill in _carry_lots(position, new, gone.at)]
-    carried = ((old, _ZERO), (new, books_before.acknowledged.get(new, _ZERO) + known)) if known else ()
+    carried = ((old, _ZERO), (new, books_before.acknowledged.get(new, _ZERO) + acknowledged)) if acknowledged else ()
     best = tuple(restated_best_prices(positions, new))
     return _if_agreed(
         books_before, broker, replace(_move_shares(rows, gone, fills), acknowledged=carried, restated=best), old, new
@@ -291,11 +291,11 @@ def _carry_lots(position: Position, to: str, at: datetime) -> Iterator[OwnedFill
     # Shares that were already closed come along as a lot that closes at once, which keeps the original quantity.
     owner, since, price, multiplier = position.strategy, position.opened_at, position.lots[0].price, position.multiplier
     gone = (position.original_quantity - abs(position.quantity)).copy_sign(position.quantity)
-    for place, lot in enumerate(position.lots):
+    for index, lot in enumerate(position.lots):
         yield unreported_fill(owner, "", position.symbol, -lot.quantity, lot.price, multiplier, at)
-        if gone and not place:
+        if gone and not index:
             yield unreported_fill(owner, "", to, gone, price, multiplier, since)
-        yield unreported_fill(owner, "", to, lot.quantity, lot.price, multiplier, lot.at if place else since)
+        yield unreported_fill(owner, "", to, lot.quantity, lot.price, multiplier, lot.at if index else since)
     if gone:
         yield unreported_fill(owner, "", to, -gone, price, multiplier, since)
 

@@ -25,8 +25,8 @@ class BooksBefore(Struct, frozen=True):
 
     def after(self, booking: Booking) -> "BooksBefore":
         fills = (*self.fills, *booking.fills)
-        known = {**self.acknowledged, **dict(booking.acknowledged)}
-        return BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), known, self.paid)
+        acknowledged = {**self.acknowledged, **dict(booking.acknowledged)}
+        return BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), acknowledged, self.paid)
 
     def total(self, symbol: str) -> Decimal:
         """Return the signed shares of a symbol over all owners."""

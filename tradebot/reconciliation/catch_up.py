@@ -84,20 +84,20 @@ def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
     id. A size or parent missing from a report is filled in from what we know.
     """
     view = reader.view()
-    known = {order.venue_id: order for order in ledger.orders(working=True)}
+    working = {order.venue_id: order for order in ledger.orders(working=True)}
     orders = tuple(
-        order.with_known(known.get(order.venue_id))
+        order.with_known(working.get(order.venue_id))
         for order in view.orders
-        if not _is_untrue(order, known.get(order.venue_id))
+        if not _is_untrue(order, working.get(order.venue_id))
     )
     return replace(view, orders=orders, unreadable=view.unreadable + len(view.orders) - len(orders))
 
 
-def _is_untrue(order: Order, known: Order | None) -> bool:
-    if known is None:
+def _is_untrue(order: Order, stored: Order | None) -> bool:
+    if stored is None:
         return order.status.terminal
-    name = known.client_order_id or order.client_order_id
-    changed = (order.symbol, order.side, order.client_order_id) != (known.symbol, known.side, name)
+    name = stored.client_order_id or order.client_order_id
+    changed = (order.symbol, order.side, order.client_order_id) != (stored.symbol, stored.side, name)
     return order.status.terminal or changed
 
 

@@ -139,11 +139,11 @@ def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterato
         # A venue may no longer report the parent of a leg, once it has forgotten that order.
         leg = order if order.parent else kept.get(order.venue_id, order)
         # Findings about a pair are reported for its first order.
-        told = leg.parent and (leg.parent in listed or books.intent_behind(leg))
+        is_listed = leg.parent and (leg.parent in listed or books.intent_behind(leg))
         if order.venue_id in broker.repeated:
             words = f"{order.side.value} {order.open_quantity:f} {order.symbol}, the broker's order {order.venue_id}"
             yield Finding(FindingKind.ORDER_TWICE, broker.repeated[order.venue_id], None, order.quantity, (words,))
-        elif order.client_order_id not in books.promised and order.client_order_id not in stops and not told:
+        elif order.client_order_id not in books.promised and order.client_order_id not in stops and not is_listed:
             yield Finding(_order_kind(order, unknown), order.client_order_id, None, order.quantity)
     for order in unknown.recent_by_other_copies:
         if order.venue_id not in listed:
@@ -212,9 +212,9 @@ def _others(books: Books, booked: Mapping[str, Entry], unknown: UnknownOrders, b
 def _liquidations(books: Books, both: Both) -> Iterator[Finding]:
     since = books.at - WATCHED
     foreign = (owned.fill for owned in books.with_others if is_waiting(owned) and owned.fill.liquidation)
-    told = [fill for fill in foreign if fill.at > since]
-    for symbol in sorted({fill.symbol for fill in told}):
-        fills = [fill for fill in told if fill.symbol == symbol]
+    later_fills = [fill for fill in foreign if fill.at > since]
+    for symbol in sorted({fill.symbol for fill in later_fills}):
+        fills = [fill for fill in later_fills if fill.symbol == symbol]
         words = tuple(
             f"{fill.side.value} {fill.quantity:f} at {fill.price:f}, {fill.at:%Y-%m-%dT%H:%MZ}" for fill in fills
         )
@@ -286,8 +286,8 @@ def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
     if books.standing.settlement is Settlement.PAID:
         return cash, Decimal(0)
     average, held = {p.symbol: p.average_price for p in broker.positions}, books.quantities()
-    known = [p for p in books.totals.positions.values() if p.quantity and p.symbol not in books.acknowledged]
-    at_cost = [position for position in known if position.symbol in average or position.symbol not in held]
+    positions = [p for p in books.totals.positions.values() if p.quantity and p.symbol not in books.acknowledged]
+    at_cost = [position for position in positions if position.symbol in average or position.symbol not in held]
     apart = (position.cost - position.value_at(average.get(position.symbol, Decimal(0))) for position in at_cost)
     rounding = sum((abs(position.value_at(AVERAGE_STEP)) for position in at_cost), Decimal(0))
     return cash + sum(apart, Decimal(0)), rounding

@@ -29,14 +29,14 @@ def with_doubts(
     positions, orders = {position.symbol: position for position in view.positions}, (*view.orders, *omitted)
     is_stale = view.orders_at is not None and books.at - view.orders_at > told_after
     unlisted = {order.venue_id for order in (orders if is_stale else omitted) if _is_old(order, books, told_after)}
-    found = frozenset(
+    doubted = frozenset(
         order.venue_id
         for symbol, stops in _stops(books, orders).items()
         for stop in _mark_doubted(reader, _claimed_by_stops(positions.get(symbol), orders, stops), stops, unlisted)
         for order in (stop.limit, stop.stop)
         if order
     )
-    return replace(books, doubted=found) if found else books
+    return replace(books, doubted=doubted) if doubted else books
 
 
 def _is_old(order: Order, books: Books, told_after: timedelta) -> bool:
@@ -46,11 +46,11 @@ def _is_old(order: Order, books: Books, told_after: timedelta) -> bool:
 
 def _stops(books: Books, orders: Sequence[Order]) -> Mapping[str, list[Resting]]:
     """Return what protects positions, by symbol, the newest first: that is the likeliest to work."""
-    found = dict[str, list[Resting]]()
+    by_symbol = dict[str, list[Resting]]()
     for (_, symbol), rests in resting_among(books, orders).items():
         stops = (rest for rest in rests if not (rest.is_target or rest.exiting or rest.ending))
-        found.setdefault(symbol, []).extend(stops)
-    return {symbol: sorted(stops, key=_sent_at, reverse=True) for symbol, stops in found.items()}
+        by_symbol.setdefault(symbol, []).extend(stops)
+    return {symbol: sorted(stops, key=_sent_at, reverse=True) for symbol, stops in by_symbol.items()}
 
 
 def _sent_at(stop: Resting) -> datetime:

@@ -29,10 +29,10 @@ def with_hidden_positions(listings: Listings, books: Books, view: BrokerView) ->
         return view
     books = books.with_pending(reported_fills(books))
     quantities, gone = books.quantities(), frozenset(_may_have_closed(books, view))
-    found = tuple(_positions(books, quantities, listings.listings(tuple(quantities))))
-    needed, tied_up = sum((need for _, need in found), Decimal(0)), view.account.maintenance_margin or Decimal(0)
-    is_proven = len(found) == len(quantities) and tied_up >= needed * ENOUGH and gone.isdisjoint(quantities)
-    return replace(view, positions=tuple(position for position, _ in found)) if is_proven else view
+    positions = tuple(_positions(books, quantities, listings.listings(tuple(quantities))))
+    needed, tied_up = sum((need for _, need in positions), Decimal(0)), view.account.maintenance_margin or Decimal(0)
+    is_proven = len(positions) == len(quantities) and tied_up >= needed * ENOUGH and gone.isdisjoint(quantities)
+    return replace(view, positions=tuple(position for position, _ in positions)) if is_proven else view
 
 
 def _may_have_closed(books: Books, view: BrokerView) -> Iterator[str]:

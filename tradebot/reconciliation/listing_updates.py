@@ -72,18 +72,18 @@ def current_listings(
     if besides:
         records |= kept.listings(besides)
         due = _due(records, tuple(dict.fromkeys((*symbols, *besides))), is_current, refused)
-    found = fetch_listings(reader, due)
-    if found is None:
+    listings = fetch_listings(reader, due)
+    if listings is None:
         return ListingsInForce(records)
     read, changed = list[ListingRecord](), list[ListingRecord]()
-    for symbol, listing in found.items():
+    for symbol, listing in listings.items():
         before = records.get(symbol)
         records[symbol] = record = before.read_again(listing) if before else ListingRecord(listing)
         read.append(record)
         if before and record.before is not before.before:
             changed.append(record)
     return ListingsInForce(
-        records, tuple(read), tuple(changed), frozenset(symbol for symbol in due if symbol not in found)
+        records, tuple(read), tuple(changed), frozenset(symbol for symbol in due if symbol not in listings)
     )
 
 

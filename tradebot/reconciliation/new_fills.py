@@ -146,8 +146,8 @@ def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tupl
     that contradicts its own order is dropped and fetched again.
     """
     reported = reader.fills(_fills_since(ledger, now))
-    known = ledger.known_fills({fill.activity_id for fill in reported})
-    new = [fill for fill in reported if fill.activity_id not in known]
+    booked_ids = ledger.known_fills({fill.activity_id for fill in reported})
+    new = [fill for fill in reported if fill.activity_id not in booked_ids]
     if not new:
         return (), reader.unreadable_fills
     behind = orders_and_intents(ledger, {fill.venue_order_id for fill in new})
@@ -164,8 +164,8 @@ class OrderOwners(NamedTuple):
 
     @property
     def orders_by_id(self) -> Mapping[str, Order]:
-        found = ((venue_id, chain[0]) for venue_id, chain in self.chains.items())
-        return {venue_id: order for venue_id, order in found if order.venue_id == venue_id}
+        pairs = ((venue_id, chain[0]) for venue_id, chain in self.chains.items())
+        return {venue_id: order for venue_id, order in pairs if order.venue_id == venue_id}
 
     def owner(self, venue_id: str) -> str:
         """Return the strategy behind an order, or FOREIGN; an order that replaced ours is ours, with its fills."""
@@ -237,8 +237,8 @@ def find_orders_behind_fills(
     # Fills that the venue made by itself have no order.
     others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.by_venue)
     foreign = {owned.fill.venue_order_id: owned.fill.at for owned in others if owned.fill.venue_order_id}
-    known = behind.orders_by_id
-    unknown = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}
+    orders_behind = behind.orders_by_id
+    unknown = {venue_id: at for venue_id, at in foreign.items() if venue_id not in orders_behind}
     listed: dict[str, Order] = {}
     if len(unknown) > ASKED_SINGLY:
         listed = {order.venue_id: order for order in reader.ended(min(unknown.values()) - LISTED_BEFORE)}

@@ -85,10 +85,10 @@ def closed_by_others(books: Books, held: Mapping[str, Decimal]) -> Mapping[str, 
 
     Both the booked foreign fills and the venue's positions in `held` (signed, by symbol) must show it.
     """
-    told = (books.quantities(), held)
+    holdings = (books.quantities(), held)
     own = books.totals.own_quantities().items()
     left = {
-        symbol: max(each.get(symbol, Decimal(0)) * held_quantity for each in told) / abs(held_quantity)
+        symbol: max(each.get(symbol, Decimal(0)) * held_quantity for each in holdings) / abs(held_quantity)
         for symbol, held_quantity in own
     }
     return {
@@ -148,15 +148,15 @@ def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal, *, dou
     if doubted:
         return Gap(position.strategy, position.symbol, bare, books.at, DOUBTED)
     bought, stops = _bought(position, bare, whole), tuple(_stops(books, position))
-    found = [(stop.lapse, stop) for stop in stops if stop.lapse and stop.lapse[0] >= bought]
-    lapses = sorted(found, key=itemgetter(0), reverse=True)
+    lapses_of = [(stop.lapse, stop) for stop in stops if stop.lapse and stop.lapse[0] >= bought]
+    lapses = sorted(lapses_of, key=itemgetter(0), reverse=True)
     lost = lapses[0][0][1] if lapses else _never_rested(books, position, bought)
     why, remaining, times = EXITING if _is_exiting(books, position) else lost, bare, list[datetime]()
     # The last ones to lapse account for the bare shares; the rest never had one, or was protected by another one since.
-    for (at, _), one in lapses:
-        if remaining > 0 and all(stop.placed_at < at for stop in stops if stop.rested and stop is not one):
+    for (at, _), stop_of_lapse in lapses:
+        if remaining > 0 and all(stop.placed_at < at for stop in stops if stop.rested and stop is not stop_of_lapse):
             times.append(at)
-            remaining -= one.shares
+            remaining -= stop_of_lapse.shares
     since = min((*times, _bought(position, remaining, whole)) if remaining > 0 else times)
     return Gap(position.strategy, position.symbol, bare, since, why)
 

@@ -48,7 +48,7 @@ def preview_bookings(
     if opened is None:
         return Booked((), ())
     reported = reader.activities(max(opened, mark.at - LISTED_LATE) if mark else opened)
-    known = ledger.booked(frozenset(_activity_ids(reported))) if reported else {}
+    booked_ids = ledger.booked(frozenset(_activity_ids(reported))) if reported else {}
     of_fills = {activity.fill_id for activity in reported if activity.fill_id}
     awaited = ledger.fees_awaited(of_fills) if of_fills else ()
     corrected = {activity.corrects.fill_id for activity in reported if activity.corrects}
@@ -56,16 +56,16 @@ def preview_bookings(
     new = [
         activity
         for activity in reported
-        if activity.id not in known
+        if activity.id not in booked_ids
         and (not activity.fill_id or activity.fill_id in awaited)
         and (
             activity.corrects is None
-            or (activity.corrects.fill_id in filled and known.keys().isdisjoint(activity.corrects.later))
+            or (activity.corrects.fill_id in filled and booked_ids.keys().isdisjoint(activity.corrects.later))
         )
     ]
     symbols = {activity.symbol for activity in new if activity.symbol is not None and activity.meaning.moves_shares}
     fills = (*(owned for symbol in sorted(symbols) for owned in ledger.fills(symbol)), *pending)
-    paid = {name: entry.amount for name, entry in known.items()}
+    paid = {name: entry.amount for name, entry in booked_ids.items()}
     books_before = BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), books.acknowledged, paid)
     return book_all(books_before, {position.symbol: position for position in view.positions}, new, books.day)
 
@@ -137,8 +137,8 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
     The amount of data read doesn't grow with the fills and orders collected over time.
     """
     # A dry run doesn't write what the venue lists.
-    known = ledger.recent_orders(now - WATCHED)
-    orders = (*known, *omitted_orders(listed, known))
+    recent = ledger.recent_orders(now - WATCHED)
+    orders = (*recent, *omitted_orders(listed, recent))
     chains = ledger.order_chains([order.venue_id for order in orders])
     every = {order.venue_id: order for chain in (orders, *chains.values()) for order in chain}
     promised = ledger.promised({order.client_order_id for order in every.values()})

@@ -255,8 +255,8 @@ class _Accepted(NamedTuple):
 def _take_over(ledger: Ledger, symbol: str, current: Reconciled, day: VenueDay) -> None:
     """Take over our own earlier orders in a symbol, with the shares they hold now."""
     books, positions = read_books(ledger, current.at, day), current.view.positions
-    found = unknown_orders(books, positions).forgotten
-    orders = [order for order in found if order.symbol == symbol]
+    forgotten = unknown_orders(books, positions).forgotten
+    orders = [order for order in forgotten if order.symbol == symbol]
     broker_position = next((position for position in positions if position.symbol == symbol), None)
     strategies = {record.intent.key.strategy for record in ledger.intents()}
     ledger.apply_fills(tuple(take_over_fills(books, strategies, orders, broker_position)), current.at)
@@ -298,14 +298,14 @@ def _restate(ledger: Money, finding: Finding, accepted: _Accepted, current: Reco
     ]
     positions = [p for (_, what), p in ledger.totals().positions.items() if what == symbol and p.quantity]
     fills = [owned for position in positions for owned in split_fills(position, ratio, current.at)]
-    known = ledger.acknowledged().get(symbol, Decimal(0))
+    acknowledged = ledger.acknowledged().get(symbol, Decimal(0))
     booking = Booking(
         tuple(
             Entry(split.id, split.kind, Decimal(0), f"{split.words}, settled by {accepted.plan}", split.at)
             for split in splits
         ),
         name_fills(f"{accepted.name}:split", fills, Origin.PLAN, accepted.plan),
-        ((symbol, shares(Fraction(known) * ratio)),) if known else (),
+        ((symbol, shares(Fraction(acknowledged) * ratio)),) if acknowledged else (),
         tuple(restated_best_prices(positions, symbol, ratio)),
     )
     ledger.book(booking, current.at)
@@ -354,19 +354,19 @@ def _acknowledge(ledger: Money, symbol: str, quantity: Decimal, accepted: _Accep
 
 def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     """Move foreign shares that offset our position to it: their trades at their prices, older shares at our cost."""
-    book, known = ledger.totals().positions, ledger.acknowledged().get(symbol, Decimal(0))
+    book, acknowledged = ledger.totals().positions, ledger.acknowledged().get(symbol, Decimal(0))
     owner, position = next(
         (who, p) for (who, what), p in book.items() if what == symbol and who != FOREIGN and p.quantity
     )
     foreign = book.get((FOREIGN, symbol)) or Position(FOREIGN, symbol, (), Decimal(0))
-    amount = min(abs(foreign.quantity + known), abs(position.quantity))
+    amount = min(abs(foreign.quantity + acknowledged), abs(position.quantity))
     traded = min(amount, abs(foreign.quantity)) if foreign.quantity * position.quantity < 0 else Decimal(0)
     older = (amount - traded).copy_sign(position.quantity)
     handed = list(_reassigned_trades(owner, foreign, traded.copy_sign(position.quantity), accepted))
     rest = [accepted.fill(owner, f"old:{n}", position, *part) for n, part in enumerate(_at_cost(position, -older))]
     ledger.apply_fills(handed + rest, accepted.at)
     if older:
-        _acknowledge(ledger, symbol, known + older, accepted)
+        _acknowledge(ledger, symbol, acknowledged + older, accepted)
 
 
 def _close_note(ledger: Ledger, trades: Position, accepted: _Accepted) -> None:
@@ -385,11 +385,11 @@ def _reassigned_trades(owner: str, foreign: Position, amount: Decimal, accepted:
 
 def _adjustments(totals: Totals, symbol: str, change: Decimal) -> tuple[Position, list[tuple[Decimal, Decimal]]]:
     """Return the position that changes, and the signed quantities and prices that change it."""
-    known = [position for (_, held), position in totals.positions.items() if held == symbol]
-    for position in known:
+    positions = [position for (_, held), position in totals.positions.items() if held == symbol]
+    for position in positions:
         if position.quantity:
             return position, list(_at_cost(position, change))
-    return replace(known[-1], strategy=FOREIGN), [(change, totals.last_price[symbol])]
+    return replace(positions[-1], strategy=FOREIGN), [(change, totals.last_price[symbol])]
 
 
 def _at_cost(position: Position, change: Decimal) -> Iterator[tuple[Decimal, Decimal]]:

@@ -35,19 +35,21 @@ def book_statement(
     """
     opened = ledger.books_opened_at()
     orders = {order.client_order_id: order for order in ledger.orders()}
-    known = ledger.known_fills({one.fill.activity_id for one in executed})
+    ids = ledger.known_fills({execution.fill.activity_id for execution in executed})
     new = [
-        replace(one.fill, venue_order_id=orders[one.order_ref].venue_id)
-        for one in executed
-        if one.order_ref in orders and one.fill.activity_id not in known and (opened is None or one.fill.at >= opened)
+        replace(execution.fill, venue_order_id=orders[execution.order_ref].venue_id)
+        for execution in executed
+        if execution.order_ref in orders
+        and execution.fill.activity_id not in ids
+        and (opened is None or execution.fill.at >= opened)
     ]
     behind = orders_and_intents(ledger, {fill.venue_order_id for fill in new})
     owned = sorted(
         (OwnedFill(owner, fill) for fill in new if (owner := behind.owner(fill.venue_order_id))),
-        key=lambda one: (one.strategy, one.fill.symbol),
+        key=lambda owned: (owned.strategy, owned.fill.symbol),
     )
     booked = 0
-    for _, group in groupby(owned, key=lambda one: (one.strategy, one.fill.symbol)):
+    for _, group in groupby(owned, key=lambda owned: (owned.strategy, owned.fill.symbol)):
         booked += _book(ledger, tuple(group), view, now)
     if booked:
         every = {order.venue_id: order for order in orders.values()}
@@ -78,8 +80,8 @@ def _book(ledger: Ledger, owned: Sequence[OwnedFill], view: BrokerView, now: dat
         undone = unreported_fill(
             strategy, f"undone:{of.activity_id}", symbol, -change, of.price, of.multiplier, of.at, *about
         )
-        told = [replace(owned_fill, origin=about[0], about=about[1]) for owned_fill in owned]
-        ledger.apply_fills([undone, *told], now)
+        marked = [replace(owned_fill, origin=about[0], about=about[1]) for owned_fill in owned]
+        ledger.apply_fills([undone, *marked], now)
         off = sum(
             (
                 owned_fill.fill.notional + (owned_fill.fill.fee.usd if owned_fill.fill.fee else 0)
@@ -100,9 +102,9 @@ def _book(ledger: Ledger, owned: Sequence[OwnedFill], view: BrokerView, now: dat
 
 def _book_fees(ledger: Ledger, executed: Sequence[Executed], view: BrokerView, now: datetime, day: VenueDay) -> None:
     """Book the fees that fills in the books still wait for; if a plan has booked their cash already, put that back."""
-    awaited = ledger.fees_awaited({one.fill.activity_id for one in executed})
-    known = ledger.known_fills(awaited) if awaited else ()
-    fills = [one.fill for one in executed if one.fill.activity_id in known and one.fill.fee and one.fill.fee.usd]
+    awaited = ledger.fees_awaited({execution.fill.activity_id for execution in executed})
+    booked_ids = ledger.known_fills(awaited) if awaited else ()
+    fills = [row.fill for row in executed if row.fill.activity_id in booked_ids and row.fill.fee and row.fill.fee.usd]
     booked = ledger.booked({fee_id(fill.activity_id) for fill in fills}) if fills else {}
     kind, total = ActivityKind.COMMISSION, Decimal(0)
     books = read_books(ledger, now, day)

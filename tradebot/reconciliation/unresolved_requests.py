@@ -34,12 +34,12 @@ def _resolve(
         return False
     written = False
     # Read these before looking up the ids: nothing can replace an order that had already ended by then.
-    known, first = _targets(ledger, unknown), min(now, *(record.intent.at for record in unknown)) - timedelta(days=1)
+    targets, first = _targets(ledger, unknown), min(now, *(record.intent.at for record in unknown)) - timedelta(days=1)
     sessions = ledger.sessions(first.date(), (now + CALENDAR_REACH).date())
     for record in unknown:
         name = record.intent.client_order_id
         try:
-            outcome = _outcome(reader, record, known, sessions, passed)
+            outcome = _outcome(reader, record, targets, sessions, passed)
         except TemporaryError:
             # A lookup without a reply settles nothing, so the next pass queries again.
             continue
@@ -61,17 +61,17 @@ def _targets(ledger: Ledger, unknown: Iterable[IntentRecord]) -> Mapping[str, Or
 def _outcome(
     reader: BrokerReader,
     record: IntentRecord,
-    known: Mapping[str, Order],
+    orders: Mapping[str, Order],
     sessions: Sequence[Session],
     passed: datetime,
 ) -> Reply | Proof:
     """Return what became of an unresolved intent, or what is proven about it if that isn't known.
 
-    `known` are the orders it may be about by the venue's id; one that is missing there has ended.
+    `orders` are the orders it may be about by the venue's id; one that is missing there has ended.
     """
     # It may have been sent again since it was promised.
     intent = replace(record.intent, at=max(record.intent.at, record.updated_at))
-    target = known.get(intent.target_venue_id or "")
+    target = orders.get(intent.target_venue_id or "")
     in_place = reader.capabilities.edit is Edit.IN_PLACE
     if intent.operation is Operation.CANCEL:
         ending = target is None or target.status.terminal or target.status is OrderStatus.PENDING_CANCEL
@@ -82,16 +82,16 @@ def _outcome(
     proof = reader.end_of(intent, sessions, passed)
     if proof.order is not None and not (in_place and intent.operation is Operation.REPLACE):
         return _outcome_if_ours(proof.order, intent)
-    if intent.operation is Operation.REPLACE and _ended_otherwise(target, known):
+    if intent.operation is Operation.REPLACE and _ended_otherwise(target, orders):
         return Reply(WriteOutcome.REJECTED, code=TARGET_DONE, message="the order that it was to replace has ended")
     return proof
 
 
-def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
+def _ended_otherwise(target: Order | None, orders: Mapping[str, Order]) -> bool:
     """Return True if an order has ended for another reason than a replace that the venue doesn't know."""
     if target is None or target.status is not OrderStatus.REPLACED:
         return target is None or target.status.terminal
-    return target.replaced_by in known
+    return target.replaced_by in orders
 
 
 def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecord], now: datetime) -> bool:

@@ -47,7 +47,7 @@ def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = Fals
     With `only_decisions`, another version may make other port calls on the way to the same decisions.
     """
     tape, then = recorded.tape(), _plain(recorded.outcome)
-    decisions = sum(len(one["decisions"]) for one in then["candidates"])
+    decisions = sum(len(candidate["decisions"]) for candidate in then["candidates"])
     try:
         outcome = bytes_of(decide_again(recorded, rules, tape))
     except OffTapeError as error:
@@ -71,7 +71,7 @@ def difference(then: CycleRecord | None, now: CycleRecord | None) -> CycleDiffer
     if then is None or now is None:
         return CycleDifference("the pass", *(MISSING if cycle is None else cycle.id for cycle in (then, now)))
     cycle_differences = _differences(_plain(bytes_of(then)), _plain(bytes_of(now)), ())
-    return next((one for one in cycle_differences if not _equal(one.recorded, one.replayed)), None)
+    return next((changed for changed in cycle_differences if not _equal(changed.recorded, changed.replayed)), None)
 
 
 def _equal(*texts: str) -> bool:
@@ -83,24 +83,25 @@ def _equal(*texts: str) -> bool:
 
 
 def _plain(outcome: bytes) -> dict[str, Any]:
-    found = msgpack.decode(outcome)
-    if not isinstance(found, dict) or not isinstance(found.get("candidates"), list):
+    document = msgpack.decode(outcome)
+    if not isinstance(document, dict) or not isinstance(document.get("candidates"), list):
         raise RecordError("it doesn't say what was decided")
-    return found
+    return document
 
 
 def _first_asked(then: Sequence[RecordedQuestion], now: Sequence[RecordedQuestion]) -> CycleDifference | None:
     """Return the first question that isn't as recorded; None if all are."""
     for number in range(max(len(then), len(now))):
-        before, after = (one[number] if number < len(one) else None for one in (then, now))
+        before, after = (questions[number] if number < len(questions) else None for questions in (then, now))
         if before != after:
             names = [question.name if question else MISSING for question in (before, after)]
             same = before is not None and after is not None and before.name == after.name
             what = f"what {names[0]} is asked" if same else "what the pass asks"
-            told = [
-                one.digest.hex() if same and one else name for one, name in zip((before, after), names, strict=True)
+            digests = [
+                asked.digest.hex() if same and asked else name
+                for asked, name in zip((before, after), names, strict=True)
             ]
-            return CycleDifference(what, *told)
+            return CycleDifference(what, *digests)
     return None
 
 
@@ -119,17 +120,17 @@ def _differences(then: Any, now: Any, path: tuple[str, ...]) -> Iterator[CycleDi
 def _in_lists(then: list[Any], now: list[Any], path: tuple[str, ...]) -> Iterator[CycleDifference]:
     of_candidates = path[-1] == "candidates"
     for number in range(max(len(then), len(now))):
-        before, after = (one[number] if number < len(one) else None for one in (then, now))
+        before, after = (values[number] if number < len(values) else None for values in (then, now))
         if before == after:
             continue
-        known: dict[str, Any] = before or after or {}
+        names: dict[str, Any] = before or after or {}
         for difference in _differences(before or {}, after or {}, ()):
             if of_candidates:
-                about = known["candidate"]
+                about = names["candidate"]
                 whose = about["instrument"]["symbol"], about["strategy"], difference.gate
                 yield CycleDifference(difference.what, difference.recorded, difference.replayed, *whose)
             else:
-                yield CycleDifference(difference.what, difference.recorded, difference.replayed, gate=known["gate"])
+                yield CycleDifference(difference.what, difference.recorded, difference.replayed, gate=names["gate"])
 
 
 def _text(value: Any) -> str:

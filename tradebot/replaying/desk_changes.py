@@ -133,7 +133,7 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
         filled = replace(filled, intent=intent)
     totals = desk.books.totals.after((filled.fill,))
     position = totals.positions[intent.whose]
-    others = (one for one in desk.positions if one.whose != position.whose)
+    others = (lot for lot in desk.positions if lot.whose != position.whose)
     held = replace(
         desk,
         positions=(*others, position),
@@ -194,7 +194,7 @@ def without_order(desk: Desk, unsent: Unsent) -> Desk:
         )
         names = desk.book.working - ({symbol} - {order.symbol for order in remaining})
         desk = replace(desk, book=replace(desk.book, own_orders=remaining, stakes=stakes, working=names))
-    position = next((one for one in desk.positions if one.whose == intent.whose), None)
+    position = next((position for position in desk.positions if position.whose == intent.whose), None)
     lots = [lot for lot in position.lots if unsent.had(lot.at)] if position else []
     bought = min(sum((abs(lot.quantity) for lot in lots), NONE), intent.quantity)
     if not bought:
@@ -289,7 +289,7 @@ def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
     shares = min(shares, abs(position.quantity))
     signed = shares if position.quantity > 0 else -shares
     remaining = _reduce_position(position, shares)
-    others = [remaining if one is position else one for one in desk.positions]
+    others = [remaining if lot is position else lot for lot in desk.positions]
     side, keeps = Side.of(position.quantity), 1 - shares / abs(position.quantity)
     stakes = (
         replace(stake, usd=stake.usd * keeps, risk_usd=stake.risk_usd and stake.risk_usd * keeps)
@@ -298,7 +298,7 @@ def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
         for stake in desk.book.stakes
     )
     positions = tuple(other for other in others if other.lots)
-    held_symbols = desk.book.held if any(one.symbol == symbol for one in positions) else desk.book.held - {symbol}
+    held_symbols = desk.book.held if any(lot.symbol == symbol for lot in positions) else desk.book.held - {symbol}
     book = replace(desk.book, stakes=tuple(stake for stake in stakes if stake.usd), held=held_symbols)
     totals = replace(desk.books.totals, positions={**desk.books.totals.positions, whose: remaining})
     fewer = replace(desk, positions=positions, book=book, books=replace(desk.books, totals=totals))
@@ -350,9 +350,9 @@ def _worth_more(desk: Desk, symbol: str, gain: Decimal) -> Desk:
     owners = [position for position in desk.positions if position.symbol == symbol]
     all_held = sum((abs(owner.quantity) for owner in owners), NONE)
     results = dict(book.day_results)
-    for one in owners:
-        if (result := results.get(one.strategy, NONE)) is not None:
-            results[one.strategy] = result + gain * abs(one.quantity) / all_held
+    for lot in owners:
+        if (result := results.get(lot.strategy, NONE)) is not None:
+            results[lot.strategy] = result + gain * abs(lot.quantity) / all_held
     loss = max(desk.account.last_equity - equity, NONE)
     changed = replace(book, equity=equity, day_loss=loss, worth=worth, day_results=results)
     return replace(desk, book=changed, account=replace(desk.account, equity=equity))

@@ -37,9 +37,9 @@ class Supposed(RecordedPorts):
     `sent` are the new orders that were accepted.
     """
 
-    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
-        super().__init__(told, constants, source)
-        self._last = {(one[0], one[1]): one for one in told}
+    def __init__(self, rows: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
+        super().__init__(rows, constants, source)
+        self._last = {(row[0], row[1]): row for row in rows}
         self._outcome = b""
         self.sent: list[Intent] = []
         self.desk: Desk | None = None
@@ -56,9 +56,9 @@ class Supposed(RecordedPorts):
     def sent_then(self) -> Iterator[Intent]:
         """Yield the new orders that were accepted when the pass was recorded."""
         read = self.source.shapes.reader(Intent, inline=True)
-        for one in self._last.values():
-            if one[0] == SUBMIT and len(one) == 4 and self.source.read(Reply, one[3]).outcome is WriteOutcome.ACCEPTED:
-                yield read(one[2][0], self.source)
+        for row in self._last.values():
+            if row[0] == SUBMIT and len(row) == 4 and self.source.read(Reply, row[3]).outcome is WriteOutcome.ACCEPTED:
+                yield read(row[2][0], self.source)
 
     def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
         """Return the reply to a port call, and note accepted orders.
@@ -114,10 +114,10 @@ KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
     "ledger.trading_state": lambda desk, asked: desk.state,
     "ledger.claim_slot": _claim_anything,
     "ledger.promised": lambda desk, asked: {
-        one: desk.books.promised[one] for one in asked[0] if one in desk.books.promised
+        name: desk.books.promised[name] for name in asked[0] if name in desk.books.promised
     },
     "ledger.apply_orders": lambda desk, asked: 0,
-    "market.quotes": lambda desk, asked: {one: desk.quotes[one] for one in asked[0] if one in desk.quotes},
+    "market.quotes": lambda desk, asked: {symbol: desk.quotes[symbol] for symbol in asked[0] if symbol in desk.quotes},
     "stopwatch": lambda desk, asked: desk.taken_s,
     "second_clock": lambda desk, asked: desk.now,
 }
@@ -157,7 +157,7 @@ def promised_before(outcome: bytes) -> frozenset[str]:
     """Return the client order ids that a pass found already promised, so that it didn't send them."""
     if DUPLICATE not in outcome:
         return frozenset()
-    decisions = (one for candidate in msgpack.decode(outcome)["candidates"] for one in candidate["decisions"])
+    decisions = (decision for candidate in msgpack.decode(outcome)["candidates"] for decision in candidate["decisions"])
     return frozenset(
         str(decision["observed"]) for decision in decisions if decision["reason"] == Reason.DUPLICATE_INTENT
     )

@@ -69,7 +69,8 @@ def costs(ran: Ran, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -> Decima
         elif fill.fee is not None:
             fees += fill.fee.usd
     return (
-        fees + sum((notional(one.quantity, one.price, one.multiplier) for one in fills), NONE) * assumed_bps / IN_FULL
+        fees
+        + sum((notional(fill.quantity, fill.price, fill.multiplier) for fill in fills), NONE) * assumed_bps / IN_FULL
     )
 
 
@@ -98,11 +99,11 @@ class _Comparing:
         self._decisions = 0
 
     def compare(self) -> FillComparison:
-        for _, _, look in sorted(self._looks(), key=lambda one: one[:2]):
+        for _, _, look in sorted(self._looks(), key=lambda row: row[:2]):
             look()
         both = [name for name in self._live.sent if name in self._played.sent]
         pairs = [beside(self._live.sent[name].fills, self._played.sent[name].fills) for name in both]
-        worse, value = (sum((pair[place] for pair in pairs), NONE) for place in (0, 1))
+        worse, value = (sum((pair[index] for pair in pairs), NONE) for index in (0, 1))
         return FillComparison(self._decisions, sum(bool(value) for _, value in pairs), tuple(self._found), worse, value)
 
     def _looks(self) -> Iterator[tuple[datetime, int, Callable[[], None]]]:
@@ -141,9 +142,9 @@ class _Comparing:
             )
 
     def _note_decision(
-        self, slot: Slot, seen: PassSeen, strategy: str, symbol: str, cause: ParityCause, *told: str
+        self, slot: Slot, seen: PassSeen, strategy: str, symbol: str, cause: ParityCause, *detail: str
     ) -> None:
-        live, played = told
+        live, played = detail
         about = slot[0], slot[2], strategy, symbol, cause, live, played
         self._note(slot, ParityDifference(What.DECISION, seen.desk.now, *about))
 
@@ -152,9 +153,9 @@ class _Comparing:
         assert only is not None, "one of them has it"
         decided = len(only.cycle.candidates)
         if decided:
-            told = [pluralize(decided, "candidate"), "no pass"]
-            told = told if slot in self._live.passes else told[::-1]
-            self._note_decision(slot, only, "", "", ParityCause.MISSED_SLOT, *told)
+            details = [pluralize(decided, "candidate"), "no pass"]
+            details = details if slot in self._live.passes else details[::-1]
+            self._note_decision(slot, only, "", "", ParityCause.MISSED_SLOT, *details)
 
     def _cause(self, slot: Slot, live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> ParityCause:
         """Return why a candidate was answered otherwise: by what was given to the pass, or by what came before it."""
@@ -197,7 +198,7 @@ class _Comparing:
         if _venue_answers(live) != _venue_answers(played):
             return ParityCause.FILL_MODEL
         seen = {*live.desk.quotes, *played.desk.quotes}
-        return ParityCause.OURS if all(_same_price(live, played, one) for one in seen) else ParityCause.PRICE
+        return ParityCause.OURS if all(_same_price(live, played, bar) for bar in seen) else ParityCause.PRICE
 
     def _order(self, name: str) -> None:
         live, played = self._live.sent.get(name), self._played.sent.get(name)
@@ -205,8 +206,8 @@ class _Comparing:
             return
         fills = live or played
         assert fills is not None, "one of them sent it"
-        told = (NOTHING if each is None else _words(each.intent) for each in (live, played))
-        self._add(What.ORDER, name, fills, self._why_sent(fills), told)
+        words = (NOTHING if each is None else _words(each.intent) for each in (live, played))
+        self._add(What.ORDER, name, fills, self._why_sent(fills), words)
 
     def _why_sent(self, fills: RequestWithFills) -> ParityCause:
         """Return why a request differs: as what was decided about its candidate, or as what its pass found before."""
@@ -229,12 +230,14 @@ class _Comparing:
             return
         # A request that only one side sent may have canceled or replaced this one.
         sent = live.intent.at, live.intent.key.symbol
-        earlier = [one for one in self._found if one.what is What.ORDER and one.at > sent[0] and one.symbol == sent[1]]
+        earlier = [
+            fill for fill in self._found if fill.what is What.ORDER and fill.at > sent[0] and fill.symbol == sent[1]
+        ]
         cause = ParityCause.OURS if not live.booked else earlier[-1].cause if earlier else ParityCause.FILL_MODEL
         self._add(What.FILL, name, live, cause, (_filled_words(fills.fills) for fills in (live, played)))
 
-    def _add(self, what: What, name: str, fills: RequestWithFills, cause: ParityCause, told: Iterable[str]) -> None:
-        live, played = told
+    def _add(self, what: What, name: str, fills: RequestWithFills, cause: ParityCause, details: Iterable[str]) -> None:
+        live, played = details
         at, (job, _, slot), (strategy, symbol) = fills.intent.at, fills.slot, fills.intent.whose
         cost = self._worth(self._played, name) - self._worth(self._live, name)
         difference = ParityDifference(what, at, job, slot, strategy, symbol, cause, live, played, cost, name)
@@ -288,33 +291,35 @@ Answers = Mapping[tuple[str, ...], tuple[str, ...]]
 
 
 def _answers(pass_seen: PassSeen) -> Answers:
-    found = {key: _answer(record) for key, record in _records(pass_seen).items()}
+    answers = {key: _answer(record) for key, record in _records(pass_seen).items()}
     for refused in pass_seen.cycle.refused_strategies:
-        found[refused.strategy, refused.symbol or "", "refused", refused.slot] = (str(refused.decision.reason),)
+        answers[refused.strategy, refused.symbol or "", "refused", refused.slot] = (str(refused.decision.reason),)
     if pass_seen.cycle.job_decision is not None:
-        found["", "", "pass", ""] = (str(pass_seen.cycle.job_decision.reason),)
-    return found
+        answers["", "", "pass", ""] = (str(pass_seen.cycle.job_decision.reason),)
+    return answers
 
 
 def _records(pass_seen: PassSeen) -> Mapping[tuple[str, ...], CandidateRecord]:
-    found, places = dict[tuple[str, ...], CandidateRecord](), Counter[tuple[str, ...]]()
+    records, places = dict[tuple[str, ...], CandidateRecord](), Counter[tuple[str, ...]]()
     for record in pass_seen.cycle.candidates:
         candidate = record.candidate
         key = candidate.strategy, candidate.symbol, candidate.purpose.value
-        found[*key, str(places[key])] = record
+        records[*key, str(places[key])] = record
         places[key] += 1
-    return found
+    return records
 
 
 def _answer(record: CandidateRecord) -> tuple[str, ...]:
-    told = [f"{decision.about or decision.gate} {decision.reason or decision.verdict}" for decision in record.decisions]
-    return (*told, "sent" if record.client_order_id else "not sent")
+    answers = [
+        f"{decision.about or decision.gate} {decision.reason or decision.verdict}" for decision in record.decisions
+    ]
+    return (*answers, "sent" if record.client_order_id else "not sent")
 
 
 def _where(then: Sequence[str], now: Sequence[str]) -> tuple[str, str]:
     """Return the first answer that differs on either side."""
     pairs = zip_longest(then, now, fillvalue=NOTHING)
-    return next((one, other) for one, other in pairs if one != other)
+    return next((left, other) for left, other in pairs if left != other)
 
 
 def _first_otherwise(live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> Decision | None:
@@ -337,7 +342,7 @@ def _lacks_bars(pass_seen: PassSeen, strategy: str, symbol: str) -> bool:
     """Return True if bars that a strategy needs of a symbol weren't there."""
     refused = pass_seen.proposed.refused if pass_seen.proposed else ()
     return any(
-        (one.strategy, one.decision.gate) == (strategy, Gate.NEEDS) and one.symbol in (symbol, None) for one in refused
+        (end.strategy, end.decision.gate) == (strategy, Gate.NEEDS) and end.symbol in (symbol, None) for end in refused
     )
 
 
@@ -354,7 +359,7 @@ def _wants(pass_seen: PassSeen, strategy: str, symbol: str) -> object:
         for candidate in pass_seen.proposed.candidates
         if (candidate.strategy, candidate.symbol) == (strategy, symbol)
     ]
-    refused = [one for one in pass_seen.proposed.refused if one.strategy == strategy and one.symbol in (symbol, None)]
+    refused = [end for end in pass_seen.proposed.refused if end.strategy == strategy and end.symbol in (symbol, None)]
     return wanted, refused
 
 

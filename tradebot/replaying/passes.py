@@ -142,9 +142,9 @@ class PassRecorder:
         parts = RecordParts(remembered)
         head = [parts.text(_shapes()), parts.text(around.settings), parts.text(around.accepted)]
         given = step_for(Given)(self._given, parts)
-        told = self._recording.to_parts(parts)
+        rows = self._recording.to_parts(parts)
         told_by = [list(around.discovered), around.version]
-        body = encode_steps([SCHEMA, *head, *told_by, given, told, bytes_of(outcome)])
+        body = encode_steps([SCHEMA, *head, *told_by, given, rows, bytes_of(outcome)])
         return StoredRecord(body, tuple(parts.numbers), remembered.content)
 
 
@@ -177,16 +177,16 @@ def read_record(
     `shared` may have parts' values. Its recorded ports are of this `kind`. With `only_passing`, candidates refused by
     their strategy's own filters are left out. Of `replaced` strategies, only the first candidate is read, for its time.
     """
-    found = parse_untyped(body, list[Raw] | dict[str, Raw])
-    if not (isinstance(found, list) and found):
+    tree = parse_untyped(body, list[Raw] | dict[str, Raw])
+    if not (isinstance(tree, list) and tree):
         raise RecordError("it isn't the record of a pass")
-    form, *rest = found
+    form, *rest = tree
     if (schema := parse_untyped(form)) not in (FIRST, SCHEMA):
         raise RecordError(f"its form is {schema!r:.40}, and this program reads forms {FIRST} to {SCHEMA}")
-    if len(found) != LENGTH:
+    if len(tree) != LENGTH:
         raise RecordError("it isn't the record of a pass")
-    shape, settings, accepted, discovered, version, given, told, outcome = (
-        one if place == TOLD else parse_untyped(one) for place, one in enumerate(rest)
+    shape, settings, accepted, discovered, version, given, rows, outcome = (
+        part if index == TOLD else parse_untyped(part) for index, part in enumerate(rest)
     )
     if not isinstance(outcome, bytes):
         raise RecordError("it isn't the record of a pass")
@@ -200,7 +200,7 @@ def read_record(
     if replaced:
         given = _with_some(given, names, partial(_but_replaced, frozenset(replaced)))
 
-    told_once = cache(lambda: told_in(told))
+    told_once = cache(lambda: told_in(rows))
 
     def tape(wanted: type[RecordedPorts] = kind) -> RecordedPorts:
         return tape_of(told_once(), source, wanted)
@@ -212,14 +212,14 @@ def read_record(
 def _with_some(given: Any, names: Names, some: Callable[[Any, Names], list[Any]]) -> Any:
     """Return what a pass was given, as it is written, with only some of its candidates."""
     try:
-        place, of_candidates = names[GIVEN].index("proposed"), names["proposals.Proposals"].index("candidates")
-        proposed = given[place]
+        index, of_candidates = names[GIVEN].index("proposed"), names["proposals.Proposals"].index("candidates")
+        proposed = given[index]
         if proposed is None:
             return given
         left = [*proposed[:of_candidates], some(proposed[of_candidates], names), *proposed[of_candidates + 1 :]]
     except (LookupError, TypeError, ValueError) as error:
         raise RecordError("it isn't the record of a pass") from error
-    return [*given[:place], left, *given[place + 1 :]]
+    return [*given[:index], left, *given[index + 1 :]]
 
 
 def _are_passing(candidates: Any, names: Names) -> list[Any]:
@@ -258,7 +258,7 @@ def glance(body: bytes, parts: Sequence[bytes]) -> RecordGlance:
         raws = msgpack.decode(body, type=list[Raw])
         if len(raws) != LENGTH or msgpack.decode(raws[0]) not in (FIRST, SCHEMA):
             raise RecordError("it isn't the record of a pass")
-        settings, accepted = (_content(parts, msgpack.decode(raws[place])) for place in (2, 3))
+        settings, accepted = (_content(parts, msgpack.decode(raws[index])) for index in (2, 3))
         discovered, version = msgpack.decode(raws[4], type=tuple[str, ...]), msgpack.decode(raws[5], type=str)
         return RecordGlance(
             RecordEnvironment(settings, accepted, discovered, version), msgpack.decode(raws[8], type=bytes)

@@ -70,7 +70,7 @@ class ReplyLog:
         replies = self.replies
 
         def asking(*asked: Any, **named: Any) -> Any:
-            asked = tuple([_rereadable(one) for one in asked])
+            asked = tuple([_rereadable(argument) for argument in asked])
             given = (*asked, *named.items())
             try:
                 reply = _rereadable(ask(*asked, **named))
@@ -84,11 +84,11 @@ class ReplyLog:
 
     def attribute(self, name: str, port: object, part: str) -> Any:
         """Return a port's attribute: a recording method, or a constant."""
-        found = getattr(port, part)
-        if callable(found):
-            return self.asking(f"{name}.{part}", found)
-        self.constants[f"{name}.{part}"] = found
-        return found
+        value = getattr(port, part)
+        if callable(value):
+            return self.asking(f"{name}.{part}", value)
+        self.constants[f"{name}.{part}"] = value
+        return value
 
 
 class Recording:
@@ -104,13 +104,13 @@ class Recording:
 
     def to_parts(self, parts: RecordParts) -> list[Any]:
         """Return the calls and the constants, ready to be written."""
-        told = [_reply_row(reply, parts) for reply in self._heard.replies]
+        rows = [_reply_row(reply, parts) for reply in self._heard.replies]
         constants = {
             "reader.capabilities": self._before.venue,
             "ledger.account_number": self._before.ledger.account_number,
         }
         values = {**constants, **self._heard.constants}
-        return [told, {name: step_for(reply_hint(name))(value, parts) for name, value in values.items()}]
+        return [rows, {name: step_for(reply_hint(name))(value, parts) for name, value in values.items()}]
 
 
 class _Port:
@@ -120,11 +120,11 @@ class _Port:
         self.__name, self.__port, self.__heard = name, port, heard
 
     def __getattr__(self, part: str) -> Any:
-        found = self.__heard.attribute(self.__name, self.__port, part)
-        if callable(found):
+        value = self.__heard.attribute(self.__name, self.__port, part)
+        if callable(value):
             # The next question needn't look it up.
-            self.__dict__[part] = found
-        return found
+            self.__dict__[part] = value
+        return value
 
 
 def _rereadable(value: Any) -> Any:
@@ -132,13 +132,13 @@ def _rereadable(value: Any) -> Any:
     return tuple(value) if isinstance(value, Iterator) else value
 
 
-def _reply_row(one: RecordedReply, parts: RecordParts) -> list[Any]:
-    shown = one.asked if one.name in PASSED_ON else ()
-    head = [one.name, b"" if one.name == RECORD else asked_digest(one.asked), plain(shown)]
-    if one.error is not None:
-        kind = next((name for name, kind in RAISED.items() if isinstance(one.error, kind)), "TradebotError")
-        return [*head, None, kind, one.error.message, one.error.hint]
-    return [*head, step_for(reply_hint(one.name))(one.reply, parts)]
+def _reply_row(reply: RecordedReply, parts: RecordParts) -> list[Any]:
+    shown = reply.asked if reply.name in PASSED_ON else ()
+    head = [reply.name, b"" if reply.name == RECORD else asked_digest(reply.asked), plain(shown)]
+    if reply.error is not None:
+        kind = next((name for name, kind in RAISED.items() if isinstance(reply.error, kind)), "TradebotError")
+        return [*head, None, kind, reply.error.message, reply.error.hint]
+    return [*head, step_for(reply_hint(reply.name))(reply.reply, parts)]
 
 
 class OffTapeError(Exception):
@@ -159,16 +159,16 @@ class RecordedPorts:
     other call raises OffTapeError. Calls are collected in `asked`, and the pass's record in `outcome`.
     """
 
-    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
+    def __init__(self, rows: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
         self.source = source
         self._constants = constants
         self._known: dict[tuple[str, bytes], deque[list[Any]]] = defaultdict(deque)
-        self.recorded = tuple([RecordedQuestion(one[0], one[1]) for one in told])
+        self.recorded = tuple([RecordedQuestion(row[0], row[1]) for row in rows])
         self.asked: list[RecordedQuestion] = []
         self.outcome: Any = None
         self._clocks: dict[str, Any] = {}
-        for one in told:
-            self._known[one[0], b"" if one[0] in CLOCKS else one[1]].append(one)
+        for row in rows:
+            self._known[row[0], b"" if row[0] in CLOCKS else row[1]].append(row)
 
     def world(self, rules: Rules, permission: Permission, *, sends: bool, shadow: bool) -> World:
         """Return a world of these recorded ports alone, in which nothing can be sent."""
@@ -189,7 +189,7 @@ class RecordedPorts:
         return self._asking(name)
 
     def _asking(self, name: str) -> Callable[..., Any]:
-        return lambda *asked, **named: self.answer(name, (*[_rereadable(one) for one in asked], *named.items()))
+        return lambda *asked, **named: self.answer(name, (*[_rereadable(item) for item in asked], *named.items()))
 
     def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
         """Return the reply to a call, and note the call."""
@@ -197,20 +197,20 @@ class RecordedPorts:
             (self.outcome,) = asked
         digest = b"" if name == RECORD else asked_digest(asked)
         self.asked.append(RecordedQuestion(name, digest))
-        one = self.reply(name, digest)
-        return self.unknown(name, asked) if one is None else self._replay_reply(one)
+        row = self.reply(name, digest)
+        return self.unknown(name, asked) if row is None else self._replay_reply(row)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
         """Return the next reply to a call; None if the call wasn't recorded."""
-        known = self._known.get((name, b"" if name in CLOCKS else digest))
-        return known.popleft() if known else None
+        rows = self._known.get((name, b"" if name in CLOCKS else digest))
+        return rows.popleft() if rows else None
 
-    def _replay_reply(self, one: list[Any]) -> Any:
-        if len(one) > 4:
-            raise RAISED.get(one[4], TradebotError)(str(one[5]), str(one[6]))
-        reply = self.source.read(reply_hint(one[0]), one[3])
-        if one[0] in CLOCKS:
-            self._clocks[one[0]] = reply
+    def _replay_reply(self, row: list[Any]) -> Any:
+        if len(row) > 4:
+            raise RAISED.get(row[4], TradebotError)(str(row[5]), str(row[6]))
+        reply = self.source.read(reply_hint(row[0]), row[3])
+        if row[0] in CLOCKS:
+            self._clocks[row[0]] = reply
         return reply
 
     def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
@@ -231,9 +231,9 @@ class _Played:
         self.__name, self.__tape = name, tape
 
     def __getattr__(self, part: str) -> Any:
-        found = self.__tape.attribute(f"{self.__name}.{part}")
-        self.__dict__[part] = found
-        return found
+        value = self.__tape.attribute(f"{self.__name}.{part}")
+        self.__dict__[part] = value
+        return value
 
 
 class _NoLock:
@@ -247,9 +247,9 @@ class _NoLock:
 class InOrder(RecordedPorts):
     """Recorded ports that play replies in order, for a record in which texts were replaced."""
 
-    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
-        super().__init__(told, constants, source)
-        self._left = deque(told)
+    def __init__(self, rows: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
+        super().__init__(rows, constants, source)
+        self._left = deque(rows)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
         """Return the next reply if it belongs to a call of this name."""
@@ -265,29 +265,29 @@ class RecordedReplies(NamedTuple):
 
 def told_in(written: Raw) -> RecordedReplies:
     """Parse a record's port calls; raise RecordError if it has none."""
-    found = parse_untyped(written, list[Raw])
-    if len(found) != 2 or not isinstance(constants := parse_untyped(found[1]), dict):
+    parts = parse_untyped(written, list[Raw])
+    if len(parts) != 2 or not isinstance(constants := parse_untyped(parts[1]), dict):
         raise RecordError("it has no tape")
     replies = [
-        [one if place == REPLY else parse_untyped(one) for place, one in enumerate(reply)]
-        for reply in parse_untyped(found[0], list[list[Raw]])
+        [part if index == REPLY else parse_untyped(part) for index, part in enumerate(reply)]
+        for reply in parse_untyped(parts[0], list[list[Raw]])
     ]
     for reply in replies:
-        reply[:1] = [name_now(one) if isinstance(one, str) else one for one in reply[:1]]
+        reply[:1] = [name_now(name) if isinstance(name, str) else name for name in reply[:1]]
     if not all(map(_is_reply, replies)):
         raise RecordError("its tape can't be read")
     return RecordedReplies(replies, {name_now(name): value for name, value in constants.items()})
 
 
-def tape_of(told: RecordedReplies, source: RecordSource, kind: type[RecordedPorts] = RecordedPorts) -> RecordedPorts:
+def tape_of(replies: RecordedReplies, source: RecordSource, kind: type[RecordedPorts] = RecordedPorts) -> RecordedPorts:
     """Build recorded ports from a record's port calls."""
-    return kind(told.replies, told.constants, source)
+    return kind(replies.replies, replies.constants, source)
 
 
-def _is_reply(one: object) -> bool:
-    if not (isinstance(one, list) and len(one) in (4, 7)):
+def _is_reply(row: object) -> bool:
+    if not (isinstance(row, list) and len(row) in (4, 7)):
         return False
-    name, digest = one[0], one[1]
+    name, digest = row[0], row[1]
     return isinstance(name, str) and isinstance(digest, bytes) and (name in CLOCKS or _is_port(name))
 
 

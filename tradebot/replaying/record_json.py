@@ -22,16 +22,16 @@ Read = Sequence[bytes]
 
 def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
     """Return a pass record as plain JSON values; raise RecordError if it isn't one."""
-    found = parse_untyped(body)
-    if not isinstance(found, list) or len(found) != LENGTH or not isinstance(found[OUTCOME], bytes):
+    tree = parse_untyped(body)
+    if not isinstance(tree, list) or len(tree) != LENGTH or not isinstance(tree[OUTCOME], bytes):
         raise RecordError("it isn't the record of a pass")
-    texts = {found[SETTINGS], found[ACCEPTED]}
-    outcome = _plain(parse_untyped(found.pop(OUTCOME)))
+    texts = {tree[SETTINGS], tree[ACCEPTED]}
+    outcome = _plain(parse_untyped(tree.pop(OUTCOME)))
     contents = [
         {"text": part.decode()} if number in texts else {"value": _plain(parse_untyped(part))}
         for number, part in enumerate(parts)
     ]
-    return {"body": _plain(found), "outcome": outcome, "parts": contents}
+    return {"body": _plain(tree), "outcome": outcome, "parts": contents}
 
 
 def record_of(tree: object) -> tuple[bytes, Read]:
@@ -53,7 +53,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return {f"{MARK}at": value.isoformat()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if isinstance(value, dict):
         if all(isinstance(name, str) and not name.startswith(MARK) for name in value):
             return {name: _plain(item) for name, item in value.items()}
@@ -65,7 +65,7 @@ def _value(value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST:
         raise ValueError("too deep")
     if isinstance(value, list):
-        return [_value(one, depth + 1) for one in value]
+        return [_value(item, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
     if f"{MARK}bytes" in value:
@@ -89,27 +89,27 @@ def told_anew(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rules])
         outcome = bytes_of(decide_again(recorded, rules(recorded), tape))
     except OffTapeError:
         return None
-    found = parse_untyped(body)
-    told = found[TOLD][0]
-    if [one.name for one in tape.asked] != [name_now(one[0]) for one in told] or not _equal(outcome, recorded.outcome):
+    tree = parse_untyped(body)
+    rows = tree[TOLD][0]
+    if [ask.name for ask in tape.asked] != [name_now(row[0]) for row in rows] or not _equal(outcome, recorded.outcome):
         return None
-    found[OUTCOME] = outcome
-    for one, recorded_question in zip(told, tape.asked, strict=True):
-        one[1] = recorded_question.digest
-    return encode_steps(found)
+    tree[OUTCOME] = outcome
+    for row, recorded_question in zip(rows, tape.asked, strict=True):
+        row[1] = recorded_question.digest
+    return encode_steps(tree)
 
 
 def without_digests(body: bytes) -> bytes:
     """Return the body of a record without the digests of its port calls, to be played in order."""
-    found = parse_untyped(body)
-    for one in found[TOLD][0]:
-        one[1] = b""
-    return encode_steps(found)
+    parts = parse_untyped(body)
+    for row in parts[TOLD][0]:
+        row[1] = b""
+    return encode_steps(parts)
 
 
 def _equal(*outcomes: bytes) -> bool:
     """Return True if outcomes are equal but for the orders' ids, which follow from texts that were replaced."""
     then, now = map(parse_untyped, outcomes)
-    for one in (*then["candidates"], *now["candidates"]):
-        one["client_order_id"] = None
+    for candidate in (*then["candidates"], *now["candidates"]):
+        candidate["client_order_id"] = None
     return bool(then == now)

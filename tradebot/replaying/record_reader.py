@@ -70,15 +70,15 @@ class Shapes:
 @lru_cache(maxsize=8)
 def shapes_of(content: bytes) -> Shapes:
     """Parse the shapes from a part; raise RecordError if it is invalid."""
-    found = parse_untyped(content)
-    if not isinstance(found, dict) or not all(_are_names(one) for one in found.values()):
+    shapes = parse_untyped(content)
+    if not isinstance(shapes, dict) or not all(_are_names(names) for names in shapes.values()):
         raise RecordError("it doesn't say which fields its values have")
-    kinds = {name_now(name): names for name, names in found.items()}
+    kinds = {name_now(name): names for name, names in shapes.items()}
     return Shapes({kind: tuple([field_now(kind, name) for name in names]) for kind, names in kinds.items()})
 
 
 def _are_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def parse_untyped(content: bytes | Raw, kind: Any = Any) -> Any:
@@ -127,7 +127,7 @@ class RecordSource:
     def load_part(self, numbers: object, kind: Any) -> Any:
         """Return the value of a field that is stored apart: its own part comes first, then the parts inside it."""
         number, *inner = _list(numbers)
-        content, parts = self.content(number), tuple([self.content(one) for one in inner])
+        content, parts = self.content(number), tuple([self.content(item) for item in inner])
         key = content, kind, parts
         if key not in self._shared:
             source = RecordSource(parts, self.shapes, self._shared)
@@ -161,7 +161,9 @@ def _reader(hint: Any, shapes: Shapes, inline: bool) -> Read:
     if items is None:
         return _fixed_tuple_reader(hint, shapes, inline)
     container, item = items[0], shapes.reader(items[1], inline=inline)
-    return lambda value, source: container([None if one is None else item(one, source) for one in _list(value)])
+    return lambda value, source: container(
+        [None if element is None else item(element, source) for element in _list(value)]
+    )
 
 
 def _optional(read: Read) -> Read:
@@ -184,33 +186,33 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
         )
     in_order = now == then and getattr(kind, "__match_args__", now) == now
     # Most fields are read as they stand, so they take no call: which ones depends on what the items are.
-    known = dict[tuple[type, ...], list[tuple[int, Read]]]()
+    readers_by_types = dict[tuple[type, ...], list[tuple[int, Read]]]()
 
     def read(value: Any, source: RecordSource) -> Any:
         items = _list(value)
         kinds = tuple(map(type, items))
-        todo = known.get(kinds)
+        todo = readers_by_types.get(kinds)
         if todo is None:
             if len(items) != len(then) or lacking:
                 raise RecordError(
                     f"{name_of(kind)} lacks {', '.join(lacking)}" if lacking else f"{name_of(kind)}: length"
                 )
             todo = [
-                (place, step)
-                for place, (step, exact) in enumerate(steps)
-                if kinds[place] is not NoneType and kinds[place] not in exact
+                (index, step)
+                for index, (step, exact) in enumerate(steps)
+                if kinds[index] is not NoneType and kinds[index] not in exact
             ]
-            if len(known) < MOST_KINDS:
-                known[kinds] = todo
-        found, place = (list(items) if todo else items), 0
+            if len(readers_by_types) < MOST_KINDS:
+                readers_by_types[kinds] = todo
+        values, index = (list(items) if todo else items), 0
         try:
-            for place, step in todo:
-                found[place] = step(items[place], source)
+            for index, step in todo:
+                values[index] = step(items[index], source)
         except RecordError as error:
-            raise RecordError(f"{name_of(kind)}.{then[place]}: {error}") from None
+            raise RecordError(f"{name_of(kind)}.{then[index]}: {error}") from None
         if in_order:
-            return kind(*found)
-        return kind(**{name: item for name, item in zip(then, found, strict=True) if name in readers})
+            return kind(*values)
+        return kind(**{name: item for name, item in zip(then, values, strict=True) if name in readers})
 
     return read
 
@@ -243,7 +245,7 @@ def _fixed_tuple_reader(hint: Any, shapes: Shapes, inline: bool) -> Read:
         items = _list(value)
         if len(items) != len(readers):
             raise RecordError(f"{len(items)} values stand where {len(readers)} belong")
-        return tuple([step(one, source) for step, one in zip(readers, items, strict=True)])
+        return tuple([step(item, source) for step, item in zip(readers, items, strict=True)])
 
     return read
 
@@ -256,7 +258,7 @@ def _mapping(hint: Any, shapes: Shapes, inline: bool) -> Read:
         if named and not isinstance(value, dict):
             raise RecordError(_type_text(value))
         pairs = value.items() if named else map(_pair, _list(value))
-        return {key(name, source): None if one is None else of_item(one, source) for name, one in pairs}
+        return {key(name, source): None if item is None else of_item(item, source) for name, item in pairs}
 
     return read
 

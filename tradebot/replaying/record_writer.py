@@ -68,7 +68,7 @@ CLOCKS: Mapping[str, Any] = MappingProxyType({"stopwatch": float, "second_clock"
 def _vocabulary() -> Mapping[str, type]:
     """Return the classes that annotations name, some of which modules import only for the type checker."""
     modules = [import_module(f"tradebot.model.{info.name}") for info in iter_modules(tradebot.model.__path__)]
-    return {name: one for module in modules for name, one in vars(module).items() if isinstance(one, type)}
+    return {name: value for module in modules for name, value in vars(module).items() if isinstance(value, type)}
 
 
 @cache
@@ -88,8 +88,8 @@ def reply_hint(name: str) -> Any:
     if name in CLOCKS:
         return CLOCKS[name]
     port, _, method = name.partition(".")
-    found = getattr(PORTS[port], method)
-    return get_type_hints(getattr(found, "fget", found), localns=dict(_vocabulary()))["return"]
+    hint = getattr(PORTS[port], method)
+    return get_type_hints(getattr(hint, "fget", hint), localns=dict(_vocabulary()))["return"]
 
 
 def is_struct(hint: Any) -> bool:
@@ -136,7 +136,7 @@ def items_of(hint: Any) -> tuple[type, Any] | None:
 
 def shapes(*roots: Any) -> dict[str, tuple[str, ...]]:
     """Return the classes that these types consist of, by name, each with its fields in order."""
-    found = dict[str, tuple[str, ...]]()
+    by_name = dict[str, tuple[str, ...]]()
     seen, left = set[Any](), list(roots)
     while left:
         hint = left.pop()
@@ -144,9 +144,9 @@ def shapes(*roots: Any) -> dict[str, tuple[str, ...]]:
             continue
         seen.add(hint)
         if is_struct(hint) or is_named_tuple(hint):
-            found[name_of(hint)] = names_of(hint)
+            by_name[name_of(hint)] = names_of(hint)
         left += _parts(hint)
-    return dict(sorted(found.items()))
+    return dict(sorted(by_name.items()))
 
 
 def _parts(hint: Any) -> Iterator[Any]:
@@ -273,8 +273,8 @@ class RecordParts:
     def number(self, value: Struct) -> int:
         """Return the number of a value among the parts."""
         # Many records have hundreds of parts, so this takes no further call for one that is known.
-        known = self._known.get(id(value))
-        digest = known[1] if known is not None and known[0] is value else self.remembered.new(value)
+        number = self._known.get(id(value))
+        digest = number[1] if number is not None and number[0] is value else self.remembered.new(value)
         return self.numbers.setdefault(digest, len(self.numbers))
 
     def text(self, content: bytes) -> int:
@@ -323,8 +323,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return [[plain(key), plain(item)] for key, item in value.items()]
     if isinstance(value, set | frozenset):
-        return sorted((plain(one) for one in value), key=_write)
-    return [plain(one) for one in value] if isinstance(value, tuple | list) else value
+        return sorted((plain(item) for item in value), key=_write)
+    return [plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 _PLAIN = frozenset({str, int, float, bool})
@@ -379,11 +379,11 @@ def _struct(kind: Any, inline: bool) -> Step:
         if not steps:
             return astuple(value)
         items = list(astuple(value))
-        for place, step in steps:
-            item = items[place]
+        for index, step in steps:
+            item = items[index]
             # Most fields of a decision are plain numbers, which take no call.
             if item is not None and not (step is _scalar and type(item) in _PLAIN):
-                items[place] = step(item, parts)
+                items[index] = step(item, parts)
         return items
 
     if inline:
@@ -393,11 +393,11 @@ def _struct(kind: Any, inline: bool) -> Step:
 
 def _changing(kind: Any) -> list[tuple[int, Step]]:
     apart = APART.get(kind, ())
-    found = (
-        (place, _apart(hint) if name in apart else _step(hint))
-        for place, (name, hint) in enumerate(hints_of(kind).items())
+    steps = (
+        (index, _apart(hint) if name in apart else _step(hint))
+        for index, (name, hint) in enumerate(hints_of(kind).items())
     )
-    return [(place, step) for place, step in found if step is not None]
+    return [(index, step) for index, step in steps if step is not None]
 
 
 def _apart(hint: Any) -> Step:
@@ -429,8 +429,8 @@ def _fields(kind: Any) -> Step | None:
 
     def write(value: Any, parts: RecordParts) -> Any:
         items = list(value)
-        for place, step in steps:
-            items[place] = None if items[place] is None else step(items[place], parts)
+        for index, step in steps:
+            items[index] = None if items[index] is None else step(items[index], parts)
         return items
 
     return write
@@ -444,14 +444,14 @@ def _fixed_tuple_step(hint: Any) -> Step | None:
     if not any(steps):
         return None
     return lambda value, parts: [
-        one if step is None or one is None else step(one, parts) for one, step in zip(value, steps, strict=True)
+        item if step is None or item is None else step(item, parts) for item, step in zip(value, steps, strict=True)
     ]
 
 
 def _many(step: Step | None) -> Step | None:
     if step is None:
         return lambda value, parts: value if type(value) in (tuple, list) else list(value)
-    return lambda value, parts: [None if one is None else step(one, parts) for one in value]
+    return lambda value, parts: [None if item is None else step(item, parts) for item in value]
 
 
 def _sort_values(value: Any, parts: RecordParts) -> Any:
@@ -463,10 +463,12 @@ def _mapping(hint: Any) -> Step:
     if by_text(hint) and item is None:
         return lambda value, parts: value if type(value) is dict else dict(value)
     if by_text(hint) and item is not None:
-        return lambda value, parts: {n: None if one is None else item(one, parts) for n, one in value.items()}
+        return lambda value, parts: {
+            n: None if element is None else item(element, parts) for n, element in value.items()
+        }
     of_item = (lambda value, parts: value) if item is None else _optional(item)
     of_key = (lambda value, parts: value) if key is None else key
-    return lambda value, parts: [[of_key(name, parts), of_item(one, parts)] for name, one in value.items()]
+    return lambda value, parts: [[of_key(name, parts), of_item(item, parts)] for name, item in value.items()]
 
 
 def _scalar(value: Any, parts: RecordParts) -> Any:

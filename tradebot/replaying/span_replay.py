@@ -92,13 +92,13 @@ class Carrying:
         self._base = bought = desk
         for filled in self._open:
             bought = with_filled(bought, filled)
-        found = [(one, self._close(bought, one, rules)) for one in self._open]
+        closings = [(holding, self._close(bought, holding, rules)) for holding in self._open]
         self._seen = desk
-        closed = [(entry, close) for entry, close in found if close]
+        closed = [(entry, close) for entry, close in closings if close]
         if not closed:
             return bought
         gone = [entry for entry, _ in closed]
-        self._open = [one for one in self._open if one not in gone]
+        self._open = [holding for holding in self._open if holding not in gone]
         self._closed += closed
         for entry, close in closed:
             desk = with_round_trip(desk, entry, close)
@@ -218,15 +218,25 @@ class OverSpan:
         given, rest = replace(recorded.given, desk=desk), dict[Key, CandidateEnd]() if changed.whole else dict(then)
         if given.proposed is not None and not compares(rules):
             refused = [candidate for candidate in given.proposed.candidates if first_failure(candidate.decisions)]
-            remaining = tuple(one for one in given.proposed.candidates if not first_failure(one.decisions))
-            rest |= {key: _as_before(_end(one.decisions), then.get(key)) for one in refused for key in (_key(one),)}
+            remaining = tuple(
+                candidate for candidate in given.proposed.candidates if not first_failure(candidate.decisions)
+            )
+            rest |= {
+                key: _as_before(_end(refusal.decisions), then.get(key))
+                for refusal in refused
+                for key in (_key(refusal),)
+            }
             given = replace(given, proposed=replace(given.proposed, candidates=remaining))
         decided = decide(replace(recorded, given=given), rules)
         now = rest | {_key(record.candidate): _end(record.decisions) for record in decided.cycle.candidates}
         before = {intent.client_order_id: intent for intent in supposed_tape(recorded).sent_then}
         after = {intent.client_order_id: intent for intent in decided.sent}
-        more = [Filled(one, _touch(desk, one)) for name, one in after.items() if not _same(one, before.get(name))]
-        fewer = [Filled(one, _touch(desk, one)) for name, one in before.items() if not _same(one, after.get(name))]
+        more = [
+            Filled(price, _touch(desk, price)) for name, price in after.items() if not _same(price, before.get(name))
+        ]
+        fewer = [
+            Filled(price, _touch(desk, price)) for name, price in before.items() if not _same(price, after.get(name))
+        ]
         carrying.after(more, fewer, before.values())
         return Passed(then, now, tuple(more), tuple(fewer))
 
@@ -244,7 +254,7 @@ def _same(intent: Intent, other: Intent | None) -> bool:
 def compares(rules: Rules) -> bool:
     """Return True if a candidate's result may depend on candidates that a strategy's own filters refuse."""
     every = (rules.displacement, *(own.displacement or own.auction for own in rules.own.values()))
-    return any(one is not None for one in every)
+    return any(value is not None for value in every)
 
 
 def _key(candidate: Candidate) -> Key:
@@ -295,21 +305,21 @@ def ended_in(outcome: bytes) -> Ends:
     RecordError if it is damaged.
     """
     try:
-        found = _read(outcome)
+        document = _read(outcome)
     except MsgspecError as error:
         raise RecordError("its record doesn't say what was decided: it is damaged") from error
     return {
         (candidate.candidate.strategy, candidate.candidate.instrument.symbol, candidate.candidate.purpose): _raw_end(
             candidate.decisions
         )
-        for candidate in found.candidates
+        for candidate in document.candidates
     }
 
 
 def _raw_end(decisions: Sequence[_Decision]) -> CandidateEnd:
-    for one in decisions:
-        if one.verdict != "PASS":
-            return SENT if one.reason == SHADOW else CandidateEnd(one.gate, one.about, one.reason or "")
+    for answer in decisions:
+        if answer.verdict != "PASS":
+            return SENT if answer.reason == SHADOW else CandidateEnd(answer.gate, answer.about, answer.reason or "")
     return SENT
 
 

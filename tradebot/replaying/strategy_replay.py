@@ -51,8 +51,8 @@ class ReplayedStrategy(Struct, frozen=True):
         after = self.after
         if self.before is None or after is None or self.sees or not isinstance(after, RefilteringStrategy):
             return None
-        known = {name for names in after.filter_settings.values() for name in names}
-        return after if self.settings <= known else None
+        setting_names = {name for names in after.filter_settings.values() for name in names}
+        return after if self.settings <= setting_names else None
 
 
 class Unanswered(Struct, frozen=True):
@@ -144,13 +144,13 @@ class StrategyAnswers:
             return replace(proposed, candidates=strongest_first(kept))
         return _with(proposed, strategy.name, self._ask_again(strategy.after, strategy.name, rules))
 
-    def is_as_then(self, one: ReplayedStrategy) -> bool:
+    def is_as_then(self, replayed: ReplayedStrategy) -> bool:
         """Return True if a strategy, with its settings at the time, gives the recorded result."""
-        if one.before is None:
+        if replayed.before is None:
             return True
-        if one.name not in self._as_then:
-            self._as_then[one.name] = self._answers_as_then(one.before, one.name)
-        return self._as_then[one.name]
+        if replayed.name not in self._as_then:
+            self._as_then[replayed.name] = self._answers_as_then(replayed.before, replayed.name)
+        return self._as_then[replayed.name]
 
     def _answers_as_then(self, strategy: Strategy, name: str) -> bool:
         """Return True if a strategy, with the settings of then, answers what is recorded.
@@ -181,7 +181,7 @@ class StrategyAnswers:
         """Return what a strategy saw then; what doesn't differ is read once."""
         own = rules.of(name)
         key = name, strategy.needs, own.universe, own.costs, own.allotment_fraction, rules.sectors
-        strategy_inputs = next((look for known, look in self._looks if known == key), None)
+        strategy_inputs = next((look for is_known, look in self._looks if is_known == key), None)
         if strategy_inputs is None:
             strategy_inputs = self._build_look(strategy, name, rules)
             self._looks.append((key, strategy_inputs))

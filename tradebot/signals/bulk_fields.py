@@ -37,12 +37,12 @@ def columns(rows: Sequence[object]) -> Columns | None:
 
 
 def optional(
-    read: Callable[[Columns, str], Iterable[T]], found: Columns, name: str, absent: T | None = None
+    read: Callable[[Columns, str], Iterable[T]], columns: Columns, name: str, absent: T | None = None
 ) -> Iterable[T | None]:
     """Return what `read` returns, and `absent` for each null, or for all rows if the field was left out."""
-    column = found.get(name, _NULLS)
+    column = columns.get(name, _NULLS)
     if NoneType not in column.types:
-        return read(found, name)
+        return read(columns, name)
     types = column.types - _NULLS.types
     if not types:
         return repeat(absent)
@@ -50,60 +50,60 @@ def optional(
     return [absent if value is None else next(usable) for value in column.values]
 
 
-def text(found: Columns, name: str) -> Sequence[str]:
+def text(columns: Columns, name: str) -> Sequence[str]:
     """Return texts of 1 to 128 characters."""
-    values = _of(str, found, name)
+    values = _of(str, columns, name)
     if max(map(len, values)) > LONGEST_TEXT or not all(map(str.strip, values)):
         raise NotColumnarError
     return values
 
 
-def not_negative(found: Columns, name: str) -> Sequence[Decimal]:
+def not_negative(columns: Columns, name: str) -> Sequence[Decimal]:
     """Return numbers of at least 0, sent as text."""
-    return _numbers(found, name, Decimal)
+    return _numbers(columns, name, Decimal)
 
 
-def positive(found: Columns, name: str) -> Sequence[Decimal]:
+def positive(columns: Columns, name: str) -> Sequence[Decimal]:
     """Return numbers above 0, sent as text."""
-    return _none_zero(_numbers(found, name, Decimal))
+    return _none_zero(_numbers(columns, name, Decimal))
 
 
-def positive_float(found: Columns, name: str) -> Sequence[float]:
+def positive_float(columns: Columns, name: str) -> Sequence[float]:
     """Return numbers above 0, sent as text, as floats."""
-    return _none_zero(_numbers(found, name, float))
+    return _none_zero(_numbers(columns, name, float))
 
 
-def count(found: Columns, name: str) -> Sequence[int]:
+def count(columns: Columns, name: str) -> Sequence[int]:
     """Return whole numbers of at least 0."""
-    values = _of(int, found, name)
+    values = _of(int, columns, name)
     if min(values) < 0 or max(values) > LARGEST_COUNT:
         raise NotColumnarError
     return values
 
 
-def boolean(found: Columns, name: str) -> Sequence[bool]:
-    return _of(bool, found, name)
+def boolean(columns: Columns, name: str) -> Sequence[bool]:
+    return _of(bool, columns, name)
 
 
-def right(found: Columns, name: str) -> Sequence[Right]:
-    return _convert_values(RIGHTS.__getitem__, _of(str, found, name))
+def right(columns: Columns, name: str) -> Sequence[Right]:
+    return _convert_values(RIGHTS.__getitem__, _of(str, columns, name))
 
 
-def day(found: Columns, name: str) -> Sequence[date]:
-    return _convert_values(date_of, _of(str, found, name))
+def day(columns: Columns, name: str) -> Sequence[date]:
+    return _convert_values(date_of, _of(str, columns, name))
 
 
-def past_time(found: Columns, name: str, at: datetime) -> Sequence[datetime]:
+def past_time(columns: Columns, name: str, at: datetime) -> Sequence[datetime]:
     """Return times in UTC, sent as ISO text with an offset of zero, none of which is more than 5 s later than `at`."""
-    times = _convert_values(datetime.fromisoformat, _of(str, found, name))
+    times = _convert_values(datetime.fromisoformat, _of(str, columns, name))
     if any(time.tzinfo is not UTC for time in times) or max(times) - at > FUTURE_TOLERANCE:
         raise NotColumnarError
     return times
 
 
-def _numbers(found: Columns, name: str, read: Callable[[str], T]) -> Sequence[T]:
+def _numbers(columns: Columns, name: str, read: Callable[[str], T]) -> Sequence[T]:
     """Read digits with at most one dot each. So few digits are always a usable number, and never negative."""
-    values = _of(str, found, name)
+    values = _of(str, columns, name)
     if max(map(len, values)) > PLAIN_DIGITS or not "".join(values).replace(".", "").isdigit():
         raise NotColumnarError
     return _convert_values(read, values)
@@ -115,8 +115,8 @@ def _none_zero(numbers: Sequence[T]) -> Sequence[T]:
     return numbers
 
 
-def _of(kind: type[T], found: Columns, name: str) -> Sequence[T]:
-    column = found.get(name, _NULLS)
+def _of(kind: type[T], columns: Columns, name: str) -> Sequence[T]:
+    column = columns.get(name, _NULLS)
     if column.types != {kind}:
         raise NotColumnarError
     return column.values

@@ -55,7 +55,7 @@ def component_of(name: str) -> ScoreComponent:
     """Return the component of this name; ValueError naming the nearest one if there is none."""
     subject = SUBJECTS[checked_component(name)]
     declared = vars(import_module(f"tradebot.signals.subjects.{subject}")).values()
-    component = next((one for one in declared if isinstance(one, ScoreComponent) and one.name == name), None)
+    component = next((part for part in declared if isinstance(part, ScoreComponent) and part.name == name), None)
     assert component is not None, f"{subject}.py has no component {name}"
     return component
 

@@ -119,21 +119,21 @@ def _number(value: object) -> float | str:
 def drifts(replies: Iterable[CheckedReply]) -> tuple[Drift, ...]:
     """Return the differences in these replies by kind: harmful ones first, then by the share of rows."""
     rows: Counter[str] = Counter()
-    found: dict[tuple[str, Breach, str], list[ContractFinding]] = defaultdict(list)
+    by_breach: dict[tuple[str, Breach, str], list[ContractFinding]] = defaultdict(list)
     for reply in replies:
         rows[reply.endpoint] += reply.rows
         for finding in reply.findings:
-            found[reply.endpoint, finding.breach, finding.field].append(finding)
+            by_breach[reply.endpoint, finding.breach, finding.field].append(finding)
     together = (
         Drift(kind, breach, name, sum(each.rows for each in same), rows[kind], same[0].example)
-        for (kind, breach, name), same in found.items()
+        for (kind, breach, name), same in by_breach.items()
     )
     return tuple(sorted(together, key=lambda drift: (not drift.breach.harms, -drift.share, str(drift))))
 
 
-def broken(found: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
+def broken(drifted: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
     """Return the harmful differences that are in more than this share of the rows."""
-    return tuple(drift for drift in found if drift.breach.harms and drift.share > largest_share)
+    return tuple(drift for drift in drifted if drift.breach.harms and drift.share > largest_share)
 
 
 def more_nulls(kind: str, current: NullCounts, usual: NullCounts) -> tuple[Drift, ...]:

@@ -64,8 +64,8 @@ class SessionFacts:
         """Yield what all of the newest versions come to, by kind: only what has changed is summed up again."""
         for name, versions in self._versions.get(symbol, {}).items():
             if (symbol, name) not in self._values:
-                known = [version.fact for version in versions.values()]
-                self._values[symbol, name] = kinds()[name].condense(known)
+                facts = [version.fact for version in versions.values()]
+                self._values[symbol, name] = kinds()[name].condense(facts)
             yield name, self._values[symbol, name]
 
     def _as_of(self, symbol: str, now: datetime) -> Iterator[tuple[str, object]]:
@@ -74,19 +74,19 @@ class SessionFacts:
             if key not in self._times:
                 self._times[key] = sorted(_times_of(versions.values()))
             # Between two replies of the source, the known facts don't change.
-            place = bisect_right(self._times[key], now)
-            if place and self._earlier.get(key, (0, None))[0] != place:
-                known = [version.fact for newest in versions.values() if (version := _version_at(newest, now))]
-                self._earlier[key] = place, kinds()[name].condense(known)
-            if place:
+            index = bisect_right(self._times[key], now)
+            if index and self._earlier.get(key, (0, None))[0] != index:
+                facts = [version.fact for newest in versions.values() if (version := _version_at(newest, now))]
+                self._earlier[key] = index, kinds()[name].condense(facts)
+            if index:
                 yield name, self._earlier[key][1]
 
     def _unchanged_span(self, symbol: str, now: datetime) -> tuple[datetime, datetime]:
         """Return since when, and until when, the same is known of a symbol as at a time."""
         times = [self._times[symbol, name] for name in self._versions[symbol]]
         places = [bisect_right(time, now) for time in times]
-        since = max((moments[place - 1] for moments, place in zip(times, places, strict=True) if place), default=FIRST)
-        return since, min(moments[place] for moments, place in zip(times, places, strict=True) if place < len(moments))
+        since = max((moments[index - 1] for moments, index in zip(times, places, strict=True) if index), default=FIRST)
+        return since, min(moments[index] for moments, index in zip(times, places, strict=True) if index < len(moments))
 
 
 def _times_of(versions: Iterable[FactVersion]) -> Iterator[datetime]:

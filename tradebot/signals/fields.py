@@ -68,8 +68,8 @@ class BadRowError(ValueError):
 
 def optional(read: Callable[[Row, str], T | None], row: Row, name: str, absent: T | None = None) -> T | None:
     """Return a field as `read` parses it, or `absent` if it is null or left out; a present value must be usable."""
-    found = None if row.get(name) is None else read(row, name)
-    return absent if found is None else found
+    value = None if row.get(name) is None else read(row, name)
+    return absent if value is None else value
 
 
 def text(row: Row, name: str) -> str:
@@ -80,12 +80,12 @@ def text(row: Row, name: str) -> str:
     value = _present(row, name)
     if isinstance(value, bool) or not isinstance(value, _TEXTS):
         raise BadRowError(f"{name} is not text")
-    found = str(value)
-    if not found.strip():
+    content = str(value)
+    if not content.strip():
         raise BadRowError(f"{name} is empty")
-    if len(found) > LONGEST_TEXT:
+    if len(content) > LONGEST_TEXT:
         raise BadRowError(f"{name} is longer than {LONGEST_TEXT} characters")
-    return found
+    return content
 
 
 def number(row: Row, name: str) -> Decimal:
@@ -99,35 +99,35 @@ def number(row: Row, name: str) -> Decimal:
     if len(digits) > LONGEST_NUMBER:
         raise BadRowError(f"{name} is longer than {LONGEST_NUMBER} characters")
     try:
-        found = Decimal(digits)
+        decimal = Decimal(digits)
     except InvalidOperation:
         raise BadRowError(f"{name} is not a number") from None
-    if not found.is_finite() or abs(found) > _LARGEST or found.adjusted() < -_MOST_PLACES:
+    if not decimal.is_finite() or abs(decimal) > _LARGEST or decimal.adjusted() < -_MOST_PLACES:
         raise BadRowError(f"{name} is not a usable number")
-    return found
+    return decimal
 
 
 def not_negative(row: Row, name: str) -> Decimal:
     """Return a number of at least 0."""
     value = row.get(name)
-    if type(value) is str and (found := _plain(value)) is not None:
-        return found
-    found = number(row, name)
-    if found < _ZERO:
+    if type(value) is str and (amount := _plain(value)) is not None:
+        return amount
+    amount = number(row, name)
+    if amount < _ZERO:
         raise BadRowError(f"{name} is negative")
-    return found
+    return amount
 
 
 def positive(row: Row, name: str) -> Decimal:
     """Return a number above 0."""
     value = row.get(name)
-    found = _plain(value) if type(value) is str else None
-    if found:
-        return found
-    found = number(row, name)
-    if found > _ZERO:
-        return found
-    raise BadRowError(f"{name} is negative" if found else f"{name} is zero")
+    amount = _plain(value) if type(value) is str else None
+    if amount:
+        return amount
+    amount = number(row, name)
+    if amount > _ZERO:
+        return amount
+    raise BadRowError(f"{name} is negative" if amount else f"{name} is zero")
 
 
 def positive_float(row: Row, name: str) -> float:
@@ -140,9 +140,9 @@ def count(row: Row, name: str) -> int:
     value = row.get(name)
     if type(value) is int and 0 <= value <= LARGEST_COUNT:
         return value
-    found = not_negative(row, name)
-    whole = int(found)
-    if found != whole:
+    number = not_negative(row, name)
+    whole = int(number)
+    if number != whole:
         raise BadRowError(f"{name} is not a whole number")
     return whole
 
@@ -184,10 +184,10 @@ def day(row: Row, name: str) -> date:
 
 def past_day(row: Row, name: str, at: datetime) -> date:
     """Return a date that is not later than the date of `at`."""
-    found = day(row, name)
-    if found > at.date():
+    value = day(row, name)
+    if value > at.date():
         raise BadRowError(f"{name} is in the future")
-    return found
+    return value
 
 
 date_of = lru_cache(maxsize=1024)(date.fromisoformat)
@@ -266,13 +266,13 @@ def as_polled(row: Row, about: Row) -> Row:
     some minutes. Implied volatility is missing. An unreadable field is left out, so that parsing the row gives the
     reason.
     """
-    found = {**about, **{name: row[name] for name in _SAME if name in row}}
-    found |= {name: _text(row[name]) for name in _DECIMALS if name in row}
-    found |= _contract(row.get("option_chain"))
+    fact = {**about, **{name: row[name] for name in _SAME if name in row}}
+    fact |= {name: _text(row[name]) for name in _DECIMALS if name in row}
+    fact |= _contract(row.get("option_chain"))
     # A rule whose name isn't known is told by its id.
-    found["alert_rule"] = row.get("rule_name") or row.get("rule_id")
+    fact["alert_rule"] = row.get("rule_name") or row.get("rule_id")
     created = _time(row.get("executed_at", row.get("end_time")))
-    return found if created is None else {**found, "created_at": created}
+    return fact if created is None else {**fact, "created_at": created}
 
 
 def _text(value: object) -> object:

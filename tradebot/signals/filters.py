@@ -65,10 +65,10 @@ class Filter(NamedTuple):
 
 def select_alerts(alerts: Alerts, each: Sequence[Filter]) -> AlertSelection:
     """Return the alerts that pass every filter; a row without a field that a filter reads doesn't pass."""
-    for one in each:
-        alerts = one.left(alerts)
+    for rule in each:
+        alerts = rule.left(alerts)
     # A row that another filter refuses anyway isn't missing anything.
-    passed = [alert for alert in alerts if None not in [one.read(alert) for one in each]]
+    passed = [alert for alert in alerts if None not in [rule.read(alert) for rule in each]]
     return AlertSelection(passed, len(alerts) - len(passed))
 
 

@@ -31,26 +31,26 @@ def normalize(kind: AnyKind, page: FlowPage, at: datetime, *, check: bool = True
     own, foreign = list[object](), list[object]()
     for row in page.rows:
         (foreign if page.symbol is not None and is_foreign(row, ticker) else own).append(row)
-    found = columns(page.rows)
-    facts, rejected = _read(kind, own, None if foreign else found, symbol, at)
-    checked = contracts.check(kind.fields, page.rows, foreign, found) if check else None
+    parsed = columns(page.rows)
+    facts, rejected = _read(kind, own, None if foreign else parsed, symbol, at)
+    checked = contracts.check(kind.fields, page.rows, foreign, parsed) if check else None
     findings, nulls = (checked.findings, checked.nulls) if checked else ((), None)
     return replace(_intake(page, at, facts, rejected), foreign=len(foreign), findings=findings, nulls=nulls)
 
 
 def _intake(page: FlowPage, at: datetime, facts: Sequence[Fact], rejected: Sequence[RejectedRow]) -> Intake:
     by_id = {fact.id: fact for fact in facts}
-    known, twice = tuple(by_id.values()), len(facts) - len(by_id)
-    return Intake(page.endpoint, page.symbol, at, len(page.rows), known, 0, twice, tuple(rejected))
+    facts_kept, twice = tuple(by_id.values()), len(facts) - len(by_id)
+    return Intake(page.endpoint, page.symbol, at, len(page.rows), facts_kept, 0, twice, tuple(rejected))
 
 
 def _read(
-    kind: AnyKind, rows: Sequence[object], found: Columns | None, symbol: str, at: datetime
+    kind: AnyKind, rows: Sequence[object], parsed: Columns | None, symbol: str, at: datetime
 ) -> tuple[Sequence[Fact], Sequence[RejectedRow]]:
     """Return the facts of rows and the bad rows: read all at once if the kind can and they are plain, or one by one."""
-    if kind.parse_all is not None and found is not None:
+    if kind.parse_all is not None and parsed is not None:
         try:
-            return [*kind.parse_all(found, symbol, at)], ()
+            return [*kind.parse_all(parsed, symbol, at)], ()
         except NotColumnarError:
             pass
     facts, rejected = list[Fact](), list[RejectedRow]()
@@ -76,8 +76,8 @@ def read_one(kind: AnyKind, row: object, symbol: str, at: datetime) -> Fact | Re
 def is_foreign(row: object, ticker: str) -> bool:
     if not isinstance(row, dict) or row.get("ticker") == ticker:
         return False
-    found = row.get("ticker", row.get("underlying_symbol", row.get("symbol")))
-    return isinstance(found, str) and found.upper() != ticker
+    symbol = row.get("ticker", row.get("underlying_symbol", row.get("symbol")))
+    return isinstance(symbol, str) and symbol.upper() != ticker
 
 
 Nulls = tuple[str, ...]
@@ -123,17 +123,17 @@ class Rereading:
         if before.rows is page.rows and before.intake is not None:
             return replace(before.intake, at=at)
         for row in page.rows:
-            one = before.read.get(id(row)) or self._read(kind, page.symbol, row, at)
-            if one is None:
+            reading = before.read.get(id(row)) or self._read(kind, page.symbol, row, at)
+            if reading is None:
                 # Foreign and undocumented rows are rare; reporting them needs all rows.
                 return normalize(kind, page, at)
-            reads.append(one)
+            reads.append(reading)
         rejected = [read.fact for read in reads if isinstance(read.fact, RejectedRow)]
         read = [read for read in reads if not isinstance(read.fact, RejectedRow)] if rejected else reads
-        intake = _intake(page, at, [one.fact for one in read], rejected)  # type: ignore[misc]  # none is rejected
+        intake = _intake(page, at, [reading.fact for reading in read], rejected)  # type: ignore[misc]  # none is rejected
         intake = replace(intake, nulls=_count_nulls([read.nulls for read in reads]))
-        known = {id(one.row): one for one in read}
-        self._last[key] = _Reply(page.rows, known, None if rejected else intake)
+        by_row = {id(reading.row): reading for reading in read}
+        self._last[key] = _Reply(page.rows, by_row, None if rejected else intake)
         return intake
 
     def _read(self, kind: AnyKind, symbol: str | None, row: object, at: datetime) -> _Read | None:
@@ -153,7 +153,7 @@ class Rereading:
 
 
 def _count_nulls(nulls: list[Nulls]) -> Mapping[str, int]:
-    found = Counter[str]()
+    counts = Counter[str]()
     for names, times in Counter(nulls).items():
-        found.update(dict.fromkeys(names, times))
-    return dict(found)
+        counts.update(dict.fromkeys(names, times))
+    return dict(counts)

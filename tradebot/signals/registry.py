@@ -244,11 +244,11 @@ def update_discovery(
 
     A contract that is neither listed nor kept is included once more, as not traded, and then dropped.
     """
-    known = {one.symbol: one for one in before.found}
-    gone = (one.symbol for one in before.found if not one.why)
+    coins = {coin.symbol: coin for coin in before.found}
+    gone = (coin.symbol for coin in before.found if not coin.why)
     # A second contract of a coin would be the same risk under another name, so nothing keeps it in.
     kept = RetainedCoins(_single(kept.pinned, naming), _single(kept.held, naming), kept.traded)
-    look, times = _Look(known, figures, kept, now, rules, naming), Counter(listed)
+    look, times = _Look(coins, figures, kept, now, rules, naming), Counter(listed)
     symbols = sorted({*listed, *gone, *kept.pinned, *kept.held})
     return Discovery(tuple(look.at(symbol, times[symbol]) for symbol in symbols), now)
 

@@ -47,7 +47,7 @@ def by_day(series: Series | None, column: str, venue: VenueDay) -> Mapping[date,
     """Return a column of daily bars by the dates of the venue."""
     if series is None:
         return {}
-    days = (venue.date_of(series.start_of(place)) for place in range(len(series)))
+    days = (venue.date_of(series.start_of(index)) for index in range(len(series)))
     return dict(zip(days, getattr(series, column), strict=True))
 
 

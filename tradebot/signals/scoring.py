@@ -57,8 +57,8 @@ def evaluate(formula: str, inputs: Mapping[str, float]) -> float:
 @cache
 def names(formula: str) -> tuple[str, ...]:
     """Return the names of the inputs that a formula reads, sorted. Raise ValueError for an invalid formula."""
-    found = {node.id for node in ast.walk(_parse_formula(formula)) if isinstance(node, ast.Name)}
-    return tuple(sorted(found - FUNCTIONS.keys()))
+    names = {node.id for node in ast.walk(_parse_formula(formula)) if isinstance(node, ast.Name)}
+    return tuple(sorted(names - FUNCTIONS.keys()))
 
 
 @cache
@@ -190,13 +190,13 @@ class ScoreComponent(Struct, frozen=True, eq=False):
     absent: str
     looks_at: Callable[[ScoringInputs], object | None]
     shows: Mapping[str, NumberFormat]
-    source: Callable[[ScoringInputs], str] = lambda known: f"{len(known.alerts)} alerts"
+    source: Callable[[ScoringInputs], str] = lambda inputs: f"{len(inputs.alerts)} alerts"
     after: str = ""
     evidence: str = ""
     follows: str = ""
     inferred: str = ""
     by_symbol: bool = False
-    details: Callable[[ScoringInputs], Iterable[Input]] = lambda known: ()
+    details: Callable[[ScoringInputs], Iterable[Input]] = lambda inputs: ()
     computed: Callable[[ScoringInputs], float | None] | None = None
 
     @property
@@ -213,62 +213,62 @@ class ScoreComponent(Struct, frozen=True, eq=False):
         compute = compile_formula(self.formula, ("flow", *read) if follows else read)
         several = len(read) > 1
 
-        def value(known: ScoringInputs) -> float | None:
-            if follows and not known.flow:
+        def value(inputs: ScoringInputs) -> float | None:
+            if follows and not inputs.flow:
                 return None
-            facts = looks_at(known)
+            facts = looks_at(inputs)
             if facts is None:
                 return None
             numbers = fields(facts) if several else (fields(facts),)
             if None in numbers:
                 return None
             try:
-                found = compute(known.flow, *map(float, numbers)) if follows else compute(*map(float, numbers))
+                result = compute(inputs.flow, *map(float, numbers)) if follows else compute(*map(float, numbers))
             except ArithmeticError:
                 return None
-            return found or 0.0  # zero has no sign
+            return result or 0.0  # zero has no sign
 
         return value
 
-    def value(self, known: ScoringInputs) -> float | None:
-        return self.valuer()(known)
+    def value(self, inputs: ScoringInputs) -> float | None:
+        return self.valuer()(inputs)
 
-    def inputs(self, known: ScoringInputs) -> Iterator[Input]:
+    def inputs(self, scoring_inputs: ScoringInputs) -> Iterator[Input]:
         """Yield the known inputs with their units, under the names that the formula uses."""
-        if self.follows and known.flow is not None:
-            yield Input("flow", known.flow, "-1 to 1")
-        facts = self.looks_at(known)
+        if self.follows and scoring_inputs.flow is not None:
+            yield Input("flow", scoring_inputs.flow, "-1 to 1")
+        facts = self.looks_at(scoring_inputs)
         if facts is not None:
             for name, number_format in self.shows.items():
                 number = getattr(facts, name)
                 if number is not None:
                     at = attrgetter(number_format.at)(facts) if number_format.at else None
                     yield Input(name, number, number_format.unit, at, _row(facts, number_format.row))
-        yield from self.details(known)
+        yield from self.details(scoring_inputs)
 
 
 def _row(facts: object, field: str) -> str:
-    found = attrgetter(field)(facts) if field else ""
-    return found.isoformat() if isinstance(found, date) else str(found)
+    value = attrgetter(field)(facts) if field else ""
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def latest(kind: Kind[Any, Any, Any]) -> Callable[[ScoringInputs], Any]:
     """Return a function that finds the newest fact of a kind about the symbol."""
     name = kind.name
-    return lambda known: known.facts.known.get(name)
+    return lambda inputs: inputs.facts.known.get(name)
 
 
 def recent(kind: Kind[Any, Any, Any], at: str = "date") -> Callable[[ScoringInputs], Any]:
     """Return a function that finds the newest fact of a kind about the symbol, unless its field `at` is too old."""
     name, moment = kind.name, attrgetter(at)
 
-    def look(known: ScoringInputs) -> Any:
-        facts = known.facts.known.get(name)
-        return facts if facts is not None and still_counts(kind, moment(facts), known.now) else None
+    def look(inputs: ScoringInputs) -> Any:
+        facts = inputs.facts.known.get(name)
+        return facts if facts is not None and still_counts(kind, moment(facts), inputs.now) else None
 
     return look
 
 
 def count_of(look: Callable[[ScoringInputs], Any], field: str, words: str) -> Callable[[ScoringInputs], str]:
     """Return a function that describes how many facts a value was computed from, such as "5 earlier sessions"."""
-    return lambda known: f"{0 if (found := look(known)) is None else getattr(found, field)} {words}"
+    return lambda inputs: f"{0 if (fact := look(inputs)) is None else getattr(fact, field)} {words}"

@@ -58,20 +58,20 @@ class FlowStrategy:
     def _wants(self, view: StrategyView) -> list[Open]:
         count = self._counting(view)
         market = self._scoring_inputs(view, "", count)
-        known = [self._scoring_inputs(view, symbol, count) for symbol in view.universe]
+        scored_rows = [self._scoring_inputs(view, symbol, count) for symbol in view.universe]
         # One component after the other for all symbols, so that its data stays in the processor's cache.
-        columns = [_column(component, weight, market, known) for component, weight in self._weights.items()]
+        columns = [_column(component, weight, market, scored_rows) for component, weight in self._weights.items()]
         rows = zip(*columns, strict=True) if columns else repeat(())
-        return list(map(self._want, known, rows))
+        return list(map(self._want, scored_rows, rows))
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
-        known = self._scoring_inputs(view, symbol, self._counting(view))
+        scored = self._scoring_inputs(view, symbol, self._counting(view))
         return tuple(
             ComponentInputs(
                 component.name,
                 component.formula,
-                tuple(component.inputs(known)),
-                component.absent if component.value(known) is None else None,
+                tuple(component.inputs(scored)),
+                component.absent if component.value(scored) is None else None,
                 component.inferred,
             )
             for component in self._weights
@@ -88,19 +88,19 @@ class FlowStrategy:
         sector = view.sectors.get(symbol, "")
         return ScoringInputs(view.now, self._window.lookback, view.market, facts, sector, *flow_now(facts, count))
 
-    def _want(self, known: ScoringInputs, components: tuple[Component, ...]) -> Open:
+    def _want(self, inputs: ScoringInputs, components: tuple[Component, ...]) -> Open:
         score, coverage = weigh(components)
-        decisions = self._decisions(score, components, self._cluster(known.alerts, score))
+        decisions = self._decisions(score, components, self._cluster(inputs.alerts, score))
         passed = all(decision.passed for decision in decisions)
         return Open(
-            known.facts.symbol,
+            inputs.facts.symbol,
             Side.BUY if score >= 0 else Side.SELL,
             score,
             coverage=coverage,
             components=components,
             decisions=decisions,
             # A score below the threshold needs no contracts, and there are many of those.
-            contracts=contracts_behind(known.alerts, 1 if score > 0 else -1) if passed else (),
+            contracts=contracts_behind(inputs.alerts, 1 if score > 0 else -1) if passed else (),
         )
 
     def filtered(self, candidate: Candidate) -> Candidate:
@@ -171,9 +171,9 @@ def agreeing(
 
 
 def _column(
-    component: ScoreComponent, weight: float, market: ScoringInputs, known: Sequence[ScoringInputs]
+    component: ScoreComponent, weight: float, market: ScoringInputs, rows: Sequence[ScoringInputs]
 ) -> Sequence[Component]:
     name, value, source = component.name, component.valuer(), component.source
     if component.market_wide:
-        return [Component(name, value(market), weight, source(market))] * len(known)
-    return [Component(name, value(each), weight, source(each)) for each in known]
+        return [Component(name, value(market), weight, source(market))] * len(rows)
+    return [Component(name, value(each), weight, source(each)) for each in rows]

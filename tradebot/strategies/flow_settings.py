@@ -65,9 +65,9 @@ class FilterSettings(Frozen):
             least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if None not in (least, most) and least > most:
                 raise ValueError(f"min_{name} {least:g} is above max_{name} {most:g}")
-        for one, other in (("is_call", "is_put"), ("is_ask_side", "is_bid_side")):
-            if getattr(self, one) and getattr(self, other):
-                raise ValueError(f"no alert is both {one} and {other}; set one of them to null")
+        for flag, other in (("is_call", "is_put"), ("is_ask_side", "is_bid_side")):
+            if getattr(self, flag) and getattr(self, other):
+                raise ValueError(f"no alert is both {flag} and {other}; set one of them to null")
         return self
 
     def filters(self) -> Filters:
@@ -128,10 +128,10 @@ class FlowSettings(Frozen):
             )
         families = {part.family for part in weights if not part.follows}
         if len(families) < self.min_families:
-            known = (
+            weighted = (
                 f"{pluralize(len(families), 'family', 'families')} that have a weight ({', '.join(sorted(families))})"
             )
             yield (
-                f"strategies.flow.min_families {self.min_families} is more than the {known}: no entry could ever be "
+                f"strategies.flow.min_families {self.min_families} is more than the {weighted}: no entry could ever be "
                 "made; lower it, or give other components a weight"
             )

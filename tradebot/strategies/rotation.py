@@ -130,31 +130,33 @@ class RotationStrategy:
     def propose(self, view: StrategyView) -> Sequence[Target] | Decision:
         """Return a target for each fund that is ranked, defensive or in a position, or why there is nothing to do."""
         settings = self._settings
-        known = [symbol for symbol in settings.ranked if symbol in view.universe]
-        blind = [symbol for symbol in settings.ranked if symbol in view.lots and symbol not in known]
-        if blind or len(known) < settings.fewest:
-            return _keep_decision(f"{blind[0]} is held and has no bars" if blind else len(known), settings.fewest)
+        ranked = [symbol for symbol in settings.ranked if symbol in view.universe]
+        blind = [symbol for symbol in settings.ranked if symbol in view.lots and symbol not in ranked]
+        if blind or len(ranked) < settings.fewest:
+            return _keep_decision(f"{blind[0]} is held and has no bars" if blind else len(ranked), settings.fewest)
         if settings.regime is None:
-            return self._targets(view, known)
+            return self._targets(view, ranked)
         series = view.series.get(SeriesKey(settings.regime.symbol, DAY, adjusted=True))
         if series is None or len(series) < settings.regime.depth:
             return _keep_decision(f"{settings.regime.symbol} has too few bars for the regime", settings.regime.depth)
-        return self._targets(view, known, regime(series.close, settings.regime))
+        return self._targets(view, ranked, regime(series.close, settings.regime))
 
-    def _targets(self, view: StrategyView, known: Sequence[str], found: MarketDirection | None = None) -> list[Target]:
+    def _targets(
+        self, view: StrategyView, symbols: Sequence[str], trend: MarketDirection | None = None
+    ) -> list[Target]:
         """Return the weights of the chosen funds, and zero for all others that could be held.
 
-        Nothing is held if the regime that was `found` isn't the strategy's; None if it asks for none.
+        Nothing is held if the regime that was `trend` isn't the strategy's; None if it asks for none.
         """
         settings = self._settings
-        returns = {symbol: momentum(view.bars(symbol).close, settings.lookback_sessions) for symbol in known}
+        returns = {symbol: momentum(view.bars(symbol).close, settings.lookback_sessions) for symbol in symbols}
         wanted = settings.regime.only if settings.regime else None
         qualified = strongest(returns, settings.top, settings.min_momentum) or settings.refuge
-        chosen = qualified if found is wanted else ()
+        chosen = qualified if trend is wanted else ()
         weight = settings.leverage / max(len(chosen), 1)
         # Neither answer refuses a target, because to hold nothing of a fund is one too. The defensive fund isn't
         # ranked, so it has no momentum to compare with the least that qualifies.
-        of_regime = (REGIME.answer(True, None, found.value, wanted.value),) if found and wanted else ()
+        of_regime = (REGIME.answer(True, None, trend.value, wanted.value),) if trend and wanted else ()
         why = {symbol: (MOMENTUM.answer(True, None, each, settings.min_momentum),) for symbol, each in returns.items()}
         return [
             Target(symbol, weight if symbol in chosen else NOTHING, decisions=(*of_regime, *why.get(symbol, ())))

@@ -88,11 +88,11 @@ def _too_low(
     """Yield what each limit leaves of what is wanted, as a fraction of equity or of an allotment."""
     first, verb = every[0], " wants" if len(every) == 1 else " together want"
     want = " and ".join(each.name for each in every) + verb
-    one = f"one {first.noun}{first.example and f' ({first.example})'}"
+    least_text = f"one {first.noun}{first.example and f' ({first.example})'}"
     for limit, cap in _caps(limits):
         wanted = most.gross_fraction if limit in OF_ALL else most.symbol_fraction
         if cap < wanted:
-            held = "all" if wanted > most.symbol_fraction else one
+            held = "all" if wanted > most.symbol_fraction else least_text
             spread = ""
             if limit == "max_symbol_fraction":
                 together = min(most.gross_fraction, most.positions * cap)

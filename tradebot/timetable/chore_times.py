@@ -89,15 +89,15 @@ class ChorePart(Struct, frozen=True):
         if isinstance(self.times, Cron):
             yield from self.times.starts(day)
             return
-        place = next((place for place, session in enumerate(sessions) if session.date == day), None)
-        if place is None or (self.days and not self.days.hold(sessions, place)):
+        index = next((index for index, session in enumerate(sessions) if session.date == day), None)
+        if index is None or (self.days and not self.days.hold(sessions, index)):
             return
-        session = sessions[place]
+        session = sessions[index]
         if isinstance(self.times, TimePart):
-            found = [(due.name, due.start) for due in job_times.dues(self.times, session)]
+            dues = [(due.name, due.start) for due in job_times.dues(self.times, session)]
         else:
-            found = [(str(self.times), self.times.of(session))]
-        for name, start in found:
+            dues = [(str(self.times), self.times.of(session))]
+        for name, start in dues:
             yield (f"{self.days.text} {name}" if self.days else name), start
 
 
@@ -199,7 +199,7 @@ def parse_cron(text: str, venue: VenueDay) -> Cron:
 
 
 def _field(text: str, low: int, high: int, names: Sequence[str], whole: str) -> frozenset[int]:
-    found: set[int] = set()
+    numbers: set[int] = set()
     for item in text.split(","):
         match = _ITEM.fullmatch(item)
         if match is None:
@@ -209,8 +209,8 @@ def _field(text: str, low: int, high: int, names: Sequence[str], whole: str) -> 
         last = _number(match["last"], low, names, item, whole) if match["last"] else last
         if not low <= first <= last <= high or match["step"] == "0":
             raise ValueError(f"{whole!r}: {item!r} is not within {low} to {high}")
-        found |= set(range(first, last + 1, int(match["step"] or 1)))
-    return frozenset(found)
+        numbers |= set(range(first, last + 1, int(match["step"] or 1)))
+    return frozenset(numbers)
 
 
 def _number(text: str, low: int, names: Sequence[str], item: str, whole: str) -> int:

@@ -200,13 +200,13 @@ def _job(job: Job, value: object, venue: VenueDay) -> TimetableEntry:
     )
 
 
-def _parts(job: str, value: object, known: set[str]) -> dict[str, object]:
+def _parts(job: str, value: object, parts: set[str]) -> dict[str, object]:
     given = dict(value) if isinstance(value, Mapping) else {"when": value}
-    unknown = sorted(str(key) for key in given.keys() - known)
+    unknown = sorted(str(key) for key in given.keys() - parts)
     if unknown:
         times = job_times.EXPECTED if job in set(Job) else chore_times.EXPECTED
         raise ValueError(
-            f"it has {', '.join(sorted(known))}, but no {', '.join(unknown)}; or write just its times: {times}"
+            f"it has {', '.join(sorted(parts))}, but no {', '.join(unknown)}; or write just its times: {times}"
         )
     return {**_DEFAULTS, **given}
 

@@ -67,9 +67,9 @@ def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[Si
     return tuple(SimulatedSlot(start, end - start) for start, end in zip(starts, ends, strict=True) if end > from_s)
 
 
-def in_turn(core: bool, place: int, last_s: float) -> tuple[bool, int, float, int]:
+def in_turn(core: bool, index: int, last_s: float) -> tuple[bool, int, float, int]:
     """Return the sort key of a call: core kinds in their order, then the others; within a kind the stalest first."""
-    return not core, place if core else 0, last_s, place
+    return not core, index if core else 0, last_s, index
 
 
 def calls_in(
@@ -136,8 +136,8 @@ class Course:
 
     def _due(self, now_s: float) -> list[tuple[str, Batch]]:
         due = [
-            (in_turn(need.core, place, batch.last_s), need.name, batch)
-            for place, need in enumerate(self._needs)
+            (in_turn(need.core, index, batch.last_s), need.name, batch)
+            for index, need in enumerate(self._needs)
             for batch in self._batches.get(need.name, ())
             if now_s - batch.last_s >= self._every_s[need.name]
         ]

@@ -167,10 +167,10 @@ def edge(text: str) -> Edge:
 
 def seconds(text: str) -> int:
     """Return a duration such as 30m in seconds; ValueError if it isn't in whole minutes."""
-    found = int(text[:-1]) * UNITS[text[-1]]
-    if found % MINUTE_S:
+    length = int(text[:-1]) * UNITS[text[-1]]
+    if length % MINUTE_S:
         raise ValueError(f"{text}: slots start on whole minutes, so use a multiple of 60s")
-    return found
+    return length
 
 
 def dues(part: TimePart, session: Session) -> Iterator[Due]:

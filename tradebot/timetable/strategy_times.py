@@ -45,25 +45,25 @@ class SessionChoice(Struct, frozen=True):
     monthly: bool
     number: int = 1
 
-    def hold(self, sessions: Sequence[Session], place: int) -> bool | None:
+    def hold(self, sessions: Sequence[Session], index: int) -> bool | None:
         """Return True if the session at this index is due; None if that depends on sessions that aren't known."""
         if self.number == 1:
-            return self._ends(sessions, place, first=self.first)
-        count = self._count(sessions, place)
+            return self._ends(sessions, index, first=self.first)
+        count = self._count(sessions, index)
         if count is None or count >= self.number:
             return None if count is None else count == self.number
-        return self._ends(sessions, place, first=False)
+        return self._ends(sessions, index, first=False)
 
-    def _count(self, sessions: Sequence[Session], place: int) -> int | None:
+    def _count(self, sessions: Sequence[Session], index: int) -> int | None:
         """Return which session of its week or month this one is, counted from 1; None if that isn't known."""
-        for start in range(place, -1, -1):
+        for start in range(index, -1, -1):
             if (first := self._ends(sessions, start, first=True)) is not False:
-                return None if first is None else place - start + 1
+                return None if first is None else index - start + 1
         return None
 
-    def _ends(self, sessions: Sequence[Session], place: int, *, first: bool) -> bool | None:
+    def _ends(self, sessions: Sequence[Session], index: int, *, first: bool) -> bool | None:
         """Return True if the session at this place is the first or the last of its week or month, None if unknown."""
-        day, neighbor = sessions[place].date, place - 1 if first else place + 1
+        day, neighbor = sessions[index].date, index - 1 if first else index + 1
         if 0 <= neighbor < len(sessions):
             return self._period(sessions[neighbor].date) != self._period(day)
         away = -1 if first else 1
@@ -177,13 +177,13 @@ def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTim
     slots = _slots(strategy, times, tuple(sessions), entries)
     begun = bisect_right(slots.starts, now)
     due = begun > 0 and now < slots.slots[begun - 1].end
-    known = not due or begun - 1 not in slots.unknown
-    following = (slots.slots[place] for place in range(begun, len(slots.slots)) if place not in slots.unknown)
+    is_known = not due or begun - 1 not in slots.unknown
+    following = (slots.slots[index] for index in range(begun, len(slots.slots)) if index not in slots.unknown)
     # What precedes an unknown slot would end with it.
     unknown = bisect_left(slots.unknown, begun)
     since = slots.unknown[unknown - 1] + 1 if unknown else 0
     over = slots.slots[since : begun - due][::-1]
-    return ClockState(slots.slots[begun - 1] if due and known else None, next(following, None), over, known)
+    return ClockState(slots.slots[begun - 1] if due and is_known else None, next(following, None), over, is_known)
 
 
 def in_days(text: str) -> tuple[SessionChoice | None, str]:
@@ -242,16 +242,16 @@ def _unbroken(sessions: Sequence[Session], now: datetime) -> Sequence[Session]:
 def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entries: JobTimes) -> _Slots:
     """Return the slots that count, in order; each ends before the next one starts."""
     days, founds = list[tuple[int, _Day]](), list[_Found]()
-    for place in range(len(sessions)):
-        holds = tuple([part.days.hold(sessions, place) if part.days else True for part in times.parts])
+    for index in range(len(sessions)):
+        holds = tuple([part.days.hold(sessions, index) if part.days else True for part in times.parts])
         last_end = days[-1][1].last.slot.end if days and None in holds else None
-        if day := _day(strategy, times, holds, sessions[place : place + times.longest], entries, last_end):
-            days.append((place, day))
-    for (place, day), later in zip_longest(days, days[1:]):
+        if day := _day(strategy, times, holds, sessions[index : index + times.longest], entries, last_end):
+            days.append((index, day))
+    for (index, day), later in zip_longest(days, days[1:]):
         last = _until(day.last, later[1].start) if later else day.last
         founds += day.before
-        founds += [last] if _counts(last, sessions[place : place + MOST_SESSIONS], entries) else []
-    unknown = tuple([place for place, each in enumerate(founds) if not each.known])
+        founds += [last] if _counts(last, sessions[index : index + MOST_SESSIONS], entries) else []
+    unknown = tuple([index for index, each in enumerate(founds) if not each.known])
     return _Slots(tuple([each.slot for each in founds]), tuple([each.slot.start for each in founds]), unknown)
 
 
@@ -269,13 +269,13 @@ def _day(
     `last_end` is when the last slot before ends unless another one starts, given if that may not be known.
     """
     by_start: dict[datetime, _Found] = {}
-    for found in sorted(_all(strategy, times, holds, sessions), key=lambda each: (each.slot.start, each.slot.name)):
-        first = by_start.setdefault(found.slot.start, found)
+    for slot in sorted(_all(strategy, times, holds, sessions), key=lambda each: (each.slot.start, each.slot.name)):
+        first = by_start.setdefault(slot.slot.start, slot)
         if not first.known:
             # If its session doesn't have it, another slot of the same start is due, or the one before it.
-            end = max(found.slot.end, first.slot.end, last_end or found.slot.end)
-            by_start[found.slot.start] = first._replace(slot=replace(first.slot, end=end))
-        last_end = by_start[found.slot.start].slot.end
+            end = max(slot.slot.end, first.slot.end, last_end or slot.slot.end)
+            by_start[slot.slot.start] = first._replace(slot=replace(first.slot, end=end))
+        last_end = by_start[slot.slot.start].slot.end
     ordered = list(by_start.values())
     if not ordered:
         return None
@@ -284,8 +284,8 @@ def _day(
     return _Day(counting, ordered[0].slot.start, ordered[-1])
 
 
-def _until(found: _Found, end: datetime) -> _Found:
-    return found if found.slot.end <= end else _Found(replace(found.slot, end=end), found.known)
+def _until(slot: _Found, end: datetime) -> _Found:
+    return slot if slot.slot.end <= end else _Found(replace(slot.slot, end=end), slot.known)
 
 
 def _all(strategy: str, times: OwnTimes, holds: Sequence[bool | None], sessions: Sequence[Session]) -> Iterator[_Found]:
@@ -303,18 +303,18 @@ def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session]) -> date
     return min(due.start + part.lasting, sessions[0].close) if part.lasting else due.end
 
 
-def _counts(found: _Found, sessions: Sequence[Session], entries: JobTimes) -> bool:
+def _counts(slot: _Found, sessions: Sequence[Session], entries: JobTimes) -> bool:
     """Return True if a pass of entries starts in one of these sessions while a slot is due.
 
     A slot that isn't known counts too, because then the end of the one before isn't known either.
     """
-    during = (_starts(entries, session) for session in sessions if session.open < found.slot.end)
-    return not found.known or any(_starts_within(starts, found.slot) for starts in during)
+    during = (_starts(entries, session) for session in sessions if session.open < slot.slot.end)
+    return not slot.known or any(_starts_within(starts, slot.slot) for starts in during)
 
 
 def _starts_within(starts: Sequence[datetime], slot: StrategySlot) -> bool:
-    place = bisect_left(starts, slot.start)
-    return place < len(starts) and starts[place] < slot.end
+    index = bisect_left(starts, slot.start)
+    return index < len(starts) and starts[index] < slot.end
 
 
 @lru_cache(maxsize=128)

@@ -9,4 +9,4 @@ Point = TypeVar("Point")
 def downsample(values: Sequence[Point], most: int) -> tuple[Point, ...]:
     """Return at most `most` of the values, evenly spread, including the last one."""
     buckets = min(most, len(values))
-    return tuple(values[(place + 1) * len(values) // buckets - 1] for place in range(buckets))
+    return tuple(values[(index + 1) * len(values) // buckets - 1] for index in range(buckets))

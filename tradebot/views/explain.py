@@ -158,26 +158,27 @@ def _most_first(counts: Counter[Reason]) -> list[tuple[Reason, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def with_outcomes(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
-    """Return the passes, counting an order with an unknown outcome as sent if the venue was `found` to have it."""
+def with_outcomes(cycles: Sequence[CycleRecord], is_wanted: Callable[[str], bool]) -> list[CycleRecord]:
+    """Return the passes, counting an order with an unknown outcome as sent if the venue was `is_wanted` to have it."""
     return [
-        replace(cycle, candidates=tuple(final_record(record, found) for record in cycle.candidates)) for cycle in cycles
+        replace(cycle, candidates=tuple(final_record(record, is_wanted) for record in cycle.candidates))
+        for cycle in cycles
     ]
 
 
-def final_record(record: CandidateRecord, found: Callable[[str], bool]) -> CandidateRecord:
-    """Return a candidate's final record, counting an order with an unknown outcome as sent if it was `found`."""
+def final_record(record: CandidateRecord, is_wanted: Callable[[str], bool]) -> CandidateRecord:
+    """Return a candidate's final record, counting an order with an unknown outcome as sent if it was `is_wanted`."""
     terminal, name = record.terminal, record.client_order_id
-    if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
+    if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not is_wanted(name):
         return record
     sent = Decision(Gate.SEND, DecisionVerdict.PASS, Reason.SENT, "found at the broker later")
     return replace(record, decisions=(*record.decisions[:-1], sent))
 
 
-def settled_outcome(outcome: Outcome, found: Callable[[str], bool]) -> Outcome:
-    """Return a candidate's final outcome, counting an order with an unknown outcome as sent if it was `found`."""
+def settled_outcome(outcome: Outcome, is_wanted: Callable[[str], bool]) -> Outcome:
+    """Return a candidate's final outcome, counting an order with an unknown outcome as sent if it was `is_wanted`."""
     terminal, name = outcome.terminal, outcome.client_order_id
-    if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
+    if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not is_wanted(name):
         return outcome
     return outcome._replace(refusals=outcome.refusals[:-1])
 
@@ -218,8 +219,8 @@ def why_no_orders(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Sa
     candidates.
     """
     answer = _by_reasons(cycles, sampled_candidates)
-    if told := sentences(candidate.record for candidate in (*_each(cycles), *sampled_candidates)):
-        answer = replace(answer, sentence=f"{answer.sentence} {told}")
+    if texts := sentences(candidate.record for candidate in (*_each(cycles), *sampled_candidates)):
+        answer = replace(answer, sentence=f"{answer.sentence} {texts}")
     # Orders sent since have shown that such a limit no longer applies.
     shut = limits_blocking_entries(cycles[-1:] if answer.funnel.orders else cycles)
     if not shut:
@@ -325,7 +326,9 @@ def next_refusal(record: CandidateRecord) -> Decision | None:
 def _then(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate], reason: Reason) -> str | None:
     """Say where most candidates that ended at a reason would end next. We know because every gate was asked."""
     each = (*_each(cycles), *sampled_candidates)
-    ended = [one for one in each if one.record.terminal is not None and one.record.terminal.reason is reason]
+    ended = [
+        record for record in each if record.record.terminal is not None and record.record.terminal.reason is reason
+    ]
     following, counts = defaultdict[Reason, list[Decision]](list), Counter[Reason]()
     for sampled_candidate in ended:
         if refusal := next_refusal(sampled_candidate.record):
@@ -401,7 +404,7 @@ def row_of(decision: Decision) -> ReasonRow:
     return REASONS[decision.reason]
 
 
-def sentence_of(decision: Decision, known: str = "") -> str:
-    """Describe a limit that refuses every entry, without repeating what `known` says."""
+def sentence_of(decision: Decision, shown: str = "") -> str:
+    """Describe a limit that refuses every entry, without repeating what `shown` says."""
     first, meaning = f"Entries are closed ({decision.reason}, {format_comparison(decision)})", row_of(decision).meaning
-    return f"{first}." if meaning in known else f"{first}: {meaning}"
+    return f"{first}." if meaning in shown else f"{first}: {meaning}"

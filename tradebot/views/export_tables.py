@@ -97,7 +97,7 @@ def export_account(history: History, intents: Sequence[IntentRecord], orders: It
     of_order = defaultdict[str, list[ExecutionLine]](list)
     for line in executions:
         of_order[line.order_id].append(line)
-    records = sorted(makes.values(), key=lambda one: one.intent.at)
+    records = sorted(makes.values(), key=lambda record: record.intent.at)
     ids = {name: reported[name].venue_id for name in makes if name in reported}
     own = {name: [line for line in of_order[name] if line.side == makes[name].intent.side.value] for name in makes}
     return Exported(

@@ -202,13 +202,13 @@ class ExternalClose(Struct, frozen=True):
 
 def externally_closed(totals: Totals) -> dict[str, ExternalClose]:
     """Return the shares of our positions that others have closed, by symbol, until someone accepts that."""
-    found = dict[str, ExternalClose]()
+    by_symbol = dict[str, ExternalClose]()
     for symbol, quantity in totals.own_quantities().items():
         other = totals.positions.get((FOREIGN, symbol))
         if other and other.quantity * quantity < 0:
             shares = min(abs(quantity), abs(other.quantity))
-            found[symbol] = ExternalClose(shares, other.average_price, other.opened_at)
-    return found
+            by_symbol[symbol] = ExternalClose(shares, other.average_price, other.opened_at)
+    return by_symbol
 
 
 class RecordedPrice(Struct, frozen=True):
@@ -225,7 +225,9 @@ def prices(passes: Iterable[CycleRecord]) -> dict[str, RecordedPrice]:
 
 def suspended_in(passes: Iterable[CycleRecord]) -> frozenset[str]:
     """Return the symbols whose trading was suspended at the last exit pass in `passes`."""
-    last = max((cycle for cycle in passes if cycle.job is Job.EVALUATE_EXITS), key=lambda one: one.at, default=None)
+    last = max(
+        (cycle for cycle in passes if cycle.job is Job.EVALUATE_EXITS), key=lambda change: change.at, default=None
+    )
     ends = ((record.candidate.symbol, record.terminal) for record in (last.candidates if last else ()))
     return frozenset(symbol for symbol, end in ends if end and end.reason is Reason.TRADING_SUSPENDED)
 
@@ -253,7 +255,7 @@ def holdings(
     """
     unseen = {symbol: close.shares for symbol, close in closed.items()}
     left, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
-    for position in sorted(own, key=lambda one: (one.symbol, one.strategy)):
+    for position in sorted(own, key=lambda holding: (holding.symbol, holding.strategy)):
         of_one, orders = kept.get(position.whose, Kept()), work.get(position.whose, NOTHING)
         watched, rules = (
             WatchedPosition(position, best_price(position, None, of_one.best), of_one),
@@ -384,9 +386,9 @@ def funding_so_far(holdings: Iterable[Holding], movements: Iterable[CashMovement
         if row.opened_at is not None:
             since[row.symbol] = min(row.opened_at, since.get(row.symbol, row.opened_at))
     sums = dict.fromkeys(since, Decimal(0))
-    for one in movements:
-        if one.meaning is ActivityKind.FUNDING and one.symbol in since and one.at >= since[one.symbol]:
-            sums[one.symbol] += one.amount_usd
+    for move in movements:
+        if move.meaning is ActivityKind.FUNDING and move.symbol in since and move.at >= since[move.symbol]:
+            sums[move.symbol] += move.amount_usd
     return tuple(FundingSoFar(symbol, amount) for symbol, amount in sums.items() if amount)
 
 
@@ -395,7 +397,7 @@ def account_margin(passes: Iterable[CycleRecord]) -> AccountMargin | None:
     seen = [(cycle.at, cycle.equity, cycle.margin) for cycle in passes if cycle.margin is not None]
     if not seen:
         return None
-    at, equity, margin = max(seen, key=lambda one: one[0])
+    at, equity, margin = max(seen, key=lambda margin: margin[0])
 
     def with_share(usd: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
         return usd, usd / equity if usd is not None and equity is not None and equity > 0 else None

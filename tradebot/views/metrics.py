@@ -52,9 +52,9 @@ def healings(events: Iterable[SystemEvent]) -> int:
     A store that is created for the first time, with nothing to move aside, was never broken.
     """
     kinds = {(kind.subsystem, kind.event_type) for kind in HEALINGS}
-    told = (event for event in events if (event.subsystem, event.event_type) in kinds)
+    healed = (event for event in events if (event.subsystem, event.event_type) in kinds)
     # A store that is begun for the first time, with nothing to move aside, was never broken.
-    return sum(event.details.get("moved_to") != "" for event in told)
+    return sum(event.details.get("moved_to") != "" for event in healed)
 
 
 def last_error(events: Sequence[SystemEvent]) -> str | None:

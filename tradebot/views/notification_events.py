@@ -116,12 +116,12 @@ def _refusal_text(event: SystemEvent, _: Capabilities) -> str:
 
 
 def _approval(event: SystemEvent, venue: Capabilities) -> str:
-    told, until = event.details, venue.day.local(datetime.fromisoformat(event.details["until"]))
-    side = "buy" if told["side"] == Side.BUY else "sell short"
-    what = f"{side} {told['quantity']} {event.symbol} at {told['price']} USD or better"
-    worth = f"{Decimal(told['worth']):,.2f} USD in all"
+    about, until = event.details, venue.day.local(datetime.fromisoformat(event.details["until"]))
+    side = "buy" if about["side"] == Side.BUY else "sell short"
+    what = f"{side} {about['quantity']} {event.symbol} at {about['price']} USD or better"
+    worth = f"{Decimal(about['worth']):,.2f} USD in all"
     # A notice loses what isn't plain text, and that includes a question mark.
-    return f"{told['strategy']} waits for a yes until {until:%H:%M} to {what}, {worth}: tradebot approve {told['id']}"
+    return f"{about['strategy']} waits for a yes until {until:%H:%M} to {what}, {worth}: tradebot approve {about['id']}"
 
 
 OF_EVENTS: Mapping[EventKind, _Told] = {
@@ -204,26 +204,26 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
 def of_event(event: SystemEvent, venue: Capabilities, asked: Iterable[str] = ()) -> Happening | None:
     """Return the happening for an event; None if no channel wants it. `asked` are further kinds by name."""
     name = f"{event.subsystem}.{event.event_type}"
-    told = _BY_NAME.get(name)
-    if told is not None:
-        text = _in_words(told, event, venue) or _plain(event)
-        return Happening(event.timestamp, told.topic, event.severity, told.what, text)
+    wording = _BY_NAME.get(name)
+    if wording is not None:
+        text = _in_words(wording, event, venue) or _plain(event)
+        return Happening(event.timestamp, wording.topic, event.severity, wording.what, text)
     if name in asked:
         return Happening(event.timestamp, Topic.EVENTS, event.severity, f"events {name}", _plain(event))
     return None
 
 
-_BY_NAME = {kind.value: told for kind, told in OF_EVENTS.items()}
+_BY_NAME = {kind.value: wording for kind, wording in OF_EVENTS.items()}
 
 
-def _in_words(told: _Told, event: SystemEvent, venue: Capabilities) -> str:
+def _in_words(wording: _Told, event: SystemEvent, venue: Capabilities) -> str:
     """Return the sentence of an event; empty if a detail is missing, as in an event that another program wrote."""
     try:
-        if isinstance(told.sentence, str):
-            return told.sentence.format(
+        if isinstance(wording.sentence, str):
+            return wording.sentence.format(
                 **{"symbol": event.symbol, "unit": venue.unit, **_without_codes_in_details(event)}
             )
-        return told.sentence(event, venue)
+        return wording.sentence(event, venue)
     except (LookupError, ValueError):
         return ""
 
@@ -256,12 +256,12 @@ def since(before: BotStatus, now: Now) -> tuple[BotStatus, tuple[Happening, ...]
     """Return the bot's new status, and what has happened since the previous one."""
     happened = [*_halts(before, now), *_version(before, now), *_positions(before, now), *_unknown(before, now)]
     unwell_since = (before.unwell_since or now.at) if now.unwell else None
-    told = unwell_since is not None and (before.told_unwell or now.at - unwell_since >= UNWELL_FOR)
-    if told and not before.told_unwell:
+    is_told = unwell_since is not None and (before.told_unwell or now.at - unwell_since >= UNWELL_FOR)
+    if is_told and not before.told_unwell:
         happened.append(Happening(now.at, Topic.HEALTH, now.severity, "times health left OK", f"Not OK: {now.unwell}"))
-    elif before.told_unwell and not told:
+    elif before.told_unwell and not is_told:
         happened.append(Happening(now.at, Topic.HEALTH, Severity.INFO, "times health came back", "Health is OK again"))
-    return replace(seen_of(now), unwell_since=unwell_since, told_unwell=told), tuple(happened)
+    return replace(seen_of(now), unwell_since=unwell_since, told_unwell=is_told), tuple(happened)
 
 
 def _halts(before: BotStatus, now: Now) -> Iterator[Happening]:
@@ -279,9 +279,9 @@ def _version(before: BotStatus, now: Now) -> Iterator[Happening]:
 
 
 def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
-    known, held = {_key(one) for one in before.held}, {_key(one) for one in now.held}
+    positions, held = {_key(position) for position in before.held}, {_key(position) for position in now.held}
     for held_then in now.held:
-        if _key(held_then) not in known:
+        if _key(held_then) not in positions:
             side = "bought" if held_then.quantity > 0 else "sold short"
             price = price_text(held_then.price, now.ticks.get(held_then.symbol))
             text = f"{held_then.symbol}: {side} {abs(held_then.quantity):f} at {price} USD ({held_then.strategy})"
@@ -289,7 +289,7 @@ def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
     # A position that was opened and closed between two checks is reported once.
     for trip in now.trips:
         key = (trip.strategy, trip.symbol, trip.opened_at)
-        if key not in held and (key in known or trip.closed_at > before.at):
+        if key not in held and (key in positions or trip.closed_at > before.at):
             why = reason_in_words(now.closing.get(key, UNKNOWN))
             share = f" ({trip.profit / trip.cost:+.1%})" if trip.cost else ""
             profit = f"{trip.profit:+,.2f} USD{share}"
@@ -374,7 +374,7 @@ def compose_notification(
 
     `held_since` is when the first of them was deferred because the hourly limit was reached.
     """
-    ranked = sorted(happenings, key=lambda one: (-_ORDER.index(one.severity), one.at))
+    ranked = sorted(happenings, key=lambda notification: (-_ORDER.index(notification.severity), notification.at))
     kinds = dict.fromkeys((happening.topic, happening.what) for happening in ranked)
     alike = ([happening for happening in ranked if (happening.topic, happening.what) == kind] for kind in kinds)
     lines = [line for group in alike for line in _lines(group, venue)]
@@ -389,8 +389,8 @@ def compose_notification(
 def _lines(alike: Sequence[Happening], venue: VenueDay) -> Iterable[str]:
     if len(alike) <= ALIKE:
         return [line for happening in alike for line in _event_lines(happening, venue)]
-    first, last = min(one.at for one in alike), max(one.at for one in alike)
-    newest = max(alike, key=lambda one: one.at)
+    first, last = min(notification.at for notification in alike), max(notification.at for notification in alike)
+    newest = max(alike, key=lambda notification: notification.at)
     span = f"first {_clock(first, venue)}, last {_clock(last, venue)}"
     return [f"{len(alike)} {alike[0].what}, {span}: {safe(newest.text)}"]
 

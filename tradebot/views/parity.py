@@ -62,16 +62,16 @@ def day_in_words(day: DayParity) -> str:
     return f"The backtest of the session differs in {', '.join(counts)} ({causes}), which {result} USD"
 
 
-def in_words(found: ParityTotals) -> str:
+def in_words(totals: ParityTotals) -> str:
     """Describe the totals over time: how fills compared with the assumptions, and which decisions differed."""
-    span = "the last session" if found.sessions == 1 else f"the last {found.sessions} sessions"
-    if found.worse_bps is None:
+    span = "the last session" if totals.sessions == 1 else f"the last {totals.sessions} sessions"
+    if totals.worse_bps is None:
         fills = "no fills to compare"
-    elif not round(found.worse_bps, 1):
+    elif not round(totals.worse_bps, 1):
         fills = "fills as assumed"
     else:
-        fills = f"fills {abs(found.worse_bps):.1f} bps {'worse' if found.worse_bps > 0 else 'better'} than assumed"
-    differ = "differs" if found.decisions == 1 else "differ"
-    decisions = f"{pluralize(found.decisions, 'decision')} {differ}" if found.decisions else "no decision differs"
-    ours = f", {pluralize(found.ours, 'difference')} unexplained" if found.ours else ""
+        fills = f"fills {abs(totals.worse_bps):.1f} bps {'worse' if totals.worse_bps > 0 else 'better'} than assumed"
+    differ = "differs" if totals.decisions == 1 else "differ"
+    decisions = f"{pluralize(totals.decisions, 'decision')} {differ}" if totals.decisions else "no decision differs"
+    ours = f", {pluralize(totals.ours, 'difference')} unexplained" if totals.ours else ""
     return f"{span}: {fills}, {decisions}{ours}"

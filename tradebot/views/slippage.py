@@ -95,13 +95,13 @@ def by_fill(
     Fills of stops or targets that rested at the venue are left out, because their price was awaited.
     """
     behind = {order.venue_id: order for order in orders}
-    found = dict[str, FillWithOrder]()
+    by_id = dict[str, FillWithOrder]()
     for fill in (owned.fill for owned in fills):
         order = behind.get(fill.venue_order_id)
         record = promised.get(order.client_order_id) if order else None
         if order is not None and record is not None and not record.intent.protects:
-            found[fill.activity_id] = FillWithOrder(fill, order, record.intent)
-    return found
+            by_id[fill.activity_id] = FillWithOrder(fill, order, record.intent)
+    return by_id
 
 
 def slippage_of(fill_with_order: FillWithOrder) -> FillSlippage:
@@ -128,22 +128,22 @@ def total_slippage(parts: Sequence[TotalSlippage]) -> TotalSlippage:
     """Add up totals against the same midpoint; there must be at least one."""
     total = _of((part.total.usd, part.total.value_usd) for part in parts if part.total is not None)
     ages = [part.oldest_quote_s for part in parts if part.oldest_quote_s is not None]
-    known, of = sum(part.known for part in parts), sum(part.of for part in parts)
-    return TotalSlippage(parts[0].against, total, known, of, max(ages, default=None))
+    priced, of = sum(part.known for part in parts), sum(part.of for part in parts)
+    return TotalSlippage(parts[0].against, total, priced, of, max(ages, default=None))
 
 
 def _total(
-    against: str, found: Sequence[tuple[Fill, Decimal | None]], oldest_quote_s: float | None = None
+    against: str, fills: Sequence[tuple[Fill, Decimal | None]], oldest_quote_s: float | None = None
 ) -> TotalSlippage:
-    known = [(fill, middle) for fill, middle in found if middle is not None]
-    total = _of((cost_usd(fill, middle), notional(fill.quantity, middle, fill.multiplier)) for fill, middle in known)
-    return TotalSlippage(against, total, len(known), len(found), oldest_quote_s)
+    priced = [(fill, middle) for fill, middle in fills if middle is not None]
+    total = _of((cost_usd(fill, middle), notional(fill.quantity, middle, fill.multiplier)) for fill, middle in priced)
+    return TotalSlippage(against, total, len(priced), len(fills), oldest_quote_s)
 
 
 def _of(parts: Iterable[tuple[Decimal, Decimal]]) -> Slippage | None:
-    known = [*parts]
-    usd, value = (sum((each[place] for each in known), Decimal(0)) for place in (0, 1))
-    return _slippage_of(usd, value) if known else None
+    parts_of = [*parts]
+    usd, value = (sum((each[index] for each in parts_of), Decimal(0)) for index in (0, 1))
+    return _slippage_of(usd, value) if parts_of else None
 
 
 def _slippage_of(usd: Decimal, value: Decimal) -> Slippage:

@@ -143,16 +143,16 @@ def day_profit(
     of_day = [owned for owned in fills if belongs(owned, since)]
     if not of_day and not any(venue.date_of(movement.at) == day for movement in cash):
         return None
-    known = Totals.of(of_day)
-    if (known.own_quantities(), known.quantities({})) != (totals.own_quantities(), totals.quantities({})):
+    day_totals = Totals.of(of_day)
+    if (day_totals.own_quantities(), day_totals.quantities({})) != (totals.own_quantities(), totals.quantities({})):
         return None
     opened_at, opening_cash = opening or (None, Decimal(0))
     history = History("", "", venue, opened_at, opening_cash, tuple(of_day), tuple(cash), tuple(ends))
-    found = pnl(breakdown(history), Cut.DAY, Choice(DateRange(day, day)))
-    row, funding = found.total, found.total.funding_usd
+    profit = pnl(breakdown(history), Cut.DAY, Choice(DateRange(day, day)))
+    row, funding = profit.total, profit.total.funding_usd
     other = row.dividends_usd + row.interest_usd + funding + row.other_usd
-    amounts = row.realized_usd, row.open_usd, row.fees_usd, other, found.profit_usd
-    rest = row.trades_closed, row.unpriced, found.unknown_fees, funding or None, found.difference_usd
+    amounts = row.realized_usd, row.open_usd, row.fees_usd, other, profit.profit_usd
+    rest = row.trades_closed, row.unpriced, profit.unknown_fees, funding or None, profit.difference_usd
     return DayProfit(day, *amounts, *rest)
 
 
@@ -221,8 +221,8 @@ def last_pass(cycle: CycleRecord, answers: Sequence[Intake] = ()) -> LastPass:
 
 def last_reconcile(mark: ReconcileMark) -> LastPass:
     """Describe the result of the last reconcile."""
-    found = f"{pluralize(mark.findings, 'finding')}, {mark.blocking} blocking"
-    return LastPass(Job.RECONCILE.value, mark.at, None, found)
+    finding = f"{pluralize(mark.findings, 'finding')}, {mark.blocking} blocking"
+    return LastPass(Job.RECONCILE.value, mark.at, None, finding)
 
 
 def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:

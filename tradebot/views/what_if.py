@@ -154,9 +154,9 @@ def outcomes_of(
 ) -> Iterator[WhatIfOutcome]:
     """Yield every candidate of either, in the order of evaluation."""
     before, after = (_by_key(cycle, orders) for cycle, orders in zip((then, now), sent, strict=True))
-    known = {key_of(record.candidate): record.candidate for cycle in (then, now) for record in cycle.candidates}
+    candidates = {key_of(record.candidate): record.candidate for cycle in (then, now) for record in cycle.candidates}
     for key in dict.fromkeys((*after, *before)):
-        candidate = known[key]
+        candidate = candidates[key]
         nothing = Fate(absent=True)
         yield WhatIfOutcome(
             candidate.strategy, candidate.symbol, candidate.side, candidate.purpose,
@@ -207,14 +207,14 @@ def order_of(intent: Intent) -> WhatIfOrder:
 
 def _what(fate: Fate) -> tuple[object, ...]:
     end, order = fate.end, fate.order
-    told = (end.gate, end.about, end.reason) if end else ()
-    return fate.absent, fate.sent, told, (order.quantity, order.price, order.side) if order and fate.sent else ()
+    outcome = (end.gate, end.about, end.reason) if end else ()
+    return fate.absent, fate.sent, outcome, (order.quantity, order.price, order.side) if order and fate.sent else ()
 
 
 def _of_symbol(symbol: str, about: Sequence[WhatIfOutcome], now: CycleRecord) -> tuple[str, str]:
     if not about:
         return f"No strategy proposed {symbol} in this pass, and with this change none would.", "tradebot score"
-    best = max(about, key=lambda one: (one.now.sent, one.purpose is Purpose.OPEN))
+    best = max(about, key=lambda outcome: (outcome.now.sent, outcome.purpose is Purpose.OPEN))
     then, end = best.then, best.now.end
     if best.now.sent:
         return ("It was sent then, and would be again." if then.sent else "Its order would be sent."), ""
@@ -257,7 +257,9 @@ def _gate_text(end: WhatIfEnd) -> str:
     return f"{end.gate}: {end.about}" if end.about else end.gate
 
 
-def _remedy(one: WhatIfOutcome, now: CycleRecord) -> str:
-    records = (each for each in now.candidates if key_of(each.candidate) == (one.strategy, one.symbol, one.purpose))
+def _remedy(outcome: WhatIfOutcome, now: CycleRecord) -> str:
+    records = (
+        each for each in now.candidates if key_of(each.candidate) == (outcome.strategy, outcome.symbol, outcome.purpose)
+    )
     end = next(records).terminal
     return remedy_of(end.reason, [end]) if end and end.reason else ""

@@ -134,7 +134,7 @@ def stops_of(passes: Iterable[Passed], symbol: str | None) -> tuple[QuestionCoun
         for count, ends in ((then, candidate_end.then), (now, candidate_end.now)):
             count.update(end for (_, name, _), end in ends.items() if symbol in (None, name))
     question_countses = [_stop(end, then[end], now[end]) for end in {**then, **now} if then[end] != now[end]]
-    return tuple(sorted(question_countses, key=lambda one: (-one.now, -one.then, one.gate, one.reason)))
+    return tuple(sorted(question_countses, key=lambda change: (-change.now, -change.then, change.gate, change.reason)))
 
 
 def _stop(end: CandidateEnd, then: int, now: int) -> QuestionCounts:
@@ -146,7 +146,7 @@ def next_limit(stops: Sequence[QuestionCounts]) -> QuestionCounts | None:
     """Return the limit with the largest increase in refusals; None if no limit refuses more."""
     names = {gate.value for gate in FOLLOWS} | {_stop(SENT, 0, 0).gate, Gate.STRATEGY.value}
     more = [stop for stop in stops if stop.now > stop.then and stop.gate not in names]
-    return max(more, key=lambda one: one.now - one.then, default=None)
+    return max(more, key=lambda change: change.now - change.then, default=None)
 
 
 def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
@@ -158,7 +158,7 @@ def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
         fewer.update(each.symbol for each in candidate_end.fewer)
     names = {name for name in (*more, *fewer) if more[name] != fewer[name]}
     rows = [SymbolOrders(name, sent[name], sent[name] + more[name] - fewer[name]) for name in names]
-    return tuple(sorted(rows, key=lambda one: (one.then - one.now, one.symbol)))
+    return tuple(sorted(rows, key=lambda change: (change.then - change.now, change.symbol)))
 
 
 def earned_by(entries: Sequence[Filled], later: Later) -> tuple[WhatIfEarnings, ...]:
@@ -177,8 +177,8 @@ def _earnings(entries: Sequence[Filled], later: Later, sessions: int) -> WhatIfE
     counts = (sessions, orders, len(by_session), needed, len(entries) - orders)
     if len(by_session) < needed:
         return WhatIfEarnings(*counts)
-    found = estimate([fmean(by_session[day]) for day in sorted(by_session)], sessions + 1, WORTH_SEEING)
-    return WhatIfEarnings(*counts, None if found.low is None else found.mean, found.low, found.high)
+    estimated = estimate([fmean(by_session[day]) for day in sorted(by_session)], sessions + 1, WORTH_SEEING)
+    return WhatIfEarnings(*counts, None if estimated.low is None else estimated.mean, estimated.low, estimated.high)
 
 
 def what_if_span(
@@ -236,11 +236,11 @@ def _sent_orders(orders: Sequence[Filled]) -> tuple[SentAt, ...]:
 def _apart(passes: Sequence[Passed], symbol: str | None) -> tuple[Sequence[Filled], Sequence[Filled], int]:
     """Return the orders that only one of both sends, and how many are sent either way, but not alike."""
     more, fewer = (
-        [each for orders in found for each in orders if symbol in (None, each.symbol)]
-        for found in ([cycle.more for cycle in passes], [cycle.fewer for cycle in passes])
+        [each for orders in records for each in orders if symbol in (None, each.symbol)]
+        for records in ([cycle.more for cycle in passes], [cycle.fewer for cycle in passes])
     )
     # The id of an order doesn't tell its size or price.
-    both = {one.intent.client_order_id for one in more} & {one.intent.client_order_id for one in fewer}
+    both = {record.intent.client_order_id for record in more} & {record.intent.client_order_id for record in fewer}
     more, fewer = ([order for order in orders if order.intent.client_order_id not in both] for orders in (more, fewer))
     return more, fewer, len(both)
 

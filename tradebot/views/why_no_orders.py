@@ -143,7 +143,9 @@ def _nearest(ways: Sequence[Outcome], ends: Sequence[SymbolEnd]) -> SymbolEnd | 
     outcomes = [(way, end, miss) for way in ways if (end := way.terminal) and (miss := _miss(way, end))]
     if not outcomes:
         return None
-    way, end, miss = min(outcomes, key=lambda one: (_is_of_nothing(one[2]), one[2].failed, one[2].distance, one[2].at))
+    way, end, miss = min(
+        outcomes, key=lambda pair: (_is_of_nothing(pair[2]), pair[2].failed, pair[2].distance, pair[2].at)
+    )
     whose = way.strategy, end.gate, end.about, end.reason
     ended = next(end for end in ends if (end.strategy, end.gate, end.about, end.reason) == whose)
     return replace(ended, nearest=miss)
@@ -406,12 +408,12 @@ class BySymbol(Struct, frozen=True):
     left_out: str | None = None
 
 
-def by_symbol(passes: EndedPasses, found: Callable[[str], bool], left_out: str | None = None) -> BySymbol:
+def by_symbol(passes: EndedPasses, is_wanted: Callable[[str], bool], left_out: str | None = None) -> BySymbol:
     """Count the candidates of some passes; passes and strategies that were refused as a whole have none.
 
-    An order with an unknown outcome counts as sent if the venue was `found` to have it.
+    An order with an unknown outcome counts as sent if the venue was `is_wanted` to have it.
     """
-    ends = [end._replace(gate=None) if end.unknown and found(end.unknown) else end for end in passes.ends]
+    ends = [end._replace(gate=None) if end.unknown and is_wanted(end.unknown) else end for end in passes.ends]
     counted = defaultdict[str, Counter[str]](Counter)
     for group in ends:
         counted[group.symbol][_name(group)] += group.candidates

@@ -75,17 +75,17 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
     cards = {model: read_model(model_location.folder, model, model_location.public).card for model in own.models}
     for model, card in cards.items():
         require_embargo(model, max((span.last for span in card.data), default=date.min), days, before, embargo)
-    known, signed = _read_results(file), Signed(model_location.folder, model_location.public)
+    results, signed = _read_results(file), Signed(model_location.folder, model_location.public)
     rows = list[ModelEarned]()
     with progress_bar("playing models") as said:
         for done, (model, card) in enumerate(cards.items()):
             said(done, len(cards))
-            found = judged_model(planned.plan, strategy, signed, model, EVERY)
-            earned = dict(zip(map(str, found.sessions), found.returns, strict=True))
-            _require_same(model, known.get(model, {}), earned)
-            known[model] = dict(sorted({**known.get(model, {}), **earned}.items()))
-            rows.append(ModelEarned(model, card.name, len(earned), total_return(found.returns), found.trades))
-    write_durably(file, json.dumps(known, indent=1) + "\n")
+            judged = judged_model(planned.plan, strategy, signed, model, EVERY)
+            earned = dict(zip(map(str, judged.sessions), judged.returns, strict=True))
+            _require_same(model, results.get(model, {}), earned)
+            results[model] = dict(sorted({**results.get(model, {}), **earned}.items()))
+            rows.append(ModelEarned(model, card.name, len(earned), total_return(judged.returns), judged.trades))
+    write_durably(file, json.dumps(results, indent=1) + "\n")
     data = PolicyJudged(strategy, days[0], days[-1], tuple(rows), str(file))
     return Report("learn-policy-judge", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
 
@@ -103,11 +103,11 @@ def require_embargo(model: str, last: date, days: "Sequence[date]", before: "Seq
     )
 
 
-def _require_same(model: str, known: "Mapping[str, float]", earned: "Mapping[str, float]") -> None:
+def _require_same(model: str, past: "Mapping[str, float]", earned: "Mapping[str, float]") -> None:
     """Raise OperatorError if a session that is known already was judged on another market, or with other costs."""
-    if other := [day for day, value in earned.items() if known.get(day, value) != value]:
+    if other := [day for day, value in earned.items() if past.get(day, value) != value]:
         raise OperatorError(
-            f"model {model} earned {earned[other[0]]:+.2%} on {other[0]}, and {known[other[0]]:+.2%} is written there: "
+            f"model {model} earned {earned[other[0]]:+.2%} on {other[0]}, and {past[other[0]]:+.2%} is written there: "
             "that was another market, or other costs",
             "judge as before, or name another file: --write FILE",
         )
@@ -118,12 +118,12 @@ def _read_results(file: Path) -> dict[str, dict[str, float]]:
     if not file.exists():
         return {}
     try:
-        found = read_results(file)
+        results = read_results(file)
     except ErredError as error:
         raise OperatorError(
             f"{file} can't be read as results of models: {error.decision.observed}", "move it away, or --write FILE"
         ) from error
-    return {model: {str(row.session): row.earned for row in rows} for model, rows in found.items()}
+    return {model: {str(row.session): row.earned for row in rows} for model, rows in results.items()}
 
 
 def _render(out: "Console", data: PolicyJudged) -> None:

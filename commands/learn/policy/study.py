@@ -180,12 +180,12 @@ def _study(of: "Sought", journal: Path, name: str) -> "SequentialStudy":
     def digest(*parts: object) -> str:
         return sha256(json_text([*parts]).encode()).hexdigest()
 
-    walk, job, known = of.walk, of.walk.job, features()
+    walk, job, available = of.walk, of.walk.job, features()
     identity, space = identity_of(walk.plan), of.varied.space
     made = {
         "versions": dict(identity.versions),
         "agent": digest(job.agent, job.card_summary, of.varied.steps, walk.seeds),
-        "features": {name: str(known[name].version) for name in job.features},
+        "features": {name: str(available[name].version) for name in job.features},
         "space": digest(space.model_dump(mode="json")),
         "market": digest(market_of(walk.plan.spec), [encode(split) for split in walk.splits]),
         "everything": identity.fingerprint,
@@ -220,10 +220,10 @@ def _play_remaining(
         ) from signalled
     return tuple(
         PolicyTried(
-            rank, one.place, one.job.configuration, one.values, one.figures.sharpe, one.figures.held_out,
-            one.figures.positive, one.figures.seeds, one.figures.trades, str(of.walk_of(one.job).folder / RESULTS),
+            rank, top.place, top.job.configuration, top.values, top.figures.sharpe, top.figures.held_out,
+            top.figures.positive, top.figures.seeds, top.figures.trades, str(of.walk_of(top.job).folder / RESULTS),
         )
-        for rank, one in enumerate(rankeds, 1)
+        for rank, top in enumerate(rankeds, 1)
     )  # fmt: skip
 
 
@@ -240,11 +240,11 @@ def _render(out: "Console", data: PolicyStudied) -> None:
         return
     columns = ("rank", "trial", "Sharpe", "held out", "seeds positive", "trades")
     table = Table(*map(number, columns), sentence("settings"))
-    for one in data.tried[:SHOWN]:
-        positive = f"{one.positive} of {one.seeds}"
+    for row in data.tried[:SHOWN]:
+        positive = f"{row.positive} of {row.seeds}"
         table.row(
-            str(one.rank), str(one.trial), f"{one.sharpe:.2f}", f"{one.held_out:.2f}", positive, f"{one.trades:,.0f}",
-            clean(", ".join(f"{name}={value}" for name, value in one.settings.items())),
+            str(row.rank), str(row.trial), f"{row.sharpe:.2f}", f"{row.held_out:.2f}", positive, f"{row.trades:,.0f}",
+            clean(", ".join(f"{name}={value}" for name, value in row.settings.items())),
         )  # fmt: skip
     out.print(table)
     if len(data.tried) > SHOWN:

@@ -54,13 +54,13 @@ def planned_for(
     """
     costs = wish.costs if any(cost.startswith(SPREAD) for cost in wish.costs) else (*wish.costs, f"{SPREAD}=0")
     wish = replace(wish, fill=wish.fill or FILL, costs=costs)
-    known = settings_of(wish)
-    if not door_to(known.venue).months:
+    settings = settings_of(wish)
+    if not door_to(settings.venue).months:
         raise OperatorError(
-            f"policies learn futures, and {known.venue} has none", "add --profile policy, or --venue ibkr"
+            f"policies learn futures, and {settings.venue} has none", "add --profile policy, or --venue ibkr"
         )
-    root = _root(known.universe, symbol)
-    off = {name: None for name in known.strategies.in_use() if name != strategy}
+    root = _root(settings.universe, symbol)
+    off = {name: None for name in settings.strategies.in_use() if name != strategy}
     over = {
         "universe": [root],
         "strategies": {**off, strategy: dict(section)},

@@ -79,8 +79,8 @@ def models_of(app: "App") -> ModelsSeen:
         model_location = place_of(own)
         for model in own.models:
             try:
-                found = read_model(model_location.folder, model, model_location.public)
-                seen.append(ModelSeen(name, model, found.card.created_at, own.max_age_days))
+                model_read = read_model(model_location.folder, model, model_location.public)
+                seen.append(ModelSeen(name, model, model_read.card.created_at, own.max_age_days))
             except RefusedModelError as refused:
                 why = refused.decision
                 seen.append(ModelSeen(name, model, None, own.max_age_days, f"{why.reason} ({why.observed})"))
@@ -161,9 +161,9 @@ def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> recor
     ledger, lines, grace_s = app.ledger_view, app.settings.timetable.chores, app.settings.serve.grace_s
     since = ledger.books_opened_at()
     starts = (slot.start for line in lines for day in sessions for slot in line.slots(day.date, sessions, grace_s))
-    known = sorted(starts)
-    due = since is not None and any(since <= start <= now for start in known)
-    coming = next((start for start in known if start > now), None)
+    in_order = sorted(starts)
+    due = since is not None and any(since <= start <= now for start in in_order)
+    coming = next((start for start in in_order if start > now), None)
     runs = (_last_run(ledger, line, now) for line in lines)
     return records.ChoresEvidence(len(lines), due, tuple(run for run in runs if run is not None), coming)
 
@@ -235,10 +235,10 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
     facts = attempt(lambda: _sound_facts(app, pages=thorough))
     at = now or attempt(lambda: _now(app, facts))
     past = at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
-    known = past if isinstance(past, SessionEvidence) else None
+    past_evidence = past if isinstance(past, SessionEvidence) else None
     source = facts if isinstance(facts, Unread) else past
     parts: dict[str, Any] = {
-        "serve": attempt(lambda: serve_of(folder, known.claims if known else ())),
+        "serve": attempt(lambda: serve_of(folder, past_evidence.claims if past_evidence else ())),
         "config": attempt(lambda: _config(app)),
         "disk": attempt(lambda: disk_of(folder, settings.storage.min_free_mb, sandbox=app.mode is Mode.SANDBOX)),
         "storage": attempt(lambda: storage_of(folder, settings.storage.tell_mb)),
@@ -251,15 +251,15 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         **dict.fromkeys(OF_PASSES, source),
         **(_of_flow(app, source) if may_read_flow(app) else {}),
         "prices": _of(source, lambda evidence: _prices(app, evidence)),
-        **({"replay": _of(source, lambda found: _replays(app, found))} if settings.storage.replay_sessions else {}),
+        **({"replay": _of(source, lambda name: _replays(app, name))} if settings.storage.replay_sessions else {}),
         **({"parity": compared} if (compared := attempt(lambda: _parities(facts))) else {}),
         **_of_books(app, past, thorough=thorough),
     }
     # A strategy in shadow has no timetable of its own.
-    timed = known if known and app.folder.kind != SHADOW else None
+    timed = past_evidence if past_evidence and app.folder.kind != SHADOW else None
     due = {job: tuple(slot.start for slot in slots) for job, slots in timed.due.items()} if timed else {}
-    coming = {job: slot.start for job, slot in known.coming.items()} if known else {}
-    budgets, trading_time = budgets_of(settings), known.now if known else None
+    coming = {job: slot.start for job, slot in past_evidence.coming.items()} if past_evidence else {}
+    budgets, trading_time = budgets_of(settings), past_evidence.now if past_evidence else None
     return HealthEvidence(datetime.now(UTC), trading_time, budgets, parts, due, coming, past)
 
 
@@ -286,13 +286,13 @@ def _of_books(app: "App", past: "SessionEvidence | Unread | None", *, thorough: 
         # Without the ledger, two files still say which state is in force.
         return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
     now = past.now if isinstance(past, SessionEvidence) else None
-    found = {name: attempt(read) for name, read in books_of(ledger, now, app.day, thorough=thorough).items()}
-    if isinstance(found["orders"], records.OrderEvidence):
+    books = {name: attempt(read) for name, read in books_of(ledger, now, app.day, thorough=thorough).items()}
+    if isinstance(books["orders"], records.OrderEvidence):
         bare = attempt(lambda: _bare(app, ledger, now))
-        found["orders"] = replace(found["orders"], bare={} if isinstance(bare, Unread) else bare)
-    return found | {
-        "calendar": _of(past, lambda known: _calendar(ledger, known, app.settings.capabilities)),
-        "chores": _of(past, lambda known: chores_of(app, (*known.sessions, *known.later), known.now)),
+        books["orders"] = replace(books["orders"], bare={} if isinstance(bare, Unread) else bare)
+    return books | {
+        "calendar": _of(past, lambda evidence: _calendar(ledger, evidence, app.settings.capabilities)),
+        "chores": _of(past, lambda evidence: chores_of(app, (*evidence.sessions, *evidence.later), evidence.now)),
     }
 
 
@@ -313,8 +313,8 @@ def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
 
 def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> SessionEvidence:
     ledger = app.ledger_view
-    known = ledger.sessions(now.date() - REACH, now.date() + REACH)
-    last, later = [each for each in known if each.open <= now][-2:], [each for each in known if each.open > now]
+    around = ledger.sessions(now.date() - REACH, now.date() + REACH)
+    last, later = [each for each in around if each.open <= now][-2:], [each for each in around if each.open > now]
     sessions = [each for each in last[:-1] if now - last[-1].open < AS_BEFORE] + last[-1:]
     since = ledger.books_opened_at() or now
     claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
@@ -360,8 +360,8 @@ def _replays(app: "App", past: SessionEvidence) -> records.Replays | None:
 def _parities(facts: "SqliteFacts | Unread | None") -> records.Parities | None:
     """Return what the sessions that were compared with their backtests add up to; None if none was."""
     days = facts.parities(LATELY_COMPARED) if isinstance(facts, SqliteFacts) else ()
-    found = over_time(days)
-    return records.Parities(found.sessions, days[-1].session, in_words(found), days[-1].ours) if found else None
+    totals = over_time(days)
+    return records.Parities(totals.sessions, days[-1].session, in_words(totals), days[-1].ours) if totals else None
 
 
 def _of_flow(app: "App", source: "SessionEvidence | Unread | None") -> Mapping[str, Any]:
@@ -380,8 +380,8 @@ def _signals(app: "App", past: SessionEvidence) -> records.ReplyEvidence | None:
     replies = app.existing_facts.checked_replies(lately(app.ledger_view, past.now), past.now)
     if not replies:
         return None
-    found = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)
-    return records.ReplyEvidence(len(replies), max(reply.at for reply in replies), str(found[0]) if found else "")
+    findings = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)
+    return records.ReplyEvidence(len(replies), max(reply.at for reply in replies), str(findings[0]) if findings else "")
 
 
 def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
@@ -402,8 +402,8 @@ def _calendar(ledger: "SqliteLedger", past: SessionEvidence, venue: "Capabilitie
     today = session_date(ledger, past.now, day)
     ahead = ledger.sessions(today, today + timedelta(days=400))
     disagrees, differs = pass_health.calendar_differs(past.cycles), difference(ledger, today)
-    told = (disagrees, differs) if venue.hours_win else (disagrees or differs, "")
-    return records.CalendarEvidence(len(ahead), calendar_end(ledger, past.now, day) or today, *told) if ahead else None
+    apart = (disagrees, differs) if venue.hours_win else (disagrees or differs, "")
+    return records.CalendarEvidence(len(ahead), calendar_end(ledger, past.now, day) or today, *apart) if ahead else None
 
 
 def budgets_of(settings: "Settings") -> records.Budgets:
@@ -420,8 +420,8 @@ def budgets_of(settings: "Settings") -> records.Budgets:
     )
 
 
-def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:
-    return found if found is None or isinstance(found, Unread) else attempt(lambda: read(found))
+def _of(evidence: "T | Unread | None", read: "Callable[[T], Any]") -> Any:
+    return evidence if evidence is None or isinstance(evidence, Unread) else attempt(lambda: read(evidence))
 
 
 def attempt(read: Callable[[], T]) -> T | Unread:

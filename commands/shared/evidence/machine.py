@@ -82,8 +82,8 @@ def stream_of(folder: Path) -> Stream | None:
     if looked_at is None:
         return None
     kinds = {kind.event_type: kind for kind in (EventKind.STREAM_JOINED, EventKind.STREAM_LOST)}
-    found, _ = events.last_events(folder / EVENTS, LAST_EVENTS, besides=[EventKind.GATE_BLOCKED])
-    last = next((event for event in reversed(found) if event.event_type in kinds), None)
+    lines, _ = events.last_events(folder / EVENTS, LAST_EVENTS, besides=[EventKind.GATE_BLOCKED])
+    last = next((event for event in reversed(lines) if event.event_type in kinds), None)
     lost = last is not None and last.event_type == EventKind.STREAM_LOST.event_type
     return Stream(looked_at, "lost; alerts are fetched on schedule meanwhile" if lost else "")
 
@@ -107,9 +107,11 @@ def notices_of(app: "App") -> NoticeEvidence | None:
 
 def chat_of(app: "App") -> Chat:
     """Return whether the paired person can reach the bot."""
-    known = glance(app.folder.path)
+    seen_chat = glance(app.folder.path)
     return Chat(
-        known.paired, state_locks.holder(app.folder.path, state_locks.CHAT_LOCK) is not None, clean(known.trouble)
+        seen_chat.paired,
+        state_locks.holder(app.folder.path, state_locks.CHAT_LOCK) is not None,
+        clean(seen_chat.trouble),
     )
 
 
@@ -121,8 +123,8 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
     try:
         names = [path.name for path in places(app.folder.path)]
     except OSError as error:
-        found = f"{app.folder.path / BACKUPS} can't be read: {error.strerror}"
-        return Unread(found, f"tradebot backup {option(app.folder.path)}")
+        problem = f"{app.folder.path / BACKUPS} can't be read: {error.strerror}"
+        return Unread(problem, f"tradebot backup {option(app.folder.path)}")
     began = app.ledger_view.books_opened_at()
     ended = [each for each in sessions if each.close <= now and began is not None and began < each.close]
     made_at = [at for name in names if (at := _backup_time(name)) is not None]

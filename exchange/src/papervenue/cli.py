@@ -110,10 +110,10 @@ def _venue(chosen: argparse.Namespace, start: date) -> Venue:
     return ALPACA
 
 
-def _need_known(symbols: Sequence[str], known: Sequence[str] | Mapping[str, object], what: str) -> None:
-    unknown = [symbol for symbol in symbols if symbol not in known]
+def _need_known(symbols: Sequence[str], names: Sequence[str] | Mapping[str, object], what: str) -> None:
+    unknown = [symbol for symbol in symbols if symbol not in names]
     if unknown:
-        raise MarketError(f"there is no {what} {unknown[0]}", f"choose from {', '.join(known)}")
+        raise MarketError(f"there is no {what} {unknown[0]}", f"choose from {', '.join(names)}")
 
 
 def _print_served(chosen: argparse.Namespace, url: str, status: Mapping[str, Any]) -> None:

@@ -35,7 +35,7 @@ def read_latency(text: str) -> int:
 def latency_name(us: int) -> str:
     """Return a latency as people write it, by name if it has one."""
     plain = f"{us // _MILLISECOND}ms" if us % SECOND else f"{us // SECOND}s"
-    return next((name for name, known in LATENCIES.items() if known == us), plain)
+    return next((name for name, delays in LATENCIES.items() if delays == us), plain)
 
 
 STEP, REAL = "step", "real"

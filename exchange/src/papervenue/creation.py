@@ -164,7 +164,7 @@ def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date
     # What contracts trade in the evening belongs to the next day.
     sessions = build_calendar(first, (last - first).days + 2, name).market
     if of_contracts:
-        inside = [one.date for one in sessions if one.open_us <= held.last_us and one.close_us > held.first_us]
+        inside = [day.date for day in sessions if day.open_us <= held.last_us and day.close_us > held.first_us]
     else:
         inside = [session.date for session in sessions if session.date <= last.isoformat()]
     if not inside:
@@ -240,11 +240,11 @@ def _keep_days(state_dir: Path, spec: MarketSpec, calendar: Calendar) -> Importe
 def _keep_actions(state_dir: Path, spec: MarketSpec, calendar: Calendar, symbols: Sequence[str]) -> None:
     """Copy the checked corporate actions from beside the recorded bars, if there are any."""
     assert spec.path is not None
-    found, kept = beside(Path(spec.path)), state_dir / ACTIONS_FILE
+    source, kept = beside(Path(spec.path)), state_dir / ACTIONS_FILE
     kept.unlink(missing_ok=True)
-    if found.is_file():
-        read_actions(found, calendar, symbols)
-        write_own(kept, found.read_bytes())
+    if source.is_file():
+        read_actions(source, calendar, symbols)
+        write_own(kept, source.read_bytes())
 
 
 def _keep_captures(state_dir: Path, folder: Path) -> None:

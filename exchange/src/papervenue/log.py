@@ -54,11 +54,11 @@ class LogError(RuntimeError):
 class Log:
     """An append-only file of lines. It must exist, because an exchange without its log would start from scratch.
 
-    Added lines stay in memory until they are written. A `known` prefix isn't parsed again if the file still starts with
-    it byte for byte; `known_lines` is the number of lines skipped that way.
+    Added lines stay in memory until they are written. A `prefix` that the file still starts with, byte for byte, isn't
+    parsed again; `known_lines` is the number of lines skipped that way.
     """
 
-    def __init__(self, path: Path, known: Prefix | None = None) -> None:
+    def __init__(self, path: Path, prefix: Prefix | None = None) -> None:
         self.path = path
         self.torn_bytes = _cut_torn_tail(path)
         self._file = open_own(path, os.O_WRONLY | os.O_APPEND)
@@ -71,8 +71,8 @@ class Log:
         self._digest = hashlib.sha256()
         self.known_lines = 0
         with path.open("rb") as file:
-            if known is not None:
-                self._skip(file, known)
+            if prefix is not None:
+                self._skip(file, prefix)
             for line in file:
                 self._digest.update(line)
                 self._mark(len(line))
@@ -115,10 +115,10 @@ class Log:
 
     def read(self, after: int = 0) -> Iterator[bytes]:
         """Yield the written lines after the first `after`, oldest first."""
-        place = min(after // _STRIDE, max(len(self._marks) - 1, 0))
+        index = min(after // _STRIDE, max(len(self._marks) - 1, 0))
         with self.path.open("rb") as file:
-            file.seek(self._marks[place] if self._marks else 0)
-            for line in islice(file, after - place * _STRIDE, None):
+            file.seek(self._marks[index] if self._marks else 0)
+            for line in islice(file, after - index * _STRIDE, None):
                 yield line.rstrip(b"\n")
 
     def lines(self, after: int = 0, limit: int | None = None) -> list[bytes]:
@@ -133,15 +133,15 @@ class Log:
         """Return the identity of the lines written so far."""
         return Prefix(self.count, self._size, self._digest.digest(), self._marks.tobytes())
 
-    def _skip(self, file: BinaryIO, known: Prefix) -> None:
+    def _skip(self, file: BinaryIO, prefix: Prefix) -> None:
         """Skip a known beginning if the file has it; otherwise stay at the start."""
-        digest = _digest_of(file, known.size)
-        if digest is None or digest.digest() != known.digest:
+        digest = _digest_of(file, prefix.size)
+        if digest is None or digest.digest() != prefix.digest:
             file.seek(0)
             return
-        self._digest, self.count, self._size = digest, known.lines, known.size
-        self._marks.frombytes(known.marks)
-        self.known_lines = known.lines
+        self._digest, self.count, self._size = digest, prefix.lines, prefix.size
+        self._marks.frombytes(prefix.marks)
+        self.known_lines = prefix.lines
 
     def _mark(self, length: int) -> None:
         if self.count % _STRIDE == 0:

@@ -54,7 +54,7 @@ def _calendars(stored: StoredMarket, names: Mapping[str, str]) -> dict[str, Cale
     made = {}
     for symbol, kept in stored.calendars.items():
         kind = names[symbol], kept
-        there = next((calendar for known, calendar in shared if known == kind), None)
+        there = next((calendar for symbol, calendar in shared if symbol == kind), None)
         if there is None:
             there = calendar_from_rows(**kept, name=names[symbol])
             shared.append((kind, there))

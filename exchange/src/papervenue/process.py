@@ -89,7 +89,7 @@ def _differences(there: MarketSpec, market_spec: MarketSpec) -> str:
     held, requested = _flat(there.to_fields()), _flat(market_spec.to_fields())
     names = [name for name in (held | requested) if held.get(name) != requested.get(name)]
     pairs = ((name, _short(held.get(name, _NONE)), _short(requested.get(name, _NONE))) for name in names)
-    return "; ".join(f"its {name} is {one}, not {other}" for name, one, other in pairs)
+    return "; ".join(f"its {name} is {ours}, not {other}" for name, ours, other in pairs)
 
 
 def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:

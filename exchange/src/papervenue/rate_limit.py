@@ -35,7 +35,7 @@ class RateWindow(NamedTuple):
 
 
 class RateLimit:
-    """Counts requests with a known key and refuses those over the limit; `known` returns True for a known key.
+    """Counts requests with a known key and refuses those over the limit; `is_known` returns True for a known key.
 
     Without a limit, requests are counted against Alpaca's, but none is refused.
     """
@@ -44,13 +44,13 @@ class RateLimit:
         self,
         application: ASGIApp,
         limit: int | None,
-        known: Callable[[str], bool],
+        is_known: Callable[[str], bool],
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._application = application
         self._limit = ALPACA_LIMIT if limit is None else limit
         self._enforced = limit is not None
-        self._known = known
+        self._known = is_known
         self._now_s = now_s
         self._windows: dict[tuple[str, str], RateWindow] = {}
 

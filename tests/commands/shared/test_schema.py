@@ -342,7 +342,9 @@ def drills(bot: Keeper) -> None:
     def quick(folder: Path) -> Iterator[Stage]:
         yield Stage(folder, [], "")
 
-    drill = Drill("halt", "A person halts the bot.", lambda stage: stage.check("it halts", held=True, found="at once"))
+    drill = Drill(
+        "halt", "A person halts the bot.", lambda stage: stage.check("it halts", held=True, observed="at once")
+    )
     with patch.object(stages, "set_stage", quick), patch.dict(DRILLS, halt=drill):
         bot.all_say("drill run halt", "drill list")
 

@@ -101,9 +101,9 @@ class ParquetBars(SqliteBars):
             " UNION ALL BY NAME SELECT * FROM read_parquet($1, union_by_name = true))"
         )
         with self._guard():
-            found = self._query(paths, f"SELECT {SPAN} FROM ({rows}) GROUP BY ALL", TRADE)  # noqa: S608 -- constants
+            span_rows = self._query(paths, f"SELECT {SPAN} FROM ({rows}) GROUP BY ALL", TRADE)  # noqa: S608 -- constants
         joined: dict[tuple[str, str, str, str], list[StoredSpan]] = defaultdict(list)
-        for span in (*map(span_of, found), *super().spans()):
+        for span in (*map(span_of, span_rows), *super().spans()):
             joined[span.symbol, span.timeframe, span.price, span.source].append(span)
         return [
             replace(
@@ -132,8 +132,8 @@ class ParquetBars(SqliteBars):
     def _newest_s(self, of: Key) -> int | None:
         """Return the start of the newest bar of a series, whose day is in SQLite and in no file; None without any."""
         ((newest_s,),) = self._database.execute(f"SELECT max(start_s) FROM bars WHERE {_OF}", of)  # noqa: S608 -- constants
-        found: int | None = newest_s
-        return found
+        newest: int | None = newest_s
+        return newest
 
     def _merge(self, path: Path, of: Key, rows: Sequence[Row]) -> None:
         symbol, timeframe, price = of

@@ -182,49 +182,49 @@ class StoredBars:
     def _fetch_until(
         self, timeframe: str, symbols: Sequence[str], first: date, until: datetime, heard: Callable[[int], None]
     ) -> int:
-        known = until - self._source.delay
+        closed_until = until - self._source.delay
         if timeframe == DAYS:
-            return self._ensure(self._day_window(first, known), symbols, heard)
-        window = frame_window(self._sessions(first, self._venue.date_of(known)), known, MINUTES)
+            return self._ensure(self._day_window(first, closed_until), symbols, heard)
+        window = frame_window(self._sessions(first, self._venue.date_of(closed_until)), closed_until, MINUTES)
         return self._ensure(window, symbols, heard) if window else 0
 
     def _between(
         self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
     ) -> dict[str, Series]:
-        known = until - self._source.delay
-        last = min(last, self._venue.date_of(known))
-        window = self._day_window(first, known) if timeframe == DAYS else self._past_minutes(first, last, known)
+        until_s = until - self._source.delay
+        last = min(last, self._venue.date_of(until_s))
+        window = self._day_window(first, until_s) if timeframe == DAYS else self._past_minutes(first, last, until_s)
         if window is None:
             return {}
         self._ensure(window, symbols)
         end_s = min(window.end_s, self._venue.begins_s(last + timedelta(days=1))) - 1
-        found = {symbol: self.store.get(symbol, timeframe, window.first_s, end_s) for symbol in symbols}
-        there = {symbol: bars for symbol, bars in found.items() if bars}
-        whole = self._adjust_for_actions(there, known) if there else {}
+        read_series = {symbol: self.store.get(symbol, timeframe, window.first_s, end_s) for symbol in symbols}
+        there = {symbol: bars for symbol, bars in read_series.items() if bars}
+        whole = self._adjust_for_actions(there, until_s) if there else {}
         return {symbol: series(symbol, timeframe, bars, adjusted=True) for symbol, bars in whole.items()}
 
-    def _past_minutes(self, first: date, last: date, known: datetime) -> Window | None:
-        window = frame_window(self._sessions(first, last), known, MINUTES)
+    def _past_minutes(self, first: date, last: date, as_of: datetime) -> Window | None:
+        window = frame_window(self._sessions(first, last), as_of, MINUTES)
         # It ends in the past, so requests for it don't cover later bars.
-        return window and window._replace(until=min(known, window.hours[-1].close))
+        return window and window._replace(until=min(as_of, window.hours[-1].close))
 
     def _closed_series(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> dict[str, Series]:
-        known, native = until - self._source.delay, self._source.timeframes
-        found: dict[str, Series] = {}
+        closed_until, native = until - self._source.delay, self._source.timeframes
+        by_symbol: dict[str, Series] = {}
         lacking = symbols
         for reach in REACHES:
-            window = window_of(need, known, reach, self._sessions, self._venue, native)
+            window = window_of(need, closed_until, reach, self._sessions, self._venue, native)
             if window is None or not lacking:
                 break
             self._ensure(window, lacking)
-            found |= {symbol: self._series(need, symbol, window) for symbol in lacking}
-            lacking = [symbol for symbol in lacking if len(found[symbol]) < need.depth]
-        there = {symbol: bars for symbol, bars in found.items() if bars}
+            by_symbol |= {symbol: self._series(need, symbol, window) for symbol in lacking}
+            lacking = [symbol for symbol in lacking if len(by_symbol[symbol]) < need.depth]
+        there = {symbol: bars for symbol, bars in by_symbol.items() if bars}
         if not need.adjusted or not there:
             return there
         first = min(self._venue.date_of(bars.start_of(0)) for bars in there.values())
-        self._ensure_actions(list(there), first, known)
-        until_s = int(known.timestamp())
+        self._ensure_actions(list(there), first, closed_until)
+        until_s = int(closed_until.timestamp())
         return {symbol: with_steps(bars, self.store.actions(symbol), until_s) for symbol, bars in there.items()}
 
     def _series(self, need: BarNeed, symbol: str, window: Window) -> Series:
@@ -234,9 +234,9 @@ class StoredBars:
         if cached_series is not None and (cached_series.window, cached_series.version) == (span, version):
             return cached_series.series
         bars = self._bars(need, symbol, window)
-        found = series(symbol, need.timeframe, bars, adjusted=need.adjusted, price=need.price)
-        self._keep((symbol, need), CachedSeries(span, version, found))
-        return found
+        built = series(symbol, need.timeframe, bars, adjusted=need.adjusted, price=need.price)
+        self._keep((symbol, need), CachedSeries(span, version, built))
+        return built
 
     def _keep(self, place: tuple[str, BarNeed], cached_series: CachedSeries) -> None:
         before = self._kept.pop(place, None)
@@ -251,8 +251,8 @@ class StoredBars:
         self._complete_at.clear()
         self._kept_bars = 0
 
-    def _day_window(self, first: date, known: datetime) -> Window:
-        return days_from(first, known, self._sessions, self._venue)
+    def _day_window(self, first: date, as_of: datetime) -> Window:
+        return days_from(first, as_of, self._sessions, self._venue)
 
     def _bars(self, need: BarNeed, symbol: str, window: Window) -> Sequence[RawBar]:
         width = width_of(need.timeframe)
@@ -329,16 +329,16 @@ class StoredBars:
         complete = self._complete(window, symbol, (window.final_s, window.end_s))
         return max(window.final_s, window.end_s - MINUTE_S) if complete else window.final_s
 
-    def _adjust_for_actions(self, raw: Mapping[str, Sequence[RawBar]], known: datetime) -> dict[str, Sequence[RawBar]]:
+    def _adjust_for_actions(self, raw: Mapping[str, Sequence[RawBar]], as_of: datetime) -> dict[str, Sequence[RawBar]]:
         first = min(self._date_of(bars[0]) for bars in raw.values())
-        self._ensure_actions(list(raw), first, known)
-        until_s = int(known.timestamp())
+        self._ensure_actions(list(raw), first, as_of)
+        until_s = int(as_of.timestamp())
         return {symbol: adjust_bars(bars, self.store.actions(symbol), until_s) for symbol, bars in raw.items()}
 
-    def _ensure_actions(self, symbols: Sequence[str], first: date, known: datetime) -> None:
+    def _ensure_actions(self, symbols: Sequence[str], first: date, as_of: datetime) -> None:
         """Ask once a day for all actions since the earliest bar: some are announced late."""
         date_of, begins_s = self._venue.date_of, self._venue.begins_s
-        name, end_s = self._source.name, begins_s(date_of(known) + timedelta(days=1))
+        name, end_s = self._source.name, begins_s(date_of(as_of) + timedelta(days=1))
         asked = {symbol: self.store.asked_spans(symbol, ACTIONS, name) for symbol in symbols}
         stale = [symbol for symbol in symbols if missing_span(asked[symbol], begins_s(first), end_s)]
         if not stale:
@@ -348,18 +348,18 @@ class StoredBars:
         last_s = max([end_s - 1, *(last for _, last in spans)])
         actions = self._source.actions(stale, date_of(moment(first_s)), date_of(moment(last_s)) + PROCESSED_WITHIN)
         in_force = {s: [each for each in actions[s] if begins_s(each.ex_date) <= last_s] for s in stale}
-        self._ensure_closes(in_force, known)
+        self._ensure_closes(in_force, as_of)
         for symbol, of_symbol in in_force.items():
             days = self.store.get(symbol, DAYS, first_s - int(CLOSE_WITHIN.total_seconds()), last_s)
             self.store.put_actions(symbol, steps_of(of_symbol, days, self._venue))
             self.store.put_asked(symbol, ACTIONS, name, first_s, last_s)
 
-    def _ensure_closes(self, actions: Mapping[str, Sequence[CorporateAction]], known: datetime) -> None:
+    def _ensure_closes(self, actions: Mapping[str, Sequence[CorporateAction]], as_of: datetime) -> None:
         """Fetch the daily bars before dividends, whose factors depend on the close before."""
         paying = {s: [each.ex_date for each in of if each.kind == DIVIDEND] for s, of in actions.items()}
         firsts = [min(dates) for dates in paying.values() if dates]
         if firsts:
-            window = self._day_window(min(firsts) - CLOSE_WITHIN, known)
+            window = self._day_window(min(firsts) - CLOSE_WITHIN, as_of)
             self._ensure(window, [symbol for symbol, dates in paying.items() if dates])
 
 
@@ -384,7 +384,7 @@ class RestingBars(StoredBars):
     ) -> int:
         return 0
 
-    def _ensure_actions(self, symbols: Sequence[str], first: date, known: datetime) -> None:
+    def _ensure_actions(self, symbols: Sequence[str], first: date, as_of: datetime) -> None:
         pass
 
 

@@ -49,10 +49,10 @@ class JoinedBars:
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first."""
-        found = self._bars.closed(need, symbols, until)
+        by_symbol = self._bars.closed(need, symbols, until)
         if not need.adjusted or need.price is not PriceKind.TRADE:
-            return found
-        return {symbol: self._join_earlier_month(need, series, until) for symbol, series in found.items()}
+            return by_symbol
+        return {symbol: self._join_earlier_month(need, series, until) for symbol, series in by_symbol.items()}
 
     def _join_earlier_month(self, need: BarNeed, series: Series, until: datetime) -> Series:
         roll = self._roll(series.symbol, self._venue.date_of(until))
@@ -78,7 +78,7 @@ class JoinedBars:
     def _roll(self, symbol: str, day: date) -> _Roll | None:
         """Return how a contract took the place of another, by what was known on a day; None if it hadn't."""
         if (symbol, day) not in self._rolls:
-            self._rolls = {place: roll for place, roll in self._rolls.items() if place[0] != symbol}
+            self._rolls = {index: roll for index, roll in self._rolls.items() if index[0] != symbol}
             self._rolls[symbol, day] = self._find_roll(symbol, day)
         return self._rolls[symbol, day]
 
@@ -91,7 +91,7 @@ class JoinedBars:
         if month is None or day <= month.rolling.on - EARLIEST:
             return None
         days = self._bars.closed(_DAYS, (month.symbol, symbol), self._venue.begins(min(day, month.rolling.on)))
-        old, new = (days.get(one) for one in (month.symbol, symbol))
+        old, new = (days.get(name) for name in (month.symbol, symbol))
         on = roll_out_date(month.rolling, *(by_day(series, "volume", self._venue) for series in (old, new))).on
         if day < on:
             return None
@@ -103,7 +103,7 @@ class JoinedBars:
 
 
 def _times(series: Series, ratio: float) -> Series:
-    opening, high, low, close = (array("d", [one * ratio for one in column]) for column in _prices(series))
+    opening, high, low, close = (array("d", [price * ratio for price in column]) for column in _prices(series))
     return replace(series, open=opening, high=high, low=low, close=close)
 
 

@@ -32,11 +32,11 @@ def resample(minutes: Sequence[RawBar], hours: Sequence[Session], width_s: int, 
     )
 
     def start_of(minute: RawBar) -> int | None:
-        place = bisect_right(opens, minute.start_s) - 1
-        if place < 0 or minute.start_s >= closes[place]:
+        index = bisect_right(opens, minute.start_s) - 1
+        if index < 0 or minute.start_s >= closes[index]:
             return None
-        start_s = minute.start_s - (minute.start_s - opens[place]) % width_s
-        return start_s if min(start_s + width_s, closes[place]) <= end_s else None
+        start_s = minute.start_s - (minute.start_s - opens[index]) % width_s
+        return start_s if min(start_s + width_s, closes[index]) <= end_s else None
 
     for start_s, group in groupby(minutes, start_of):
         if start_s is not None:
@@ -66,9 +66,9 @@ def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: 
         if action.kind == SPLIT:
             steps.append(PriceStep(at_s, SPLIT, 1 / action.amount, action.amount))
             continue
-        place = bisect_right(starts, at_s - 1) - 1
-        if place >= 0 and action.amount < days[place].close:
-            steps.append(PriceStep(at_s, DIVIDEND, 1 - action.amount / days[place].close, 1.0))
+        index = bisect_right(starts, at_s - 1) - 1
+        if index >= 0 and action.amount < days[index].close:
+            steps.append(PriceStep(at_s, DIVIDEND, 1 - action.amount / days[index].close, 1.0))
     return steps
 
 
@@ -158,7 +158,7 @@ class Window(NamedTuple):
 
 def window_of(
     need: BarNeed,
-    known: datetime,
+    as_of: datetime,
     reach: int,
     sessions: Sessions,
     venue: VenueDay,
@@ -168,22 +168,22 @@ def window_of(
 
     It is one of minutes if the timeframe isn't among the `native` ones. None if no session of it has begun.
     """
-    depth, width, today = need.depth * reach, width_of(need.timeframe), venue.date_of(known)
+    depth, width, today = need.depth * reach, width_of(need.timeframe), venue.date_of(as_of)
     day = timedelta(1 if venue.never_ends else _DAYS_A_SESSION)
     if width is None:
-        return days_from(today - depth * day - _MARGIN, known, sessions, venue)._replace(price=need.price)
+        return days_from(today - depth * day - _MARGIN, as_of, sessions, venue)._replace(price=need.price)
     count = ceil(depth / ceil(venue.lasts / width))
     last = today + BEGINS_AHEAD if venue.crosses_midnight else today
     hours = sessions(today - count * day - _MARGIN, last)
-    begun = [session for session in hours if session.open < known]
+    begun = [session for session in hours if session.open < as_of]
     # The newest session may only have begun, so one more is needed.
-    window = frame_window(begun[-count - 1 :], known, need.timeframe if need.timeframe in native else MINUTES)
+    window = frame_window(begun[-count - 1 :], as_of, need.timeframe if need.timeframe in native else MINUTES)
     return window and window._replace(price=need.price)
 
 
-def days_from(first: date, known: datetime, sessions: Sessions, venue: VenueDay) -> Window:
-    today = sessions(venue.date_of(known), venue.date_of(known))
-    return day_window(first, known, today[-1] if today else None, venue)
+def days_from(first: date, as_of: datetime, sessions: Sessions, venue: VenueDay) -> Window:
+    today = sessions(venue.date_of(as_of), venue.date_of(as_of))
+    return day_window(first, as_of, today[-1] if today else None, venue)
 
 
 def day_window(first: date, until: datetime, session: Session | None, venue: VenueDay) -> Window:

@@ -249,8 +249,8 @@ class SqliteBars(CacheStore):
                 "symbol = ? AND what = ? AND price = ? AND source = ? AND first_s <= ? AND last_s >= ?",
                 (symbol, what, price, source, last_s + 1, first_s - 1),
             )
-            found = self._database.execute(f"SELECT first_s, last_s FROM asked WHERE {touching[0]}", touching[1])  # noqa: S608 -- constants
-            firsts, lasts = zip((first_s, last_s), *found, strict=True)
+            spans = self._database.execute(f"SELECT first_s, last_s FROM asked WHERE {touching[0]}", touching[1])  # noqa: S608 -- constants
+            firsts, lasts = zip((first_s, last_s), *spans, strict=True)
             self._database.execute(f"DELETE FROM asked WHERE {touching[0]}", touching[1])  # noqa: S608 -- constants
             self._database.execute(
                 "INSERT INTO asked (symbol, what, price, source, first_s, last_s) VALUES (?, ?, ?, ?, ?, ?)",

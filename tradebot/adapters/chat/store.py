@@ -111,8 +111,8 @@ class ChatStore(CacheStore):
         """Return the paired person, or None."""
         with self._guard(ValueError, KeyError, TypeError):
             text = self.recall("paired")
-            found = json.loads(text) if text else None
-            return Paired(int(found["user"]), int(found["chat"]), parse_time(found["at"])) if found else None
+            chat = json.loads(text) if text else None
+            return Paired(int(chat["user"]), int(chat["chat"]), parse_time(chat["at"])) if chat else None
 
     def new_code(self, now: datetime) -> str:
         """Create a new code, replacing any earlier one, and return it; only its digest is stored."""
@@ -124,17 +124,17 @@ class ChatStore(CacheStore):
         """Return until when the pairing code is valid, or None if there is none."""
         with self._guard(ValueError, KeyError, TypeError):
             text = self.recall("code")
-            found = json.loads(text) if text else None
-            until = parse_time(found["until"]) if found and found["wrong"] < MOST_WRONG else None
+            pairing = json.loads(text) if text else None
+            until = parse_time(pairing["until"]) if pairing and pairing["wrong"] < MOST_WRONG else None
             return until if until is not None and until > now else None
 
     def pair(self, code: str, user: int, chat: int, now: datetime) -> bool:
         """Pair a person and chat if the code is right; count a wrong one. Only call this while a code can be used."""
         with self._write():
             text = self.recall("code")
-            found = json.loads(text or "{}")
-            if text is None or not hmac.compare_digest(found["digest"], _digest(code)):
-                self._put("code", json_text({**found, "wrong": found.get("wrong", 0) + 1}))
+            pairing = json.loads(text or "{}")
+            if text is None or not hmac.compare_digest(pairing["digest"], _digest(code)):
+                self._put("code", json_text({**pairing, "wrong": pairing.get("wrong", 0) + 1}))
                 return False
             self._put("paired", json_text({"user": user, "chat": chat, "at": time_text(now)}))
             self._database.execute("DELETE FROM remembered WHERE name = 'code'")
@@ -294,10 +294,10 @@ def glance(folder: Path) -> PairingGlance:
         return PairingGlance(False, "")
     try:
         with closing(ChatStore.FILE.open(path)) as database, ChatStore.FILE.translate_errors(path):
-            known = dict(database.execute("SELECT name, text FROM remembered WHERE name IN ('paired', 'trouble')"))
+            remembered = dict(database.execute("SELECT name, text FROM remembered WHERE name IN ('paired', 'trouble')"))
     except (DamagedError, ValueError) as error:
         raise OperatorError(f"The chat's records {path} are damaged: {error}.", "tradebot chat status") from error
-    return PairingGlance(bool(known.get("paired")), str(known.get("trouble") or ""))
+    return PairingGlance(bool(remembered.get("paired")), str(remembered.get("trouble") or ""))
 
 
 def require_unpaired(store: ChatStore) -> None:

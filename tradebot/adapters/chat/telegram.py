@@ -57,10 +57,10 @@ class Telegram:
         Raise TroubleError.
         """
         asked: dict[str, object] = {"timeout": wait_s, "limit": most, "allowed_updates": ALLOWED}
-        found = self._post("getUpdates", asked | ({} if offset is None else {"offset": offset}), wait_s)
-        if not isinstance(found, list):
+        updates = self._post("getUpdates", asked | ({} if offset is None else {"offset": offset}), wait_s)
+        if not isinstance(updates, list):
             raise TroubleError("the answer isn't a list of updates")
-        return found
+        return updates
 
     def send(self, chat: int, text: str, buttons: Sequence[Sequence[tuple[str, str]]] = ()) -> int | None:
         """Send plain text, with rows of buttons (label and data), and return the message's number, if given."""
@@ -106,22 +106,22 @@ def _read(answer: requests.Response, deadline: float) -> bytes:
 
 def _result(status: int, data: bytes) -> Any:
     try:
-        found = json.loads(data)
+        reply = json.loads(data)
     except (ValueError, RecursionError):
-        found = None
-    if status == 200 and isinstance(found, dict) and found.get("ok") is True and "result" in found:
-        return found["result"]
+        reply = None
+    if status == 200 and isinstance(reply, dict) and reply.get("ok") is True and "result" in reply:
+        return reply["result"]
     why = {
         401: "Telegram doesn't know the token",
         404: "Telegram doesn't know the token",
         409: "another program asks for this bot's messages, or it has a webhook",
         429: "Telegram wants to be asked less often",
     }
-    raise TroubleError(why.get(status, f"Telegram's answer can't be used (status {status})"), _wait(found))
+    raise TroubleError(why.get(status, f"Telegram's answer can't be used (status {status})"), _wait(reply))
 
 
-def _wait(found: object) -> float:
+def _wait(reply: object) -> float:
     """Return how long Telegram wants to be left alone, within reason."""
-    parameters = found.get("parameters") if isinstance(found, dict) else None
+    parameters = reply.get("parameters") if isinstance(reply, dict) else None
     wait = parameters.get("retry_after") if isinstance(parameters, dict) else None
     return float(min(max(wait, 1), LONGEST_WAIT_S)) if type(wait) is int else 0.0

@@ -141,10 +141,10 @@ def outcomes(
 ) -> SymbolOutcomes:
     """Return a job's passes in a session or since a time, and the outcomes of a symbol's candidates in them."""
     passes = heads_of(database, job, session=session, since=since, last=last)
-    found = {number: list[Outcome]() for number in passes}
+    by_pass = {number: list[Outcome]() for number in passes}
     for number, body in rows_of_symbol(database, passes, symbol):
-        found[number].append(_outcome(passes[number], _decode(body)))
-    return SymbolOutcomes(tuple(passes.values()), tuple([outcome for some in found.values() for outcome in some]))
+        by_pass[number].append(_outcome(passes[number], _decode(body)))
+    return SymbolOutcomes(tuple(passes.values()), tuple([outcome for some in by_pass.values() for outcome in some]))
 
 
 def _outcome(cycle: CycleRecord, judged: _Judged) -> Outcome:
@@ -244,11 +244,11 @@ class SqliteFacts(CacheStore):
         return len(rows)
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        known = self._known_of(symbols, session, now)
+        facts = self._known_of(symbols, session, now)
         assert self._known is not None, "it was just read"
         with self._guard(*UNFIT):
             answers = self._known.answers(tuple(symbols), time_text(now), self._last_alert_answers, self._next_answer)
-        return {symbol: with_last_reply(known[symbol], answers.get(symbol)) for symbol in symbols}
+        return {symbol: with_last_reply(facts[symbol], answers.get(symbol)) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         with self._guard(*UNFIT):
@@ -273,13 +273,13 @@ class SqliteFacts(CacheStore):
             insert_pass(self._database, cycle)
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        found = self._rows(
+        rows = self._rows(
             "SELECT body FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?"
             " ORDER BY at DESC, sequence DESC LIMIT 1",
             (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
         )
         with self._guard(*UNFIT):
-            ends = [last.job_decision for last in unpack_all(CycleRecord, [body for (body,) in found])]
+            ends = [last.job_decision for last in unpack_all(CycleRecord, [body for (body,) in rows])]
         return not ends or (ends[0] is not None and ends[0].reason in RESUMABLE)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
@@ -296,8 +296,8 @@ class SqliteFacts(CacheStore):
         heads = self._heads(job, None, 2)
         with self._guard(*UNFIT):
             passes = [(sequence, unpack(CycleRecord, json.loads(body))) for sequence, body in heads]
-            found = next(((number, cycle) for number, cycle in passes if cycle.id != identity), None)
-            return found and found[1].reasons(candidates_in(self._database, found[0], symbols))
+            last = next(((number, cycle) for number, cycle in passes if cycle.id != identity), None)
+            return last and last[1].reasons(candidates_in(self._database, last[0], symbols))
 
     def _heads(self, job: str, since: datetime | None, last: int | None) -> list[Any]:
         """Return the numbers and texts of passes, newest first."""
@@ -347,17 +347,17 @@ class SqliteFacts(CacheStore):
     discovery = _method_of_query(schema.read_discovery)
     parities = _method_of_query(parities.read_parities)
 
-    def put_parity(self, found: DayParity) -> None:
+    def put_parity(self, parity: DayParity) -> None:
         with self._write():
-            parities.write_parity(self._database, found)
+            parities.write_parity(self._database, parity)
 
-    def put_registry(self, found: Iterable[Coin]) -> None:
+    def put_registry(self, coins: Iterable[Coin]) -> None:
         with self._write():
-            schema.write_coins(self._database, found)
+            schema.write_coins(self._database, coins)
 
-    def put_discovery(self, found: Discovery) -> None:
+    def put_discovery(self, discovery: Discovery) -> None:
         with self._write():
-            schema.write_discovery(self._database, found)
+            schema.write_discovery(self._database, discovery)
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
@@ -385,13 +385,13 @@ class SqliteFacts(CacheStore):
 
     def _known_of(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         """Return what was known at `now`, with what any process has stored, and without what is too old to count."""
-        known = self._known
-        if known is None or known.session != session or not known.symbols.issuperset(symbols):
-            known = self._known = KnownFacts(session, (*symbols, *MARKET_WIDE))
+        facts = self._known
+        if facts is None or facts.session != session or not facts.symbols.issuperset(symbols):
+            facts = self._known = KnownFacts(session, (*symbols, *MARKET_WIDE))
         with self._guard(*UNFIT):
-            known.read(self._database)
-            found = {symbol: known.symbol_facts(symbol, now) for symbol in symbols}
-            return without_old(self._database, found, now, known.heard)
+            facts.read(self._database)
+            by_symbol = {symbol: facts.symbol_facts(symbol, now) for symbol in symbols}
+            return without_old(self._database, by_symbol, now, facts.heard)
 
     def _changed_rows(self, intake: Intake) -> Iterator[tuple[str, ...]]:
         """Yield the facts that aren't stored yet or have changed, if facts of their kind ever change."""
@@ -438,8 +438,8 @@ class SqliteFacts(CacheStore):
         return at
 
     def _cycle(self, sequence: int, body: str) -> CycleRecord:
-        found = self._rows("SELECT body FROM candidates WHERE cycle = ? ORDER BY position", (sequence,))
-        candidates = tuple(unpack_all(CandidateRecord, [text for (text,) in found]))
+        rows = self._rows("SELECT body FROM candidates WHERE cycle = ? ORDER BY position", (sequence,))
+        candidates = tuple(unpack_all(CandidateRecord, [text for (text,) in rows]))
         return replace(unpack(CycleRecord, json.loads(body)), candidates=candidates)
 
     def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:

@@ -66,13 +66,13 @@ class KnownFacts:
 
     def answers(self, symbols: Sequence[str], now: str, last: Asked, after: Asked) -> Answers:
         """Return the last replies about symbols, from the cache unless there may be newer ones."""
-        known = self._lately
-        if known is not None and (known.seen, known.symbols) == (self._seen, symbols) and known.includes(now):
-            return known.answers
-        found: Answers = last(symbols, now)
-        since = max((one[0] for one in found.values()), default="")
-        self._lately = Lately(self._seen, symbols, since, after(symbols, now), found)
-        return found
+        lately = self._lately
+        if lately is not None and (lately.seen, lately.symbols) == (self._seen, symbols) and lately.includes(now):
+            return lately.answers
+        answers: Answers = last(symbols, now)
+        since = max((answer[0] for answer in answers.values()), default="")
+        self._lately = Lately(self._seen, symbols, since, after(symbols, now), answers)
+        return answers
 
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
         """Return the facts about one symbol known at `now`."""
@@ -108,14 +108,14 @@ def with_last_reply(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolF
     )
 
 
-def market_of(known: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
+def market_of(stored: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
     """Return the facts about the whole market, by kind; for a kind about sectors, by sector."""
-    found = dict(known[NO_SYMBOL].known)
+    by_kind = dict(stored[NO_SYMBOL].known)
     for sector in SOURCE_SECTORS.values():
-        for kind, value in known[sector].known.items():
-            by_sector: dict[str, object] = found.setdefault(kind, {})  # type: ignore[assignment]
+        for kind, value in stored[sector].known.items():
+            by_sector: dict[str, object] = by_kind.setdefault(kind, {})  # type: ignore[assignment]
             by_sector[sector] = value
-    return found
+    return by_kind
 
 
 LAST_HEARD = """SELECT asked.value ->> 0, asked.value ->> 1, (
@@ -126,7 +126,7 @@ Heard = dict[tuple[str, str], str]
 
 
 def without_old(
-    database: sqlite3.Connection, found: Mapping[str, SymbolFacts], now: datetime, heard: Heard
+    database: sqlite3.Connection, by_symbol: Mapping[str, SymbolFacts], now: datetime, heard: Heard
 ) -> Mapping[str, SymbolFacts]:
     """Return the facts by symbol without kinds whose last reply is older than their freshness limit.
 
@@ -134,13 +134,17 @@ def without_old(
     counts isn't looked up again.
     """
     until, old = time_text(now), dict[str, set[str]]()
-    asked = [one for one in _oldest_usable(found.values(), now) if not one[2] <= heard.get(one[:2], "") <= until]
+    asked = [
+        usable
+        for usable in _oldest_usable(by_symbol.values(), now)
+        if not usable[2] <= heard.get(usable[:2], "") <= until
+    ]
     for kind, symbol, at in database.execute(LAST_HEARD, (json.dumps(asked), until)) if asked else ():
         if at is None:
             old.setdefault(symbol, set()).add(kind)
         else:
             heard[kind, symbol] = at
-    return {**found, **{symbol: _without(found[symbol], kinds) for symbol, kinds in old.items()}}
+    return {**by_symbol, **{symbol: _without(by_symbol[symbol], kinds) for symbol, kinds in old.items()}}
 
 
 def _oldest_usable(symbol_factses: Iterable[SymbolFacts], now: datetime) -> Iterable[tuple[str, str, str]]:

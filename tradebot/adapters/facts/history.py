@@ -194,12 +194,12 @@ class KnownScores:
 
     def of(self, held: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[Scored]]:
         """Return the scores of strategies' symbols, oldest first; those without any are left out."""
-        found = defaultdict[tuple[str, str], list[Scored]](list)
+        scored = defaultdict[tuple[str, str], list[Scored]](list)
         for sequence, at in sorted(self._times.items(), key=itemgetter(1)):
             scores = self._passes[sequence]
             for key in scores.keys() & held:
-                found[key].append(Scored(at, scores[key]))
-        return found
+                scored[key].append(Scored(at, scores[key]))
+        return scored
 
 
 def passes(
@@ -239,8 +239,8 @@ def ends(
     database: sqlite3.Connection, job: str, since: datetime, until: datetime = EVER
 ) -> tuple[int, Mapping[Reason, int]]:
     """Return how many candidates a job has decided between two times, and how many ended for each reason."""
-    found = database.execute(REASONS, (job, time_text(since), time_text(until))).fetchall()
-    return sum(count for _, count in found), {Reason(reason): count for reason, count in found if reason}
+    rows = database.execute(REASONS, (job, time_text(since), time_text(until))).fetchall()
+    return sum(count for _, count in rows), {Reason(reason): count for reason, count in rows if reason}
 
 
 class AnswerCounts(NamedTuple):
@@ -287,8 +287,8 @@ def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> date
     """Return when a strategy last ran with code of another digest; None if never."""
     path = f"$[{CycleRecord.__struct_fields__.index('code')}].{strategy}"
     query = "SELECT max(at) FROM cycles WHERE job = ?1 AND body ->> ?2 != ?3"
-    ((found,),) = database.execute(query, (Job.TRADE_ONCE, path, digest)).fetchall()
-    return parse_time(found) if found else None
+    ((rows,),) = database.execute(query, (Job.TRADE_ONCE, path, digest)).fetchall()
+    return parse_time(rows) if rows else None
 
 
 def last_read(database: sqlite3.Connection, job: str) -> CycleRecord | None:
@@ -370,10 +370,10 @@ def query_facts(
     newest: dict[tuple[str, str], str] = {}
     for symbol, identity, body in database.execute(STORED, (asked, kind, time_text(now))):
         newest[symbol, identity] = body
-    found = defaultdict[str, list[Fact]](list)
+    facts = defaultdict[str, list[Fact]](list)
     for (symbol, _), body in newest.items():
-        found[symbol].append(unpack(kind_of(kind).fact, json.loads(body)))
-    return found
+        facts[symbol].append(unpack(kind_of(kind).fact, json.loads(body)))
+    return facts
 
 
 def intake(row: Sequence[Any]) -> Intake:
@@ -408,17 +408,17 @@ def load_replies(folder: Path) -> Sequence[Intake]:
                 for (symbol, known_at, _), fact in zip(rows, read, strict=True):
                     facts[name, symbol, known_at].append(fact)
             replies = database.execute(REPLIES).fetchall()
-            known = frozenset(kind_names())
-            return [_intake(row, facts[row[0], row[1], row[2]]) for row in replies if row[0] in known]
+            names = frozenset(kind_names())
+            return [_intake(row, facts[row[0], row[1], row[2]]) for row in replies if row[0] in names]
     except (DamagedError, ValueError) as error:
         raise OperatorError(f"The facts {path} are damaged: {error}.", "give the folder of another bot") from error
 
 
 def _intake(row: Sequence[Any], facts: list[Fact]) -> Intake:
-    counts, found, nulls = intake(row[:7]), row[7], row[8]
+    counts, reply, nulls = intake(row[:7]), row[7], row[8]
     # Two replies at the same moment share the facts that became known then.
     mine, facts[:] = tuple(facts), []
     if nulls is None:
         return replace(counts, facts=mine)
-    findings = tuple(unpack(ContractFinding, each) for each in json.loads(found))
+    findings = tuple(unpack(ContractFinding, each) for each in json.loads(reply))
     return replace(counts, facts=mine, findings=findings, nulls=json.loads(nulls))

@@ -92,12 +92,12 @@ def _measures(end: Decision | None, symbol: str, position: int) -> tuple[Near, O
 
 
 def _common(record: CandidateRecord) -> tuple[Any, ...]:
-    failures = [(place, decision) for place, decision in enumerate(record.decisions) if not decision.passed]
-    (place, end), (_, then) = (*failures, (0, None), (0, None))[:2]
+    failures = [(index, decision) for index, decision in enumerate(record.decisions) if not decision.passed]
+    (index, end), (_, then) = (*failures, (0, None), (0, None))[:2]
     unknown = record.client_order_id if end and end.reason is Reason.VENUE_UNKNOWN else None
     above, then_above = (decision and decision.is_above_zero for decision in (end, then))
     reasons = end and end.reason, then and then.reason, above, then_above
-    asked = (end.gate, end.about, place) if end else (None, "", 0)
+    asked = (end.gate, end.about, index) if end else (None, "", 0)
     return record.candidate.strategy, *reasons, unknown, *asked
 
 
@@ -130,19 +130,19 @@ def span_ends(
     newest = next(reversed(heads))
     whole = with_candidates(heads[newest], candidates_of(database, [newest])[newest])
     counts, near, old = _merge_sums(
-        sums_of(database, heads), {number: one.at for number, one in heads.items()}, strategy
+        sums_of(database, heads), {number: sums.at for number, sums in heads.items()}, strategy
     )
     picked = {*near.values(), *old.values()}
     rows = database.execute(PICKED, (json.dumps(list(picked)),)).fetchall()
     read = unpack_all(CandidateRecord, [body for *_, body in rows])
-    found = dict(zip([(number, position) for number, position, _ in rows], read, strict=True))
+    spans = dict(zip([(number, position) for number, position, _ in rows], read, strict=True))
     standing = [(near[key], count) for key, count in counts.items()]
     standing += [(old[key], 0) for key in counts if old[key] != near[key]]
     # In the order of recording, which decides between equals.
-    order = {number: place for place, number in enumerate(heads)}
-    standing.sort(key=lambda one: (order[one[0][0]], one[0][1]))
+    order = {number: index for index, number in enumerate(heads)}
+    standing.sort(key=lambda sums: (order[sums[0][0]], sums[0][1]))
     # A row that isn't as it was written counts as absent, and can't stand for anything.
-    sampled_candidates = [SampledCandidate(heads[at[0]].at, found[at], count) for at, count in standing if at in found]
+    sampled_candidates = [SampledCandidate(heads[at[0]].at, spans[at], count) for at, count in standing if at in spans]
     return SpanEnds(tuple(heads.values()), tuple(sampled_candidates), whole)
 
 
@@ -172,7 +172,7 @@ def _merge_sums(
             counts[key] += len(group[SAME])
             near[key] = min(near[key], nearest)
             old[key] = max(old[key], oldest)
-    return counts, {key: one[-1] for key, one in near.items()}, {key: one[-1] for key, one in old.items()}
+    return counts, {key: span[-1] for key, span in near.items()}, {key: span[-1] for key, span in old.items()}
 
 
 def sums_of(database: CacheConnection, passes: Collection[int]) -> Iterable[tuple[int, list[Any]]]:
@@ -257,8 +257,8 @@ def of_span(
     passes = heads_of(database, job, session=session, since=since, last=last)
     if not passes:
         return ()
-    found = _unpack_records(rows_of_symbol(database, passes, symbol)) if symbol else candidates_of(database, passes)
-    return tuple(with_candidates(cycle, found[number]) for number, cycle in passes.items())
+    by_pass = _unpack_records(rows_of_symbol(database, passes, symbol)) if symbol else candidates_of(database, passes)
+    return tuple(with_candidates(cycle, by_pass[number]) for number, cycle in passes.items())
 
 
 def heads_of(
@@ -304,9 +304,9 @@ def rows_of_symbol(
         return ()
     times = [cycle.at for cycle in passes.values()]
     span = symbol, time_text(min(times)), time_text(max(times))
-    found = database.execute(OF_SYMBOL, (json.dumps(list(passes)), *span)).fetchall()
+    rows = database.execute(OF_SYMBOL, (json.dumps(list(passes)), *span)).fetchall()
     # SQLite would copy every text to sort them.
-    return [(number, body) for number, _, body in sorted(found, key=itemgetter(0, 1))]
+    return [(number, body) for number, _, body in sorted(rows, key=itemgetter(0, 1))]
 
 
 def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
@@ -316,25 +316,25 @@ def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[i
     only counts as absent.
     """
     asked = (json.dumps(list(passes)),)
-    found = _unpack_records(database.execute(OF_ALL, asked).fetchall())
+    records = _unpack_records(database.execute(OF_ALL, asked).fetchall())
     # These are read last: whoever forgets old passes meanwhile takes both away.
-    lacking = sum(max(count - len(found[cycle]), 0) for cycle, count in database.execute(SUMMED, asked).fetchall())
+    lacking = sum(max(count - len(records[cycle]), 0) for cycle, count in database.execute(SUMMED, asked).fetchall())
     if lacking > database.bad_rows.count:
         raise DamagedError(f"{pluralize(lacking, 'candidate')} of its passes can't be found")
-    return found
+    return records
 
 
 def candidates_in(database: sqlite3.Connection, number: int, symbols: Collection[str]) -> Sequence[CandidateRecord]:
     """Return the candidates in some symbols of the pass with this number."""
-    found = database.execute(IN_SYMBOLS, (number, json.dumps(list(symbols)))).fetchall() if symbols else ()
-    return unpack_all(CandidateRecord, [body for (body,) in found])
+    rows = database.execute(IN_SYMBOLS, (number, json.dumps(list(symbols)))).fetchall() if symbols else ()
+    return unpack_all(CandidateRecord, [body for (body,) in rows])
 
 
 def _unpack_records(rows: Sequence[tuple[int, str]]) -> Mapping[int, list[CandidateRecord]]:
-    found = defaultdict[int, list[CandidateRecord]](list)
+    records = defaultdict[int, list[CandidateRecord]](list)
     for row, record in zip(rows, unpack_all(CandidateRecord, [body for _, body in rows]), strict=True):
-        found[row[0]].append(record)
-    return found
+        records[row[0]].append(record)
+    return records
 
 
 def with_candidates(cycle: CycleRecord, candidates: Sequence[CandidateRecord]) -> CycleRecord:
@@ -363,6 +363,6 @@ def sessions_beside(database: sqlite3.Connection, job: str, session: date) -> tu
     """Return the nearest sessions before and after the given one with recorded passes of a job."""
     midnight = datetime(session.year, session.month, session.day, tzinfo=UTC)
     asked = (BEFORE, midnight + APART), (AFTER, midnight - APART)
-    found = [database.execute(query, (job, session.isoformat(), time_text(at))).fetchone() for query, at in asked]
-    before, after = (date.fromisoformat(row[0]) if row else None for row in found)
+    rows = [database.execute(query, (job, session.isoformat(), time_text(at))).fetchone() for query, at in asked]
+    before, after = (date.fromisoformat(row[0]) if row else None for row in rows)
     return before, after

@@ -102,22 +102,22 @@ class KeptPasses:
     def passes(self, session: date | None = None) -> Sequence[KeptPass]:
         """Return the recorded passes of a session, or all, oldest first; OperatorError if the file is damaged."""
         query = "SELECT id, session, at, version FROM passes WHERE ?1 IS NULL OR session = ?1 ORDER BY session, at, id"
-        found = self._read(query, (session and session.isoformat(),))
-        return [KeptPass(name, date.fromisoformat(day), parse_time(at), version) for name, day, at, version in found]
+        passes = self._read(query, (session and session.isoformat(),))
+        return [KeptPass(name, date.fromisoformat(day), parse_time(at), version) for name, day, at, version in passes]
 
     def record(self, name: str) -> tuple[bytes, Sequence[bytes]] | None:
         """Return the record of a pass and its parts, or None; RecordError if it was changed."""
-        found = list(self._read("SELECT session, at, version, body, sum FROM passes WHERE id = ?", (name,)))
-        if not found:
+        rows = list(self._read("SELECT session, at, version, body, sum FROM passes WHERE id = ?", (name,)))
+        if not rows:
             return None
-        session, at, version, packed, told = found[0]
+        session, at, version, packed, row = rows[0]
         try:
             body, numbers = msgpack.decode(decompress(packed), type=tuple[bytes, list[int]])
         except MsgspecError as error:
             raise RecordError(CHANGED) from error
         parts = self._parts(numbers)
         head = name, session, at, version
-        if _sum(head, body, [digest for digest, _ in parts]) != told:
+        if _sum(head, body, [digest for digest, _ in parts]) != row:
             raise RecordError(CHANGED)
         return body, [content for _, content in parts]
 
@@ -151,10 +151,10 @@ class KeptPasses:
                 self._read_parts.clear()
             numbers = self._numbers_of(database, session, written)
             packed = zlib.compress(msgpack.encode((written.body, numbers)), QUICK)
-            told = _sum((kept.id, session, at, kept.version), written.body, written.parts)
+            total = _sum((kept.id, session, at, kept.version), written.body, written.parts)
             database.execute(
                 "INSERT OR REPLACE INTO passes (id, session, at, version, body, sum) VALUES (?, ?, ?, ?, ?, ?)",
-                (kept.id, session, at, kept.version, packed, told),
+                (kept.id, session, at, kept.version, packed, total),
             )
         if is_first:
             # Parts are kept by session. What the sessions before had in common with this one isn't worth its memory.
@@ -172,8 +172,8 @@ class KeptPasses:
 
     def _part_number(self, database: CacheConnection, session: str, digest: bytes) -> int | None:
         query = "SELECT number FROM parts WHERE session = ? AND digest = ?"
-        found = database.execute(query, (session, digest)).fetchone()
-        return found[0] if found else None
+        row = database.execute(query, (session, digest)).fetchone()
+        return row[0] if row else None
 
     def _add(self, database: CacheConnection, session: str, digest: bytes, contents: Mapping[bytes, bytes]) -> int:
         number = database.execute(

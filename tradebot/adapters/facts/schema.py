@@ -43,14 +43,14 @@ ANY = """SELECT 1 FROM checks JOIN intakes ON intake = sequence
 def write_check(database: sqlite3.Connection, reply: int | None, intake: Intake) -> None:
     """Store the findings about a stored reply, if its rows were checked."""
     if intake.nulls is not None:
-        found, nulls = json_text([pack(finding) for finding in intake.findings]), json_text(dict(intake.nulls))
-        database.execute("INSERT INTO main.checks (intake, found, nulls) VALUES (?, ?, ?)", (reply, found, nulls))
+        texts, nulls = json_text([pack(finding) for finding in intake.findings]), json_text(dict(intake.nulls))
+        database.execute("INSERT INTO main.checks (intake, found, nulls) VALUES (?, ?, ?)", (reply, texts, nulls))
 
 
 def suspicious_replies(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
     """Return the newest reply with rows about each kind and symbol; none if no reply in this period has a finding."""
-    found = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
-    return newest_checks(database, since, now) if found else ()
+    row = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
+    return newest_checks(database, since, now) if row else ()
 
 
 def newest_checks(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
@@ -61,20 +61,20 @@ def newest_checks(database: sqlite3.Connection, since: datetime, now: datetime) 
             symbol or None,
             parse_time(at),
             rows,
-            tuple(unpack(ContractFinding, each) for each in json.loads(found)),
+            tuple(unpack(ContractFinding, each) for each in json.loads(row)),
             json.loads(nulls),
         )
-        for endpoint, symbol, at, rows, found, nulls, _ in database.execute(NEWEST, (time_text(since), time_text(now)))
+        for endpoint, symbol, at, rows, row, nulls, _ in database.execute(NEWEST, (time_text(since), time_text(now)))
     )
 
 
 def count_nulls(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, NullCounts]:
     """Return how many values of each kind's fields were null in the replies from `since` to before `until`."""
     span = time_text(since), time_text(until)
-    found: dict[str, dict[str, int]] = defaultdict(dict)
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
     for endpoint, name, count in database.execute(NULLS, span):
-        found[endpoint][name] = count
-    return {kind: NullCounts(rows, found[kind]) for kind, rows in database.execute(ROWS, span)}
+        counts[endpoint][name] = count
+    return {kind: NullCounts(rows, counts[kind]) for kind, rows in database.execute(ROWS, span)}
 
 
 COINS = "CREATE TABLE coins (symbol TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (symbol)) WITHOUT ROWID"

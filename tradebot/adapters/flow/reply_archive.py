@@ -107,10 +107,10 @@ class KeptReplies:
 
     def sessions(self) -> Sequence[KeptSession]:
         """Return the sessions with stored replies, oldest first; raise OperatorError if the file is damaged."""
-        found = self._read("SELECT session, count(*), min(at), max(at) FROM replies GROUP BY session ORDER BY session")
+        rows = self._read("SELECT session, count(*), min(at), max(at) FROM replies GROUP BY session ORDER BY session")
         return [
             KeptSession(date.fromisoformat(session), replies, parse_time(first), parse_time(last))
-            for session, replies, first, last in found
+            for session, replies, first, last in rows
         ]
 
     def replies(self, kinds: Collection[str], sessions: tuple[date, date], until: datetime) -> Iterator[KeptReply]:
@@ -119,12 +119,12 @@ class KeptReplies:
         OperatorError if the file is damaged.
         """
         names = json.dumps(sorted(kinds))
-        found = self._read(
+        rows = self._read(
             "SELECT at, kind, symbol, status, packed FROM replies JOIN bodies ON bodies.id = body"
             " WHERE kind IN (SELECT value FROM json_each(?)) AND session BETWEEN ? AND ? AND at <= ? ORDER BY sequence",
             (names, sessions[0].isoformat(), sessions[1].isoformat(), time_text(until)),
         )
-        for at, kind, symbol, status, packed in found:
+        for at, kind, symbol, status, packed in rows:
             yield KeptReply(parse_time(at), kind, symbol or None, status, self._unpack(packed))
 
     def _keep_or_start_over(self, page: FlowPage, session: date, at: datetime) -> None:
@@ -141,9 +141,9 @@ class KeptReplies:
         with FILE.translate_errors(self._path), database.transaction():
             if self._pruned != session:
                 self._prune(database, session)
-            known = database.execute("SELECT id FROM bodies WHERE digest = ?", (digest,)).fetchone()
+            row = database.execute("SELECT id FROM bodies WHERE digest = ?", (digest,)).fetchone()
             lost = _forget_damaged(database)
-            body = known[0] if known else self._add_body(database, digest, content)
+            body = row[0] if row else self._add_body(database, digest, content)
             database.execute(
                 "INSERT INTO main.replies (session, at, kind, symbol, status, body) VALUES (?, ?, ?, ?, ?, ?)",
                 (session.isoformat(), time_text(at), page.endpoint, page.symbol or NO_SYMBOL, page.status, body),

@@ -133,18 +133,18 @@ class FillTotals:
     def _current_checkpoint(self) -> Checkpoint:
         """Return what all fills add up to."""
         kept, sealed = self._checkpoint(), self._sealed_count_and_sum()
-        found = self._add_fills(kept, LAST)
-        fits = (found.totals.count, found.sum) == sealed
-        return found if fits or kept is NONE else self._add_fills(NONE, LAST)
+        checkpoint = self._add_fills(kept, LAST)
+        fits = (checkpoint.totals.count, checkpoint.sum) == sealed
+        return checkpoint if fits or kept is NONE else self._add_fills(NONE, LAST)
 
     def _until(self, at: str) -> Checkpoint:
         """Return what the fills up to a time add up to, from the checkpoint if that fits all fills."""
         checkpoint, sealed = self._checkpoint(), self._sealed_count_and_sum()
         if checkpoint.at <= at:
-            found = self._add_fills(checkpoint, at)
-            rest = self._add_fills(Checkpoint(at, found.sum, found.totals), LAST)
+            totals = self._add_fills(checkpoint, at)
+            rest = self._add_fills(Checkpoint(at, totals.sum, totals.totals), LAST)
             if (rest.totals.count, rest.sum) == sealed:
-                return found
+                return totals
         return self._add_fills(NONE, at)
 
     def _add_fills(self, checkpoint: Checkpoint, until: str) -> Checkpoint:
@@ -162,9 +162,9 @@ class FillTotals:
 
     def _sealed_count_and_sum(self) -> tuple[int, str]:
         """Return the number of all fills and the combined sum of their rows, as the ledger kept them."""
-        found = self._file.row(TOTALS_SEAL)
-        self._require(found is not None and found[0], "fill_seals")
-        return int(found[1]), str(found[2])
+        row = self._file.row(TOTALS_SEAL)
+        self._require(row is not None and row[0], "fill_seals")
+        return int(row[1]), str(row[2])
 
     def _require(self, sound: object, table: str) -> None:
         if not sound:
@@ -172,9 +172,9 @@ class FillTotals:
 
     def _checkpoint(self) -> Checkpoint:
         """Return the checkpoint that was written, or the one before every fill if there is none or it is damaged."""
-        found = self._file.row(CHECKPOINT)
-        totals = None if found is None else _read(found[2])
-        return NONE if found is None or totals is None else Checkpoint(found[0], found[1], totals)
+        row = self._file.row(CHECKPOINT)
+        totals = None if row is None else _read(row[2])
+        return NONE if row is None or totals is None else Checkpoint(row[0], row[1], totals)
 
 
 def _totals_text(totals: Totals) -> str:
@@ -325,7 +325,7 @@ class AccountHistory:
             if venue_id in orders
         }
         names = {
-            venue_id: [orders[one].client_order_id for one in line if one in orders] for venue_id, line in lines.items()
+            venue_id: [orders[row].client_order_id for row in line if row in orders] for venue_id, line in lines.items()
         }
         asked, stops = self._requests_and_stops(set(chain.from_iterable(names.values())))
         return Behind(
@@ -418,8 +418,8 @@ class _Said(NamedTuple):
         )
 
     def _entry(self) -> Kept:
-        told = self.score, self.components, self.targets, self.atr_fraction, self.invalid_fraction
-        return kept_of(self.stop_loss_fraction, self.profit_target_fraction, *told)
+        fields = self.score, self.components, self.targets, self.atr_fraction, self.invalid_fraction
+        return kept_of(self.stop_loss_fraction, self.profit_target_fraction, *fields)
 
     def stop(self) -> RestedStop:
         """Return the stop that it asked for."""

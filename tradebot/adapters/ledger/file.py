@@ -83,7 +83,7 @@ class AccountRows:
 @cache
 def _insert(table: str, columns: tuple[str, ...], is_numbered: bool) -> str:
     number = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {table} WHERE account = ?1), "  # noqa: S608 - our own names
-    places = ", ".join(f"?{place + 2}" for place in range(len(columns)))
+    places = ", ".join(f"?{index + 2}" for index in range(len(columns)))
     names = ", ".join(("account", *(["sequence"] if is_numbered else []), *columns))
     return (
         f"INSERT INTO {table} ({names}) VALUES (?1, {number if is_numbered else ''}{places})"  # noqa: S608 - our own names
@@ -274,27 +274,27 @@ class LedgerFile(AccountRows):
         Raise DamagedBooksError if a row was changed. SQLite reports an unreadable page like a damaged one, so a damaged
         file is read twice: TemporaryError means that the disk couldn't be read.
         """
-        found = self._not_as_written()
-        if found:
+        pages = self._not_as_written()
+        if pages:
             _read_through(self.path)
-            found = self._not_as_written()
-        if found:
-            raise DamagedBooksError(f"The ledger is damaged: {'; '.join(found[:3])}.", REBUILD)
+            pages = self._not_as_written()
+        if pages:
+            raise DamagedBooksError(f"The ledger is damaged: {'; '.join(pages[:3])}.", REBUILD)
 
     def _not_as_written(self) -> list[str]:
         with read_from(self.path):
             try:
-                found = [row[0] for row in self.database.execute("PRAGMA integrity_check")]
+                problems = [row[0] for row in self.database.execute("PRAGMA integrity_check")]
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorname != "SQLITE_ERROR":
                     raise
                 # An index reads a field of a text that isn't JSON anymore.
                 return [str(error)]
-            if found == ["ok"]:
+            if problems == ["ok"]:
                 # Others may write meanwhile: a lane claims a slot without the folder's lock.
                 with self.reading():
-                    found = list(ledger_sums.differences(self.database, TABLES))
-        return found
+                    problems = list(ledger_sums.differences(self.database, TABLES))
+        return problems
 
     @contextmanager
     def in_one_write(self) -> Iterator[None]:

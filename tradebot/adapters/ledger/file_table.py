@@ -40,16 +40,16 @@ class FileTable(Generic[Row]):
         self._file.delete(self._kind.name, "".join(f" AND {column} = ?" for column in self._kind.key), key)
 
     def get(self, *key: Any) -> Row | None:
-        found = self._file.rows(
+        rows = self._file.rows(
             f"SELECT {self._kind.columns} FROM {self._kind.name} WHERE {self._named}",  # noqa: S608 - our own names
             tuple(map(to_column, key)),
         )
-        row: Row | None = self._kind.of_row(*found[0]) if found else None
+        row: Row | None = self._kind.of_row(*rows[0]) if rows else None
         return row
 
     def several(self, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], Row]:
         kind = self._kind
-        parts = ", ".join(f"value ->> {place}" for place in range(len(kind.key)))
+        parts = ", ".join(f"value ->> {index}" for index in range(len(kind.key)))
         # SQLite's own index for what is unique, beside the numbers that are unique too.
         query = (
             f"SELECT {kind.columns} FROM {kind.name} INDEXED BY sqlite_autoindex_{kind.name}_{1 + kind.is_numbered}"  # noqa: S608 - our own names
@@ -96,7 +96,7 @@ class FileTable(Generic[Row]):
         rows = self._file.stream(self.query(index, where), tuple(values))
         if self._kind.is_numbered:
             return {number: self._kind.of_row(*row) for number, *row in rows}
-        return {place: self._kind.of_row(*row) for place, (_, *row) in enumerate(rows)}
+        return {index: self._kind.of_row(*row) for index, (_, *row) in enumerate(rows)}
 
     def _select(self, index: str, where: str, order: str) -> str:
         kind = self._kind

@@ -139,8 +139,8 @@ class SqliteMoney(Foreign):
         return self.tables.fills.known_keys(activity_ids)
 
     def fees_awaited(self, activity_ids: Collection[str]) -> Collection[str]:
-        found = self.tables.fills.several([(name,) for name in activity_ids])
-        fees = {name: row.owned.fill.fee for (name,), row in found.items()}
+        rows = self.tables.fills.several([(name,) for name in activity_ids])
+        fees = {name: row.owned.fill.fee for (name,), row in rows.items()}
         return frozenset(name for name, fee in fees.items() if fee is None or fee.amount is None)
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
@@ -171,9 +171,9 @@ class SqliteMoney(Foreign):
         with self.tables.books.write():
             if self.booked({entry.activity_id for entry in booking.entries}):
                 return False
-            for one in booking.entries:
-                of_broker = one.activity_id, one.words, one.at, one.symbol, one.sub_kind
-                self.move_cash(CashRow(at, one.amount, one.kind, Origin.ACTIVITY, *of_broker))
+            for booked in booking.entries:
+                of_broker = booked.activity_id, booked.words, booked.at, booked.symbol, booked.sub_kind
+                self.move_cash(CashRow(at, booked.amount, booked.kind, Origin.ACTIVITY, *of_broker))
             for owned in booking.fills:
                 self.apply_fill(StoredFill(owned, at))
             for symbol, quantity in booking.acknowledged:
@@ -198,17 +198,17 @@ class SqliteMoney(Foreign):
             self.tables.peak.put(peak)
 
     def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
-        found = {}
+        terms = {}
         with self.tables.books.reading():
-            opened_for = self._read_opened_for([one for one in held if one not in self._opened_for])
+            opened_for = self._read_opened_for([key for key in held if key not in self._opened_for])
             marks = self.tables.marks.several(held)
-        for one in held:
-            kept, row = self._opened_for.get(one) or opened_for[one], marks.get(one)
+        for key in held:
+            kept, row = self._opened_for.get(key) or opened_for[key], marks.get(key)
             if row:
                 kept = replace(kept, best=row.marks.best, worst=row.marks.worst)
             if kept != NOTHING:
-                found[one] = kept
-        return found
+                terms[key] = kept
+        return terms
 
     def put_marks(self, marks: Mapping[Key, Marks]) -> None:
         with self.tables.books.write():
@@ -238,7 +238,7 @@ class SqliteMoney(Foreign):
         filled, opened_for = self._opening_orders(held), dict[Key, Kept]()
         orders, before = self._behind({name for names in filled.values() for name in names})
         records = self.tables.intents.several({(order.client_order_id,) for order in orders.values()})
-        for one, names in filled.items():
+        for entry_row, names in filled.items():
             behind, kept, first = names[:1], None, False
             for venue_id in behind:
                 order = orders.get(venue_id)
@@ -249,8 +249,8 @@ class SqliteMoney(Foreign):
                     first = row.record.intent.operation is Operation.SUBMIT and gain is not None
                 behind.extend(name for name in before.get(venue_id, ()) if name not in behind)
             if kept and first and not self.tables.books.is_writing:
-                self._opened_for[one] = kept
-            opened_for[one] = kept or (TURNED if names and self._close(names, orders, before) else NOTHING)
+                self._opened_for[entry_row] = kept
+            opened_for[entry_row] = kept or (TURNED if names and self._close(names, orders, before) else NOTHING)
         return opened_for
 
     def _close(self, names: Iterable[str], orders: Mapping[str, Order], before: Mapping[str, list[str]]) -> bool:
@@ -260,7 +260,7 @@ class SqliteMoney(Foreign):
         """
         behind = list(names)
         for name in behind:
-            behind.extend(one for one in before.get(name, ()) if one not in behind)
+            behind.extend(order_id for order_id in before.get(name, ()) if order_id not in behind)
         own = [orders[name] for name in behind if name in orders]
         led = self.tables.orders.several({(order.parent,) for order in own if order.parent}).values()
         made = {(order.client_order_id,) for order in own} | {(row.order.client_order_id,) for row in led}
@@ -271,13 +271,13 @@ class SqliteMoney(Foreign):
     def _behind(self, venue_ids: set[str]) -> tuple[Mapping[str, Order], Mapping[str, list[str]]]:
         """Return these orders and all that they replaced, and for each of them which ones it replaced."""
         orders, before, asked = dict[str, Order](), defaultdict[str, list[str]](list), venue_ids
-        found = [row.order for row in self.tables.orders.several([(name,) for name in asked]).values()]
+        waiting = [row.order for row in self.tables.orders.several([(name,) for name in asked]).values()]
         while asked:
-            orders |= {order.venue_id: order for order in found}
-            found = [row.order for row in in_order(self.tables.orders.among("replaced_by", asked))]
-            for order in found:
+            orders |= {order.venue_id: order for order in waiting}
+            waiting = [row.order for row in in_order(self.tables.orders.among("replaced_by", asked))]
+            for order in waiting:
                 before[str(order.replaced_by)].append(order.venue_id)
-            asked = {order.venue_id for order in found} - orders.keys()
+            asked = {order.venue_id for order in waiting} - orders.keys()
         return orders, before
 
     def _opening_orders(self, held: Collection[Key]) -> Mapping[Key, list[str]]:

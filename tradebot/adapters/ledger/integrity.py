@@ -65,24 +65,24 @@ def install(database: sqlite3.Connection) -> None:
 def combine_checksums(*sums: str) -> str:
     """Combine checksums regardless of order; the same checksum twice cancels itself out."""
     total = 0
-    for one in sums:
-        total ^= _bits(one)
+    for checksum in sums:
+        total ^= _bits(checksum)
     return f"{total:0{2 * SUM_BYTES}x}" if total else ""
 
 
-def _bits(one: str) -> int:
+def _bits(text: str) -> int:
     """Return a sum as a number; a text that no row has as its sum gives a number that makes nothing fit."""
     try:
-        return int(one or "0", 16)
+        return int(text or "0", 16)
     except ValueError:
-        return int(_sum("", one.encode()), 16)
+        return int(_sum("", text.encode()), 16)
 
 
 def triggers(tables: Iterable[str]) -> Iterator[str]:
     """Yield the triggers that maintain checksums and row count, for each `CREATE TABLE` among the given statements."""
-    found = dict(name_statements(tables))
-    for table, statement in found.items():
-        yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in found)
+    texts = dict(name_statements(tables))
+    for table, statement in texts.items():
+        yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in texts)
 
 
 def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
@@ -147,9 +147,9 @@ def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator
         counted += rows if table != COUNTED_IN else 0
         if wrong:
             yield f"{wrong} of {rows} rows of {table} are not as they were written"
-    ((known,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
-    if counted != known:
-        yield f"it has {counted} rows, but {known:.0f} were written"
+    ((count,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
+    if counted != count:
+        yield f"it has {counted} rows, but {count:.0f} were written"
     if SEALED_IN in summed:
         written = list(database.execute(f"SELECT fills, sum FROM {SEALED_IN}"))  # noqa: S608 - our own name
         if written != [seal_of(database)]:
@@ -159,8 +159,8 @@ def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator
 def seal_of(database: sqlite3.Connection) -> tuple[int, str]:
     """Return the number of all fills in a ledger and the combined checksum of their rows."""
     count, total = 0, ""
-    for (one,) in database.execute(f"SELECT {SUM} FROM {SEALED}"):  # noqa: S608 - our own names
-        count, total = count + 1, combine_checksums(total, one)
+    for (checksum,) in database.execute(f"SELECT {SUM} FROM {SEALED}"):  # noqa: S608 - our own names
+        count, total = count + 1, combine_checksums(total, checksum)
     return count, total
 
 

@@ -196,8 +196,8 @@ class Journal:
         while True:
             start = max(0, size - reach)
             tail = os.pread(self._descriptor, size - start, start)
-            before, found, _ = tail.rpartition(mark)
-            if found and (b"\n" in before or reach >= size):
+            before, head, _ = tail.rpartition(mark)
+            if head and (b"\n" in before or reach >= size):
                 return tail[before.rfind(b"\n") + 1 :]
             if reach >= size:
                 return b""

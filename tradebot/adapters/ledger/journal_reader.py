@@ -140,22 +140,22 @@ def read(
         raise DamagedJournalError(f"The journal {path} can't be read: {error.strerror}.", REBUILD) from error
 
 
-def _read(found: JournalContent, file: BinaryIO, size: int, each: Callable[[JournalRecord], object]) -> JournalContent:
+def _read(length: JournalContent, file: BinaryIO, size: int, each: Callable[[JournalRecord], object]) -> JournalContent:
     due, before, offset = 1, journal.GENESIS, 0
     for text in file:
         if offset + len(text) > size or not text.endswith(b"\n"):
             break
         record = journal.read_line(text[:-1])
-        found.add(
-            JournalLine(found.lines + 1, offset, len(text), record, _problem(record, due, before), _hash_of(text[:-1]))
+        length.add(
+            JournalLine(length.lines + 1, offset, len(text), record, _problem(record, due, before), _hash_of(text[:-1]))
         )
         # A damaged line's hash is unknown, so only the number of the line after it can be checked.
         due, before = (record.head.sequence + 1, record.head.hash) if record else (due + 1, "")
         if record:
             each(record)
         offset += len(text)
-    found.torn = size - offset
-    return found
+    length.torn = size - offset
+    return length
 
 
 def rebuilds(path: Path) -> Iterator[JournalRecord]:

@@ -94,10 +94,10 @@ class SqlitePasses:
         return tuple([row.session for row in dict_values if row.calendar == calendar])
 
     def calendars(self, start: date, end: date) -> Mapping[str, Sequence[Session]]:
-        found = defaultdict[str, list[Session]](list)
+        by_name = defaultdict[str, list[Session]](list)
         for row in self.tables.sessions.span("date", start, end).values():
-            found[row.calendar].append(row.session)
-        return found
+            by_name[row.calendar].append(row.session)
+        return by_name
 
     def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = (), calendar: str = "") -> None:
         with self.tables.books.write():
@@ -155,8 +155,8 @@ class Baselines:
 
     def last(self) -> Baseline | None:
         """Return the last approved configuration; None if there is none, as in books started over."""
-        found = self._file.newest("baselines", "body, who, at")
-        return None if found is None else _baseline(*found)
+        row = self._file.newest("baselines", "body, who, at")
+        return None if row is None else _baseline(*row)
 
     def since(self, at: datetime) -> Sequence[Baseline]:
         """Return the configurations approved after a time, oldest first, preceded by the one in force at that time."""
@@ -221,10 +221,10 @@ class Armings:
 
     def last(self) -> Arming | None:
         """Return the last arming, even an expired one; None if this account was never armed."""
-        found = self._file.newest("armings", "sessions, first, last, until, who, at")
-        if found is None:
+        row = self._file.newest("armings", "sessions, first, last, until, who, at")
+        if row is None:
             return None
-        count, first, last, until, who, at = found
+        count, first, last, until, who, at = row
         days = date.fromisoformat(first), date.fromisoformat(last)
         return Arming(count, *days, parse_time(until), who, parse_time(at))
 
@@ -273,8 +273,8 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
             return every
         new = [symbol for symbol in symbols if symbol not in self._listed]
         if new:
-            found = LedgerStores.listings(self, new)
-            self._listed.update((symbol, found.get(symbol)) for symbol in new)
+            listings = LedgerStores.listings(self, new)
+            self._listed.update((symbol, listings.get(symbol)) for symbol in new)
         return {symbol: record for symbol in symbols if (record := self._listed[symbol])}
 
     def put_listings(self, records: Iterable[ListingRecord]) -> None:
@@ -283,10 +283,10 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
 
     def last_claim(self, job: str) -> SlotClaim | None:
         """Return the last claim of a job in its latest session; None if there is none."""
-        found = self.file.row(LAST_CLAIM, (job,))
-        if found is None:
+        row = self.file.row(LAST_CLAIM, (job,))
+        if row is None:
             return None
-        session, slot, by, at = found
+        session, slot, by, at = row
         return SlotClaim(job, date.fromisoformat(session), slot, by, parse_time(at), won=False)
 
     def forget(self) -> None:
@@ -351,8 +351,8 @@ class Tallies:
 
     def intent_states(self) -> Mapping[IntentState, int]:
         """Return how many intents are in each state."""
-        found = self._file.rows("SELECT state, count(*) FROM intents WHERE account = ? GROUP BY state")
-        return {IntentState(state): count for state, count in found}
+        rows = self._file.rows("SELECT state, count(*) FROM intents WHERE account = ? GROUP BY state")
+        return {IntentState(state): count for state, count in rows}
 
     def rejected_since(self, since: datetime) -> int:
         """Return how many orders the venue has refused since a time."""
@@ -374,9 +374,9 @@ class Tallies:
     def compare_journal(self) -> JournalComparison:
         """Compare the money rows with the journal; raise OperatorError if either is damaged or the journal is short."""
         with translate_errors(self._file.folder / LEDGER):
-            found = [row[0] for row in self._file.database.execute("PRAGMA quick_check(1)")]
-        if found != ["ok"]:
-            raise DamagedBooksError(f"The ledger is damaged: {found[0]}.", REBUILD)
+            problems = [row[0] for row in self._file.database.execute("PRAGMA quick_check(1)")]
+        if problems != ["ok"]:
+            raise DamagedBooksError(f"The ledger is damaged: {problems[0]}.", REBUILD)
         # Read the ledger before the journal: whatever is committed has been journaled already.
         sealed = self._file.sealed_head().sequence
         rows = {kind: {_digest(text) for (text,) in self._file.stream(query)} for kind, query in _AS_JOURNALED.items()}

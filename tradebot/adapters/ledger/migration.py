@@ -104,8 +104,8 @@ def free_beside(path: Path, version: int) -> Path:
 
 
 def _require_as_written(database: sqlite3.Connection, tables: tuple[str, ...]) -> None:
-    found = [row[0] for row in database.execute("PRAGMA integrity_check")]
-    if found == ["ok"]:
-        found = list(ledger_sums.differences(database, tables))
-    if found:
-        raise DamagedBooksError(f"The ledger is damaged: {'; '.join(found[:3])}.", REBUILD)
+    problems = [row[0] for row in database.execute("PRAGMA integrity_check")]
+    if problems == ["ok"]:
+        problems = list(ledger_sums.differences(database, tables))
+    if problems:
+        raise DamagedBooksError(f"The ledger is damaged: {'; '.join(problems[:3])}.", REBUILD)

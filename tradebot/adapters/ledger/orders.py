@@ -102,8 +102,8 @@ class SqliteOrders:
         return tuple(record for record in records if record.state.is_unresolved or record.intent.session >= since)
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
-        found = self.tables.intents.several([(one,) for one in client_order_ids])
-        return {name: row.record for (name,), row in found.items()}
+        rows = self.tables.intents.several([(order_id,) for order_id in client_order_ids])
+        return {name: row.record for (name,), row in rows.items()}
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         row = self.tables.intents.get(client_order_id)
@@ -117,8 +117,8 @@ class SqliteOrders:
         orders = self.tables.orders
         if not working:
             return _orders(orders.span("applied_at", since or EVER))
-        found = orders.among("working", [True])
-        return _orders({number: row for number, row in found.items() if not since or row.applied_at >= since})
+        rows = orders.among("working", [True])
+        return _orders({number: row for number, row in rows.items() if not since or row.applied_at >= since})
 
     def recent_orders(self, since: datetime) -> Sequence[Order]:
         orders = self.tables.orders
@@ -127,17 +127,20 @@ class SqliteOrders:
             return _orders({**unfinished, **orders.span("applied_at", since)})
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
-        known, asked, seen = dict[str, Order](), set(venue_ids), set[str]()
+        chains, asked, seen = dict[str, Order](), set(venue_ids), set[str]()
         orders = self.tables.orders
         with self.tables.books.reading():
             while asked:
-                rows = *orders.several([(one,) for one in asked]).values(), *orders.among("replaced_by", asked).values()
-                found = {row.order.venue_id: row.order for row in rows}
-                known |= found
+                rows = (
+                    *orders.several([(name,) for name in asked]).values(),
+                    *orders.among("replaced_by", asked).values(),
+                )
+                newest_by_id = {row.order.venue_id: row.order for row in rows}
+                chains |= newest_by_id
                 seen |= asked
-                parents = {order.parent for order in found.values() if order.parent}
-                asked = (found.keys() | parents) - seen
-        return lineages(venue_ids, known)
+                parents = {order.parent for order in newest_by_id.values() if order.parent}
+                asked = (newest_by_id.keys() | parents) - seen
+        return lineages(venue_ids, chains)
 
     def _row(self, client_order_id: str) -> IntentRow:
         row = self.tables.intents.get(client_order_id)
@@ -157,13 +160,13 @@ class SqliteOrders:
 
     def _apply_order(self, order: Order, at: datetime) -> bool:
         orders = self.tables.orders
-        known = orders.get(order.venue_id)
-        order = order.with_known(known.order if known else None)
+        earlier = orders.get(order.venue_id)
+        order = order.with_known(earlier.order if earlier else None)
         if self._is_another(order):
             order = replace(order, client_order_id="")
-        if known and not order.supersedes(known.order):
+        if earlier and not order.supersedes(earlier.order):
             return False
-        was_promised = known is not None and known.was_promised
+        was_promised = earlier is not None and earlier.was_promised
         orders.put(StoredOrder(order, at, was_promised or self._is_promised(order)))
         return True
 

@@ -103,8 +103,8 @@ class Upkeep:
             " UNION ALL SELECT max(at) FROM slots WHERE account = ?1"
             " UNION ALL SELECT opened_at FROM book WHERE account = ?1)"
         )
-        ((found,),) = self._file.rows(query)
-        return str(found or "")
+        ((rows,),) = self._file.rows(query)
+        return str(rows or "")
 
     def as_journaled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[JournalRow]:
         """Yield the journal records of one kind for the rows from `first` to `last`."""
@@ -124,5 +124,5 @@ class Upkeep:
 
     def latest(self, table: str) -> str:
         """Return the time of the last row of a table, as text; "" if there is none."""
-        found = self._file.newest(table, "at")
-        return str(found[0]) if found else ""
+        row = self._file.newest(table, "at")
+        return str(row[0]) if row else ""

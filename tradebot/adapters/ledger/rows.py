@@ -73,10 +73,10 @@ def owned_fill(body: str, origin: str, about: str) -> OwnedFill:
 
 def parse_json(text: str) -> Any:
     """Parse a JSON text, faster than `json.loads`; raise ValueError for extra text."""
-    found, end = _parse(text)
+    parsed, end = _parse(text)
     if end != len(text):
         raise ValueError(f"there is more than JSON after {end} characters")
-    return found
+    return parsed
 
 
 def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
@@ -131,16 +131,16 @@ def kept_of(
         stop_loss_fraction=None if stop is None else Decimal(stop),
         profit_target_fraction=None if target is None else Decimal(target),
         entry_score=score,
-        components=tuple(decode(Component, one) for one in components or ()),
-        targets=tuple(decode(ScaleOutLevel, one) for one in targets or ()),
+        components=tuple(decode(Component, part) for part in components or ()),
+        targets=tuple(decode(ScaleOutLevel, part) for part in targets or ()),
         atr_fraction=None if atr is None else Decimal(atr),
         invalid_fraction=None if invalid is None else Decimal(invalid),
     )
 
 
-def names(found: Collection[str]) -> str:
+def names(keys: Collection[str]) -> str:
     """Encode names as one query parameter, which is read with `json_each`."""
-    return json.dumps(list(found))
+    return json.dumps(list(keys))
 
 
 class StoredOpening(NamedTuple):
@@ -230,8 +230,8 @@ class CashRow(NamedTuple):
     @property
     def entry(self) -> Entry:
         """Return the booked activity of a row."""
-        told = self.about, self.kind, self.amount, self.why, self.happened_at, self.symbol, self.sub_kind
-        return Entry(*told, meaning_of(self.kind, self.sub_kind))
+        fields = self.about, self.kind, self.amount, self.why, self.happened_at, self.symbol, self.sub_kind
+        return Entry(*fields, meaning_of(self.kind, self.sub_kind))
 
 
 class AcknowledgedRow(NamedTuple):

@@ -58,9 +58,9 @@ SAYS_3 = "how far each strategy was promoted"
 def steps(today: tuple[str, ...]) -> Mapping[int, MigrationStep]:
     """Return the step from each earlier version, given the statements that create the present tables."""
     earlier, new = dict(name_statements(BEFORE_2)), dict(name_statements(today))
-    second = tuple(one for one in today if _name(one) not in NEW_IN_3)
+    second = tuple(sql for sql in today if _name(sql) not in NEW_IN_3)
     first = tuple(
-        earlier.get(_name(one), one) for one in second if _name(one) not in NEW_IN_2 and one != SESSIONS_BY_DATE
+        earlier.get(_name(sql), sql) for sql in second if _name(sql) not in NEW_IN_2 and sql != SESSIONS_BY_DATE
     )
     return {
         1: MigrationStep(first, lambda database: _to_2(database, new), SAYS_2),
@@ -376,8 +376,8 @@ def _check(database: sqlite3.Connection, path: Path, form: Form = FORM) -> int:
             "Use the version that wrote it; tradebot upgrade puts the ledger from before its upgrade back, if that has"
             " everything, and tradebot recover rebuilds the books for this version",
         )
-    found = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
-    if found != _statements(form.tables_of(version)):
+    tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
+    if tables != _statements(form.tables_of(version)):
         raise DamagedBooksError(f"{path} doesn't have the tables of a ledger.", REBUILD)
     database.execute("ROLLBACK")
     return version
@@ -407,9 +407,9 @@ def _make_durable(database: sqlite3.Connection) -> None:
     """Turn on full durability, and verify that the connection really uses it."""
     for statement in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
         database.execute(f"PRAGMA {statement}")
-    found = [_pragma(database, name) for name in ("journal_mode", "synchronous", "foreign_keys")]
-    if found != ["truncate", FULL, 1]:
-        raise AssertionError(f"SQLite refused durability: {found}")
+    values = [_pragma(database, name) for name in ("journal_mode", "synchronous", "foreign_keys")]
+    if values != ["truncate", FULL, 1]:
+        raise AssertionError(f"SQLite refused durability: {values}")
 
 
 def _pragma(database: sqlite3.Connection, name: str) -> Any:

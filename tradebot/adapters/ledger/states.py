@@ -30,8 +30,8 @@ class TradingStates:
         """Return the more restrictive of the switch files and the last row; REDUCE_ONLY if they can't be read."""
         files = halt_switch.read(self._file.folder)
         try:
-            found = self._file.newest("trading_states", COLUMNS)
-            row = (_state_record(*found) if found else None) or files
+            newest = self._file.newest("trading_states", COLUMNS)
+            row = (_state_record(*newest) if newest else None) or files
         except (OperatorError, TemporaryError) as error:
             row = TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
@@ -82,12 +82,12 @@ class TradingStates:
 
     def halts(self) -> Sequence[TradingStateRecord]:
         """Return the states recorded since trading was last ACTIVE, oldest first; none if it is ACTIVE now."""
-        found = self._file.rows(
+        rows = self._file.rows(
             f"SELECT {COLUMNS} FROM trading_states WHERE account = ?1 AND sequence >"  # noqa: S608 - our own names
             " (SELECT coalesce(max(sequence), 0) FROM trading_states WHERE account = ?1 AND state = 'ACTIVE')"
             " ORDER BY sequence"
         )
-        return tuple(starmap(_state_record, found))
+        return tuple(starmap(_state_record, rows))
 
     def states_since(self, at: datetime, until: datetime) -> Sequence[TradingStateRecord]:
         """Return the states recorded between two times, oldest first, including ACTIVE ones."""

@@ -158,9 +158,9 @@ class AccountTables(Protocol):
         """Make the journal durable before the transaction ends."""
 
 
-def in_order(found: Mapping[int, Row]) -> list[Row]:
+def in_order(rows: Mapping[int, Row]) -> list[Row]:
     """Return rows by their numbers."""
-    return [found[number] for number in sorted(found)]
+    return [rows[number] for number in sorted(rows)]
 
 
 MOVED = frozenset({Origin.GIVEN_BACK, Origin.TAKEN_OVER})

@@ -37,11 +37,11 @@ class MemoryBars:
         raw_bars, changed = self._bars[key], 0
         self._sources[key] = source
         for bar in bars:
-            place = bisect_left(raw_bars, bar.start_s, key=_START)
-            there = place < len(raw_bars) and raw_bars[place].start_s == bar.start_s
-            if there and raw_bars[place] == bar:
+            index = bisect_left(raw_bars, bar.start_s, key=_START)
+            there = index < len(raw_bars) and raw_bars[index].start_s == bar.start_s
+            if there and raw_bars[index] == bar:
                 continue
-            raw_bars[place : place + there] = [bar]
+            raw_bars[index : index + there] = [bar]
             changed += 1
         self._written[key] += changed
         if len(raw_bars) > MOST:

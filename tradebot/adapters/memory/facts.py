@@ -68,8 +68,8 @@ class FlowFacts:
         return market_of({owner: self._known_of(owner, session, now) for owner in MARKET_WIDE})
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        place = bisect_right(self._with_findings, now)
-        if not place or self._with_findings[place - 1] < since:
+        index = bisect_right(self._with_findings, now)
+        if not index or self._with_findings[index - 1] < since:
             return ()
         newest = {
             (intake.endpoint, intake.symbol): intake
@@ -77,8 +77,8 @@ class FlowFacts:
             if intake.received and intake.nulls is not None
         }
         return tuple(
-            CheckedReply(one.endpoint, one.symbol, one.at, one.received, one.findings, one.nulls or {})
-            for one in newest.values()
+            CheckedReply(reply.endpoint, reply.symbol, reply.at, reply.received, reply.findings, reply.nulls or {})
+            for reply in newest.values()
         )
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
@@ -86,14 +86,14 @@ class FlowFacts:
         return replies[-1].at if replies else None
 
     def stored(self, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime) -> Mapping[str, Sequence[Fact]]:
-        found = {}
+        fields = {}
         for symbol, (first, last) in spans.items():
             days = self._rows.get((kind, symbol), {})
             rows = sorted(row for day, of_day in days.items() if first <= day <= last for row in of_day)
             newest = {row.fact.id: row.fact for row in rows if row.known_at <= now}
             if newest:
-                found[symbol] = list(newest.values())
-        return found
+                fields[symbol] = list(newest.values())
+        return fields
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         return tuple(self._intakes[bisect_left(self._intakes, since, key=_at) :])
@@ -115,9 +115,9 @@ class FlowFacts:
             self._of_session = SessionFacts(session)
             for kind, owner, row in self._rows_of(session):
                 self._of_session.add(kind, owner, row.fact.id, row.known_at, row.fact)
-        found = self._of_session.symbol_facts(symbol, now)
-        old = {name for name in found.known if self._is_old(kind_of(name), symbol or None, now)}
-        return replace(found, known={n: v for n, v in found.known.items() if n not in old}) if old else found
+        facts = self._of_session.symbol_facts(symbol, now)
+        old = {name for name in facts.known if self._is_old(kind_of(name), symbol or None, now)}
+        return replace(facts, known={n: v for n, v in facts.known.items() if n not in old}) if old else facts
 
     def _rows_of(self, session: date) -> Iterator[tuple[AnyKind, str, _Row]]:
         for (name, symbol), days in self._rows.items():
@@ -148,8 +148,8 @@ class FlowFacts:
     def _last(self, endpoint: str, symbol: str | None, now: datetime) -> Intake | None:
         replies = self._of.get((endpoint, symbol), [])
         # Nearly always, the newest reply is asked for.
-        place = len(replies) if replies and replies[-1].at <= now else bisect_right(replies, now, key=_at)
-        return replies[place - 1] if place else None
+        index = len(replies) if replies and replies[-1].at <= now else bisect_right(replies, now, key=_at)
+        return replies[index - 1] if index else None
 
 
 def _put(replies: list[Intake], intake: Intake) -> None:
@@ -188,5 +188,5 @@ class MemoryFacts(FlowFacts, Recorder):
     def discovery(self) -> Discovery:
         return self._discovery
 
-    def put_discovery(self, found: Discovery) -> None:
-        self._discovery = found
+    def put_discovery(self, discovery: Discovery) -> None:
+        self._discovery = discovery

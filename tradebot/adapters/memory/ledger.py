@@ -105,8 +105,8 @@ class MemoryTable(Generic[Row]):
         return frozenset([key for key in keys if (key,) in self._numbers])
 
     def among(self, index: str, values: Collection[Any]) -> dict[int, Row]:
-        found, rows = self._indexes[index], self._rows
-        return {number: rows[number] for value in values for number in found.numbers(value)}
+        keyed, rows = self._indexes[index], self._rows
+        return {number: rows[number] for value in values for number in keyed.numbers(value)}
 
     def span(self, index: str, first: Any, last: Any = None) -> dict[int, Row]:
         rows = self._rows
@@ -115,7 +115,7 @@ class MemoryTable(Generic[Row]):
     def after(self, number: int) -> dict[int, Row]:
         if number == self.newest:
             return {}
-        return {one: self._rows[one] for one in range(number + 1, self.newest + 1) if one in self._rows}
+        return {index: self._rows[index] for index in range(number + 1, self.newest + 1) if index in self._rows}
 
     def row_by_number(self, number: int) -> Row | None:
         return self._rows.get(number)
@@ -125,9 +125,9 @@ class MemoryTable(Generic[Row]):
         return next((row for number in numbers if suits(row := self._rows[number])), None)
 
     def _sorted_index(self, index: str) -> "Sorted[Row]":
-        found = self._indexes[index]
-        assert isinstance(found, Sorted), f"{index} isn't sorted"
-        return found
+        keyed = self._indexes[index]
+        assert isinstance(keyed, Sorted), f"{index} isn't sorted"
+        return keyed
 
 
 class Hashed(Generic[Row]):
@@ -171,14 +171,14 @@ class Sorted(Generic[Row]):
     def add(self, number: int, row: Row) -> None:
         """Add a row after those with the same value."""
         value = self._of(row)
-        place = len(self._values) if self._values and self._values[-1] <= value else bisect_right(self._values, value)
-        self._values.insert(place, value)
-        self._numbers.insert(place, number)
+        index = len(self._values) if self._values and self._values[-1] <= value else bisect_right(self._values, value)
+        self._values.insert(index, value)
+        self._numbers.insert(index, number)
 
     def remove(self, number: int, row: Row) -> None:
         """Remove a row."""
-        place = self._numbers.index(number, bisect_left(self._values, self._of(row)))
-        del self._values[place], self._numbers[place]
+        index = self._numbers.index(number, bisect_left(self._values, self._of(row)))
+        del self._values[index], self._numbers[index]
 
     def change(self, number: int, before: Row, row: Row) -> None:
         """Replace a row."""
@@ -197,7 +197,7 @@ class Sorted(Generic[Row]):
 
     def backward(self, last: Any) -> Iterator[int]:
         """Yield the numbers of the rows with values up to one, from the greatest value down."""
-        return (self._numbers[place] for place in range(bisect_right(self._values, last) - 1, -1, -1))
+        return (self._numbers[index] for index in range(bisect_right(self._values, last) - 1, -1, -1))
 
 
 class TableCache:
@@ -212,10 +212,10 @@ class TableCache:
     def of(self, table: LedgerTable[Any], name: str, asked: Hashable, read: Callable[[], Read]) -> Read:
         """Return the cached result of `read` for the same arguments, or call it now; `name` identifies the query."""
         assert isinstance(table, MemoryTable), "a table in memory knows its version"
-        known = self._read.get(name)
-        if known is None or known[0] != table.version:
-            known = self._read[name] = table.version, {}
-        answers: dict[Any, Read] = known[1]
+        kept = self._read.get(name)
+        if kept is None or kept[0] != table.version:
+            kept = self._read[name] = table.version, {}
+        answers: dict[Any, Read] = kept[1]
         if asked not in answers:
             answers[asked] = read()
         return answers[asked]
@@ -242,7 +242,7 @@ class MemoryStates:
         self._states.append(replace(new, state=before.state) if flattens else new)
 
     def halts(self) -> Sequence[TradingStateRecord]:
-        open_last = max(place for place, record in enumerate(self._states) if record.state is TradingState.ACTIVE)
+        open_last = max(index for index, record in enumerate(self._states) if record.state is TradingState.ACTIVE)
         return tuple(self._states[open_last + 1 :])
 
     def trading_states(self) -> Sequence[TradingStateRecord]:
@@ -396,11 +396,11 @@ class Chains:
     ) -> Mapping[str, Sequence[Order]]:
         """Return the chain of each of these orders with known rows; `read` reads chains from the table."""
         self._forget_changed(table)
-        if unread := [one for one in venue_ids if one not in self._chains]:
-            found = read(unread)
-            for one in unread:
-                self._keep(one, found.get(one, ()))
-        return {one: chain for one in venue_ids if (chain := self._chains[one])}
+        if unread := [row for row in venue_ids if row not in self._chains]:
+            rows = read(unread)
+            for row in unread:
+                self._keep(row, rows.get(row, ()))
+        return {row: chain for row in venue_ids if (chain := self._chains[row])}
 
     def _keep(self, venue_id: str, chain: Sequence[Order]) -> None:
         self._chains[venue_id] = chain
@@ -416,5 +416,5 @@ class Chains:
             self._naming.clear()
         for row in filter(None, rows):
             for name in (row.order.venue_id, row.order.replaced_by):
-                for one in self._naming.pop(name, ()) if name else ():
-                    self._chains.pop(one, None)
+                for key in self._naming.pop(name, ()) if name else ():
+                    self._chains.pop(key, None)

@@ -58,8 +58,8 @@ class _End(NamedTuple):
     marked: CycleRecord | None = None
 
 
-def _at(one: _Pass) -> datetime:
-    return one.cycle.at
+def _at(cycle: _Pass) -> datetime:
+    return cycle.cycle.at
 
 
 def _time(cycle: CycleRecord) -> datetime:
@@ -86,10 +86,10 @@ class Recorder:
     def record(self, cycle: CycleRecord) -> None:
         self._forget_same(cycle)
         head = replace(cycle, candidates=()) if cycle.candidates else cycle
-        one = _Pass(cycle, head)
-        self._known[cycle.job, cycle.id] = one
-        insort(self._all, one, key=_at)
-        insort(self._jobs[cycle.job], one, key=_at)
+        kept = _Pass(cycle, head)
+        self._known[cycle.job, cycle.id] = kept
+        insort(self._all, kept, key=_at)
+        insort(self._jobs[cycle.job], kept, key=_at)
         if cycle.marks and cycle.job is Job.EVALUATE_EXITS:
             insort(self._marked, head, key=_time)
         if cycle.job in SCORING and cycle.job_decision is None:
@@ -102,9 +102,9 @@ class Recorder:
             self._begin(cycle)
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        known = self._known.get((cycle.job, cycle.id))
-        end = known.cycle.job_decision if known else None
-        return known is None or (end is not None and end.reason in RESUMABLE)
+        kept = self._known.get((cycle.job, cycle.id))
+        end = kept.cycle.job_decision if kept else None
+        return kept is None or (end is not None and end.reason in RESUMABLE)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         passes = self._jobs.get(job, [])
@@ -113,14 +113,14 @@ class Recorder:
         return tuple(cycle.cycle for cycle in passes[first:])
 
     def last_passes(self, job: str, last: int) -> Sequence[CycleRecord]:
-        return tuple(one.head for one in self._jobs.get(job, [])[-last:])
+        return tuple(kept.head for kept in self._jobs.get(job, [])[-last:])
 
     def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
-        cycle = next((one.cycle for one in reversed(self._jobs.get(job, [])) if one.cycle.id != identity), None)
+        cycle = next((kept.cycle for kept in reversed(self._jobs.get(job, [])) if kept.cycle.id != identity), None)
         return cycle and cycle.reasons(record for record in cycle.candidates if record.candidate.symbol in symbols)
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
-        return tuple(one.head for one in self._all[bisect_left(self._all, since, key=_at) :])
+        return tuple(kept.head for kept in self._all[bisect_left(self._all, since, key=_at) :])
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
@@ -128,8 +128,8 @@ class Recorder:
         return self._scores.of(held, since, now)
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-        place = bisect_right(self._marked, until, key=_time)
-        last = self._marked[place - 1] if place else None
+        index = bisect_right(self._marked, until, key=_time)
+        last = self._marked[index - 1] if index else None
         return {mark.symbol: mark.price for mark in last.marks} if last and last.at >= since else {}
 
     def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
@@ -152,11 +152,11 @@ class Recorder:
         passes that sent orders, with the candidates that led to them.
         """
         if self.level is RecordLevel.FULL:
-            yield from (one.cycle for one in self._all)
+            yield from (kept.cycle for kept in self._all)
             return
         ends = [cycle for end in self._ends.values() for cycle in end if cycle]
-        found = {(str(cycle.job), cycle.id): cycle for cycle in (*ends, *self._sent.values())}
-        yield from sorted(found.values(), key=_time)
+        cycles = {(str(cycle.job), cycle.id): cycle for cycle in (*ends, *self._sent.values())}
+        yield from sorted(cycles.values(), key=_time)
 
     def _forget_same(self, cycle: CycleRecord) -> None:
         """Forget the record of this pass that is being replaced, if there is one."""
@@ -171,9 +171,9 @@ class Recorder:
         self._count(before.cycle, -1)
         if any(before.head is end for end in self._ends.get(before.cycle.session, ())):
             del self._ends[before.cycle.session]
-            for one in self._all[bisect_left(self._all, before.at - SAME_PASS, key=_at) :]:
-                if one.cycle.session == before.cycle.session:
-                    self._note_end(one.head)
+            for kept in self._all[bisect_left(self._all, before.at - SAME_PASS, key=_at) :]:
+                if kept.cycle.session == before.cycle.session:
+                    self._note_end(kept.head)
 
     def _forget_scores(self, cycle: CycleRecord) -> None:
         """Forget the scores of a pass; another pass of its slot may count instead."""
@@ -181,10 +181,10 @@ class Recorder:
             return
         self._scores.remove(cycle)
         for job in SCORING:
-            for one in self._jobs[job][bisect_left(self._jobs[job], cycle.at - SAME_PASS, key=_at) :]:
-                same = (one.cycle.session, one.cycle.slot) == (cycle.session, cycle.slot)
-                if same and one.cycle.job_decision is None:
-                    self._scores.add(one.cycle)
+            for kept in self._jobs[job][bisect_left(self._jobs[job], cycle.at - SAME_PASS, key=_at) :]:
+                same = (kept.cycle.session, kept.cycle.slot) == (cycle.session, cycle.slot)
+                if same and kept.cycle.job_decision is None:
+                    self._scores.add(kept.cycle)
 
     def _count(self, cycle: CycleRecord, sign: int) -> None:
         if self.level is RecordLevel.NONE or cycle.job is not Job.TRADE_ONCE:
@@ -230,23 +230,23 @@ class Recorder:
         if self.level is RecordLevel.FULL:
             return
         slots = {key for of_strategy in self._own_slots.values() for key in of_strategy.values()}
-        newest = {id(one) for of_job in self._jobs.values() for one in of_job[-COMPARED:]}
+        newest = {id(kept) for of_job in self._jobs.values() for kept in of_job[-COMPARED:]}
         sessions = frozenset(self._recent)
         self._all = [
-            one
-            for one in self._all
-            if one.cycle.session in sessions or id(one) in newest or (one.cycle.job, one.cycle.id) in slots
+            kept
+            for kept in self._all
+            if kept.cycle.session in sessions or id(kept) in newest or (kept.cycle.job, kept.cycle.id) in slots
         ]
-        kept = {id(one) for one in self._all}
+        kept = {id(kept) for kept in self._all}
         self._jobs = defaultdict(list, {j: [p for p in passes if id(p) in kept] for j, passes in self._jobs.items()})
-        self._known = {(one.cycle.job, one.cycle.id): one for one in self._all}
+        self._known = {(kept.cycle.job, kept.cycle.id): kept for kept in self._all}
         self._marked = [job.head for job in self._jobs[Job.EVALUATE_EXITS] if job.head.marks]
 
 
-def _remove(found: list[T], one: T, time: Callable[[T], datetime]) -> None:
+def _remove(items: list[T], item: T, time: Callable[[T], datetime]) -> None:
     """Remove one object, not an equal one, from a list that is sorted by time."""
-    first = bisect_left(found, time(one), key=time)
-    del found[next(place for place in range(first, len(found)) if found[place] is one)]
+    first = bisect_left(items, time(item), key=time)
+    del items[next(index for index in range(first, len(items)) if items[index] is item)]
 
 
 KEPT = timedelta(days=10)
@@ -282,9 +282,9 @@ class SlotScores:
                 scores.setdefault((candidate.strategy, candidate.symbol), []).append(candidate.score)
         self._slots[key] = _Slot(cycle.id, cycle.at, scores)
         insort(self._times, cycle.at)
-        for one, found in scores.items():
-            for score in found:
-                insort(self._scores.setdefault(one, []), Scored(cycle.at, score))
+        for symbol, symbol_scores in scores.items():
+            for score in symbol_scores:
+                insort(self._scores.setdefault(symbol, []), Scored(cycle.at, score))
 
     def remove(self, cycle: CycleRecord) -> None:
         """Remove the scores of a pass, if they are those of its slot."""
@@ -297,9 +297,9 @@ class SlotScores:
         if slot is None:
             return
         self._times.remove(slot.at)
-        for one, scores in slot.scores.items():
+        for symbol, scores in slot.scores.items():
             for score in scores:
-                self._scores[one].remove(Scored(slot.at, score))
+                self._scores[symbol].remove(Scored(slot.at, score))
 
     def of(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
@@ -307,13 +307,13 @@ class SlotScores:
         """Return the scores of strategies' symbols in a period, oldest first; symbols without any are left out."""
         newest = bisect_right(self._times, now)
         since = max(since, self._times[newest - MOST_SLOTS]) if newest > MOST_SLOTS else since
-        found = {}
+        by_key = {}
         for key in held:
             scores = self._scores.get(key, [])
             first, last = bisect_left(scores, since, key=_score_at), bisect_right(scores, now, key=_score_at)
             if first < last:
-                found[key] = scores[first:last]
-        return found
+                by_key[key] = scores[first:last]
+        return by_key
 
     def forget(self, now: datetime) -> None:
         """Drop the scores that are too old to be queried."""

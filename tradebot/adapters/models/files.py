@@ -115,11 +115,11 @@ def _put(draft: Path, path: Path, content: Mapping[str, bytes]) -> None:
         return
     with around("models.drop_draft"):
         shutil.rmtree(draft)
-    found = {each.name: each.read_bytes() for each in path.iterdir() if each.is_file()}
-    if found == content:
+    files = {each.name: each.read_bytes() for each in path.iterdir() if each.is_file()}
+    if files == content:
         return
-    signer = signer_of(found.get(SIGNATURE, b""))
-    if {**found, SIGNATURE: b""} == {**content, SIGNATURE: b""} and signer not in (None, signer_of(content[SIGNATURE])):
+    signer = signer_of(files.get(SIGNATURE, b""))
+    if {**files, SIGNATURE: b""} == {**content, SIGNATURE: b""} and signer not in (None, signer_of(content[SIGNATURE])):
         raise OperatorError(
             f"{path} is this model, signed by another key ({signer})",
             "leave it there, since a bot may use it, and write yours to another folder: --to FOLDER",
@@ -200,13 +200,13 @@ def _place(folder: Path, name: str) -> Path:
 
 def _require_files(path: Path, name: str, wanted: frozenset[str]) -> None:
     try:
-        found = frozenset(os.listdir(path))
+        names = frozenset(os.listdir(path))
     except OSError as error:
         raise RefusedModelError(Reason.MODEL_ABSENT, name, str(error.strerror)) from error
-    if wanted - found == {SIGNATURE} or (SIGNATURE in wanted and not {SIGNATURE, SUMS} & found):
+    if wanted - names == {SIGNATURE} or (SIGNATURE in wanted and not {SIGNATURE, SUMS} & names):
         raise RefusedModelError(Reason.MODEL_UNSIGNED, name, f"it lacks {SIGNATURE}")
-    if wanted != found:
-        lacks, more = sorted(wanted - found)[:SHOWN], sorted(found - wanted)[:SHOWN]
+    if wanted != names:
+        lacks, more = sorted(wanted - names)[:SHOWN], sorted(names - wanted)[:SHOWN]
         said = [f"it lacks {', '.join(lacks)}"] * bool(lacks) + [f"{', '.join(more)} doesn't belong to it"] * bool(more)
         raise RefusedModelError(Reason.MODEL_FILES_DIFFER, name, "; ".join(said)[:160])
 

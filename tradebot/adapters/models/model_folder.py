@@ -104,10 +104,10 @@ def sums_of(files: Mapping[str, bytes]) -> bytes:
 def listed_in(sums: bytes) -> Mapping[str, ListedFile]:
     """Return the files in a list by name; ValueError unless they are exactly the files of a model."""
     text = sums.decode("ascii")
-    found = {name: ListedFile(int(size), digest) for size, digest, name in LINE.findall(text)}
-    if LINE.sub("", text) or set(found) != set(LARGEST):
+    files = {name: ListedFile(int(size), digest) for size, digest, name in LINE.findall(text)}
+    if LINE.sub("", text) or set(files) != set(LARGEST):
         raise ValueError("it lists other files")
-    return found
+    return files
 
 
 def id_of(sums: bytes) -> str:

@@ -40,13 +40,13 @@ QUIET = 4
 def member_of(model: Model) -> Member | Decision:
     """Return a model ready to run; the reason if its network doesn't match its card."""
     session = _open_session(model.graph)
-    shapes = {one.name: _width(one) for one in (*session.get_inputs(), *session.get_outputs())}
+    shapes = {tensor.name: _width(tensor) for tensor in (*session.get_inputs(), *session.get_outputs())}
     wanted, size = _shapes(model.card), shapes.get(MEMORY)
     if size is not None and model.card.recurrent:
         wanted |= {MEMORY: size, NEXT_MEMORY: size}
     if shapes != wanted or (size or 0) > LARGEST_MEMORY:
-        told = ", ".join(f"{name} {width}" for name, width in shapes.items())
-        return refusal(Reason.MODEL_SHAPE_WRONG, f"{model.id}: it has {told}")
+        widths = ", ".join(f"{name} {width}" for name, width in shapes.items())
+        return refusal(Reason.MODEL_SHAPE_WRONG, f"{model.id}: it has {widths}")
     blank = (0.0,) * (size or 0)
     return Member(model.id, model.card, model.scaling, partial(_run, session, model.card.recurrent), blank)
 
@@ -61,7 +61,7 @@ def self_test(member: Member, model: Model) -> Decision | None:
         outputs, after = member.run(shown, memory)
         if not all(map(isfinite, (*outputs, *after))):
             return refusal(Reason.MODEL_NOT_FINITE, f"{model.id}: {outputs}")
-        worst = max(worst, *(abs(one - other) for one, other in zip(outputs, stored, strict=True)))
+        worst = max(worst, *(abs(output - other) for output, other in zip(outputs, stored, strict=True)))
     if worst > TOLERANCE:
         return refusal(Reason.MODEL_ANSWERS_DIFFER, f"{model.id}: by {worst:.3g}", TOLERANCE)
     return None
@@ -104,9 +104,9 @@ class ModelsStrategy:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         models, acting = loaded_from(settings)
-        found = [_test_model(model) for model in models]
-        self._failed = next((decision for decision in found if isinstance(decision, Decision)), None)
-        self._policy = Policy(acting, [member for member in found if isinstance(member, Member)])
+        problems = [_test_model(model) for model in models]
+        self._failed = next((decision for decision in problems if isinstance(decision, Decision)), None)
+        self._policy = Policy(acting, [member for member in problems if isinstance(member, Member)])
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
         """Return a target for each symbol, or why there is none; without symbols, only check that the models work."""

@@ -81,36 +81,36 @@ def _look(message: memoryview, kind: str, depth: int, kinds: set[str]) -> None:
 
 def fields(message: memoryview) -> Iterator[ProtoField]:
     """Yield the fields of a message in order; GraphError if it is invalid."""
-    place = 0
-    while place < len(message):
-        key, place = _read_varint(message, place)
+    index = 0
+    while index < len(message):
+        key, index = _read_varint(message, index)
         number, kind = key >> 3, key & 7
         if kind == VARINT:
-            value, place = _read_varint(message, place)
+            value, index = _read_varint(message, index)
             yield ProtoField(number, value)
             continue
         if kind == BYTES:
-            length, place = _read_varint(message, place)
+            length, index = _read_varint(message, index)
         elif kind in WIDTHS:
             length = WIDTHS[kind]
         else:
             raise GraphError("it can't be read")
-        if place + length > len(message):
+        if index + length > len(message):
             raise GraphError("it ends in the middle")
-        yield ProtoField(number, message[place : place + length])
-        place += length
+        yield ProtoField(number, message[index : index + length])
+        index += length
 
 
-def _read_varint(message: memoryview, place: int) -> tuple[int, int]:
+def _read_varint(message: memoryview, index: int) -> tuple[int, int]:
     value = 0
     for shift in range(LONGEST_VARINT):
-        if place >= len(message):
+        if index >= len(message):
             raise GraphError("it ends in the middle")
-        byte = message[place]
-        place += 1
+        byte = message[index]
+        index += 1
         value |= (byte & 0x7F) << 7 * shift
         if byte < 0x80:
-            return value, place
+            return value, index
     raise GraphError("it can't be read")
 
 
@@ -151,11 +151,11 @@ def part(field: int, content: bytes | str) -> bytes:
 
 
 def _write_varint(value: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while value >= MORE:
-        found.append(value & (MORE - 1) | MORE)
+        encoded.append(value & (MORE - 1) | MORE)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*encoded, value])
 
 
 def tensor(name: str, rows: Sequence[Sequence[float]]) -> bytes:

@@ -113,8 +113,8 @@ class ModelProcess(PluginStrategy):
             self.close()
             self._session = session.date
         most_ms = self._place.answer_ms
-        found = self._attempt(lambda process: process.wants(view, most_ms and most_ms / 1000))
-        return self._to_model_reason(found) if isinstance(found, Decision) else self._with_replacement_noted(found)
+        answer = self._attempt(lambda process: process.wants(view, most_ms and most_ms / 1000))
+        return self._to_model_reason(answer) if isinstance(answer, Decision) else self._with_replacement_noted(answer)
 
     def _with_replacement_noted(self, wants: Sequence[Want]) -> Sequence[Target]:
         targets = [want for want in wants if isinstance(want, Target)]
@@ -188,8 +188,8 @@ class ModelProcess(PluginStrategy):
 def good_models(file: Path) -> dict[str, tuple[str, ...]]:
     """Return the last models of each policy that passed their test; empty if none are noted, or they can't be read."""
     try:
-        found = json.loads(read_plain(file))
-        return {str(name): tuple(map(str, models)) for name, models in found.items()}
+        document = json.loads(read_plain(file))
+        return {str(name): tuple(map(str, models)) for name, models in document.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
@@ -197,8 +197,8 @@ def good_models(file: Path) -> dict[str, tuple[str, ...]]:
 def read_results(file: Path) -> Mapping[str, tuple[SessionResult, ...]]:
     """Return models' results by session, from a file that has them by model; ErredError if it can't be read."""
     try:
-        found = json.loads(read_plain(file))
-        return {str(name): tuple(_result(*row) for row in results.items()) for name, results in found.items()}
+        document = json.loads(read_plain(file))
+        return {str(name): tuple(_result(*row) for row in results.items()) for name, results in document.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ErredError(refusal(Reason.MODEL_UNREADABLE, f"{file.name}: {why}")) from error

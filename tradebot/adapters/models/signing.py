@@ -140,8 +140,8 @@ def public_of(key: "Ed25519PrivateKey") -> str:
 
 def signer_of(signature: bytes) -> str | None:
     """Return the digits of the key that a signature names; None if it is invalid."""
-    found = _parse_signature(signature)
-    return found.key if found else None
+    parsed = _parse_signature(signature)
+    return parsed.key if parsed else None
 
 
 def require_signed(what: str, content: bytes, signature: bytes, public: str) -> None:
@@ -150,13 +150,13 @@ def require_signed(what: str, content: bytes, signature: bytes, public: str) -> 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     refused = partial(RefusedModelError, what=what)
-    found = _parse_signature(signature)
-    if found is None:
+    parsed = _parse_signature(signature)
+    if parsed is None:
         raise refused(Reason.MODEL_UNSIGNED, observed="its signature can't be read")
-    if found.key != name_of(public):
-        raise refused(Reason.MODEL_WRONG_KEY, observed=f"signed by {found.key}, and the bot trusts {name_of(public)}")
+    if parsed.key != name_of(public):
+        raise refused(Reason.MODEL_WRONG_KEY, observed=f"signed by {parsed.key}, and the bot trusts {name_of(public)}")
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(found.value, content)
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(parsed.value, content)
     except InvalidSignature as error:
         raise refused(Reason.MODEL_CHANGED, observed="its list of files isn't the one that was signed") from error
 
@@ -164,10 +164,10 @@ def require_signed(what: str, content: bytes, signature: bytes, public: str) -> 
 def _parse_signature(signature: bytes) -> Signature | None:
     words = signature.decode("ascii", "replace").split()
     try:
-        found = Signature(words[1], bytes.fromhex(words[2]))
+        parsed = Signature(words[1], bytes.fromhex(words[2]))
     except (IndexError, ValueError):
         return None
-    return found if words[0] == SCHEME and signature == found.text.encode() else None
+    return parsed if words[0] == SCHEME and signature == parsed.text.encode() else None
 
 
 def _public(key: "Ed25519PrivateKey") -> str:

@@ -85,16 +85,16 @@ class Outbox(CacheStore):
     def last_look(self) -> tuple[EventCursor, BotStatus] | None:
         """Return how far the events were read, and the bot's status then; None before the first check."""
         with self._guard(ValueError):
-            found = dict(self._database.execute("SELECT name, text FROM remembered"))
-            if not {PLACE, SEEN} <= found.keys():
+            remembered = dict(self._database.execute("SELECT name, text FROM remembered"))
+            if not {PLACE, SEEN} <= remembered.keys():
                 return None
-            return EventCursor(*json.loads(found[PLACE])), decode(BotStatus, json.loads(found[SEEN]))
+            return EventCursor(*json.loads(remembered[PLACE])), decode(BotStatus, json.loads(remembered[SEEN]))
 
-    def note(self, place: EventCursor, seen: BotStatus, happenings: Iterable[tuple[str, datetime, Happening]]) -> None:
+    def note(self, cursor: EventCursor, seen: BotStatus, happenings: Iterable[tuple[str, datetime, Happening]]) -> None:
         """Save a check's status, and the happenings for each channel with their due times."""
         rows = [(channel, time_text(due), json_text(encode(happening))) for channel, due, happening in happenings]
         with self._write():
-            remembered = ((PLACE, json_text(list(place))), (SEEN, json_text(encode(seen))))
+            remembered = ((PLACE, json_text(list(cursor))), (SEEN, json_text(encode(seen))))
             self._database.executemany("INSERT OR REPLACE INTO remembered (name, text) VALUES (?, ?)", remembered)
             self._database.executemany("INSERT INTO happenings (channel, due_at, body) VALUES (?, ?, ?)", rows)
 

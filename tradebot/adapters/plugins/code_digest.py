@@ -51,14 +51,14 @@ class StrategyCode(Struct, frozen=True):
     @property
     def digest(self) -> str:
         """Return the digest that identifies this code, wherever it is installed."""
-        found = self.own_digest
-        return ON_RECORD.get(found, found)
+        digest = self.own_digest
+        return ON_RECORD.get(digest, digest)
 
     @property
     def own_digest(self) -> str:
         """Return the digest without regard to recorded equivalent code."""
-        found = [sorted(self.files.items()), sorted(self.versions.items())]
-        return sha256(json_text(found).encode()).hexdigest()[:CHARACTERS]
+        parts = [sorted(self.files.items()), sorted(self.versions.items())]
+        return sha256(json_text(parts).encode()).hexdigest()[:CHARACTERS]
 
 
 def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
@@ -68,7 +68,7 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
     """
     files, versions = dict[str, str](), dict[str, str]()
     own = point.module.partition(".")[0]
-    waiting, known = [own], {own} | OURS | sys.stdlib_module_names
+    waiting, modules = [own], {own} | OURS | sys.stdlib_module_names
     while waiting:
         name = waiting.pop()
         places = [*_places(name)]
@@ -77,13 +77,13 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
             continue
         for path, shown in _sources(places):
             files[shown] = _hash(path)
-            new = _imported_packages(path) - known
-            known |= new
+            new = _imported_packages(path) - modules
+            modules |= new
             waiting += sorted(new)
     if point.dist is not None:
         _add_versions(versions, _required_distributions(point.dist))
     # The order of the declared files is part of the settings that the strategy sees; where they are isn't.
-    files |= {f"{place} {path.name}": _hash(path) for place, path in enumerate(declared, 1)}
+    files |= {f"{index} {path.name}": _hash(path) for index, path in enumerate(declared, 1)}
     return StrategyCode(files, versions)
 
 
@@ -108,8 +108,8 @@ def _remembered_tree(root: Path, files: Sequence[Path]) -> str:
     key = sha256(json_text(contents).encode()).hexdigest()
     place = Path(cache_from_source(code_tree.__file__)).with_suffix(".digest")
     with suppress(OSError, ValueError):
-        known, tree = place.read_text(encoding="utf-8").split()
-        if known == key:
+        words, tree = place.read_text(encoding="utf-8").split()
+        if words == key:
             return tree
     tree = code_tree.tree_digest(root, files)
     with suppress(OSError):
@@ -122,11 +122,11 @@ def _remembered_tree(root: Path, files: Sequence[Path]) -> str:
 @cache
 def source_digest() -> str:
     """Return the digest of this program's own source files."""
-    folder, found = Path(tradebot.__file__).parent, sha256()
+    folder, root = Path(tradebot.__file__).parent, sha256()
     for name in sorted(map(str, folder.rglob("*.py"))):
-        found.update(name.removeprefix(str(folder)).encode())
-        found.update(Path(name).read_bytes())
-    return found.hexdigest()[:CHARACTERS]
+        root.update(name.removeprefix(str(folder)).encode())
+        root.update(Path(name).read_bytes())
+    return root.hexdigest()[:CHARACTERS]
 
 
 def _places(name: str) -> Iterator[Path]:
@@ -141,14 +141,14 @@ def _places(name: str) -> Iterator[Path]:
 
 def _sources(places: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield each file of packages or modules with its place in them, in the order of these places."""
-    for place in places:
-        if place.is_file():
-            yield place, place.name
-        for folder, folders, names in os.walk(place):
+    for index in places:
+        if index.is_file():
+            yield index, index.name
+        for folder, folders, names in os.walk(index):
             folders[:] = sorted(name for name in folders if _is_package(Path(folder, name)))
             for path in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
                 if path.suffix != ".pyc" and path.is_file():
-                    yield path, str(Path(place.name, path.relative_to(place)))
+                    yield path, str(Path(index.name, path.relative_to(index)))
 
 
 def _is_package(folder: Path) -> bool:

@@ -43,22 +43,22 @@ def tree_digest(root: Path, files: Iterable[Path]) -> str:
     Raises OSError if a file can't be read, and SyntaxError or ValueError if it isn't Python.
     """
     modules = {_dotted_name(root, path): _module(root, path) for path in files}
-    known = {name: module.own for name, module in modules.items()}
+    digests = {name: module.own for name, module in modules.items()}
     for _ in range(ROUNDS):
-        known = {name: _with_imports(module, known) for name, module in modules.items()}
-    return _hash(*sorted(known[name] for name, module in modules.items() if module != EMPTY))
+        digests = {name: _with_imports(module, digests) for name, module in modules.items()}
+    return _hash(*sorted(digests[name] for name, module in modules.items() if module != EMPTY))
 
 
-def _with_imports(module: Module, known: Mapping[str, str]) -> str:
-    used = (_whose(origin, known) for origin in module.used)
-    passed_on = (f"{name if origin.attribute else ''}={_whose(origin, known)}" for name, origin in module.passed_on)
+def _with_imports(module: Module, digests: Mapping[str, str]) -> str:
+    used = (_whose(origin, digests) for origin in module.used)
+    passed_on = (f"{name if origin.attribute else ''}={_whose(origin, digests)}" for name, origin in module.passed_on)
     return _hash(module.own, *used, "", *sorted(passed_on))
 
 
-def _whose(origin: NameOrigin, known: Mapping[str, str]) -> str:
+def _whose(origin: NameOrigin, digests: Mapping[str, str]) -> str:
     """Return what an imported name is, whatever the modules of this program are called."""
     is_ours = origin.module.partition(".")[0] == OURS
-    place = known.get(origin.module, OURS if is_ours else origin.module)
+    place = digests.get(origin.module, OURS if is_ours else origin.module)
     return f"{place}:{origin.attribute}"
 
 
@@ -106,17 +106,17 @@ def _write(node: ast.AST, numbers: Mapping[str, int], out: list[str]) -> None:
     for name in node._fields:
         value = getattr(node, name, None)
         if isinstance(value, list):
-            value = [one for one in value if not _is_left_out(one)]
+            value = [item for item in value if not _is_left_out(item)]
         if value is None or value == []:
             continue
         out.append(name)
-        for one in value if isinstance(value, list) else (value,):
-            if isinstance(one, ast.AST):
-                _write(one, numbers, out)
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, ast.AST):
+                _write(item, numbers, out)
             elif isinstance(node, ast.Name):
-                out.append(f"@{numbers[one]}" if one in numbers else one)
+                out.append(f"@{numbers[item]}" if item in numbers else item)
             else:
-                out.append(_plain(one))
+                out.append(_plain(item))
     out.append(")")
 
 

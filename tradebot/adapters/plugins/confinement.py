@@ -149,9 +149,9 @@ class Confinement(Struct, frozen=True):
     def _of(self, means: tuple[Means, ...]) -> tuple[Means, ...]:
         return tuple(each for each in means if each in self.means)
 
-    def has_started(self, known: frozenset[int]) -> bool:
-        """Return True if there are descendants of this process besides the `known` ones."""
-        return Means.CALL_FILTER not in self.means and not descendants() <= known
+    def has_started(self, before: frozenset[int]) -> bool:
+        """Return True if there are descendants of this process besides the `before` ones."""
+        return Means.CALL_FILTER not in self.means and not descendants() <= before
 
     @contextmanager
     def all_ended(self) -> Iterator[None]:
@@ -281,12 +281,12 @@ def _end_children() -> None:
 
 def descendants() -> frozenset[int]:
     """Return the processes that descend from this one."""
-    parents, found = _parents(), set[int]()
+    parents, below = _parents(), set[int]()
     generation = {os.getpid()}
     while generation:
-        generation = {pid for pid, parent in parents.items() if parent in generation} - found
-        found |= generation
-    return frozenset(found)
+        generation = {pid for pid, parent in parents.items() if parent in generation} - below
+        below |= generation
+    return frozenset(below)
 
 
 def _parents() -> dict[int, int]:

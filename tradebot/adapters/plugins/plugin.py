@@ -111,8 +111,8 @@ def require_named(name: str, installed_as: str) -> None:
     """Raise OperatorError if a strategy that was named by the user isn't installed."""
     available = installed_strategies()
     if installed_as not in available:
-        known = f"installed: {', '.join(sorted(available))}"
-        raise OperatorError(f"no strategy named {word(name)} is installed", f"{known}; tradebot strategy list")
+        names = f"installed: {', '.join(sorted(available))}"
+        raise OperatorError(f"no strategy named {word(name)} is installed", f"{names}; tradebot strategy list")
 
 
 def protections_from(name: str, surroundings: PluginEnvironment) -> Protections:
@@ -271,8 +271,8 @@ class PluginStrategy:
 
         Raises ErredError if the view was made for what another process declared.
         """
-        known, self._declared = self._declared, process.declaration
-        if known not in (None, self._declared):
+        declared, self._declared = self._declared, process.declaration
+        if declared not in (None, self._declared):
             raise _strategy_error("it needs something else than before")
         return process.wants(view)
 

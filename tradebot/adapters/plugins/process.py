@@ -50,10 +50,10 @@ MOST_LETTERS = 32
 
 def require_valid(declared: Declared) -> None:
     """Raise ValueError, with the first fault, unless these are needs that can be met."""
-    known = kind_names()
-    unknown = [kind for kind in declared.facts if kind not in known]
+    kinds = kind_names()
+    unknown = [kind for kind in declared.facts if kind not in kinds]
     if unknown:
-        raise ValueError(f"it needs {unknown[0][:40]!r}, which isn't a kind of facts; known: {', '.join(known)}")
+        raise ValueError(f"it needs {unknown[0][:40]!r}, which isn't a kind of facts; known: {', '.join(kinds)}")
     if len(declared.bars) > MOST_NEEDS:
         raise ValueError(f"it needs {len(declared.bars)} series of bars per symbol; the most is {MOST_NEEDS}")
     for need in declared.bars:

@@ -113,13 +113,15 @@ def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
 
 def versions(offsite_store: OffsiteStore, under: str) -> list[ArchivedVersion]:
     """Return a store's versions of a name or a kind, or of all kinds if it is empty, newest first."""
-    found = [one for kind in ([under] if under else KINDS) for one in _archived_versions(offsite_store, kind)]
+    listed_versions = [
+        version for kind in ([under] if under else KINDS) for version in _archived_versions(offsite_store, kind)
+    ]
     with _scratch() as scratch:
-        rows = [_version(offsite_store, name, version, at, scratch) for at, name, version in found]
+        rows = [_version(offsite_store, name, version, at, scratch) for at, name, version in listed_versions]
     return sorted(rows, key=lambda row: (row.at, row.name, row.version), reverse=True)
 
 
-def fetch(place: OffsiteStore, name: str, version: str | None, to: Path) -> FetchedVersion:
+def fetch(offsite: OffsiteStore, name: str, version: str | None, to: Path) -> FetchedVersion:
     """Write a version, by default the newest, to a folder that appears as a whole or not at all.
 
     Raise OperatorError if the folder exists, if the store doesn't have the version, or if a byte of it was changed.
@@ -127,18 +129,18 @@ def fetch(place: OffsiteStore, name: str, version: str | None, to: Path) -> Fetc
     require_name(name)
     if os.path.lexists(to):
         raise OperatorError(f"{to} is there already", "name a folder that isn't there yet")
-    chosen = _choose_version(place, name, version)
+    chosen = _choose_version(offsite, name, version)
     draft = to.with_name(f"{DRAFT}{to.name}")
     try:
         with _scratch() as scratch:
-            manifest = _manifest(place, name, chosen, scratch)
+            manifest = _manifest(offsite, name, chosen, scratch)
         if draft.exists():
             # Of a fetch that was cut short.
             with around("archive.drop_earlier"):
                 shutil.rmtree(draft)
         draft.mkdir(mode=0o700)
         for path, stored in manifest.files.items():
-            _get(place, path, stored, draft)
+            _get(offsite, path, stored, draft)
         with around("archive.name"):
             draft.rename(to)
         sync_folder(to.parent)
@@ -154,14 +156,14 @@ def fetch(place: OffsiteStore, name: str, version: str | None, to: Path) -> Fetc
 def _files(source: Path) -> dict[str, Path]:
     """Return what to archive by its path in the version; OperatorError for what is in use, too much, or nothing."""
     if source.is_dir():
-        found = {file.relative_to(source).as_posix(): file for file in sorted(source.rglob("*")) if not file.is_dir()}
+        files = {file.relative_to(source).as_posix(): file for file in sorted(source.rglob("*")) if not file.is_dir()}
     else:
-        found = {source.name: source}
-    if not found:
+        files = {source.name: source}
+    if not files:
         raise OperatorError(f"{source} has no files", "name a file, or a folder that has some")
-    if len(found) > MOST_FILES:
+    if len(files) > MOST_FILES:
         raise OperatorError(f"{source} has over {MOST_FILES:,} files", "archive its folders one by one")
-    for file in found.values():
+    for file in files.values():
         require_plain(file)
         if file.name.startswith(".env"):
             raise OperatorError(f"{file} may hold keys, and these are never archived", "archive a folder without it")
@@ -169,7 +171,7 @@ def _files(source: Path) -> dict[str, Path]:
             raise OperatorError(f"{file} is of a database that is in use", "stop what uses it, then archive it again")
         if any(file.with_name(f"{file.name}{ending}").exists() for ending in ("-wal", "-journal")):
             raise OperatorError(f"{file} is a database that is in use", "stop what uses it, then archive it again")
-    return found
+    return files
 
 
 def _put(offsite_store: OffsiteStore, key: str, file: Path, content: Content, what: str) -> bool:
@@ -210,15 +212,17 @@ def _version(offsite_store: OffsiteStore, name: str, version: str, at: datetime,
     return ArchivedVersion(name, version, at, len(files), sum(file.bytes for file in files.values()), "")
 
 
-def _choose_version(place: OffsiteStore, name: str, version: str | None) -> str:
+def _choose_version(offsite: OffsiteStore, name: str, version: str | None) -> str:
     """Return the version that is meant, whose first letters are enough."""
-    found = sorted((at, known) for at, _, known in _archived_versions(place, name) if known.startswith(version or ""))
-    if not found:
+    kept = sorted(
+        (at, sum_kept) for at, _, sum_kept in _archived_versions(offsite, name) if sum_kept.startswith(version or "")
+    )
+    if not kept:
         meant = f"{name} {version}" if version else name
-        raise OperatorError(f"{place.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")
-    if version and len(found) > 1:
-        raise OperatorError(f"{name} has {len(found)} versions {version}…", "name more of its letters")
-    return found[-1][1]
+        raise OperatorError(f"{offsite.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")
+    if version and len(kept) > 1:
+        raise OperatorError(f"{name} has {len(kept)} versions {version}…", "name more of its letters")
+    return kept[-1][1]
 
 
 def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Path) -> Manifest:
@@ -281,7 +285,7 @@ def _unreadable(source: Path, error: OSError) -> OperatorError:
 
 
 def _unwritable(to: Path, error: OSError) -> OperatorError:
-    found = f"{to} can't be written: {error.strerror or error}"
+    problem = f"{to} can't be written: {error.strerror or error}"
     if not to.parent.is_dir():
-        return CannotWriteError(found, f"make the folder that it is in: mkdir -p {to.parent}")
-    return CannotWriteError(found, f"free up disk space (df -h {to.parent}), or name another folder")
+        return CannotWriteError(problem, f"make the folder that it is in: mkdir -p {to.parent}")
+    return CannotWriteError(problem, f"free up disk space (df -h {to.parent}), or name another folder")

@@ -205,8 +205,8 @@ def _forget_parts(root: Path, paths: Iterable[Path]) -> None:
 def places(folder: Path) -> list[Path]:
     """Return the folders of the backups, newest first."""
     root = folder / BACKUPS
-    found = (path for path in root.iterdir() if not path.name.startswith(".")) if root.is_dir() else ()
-    return sorted((path for path in found if path.is_dir() and path.name != PARTS), reverse=True)
+    paths = (path for path in root.iterdir() if not path.name.startswith(".")) if root.is_dir() else ()
+    return sorted((path for path in paths if path.is_dir() and path.name != PARTS), reverse=True)
 
 
 def verify_backup(folder: StateFolder, name: str) -> Backup:
@@ -231,8 +231,8 @@ def find_damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
     Parts are compared with the digests in the manifests; the books they form together are not read for content.
     """
     read = Hashed() if hashed is None else hashed
-    found = ((path.name, _damage(path, read)) for path in places(folder))
-    return [Damage(name, why) for name, why in found if why is not None]
+    damage = ((path.name, _damage(path, read)) for path in places(folder))
+    return [Damage(name, why) for name, why in damage if why is not None]
 
 
 def _damage(path: Path, hashed: Hashed) -> str | None:
@@ -253,26 +253,26 @@ def _require_files(path: Path, content: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def whole(place: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str] | None = None) -> Iterator[Path]:
+def whole(folder: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str] | None = None) -> Iterator[Path]:
     """Yield a folder with a backup's assembled files while it is needed; OperatorError if they can't be assembled.
 
     With a list `lost`, files that can't be assembled are left out and the reasons are appended to it. A folder with the
     files themselves, such as in the quarantine, is yielded unchanged.
     """
-    if not in_parts(place):
-        yield place
+    if not in_parts(folder):
+        yield folder
         return
-    with scratch(place.parent) as path:
+    with scratch(folder.parent) as path:
         for file in files:
             try:
-                assemble(place, file, path)
+                assemble(folder, file, path)
             except OperatorError as damaged:
                 if lost is None:
                     raise
                 lost.append(damaged.message)
                 with around("backups.drop_damaged"):
                     (path / file).unlink(missing_ok=True)
-        shutil.copyfile(place / MARKER, path / MARKER)
+        shutil.copyfile(folder / MARKER, path / MARKER)
         yield path
 
 
@@ -296,11 +296,11 @@ def ledger_size(path: Path) -> int:
         return 0
 
 
-def end(place: Path) -> BackupPoint:
+def end(folder: Path) -> BackupPoint:
     """Return how far the books in a folder go, without reading them; OperatorError if the ledger can't be opened."""
-    if not in_parts(place):
-        return _end(place)
-    content = read_manifest(place)
+    if not in_parts(folder):
+        return _end(folder)
+    content = read_manifest(folder)
     return BackupPoint(content.get("last"), content.get("sealed"), str(content.get("newest", "")))
 
 
@@ -389,13 +389,13 @@ def as_left(folder: Path) -> Hashed:
     The system sets the time of a file's last status change itself, so any later write shows.
     """
     trusted, touched = Hashed(), set[Path]()
-    for place in places(folder):
+    for index in places(folder):
         with suppress(OperatorError, OSError):
-            made_ns = (place / MANIFEST).lstat().st_ctime_ns
-            manifest_touched = made_ns > place.stat().st_mtime_ns + WRITTEN_WITHIN_NS
-            for recipe in recipes(read_manifest(place)).values():
+            made_ns = (index / MANIFEST).lstat().st_ctime_ns
+            manifest_touched = made_ns > index.stat().st_mtime_ns + WRITTEN_WITHIN_NS
+            for recipe in recipes(read_manifest(index)).values():
                 for part, digest in recipe.parts.items():
-                    path = place.parent / PARTS / part
+                    path = index.parent / PARTS / part
                     trusted[path] = digest
                     if manifest_touched or not is_as_of(path, made_ns):
                         touched.add(path)

@@ -80,34 +80,34 @@ class OffsiteStore(Protocol):
         ...
 
 
-def send(backup: Path, place: OffsiteStore) -> None:
+def send(backup: Path, offsite: OffsiteStore) -> None:
     """Copy a verified backup to a store, and check there what was written.
 
     Raise OperatorError, without changing anything, if the store has different content under the same name.
     """
     for name, file in _files(backup, backups.read_manifest(backup)).items():
-        own, there = content_of(file), place.content(name)
+        own, there = content_of(file), offsite.content(name)
         if there == own:
             continue
         if there is not None:
             raise OperatorError(
-                f"{place.where} has another {name}: it is of another bot, or it was changed there",
+                f"{offsite.where} has another {name}: it is of another bot, or it was changed there",
                 "name a folder or a prefix of this bot's own; what is there was left as it is",
             )
-        place.put(name, file, own)
+        offsite.put(name, file, own)
 
 
 def select_backup(offsite_store: OffsiteStore, name: str | None) -> str:
     """Return the name of a store's backup, by default the newest; OperatorError if it has none."""
-    known = offsite_store.backups()
-    if not known or (name is not None and name not in known):
-        found = f"{offsite_store.where} has no backup" + (f" {name}" if name else "")
-        hint = f"it has {', '.join(known[:3])}" if known else "name the folder or the prefix that backup --to was given"
-        raise OperatorError(found, hint)
-    return name or known[0]
+    names = offsite_store.backups()
+    if not names or (name is not None and name not in names):
+        problem = f"{offsite_store.where} has no backup" + (f" {name}" if name else "")
+        hint = f"it has {', '.join(names[:3])}" if names else "name the folder or the prefix that backup --to was given"
+        raise OperatorError(problem, hint)
+    return name or names[0]
 
 
-def fetch(root: Path, place: OffsiteStore, name: str, owner: StateFolder | None) -> None:
+def fetch(root: Path, offsite: OffsiteStore, name: str, owner: StateFolder | None) -> None:
     """Copy a backup from a store to the folder of backups `root`; without an owner, it may be any bot's.
 
     Local files aren't copied again, unless they are damaged. OperatorError if the backup is damaged there, or if it
@@ -115,7 +115,7 @@ def fetch(root: Path, place: OffsiteStore, name: str, owner: StateFolder | None)
     """
     with backups.alone(root):
         try:
-            _fetch(root, place, name, owner)
+            _fetch(root, offsite, name, owner)
         except OSError as error:
             raise cannot_write(root, error) from error
 
@@ -152,16 +152,16 @@ def _fetch(root: Path, offsite_store: OffsiteStore, name: str, owner: StateFolde
         sync_folder(root)
 
 
-def _content(draft: Path, place: OffsiteStore, owner: StateFolder | None) -> Mapping[str, Any]:
+def _content(draft: Path, offsite: OffsiteStore, owner: StateFolder | None) -> Mapping[str, Any]:
     """Return a manifest that was fetched; OperatorError if it is damaged, or another bot's."""
     another = "name another of its backups, or the place of another copy"
     try:
         content = backups.read_manifest(draft)
     except OperatorError as error:
-        raise OperatorError(f"{draft.name} in {place.where} is damaged, or isn't of this version", another) from error
+        raise OperatorError(f"{draft.name} in {offsite.where} is damaged, or isn't of this version", another) from error
     if owner is not None and (content.get("state"), content.get("account")) != (owner.id, owner.account_number):
         raise OperatorError(
-            f"{draft.name} in {place.where} is a backup of another bot's books",
+            f"{draft.name} in {offsite.where} is a backup of another bot's books",
             "name the place of this bot's backups, or a new folder for the other bot: --state-dir FOLDER",
         )
     return content
@@ -304,12 +304,12 @@ class Folder:
         return OperatorError(said, f"look whether its disk is still there: ls -ld {self.where}")
 
 
-def require_whole(found: Content | None, content: Content, where: str, name: str) -> None:
+def require_whole(stored: Content | None, content: Content, where: str, name: str) -> None:
     """Raise TradebotError if the content read back differs from the content sent."""
-    found = found or Content(0, "")
-    if found != content:
+    stored = stored or Content(0, "")
+    if stored != content:
         raise TradebotError(
-            f"{name} isn't in {where} as it was sent: {found.bytes:,} of {content.bytes:,} bytes, or other ones",
+            f"{name} isn't in {where} as it was sent: {stored.bytes:,} of {content.bytes:,} bytes, or other ones",
             "run it again; if it happens again, check that disk",
             code=ExitCode.UNAVAILABLE,
         )
@@ -360,8 +360,8 @@ class Bucket:
         prefix = self._prefix + under
         with self._translate_errors():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-            found = [one for page in pages for one in page.get("Contents", ())]
-        return {str(one["Key"]).removeprefix(self._prefix): one["LastModified"] for one in found}
+            listed_keys = [entry for page in pages for entry in page.get("Contents", ())]
+        return {str(entry["Key"]).removeprefix(self._prefix): entry["LastModified"] for entry in listed_keys}
 
     def content(self, name: str) -> Content | None:
         """Return an object's size and digest, as read back when it was written; None if it doesn't exist."""
@@ -369,12 +369,12 @@ class Bucket:
 
         with self._translate_errors():
             try:
-                found = self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
+                head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
             except ClientError as error:
                 if _code(error) in MISSING:
                     return None
                 raise
-            return Content(int(found["ContentLength"]), str(found["Metadata"].get("sha256", "")))
+            return Content(int(head["ContentLength"]), str(head["Metadata"].get("sha256", "")))
 
     def put(self, name: str, file: Path, content: Content) -> None:
         """Write an object, and read it back."""
@@ -426,9 +426,9 @@ class Bucket:
         except ClientError as error:
             raise self._refusal_error(_code(error)) from error
         except (BotoCoreError, ValueError) as error:
-            found = f"{self.where} doesn't answer: {type(error).__name__}"
+            problem = f"{self.where} doesn't answer: {type(error).__name__}"
             raise TemporaryError(
-                found, "see whether the machine is online, and AWS_ENDPOINT_URL_S3 if it is set"
+                problem, "see whether the machine is online, and AWS_ENDPOINT_URL_S3 if it is set"
             ) from error
 
     def _refusal_error(self, code: str) -> TradebotError:
@@ -452,9 +452,9 @@ def _client(keys: Mapping[str, str]) -> Any:
         aws_session_token=keys.get("AWS_SESSION_TOKEN"),
         region_name=keys.get("AWS_REGION") or keys.get("AWS_DEFAULT_REGION"),
     )
-    found = session.get_credentials()
-    if found is not None:
-        learn(found.access_key, found.secret_key, found.token)
+    credentials = session.get_credentials()
+    if credentials is not None:
+        learn(credentials.access_key, credentials.secret_key, credentials.token)
     # What is written is read back; not every service knows the checksums that boto3 would add.
     checks = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
     limits = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, **checks)

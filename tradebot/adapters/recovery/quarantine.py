@@ -53,11 +53,11 @@ def move(folder: Path, why: str, at: datetime) -> Path | None:
     return path
 
 
-def write_manifest(place: Path, facts: dict[str, object], schema: str = SCHEMA) -> None:
+def write_manifest(folder: Path, facts: dict[str, object], schema: str = SCHEMA) -> None:
     """Write a manifest of a folder: each file's size and SHA-256, plus the given facts."""
-    files = {path.name: describe(path) for path in sorted(place.iterdir()) if path.name != MANIFEST}
+    files = {path.name: describe(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     content = {"schema": schema, **facts, "files": files}
-    write_durably(place / MANIFEST, json.dumps(content, indent=None if "made_of" in facts else 2) + "\n")
+    write_durably(folder / MANIFEST, json.dumps(content, indent=None if "made_of" in facts else 2) + "\n")
 
 
 def describe(path: Path) -> dict[str, object]:

@@ -256,13 +256,13 @@ def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[JournalReco
     )
     for table in (*NOT_INHERITED, *(OF_PERSONS.values() if sources.approval_unsure else ())):
         books.file.delete(table)
-    _, known = books.tallies.counts()
+    _, counts = books.tallies.counts()
     books.file.keeps_journal = False
     for record in rest:
         replay(books, record, sources)
     books.file.keeps_journal = True
     # If shares changed owners without a trade since the old ledger, their best price is no longer known.
-    for owned in (row.owned for row in books.tables.fills.after(known).values()):
+    for owned in (row.owned for row in books.tables.fills.after(counts).values()):
         if not owned.fill.venue_order_id:
             which = owned.strategy, owned.fill.symbol
             books.file.delete("high_water", "AND strategy = ? AND symbol = ?", which)
@@ -350,8 +350,8 @@ def _moved_cash(books: SqliteLedger, payload: Any, at: datetime) -> None:
         books.adjust_cash(Decimal(payload["amount"]), payload["why"], at, origin=origin, about=about)
     else:
         happened_at = parse_time(payload["happened_at"]) if "happened_at" in payload else None
-        known = payload.get("symbol", ""), payload.get("sub_kind", "")
-        entry = Entry(about, payload["kind"], Decimal(payload["amount"]), payload["why"], happened_at, *known)
+        cash = payload.get("symbol", ""), payload.get("sub_kind", "")
+        entry = Entry(about, payload["kind"], Decimal(payload["amount"]), payload["why"], happened_at, *cash)
         books.book(Booking((entry,)), at)
 
 

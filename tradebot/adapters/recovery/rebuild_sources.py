@@ -37,10 +37,10 @@ NEEDED = ("LD_LIBRARY_PATH", "PATH", "TMPDIR")
 
 
 class CheckedCopy:
-    """A copy of the ledger in `place`, being written to the folder `target`."""
+    """A copy of the ledger in `folder`, being written to the folder `target`."""
 
-    def __init__(self, place: Path, target: Path, process: "subprocess.Popen[bytes]") -> None:
-        self.place = place
+    def __init__(self, folder: Path, target: Path, process: "subprocess.Popen[bytes]") -> None:
+        self.place = folder
         self.target = target
         self._process = process
 
@@ -77,13 +77,13 @@ def start_copy(path: Path, root: Path) -> Iterator[CheckedCopy | None]:
             process.wait()
 
 
-def make(place: Path, target: Path) -> None:
-    """Copy the ledger in `place` into the folder `target`; raise if it is damaged."""
-    if backups.in_parts(place):
+def make(folder: Path, target: Path) -> None:
+    """Copy the ledger in `folder` into the folder `target`; raise if it is damaged."""
+    if backups.in_parts(folder):
         # The digest shows that the copy is what was read through when the backup was made.
-        backups.assemble(place, LEDGER, target)
+        backups.assemble(folder, LEDGER, target)
         return
-    copy_database(place / LEDGER, target / LEDGER)
+    copy_database(folder / LEDGER, target / LEDGER)
     with closing(SqliteLedger.open(target, read_only=True)) as copy:
         copy.file.check_pages()
 
@@ -182,7 +182,7 @@ def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> So
     sources = Sources()
     ends = {path: end for path in places if (end := _end(sources, path, only))}
     ledgers = [path for path, end in ends.items() if end.newest and only in (None, path)]
-    ledgers.sort(key=lambda place: ends[place].newest, reverse=True)
+    ledgers.sort(key=lambda index: ends[index].newest, reverse=True)
     # While the newest ledger is being copied, this process reads the journals.
     copy = opened.enter_context(start_copy(ledgers[0], folder.path / BACKUPS)) if ledgers else None
     _find_journal(sources, opened, ends, folder, only)
@@ -246,14 +246,14 @@ def _breaks(sources: Sources) -> list[Doubt]:
 
 
 def _reading(
-    sources: Sources, opened: ExitStack, place: Path, wanted: frozenset[str], lineage: "Lineage"
+    sources: Sources, opened: ExitStack, folder: Path, wanted: frozenset[str], lineage: "Lineage"
 ) -> JournalContent | None:
     """Read the journal of a place through; None if there is none or it can't be put together."""
     try:
-        path = _copy(sources, opened, place, JOURNAL) / JOURNAL
+        path = _copy(sources, opened, folder, JOURNAL) / JOURNAL
         return journal_reader.read(path, wanted=wanted, each=lineage.add) if is_plain(path) else None
     except TradebotError as damaged:
-        sources.doubts.append(Doubt("journal", str(place / JOURNAL), damaged.message))
+        sources.doubts.append(Doubt("journal", str(folder / JOURNAL), damaged.message))
         return None
 
 
@@ -324,10 +324,10 @@ def _is_related(ledger: SqliteLedger, sources: Sources) -> bool:
     return not compared.lasting
 
 
-def compare(found: Sources, ledger: SqliteLedger) -> "LedgerComparison":
+def compare(sources: Sources, ledger: SqliteLedger) -> "LedgerComparison":
     """Compare each money record with the rows of an intact ledger, by identity."""
-    known = found.money_digests
-    missing = dict(known if known is not None else digests_of(found.records()))
+    digests = sources.money_digests
+    missing = dict(digests if digests is not None else digests_of(sources.records()))
     lacking = list[RowPlace]()
     for row in ledger.upkeep.identities():
         if missing.pop(digest(row.kind, row.words), None) is None:

@@ -101,22 +101,22 @@ class CacheDatabase(NamedTuple):
         return int(version) if kind == self.application_id else None
 
     def start_over(
-        self, path: Path, *, look_again: bool = False, found: str = DAMAGED
+        self, path: Path, *, look_again: bool = False, problem: str = DAMAGED
     ) -> tuple["CacheConnection", Path | None]:
         """Create an empty file; return its connection, and where the old file was moved to, if there was one.
 
         With `look_again`, use a file that another process has created since this one was found missing or damaged.
-        `found` describes the old file and becomes part of its name.
+        `problem` describes the old file and becomes part of its name.
         """
         with _alone_in(path.parent):
             if look_again:
                 with suppress(DamagedError):
                     return self.open(path), None
-            return self._create(path, found)
+            return self._create(path, problem)
 
-    def _create(self, path: Path, found: str) -> tuple["CacheConnection", Path | None]:
+    def _create(self, path: Path, problem: str) -> tuple["CacheConnection", Path | None]:
         try:
-            moved_to = _move_aside(path, found)
+            moved_to = _move_aside(path, problem)
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             raise cannot_write(path.parent, error) from error
@@ -206,7 +206,7 @@ class CacheStore:
             self._database = self.FILE.open(path)
         except DamagedError as error:
             if self.OF_EARLIER_VERSION and isinstance(error, EarlierVersionError):
-                self._database, moved_to = self.FILE.start_over(path, look_again=True, found=EARLIER)
+                self._database, moved_to = self.FILE.start_over(path, look_again=True, problem=EARLIER)
                 details = {"why": str(error), "moved_to": str(moved_to or "")}
                 self._events.emit(self.OF_EARLIER_VERSION.at(at, details))
             else:
@@ -286,10 +286,10 @@ def _lock_exclusively(descriptor: int) -> bool:
         return True
 
 
-def _move_aside(path: Path, found: str) -> Path | None:
+def _move_aside(path: Path, problem: str) -> Path | None:
     if not os.path.lexists(path):
         return None
-    names = (path.with_name(f"{path.name}.{found}-{number}") for number in count(1))
+    names = (path.with_name(f"{path.name}.{problem}-{number}") for number in count(1))
     aside = next(name for name in names if not name.exists())
     with around("cache_database.set_aside"):
         path.replace(aside)

@@ -68,10 +68,10 @@ def last_events(path: Path, count: int, besides: Collection[EventKind] = ()) -> 
     """
     marks = [f'"subsystem":"{kind.subsystem}","event_type":"{kind.event_type}"'.encode() for kind in besides]
     lines: list[bytes] = []
-    for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, MOST_FILES))):
-        if len(lines) >= count or not (place.is_file() or place == path):
+    for index in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, MOST_FILES))):
+        if len(lines) >= count or not (index.is_file() or index == path):
             break
-        lines = [line for line in _lines(place) if not any(mark in line for mark in marks)] + lines
+        lines = [line for line in _lines(index) if not any(mark in line for mark in marks)] + lines
     read = [_event(line) for line in lines[-count:]]
     events = tuple(event for event in read if event is not None)
     return events, len(read) - len(events)
@@ -112,25 +112,25 @@ def end_of(path: Path) -> EventCursor:
     return EventCursor(status.st_ino, status.st_size)
 
 
-def news(path: Path, place: EventCursor) -> tuple[list[SystemEvent], EventCursor]:
+def news(path: Path, cursor: EventCursor) -> tuple[list[SystemEvent], EventCursor]:
     """Return the events after a position, across rotations, and the new position; unreadable lines are skipped.
 
     If the file of that position is gone, all existing events are later. A line without its end isn't complete yet.
     """
     numbered = (path.with_name(f"{path.name}.{number}") for number in range(MOST_FILES - 1, 0, -1))
     files = [file for file in (*numbered, path) if file.is_file()]
-    known = next((number for number, file in enumerate(files) if file.stat().st_ino == place.inode), None)
+    index = next((number for number, file in enumerate(files) if file.stat().st_ino == cursor.inode), None)
     events = list[SystemEvent]()
-    begin = place.offset if known is not None else 0
-    for file in files[known or 0 :]:
+    begin = cursor.offset if index is not None else 0
+    for file in files[index or 0 :]:
         with file.open("rb") as opened:
             opened.seek(begin)
             data = opened.read()
             inode = os.fstat(opened.fileno()).st_ino
         whole = data[: data.rfind(b"\n") + 1]
         events += [event for event in map(_event, whole.splitlines()) if event is not None]
-        place, begin = EventCursor(inode, begin + len(whole)), 0
-    return events, place
+        cursor, begin = EventCursor(inode, begin + len(whole)), 0
+    return events, cursor
 
 
 class Tail:
@@ -145,12 +145,12 @@ class Tail:
 
     def news(self) -> list[SystemEvent]:
         """Return the events appended since the last call; unreadable lines are skipped."""
-        found = self._read()
+        events = self._read()
         if self._was_replaced():
             self.close()
             self._descriptor = _open(self._path)
-            found += self._read()
-        return [event for event in map(_event, found) if event is not None]
+            events += self._read()
+        return [event for event in map(_event, events) if event is not None]
 
     def close(self) -> None:
         """Close the file."""

@@ -35,8 +35,8 @@ SEAL = "sha256"
 
 def write_policy_results(file: Path, results: PolicyResults) -> None:
     """Write results with their seal, as a whole or not at all."""
-    found = encode(results)
-    write_durably(file, json_text({**found, SEAL: _digest(found)}))
+    document = encode(results)
+    write_durably(file, json_text({**document, SEAL: _digest(document)}))
 
 
 def read_policy_results(file: Path) -> PolicyResults:
@@ -47,21 +47,21 @@ def read_policy_results(file: Path) -> PolicyResults:
 def read_sealed(file: Path) -> tuple[PolicyResults, bool]:
     """Return the results in a file, and whether the run that made them sealed it; raise like `read_policy_results`."""
     try:
-        told = json.loads(read_plain(file))
-        seal = told.pop(SEAL, None) if isinstance(told, dict) else None
-        policy_results = decode(PolicyResults, told)
+        sealed = json.loads(read_plain(file))
+        seal = sealed.pop(SEAL, None) if isinstance(sealed, dict) else None
+        policy_results = decode(PolicyResults, sealed)
     except (OSError, CodecError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise OperatorError(f"{file} can't be read as the results of a policy: {why}", AGAIN) from error
-    if seal not in (None, _digest(told)):
+    if seal not in (None, _digest(sealed)):
         raise OperatorError(f"{file} was changed since the run that made it sealed it", AGAIN)
     if wrong := next(problems(policy_results), None):
         raise OperatorError(f"{file} can't be judged: {wrong}", AGAIN)
     return policy_results, seal is not None
 
 
-def _digest(found: Any) -> str:
-    return sha256(json_text(found).encode()).hexdigest()
+def _digest(document: Any) -> str:
+    return sha256(json_text(document).encode()).hexdigest()
 
 
 TRIALS, LAST = "trials.jsonl", "trials.last"
@@ -93,17 +93,17 @@ def load_trial_list(folder: Path) -> Sequence[Trial] | None:
 
     A last line without its end was being written when its process died; it is left out.
     """
-    found = _read(folder)
-    return None if found is None else found[0]
+    listed = _read(folder)
+    return None if listed is None else listed[0]
 
 
 def append_trials(folder: Path, trials: Iterable[Trial]) -> None:
     """Append trials that aren't in the list yet; raise OperatorError if it was edited."""
     with state_locks.hold(folder, "trials", WAIT_S, LOCK):
-        known, last, size = _read(folder) or ((), _sum("", b""), 0)
+        listed, last, size = _read(folder) or ((), _sum("", b""), 0)
         lines = []
         for fromkey in dict.fromkeys(trials):
-            if fromkey in known:
+            if fromkey in listed:
                 continue
             fields = {name: getattr(fromkey, name) for name in Trial.__struct_fields__}
             before, last = last, _sum(last, json_text(fields).encode())
@@ -130,8 +130,8 @@ def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Colle
     """
     listed = tuple(trials)
     code = {trial.code for trial in listed if trial.strategy in strategies and trial.code} | set(codes)
-    found = {trial.digest: trial for trial in listed if trial.strategy in strategies or trial.code in code}
-    return list(found.values())
+    own_trials = {trial.digest: trial for trial in listed if trial.strategy in strategies or trial.code in code}
+    return list(own_trials.values())
 
 
 def _read(folder: Path) -> tuple[Sequence[Trial], str, int] | None:
@@ -150,9 +150,9 @@ def _read(folder: Path) -> tuple[Sequence[Trial], str, int] | None:
             early += line
         else:
             sums = sums or [_sum("", early)]
-            told = fields.pop(SUM, None)
+            total = fields.pop(SUM, None)
             sums.append(_sum(sums[-1], json_text(fields).encode()))
-            if told != sums[-1]:
+            if total != sums[-1]:
                 raise _edited_error(folder)
         with suppress(ValidationError):
             trials.append(convert(fields, Trial))
@@ -249,11 +249,11 @@ def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
 
     It is a digest with the name of its last run. Unreadable lists are left out.
     """
-    found: dict[str, dict[str, str]] = {}
+    by_run: dict[str, dict[str, str]] = {}
     with suppress(OperatorError, OSError):
         for trial in load_trial_list(state / BACKTESTS) or ():
-            played = found.setdefault(trial.strategy, {})
+            played = by_run.setdefault(trial.strategy, {})
             if trial.code:
                 played.pop(trial.code, None)
                 played[trial.code] = trial.name
-    return found
+    return by_run

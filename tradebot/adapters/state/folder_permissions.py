@@ -161,10 +161,10 @@ def _is_our_own(group: int) -> bool:
     import grp
 
     try:
-        user, known = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
+        user, names = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
     except KeyError:
         return False
-    return (known.gr_name, group) == (user.pw_name, user.pw_gid) and set(known.gr_mem) <= {user.pw_name}
+    return (names.gr_name, group) == (user.pw_name, user.pw_gid) and set(names.gr_mem) <= {user.pw_name}
 
 
 def _stat_if_exists(path: Path, look: Look = os.stat) -> os.stat_result | None:

@@ -176,8 +176,8 @@ def _read_halt(path: Path) -> "TradingStateRecord":
     if parsed is None:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file that cannot be read", None)
     state, who, why, at, named = parsed
-    known = TradingState.FLATTEN if state == "FLATTEN" else TradingState.REDUCE_ONLY
-    return TradingStateRecord(known, who, why, at, frozenset(reason for reason in Reason if reason in named))
+    halted = TradingState.FLATTEN if state == "FLATTEN" else TradingState.REDUCE_ONLY
+    return TradingStateRecord(halted, who, why, at, frozenset(reason for reason in Reason if reason in named))
 
 
 def _halt_file_time(path: Path) -> datetime | None:

@@ -30,8 +30,8 @@ UNREADABLE = "name a regular file that you may read"
 def content_of(parts: Mapping[str, Any]) -> bytes:
     """Return the bytes of a file with these parts, which are JSON; equal parts make equal bytes."""
     lines = {name: _line(value) for name, value in parts.items()}
-    told = [{"name": name, "bytes": len(line), "sha256": _sum(line)} for name, line in lines.items()]
-    head = _line({"parts": told})
+    files = [{"name": name, "bytes": len(line), "sha256": _sum(line)} for name, line in lines.items()]
+    head = _line({"parts": files})
     return b"".join(line + b"\n" for line in (f"{FORM} {_sum(head)}".encode(), head, *lines.values()))
 
 
@@ -41,11 +41,11 @@ def parts_of(path: Path) -> Mapping[str, Any]:
     first, _, rest = content.partition(b"\n")
     if not first.startswith(NAME):
         raise OperatorError(f"{path} isn't the file of an incident.", "such a file is made by tradebot incident")
-    form, _, told = first.partition(b" ")
+    form, _, digest = first.partition(b" ")
     if form != FORM.encode():
         raise OperatorError(f"{path} has another form, and this program reads {FORM}.", "use the version that made it")
     head, _, rest = rest.partition(b"\n")
-    if len(head) > LONGEST_HEAD or _sum(head).encode() != told:
+    if len(head) > LONGEST_HEAD or _sum(head).encode() != digest:
         raise _damage_error(path, "its list of parts")
     return _parts(path, _json(path, head, "its list of parts"), rest)
 
@@ -57,16 +57,16 @@ def _parts(path: Path, head: Any, rest: bytes) -> Mapping[str, Any]:
         raise _damage_error(path, "its list of parts") from error
     if len(rows) > MOST_PARTS or len({name for name, *_ in rows}) < len(rows):
         raise OperatorError(f"{path} lists more than {MOST_PARTS} parts, or one of them twice.", AGAIN)
-    found, place = dict[str, Any](), 0
-    for name, length, told in rows:
-        line = rest[place : place + length] if length >= 0 else b""
-        place += length + 1
-        if _sum(line) != told or rest[place - 1 : place] != b"\n":
+    parts, index = dict[str, Any](), 0
+    for name, length, digest in rows:
+        line = rest[index : index + length] if length >= 0 else b""
+        index += length + 1
+        if _sum(line) != digest or rest[index - 1 : index] != b"\n":
             raise _damage_error(path, f"its part {name!r:.40}")
-        found[name] = _json(path, line, f"its part {name!r:.40}")
-    if rest[place:]:
+        parts[name] = _json(path, line, f"its part {name!r:.40}")
+    if rest[index:]:
         raise _damage_error(path, "what follows its last part")
-    return found
+    return parts
 
 
 def _content(path: Path) -> bytes:

@@ -107,8 +107,8 @@ class TailFile:
         # Nothing older is appended any more: a file may last for weeks, and serve for years.
         self._known = {name: at for name, at in self._known.items() if at >= since}
         texts = (hide(json.dumps(row)) for row in read(since))
-        found = {name: (at, text) for text in texts for name, at in self._keys_and_times(text)}
-        new = [(at, name, text) for name, (at, text) in found.items() if at >= since and name not in self._known]
+        keyed = {name: (at, text) for text in texts for name, at in self._keys_and_times(text)}
+        new = [(at, name, text) for name, (at, text) in keyed.items() if at >= since and name not in self._known]
         return self._append(sorted(new))
 
     def _append(self, new: Sequence[tuple[datetime, str, str]]) -> int:

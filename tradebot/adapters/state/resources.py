@@ -74,8 +74,8 @@ def _mounts() -> Iterator[tuple[str, str]]:
         return
     for fields in (line.split(b" ") for line in lines if line):
         # The kernel writes a space, tab, newline or backslash in a name as three octal digits.
-        place = re.sub(_ESCAPED, lambda found: bytes([int(found[1], 8)]), fields[1])
-        yield os.fsdecode(place), os.fsdecode(fields[2])
+        index = re.sub(_ESCAPED, lambda match: bytes([int(match[1], 8)]), fields[1])
+        yield os.fsdecode(index), os.fsdecode(fields[2])
 
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

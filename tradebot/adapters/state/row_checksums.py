@@ -61,11 +61,11 @@ class BadRows:
 
     def delete(self) -> int:
         """Delete the damaged rows found so far, inside a transaction; return how many there were."""
-        found, self._found = self._found, {}
-        for table, keys in found.items():
+        rows, self._found = self._found, {}
+        for table, keys in rows.items():
             same = " AND ".join(f"{name} IS ?" for name in _row_key(self._tables[table]))
             self._database.executemany(f"DELETE FROM main.{table} WHERE {same}", keys)  # noqa: S608 - our own names
-        return sum(map(len, found.values()))
+        return sum(map(len, rows.values()))
 
     def _is_sound(self, kept: object, content: bytes, table: str, *key: object) -> bool:
         """Return True if the sum of a row is that of its content; remember the key of any other."""

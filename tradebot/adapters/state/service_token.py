@@ -43,8 +43,8 @@ def load_token(folder: Path, name: str) -> ServiceToken | None:
     """Return the stored token data, None if there is none; OperatorError if it can't be read."""
     path = folder / name
     try:
-        found = json.loads(read_plain(path))
-        return ServiceToken(bytes.fromhex(found["digest"]).hex(), datetime.fromisoformat(found["at"]))
+        document = json.loads(read_plain(path))
+        return ServiceToken(bytes.fromhex(document["digest"]).hex(), datetime.fromisoformat(document["at"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

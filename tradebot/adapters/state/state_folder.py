@@ -401,9 +401,9 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
             f"{path} has books ({LEDGER}) but no marker ({MARKER}): setup never finished, or the marker was lost.",
             f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
         )
-    known, init = known_states(environ), _init(path, environ)
-    said = f"States known here: {', '.join(map(str, known[:MOST_NAMED]))}." if known else "None is known here."
-    hint = f"add {option(known[0])} to use that one, or make another: {init}" if known else init
+    states, init = known_states(environ), _init(path, environ)
+    said = f"States known here: {', '.join(map(str, states[:MOST_NAMED]))}." if states else "None is known here."
+    hint = f"add {option(states[0])} to use that one, or make another: {init}" if states else init
     return OperatorError(f"There is no state at {path.absolute()}. {said}", hint)
 
 

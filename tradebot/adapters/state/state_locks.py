@@ -196,16 +196,16 @@ def earlier_holder(folder: Path, wait_s: float) -> str | None:
     Such a process can't read the ledger once this version has upgraded it. It gets `wait_s` to finish.
     """
     deadline = time.monotonic() + wait_s
-    while (found := _earlier_holder(folder)) is not None and time.monotonic() < deadline:
+    while (holder := _earlier_holder(folder)) is not None and time.monotonic() < deadline:
         time.sleep(POLL_S)
-    return found
+    return holder
 
 
 def _earlier_holder(folder: Path) -> str | None:
     for name in (SERVE_LOCK, STREAM_LOCK, FETCH_LOCK, LOCK):
-        found, note = holder(folder, name), _note(folder / name)
-        if found is not None and note.get("pid") != os.getpid() and note.get("ledger") != LEDGER_VERSION:
-            return found
+        owner, note = holder(folder, name), _note(folder / name)
+        if owner is not None and note.get("pid") != os.getpid() and note.get("ledger") != LEDGER_VERSION:
+            return owner
     return None
 
 

@@ -91,14 +91,14 @@ def _struct_encoder(kind: Any, packed: bool) -> Step:
     hints, names = get_type_hints(kind), kind.__struct_fields__
     # An absent value is skipped below, so its step needn't look for one.
     steps = tuple(_encoder(_present(hints[name]), packed) for name in names)
-    changing = tuple((place, step) for place, step in enumerate(steps) if step is not _identity)
+    changing = tuple((index, step) for index, step in enumerate(steps) if step is not _identity)
 
     def as_list(value: Any) -> list[Any]:
         items = list(astuple(value))
-        for place, step in changing:
-            item = items[place]
+        for index, step in changing:
+            item = items[index]
             if item is not None:
-                items[place] = step(item)
+                items[index] = step(item)
         return items
 
     if packed:

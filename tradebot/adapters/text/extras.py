@@ -22,5 +22,7 @@ def _required_packages(extras: list[str]) -> list[str]:
     from packaging.requirements import Requirement
 
     named = [Requirement(text) for text in requires(DISTRIBUTION) or ()]
-    found = [one for one in named if one.marker and any(one.marker.evaluate({"extra": extra}) for extra in extras)]
-    return [f"{one.name}{f'[{min(one.extras)}]' if one.extras else ''}{one.specifier}" for one in found]
+    applying = [
+        need for need in named if need.marker and any(need.marker.evaluate({"extra": extra}) for extra in extras)
+    ]
+    return [f"{need.name}{f'[{min(need.extras)}]' if need.extras else ''}{need.specifier}" for need in applying]

@@ -78,10 +78,10 @@ class Redactor:
     ) -> None:
         self._ids, self._salt = ids, salt
         self._tail = account[-4:]
-        known = [(form, ACCOUNT) for form in forms(account)] if len(account) >= SHORTEST_NAME else []
-        known += [(form, HIDDEN) for secret in secrets if len(secret) >= SHORTEST for form in forms(secret)]
-        known += [(f"…{self._tail}", "…HIDE"), (folder, "STATE")]
-        self._known = sorted(((text, by) for text, by in known if text.strip("/.")), key=lambda one: -len(one[0]))
+        replaced = [(form, ACCOUNT) for form in forms(account)] if len(account) >= SHORTEST_NAME else []
+        replaced += [(form, HIDDEN) for secret in secrets if len(secret) >= SHORTEST for form in forms(secret)]
+        replaced += [(f"…{self._tail}", "…HIDE"), (folder, "STATE")]
+        self._known = sorted(((text, by) for text, by in replaced if text.strip("/.")), key=lambda form: -len(form[0]))
         chosen = {name: by for name, by in names.items() if len(name) >= SHORTEST_NAME and name not in words}
         self._names = _whole_words(chosen) if chosen else None
         self._by = {name.lower(): by for name, by in chosen.items()}
@@ -98,13 +98,13 @@ class Redactor:
         if text == self._tail:
             return "HIDE"
         text = ID.sub(self._id, hide(text))
-        for known, by in self._known:
-            if known in text:
-                text = text.replace(known, by)
+        for secret, by in self._known:
+            if secret in text:
+                text = text.replace(secret, by)
         text = URL.sub(_url, text)
         for form, by in BY_FORM:
             text = form.sub(by or _host, text)
-        return self._names.sub(lambda found: self._by[found[0].lower()], text) if self._names else text
+        return self._names.sub(lambda match: self._by[match[0].lower()], text) if self._names else text
 
     def tree(self, value: Any, *, named: bool = True) -> Any:
         """Return a value of JSON without what is private.
@@ -115,7 +115,7 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self.tree(one, named=named) for one in value]
+            return [self.tree(item, named=named) for item in value]
         if isinstance(value, dict):
             return dict(self._items(value, named))
         return value
@@ -126,8 +126,8 @@ class Redactor:
             yield self.text(name), HIDDEN if hidden else self.tree(item, named=named)
 
     def _id(self, match: re.Match[str]) -> str:
-        known = self._ids.get(match[0])
-        return known or match[1] + _letters(f"{self._salt}\n{match[2]}")
+        replacement = self._ids.get(match[0])
+        return replacement or match[1] + _letters(f"{self._salt}\n{match[2]}")
 
 
 def _letters(text: str) -> str:

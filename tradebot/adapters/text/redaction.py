@@ -78,7 +78,7 @@ def forms(key: str) -> list[str]:
     raw = key.encode()
     plain = [key, json.dumps(key)[1:-1], key.replace("/", "\\/")]
     quoted = [quote(key, safe=""), quote(key)]
-    quoted += [re.sub("%..", lambda found: found[0].lower(), form) for form in quoted]
+    quoted += [re.sub("%..", lambda match: match[0].lower(), form) for form in quoted]
     hexadecimal = [raw.hex(), raw.hex().upper()]
     return list(dict.fromkeys([*plain, *quoted, *hexadecimal, *_in_base64(raw)]))
 

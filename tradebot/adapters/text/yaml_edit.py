@@ -132,10 +132,10 @@ def _line(text: str, path: Sequence[str]) -> int:
     node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     line = 1
     for key in path:
-        found = [pair for pair in getattr(node, "value", ()) if isinstance(pair, tuple) and pair[0].value == key]
-        if not found:
+        pairs = [pair for pair in getattr(node, "value", ()) if isinstance(pair, tuple) and pair[0].value == key]
+        if not pairs:
             break
-        line, node = found[0][0].start_mark.line + 1, found[0][1]
+        line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
     return int(line)
 
 

@@ -24,13 +24,13 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         self._values += 1
         self._depth += 1
-        for what, found, cure in (
+        for what, is_present, cure in (
             ("aliases", isinstance(event, yaml.AliasEvent), "write the value itself in place of *NAME"),
             ("tags", getattr(event, "tag", None), "write the value without the !"),
             (f"more than {MAX_VALUES} values", self._values > MAX_VALUES, "check that this is the right file"),
             (f"more than {MAX_DEPTH} levels", self._depth > MAX_DEPTH, "check that this is the right file"),
         ):
-            if found:
+            if is_present:
                 raise RefusedYAMLError(f"{what} are not read", event.start_mark, cure)
         node = super().compose_node(parent, index)
         self._depth -= 1

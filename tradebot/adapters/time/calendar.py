@@ -53,8 +53,8 @@ def exchange_sessions(start: date, end: date, name: str) -> Sequence[Session]:
     if not is_listed(name):
         return ()
     # Computing all these years is as fast as computing a month.
-    known = every_session(name, min(start, _USUAL[0]), max(end, _USUAL[1]))
-    return known[bisect_left(known, start, key=_DATE) : bisect_right(known, end, key=_DATE)]
+    sessions = every_session(name, min(start, _USUAL[0]), max(end, _USUAL[1]))
+    return sessions[bisect_left(sessions, start, key=_DATE) : bisect_right(sessions, end, key=_DATE)]
 
 
 @lru_cache(maxsize=8)
@@ -70,8 +70,8 @@ def every_session(name: str, first: date, last: date) -> Sequence[Session]:
 def _of_product(start: date, end: date, name: str) -> Sequence[Session]:
     import pandas_market_calendars
 
-    found = pandas_market_calendars.get_calendar(name).schedule(start.isoformat(), end.isoformat())
-    sessions = _sessions(found, "market_open", "market_close")
+    schedule = pandas_market_calendars.get_calendar(name).schedule(start.isoformat(), end.isoformat())
+    sessions = _sessions(schedule, "market_open", "market_close")
     assert all(earlier.close < later.open for earlier, later in pairwise(sessions)), "there is a break in between"
     return sessions
 

@@ -22,14 +22,14 @@ def is_https(url: str) -> bool:
     return _HTTPS.fullmatch(url) is not None
 
 
-def check_url(name: str, url: str, known: tuple[str, ...]) -> None:
+def check_url(name: str, url: str, hosts: tuple[str, ...]) -> None:
     """Raise OperatorError unless the address is loopback or exactly one of the known ones."""
-    if is_loopback(url) or url in known:
+    if is_loopback(url) or url in hosts:
         return
     # The address may contain a user name and password, so the message does not repeat it.
     raise OperatorError(
         f"{name} is not an address that the bot may talk to",
-        f"Set it to {' or '.join(known)}, without a slash or a path at the end.",
+        f"Set it to {' or '.join(hosts)}, without a slash or a path at the end.",
     )
 
 

@@ -76,9 +76,9 @@ class JsonFields:
         self._raw: Mapping[str, object] = raw
         self._tally = tally
 
-    def note_unknown(self, known: frozenset[str]) -> None:
+    def note_unknown(self, names: frozenset[str]) -> None:
         """Count the unknown fields."""
-        for name in self._raw.keys() - known:
+        for name in self._raw.keys() - names:
             self._tally.note(self._kind, name, "is an unknown field")
 
     def value(self, name: str) -> object:

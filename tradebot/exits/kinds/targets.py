@@ -108,9 +108,9 @@ class ScaleOut(PriceRule):
     def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
         original, done = held.original_quantity, Decimal(0)
         targets = list[PriceTarget]()
-        for place, level in enumerate(self.levels if original is not None else ()):
+        for index, level in enumerate(self.levels if original is not None else ()):
             assert original is not None, "without it there are no levels"
-            due = self._due(held, original, self.levels[: place + 1])
+            due = self._due(held, original, self.levels[: index + 1])
             if due > done:
                 targets.append(PriceTarget(held.price_at(level.fraction), due - done))
                 done = due

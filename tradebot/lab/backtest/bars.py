@@ -192,8 +192,8 @@ class WholeDays(BarColumn):
         if days is None:
             return
         starts_s, ends_us = _day_times(market.calendar, source.known_after_us)
-        self.columns.starts = array("q", [starts_s[place] for place in days.places])
-        self._ends_us = array("q", [ends_us[place] for place in days.places])
+        self.columns.starts = array("q", [starts_s[index] for index in days.places])
+        self._ends_us = array("q", [ends_us[index] for index in days.places])
         for name in ("open", "high", "low", "close"):
             setattr(self.columns, name, array("d", [units / UNITS for units in getattr(days, name)]))
         self.columns.volume = array("d", days.volume)
@@ -284,8 +284,8 @@ class PriceSteps:
         """Yield the splits and dividends in force under the symbol and under the company's earlier names."""
         names = {self._symbol}
         for _ in range(_MOST_NAMES):
-            names |= {one.symbol for one in in_force if one.kind == words.NAME_CHANGE and one.new_symbol in names}
-        return (one for one in in_force if one.symbol in names and one.kind in (words.DIVIDEND, *words.SPLITS))
+            names |= {rule.symbol for rule in in_force if rule.kind == words.NAME_CHANGE and rule.new_symbol in names}
+        return (rule for rule in in_force if rule.symbol in names and rule.kind in (words.DIVIDEND, *words.SPLITS))
 
     def _step(self, action: CorporateAction) -> Sequence[PriceStep]:
         """Return the step of an action; none for a dividend without a close before it, or not below that."""
@@ -351,12 +351,12 @@ class EngineBars:
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first."""
-        until_us, found = from_datetime(until), dict[str, Series]()
+        until_us, by_symbol = from_datetime(until), dict[str, Series]()
         for symbol in symbols:
             series = self._series(need, symbol, until, until_us)
             if series is not None:
-                found[symbol] = series
-        return found
+                by_symbol[symbol] = series
+        return by_symbol
 
     def _series(self, need: BarNeed, symbol: str, until: datetime, until_us: int) -> Series | None:
         line = self._line(symbol, need.timeframe)
@@ -411,9 +411,9 @@ class EngineBars:
 
     def _sessions(self, first: date, last: date) -> Sequence[Session]:
         """Return the sessions between two dates, inclusive, oldest first."""
-        known = self._market.calendar.all
-        low, high = bisect_left(known, first.isoformat(), key=_DATE), bisect_right(known, last.isoformat(), key=_DATE)
-        return [session_of(session) for session in known[low:high]]
+        days = self._market.calendar.all
+        low, high = bisect_left(days, first.isoformat(), key=_DATE), bisect_right(days, last.isoformat(), key=_DATE)
+        return [session_of(session) for session in days[low:high]]
 
 
 @lru_cache(maxsize=1_024)

@@ -113,43 +113,43 @@ class EngineReader(IbkrReader):
 
     def clock(self) -> VenueClock:
         """Return the exchange's time; the next open and close are only looked up again once they are past."""
-        known, now = self._turns, self._now()
-        if known is None or not known.now <= now < min(known.next_open, known.next_close):
-            known = self._turns = super().clock()
-        return replace(known, now=now)
+        turns, now = self._turns, self._now()
+        if turns is None or not turns.now <= now < min(turns.next_open, turns.next_close):
+            turns = self._turns = super().clock()
+        return replace(turns, now=now)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._line.engine.now_us // SECOND, UTC)
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest usable quote of each symbol."""
-        now, found, rejected = self._now(), dict[str, "Quote"](), dict[str, str]()
+        now, by_symbol, rejected = self._now(), dict[str, "Quote"](), dict[str, str]()
         for symbol in symbols:
             try:
-                found[symbol] = prices.quote(symbol, self._line.ticks(symbol), now)
+                by_symbol[symbol] = prices.quote(symbol, self._line.ticks(symbol), now)
             except RowError as error:
                 rejected[symbol] = str(error)
         self.rejected_quotes = rejected
-        return found
+        return by_symbol
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return the exchange's listings of these contracts."""
-        now, found = self._now(), dict[str, "Listing"]()
+        now, by_symbol = self._now(), dict[str, "Listing"]()
         today = self.capabilities.day.date_of(now)
         for symbol in dict.fromkeys(symbols):
             details = self._read(partial(prices.details_of, symbol=symbol, today=today))
             if details is None:
                 continue
             try:
-                found[symbol] = prices.listing(details, now, self._levels(symbol, details))
+                by_symbol[symbol] = prices.listing(details, now, self._levels(symbol, details))
             except RowError as error:
                 self._tally.note("listing", error.field_name, f"row refused: {error.problem}")
-        return found
+        return by_symbol
 
     def _levels(self, symbol: str, details: Any) -> tuple[MarginLevel, ...]:
-        told = [self._line.margin_change(symbol, action) for action in prices.SIDES]
+        changes = [self._line.margin_change(symbol, action) for action in prices.SIDES]
         try:
-            return prices.levels_of(details, prices.last_price(self._line.ticks(symbol)), told)
+            return prices.levels_of(details, prices.last_price(self._line.ticks(symbol)), changes)
         except RowError as error:
             self._tally.note("margin", error.field_name, error.problem)
             return ()

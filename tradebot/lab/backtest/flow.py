@@ -90,27 +90,27 @@ class EngineFlow:
         return self._questions[key]
 
     def _decode_rows(self, key: tuple[str, str | None], rows: Sequence[Row]) -> tuple[object, ...]:
-        encoded, last = [one for _, _, one in rows], self._last.get(key, _NO_REPLY)
+        encoded, last = [text for _, _, text in rows], self._last.get(key, _NO_REPLY)
         if encoded == last.encoded:
             return last.rows
         before = dict(zip(last.encoded, last.rows, strict=True))
-        new = [one for one in encoded if one not in before]
-        known = before | dict(zip(new, _read(new), strict=True)) if new else before
-        found = tuple([known[one] for one in encoded])
-        self._last[key] = _Reply(encoded, found)
-        return found
+        new = [text for text in encoded if text not in before]
+        rows_by_text = before | dict(zip(new, _read(new), strict=True)) if new else before
+        decoded = tuple([rows_by_text[text] for text in encoded])
+        self._last[key] = _Reply(encoded, decoded)
+        return decoded
 
 
 def _read(encoded: Sequence[bytes]) -> Sequence[object]:
-    found = decode(b"[" + b",".join(encoded) + b"]")
-    assert isinstance(found, list), "rows of the feed are JSON"
-    return found
+    decoded = decode(b"[" + b",".join(encoded) + b"]")
+    assert isinstance(decoded, list), "rows of the feed are JSON"
+    return decoded
 
 
 def _ask_of(asks: Mapping[str, Ask], path: str) -> tuple[Ask, Mapping[str, str]]:
     """Return what answers a path, and what it has for the names there; a path without names comes before the others."""
-    for one in sorted(asks, key=lambda one: "{" in one):
-        names = route(one).names(path)
+    for asked_path in sorted(asks, key=lambda path: "{" in path):
+        names = route(asked_path).names(path)
         if names is not None:
-            return asks[one], names
+            return asks[asked_path], names
     raise AssertionError(f"the feed has no {path}")

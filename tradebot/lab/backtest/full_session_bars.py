@@ -48,11 +48,11 @@ KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
 """How many days around the market the calendar of the books has."""
 
 
-def opened_books(reader: BrokerReader, number: str, now_us: int, known: Sequence[MarketSession]) -> MemoryLedger:
+def opened_books(reader: BrokerReader, number: str, now_us: int, sessions: Sequence[MarketSession]) -> MemoryLedger:
     """Return the books of a new account at a market, with the calendar around its sessions."""
     account, ledger = reader.account(), MemoryLedger(number)
     ledger.open_books(account.cash, to_datetime(now_us), account.settlement)
-    first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
+    first, last = session_of(sessions[0]).date - KNOWN_BEFORE, session_of(sessions[-1]).date + KNOWN_AFTER
     ledger.put_sessions(reader.calendar(first, last))
     return ledger
 
@@ -97,12 +97,12 @@ def features_ahead(bars: Bars, world: World) -> Features:
 
 
 class ForeseenBars:
-    """Bars that include the remainder of a session; `told` are the venue's, used for daily bars."""
+    """Bars that include the remainder of a session; `bars` are the venue's, used for daily bars."""
 
     def __init__(
-        self, market: Market, told: Bars, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
+        self, market: Market, bars: Bars, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
     ) -> None:
-        self._told = told
+        self._told = bars
         self._ahead = StoredBars(MemoryBars, lambda: _Ahead(market), sessions, day, final=True)
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:

@@ -35,20 +35,22 @@ class PastFlow:
     """
 
     def __init__(self, folder: Path) -> None:
-        known: dict[Asked, Intake] = {(reply.endpoint, reply.symbol, reply.at): reply for reply in load_replies(folder)}
+        replies: dict[Asked, Intake] = {
+            (reply.endpoint, reply.symbol, reply.at): reply for reply in load_replies(folder)
+        }
         for reply in _archived_replies(folder):
-            known.setdefault((reply.endpoint, reply.symbol, reply.at), reply)
-        if not known:
+            replies.setdefault((reply.endpoint, reply.symbol, reply.at), reply)
+        if not replies:
             raise OperatorError(
                 f"{folder} holds no flow that was fetched", "give the folder of a bot that fetches flow"
             )
         self.folder = folder
-        self.replies: Sequence[Intake] = sorted(known.values(), key=_AT)
+        self.replies: Sequence[Intake] = sorted(replies.values(), key=_AT)
 
     @property
     def days(self) -> tuple[date, date]:
         """Return the New York dates of the first reply and of the last one."""
-        first, last = (self.replies[place].at.astimezone(NEW_YORK).date() for place in (0, -1))
+        first, last = (self.replies[index].at.astimezone(NEW_YORK).date() for index in (0, -1))
         return first, last
 
     def require(self, sessions: Sequence[Session]) -> None:

@@ -238,12 +238,12 @@ def _bars(
     return StoredBars(MemoryBars, source, sessions, settings.day, final=True)
 
 
-def _access(settings: Settings, served: Served, known: dict[tuple[object, ...], Any] | None) -> Access:
+def _access(settings: Settings, served: Served, accesses: dict[tuple[object, ...], Any] | None) -> Access:
     exchange = served.exchange
     if isinstance(exchange, InProcess):
         # Nobody else uses these keys, so what the venue remembers of them needs no file.
-        return Access(settings, {}, exchange.url, known=known, connection=exchange)
-    return Access(settings, {}, exchange.url, folder=served.folder, known=known)
+        return Access(settings, {}, exchange.url, known=accesses, connection=exchange)
+    return Access(settings, {}, exchange.url, folder=served.folder, known=accesses)
 
 
 @contextmanager

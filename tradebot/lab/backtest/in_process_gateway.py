@@ -245,29 +245,29 @@ class EngineLine:
         grids = self.engine.market.grids
         return [
             completed_order_row(self.contract(order.symbol), grids[order.symbol], order)
-            for order in sorted(ended, key=lambda one: one.sequence)
+            for order in sorted(ended, key=lambda order: order.sequence)
         ]
 
     async def executions(self) -> list[tuple[Contract, IbExecution]]:
         """Return today's executions; their known commissions are delivered as well."""
         account, today_us = self.engine.main, self.today_us
-        recent = list(takewhile(lambda one: one.at_us >= today_us, reversed(account.activities)))[::-1]
+        recent = list(takewhile(lambda execution: execution.at_us >= today_us, reversed(account.activities)))[::-1]
         made = {
-            name: one
-            for name, one in executions_of(SimpleNamespace(activities=recent)).items()  # type: ignore[arg-type]
-            if one.fill.at_us >= today_us
+            name: key
+            for name, key in executions_of(SimpleNamespace(activities=recent)).items()  # type: ignore[arg-type]
+            if key.fill.at_us >= today_us
         }
-        rows = {name: self._executed_row(name, one) for name, one in made.items()}
+        rows = {name: self._executed_row(name, execution) for name, execution in made.items()}
         fees = (activity for activity in recent if isinstance(activity, Activity) and activity.about in rows)
         self.ears.commissions = {rows[fee.about][1].execId: Commission(-fee.net_amount) for fee in fees}
         return list(rows.values())
 
-    def _executed_row(self, name: str, one: Execution) -> tuple[Contract, IbExecution]:
+    def _executed_row(self, name: str, execution: Execution) -> tuple[Contract, IbExecution]:
         """Return what is told of an execution, which is made once for each of its states."""
         settled = self._executed.get(name)
-        if settled is None or settled[0] is not one:
-            symbol = one.order.symbol
-            settled = one, execution_row(self.contract(symbol), self.engine.market.grids[symbol], one)
+        if settled is None or settled[0] is not execution:
+            symbol = execution.order.symbol
+            settled = execution, execution_row(self.contract(symbol), self.engine.market.grids[symbol], execution)
             self._executed[name] = settled
         return settled[1]
 
@@ -287,16 +287,18 @@ class EngineLine:
 
     def details(self, symbol: str) -> Any:
         """Return the venue's details of a contract."""
-        told = self._book.details("", symbol).fields
+        values = self._book.details("", symbol).fields
         names = ("minTick", "sizeIncrement", "minSize", "realExpirationDate", "tradingHours", "liquidHours")
         contract = SimpleNamespace(
             localSymbol=symbol,
-            multiplier=told["multiplier"],
-            exchange=told["exchange"],
-            currency=told["currency"],
-            lastTradeDateOrContractMonth=told["lastTrade"],
+            multiplier=values["multiplier"],
+            exchange=values["exchange"],
+            currency=values["currency"],
+            lastTradeDateOrContractMonth=values["lastTrade"],
         )
-        return SimpleNamespace(contract=contract, timeZoneId=told["timeZoneId"], **{name: told[name] for name in names})
+        return SimpleNamespace(
+            contract=contract, timeZoneId=values["timeZoneId"], **{name: values[name] for name in names}
+        )
 
     def ticks(self, symbol: str) -> Ticks | None:
         """Return the present ticks of a contract; None if the venue doesn't list it."""
@@ -316,8 +318,8 @@ class EngineLine:
 
     def margin_change(self, symbol: str, action: str) -> Any:
         """Return the margin change of one more contract on a side."""
-        *_, told = place_order.impacts(self.engine, {"symbol": symbol, "action": action, "qty": "1"})
-        return SimpleNamespace(**told)
+        *_, levels = place_order.impacts(self.engine, {"symbol": symbol, "action": action, "qty": "1"})
+        return SimpleNamespace(**levels)
 
 
 async def _ears() -> Ears:
@@ -331,16 +333,16 @@ class _Details(dict[str, Any]):
         self._line, self._ended = line, ended
 
     def __contains__(self, symbol: object) -> bool:
-        known = symbol in self._line.engine.market.known
-        return known and self._line.has_ended(str(symbol)) is self._ended
+        symbols = symbol in self._line.engine.market.known
+        return symbols and self._line.has_ended(str(symbol)) is self._ended
 
     def get(self, symbol: str, default: Any = None) -> Any:
         """Return the reply about a contract, or about an expired contract's successor; the default if there is none."""
         if symbol not in self:
             return default
         if symbol not in self.keys():
-            found = self._line.details(symbol)
-            self[symbol] = found.contract if self._ended else found
+            details = self._line.details(symbol)
+            self[symbol] = details.contract if self._ended else details
         return self[symbol]
 
 
@@ -363,8 +365,8 @@ class _Client:
     def placeOrder(self, number: int, contract: Any, order: Any) -> None:
         """Place an order with what was kept of its bracket, change it, or keep it."""
         wanted = _placed_order(number, contract, order)
-        known = find_by_label(self._line.engine.main, label_of(TRADING_ID, number))
-        if number not in self._kept and known is not None and known.is_open:
+        working = find_by_label(self._line.engine.main, label_of(TRADING_ID, number))
+        if number not in self._kept and working is not None and working.is_open:
             self._run("PATCH", orders.CHANGE, [wanted])
         elif not wanted["transmit"]:
             self._kept.keep(wanted)
@@ -401,13 +403,13 @@ class _Client:
     def _run(self, method: str, path: str, wanted: Sequence[dict[str, Any]]) -> None:
         refusal = self._send_command(method, path, {"client": TRADING_ID, "orders": wanted})
         if refusal is None:
-            self._tell([one["id"] for one in wanted])
+            self._tell([question["id"] for question in wanted])
             return
         body = refusal.body
         code = _TICK if body.get("code") == "tick_size" else _REFUSED if "id" in body else _NOT_FOUND
         text = str(body.get("message", ""))
-        told = f"Order rejected - reason:{text}" if code == _REFUSED else text
-        self._error(body.get("id", wanted[-1]["id"]), code, told)
+        reason = f"Order rejected - reason:{text}" if code == _REFUSED else text
+        self._error(body.get("id", wanted[-1]["id"]), code, reason)
 
     def _send_command(self, method: str, path: str, body: dict[str, Any]) -> Refusal | None:
         command = Command(method, path, body=encode(body).decode(), account=self._line.account)

@@ -168,7 +168,7 @@ class CutBars:
 def cut(market: OpenedMarket, at_us: int) -> OpenedMarket:
     """Return the market without anything after a moment; its calendar and identity stay."""
     day = new_york(at_us).date().isoformat()
-    days = [known for known in market.rates.days if known <= day]
+    days = [rate_day for rate_day in market.rates.days if rate_day <= day]
     return market._replace(
         source=_cut_days(market, market.days, at_us) if market.days else CutBars(market.source, market.calendar, at_us),
         actions=tuple(action for action in market.actions if min(action.declared_us, action.at_us) <= at_us),
@@ -183,13 +183,15 @@ def _cut_days(market: OpenedMarket, source: DailyBars, at_us: int) -> DailyBars:
     begun = over < len(calendar.all) and calendar.all[over].open_us + MINUTE <= at_us
     whole = source.known_after_us is not None
     held = {symbol: source.days(symbol) for symbol in market.symbols}
-    known = {symbol: _until(days, over, begun=begun, whole=whole) for symbol, days in held.items() if days is not None}
-    return DailyBars(known, calendar, market.spec.day_prices)
+    by_symbol = {
+        symbol: _until(days, over, begun=begun, whole=whole) for symbol, days in held.items() if days is not None
+    }
+    return DailyBars(by_symbol, calendar, market.spec.day_prices)
 
 
 def _until(days: Days, over: int, *, begun: bool, whole: bool) -> Days:
     """Return a symbol's days before a place, and of the one at the place its open, or all of it if that is shown."""
-    count = sum(place < over for place in days.places)
+    count = sum(index < over for index in days.places)
     row = days.row(over) if begun else None
     if row is None:
         return Days(*(column[:count] for column in days))
@@ -250,7 +252,7 @@ def spread(moments: Sequence[datetime], count: int) -> Sequence[datetime]:
     """Select moments spread as evenly as possible, with the last one included; all of them if there are few."""
     if count >= len(moments):
         return moments
-    return [moments[(place + 1) * len(moments) // count - 1] for place in range(count)]
+    return [moments[(index + 1) * len(moments) // count - 1] for index in range(count)]
 
 
 def check(
@@ -314,10 +316,10 @@ def _facts_decided(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, st
 
 
 def _of_pass(cycle: CycleRecord) -> Iterator[tuple[Fact, str]]:
-    for place, record in enumerate(cycle.candidates):
-        yield (cycle.at, "decision", f"{record.candidate.symbol} {place}", record.candidate.strategy), repr(record)
-    for place, refusal in enumerate(cycle.refused_strategies):
-        yield (cycle.at, "decision", f"{refusal.symbol or ''} refused {place}", refusal.strategy), repr(refusal)
+    for index, record in enumerate(cycle.candidates):
+        yield (cycle.at, "decision", f"{record.candidate.symbol} {index}", record.candidate.strategy), repr(record)
+    for index, refusal in enumerate(cycle.refused_strategies):
+        yield (cycle.at, "decision", f"{refusal.symbol or ''} refused {index}", refusal.strategy), repr(refusal)
 
 
 def _facts_done(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, str]]:
@@ -342,8 +344,8 @@ def first_difference(whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at
     order = ("decision", "order", "fill", "equity")
     differing = [fact for fact in {**whole, **part} if whole.get(fact) != part.get(fact)]
     at, what, which, strategy = min(differing, key=lambda fact: (fact[0], order.index(fact[1]), fact))
-    known, unknown = (side.get((at, what, which, strategy), "nothing") for side in (whole, part))
-    return Peek(strategy, f"{what} {which}", at, known, unknown, cut_at)
+    value, unknown = (side.get((at, what, which, strategy), "nothing") for side in (whole, part))
+    return Peek(strategy, f"{what} {which}", at, value, unknown, cut_at)
 
 
 DATE = re.compile(rb"(?<![\d.])((?:19|20)\d\d)([-/]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?![\d.])")
@@ -369,8 +371,8 @@ def last_date(file: Path) -> date | None:
         with file.open("rb") as opened:
             while chunk := opened.read(CHUNK):
                 for year, _, month, day in DATE.findall(before + chunk):
-                    found = _date(int(year), int(month), int(day))
-                    last = max(filter(None, (last, found)), default=None)
+                    latest = _date(int(year), int(month), int(day))
+                    last = max(filter(None, (last, latest)), default=None)
                 before = chunk[-LONGEST:]
     except OSError:
         return None

@@ -126,10 +126,10 @@ def ground_at(path: Path, settings: Settings, ledger: MemoryLedger) -> ReplayPor
     return ReplayPorts(venue, venue, EngineBars(engine, days), now, advance, spec.fill.slippage_bps)
 
 
-def is_played(place: Path, settings: Settings) -> bool:
+def is_played(folder: Path, settings: Settings) -> bool:
     """Return True if the exchange of a folder can run in this process."""
     with translate_exchange_errors():
-        return read_market(place).spec.venue.dialect == USUAL or door_to(settings.venue).in_process
+        return read_market(folder).spec.venue.dialect == USUAL or door_to(settings.venue).in_process
 
 
 def last_moment(path: Path) -> datetime:
@@ -193,11 +193,11 @@ def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
 
 
 def _copy_orders(old: LedgerTables, new: LedgerTables, then: Books, at: datetime) -> None:
-    known = {record.intent.client_order_id: record for record in (*then.intents, *then.promised.values())}
+    orders = {record.intent.client_order_id: record for record in (*then.intents, *then.promised.values())}
     for intent in old.intents.after(0).values():
         record = intent.record
         if record.intent.at < at:
-            new.intents.add(IntentRow(known.get(record.intent.client_order_id, record)))
+            new.intents.add(IntentRow(orders.get(record.intent.client_order_id, record)))
     seen = {order.venue_id: order for order in (*chain.from_iterable(then.chains.values()), *then.orders)}
     for row in old.orders.after(0).values():
         submitted = row.order.submitted_at
@@ -307,7 +307,7 @@ class _Playing:
         self.seen: list[PassSeen] = []
 
     def run(self, start: datetime) -> None:
-        for due in sorted(self._due(), key=lambda one: one[:2]):
+        for due in sorted(self._due(), key=lambda row: row[:2]):
             if start <= due.at <= self._day.until:
                 self._advance(due.at)
                 due.run()

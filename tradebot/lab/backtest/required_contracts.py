@@ -41,14 +41,14 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
     if door.months is None:
         return list(settings.universe)
     roots = {door.coin(symbol) for symbol in contracts}
-    found = [name for name in settings.universe if door.coin(name) in roots]
-    if not found:
+    symbols = [name for name in settings.universe if door.coin(name) in roots]
+    if not symbols:
         there = f"contracts of {', '.join(sorted(roots))}" if roots else "no contract, such as MESZ6"
         raise OperatorError(
             f"the file has {there}, and the universe is {', '.join(settings.universe)}",
             "name the contracts as Interactive Brokers does, or give a configuration with the file's roots",
         )
-    return found
+    return symbols
 
 
 def lacking(settings: Settings, market: OpenedMarket) -> str:
@@ -56,24 +56,24 @@ def lacking(settings: Settings, market: OpenedMarket) -> str:
 
     Empty if there are none. Raise OperatorError if bars are missing at the start or end of the needed sessions.
     """
-    found = []
-    for one in _contracts_needed(settings, market):
-        sessions, places = market.calendar_of(one.symbol).market, range(one.first, one.last + 1)
-        without = [place for place in places if not market.source.bars(one.symbol, place)]
+    missing = []
+    for due in _contracts_needed(settings, market):
+        sessions, places = market.calendar_of(due.symbol).market, range(due.first, due.last + 1)
+        without = [index for index in places if not market.source.bars(due.symbol, index)]
         gone = {*takewhile(without.__contains__, places), *takewhile(without.__contains__, reversed(places))}
         if gone:
-            days = [sessions[place].date for place in sorted(gone)]
+            days = [sessions[index].date for index in sorted(gone)]
             raise OperatorError(
-                f"{market.spec.path} has no bar of {one.symbol} in {pluralize(len(days), 'session')} of those in which "
+                f"{market.spec.path} has no bar of {due.symbol} in {pluralize(len(days), 'session')} of those in which "
                 f"rolls need it: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""),
                 "add its bars, or play other sessions: --from and --to",
             )
         if without:
-            found.append(f"{one.symbol} has none on {_dates(sessions[place].date for place in without)}")
-        if short := [place for place in places if place not in without and _is_cut(market, one.symbol, place)]:
-            cut = _dates(sessions[place].date for place in short)
-            found.append(f"{one.symbol} has none for over an hour at an end of {cut}")
-    return "; ".join(found)
+            missing.append(f"{due.symbol} has none on {_dates(sessions[index].date for index in without)}")
+        if short := [index for index in places if index not in without and _is_cut(market, due.symbol, index)]:
+            cut = _dates(sessions[index].date for index in short)
+            missing.append(f"{due.symbol} has none for over an hour at an end of {cut}")
+    return "; ".join(missing)
 
 
 def _dates(days: Iterable[str]) -> str:
@@ -82,9 +82,9 @@ def _dates(days: Iterable[str]) -> str:
     return f"{', '.join(every[:_LISTED])}{more}"
 
 
-def _is_cut(market: OpenedMarket, symbol: str, place: int) -> bool:
+def _is_cut(market: OpenedMarket, symbol: str, index: int) -> bool:
     """Return True if a session has no bar for long at its beginning or at its end."""
-    session, bars = market.calendar_of(symbol).market[place], market.source.bars(symbol, place)
+    session, bars = market.calendar_of(symbol).market[index], market.source.bars(symbol, index)
     last_us = market.grids[symbol].last_us
     ends_us = session.close_us if last_us is None else min(session.close_us, last_us)
     pauses = bars[0].start_us - session.open_us, ends_us - bars[-1].end_us

@@ -92,9 +92,12 @@ def _settings(folder: Path, kept: Mapping[str, Any]) -> Settings:
 
 def _other_files(kept: Sequence[Mapping[str, Any]], now: RunIdentity) -> Iterator[str]:
     """Yield each file that isn't as it was, by its name."""
-    then, found = Counter((one["name"], one["sha256"]) for one in kept), Counter((d.name, d.sha256) for d in now.data)
-    there = {name for name, _ in found}
-    for name in {name for name, _ in (then - found) + (found - then)}:
+    then, now_files = (
+        Counter((file["name"], file["sha256"]) for file in kept),
+        Counter((d.name, d.sha256) for d in now.data),
+    )
+    there = {name for name, _ in now_files}
+    for name in {name for name, _ in (then - now_files) + (now_files - then)}:
         if name == FACTS:
             yield f"the flow that a bot had fetched isn't part of the run ({FACTS})"
         else:

@@ -305,20 +305,20 @@ class PlayedBars:
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first."""
         width, end_s = width_of(need.timeframe), int(until.timestamp())
-        found = {}
+        prices = {}
         for symbol in self._grids.keys() & set(symbols):
             hours = [session_of(session) for session in self._market.calendars[symbol].market]
             width_s = max(int((width or hour.close - hour.open).total_seconds()) for hour in hours)
             minutes = list(self._minutes(symbol, hours, until))
             bars = list(resample(minutes, hours, width_s, end_s))[-need.depth :]
             if bars:
-                found[symbol] = series(symbol, need.timeframe, bars, adjusted=need.adjusted)
-        return found
+                prices[symbol] = series(symbol, need.timeframe, bars, adjusted=need.adjusted)
+        return prices
 
     def _minutes(self, symbol: str, hours: Sequence[Session], until: datetime) -> Iterator[RawBar]:
-        usd, begun = self._grids[symbol].usd, [place for place, session in enumerate(hours) if session.open < until]
-        for place in begun:
-            for bar in self._market.day(symbol, place).bars:
+        usd, begun = self._grids[symbol].usd, [index for index, session in enumerate(hours) if session.open < until]
+        for index in begun:
+            for bar in self._market.day(symbol, index).bars:
                 opening, high, low, close = (float(usd(units)) for units in (bar.open, bar.high, bar.low, bar.close))
                 yield RawBar(bar.start_us // SECOND, opening, high, low, close, float(bar.volume))
 
@@ -328,7 +328,7 @@ def daily_prices(opened: OpenedMarket, until: datetime, symbols: Sequence[str]) 
 
     In a market that never closes, a session opens at the close of the previous one.
     """
-    found = {}
+    prices = {}
     for symbol in (grid for grid in opened.grids if grid in symbols):
         usd, begins = opened.grids[symbol].usd, opened.source.history_close(symbol, 1)
         closes = {
@@ -336,22 +336,22 @@ def daily_prices(opened: OpenedMarket, until: datetime, symbols: Sequence[str]) 
         }
         opens = [*closes.values()] if begins is None else [float(usd(begins)), *closes.values()]
         if opens:
-            found[symbol] = BenchmarkPrices(symbol, closes, dict(zip(closes, opens, strict=False)))
-    return found
+            prices[symbol] = BenchmarkPrices(symbol, closes, dict(zip(closes, opens, strict=False)))
+    return prices
 
 
 def _closes(opened: OpenedMarket, symbol: str, places: Iterable[int]) -> Iterator[tuple[date, int]]:
     """Yield the date and the close of each of these sessions of a symbol that has one, in units."""
     source, market = opened.source, opened.market()
     sessions, last_us = market.calendars[symbol].market, market.grids[symbol].last_us
-    for place in places:
-        session = sessions[place]
+    for index in places:
+        session = sessions[index]
         if last_us is not None and session.open_us >= last_us:
             continue
         if isinstance(source, QuickCloses) and (last_us is None or session.close_us <= last_us):
             # The minutes of a generated session take long to make.
-            yield session_of(session).date, source.close(symbol, place)
-        elif bars := market.day(symbol, place).bars:
+            yield session_of(session).date, source.close(symbol, index)
+        elif bars := market.day(symbol, index).bars:
             yield session_of(session).date, bars[-1].close
 
 
@@ -362,9 +362,9 @@ def _ended_sessions(opened: OpenedMarket, symbol: str, until: datetime) -> range
 
 def last_prices(opened: OpenedMarket, until: datetime) -> Mapping[str, Decimal]:
     """Return the last closes of all symbols by then; empty before the first session has ended."""
-    found = {}
+    prices = {}
     for symbol, grid in opened.grids.items():
         last = next(_closes(opened, symbol, reversed(_ended_sessions(opened, symbol, until))), None)
         if last is not None:
-            found[symbol] = Decimal(str(float(grid.usd(last[1]))))
-    return found
+            prices[symbol] = Decimal(str(float(grid.usd(last[1]))))
+    return prices

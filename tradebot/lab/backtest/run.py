@@ -132,11 +132,11 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a class that a checkpoint may hold; raise UnpicklingError for anything else."""
-        known = name in _PLAIN.get(module, ()) or name in _MAKERS.get(module, ())
-        found = super().find_class(module, name) if known or module.startswith(_OURS) else None
-        if not (known or isinstance(found, type)):
+        is_known = name in _PLAIN.get(module, ()) or name in _MAKERS.get(module, ())
+        loaded = super().find_class(module, name) if is_known or module.startswith(_OURS) else None
+        if not (is_known or isinstance(loaded, type)):
             raise pickle.UnpicklingError(f"it holds {module}.{name}, which no checkpoint does")
-        return found
+        return loaded
 
 
 PERSON = "a person"
@@ -277,11 +277,11 @@ def begin(
     return run
 
 
-def bars_in(market: OpenedMarket, place: int) -> int:
+def bars_in(market: OpenedMarket, index: int) -> int:
     """Return how many bars all symbols have in one of a market's sessions: minute bars, or daily ones."""
-    session, symbols = market.calendar.market[place], market.symbols
+    session, symbols = market.calendar.market[index], market.symbols
     if market.spec.source == "generated":
         return len(symbols) * (session.close_us - session.open_us) // MINUTE
     if (days := market.days) is not None:
-        return days.count(place)
-    return sum(len(market.source.bars(symbol, place)) for symbol in symbols)
+        return days.count(index)
+    return sum(len(market.source.bars(symbol, index)) for symbol in symbols)

@@ -84,11 +84,13 @@ class RepeatedQuestions(Struct):
                 yield early[0]
                 return
         with self.strategies() as first, self.strategies() as second:
-            for one, again in zip(first, second, strict=True):
-                if one.name in slots:
-                    known, unknown = (_answers(asked, seen[one.name]) for asked, seen in ((one, here), (again, there)))
-                    self.compared += len(known)
-                    yield from _first_of(one.name, now, known, unknown)
+            for first_view, again in zip(first, second, strict=True):
+                if first_view.name in slots:
+                    answer, unknown = (
+                        _answers(asked, seen[first_view.name]) for asked, seen in ((first_view, here), (again, there))
+                    )
+                    self.compared += len(answer)
+                    yield from _first_of(first_view.name, now, answer, unknown)
 
     def _views(
         self, world: World, now: datetime, slots: Mapping[str, StrategySlot | None]
@@ -109,7 +111,7 @@ def _answers(strategy: Strategy, strategy_inputs: StrategyInputs) -> Mapping[str
     answer = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, None)
     if isinstance(answer, Decision):
         return {"the whole answer": repr(answer), **left_out}
-    return {want.symbol: f"{place}: {want!r}" for place, want in enumerate(answer)} | left_out
+    return {want.symbol: f"{index}: {want!r}" for index, want in enumerate(answer)} | left_out
 
 
 def _shown_differently(view: StrategyView, elsewhere: StrategyView) -> Iterator[Peek]:
@@ -120,8 +122,10 @@ def _shown_differently(view: StrategyView, elsewhere: StrategyView) -> Iterator[
             yield Peek(MARKET, what, view.now, _newest(series), _newest(elsewhere.series.get(key)), view.now)
     for symbol, quote in view.quotes.items():
         if quote != elsewhere.quotes.get(symbol):
-            known, unknown = (repr(strategy_view.quotes.get(symbol, NOTHING)) for strategy_view in (view, elsewhere))
-            yield Peek(MARKET, f"quote of {symbol}", view.now, known, unknown, view.now)
+            quote_text, unknown = (
+                repr(strategy_view.quotes.get(symbol, NOTHING)) for strategy_view in (view, elsewhere)
+            )
+            yield Peek(MARKET, f"quote of {symbol}", view.now, quote_text, unknown, view.now)
 
 
 def _newest(series: Series | None) -> str:
@@ -130,9 +134,9 @@ def _newest(series: Series | None) -> str:
     return f"{len(series)} bars, the newest from {series.start_of(-1):%Y-%m-%d %H:%M} at {series.close[-1]}"
 
 
-def _first_of(strategy: str, at: datetime, known: Mapping[str, str], unknown: Mapping[str, str]) -> Iterator[Peek]:
-    for symbol in {**known, **unknown}:
-        here, there = (side.get(symbol, NOTHING) for side in (known, unknown))
+def _first_of(strategy: str, at: datetime, answers: Mapping[str, str], unknown: Mapping[str, str]) -> Iterator[Peek]:
+    for symbol in {**answers, **unknown}:
+        here, there = (side.get(symbol, NOTHING) for side in (answers, unknown))
         if here != there:
             yield Peek(strategy, f"decision {symbol}", at, here, there, at)
             return

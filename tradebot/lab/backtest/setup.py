@@ -329,17 +329,19 @@ class EngineAhead:
         new = self._account.activities[read:]
         # Each activity makes another version of the account.
         explained = orders, working, version + len(new), read + len(new)
-        return self.stamp == explained and all(isinstance(one, Activity) and one.kind in CASH_ONLY for one in new)
+        return self.stamp == explained and all(
+            isinstance(activity, Activity) and activity.kind in CASH_ONLY for activity in new
+        )
 
     def _interest(self, after_us: int, until_us: int) -> Iterator[VisiblePrices]:
-        since, known, coming = self._foreseen
+        since, foreseen, coming = self._foreseen
         if not self.only_interest_since(since):
-            known, coming = [], charges.upcoming_interest(self._engine, self._account)
+            foreseen, coming = [], charges.upcoming_interest(self._engine, self._account)
         # As long as nothing else moves the cash, what was foreseen comes true and isn't computed again.
-        while (not known or known[-1][0] <= until_us) and (one := next(coming, None)):
-            known.append(one)
-        self._foreseen, cents = (self.stamp, known, coming), 0
-        for at_us, paid in known[_after(known, after_us) : _after(known, until_us)]:
+        while (not foreseen or foreseen[-1][0] <= until_us) and (activity := next(coming, None)):
+            foreseen.append(activity)
+        self._foreseen, cents = (self.stamp, foreseen, coming), 0
+        for at_us, paid in foreseen[_after(foreseen, after_us) : _after(foreseen, until_us)]:
             cents += int(paid * 100)
             yield VisiblePrices(at_us, cents, 0, 0, 0, 0)
 

@@ -136,14 +136,14 @@ def _delay(plan: BacktestPlan, times: Mapping[str, OwnTimes | None]) -> tuple[Pl
 
 def _sessions(plan: BacktestPlan, times: Mapping[str, OwnTimes | None]) -> tuple[PlanVariant, ...] | str:
     """Return the variants in which the strategies trade in each session of the month, or why there are none."""
-    known = {name: own for name, own in times.items() if own is not None}
-    named = {strategy_times.session_of_month(own) for own in known.values()}
-    if len(known) < len(times) or len(named) != 1 or None in named:
+    times_by_name = {name: own for name, own in times.items() if own is not None}
+    named = {strategy_times.session_of_month(own) for own in times_by_name.values()}
+    if len(times_by_name) < len(times) or len(named) != 1 or None in named:
         return (
             "Other sessions of the month aren't played: that takes strategies whose times all name the same one, such "
             "as 'first session of month at open+5m'."
         )
-    return tuple(_in_session(plan, known, which) for which in strategy_times.SESSIONS_OF_MONTH)
+    return tuple(_in_session(plan, times_by_name, which) for which in strategy_times.SESSIONS_OF_MONTH)
 
 
 def _in_session(plan: BacktestPlan, times: Mapping[str, OwnTimes], which: str) -> PlanVariant:

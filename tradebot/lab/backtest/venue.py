@@ -184,10 +184,10 @@ class EngineVenue:
     def clock(self) -> VenueClock:
         now_us = self._engine.now_us
         if now_us != self._clock_us:
-            self._clock_us, known = now_us, self._clock
+            self._clock_us, reading = now_us, self._clock
             if not self._turned_us <= now_us < self._turns_us:
-                known = self._turn(now_us)
-            self._clock = VenueClock(moment(now_us), known.is_open, known.next_open, known.next_close)
+                reading = self._turn(now_us)
+            self._clock = VenueClock(moment(now_us), reading.is_open, reading.next_open, reading.next_close)
         return self._clock
 
     def _turn(self, now_us: int) -> VenueClock:
@@ -265,8 +265,8 @@ class EngineVenue:
     def _position(self, position: engine_account.Position) -> tuple[tuple[object, ...], BrokerPosition]:
         price, symbol = self._engine.price(position.symbol), position.symbol
         claimed = self._account.claimed_shares(symbol) + self._account.kept_back(symbol)
-        stamp, known = (position.qty, position.average, price, claimed), self._held.get(symbol)
-        return known if known and known[0] == stamp else (stamp, position_of(position, price, claimed))
+        stamp, state = (position.qty, position.average, price, claimed), self._held.get(symbol)
+        return state if state and state[0] == stamp else (stamp, position_of(position, price, claimed))
 
     def _open_orders(self) -> tuple[Order, ...]:
         """Return the open orders, oldest first; each one's open legs follow it and name it."""
@@ -274,14 +274,14 @@ class EngineVenue:
         if not account.open:
             self._open.clear()
             return ()
-        known, self._open = self._open, {}
-        return tuple(self._translate_changed(order, parent, known) for order, parent in _open_with_legs(account))
+        listed, self._open = self._open, {}
+        return tuple(self._translate_changed(order, parent, listed) for order, parent in _open_with_legs(account))
 
     def _translate_changed(
         self,
         order: engine_orders.Order,
         parent: str | None,
-        known: Mapping[tuple[str, str | None], tuple[tuple[object, ...], Order]],
+        translated: Mapping[tuple[str, str | None], tuple[tuple[object, ...], Order]],
     ) -> Order:
         """Return an order, translated again only if something about it has changed."""
         stamp = (
@@ -295,7 +295,7 @@ class EngineVenue:
             order.shown_held,
         )
         key = (order.id, parent)
-        before = known.get(key)
+        before = translated.get(key)
         row = before if before and before[0] == stamp else (stamp, order_of(order, parent))
         self._open[key] = row
         return row[1]
@@ -344,9 +344,9 @@ class EngineVenue:
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         own, first, last = self._engine.market.calendar, start.isoformat(), end.isoformat()
         spanned = own.all[0].date < first and last < own.all[-1].date
-        known = (own if spanned else full_calendar(own)).all[:-1]
-        low, high = bisect_left(known, first, key=_DATE), bisect_right(known, last, key=_DATE)
-        return [session_of(session) for session in known[low:high]]
+        sessions = (own if spanned else full_calendar(own)).all[:-1]
+        low, high = bisect_left(sessions, first, key=_DATE), bisect_right(sessions, last, key=_DATE)
+        return [session_of(session) for session in sessions[low:high]]
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         return listings(symbols, self.clock().now)

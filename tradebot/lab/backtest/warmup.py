@@ -77,5 +77,5 @@ def _has(bars: EngineBars, need: BarNeed, symbol: str, session: Session) -> bool
 
 
 def _first(bars: EngineBars, need: BarNeed, symbol: str, sessions: Sequence[Session]) -> date | None:
-    place = bisect_left(sessions, True, key=lambda session: _has(bars, need, symbol, session))
-    return sessions[place].date if place < len(sessions) else None
+    index = bisect_left(sessions, True, key=lambda session: _has(bars, need, symbol, session))
+    return sessions[index].date if index < len(sessions) else None

@@ -62,19 +62,19 @@ class Grid(Struct, frozen=True, dict=True):
     def next_of(self, job: Job, place: int) -> int:
         """Return the index of the job's first slot at or after an index; the number of slots if there is none."""
         own = self.places[job]
-        found = bisect_left(own, place)
-        return own[found] if found < len(own) else len(self.offsets)
+        index = bisect_left(own, place)
+        return own[index] if index < len(own) else len(self.offsets)
 
     def last_of(self, job: Job, place: int) -> int:
         """Return the index of the job's last slot before an index; -1 if there is none."""
         own = self.places[job]
-        found = bisect_left(own, place)
-        return own[found - 1] if found else -1
+        index = bisect_left(own, place)
+        return own[index - 1] if index else -1
 
     @cached_property
     def exits_us(self) -> tuple[int, ...]:
         """Return the due times of exit passes, in microseconds after the open."""
-        return tuple(self.offsets[place] // MICROSECOND for place in self.places[Job.EVALUATE_EXITS])
+        return tuple(self.offsets[index] // MICROSECOND for index in self.places[Job.EVALUATE_EXITS])
 
 
 def grid_of(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
@@ -152,8 +152,8 @@ class _Day(Struct, dict=True):
         open_us, close_us = in_us(self.session.open), in_us(self.session.close)
         return [at for offset in self.grid.exits_us if (at := open_us + offset) < close_us]
 
-    def at(self, place: int) -> datetime:
-        return self.session.open + self.grid.offsets[place]
+    def at(self, index: int) -> datetime:
+        return self.session.open + self.grid.offsets[index]
 
     def place_of(self, moment: datetime) -> int:
         return self.grid.place(moment - self.session.open)
@@ -195,7 +195,7 @@ class Driver:
 
     def play(self, session: Session) -> SessionEnd:
         """Run one session: run each pass that could change anything, and return the account's state at its close."""
-        day, place = _Day(session, self._grid(session)), 0
+        day, index = _Day(session, self._grid(session)), 0
         begins = self._terms.begins
         if self._changes_nothing(day) or (begins is not None and session.date < begins):
             return self._skip_session(day)
@@ -206,12 +206,12 @@ class Driver:
             self._look_ahead(day, session.open - MICROSECOND)
             if self._changes_nothing(day):
                 return self._skip_session(day)
-        while (place := self._next(day, place)) < len(day.grid.offsets):
-            self._advance(day.at(place))
-            for job, name in day.grid.due[place]:
+        while (index := self._next(day, index)) < len(day.grid.offsets):
+            self._advance(day.at(index))
+            for job, name in day.grid.due[index]:
                 if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
-                    self._run_or_skip(day, place, Call(job, session.date, name, BY))
-            place += 1
+                    self._run_or_skip(day, index, Call(job, session.date, name, BY))
+            index += 1
         return self._close(day)
 
     def _grid(self, session: Session) -> Grid:
@@ -249,45 +249,45 @@ class Driver:
         world.facts.record(close)
         return session_end(close, None)
 
-    def _next(self, day: _Day, place: int) -> int:
+    def _next(self, day: _Day, index: int) -> int:
         """Return the place of the next slot, at or after a place, whose passes may change something."""
         grid = day.grid
         if self._terms.every_pass:
-            return place
-        touched = max(place, day.place_of(self._calm.until))
-        asked = max(place, day.place_of(self._ask_from)) if self._ask_from else place
+            return index
+        touched = max(index, day.place_of(self._calm.until))
+        asked = max(index, day.place_of(self._ask_from)) if self._ask_from else index
         nexts = [touched, grid.next_of(Job.TRADE_ONCE, asked)]
-        nexts += [grid.next_of(job, place) for job in self._always]
+        nexts += [grid.next_of(job, index) for job in self._always]
         if self._compared != self._ahead.stamp:
-            nexts.append(grid.next_of(Job.RECONCILE, place))
+            nexts.append(grid.next_of(Job.RECONCILE, index))
         return min(nexts)
 
-    def _run_or_skip(self, day: _Day, place: int, call: Call) -> None:
+    def _run_or_skip(self, day: _Day, index: int, call: Call) -> None:
         """Run the pass of a slot, or skip it if it would change nothing."""
-        job, now = call.job, day.at(place)
+        job, now = call.job, day.at(index)
         if job in WITHOUT_ACCOUNT:
             self._claim(call, now)
             (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
             return
-        quiet = self._is_quiet(day, place, job)
+        quiet = self._is_quiet(day, index, job)
         if job is Job.RECONCILE:
             if self._traded is not None and self._traded == self._ahead.trade_stamp:
                 return
-            if quiet and self._agrees(day.at(place)):
+            if quiet and self._agrees(day.at(index)):
                 return
-            self._write_marks(day, place + 1)
-            self._write_skipped(day, place)
+            self._write_marks(day, index + 1)
+            self._write_skipped(day, index)
             self._claim(call, now)
             self.reconcile()
-            day.compared = place
+            day.compared = index
         elif job is Job.EVALUATE_EXITS:
             if quiet:
                 return
-            self._write_skipped(day, place)
+            self._write_skipped(day, index)
             if self._claim(call, now):
-                self._exit(day, place, call)
+                self._exit(day, index, call)
         else:
-            self._trade(day, place, call, quiet=quiet)
+            self._trade(day, index, call, quiet=quiet)
 
     def _agrees(self, now: datetime) -> bool:
         """Return True if books and venue agree as at the last comparison, once interest is in the books."""
@@ -297,25 +297,25 @@ class Driver:
             self._compared = self._ahead.stamp
         return True
 
-    def _exit(self, day: _Day, place: int, call: Call) -> None:
+    def _exit(self, day: _Day, index: int, call: Call) -> None:
         before = self._ahead.stamp
         self._passes.exits(call)
         # A pass that sends something, such as what is to rest for a new position, is followed by one that looks again.
         self._exited = before if self._ahead.stamp == before else None
-        self._look_ahead(day, day.at(place))
+        self._look_ahead(day, day.at(index))
 
-    def _is_quiet(self, day: _Day, place: int, job: Job) -> bool:
+    def _is_quiet(self, day: _Day, index: int, job: Job) -> bool:
         """Return True if a pass would change nothing but what is written down right here: new marks, a new peak."""
-        now = day.at(place)
+        now = day.at(index)
         if self._terms.every_pass or self._exited != self._ahead.stamp:
             return False
         if now >= self._calm.until and self._calm.settled and job in LOOKS:
-            self._write_marks(day, place)
+            self._write_marks(day, index)
             self._calm = self._quiet.note(now, day.session, self._until(day), marking=job is Job.EVALUATE_EXITS)
         return now < self._calm.until
 
-    def _trade(self, day: _Day, place: int, call: Call, *, quiet: bool) -> None:
-        now, unchanged = day.at(place), quiet
+    def _trade(self, day: _Day, index: int, call: Call, *, quiet: bool) -> None:
+        now, unchanged = day.at(index), quiet
         quiet = quiet or self._terms.only_due
         if quiet and self._ask_from is not None and now < self._ask_from:
             return
@@ -327,8 +327,8 @@ class Driver:
             self._ask_after(proposed)
             return
         # The pass of exits of the same moment comes before this one.
-        self._write_marks(day, place + 1)
-        self._write_skipped(day, place)
+        self._write_marks(day, index + 1)
+        self._write_skipped(day, index)
         if not self._claim(call, now):
             return
         if unchanged and self._passes.is_declined(proposed):
@@ -376,26 +376,26 @@ class Driver:
         self._traded = self._ahead.trade_stamp if self._terms.only_due and not compared.findings else None
         return compared
 
-    def _write_skipped(self, day: _Day, place: int) -> None:
+    def _write_skipped(self, day: _Day, index: int) -> None:
         """Write what the skipped passes before a place would have written: the last comparison, and the last claim.
 
         A comparison is skipped only if neither side has changed since one that found no difference.
         """
-        self._write_marks(day, place)
-        compared = day.grid.last_of(Job.RECONCILE, place)
+        self._write_marks(day, index)
+        compared = day.grid.last_of(Job.RECONCILE, index)
         if compared > day.compared:
             self._world.ledger.mark_reconciled(ReconcileMark(day.at(compared), 0, 0))
             day.compared = compared
-        exits = day.grid.last_of(Job.EVALUATE_EXITS, place)
+        exits = day.grid.last_of(Job.EVALUATE_EXITS, index)
         if exits > day.exits_claimed:
             name = dict(day.grid.due[exits])[Job.EVALUATE_EXITS]
             call = Call(Job.EVALUATE_EXITS, day.session.date, name, BY)
             self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
             day.exits_claimed = exits
 
-    def _write_marks(self, day: _Day, place: int) -> None:
+    def _write_marks(self, day: _Day, index: int) -> None:
         if not self._terms.every_pass:
-            before = bisect_left(day.grid.places[Job.EVALUATE_EXITS], place)
+            before = bisect_left(day.grid.places[Job.EVALUATE_EXITS], index)
             self._quiet.marking.write(day.exits_us[:before])
 
 
@@ -438,8 +438,10 @@ def _asked_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
     waiting, slots = {waiting.strategy: waiting.next for waiting in proposed.own.waiting}, proposed.own.asked
     answered = {slot.strategy for slot in slots}
     for strategy in world.strategies:
-        known = uses_slot_time(strategy.needs) if strategy.name in answered else waiting.get(strategy.name) is not None
-        if not known:
+        is_asked = (
+            uses_slot_time(strategy.needs) if strategy.name in answered else waiting.get(strategy.name) is not None
+        )
+        if not is_asked:
             return ()
     return slots
 

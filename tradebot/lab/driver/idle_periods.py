@@ -129,7 +129,7 @@ class IdlePeriods:
                 return Calm(now)
             bands.append(price_band[0])
             times += price_band[1]
-        self.marking.follow(now, (one for one in watched if is_blind(self._rules(one.position, one.kept))), quotes)
+        self.marking.follow(now, (lot for lot in watched if is_blind(self._rules(lot.position, lot.kept))), quotes)
         deed = self._ahead.next_deed
         end = min(*times, deed) if deed else min(times)
         if end <= now:
@@ -169,7 +169,9 @@ class IdlePeriods:
         symbols = {position.symbol for position in positions}
         recent = ledger.recent_orders(now - fresh) if symbols else ()
         unnoted = (order for order in recent if order.symbol in symbols and order.arrival_mid is None)
-        arriving = [one.client_order_id for one in unnoted if one.submitted_at and now - one.submitted_at <= fresh]
+        arriving = [
+            order.client_order_id for order in unnoted if order.submitted_at and now - order.submitted_at <= fresh
+        ]
         # Passes note it of orders that were promised, and not of the legs of these.
         return bool(ledger.promised(arriving)) if arriving else False
 
@@ -219,8 +221,8 @@ class IdlePeriods:
             return None
         chains, rests = self._world.ledger.order_chains(working), list[Rest]()
         for order in view.orders:
-            known, visible_prices = working[order.venue_id], self._ahead.shows(order.symbol)
-            if order.with_known(known) != known or order.status not in RESTING or visible_prices is None:
+            resting, visible_prices = working[order.venue_id], self._ahead.shows(order.symbol)
+            if order.with_known(resting) != resting or order.status not in RESTING or visible_prices is None:
                 return None
             if not self._protects(chains.get(order.venue_id, (order,))):
                 return None
@@ -343,9 +345,9 @@ class Marking:
     def follow(self, now: datetime, held: Iterable[WatchedPosition], quotes: Mapping[str, Quote]) -> None:
         self._since_us = in_us(now)
         self._followed = []
-        for one in held:
-            price, marks = exit_price(one.position, quotes[one.position.symbol]), Marks(one.best, one.kept.worst)
-            self._followed.append(FollowedPosition(one.position, one.direction > 0, units(price), marks))
+        for lot in held:
+            price, marks = exit_price(lot.position, quotes[lot.position.symbol]), Marks(lot.best, lot.kept.worst)
+            self._followed.append(FollowedPosition(lot.position, lot.direction > 0, units(price), marks))
 
     def write(self, slots_us: Sequence[int]) -> None:
         """Store the marks that exit passes at these times leave; times before the beginning are ignored."""
@@ -361,23 +363,25 @@ class Marking:
         if moved:
             self._ledger.put_marks(moved)
 
-    def _at_the_last(self, one: FollowedPosition, slots_us: Sequence[int]) -> FollowedPosition:
+    def _at_the_last(self, watched: FollowedPosition, slots_us: Sequence[int]) -> FollowedPosition:
         """Return a position after passes at these times: each sees what is shown last until then."""
-        price, seen, place = one.price, list[int](), 0
-        for shown in self._ahead.upcoming_prices(one.position.symbol, moment(self._since_us), moment(slots_us[-1])):
-            if slots_us[place] < shown.at_us:
+        price, seen, index = watched.price, list[int](), 0
+        for shown in self._ahead.upcoming_prices(watched.position.symbol, moment(self._since_us), moment(slots_us[-1])):
+            if slots_us[index] < shown.at_us:
                 seen.append(price)
-                place = bisect_left(slots_us, shown.at_us, place)
-            price = shown.bid if one.long else shown.ask
-        return one._replace(price=price, marks=_widen_marks(one, min(*seen, price, price), max(*seen, price, price)))
+                index = bisect_left(slots_us, shown.at_us, index)
+            price = shown.bid if watched.long else shown.ask
+        return watched._replace(
+            price=price, marks=_widen_marks(watched, min(*seen, price, price), max(*seen, price, price))
+        )
 
 
 def _widen_marks(position: FollowedPosition, low: int, high: int) -> Marks:
     best, worst = (high, low) if position.long else (low, high)
-    known = position.marks
-    assert known.worst is not None, "a position without marks is not followed"
-    better = best > known.best * UNITS if position.long else best < known.best * UNITS
-    worse = worst < known.worst * UNITS if position.long else worst > known.worst * UNITS
+    marks = position.marks
+    assert marks.worst is not None, "a position without marks is not followed"
+    better = best > marks.best * UNITS if position.long else best < marks.best * UNITS
+    worse = worst < marks.worst * UNITS if position.long else worst > marks.worst * UNITS
     if not (better or worse):
-        return known
-    return Marks(in_usd(best) if better else known.best, in_usd(worst) if worse else known.worst)
+        return marks
+    return Marks(in_usd(best) if better else marks.best, in_usd(worst) if worse else marks.worst)

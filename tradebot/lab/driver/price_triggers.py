@@ -165,7 +165,7 @@ def first_touch(
     last = [worth.last.get(symbol, 0) for symbol in symbols]
     at_us = in_us(now)
     close_us = ahead.close(at_us)
-    for visible_prices, place in _merge_prices(ahead, symbols, now, end):
+    for visible_prices, index in _merge_prices(ahead, symbols, now, end):
         if visible_prices.at_us != at_us:
             # What shows at the same moment counts together.
             if not low < value <= high:
@@ -173,10 +173,10 @@ def first_touch(
             at_us = visible_prices.at_us
             if at_us > close_us:
                 low, close_us = worth.later_low(value), ahead.close(at_us)
-        if shares[place]:
-            value += shares[place] * (visible_prices.last - last[place])
-            last[place] = visible_prices.last
-        limit = limits[place]
+        if shares[index]:
+            value += shares[index] * (visible_prices.last - last[index])
+            last[index] = visible_prices.last
+        limit = limits[index]
         if limit is not None and limit.is_touched(visible_prices):
             return moment(at_us)
     return end if low < value <= high else moment(at_us)
@@ -216,7 +216,7 @@ def _merge_prices(
     ahead: MarketAhead, symbols: Sequence[str], now: datetime, end: datetime
 ) -> Iterable[tuple[VisiblePrices, int]]:
     """Return what the symbols show, in order of time, each with the place of its symbol."""
-    streams = [zip(ahead.upcoming_prices(symbol, now, end), repeat(place)) for place, symbol in enumerate(symbols)]
+    streams = [zip(ahead.upcoming_prices(symbol, now, end), repeat(index)) for index, symbol in enumerate(symbols)]
     if len(streams) == 1:
         return streams[0]
     # Of days, so few prices are shown that sorting them all takes less time than taking one after the other.

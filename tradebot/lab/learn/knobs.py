@@ -76,7 +76,7 @@ class _Tried(Struct, frozen=True):
 def proposals(knobs: Sequence[Knob]) -> Iterator[Proposal]:
     """Yield the proposal for each setting. A value that would have earned more beyond chance is proposed."""
     tried = [[_try_value(knob, other) for other in knob.others] if _enough(knob) else [] for knob in knobs]
-    chances = [one.found.p for each in tried for one in each]
+    chances = [trial.found.p for each in tried for trial in each]
     proven, tests = iter(correct_for_multiple_tests(chances)), sum(each is not None for each in chances)
     for knob, each in zip(knobs, tried, strict=True):
         yield _proposal(knob, [(tried, next(proven)) for tried in each], tests)
@@ -101,16 +101,16 @@ def _enough(knob: Knob) -> bool:
 
 
 def _try_value(knob: Knob, other: Other) -> _Tried:
-    found = estimate(by_session(knob.outcomes, other.better), 1, WORTH)
-    return _Tried(other, sum(bool(each) for each in other.better), found)
+    measured = estimate(by_session(knob.outcomes, other.better), 1, WORTH)
+    return _Tried(other, sum(bool(each) for each in other.better), measured)
 
 
 def _proposal(knob: Knob, tried: Sequence[tuple[_Tried, float | None]], tests: int) -> Proposal:
     missing, missing_sessions = missing_of(knob.outcomes)
-    proven = [one for one, p in tried if p is not None and p <= LEVEL and one.found.mean > 0]
-    known = [one for one, p in tried if p is not None]
-    better = [tried for tried in known if tried.found.mean > 0]
-    best = max(proven or better or known, key=lambda one: one.found.low or 0.0, default=None)
+    proven = [trial for trial, p in tried if p is not None and p <= LEVEL and trial.found.mean > 0]
+    measured = [trial for trial, p in tried if p is not None]
+    better = [tried for tried in measured if tried.found.mean > 0]
+    best = max(proven or better or measured, key=lambda trial: trial.found.low or 0.0, default=None)
     if missing or missing_sessions:
         evidence = f"{pluralize(len(knob.outcomes), 'closed trade')}: {more_needed(missing, missing_sessions)}"
     elif best is None:
@@ -179,10 +179,10 @@ class Blocked:
     def proposals(self, settings: Mapping[Key, str], values: Mapping[Key, str]) -> Iterator[Proposal]:
         """Yield the cost or benefit of each gate's refusals, given the settings that gates read, and their values."""
         keys = sorted(self._usd, key=lambda key: (key[0], -self._trades[key], key[1]))
-        found = {key: estimate(self._usd[key], 1, WORTH) for key in keys if self._enough(key)}
-        chances = dict(zip(found, correct_for_multiple_tests([each.p for each in found.values()]), strict=True))
+        estimates = {key: estimate(self._usd[key], 1, WORTH) for key in keys if self._enough(key)}
+        chances = dict(zip(estimates, correct_for_multiple_tests([each.p for each in estimates.values()]), strict=True))
         for key in keys:
-            of, chance = found.get(key), chances.get(key)
+            of, chance = estimates.get(key), chances.get(key)
             sessions = len(self._usd[key])
             yield Proposal(
                 item=Item.BLOCKED,
@@ -367,12 +367,12 @@ def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[Trad
 
 def times(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> Knob:
     """Return the times of entries with alternatives that begin later in the session, or end earlier."""
-    known = [outcome for outcome in outcomes if outcome.since_open_s is not None]
+    timed = [outcome for outcome in outcomes if outcome.since_open_s is not None]
     part, *more = entries.parts
     if more or part.every_s is None or not part.start.of_open or part.end.of_open:
         untold = "They aren't one series from the open until the close, so no other times are tried."
-        return Knob(Item.TIMING, "", setting, str(entries), known, (), untold=untold)
-    return Knob(Item.TIMING, "", setting, str(entries), known, [*_later(part, known), *_earlier(part, known)])
+        return Knob(Item.TIMING, "", setting, str(entries), timed, (), untold=untold)
+    return Knob(Item.TIMING, "", setting, str(entries), timed, [*_later(part, timed), *_earlier(part, timed)])
 
 
 def _later(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Other]:

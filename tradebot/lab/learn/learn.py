@@ -133,9 +133,9 @@ def unknown_names(weights: Mapping[str, float], outcomes: Sequence[TradeOutcome]
 
 
 def _proposal(strategy: str, name: str, weight: float, outcomes: Sequence[TradeOutcome]) -> Proposal:
-    found = [(outcome, part) for outcome in outcomes for part in outcome.trade.components if part.name == name]
-    base = found[0][1].weight if found and found[0][1].weight > 0 else weight
-    of = standing([*_calls(found, weight)])
+    parts = [(outcome, part) for outcome in outcomes for part in outcome.trade.components if part.name == name]
+    base = parts[0][1].weight if parts and parts[0][1].weight > 0 else weight
+    of = standing([*_calls(parts, weight)])
     before = weight / base
     after = step_weight(before, of)
     proposed = round(base * after, 6)
@@ -156,9 +156,9 @@ def _proposal(strategy: str, name: str, weight: float, outcomes: Sequence[TradeO
     )
 
 
-def _calls(found: Sequence[tuple[TradeOutcome, Component]], weight: float) -> Iterator[ComponentCall]:
+def _calls(parts: Sequence[tuple[TradeOutcome, Component]], weight: float) -> Iterator[ComponentCall]:
     """Yield the calls of trades that were entered with this weight; whoever had no view, or no outcome, made none."""
-    for trade_outcome, part in found:
+    for trade_outcome, part in parts:
         if not part.value or not trade_outcome.net or not isclose(part.weight, weight, rel_tol=1e-9):
             continue
         agreed = (part.value > 0) is (trade_outcome.trade.side == LONG)
@@ -221,7 +221,7 @@ def limits(
     strategy: str, in_force: Limits, entered: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
 ) -> Iterator[Knob]:
     """Yield a strategy's limits with tighter alternatives; open positions count toward room."""
-    opened_positions = sorted(entered, key=lambda one: (one.trade.opened_at, one.trade.id))
+    opened_positions = sorted(entered, key=lambda outcome: (outcome.trade.opened_at, outcome.trade.id))
     for name, tried in _tighter(in_force, opened_positions, outcomes).items():
         value = getattr(in_force, name)
         assert all(is_tighter(name, value, each) for each in tried), "a limit only gets tighter"
@@ -256,7 +256,7 @@ def _scores(outcomes: Sequence[TradeOutcome]) -> Sequence[Decimal]:
     """Return scores below which there are some shares of the trades."""
     ranked = sorted(abs(outcome.trade.entry_score) for outcome in outcomes if outcome.trade.entry_score is not None)
     places = dict.fromkeys(int(len(ranked) * share) for share in SHARES if ranked)
-    return [*dict.fromkeys(Decimal(str(ranked[place])).quantize(PLACES, ROUND_CEILING) for place in places)]
+    return [*dict.fromkeys(Decimal(str(ranked[index])).quantize(PLACES, ROUND_CEILING) for index in places)]
 
 
 def _below(limit: int, most: int) -> Sequence[int]:
@@ -301,12 +301,12 @@ def _by_score(least: Value) -> Admits:
 def _by_open(most: Value) -> Admits:
     ends = list[datetime]()
 
-    def admits(one: OpenedPosition) -> bool:
-        while ends and ends[0] <= one.trade.opened_at:
+    def admits(position: OpenedPosition) -> bool:
+        while ends and ends[0] <= position.trade.opened_at:
             heappop(ends)
         if len(ends) >= most:
             return False
-        heappush(ends, one.trade.closed_at or datetime.max.replace(tzinfo=one.trade.opened_at.tzinfo))
+        heappush(ends, position.trade.closed_at or datetime.max.replace(tzinfo=position.trade.opened_at.tzinfo))
         return True
 
     return admits
@@ -406,17 +406,17 @@ class LearnResult(Struct, frozen=True):
 def learn_from_trades(of: LearningMaterial, left: LeftAfter | None) -> LearnResult:
     """Learn from the outcomes; without the profit `left` at each time, shorter times aren't evaluated."""
     outcomes = of.outcomes
-    by_name = {one.name: [each for each in outcomes if each.trade.strategy == one.name] for one in of.strategies}
-    found = [each for one in of.strategies for each in proposals(one.name, one.weights, by_name[one.name])]
-    found += knobs.proposals([*_knobs(of, outcomes, by_name, left)])
-    found += [conviction(strategy.name, by_name[strategy.name]) for strategy in of.strategies]
-    unknown = {one.name: unknown_names(one.weights, by_name[one.name]) for one in of.strategies if one.weights}
+    by_name = {own.name: [each for each in outcomes if each.trade.strategy == own.name] for own in of.strategies}
+    proposals_made = [each for own in of.strategies for each in proposals(own.name, own.weights, by_name[own.name])]
+    proposals_made += knobs.proposals([*_knobs(of, outcomes, by_name, left)])
+    proposals_made += [conviction(strategy.name, by_name[strategy.name]) for strategy in of.strategies]
+    unknown = {own.name: unknown_names(own.weights, by_name[own.name]) for own in of.strategies if own.weights}
     others = len(of.trades) - len(of.of_use)
     counted = counts_of(of.of_use)
     return LearnResult(
         TradeCounts(counted.counted, counted.open, counted.not_ours + others, counted.unknown_fees),
         {name: names for name, names in unknown.items() if names},
-        found,
+        proposals_made,
     )
 
 
@@ -429,15 +429,19 @@ def _knobs(
     if of.entries is not None:
         asked = {strategy.name for strategy in of.strategies if strategy.asked_each_time}
         yield knobs.times(*of.entries, [outcome for outcome in outcomes if outcome.trade.strategy in asked])
-    for one in of.strategies:
-        fraction = getattr(one.limits, ORDER_SIZE)
-        yield knobs.size(one.name, f"strategies.{one.name}.limits.{ORDER_SIZE}", fraction, by_name[one.name])
+    for section in of.strategies:
+        fraction = getattr(section.limits, ORDER_SIZE)
+        yield knobs.size(
+            section.name, f"strategies.{section.name}.limits.{ORDER_SIZE}", fraction, by_name[section.name]
+        )
     for watched in of.watched:
-        yield from _exits(watched, [one for one in outcomes if one.trade.strategy in watched.strategies], left)
-    for one in of.strategies:
-        own = (trade for trade in of.of_use if trade.strategy == one.name)
+        yield from _exits(
+            watched, [outcome for outcome in outcomes if outcome.trade.strategy in watched.strategies], left
+        )
+    for section in of.strategies:
+        own = (trade for trade in of.of_use if trade.strategy == section.name)
         opened_positions = [OpenedPosition(trade, of.day.date_of(trade.opened_at)) for trade in own]
-        yield from limits(one.name, one.limits, opened_positions, by_name[one.name])
+        yield from limits(section.name, section.limits, opened_positions, by_name[section.name])
 
 
 def _exits(watched: WatchedStrategies, outcomes: Sequence[TradeOutcome], left: LeftAfter | None) -> Iterator[Knob]:
@@ -463,15 +467,15 @@ def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
     missing, missing_sessions = missing_of(scored)
     missing_sessions = max(missing_sessions, fewest_sessions(1) - len(differences), 0)
     enough = not missing and not missing_sessions
-    found = estimate(differences, 1, WORTH) if enough else None
-    if not found or found.low is None or found.high is None or found.p is None:
+    gain = estimate(differences, 1, WORTH) if enough else None
+    if not gain or gain.low is None or gain.high is None or gain.p is None:
         evidence = f"{pluralize(len(scored), 'closed trade')} with a score: "
         evidence += "all alike." if enough else more_needed(missing, missing_sessions)
     else:
-        proven = found.p <= LEVEL
+        proven = gain.p <= LEVEL
         evidence = (
-            f"The half with the stronger scores returned {found.mean:+.2%} beside the weaker half (95% interval "
-            f"{found.low:+.2%} to {found.high:+.2%}): {'more than chance' if proven else 'no more than chance'}. No "
+            f"The half with the stronger scores returned {gain.mean:+.2%} beside the weaker half (95% interval "
+            f"{gain.low:+.2%} to {gain.high:+.2%}): {'more than chance' if proven else 'no more than chance'}. No "
             "setting follows: the score decides what is bought, and limits how much of it."
         )
     return Proposal(
@@ -482,9 +486,9 @@ def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
         proposed=None,
         n=len(scored),
         unit=RETURN,
-        observed=found.mean if found else None,
-        low=found.low if found else None,
-        high=found.high if found else None,
+        observed=gain.mean if gain else None,
+        low=gain.low if gain else None,
+        high=gain.high if gain else None,
         missing=missing,
         missing_sessions=missing_sessions,
         evidence=evidence,
@@ -496,6 +500,8 @@ def _differences(scored: Sequence[TradeOutcome]) -> list[float]:
     ranked = sorted(abs(outcome.trade.entry_score or 0.0) for outcome in scored)
     middle = ranked[len(ranked) // 2] if ranked else 0.0
     strong, weak = defaultdict[date, list[float]](list), defaultdict[date, list[float]](list)
-    for one in scored:
-        (strong if abs(one.trade.entry_score or 0.0) >= middle else weak)[one.session].append(one.net / one.worth)
+    for scored_outcome in scored:
+        (strong if abs(scored_outcome.trade.entry_score or 0.0) >= middle else weak)[scored_outcome.session].append(
+            scored_outcome.net / scored_outcome.worth
+        )
     return [fmean(strong[day]) - fmean(weak[day]) for day in sorted(strong.keys() & weak.keys())]

@@ -108,7 +108,7 @@ def outcomes_of(
 ) -> tuple[TradeOutcome, ...]:
     """Return the bot's closed trades, in opening order."""
     return tuple(
-        sorted((_outcome(trade, sessions, day) for trade in trades if counts(trade)), key=lambda one: one.order)
+        sorted((_outcome(trade, sessions, day) for trade in trades if counts(trade)), key=lambda outcome: outcome.order)
     )
 
 
@@ -121,8 +121,8 @@ def counts_of(trades: Sequence[TradeRow]) -> TradeCounts:
     """Return how many trades are counted, and why the others aren't: the first reason that applies."""
     ours = [row for row in trades if row.source is EntrySource.BOT]
     closed = [our for our in ours if our.status is TradeStatus.CLOSED]
-    found = sum(map(counts, closed))
-    return TradeCounts(found, len(ours) - len(closed), len(trades) - len(ours), len(closed) - found)
+    count = sum(map(counts, closed))
+    return TradeCounts(count, len(ours) - len(closed), len(trades) - len(ours), len(closed) - count)
 
 
 def _outcome(trade: TradeRow, sessions: Mapping[date, Session], day: VenueDay) -> TradeOutcome:

@@ -98,9 +98,9 @@ def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposur
     for owner, steps in history.lots.steps.items():
         if owner[0] != NOT_OURS:
             names = owner[1], *history.former_names.get(owner, ())
-            for place, usd, signed in _invested_windows(steps, names, windows, market):
-                gross[place] += usd
-                held[place][owner[1]] += signed
+            for index, usd, signed in _invested_windows(steps, names, windows, market):
+                gross[index] += usd
+                held[index][owner[1]] += signed
     equities = [float(step.before.equity_usd) for step in path.steps]
     return tuple(map(_exposure, gross, held, equities))
 
@@ -135,18 +135,18 @@ def _invested_windows(
     """Yield each window in which a position was held, and its average value in USD, unsigned and signed."""
     ends = [window.end for window in windows]
     done = bisect_right(steps, windows[0].start, key=_AT)
-    held, place = _Held(), 0
+    held, index = _Held(), 0
     for step in steps[:done]:
         held = held.after(step)
-    while place < len(windows) and (held.shares or done < len(steps)):
+    while index < len(windows) and (held.shares or done < len(steps)):
         if not held.shares:
-            place = bisect_left(ends, steps[done].at)
-            if place == len(windows):
+            index = bisect_left(ends, steps[done].at)
+            if index == len(windows):
                 return
-        window, last = windows[place], bisect_right(steps, ends[place], done, key=_AT)
+        window, last = windows[index], bisect_right(steps, ends[index], done, key=_AT)
         held, usd, signed = _through(held.at_market(window, names), steps[done:last], window, market)
-        yield place, usd, signed
-        done, place = last, place + 1
+        yield index, usd, signed
+        done, index = last, index + 1
 
 
 def _through(held: _Held, steps: Sequence[LotStep], window: _Window, market: MarketTime) -> tuple[_Held, float, float]:
@@ -326,11 +326,11 @@ def paid_usd(kinds: Iterable[CostKind], path: Path) -> float:
 def _cagr(path: Path, charges: Iterable[Charge]) -> float | None:
     """Return CAGR along a path with charges given back; None for less than a year, or if everything was lost."""
     returns, remaining = list[float](), sorted(charges)
-    place = 0
+    index = 0
     for step in path.steps:
         back = 0.0
-        while place < len(remaining) and remaining[place].at <= step.after.at:
-            back, place = back + remaining[place].usd, place + 1
+        while index < len(remaining) and remaining[index].at <= step.after.at:
+            back, index = back + remaining[index].usd, index + 1
         if step.value is not None:
             returns.append(step.value + back / float(step.before.equity_usd))
     return statistics.cagr(returns, len(returns) / path.per_year) if len(returns) >= path.year else None

@@ -131,8 +131,10 @@ def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
         by_need = groupby(rows, key=lambda each: each.needed)
         needs = [f"{needed:,} for {join_names([_within(each) for each in some])}" for needed, some in by_need]
         most = max(each.observations for each in rows)
-        known = f"There {'is' if most == 1 else 'are'} {counted_kind(most, kind)}" if most else f"There are no {kind}"
-        yield f"{known}; it takes {', '.join(needs)}."
+        sentence = (
+            f"There {'is' if most == 1 else 'are'} {counted_kind(most, kind)}" if most else f"There are no {kind}"
+        )
+        yield f"{sentence}; it takes {', '.join(needs)}."
 
 
 def join_names(names: Sequence[str]) -> str:

@@ -50,8 +50,8 @@ def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules:
     any.
     """
     held, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
-    found, without, reached = _last_passes(cycles), dict[str, None](), 0
-    for (strategy, *_), records in found.items():
+    by_rebalance, without, reached = _last_passes(cycles), dict[str, None](), 0
+    for (strategy, *_), records in by_rebalance.items():
         held[strategy] = {name: _largest_share(record, rules) for name, record in records.items()}
         ends = [(name, record.terminal) for name, record in records.items() if not _is_reached(record, filled)]
         reached += not ends
@@ -60,21 +60,21 @@ def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules:
         if ends:
             for name, value in _lacking(strategy, held, rules):
                 fitting[name] = max(value, fitting.get(name, NONE))
-    if not found:
+    if not by_rebalance:
         return None
     counts, names = dict(stopped.most_common()), tuple(sorted(without))
-    said = tuple(_reach_notes(reached, len(found), counts, fitting, names))
-    return Targets(reached, len(found), counts, fitting, names, said)
+    said = tuple(_reach_notes(reached, len(by_rebalance), counts, fitting, names))
+    return Targets(reached, len(by_rebalance), counts, fitting, names, said)
 
 
 def _last_passes(cycles: Iterable[CycleRecord]) -> Mapping[Rebalance, Mapping[str, CandidateRecord]]:
-    found = defaultdict[Rebalance, dict[str, CandidateRecord]](dict)
+    by_rebalance = defaultdict[Rebalance, dict[str, CandidateRecord]](dict)
     for cycle in cycles:
         for record in cycle.candidates:
-            one = record.candidate
-            if one.want is WantKind.TARGET:
-                found[one.strategy, one.slot_session or cycle.session, one.slot][one.symbol] = record
-    return found
+            rated = record.candidate
+            if rated.want is WantKind.TARGET:
+                by_rebalance[rated.strategy, rated.slot_session or cycle.session, rated.slot][rated.symbol] = record
+    return by_rebalance
 
 
 def _is_reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
@@ -281,9 +281,9 @@ def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
 
 
 def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
-    known = [(end.session, float(end.equity)) for end in ends if end.equity is not None]
-    index = [float(opening_usd), *(equity for _, equity in known)]
-    days = [ends[0].session, *(day for day, _ in known)]
+    equities = [(end.session, float(end.equity)) for end in ends if end.equity is not None]
+    index = [float(opening_usd), *(equity for _, equity in equities)]
+    days = [ends[0].session, *(day for day, _ in equities)]
     deepest = next(iter(falls(index)), None)
     if deepest is None:
         return None
@@ -292,9 +292,9 @@ def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
 
 
 def halts_seen(states: Iterable[TradingStateRecord]) -> Iterator[HaltSeen]:
-    for one, after in zip_longest(every := [*states], every[1:]):
-        if one.state is not TradingState.ACTIVE and one.at is not None:
-            causes = sorted(one.causes)
+    for state, after in zip_longest(every := [*states], every[1:]):
+        if state.state is not TradingState.ACTIVE and state.at is not None:
+            causes = sorted(state.causes)
             settings = tuple(SETTINGS[cause] for cause in causes if cause in SETTINGS)
             ended = after.at if after and after.state is TradingState.ACTIVE else None
-            yield HaltSeen(one.at, one.state, one.why, tuple(map(str, causes)), settings, ended)
+            yield HaltSeen(state.at, state.state, state.why, tuple(map(str, causes)), settings, ended)

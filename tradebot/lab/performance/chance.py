@@ -90,12 +90,12 @@ def intervals(of: ReturnSeries, how: Resampling = DEFAULT) -> dict[str, ReturnSp
     """
     if len(of.values) < 2 or min((*of.values, *(low for each in of.others.values() for low in each))) <= -1:
         return None
-    sums, found = _Sums(of), dict[str, list[Numbers]]()
+    sums, by_name = _Sums(of), dict[str, list[Numbers]]()
     for blocks in resample_blocks(len(of.values), how):
         for name, values in sums.figures(blocks).items():
-            found.setdefault(name, []).append(values)
-    tails = {name: ONE_IN_TWENTY if name in OF_A_YEAR else (1 - how.level) / 2 for name in found}
-    ends = {name: np.quantile(np.concatenate(found[name]), (tail, 1 - tail)) for name, tail in tails.items()}
+            by_name.setdefault(name, []).append(values)
+    tails = {name: ONE_IN_TWENTY if name in OF_A_YEAR else (1 - how.level) / 2 for name in by_name}
+    ends = {name: np.quantile(np.concatenate(by_name[name]), (tail, 1 - tail)) for name, tail in tails.items()}
     return {name: ReturnSpan(float(low), float(high)) for name, (low, high) in ends.items()}
 
 
@@ -131,7 +131,7 @@ def sharpe_spans(returns: Numbers, per_year: float, how: Resampling) -> Numbers:
     means = returns.mean(axis=0)
     away = returns - means
     times = _times_taken(count, how)
-    found, columns = np.empty((2, returns.shape[1])), max(MOST_AT_ONCE // len(times), 1)
+    bounds, columns = np.empty((2, returns.shape[1])), max(MOST_AT_ONCE // len(times), 1)
     for begin in range(0, returns.shape[1], columns):
         part = away[:, begin : begin + columns]
         above = times @ part / count
@@ -139,14 +139,14 @@ def sharpe_spans(returns: Numbers, per_year: float, how: Resampling) -> Numbers:
         above += means[begin : begin + columns]
         ratios = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)
         ends = ((1 - how.level) / 2, (1 + how.level) / 2)
-        found[:, begin : begin + columns] = np.quantile(ratios, ends, axis=0) * per_year**0.5
-    return found
+        bounds[:, begin : begin + columns] = np.quantile(ratios, ends, axis=0) * per_year**0.5
+    return bounds
 
 
 @lru_cache(maxsize=1)
 def _times_taken(count: int, how: Resampling) -> Numbers:
     """Return how many times each resample takes each of so many returns: a row for each resample."""
-    found = []
+    draws = []
     for blocks in resample_blocks(count, how):
         many = len(blocks.rows)
         places = np.repeat(np.arange(many), np.diff(np.append(blocks.rows, len(blocks.first)))) * (2 * count + 1)
@@ -154,8 +154,8 @@ def _times_taken(count: int, how: Resampling) -> Numbers:
         size = many * (2 * count + 1)
         changes = np.bincount(begins, minlength=size) - np.bincount(ends, minlength=size)
         times = changes.reshape(many, -1).cumsum(axis=1)
-        found.append((times[:, :count] + times[:, count : 2 * count]).astype(np.float64))
-    return np.concatenate(found)
+        draws.append((times[:, :count] + times[:, count : 2 * count]).astype(np.float64))
+    return np.concatenate(draws)
 
 
 def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
@@ -184,8 +184,8 @@ class _Sums:
         deviation = np.sqrt(variance)
         ratio = np.divide(self.mean_excess + above, deviation, out=np.zeros_like(above), where=deviation > 0)
         rows, year = self._grown(blocks), round(self.per_year)
-        one = rows[:, :year].copy()
-        of_a_year = (_deepest(one.copy()), np.expm1(np.diff(one, prepend=0.0).min(axis=1)))
+        first_year = rows[:, :year].copy()
+        of_a_year = (_deepest(first_year.copy()), np.expm1(np.diff(first_year, prepend=0.0).min(axis=1)))
         return {
             "cagr": np.expm1(grown * self.per_year),
             "sharpe": ratio * self.per_year**0.5,
@@ -235,11 +235,11 @@ def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: R
     if rows is None or count < path.year:
         return None
     others = [(column, name) for column, name in zip(("benchmark", "leveled"), names, strict=True) if name]
-    known = rows.iloc[1:][["value", "cash", *(column for column, _ in others)]].dropna()
-    if len(known) < path.year:
-        others, known = [], rows.iloc[1:][["value", "cash"]].dropna()
-    compared = {column: known[column].tolist() for column, _ in others}
-    of = ReturnSeries(known["value"].tolist(), path.per_year, 0.0, known["cash"].tolist(), path.year, compared)
+    valued = rows.iloc[1:][["value", "cash", *(column for column, _ in others)]].dropna()
+    if len(valued) < path.year:
+        others, valued = [], rows.iloc[1:][["value", "cash"]].dropna()
+    compared = {column: valued[column].tolist() for column, _ in others}
+    of = ReturnSeries(valued["value"].tolist(), path.per_year, 0.0, valued["cash"].tolist(), path.year, compared)
     spans = intervals(of, how)
     figures = _figures(of, others, spans or {})
     return Chance(how.resamples, how.mean_block, how.seed, how.level, tuple(figures))

@@ -98,8 +98,8 @@ def frame(path: Path, benchmark: BenchmarkPrices, rates: Rates, leverage: Sequen
     reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in equity_points]
     passed = [path.sessions[then:now] for then, now in pairwise(reached)]
     rows["cash"] = column([None, *map(rates.cash_interest, passed)])
-    known = rows["price"].ffill()
-    rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
+    prices = rows["price"].ffill()
+    rows["benchmark"] = (prices / prices.shift() - 1).where(rows["price"].notna())
     rows["exposure"] = column([None, *leverage] if leverage else [None] * len(equity_points))
     borrowed = column([None, *map(rates.borrowing_cost, passed)])
     rest = rows["cash"].where(rows["exposure"] <= 1, borrowed)
@@ -147,9 +147,9 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
         return ()
     ended, months = rows.iloc[1:], dict[tuple[int, int], MonthReturn]()
     for (year, month), of in ended.groupby(["year", "month"]):
-        known = int(of["value"].notna().sum())
+        count = int(of["value"].notna().sum())
         months[year, month] = MonthReturn(
-            int(year), int(month), compound(of["value"]), known, compound(of["benchmark"])
+            int(year), int(month), compound(of["value"]), count, compound(of["benchmark"])
         )
     return tuple(
         Year(
@@ -167,8 +167,8 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
 
 def compound(returns: "pd.Series[float]") -> float | None:
     """Return the compounded growth of the known returns, or None without any."""
-    known = returns.dropna().tolist()
-    return total_return(known) if known else None
+    factors = returns.dropna().tolist()
+    return total_return(factors) if factors else None
 
 
 def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
@@ -193,8 +193,8 @@ COINS = "coins"
 
 def entry_cost(models: Iterable[CostModel | None]) -> float:
     """Return the cost of buying, as a fraction: the highest taker fee and slippage that strategies assume."""
-    known = (model for model in models if model is not None)
-    return max((float(model.taker_bps + model.slippage_bps) / 10_000 for model in known), default=0.0)
+    costs = (model for model in models if model is not None)
+    return max((float(model.taker_bps + model.slippage_bps) / 10_000 for model in costs), default=0.0)
 
 
 def held_in_equal_parts(prices: Mapping[str, BenchmarkPrices], first: date, cost: float) -> BenchmarkPrices | None:

@@ -61,13 +61,11 @@ def _fill(owned: OwnedFill) -> Mapping[str, Any]:
 
 
 def _decision_row(cycle: CycleRecord, record: CandidateRecord) -> Mapping[str, Any]:
-    found: dict[str, Any] = {"job": cycle.job, "session": cycle.session, "reference_price": record.reference_price}
-    found |= {
-        name: getattr(record.candidate, name) for name in ("at", "strategy", "symbol", "side", "purpose", "score")
-    }
+    row: dict[str, Any] = {"job": cycle.job, "session": cycle.session, "reference_price": record.reference_price}
+    row |= {name: getattr(record.candidate, name) for name in ("at", "strategy", "symbol", "side", "purpose", "score")}
     ended = {name: getattr(record.terminal, name, None) for name in ("gate", "reason", "observed", "limit")}
     ended = {name: None if value is None else str(value) for name, value in ended.items()}
-    return {**found, "order": record.client_order_id, **ended}
+    return {**row, "order": record.client_order_id, **ended}
 
 
 def _frame(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":

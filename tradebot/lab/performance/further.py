@@ -150,8 +150,8 @@ def further_assumptions(of: Further, year: int = A_YEAR) -> Mapping[Block, tuple
     """Return the assumptions of the present parts, by block."""
     there = asdict(of) | {Block.YEARS: of.by_year, Block.CHANCE: of.chance or of.selected}
     counts = {"year": year, "half": year // 2}
-    known = {block: tuple(text.format(**counts) for text in texts) for block, texts in _ASSUMED.items()}
-    return {block: texts or tuple(_of_chance(of)) for block, texts in known.items() if there[block]}
+    by_block = {block: tuple(text.format(**counts) for text in texts) for block, texts in _ASSUMED.items()}
+    return {block: texts or tuple(_of_chance(of)) for block, texts in by_block.items() if there[block]}
 
 
 def _of_chance(of: Further) -> Iterator[str]:
@@ -296,22 +296,22 @@ def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ..
     if count < needed:
         return (figure("rolling_worst", "Worst span of a year", None),)
     mine, other = _spans(rows, ["value"], path.year)["value"], _spans(rows, ["value", "benchmark"], path.year)
-    found = (
+    figures_found = (
         figure("rolling_worst", "Worst span of a year", float(mine.min())),
         figure("rolling_median", "Median span of a year", float(mine.median())),
         figure("rolling_best", "Best span of a year", float(mine.max())),
         figure("rolling_losing", "Spans that lost", float((mine < 0).mean())),
     )
     if len(other) <= path.year:
-        return found
+        return figures_found
     behind = float((other["value"] < other["benchmark"]).mean())
-    return (*found, figure("rolling_behind", "Spans behind the benchmark", behind, len(other) + path.year - 1))
+    return (*figures_found, figure("rolling_behind", "Spans behind the benchmark", behind, len(other) + path.year - 1))
 
 
 def _spans(rows: "pd.DataFrame", names: list[str], year: int) -> "pd.DataFrame":
     """Return the growth over each span of a year of returns that are known of all these columns, as fractions."""
-    known = rows[names].dropna()
-    logs = np.log1p(known.clip(lower=-1 + 1e-12)).cumsum()
+    valued = rows[names].dropna()
+    logs = np.log1p(valued.clip(lower=-1 + 1e-12)).cumsum()
     before = logs.shift(year).fillna(0.0)
     return np.expm1(logs - before).iloc[year - 1 :]
 
@@ -364,11 +364,11 @@ def holdings(of: "Sequence[SessionExposure]") -> tuple[AverageHolding, ...]:
 
     Empty with fewer sessions than a month has.
     """
-    found: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = {}
     for each in of if len(of) >= A_MONTH else ():
         for symbol, share in each.held.items():
-            found.setdefault(symbol, []).append(share)
-    ranked = sorted(found.items(), key=lambda pair: -sum(map(abs, pair[1])))
+            values.setdefault(symbol, []).append(share)
+    ranked = sorted(values.items(), key=lambda pair: -sum(map(abs, pair[1])))
     return tuple(
         AverageHolding(symbol, len(shares), fmean(shares), max(shares, key=abs), of[-1].held.get(symbol))
         for symbol, shares in ranked

@@ -40,18 +40,18 @@ def own_results(
     `sessions` are those of the exchange since before the books, oldest first. `share` returns the strategy's share of
     the account's equity on a day. Payments between two sessions count in the later one.
     """
-    known, seen = breakdown(history), {end.session for end in history.ends}
-    days = [end.day for end in known.ends]
+    own_breakdown, seen = breakdown(history), {end.session for end in history.ends}
+    days = [end.day for end in own_breakdown.ends]
     earned = defaultdict[date, Decimal](Decimal)
-    for piece in known.pieces:
+    for piece in own_breakdown.pieces:
         if piece.strategy == strategy and piece.kind is not ProfitKind.TRANSFERS:
             earned[piece.day] += piece.usd
     earning, returns, bases = sorted(earned), dict[date, float](), list[Decimal]()
     for before, session in pairwise(sessions):
         if session.open < since or session.date not in seen or history.at is None or session.close > history.at:
             continue
-        place = bisect_right(days, before.date)
-        equity = known.ends[place - 1].value_usd if place else history.opening_cash
+        index = bisect_right(days, before.date)
+        equity = own_breakdown.ends[index - 1].value_usd if index else history.opening_cash
         base = equity * share(session.date)
         if base > 0:
             first, last = bisect_right(earning, before.date), bisect_right(earning, session.date)
@@ -83,7 +83,7 @@ def _costs(history: History, trips: Sequence[Trip]) -> Decimal | None:
     if not trips:
         return _ZERO
     facts = TripFacts(history)
-    slipped = max(totals([fill for trip in trips for fill in facts.own_fills(trip)]), key=lambda one: one.known)
+    slipped = max(totals([fill for trip in trips for fill in facts.own_fills(trip)]), key=lambda cost: cost.known)
     if slipped.total is None:
         return None
     return slipped.total.usd * slipped.of / slipped.known - sum((_fees(history, trip) for trip in trips), _ZERO)

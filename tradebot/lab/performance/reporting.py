@@ -122,8 +122,8 @@ def transfers(history: History) -> list[CashMovement]:
 
 
 def _rates(of: ReportMaterial, year: int) -> Rates:
-    known = of.evidence
-    return Rates(of.cash_yearly, known.cash_rates, known.borrowing_spread, year, known.borrowing_yearly)
+    evidence = of.evidence
+    return Rates(of.cash_yearly, evidence.cash_rates, evidence.borrowing_spread, year, evidence.borrowing_yearly)
 
 
 def account_report(of: ReportMaterial) -> report.AccountReport:
@@ -131,13 +131,13 @@ def account_report(of: ReportMaterial) -> report.AccountReport:
     rates = _rates(of, way.year)
     measured = measure(of.history, way, of.sessions, of.benchmark, rates)
     rows = measured.rows
-    choice, known = Choice(of.days, of.strategy, of.symbol), breakdown(of.history)
+    choice, parts = Choice(of.days, of.strategy, of.symbol), breakdown(of.history)
     trades, slippage = report_trades(of.history, choice)
-    profit = pnl.ProfitReport(known, choice)
+    profit = pnl.ProfitReport(parts, choice)
     curve = points(way, rows) if rows is not None else ()
     own = returns_of("value", way, rows, rates)
     returns = return_figures(own)
-    fees_usd = -pnl.ProfitReport(known, Choice(of.days)).total.fees_usd
+    fees_usd = -pnl.ProfitReport(parts, Choice(of.days)).total.fees_usd
     traded = traded_usd(of.history.fills, way)
     of_trades = trade_figures(trades, of.history.day, of.history.rolled_positions)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None

@@ -60,9 +60,9 @@ def returns_of(column: str, path: Path, rows: "pd.DataFrame | None", rates: Rate
     cash = (1 + rates.cash_yearly) ** (1 / path.per_year) - 1
     if rows is None:
         return Returns((), path.per_year, cash, (), path.year)
-    known = rows[rows[column].notna()]
-    of_each = known["cash"].tolist() if rates.dated else ()
-    return Returns(known[column].tolist(), path.per_year, cash, of_each, path.year)
+    valued = rows[rows[column].notna()]
+    of_each = valued["cash"].tolist() if rates.dated else ()
+    return Returns(valued[column].tolist(), path.per_year, cash, of_each, path.year)
 
 
 def return_figures(of: Returns) -> tuple[Figure, ...]:
@@ -101,10 +101,10 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
 
 
 def figure(
-    count: int, name: str, label: str, unit: FigureUnit, needed: int, found: Value, why_not: str = "", of: str = RETURNS
+    count: int, name: str, label: str, unit: FigureUnit, needed: int, num: Value, why_not: str = "", of: str = RETURNS
 ) -> Figure:
     """Build a figure from a number of observations; if they are too few, `why_not` says so in place of a value."""
-    value, low, high = found if isinstance(found, Interval) else (found, None, None)
+    value, low, high = num if isinstance(num, Interval) else (num, None, None)
     if count < needed:
         value = low = high = None
     note = why_not if value is None and count >= needed else ""
@@ -179,7 +179,7 @@ def histogram(values: Sequence[float]) -> tuple[Bin, ...]:
     width = next((each for each in WIDTHS if (max(values) - min(values)) / each < MOST_BINS - 1), WIDTHS[-1])
     counts = Counter(floor(value / width) for value in values)
     places = range(min(counts), max(counts) + 1)
-    return tuple(Bin(round(place * width, 6), round((place + 1) * width, 6), counts[place]) for place in places)
+    return tuple(Bin(round(index * width, 6), round((index + 1) * width, 6), counts[index]) for index in places)
 
 
 def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None) -> tuple[Figure, ...]:
@@ -187,14 +187,14 @@ def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None
 
     A figure with too few returns is left out.
     """
-    known = rows[["value", "benchmark", "cash"]].dropna()
-    count = len(known)
+    valued = rows[["value", "benchmark", "cash"]].dropna()
+    count = len(valued)
     if not benchmark or count < fewest_sessions(1):
         return ()
     differences = _differences(rows)
     if count < A_QUARTER:
         return differences
-    line = statistics.line((known["value"] - known["cash"]).tolist(), (known["benchmark"] - known["cash"]).tolist())
+    line = statistics.line((valued["value"] - valued["cash"]).tolist(), (valued["benchmark"] - valued["cash"]).tolist())
     still = f"{benchmark} didn't move"
     alpha = Interval(*(end * per_year for end in line.height)) if line else None
     correlation, why_not = (line.correlation, NO_SPREAD) if line else (None, still)
@@ -203,8 +203,10 @@ def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None
         figure(count, "beta", "Beta", FigureUnit.RATIO, A_QUARTER, line.slope if line else None, still),
         figure(count, "correlation", "Correlation", FigureUnit.RATIO, A_QUARTER, correlation, why_not),
         figure(count, "alpha", "Alpha a year", FigureUnit.YEARLY, A_YEAR, alpha, still),
-        _capture("up_capture", "Upside capture", known[known["benchmark"] > 0], f"rising sessions of {benchmark}"),
-        _capture("down_capture", "Downside capture", known[known["benchmark"] < 0], f"falling sessions of {benchmark}"),
+        _capture("up_capture", "Upside capture", valued[valued["benchmark"] > 0], f"rising sessions of {benchmark}"),
+        _capture(
+            "down_capture", "Downside capture", valued[valued["benchmark"] < 0], f"falling sessions of {benchmark}"
+        ),
     )
 
 

@@ -84,14 +84,14 @@ def path(
     """
     equity_points, year = _sights(history, sessions), sessions_per_year(history.day)
     until = [each for each in equity_points if not days.is_after(each.session)]
-    before = [place for place, each in enumerate(until) if days.first is not None and each.session < days.first]
+    before = [index for index, each in enumerate(until) if days.first is not None and each.session < days.first]
     within = until[max(before, default=0) :]
     if not within:
         return Path(None, (), (), (), year)
     steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
     covered = tuple(_covered_dates(within[0], within[-1], sessions)) if steps else ()
-    known = {step.after.session for step in steps}
-    missing = tuple(day for day in covered if day not in known)
+    played_sessions = {step.after.session for step in steps}
+    missing = tuple(day for day in covered if day not in played_sessions)
     return Path(within[0], steps, covered, missing, year)
 
 
@@ -115,9 +115,9 @@ def _sights(history: History, sessions: Sequence[Session]) -> Iterator[EquityPoi
 
 def _closes(history: History, sessions: Sequence[Session]) -> Iterator[EquityPoint]:
     """Yield what the account was worth at each close of which the venue told in the session after."""
-    told = {end.session: end.last_close for end in history.ends}
+    closes = {end.session: end.last_close for end in history.ends}
     for session, after in pairwise(sessions):
-        usd = told.get(after.date)
+        usd = closes.get(after.date)
         if usd and history.opened_at is not None and session.close > history.opened_at:
             yield EquityPoint(session.date, session.close, usd)
 

@@ -69,11 +69,11 @@ def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
     follows to first order from the variance of a sample's variance: Kenney and Keeping, Mathematics of Statistics, part
     2, second edition, 1951, page 164.
     """
-    found = shape(returns)
-    if found is None:
+    moments = shape(returns)
+    if moments is None:
         return None
-    half = Z_95 * sqrt(max(found.kurtosis - 1, 0) / (4 * found.observations))
-    value = found.deviation * sqrt(per_year)
+    half = Z_95 * sqrt(max(moments.kurtosis - 1, 0) / (4 * moments.observations))
+    value = moments.deviation * sqrt(per_year)
     return Interval(value, value * exp(-half), value * exp(half))
 
 
@@ -82,10 +82,10 @@ def sharpe(excesses: Sequence[float], per_year: float) -> Interval | None:
 
     Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21, 1994. The interval is by `sharpe_error`.
     """
-    found = shape(excesses)
-    if found is None:
+    moments = shape(excesses)
+    if moments is None:
         return None
-    ratio, error, scale = found.mean / found.deviation, sharpe_error(found), sqrt(per_year)
+    ratio, error, scale = moments.mean / moments.deviation, sharpe_error(moments), sqrt(per_year)
     return Interval(ratio * scale, (ratio - Z_95 * error) * scale, (ratio + Z_95 * error) * scale)
 
 
@@ -169,13 +169,13 @@ class DrawdownIndex(NamedTuple):
 
 def falls(index: Sequence[float]) -> list[DrawdownIndex]:
     """Return each drawdown of an index, deepest first."""
-    under, found = below_peak(index), list[DrawdownIndex]()
-    tops = [place for place, depth in enumerate(under) if depth >= 0]
+    under, drawdowns = below_peak(index), list[DrawdownIndex]()
+    tops = [index for index, depth in enumerate(under) if depth >= 0]
     for peak, following in pairwise([*tops, len(under)]):
         if following > peak + 1:
-            trough = min(range(peak + 1, following), key=lambda place: under[place])
-            found.append(DrawdownIndex(under[trough], peak, trough, following if following < len(under) else None))
-    return sorted(found, key=lambda fall: fall.depth)
+            trough = min(range(peak + 1, following), key=lambda index: under[index])
+            drawdowns.append(DrawdownIndex(under[trough], peak, trough, following if following < len(under) else None))
+    return sorted(drawdowns, key=lambda fall: fall.depth)
 
 
 def yearly_interval(returns: Sequence[float], per_year: float) -> tuple[float, float] | None:

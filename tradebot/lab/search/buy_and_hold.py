@@ -22,9 +22,9 @@ def buy_and_hold_returns(market: OpenedMarket, universe: Sequence[str]) -> tuple
     """Return the returns of the market's sessions; empty if no symbol has bars in all of them."""
     sessions = [*map(session_of, market.calendar.market)]
     bars = EngineBars(engine_of(market, market.spec), market.days)
-    found = bars.closed(BarNeed(DAY, len(sessions)), universe, sessions[-1].close + LATER)
-    whole = [series for series in found.values() if len(series.close) == len(sessions)]
+    by_symbol = bars.closed(BarNeed(DAY, len(sessions)), universe, sessions[-1].close + LATER)
+    whole = [series for series in by_symbol.values() if len(series.close) == len(sessions)]
     if not whole:
         return ()
-    worth = (fmean(series.close[place] / series.open[0] for series in whole) for place in range(len(sessions)))
+    worth = (fmean(series.close[index] / series.open[0] for series in whole) for index in range(len(sessions)))
     return tuple(after / before - 1 for before, after in pairwise([1.0, *worth]))

@@ -84,7 +84,7 @@ class Between(Frozen):
     @property
     def whole(self) -> bool:
         """Return True if all given numbers, including steps, are whole: then only whole values are tried."""
-        return all(isinstance(one, int) for one in (self.low, self.high, 1 if self.step is None else self.step))
+        return all(isinstance(number, int) for number in (self.low, self.high, 1 if self.step is None else self.step))
 
     @property
     def step_values(self) -> Sequence[int | Decimal] | None:
@@ -92,7 +92,7 @@ class Between(Frozen):
         step = self.step or (1 if self.whole and not self.log else None)
         if step is None or (self.high - self.low) / Decimal(step) > MOST_CHOICES:
             return None
-        return [self.low + place * step for place in range(int((self.high - self.low) / Decimal(step)) + 1)]
+        return [self.low + index * step for index in range(int((self.high - self.low) / Decimal(step)) + 1)]
 
 
 Choices = Annotated[list[bool | int | Decimal | str], Field(min_length=1, max_length=MOST_CHOICES)]
@@ -132,7 +132,7 @@ class Space(Frozen):
             # Every session would have had a part in what tpe tries, so none could judge it.
             raise ValueError("tpe learns from all trials, so cpcv can't judge it: use sampler: random, or walk-forward")
         if self.sampler == "grid":
-            if open_ends := [name for name, one in self.settings.items() if _all_of(one) is None]:
+            if open_ends := [name for name, setting in self.settings.items() if _all_of(setting) is None]:
                 raise ValueError(f"a grid needs steps or choices: {', '.join(open_ends)} has none")
             if (count := self.grid_size) > MOST_TRIALS:
                 raise ValueError(f"this grid has {count:,} points, and at most {MOST_TRIALS:,} can be played")
@@ -157,13 +157,13 @@ class Space(Frozen):
 
     @property
     def ranges(self) -> Mapping[str, Range]:
-        return {name: _range(one) for name, one in self.settings.items()}
+        return {name: _range(choices) for name, choices in self.settings.items()}
 
     def draw(self, count: int) -> Iterator[Values]:
         """Yield this many combinations, drawn uniformly with the space's seed."""
         chance = Random(self.seed)  # noqa: S311 - replayable
         for _ in range(count):
-            yield {name: _draw_value(one, chance) for name, one in self.settings.items()}
+            yield {name: _draw_value(choices, chance) for name, choices in self.settings.items()}
 
     def grid(self) -> Iterator[Values]:
         """Yield every combination known before the first trial: none if the sampler learns from results."""
@@ -187,25 +187,27 @@ def round_value(value: Value) -> Value:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-def _all_of(one: Between | Sequence[Any]) -> Sequence[Any] | None:
-    return one.step_values if isinstance(one, Between) else one
+def _all_of(choices: Between | Sequence[Any]) -> Sequence[Any] | None:
+    return choices.step_values if isinstance(choices, Between) else choices
 
 
-def _choices(one: Between | Sequence[Any]) -> Sequence[Value]:
-    return [plain_value(value) for value in _all_of(one) or ()]
+def _choices(choices: Between | Sequence[Any]) -> Sequence[Value]:
+    return [plain_value(value) for value in _all_of(choices) or ()]
 
 
 def _range(between: Between | Sequence[Any]) -> Range:
     return Range(float(between.low), float(between.high), between.log) if isinstance(between, Between) else Range()
 
 
-def _draw_value(one: Between | Sequence[Any], chance: Random) -> Value:
-    if values := _choices(one):
+def _draw_value(choices: Between | Sequence[Any], chance: Random) -> Value:
+    if values := _choices(choices):
         return chance.choice(values)
-    assert isinstance(one, Between), "a list of choices has some"
-    low, high = float(one.low), float(one.high)
-    found = exp(chance.uniform(log(low), log(high))) if one.log else chance.uniform(low, high)
-    return min(max(round(found), int(low)), int(high)) if one.whole else min(max(float(round_value(found)), low), high)
+    assert isinstance(choices, Between), "a list of choices has some"
+    low, high = float(choices.low), float(choices.high)
+    drawn = exp(chance.uniform(log(low), log(high))) if choices.log else chance.uniform(low, high)
+    return (
+        min(max(round(drawn), int(low)), int(high)) if choices.whole else min(max(float(round_value(drawn)), low), high)
+    )
 
 
 def read_space(path: Path) -> Space:
@@ -278,8 +280,8 @@ def check(spaced: Tryable) -> SpaceChecked:
                 f"remove it from the space, and set {section} in your configuration or by an option",
             )
     combinations = [*space.draw(DRAWN)]
-    for name, one in space.settings.items():
-        ends = (one.low, one.high) if isinstance(one, Between) else one
+    for name, choices in space.settings.items():
+        ends = (choices.low, choices.high) if isinstance(choices, Between) else choices
         for value in ends:
             _require_valid(spaced, name, plain_value(value), combinations[:10])
     refusals = [why for values in combinations if (why := _refusal(spaced, values)) is not None]

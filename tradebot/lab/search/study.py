@@ -96,9 +96,9 @@ class _FileLock:
 
 def _whole(descriptor: int, size: int) -> int:
     """Return the length of a journal's whole lines."""
-    while size and (found := os.pread(descriptor, min(size, 65_536), max(size - 65_536, 0)).rfind(b"\n")) < 0:
+    while size and (newline := os.pread(descriptor, min(size, 65_536), max(size - 65_536, 0)).rfind(b"\n")) < 0:
         size = max(size - 65_536, 0)
-    return max(size - 65_536, 0) + found + 1 if size else 0
+    return max(size - 65_536, 0) + newline + 1 if size else 0
 
 
 @contextmanager
@@ -160,7 +160,7 @@ class Study:
 
     def __init__(self, place: str, name: str, space: Space, *, workers: int = 1, new: bool = False) -> None:
         self.place, self.name, self.space = place, name, space
-        self._distributions = {key: _distribution(one) for key, one in space.settings.items()}
+        self._distributions = {key: _distribution(choices) for key, choices in space.settings.items()}
         with reaching(place):
             self._storage = open_storage(place, new=new)
             self._file = os.stat(place).st_ino if "://" not in place else None
@@ -247,7 +247,7 @@ class Study:
         """Return True if others took the last trials at the same moment."""
         if PLANNED in trial.user_attrs or AGAIN in trial.user_attrs:
             return False
-        before = [one for one in self._study.get_trials(deepcopy=False) if one.number < trial.number]
+        before = [earlier for earlier in self._study.get_trials(deepcopy=False) if earlier.number < trial.number]
         return not self.space.learns or sum(not _is_spare(trial) for trial in before) >= self.space.total
 
     def values_of(self, trial: Trial | FrozenTrial) -> Values:
@@ -264,11 +264,11 @@ class Study:
                 trial.set_user_attr(RESULT, _pack_result(result))
             if why:
                 trial.set_user_attr(WHY, why)
-            known = [value for value in values if value is not None]
-            if why or len(known) < len(self.space.objectives):
+            numbers = [value for value in values if value is not None]
+            if why or len(numbers) < len(self.space.objectives):
                 self._study.tell(trial, state=TrialState.PRUNED)
             else:
-                self._study.tell(trial, known)
+                self._study.tell(trial, numbers)
 
     def put_back(self, worker: Sequence[str | int] | None = None, *, died: bool = True) -> int:
         """Put back a worker's trial, or those of all dead ones; return how many trials.
@@ -287,28 +287,34 @@ class Study:
             back += self._recover()
         return back
 
-    def _end(self, one: FrozenTrial, *, died: bool) -> int:
-        deaths = one.user_attrs.get(AGAIN, [0, 0])[0] + died
+    def _end(self, trial: FrozenTrial, *, died: bool) -> int:
+        deaths = trial.user_attrs.get(AGAIN, [0, 0])[0] + died
         gave_up = deaths >= MOST_DEATHS
         with suppress(UpdateFinishedTrialError):
-            self._storage.set_trial_user_attr(one._trial_id, WHY if gave_up else SPARE, _GAVE_UP if gave_up else True)
-            if self._storage.set_trial_state_values(one._trial_id, TrialState.FAIL) and not gave_up:
-                self._study.enqueue_trial(one.params, {AGAIN: [deaths, one.number]})
+            self._storage.set_trial_user_attr(trial._trial_id, WHY if gave_up else SPARE, _GAVE_UP if gave_up else True)
+            if self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL) and not gave_up:
+                self._study.enqueue_trial(trial.params, {AGAIN: [deaths, trial.number]})
                 return 1
         return 0
 
     def _recover(self) -> int:
         """Put back again what somebody ended, and who died before it was back."""
         trials = self._study.get_trials(deepcopy=False)
-        known = {trial.user_attrs[AGAIN][1] for trial in trials if AGAIN in trial.user_attrs}
-        lost = [one for one in trials if _is_spare(one) and WORKER in one.user_attrs and one.number not in known]
+        repeated = {trial.user_attrs[AGAIN][1] for trial in trials if AGAIN in trial.user_attrs}
+        lost = [
+            trial
+            for trial in trials
+            if _is_spare(trial) and WORKER in trial.user_attrs and trial.number not in repeated
+        ]
         back = 0
-        for one in lost:
+        for lost_trial in lost:
             # Whoever ended it puts it back at once, unless it died in between.
-            ended = one.datetime_complete
+            ended = lost_trial.datetime_complete
             if ended is not None and time.time() - ended.timestamp() > UNNAMED_S:
                 back += 1
-                self._study.enqueue_trial(one.params, {AGAIN: [one.user_attrs.get(AGAIN, [0, 0])[0], one.number]})
+                self._study.enqueue_trial(
+                    lost_trial.params, {AGAIN: [lost_trial.user_attrs.get(AGAIN, [0, 0])[0], lost_trial.number]}
+                )
         return back
 
     def counts(self) -> TrialCounts:
@@ -336,25 +342,25 @@ class Study:
     def _results(self) -> Mapping[int, tuple[Values, Result, TrialState]]:
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False)
-        found: dict[int, tuple[Values, Result, TrialState]] = {}
+        by_number: dict[int, tuple[Values, Result, TrialState]] = {}
         digests = set[str]()
         for trial in trials:
             if RESULT in trial.user_attrs and trial.state.is_finished() and not _is_spare(trial):
                 result = _unpack_result(trial.user_attrs[RESULT])
                 if result.digest not in digests:
                     digests.add(result.digest)
-                    found[trial.number] = self.values_of(trial), result, trial.state
-        return found
+                    by_number[trial.number] = self.values_of(trial), result, trial.state
+        return by_number
 
     def reasons(self) -> Mapping[str, int]:
         """Return why trials were left out, with counts."""
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False)
-        found = dict[str, int]()
+        counts = dict[str, int]()
         for trial in trials:
             if WHY in trial.user_attrs:
-                found[trial.user_attrs[WHY]] = found.get(trial.user_attrs[WHY], 0) + 1
-        return found
+                counts[trial.user_attrs[WHY]] = counts.get(trial.user_attrs[WHY], 0) + 1
+        return counts
 
 
 _GAVE_UP = f"its worker died {MOST_DEATHS} times"
@@ -365,12 +371,14 @@ def _is_spare(frozen_trial: FrozenTrial) -> bool:
     return bool(frozen_trial.user_attrs.get(SPARE)) and frozen_trial.state is TrialState.FAIL
 
 
-def _distribution(one: Between | Sequence[Any]) -> BaseDistribution:
-    if not isinstance(one, Between):
-        return CategoricalDistribution([plain_value(value) for value in one])
-    if one.whole:
-        return IntDistribution(int(one.low), int(one.high), log=one.log, step=int(one.step or 1))
-    return FloatDistribution(float(one.low), float(one.high), log=one.log, step=float(one.step) if one.step else None)
+def _distribution(choices: Between | Sequence[Any]) -> BaseDistribution:
+    if not isinstance(choices, Between):
+        return CategoricalDistribution([plain_value(value) for value in choices])
+    if choices.whole:
+        return IntDistribution(int(choices.low), int(choices.high), log=choices.log, step=int(choices.step or 1))
+    return FloatDistribution(
+        float(choices.low), float(choices.high), log=choices.log, step=float(choices.step) if choices.step else None
+    )
 
 
 def sampler_of(space: Space, workers: int) -> optuna.samplers.BaseSampler:
@@ -385,8 +393,8 @@ def sampler_of(space: Space, workers: int) -> optuna.samplers.BaseSampler:
 
 
 def _pack_result(result: Result) -> dict[str, Any]:
-    found = {name: getattr(result, name) for name in Result.__struct_fields__}
-    return {**found, "returns": base64.b64encode(np.asarray(result.returns, "<f8").tobytes()).decode()}
+    packed = {name: getattr(result, name) for name in Result.__struct_fields__}
+    return {**packed, "returns": base64.b64encode(np.asarray(result.returns, "<f8").tobytes()).decode()}
 
 
 def _unpack_result(fields: Mapping[str, Any]) -> Result:
@@ -463,6 +471,6 @@ class SequentialStudy(Study):
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         return [
-            StudyTrial(place, self.values_of(trial), trial.user_attrs.get(FIGURES, {}), trial.user_attrs.get(WHY, ""))
-            for place, trial in enumerate(trials, 1)
+            StudyTrial(index, self.values_of(trial), trial.user_attrs.get(FIGURES, {}), trial.user_attrs.get(WHY, ""))
+            for index, trial in enumerate(trials, 1)
         ]

@@ -123,8 +123,8 @@ class Pool(Struct):
 
     def _hear(self, worker: _Worker, study: Study) -> None:
         """Take in what a worker tells; at its end, find out why it has ended."""
-        found = os.read(worker.reads, 65_536)
-        worker.told += found
+        data = os.read(worker.reads, 65_536)
+        worker.told += data
         *lines, worker.told = worker.told.split(b"\n")
         for line in lines:
             fields = json.loads(line)
@@ -136,7 +136,7 @@ class Pool(Struct):
                 continue
             self.deaths = 0
             self.watch()
-        if not found:
+        if not data:
             os.close(worker.reads)
             _, status = os.waitpid(worker.pid, 0)
             self.workers.remove(worker)

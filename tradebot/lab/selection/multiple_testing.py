@@ -92,10 +92,10 @@ def _ratios(sums: Numbers, squares: Numbers, sizes: Numbers) -> Numbers:
     variances = np.maximum(squares - count * means**2, 0.0) / (count - 1)
     # What is left of a constant by rounding is no variance.
     moves = variances > 1e-14 * squares / count
-    found: Numbers = np.divide(
+    ratios: Numbers = np.divide(
         means, np.sqrt(variances, where=moves, out=np.ones_like(means)), where=moves, out=np.zeros_like(means)
     )
-    return found
+    return ratios
 
 
 Value = float | int | str | bool
@@ -118,14 +118,14 @@ class Range(Struct, frozen=True):
     high: float | None = None
     log: bool = False
 
-    def apart(self, one: Value, other: Value) -> float:
+    def apart(self, point: Value, other: Value) -> float:
         """Return the distance of two values, as a share of the range."""
         if self.low is None or self.high is None:
-            return float(one != other)
+            return float(point != other)
         if self.high == self.low:
             return 0.0
         low, high, first, second = (
-            log(float(value)) if self.log else float(value) for value in (self.low, self.high, one, other)
+            log(float(value)) if self.log else float(value) for value in (self.low, self.high, point, other)
         )
         return abs(first - second) / (high - low)
 
@@ -147,26 +147,26 @@ class Plateau(Struct, frozen=True):
 
 
 def plateau(
-    best: int, values: Sequence[Mapping[str, Value]], found: Sequence[float | None], ranges: Mapping[str, Range]
+    best: int, values: Sequence[Mapping[str, Value]], scores: Sequence[float | None], ranges: Mapping[str, Range]
 ) -> Plateau | None:
     """Return the objectives of the neighbors of the trial at index `best`; None if there are too few trials.
 
     The distance is the largest over all settings, so that neighbors are a box around the best trial.
     """
-    value = found[best]
-    others = [place for place, one in enumerate(found) if one is not None and place != best]
+    value = scores[best]
+    others = [index for index, value in enumerate(scores) if value is not None and index != best]
     if value is None or len(others) < FEWEST:
         return None
     away = {other: _apart(values[best], values[other], ranges) for other in others}
     count = min(max(round(SHARE * len(others)), FEWEST), MOST)
     edge = sorted(away.values())[count - 1]
     # Trials as far away as the last neighbor are neighbors too, such as all others of a small grid.
-    near = [one for other in others if away[other] <= edge and (one := found[other]) is not None]
-    return Plateau(value, median(near), min(near), max(near), len(near), sum(one > 0 for one in near))
+    near = [neighbor for other in others if away[other] <= edge and (neighbor := scores[other]) is not None]
+    return Plateau(value, median(near), min(near), max(near), len(near), sum(value > 0 for value in near))
 
 
-def _apart(one: Mapping[str, Value], other: Mapping[str, Value], ranges: Mapping[str, Range]) -> tuple[float, float]:
-    parts = [between.apart(one[name], other[name]) for name, between in ranges.items()]
+def _apart(values: Mapping[str, Value], other: Mapping[str, Value], ranges: Mapping[str, Range]) -> tuple[float, float]:
+    parts = [between.apart(values[name], other[name]) for name, between in ranges.items()]
     return max(parts, default=inf), sum(parts)
 
 
@@ -208,12 +208,12 @@ def superiority(returns: Numbers, how: Resampling = DEFAULT) -> Superiority | No
     # A trial so much worse than nothing doesn't count for the best one: Hansen's threshold, sqrt(2 log log n).
     bad = root * means < -deviations * sqrt(2 * log(max(log(count), 1.0)))
     centers = {"lower": np.maximum(means, 0.0), "spa": np.where(bad, 0.0, means), "upper": means}
-    found = {
+    p_values = {
         name: _share(np.maximum(root * ((resampled_means - center) / deviations).max(axis=1), 0.0), statistic)
         for name, center in centers.items()
     }
     return Superiority(
-        _share(checked, best), found["spa"], found["lower"], found["upper"], how.resamples, how.mean_block
+        _share(checked, best), p_values["spa"], p_values["lower"], p_values["upper"], how.resamples, how.mean_block
     )
 
 
@@ -226,11 +226,11 @@ def _means(returns: Numbers, how: Resampling) -> Numbers:
     """Return the mean of each trial in each resample, from running sums: a block's sum is a difference of two."""
     count = len(returns)
     running = np.concatenate((np.zeros((1, returns.shape[1])), np.cumsum(np.concatenate((returns, returns)), axis=0)))
-    found = [
+    resampled = [
         np.add.reduceat(running[blocks.first + blocks.lengths] - running[blocks.first], blocks.rows, axis=0) / count
         for blocks in resample_blocks(count, how)
     ]
-    means: Numbers = np.concatenate(found)
+    means: Numbers = np.concatenate(resampled)
     return means
 
 

@@ -41,8 +41,8 @@ def _calmar(returns: Numbers, per_year: int) -> Numbers:
 
 
 def _divide_where(values: Numbers, by: Numbers, there: NDArray[np.bool_]) -> Numbers:
-    found: Numbers = np.where(there, values / np.where(there, by, 1.0), np.nan)
-    return found
+    quotients: Numbers = np.where(there, values / np.where(there, by, 1.0), np.nan)
+    return quotients
 
 
 Objective = Callable[[Numbers, int], Numbers]
@@ -63,4 +63,4 @@ def measure_objective(name: str, returns: Numbers, per_year: int) -> list[float 
     """Return an objective of each trial; None for a trial that has none, and of all if there are too few sessions."""
     if len(returns) < 2:
         return [None] * returns.shape[1]
-    return [None if one != one else one for one in OBJECTIVES[name](returns, per_year).tolist()]
+    return [None if value != value else value for value in OBJECTIVES[name](returns, per_year).tolist()]

@@ -92,8 +92,8 @@ class PolicyFigures(Struct, frozen=True, dict=True):
     @cached_property
     def typical(self) -> PolicyRun:
         """Return the run of the median seed by its Sharpe ratio; of an even number, the worse of the middle two."""
-        known = [sharpe if sharpe is not None else 0.0 for sharpe in self.sharpes]
-        return self.results.runs[known.index(median_low(known))]
+        sharpes = [sharpe if sharpe is not None else 0.0 for sharpe in self.sharpes]
+        return self.results.runs[sharpes.index(median_low(sharpes))]
 
     def by_seed(self, values: Sequence[float]) -> list[float]:
         """Return a figure of each seed: the median over its paths."""
@@ -109,7 +109,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
     def positive(self) -> float:
         """Return the share of seeds that earned something."""
         earned = self.by_seed([total_return(run.returns) for run in self.results.runs])
-        return sum(one > 0 for one in earned) / len(earned)
+        return sum(amount > 0 for amount in earned) / len(earned)
 
     @cached_property
     def deepest(self) -> float:
@@ -162,8 +162,8 @@ class PolicyFigures(Struct, frozen=True, dict=True):
         return sum(count == self.judging.paths for count in counts.values())
 
     def runs(self) -> Iterator[RunFigures]:
-        for place, run in enumerate(self.results.runs):
-            sharpe, ends = self.sharpes[place], self.spans[:, place].tolist()
+        for index, run in enumerate(self.results.runs):
+            sharpe, ends = self.sharpes[index], self.spans[:, index].tolist()
             low, high = (None, None) if sharpe is None else ends
             yield RunFigures(
                 run.seed, run.path, total_return(run.returns), sharpe, low, high, max_drawdown(run.returns),
@@ -185,14 +185,14 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 def _deflate(returns: Sequence[float], trials: int) -> float:
     moments = shape(returns)
     # Chance is what it makes of one trial: the spread of all trials would take the skill of some for luck.
-    found = moments and probabilistic_sharpe(moments, best_by_chance(trials, sharpe_error(moments)))
-    return found if found is not None else 0.0
+    probability = moments and probabilistic_sharpe(moments, best_by_chance(trials, sharpe_error(moments)))
+    return probability if probability is not None else 0.0
 
 
 def _at_equal_volatility(returns: Numbers) -> Numbers:
     deviations = returns.std(axis=0)
-    found: Numbers = np.divide(returns, deviations, out=np.zeros_like(returns), where=deviations > 0)
-    return found
+    scaled: Numbers = np.divide(returns, deviations, out=np.zeros_like(returns), where=deviations > 0)
+    return scaled
 
 
 class Judging(Struct, frozen=True):
@@ -212,8 +212,8 @@ def _judging(of: PolicyResults, rules: SplitRules) -> Judging:
         allowed.setdefault(split.outside.tobytes(), []).append(split.inside)
     days = np.array([day.toordinal() for day in of.calendar], dtype=np.int64)
     times, seen = np.zeros(len(days), dtype=np.int64), np.zeros(len(days), dtype=np.bool_)
-    for one in of.splits:
-        outside, inside = _places(days, one.judged), _places(days, one.trained)
+    for part in of.splits:
+        outside, inside = _places(days, part.judged), _places(days, part.trained)
         times[outside] += 1
         if not any(np.isin(inside, each).all() for each in allowed.get(outside.tobytes(), ())):
             seen[outside] = True
@@ -223,10 +223,10 @@ def _judging(of: PolicyResults, rules: SplitRules) -> Judging:
 
 
 def _places(days: Places, spans: Sequence[SessionSpan]) -> Places:
-    found = np.zeros(len(days), dtype=np.bool_)
+    mask = np.zeros(len(days), dtype=np.bool_)
     for span in spans:
-        found |= (days >= span.first.toordinal()) & (days <= span.last.toordinal())
-    return np.flatnonzero(found)
+        mask |= (days >= span.first.toordinal()) & (days <= span.last.toordinal())
+    return np.flatnonzero(mask)
 
 
 def asked_of_policy(
@@ -240,7 +240,7 @@ def asked_of_policy(
         return
     rows: list[_Row] = [("policy_seen", 0, Must.AT_MOST, lambda figures: figures.judging.seen), *_of_runs(rules)]
     rows += (
-        (f"policy_spa_{name}", rules.spa_p, Must.AT_MOST, partial(lambda name, one: one.p(name), name))
+        (f"policy_spa_{name}", rules.spa_p, Must.AT_MOST, partial(lambda name, condition: condition.p(name), name))
         for name in AGAINST
     )
     for name, bound, must, figure in rows:
@@ -282,8 +282,8 @@ def off_replay(days: Sequence[DayParity]) -> tuple[float, ...]:
 
     A session that wasn't over, had no costs, or has unknown costs is left out.
     """
-    known = ((abs(float(day.cost_usd)), float(day.costs_usd or 0)) for day in days if day.complete)
-    return tuple(apart / costs for apart, costs in known if costs > 0)
+    pairs = ((abs(float(day.cost_usd)), float(day.costs_usd or 0)) for day in days if day.complete)
+    return tuple(apart / costs for apart, costs in pairs if costs > 0)
 
 
 def some_pass(trials: int, error: float = 0.05) -> float:

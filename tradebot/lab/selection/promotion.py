@@ -156,21 +156,21 @@ def sharpe_gain(
     The sessions of both are resampled together.
     """
     both = np.array([returns, champion if champion is not None else np.zeros(len(returns))])
-    count, found = len(returns), list[Numbers]()
+    count, gains = len(returns), list[Numbers]()
     for blocks in resample_blocks(count, how):
         begins = np.cumsum(blocks.lengths) - blocks.lengths
         places = (np.repeat(blocks.first - begins, blocks.lengths) + np.arange(blocks.lengths.sum())) % count
         first, second = (_ratios(each[places].reshape(-1, count)) for each in both)
-        found.append(first - second)
+        gains.append(first - second)
     value, scale = (_ratios(both[:1]) - _ratios(both[1:]))[0], sqrt(per_year)
-    low, high = np.quantile(np.concatenate(found), ((1 - how.level) / 2, (1 + how.level) / 2))
+    low, high = np.quantile(np.concatenate(gains), ((1 - how.level) / 2, (1 + how.level) / 2))
     return Estimate(float(value) * scale, float(low) * scale, float(high) * scale)
 
 
 def _ratios(rows: Numbers) -> Numbers:
     deviations = rows.std(axis=1, ddof=1)
-    found: Numbers = np.divide(rows.mean(axis=1), deviations, out=np.zeros(len(rows)), where=deviations > 0)
-    return found
+    ratios: Numbers = np.divide(rows.mean(axis=1), deviations, out=np.zeros(len(rows)), where=deviations > 0)
+    return ratios
 
 
 def effect_size(trades: Sequence[float], others: Sequence[float] = ()) -> float | None:
@@ -225,17 +225,19 @@ def _estimates(of: TrackRecord, rules: StepRules, error: float) -> Iterator[_Row
     """Yield what is estimated; each estimate is made once it is asked for."""
     trials, moments = of.trials or 0, shape(of.returns) if of.enough else None
     lacks = UNCOUNTED if moments and not trials else UNTRADED
-    known = moments if trials else None
+    trial_moments = moments if trials else None
 
     def mean(more: int) -> float | None:
-        if known is None:
+        if trial_moments is None:
             return None
-        return known.mean - known.deviation * half_width(known.observations + more, error / trials)
+        return trial_moments.mean - trial_moments.deviation * half_width(
+            trial_moments.observations + more, error / trials
+        )
 
     def deflate(more: int) -> float | None:
-        if known is None:
+        if trial_moments is None:
             return None
-        later = known._replace(observations=known.observations + more)
+        later = trial_moments._replace(observations=trial_moments.observations + more)
         return probabilistic_sharpe(later, best_by_chance(trials, sharpe_error(later)))
 
     def gain_low(more: int) -> float | None:
@@ -252,7 +254,7 @@ def _estimates(of: TrackRecord, rules: StepRules, error: float) -> Iterator[_Row
         "what orders cost isn't known",
         Must.ABOVE,
     )
-    yield "spa_p", rules.spa_p, lambda more: _luck(of, more) if known else None, lacks, Must.AT_MOST
+    yield "spa_p", rules.spa_p, lambda more: _luck(of, more) if trial_moments else None, lacks, Must.AT_MOST
     yield "sharpe_gain", rules.sharpe_gain, lambda _: of.gain.value if moments else None, UNTRADED, Must.AT_LEAST
     yield "sharpe_gain_low", rules.sharpe_gain_low, gain_low, UNTRADED, Must.AT_LEAST
     yield "drawdown_worse", rules.drawdown_worse, lambda _: of.deeper if moments else None, UNTRADED, Must.AT_MOST
@@ -279,8 +281,8 @@ def _luck(of: TrackRecord, more: int) -> float | None:
     if of.luck is None or not of.trials:
         return None
     away = _NORMAL.inv_cdf(1 - of.luck) if 0 < of.luck < 1 else 0.0
-    found = of.luck if not more else 1 - _NORMAL.cdf(away * sqrt(_times(of, more)))
-    return min(found * of.trials, 1.0) if isfinite(found) else None
+    chance = of.luck if not more else 1 - _NORMAL.cdf(away * sqrt(_times(of, more)))
+    return min(chance * of.trials, 1.0) if isfinite(chance) else None
 
 
 TIGHTEST = 500

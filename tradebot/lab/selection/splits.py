@@ -58,11 +58,11 @@ def splits(cut: SessionCut, sessions: int, gap: int) -> tuple[ChoiceSplit, ...]:
     `gap` is the longest holding time of a trial's positions, in sessions.
     """
     walking = cut.by is By.WALK_FORWARD
-    found = tuple(_walking(cut.parts, sessions, gap) if walking else _combined_splits(cut, sessions, gap))
+    cuts = tuple(_walking(cut.parts, sessions, gap) if walking else _combined_splits(cut, sessions, gap))
     whole = (
-        sum(len(split.outside) for split in found) if walking else min((len(one.outside) for one in found), default=0)
+        sum(len(split.outside) for split in cuts) if walking else min((len(split.outside) for split in cuts), default=0)
     )
-    return found if found and whole >= FEWEST and all(len(split.inside) >= FEWEST for split in found) else ()
+    return cuts if cuts and whole >= FEWEST and all(len(split.inside) >= FEWEST for split in cuts) else ()
 
 
 def of_policies(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
@@ -100,7 +100,7 @@ def paths(cut: SessionCut) -> tuple[tuple[int, ...], ...]:
     Each group is judged in as many splits as there are paths, and each path uses a different one of them.
     """
     chosen = [*combinations(range(cut.parts), cut.judged)]
-    of_groups = [[place for place, held in enumerate(chosen) if group in held] for group in range(cut.parts)]
+    of_groups = [[index for index, held in enumerate(chosen) if group in held] for group in range(cut.parts)]
     return tuple(zip(*of_groups, strict=True))
 
 

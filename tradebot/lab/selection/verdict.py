@@ -139,9 +139,9 @@ def best_of(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> in
     """Return the index of the trial that is best in all sessions; None if none has the objective."""
     if not tried:
         return None
-    found = measure_objective(search_question.objective, _matrix(tried), search_question.per_year)
-    known = [(value, -place) for place, value in enumerate(found) if value is not None]
-    return -max(known)[1] if known else None
+    scores = measure_objective(search_question.objective, _matrix(tried), search_question.per_year)
+    ranked = [(value, -index) for index, value in enumerate(scores) if value is not None]
+    return -max(ranked)[1] if ranked else None
 
 
 def _matrix(tried: Sequence[PlayedTrial]) -> Numbers:
@@ -167,7 +167,7 @@ def verdict(
     # What a sampler has learned from is no test of what it came up with.
     tested = returns[training_sessions(sessions) :] if asked.learns else returns
     how = Resampling(DEFAULT.resamples, block_length(tested, max(LEAST_BLOCK, _gap(tried))))
-    test, known = superiority(tested, how), max(asked.counted, len(tried))
+    test, p_value = superiority(tested, how), max(asked.counted, len(tried))
     compared_trials = _compare_trials(tried, objectives, cut, asked)
     draft = SearchVerdict(
         SearchConclusion.NOTHING,
@@ -175,19 +175,19 @@ def verdict(
         next(trial for trial in compared_trials if trial.number == tried[best].number),
         compared_trials,
         len(tried),
-        known,
+        p_value,
         sessions,
         len(tested),
         _gap(tried),
         measure_objective(asked.objective, outside[:, None], asked.per_year)[0],
         total_return(outside.tolist()),
-        _p(test, known / len(tried)),
+        _p(test, p_value / len(tried)),
         by_parts(tested),
         test,
         total_return(asked.held) if asked.held else None,
-        _against_holding(returns, asked, known / len(tried), how),
+        _against_holding(returns, asked, p_value / len(tried), how),
         overfitting(returns),
-        _deflate_best(returns, best, known),
+        _deflate_best(returns, best, p_value),
         plateau(best, [trial.values for trial in tried], [*map(_finite_or_none, objectives.whole)], asked.ranges),
         tried[best].gained - tried[best].best_five,
         tuple(variants),
@@ -231,8 +231,8 @@ class _Measured:
         self.whole = self.of(np.arange(len(returns)))
 
     def of(self, places: NDArray[np.int64]) -> list[float]:
-        found = measure_objective(self._asked.objective, self.returns[places], self._asked.per_year)
-        return [-inf if one is None else one for one in found]
+        scores = measure_objective(self._asked.objective, self.returns[places], self._asked.per_year)
+        return [-inf if value is None else value for value in scores]
 
 
 def _finite_or_none(value: float) -> float | None:
@@ -252,8 +252,8 @@ def _outside(objectives: _Measured, cut: Sequence[ChoiceSplit]) -> Numbers:
         if isfinite(inside[chosen]):
             sums[split.outside] += objectives.returns[split.outside, chosen]
     judged = counts > 0
-    found: Numbers = sums[judged] / counts[judged]
-    return found
+    means: Numbers = sums[judged] / counts[judged]
+    return means
 
 
 def _compare_trials(
@@ -266,16 +266,18 @@ def _compare_trials(
     else:
         sides = [objectives.of(split.inside) for split in cut], [objectives.of(split.outside) for split in cut]
     inside, outside = ([_finite_or_none(fmean(each)) for each in zip(*side, strict=True)] for side in sides)
-    order = sorted(range(len(tried)), key=lambda place: -objectives.whole[place])
-    found = ((tried[place], inside[place], outside[place]) for place in order)
-    return tuple(ComparedTrial(trial.number, trial.values, trial.trades, here, there) for trial, here, there in found)
+    order = sorted(range(len(tried)), key=lambda index: -objectives.whole[index])
+    compared = ((tried[index], inside[index], outside[index]) for index in order)
+    return tuple(
+        ComparedTrial(trial.number, trial.values, trial.trades, here, there) for trial, here, there in compared
+    )
 
 
 def _deflate_best(returns: Numbers, best: int, trials: int) -> float | None:
     """Return the deflated Sharpe ratio of the best trial among all that were counted."""
     moments = shape(returns[:, best].tolist())
     # One return a year, so that the ratios aren't annualized.
-    ratios = [one for one in measure_objective("sharpe", returns, 1) if one is not None]
+    ratios = [ratio for ratio in measure_objective("sharpe", returns, 1) if ratio is not None]
     if moments is None or len(ratios) < 2:
         return None
     return probabilistic_sharpe(moments, best_by_chance(trials, stdev(ratios)))
@@ -296,8 +298,8 @@ def conclude_search(of: SearchVerdict, objective: str) -> tuple[SearchConclusion
             f"Nothing found: {earned}, whatever the best trial earned in hindsight ({luck}).",
         )
     if of.p_parts > BY_PARTS:
-        found = f"what the best of these trials earned comes from too few parts of the time (p {of.p_parts:.3f})"
-        return SearchConclusion.NOTHING, f"Nothing found: {found}, as where luck lasts for months."
+        warning = f"what the best of these trials earned comes from too few parts of the time (p {of.p_parts:.3f})"
+        return SearchConclusion.NOTHING, f"Nothing found: {warning}, as where luck lasts for months."
     weak, choice = [*_weak(of)], [*_choice(of)]
     if weak:
         return (
@@ -361,8 +363,8 @@ def block_length(returns: Numbers, least: int) -> int:
     moved = together[:, together.std(axis=0) > 0]
     if count < 4 or not moved.shape[1]:
         return least
-    found = _optimal(moved)
-    wanted = max(float(np.quantile(found[:-1], SHARE)) if len(found) > 1 else 1.0, float(found[-1]))
+    length = _optimal(moved)
+    wanted = max(float(np.quantile(length[:-1], SHARE)) if len(length) > 1 else 1.0, float(length[-1]))
     return max(least, min(ceil(wanted), most))
 
 
@@ -373,15 +375,15 @@ def _optimal(returns: Numbers) -> Numbers:
     farthest = min(ceil(sqrt(count)) + quiet, count - 1)
     covariances = np.array([(away[lag:] * away[: count - lag]).sum(axis=0) for lag in range(farthest + 1)]) / count
     loud = abs(covariances[1:] / covariances[0]) >= 2 * sqrt(log10(count) / count)
-    found = np.ones(returns.shape[1])
+    lengths = np.ones(returns.shape[1])
     for column in range(returns.shape[1]):
         lags = min(2 * _last(loud[:, column], quiet), farthest)
         away_by = np.arange(1, lags + 1)
         kernel = np.clip(2 * (1 - away_by / lags), 0, 1) * covariances[1 : lags + 1, column]
         slope, density = 2 * (kernel * away_by).sum(), covariances[0, column] + 2 * kernel.sum()
         if density > 0:
-            found[column] = (slope**2 / density**2 * count) ** (1 / 3)
-    return found
+            lengths[column] = (slope**2 / density**2 * count) ** (1 / 3)
+    return lengths
 
 
 def _last(loud: NDArray[np.bool_], quiet: int) -> int:

@@ -40,12 +40,12 @@ OBSERVED = 54
 @cache
 def features() -> Mapping[str, Feature]:
     """Return all features by name, in the order of their numbers."""
-    found: list[Feature] = []
+    built: list[Feature] = []
     for module in iter_modules(rows.__path__):
-        found += import_module(f"{rows.__name__}.{module.name}").FEATURES
-    found.sort(key=lambda each: each.number)
-    assert len({each.number for each in found}) == len({each.name for each in found}) == len(found), "twice the same"
-    return {each.name: each for each in found}
+        built += import_module(f"{rows.__name__}.{module.name}").FEATURES
+    built.sort(key=lambda each: each.number)
+    assert len({each.number for each in built}) == len({each.name for each in built}) == len(built), "twice the same"
+    return {each.name: each for each in built}
 
 
 def validate_feature(name: str) -> str:
@@ -64,33 +64,33 @@ def columns(frame: Frame, names: Iterable[str]) -> Mapping[str, Column]:
     Bars before and after an unusable one are computed separately, as if there were none before.
     """
     features = [feature_of(name) for name in names]
-    found = {each.name: fill_gaps(np.nan, len(frame)) for each in features}
+    filled = {each.name: fill_gaps(np.nan, len(frame)) for each in features}
     with np.errstate(all="ignore"):
         for first, end in frame.runs():
             measures = Measures(frame.part(first, end))
             for each in features:
                 values = each.of(measures)
                 values = np.where(np.isfinite(values), values, np.nan)
-                found[each.name][first + each.bars - 1 : end] = values[each.bars - 1 :]
-    return found
+                filled[each.name][first + each.bars - 1 : end] = values[each.bars - 1 :]
+    return filled
 
 
-def absence(feature: Feature, frame: Frame, place: int) -> Absence:
+def absence(feature: Feature, frame: Frame, index: int) -> Absence:
     """Return why a feature is absent at a bar."""
-    if _not_given(feature.reads, frame, place):
+    if _not_given(feature.reads, frame, index):
         return Absence.NOT_GIVEN
-    run = next((first for first, end in frame.runs() if first <= place < end), None)
+    run = next((first for first, end in frame.runs() if first <= index < end), None)
     if run is None:
         return Absence.UNDEFINED
-    sessions = len(set(frame.opens[run : place + 1].tolist())) - 1
-    return Absence.WARMING_UP if place + 1 - run < feature.bars or sessions < feature.sessions else Absence.UNDEFINED
+    sessions = len(set(frame.opens[run : index + 1].tolist())) - 1
+    return Absence.WARMING_UP if index + 1 - run < feature.bars or sessions < feature.sessions else Absence.UNDEFINED
 
 
-def _not_given(reads: Sequence[FeatureInputs], frame: Frame, place: int) -> bool:
+def _not_given(reads: Sequence[FeatureInputs], frame: Frame, index: int) -> bool:
     given = {
-        FeatureInputs.SESSIONS: frame.opens[place] >= 0,
-        FeatureInputs.ROLLS: bool(frame.rolls) and int(frame.days[place]) <= max(frame.rolls or (0,)),
-        FeatureInputs.SPREAD: frame.spread is not None and isfinite(frame.spread[place]),
+        FeatureInputs.SESSIONS: frame.opens[index] >= 0,
+        FeatureInputs.ROLLS: bool(frame.rolls) and int(frame.days[index]) <= max(frame.rolls or (0,)),
+        FeatureInputs.SPREAD: frame.spread is not None and isfinite(frame.spread[index]),
         FeatureInputs.RELEASES: frame.releases is not None,
         FeatureInputs.NEWS: frame.news is not None,
     }

@@ -115,13 +115,13 @@ def frame_of(series: Series, sessions: Sequence[Session], rolls: Sequence[date] 
         np.array(column, dtype=np.float64)
         for column in (series.open, series.high, series.low, series.close, series.volume)
     )
-    known = [
+    hours = [
         (int(session.open.timestamp()), int(session.close.timestamp()), session.date.toordinal())
         for session in sessions
     ]
-    table = np.array([(NOWHERE, NOWHERE, NOWHERE), *known], dtype=np.int64)
-    place = np.searchsorted(table[1:, 0], starts, side="right")
-    table = table[np.where(starts < table[place, 1], place, 0)]
+    table = np.array([(NOWHERE, NOWHERE, NOWHERE), *hours], dtype=np.int64)
+    index = np.searchsorted(table[1:, 0], starts, side="right")
+    table = table[np.where(starts < table[index, 1], index, 0)]
     return Frame(
         seconds_of(series.timeframe),
         starts,
@@ -199,8 +199,8 @@ class Measures:
     @cached_property
     def atr(self) -> Column:
         """Return the average true range; NaN where it is only rounding noise."""
-        found = _column(atr(self.series, LENGTH, Smoothing.WILDER))
-        return np.where(found > NOISE * self.close, found, np.nan)
+        column = _column(atr(self.series, LENGTH, Smoothing.WILDER))
+        return np.where(column > NOISE * self.close, column, np.nan)
 
     @cached_property
     def relative_range(self) -> Column:
@@ -251,11 +251,11 @@ class Measures:
     def whole_session(self) -> Column:
         """Return 1 where all bars since the session's open are present, and NaN elsewhere."""
         count = len(self.frame)
-        found = np.where(self.in_session, 1.0, np.nan)
+        ones = np.where(self.in_session, 1.0, np.nan)
         if count and self.frame.starts[0] > self.frame.opens[0]:
             following = self.session_starts[1] if len(self.session_starts) > 1 else count
-            found[:following] = np.nan
-        return found
+            ones[:following] = np.nan
+        return ones
 
     def in_this_session(self, values: Column, gather: np.ufunc) -> Column:
         """Return the accumulated values since the session's open, such as a sum or the highest value."""

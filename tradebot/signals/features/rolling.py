@@ -21,9 +21,9 @@ def fill_gaps(value: float, count: int) -> Column:
 
 def shift(values: Column, by: int) -> Column:
     """Return the column `by` bars ago."""
-    found = fill_gaps(np.nan, len(values))
-    found[by:] = values[: max(len(values) - by, 0)]
-    return found
+    shifted = fill_gaps(np.nan, len(values))
+    shifted[by:] = values[: max(len(values) - by, 0)]
+    return shifted
 
 
 def total(values: Column, length: int) -> Column:
@@ -55,7 +55,7 @@ def rolling_sum(values: Column, length: int, term: Callable[[Column], Column]) -
     """Return the sum of a term over the last `length` values; `term` gets one position's values of every window."""
     count, sums = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
-        sums[length - 1 :] = sum(term(values[place : place + count]) for place in range(length))
+        sums[length - 1 :] = sum(term(values[index : index + count]) for index in range(length))
     return sums
 
 
@@ -67,8 +67,8 @@ def about_mean(values: Column, length: int, term: Callable[[Column], Column]) ->
 
 def deviation(values: Column, length: int) -> Column:
     """Return the population standard deviation of the last `length` values; 0 if they differ by rounding alone."""
-    found = np.sqrt(about_mean(values, length, np.square))
-    return np.where(found <= NOISE * np.abs(mean(values, length)), 0.0 * found, found)
+    deviations = np.sqrt(about_mean(values, length, np.square))
+    return np.where(deviations <= NOISE * np.abs(mean(values, length)), 0.0 * deviations, deviations)
 
 
 def long_deviation(values: Column, length: int) -> Column:
@@ -90,13 +90,13 @@ def lowest(values: Column, length: int) -> Column:
 
 
 def _extreme(values: Column, length: int, better: Callable[[Column, Column], Column]) -> Column:
-    count, found = len(values) - length + 1, fill_gaps(np.nan, len(values))
+    count, extremes = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
         best = values[:count]
-        for place in range(1, length):
-            best = better(best, values[place : place + count])
-        found[length - 1 :] = best
-    return found
+        for index in range(1, length):
+            best = better(best, values[index : index + count])
+        extremes[length - 1 :] = best
+    return extremes
 
 
 def since(values: Column, length: int, sign: int) -> Column:
@@ -104,15 +104,15 @@ def since(values: Column, length: int, sign: int) -> Column:
 
     With sign -1, it is the lowest.
     """
-    count, found = len(values) - length + 1, fill_gaps(np.nan, len(values))
+    count, distances = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
         best, ago = values[:count], fill_gaps(length - 1, count)
-        for place in range(1, length):
-            at = values[place : place + count]
+        for index in range(1, length):
+            at = values[index : index + count]
             newer = sign * at >= sign * best
-            best, ago = np.where(newer, at, best), np.where(newer, length - 1 - place, ago)
-        found[length - 1 :] = ago
-    return found
+            best, ago = np.where(newer, at, best), np.where(newer, length - 1 - index, ago)
+        distances[length - 1 :] = ago
+    return distances
 
 
 def above(values: Column, than: Column) -> NDArray[np.bool_]:
@@ -122,13 +122,13 @@ def above(values: Column, than: Column) -> NDArray[np.bool_]:
 
 def over(values: Column, by: Column) -> Column:
     """Return a quotient, NaN where it isn't a finite number."""
-    found = values / by
-    return np.where(np.isfinite(found), found, np.nan)
+    quotient = values / by
+    return np.where(np.isfinite(quotient), quotient, np.nan)
 
 
 def accumulate_since(values: Column, starts: NDArray[np.int64], gather: Callable[[Column], Column]) -> Column:
     """Return the accumulation from each start to the bar, such as a running sum that restarts there."""
-    found = fill_gaps(np.nan, len(values))
+    sums = fill_gaps(np.nan, len(values))
     for first, end in pairwise([*starts.tolist(), len(values)]):
-        found[first:end] = gather(values[first:end])
-    return found
+        sums[first:end] = gather(values[first:end])
+    return sums

@@ -185,9 +185,9 @@ def rsi(values: Sequence[float], length: int) -> Column:
     gains, losses = ([max(sign * change, 0.0) for change in changes] for sign in (1, -1))
     column: Column = [None] * min(length, len(values))
     up, down = (sum(moved[:length]) / length for moved in (gains, losses))
-    for place in range(length - 1, len(changes)):
-        if place >= length:
-            up, down = ((mean * (length - 1) + moved[place]) / length for mean, moved in ((up, gains), (down, losses)))
+    for index in range(length - 1, len(changes)):
+        if index >= length:
+            up, down = ((mean * (length - 1) + moved[index]) / length for mean, moved in ((up, gains), (down, losses)))
         column.append(100 * up / (up + down) if up + down else 50.0)
     return column
 
@@ -260,11 +260,11 @@ def _wilder_mean(values: Sequence[float | None], first: int, length: int) -> Col
 
     Every value from that place on must be known.
     """
-    known = [value for value in values[first:] if value is not None]
-    if len(known) < length:
+    ranges_known = [value for value in values[first:] if value is not None]
+    if len(ranges_known) < length:
         return [None] * len(values)
-    average = start = sum(known[:length]) / length
-    later = [average := (average * (length - 1) + value) / length for value in known[length:]]
+    average = start = sum(ranges_known[:length]) / length
+    later = [average := (average * (length - 1) + value) / length for value in ranges_known[length:]]
     return [*[None] * (len(values) - len(later) - 1), start, *later]
 
 

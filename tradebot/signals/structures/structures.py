@@ -172,20 +172,20 @@ def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
     return draft_structures
 
 
-def ends(known: Sequence[int], levels: Sequence[float], prices: Sequence[float], *, touching: bool) -> list[int | None]:
+def ends(bars: Sequence[int], levels: Sequence[float], prices: Sequence[float], *, touching: bool) -> list[int | None]:
     """Return the bar at which each zone ends: the first one after it was known with a price below its level, or None.
 
-    `known` are the indices of the bars at whose close the zones became known, in order. With `touching`, a price at the
+    `bars` are the indices of the bars at whose close the zones became known, in order. With `touching`, a price at the
     level ends a zone too.
     """
-    ended: list[int | None] = [None] * len(known)
+    ended: list[int | None] = [None] * len(bars)
     waiting: list[tuple[float, int]] = []
     new = 0
     for bar, price in enumerate(prices):
         # The zone with the highest level is last, and the first to end.
         while waiting and (waiting[-1][0] > price or (touching and waiting[-1][0] == price)):
             ended[waiting.pop()[1]] = bar
-        while new < len(known) and known[new] == bar:
+        while new < len(bars) and bars[new] == bar:
             insort(waiting, (levels[new], new))
             new += 1
     return ended
@@ -285,11 +285,11 @@ def changes(
     for turn, back in pairwise([*turned, None]):
         if turn is None or not turn.rising:
             continue
-        known = turn.bar + _bars_needed(ranges, turn.bar, settings)
-        if known >= len(bars.run) or (back is not None and back.bar <= known):
+        at_bar = turn.bar + _bars_needed(ranges, turn.bar, settings)
+        if at_bar >= len(bars.run) or (back is not None and back.bar <= at_bar):
             continue
-        if bars.run[known] > known - turn.bar and _holds(bars.low[turn.bar + 1 : known + 1], turn.broken, settings):
-            change = DraftStructure(turn.bar, known, turn.broken, turn.extreme)
+        if bars.run[at_bar] > at_bar - turn.bar and _holds(bars.low[turn.bar + 1 : at_bar + 1], turn.broken, settings):
+            change = DraftStructure(turn.bar, at_bar, turn.broken, turn.extreme)
             draft_structures.append(StructureChange(change, back.bar if back else None))
     return draft_structures
 
@@ -332,7 +332,7 @@ class Structures(NamedTuple):
 
         A break lives for its own bar only: if there is one, the last bar has it.
         """
-        of_kind = (one for one in reversed(self.living) if one.kind is kind and one.direction is direction)
+        of_kind = (kept for kept in reversed(self.living) if kept.kind is kind and kept.direction is direction)
         newest = next(of_kind, None)
         if newest is not None and kind is ReadingKind.BLOCK and newest.bar < self.first_block:
             return None
@@ -365,9 +365,9 @@ def _read(
 ) -> Iterator[tuple[StructureReading, int | None]]:
     """Yield the readings of a direction, and when each ended, in seconds since 1970 UTC."""
     long = direction is Direction.LONG
-    for kind, (bar, known, below, above), end in dated:
+    for kind, (bar, seen_at, below, above), end in dated:
         low, high = (below, above) if long else (-above, -below)
-        reading = StructureReading(kind, direction, bar, bars.starts_s[bar], low, high, bars.ends_s[known])
+        reading = StructureReading(kind, direction, bar, bars.starts_s[bar], low, high, bars.ends_s[seen_at])
         yield reading, None if end is None else bars.ends_s[end]
 
 

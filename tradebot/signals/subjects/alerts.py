@@ -101,9 +101,9 @@ def _parse_flow_alerts(row: Row, symbol: str, at: datetime) -> FlowAlert:
     return FlowAlert(identity, symbol, *others)
 
 
-def _parse_all(found: Columns, symbol: str, at: datetime) -> Iterable[FlowAlert]:
-    bulk_fields.text(found, "ticker")
-    identities, *others = _alert_fields(bulk_fields, found, at)
+def _parse_all(columns: Columns, symbol: str, at: datetime) -> Iterable[FlowAlert]:
+    bulk_fields.text(columns, "ticker")
+    identities, *others = _alert_fields(bulk_fields, columns, at)
     return map(FlowAlert, identities, repeat(symbol), *others)
 
 
@@ -201,12 +201,12 @@ MOST = 5
 
 def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[OptionContract, ...]:
     """Return the option contracts of alerts in a direction (+1 bullish, -1 bearish), the most premium first."""
-    found: dict[str, list[FlowAlert]] = defaultdict(list)
+    by_contract: dict[str, list[FlowAlert]] = defaultdict(list)
     for alert in alerts:
         if alert.sign == direction:
-            found[alert.contract].append(alert)
-    contracts = [_contract(symbol, its) for symbol, its in found.items()]
-    return tuple(sorted(contracts, key=lambda one: (-abs(one.net_premium), one.symbol))[:MOST])
+            by_contract[alert.contract].append(alert)
+    contracts = [_contract(symbol, its) for symbol, its in by_contract.items()]
+    return tuple(sorted(contracts, key=lambda alert: (-abs(alert.net_premium), alert.symbol))[:MOST])
 
 
 def _contract(symbol: str, alerts: list[FlowAlert]) -> OptionContract:
@@ -231,15 +231,15 @@ def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int
 
     A cluster has alerts of one symbol and direction, within a window that starts at the first one.
     """
-    found: list[int] = []
+    lengths: list[int] = []
     until = None
     for at in sorted([alert.at for alert in alerts if alert.sign == sign]):
         if until is None or at > until:
             until = at + window
-            found.append(1)
+            lengths.append(1)
         else:
-            found[-1] += 1
-    return found
+            lengths[-1] += 1
+    return lengths
 
 
 FLOW = "net / (gross + scale)"
@@ -281,8 +281,8 @@ def flow_now(facts: SymbolFacts, count: Counting) -> FlowNow:
     (alerts, lacking), scale = recent_alerts(facts, count), scale_usd(facts, count.window)
     at = facts.alerts_fetched_at
     # A reply as old as the lookback doesn't show that there were no alerts since.
-    known = scale is not None and facts.has_usable_alerts and at is not None and at > count.since
-    return FlowNow(alerts, lacking, scale, flow(alerts, scale) if scale is not None and known else None)
+    is_usable = scale is not None and facts.has_usable_alerts and at is not None and at > count.since
+    return FlowNow(alerts, lacking, scale, flow(alerts, scale) if scale is not None and is_usable else None)
 
 
 def recent_alerts(facts: SymbolFacts, count: Counting) -> AlertSelection:
@@ -341,23 +341,23 @@ class Premium(NamedTuple):
     alerts_without_a_field: int
 
 
-def _premium(known: ScoringInputs) -> Premium:
-    trailing = OPTIONS_VOLUME_KIND.of(known.facts.known)
-    net, gross = net_and_gross(known.alerts)
+def _premium(inputs: ScoringInputs) -> Premium:
+    trailing = OPTIONS_VOLUME_KIND.of(inputs.facts.known)
+    net, gross = net_and_gross(inputs.alerts)
     return Premium(
         net,
         gross,
-        known.scale_usd,
+        inputs.scale_usd,
         trailing.trailing_premium_usd if trailing else None,
         trailing.sessions if trailing else 0,
-        len(known.facts.alerts),
-        len(known.alerts),
-        known.lacking,
+        len(inputs.facts.alerts),
+        len(inputs.alerts),
+        inputs.lacking,
     )
 
 
-def _inputs(known: ScoringInputs) -> Iterator[Input]:
-    for alert in sorted(known.alerts, key=lambda alert: (alert.at, alert.id), reverse=True):
+def _inputs(inputs: ScoringInputs) -> Iterator[Input]:
+    for alert in sorted(inputs.alerts, key=lambda alert: (alert.at, alert.id), reverse=True):
         name = f"{alert.right.value} {alert.strike:f} {alert.expiry.isoformat()}"
         yield Input(name, alert.net_premium, USD, alert.at, alert.id)
 
@@ -377,7 +377,7 @@ FLOW_COMPONENT = ScoreComponent(
     absent="no usable reply about this symbol's alerts, or too few earlier sessions to measure them against",
     details=_inputs,
     # The components that follow flow read it too, so it is computed before any of them.
-    computed=lambda known: known.flow,
+    computed=lambda inputs: inputs.flow,
     after="tradebot; the scale makes the symbol's own usual premium the measure (docs/STRATEGY.md)",
     evidence="Pan & Poteshman 2006, The Information in Option Volume for Future Stock Prices",
     inferred="which side opened a trade: the source derives it from volume and open interest",

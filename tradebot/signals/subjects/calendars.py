@@ -228,9 +228,9 @@ def next_report(facts: SymbolFacts, today: date) -> EarningsFacts | None:
 
     The newest alert names the next report too, without the time of day. It is used if no reply about earnings has one.
     """
-    known = EARNINGS_KIND.of(facts.known)
-    if known is not None and known.next is not None and known.next >= today:
-        return known
+    report = EARNINGS_KIND.of(facts.known)
+    if report is not None and report.next is not None and report.next >= today:
+        return report
     named = facts.alerts[-1].next_earnings if facts.alerts else None
     return EarningsFacts(named, UNKNOWN) if named is not None and named >= today else None
 
@@ -275,14 +275,14 @@ class Aligned(NamedTuple):
     report: date
 
 
-def _align_with_report(known: ScoringInputs) -> Aligned | None:
-    today = new_york_day(known.now)
-    report = next_report(known.facts, today)
+def _align_with_report(inputs: ScoringInputs) -> Aligned | None:
+    today = new_york_day(inputs.now)
+    report = next_report(inputs.facts, today)
     if report is None or report.next is None:
         return None
     first = report.next + _DAY if report.when == "postmarket" else report.next
-    aligned = fsum([alert.usd for alert in known.alerts if alert.expiry >= first])
-    return Aligned((report.next - today).days, aligned, fsum([alert.usd for alert in known.alerts]), report.next)
+    aligned = fsum([alert.usd for alert in inputs.alerts if alert.expiry >= first])
+    return Aligned((report.next - today).days, aligned, fsum([alert.usd for alert in inputs.alerts]), report.next)
 
 
 EVENT_ALIGNMENT_COMPONENT = FlowShare(
@@ -294,7 +294,7 @@ EVENT_ALIGNMENT_COMPONENT = FlowShare(
     shows={"days": NumberFormat("days", "report"), "aligned": NumberFormat(USD), "total": NumberFormat(USD)},
     formula=f"flow * max(0, 1 - days / {ALIGNMENT_DAYS}) * aligned / total if total else 0",
     absent="no direction of the flow, or no date of a report known",
-    source=lambda known: "next report",
+    source=lambda inputs: "next report",
     after="tradebot: the share of the premium that is exposed to the report, fading over two weeks",
     inferred="that an option which outlives a report was bought because of it",
 )
@@ -315,13 +315,13 @@ class UpcomingEvents(NamedTuple):
     releases: int
 
 
-def _ahead(known: ScoringInputs) -> UpcomingEvents | None:
-    today = new_york_day(known.now)
-    report, decisions = next_report(known.facts, today), FDA_CALENDAR_KIND.of(known.market)
-    releases = ECONOMIC_CALENDAR_KIND.of(known.market)
+def _ahead(inputs: ScoringInputs) -> UpcomingEvents | None:
+    today = new_york_day(inputs.now)
+    report, decisions = next_report(inputs.facts, today), FDA_CALENDAR_KIND.of(inputs.market)
+    releases = ECONOMIC_CALENDAR_KIND.of(inputs.market)
     if report is None and decisions is None and releases is None:
         return None
-    own = decisions.get(source_ticker(known.facts.symbol).upper(), ()) if decisions else ()
+    own = decisions.get(source_ticker(inputs.facts.symbol).upper(), ()) if decisions else ()
     decision = min([each.start for each in own if each.start >= today], default=None) if own else None
     first, last = (bisect_left(releases.times if releases else (), bound) for bound in _bounds(today))
     return UpcomingEvents(_nearness(report.next if report else None, today), _nearness(decision, today), last - first)
@@ -349,7 +349,7 @@ CALENDAR_CATALYST_COMPONENT = FlowShare(
     shows={"earnings": NumberFormat("0 to 1"), "fda": NumberFormat("0 to 1"), "releases": NumberFormat("releases")},
     formula="flow * min(1, 0.4 * earnings + 0.5 * fda + 0.2 * min(1, releases / 3))",
     absent="no direction of the flow, or none of the three calendars is known",
-    source=lambda known: "calendars",
+    source=lambda inputs: "calendars",
     after="the weights of the bot before this one; here, a decision of the FDA counts more the nearer it is",
     inferred="that options bought before an event were bought because of it",
 )

@@ -94,8 +94,8 @@ class Counted:
     fsum rounds only once, at the end. Rounding at each step could push the mean slightly outside -1..1.
     """
 
-    def __init__(self, prints: Prints, known: ScoringInputs) -> None:
-        first = bisect_right(prints.at, known.now - known.lookback)
+    def __init__(self, prints: Prints, inputs: ScoringInputs) -> None:
+        first = bisect_right(prints.at, inputs.now - inputs.lookback)
         self._usd, self._signed = prints.usd[first:], prints.signed_usd[first:]
         self.prints_known, self.prints_that_count = len(prints.at), len(self._usd)
         self.newest: datetime | None = prints.at[-1] if self._usd else None
@@ -121,13 +121,13 @@ class Counted:
         return fsum(usd for usd, signed in zip(self._usd, self._signed, strict=True) if not signed)
 
 
-def _count_prints(known: ScoringInputs) -> Counted | None:
-    prints = DARK_POOL_KIND.of(known.facts.known)
-    return Counted(prints, known) if prints else None
+def _count_prints(inputs: ScoringInputs) -> Counted | None:
+    prints = DARK_POOL_KIND.of(inputs.facts.known)
+    return Counted(prints, inputs) if prints else None
 
 
-def _prints(known: ScoringInputs) -> str:
-    prints = DARK_POOL_KIND.of(known.facts.known)
+def _prints(inputs: ScoringInputs) -> str:
+    prints = DARK_POOL_KIND.of(inputs.facts.known)
     return f"{len(prints.at) if prints else 0} prints"
 
 

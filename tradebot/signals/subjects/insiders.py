@@ -79,7 +79,7 @@ INSIDER_COMPONENT = ScoreComponent(
     shows=number_formats("insiders", "buyers", "sellers", at="last"),
     formula="(buyers - 0.25 * sellers) / (buyers + sellers)",
     absent="no trade by an insider in the past half-year",
-    source=lambda known: "past half-year",
+    source=lambda inputs: "past half-year",
     after="the net purchase ratio of Lakonishok & Lee 2001, with insiders counted once a day and sales weighed less",
     evidence="Lakonishok & Lee 2001: purchases predict returns over months, and sales hardly do",
     inferred="how much less a sale counts",
@@ -115,13 +115,13 @@ class CongressFacts(NamedTuple):
 
 
 def _parse_congress(row: Row, symbol: str, at: datetime) -> CongressTrade:
-    told = {name: fields.text(row, name) for name in ("ticker", "txn_type", "amounts", "politician_id", "name")}
+    fields_of = {name: fields.text(row, name) for name in ("ticker", "txn_type", "amounts", "politician_id", "name")}
     filed, traded = fields.past_day(row, "filed_at_date", at), fields.past_day(row, "transaction_date", at)
-    ticker = told["ticker"].upper()
-    who = f"{told['politician_id']}/{told['name']}"
-    identity = f"{who}/{ticker}/{traded.isoformat()}/{filed.isoformat()}/{told['txn_type']}/{told['amounts']}"
-    sign = _SIGNS.get(told["txn_type"].split()[0].lower(), 0)
-    return CongressTrade(identity, ticker, filed, sign, _amount(told["amounts"]))
+    ticker = fields_of["ticker"].upper()
+    who = f"{fields_of['politician_id']}/{fields_of['name']}"
+    identity = f"{who}/{ticker}/{traded.isoformat()}/{filed.isoformat()}/{fields_of['txn_type']}/{fields_of['amounts']}"
+    sign = _SIGNS.get(fields_of["txn_type"].split()[0].lower(), 0)
+    return CongressTrade(identity, ticker, filed, sign, _amount(fields_of["amounts"]))
 
 
 def _amount(text: str) -> Decimal:
@@ -174,8 +174,8 @@ SCALE_USD = 50_000
 """The scale that damps small trades: at it, trades in one direction count half."""
 
 
-def _trades(known: ScoringInputs) -> CongressFacts | None:
-    return (CONGRESS_KIND.of(known.market) or {}).get(source_ticker(known.facts.symbol).upper())
+def _trades(inputs: ScoringInputs) -> CongressFacts | None:
+    return (CONGRESS_KIND.of(inputs.market) or {}).get(source_ticker(inputs.facts.symbol).upper())
 
 
 CONGRESS_COMPONENT = ScoreComponent(

@@ -66,16 +66,16 @@ class Tide(NamedTuple):
     id: str
 
 
-def tide(ticks: Sequence[TideTick], known: ScoringInputs) -> Tide | None:
+def tide(ticks: Sequence[TideTick], inputs: ScoringInputs) -> Tide | None:
     """Return the totals of the last tick, or None if it is too old to count."""
-    if not ticks or ticks[-1].at <= known.now - known.lookback:
+    if not ticks or ticks[-1].at <= inputs.now - inputs.lookback:
         return None
     last = ticks[-1]
     return Tide(last.net_call_premium, last.net_put_premium, len(ticks), last.at, last.id)
 
 
-def _ticks(known: ScoringInputs) -> Sequence[TideTick]:
-    return MARKET_TIDE_KIND.of(known.market) or ()
+def _ticks(inputs: ScoringInputs) -> Sequence[TideTick]:
+    return MARKET_TIDE_KIND.of(inputs.market) or ()
 
 
 MARKET_TIDE_COMPONENT = ScoreComponent(
@@ -83,7 +83,7 @@ MARKET_TIDE_COMPONENT = ScoreComponent(
     family="market",
     reads=(MARKET_TIDE_KIND,),
     sign="bullish if the market's net premium is in calls",
-    looks_at=lambda known: tide(_ticks(known), known),
+    looks_at=lambda inputs: tide(_ticks(inputs), inputs),
     shows={
         "calls": NumberFormat(USD, "at", "id"),
         "puts": NumberFormat(USD, "at", "id"),
@@ -91,7 +91,7 @@ MARKET_TIDE_COMPONENT = ScoreComponent(
     },
     formula=TIDE_FORMULA,
     absent="no tick within the lookback",
-    source=lambda known: f"{len(_ticks(known))} ticks",
+    source=lambda inputs: f"{len(_ticks(inputs))} ticks",
     after="the source's net premium of the session so far, over the sum of its magnitudes",
 )
 """The net option premium of the whole market."""
@@ -117,10 +117,10 @@ SECTOR_TIDE_KIND: Kind[TideTick, TideTick, TideTick] = Kind(
 """Net option premium of each sector."""
 
 
-def _sector_tide(known: ScoringInputs) -> Tide | None:
-    ticks = SECTOR_TIDE_KIND.of(known.market)
-    tick: TideTick | None = ticks.get(SOURCE_SECTORS.get(known.sector)) if isinstance(ticks, dict) else None
-    return tide([tick], known) if tick else None
+def _sector_tide(inputs: ScoringInputs) -> Tide | None:
+    ticks = SECTOR_TIDE_KIND.of(inputs.market)
+    tick: TideTick | None = ticks.get(SOURCE_SECTORS.get(inputs.sector)) if isinstance(ticks, dict) else None
+    return tide([tick], inputs) if tick else None
 
 
 SECTOR_TIDE_COMPONENT = ScoreComponent(
@@ -132,7 +132,7 @@ SECTOR_TIDE_COMPONENT = ScoreComponent(
     shows={"calls": NumberFormat(USD, "at", "id"), "puts": NumberFormat(USD, "at", "id")},
     formula=TIDE_FORMULA,
     absent="no tick within the lookback, or no sector that the source knows",
-    source=lambda known: SOURCE_SECTORS.get(known.sector) or "no sector",
+    source=lambda inputs: SOURCE_SECTORS.get(inputs.sector) or "no sector",
     after="as for the whole market: the net premium of the session so far, over the sum of its magnitudes",
 )
 """The net option premium of the symbol's sector."""
@@ -255,8 +255,8 @@ def regime(state: MarketState) -> str:
     return "mixed"
 
 
-def _state(known: ScoringInputs) -> MarketState | None:
-    return market_state(known.market, known.now)
+def _state(inputs: ScoringInputs) -> MarketState | None:
+    return market_state(inputs.market, inputs.now)
 
 
 REGIME_COMPONENT = ScoreComponent(
@@ -277,7 +277,7 @@ REGIME_COMPONENT = ScoreComponent(
         f" else -1 if (net_premium < 0) * (breadth < -{BROAD}) else 0"
     ),
     absent="the market's volatility, gamma, breadth or tide isn't known",
-    source=lambda known: regime(state) if (state := _state(known)) else "unknown",
+    source=lambda inputs: regime(state) if (state := _state(inputs)) else "unknown",
     after="the regimes of the bot before this one, with measured inputs instead of constants",
 )
 """The regime of the whole market."""
@@ -396,9 +396,9 @@ def _parse_news(row: Row, symbol: str, at: datetime) -> Headline:
     return Headline(f"{published.isoformat()}/{headline[:_LONGEST_HEADLINE]}", published, category_of(headline))
 
 
-def _condense_news(told: Sequence[tuple[datetime, Category]]) -> Mapping[Category, tuple[datetime, ...]]:
+def _condense_news(headlines: Sequence[tuple[datetime, Category]]) -> Mapping[Category, tuple[datetime, ...]]:
     """Return when headlines of each category were published, oldest first."""
-    return {each: tuple(sorted(at for at, category in told if category is each)) for each in Category}
+    return {each: tuple(sorted(at for at, category in headlines if category is each)) for each in Category}
 
 
 NEWS_KIND = Kind(

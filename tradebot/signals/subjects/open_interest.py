@@ -158,13 +158,13 @@ class Pull(NamedTuple):
     alert: str
 
 
-def _pull(known: ScoringInputs) -> Pull | None:
-    today, since = new_york_day(known.now), known.now - known.lookback
-    levels = MAX_PAIN_KIND.of(known.facts.known) or ()
+def _pull(inputs: ScoringInputs) -> Pull | None:
+    today, since = new_york_day(inputs.now), inputs.now - inputs.lookback
+    levels = MAX_PAIN_KIND.of(inputs.facts.known) or ()
     pain = next((level for level in levels if level.expiry >= today), None)
     if pain is None or (days := (pain.expiry - today).days) >= REACH_DAYS:
         return None
-    for alert in reversed(known.facts.alerts):
+    for alert in reversed(inputs.facts.alerts):
         if alert.at <= since:
             break
         if alert.underlying_price is not None:
@@ -185,7 +185,7 @@ MAX_PAIN_COMPONENT = ScoreComponent(
     },
     formula=f"clamp((pain - price) / (0.05 * price), -1, 1) * (1 - days / {REACH_DAYS})",
     absent="no expiry within a week, or no alert within the lookback that says what the stock costs",
-    source=lambda known: f"{len(MAX_PAIN_KIND.of(known.facts.known) or ())} expiries",
+    source=lambda inputs: f"{len(MAX_PAIN_KIND.of(inputs.facts.known) or ())} expiries",
     after="tradebot: the distance to the next expiry's level, fading over a week",
     evidence="Ni, Pearson & Poteshman 2005 and Filippou, Garcia-Ares & Zapatero 2022, around monthly expiries",
 )

@@ -25,12 +25,12 @@ class Newest(NamedTuple):
     id: str
 
 
-def _newest(known: ScoringInputs) -> Newest | None:
-    if not known.alerts:
+def _newest(inputs: ScoringInputs) -> Newest | None:
+    if not inputs.alerts:
         return None
-    newest = known.alerts[-1]
+    newest = inputs.alerts[-1]
     # The source's clock may be a few seconds ahead of ours.
-    return Newest(max(0.0, (known.now - newest.at).total_seconds() / 60), newest.at, newest.id)
+    return Newest(max(0.0, (inputs.now - newest.at).total_seconds() / 60), newest.at, newest.id)
 
 
 FRESHNESS_COMPONENT = FlowShare(
@@ -39,7 +39,7 @@ FRESHNESS_COMPONENT = FlowShare(
     looks_at=_newest,
     shows={"age_min": NumberFormat("minutes", "at", "id")},
     formula=f"flow * exp(-age_min / {FADING_MINUTES})",
-    source=lambda known: "newest alert",
+    source=lambda inputs: "newest alert",
     after="the bot before this one, which faded its whole score this way",
     inferred="how fast flow fades",
 )
@@ -56,16 +56,16 @@ class Burst(NamedTuple):
     alerts: int
 
 
-def _burst(known: ScoringInputs) -> Burst:
+def _burst(inputs: ScoringInputs) -> Burst:
     # Most symbols have too few alerts, however they came.
-    if not known.direction or len(known.alerts) < BURST_ALERTS:
+    if not inputs.direction or len(inputs.alerts) < BURST_ALERTS:
         return Burst(0)
-    times = sorted([alert.at for alert in known.alerts if alert.sign == known.direction])
+    times = sorted([alert.at for alert in inputs.alerts if alert.sign == inputs.direction])
     most = first = 0
-    for place, at in enumerate(times):
+    for index, at in enumerate(times):
         while at - times[first] > BURST_WINDOW:
             first += 1
-        most = max(most, place - first + 1)
+        most = max(most, index - first + 1)
     return Burst(most)
 
 
@@ -92,13 +92,13 @@ class Clustered(NamedTuple):
     bearish: int
 
 
-def _find_clusters(known: ScoringInputs) -> Clustered | None:
-    if known.flow is None:
+def _find_clusters(inputs: ScoringInputs) -> Clustered | None:
+    if inputs.flow is None:
         return None
-    if len(known.alerts) < CLUSTER_ALERTS:
+    if len(inputs.alerts) < CLUSTER_ALERTS:
         return Clustered(0, 0)
     bullish, bearish = (
-        sum([size for size in sizes(known.alerts, CLUSTER_WINDOW, sign) if size >= CLUSTER_ALERTS]) for sign in (1, -1)
+        sum([size for size in sizes(inputs.alerts, CLUSTER_WINDOW, sign) if size >= CLUSTER_ALERTS]) for sign in (1, -1)
     )
     return Clustered(bullish, bearish)
 
@@ -129,10 +129,10 @@ class PremiumThirds(NamedTuple):
     last: float
 
 
-def _steps(known: ScoringInputs) -> PremiumThirds:
-    step, now, direction = known.lookback / STEPS, known.now, known.direction
+def _steps(inputs: ScoringInputs) -> PremiumThirds:
+    step, now, direction = inputs.lookback / STEPS, inputs.now, inputs.direction
     premiums: list[list[float]] = [[] for _ in range(STEPS)]
-    for alert in known.alerts:
+    for alert in inputs.alerts:
         # The source's clock may be a few seconds ahead of ours.
         ago = min(max((now - alert.at) // step, 0), STEPS - 1)
         premiums[STEPS - 1 - ago].append(direction * alert.net_usd)
@@ -158,9 +158,9 @@ class PremiumSplit(NamedTuple):
     total: float
 
 
-def _premium(known: ScoringInputs) -> PremiumSplit:
-    direction = known.direction
-    along = [alert for alert in known.alerts if alert.sign == direction]
+def _premium(inputs: ScoringInputs) -> PremiumSplit:
+    direction = inputs.direction
+    along = [alert for alert in inputs.alerts if alert.sign == direction]
     urgent = fsum([alert.usd for alert in along if alert.has_sweep or alert.has_floor])
     return PremiumSplit(urgent, fsum([alert.usd for alert in along]))
 
@@ -190,12 +190,12 @@ class Large(NamedTuple):
     span_s: float
 
 
-def _large(known: ScoringInputs) -> Large | None:
-    alerts, direction = known.facts.alerts, known.direction
+def _large(inputs: ScoringInputs) -> Large | None:
+    alerts, direction = inputs.facts.alerts, inputs.direction
     if not direction:
         return None
     session = alerts if isinstance(alerts, SessionAlerts) else FLOW_ALERTS_KIND.condense(alerts)
-    large = session.until(known.now).large
+    large = session.until(inputs.now).large
     along = large[direction]
     return Large(along.usd, large[-direction].usd, along.number, along.span_s)
 
@@ -214,7 +214,7 @@ WHALE_PERSISTENCE_COMPONENT = FlowShare(
         f"flow * ((max(0, (along - against) / (along + against)) if span_s >= {WHALE_S} else 0)"
         f" if number >= {WHALE_ALERTS} else 0)"
     ),
-    source=lambda known: f"{len(known.facts.alerts)} alerts of this session",
+    source=lambda inputs: f"{len(inputs.facts.alerts)} alerts of this session",
     after="the bot before this one: three strong readings over half an hour, here of stored alerts",
     inferred=f"what a large alert is: {LARGE} times the session's median premium or more",
 )

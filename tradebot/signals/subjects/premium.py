@@ -103,7 +103,7 @@ NET_PREMIUM_COMPONENT = ScoreComponent(
     },
     formula="clamp((calls_usd - puts_usd) / gross_usd, -1, 1) if gross_usd else 0",
     absent="no minute of this session known, or the last one is too old",
-    source=lambda known: "this session",
+    source=lambda inputs: "this session",
     after="the source's net premium, over the sum of its magnitudes",
     evidence="Hu 2014: the order imbalance of a stock's options predicts its return of the next day",
 )
@@ -118,7 +118,7 @@ TOXICITY_COMPONENT = FlowShare(
     shows={"bullish": NumberFormat("contracts", "at"), "bearish": NumberFormat("contracts", "at")},
     formula="flow * min(0, sign(flow) * (bullish - bearish) / (bullish + bearish)) if bullish + bearish else 0",
     absent="no direction of the flow, or no recent minute of this session known",
-    source=lambda known: "this session",
+    source=lambda inputs: "this session",
     after="the volume imbalance of Easley, López de Prado & O'Hara 2012, signed by the side of the quote",
     inferred="that one-sided trading against the alerts makes them worth less",
 )
@@ -168,10 +168,10 @@ TOP_NET_IMPACT_KIND = Kind(
 """The symbols that move the market's net option premium most."""
 
 
-def _impact(known: ScoringInputs) -> ImpactFacts | None:
-    listed = TOP_NET_IMPACT_KIND.of(known.market) or {}
-    impact = listed.get(source_ticker(known.facts.symbol).upper())
-    return impact if impact is not None and impact.at > known.now - known.lookback else None
+def _impact(inputs: ScoringInputs) -> ImpactFacts | None:
+    listed = TOP_NET_IMPACT_KIND.of(inputs.market) or {}
+    impact = listed.get(source_ticker(inputs.facts.symbol).upper())
+    return impact if impact is not None and impact.at > inputs.now - inputs.lookback else None
 
 
 TOP_NET_IMPACT_COMPONENT = ScoreComponent(
@@ -183,7 +183,7 @@ TOP_NET_IMPACT_COMPONENT = ScoreComponent(
     shows={"net_usd": NumberFormat(USD, "at"), "largest_usd": NumberFormat(USD, "at")},
     formula="net_usd / largest_usd if largest_usd else 0",
     absent="it isn't on the list, or the list is older than the lookback",
-    source=lambda known: "on the list" if _impact(known) else "not on the list",
+    source=lambda inputs: "on the list" if _impact(inputs) else "not on the list",
     after="tradebot: the net premium, over the largest on the list",
     by_symbol=True,
 )

@@ -93,7 +93,7 @@ SHORTS_COMPONENT = ScoreComponent(
     shows=REPORT,
     formula=f"-({CROWDED}) / 2",
     absent="no report of the last weeks",
-    source=lambda known: "last report",
+    source=lambda inputs: "last report",
     after="the bot before this one: 15 to 40 percent of the float, 5 to 15 days",
     evidence="Boehmer, Jones & Zhang 2008 and Hong, Li, Ni, Scheinkman & Yan 2015, both over weeks to months",
 )
@@ -163,8 +163,8 @@ class Pressure(NamedTuple):
     fails_on: date | None
 
 
-def pressure(known: ScoringInputs) -> Pressure:
-    shorts, fails = SHORT_INTEREST_KIND.of(known.facts.known), FAILS_TO_DELIVER_KIND.of(known.facts.known)
+def pressure(inputs: ScoringInputs) -> Pressure:
+    shorts, fails = SHORT_INTEREST_KIND.of(inputs.facts.known), FAILS_TO_DELIVER_KIND.of(inputs.facts.known)
     report = shorts and (shorts.interest, shorts.days_to_cover, shorts.float_shares, shorts.fee_rate, shorts.report)
     return Pressure(*(report or (None,) * 5), *((fails.shares, fails.date) if fails else (None, None)))
 
@@ -185,7 +185,7 @@ SQUEEZE_COMPONENT = FlowShare(
     shows=PRESSURE,
     formula=f"flow * ({CROWDED} + clamp(fails / ({THRESHOLD} * float_shares), 0, 1)) / 3",
     absent="no flow, no report of short interest, or no balance of undelivered shares",
-    source=lambda known: "last report",
+    source=lambda inputs: "last report",
     after="the thresholds of the bot before this one, and for undelivered shares those of Regulation SHO",
     inferred="that crowded short positions add to the flow in both directions: buying upward, thin trading downward",
 )
@@ -195,8 +195,8 @@ SQUEEZE_COMPONENT = FlowShare(
 SIGNS = f"(interest >= 0.2) + (days_to_cover >= 7) + (fee_rate >= 5) + (fails >= {THRESHOLD} * float_shares)"
 
 
-def _signs(known: ScoringInputs) -> str:
-    numbers = [getattr(pressure(known), name) for name in names(SIGNS)]
+def _signs(inputs: ScoringInputs) -> str:
+    numbers = [getattr(pressure(inputs), name) for name in names(SIGNS)]
     signs = 0.0 if None in numbers else compile_formula(SIGNS, names(SIGNS))(*numbers)
     return f"{signs:.0f} signs of 4"
 

@@ -54,7 +54,7 @@ IV_RANK_COMPONENT = FlowShare(
     shows={"rank": NumberFormat("0 to 100", "date", "id"), "volatility": NumberFormat("fraction", "date", "id")},
     formula="flow * (50 - rank) / 50",
     absent="no direction of the flow, or no rank of the last days",
-    source=lambda known: "last session",
+    source=lambda inputs: "last session",
     after="the bot before this one, without its steps",
     inferred="that buyers of cheap options know more than buyers of dear ones",
 )
@@ -132,7 +132,7 @@ REALIZED_VOLATILITY_COMPONENT = ScoreComponent(
     shows={"implied": NumberFormat("a year", "day"), "realized": NumberFormat("a year", "measured")},
     formula="(implied - realized) / (implied + realized) if implied + realized else 0",
     absent="one of the two volatilities isn't known",
-    source=lambda known: "last month",
+    source=lambda inputs: "last month",
     after="the spread of Bali & Hovakimian, divided by the sum of both",
     evidence="Bali & Hovakimian 2009, over months",
 )
@@ -209,7 +209,7 @@ IV_TERM_SKEW_COMPONENT = ScoreComponent(
     },
     formula="clamp(4 * (far - near) / (far + near), -1, 1)",
     absent="no two expiries around 30 days, or around 90 days, of the last days",
-    source=lambda known: "last session",
+    source=lambda inputs: "last session",
     after="the slope of Vasquez 2017, over the sum of both volatilities",
     inferred="that the slope says anything about the stock: Vasquez 2017 found that it predicts returns of straddles",
 )
@@ -227,9 +227,9 @@ _DECEMBER = 12
 def monthly_after(day: date) -> date:
     """Return the first monthly expiry that is at least 17 days away, and so at most 52."""
     year, month = day.year, day.month
-    while ((found := monthly(year, month)) - day).days < LEAST_DAYS:
+    while ((expiry := monthly(year, month)) - day).days < LEAST_DAYS:
         year, month = (year + 1, 1) if month == _DECEMBER else (year, month + 1)
-    return found
+    return expiry
 
 
 def monthly(year: int, month: int) -> date:
@@ -319,9 +319,9 @@ LEAST_SESSIONS = 5
 _RECENT_SKEW = recent(RISK_REVERSAL_KIND)
 
 
-def _skew(known: ScoringInputs) -> SkewFacts | None:
+def _skew(inputs: ScoringInputs) -> SkewFacts | None:
     """Return a recent session's skew, and what was usual before it if enough sessions say so."""
-    skew: SkewFacts | None = _RECENT_SKEW(known)
+    skew: SkewFacts | None = _RECENT_SKEW(inputs)
     return skew._replace(usual=None, spread=None) if skew and skew.sessions < LEAST_SESSIONS else skew
 
 
@@ -338,7 +338,7 @@ SMILE_SLOPE_COMPONENT = ScoreComponent(
     },
     formula="-clamp((skew - usual) / (2 * spread), -1, 1) if spread else 0",
     absent=f"no skew of the last days, or fewer than {LEAST_SESSIONS} sessions before it",
-    source=lambda known: "last session",
+    source=lambda inputs: "last session",
     after="the skew of Xing, Zhang & Zhao 2010, compared with the stock's own past instead of with other stocks",
     evidence="Xing, Zhang & Zhao 2010: stocks with the steepest smirk underperform for months",
     inferred="the scale, and that a stock's own past says what is steep",

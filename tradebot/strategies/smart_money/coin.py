@@ -108,9 +108,9 @@ def week_range(days: Series, rules: WeeklySettings) -> FibonacciRange:
 
 
 def _weeks(days: Series) -> Iterator[tuple[Sequence[float], Sequence[float]]]:
-    for _, places in groupby(range(len(days)), lambda place: _week(days.starts[place])):
+    for _, places in groupby(range(len(days)), lambda index: _week(days.starts[index])):
         held = list(places)
-        yield [days.high[place] for place in held], [days.low[place] for place in held]
+        yield [days.high[index] for index in held], [days.low[index] for index in held]
 
 
 def _week(start_s: int) -> tuple[int, int]:
@@ -147,19 +147,19 @@ class Readings:
     def of(self, series: Series, read: Callable[[Series, SmartMoneySettings], T]) -> T:
         """Return the result of a function for a series, cached."""
         series_key = series.key, read.__name__
-        known = self._known.get(series_key)
-        if known is None or (known[0] is not series and known[0] != series):
-            known = self._known[series_key] = series, read(series, self.rules)
-        found: T = known[1]
-        return found
+        reading = self._known.get(series_key)
+        if reading is None or (reading[0] is not series and reading[0] != series):
+            reading = self._known[series_key] = series, read(series, self.rules)
+        made: T = reading[1]
+        return made
 
 
 def disorder_of(view: StrategyView, symbol: str, readings: Readings) -> Decision | None:
     """Return why a coin's bars can't be used: in one of its series they are out of order or repeated."""
     for timeframe in (DAY, HOUR, QUARTER, readings.rules.structure.timeframe):
-        found = readings.of(view.bars(symbol, timeframe, price=PriceKind.SPOT), _disorder)
-        if found is not None:
-            what = f"{timeframe} from {datetime.fromtimestamp(found, UTC):%Y-%m-%d %H:%M}"
+        disorder = readings.of(view.bars(symbol, timeframe, price=PriceKind.SPOT), _disorder)
+        if disorder is not None:
+            what = f"{timeframe} from {datetime.fromtimestamp(disorder, UTC):%Y-%m-%d %H:%M}"
             return Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.BARS_OUT_OF_ORDER, what, about="data")
     return None
 

@@ -158,13 +158,13 @@ def _worth(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
     of, costs, levels = rules.rules_of(regime_of(side.setup)), side.costs, side.levels
     total, funding = (None, None) if costs is None else (costs.total, costs.funding)
     of_stop = None if total is None or levels is None else total / levels.fraction(levels.stop)
-    for about, found, limit in (
+    for about, value, limit in (
         ("cost", total, of.max_cost_fraction),
         ("cost of the stop", of_stop, of.max_cost_of_stop_fraction),
         ("funding", funding, of.max_funding_fraction),
     ):
         if limit is not None:
-            yield _answer(about, found is not None and found <= limit, Reason.TRADE_TOO_DEAR, found, limit)
+            yield _answer(about, value is not None and value <= limit, Reason.TRADE_TOO_DEAR, value, limit)
 
 
 def _same_setup(side: SetupSide, rest: RestSettings) -> Decision:

@@ -45,19 +45,19 @@ class SetupEvidence(Struct, frozen=True):
     weekly_points: int = 0
 
 
-def points(found: SetupEvidence, rules: PointsSettings) -> dict[str, int]:
+def points(evidence: SetupEvidence, rules: PointsSettings) -> dict[str, int]:
     """Return the points of each component by name; the tolerance's are zero or negative."""
     places = {RangeZone.ZONE: rules.fib, RangeZone.LEVEL: rules.fib_level, RangeZone.EXTENSION: rules.fib_extension}
     leans = {Lean.ALIGNED: rules.bias, Lean.NEUTRAL: rules.bias_neutral}
     return {
-        "order_block": rules.order_block if found.order_block else 0,
-        "gap": rules.gap if found.gap else 0,
-        "break_of_structure": rules.break_of_structure if found.break_of_structure else 0,
-        "fib": places.get(found.place, 0),
-        "bias": max(leans.get(found.lean, 0) - found.weekly_points, 0),
-        "strength": 0 if found.strength is None else _at_least(found.strength, rules.strengths),
-        "cost": 0 if found.cost_bps is None else _at_most(found.cost_bps, rules.costs_bps),
-        "tolerance": -rules.tolerance if found.tolerated else 0,
+        "order_block": rules.order_block if evidence.order_block else 0,
+        "gap": rules.gap if evidence.gap else 0,
+        "break_of_structure": rules.break_of_structure if evidence.break_of_structure else 0,
+        "fib": places.get(evidence.place, 0),
+        "bias": max(leans.get(evidence.lean, 0) - evidence.weekly_points, 0),
+        "strength": 0 if evidence.strength is None else _at_least(evidence.strength, rules.strengths),
+        "cost": 0 if evidence.cost_bps is None else _at_most(evidence.cost_bps, rules.costs_bps),
+        "tolerance": -rules.tolerance if evidence.tolerated else 0,
     }
 
 

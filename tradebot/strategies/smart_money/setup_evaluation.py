@@ -76,14 +76,14 @@ def side_of(coin: CoinInputs, sign: int, rules: SmartMoneySettings) -> SetupSide
     )
 
 
-def _setup(coin: CoinInputs, sign: int, found: Found, rules: SmartMoneySettings) -> Setup | None:
+def _setup(coin: CoinInputs, sign: int, evidence: Found, rules: SmartMoneySettings) -> Setup | None:
     """Return the best kind of setup that is there: a zone to come back to, or else a move to follow."""
-    if rules.setups_need_a_block and ReadingKind.BLOCK not in found:
+    if rules.setups_need_a_block and ReadingKind.BLOCK not in evidence:
         return None
-    kind = next((kind for kind in (*ZONES, *MOVES) if kind in found), None)
+    kind = next((kind for kind in (*ZONES, *MOVES) if kind in evidence), None)
     if kind is None:
         return None
-    reading = found[kind]
+    reading = evidence[kind]
     if kind in ZONES:
         near, far = (reading.high, reading.low) if sign > 0 else (reading.low, reading.high)
         return Setup(kind, sign, SetupRegime.TIGHT, near, far, reading.known_at)

@@ -153,9 +153,9 @@ def _why(view: StrategyView, symbol: str, lot: Position, readings: Readings) -> 
     if symbol not in view.universe or disorder_of(view, symbol, readings):
         return
     direction = 1 if lot.quantity > 0 else -1
-    found = bias(view.bars(symbol, DAY, price=PriceKind.SPOT).close, settings.bias)
-    if found.direction == -direction:
-        yield _distance_text(PREMISE_GONE, found.distance * direction)
+    bias_now = bias(view.bars(symbol, DAY, price=PriceKind.SPOT).close, settings.bias)
+    if bias_now.direction == -direction:
+        yield _distance_text(PREMISE_GONE, bias_now.distance * direction)
         return
     kept, bars = view.kept.get(symbol), view.bars(symbol, settings.structure.timeframe, price=PriceKind.SPOT)
     beyond = None if kept is None else _beyond(lot, direction, kept, bars)

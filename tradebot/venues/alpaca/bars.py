@@ -99,7 +99,7 @@ class AlpacaBars:
         retry won't help.
         """
         heirs = {symbol: symbol for symbol in symbols}
-        found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+        by_symbol: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
         unasked = list(symbols)
         for _ in range(1 + _MOST_NAMES):
             earlier: dict[str, str] = {}
@@ -107,19 +107,19 @@ class AlpacaBars:
                 if announced.action is None and announced.name not in heirs and announced.heir in heirs:
                     earlier[announced.name] = heirs[announced.heir]
                 elif announced.action is not None and announced.name in heirs:
-                    found[heirs[announced.name]].append(announced.action)
+                    by_symbol[heirs[announced.name]].append(announced.action)
             unasked = list(earlier)
             heirs |= earlier
             if not unasked:
                 break
-        return found
+        return by_symbol
 
     def renamed_symbols(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
         """Return which of these symbols were renamed between two dates, each with its present name.
 
         Raise like `actions`.
         """
-        found: dict[str, str] = {}
+        by_symbol: dict[str, str] = {}
         named = {symbol: symbol for symbol in symbols}
         for _ in range(_MOST_NAMES):
             heirs = {
@@ -128,10 +128,10 @@ class AlpacaBars:
                 if action.action is None
             }
             named = {heirs[name]: symbol for name, symbol in named.items() if name in heirs}
-            found |= {symbol: name for name, symbol in named.items()}
+            by_symbol |= {symbol: name for name, symbol in named.items()}
             if not named:
                 break
-        return found
+        return by_symbol
 
     def _announced_actions(self, symbols: Sequence[str], first: date, last: date) -> Iterator["_Announced"]:
         span = {"start": first.isoformat(), "end": last.isoformat()}

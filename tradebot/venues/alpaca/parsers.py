@@ -362,8 +362,8 @@ Requests end within seconds and reports come within minutes. Waiting longer cost
 
 def end_of(order: Callable[[str], Order | None], intent: Intent, sessions: Iterable[Session], now: datetime) -> Proof:
     """Return the proof about a request, given a function that looks up an `order` by its id."""
-    found = None if intent.operation is Operation.CANCEL else order(intent.client_order_id)
-    return _never_arrived(intent.at, sessions, now) if found is None else Proof.of(found)
+    ended = None if intent.operation is Operation.CANCEL else order(intent.client_order_id)
+    return _never_arrived(intent.at, sessions, now) if ended is None else Proof.of(ended)
 
 
 def _never_arrived(sent_at: datetime, sessions: Iterable[Session], now: datetime) -> Proof:
@@ -397,7 +397,9 @@ def has_outlived(order: Order, sessions: Iterable[Session], now: datetime) -> st
 
 def _first_after(moment: datetime, sessions: Iterable[Session]) -> Session | None:
     """Return the first of these sessions that ends after a moment."""
-    return min((session for session in sessions if session.close > moment), key=lambda one: one.close, default=None)
+    return min(
+        (session for session in sessions if session.close > moment), key=lambda session: session.close, default=None
+    )
 
 
 def _time_text(at: datetime) -> str:

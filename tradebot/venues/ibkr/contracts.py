@@ -116,13 +116,13 @@ def symbol_of(text: str) -> str:
 
 def doubt_of(root: Root, multiplier: Decimal, tick: Decimal, exchange: str, currency: str) -> str:
     """Describe how the venue's contract data differs from the table; empty if it doesn't."""
-    told = {
+    terms = {
         "multiplier": (multiplier, root.multiplier),
         "tick": (tick, root.tick),
         "exchange": (exchange, root.exchange),
         "currency": (currency, "USD"),
     }
-    differing = [f"{name} {there}, not {known}" for name, (there, known) in told.items() if there != known]
+    differing = [f"{name} {there}, not {expected}" for name, (there, expected) in terms.items() if there != expected]
     return f"{root.name}: {'; '.join(differing)}" if differing else ""
 
 
@@ -133,9 +133,9 @@ def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
     """
     ends = last if root.calendar != METALS else _before(root, date(*_month_of(symbol, last), 1), 1)
     on, until = _before(root, ends, _DAYS_BEFORE[root.calendar]), _before(root, ends, 1)
-    place = root.months.index(symbol[-2]) + 1
-    year = int(symbol[-1]) + place // len(root.months)
-    return Rolling(on, until, f"{root.name}{root.months[place % len(root.months)]}{year % 10}", *_HOURS[root.calendar])
+    index = root.months.index(symbol[-2]) + 1
+    year = int(symbol[-1]) + index // len(root.months)
+    return Rolling(on, until, f"{root.name}{root.months[index % len(root.months)]}{year % 10}", *_HOURS[root.calendar])
 
 
 def _before(root: Root, day: date, count: int) -> date:

@@ -88,8 +88,8 @@ async def _login_of(line: IbkrConnection) -> tuple[str, int]:
 def _socket(venue: IbkrVenue, tally: DriftTally) -> Look:
     """Tell where the Gateway listens, and which protocol it speaks; without a connection, the broker's row says why."""
     _, version = venue.link.read(_login_of)
-    found = f"the Gateway at {venue.base_url} speaks version {version}"
-    return Look(HealthState.OK, found, "handshake", fix="")
+    spoken = f"the Gateway at {venue.base_url} speaks version {version}"
+    return Look(HealthState.OK, spoken, "handshake", fix="")
 
 
 def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
@@ -105,8 +105,10 @@ def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
 def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
     """Look whether the Gateway lists orders of ours that another client id has sent: only that one can change them."""
     number = venue.place[2]
-    told = IbkrReader(venue, tally).order_reports()
-    others = [one for one in told.open if one not in told.own and is_our_order_id(told.orders[one].client_order_id)]
+    reports = IbkrReader(venue, tally).order_reports()
+    others = [
+        key for key in reports.open if key not in reports.own and is_our_order_id(reports.orders[key].client_order_id)
+    ]
     if others:
         fix = f"Set {CLIENT_ID} to what sent them, or cancel them in the Gateway; Master API client ID stays empty"
         return Look(

@@ -102,13 +102,13 @@ class IbkrConnection:
     @property
     def lost_count(self) -> int:
         """Return how many messages the library hasn't passed on, or doesn't support."""
-        known = self.client.decoder.handlers.keys() if self.client.decoder else ()
+        handlers = self.client.decoder.handlers.keys() if self.client.decoder else ()
         lost = 0
         for number, count in self.tap.counts.items():
             name = COUNTED.get(number)
             if name is not None:
                 lost += max(0, count - self.ears.told[name])
-            elif not number.isdecimal() or int(number) not in known:
+            elif not number.isdecimal() or int(number) not in handlers:
                 lost += count
         return lost + (self.tap.cut and self.ears.gone)
 

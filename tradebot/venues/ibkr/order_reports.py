@@ -30,20 +30,20 @@ _FIRST, _MOST = "0001", 100
 def number(name: str, value: object) -> Decimal:
     """Parse a number of the library's; raise RowError for anything else."""
     try:
-        found = Decimal(str(value))
+        decimal = Decimal(str(value))
     except ArithmeticError as error:
         raise RowError(name, "is not a number") from error
-    if not found.is_finite() or abs(found) > _HIGHEST:
+    if not decimal.is_finite() or abs(decimal) > _HIGHEST:
         raise RowError(name, "is missing or out of range")
-    return found
+    return decimal
 
 
 def positive(name: str, value: object) -> Decimal:
     """Return a number above zero; raise RowError for any other."""
-    found = number(name, value)
-    if found <= 0:
-        raise RowError(name, f"is not above zero: {found}")
-    return found
+    amount = number(name, value)
+    if amount <= 0:
+        raise RowError(name, f"is not above zero: {amount}")
+    return amount
 
 
 class ReportedExecution(Struct, frozen=True):
@@ -70,7 +70,7 @@ class ReportedExecution(Struct, frozen=True):
         if part <= _FIRST:
             return None
         spans = range(2, number), range(number + 1, _MOST)
-        earlier, later = (tuple(_correction(name, one) for one in span) for span in spans)
+        earlier, later = (tuple(_correction(name, execution) for execution in span) for span in spans)
         kind = ActivityKind.CORRECTION
         return Activity(
             _correction(name, number),
@@ -94,12 +94,12 @@ def _correction(name: str, number: int) -> str:
 def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally) -> tuple[list[ReportedExecution], int]:
     """Return the executions of an account, oldest first, and the number of unreadable rows."""
     by_name, unread = defaultdict[str, dict[str, tuple[Fill, str]]](dict), 0
-    for contract, told in rows:
-        if told.acctNumber != account:
+    for contract, report in rows:
+        if report.acctNumber != account:
             continue
         try:
-            name, part = parts_of(str(told.execId))
-            by_name[name][part] = fill_of(name, contract, told), str(told.orderRef or "")
+            name, part = parts_of(str(report.execId))
+            by_name[name][part] = fill_of(name, contract, report), str(report.orderRef or "")
         except RowError as error:
             tally.note("execution", error.field_name, f"row refused: {error.problem}")
             unread += 1
@@ -109,7 +109,7 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
         _, (first, ref) = rows_of[0]
         revisions = tuple((part, fill.quantity, fill.price, fill.at) for part, (fill, _) in rows_of)
         reported_executions.append(ReportedExecution(first, ref, revisions))
-    return sorted(reported_executions, key=lambda one: (one.first.at, one.first.activity_id)), unread
+    return sorted(reported_executions, key=lambda execution: (execution.first.at, execution.first.activity_id)), unread
 
 
 def parts_of(exec_id: str) -> tuple[str, str]:
@@ -120,33 +120,33 @@ def parts_of(exec_id: str) -> tuple[str, str]:
     return name, part.rjust(len(_FIRST), "0")
 
 
-def fill_of(name: str, contract: Any, told: Any) -> Fill:
+def fill_of(name: str, contract: Any, report: Any) -> Fill:
     """Return one execution under its name; its commission is reported separately, and unknown until then."""
-    side = SIDES.get(str(told.side))
+    side = SIDES.get(str(report.side))
     if side is None:
         raise RowError("side", "is neither BOT nor SLD")
-    if not told.permId:
+    if not report.permId:
         raise RowError("permId", "is missing")
     return Fill(
         activity_id=name,
-        venue_order_id=str(told.permId),
+        venue_order_id=str(report.permId),
         symbol=str(contract.localSymbol),
         side=side,
-        quantity=positive("shares", told.shares),
-        price=positive("price", told.price),
-        at=told.time.astimezone(UTC),
+        quantity=positive("shares", report.shares),
+        price=positive("price", report.price),
+        at=report.time.astimezone(UTC),
         multiplier=positive("multiplier", contract.multiplier or 1),
         fee=Fee(None),
-        liquidation=bool(told.liquidation),
+        liquidation=bool(report.liquidation),
     )
 
 
-def fees(found: Iterable[ReportedExecution], commissions: Mapping[str, Any], tally: DriftTally) -> list[Activity]:
+def fees(executions: Iterable[ReportedExecution], commissions: Mapping[str, Any], tally: DriftTally) -> list[Activity]:
     """Return commissions as activities. One in another currency is counted, but not included."""
     paid, newest = [], dict[str, Any]()
     for exec_id in sorted(commissions):
         newest[exec_id.rpartition(".")[0]] = commissions[exec_id]
-    for execution in found:
+    for execution in executions:
         report = newest.get(execution.first.activity_id)
         if report is None:
             continue
@@ -195,14 +195,18 @@ class OrderReports(Struct, frozen=True):
         if len(orders) > 1:
             ids = ", ".join(sorted(order.venue_id for order in orders))
             tally.note("order", "orderRef", f"is that of {len(orders)} orders: {ids}")
-        known: tuple[Collection[str], ...] = (self.own, self.open)
-        return max(orders, key=lambda one: (*(one.venue_id in ids for ids in known), int(one.venue_id)), default=None)
+        id_groups: tuple[Collection[str], ...] = (self.own, self.open)
+        return max(
+            orders,
+            key=lambda report: (*(report.venue_id in ids for ids in id_groups), int(report.venue_id)),
+            default=None,
+        )
 
 
 def put_together(
     opened: Sequence[Any],
     completed: Sequence[Any],
-    found: tuple[Sequence[ReportedExecution], int],
+    lists: tuple[Sequence[ReportedExecution], int],
     mine: tuple[str, int],
     tally: DriftTally,
 ) -> OrderReports:
@@ -210,7 +214,7 @@ def put_together(
     account, client_id = mine
     words = {row.perm_id: row for row in opened if isinstance(row, ReportedStatus)}
     counted = defaultdict[str, list[ReportedExecution]](list)
-    for execution in found[0]:
+    for execution in lists[0]:
         counted[execution.first.venue_order_id].append(execution)
     orders, own, refs, listed, unread = (
         dict[str, Order](),
@@ -235,7 +239,7 @@ def put_together(
             listed.add(str(order.permId))
             if order.clientId == client_id and order.orderId > 0:
                 own[str(order.permId)] = order.orderId, contract, order
-    return OrderReports(_with_parents(orders, refs), frozenset(listed), own, tuple(found[0]), unread + found[1], refs)
+    return OrderReports(_with_parents(orders, refs), frozenset(listed), own, tuple(lists[0]), unread + lists[1], refs)
 
 
 def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mapping[str, Order]:
@@ -246,7 +250,9 @@ def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mappi
     by_mark = defaultdict[str, list[int]](list)
     for venue_id, ref in refs.items():
         by_mark[stop_of(ref)].append(int(venue_id))
-    older = {stop: [one for one in by_mark[ref] if one < int(stop)] for stop, ref in refs.items() if ref in by_mark}
+    older = {
+        stop: [order for order in by_mark[ref] if order < int(stop)] for stop, ref in refs.items() if ref in by_mark
+    }
     parents = {stop: str(max(entries)) for stop, entries in older.items() if entries}
     leading = set(parents.values())
     made = dict(orders)
@@ -319,10 +325,10 @@ def _ended_at(text: str) -> datetime | None:
 def _quantity_or_zero(value: object) -> Decimal:
     """Return a quantity that is only said; zero for none, and for what the library writes in place of none."""
     try:
-        found = number("filled", value or 0)
+        filled = number("filled", value or 0)
     except RowError:
         return Decimal(0)
-    return max(found, Decimal(0))
+    return max(filled, Decimal(0))
 
 
 def _status(

@@ -90,21 +90,21 @@ class IbkrOrders:
 
     def _beside(self, intent: Intent) -> str:
         """Return the group of the one stop that is as large as a target beside it, so that only one of them fills."""
-        found = {
+        groups = {
             str(order.ocaGroup)
             for _, contract, order in self._reader.order_reports().own.values()
             if (contract.localSymbol, order.action, order.orderType)
             == (intent.instrument.symbol, intent.side.value.upper(), SENT_AS[OrderType.STOP])
             and order.totalQuantity == intent.quantity
         }
-        return found.pop() if len(found) == 1 else ""
+        return groups.pop() if len(groups) == 1 else ""
 
     def replace(self, intent: Intent) -> Reply:
         """Change the price of an order, which keeps its ids."""
-        known = self._own(str(intent.target_venue_id))
-        if isinstance(known, Reply):
-            return known
-        order_id, contract, before, _ = known
+        order = self._own(str(intent.target_venue_id))
+        if isinstance(order, Reply):
+            return order
+        order_id, contract, before, _ = order
 
         async def send(line: IbkrConnection) -> Reply:
             changed = _order(line, intent, order_id)
@@ -120,10 +120,10 @@ class IbkrOrders:
     def cancel(self, intent: Ending) -> Reply:
         """Request a cancel once; an order that has already ended counts as accepted."""
         venue_id = str(intent.target_venue_id)
-        known = self._own(venue_id, ending=True)
-        if isinstance(known, Reply):
-            return known
-        order_id = known[0]
+        order = self._own(venue_id, ending=True)
+        if isinstance(order, Reply):
+            return order
+        order_id = order[0]
 
         async def send(line: IbkrConnection) -> Reply:
             line.ears.listen_to(order_id)
@@ -200,7 +200,7 @@ class IbkrOrders:
             return _refusal(errors[0], whole=len(ids) == 1)
         for said in heard:
             opened = [what for name, what in said if name == "open" and what[1].permId]
-            words = [what.word for name, what in said if name == "status"] or [one[2].status for one in opened]
+            words = [what.word for name, what in said if name == "status"] or [reply[2].status for reply in opened]
             if not opened or words[-1] == INACTIVE:
                 return None
             try:

@@ -44,8 +44,8 @@ async def details_of(line: IbkrConnection, symbol: str, today: date | None = Non
     if today and line.asked_on.get(symbol) != today:
         line.contracts.pop(symbol, None)
         line.asked_on[symbol] = today
-    if symbol not in line.contracts and (found := await _request_details(line, symbol)) is not None:
-        line.contracts[symbol] = found
+    if symbol not in line.contracts and (details := await _request_details(line, symbol)) is not None:
+        line.contracts[symbol] = details
     return line.contracts.get(symbol)
 
 
@@ -57,8 +57,8 @@ async def contract_with_bars(line: IbkrConnection, symbol: str) -> Any | None:
     details = await details_of(line, symbol)
     if details is not None:
         return details.contract
-    if symbol not in line.ended and (found := await _request_details(line, symbol, ended=True)) is not None:
-        line.ended[symbol] = replace(found.contract, includeExpired=True)
+    if symbol not in line.ended and (ended := await _request_details(line, symbol, ended=True)) is not None:
+        line.ended[symbol] = replace(ended.contract, includeExpired=True)
     return line.ended.get(symbol)
 
 
@@ -118,7 +118,9 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
 
 def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
     """Return a contract's trading hours from now on, or why they can't be read."""
-    trading, liquid, zone = (str(one or "") for one in (details.tradingHours, details.liquidHours, details.timeZoneId))
+    trading, liquid, zone = (
+        str(text or "") for text in (details.tradingHours, details.liquidHours, details.timeZoneId)
+    )
     try:
         return hours_of(trading, liquid, zone, now), ""
     except ValueError as error:
@@ -157,15 +159,15 @@ async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple
             number = line.client.getReqId()
             line.ears.ticks[number], line.quoted[symbol] = Ticks(), number
             line.client.reqMktData(number, details.contract, "", False, False, [])
-    told = {symbol: line.ears.ticks[line.quoted[symbol]] for symbol in symbols if symbol in line.quoted}
+    ticks_now = {symbol: line.ears.ticks[line.quoted[symbol]] for symbol in symbols if symbol in line.quoted}
     clock = asyncio.get_running_loop()
     until = clock.time() + line.patience.quote
-    while clock.time() < until and not all(ticks.complete for ticks in told.values()) and not line.ears.gone:
+    while clock.time() < until and not all(ticks.complete for ticks in ticks_now.values()) and not line.ears.gone:
         await asyncio.sleep(_STEP_S)
     now = datetime.fromtimestamp(await line.time(), UTC)
-    for one in told.values():
-        one.age = max(clock.time() - one.seen, 0)
-    return now, told
+    for tick in ticks_now.values():
+        tick.age = max(clock.time() - tick.seen, 0)
+    return now, ticks_now
 
 
 def last_price(ticks: Ticks | None) -> Decimal:
@@ -237,8 +239,8 @@ def hours_of(trading: str, liquid: str, zone: str, now: datetime) -> Hours:
         raise ValueError("no hours")
     told_until = (day + timedelta(days=1) for day, words in _days(trading) if words == CLOSED)
     until = max((spans[-1].closes, *(_at(day, "0000", where) for day in told_until)))
-    found = (tuple(Session(_date(span, where), *span) for span in part) for part in (spans, spans_of(liquid, zone)))
-    return Hours(min(now, spans[0].opens), until, *found)
+    parts = (tuple(Session(_date(span, where), *span) for span in part) for part in (spans, spans_of(liquid, zone)))
+    return Hours(min(now, spans[0].opens), until, *parts)
 
 
 def _date(span: TradingSpan, zone: ZoneInfo) -> date:
@@ -251,14 +253,16 @@ def spans_of(text: str, zone: str) -> Sequence[TradingSpan]:
     Days are separated by `;`, as 20261126:1700-20261127:1215 or 20261128:CLOSED. Older servers write
     20261126:0830-1500,1530-1600, where an end before its beginning is on the next day.
     """
-    where, found, days = _zone(zone), list[TradingSpan](), tuple(_days(text))
+    where, spans_found, days = _zone(zone), list[TradingSpan](), tuple(_days(text))
     for begins_on, spans in days:
         if spans != CLOSED:
             # Only the first span of a day goes without its date.
-            found += [_span(one.removeprefix(f"{begins_on:%Y%m%d}:"), begins_on, where) for one in spans.split(",")]
+            spans_found += [
+                _span(span.removeprefix(f"{begins_on:%Y%m%d}:"), begins_on, where) for span in spans.split(",")
+            ]
     if not days:
         raise ValueError("no hours")
-    return sorted(found)
+    return sorted(spans_found)
 
 
 def _days(text: str) -> Iterator[tuple[date, str]]:
@@ -314,8 +318,8 @@ async def levels(line: IbkrConnection, details: Any, ticks: Ticks | None, tally:
     try:
         price = last_price(ticks)
         asked = [_question(line, details, action, price) for action in _AWAY]
-        told = await asyncio.gather(*(_answer(line, details.contract, order) for order in asked))
-        return levels_of(details, price, told)
+        answers = await asyncio.gather(*(_answer(line, details.contract, order) for order in asked))
+        return levels_of(details, price, answers)
     except RowError as error:
         tally.note("margin", error.field_name, error.problem)
     except VenueError as error:
@@ -325,10 +329,10 @@ async def levels(line: IbkrConnection, details: Any, ticks: Ticks | None, tally:
     return ()
 
 
-def levels_of(details: Any, price: Decimal, told: Sequence[Any]) -> tuple[MarginLevel, ...]:
+def levels_of(details: Any, price: Decimal, answers: Sequence[Any]) -> tuple[MarginLevel, ...]:
     """Build the margin levels from replies about one contract on each side; raise RowError without a figure."""
     worth = price * positive("multiplier", details.contract.multiplier)
-    most = [positive(name, max(number(name, getattr(state, name)) for state in told)) for name in _FIGURES]
+    most = [positive(name, max(number(name, getattr(state, name)) for state in answers)) for name in _FIGURES]
     initial, maintenance = ((amount / worth).quantize(_PLACES, ROUND_UP) for amount in most)
     return (MarginLevel(Decimal(0), initial, maintenance),)
 
@@ -418,9 +422,9 @@ class IbkrBars:
                     raise
                 if NO_BARS in error.words.lower():
                     return []
-                told = printable(error.words)
-                hint = next((what for words, what in WITHOUT_BARS.items() if words in told.lower()), "")
-                raise TemporaryError(f"{IBKR.title} tells no bars of {symbol}: {told}", hint) from error
+                reason = printable(error.words)
+                hint = next((what for words, what in WITHOUT_BARS.items() if words in reason.lower()), "")
+                raise TemporaryError(f"{IBKR.title} tells no bars of {symbol}: {reason}", hint) from error
 
         self._venue.before_read()
         return self._venue.link.read(ask)
@@ -444,7 +448,7 @@ def _bar(row: Any) -> RawBar:
         start_s = start or int(text)
     except ValueError as error:
         raise RowError("date", "is no moment") from error
-    opening, high, low, close = (float(one) for one in (row.open, row.high, row.low, row.close))
+    opening, high, low, close = (float(price) for price in (row.open, row.high, row.low, row.close))
     if not 0 < low <= min(opening, close) <= max(opening, close) <= high:
         raise RowError("high", "or low doesn't hold the open and the close")
     return RawBar(start_s, opening, high, low, close, max(float(row.volume), 0.0))

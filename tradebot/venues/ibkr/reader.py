@@ -80,16 +80,16 @@ class IbkrReader:
 
     def _account(self, account: str, rows: Sequence[Any]) -> Account:
         self._venue.check_account(account)
-        told = {
+        values = {
             row[0]: row[1]
             for row in rows
             if len(row) == 4 and row[0] in _VALUES and row[2] == IBKR.currency and row[3] == account
         }
         try:
-            missing = next((name for name in sorted(_VALUES) if name not in told), None)
+            missing = next((name for name in sorted(_VALUES) if name not in values), None)
             if missing:
                 raise RowError(missing, f"is missing in {IBKR.currency}")
-            of = {name: number(name, told[name]) for name in _VALUES}
+            of = {name: number(name, values[name]) for name in _VALUES}
         except RowError as error:
             raise OperatorError(f"the account can't be used: {error}", "its base currency has to be USD") from error
         return Account(
@@ -137,29 +137,34 @@ class IbkrReader:
 
     def _positions(self, rows: Iterable[Any], values: Iterable[Any]) -> tuple[tuple[BrokerPosition, ...], int]:
         marks = {row[0]: row[1] for row in values if len(row) == 2}
-        found, lost = dict[str, BrokerPosition](), 0
+        by_symbol, lost = dict[str, BrokerPosition](), 0
         for _, contract, size, cost in rows:
             try:
                 quantity = number("position", size)
                 if not quantity:
                     continue
                 broker_position = _position(contract, quantity, cost, marks.get(contract.conId))
-                if found.setdefault(broker_position.symbol, broker_position) != broker_position:
+                if by_symbol.setdefault(broker_position.symbol, broker_position) != broker_position:
                     raise RowError("position", f"is told in two ways: {broker_position.symbol}")
             except RowError as error:
                 self._tally.note("position", error.field_name, f"row refused: {error.problem}")
                 lost += 1
-        return tuple(found.values()), lost
+        return tuple(by_symbol.values()), lost
 
     def _read_reports(self) -> OrderReports:
         """Return what open orders, completed orders and executions say, in the order in which an order passes them."""
         link = self._venue.link
         before = link.dropped_count
         account, opened, completed, rows, _ = self._read(_everything)
-        found = executions(rows, account, self._tally)
-        told = put_together(opened, completed, found, (account, self._venue.place[2]), self._tally)
+        executed = executions(rows, account, self._tally)
+        lists = put_together(opened, completed, executed, (account, self._venue.place[2]), self._tally)
         return OrderReports(
-            told.orders, told.open, told.own, told.executions, told.unreadable + link.dropped_count - before, told.refs
+            lists.orders,
+            lists.open,
+            lists.own,
+            lists.executions,
+            lists.unreadable + link.dropped_count - before,
+            lists.refs,
         )
 
     def order(self, client_order_id: str) -> Order | None:
@@ -219,16 +224,17 @@ class IbkrReader:
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return today's ended orders, oldest first, and last those without a time."""
         orders = [order for order in self._read_reports().orders.values() if order.status.terminal]
-        found = [order for order in orders if order.updated_at is None or order.updated_at >= since]
-        return sorted(found, key=lambda order: (order.updated_at is None, order.updated_at or since))
+        ended = [order for order in orders if order.updated_at is None or order.updated_at >= since]
+        return sorted(ended, key=lambda order: (order.updated_at is None, order.updated_at or since))
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
         """Return the orders in these symbols, newest first."""
-        told = self._read_reports()
+        lists = self._read_reports()
         orders = sorted(
-            (order for order in told.orders.values() if order.symbol in symbols), key=lambda order: -int(order.venue_id)
+            (order for order in lists.orders.values() if order.symbol in symbols),
+            key=lambda order: -int(order.venue_id),
         )
-        return OrdersTold(tuple(orders), told.unreadable)
+        return OrdersTold(tuple(orders), lists.unreadable)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return today's executions later than a time, oldest first, without repeats."""
@@ -243,9 +249,9 @@ class IbkrReader:
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return today's known commissions and the present values of corrected executions, oldest first."""
         account, rows, commissions = self._read(_executions)
-        found, _ = executions(rows, account, self._tally)
-        every = (*fees(found, commissions, self._tally), *(execution.correction for execution in found))
-        return sorted((one for one in every if one and one.at > after), key=lambda one: (one.at, one.id))
+        executed, _ = executions(rows, account, self._tally)
+        every = (*fees(executed, commissions, self._tally), *(execution.correction for execution in executed))
+        return sorted((row for row in every if row and row.at > after), key=lambda activity: (activity.at, activity.id))
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         """Return the sessions of a calendar. Those of the next days come from the venue."""
@@ -265,45 +271,47 @@ class IbkrReader:
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return the venue's listings of these contracts; one that it lacks, or has several of, has none."""
         now, rows = self._read(lambda line: self._list_contracts(line, tuple(dict.fromkeys(symbols))))
-        found = {}
+        by_symbol = {}
         for symbol, details, levels in rows:
             try:
-                found[symbol] = prices.listing(details, now, levels)
+                by_symbol[symbol] = prices.listing(details, now, levels)
             except RowError as error:
                 self._tally.note("listing", error.field_name, f"row refused: {error.problem}")
-        return found
+        return by_symbol
 
     async def _list_contracts(
         self, line: IbkrConnection, symbols: Sequence[str]
     ) -> tuple[datetime, Iterable[tuple[str, Any, tuple[MarginLevel, ...]]]]:
         """Return the venue's time, and for each contract that it has its details and what margin it needs."""
-        now, told = await prices.streaming_ticks(line, symbols)
+        now, ticks = await prices.streaming_ticks(line, symbols)
         today = IBKR.day.date_of(now)
-        found = [(symbol, await prices.details_of(line, symbol, today)) for symbol in told]
-        rows = [(symbol, one) for symbol, one in found if one is not None]
-        levels = await asyncio.gather(*(prices.levels(line, one, told[symbol], self._tally) for symbol, one in rows))
-        return now, [(symbol, one, level) for (symbol, one), level in zip(rows, levels, strict=True)]
+        details_found = [(symbol, await prices.details_of(line, symbol, today)) for symbol in ticks]
+        rows = [(symbol, details) for symbol, details in details_found if details is not None]
+        levels = await asyncio.gather(
+            *(prices.levels(line, details, ticks[symbol], self._tally) for symbol, details in rows)
+        )
+        return now, [(symbol, details, level) for (symbol, details), level in zip(rows, levels, strict=True)]
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest usable quote of each symbol."""
-        now, told = self._read(lambda line: prices.streaming_ticks(line, symbols))
-        found, rejected = dict[str, Quote](), dict[str, str]()
+        now, ticks = self._read(lambda line: prices.streaming_ticks(line, symbols))
+        by_symbol, rejected = dict[str, Quote](), dict[str, str]()
         for symbol in symbols:
             try:
-                found[symbol] = prices.quote(symbol, told.get(symbol), now)
+                by_symbol[symbol] = prices.quote(symbol, ticks.get(symbol), now)
             except RowError as error:
                 rejected[symbol] = str(error)
         self.rejected_quotes = rejected
-        self._heard.update((symbol, (told[symbol].seen, quote.at)) for symbol, quote in found.items())
-        return found
+        self._heard.update((symbol, (ticks[symbol].seen, quote.at)) for symbol, quote in by_symbol.items())
+        return by_symbol
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the current quotes; one without new data keeps its time."""
         rejected, before = self.rejected_quotes, dict(self._heard)
-        found = self.quotes(symbols)
+        by_symbol = self.quotes(symbols)
         self.rejected_quotes = rejected
-        same = [s for s in found if s in before and self._heard[s][0] == before[s][0]]
-        return {**found, **{symbol: replace(found[symbol], at=before[symbol][1]) for symbol in same}}
+        same = [s for s in by_symbol if s in before and self._heard[s][0] == before[s][0]]
+        return {**by_symbol, **{symbol: replace(by_symbol[symbol], at=before[symbol][1]) for symbol in same}}
 
     def depth(self, symbol: str) -> Depth | None:
         """Return None: the order book isn't requested."""
@@ -334,9 +342,11 @@ def _require_readable(order_reports: OrderReports, order: Order | None) -> Order
     return order
 
 
-def _ours(told: OrderReports) -> Mapping[str, Order]:
+def _ours(lists: OrderReports) -> Mapping[str, Order]:
     """Return what of our orders has to stay the same while a view is read."""
-    return {venue_id: order for venue_id, order in told.orders.items() if is_our_order_id(told.refs.get(venue_id, ""))}
+    return {
+        venue_id: order for venue_id, order in lists.orders.items() if is_our_order_id(lists.refs.get(venue_id, ""))
+    }
 
 
 async def _values(line: IbkrConnection) -> tuple[str, list[Any]]:
@@ -374,19 +384,19 @@ def read(text: bytes, account: str) -> tuple[Executed, ...]:
                 newest[name] = part, Executed(_fill(name, row), row.get("orderReference", ""))
     except (expat.ExpatError, RowError) as error:
         raise OperatorError(f"the statement can't be used: {error}", _NEEDS) from error
-    return tuple(sorted((one for _, one in newest.values()), key=lambda one: (one.fill.at, one.fill.activity_id)))
+    return tuple(sorted((row for _, row in newest.values()), key=lambda row: (row.fill.at, row.fill.activity_id)))
 
 
 def _rows(text: bytes, account: str) -> list[Mapping[str, str]]:
     """Return the rows of an account's executions of futures."""
     accounts, rows = [""], list[Mapping[str, str]]()
 
-    def begins(tag: str, told: Mapping[str, str]) -> None:
+    def begins(tag: str, attributes: Mapping[str, str]) -> None:
         if tag == "FlexStatement":
-            accounts.append(told.get("accountId", ""))
-        level = told.get("levelOfDetail", "") in _EXECUTION
-        if tag in _ROWS and level and told.get("assetCategory") == "FUT" and accounts[-1] == account:
-            rows.append(told)
+            accounts.append(attributes.get("accountId", ""))
+        level = attributes.get("levelOfDetail", "") in _EXECUTION
+        if tag in _ROWS and level and attributes.get("assetCategory") == "FUT" and accounts[-1] == account:
+            rows.append(attributes)
 
     def declares(*_: object) -> None:
         raise RowError("file", "declares entities")
@@ -399,30 +409,30 @@ def _rows(text: bytes, account: str) -> list[Mapping[str, str]]:
     return rows
 
 
-def _fill(name: str, told: Mapping[str, str]) -> Fill:
-    side = SIDES.get(told.get("buySell", ""))
+def _fill(name: str, fields: Mapping[str, str]) -> Fill:
+    side = SIDES.get(fields.get("buySell", ""))
     if side is None:
         raise RowError("buySell", "is neither BUY nor SELL")
-    commission = told.get("ibCommission") or told.get("commission")
-    currency = told.get("ibCommissionCurrency") or told.get("commissionCurrency") or told.get("currency", "")
+    commission = fields.get("ibCommission") or fields.get("commission")
+    currency = fields.get("ibCommissionCurrency") or fields.get("commissionCurrency") or fields.get("currency", "")
     return Fill(
         activity_id=name,
-        venue_order_id=told.get("ibOrderID") or told.get("orderID", ""),
-        symbol=_text(told, "symbol"),
+        venue_order_id=fields.get("ibOrderID") or fields.get("orderID", ""),
+        symbol=_text(fields, "symbol"),
         side=side,
-        quantity=abs(number("quantity", told.get("quantity"))),
-        price=positive("tradePrice", told.get("tradePrice") or told.get("price")),
-        at=_time(_text(told, "dateTime")),
-        multiplier=positive("multiplier", told.get("multiplier") or Decimal(1)),
+        quantity=abs(number("quantity", fields.get("quantity"))),
+        price=positive("tradePrice", fields.get("tradePrice") or fields.get("price")),
+        at=_time(_text(fields, "dateTime")),
+        multiplier=positive("multiplier", fields.get("multiplier") or Decimal(1)),
         fee=Fee(-number("ibCommission", commission), currency) if commission else Fee(None),
     )
 
 
-def _text(told: Mapping[str, str], *names: str) -> str:
-    found = next((told[name] for name in names if told.get(name)), "")
-    if not found:
+def _text(attributes: Mapping[str, str], *names: str) -> str:
+    text = next((attributes[name] for name in names if attributes.get(name)), "")
+    if not text:
         raise RowError(names[0], "is missing")
-    return found
+    return text
 
 
 def _time(text: str) -> datetime:

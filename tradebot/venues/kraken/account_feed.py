@@ -57,22 +57,22 @@ class KrakenBell:
         while True:
             try:
                 # Once the feeds have begun, silence is the library's to notice, which sends pings.
-                told = _read(connection.recv(self._patience.open_s if missing else None))
+                message = _read(connection.recv(self._patience.open_s if missing else None))
             except TimeoutError:
                 return "Kraken Futures didn't answer in time"
-            event, feed = told.get("event"), told.get("feed")
+            event, feed = message.get("event"), message.get("feed")
             if missing and event in ("alert", "error"):
-                return f"Kraken Futures refused the feed: {printable(str(told.get('message')))}"
+                return f"Kraken Futures refused the feed: {printable(str(message.get('message')))}"
             if event == "challenge":
                 for name in sorted(missing):
-                    _say(connection, event="subscribe", feed=name, **self._sign_challenge(str(told.get("message"))))
+                    _say(connection, event="subscribe", feed=name, **self._sign_challenge(str(message.get("message"))))
             elif missing and event == "subscribed":
                 missing.discard(str(feed))
                 if not missing:
                     # Nobody tells what happened before, so this is a reason to look too.
                     self._problem = ""
                     self._rang.set()
-            elif feed == FILLS or (feed == ORDERS and told.get("is_cancel")):
+            elif feed == FILLS or (feed == ORDERS and message.get("is_cancel")):
                 self._rang.set()
 
     def _sign_challenge(self, challenge: str) -> dict[str, str]:
@@ -80,15 +80,15 @@ class KrakenBell:
         return {"api_key": self._key, "original_challenge": challenge, "signed_challenge": signed}
 
 
-def _say(connection: ClientConnection, **told: str) -> None:
+def _say(connection: ClientConnection, **words: str) -> None:
     with around("account_feed.say"):
-        connection.send(json.dumps(told))
+        connection.send(json.dumps(words))
 
 
 def _read(frame: str | bytes) -> dict[str, object]:
     """Return a message; an empty one for what can't be read."""
     try:
-        told = decode(frame.encode() if isinstance(frame, str) else frame)
+        message = decode(frame.encode() if isinstance(frame, str) else frame)
     except BodyError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return message if isinstance(message, dict) else {}

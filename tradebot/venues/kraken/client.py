@@ -106,24 +106,24 @@ class OpeningEquity:
     def of(self, account: str, day: date, work_out: Callable[[], Decimal]) -> Decimal:
         """Return it for a day, computing it the first time."""
         key = f"{account} {day.isoformat()}"
-        known = self._known or self._stored_equity()
-        if known is None or known[0] != key:
-            known = key, work_out()
+        equity = self._known or self._stored_equity()
+        if equity is None or equity[0] != key:
+            equity = key, work_out()
             if self._path is not None:
-                kept = {"day": key, "equity": f"{known[1]:f}"}
+                kept = {"day": key, "equity": f"{equity[1]:f}"}
                 write_durably(self._path, json.dumps({**kept, "digest": _digest(kept)}))
-        self._known = known
-        return known[1]
+        self._known = equity
+        return equity[1]
 
     def _stored_equity(self) -> tuple[str, Decimal] | None:
         """Return what the file has; a damaged one is as good as none, because it can be worked out again."""
         if self._path is None:
             return None
         try:
-            told = json.loads(read_plain(self._path))
-            kept = {name: str(told[name]) for name in ("day", "equity")}
+            stored = json.loads(read_plain(self._path))
+            kept = {name: str(stored[name]) for name in ("day", "equity")}
             equity = Decimal(kept["equity"])
-            return (kept["day"], equity) if equity.is_finite() and told["digest"] == _digest(kept) else None
+            return (kept["day"], equity) if equity.is_finite() and stored["digest"] == _digest(kept) else None
         except (OSError, ValueError, ArithmeticError, KeyError, TypeError):
             return None
 
@@ -195,7 +195,7 @@ class RequestBudget:
         if not cost:
             return
         now = self._clock()
-        while sum(one for at, one in self._spent if at > now - SPAN_S) + cost > MOST:
+        while sum(cost for at, cost in self._spent if at > now - SPAN_S) + cost > MOST:
             at, _ = self._spent.popleft()
             if at > now - SPAN_S:
                 self._sleep(at + SPAN_S - now)
@@ -286,8 +286,8 @@ class AccountNumber:
         """Return it, empty if it isn't known yet."""
         if not self._known and self._path is not None:
             with suppress(OSError, ValueError, KeyError, TypeError):
-                told = json.loads(read_plain(self._path))
-                self._known = str(told["number"]) if told["key"] == self._key else ""
+                stored = json.loads(read_plain(self._path))
+                self._known = str(stored["number"]) if stored["key"] == self._key else ""
         return self._known
 
     def keep(self, number: str) -> None:
@@ -358,12 +358,12 @@ class Client:
 
     def read(self, path: str, **params: str) -> Mapping[str, Any]:
         """Return a successful reply; raise TradebotError for an error, or if there is no reply."""
-        known, policy, asked = self._venue.known, self._venue.policy, (path, *params.items())
-        if known is None:
+        cache, policy, asked = self._venue.known, self._venue.policy, (path, *params.items())
+        if cache is None:
             return policy.run(lambda: self._once(path, params))
-        if asked not in known:
-            known[asked] = policy.run(lambda: self._once(path, params))
-        return known[asked]
+        if asked not in cache:
+            cache[asked] = policy.run(lambda: self._once(path, params))
+        return cache[asked]
 
     def rows(self, path: str, name: str, **params: str) -> list[Any]:
         """Return the list of this name in a reply."""
@@ -378,12 +378,12 @@ class Client:
             answer = self.ask("GET", path, params)
             if answer.status == 429 or answer.status >= 500 or 300 <= answer.status < 400:
                 raise RetryableError(f"GET {path} returned status {answer.status}", LATER)
-            told = answer.json()
+            document = answer.json()
         except (WireError, BodyError) as error:
             raise RetryableError(f"GET {path}: {error}", NETWORK) from error
-        if not isinstance(told, dict):
+        if not isinstance(document, dict):
             raise TemporaryError(f"GET {path} did not return an object")
-        error_word = error_of(told)
+        error_word = error_of(document)
         if answer.status in (401, 403) or error_word in PERSON - NONCE:
             raise OperatorError(
                 f"GET {path}: Kraken Futures refused the key: {error_word or answer.status}",
@@ -399,18 +399,18 @@ class Client:
             raise RetryableError(f"GET {path}: {error_word}", LATER)
         if error_word or answer.status >= 400:
             raise OperatorError(f"GET {path} was refused: {error_word or answer.excerpt}", "read the message")
-        return told
+        return document
 
 
-def error_of(told: Mapping[str, Any]) -> str:
+def error_of(document: Mapping[str, Any]) -> str:
     """Return a reply's error; empty if it has none. Some come as a word, others as a list."""
-    errors = told.get("errors")
+    errors = document.get("errors")
     if isinstance(errors, list) and errors:
         first = errors[0]
         word = first.get("message") or first.get("code") if isinstance(first, dict) else first
         return printable(str(word)) or "error"
-    if told.get("result") == "error" or told.get("error"):
-        return printable(str(told.get("error") or "error"))
+    if document.get("result") == "error" or document.get("error"):
+        return printable(str(document.get("error") or "error"))
     return ""
 
 
@@ -435,7 +435,7 @@ def venue_of(
     folder: Path | None,
     before_read: Callable[[], None],
     heard: Callable[[HttpReply], None],
-    known: Known | None = None,
+    cache: Known | None = None,
     connection: HttpSession | None = None,
 ) -> KrakenVenue:
     """Return the account at an address, by default that of the mode; raise OperatorError if they don't match."""
@@ -453,7 +453,7 @@ def venue_of(
     kept = Nonces(folder), OpeningEquity(folder), AccountNumber(folder, key)
     # The embedded exchange counts nothing while its time stands still, and there nothing would be gained by waiting.
     pace = None if mode is Mode.SANDBOX else RequestBudget()
-    return KrakenVenue(address, key, secret, *kept, before_read, heard, pace=pace, known=known, connection=connection)
+    return KrakenVenue(address, key, secret, *kept, before_read, heard, pace=pace, known=cache, connection=connection)
 
 
 def sandbox_secret(key: str) -> str:

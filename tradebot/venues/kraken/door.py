@@ -185,9 +185,9 @@ def _nonce(venue: KrakenVenue, tally: DriftTally) -> Look:
     ahead_s = last / MICROSECONDS - time.time()
     taken = f"{datetime.fromtimestamp(last / MICROSECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
     if ahead_s > FAR_AHEAD_S:
-        found = f"the last one, of {taken}, is {ahead_s:,.0f} s ahead of this machine's clock; each is still above it"
+        finding = f"the last one, of {taken}, is {ahead_s:,.0f} s ahead of this machine's clock; each is still above it"
         fix = "Check this machine's clock. Until then, a bot in a new folder can't use this key; make it another key"
-        return Look(HealthState.DEGRADED, found, "nonce", fix=fix)
+        return Look(HealthState.DEGRADED, finding, "nonce", fix=fix)
     return Look(HealthState.OK, f"the last one is of {taken}, and each is above the one before", "nonce")
 
 
@@ -195,11 +195,11 @@ def _may_trade(venue: KrakenVenue, tally: DriftTally) -> Look:
     """Ask to cancel an order that doesn't exist: only a key that may trade is told that it doesn't."""
     try:
         answer = Client(venue).ask("POST", f"{V3}/cancelorder", {"order_id": NO_ORDER})
-        told = answer.json()
+        document = answer.json()
     except (WireError, BodyError) as error:
         raise TemporaryError(f"POST {V3}/cancelorder: {error}", "tradebot doctor") from error
-    known = told if isinstance(told, dict) else {}
-    status, word = known.get("cancelStatus"), error_of(known)
+    permissions = document if isinstance(document, dict) else {}
+    status, word = permissions.get("cancelStatus"), error_of(permissions)
     if not word and isinstance(status, dict) and status.get("status") == "notFound":
         return Look(HealthState.OK, "the key may read and trade", "answer")
     fix = "Make a key that may read and trade, and nothing else: no withdrawals"

@@ -156,15 +156,15 @@ def _event(raw: object, tally: DriftTally) -> tuple[str, JsonFields, datetime]:
     event = element.value("event")
     if not isinstance(event, Mapping) or len(event) != 1:
         raise RowError("event", "is not one event")
-    ((name, told),) = event.items()
-    if not isinstance(told, Mapping):
+    ((name, content),) = event.items()
+    if not isinstance(content, Mapping):
         raise RowError(str(name), "is not an object")
-    order = next((told[field] for field in _ORDER_FIELDS if isinstance(told.get(field), Mapping)), None)
+    order = next((content[field] for field in _ORDER_FIELDS if isinstance(content.get(field), Mapping)), None)
     if order is None:
         raise RowError(str(name), "has no order")
     options = order.get("triggerOptions")
     inner = {**order, **(options if isinstance(options, Mapping) else {})}
-    if name == "OrderTriggerCancelled" and told.get("reason") == _REFUSED:
+    if name == "OrderTriggerCancelled" and content.get("reason") == _REFUSED:
         name = "OrderRejected"
     return str(name), JsonFields("history", inner, tally), moment(element, "timestamp")
 
@@ -230,8 +230,8 @@ def _orders_of_execution(
 ) -> Iterator[tuple[JsonFields, JsonFields, Mapping[str, Any]]]:
     """Yield each order of ours in an execution, its row, and what else it says of that. Both sides may be named."""
     event: Any = JsonFields("execution", raw, tally).value("event")
-    told = (event.get("Execution") or event.get("execution")) if isinstance(event, Mapping) else None
-    inner = told.get("execution") if isinstance(told, Mapping) else None
+    execution = (event.get("Execution") or event.get("execution")) if isinstance(event, Mapping) else None
+    inner = execution.get("execution") if isinstance(execution, Mapping) else None
     if not isinstance(inner, Mapping):
         raise RowError("event", "is not an execution")
     row = JsonFields("execution", inner, tally)
@@ -246,8 +246,8 @@ def left_open(order: Order, listed: Mapping[str, Order]) -> Order:
     """Return the listed version of an order that the history shows as open, or else the order unchanged."""
     if order.status is not OrderStatus.UNKNOWN or order.venue_id not in listed:
         return order
-    found = listed[order.venue_id]
-    return found if found.quantity is not None else replace(found, quantity=order.quantity)
+    listed_order = listed[order.venue_id]
+    return listed_order if listed_order.quantity is not None else replace(listed_order, quantity=order.quantity)
 
 
 MOST_PAGES = 100
@@ -292,7 +292,7 @@ class HistoryPages:
         tolds = tuple(self._newest_elements(name, since, now) for name in ("orders", "triggers", "executions"))
         if self._read is None or any(map(is_not, tolds, self._read[0])):
             orders, triggers, executions = tolds
-            oldest, events = min(told.told_at for told in tolds), [*orders.elements, *triggers.elements]
+            oldest, events = min(page.told_at for page in tolds), [*orders.elements, *triggers.elements]
             self._read = tolds, past(events, executions.elements, oldest, self._number.cached_id, self._tally)
         return self._read[1]
 
@@ -302,21 +302,21 @@ class HistoryPages:
         The result is cached while a trigger hasn't changed.
         """
         wanted = {(order.venue_id, order.updated_at): order for order in lacking}
-        known = {key: size for key, size in self._sizes.items() if key in wanted}
-        new = [order for key, order in wanted.items() if key not in known]
+        sizes_kept = {key: size for key, size in self._sizes.items() if key in wanted}
+        new = [order for key, order in wanted.items() if key not in sizes_kept]
         since = min((order.submitted_at for order in new if order.submitted_at is not None), default=None)
         # What was placed since the pages were read is on newer ones.
         for until in (now, None) if new else ():
-            told = self._newest_elements("triggers", since, until)
-            placed = past(told.elements, (), told.told_at, self._number.cached_id, self._tally).orders
-            for one in new:
-                size = placed[one.venue_id].quantity if one.venue_id in placed else None
+            elements = self._newest_elements("triggers", since, until)
+            placed = past(elements.elements, (), elements.told_at, self._number.cached_id, self._tally).orders
+            for element in new:
+                size = placed[element.venue_id].quantity if element.venue_id in placed else None
                 if size:
-                    known[one.venue_id, one.updated_at] = size
-            if len(known) == len(wanted) or now is None or told.told_at >= now:
+                    sizes_kept[element.venue_id, element.updated_at] = size
+            if len(sizes_kept) == len(wanted) or now is None or elements.told_at >= now:
                 break
-        self._sizes = known
-        return {venue_id: size for (venue_id, _), size in known.items()}
+        self._sizes = sizes_kept
+        return {venue_id: size for (venue_id, _), size in sizes_kept.items()}
 
     def executions(self, since: datetime) -> Sequence[object]:
         """Return the executions of the history since a time, and some older ones."""
@@ -333,21 +333,21 @@ class HistoryPages:
 
     def _newest_elements(self, what: str, since: datetime | None, now: datetime | None) -> _Told:
         """Return a list's newest elements, at least those since a time."""
-        told = self._lists.get(what)
-        if told is None or now is None or not timedelta(0) <= now - told.told_at < SHARED:
+        pages = self._lists.get(what)
+        if pages is None or now is None or not timedelta(0) <= now - pages.told_at < SHARED:
             answer = self._page(what, count=str(ROWS))
-            told = self._lists[what] = _Told(answer["elements"], _token(answer), told_at(answer))
+            pages = self._lists[what] = _Told(answer["elements"], _token(answer), told_at(answer))
         for _ in range(MOST_PAGES):
-            if since is None or not told.token or _reaches(told, since):
-                return told
-            told = self._longer(what, told)
+            if since is None or not pages.token or _reaches(pages, since):
+                return pages
+            pages = self._longer(what, pages)
         raise TemporaryError(f"the history has more {what} than {MOST_PAGES} pages hold")
 
-    def _longer(self, what: str, told: _Told) -> _Told:
-        answer = self._page(what, count=str(ROWS), continuation_token=told.token)
-        if _token(answer) == told.token:
+    def _longer(self, what: str, page: _Told) -> _Told:
+        answer = self._page(what, count=str(ROWS), continuation_token=page.token)
+        if _token(answer) == page.token:
             raise TemporaryError(f"the history of {what} repeats a page")
-        longer = self._lists[what] = _Told([*told.elements, *answer["elements"]], _token(answer), told.told_at)
+        longer = self._lists[what] = _Told([*page.elements, *answer["elements"]], _token(answer), page.told_at)
         return longer
 
     def _page(self, what: str, **asked: str) -> Mapping[str, Any]:
@@ -370,13 +370,13 @@ def _token(answer: Mapping[str, Any]) -> str:
 
 def told_at(answer: Mapping[str, Any]) -> datetime:
     """Return the venue's time in an answer; raise TemporaryError if it has none."""
-    told = answer.get("serverTime")
+    server_time = answer.get("serverTime")
     try:
-        return utc("serverTime", told if isinstance(told, str) else "")
+        return utc("serverTime", server_time if isinstance(server_time, str) else "")
     except RowError as error:
         raise TemporaryError(f"the venue's time can't be read: {error}") from error
 
 
-def _reaches(told: _Told, since: datetime) -> bool:
+def _reaches(page: _Told, since: datetime) -> bool:
     first = Decimal(milliseconds(since))
-    return any(0 < time_of(element) < first for element in told.elements)
+    return any(0 < time_of(element) < first for element in page.elements)

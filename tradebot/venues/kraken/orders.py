@@ -57,10 +57,10 @@ class KrakenOrders:
             "cliOrdId": intent.client_order_id,
             **_in_time(intent),
         }
-        told = self._send("sendorder", params)
-        if isinstance(told, Reply):
-            return told
-        status = _status_of(told, "sendStatus")
+        reply = self._send("sendorder", params)
+        if isinstance(reply, Reply):
+            return reply
+        status = _status_of(reply, "sendStatus")
         word = str(status.get("status"))
         if word == TAKEN:
             return self._looked_up(intent, _refusal(word, status))
@@ -81,10 +81,10 @@ class KrakenOrders:
     def cancel(self, intent: Ending) -> Reply:
         """Request a cancel once; an order that has already ended counts as accepted."""
         venue_id = str(intent.target_venue_id)
-        told = self._send("cancelorder", {"order_id": venue_id, **_in_time(intent)})
-        if isinstance(told, Reply):
-            return told
-        status = _status_of(told, "cancelStatus")
+        reply = self._send("cancelorder", {"order_id": venue_id, **_in_time(intent)})
+        if isinstance(reply, Reply):
+            return reply
+        status = _status_of(reply, "cancelStatus")
         word = str(status.get("status"))
         if word in ACCEPTED or word == ON_ITS_WAY:
             return Reply(WriteOutcome.ACCEPTED)
@@ -129,10 +129,10 @@ class KrakenOrders:
 def _require_success(answer: HttpReply) -> Mapping[str, Any] | Reply:
     """Return an answer that isn't an error; a refusal if its error proves that nothing was done, or nothing known."""
     try:
-        told = answer.json()
+        document = answer.json()
     except BodyError:
-        told = None
-    word = error_of(told) if isinstance(told, dict) else ""
+        document = None
+    word = error_of(document) if isinstance(document, dict) else ""
     if answer.status < 500 and (word in PERSON or word.startswith(NOT_DONE)):
         return Reply(WriteOutcome.REJECTED, code=word, message="the request wasn't carried out")
     if word == NO_MARGIN:
@@ -141,9 +141,9 @@ def _require_success(answer: HttpReply) -> Mapping[str, Any] | Reply:
         return Reply(
             WriteOutcome.REJECTED, code=f"http_{answer.status}", message=answer.excerpt or "the key was refused"
         )
-    if word or answer.status != 200 or not isinstance(told, dict):
+    if word or answer.status != 200 or not isinstance(document, dict):
         return Reply(WriteOutcome.UNKNOWN, code=word or f"http_{answer.status}", message=answer.excerpt)
-    return told
+    return document
 
 
 def _in_time(intent: Ending) -> Mapping[str, str]:
@@ -154,8 +154,8 @@ def _in_time(intent: Ending) -> Mapping[str, str]:
     return {"processBefore": until.isoformat().replace("+00:00", "Z")}
 
 
-def _status_of(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    status = told.get(name)
+def _status_of(reply: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    status = reply.get(name)
     return status if isinstance(status, dict) else {}
 
 
@@ -172,15 +172,15 @@ def _events(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _placed_order(status: Mapping[str, Any], intent: Intent, tally: DriftTally) -> Order:
     """Return the order that the events of an accepted request tell of; raise RowError if they don't."""
-    told, filled, worth = None, Decimal(0), Decimal(0)
+    placed, filled, worth = None, Decimal(0), Decimal(0)
     for event in _events(status):
         place = event.get("order") or event.get("orderTrigger") or event.get("orderPriorExecution")
-        told = told or place
+        placed = placed or place
         if event.get("type") == "EXECUTION":
             row = JsonFields("execution", event, tally)
             filled += row.positive("amount")
             worth += row.positive("amount") * row.positive("price")
-    row = JsonFields("order", told, tally)
+    row = JsonFields("order", placed, tally)
     quantity, limit = row.positive("quantity"), row.number_or_none("limitPrice")
     kind, rest = type_of(row, "type", limited=limit is not None), _state(filled, quantity, intent)
     return Order(

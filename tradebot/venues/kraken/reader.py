@@ -126,7 +126,7 @@ class KrakenReader:
             if lost or any(position.current_price is None for position in positions):
                 raise TemporaryError("a position can't be read, so nobody knows what the account was worth at midnight")
             held = {position.symbol: position.quantity for position in positions}
-            marks = {one.symbol: one.current_price for one in positions if one.current_price is not None}
+            marks = {lot.symbol: lot.current_price for lot in positions if lot.current_price is not None}
             # What happened in the first instant of the day belongs to it.
             before = began - timedelta(microseconds=1)
             fills, moved = self.fills(before), self.activities(before)
@@ -190,7 +190,7 @@ class KrakenReader:
         # Untouched trigger orders don't say how large they are, but the history does.
         lacking = [order for order in orders if order.quantity is None]
         sizes = self._pages.sizes(lacking, now) if lacking else {}
-        sized = [replace(one, quantity=sizes[one.venue_id]) if one.venue_id in sizes else one for one in orders]
+        sized = [replace(row, quantity=sizes[row.venue_id]) if row.venue_id in sizes else row for row in orders]
         return OpenOrders({order.venue_id: order for order in sized}, len(raws) - len(read) + len(twice), now)
 
     def order(self, client_order_id: str) -> Order | None:
@@ -205,17 +205,17 @@ class KrakenReader:
         """
         listed, name = self._open(), intent.client_order_id
         makes_order = intent.operation is not Operation.CANCEL
-        if makes_order and (found := listed.by_client_id(name)) is not None:
-            return Proof.of(found)
-        known = self._pages.past(intent.at - BEFORE, listed.at)
-        if makes_order and (order := known.by_client_id(name)) is not None:
+        if makes_order and (listed_order := listed.by_client_id(name)) is not None:
+            return Proof.of(listed_order)
+        history = self._pages.past(intent.at - BEFORE, listed.at)
+        if makes_order and (order := history.by_client_id(name)) is not None:
             return Proof.of(left_open(order, listed.orders))
-        if listed.unreadable or known.unread_since(intent.at - BEFORE):
+        if listed.unreadable or history.unread_since(intent.at - BEFORE):
             return Proof(End.UNKNOWN, "rows of the open orders or of the history can't be read, and might be about it")
         until = intent.at + ARRIVES_WITHIN
-        if min(known.complete_until, now - SETTLED_AFTER) <= until:
+        if min(history.complete_until, now - SETTLED_AFTER) <= until:
             text = f"it may arrive until {until:%H:%M:%S}, and the history is complete until"
-            return Proof(End.UNKNOWN, f"{text} {known.complete_until:%H:%M:%S}")
+            return Proof(End.UNKNOWN, f"{text} {history.complete_until:%H:%M:%S}")
         text = f"it could arrive until {until:%H:%M:%S}, and the history of orders and executions lacks it"
         return Proof(End.OVER, text)
 
@@ -226,12 +226,12 @@ class KrakenReader:
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id, open or in the history; an old history only proves ends."""
         listed = self._open()
-        found = listed.orders.get(venue_id)
-        if found is not None and found.quantity is not None:
-            return found
-        known = self._pages.past(now=listed.at)
-        order = known.orders.get(venue_id)
-        if order is None or (found is None and not order.status.terminal and listed.is_ahead_of(known)):
+        listed_order = listed.orders.get(venue_id)
+        if listed_order is not None and listed_order.quantity is not None:
+            return listed_order
+        history = self._pages.past(now=listed.at)
+        order = history.orders.get(venue_id)
+        if order is None or (listed_order is None and not order.status.terminal and listed.is_ahead_of(history)):
             return None
         return left_open(order, listed.orders)
 
@@ -243,13 +243,13 @@ class KrakenReader:
         listed = self._open()
         if venue_id in listed.orders:
             return False
-        known = self._pages.past(now=listed.at)
-        order = known.orders.get(venue_id)
-        if order is None and (listed.unreadable or known.unreadable):
+        history = self._pages.past(now=listed.at)
+        order = history.orders.get(venue_id)
+        if order is None and (listed.unreadable or history.unreadable):
             return False
-        if listed.is_ahead_of(known) and not listed.unreadable:
+        if listed.is_ahead_of(history) and not listed.unreadable:
             return True
-        return None if order is None else order.status.terminal or venue_id in known.gone
+        return None if order is None else order.status.terminal or venue_id in history.gone
 
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return nothing: no order is part of another one here."""
@@ -263,62 +263,62 @@ class KrakenReader:
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
         """Return the orders in these symbols, newest first, without those that a missing row may affect."""
         listed = self._open()
-        known = self._pages.past(now=listed.at)
-        every = {**known.orders, **listed.orders}
+        history = self._pages.past(now=listed.at)
+        every = {**history.orders, **listed.orders}
         wanted = [left_open(order, listed.orders) for order in every.values() if order.symbol in symbols]
-        if unreadable := listed.unreadable + known.unreadable:
+        if unreadable := listed.unreadable + history.unreadable:
             wanted = [order for order in wanted if order.status is not OrderStatus.UNKNOWN]
         return OrdersTold(tuple(reversed(wanted)), unreadable)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than a time, oldest first, without repeats."""
-        found, raws = dict[str, Fill](), self._client.rows(f"{V3}/fills", "fills")
+        by_id, raws = dict[str, Fill](), self._client.rows(f"{V3}/fills", "fills")
         self.unreadable_fills = 0
         for _ in range(MOST_PAGES):
             if raws != self._last_fills[0]:  # Most passes see the page that the last one saw.
                 self._last_fills = raws, keep_readable("fill", raws, partial(rows.fill, tally=self._tally), self._tally)
             read = self._last_fills[1]
             self.unreadable_fills += len(raws) - len(read)
-            new = [fill for fill in read if fill.activity_id not in found]
-            found.update((fill.activity_id, fill) for fill in new)
+            new = [fill for fill in read if fill.activity_id not in by_id]
+            by_id.update((fill.activity_id, fill) for fill in new)
             # Of a page without a readable row, nobody can say how far back it goes.
             reaches = after is not None and min((fill.at for fill in read), default=after + timedelta(1)) <= after
             whole = len(raws) < FILLS_A_PAGE or reaches
             if not new and not whole:
                 # All that a page holds is of one moment, of which there may be more.
-                found.update((fill.activity_id, fill) for fill in self._fills_of_history(after, found))
+                by_id.update((fill.activity_id, fill) for fill in self._fills_of_history(after, by_id))
                 whole = True
             if whole:
-                wanted = (fill for fill in found.values() if after is None or fill.at > after)
-                return sorted(wanted, key=lambda one: (one.at, one.activity_id))
+                wanted = (fill for fill in by_id.values() if after is None or fill.at > after)
+                return sorted(wanted, key=lambda fill: (fill.at, fill.activity_id))
             # A page holds what is older than a time, so a millisecond is asked for again, in case it is on both.
             last = min(fill.at for fill in new) + timedelta(milliseconds=1)
             raws = self._client.rows(f"{V3}/fills", "fills", lastFillTime=_iso(last))
         raise TemporaryError(f"there are more fills than {MOST_PAGES} pages hold")
 
-    def _fills_of_history(self, after: datetime | None, known: Container[str]) -> Sequence[Fill]:
+    def _fills_of_history(self, after: datetime | None, ids: Container[str]) -> Sequence[Fill]:
         """Return the executions later than a time as the history tells them, under the ids that are known."""
         elements = self._pages.executions(after or datetime.fromtimestamp(0, UTC))
         fills, unread = fills_of(elements, self._pages.account(), self._tally)
         self.unreadable_fills += unread
-        if not any(fill.activity_id in known for fill in fills):
+        if not any(fill.activity_id in ids for fill in fills):
             raise TemporaryError("the list of fills repeats a page, and the history has none of its fills")
         return fills
 
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return fees, funding and transfers later than a time, oldest first, without repeats."""
-        found, doubtful, until, seen = dict[str, Activity](), set[str](), dict[str, str](), set[int]()
+        by_id, doubtful, until, seen = dict[str, Activity](), set[str](), dict[str, str](), set[int]()
         for _ in range(MOST_PAGES):
             raws = self._pages.log(after, **until)
             read = keep_readable("account log", raws, partial(rows.activities, tally=self._tally), self._tally)
-            for activity in (one for row in read for one in row):
-                if found.setdefault(activity.id, activity).net_amount != activity.net_amount:
+            for activity in (activity for row in read for activity in row):
+                if by_id.setdefault(activity.id, activity).net_amount != activity.net_amount:
                     # Which of the two is true, the venue has to say; until then, it isn't known.
                     self._tally.note("account log", "fee", f"is told in two ways: {activity.id}")
                     doubtful.add(activity.id)
             if len(raws) < ROWS:
-                sure = (one for one in found.values() if one.at > after and one.id not in doubtful)
-                return sorted(sure, key=lambda one: (one.at, one.id))
+                sure = (activity for activity in by_id.values() if activity.at > after and activity.id not in doubtful)
+                return sorted(sure, key=lambda activity: (activity.at, activity.id))
             until, seen = _further(raws, until, seen)
         raise TemporaryError(f"the account log has more rows than {MOST_PAGES} pages hold")
 
@@ -349,16 +349,16 @@ class KrakenReader:
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest usable quote of each symbol."""
-        answer, found, rejected = self._client.read(f"{V3}/tickers"), dict[str, Quote](), dict[str, str]()
+        answer, by_symbol, rejected = self._client.read(f"{V3}/tickers"), dict[str, Quote](), dict[str, str]()
         at, raws = told_at(answer), answer.get("tickers")
         named = {raw.get("symbol"): raw for raw in raws or () if isinstance(raw, dict)}
         for symbol in symbols:
             try:
-                found[symbol] = rows.quote(named.get(symbol), at, self._tally)
+                by_symbol[symbol] = rows.quote(named.get(symbol), at, self._tally)
             except RowError as error:
                 rejected[symbol] = str(error) if symbol in named else "isn't listed"
         self.rejected_quotes = rejected
-        return found
+        return by_symbol
 
     def depth(self, symbol: str) -> Depth | None:
         """Return a symbol's order book; None if a row is unreadable or impossible."""
@@ -367,9 +367,9 @@ class KrakenReader:
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the current quotes."""
         rejected = self.rejected_quotes
-        found = self.quotes(symbols)
+        by_symbol = self.quotes(symbols)
         self.rejected_quotes = rejected
-        return found
+        return by_symbol
 
 
 def _further(raws: Sequence[object], until: Mapping[str, str], seen: set[int]) -> tuple[dict[str, str], set[int]]:
@@ -395,17 +395,17 @@ def _time_or_none(answer: Mapping[str, Any]) -> datetime | None:
 
 
 def _object(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = of.get(name)
-    if not isinstance(found, dict):
+    inner = of.get(name)
+    if not isinstance(inner, dict):
         raise RowError(name, "is not an object")
-    return found
+    return inner
 
 
-def _told_once(found: Sequence[T], name: Callable[[T], str]) -> tuple[list[T], set[str]]:
+def _told_once(rows: Sequence[T], name: Callable[[T], str]) -> tuple[list[T], set[str]]:
     """Return what is told once or in equal copies, and the names of what is told in different ways."""
     first: dict[str, T] = {}
-    twice = {name(one) for one in found if first.setdefault(name(one), one) != one}
-    return [one for key, one in first.items() if key not in twice], twice
+    twice = {name(row) for row in rows if first.setdefault(name(row), row) != row}
+    return [row for key, row in first.items() if key not in twice], twice
 
 
 def _with_mark(tickers: Sequence[object]) -> list[object]:

@@ -263,12 +263,12 @@ def _depth(symbol: str, raw: object, tally: DriftTally) -> Depth:
 
 def _side(row: JsonFields, name: str, way: int, tally: DriftTally) -> tuple[Level, ...]:
     """Return one side's levels, whose prices go up (1) or down (-1)."""
-    told = row.value(name)
-    if not isinstance(told, list):
+    side = row.value(name)
+    if not isinstance(side, list):
         raise RowError(name, "is not a list of levels")
-    if len(told) > _MOST_LEVELS:
+    if len(side) > _MOST_LEVELS:
         raise RowError(name, f"has more than {_MOST_LEVELS} levels")
-    levels = tuple(_resting(name, one, tally) for one in told)
+    levels = tuple(_resting(name, row, tally) for row in side)
     if any((after.price - before.price) * way <= 0 for before, after in pairwise(levels)):
         raise RowError(name, "are not sorted from the best price")
     return levels
@@ -289,17 +289,17 @@ def _beside(
     A figure that can't be one is counted.
     """
     try:
-        found = row.number_or_none(name)
+        number = row.number_or_none(name)
     except RowError as error:
         tally.note("ticker", name, error.problem)
         return None
-    if found is not None and above is not None and found <= above:
-        tally.note("ticker", name, f"is not above {above}: {found}")
+    if number is not None and above is not None and number <= above:
+        tally.note("ticker", name, f"is not above {above}: {number}")
         return None
-    if found is not None and least is not None and found < least:
-        tally.note("ticker", name, f"is below {least}: {found}")
+    if number is not None and least is not None and number < least:
+        tally.note("ticker", name, f"is below {least}: {number}")
         return None
-    return found
+    return number
 
 
 def mark(raw: object, tally: DriftTally) -> tuple[str, Decimal]:

@@ -131,7 +131,9 @@ def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction
 def prune(account: SimulatedAccount, now: datetime) -> SimulatedAccount:
     """Return an account without old ended orders."""
     kept = {
-        name: one for name, one in account.orders.items() if not one.status.terminal or _recent(one.updated_at, now)
+        name: order
+        for name, order in account.orders.items()
+        if not order.status.terminal or _recent(order.updated_at, now)
     }
     return replace(
         account, orders=kept, reducing=tuple(name for name in account.reducing if name in kept),
@@ -182,8 +184,8 @@ def whole(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0)
 
 
-def _minute(series: Series, place: int) -> Minute:
-    return Minute(*(Decimal(str(each[place])) for each in (series.open, series.high, series.low)))
+def _minute(series: Series, index: int) -> Minute:
+    return Minute(*(Decimal(str(each[index])) for each in (series.open, series.high, series.low)))
 
 
 Actions = Callable[[Sequence[str], date, date], Mapping[str, Sequence[CorporateAction]]]
@@ -253,18 +255,18 @@ class SimulatedVenue:
         depth = min(int((now - account.looked_at) / MINUTE) + 1, LONGEST)
         series = self.bars.closed(BarNeed("1Min", depth, adjusted=False), symbols, now)
         rows = [
-            (one.start_of(place), symbol, place)
-            for symbol, one in series.items()
-            for place in range(len(one))
-            if one.start_of(place) >= account.looked_at
+            (bars.start_of(index), symbol, index)
+            for symbol, bars in series.items()
+            for index in range(len(bars))
+            if bars.start_of(index) >= account.looked_at
         ]
-        told = ((at, symbol, series[symbol], place) for at, symbol, place in sorted(rows))
-        minutes = [(at, symbol, _minute(series, place)) for at, symbol, series, place in told]
+        in_order = ((at, symbol, series[symbol], index) for at, symbol, index in sorted(rows))
+        minutes = [(at, symbol, _minute(series, index)) for at, symbol, series, index in in_order]
         return minutes, max(account.looked_at, whole(self.bars.known_until(now)))
 
     def _follow_minute(self, account: SimulatedAccount, at: datetime, symbol: str, minute: Minute) -> SimulatedAccount:
         """Return an account after a minute of a symbol: stops first, because nobody knows what came first in it."""
-        for order in sorted(account.working, key=lambda one: one.order_type is not OrderType.STOP):
+        for order in sorted(account.working, key=lambda order: order.order_type is not OrderType.STOP):
             # What an order was sent or changed in doesn't count: nobody knows what of it came after that.
             if order.symbol == symbol and (order.updated_at or at) <= at:
                 price = fill_price(order, minute, self._slip)
@@ -287,8 +289,8 @@ class SimulatedVenue:
         price, multiplier = price.quantize(PLACES), holding.multiplier if holding else self._multiplier(order.symbol)
         fee = abs(notional(quantity, price, multiplier)) * self.assumed.fee_bps / BASIS_POINTS
         name = f"{account.number}-{account.made + 1}"
-        told = Fee(fee) if fee else None
-        fill = Fill(name, order.venue_id, order.symbol, order.side, quantity, price, at, multiplier, told)
+        fee_paid = Fee(fee) if fee else None
+        fill = Fill(name, order.venue_id, order.symbol, order.side, quantity, price, at, multiplier, fee_paid)
         before = holding or SimulatedPosition(NONE, price, order.asset_class, multiplier)
         after = before.after_fill(fill.signed_quantity, price)
         holdings = {**account.holdings, order.symbol: after}
@@ -332,8 +334,8 @@ class SimulatedVenue:
     def submit(self, intent: Intent) -> Reply:
         """Accept an order and fill it at once if the quote allows it; a known id creates no second one."""
         account = self._account
-        if known := self.order(intent.client_order_id):
-            return Reply(WriteOutcome.ACCEPTED, known)
+        if resting := self.order(intent.client_order_id):
+            return Reply(WriteOutcome.ACCEPTED, resting)
         if intent.order_class is not OrderClass.SIMPLE or intent.order_type not in TYPES:
             return Reply(WriteOutcome.REJECTED, code=REFUSED, message=f"a {intent.order_type} order isn't simulated")
         now, quote = self.prices.clock().now, self._quote(intent.instrument.symbol)
@@ -400,7 +402,10 @@ class SimulatedVenue:
             (order for order in own.working if order.venue_id not in own.reducing),
         )
         tied = sum(
-            (abs(notional(one.quantity, middles.get(name, one.average), one.multiplier)) for name, one in holdings),
+            (
+                abs(notional(holding.quantity, middles.get(name, holding.average), holding.multiplier))
+                for name, holding in holdings
+            ),
             NONE,
         )
         tied += sum((order.open_quantity * (order.limit_price or NONE) for order in promised), NONE)
@@ -411,7 +416,9 @@ class SimulatedVenue:
     def view(self) -> BrokerView:
         """Return account, positions and open orders; nothing changes in between, so it is always steady."""
         middles = self._mark_to_market()
-        positions = tuple(position_of(name, one, middles.get(name)) for name, one in self._account.holdings.items())
+        positions = tuple(
+            position_of(name, holding, middles.get(name)) for name, holding in self._account.holdings.items()
+        )
         return BrokerView(self.account(), positions, self._account.working)
 
     def position(self, symbol: str) -> BrokerPosition | None:
@@ -448,7 +455,9 @@ class SimulatedVenue:
         ]
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
-        return OrdersTold(tuple(one for one in reversed([*self._account.orders.values()]) if one.symbol in symbols))
+        return OrdersTold(
+            tuple(order for order in reversed([*self._account.orders.values()]) if order.symbol in symbols)
+        )
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         return [fill for fill in self._account.fills if after is None or fill.at > after]

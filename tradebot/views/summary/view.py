@@ -47,7 +47,7 @@ def summary(seen: SessionRecords) -> Summary:
     refusals = _refusals(seen, entries)
     lost = sum(row.count for row in refusals)
     candidates = lost + seen.ends[0] - sum(seen.ends[1].values())
-    known = Summary(
+    summary_now = Summary(
         session=seen.session.date,
         so_far=seen.so_far,
         as_of=seen.as_of,
@@ -68,27 +68,27 @@ def summary(seen: SessionRecords) -> Summary:
         sections=(),
         short="",
     )
-    return _write_summary(known, seen)
+    return _write_summary(summary_now, seen)
 
 
-def _write_summary(known: Summary, session_records: SessionRecords) -> Summary:
-    first = _headline(known, session_records)
-    asked = {"What needs you": tuple(_needs_text(known, session_records))}
+def _write_summary(summary: Summary, session_records: SessionRecords) -> Summary:
+    first = _headline(summary, session_records)
+    asked = {"What needs you": tuple(_needs_text(summary, session_records))}
     sections = {
-        **(asked if known.needs else {}),
-        "What it did": (*_did(known, session_records), *_trades(known)),
-        "Profit": tuple(_profit(known, session_records)),
+        **(asked if summary.needs else {}),
+        "What it did": (*_did(summary, session_records), *_trades(summary)),
+        "Profit": tuple(_profit(summary, session_records)),
         "Beside its backtest": tuple(session_records.beside),
-        "Positions": tuple(_positions(known, session_records)),
-        "Missed slots": tuple(_slots(known, session_records)),
+        "Positions": tuple(_positions(summary, session_records)),
+        "Missed slots": tuple(_slots(summary, session_records)),
         "Health": tuple(_health(session_records)),
-        "Flow source": tuple(_quota(known, session_records)),
+        "Flow source": tuple(_quota(summary, session_records)),
         **asked,
-        "What changed since the session before": known.changes,
-        "What can't be told": known.unknown,
+        "What changed since the session before": summary.changes,
+        "What can't be told": summary.unknown,
     }
-    told = tuple(Section(title, tuple(lines)) for title, lines in sections.items() if lines)
-    return replace(known, headline=first, sections=told, short=_short(known, session_records, first))
+    sections_shown = tuple(Section(title, tuple(lines)) for title, lines in sections.items() if lines)
+    return replace(summary, headline=first, sections=sections_shown, short=_short(summary, session_records, first))
 
 
 def _refusals(session_records: SessionRecords, entries: Sequence[CycleRecord]) -> tuple[RefusalCount, ...]:
@@ -118,16 +118,16 @@ def _is_ours(holding: Holding) -> bool:
     return holding.strategy != FOREIGN_OWNER and holding.is_held
 
 
-def _held_of(one: Holding) -> Held:
-    protection, price = one.protection, one.price
+def _held_of(lot: Holding) -> Held:
+    protection, price = lot.protection, lot.price
     resting = [each.price for each in protection.resting if each.is_stop] if protection else []
-    own = [each.price for each in one.stops if protection and each.rule == protection.rule and each.price is not None]
+    own = [each.price for each in lot.stops if protection and each.rule == protection.rule and each.price is not None]
     # The stop that acts first is the highest below a long position, and the lowest above a short one.
-    sign = 1 if one.quantity > 0 else -1
+    sign = 1 if lot.quantity > 0 else -1
     stop = max(resting or own, key=lambda level: sign * level, default=None)
     distance = sign * (price - stop) / price if stop is not None and price else None
-    amounts = one.quantity, one.average_price, price, one.unrealized_usd, stop
-    return Held(one.symbol, one.strategy, *amounts, distance, at_broker=bool(resting))
+    amounts = lot.quantity, lot.average_price, price, lot.unrealized_usd, stop
+    return Held(lot.symbol, lot.strategy, *amounts, distance, at_broker=bool(resting))
 
 
 NOBODY = "Nobody ran them, and nothing says why yet."
@@ -215,20 +215,22 @@ def _code(seen: SessionRecords) -> Iterator[str]:
         yield f"{names(gone)} {noun(len(gone), 'is', 'are')} no longer in use."
 
 
-def _headline(known: Summary, session_records: SessionRecords) -> str:
-    money = known.money
+def _headline(summary: Summary, session_records: SessionRecords) -> str:
+    money = summary.money
     halted = any(judgment.subject == "halts" and judgment.state.is_finding for judgment in session_records.judgments)
     needs = (
-        f"{pluralize(len(known.needs), 'thing')} {noun(len(known.needs), 'needs', 'need')} you" if known.needs else ""
+        f"{pluralize(len(summary.needs), 'thing')} {noun(len(summary.needs), 'needs', 'need')} you"
+        if summary.needs
+        else ""
     )
     made = ""
     if money is not None and money.before_usd:
         made = f"{format_signed_usd(money.profit_usd)} ({percent(money.profit_usd / money.before_usd)})"
         made += "" if money.benchmark is None else f" against SPY's {percent(money.benchmark)}"
-    did = f"{pluralize(known.orders, 'order')} sent" if known.orders else "no order sent"
-    closed = f"{pluralize(len(known.closed), 'trade')} closed" if known.closed else ""
+    did = f"{pluralize(summary.orders, 'order')} sent" if summary.orders else "no order sent"
+    closed = f"{pluralize(len(summary.closed), 'trade')} closed" if summary.closed else ""
     parts = filter(None, ("trading is halted" if halted else "", needs, made, did, closed))
-    return f"{known.session:%A %Y-%m-%d}{' so far' if known.so_far else ''}: {', '.join(parts)}"
+    return f"{summary.session:%A %Y-%m-%d}{' so far' if summary.so_far else ''}: {', '.join(parts)}"
 
 
 VERDICTS = {
@@ -239,45 +241,45 @@ VERDICTS = {
 }
 
 
-def _did(known: Summary, session_records: SessionRecords) -> Iterator[str]:
+def _did(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
     if not session_records.recorded:
         return
-    if not known.passes:
+    if not summary.passes:
         yield "No pass looked for entries." if not session_records.so_far else "No pass has looked for entries yet."
         return
     entries = [cycle for cycle in session_records.passes if cycle.job is Job.TRADE_ONCE]
-    shut = limits_blocking_entries(entries[-1:] if known.orders else entries)
+    shut = limits_blocking_entries(entries[-1:] if summary.orders else entries)
     # The reason is told in words, which are its meaning.
     said = [in_words(sentence_of(decision, row_of(decision).meaning)) for decision in shut]
-    looked = f"In {pluralize(known.passes, 'pass', 'passes')} it weighed {pluralize(known.candidates, 'candidate')}"
-    waited = sum(count.count for count in known.refusals if count.reason is Reason.APPROVAL_WAITING)
-    refused = known.candidates - known.orders - waited
+    looked = f"In {pluralize(summary.passes, 'pass', 'passes')} it weighed {pluralize(summary.candidates, 'candidate')}"
+    waited = sum(count.count for count in summary.refusals if count.reason is Reason.APPROVAL_WAITING)
+    refused = summary.candidates - summary.orders - waited
     waits = f", {waited:,} waited for a person's yes" if waited else ""
-    if known.orders:
+    if summary.orders:
         rest = f", and the other {refused:,} {noun(refused, 'was', 'were')} refused" if refused else ""
-        yield f"{looked}: {known.orders:,} became {noun(known.orders, 'an order', 'orders')}{waits}{rest}."
+        yield f"{looked}: {summary.orders:,} became {noun(summary.orders, 'an order', 'orders')}{waits}{rest}."
         yield from said
         return
-    if not known.refusals:
+    if not summary.refusals:
         waiting = sorted({waiting.strategy for cycle in session_records.passes for waiting in cycle.waiting})
         why = f"{names(waiting)} {noun(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
-        yield f"It sent no order: {why}, in {pluralize(known.passes, 'pass', 'passes')}."
+        yield f"It sent no order: {why}, in {pluralize(summary.passes, 'pass', 'passes')}."
         yield from said
         return
-    counts = {count.reason: count.count for count in known.refusals}
+    counts = {count.reason: count.count for count in summary.refusals}
     reason = decisive(counts)
-    share = "each" if counts[reason] == known.candidates else f"{counts[reason]:,} of them"
+    share = "each" if counts[reason] == summary.candidates else f"{counts[reason]:,} of them"
     row = REASONS[reason]
     cause = min((row.cause, *(row_of(decision).cause for decision in shut)), key=BLAME.index)
     refused_by = f"{looked} and refused {share}, because {inner(row.meaning)}"
     yield " ".join((f"{VERDICTS[cause]}.", *said, refused_by))
 
 
-def _trades(known: Summary) -> Iterator[str]:
-    closed = sorted(known.closed, key=lambda one: one.profit_usd)
+def _trades(summary: Summary) -> Iterator[str]:
+    closed = sorted(summary.closed, key=lambda trade: trade.profit_usd)
     if not closed:
         return
-    won, total = sum(one.profit_usd > 0 for one in closed), sum((one.profit_usd for one in closed), Decimal(0))
+    won, total = sum(trade.profit_usd > 0 for trade in closed), sum((trade.profit_usd for trade in closed), Decimal(0))
     if len(closed) == 1:
         yield f"It closed one trade: {_trade(closed[0])}, before fees."
         return
@@ -285,12 +287,12 @@ def _trades(known: Summary) -> Iterator[str]:
     yield f"The best was {_trade(closed[-1])}; the worst {_trade(closed[0])}."
 
 
-def _trade(one: Closed) -> str:
-    return f"{one.symbol} {one.side}, {format_signed_usd(one.profit_usd)}{f' by {one.rule}' if one.rule else ''}"
+def _trade(deal: Closed) -> str:
+    return f"{deal.symbol} {deal.side}, {format_signed_usd(deal.profit_usd)}{f' by {deal.rule}' if deal.rule else ''}"
 
 
-def _profit(known: Summary, session_records: SessionRecords) -> Iterator[str]:
-    money = known.money
+def _profit(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
+    money = summary.money
     if money is None:
         if session_records.holdings is not None:
             yield "No pass saw what the account is worth, so its profit isn't known."
@@ -318,17 +320,17 @@ def _beside(own: Decimal, benchmark: float) -> str:
     return f"the account is {abs(points):.2f} percentage points {'ahead' if points > 0 else 'behind'}"
 
 
-def _positions(known: Summary, seen: SessionRecords) -> Iterator[str]:
+def _positions(summary: Summary, seen: SessionRecords) -> Iterator[str]:
     if seen.holdings is None:
         return
-    if not known.positions:
+    if not summary.positions:
         yield "It holds nothing." if seen.judgments else "It held nothing at the close."
     else:
-        gains = [position.gain_usd for position in known.positions if position.gain_usd is not None]
+        gains = [position.gain_usd for position in summary.positions if position.gain_usd is not None]
         worth = f", together {format_signed_usd(sum(gains, Decimal(0)))} since they were opened" if gains else ""
-        yield f"It {'holds' if seen.judgments else 'held'} {pluralize(len(known.positions), 'position')}{worth}."
-    if seen.judgments and known.positions:
-        yield from _stops(known.positions)
+        yield f"It {'holds' if seen.judgments else 'held'} {pluralize(len(summary.positions), 'position')}{worth}."
+    if seen.judgments and summary.positions:
+        yield from _stops(summary.positions)
     shares, gains = dict[str, Decimal](), list[Decimal]()
     for holding in seen.holdings:
         if holding.closed_by_others:
@@ -337,8 +339,8 @@ def _positions(known: Summary, seen: SessionRecords) -> Iterator[str]:
     if shares:
         made = f", which made {format_signed_usd(sum(gains, Decimal(0)))}" if gains else ""
         yield f"Somebody else closed {names(list(shares))} at the broker{made}. tradebot reconcile can book that."
-    foreign = (one for one in seen.holdings if one.strategy == FOREIGN_OWNER)
-    if others := [one.symbol for one in foreign if abs(one.quantity) > shares.get(one.symbol, Decimal(0))]:
+    foreign = (holding for holding in seen.holdings if holding.strategy == FOREIGN_OWNER)
+    if others := [lot.symbol for lot in foreign if abs(lot.quantity) > shares.get(lot.symbol, Decimal(0))]:
         yield f"{names(others)} in the account {noun(len(others), 'is', 'are')} not the bot's, which leaves it alone."
 
 
@@ -353,14 +355,14 @@ def _stops(helds: Sequence[Held]) -> Iterator[str]:
         yield f"The {stops} of {names(ours)} {rest} rest at the broker; the bot itself watches {them}."
 
 
-def _slots(known: Summary, session_records: SessionRecords) -> Iterator[str]:
-    for why in dict.fromkeys(reason.why for reason in known.missed):
-        some = [reason for reason in known.missed if reason.why == why]
+def _slots(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
+    for why in dict.fromkeys(reason.why for reason in summary.missed):
+        some = [reason for reason in summary.missed if reason.why == why]
         count = sum(reason.count for reason in some)
         spans = (f"{reason.first} to {reason.last}" if reason.count > 1 else reason.first for reason in some)
         which = "; ".join(f"{reason.count:,} of {reason.job}, {span}" for reason, span in zip(some, spans, strict=True))
         yield f"{pluralize(count, 'slot')} {noun(count, 'was', 'were')} missed: {which}. {why}"
-    if not known.missed and session_records.slots:
+    if not summary.missed and session_records.slots:
         yield f"None of {pluralize(session_records.slots, 'slot')} was missed."
 
 
@@ -379,21 +381,21 @@ def _health(seen: SessionRecords) -> Iterator[str]:
         yield f"Not due yet: {names(due)}."
 
 
-def _quota(known: Summary, session_records: SessionRecords) -> Iterator[str]:
-    told = known.quota
-    if told is None or told.used_today is None:
+def _quota(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
+    used = summary.quota
+    if used is None or used.used_today is None:
         if any(cycle.job is Job.FETCH_FLOW for cycle in session_records.passes):
             yield "The flow source hasn't said how many calls were used."
         return
-    limit = told.daily_limit
-    share = f", {told.used_today / limit:.1%} of the {limit:,} a day that the plan allows" if limit else ""
-    yield f"{pluralize(told.used_today, 'call')} {noun(told.used_today, 'was', 'were')} used by {utc(told.at)}{share}."
+    limit = used.daily_limit
+    share = f", {used.used_today / limit:.1%} of the {limit:,} a day that the plan allows" if limit else ""
+    yield f"{pluralize(used.used_today, 'call')} {noun(used.used_today, 'was', 'were')} used by {utc(used.at)}{share}."
 
 
-def _needs_text(known: Summary, session_records: SessionRecords) -> Iterator[str]:
-    for need in known.needs:
+def _needs_text(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
+    for need in summary.needs:
         yield f"{need.what} Next: {need.next}" if need.next else need.what
-    if not known.needs and session_records.judgments:
+    if not summary.needs and session_records.judgments:
         yield "Nothing."
 
 
@@ -403,17 +405,17 @@ def clip(said: str, command: str = "") -> str:
     return shorten(said, CLIPPED - len(last), placeholder="…") + last
 
 
-def _short(known: Summary, seen: SessionRecords, first: str) -> str:
+def _short(day: Summary, seen: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
-    needs, helds = known.needs, known.positions
+    needs, helds = day.needs, day.positions
     lines = [clip(f"- {need.what}", need.next) for need in needs[:FEW]]
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
-    lines += [*_did(known, seen), *list(_trades(known))[:1]]
+    lines += [*_did(day, seen), *list(_trades(day))[:1]]
     gains = [f"{held.symbol}{'' if held.gain_usd is None else f' {held.gain_usd:+,.0f} USD'}" for held in helds]
     if seen.judgments and seen.holdings is not None:
         lines.append(f"It holds {names(gains) if helds else 'nothing'}.")
-    lines += [*(_slots(known, seen) if known.missed else ()), *_quota(known, seen), *_told_of(seen), *seen.unknown]
-    lines += [] if known.needs or known.unknown or not seen.judgments else ["All is well, and nothing needs you."]
+    lines += [*(_slots(day, seen) if day.missed else ()), *_quota(day, seen), *_told_of(seen), *seen.unknown]
+    lines += [] if day.needs or day.unknown or not seen.judgments else ["All is well, and nothing needs you."]
     message = first
     for line in map(clip, lines):
         message += f"\n{line}" if len(message) + len(line) < SHORT else ""
@@ -437,8 +439,8 @@ _SECONDS = re.compile(r"\b(\d[\d,]*) s\b")
 
 def in_words(text: str) -> str:
     """Replace each code in a text of the records by words: a reason's meaning, a trading state."""
-    said = _CODE.sub(lambda found: _PLAIN.get(found[0]) or _meaning(found[0]), text)
-    return _SECONDS.sub(lambda found: span(float(found[1].replace(",", ""))), said)
+    said = _CODE.sub(lambda match: _PLAIN.get(match[0]) or _meaning(match[0]), text)
+    return _SECONDS.sub(lambda match: span(float(match[1].replace(",", ""))), said)
 
 
 def _meaning(code: str) -> str:

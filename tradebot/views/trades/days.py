@@ -55,9 +55,9 @@ class MarketTime:
             return None
         return self._until_s(end, last) - self._until_s(start, first)
 
-    def _until_s(self, at: datetime, place: int) -> float:
-        """Return for how many seconds the market was open until then, when `place` sessions had begun."""
-        if not place:
+    def _until_s(self, at: datetime, index: int) -> float:
+        """Return for how many seconds the market was open until then, when `index` sessions had begun."""
+        if not index:
             return 0.0
-        session = self._sessions[place - 1]
-        return self._before_s[place - 1] + (min(at, session.close) - session.open).total_seconds()
+        session = self._sessions[index - 1]
+        return self._before_s[index - 1] + (min(at, session.close) - session.open).total_seconds()

@@ -91,30 +91,30 @@ def fee_with(fill: Fill) -> CashMovement:
 
 def moments(fills: Iterable[OwnedFill]) -> Moments:
     """Return the ids of the fills among these that the broker made, by their symbols and times."""
-    found = defaultdict[tuple[str, datetime], list[str]](list)
+    by_fill = defaultdict[tuple[str, datetime], list[str]](list)
     for owned in fills:
         if owned.origin is Origin.VENUE:
-            found[owned.fill.symbol, owned.fill.at].append(owned.fill.activity_id)
-    return found
+            by_fill[owned.fill.symbol, owned.fill.at].append(owned.fill.activity_id)
+    return by_fill
 
 
 def _sales(lots: Iterable[OpenLot], day: VenueDay) -> Mapping[date, list[_Part]]:
-    found = defaultdict[date, list[_Part]](list)
+    by_day = defaultdict[date, list[_Part]](list)
     for lot in lots:
         if lot.sold_at and lot.sold_usd:
-            found[day.date_of(lot.sold_at)].append((lot, lot.sold_usd))
-    return found
+            by_day[day.date_of(lot.sold_at)].append((lot, lot.sold_usd))
+    return by_day
 
 
 def _of_fills(lots: Iterable[OpenLot]) -> Mapping[str, list[_Part]]:
-    found = defaultdict[str, list[_Part]](list)
+    by_fill = defaultdict[str, list[_Part]](list)
     for lot in lots:
         ends = [(lot.entry_fill, lot.entry_price)]
         ends += [(lot.exit_fill, lot.exit_price)] if isinstance(lot, ClosedLot) else []
         for name, price in ends:
             if price:
-                found[name].append((lot, lot.value_at(price)))
-    return found
+                by_fill[name].append((lot, lot.value_at(price)))
+    return by_fill
 
 
 def _name(lot: OpenLot) -> tuple[str, str, str, str, Decimal]:
@@ -132,9 +132,9 @@ def _day_of_sales(fee: CashMovement, sales: Mapping[date, object], day: VenueDay
 def _divide_fee(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
     """Yield the shares of one fee: each is what the fee has reached after its lot, less what it had reached before."""
     whole, reached, given = sum((value for _, value in among), _ZERO), _ZERO, _ZERO
-    for place, (lot, value) in enumerate(among, 1):
+    for index, (lot, value) in enumerate(among, 1):
         reached += value
-        up_to = fee.amount_usd if place == len(among) else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
+        up_to = fee.amount_usd if index == len(among) else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
         yield FeeShare(fee, lot, up_to - given)
         given = up_to
 

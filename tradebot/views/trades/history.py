@@ -55,16 +55,16 @@ def links(rows: Iterable[StoryRow], day: VenueDay) -> Mapping[str, StoryLink]:
 
     A roll ends with its session, so the trade it opened is the first one in the next contract on that date.
     """
-    known = sorted(rows, key=lambda row: row.opened_at)
-    found = dict[str, StoryLink]()
-    for row in known:
+    in_order = sorted(rows, key=lambda row: row.opened_at)
+    links_found = dict[str, StoryLink]()
+    for row in in_order:
         into = _moved_into(row)
-        following = next((one for one in known if _goes_on(row, one, into, day)), None) if into else None
+        following = next((earlier for earlier in in_order if _goes_on(row, earlier, into, day)), None) if into else None
         if following is not None:
-            link = found.get(row.id, StoryLink(row.id))
-            found[row.id] = link._replace(moved_into=into)
-            found[following.id] = StoryLink(link.story, row.symbol)
-    return found
+            link = links_found.get(row.id, StoryLink(row.id))
+            links_found[row.id] = link._replace(moved_into=into)
+            links_found[following.id] = StoryLink(link.story, row.symbol)
+    return links_found
 
 
 def went_on(trades: Iterable[tuple[Trade, Sequence[str]]], day: VenueDay) -> frozenset[Key]:
@@ -72,24 +72,24 @@ def went_on(trades: Iterable[tuple[Trade, Sequence[str]]], day: VenueDay) -> fro
 
     Their stories continue, so they don't count as trades: the story's last contract does.
     """
-    known = list(trades)
-    if not any(ROLLED_INTO in reason for _, reasons in known for reason in reasons):
+    in_order = list(trades)
+    if not any(ROLLED_INTO in reason for _, reasons in in_order for reason in reasons):
         return frozenset()
-    keys = {str(number): trade.key for number, (trade, _) in enumerate(known)}
+    keys = {str(number): trade.key for number, (trade, _) in enumerate(in_order)}
     rows = [
         _Ended(name, trade.strategy, trade.symbol, trade.side, trade.opened_at, trade.closed_at, tuple(reasons))
-        for name, (trade, reasons) in zip(keys, known, strict=True)
+        for name, (trade, reasons) in zip(keys, in_order, strict=True)
     ]
     return frozenset(keys[name] for name, link in links(rows, day).items() if link.moved_into)
 
 
 def stories(rows: Iterable[Row], day: VenueDay) -> Sequence[tuple[Row, ...]]:
     """Group trades by story, each from its first contract to its last; most are stories of one trade."""
-    known = sorted(rows, key=lambda row: row.opened_at)
-    of, found = links(known, day), dict[str, list[Row]]()
-    for row in known:
-        found.setdefault(of[row.id].story if row.id in of else row.id, []).append(row)
-    return [tuple(story) for story in found.values()]
+    in_order = sorted(rows, key=lambda row: row.opened_at)
+    of, by_story = links(in_order, day), dict[str, list[Row]]()
+    for row in in_order:
+        by_story.setdefault(of[row.id].story if row.id in of else row.id, []).append(row)
+    return [tuple(story) for story in by_story.values()]
 
 
 class _Ended(Struct):
@@ -104,10 +104,12 @@ class _Ended(Struct):
     reasons: tuple[str, ...]
 
 
-def _goes_on(row: StoryRow, one: StoryRow, into: str, day: VenueDay) -> bool:
-    same = (one.strategy, one.symbol, one.side) == (row.strategy, into, row.side)
+def _goes_on(row: StoryRow, before: StoryRow, into: str, day: VenueDay) -> bool:
+    same = (before.strategy, before.symbol, before.side) == (row.strategy, into, row.side)
     ended = row.closed_at
-    return same and ended is not None and one.opened_at >= ended and day.date_of(one.opened_at) == day.date_of(ended)
+    return (
+        same and ended is not None and before.opened_at >= ended and day.date_of(before.opened_at) == day.date_of(ended)
+    )
 
 
 def _moved_into(row: StoryRow) -> str:

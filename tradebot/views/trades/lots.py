@@ -297,8 +297,8 @@ def _restate_lots(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[O
     restated, done = list[OpenLot](), _ZERO
     for lot in after:
         # The middle of a piece lies in the piece that it was, even where shares were rounded.
-        place = bisect_right(reached, (done + lot.quantity / 2) * reached[-1] / held)
-        was = lots[min(place, len(lots) - 1)]
+        index = bisect_right(reached, (done + lot.quantity / 2) * reached[-1] / held)
+        was = lots[min(index, len(lots) - 1)]
         restated.append(replace(was, quantity=lot.quantity, entry_price=lot.entry_price))
         done += lot.quantity
     return restated

@@ -70,9 +70,9 @@ def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -
     """Return the account at a moment; a symbol without a price counts at its cost."""
     cash = sum((amount for at, amount in _cash(history) if at <= moment), _ZERO)
     reached = {
-        owner: steps[place - 1]
+        owner: steps[index - 1]
         for owner, steps in history.lots.steps.items()
-        if (place := bisect_right(steps, moment, key=lambda step: step.at))
+        if (index := bisect_right(steps, moment, key=lambda step: step.at))
     }
     return _Account(history).end(history.day.date_of(moment), reached, cash, marks)
 
@@ -253,11 +253,11 @@ def worth(ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: DateRan
     The end is a session's close if that was recorded, and else the last reading. `ends` are oldest first and begin with
     the session before the days, or with the first one of the books: `opening_usd` is the account's value then.
     """
-    known = [end for end in ends if end.equity is not None]
-    chosen = [end for end in known if days.includes(end.session)]
+    valued = [end for end in ends if end.equity is not None]
+    chosen = [end for end in valued if days.includes(end.session)]
     if not chosen:
         return None
-    earlier = [end.equity for end in known if end.session < chosen[0].session]
+    earlier = [end.equity for end in valued if end.session < chosen[0].session]
     start = chosen[0].last_close or earlier[-1] if earlier else opening_usd or chosen[0].last_close
     last = chosen[-1]
     if start is None or last.equity is None or last.equity_at is None:

@@ -124,8 +124,8 @@ class Pnl(Struct, frozen=True, omit_defaults=True):
 ALL = Choice()
 
 
-def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
-    profit = ProfitReport(known, choice)
+def pnl(breakdown: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
+    profit = ProfitReport(breakdown, choice)
     before, after = profit.values_usd
     return Pnl(
         by=by.value,
@@ -147,13 +147,13 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
 class ProfitReport:
     """The profit of a selection, as a total and in rows by any grouping. `ends` are the ends of its days."""
 
-    def __init__(self, known: Breakdown, choice: Choice = ALL) -> None:
-        self._known, self._choice = known, choice
-        self.ends = [end for end in known.ends if choice.days.includes(end.day)]
+    def __init__(self, breakdown: Breakdown, choice: Choice = ALL) -> None:
+        self._known, self._choice = breakdown, choice
+        self.ends = [end for end in breakdown.ends if choice.days.includes(end.day)]
         every = choice == ALL
-        chosen = [piece for piece in known.pieces if every or choice.has(piece.strategy, piece.symbol, piece.day)]
+        chosen = [piece for piece in breakdown.pieces if every or choice.has(piece.strategy, piece.symbol, piece.day)]
         self._of_kind = {kind: [piece for piece in chosen if piece.kind is kind] for kind in ProfitKind}
-        self._names = _Namer(known)
+        self._names = _Namer(breakdown)
         self.transfers_usd = sum((piece.usd for piece in self._of_kind.pop(ProfitKind.TRANSFERS)), _ZERO)
 
     @cached_property
@@ -166,8 +166,8 @@ class ProfitReport:
     def worth(self) -> EquityAround | None:
         """Return the value reported by the broker; None for part of an account, or if later days are known."""
         history = self._known.history
-        found = worth(history.ends, history.opening_usd, self._choice.days) if self._choice.whole else None
-        return found if found and self.ends and history.day.date_of(found.at) >= self.ends[-1].day else None
+        equity = worth(history.ends, history.opening_usd, self._choice.days) if self._choice.whole else None
+        return equity if equity and self.ends and history.day.date_of(equity.at) >= self.ends[-1].day else None
 
     @property
     def difference_usd(self) -> Decimal:
@@ -188,8 +188,8 @@ class ProfitReport:
         """Return the account's value before these days and at their end in USD; None where unknown."""
         if not self._choice.whole or not self.ends:
             return None, None
-        known, first = self._known, self.ends[0].day
-        before = next((end.value_usd for end in reversed(known.ends) if end.day < first), known.history.opening_cash)
+        values, first = self._known, self.ends[0].day
+        before = next((end.value_usd for end in reversed(values.ends) if end.day < first), values.history.opening_cash)
         return before, self.ends[-1].value_usd
 
     @property
@@ -273,20 +273,20 @@ def _place(by: Cut, row: ProfitRow) -> tuple[int, Decimal, str]:
     return last, _ZERO if by in IN_TIME or by is Cut.HOUR else -row.total_usd, row.name
 
 
-def _day_name(by: Cut, one: Piece | DayEnd) -> str:
+def _day_name(by: Cut, piece: Piece | DayEnd) -> str:
     if by is Cut.WEEK:
-        year, week, _ = one.day.isocalendar()
+        year, week, _ = piece.day.isocalendar()
         return f"{year}-W{week:02}"
-    return f"{one.day:%Y-%m}" if by is Cut.MONTH else one.day.isoformat()
+    return f"{piece.day:%Y-%m}" if by is Cut.MONTH else piece.day.isoformat()
 
 
 class _Namer:
     """Names the row of each piece; what takes long to find out is found out once."""
 
-    def __init__(self, known: Breakdown) -> None:
-        self._history = known.history
+    def __init__(self, breakdown: Breakdown) -> None:
+        self._history = breakdown.history
         self._rule = cache(rule_of)
-        self._entry = cache(lambda trade, side: entry_component(known.history.kept.get(trade, Kept()), side))
+        self._entry = cache(lambda trade, side: entry_component(breakdown.history.kept.get(trade, Kept()), side))
 
     def of(self, by: Cut) -> Callable[[Piece], str]:
         names: Mapping[Cut, Callable[[Piece], str]] = {

@@ -217,15 +217,15 @@ def totals(rows: Sequence[TaxRow]) -> tuple[TermTotal, ...]:
 
 
 def _total(term: Term, rows: Sequence[TaxRow]) -> TermTotal:
-    known = [row for row in rows if row.gain_usd is not None]
+    priced = [row for row in rows if row.gain_usd is not None]
     return TermTotal(
         term=term,
         rows=len(rows),
-        not_known=len(rows) - len(known),
-        proceeds_usd=sum((row.proceeds_usd or _ZERO for row in known), _ZERO),
-        basis_usd=sum((row.basis_usd or _ZERO for row in known), _ZERO),
-        adjustment_usd=sum((row.adjustment_usd for row in known), _ZERO),
-        gain_usd=sum((row.gain_usd or _ZERO for row in known), _ZERO),
+        not_known=len(rows) - len(priced),
+        proceeds_usd=sum((row.proceeds_usd or _ZERO for row in priced), _ZERO),
+        basis_usd=sum((row.basis_usd or _ZERO for row in priced), _ZERO),
+        adjustment_usd=sum((row.adjustment_usd for row in priced), _ZERO),
+        gain_usd=sum((row.gain_usd or _ZERO for row in priced), _ZERO),
     )
 
 

@@ -229,12 +229,12 @@ class _Symbol(Struct):
 def _join_lots(lots: Sequence[TaxLot]) -> list[TaxLot]:
     """Return lots with the pieces of one purchase joined if they replace shares that were held equally long."""
     # They can't be told apart, so each of their shares carries the same. Otherwise every loss would split lots further.
-    found: dict[object, TaxLot] = {}
+    by_key: dict[object, TaxLot] = {}
     for lot in lots:
         key: object = (lot.opening.fill.activity_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
-        known = found.get(key)
-        found[key] = known.join(lot) if known else lot
-    return list(found.values())
+        joined = by_key.get(key)
+        by_key[key] = joined.join(lot) if joined else lot
+    return list(by_key.values())
 
 
 def _replaces(lot: TaxLot, sale: Sale) -> bool:

@@ -58,10 +58,10 @@ def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
 
     A protecting order names the rule of its target first, and the rule of its stop last.
     """
-    known = next((intent.why for intent in sent if intent.why), None)
-    if known is None or not sent[0].protects:
-        return known
-    parts = parse(known)
+    reason = next((intent.why for intent in sent if intent.why), None)
+    if reason is None or not sent[0].protects:
+        return reason
+    parts = parse(reason)
     return str(parts[0] if order.stop_price is None else parts[-1])
 
 
@@ -74,10 +74,10 @@ def why_closed(lot: ClosedLot, sent: Mapping[str, OrderSent]) -> str:
     if lot.by_venue:
         return lot.by_venue
     behind = sent.get(lot.exit_order)
-    known = exit_reason(behind.order, behind.intents) if behind else None
-    if known and lot.origin is Origin.ASSUMED:
-        return f"{known}+{WITHOUT_ORDER[lot.origin].closed}"
-    return known or (WITHOUT_ORDER[lot.origin].closed if lot.origin in WITHOUT_ORDER else UNKNOWN)
+    reason = exit_reason(behind.order, behind.intents) if behind else None
+    if reason and lot.origin is Origin.ASSUMED:
+        return f"{reason}+{WITHOUT_ORDER[lot.origin].closed}"
+    return reason or (WITHOUT_ORDER[lot.origin].closed if lot.origin in WITHOUT_ORDER else UNKNOWN)
 
 
 def rules_of(reason: str) -> tuple[str, ...]:
@@ -252,13 +252,13 @@ class Choice(Struct, frozen=True):
         """Return True if the selection includes this owner, symbol and day."""
         return self.strategy in (None, strategy) and self.symbol in (None, symbol) and self.days.includes(day)
 
-    def covers(self, one: Trade | TradeRow | LotRow, day: VenueDay) -> bool:
+    def covers(self, trade: Trade | TradeRow | LotRow, day: VenueDay) -> bool:
         """Return True if a row matches the selection except for its reason."""
-        if self.strategy not in (None, one.strategy) or self.symbol not in (None, one.symbol):
+        if self.strategy not in (None, trade.strategy) or self.symbol not in (None, trade.symbol):
             return False
-        if one.closed_at:
-            return self.is_open is not True and self.days.has(one.closed_at, day)
-        return self.is_open is not False and not self.days.is_after(day.date_of(one.opened_at))
+        if trade.closed_at:
+            return self.is_open is not True and self.days.has(trade.closed_at, day)
+        return self.is_open is not False and not self.days.is_after(day.date_of(trade.opened_at))
 
 
 class TradeTotals(Struct, frozen=True, omit_defaults=True):

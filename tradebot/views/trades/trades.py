@@ -197,8 +197,8 @@ class Stops:
         against, rested_stops = Side.SELL if trade.side is Side.BUY else Side.BUY, list[RestedStop]()
         for name in names:
             stops = self._of.get((trade.strategy, name, against), [])
-            place = bisect_left(stops, trade.opened_at, key=_AT)
-            rested_stops += stops[place : place + 1]
+            index = bisect_left(stops, trade.opened_at, key=_AT)
+            rested_stops += stops[index : index + 1]
         first = min(rested_stops, key=_AT, default=None)
         return first if first and (trade.closed_at is None or first.at <= trade.closed_at) else None
 
@@ -346,11 +346,11 @@ def fills_of(lot: OpenLot) -> tuple[str, ...]:
 
 def _restatement_times(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], list[datetime]]:
     """Return when activities and plans changed the shares of each strategy and symbol without an order."""
-    found = defaultdict[tuple[str, str], list[datetime]](list)
+    by_key = defaultdict[tuple[str, str], list[datetime]](list)
     for owned in fills:
         if owned.origin in (Origin.ACTIVITY, Origin.PLAN):
-            found[owned.strategy, owned.fill.symbol].append(owned.fill.at)
-    return found
+            by_key[owned.strategy, owned.fill.symbol].append(owned.fill.at)
+    return by_key
 
 
 def _less(owned: OwnedFill, part: Decimal) -> OwnedFill:

@@ -139,10 +139,10 @@ def account_summary(engine: Engine, account: Account) -> dict[str, Any]:
     }
 
 
-def check_fields(body: dict[str, Any], known: set[str]) -> None:
-    unknown = sorted(set(body) - known)
+def check_fields(body: dict[str, Any], names: set[str]) -> None:
+    unknown = sorted(set(body) - names)
     if unknown:
-        raise malformed_request(f"there is no field {unknown[0][:40]!r} here; there are {', '.join(sorted(known))}")
+        raise malformed_request(f"there is no field {unknown[0][:40]!r} here; there are {', '.join(sorted(names))}")
 
 
 def _cash(given: object, default: Decimal) -> Decimal:

@@ -70,8 +70,8 @@ class PastUpdates:
 
     def of_orders(self, ids: Collection[str], begun: Callable[[Place], bool]) -> Iterator[PastUpdate]:
         """Yield the updates of some orders, oldest first, as `since` does; other rows are skipped without unpacking."""
-        wanted = [one.encode() for one in ids]
-        rows = (row for row in self._rows_since(begun) if any(one in row for one in wanted))
+        wanted = [name.encode() for name in ids]
+        rows = (row for row in self._rows_since(begun) if any(name in row for name in wanted))
         # A row also has the ids of orders that were replaced.
         yield from (update for update in map(_unpack_update, rows) if update.order.id in ids)
 
@@ -210,14 +210,14 @@ class History(Sequence[T]):
         return iter(self._all())
 
     @overload
-    def __getitem__(self, place: int) -> T: ...
+    def __getitem__(self, index: int) -> T: ...
     @overload
     def __getitem__(self, place: slice) -> list[T]: ...
-    def __getitem__(self, place: int | slice) -> T | list[T]:
-        return self._all()[place]
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return self._all()[index]
 
-    def __setitem__(self, place: int, item: T) -> None:
-        self._all()[place] = item
+    def __setitem__(self, index: int, item: T) -> None:
+        self._all()[index] = item
 
     def append(self, item: T) -> None:
         self.newer.append(item)

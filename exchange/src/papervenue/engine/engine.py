@@ -262,8 +262,8 @@ def _next_stop(floor: Floor, to_us: int) -> int | None:
     if floor.now_us >= to_us:
         return None
     times, _ = _marks_of(floor)
-    place = bisect_right(times, floor.now_us)
-    stop_us = min(to_us, times[place]) if place < len(times) else to_us
+    index = bisect_right(times, floor.now_us)
+    stop_us = min(to_us, times[index]) if index < len(times) else to_us
     return stop_us if deed_us is None else min(stop_us, deed_us)
 
 

@@ -37,9 +37,9 @@ class Entered(NamedTuple):
         return self.activity.symbol or ""
 
 
-def activity_event_json(engine: Engine, account: Account, place: int, event_id: str) -> dict[str, Any]:
+def activity_event_json(engine: Engine, account: Account, index: int, event_id: str) -> dict[str, Any]:
     """Return the event of an account's activity, given its index."""
-    activity = account.activities[place]
+    activity = account.activities[index]
     at, date = stamp(activity.at_us), new_york_date(activity.at_us)
     event = {
         "at": at,
@@ -56,7 +56,7 @@ def activity_event_json(engine: Engine, account: Account, place: int, event_id: 
     fields = activity_json(activity)
     amounts = {name: fields[name] for name in _SHOWN if name in fields}
     subtype = {} if activity.sub_type is None else {"activity_subtype": activity.sub_type}
-    held_quantity, before = _held_before(account, activity.symbol, place), account.activities[max(place - 1, 0)].id
+    held_quantity, before = _held_before(account, activity.symbol, index), account.activities[max(index - 1, 0)].id
     entered = Entered(activity, account, _action_of(engine, activity), held_quantity, before)
     details = {"system_date": date, **_DETAILS.get(activity.kind, _group_id)(entered)}
     return event | {"activity_type": activity.kind} | subtype | amounts | {"details": details}
@@ -92,10 +92,10 @@ def _action_of(engine: Engine, activity: Activity) -> Action | None:
     return next((action for action in reversed(of) if action.kind in kinds and action.process_date <= date), None)
 
 
-def _held_before(account: Account, symbol: str | None, place: int) -> Decimal:
+def _held_before(account: Account, symbol: str | None, index: int) -> Decimal:
     """Return the shares of a symbol held after all activities before the given one."""
     held_quantity = _ZERO
-    for activity in account.activities[:place]:
+    for activity in account.activities[:index]:
         if not isinstance(activity, Activity):
             held_quantity += activity.shares if activity.order.symbol == symbol else _ZERO
         elif activity.symbol == symbol and activity.moves_shares:

@@ -58,8 +58,8 @@ class ControlFace:
 
     def _actions(self, call: Call) -> Reply:
         engine = self._exchange.engine
-        known = engine.market.actions.declared_by(engine.now_us)
-        return ok([action_fields(action) | {"takes_effect_at": rfc3339(action.at_us)} for action in known])
+        listed = engine.market.actions.declared_by(engine.now_us)
+        return ok([action_fields(action) | {"takes_effect_at": rfc3339(action.at_us)} for action in listed])
 
     def _log(self, call: Call) -> Reply:
         query = params(call)

@@ -193,7 +193,7 @@ def _prints(rows: Sequence[Row], question: Question) -> Sequence[Row]:
     matches = matcher_of_prints(params)
     chosen = [row for row in within if matches(row.fields)]
     if order in PRINT_NUMBERS:
-        chosen.sort(key=lambda one: _size_of(one, order), reverse=True)
+        chosen.sort(key=lambda item: _size_of(item, order), reverse=True)
     return (chosen[::-1] if ascending else chosen)[:limit]
 
 

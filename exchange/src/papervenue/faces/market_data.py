@@ -61,7 +61,7 @@ def corporate_actions(market: Market, now_us: Callable[[], int]) -> Handler:
 def _after(actions: list[Action], token: tuple[str, int] | None) -> list[Action]:
     if token is None:
         return actions
-    places = [place for place, action in enumerate(actions) if action.id == token[0]]
+    places = [index for index, action in enumerate(actions) if action.id == token[0]]
     if not places:
         raise bad_parameter("page_token")
     return actions[places[0] + 1 :]

@@ -115,7 +115,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
 
 
 def _non_trade_json(activity: Activity) -> dict[str, Any]:
-    known = {
+    body = {
         "symbol": activity.symbol,
         "qty": _amount(activity.qty),
         "price": _amount(activity.price),
@@ -131,7 +131,7 @@ def _non_trade_json(activity: Activity) -> dict[str, Any]:
         "description": activity.description,
         "status": "executed",
         "currency": "USD",
-        **{name: value for name, value in known.items() if value is not None},
+        **{name: value for name, value in body.items() if value is not None},
     }
 
 

@@ -164,8 +164,8 @@ def _name_of_row(row: Row, field: str) -> str:
     """Return a row's symbol or client id, whatever the venue calls it."""
     if row.get(field):
         return str(row[field])
-    found = str(row.get(_ALSO[field]) or "")
-    return found.upper() if field == "symbol" else found
+    value = str(row.get(_ALSO[field]) or "")
+    return value.upper() if field == "symbol" else value
 
 
 def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[Row]]) -> Any:
@@ -176,8 +176,8 @@ def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[R
     if not isinstance(data, list):
         return value | {"data": change(data)[0]} if isinstance(data, dict) and data else value
     made: list[Any] = []
-    for place, row in enumerate(data):
-        chosen = int((place + 1) * share) > int(place * share)
+    for index, row in enumerate(data):
+        chosen = int((index + 1) * share) > int(index * share)
         made += change(row) if chosen and isinstance(row, dict) else [row]
     return value | {"data": made}
 
@@ -198,10 +198,12 @@ def account_at(account: Account, then_us: int) -> Account:
     then = copy(account)
     then.activities = History(activity for activity in account.activities if activity.at_us <= then_us)
     later = [activity for activity in account.activities if activity.at_us > then_us]
-    fills = [one for one in later if isinstance(one, Execution)]
-    then.cash -= sum((one.net_amount for one in later), start=0 * then.cash)
+    fills = [fill for fill in later if isinstance(fill, Execution)]
+    then.cash -= sum((fill.net_amount for fill in later), start=0 * then.cash)
     then.positions = _positions_at(account, fills)
-    orders = {one.id: _order_at(one, then_us, fills) for one in account.orders.values() if one.submitted_us <= then_us}
+    orders = {
+        each.id: _order_at(each, then_us, fills) for each in account.orders.values() if each.submitted_us <= then_us
+    }
     for order in account.orders.values():
         if (order.replaced_us or 0) > then_us and order.replaced_by in orders:
             orders[order.replaced_by] = _on_its_way(orders[order.replaced_by])
@@ -231,7 +233,7 @@ def _order_at(order: Order, then_us: int, later: list[Execution]) -> Order:
     if order.updated_us <= then_us:
         return order
     then = copy(order)
-    for fill in (one for one in later if one.order is order):
+    for fill in (fill for fill in later if fill.order is order):
         then.filled_qty -= fill.shares * order.side
         settled = fill.settled if isinstance(fill, Fill) else None
         then.filled_usd -= -fill.net_amount * order.side if settled is None else settled.value

@@ -111,16 +111,16 @@ class FaultBook:
         if len(self._armed) + len(rules) > MOST_RULES:
             raise RuleError(f"at most {MOST_RULES} rules can be armed at once", "papervenue faults clear")
         armed = [Armed(rule, now_us) for rule in rules]
-        self._armed |= {one.rule.name: one for one in armed}
+        self._armed |= {rule.rule.name: rule for rule in armed}
         self._look()
         return armed
 
     def clear(self, name: str | None) -> list[str]:
         """Clear one rule or all; return the names of those that were armed."""
-        names = [known for known in self._armed if name in (None, known)]
-        for known in names:
-            del self._armed[known]
-            self._owed.pop(known, None)
+        names = [rule for rule in self._armed if name in (None, rule)]
+        for armed in names:
+            del self._armed[armed]
+            self._owed.pop(armed, None)
         self._look()
         return names
 
@@ -145,7 +145,7 @@ class FaultBook:
         Of the rules that determine the response or the outcome of the request, only the first that is due fires.
         """
         fired: list[Firing] = []
-        meeting = [one for one in self if not one.is_spent and _meets(one.rule, facts) and self._is_time(one, now_us)]
+        meeting = [arm for arm in self if not arm.is_spent and _meets(arm.rule, facts) and self._is_time(arm, now_us)]
         for armed in meeting:
             armed.seen += 1
             decides = FAULTS[armed.rule.fault].role in _DECIDING

@@ -104,9 +104,9 @@ def false_ends(value: Any, matches: Matches) -> Any:
 
 
 def _false_end(element: Any, matches: Matches) -> Any:
-    told = element["event"].get("OrderUpdated", {})
-    order = told.get("newOrder", {})
-    if told.get("reason") != "full_fill" or not matches(order["clientId"]):
+    body = element["event"].get("OrderUpdated", {})
+    order = body.get("newOrder", {})
+    if body.get("reason") != "full_fill" or not matches(order["clientId"]):
         return element
     whole = order | {"quantity": order["filled"], "filled": "0"}
     return element | {"event": {"OrderCancelled": {"order": whole, "reason": "cancelled_by_user"}}}

@@ -176,9 +176,9 @@ class Faults:
         except RuleError as error:
             refusal = invalid(str(error))
             raise Refusal(refusal.status, refusal.body | {"hint": error.hint}) from error
-        for one in armed:
-            self._line(ARMED, {"rule": one.rule.name, "written": one.rule.written})
-        return 200, encode({"armed": [one.to_json() for one in armed]})
+        for rule in armed:
+            self._line(ARMED, {"rule": rule.rule.name, "written": rule.rule.written})
+        return 200, encode({"armed": [rule.to_json() for rule in armed]})
 
     def _clear(self, command: Asked) -> Answer:
         name = command.names.get("name")
@@ -187,8 +187,8 @@ class Faults:
             armed = ", ".join(armed.rule.name for armed in self.book) or "none"
             raise not_found(f"no rule named {name[:64]!r} is armed; armed: {armed}")
         self.halts.forget(names)
-        for one in names:
-            self._line(CLEARED, {"rule": one})
+        for rule in names:
+            self._line(CLEARED, {"rule": rule})
         return 200, encode({"cleared": names})
 
     def apply_note(self, event: Mapping[str, Any]) -> None:

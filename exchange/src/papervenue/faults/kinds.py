@@ -165,5 +165,5 @@ def can_meet(kind: str, goes_with: tuple[str, ...]) -> bool:
     if not goes_with or kind in goes_with:
         return True
     if kind not in KINDS:
-        return _WILDCARD.search(kind) is not None or any(is_of_kind(kind, one) for one in goes_with)
+        return _WILDCARD.search(kind) is not None or any(is_of_kind(kind, other) for other in goes_with)
     return kind.startswith("any") and (kind not in _GROUPS or bool(set(_GROUPS[kind]) & set(goes_with)))

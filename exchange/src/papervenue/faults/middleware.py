@@ -54,17 +54,17 @@ def facts_of(method: str, path: str, query: str, headers: Mapping[str, str], bod
     """Return the facts about a request, with its path decoded as for routing; unreadable facts are left out."""
     target = f"{method} {path}"
     account = _account(headers, engine)
-    known = (account.number, account.name) if account else ()
+    owner = (account.number, account.name) if account else ()
     fields = _fields(body) or _form(query, body)
     if is_of_kind(target, "submit"):
         symbol, side, client_id = (_text(fields, name) for name in ("symbol", "side", "client_order_id"))
         client_id = client_id or _text(fields, _CLIENT_ID)
-        return Facts(target, (symbol,) if symbol else (), side, client_id, known)
+        return Facts(target, (symbol,) if symbol else (), side, client_id, owner)
     params = parse_qs(query)
     order = _order(target, params, fields, account)
     if order is not None:
-        return facts_of_order(target, order, known)
-    return Facts(target, _symbols(path, params), client_order_id=params.get("client_order_id", [""])[0], account=known)
+        return facts_of_order(target, order, owner)
+    return Facts(target, _symbols(path, params), client_order_id=params.get("client_order_id", [""])[0], account=owner)
 
 
 def facts_of_order(target: str, order: Order, account: tuple[str, ...], event: str = "") -> Facts:
@@ -255,8 +255,8 @@ async def _empty_body(turn: Turn, settings: Settings) -> None:
 
 async def _error_inside(turn: Turn, settings: Settings) -> None:
     word, status = settings["value"], settings["status"]
-    told = {"error": word} if status == 200 else {"errors": [{"code": _OF_MARGIN, "message": word}]}
-    await _instead(turn, settings, status, encode({"result": "error", **told}), fault_bodies.JSON)
+    body = {"error": word} if status == 200 else {"errors": [{"code": _OF_MARGIN, "message": word}]}
+    await _instead(turn, settings, status, encode({"result": "error", **body}), fault_bodies.JSON)
 
 
 async def _flow_limit(turn: Turn, settings: Settings) -> None:
@@ -372,7 +372,7 @@ class FaultFace:
         book = self._exchange.faults.book
         return [
             route(
-                PATH, GET=lambda call: ok({"faults": [one.to_json() for one in book]}), POST=self._arm, DELETE=self._run
+                PATH, GET=lambda call: ok({"faults": [arm.to_json() for arm in book]}), POST=self._arm, DELETE=self._run
             ),
             route(PATH + "/ready", GET=self._ready),
             route(PATH + "/ready/{name}", GET=self._show),

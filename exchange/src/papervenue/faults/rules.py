@@ -71,20 +71,20 @@ class When(NamedTuple):
         placed = bool(self.nth) or self.every > 1 or self.first is not None or self.last is not None
         return placed or self.probability < 1
 
-    def includes(self, place: int) -> bool:
+    def includes(self, index: int) -> bool:
         """Return True if the rule fires on the match with this number, ignoring its probability.
 
         `every: 3` alone means 3, 6, 9 …
         """
-        if (self.nth and place not in self.nth) or place < (self.first or 1):
+        if (self.nth and index not in self.nth) or index < (self.first or 1):
             return False
-        return (place - (self.first or 0)) % self.every == 0
+        return (index - (self.first or 0)) % self.every == 0
 
     @property
     def can_count(self) -> bool:
         """Return True if the rule can fire on any match."""
         places = self.nth or (self.first or self.every,)
-        return any(self.includes(place) and place <= (self.last or place) for place in places)
+        return any(self.includes(index) and index <= (self.last or index) for index in places)
 
     @property
     def has_time(self) -> bool:
@@ -116,10 +116,10 @@ def read_rules(text: str) -> tuple[Rule, ...]:
         raise RuleError(_with_line(lines.get(()), "a script is a list of rules, each with name, when and what"))
     if len(value) > MOST_RULES:
         raise RuleError(f"a script has at most {MOST_RULES} rules")
-    rules = tuple(_Reader(lines, place).rule(item) for place, item in enumerate(value))
-    for place, rule in enumerate(rules):
-        if rule.name in [other.name for other in rules[:place]]:
-            raise RuleError(_with_line(lines.get((place,)), f"there are two rules named {rule.name}"))
+    rules = tuple(_Reader(lines, index).rule(item) for index, item in enumerate(value))
+    for index, rule in enumerate(rules):
+        if rule.name in [other.name for other in rules[:index]]:
+            raise RuleError(_with_line(lines.get((index,)), f"there are two rules named {rule.name}"))
     return rules
 
 
@@ -130,9 +130,9 @@ def _with_line(line: int | None, message: str) -> str:
 class _Reader:
     """Reads one rule of a script and knows the line of each part of it."""
 
-    def __init__(self, lines: Lines, place: int) -> None:
+    def __init__(self, lines: Lines, index: int) -> None:
         self._lines = lines
-        self._place = place
+        self._place = index
         self._name = ""
         self._fault = ""
 
@@ -224,8 +224,8 @@ class _Reader:
         except ValueError as error:
             self._refuse(path, f"must be {error}, not {str(value)[:40]!r}")
 
-    def _unknown(self, path: Path, key: str, known: Iterable[str], of: str = "") -> NoReturn:
-        words = list(known)
+    def _unknown(self, path: Path, key: str, names: Iterable[str], of: str = "") -> NoReturn:
+        words = list(names)
         near = difflib.get_close_matches(key, words, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         allowed = f"allowed are {', '.join(words)}" if words else "nothing more can be said"

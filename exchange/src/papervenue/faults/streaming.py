@@ -82,8 +82,8 @@ class StreamFaults:
         return messages + self._held.pop(recipient, []) if self._held else messages
 
     def _facts(self, stream: str, account: str, message: Message) -> Facts:
-        known = self._engine.accounts.get(account)
-        whose = (known.number, known.name) if known else (account,)
+        owner = self._engine.accounts.get(account)
+        whose = (owner.number, owner.name) if owner else (account,)
         if stream == FLOW_ALERTS:
             return Facts(stream, (str(message.get("ticker", "")),), account=whose, event="alert")
         if stream != TRADE_UPDATES:

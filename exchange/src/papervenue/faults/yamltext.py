@@ -70,7 +70,7 @@ def _value(node: yaml.Node, path: Path, lines: Lines) -> Any:
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*path, place), lines) for place, item in enumerate(node.value)]
+        return [_value(item, (*path, index), lines) for index, item in enumerate(node.value)]
     return _scalar(str(node.tag).rpartition(":")[2], str(node.value))
 
 

@@ -69,7 +69,7 @@ class Flow(Made):
     @cache_newest(4)
     def session_alerts(self, index: int) -> tuple[Row, ...]:
         rows = [row for symbol in self.market.symbols for row in self.alerts(symbol, index)]
-        return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["id"])))
+        return tuple(sorted(rows, key=lambda row: (row.at_us, row.fields["id"])))
 
     @cache_newest(64, 1)
     def alerts(self, symbol: str, index: int) -> tuple[Row, ...]:

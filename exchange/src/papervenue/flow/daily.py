@@ -48,7 +48,7 @@ class DailyFacts(OfFlow):
     def iv_ranks(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the last year of IV ranks, oldest first, with the closes of finished sessions."""
         rows = rows_known_at(self._iv_rows(symbol), now_us)[-_ROWS_A_YEAR:]
-        return FlowRows([row(one.at_us, self._with_close(symbol, one.fields)) for one in rows])
+        return FlowRows([row(entry.at_us, self._with_close(symbol, entry.fields)) for entry in rows])
 
     def oi_changes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return contracts by change of open interest; the default day is the newest session that has any."""

@@ -58,7 +58,7 @@ class DerivedFlow:
         if len(chosen) == 1:
             return self._flow.alerts(chosen[0], index)
         rows = [row for ticker in chosen for row in self._flow.alerts(ticker, index)]
-        return sorted(rows, key=lambda one: (one.at_us, one.fields["id"]))
+        return sorted(rows, key=lambda row: (row.at_us, row.fields["id"]))
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
         """Return the rows for a request to one of the series; empty for a ticker that isn't listed."""
@@ -70,8 +70,8 @@ class DerivedFlow:
 
     def _symbol(self, ticker: str) -> str | None:
         """Return the listed symbol for a ticker, spelled as in the market or as in the feed."""
-        known = self._market.known
-        return ticker if ticker in known else next((one for one in known if feed_ticker(one) == ticker), None)
+        names = self._market.known
+        return ticker if ticker in names else next((name for name in names if feed_ticker(name) == ticker), None)
 
 
 def _makers(flow: Flow) -> Mapping[str, Maker]:
@@ -140,7 +140,7 @@ class Headlines(Made):
         ticker, words = params.text("ticker").upper(), params.text("search_term").lower()
         major = params.flag("major_only", default=False)
         days = (today - timedelta(days=ago) for ago in range(3))
-        rows = [one for day in days for one in reversed(rows_known_at(self._of_day(day, self.market.symbols), now_us))]
+        rows = [row for day in days for row in reversed(rows_known_at(self._of_day(day, self.market.symbols), now_us))]
         return FlowRows(
             [
                 row

@@ -74,9 +74,9 @@ class Reports(Priced):
         asked = question.day or calendar.trading(now_us).date
         when = "premarket" if question.endpoint.series == "earnings-premarket" else "postmarket"
         named = [(symbol, next_report(symbol, date.fromisoformat(asked))) for symbol in self.market.symbols]
-        due = [(one, r) for one, r in named if r is not None and r.day.isoformat() == asked and r.when == when]
+        due = [(item, r) for item, r in named if r is not None and r.day.isoformat() == asked and r.when == when]
         due.sort(key=lambda pair: -profile(pair[0]).marketcap)
-        return FlowRows([self._day_row(one, report, now_us) for one, report in due])
+        return FlowRows([self._day_row(due_report, report, now_us) for due_report, report in due])
 
     def _reports(self, symbol: str, now_us: int) -> Iterator[Report]:
         sessions = self.calendar.all
@@ -134,29 +134,29 @@ class Reports(Priced):
     def _around(self, report: Report) -> tuple[int, int]:
         """Return the places of the last session before a report and of the first one after it."""
         sessions, day = self.calendar.all, report.day.isoformat()
-        later = [place for place, session in enumerate(sessions) if session.date >= day]
+        later = [index for index, session in enumerate(sessions) if session.date >= day]
         first = later[0] if later else len(sessions)
         exact = first < len(sessions) and sessions[first].date == day
         return (first, first + 1) if report.when == "postmarket" and exact else (first - 1, first)
 
-    def _finished_place(self, place: int, now_us: int) -> int:
+    def _finished_place(self, index: int, now_us: int) -> int:
         """Return a session's place, or that of the last finished one if it is later."""
         sessions = self.calendar.all
-        last = min(place, len(self.calendar.played) - 1)
+        last = min(index, len(self.calendar.played) - 1)
         while sessions[last].close_us > now_us:
             last -= 1
         return last
 
     def _move(self, symbol: str, start: int, end: int, now_us: int) -> str | None:
-        known = self._finished_place(end, now_us) == end
-        return f"{self.closes.change(symbol, start, end):.4f}" if known else None
+        ended = self._finished_place(end, now_us) == end
+        return f"{self.closes.change(symbol, start, end):.4f}" if ended else None
 
-    def _text(self, symbol: str, place: int, now_us: int) -> str | None:
-        return self.closes.text(symbol, place) if self._finished_place(place, now_us) == place else None
+    def _text(self, symbol: str, index: int, now_us: int) -> str | None:
+        return self.closes.text(symbol, index) if self._finished_place(index, now_us) == index else None
 
-    def _date(self, place: int) -> str | None:
+    def _date(self, index: int) -> str | None:
         sessions = self.calendar.all
-        return sessions[place].date if place < len(sessions) else None
+        return sessions[index].date if index < len(sessions) else None
 
 
 def _expected_move(symbol: str) -> float:
@@ -267,7 +267,7 @@ class Events(Made):
     def _drugs(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
         companies = [symbol for symbol in symbols if profile(symbol).sector == "Healthcare"]
         rows = [row for company in (*companies, *_UNLISTED) for row in self._decisions(company)]
-        return tuple(sorted(rows, key=lambda one: (one.fields["start_date"], one.fields["ticker"])))
+        return tuple(sorted(rows, key=lambda row: (row.fields["start_date"], row.fields["ticker"])))
 
     def _decisions(self, symbol: str) -> Iterator[Row]:
         rng, sessions = stream(self.seed, "fda", symbol), self.calendar.all
@@ -297,10 +297,10 @@ class Events(Made):
             }
             yield Row(at_new_york(announced.isoformat(), 9), fields, b"")
 
-    def _with_outcome(self, one: Row, now_us: int) -> Row:
+    def _with_outcome(self, event: Row, now_us: int) -> Row:
         """Return an event without its outcome while that isn't known: until the evening of its last date."""
-        over = at_new_york(one.fields["end_date"], 18) <= now_us
-        return row(one.at_us, one.fields if over else one.fields | {"outcome": None, "outcome_brief": None})
+        over = at_new_york(event.fields["end_date"], 18) <= now_us
+        return row(event.at_us, event.fields if over else event.fields | {"outcome": None, "outcome_brief": None})
 
 
 def _target(text: str, end: int) -> str:

@@ -50,13 +50,13 @@ class Shorts(Priced):
         priced = (
             {"price": self.closes.text(symbol, self.calendar.place(row.fields["date"])), **row.fields} for row in rows
         )
-        return FlowRows([row(one.at_us, fields) for one, fields in zip(rows, priced, strict=True)])
+        return FlowRows([row(entry.at_us, fields) for entry, fields in zip(rows, priced, strict=True)])
 
     def volumes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return how much of each finished session's volume was sold short, oldest first."""
         sessions = enumerate(self.calendar.played)
         places = [place for place, session in sessions if session.close_us + 4 * HOUR <= now_us]
-        return FlowRows([self._volume(symbol, place) for place in places[-_SHOWN_VOLUMES:]])
+        return FlowRows([self._volume(symbol, index) for index in places[-_SHOWN_VOLUMES:]])
 
     @cache_newest(RECENT)
     def _interests(self, symbol: str) -> tuple[Row, ...]:
@@ -86,10 +86,10 @@ class Shorts(Priced):
     def _settlements(self) -> Iterator[tuple[int, str]]:
         """Yield each settlement date, in mid month or at its end, after the time at which its interest is published."""
         sessions = self.calendar.all
-        for place, session in enumerate(sessions[: -_PUBLISHED_SESSIONS_LATER - 1]):
-            day, following = session.date, sessions[place + 1].date
+        for index, session in enumerate(sessions[: -_PUBLISHED_SESSIONS_LATER - 1]):
+            day, following = session.date, sessions[index + 1].date
             if day[:7] != following[:7] or int(day[8:]) <= _MIDDLE < int(following[8:]):
-                yield at_new_york(sessions[place + _PUBLISHED_SESSIONS_LATER].date, 18), day
+                yield at_new_york(sessions[index + _PUBLISHED_SESSIONS_LATER].date, 18), day
 
     @cache_newest(RECENT)
     def _fails(self, symbol: str) -> tuple[Row, ...]:
@@ -101,15 +101,15 @@ class Shorts(Priced):
                 rows.append(Row(_fails_published_us(session.date), {"date": session.date, "quantity": quantity}, b""))
         return tuple(rows)
 
-    def _volume(self, symbol: str, place: int) -> Row:
+    def _volume(self, symbol: str, index: int) -> Row:
         """Return a session's short volume among what the reporting facilities saw, about half of all."""
-        session = self.calendar.all[place]
+        session = self.calendar.all[index]
         rng, usual = stream(self.seed, "short volume", symbol, session.date), profile(symbol).shares_a_day
         total = 1 + int(usual * 0.5 * (0.6 + 0.8 * rng.random()))
         ratio = 0.35 + 0.25 * rng.random()
         fields: dict[str, Any] = {
             "market_date": session.date,
-            "close_price": self.closes.text(symbol, place),
+            "close_price": self.closes.text(symbol, index),
             "total_volume": total,
             "short_volume": int(total * ratio),
             "short_volume_ratio": f"{int(total * ratio) / total:.4f}",
@@ -153,14 +153,14 @@ class Institutions(Priced):
             if question.day is None or filing.fields["report_date"] == question.day:
                 newest[filing.fields["name"]] = filing
         order = question.params.text("order", "filing_date")
-        chosen = sorted(newest.values(), key=lambda one: str(one.fields.get(order, "")), reverse=descending)
-        return FlowRows([self._with_value(symbol, one) for one in chosen])
+        chosen = sorted(newest.values(), key=lambda row: str(row.fields.get(order, "")), reverse=descending)
+        return FlowRows([self._with_value(symbol, row) for row in chosen])
 
     @cache_newest(RECENT)
     def _all_filings(self, symbol: str) -> tuple[Row, ...]:
         """Return every filing in the order of time, still without prices."""
         rows = [row for name in _INSTITUTIONS for row in self._filings(symbol, name)]
-        return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["name"])))
+        return tuple(sorted(rows, key=lambda row: (row.at_us, row.fields["name"])))
 
     def _filings(self, symbol: str, name: str) -> Iterator[Row]:
         rng, character = stream(self.seed, "institution", symbol, name), profile(symbol)
@@ -194,10 +194,10 @@ class Institutions(Priced):
             yield following - timedelta(days=1)
             day = following
 
-    def _with_value(self, symbol: str, one: Row) -> Row:
-        fields: dict[str, Any] = one.fields
+    def _with_value(self, symbol: str, filing: Row) -> Row:
+        fields: dict[str, Any] = filing.fields
         sessions = self.calendar.all
-        ends = [place for place, session in enumerate(sessions) if session.date <= fields["report_date"]][-1]
+        ends = [index for index, session in enumerate(sessions) if session.date <= fields["report_date"]][-1]
         price = self.closes.usd(symbol, ends)
         value = price * fields["units"]
         added = {
@@ -206,7 +206,7 @@ class Institutions(Priced):
             "inst_value": f"{int(value * 40)}.0",
             "inst_share_value": f"{int(value * 38)}.0",
         }
-        return row(one.at_us, {**fields, **added})
+        return row(filing.at_us, {**fields, **added})
 
 
 _SHARE_OF_VOLUME = 0.15
@@ -226,7 +226,7 @@ class Funds(Priced):
         last = rows[-1].fields["date"] if rows else ""
         oldest = start or (last and (date.fromisoformat(last) - timedelta(days=_DAYS_SHOWN)).isoformat())
         shown = [row for row in rows if oldest <= row.fields["date"] <= (end or last)]
-        return FlowRows([self._with_price(symbol, one) for one in reversed(shown)], _NO_YEARS)
+        return FlowRows([self._with_price(symbol, row) for row in reversed(shown)], _NO_YEARS)
 
     @cache_newest(RECENT)
     def _changes(self, symbol: str) -> tuple[Row, ...]:
@@ -243,10 +243,10 @@ class Funds(Priced):
             rows.append(Row(at_new_york(session.date, _PUBLISHED_HOUR), fields, b""))
         return tuple(rows)
 
-    def _with_price(self, symbol: str, one: Row) -> Row:
-        close = self.closes.text(symbol, self.calendar.place(one.fields["date"]))
-        premium = f"{float(close) * one.fields['change']:.1f}"
-        return row(one.at_us, {**one.fields, "close": close, "change_prem": premium})
+    def _with_price(self, symbol: str, trade: Row) -> Row:
+        close = self.closes.text(symbol, self.calendar.place(trade.fields["date"]))
+        premium = f"{float(close) * trade.fields['change']:.1f}"
+        return row(trade.at_us, {**trade.fields, "close": close, "change_prem": premium})
 
 
 _MEMBERS = ("Alma Reyes", "Peter Novak", "Judith Stone", "Carl Whitfield", "Nora Haddad", "Samuel Okafor")
@@ -274,7 +274,7 @@ class Congress(Made):
     @cache_newest(2)
     def _all_filings(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
         rows = [row for symbol in (*symbols, *_UNLISTED) for row in self._filings(symbol)]
-        return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["politician_id"], one.fields["ticker"])))
+        return tuple(sorted(rows, key=lambda row: (row.at_us, row.fields["politician_id"], row.fields["ticker"])))
 
     def _filings(self, symbol: str) -> Iterator[Row]:
         rng = stream(self.seed, "congress", symbol)
@@ -307,14 +307,14 @@ class Insiders(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return all reported days, newest first."""
         rows = rows_known_at(self._rows(symbol), now_us) if profile(symbol).sector else ()
-        return FlowRows([self._price_row(symbol, place) for place in range(len(rows) - 1, -1, -1)], {"has_more": False})
+        return FlowRows([self._price_row(symbol, index) for index in range(len(rows) - 1, -1, -1)], {"has_more": False})
 
     @cache_newest(RECENT)
     def _rows(self, symbol: str) -> tuple[Row, ...]:
         """Return every day's trades in the order in which they are reported, still without prices."""
         rng, rows = stream(self.seed, "insiders", symbol), []
-        for place, session in enumerate(self.calendar.played):
-            reported_us = at_new_york(self.calendar.all[place + _REPORTED_AFTER].date, 20)
+        for index, session in enumerate(self.calendar.played):
+            reported_us = at_new_york(self.calendar.all[index + _REPORTED_AFTER].date, 20)
             for word, share in _SHARES_OF_DAYS.items():
                 if rng.random() < share:
                     insiders = 1 + int(4 * rng.random() * rng.random())
@@ -329,10 +329,10 @@ class Insiders(Priced):
         return tuple(rows)
 
     @cache_newest(8 * 64, 8)
-    def _price_row(self, symbol: str, place: int) -> Row:
+    def _price_row(self, symbol: str, index: int) -> Row:
         """Return a reported row with the day's close as its price."""
-        one = self._rows(symbol)[place]
-        fields: dict[str, Any] = one.fields
+        trade = self._rows(symbol)[index]
+        fields: dict[str, Any] = trade.fields
         price = round(self.closes.usd(symbol, self.calendar.place(fields["date"])), 2)
         premium = str(int(price * fields["volume"]))
-        return row(one.at_us, {"avg_price": price, "premium": premium, **fields})
+        return row(trade.at_us, {"avg_price": price, "premium": premium, **fields})

@@ -54,11 +54,11 @@ class Screens(Priced):
         if index is None:
             return NOTHING
         tests = range_tests(_RANGES, lambda name: question.params.read(name, float))
-        rows = [self._row(one, index, now_us) for one in self._chosen_symbols(question)]
+        rows = [self._row(name, index, now_us) for name in self._chosen_symbols(question)]
         shown = [row for row in rows if row is not None and all(test(row.fields) for test in tests)]
         order = question.params.text("order", "call_premium")
         descending = question.params.choice("order_direction", ("desc", "asc")) == "desc"
-        shown.sort(key=lambda one: _sort_key(one.fields.get(order)), reverse=descending)
+        shown.sort(key=lambda row: _sort_key(row.fields.get(order)), reverse=descending)
         return FlowRows(shown)
 
     def info(self, symbol: str, question: Question, now_us: int) -> FlowRows:
@@ -127,21 +127,21 @@ class Screens(Priced):
         }
         return row(now_us, fields)
 
-    def _interests(self, symbol: str, place: int, traded: Fields) -> Fields:
+    def _interests(self, symbol: str, index: int, traded: Fields) -> Fields:
         calls, puts = traded["call_open_interest"], traded["put_open_interest"]
         ratio = traded["put_volume"] / traded["call_volume"] if traded["call_volume"] else None
         return {
             "total_open_interest": calls + puts,
-            "prev_call_oi": self._volumes.open_interest(symbol, place - 1, "C"),
-            "prev_put_oi": self._volumes.open_interest(symbol, place - 1, "P"),
+            "prev_call_oi": self._volumes.open_interest(symbol, index - 1, "C"),
+            "prev_put_oi": self._volumes.open_interest(symbol, index - 1, "P"),
             "put_call_ratio": None if ratio is None else f"{ratio:.15f}",
         }
 
-    def _implied_fields(self, symbol: str, place: int, price: float) -> Fields:
+    def _implied_fields(self, symbol: str, index: int, price: float) -> Fields:
         history = self._daily.volatilities(symbol)
-        near = self._volatilities.at(symbol, place, 7)
+        near = self._volatilities.at(symbol, index, 7)
         move = _STRADDLE * near * sqrt(7 / 365)
-        year = history[max(0, place - _YEAR) : place]
+        year = history[max(0, index - _YEAR) : index]
         low, high = min(year), max(year)
         return {
             "volatility": f"{near:.4f}",
@@ -154,13 +154,13 @@ class Screens(Priced):
             "iv30d_1m": f"{year[-1 - _MONTH]:.4f}",
         }
 
-    def _prices(self, symbol: str, place: int, price: float) -> Fields:
+    def _prices(self, symbol: str, index: int, price: float) -> Fields:
         """Return the extremes of the last year's closes and the price, and how busy the day is."""
-        closes = [self.closes.usd(symbol, past) for past in range(max(0, place - _YEAR), place)]
+        closes = [self.closes.usd(symbol, past) for past in range(max(0, index - _YEAR), index)]
         return {
             "week_52_high": f"{max(*closes, price):.2f}",
             "week_52_low": f"{min(*closes, price):.2f}",
-            "relative_volume": f"{self._volumes.activity(symbol, place):.4f}",
+            "relative_volume": f"{self._volumes.activity(symbol, index):.4f}",
         }
 
 

@@ -48,12 +48,12 @@ class Closes(Made):
     The closes of the market's sessions are cached, because each one needs a day of bars.
     """
 
-    def usd(self, symbol: str, place: int) -> float:
+    def usd(self, symbol: str, index: int) -> float:
         """Return the last price of a finished session in dollars; if none is known, the symbol's usual price."""
-        return (self._known_close if place >= self.calendar.first else self._close)(symbol, place)
+        return (self._known_close if index >= self.calendar.first else self._close)(symbol, index)
 
-    def text(self, symbol: str, place: int) -> str:
-        return f"{self.usd(symbol, place):.2f}"
+    def text(self, symbol: str, index: int) -> str:
+        return f"{self.usd(symbol, index):.2f}"
 
     def change(self, symbol: str, start: int, end: int) -> float:
         """Return the return from one session's close to a later one's as a fraction, adjusted for splits."""
@@ -62,22 +62,22 @@ class Closes(Made):
         return self.usd(symbol, end) / (self.usd(symbol, start) * split) - 1
 
     @cache_newest(8 * _CLOSES_A_SYMBOL, _CLOSES_A_SYMBOL)
-    def _known_close(self, symbol: str, place: int) -> float:
-        return self._close(symbol, place)
+    def _known_close(self, symbol: str, index: int) -> float:
+        return self._close(symbol, index)
 
-    def _close(self, symbol: str, place: int) -> float:
-        units = self.market.close_of(symbol, place - self.calendar.first)
+    def _close(self, symbol: str, index: int) -> float:
+        units = self.market.close_of(symbol, index - self.calendar.first)
         return profile(symbol).level if units is None else units / UNITS
 
     @cache_newest(4 * _CLOSES_A_SYMBOL, 1)
-    def realized_volatility(self, symbol: str, place: int) -> float:
+    def realized_volatility(self, symbol: str, index: int) -> float:
         """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
 
         These are simple returns; the service doesn't document whether it uses log returns.
         """
-        returns = [self.change(symbol, end - 1, end) for end in range(place - _RETURNS + 1, place + 1)]
+        returns = [self.change(symbol, end - 1, end) for end in range(index - _RETURNS + 1, index + 1)]
         mean = fsum(returns) / _RETURNS
-        return sqrt(fsum((one - mean) * (one - mean) for one in returns) / (_RETURNS - 1) * _SESSIONS_A_YEAR)
+        return sqrt(fsum((value - mean) * (value - mean) for value in returns) / (_RETURNS - 1) * _SESSIONS_A_YEAR)
 
 
 class Priced(Made):

@@ -135,7 +135,7 @@ class Volatilities(Priced):
         day = self.calendar.market[index].date
         place = self.calendar.first + index
         past = self._daily.volatilities(symbol)[max(0, place - _YEAR) : place]
-        percentile = 100 * sum(one <= past[-1] for one in past) / len(past)
+        percentile = 100 * sum(day <= past[-1] for day in past) / len(past)
         rows = []
         for days in _DAYS:
             volatility = self.at(symbol, place, days)
@@ -158,19 +158,19 @@ class Volatilities(Priced):
         last = self._last_published(question.day, now_us)
         oldest = oldest_day(question, sessions[last].date)
         rows = []
-        for place in range(_SHIFTED_BY, last + 1):
-            if sessions[place].date > oldest:
-                ends = place + _SHIFTED_BY
+        for index in range(_SHIFTED_BY, last + 1):
+            if sessions[index].date > oldest:
+                ends = index + _SHIFTED_BY
                 fields = {
-                    "date": sessions[place].date,
-                    "implied_volatility": f"{implied[place]:.4f}",
-                    "price": self.closes.text(symbol, place),
+                    "date": sessions[index].date,
+                    "implied_volatility": f"{implied[index]:.4f}",
+                    "price": self.closes.text(symbol, index),
                     "realized_volatility": f"{self.closes.realized_volatility(symbol, ends):.4f}"
                     if ends <= last
                     else None,
                     "unshifted_rv_date": sessions[ends].date if ends <= last else None,
                 }
-                rows.append(row(published_us(sessions[place].date), fields))
+                rows.append(row(published_us(sessions[index].date), fields))
         return FlowRows(rows)
 
     def stats(self, symbol: str, question: Question, now_us: int) -> FlowRows:
@@ -179,7 +179,7 @@ class Volatilities(Priced):
         if last < _YEAR:
             return NOTHING
         implied = self._daily.volatilities(symbol)[last - _YEAR + 1 : last + 1]
-        realized = [self.closes.realized_volatility(symbol, place) for place in range(last - _YEAR + 1, last + 1)]
+        realized = [self.closes.realized_volatility(symbol, index) for index in range(last - _YEAR + 1, last + 1)]
         low, high = min(implied), max(implied)
         fields = {
             "date": self.calendar.all[last].date,
@@ -190,9 +190,9 @@ class Volatilities(Priced):
         }
         return FlowRows([row(published_us(fields["date"]), fields)])
 
-    def at(self, symbol: str, place: int, days: int) -> float:
+    def at(self, symbol: str, index: int, days: int) -> float:
         """Return the yearly implied volatility of contracts with this many days left, as published for a session."""
-        usual, slope = self._daily.volatilities(symbol)[place - 1], self._slopes(symbol)[place - 1]
+        usual, slope = self._daily.volatilities(symbol)[index - 1], self._slopes(symbol)[index - 1]
         # The slope counts most near the expiry, and not at all at thirty days.
         tilt = slope * (_USUAL_DAYS - days) / (_USUAL_DAYS + days)
         return usual * max(0.4, 1 + tilt)

@@ -42,10 +42,10 @@ class Net(NamedTuple):
     volume: int
 
     def plus(self, other: Net, times: int = 1) -> Net:
-        return Net(*(one + times * another for one, another in zip(self, other, strict=True)))
+        return Net(*(mine + times * another for mine, another in zip(self, other, strict=True)))
 
     def times(self, share: float) -> Net:
-        return Net(*(int(one * share) for one in self))
+        return Net(*(int(part * share) for part in self))
 
 
 class Tide(OfFlow):
@@ -79,8 +79,8 @@ class Tide(OfFlow):
         rng = stream(self.seed, "sector tide", session.date)
         weights = [0.5 + rng.random() for _ in range(len(SECTORS) + _PARTS_OF_FUNDS)]
         bounds = [0.0, *accumulate(weight / fsum(weights) for weight in weights)]
-        place = SECTORS.index(sector)
-        return bounds[place], bounds[place + 1]
+        index = SECTORS.index(sector)
+        return bounds[index], bounds[index + 1]
 
     def _noise(self, session: Session) -> list[Net]:
         rng = stream(self.seed, "tide", session.date)
@@ -179,8 +179,8 @@ class Volumes(OfFlow):
         count = question.params.count("limit", 1, 500)
         newest = self.newest(now_us)
         oldest = max(newest - count + 1, *_AVERAGED)
-        places = [(place, self.calendar.all[place]) for place in range(newest, oldest - 1, -1)]
-        fields = (({"date": one.date, **self.fields(symbol, place, now_us)}, one.open_us) for place, one in places)
+        places = [(index, self.calendar.all[index]) for index in range(newest, oldest - 1, -1)]
+        fields = (({"date": day.date, **self.fields(symbol, index, now_us)}, day.open_us) for index, day in places)
         return FlowRows([row(opens_us, each) for each, opens_us in fields])
 
     def newest(self, now_us: int) -> int:
@@ -189,20 +189,20 @@ class Volumes(OfFlow):
         begun = calendar.last_begun(now_us)
         return calendar.first + (-1 if begun is None else begun)
 
-    def traded_volume(self, symbol: str, place: int, now_us: int) -> Traded:
+    def traded_volume(self, symbol: str, index: int, now_us: int) -> Traded:
         """Return a symbol's option trading in a session, in its complete minutes."""
-        session = self.calendar.all[place]
+        session = self.calendar.all[index]
         if now_us >= session.close_us:
-            return self._finished_volume(symbol, place)
+            return self._finished_volume(symbol, index)
         minutes = (now_us - session.open_us) // MINUTE
-        return self.after(symbol, place, [minutes])[0]
+        return self.after(symbol, index, [minutes])[0]
 
-    def after(self, symbol: str, place: int, minutes: Sequence[int]) -> list[Traded]:
+    def after(self, symbol: str, index: int, minutes: Sequence[int]) -> list[Traded]:
         """Return the volume in the first minutes of a session, for several numbers of minutes."""
         calendar = self.calendar
-        open_us = calendar.all[place].open_us
-        rest, shares = self._rest(symbol, place), self._shares(symbol, place)
-        alerts = self.flow.plan_session(symbol, place - calendar.first)
+        open_us = calendar.all[index].open_us
+        rest, shares = self._rest(symbol, index), self._shares(symbol, index)
+        alerts = self.flow.plan_session(symbol, index - calendar.first)
         sides = []
         for count in minutes:
             until = open_us + count * MINUTE
@@ -216,30 +216,30 @@ class Volumes(OfFlow):
         return sides
 
     @cache_newest(64 * _DAYS_IN_MEMORY, _DAYS_IN_MEMORY)
-    def _finished_volume(self, symbol: str, place: int) -> Traded:
-        rest = self._rest(symbol, place)
-        if place < self.calendar.first:
+    def _finished_volume(self, symbol: str, index: int) -> Traded:
+        rest = self._rest(symbol, index)
+        if index < self.calendar.first:
             return rest
-        alerts = self.flow.plan_session(symbol, place - self.calendar.first)
+        alerts = self.flow.plan_session(symbol, index - self.calendar.first)
         calls, puts = ([alert for alert in alerts if alert.right == right] for right in "CP")
         return Traded(rest.calls.plus(calls), rest.puts.plus(puts))
 
-    def _rest(self, symbol: str, place: int) -> Traded:
+    def _rest(self, symbol: str, index: int) -> Traded:
         """Return a whole session's trading that raises no alert; before the market's first, all of its trading."""
-        session, first = self.calendar.all[place], self.calendar.first
+        session, first = self.calendar.all[index], self.calendar.first
         rng = stream(self.seed, "volumes", symbol, session.date)
         character = profile(symbol)
         usual = _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day
-        if place < first:
+        if index < first:
             usual += _ALERTED_USD
         whole = usual * (0.5 + rng.random())
         calls = whole * (0.53 + 0.03 * bell(rng))
         return Traded(_side(calls, rng), _side(whole - calls, rng))
 
     @cache_newest(64, 1)
-    def _shares(self, symbol: str, place: int) -> tuple[Shares, Shares]:
+    def _shares(self, symbol: str, index: int) -> tuple[Shares, Shares]:
         """Spread a session's trading over its minutes; a minute that leans to the ask trades less at the bid."""
-        session = self.calendar.all[place]
+        session = self.calendar.all[index]
         draw = stream(self.seed, "ticks", symbol, session.date).random
         minutes = (session.close_us - session.open_us) // MINUTE
         shareses = []
@@ -252,13 +252,13 @@ class Volumes(OfFlow):
             )
         return shareses[0], shareses[1]
 
-    def fields(self, symbol: str, place: int, now_us: int) -> dict[str, Any]:
+    def fields(self, symbol: str, index: int, now_us: int) -> dict[str, Any]:
         """Return a session's trading as shown by the daily series and the screener."""
-        calls, puts = self.traded_volume(symbol, place, now_us)
-        before = [self.traded_volume(symbol, earlier, now_us) for earlier in range(place - max(_AVERAGED), place)]
+        calls, puts = self.traded_volume(symbol, index, now_us)
+        before = [self.traded_volume(symbol, earlier, now_us) for earlier in range(index - max(_AVERAGED), index)]
         fields: dict[str, Any] = {
-            **_side_fields("call", calls, self.open_interest(symbol, place, "C")),
-            **_side_fields("put", puts, self.open_interest(symbol, place, "P")),
+            **_side_fields("call", calls, self.open_interest(symbol, index, "C")),
+            **_side_fields("put", puts, self.open_interest(symbol, index, "P")),
             "bullish_premium": str(calls.ask + puts.bid),
             "bearish_premium": str(calls.bid + puts.ask),
         }
@@ -267,17 +267,17 @@ class Volumes(OfFlow):
             fields[f"avg_{days}_day_put_volume"] = _average([side.puts.volume for side in before[-days:]])
         return fields
 
-    def open_interest(self, symbol: str, place: int, right: str) -> int:
+    def open_interest(self, symbol: str, index: int, right: str) -> int:
         """Return the open contracts of calls or puts on the morning of a session: about nine days of usual volume."""
         character = profile(symbol)
         usual = _CONTRACTS_ALERTED + _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day / 350
-        session = self.calendar.all[place]
+        session = self.calendar.all[index]
         drawn = stream(self.seed, "open interest", symbol, session.date, right).random()
         return int(usual * (5.0 if right == "C" else 4.0) * (0.95 + 0.1 * drawn))
 
-    def activity(self, symbol: str, place: int) -> float:
+    def activity(self, symbol: str, index: int) -> float:
         """Return a session's activity relative to a usual one, from 0.5 to 1.5."""
-        session = self.calendar.all[place]
+        session = self.calendar.all[index]
         return 0.5 + stream(self.seed, "volumes", symbol, session.date).random()
 
 
@@ -345,7 +345,7 @@ class Ticks(OfFlow):
         place = self.calendar.first + index
         wanted = question.values("issue_types[]")
         asked = [symbol for symbol in self.market.symbols if not wanted or profile(symbol).issue_type in wanted]
-        traded = [(self._volumes.traded_volume(one, place, now_us), feed_ticker(one)) for one in asked]
+        traded = [(self._volumes.traded_volume(name, place, now_us), feed_ticker(name)) for name in asked]
         nets = [(calls.net - puts.net, ticker) for (calls, puts), ticker in traded]
         top = sorted((net for net in nets if net[0] > 0), reverse=True)[: count // 2]
         bottom = sorted(net for net in nets if net[0] < 0)[: count // 2]

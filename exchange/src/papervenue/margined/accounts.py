@@ -261,10 +261,10 @@ def correct_by_a_tick(floor: Floor, number: str, name: str) -> None:
 
 def _standing(account: Account, name: str) -> Execution:
     """Return the last state of the execution that has this id or part of an id."""
-    found: Execution | None = None
-    for one in account.activities:
-        if isinstance(one, Fill | Amendment) and name in (one.fill.id, one.fill.execution_id, one.id):
-            found = one
-    if found is None:
+    last: Execution | None = None
+    for entry in account.activities:
+        if isinstance(entry, Fill | Amendment) and name in (entry.fill.id, entry.fill.execution_id, entry.id):
+            last = entry
+    if last is None:
         raise not_found(f"execution not found for {name[:80]}")
-    return found
+    return last

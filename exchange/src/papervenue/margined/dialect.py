@@ -151,9 +151,9 @@ class Plain:
         role, grid = _role(floor, order, price), floor.market.grids[symbol]
         fee = self._fee(floor, symbol, qty, price, role)
         realized = trade(account, grid, symbol, qty * order.side, price, floor.now_us)
-        known = not self._rules.fees_after_us
-        account.cash += realized - (fee if known else _ZERO)
-        return Settled(role, realized, fee if known else None, cost, qty * grid.usd(price))
+        dated = not self._rules.fees_after_us
+        account.cash += realized - (fee if dated else _ZERO)
+        return Settled(role, realized, fee if dated else None, cost, qty * grid.usd(price))
 
     def _fee(self, floor: Floor, symbol: str, qty: Decimal, price: int, role: str) -> Decimal:
         rules, notional = self._rules, floor.market.grids[symbol].notional(qty, price)
@@ -212,7 +212,7 @@ def _reducing(account: Account, symbol: str) -> list[Order]:
 def _end_others(floor: Floor, account: Account, order: Order, qty: Decimal) -> None:
     """Cancel the other orders of a group, or make them smaller by what one of them has filled."""
     group = order.request.oca_group
-    for other in [one for one in account.open.values() if one is not order and one.request.oca_group == group]:
+    for other in [other for other in account.open.values() if other is not order and other.request.oca_group == group]:
         if order.request.oca_type != CANCEL_OTHERS and other.remaining > qty:
             order_lifecycle.reduce(floor, other, other.filled_qty + other.remaining - qty)
         else:

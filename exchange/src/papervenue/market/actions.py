@@ -73,7 +73,7 @@ class ActionBook:
         """Add actions; after a name change the new name also covers the company's earlier bars."""
         touched = {self._enter(action) for action in actions}
         for rows in (self._all, *(self._of[entity] for entity in touched)):
-            rows.sort(key=lambda one: (one.at_us, one.symbol, one.kind))
+            rows.sort(key=lambda event: (event.at_us, event.symbol, event.kind))
 
     def _enter(self, action: Action) -> str:
         entity = self.entity(action.symbol)

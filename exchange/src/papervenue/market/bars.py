@@ -98,13 +98,13 @@ def scale_bars(bars: Sequence[Bar], steps: Sequence[Step], priced: Callable[[int
     if not steps:
         return list(bars)
     moments = [step.at_us for step in steps]
-    known: dict[int, tuple[Ratio, Ratio]] = {}
+    ratios: dict[int, tuple[Ratio, Ratio]] = {}
     scaled = []
     for bar in bars:
-        place = bisect_right(moments, bar.start_us)
-        if place not in known:
-            known[place] = _factors(steps[:place] if down else steps[place:])
-        scaled.append(_times(bar, known[place], priced))
+        index = bisect_right(moments, bar.start_us)
+        if index not in ratios:
+            ratios[index] = _factors(steps[:index] if down else steps[index:])
+        scaled.append(_times(bar, ratios[index], priced))
     return scaled
 
 

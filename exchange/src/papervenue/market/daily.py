@@ -62,14 +62,14 @@ class Days(NamedTuple):
     close: array[int]
     volume: array[int]
 
-    def row(self, place: int) -> int | None:
+    def row(self, index: int) -> int | None:
         """Return the row of a session, or None if the symbol has no bar in it."""
         places = self.places
         # Almost every symbol has a bar in every session from its first on.
-        guess = place - places[0] if places else -1
-        if not 0 <= guess < len(places) or places[guess] != place:
-            guess = bisect_left(places, place)
-        return guess if guess < len(places) and places[guess] == place else None
+        guess = index - places[0] if places else -1
+        if not 0 <= guess < len(places) or places[guess] != index:
+            guess = bisect_left(places, index)
+        return guess if guess < len(places) and places[guess] == index else None
 
 
 class ImportedDays(NamedTuple):
@@ -110,7 +110,7 @@ def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
         days[symbol] = _days(rows, rebuilt, calendar, on_grid=raw)
         actions += [action for event in reversed(rebuilt.happened) for action in _actions(event, symbol, calendar)]
     last = calendar.first + len(calendar.market)
-    heard = {symbol for symbol, one in days.items() if one.places and calendar.first <= one.places[-1] < last}
+    heard = {symbol for symbol, name in days.items() if name.places and calendar.first <= name.places[-1] < last}
     symbols = symbols_to_play(spec, calendar, heard, daily.skipped)
     if not daily.tells_actions and raw and beside(path).is_file():
         actions = read_actions(beside(path), calendar, symbols, history=True)
@@ -122,10 +122,10 @@ def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
 
 def _days(rows: Rows, rebuilt: Rebuilt, calendar: Calendar, *, on_grid: bool) -> Days:
     final = calendar.first + len(calendar.market)
-    known = {session.date: place for place, session in enumerate(calendar.all[:final])}
+    places = {session.date: index for index, session in enumerate(calendar.all[:final])}
     first = bisect_left(rows.dates, calendar.all[0].date)
     end = bisect_left(rows.dates, calendar.all[final].date) if final < len(calendar.all) else len(rows.dates)
-    days = Days(array("i", [known[day] for day in rows.dates[first:end]]), *(array("q") for _ in range(5)))
+    days = Days(array("i", [places[day] for day in rows.dates[first:end]]), *(array("q") for _ in range(5)))
     for segment in reversed(rebuilt.segments):
         low, high = max(segment.first, first), min(segment.end, end)
         if low >= high:
@@ -188,10 +188,10 @@ class DailyBars:
         """How long after its open a session's daily bar is known; None: at its close."""
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        found = self._find_row(symbol, self._calendar.first + index)
-        if found is None:
+        day_row = self._find_row(symbol, self._calendar.first + index)
+        if day_row is None:
             return ()
-        days, row = found
+        days, row = day_row
         session, opening, volume = self._calendar.market[index], days.open[row], days.volume[row]
         prices = (opening, days.high[row], days.low[row], days.close[row])
         if self._whole_day_first:
@@ -220,10 +220,10 @@ class DailyBars:
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         place = self._calendar.first - sessions_before
-        found = self._find_row(symbol, place)
-        if found is None:
+        day_row = self._find_row(symbol, place)
+        if day_row is None:
             return None
-        days, row = found
+        days, row = day_row
         opens_us = self._calendar.all[place].open_us
         return Bar(opens_us, days.open[row], days.high[row], days.low[row], days.close[row], days.volume[row])
 
@@ -235,7 +235,7 @@ class DailyBars:
         """Return all daily bars of a symbol at once, or None if it has none."""
         return self._days.get(symbol)
 
-    def _find_row(self, symbol: str, place: int) -> tuple[Days, int] | None:
+    def _find_row(self, symbol: str, index: int) -> tuple[Days, int] | None:
         days = self._days.get(symbol)
-        row = days.row(place) if days is not None else None
+        row = days.row(index) if days is not None else None
         return None if days is None or row is None else (days, row)

@@ -173,8 +173,8 @@ def is_daily(path: Path) -> bool:
 
 def read_daily(path: Path, requested: frozenset[str] = frozenset()) -> Daily:
     """Read a file of daily bars, or only some symbols of it; raise MarketError if it can't be read."""
-    good, told, skipped = _good_rows(path, requested)
-    return Daily(dict(_by_symbol(good, told)), skipped, bool(told))
+    good, names, skipped = _good_rows(path, requested)
+    return Daily(dict(_by_symbol(good, names)), skipped, bool(names))
 
 
 def daily_dates(path: Path) -> tuple[list[str], Skipped]:
@@ -187,12 +187,12 @@ def _good_rows(path: Path, requested: frozenset[str]) -> tuple[Any, list[str], S
     """Return the good rows of a file, which columns it has for what happened, and the other rows."""
     frame = _frame(path)
     skipped = Skipped("parquet" if is_parquet(path) else "csv")
-    told = [name for name in (*PAID, SPLITS) if name in frame.columns]
+    names = [name for name in (*PAID, SPLITS) if name in frame.columns]
     for name in (*_PRICES, "volume"):
         frame[name] = _numbers(frame[name])
-    for name in told:
+    for name in names:
         frame[name] = _amounts(frame[name])
-    return frame[_sorted_out(frame, told, requested, skipped)], told, skipped
+    return frame[_sorted_out(frame, names, requested, skipped)], names, skipped
 
 
 def _frame(path: Path) -> Any:
@@ -279,10 +279,10 @@ def _amounts(column: Any) -> Any:
     return numbers.mask(numbers.isna(), float("inf")).mask(empty, 0.0)
 
 
-def _sorted_out(frame: Any, told: list[str], requested: frozenset[str], skipped: Skipped) -> Any:
+def _sorted_out(frame: Any, names: list[str], requested: frozenset[str], skipped: Skipped) -> Any:
     """Return which rows are good, and count the others by the first thing that is wrong with them."""
     good = frame["symbol"].notna() | True
-    for reason, bad in _checks(frame, told, requested):
+    for reason, bad in _checks(frame, names, requested):
         failing = good & bad
         count = int(failing.sum())
         if count:
@@ -298,7 +298,7 @@ def _sorted_out(frame: Any, told: list[str], requested: frozenset[str], skipped:
     return good
 
 
-def _checks(frame: Any, told: list[str], requested: frozenset[str]) -> Iterator[tuple[str, Any]]:
+def _checks(frame: Any, names: list[str], requested: frozenset[str]) -> Iterator[tuple[str, Any]]:
     sessions, symbols, dates = every_session(), frame["symbol"], frame["date"].astype("object")
     if _MORE in frame.columns:
         yield "too few fields", frame[_MORE] < 0
@@ -318,7 +318,7 @@ def _checks(frame: Any, told: list[str], requested: frozenset[str]) -> Iterator[
     yield "open or close outside low and high", outside.any(axis=1)
     yield "negative volume", frame["volume"] < 0
     yield "volume out of range", frame["volume"] > _MOST_SHARES
-    for name in told:
+    for name in names:
         limit = _LARGEST_RATIO if name == SPLITS else _HIGHEST_PRICE
         yield f"bad {name}", (frame[name] < 0) | (frame[name] > limit)
 
@@ -330,9 +330,9 @@ def _is_date(text: object) -> bool:
         return False
 
 
-def _by_symbol(frame: Any, told: list[str]) -> Iterator[tuple[str, Rows]]:
+def _by_symbol(frame: Any, names: list[str]) -> Iterator[tuple[str, Rows]]:
     ordered = frame.assign(date=frame["date"].astype("object")).sort_values(["symbol", "date"], kind="stable")
-    dates, symbols, events = ordered["date"].tolist(), ordered["symbol"], list(_events(ordered, told))
+    dates, symbols, events = ordered["date"].tolist(), ordered["symbol"], list(_events(ordered, names))
     columns = {name: ordered[name].to_numpy() for name in (*_PRICES, "volume")}
     first = 0
     for count in symbols.cat.codes.value_counts(sort=False).sort_index():
@@ -349,11 +349,11 @@ def _array(column: Any) -> array[float]:
     return numbers
 
 
-def _events(rows: Any, told: list[str]) -> Iterator[tuple[int, FileEvent]]:
+def _events(rows: Any, names: list[str]) -> Iterator[tuple[int, FileEvent]]:
     """Yield what happened, with the place of its row."""
-    if not told:
+    if not names:
         return
-    actions = rows[told].reset_index(drop=True)
+    actions = rows[names].reset_index(drop=True)
     busy = actions[(actions != 0).any(axis=1)]
     for place, row in zip(busy.index, busy.to_dict("records"), strict=True):
         paid = sum(row.get(name, 0.0) for name in PAID)

@@ -120,15 +120,15 @@ def _fit_minutes(minutes: Minutes, day: Bar) -> Minutes:
         column.clip(day.low, day.high) for column in (minutes.open, minutes.high, minutes.low, minutes.close)
     )
     opens[0], closes[-1] = day.open, day.close
-    for place in (0, -1):
-        highs[place] = max(highs[place], opens[place], closes[place])
-        lows[place] = min(lows[place], opens[place], closes[place])
+    for index in (0, -1):
+        highs[index] = max(highs[index], opens[index], closes[index])
+        lows[index] = min(lows[index], opens[index], closes[index])
     highs[highest], lows[lowest] = day.high, day.low
     total = int(minutes.volume.sum())
     if int(minutes.volume[busiest]) * day.volume < _MOST:
         volumes = np.maximum(minutes.volume * day.volume // total, 1)
     else:
-        volumes = np.array([one * day.volume // total or 1 for one in minutes.volume.tolist()], dtype=np.int64)
+        volumes = np.array([part * day.volume // total or 1 for part in minutes.volume.tolist()], dtype=np.int64)
     volumes[busiest] += day.volume - int(volumes.sum())
     return Minutes(minutes.starts_us, opens, highs, lows, closes, volumes)
 

@@ -130,9 +130,9 @@ def _business_days(root: Root, within: date) -> list[date]:
     """Return the days of a month on which a root trades and no holiday shortens its session."""
     first = within.replace(day=1)
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-    known = HOURS["XNYS"].between(first.isoformat(), last.isoformat())
+    days = HOURS["XNYS"].between(first.isoformat(), last.isoformat())
     traded = {day for day, _, _ in HOURS[_CALENDARS[root.group]].between(first.isoformat(), last.isoformat())}
-    return [date.fromisoformat(day) for day, _, _ in known if day in traded]
+    return [date.fromisoformat(day) for day, _, _ in days if day in traded]
 
 
 def futures(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> tuple[Instrument, ...]:
@@ -148,21 +148,21 @@ def futures_venue(start: date, sessions: int, roots: Collection[str] = tuple(ROO
     return Venue(dialect="plain", calendar=EQUITY, instruments=listed, rules=RULES, faces=(FACE,))
 
 
-def _list_month(one: Month) -> Instrument:
-    root = one.root
+def _list_month(month: Month) -> Instrument:
+    root = month.root
     return Instrument(
-        symbol=one.symbol,
+        symbol=month.symbol,
         ticks=(TickStep(Decimal(0), root.tick),),
         level=root.level,
         minimum=Decimal(1),
         multiplier=root.multiplier,
         calendar=_CALENDARS[root.group],
         margin_levels=(MarginLevel(Decimal(0), root.margin, root.margin * _MAINTENANCE),),
-        last_trading=rfc3339(one.last_us),
+        last_trading=rfc3339(month.last_us),
         volume=root.volume,
         volatility=root.volatility,
         root=root.name,
         carry=root.carry,
-        rolls=(one.notice or one.last_day).isoformat(),
+        rolls=(month.notice or month.last_day).isoformat(),
         contract_fee=root.commission,
     )

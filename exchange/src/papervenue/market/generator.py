@@ -211,13 +211,13 @@ class GeneratedBars:
             day = day._replace(volume=day.volume - sum(bar.volume for bar in self.extended_hours(symbol, index)))
         return past_minutes(self._seed, symbol, self._calendar.session(index), day, self._maker(symbol))
 
-    def _night(self, symbol: str, place: int) -> list[Bar]:
-        session, following = self._calendar.all[place : place + 2]
+    def _night(self, symbol: str, index: int) -> list[Bar]:
+        session, following = self._calendar.all[index : index + 2]
         rng, maker = stream(self._seed, symbol, session.date, "night"), self._maker(symbol)
         character = maker.character
-        before = self._closes(symbol)[place]
-        if place + 1 < self._calendar.first:
-            opening = self._history(symbol)[place + 1].open / maker.scale
+        before = self._closes(symbol)[index]
+        if index + 1 < self._calendar.first:
+            opening = self._history(symbol)[index + 1].open / maker.scale
         else:
             opening = maker.opening(before, stream(self._seed, symbol, following.date))
         trading = (range(session.close_us, session.post_us, MINUTE), range(following.pre_us, following.open_us, MINUTE))
@@ -276,8 +276,8 @@ def _night_path(
     minutes, (first, last) = len(late) + len(early), ends
     scale, at, level, path = first * GAP_SHARE * character.daily_volatility, 0.0, first, [first]
     for us in starts:
-        place = late.index(us) if us in late else len(late) + early.index(us)
-        reached = (place + 1) / (minutes + 1)
+        index = late.index(us) if us in late else len(late) + early.index(us)
+        reached = (index + 1) / (minutes + 1)
         step, remaining = reached - at, 1 - at
         level += (last - level) * step / remaining + scale * sqrt(step * (remaining - step) / remaining) * bell(rng)
         path.append(max(level, 0.01))

@@ -82,8 +82,8 @@ NewYork = Callable[[str, str], Sequence[Times]]
 
 def sessions(group: str, new_york: NewYork, first: str, last: str) -> Sequence[Times]:
     """Return a group's sessions between two ISO dates, given those of New York."""
-    known = _known_sessions(group, new_york, max(last, _KNOWN_UNTIL))
-    return known[bisect_left(known, first, key=itemgetter(0)) : bisect_right(known, last, key=itemgetter(0))]
+    days = _known_sessions(group, new_york, max(last, _KNOWN_UNTIL))
+    return days[bisect_left(days, first, key=itemgetter(0)) : bisect_right(days, last, key=itemgetter(0))]
 
 
 @lru_cache(maxsize=8)
@@ -166,8 +166,8 @@ class Hours(NamedTuple):
 
 
 def _new_york(first: str, last: str) -> Sequence[Times]:
-    known = _library_sessions("XNYS", max(last, _ALWAYS_UNTIL))
-    return known[bisect_left(known, first, key=itemgetter(0)) : bisect_right(known, last, key=itemgetter(0))]
+    days = _library_sessions("XNYS", max(last, _ALWAYS_UNTIL))
+    return days[bisect_left(days, first, key=itemgetter(0)) : bisect_right(days, last, key=itemgetter(0))]
 
 
 def _pre_and_post_market(times: Times) -> tuple[int, int]:
@@ -184,8 +184,8 @@ def _around_the_clock(first: str, last: str) -> Sequence[Times]:
 
 def _globex(first: str, last: str) -> Sequence[Times]:
     """Return Globex's sessions with the break, which the library leaves out: they end at 16:00 in Chicago."""
-    known = _library_sessions("CMES", max(last, _ALWAYS_UNTIL))
-    rows = known[bisect_left(known, first, key=itemgetter(0)) : bisect_right(known, last, key=itemgetter(0))]
+    days = _library_sessions("CMES", max(last, _ALWAYS_UNTIL))
+    rows = days[bisect_left(days, first, key=itemgetter(0)) : bisect_right(days, last, key=itemgetter(0))]
     breaks = (at_zone(CHICAGO, day, _BREAK_BEGINS_HOUR) for day, _, _ in rows)
     return [
         (day, open_us, min(close_us, break_us)) for (day, open_us, close_us), break_us in zip(rows, breaks, strict=True)

@@ -206,7 +206,7 @@ class ContractSessions:
     def __init__(self, spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Calendar]) -> None:
         self._grids = {instrument.symbol: Grid(instrument) for instrument in spec.venue.instruments}
         self._calendars = {symbol: calendars.get(symbol, calendar) for symbol in self._grids}
-        self._opens = {one: [session.open_us for session in one.played] for one in {*self._calendars.values()}}
+        self._opens = {hours: [session.open_us for session in hours.played] for hours in {*self._calendars.values()}}
 
     def grid(self, symbol: str) -> Grid | None:
         """Return a symbol's price grid; None if it isn't a valid symbol."""
@@ -217,11 +217,11 @@ class ContractSessions:
         if symbol not in self._grids:
             raise BadRowError(NOT_REQUESTED)
         calendar, last_us = self._calendars[symbol], self._grids[symbol].last_us
-        place = bisect_right(self._opens[calendar], bar.start_us) - 1
-        if place < 0 or bar.start_us >= calendar.last_close_us:
+        index = bisect_right(self._opens[calendar], bar.start_us) - 1
+        if index < 0 or bar.start_us >= calendar.last_close_us:
             raise BadRowError(OUTSIDE)
-        if bar.end_us > calendar.played[place].close_us:
+        if bar.end_us > calendar.played[index].close_us:
             raise BadRowError("between two sessions of its contract")
         if last_us is not None and bar.start_us >= last_us:
             raise BadRowError("after its contract's last trading")
-        return place - calendar.first
+        return index - calendar.first

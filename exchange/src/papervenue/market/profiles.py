@@ -126,13 +126,13 @@ Shocks = Mapping[str, float]
 
 def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
     """Return the shocks of a market, one every few sessions; most are falls."""
-    found = {}
-    for place in range(0, len(sessions) - _SHOCK_DAYS + 1, _SHOCK_DAYS):
-        rng = stream(seed, "shock", place)
+    shocks = {}
+    for index in range(0, len(sessions) - _SHOCK_DAYS + 1, _SHOCK_DAYS):
+        rng = stream(seed, "shock", index)
         size = _SMALLEST_SHOCK + (_LARGEST_SHOCK - _SMALLEST_SHOCK) * rng.random()
-        falls, day = rng.random() < _FALLS, sessions[place + int(_SHOCK_DAYS * rng.random())].date
-        found[day] = -size if falls else size
-    return found
+        falls, day = rng.random() < _FALLS, sessions[index + int(_SHOCK_DAYS * rng.random())].date
+        shocks[day] = -size if falls else size
+    return shocks
 
 
 def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[float]:
@@ -140,7 +140,7 @@ def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[
     rng = stream(seed, symbol, "trends")
     begins, step = int(_TREND_DAYS * rng.random()), _TREND * volatility
     trends = [step * bell(rng) for _ in range(sessions // _TREND_DAYS + 2)]
-    return [trends[(begins + place) // _TREND_DAYS] for place in range(sessions)]
+    return [trends[(begins + index) // _TREND_DAYS] for index in range(sessions)]
 
 
 def jumps(seed: int, session: Session, sudden: float, minutes: int) -> Sequence[float]:

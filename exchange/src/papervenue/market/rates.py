@@ -34,10 +34,10 @@ class Rates(NamedTuple):
 
     def on(self, day: str) -> Decimal:
         """Return the rate of an ISO date; raise MarketError if it is before the first one."""
-        place = bisect_right(self.days, day)
-        if not place:
+        index = bisect_right(self.days, day)
+        if not index:
             raise MarketError(f"no funds rate is known for {day}", RATE_LINES)
-        return self.rates[place - 1]
+        return self.rates[index - 1]
 
     def to_fields(self) -> dict[str, str]:
         return {day: str(rate) for day, rate in zip(self.days, self.rates, strict=True)}
@@ -95,5 +95,5 @@ def rates_of(spec: MarketSpec, calendar: Calendar) -> Rates:
     if not spec.costs.uses_funds:
         return NO_RATES
     assert spec.costs.rates_path is not None
-    first, last = (date.fromisoformat(calendar.market[place].date) for place in (0, -1))
+    first, last = (date.fromisoformat(calendar.market[index].date) for index in (0, -1))
     return read_rates(Path(spec.costs.rates_path)).between(first, last)

@@ -55,8 +55,8 @@ def require_columns(path: Path, names: Sequence[str], wanted: Sequence[str], hin
     """Raise MarketError if one of the columns is missing."""
     missing = [name for name in wanted if name not in names]
     if missing:
-        found = ", ".join(names)[:_LONGEST_HEADER]
-        raise MarketError(f"{path}: no column {', '.join(missing)} (found {found})", hint)
+        given = ", ".join(names)[:_LONGEST_HEADER]
+        raise MarketError(f"{path}: no column {', '.join(missing)} (found {given})", hint)
 
 
 @contextmanager

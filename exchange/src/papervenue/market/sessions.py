@@ -59,7 +59,7 @@ class Calendar:
         self._closes = [session.close_us for session in self.all]
         self._market_opens = [session.open_us for session in self.market]
         self._pres = [session.pre_us for session in self.all]
-        self._places = {session.date: place for place, session in enumerate(self.all)}
+        self._places = {session.date: index for index, session in enumerate(self.all)}
         self.index_of = {session.date: index for index, session in enumerate(self.market)}
 
     def place(self, day: str) -> int:
@@ -113,8 +113,8 @@ class Calendar:
         return self._closes[min(bisect_right(self._closes, us), len(self._closes) - 1)]
 
     def is_open(self, us: int) -> bool:
-        place = bisect_right(self._closes, us)
-        return place < len(self._opens) and self._opens[place] <= us
+        index = bisect_right(self._closes, us)
+        return index < len(self._opens) and self._opens[index] <= us
 
     def last_begun(self, us: int) -> int | None:
         """Return the market index of the last session that has opened, or None before the first."""
@@ -134,10 +134,10 @@ class Calendar:
         return max(min(bisect_right(self._pres, us) - 1 - self.first, len(self.market) - 1), -1)
 
     def is_extended(self, us: int) -> bool:
-        place = bisect_right(self._pres, us) - 1
-        if place < 0:
+        index = bisect_right(self._pres, us) - 1
+        if index < 0:
             return False
-        session = self.all[place]
+        session = self.all[index]
         return us < session.open_us or session.close_us <= us < session.post_us
 
     def trading(self, us: int) -> Session:
@@ -170,7 +170,7 @@ def build_calendar(start: date, count: int, name: str = XNYS.name) -> Calendar:
             f"the calendar doesn't reach {count} sessions from {start}", "choose another --start or fewer --sessions"
         )
     kept = times[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
-    return Calendar([session_of(one, hours) for one in kept], HISTORY_SESSIONS, count, hours)
+    return Calendar([session_of(day, hours) for day in kept], HISTORY_SESSIONS, count, hours)
 
 
 def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Calendar:
@@ -179,8 +179,8 @@ def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Cale
     Raises MarketError if there are no sessions, or if a close isn't within its session or the pause after it.
     """
     first, last = market.market[0].date, market.market[-1].date
-    known = build_calendar(date.fromisoformat(first), len(market.market), name)
-    count = sum(first <= session.date <= last for session in full_calendar(known).all)
+    usual = build_calendar(date.fromisoformat(first), len(market.market), name)
+    count = sum(first <= session.date <= last for session in full_calendar(usual).all)
     if not count:
         raise MarketError(f"{name} has no session from {first} to {last}", "choose another start or more sessions")
     calendar = build_calendar(date.fromisoformat(first), count, name)
@@ -194,15 +194,15 @@ def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Cale
 
 def own_calendars(venue: Venue, market: Calendar) -> dict[str, Calendar]:
     """Return the calendars of the symbols with their own sessions; symbols with the same sessions share a calendar."""
-    found, made = {}, dict[tuple[object, ...], Calendar]()
+    named, made = {}, dict[tuple[object, ...], Calendar]()
     for instrument in venue.instruments:
         name = instrument.calendar or venue.calendar
         if instrument.closes or name != venue.calendar:
             kind = name, instrument.closes
             if kind not in made:
                 made[kind] = own_calendar(market, name, dict(instrument.closes))
-            found[instrument.symbol] = made[kind]
-    return found
+            named[instrument.symbol] = made[kind]
+    return named
 
 
 def _end_early(session: Session, close: str | None) -> Session:
@@ -217,9 +217,9 @@ def full_calendar(calendar: Calendar) -> Calendar:
     """Extend a calendar with the sessions around it: all of Alpaca's calendar, and one more for settlement."""
     own, hours = calendar.all, calendar.hours
     last = max(LAST_DAY, own[-1].date)
-    known = hours.between(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())
-    before = [session_of(times, hours) for times in known if times[0] < own[0].date]
-    after = [session_of(times, hours) for times in known if times[0] > own[-1].date]
+    days = hours.between(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())
+    before = [session_of(times, hours) for times in days if times[0] < own[0].date]
+    after = [session_of(times, hours) for times in days if times[0] > own[-1].date]
     settling = sum(session.date <= last for session in after)
     sessions = (*before, *own, *after[: settling + 1])
     return Calendar(sessions, len(before) + calendar.first, len(calendar.market), hours)

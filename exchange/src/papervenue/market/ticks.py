@@ -73,18 +73,18 @@ def trades(bar: Bar) -> list[Trade]:
     gaps, first = max(1, len(prices) - 1), bar.start_us // MINUTE * _TRADE_NUMBERS_A_MINUTE
     length_us = MINUTE - 2 * _MARGIN_US
     return [
-        Trade(bar.start_us + _MARGIN_US + place * length_us // gaps, price, size, first + place)
-        for place, (price, size) in enumerate(zip(prices, sizes, strict=True))
+        Trade(bar.start_us + _MARGIN_US + index * length_us // gaps, price, size, first + index)
+        for index, (price, size) in enumerate(zip(prices, sizes, strict=True))
     ]
 
 
 def last_trade(bar: Bar) -> Trade:
     points, repeats = _points(bar), _repeats(bar)
     share, rest = divmod(bar.volume, len(points))
-    place = len(points) * repeats - 1
+    index = len(points) * repeats - 1
     # A single trade takes place at the beginning of its minute.
-    length_us = MINUTE - 2 * _MARGIN_US if place else 0
-    number = bar.start_us // MINUTE * _TRADE_NUMBERS_A_MINUTE + place
+    length_us = MINUTE - 2 * _MARGIN_US if index else 0
+    number = bar.start_us // MINUTE * _TRADE_NUMBERS_A_MINUTE + index
     return Trade(bar.start_us + _MARGIN_US + length_us, bar.close, _split(share, repeats)[-1] + rest, number)
 
 
@@ -92,10 +92,10 @@ def quotes(bar: Bar, around: QuoteAround) -> list[Quote]:
     """Return a bar's quotes in order of time, the last at its end."""
     # A microsecond separates the first quote of a minute from the last one of the minute before.
     points = _points(bar)
-    moments = [bar.start_us + 1 + place * MINUTE // len(points) for place in range(len(points))]
+    moments = [bar.start_us + 1 + index * MINUTE // len(points) for index in range(len(points))]
     timed = zip([*moments, bar.end_us], [*points, bar.close], strict=True)
     return [
-        Quote(at_us, *around(price), *_sizes(bar, len(points) - place)) for place, (at_us, price) in enumerate(timed)
+        Quote(at_us, *around(price), *_sizes(bar, len(points) - index)) for index, (at_us, price) in enumerate(timed)
     ]
 
 
@@ -121,9 +121,9 @@ def _path(bar: Bar) -> tuple[int, ...]:
     first, second = (low, high) if close >= opening else (high, low)
     step = tick(low)
     # Rounding to the tick grid can put a midpoint below the low of a bar that is off the grid.
-    middles = [(one + other) // (2 * step) * step for one, other in ((opening, first), (low, high), (second, close))]
-    one, two, three = (middle if middle > low else low for middle in middles)
-    return opening, one, first, two, second, three, close
+    middles = [(a + other) // (2 * step) * step for a, other in ((opening, first), (low, high), (second, close))]
+    start, two, three = (middle if middle > low else low for middle in middles)
+    return opening, start, first, two, second, three, close
 
 
 def _points(bar: Bar) -> tuple[int, ...]:

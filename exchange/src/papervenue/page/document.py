@@ -238,9 +238,9 @@ Row = tuple[int, dict[str, Any]]
 def tape(engine: Engine, recent: Recent, names: Mapping[str, str], symbols: Iterable[str]) -> list[dict[str, Any]]:
     """Return the newest fills of the named accounts, and the newest price moves of the symbols."""
     lines = (line for line in reversed(recent.trades) if line.get("account", "") in names or "account" not in line)
-    told = [_news_row(engine, line, names) for line in islice(lines, MOST_FILLS)]
+    news = [_news_row(engine, line, names) for line in islice(lines, MOST_FILLS)]
     # At equal times the fill comes first: it is what the eye looks for.
-    rows = sorted([*told, *_moves(engine, symbols)], key=itemgetter(0), reverse=True)
+    rows = sorted([*news, *_moves(engine, symbols)], key=itemgetter(0), reverse=True)
     return [row for _, row in rows]
 
 
@@ -327,8 +327,8 @@ def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> lis
     newest = (order for of_one in ended for order in islice(of_one, MOST_ORDERS))
     orders = nlargest(MOST_ORDERS, newest, key=attrgetter("sequence"))
     rows = [(order.submitted_us, _order(engine, order, names[order.account])) for order in orders]
-    refused = (one for one in reversed(recent.refused) if one.account in names)
-    rows += [(one.at_us, _refusal_row(engine, one, names[one.account])) for one in refused]
+    refused = (entry for entry in reversed(recent.refused) if entry.account in names)
+    rows += [(entry.at_us, _refusal_row(engine, entry, names[entry.account])) for entry in refused]
     return [row for _, row in nlargest(MOST_ORDERS, rows, key=itemgetter(0))]
 
 
@@ -337,8 +337,8 @@ def life(engine: Engine, accounts: Iterable[Account], name: str) -> dict[str, An
 
     `name` is its id or its client order id. Only the newest events are available.
     """
-    found = ((account, account.orders.get(name) or account.by_client_id.get(name)) for account in accounts)
-    account, order = next(((account, order) for account, order in found if order is not None), (None, None))
+    pairs = ((account, account.orders.get(name) or account.by_client_id.get(name)) for account in accounts)
+    account, order = next(((account, order) for account, order in pairs if order is not None), (None, None))
     if account is None or order is None:
         return None
     chain = _chain(account, order)
@@ -434,7 +434,7 @@ def _trail(grid: Grid, order: Order) -> str | None:
 
 def moment(engine: Engine, us: int) -> str:
     """Format a moment as a time, with the date unless it is today."""
-    at, now = (engine.market.calendar.local(one) for one in (us, engine.now_us))
+    at, now = (engine.market.calendar.local(at_us) for at_us in (us, engine.now_us))
     return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at.day} {at:%b %H:%M:%S}"
 
 

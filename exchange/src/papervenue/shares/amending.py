@@ -55,13 +55,13 @@ def _amendable(account: Account, name: str) -> Execution:
     ):
         raise unprocessable("the execution was busted or corrected already")
     since = account.activities[_place(account, execution.fill) :]
-    if any(isinstance(one, Activity) and one.symbol == execution.order.symbol and one.moves_shares for one in since):
+    if any(isinstance(row, Activity) and row.symbol == execution.order.symbol and row.moves_shares for row in since):
         raise unprocessable(f"shares of {execution.order.symbol} came or went without an order since: it is too late")
     return execution
 
 
 def _place(account: Account, fill: Fill) -> int:
-    return next(place for place, one in enumerate(account.activities) if one.id == fill.id)
+    return next(index for index, entry in enumerate(account.activities) if entry.id == fill.id)
 
 
 def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty: Decimal, price: int) -> Amendment:
@@ -73,8 +73,8 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
     _refold(floor, account, execution.fill, (qty, price))
     carrying = list(_carrying(account, order))
     filled = carrying[-1].filled_qty, carrying[-1].filled_usd
-    for one in carrying:
-        _refill(floor, account, one, more, more_usd)
+    for entry in carrying:
+        _refill(floor, account, entry, more, more_usd)
     settled = Amendment(
         id=activity_id(floor, account),
         at_us=floor.now_us,
@@ -107,9 +107,9 @@ def _refold(floor: Floor, account: Account, amended: Fill, stands: tuple[Decimal
     if fill.before[0]:
         account.positions[symbol] = Position(symbol, *fill.before)
     for today in (False, True):
-        for place, fill in enumerate(account.activities[first:], first):
+        for index, fill in enumerate(account.activities[first:], first):
             if isinstance(fill, Fill) and fill.order.symbol == symbol and (fill.at_us > close_us) == today:
-                account.activities[place] = fill._replace(before=account.holding(symbol))
+                account.activities[index] = fill._replace(before=account.holding(symbol))
                 qty, price = stands if fill.id == amended.id else _current_terms(account, fill)
                 if qty:
                     account.shift(symbol, qty * fill.order.side, usd(price))
@@ -144,6 +144,6 @@ def _refill(floor: Floor, account: Account, order: Order, more: Decimal, more_us
         order.status, order.filled_us, order.canceled_us = "canceled", None, floor.now_us
     elif order.status == "partially_filled" and not order.filled_qty:
         order.status = "new"
-    for one in (order, *order.legs):
-        if one.is_open:
-            account.hold(one)
+    for each_order in (order, *order.legs):
+        if each_order.is_open:
+            account.hold(each_order)

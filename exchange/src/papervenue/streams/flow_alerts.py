@@ -49,11 +49,11 @@ def stream_row(alert: Mapping[str, Any]) -> dict[str, Any]:
 
 def _trades(alert: Mapping[str, Any]) -> dict[str, Any]:
     count = alert.get("trade_count")
-    known = min(count, _MOST_TRADES) if isinstance(count, int) else 0
+    asked = min(count, _MOST_TRADES) if isinstance(count, int) else 0
     return {
-        "trade_ids": [uuid_of("trade", alert.get("id"), number) for number in range(known)],
+        "trade_ids": [uuid_of("trade", alert.get("id"), number) for number in range(asked)],
         "upstream_condition_details": ["auto", "isoi"] if alert.get("has_sweep") else ["auto"],
-        "exchanges": ["XCBO", "MPRL"] if known > 1 else ["XCBO"],
+        "exchanges": ["XCBO", "MPRL"] if asked > 1 else ["XCBO"],
     }
 
 
@@ -85,8 +85,8 @@ def _number(value: Any) -> Any:
 
 
 def _float(value: Any) -> float:
-    found = _number(value)
-    return float(found) if isinstance(found, int | float) else 0.0
+    number = _number(value)
+    return float(number) if isinstance(number, int | float) else 0.0
 
 
 PATH = "/socket"
@@ -155,8 +155,8 @@ class _Client:
             return
         self._told_us = now_us
         stream = self._stream
-        known = stream.source.alerts((), now_us)
-        for alert in reversed(list(takewhile(lambda row: row.at_us > from_us, known))):
+        alerts = stream.source.alerts((), now_us)
+        for alert in reversed(list(takewhile(lambda row: row.at_us > from_us, alerts))):
             for given in stream.delivery.deliver(FLOW_ALERTS, "", stream_row(alert.fields), self.recipient):
                 if given is DROPPED:
                     self._socket.drop()

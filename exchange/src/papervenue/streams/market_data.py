@@ -87,9 +87,9 @@ class MarketMessages:
         return points
 
     def _asked_symbols(self, feed: str, symbols: Iterable[str]) -> frozenset[str]:
-        known = frozenset([TEST_SYMBOL]) if feed == TEST_FEED else self._engine.market.known
+        names = frozenset([TEST_SYMBOL]) if feed == TEST_FEED else self._engine.market.known
         chosen = frozenset(symbols)
-        return known if EVERY_SYMBOL in chosen else chosen & known
+        return names if EVERY_SYMBOL in chosen else chosen & names
 
     def _ended_bars(
         self, feed: str, from_us: int, to_us: int, symbols: Iterable[str]

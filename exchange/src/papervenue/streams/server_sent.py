@@ -117,8 +117,8 @@ class ActivityFeed:
     def fresh(self) -> Iterator[StreamEvent]:
         self._follow()
         begun, self._told = self._told, len(self._account.activities)
-        for place in range(begun, self._told):
-            yield self._event(place)
+        for index in range(begun, self._told):
+            yield self._event(index)
 
     def close(self) -> None:
         """Do nothing: this feed reads from the account and has no subscription to end."""
@@ -128,11 +128,11 @@ class ActivityFeed:
             of_key = (account for account in self._engine.accounts.values() if account.key_id == self._account.key_id)
             self._account, self._told = next(of_key, self._account), 0
 
-    def _event(self, place: int) -> StreamEvent:
-        engine, account, at_us = self._engine, self._account, self._account.activities[place].at_us
-        event_id = ulid(at_us, place)
+    def _event(self, index: int) -> StreamEvent:
+        engine, account, at_us = self._engine, self._account, self._account.activities[index].at_us
+        event_id = ulid(at_us, index)
         return StreamEvent(
-            event_id, at_us, at_us * _NS, lambda: encode(activity_event_json(engine, account, place, event_id))
+            event_id, at_us, at_us * _NS, lambda: encode(activity_event_json(engine, account, index, event_id))
         )
 
 

@@ -104,7 +104,7 @@ def _moment(query: Params, name: str, unsaid_ns: int) -> int | None:
 def ulid(at_us: int, number: int) -> str:
     """Return an event's id, from its time and its number among all events."""
     bits = at_us // 1_000 << _NUMBER_BITS | number
-    return "".join(_BASE_32[bits >> 5 * place & 31] for place in reversed(range(_LENGTH)))
+    return "".join(_BASE_32[bits >> 5 * index & 31] for index in reversed(range(_LENGTH)))
 
 
 def read_ulid(text: str) -> str:
@@ -175,7 +175,7 @@ class TradeUpdates:
     def publish(self, captured: Captured) -> None:
         key_id, account, place, given = captured
         delivered = self._delivery.deliver(TRADE_UPDATES, account, given, Recipient("", key_id))
-        messages = [Message(one) for one in delivered]
+        messages = [Message(item) for item in delivered]
         for hearer in self._listening.get(key_id, ()):
             hearer.tell(place, messages)
 
@@ -221,9 +221,9 @@ class _Client:
         if not isinstance(streams, list):
             self._socket.put(_SYNTAX)
             return
-        known = [TRADE_UPDATES] if TRADE_UPDATES in streams else []
-        self._listen(self.key_id, self, bool(known))
-        self._say("listening", streams=known)
+        names = [TRADE_UPDATES] if TRADE_UPDATES in streams else []
+        self._listen(self.key_id, self, bool(names))
+        self._say("listening", streams=names)
 
     def _say(self, stream: str, **data: object) -> None:
         self._socket.put(Message({"stream": stream, "data": data}))

@@ -53,43 +53,43 @@ class EpisodeAccount:
         self._trades: set[tuple[int, bool]] = set()
         self.held = self._entered = 0
 
-    def equity(self, place: int) -> int:
+    def equity(self, index: int) -> int:
         """Return the equity in cents at an index. The commission of a fill is charged a moment after it."""
-        unpaid = self._due_fee if self._filled_at == place else 0
-        return self._cash + self.held * self._tape.marks[place] * self._tape.tick + unpaid
+        unpaid = self._due_fee if self._filled_at == index else 0
+        return self._cash + self.held * self._tape.marks[index] * self._tape.tick + unpaid
 
-    def drawdown(self, place: int) -> float:
+    def drawdown(self, index: int) -> float:
         """Return how far the equity is below the highest that a pass has seen, as a fraction of that."""
-        equity = self.equity(place)
+        equity = self.equity(index)
         peak = max(self._peak, equity)
         return float(Decimal(peak - equity) / peak)
 
     def state(self, ask: PolicyMoment) -> DecisionState:
         """Return the state when the policy decides. Contracts are closed first in, first out."""
-        tape, place = self._tape, ask.place
-        mark = tape.marks[place]
+        tape, index = self._tape, ask.place
+        mark = tape.marks[index]
         profit = sum(contracts * (mark - price) for contracts, price in self._lots) * tape.tick
         return DecisionState(
             position=float(self.held),
             unrealized=profit / CENTS,
-            equity=self.equity(place) / CENTS,
-            drawdown=self.drawdown(place),
-            bars=(tape.minutes[place] - self._entered) // BAR_MINUTES if self.held else 0,
+            equity=self.equity(index) / CENTS,
+            drawdown=self.drawdown(index),
+            bars=(tape.minutes[index] - self._entered) // BAR_MINUTES if self.held else 0,
             gone=ask.gone,
             trades=len(self._trades),
         )
 
-    def fill(self, place: int) -> None:
+    def fill(self, index: int) -> None:
         """Fill the order that was sent a minute before an index, at the minute's open, a tick worse."""
         order, self._order = self._order, None
         if order is None:
             return
         tape, contracts = self._tape, order.contracts
-        price = tape.opens[place - 1] + (1 if contracts > 0 else -1)
-        self._due_fee, self._filled_at = abs(contracts) * tape.fee, place
+        price = tape.opens[index - 1] + (1 if contracts > 0 else -1)
+        self._due_fee, self._filled_at = abs(contracts) * tape.fee, index
         self._cash -= contracts * price * tape.tick + self._due_fee
         if not self.held:
-            self._entered = tape.minutes[place]
+            self._entered = tape.minutes[index]
         if order.enters is not None:
             self._lots.append((contracts, price))
             self._trades.add((order.enters, contracts > 0))
@@ -105,27 +105,27 @@ class EpisodeAccount:
                 return
             contracts += held
 
-    def see(self, place: int) -> None:
+    def see(self, index: int) -> None:
         """Record the equity as a pass does: the highest so far, and a loss that halts the bot until the end."""
-        equity, rules = self.equity(place), self._rules
+        equity, rules = self.equity(index), self._rules
         self._peak = max(self._peak, equity)
         lost = Decimal(max(self._began - equity, 0)) / max(self._began, equity)
         fallen = Decimal(self._peak - equity) / self._peak
         self._halted = self._halted or lost >= rules.halt_day_loss or fallen >= rules.halt_drawdown
 
-    def close(self, place: int) -> None:
+    def close(self, index: int) -> None:
         """End the session: reset its loss and trade count, and the entries too if the trade date ends."""
-        self._began = self.equity(place)
+        self._began = self.equity(index)
         self._trades.clear()
-        if self._tape.closes[place]:
+        if self._tape.closes[index]:
             self._entries = {1: [], -1: []}
 
-    def turn(self, place: int, target: int, ask: int) -> Reason | None:
+    def turn(self, index: int, target: int, ask: int) -> Reason | None:
         """Send the order that moves the position toward the target of decision number `ask`, counted from 0.
 
         Return the reason of a refusal, or None.
         """
-        self.see(place)
+        self.see(index)
         held, wanted = self.held, target - self.held
         if not wanted:
             return None
@@ -135,26 +135,26 @@ class EpisodeAccount:
                 return Reason.HALTED
             self._order = _Order(-held if held * target < 0 else wanted)
             return None
-        return self._enter(place, wanted, ask)
+        return self._enter(index, wanted, ask)
 
-    def _enter(self, place: int, wanted: int, ask: int) -> Reason | None:
+    def _enter(self, index: int, wanted: int, ask: int) -> Reason | None:
         tape, rules, side = self._tape, self._rules, 1 if wanted > 0 else -1
         if self._halted:
             return Reason.HALTED
-        offer, equity = tape.marks[place] + 1, self.equity(place)
+        offer, equity = tape.marks[index] + 1, self.equity(index)
         worst = offer if side < 0 else ceil(offer * (1 + rules.entry_offset))
         unit = worst * tape.tick
         budget = min(rules.order_fraction * equity, Decimal(rules.most_cents))
         contracts = min(abs(wanted), max(int(budget / unit), 0))
         if rules.order_contracts is not None:
             contracts = min(contracts, rules.order_contracts)
-        why = self._first_refusal(place, side, contracts, contracts * unit, equity)
+        why = self._first_refusal(index, side, contracts, contracts * unit, equity)
         if why is None:
-            self._entries[side].append(tape.minutes[place])
+            self._entries[side].append(tape.minutes[index])
             self._order = _Order(side * contracts, ask)
         return why
 
-    def _first_refusal(self, place: int, side: int, contracts: int, cents: int, equity: int) -> Reason | None:
+    def _first_refusal(self, index: int, side: int, contracts: int, cents: int, equity: int) -> Reason | None:
         """Return the first gate's reason that an entry doesn't pass, in their order."""
         tape, rules, entries = self._tape, self._rules, self._entries
         if contracts < 1:
@@ -165,7 +165,7 @@ class EpisodeAccount:
             return Reason.MAX_SYMBOL_ENTRIES
         if cents < rules.least_cents:
             return Reason.ORDER_NOTIONAL_BELOW_MIN
-        part = Decimal(abs(self.held) * tape.marks[place] * tape.tick + cents) / equity
+        part = Decimal(abs(self.held) * tape.marks[index] * tape.tick + cents) / equity
         if part > rules.symbol_fraction:
             return Reason.SYMBOL_NOTIONAL_ABOVE_MAX
         if part > rules.sector_fraction:
@@ -176,7 +176,7 @@ class EpisodeAccount:
             return Reason.CONTRACTS_ABOVE_MAX
         if Decimal(max(self._began - equity, 0)) / max(self._began, equity) >= rules.day_loss:
             return Reason.DAILY_LOSS_REACHED
-        now = tape.minutes[place]
+        now = tape.minutes[index]
         if self._filled_at >= 0 and (now - tape.minutes[self._filled_at]) * MINUTE_S < rules.cooldown_s:
             return Reason.COOLDOWN
         if entries[side] and (now - entries[side][-1]) * MINUTE_S < rules.duplicate_window_s:
@@ -208,8 +208,8 @@ def choose_episodes(
     except BeyondError as error:
         return ChosenEpisodes(tuple(spans), on_the_road, str(error))
     compared = sorted({0, len(tapes) // 2, len(tapes) - 1})[:CHECKED]
-    for place in compared:
-        if different := differs(tapes[place], draw_actions(seed + place, STEPS)):
+    for index in compared:
+        if different := differs(tapes[index], draw_actions(seed + index, STEPS)):
             return ChosenEpisodes(tuple(spans), on_the_road, f"arrays and the road differ: {different}")
     by_dates = {(tape.terms.first, tape.terms.last): tape for tape in tapes}
     return ChosenEpisodes(
@@ -221,7 +221,7 @@ def draw_actions(seed: int, steps: int) -> list[int]:
     """Return random actions from a seed, each of which lasts for several steps."""
     chance = np.random.default_rng(seed)
     held = chance.integers(1, LONGEST + 1, steps)
-    return [int(one) for one in np.repeat(chance.integers(ACTIONS[0], ACTIONS[-1] + 1, steps), held)[:steps]]
+    return [int(action) for action in np.repeat(chance.integers(ACTIONS[0], ACTIONS[-1] + 1, steps), held)[:steps]]
 
 
 def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
@@ -230,9 +230,11 @@ def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
     Equity, position, refusals, reward, end and each number of the observation are compared exactly.
     """
     here = _replay_environment(tape.terms, lambda _: TapeTurns(tape), actions)
-    for step, (one, other) in enumerate(zip(here, _replay_environment(tape.terms, on_the_road, actions), strict=True)):
-        if one != other:
-            names = ", ".join(name for name in other if one[name] != other[name])
+    for step, (action, other) in enumerate(
+        zip(here, _replay_environment(tape.terms, on_the_road, actions), strict=True)
+    ):
+        if action != other:
+            names = ", ".join(name for name in other if action[name] != other[name])
             return f"{names} after {step} steps, at {other['at']:%Y-%m-%d %H:%M}"
     return None
 
@@ -285,16 +287,16 @@ def _moments(tape: EpisodeData, turns: TapeTurns) -> Generator[PolicyState]:
     account, last = EpisodeAccount(tape), len(tape.minutes) - 1
     refused: Mapping[str, int] = {}
     for number, ask in enumerate(tape.asks):
-        place = ask.place
+        index = ask.place
         # What fills now isn't in the books yet, but in the account's equity.
-        known, in_books = account.held, account.state(ask)
-        account.fill(place)
-        equity = account.equity(place)
+        holding, in_books = account.held, account.state(ask)
+        account.fill(index)
+        equity = account.equity(index)
         shown = _observation_at(
-            tape, number, in_books._replace(equity=equity / CENTS, drawdown=account.drawdown(place))
+            tape, number, in_books._replace(equity=equity / CENTS, drawdown=account.drawdown(index))
         )
         yield PolicyState(ask.at, equity * CENT, account.held, shown, refused, {}, symbol=tape.symbol)
-        reason = _step(tape, account, number, known, turns.target)
+        reason = _step(tape, account, number, holding, turns.target)
         refused = {str(reason): 1} if reason else {}
     account.fill(last)
     yield PolicyState(tape.ends, account.equity(last) * CENT, account.held, None, refused, {}, ended=True)
@@ -309,25 +311,25 @@ def _step(tape: EpisodeData, account: EpisodeAccount, number: int, held: int, ta
     ends = len(tape.minutes) - 1 if last else tape.asks[number + 1].place
     reason = None if target == held else account.turn(at, target, number)
     changes_sides = held * target < 0 and reason is None
-    for place in range(at + 1, ends):
-        known = account.held
-        account.fill(place)
-        if place in tape.closes:
-            account.close(place)
+    for index in range(at + 1, ends):
+        holding = account.held
+        account.fill(index)
+        if index in tape.closes:
+            account.close(index)
             changes_sides = False
-        if place in tape.looks:
+        if index in tape.looks:
             # A pass of exits comes before one of entries, and notes what has filled.
-            known = account.held
-            account.see(place)
-        if changes_sides and known not in (held, target):
-            reason = account.turn(place, target, number)
+            holding = account.held
+            account.see(index)
+        if changes_sides and holding not in (held, target):
+            reason = account.turn(index, target, number)
             changes_sides = reason not in UNTIL_SESSION_ENDS
     return reason
 
 
 def _observation_at(tape: EpisodeData, number: int, state: DecisionState) -> Observation:
     many = tape.shown.shape[1]
-    found = np.empty(many + len(STATE), dtype=np.float32)
-    found[:many] = tape.shown[number]
-    found[many:] = state_numbers(state)
-    return found
+    observation = np.empty(many + len(STATE), dtype=np.float32)
+    observation[:many] = tape.shown[number]
+    observation[many:] = state_numbers(state)
+    return observation

@@ -278,7 +278,7 @@ def _cents(usd: Decimal) -> int:
 def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Minutes:
     """Return the prices of each minute; BeyondError if a minute has no bar, or a price is on no tick."""
     market, tick = run.made.engine.market, root_of(symbol).tick
-    grid, places = market.grids[symbol], {session.open: place for place, session in enumerate(run.made.sessions)}
+    grid, places = market.grids[symbol], {session.open: index for index, session in enumerate(run.made.sessions)}
     minutes = _Minutes([], [], [], [], [])
 
     def ticks(units: int) -> int:
@@ -305,8 +305,8 @@ def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Min
 def _require_fillable(minutes: _Minutes, rules: EpisodeRules) -> None:
     """Raise BeyondError if a minute begins beyond the limit of an order that was sent just before it."""
     edges, lowest = {*minutes.closes, *minutes.begins}, min(minutes.marks)
-    for place, (opened, mark) in enumerate(zip(minutes.opens, minutes.marks, strict=True)):
-        if place not in edges and abs(opened - mark) > int(rules.offset * lowest) - 1:
+    for index, (opened, mark) in enumerate(zip(minutes.opens, minutes.marks, strict=True)):
+        if index not in edges and abs(opened - mark) > int(rules.offset * lowest) - 1:
             raise BeyondError("a minute begins farther from the one before than an order's limit reaches")
     for before, begins, close in zip([None, *minutes.closes], minutes.begins, minutes.closes, strict=False):
         marks = minutes.marks[begins + 1 : close + 1]
@@ -318,19 +318,19 @@ def _require_fillable(minutes: _Minutes, rules: EpisodeRules) -> None:
 def _asks(rows: Sequence[TrainingRow], sessions: Sequence[Session], begins: Sequence[int]) -> Iterator[PolicyMoment]:
     opens = [session.open for session in sessions]
     for row in rows:
-        place = bisect_right(opens, row.at) - 1
-        session = sessions[place]
+        index = bisect_right(opens, row.at) - 1
+        session = sessions[index]
         since = row.at - session.open
         if since % timedelta(minutes=LOOKS_EVERY):
             raise BeyondError(f"the policy is asked at {row.at:%H:%M}, which is no end of a bar")
         minutes, length = since // timedelta(minutes=1), session.close - session.open
-        yield PolicyMoment(row.at, begins[place] + minutes, max(since / length, 0.0))
+        yield PolicyMoment(row.at, begins[index] + minutes, max(since / length, 0.0))
 
 
 def _scaled_features(scaling: FittedScaling, rows: Sequence[TrainingRow]) -> NDArray[np.float32]:
     """Return the features of each row, scaled as an observation has them."""
     raw = np.array([[row.values[name] for name in scaling.names] for row in rows], dtype=np.float64)
-    found: NDArray[np.float32] = np.clip((raw - scaling.means) / scaling.deviations, -HIGHEST, HIGHEST).astype(
+    scaled: NDArray[np.float32] = np.clip((raw - scaling.means) / scaling.deviations, -HIGHEST, HIGHEST).astype(
         np.float32
     )
-    return found
+    return scaled

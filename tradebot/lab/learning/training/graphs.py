@@ -52,10 +52,10 @@ class _Drawing:
 
     def layers(self, read: str, of: Sequence[Layer], between: str, last: str) -> None:
         """Add layers with an operator after each; the last one makes the answer."""
-        for place, each in enumerate(of):
-            made = self.layer(read, each, f"layer{place}")
-            final = place == len(of) - 1
-            read = self.does(last if final else between, [made], ACTION if final else f"hidden{place}")
+        for index, each in enumerate(of):
+            made = self.layer(read, each, f"layer{index}")
+            final = index == len(of) - 1
+            read = self.does(last if final else between, [made], ACTION if final else f"hidden{index}")
 
     def cut(self, read: str, first: int, end: int, name: str) -> str:
         """Add a part of a row of numbers."""
@@ -89,8 +89,8 @@ def remembering(memory: Remembering, of: Sequence[Layer], between: str) -> bytes
     hidden = drawing.cut(MEMORY, 0, many, "before")
     cell = drawing.cut(MEMORY, many, 2 * many, "cell_before")
     made: dict[str, str] = {}
-    for place, gate in enumerate(GATES):
-        rows = slice(place * many, (place + 1) * many)
+    for index, gate in enumerate(GATES):
+        rows = slice(index * many, (index + 1) * many)
         parts = [
             drawing.layer(read, Layer(each.weights[rows], each.bias[rows]), f"{gate}_{name}")
             for read, each, name in ((OBSERVATION, memory.shown, "shown"), (hidden, memory.before, "before"))

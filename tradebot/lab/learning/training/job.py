@@ -76,7 +76,9 @@ AGENTS: Mapping[str, Agent] = {
 
 def usual_features() -> tuple[str, ...]:
     """Return the features that any recorded bars provide: those of the moment need a separate source."""
-    return tuple(name for name, one in features().items() if one.number <= OBSERVED and not one.of_the_moment)
+    return tuple(
+        name for name, feature in features().items() if feature.number <= OBSERVED and not feature.of_the_moment
+    )
 
 
 class TrainingJob(Struct, frozen=True):
@@ -106,8 +108,8 @@ class TrainingJob(Struct, frozen=True):
     @property
     def configuration(self) -> str:
         """Return the SHA-256 of everything except the seed: it identifies a trial."""
-        known = features()
-        versions = {name: known[name].version for name in self.features}
+        available = features()
+        versions = {name: available[name].version for name in self.features}
         return sha256(json_text([self.agent, self.card_summary, versions]).encode()).hexdigest()
 
 
@@ -124,8 +126,8 @@ def validate_job(job: TrainingJob) -> TrainingJob:
         raise OperatorError(f"there is no agent {word(job.agent)}", f"name one of these: {', '.join(AGENTS)}")
     for name, value in job.settings.items():
         if name not in job.of.settings:
-            known = ", ".join(job.of.settings)
-            raise OperatorError(f"{job.agent} has no setting {word(name)}", f"name one of these: {known}")
+            settings = ", ".join(job.of.settings)
+            raise OperatorError(f"{job.agent} has no setting {word(name)}", f"name one of these: {settings}")
         if not _fits(name, value, job.of.settings[name]):
             raise OperatorError(
                 f"{name} of {job.agent} can't be {value!r}", f"it is shipped as {job.of.settings[name]}"

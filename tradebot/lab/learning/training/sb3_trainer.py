@@ -240,8 +240,8 @@ def _layers(*modules: Any) -> list[Layer]:
     """Return the layers in these parts of a network, in their order."""
     import torch
 
-    found = [each for module in modules for each in module.modules() if isinstance(each, torch.nn.Linear)]
-    return [Layer(_plain(each.weight), _plain(each.bias)) for each in found]
+    layers = [each for module in modules for each in module.modules() if isinstance(each, torch.nn.Linear)]
+    return [Layer(_plain(each.weight), _plain(each.bias)) for each in layers]
 
 
 def _plain(values: Any) -> Numbers:
@@ -289,8 +289,8 @@ def _of_recurrent_ppo(policy: Any) -> Trained:
             kept = torch.as_tensor(memory)[None]
             state = kept[..., :many].contiguous(), kept[..., many:].contiguous()
             made, after = lstm(torch.as_tensor(observations)[None], state)
-            found = policy.action_net(policy.mlp_extractor.forward_actor(made[0]))
-        return _plain(found), np.concatenate([_plain(each[0]) for each in after], axis=1)
+            logits = policy.action_net(policy.mlp_extractor.forward_actor(made[0]))
+        return _plain(logits), np.concatenate([_plain(each[0]) for each in after], axis=1)
 
     return Trained(remembering(Remembering(layer, before), layers, "Tanh"), answers, 2 * many)
 

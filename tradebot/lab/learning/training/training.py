@@ -98,7 +98,7 @@ def train(
     job: TrainingJob,
     span: TrainingSpan,
     path: Path,
-    told: TrainingSummary,
+    summary: TrainingSummary,
     said: Callable[[int], None] = lambda steps: None,
 ) -> DraftFolder:
     """Train a job on a period, write the draft to `path` atomically, and return it.
@@ -120,7 +120,7 @@ def train(
             draft = DraftFolder(path, not episodes.why, episodes.why)
         network = train_agent(job, episodes, said)
     scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
-    write_draft(path, ModelParts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
+    write_draft(path, ModelParts(_card(job, span, summary), scaling, _probe(job, span, network), network.graph))
     return draft
 
 
@@ -141,15 +141,15 @@ def _logistic(job: TrainingJob, span: TrainingSpan) -> Trained:
 
 
 def _scale_features(scaling: FittedScaling, values: Mapping[str, float]) -> NDArray[np.float32]:
-    found = scaling.observation(values, DecisionState(0.0, 0.0, 1.0, 0.0, 0, 0.0, 0))
-    assert not isinstance(found, str), "a row has every feature"
-    return found[: len(scaling.names)]
+    observed = scaling.observation(values, DecisionState(0.0, 0.0, 1.0, 0.0, 0, 0.0, 0))
+    assert not isinstance(observed, str), "a row has every feature"
+    return observed[: len(scaling.names)]
 
 
 def _probe(job: TrainingJob, span: TrainingSpan, network: Trained) -> cards.Probe:
     """Return observations spread over the span, in states that are drawn by the job's seed, with their answers."""
     chance, many = np.random.default_rng(job.seed), cards.PROBES
-    chosen = [span.rows[place] for place in np.linspace(0, len(span.rows) - 1, many).astype(int)]
+    chosen = [span.rows[index] for index in np.linspace(0, len(span.rows) - 1, many).astype(int)]
     states = [
         DecisionState(float(chance.integers(-2, 3)), chance.normal(0, 200), 100_000.0, chance.uniform(0, 0.1),
               int(chance.integers(0, 79)), chance.uniform(0, 1), int(chance.integers(0, 21)))
@@ -165,9 +165,9 @@ def _probe(job: TrainingJob, span: TrainingSpan, network: Trained) -> cards.Prob
     answers: list[Numbers] = []
     memories: list[Numbers] = []
     memory = np.zeros((1, network.memory), dtype=np.float32)
-    for one in shown:
+    for sample in shown:
         memories.append(memory[0])
-        answer, memory = network.answers(one[None], memory)
+        answer, memory = network.answers(sample[None], memory)
         answers.append(answer[0])
     return cards.Probe(_float_rows(shown), _float_rows(answers), _float_rows(memories) if network.memory else ())
 
@@ -177,7 +177,7 @@ def _float_rows(rows: Numbers | list[Numbers]) -> tuple[tuple[float, ...], ...]:
 
 
 def _card(job: TrainingJob, span: TrainingSpan, training_summary: TrainingSummary) -> cards.Card:
-    known = features()
+    available = features()
     digest = sha256(json_text(market_of(span.plan.spec)).encode()).hexdigest()
     series = f"{span.plan.settings.universe[0]} {TIMEFRAME}"
     return cards.Card(
@@ -187,7 +187,7 @@ def _card(job: TrainingJob, span: TrainingSpan, training_summary: TrainingSummar
         action=job.of.action,
         recurrent=job.of.recurrent,
         timeframe=TIMEFRAME,
-        features=tuple(cards.FeatureUsed(name, known[name].version) for name in job.features),
+        features=tuple(cards.FeatureUsed(name, available[name].version) for name in job.features),
         data=tuple(cards.DataSpan(series, part[0].at.date(), part[-1].at.date(), digest) for part in span.parts),
         settings={**job.card_summary, cards.SEED: str(job.seed), cards.CONFIGURATION: job.configuration},
         seeds=training_summary.seeds,
@@ -221,24 +221,24 @@ def regression(shown: Doubles, rose: NDArray[np.bool_], c: float) -> LinearModel
         raise OperatorError("nearly all bars of the training span went one way", "train on a longer span")
     table = np.column_stack([shown, np.ones(len(shown))])
     penalty = np.append(np.ones(shown.shape[1]), 0.0)
-    found, signs = np.zeros(table.shape[1]), np.where(rose, 1.0, -1.0)
+    slopes, signs = np.zeros(table.shape[1]), np.where(rose, 1.0, -1.0)
     for _ in range(STEPS):
-        chances = 1 / (1 + np.exp(np.clip(signs * (table @ found), -500, 500)))
-        slope = penalty * found - c * table.T @ (signs * chances)
+        chances = 1 / (1 + np.exp(np.clip(signs * (table @ slopes), -500, 500)))
+        slope = penalty * slopes - c * table.T @ (signs * chances)
         if np.abs(slope).max() < ENOUGH:
             break
         curvature = np.diag(penalty) + c * (table.T * (chances * (1 - chances))) @ table
-        found = _better(found, np.linalg.lstsq(curvature, slope, rcond=None)[0], table, signs, penalty, c)
-    return LinearModel(found[:-1], float(found[-1]))
+        slopes = _better(slopes, np.linalg.lstsq(curvature, slope, rcond=None)[0], table, signs, penalty, c)
+    return LinearModel(slopes[:-1], float(slopes[-1]))
 
 
-def _better(found: Doubles, step: Doubles, table: Doubles, signs: Doubles, penalty: Doubles, c: float) -> Doubles:
+def _better(returns: Doubles, step: Doubles, table: Doubles, signs: Doubles, penalty: Doubles, c: float) -> Doubles:
     """Return what a step leads to, halved until it is no worse."""
 
     def loss(at: Doubles) -> float:
         return float(0.5 * (penalty * at * at).sum() + c * np.logaddexp(0, -signs * (table @ at)).sum())
 
-    size, before = 1.0, loss(found)
-    while size > ENOUGH and loss(found - size * step) > before:
+    size, before = 1.0, loss(returns)
+    while size > ENOUGH and loss(returns - size * step) > before:
         size /= 2
-    return found - size * step
+    return returns - size * step

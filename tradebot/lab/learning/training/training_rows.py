@@ -41,10 +41,10 @@ class FittedScaling(Struct, frozen=True):
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> NDArray[np.float32] | str:
         """Return a policy's observation: scaled features, then the state; or why there is none."""
-        found = [values.get(name) for name in self.names]
-        if absent := [name for name, value in zip(self.names, found, strict=True) if value is None]:
+        values_now = [values.get(name) for name in self.names]
+        if absent := [name for name, value in zip(self.names, values_now, strict=True) if value is None]:
             return f"absent: {', '.join(absent)}"
-        raw = np.array(found, dtype=np.float64)
+        raw = np.array(values_now, dtype=np.float64)
         if not np.isfinite(raw).all():
             return f"not finite: {', '.join(np.array(self.names)[~np.isfinite(raw)])}"
         stated = state_numbers(state)
@@ -158,14 +158,14 @@ def _play_without_trading(terms: EpisodeTerms, before: int, said: Callable[[int]
             _, info = episode.reset()
         except NoDecisionError:
             return []
-        found, ended = [info], False
+        infos, ended = [info], False
         while not ended:
             _, _, over, cut, info = episode.step(0)
             ended = over or cut
             if not ended:
-                found.append(info)
-            said(before + len(found))
-    return found
+                infos.append(info)
+            said(before + len(infos))
+    return infos
 
 
 def _lacks_history(plan: BacktestPlan, first: date | None, training_rows: Sequence[tuple[TrainingRow, ...]]) -> bool:

@@ -127,20 +127,20 @@ def judged_model(
 
 def _judge_sessions(run: BacktestRun, within: Within) -> JudgedSessions:
     days = [end.session for end in run.ends]
-    places = [place for place, day in enumerate(days) if within.first is None or day >= within.first]
+    places = [index for index, day in enumerate(days) if within.first is None or day >= within.first]
     if not places:
         raise OperatorError(f"no session of the market is from {within.first} to {within.last}", "judge other sessions")
     _require_answers(run)
     equities = [run.made.ledger.opening_cash(), *(_known_equity(end.equity) for end in run.ends)]
     costs = _costs(run)
     returns, doubled = list[float](), list[float]()
-    for place in places:
-        before, after = equities[place], equities[place + 1]
+    for index in places:
+        before, after = equities[index], equities[index + 1]
         returns.append(float((after - before) / before))
-        doubled.append(float((after - before - costs[place]) / before))
+        doubled.append(float((after - before - costs[index]) / before))
     closed = trades(run.made.ledger.fills())
     count = sum(trade.closed_at is not None for trade in closed)
-    return JudgedSessions(tuple(days[place] for place in places), tuple(returns), tuple(doubled), count)
+    return JudgedSessions(tuple(days[index] for index in places), tuple(returns), tuple(doubled), count)
 
 
 def _require_answers(run: BacktestRun) -> None:
@@ -163,14 +163,14 @@ def _known_equity(equity: Decimal | None) -> Decimal:
 def _costs(run: BacktestRun) -> list[Decimal]:
     """Return what each session cost: the commissions, and a tick of slippage for each contract that was traded."""
     closes = [session.close for session in run.made.sessions]
-    found = [Decimal(0)] * len(closes)
+    costs = [Decimal(0)] * len(closes)
 
     def place_of(at: Any) -> int:
         return min(bisect_right(closes, at), len(closes) - 1)
 
     for fill in run.made.ledger.fills():
         root = root_of(fill.fill.symbol)
-        found[place_of(fill.fill.at)] += root.tick * root.multiplier * fill.fill.quantity
+        costs[place_of(fill.fill.at)] += root.tick * root.multiplier * fill.fill.quantity
     for movement in run.made.ledger.cash_movements():
-        found[place_of(movement.at)] -= movement.amount_usd
-    return found
+        costs[place_of(movement.at)] -= movement.amount_usd
+    return costs

@@ -69,10 +69,10 @@ class UnitSeat(Seat):
             )
         self._of = walk, work.trials
 
-    def play(self, place: int, who: int | str) -> dict[str, Any]:
+    def play(self, index: int, who: int | str) -> dict[str, Any]:
         """Run one task; return its file, or the error."""
         assert self._of is not None, "it was opened first"
-        wanted = WalkTask(place, who)
+        wanted = WalkTask(index, who)
         try:
             play(self._of[0], wanted, self._of[1])
         except TradebotError as error:

@@ -34,13 +34,15 @@ def splits_of(plan: BacktestPlan, market: Sequence[date], by: By = By.WALK_FORWA
     rules = plan.settings.promotion.splits
     if by is By.CROSS_VALIDATION:
         return _across_groups(rules, market)
-    found = tuple(WalkSplit(_spans(market, one.inside), _spans(market, one.outside)) for one in rolling(rules, market))
-    if not found:
+    splits = tuple(
+        WalkSplit(_spans(market, split.inside), _spans(market, split.outside)) for split in rolling(rules, market)
+    )
+    if not splits:
         raise OperatorError(
             f"{len(market)} sessions have no month to judge after {rules.train_months} months to train on",
             "give a longer market, or set promotion.splits.train_months",
         )
-    return found
+    return splits
 
 
 def _across_groups(rules: SplitRules, market: Sequence[date]) -> tuple[WalkSplit, ...]:
@@ -74,7 +76,7 @@ def paths_of(splits: Sequence[WalkSplit]) -> tuple[Way, ...]:
     one, and so on.
     """
     judging: dict[SessionSpan, list[tuple[int, int]]] = {}
-    for place, split in enumerate(splits):
+    for index, split in enumerate(splits):
         for part, span in enumerate(split.judged):
-            judging.setdefault(span, []).append((place, part))
+            judging.setdefault(span, []).append((index, part))
     return tuple(zip(*(judging[span] for span in sorted(judging, key=lambda span: span.first)), strict=True))

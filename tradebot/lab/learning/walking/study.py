@@ -107,31 +107,31 @@ def judged_in(splits: Sequence[WalkSplit], market: Sequence[date]) -> Sequence[d
 
 def choosing(sessions: int, embargo: int) -> int:
     """Return how many of the evaluated sessions are for choosing; OperatorError if they allow no Sharpe ratio."""
-    found = training_sessions(sessions) - embargo
-    if found < FEWEST:
+    count = training_sessions(sessions) - embargo
+    if count < FEWEST:
         raise OperatorError(
             f"{pluralize(sessions, 'judged session')} are too few: half of them choose, but for the "
             f"{pluralize(embargo, 'session')} before the others",
             f"give a longer market: a study needs {2 * (FEWEST + embargo)} judged sessions",
         )
-    return found
+    return count
 
 
-def figures_of(found: PolicyResults, embargo: int) -> ConfigurationFigures:
+def figures_of(results: PolicyResults, embargo: int) -> ConfigurationFigures:
     """Compute the figures of results."""
-    returns, end = np.array([run.returns for run in found.runs]).T, choosing(len(found.sessions), embargo)
+    returns, end = np.array([run.returns for run in results.runs]).T, choosing(len(results.sessions), embargo)
     chosen, held = returns[:end], returns[training_sessions(len(returns)) :]
     return ConfigurationFigures(
-        _middle(chosen, found.per_year),
-        _middle(held, found.per_year),
+        _middle(chosen, results.per_year),
+        _middle(held, results.per_year),
         sum(total_return(column) > 0 for column in chosen.T.tolist()),
-        len(found.runs),
-        median(run.trades for run in found.runs),
+        len(results.runs),
+        median(run.trades for run in results.runs),
     )
 
 
 def _middle(returns: NDArray[np.float64], per_year: int) -> float:
-    return float(median(one or 0.0 for one in measure_objective("sharpe", returns, per_year)))
+    return float(median(value or 0.0 for value in measure_objective("sharpe", returns, per_year)))
 
 
 def search(
@@ -172,10 +172,10 @@ def _evaluate_values(
     results.add_trials([Trial(of.walk.name, job.configuration, f"{job.agent} study {study.name}", 0, None)])
     with manager(len(before) + 1) as progress:
         try:
-            found = run_walks(replace(of.walk_of(job), benchmarks=next(iter(walks), None)), results, how, progress)
+            walked = run_walks(replace(of.walk_of(job), benchmarks=next(iter(walks), None)), results, how, progress)
         except DivergedError as error:
             return error.message
-    return figures_of(found, of.walk.plan.settings.promotion.splits.embargo_sessions)
+    return figures_of(walked, of.walk.plan.settings.promotion.splits.embargo_sessions)
 
 
 def run_walks(
@@ -200,9 +200,11 @@ class Ranked(Struct, frozen=True):
 
 def rank_configurations(of: Sought, study: SequentialStudy) -> list[Ranked]:
     """Return the configurations, best first; of equal ones, the earlier one."""
-    found = dict[str, Ranked]()
-    for one in study.in_order():
-        if not one.why:
-            job = of.varied.with_values(one.values)
-            found.setdefault(job.configuration, Ranked(one.place, job, one.values, ConfigurationFigures(**one.figures)))
-    return sorted(found.values(), key=lambda one: (-one.figures.sharpe, one.place))
+    by_key = dict[str, Ranked]()
+    for tried in study.in_order():
+        if not tried.why:
+            job = of.varied.with_values(tried.values)
+            by_key.setdefault(
+                job.configuration, Ranked(tried.place, job, tried.values, ConfigurationFigures(**tried.figures))
+            )
+    return sorted(by_key.values(), key=lambda ranked: (-ranked.figures.sharpe, ranked.place))

@@ -58,24 +58,24 @@ if TYPE_CHECKING:
     from tradebot.lab.backtest.run import BacktestPlan
 
 
-def keep(file: Path, of: str, found: object) -> None:
+def keep(file: Path, of: str, unit: object) -> None:
     """Save a result with the task that it belongs to."""
-    result = encode(found)
+    result = encode(unit)
     write_durably(file, json_text({"of": of, "sha256": _digest(result), "result": result}))
 
 
 def load_result(file: Path, of: str) -> Any:
     """Return the plain values of a result; OperatorError if it can't be read, was changed, or is of another task."""
     try:
-        found = json.loads(read_plain(file))
-        intact = found["sha256"] == _digest(found["result"])
+        document = json.loads(read_plain(file))
+        intact = document["sha256"] == _digest(document["result"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise unusable(file, "can't be read") from error
     if not intact:
         raise unusable(file, "was changed")
-    if found["of"] != of:
+    if document["of"] != of:
         raise unusable(file, "is of another walk")
-    return found["result"]
+    return document["result"]
 
 
 def unusable(file: Path, why: str) -> OperatorError:
@@ -210,20 +210,20 @@ def walk(
 
 def _wanted_of(of: Walk) -> Iterator[WalkTask]:
     """Yield what is to be played: what nobody trains does the same along any path, so it is played along one."""
-    first = {place for place, _ in paths_of(of.splits)[0]}
-    for place in range(len(of.splits)):
-        yield from (WalkTask(place, seed) for seed in of.seeds)
-        yield from (WalkTask(place, name) for name in kept.BENCHMARKS if name == LOGISTIC or place in first)
+    first = {index for index, _ in paths_of(of.splits)[0]}
+    for index in range(len(of.splits)):
+        yield from (WalkTask(index, seed) for seed in of.seeds)
+        yield from (WalkTask(index, name) for name in kept.BENCHMARKS if name == LOGISTIC or index in first)
 
 
 def _identity(of: Walk) -> dict[str, Any]:
     """Return what a walk is of."""
-    known = features()
+    available = features()
     return {
         "configuration": of.job.configuration,
         "market": sha256(json_text(market_of(of.plan.spec)).encode()).hexdigest(),
         "program": __version__,
-        "features": {name: str(known[name].version) for name in of.job.features},
+        "features": {name: str(available[name].version) for name in of.job.features},
         "splits": [encode(split) for split in of.splits],
     }
 
@@ -239,15 +239,15 @@ def _begin(of: Walk) -> None:
     """Note what the walk is of; OperatorError if its folder is another one's."""
     identity, file = _identity(of), of.folder / STUDY
     try:
-        found = json.loads(read_plain(file))
+        document = json.loads(read_plain(file))
     except FileNotFoundError:
         if not (of.folder / UNITS).is_dir():
             make_folder(of.folder / UNITS)
         write_durably(file, json_text(identity))
         return
     except ValueError:
-        found = {}
-    if different := [name for name in identity if found.get(name) != json.loads(json_text(identity))[name]]:
+        document = {}
+    if different := [name for name in identity if document.get(name) != json.loads(json_text(identity))[name]]:
         raise OperatorError(
             f"{of.folder} is of another walk: {', '.join(different)} differ", "name another folder: --results FOLDER"
         )
@@ -278,20 +278,22 @@ def _play_forked(wanted: WalkTask, trials: int) -> None:
 
 def play(of: Walk, wanted: WalkTask, trials: int) -> None:
     """Train and evaluate one model, or evaluate one benchmark, and save the result."""
-    found: Any
+    task_result: Any
     if wanted.who == "buy_and_hold":
-        found = BenchmarkReturns(_each(of, wanted, lambda within: evaluate_market(of.plan, Hold(of.name), within)))
+        task_result = BenchmarkReturns(
+            _each(of, wanted, lambda within: evaluate_market(of.plan, Hold(of.name), within))
+        )
     elif wanted.who == "rule":
         rule = FuturesSettings().model_dump()
-        found = BenchmarkReturns(
+        task_result = BenchmarkReturns(
             _each(of, wanted, lambda within: evaluate_market(of.plan, FuturesStrategy(rule), within))
         )
     elif wanted.who == LOGISTIC:
         model = _train_and_sign(of, wanted, TrainingJob(LOGISTIC, 0, 0, {}, of.job.features), trials)
-        found = BenchmarkReturns(_judged_as_it_is(of, wanted, model))
+        task_result = BenchmarkReturns(_judged_as_it_is(of, wanted, model))
     else:
-        found = _unit(of, wanted, trials)
-    keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), found)
+        task_result = _unit(of, wanted, trials)
+    keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), task_result)
 
 
 def _each(of: Walk, wanted: WalkTask, each: Callable[[Within], JudgedSessions]) -> tuple[JudgedSessions, ...]:
@@ -328,14 +330,14 @@ def _judged_as_it_is(of: Walk, wanted: WalkTask, model: str, *, later: bool = Fa
 def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
     """Return the results of all splits, one after another along each path."""
     many, ways = range(len(of.splits)), paths_of(of.splits)
-    units = {seed: [_read(of, WalkTask(place, seed), WalkModel) for place in many] for seed in of.seeds}
+    units = {seed: [_read(of, WalkTask(index, seed), WalkModel) for index in many] for seed in of.seeds}
     sessions = tuple(day for sessions in _along(ways[0], units[of.seeds[0]]) for day in sessions.sessions)
-    runs = tuple(_run(seed, path, way, found) for seed, found in units.items() for path, way in enumerate(ways))
+    runs = tuple(_run(seed, path, way, runs) for seed, runs in units.items() for path, way in enumerate(ways))
     splits = tuple(
-        kept.Split(split.trained, split.judged, {str(seed): found[place].sha256 for seed, found in units.items()})
-        for place, split in enumerate(of.splits)
+        kept.Split(split.trained, split.judged, {str(seed): runs[index].sha256 for seed, runs in units.items()})
+        for index, split in enumerate(of.splits)
     )
-    known, settings = features(), of.plan.settings
+    available, settings = features(), of.plan.settings
     market, files = market_of(of.plan.spec)
     data = dict(files) or {"generated market": sha256(json_text(market).encode()).hexdigest()}
     own = kept.TriedReturns(of.job.configuration, _typical(run.returns for run in runs))
@@ -345,7 +347,7 @@ def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
         name=of.name,
         configuration=of.job.configuration,
         program=__version__,
-        features={name: str(known[name].version) for name in of.job.features},
+        features={name: str(available[name].version) for name in of.job.features},
         data=data,
         per_year=sessions_per_year(settings.day),
         calendar=of.market,
@@ -358,10 +360,10 @@ def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
     )
 
 
-def _along(way: Way, found: Sequence[WalkModel | BenchmarkReturns], *, later: bool = False) -> list[JudgedSessions]:
+def _along(way: Way, parts: Sequence[WalkModel | BenchmarkReturns], *, later: bool = False) -> list[JudgedSessions]:
     """Return what was done in each judged span along a path."""
-    done = [one.later if later and isinstance(one, WalkModel) else one.plain for one in found]
-    return [done[place][part] for place, part in way]
+    done = [part.later if later and isinstance(part, WalkModel) else part.plain for part in parts]
+    return [done[index][part] for index, part in way]
 
 
 def _run(seed: int, path: int, way: Way, walk_models: Sequence[WalkModel]) -> kept.PolicyRun:
@@ -379,8 +381,8 @@ def _run(seed: int, path: int, way: Way, walk_models: Sequence[WalkModel]) -> ke
 def _benchmark(of: Walk, name: str, ways: Sequence[Way]) -> Iterator[kept.Returns]:
     """Yield what a benchmark earned along each path along which it is played."""
     for way in ways if name == LOGISTIC else ways[:1]:
-        found = {place: _read(of, WalkTask(place, name), BenchmarkReturns) for place, _ in way}
-        yield tuple(each for place, part in way for each in found[place].plain[part].returns)
+        returns_by_place = {index: _read(of, WalkTask(index, name), BenchmarkReturns) for index, _ in way}
+        yield tuple(each for index, part in way for each in returns_by_place[index].plain[part].returns)
 
 
 def _typical(of: Iterable[kept.Returns]) -> kept.Returns:
@@ -394,20 +396,20 @@ def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedRetu
     for file in sorted(of.folder.parent.glob(f"*/{RESULTS}")):
         if file.parent != of.folder:
             try:
-                found = read_policy_results(file)
+                results = read_policy_results(file)
             except TradebotError:
                 continue
-            if found.sessions == tuple(sessions):
-                yield kept.TriedReturns(found.configuration, _typical(run.returns for run in found.runs))
+            if results.sessions == tuple(sessions):
+                yield kept.TriedReturns(results.configuration, _typical(run.returns for run in results.runs))
 
 
 def _read(of: Walk, wanted: WalkTask, kind: Any) -> Any:
     file = of.folder / UNITS / wanted.file
-    found = load_result(file, _result_of(of, wanted))
-    if "diverged" in found:
-        raise DivergedError(decode(Diverged, found).diverged)
+    result = load_result(file, _result_of(of, wanted))
+    if "diverged" in result:
+        raise DivergedError(decode(Diverged, result).diverged)
     try:
-        unit = decode(kind, found)
+        unit = decode(kind, result)
     except CodecError as error:
         raise unusable(file, "can't be read") from error
     if isinstance(unit, WalkModel):

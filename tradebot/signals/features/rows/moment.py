@@ -35,8 +35,8 @@ def _to_roll(of: Measures) -> Column:
     if not len(rolls):
         return fill_gaps(np.nan, len(days))
     place = np.searchsorted(rolls, days)
-    known = (days != NOWHERE) & (place < len(rolls))
-    return np.where(known, (rolls[np.minimum(place, len(rolls) - 1)] - days) / 90, np.nan)
+    in_reach = (days != NOWHERE) & (place < len(rolls))
+    return np.where(in_reach, (rolls[np.minimum(place, len(rolls) - 1)] - days) / 90, np.nan)
 
 
 _SESSION = (
@@ -148,16 +148,16 @@ def _spread(of: Measures) -> Column:
 
 def _release(of: Measures) -> Column:
     """Return 1 where a release of the list that was known then is due at most half an hour away, before or after."""
-    found = fill_gaps(np.nan, len(of.frame))
+    minutes = fill_gaps(np.nan, len(of.frame))
     lists = of.frame.releases or ()
-    known = np.array([release_list.known_s for release_list in lists], dtype=np.int64)
-    newest = np.searchsorted(known, of.ends, side="right") - 1
-    for place, one in enumerate(lists):
-        bars = np.flatnonzero((newest == place) & (of.ends <= one.known_s + LISTED_FOR_S))
-        due, at = np.array(one.due_s, dtype=np.int64), of.ends[bars]
+    known_s = np.array([release_list.known_s for release_list in lists], dtype=np.int64)
+    newest = np.searchsorted(known_s, of.ends, side="right") - 1
+    for index, release in enumerate(lists):
+        bars = np.flatnonzero((newest == index) & (of.ends <= release.known_s + LISTED_FOR_S))
+        due, at = np.array(release.due_s, dtype=np.int64), of.ends[bars]
         until, since = np.searchsorted(due, at + WITHIN_S, side="right"), np.searchsorted(due, at - WITHIN_S)
-        found[bars] = until > since
-    return found
+        minutes[bars] = until > since
+    return minutes
 
 
 _MOMENT = (
@@ -193,8 +193,8 @@ def _count(category: Category, of: Measures) -> Column:
     news_times = of.frame.news
     if news_times is None:
         return fill_gaps(np.nan, len(of.frame))
-    known = np.array(news_times.known_s.get(category, ()), dtype=np.int64)
-    count = np.searchsorted(known, of.ends, side="right") - np.searchsorted(known, of.ends - HOUR_S, side="right")
+    known_s = np.array(news_times.known_s.get(category, ()), dtype=np.int64)
+    count = np.searchsorted(known_s, of.ends, side="right") - np.searchsorted(known_s, of.ends - HOUR_S, side="right")
     return np.where(of.ends - HOUR_S >= news_times.since_s, count, np.nan)
 
 

@@ -128,9 +128,9 @@ def _from_middle(length: int, of: Measures) -> Column:
 
 
 def _tema(of: Measures) -> Column:
-    one = of.ema_of(of.close, 14)
-    two = of.ema_of(one, 14)
-    return over(of.close - (3 * one - 3 * two + of.ema_of(two, 14)), of.atr)
+    ema = of.ema_of(of.close, 14)
+    two = of.ema_of(ema, 14)
+    return over(of.close - (3 * ema - 3 * two + of.ema_of(two, 14)), of.atr)
 
 
 def _width(of: Measures) -> Column:
@@ -242,9 +242,9 @@ def _cci(of: Measures) -> Column:
 def _mfi(of: Measures) -> Column:
     typical, flow = of.typical, of.typical * of.volume
     before = shift(typical, 1)
-    known = np.where(np.isnan(before), np.nan, 1.0)
+    ones = np.where(np.isnan(before), np.nan, 1.0)
     rose, fell = above(typical, before), above(before, typical)
-    up, down = (total(known * np.where(moved, flow, 0.0), 14) for moved in (rose, fell))
+    up, down = (total(ones * np.where(moved, flow, 0.0), 14) for moved in (rose, fell))
     return 2 * over(up, up + down) - 1
 
 

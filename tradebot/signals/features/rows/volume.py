@@ -11,7 +11,7 @@ _NO_VOLUME = "nothing was traded"
 
 def _usual(of: Measures) -> Column:
     """Return the mean volume of the same bar of the session in the last 20 sessions that had one."""
-    frame, found = of.frame, fill_gaps(np.nan, len(of.frame))
+    frame, usual = of.frame, fill_gaps(np.nan, len(of.frame))
     places = np.flatnonzero(of.in_session)
     bars = ((frame.starts - frame.opens) // frame.width_s)[places]
     order = np.argsort(bars, kind="stable")
@@ -19,8 +19,8 @@ def _usual(of: Measures) -> Column:
     if count > 0:
         # Each sum adds the same volumes in the same order, however many bars there are.
         before = sum(volume[ago : ago + count] for ago in range(SESSIONS)) / SESSIONS
-        found[places[order][SESSIONS:]] = np.where(bars[SESSIONS:] == bars[:-SESSIONS], before, np.nan)
-    return found
+        usual[places[order][SESSIONS:]] = np.where(bars[SESSIONS:] == bars[:-SESSIONS], before, np.nan)
+    return usual
 
 
 def _against_mean(of: Measures) -> Column:

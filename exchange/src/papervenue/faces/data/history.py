@@ -75,11 +75,11 @@ class DataHistory:
 
     def _days(self, start_us: int, end_us: int) -> range:
         """Return what `indices` does, with the sessions before the market's first whose minutes are known."""
-        found, past = self.indices(start_us, end_us), self._past_midnights
+        days, past = self.indices(start_us, end_us), self._past_midnights
         if not past or start_us >= self._midnights[0]:
-            return found
+            return days
         first = max(bisect_right(past, start_us) - 1, 0) - len(past)
-        return range(first, found.stop if end_us >= self._midnights[0] else bisect_right(past, end_us) - len(past))
+        return range(first, days.stop if end_us >= self._midnights[0] else bisect_right(past, end_us) - len(past))
 
     @cached_property
     def _past_midnights(self) -> list[int]:
@@ -149,9 +149,9 @@ class DataHistory:
         places = range(bisect_left(stamps, window.start_us), bisect_right(stamps, window.end_us))
         for place in reversed(places) if window.newest_first else places:
             days = ((index, self.day(window.symbol, index, window.known_us)) for index in members[place])
-            known = [adjust(self._session(index).open_us, day) for index, day in days if day]
-            if known:
-                yield merge_aggregates(stamps[place], known)
+            opens = [adjust(self._session(index).open_us, day) for index, day in days if day]
+            if opens:
+                yield merge_aggregates(stamps[place], opens)
 
     def _stamps(self, timeframe: Timeframe, kept: int | None) -> tuple[list[int], list[list[int]]]:
         """Return the midnights that a timeframe's bars are stamped with, and the sessions of each.

@@ -98,7 +98,7 @@ def _batch(command: Asked) -> Answer:
     """Carry out commands one after the other; each has a status of its own, whatever became of the others."""
     params = parameters(command.command.query, command.command.body)
     check_time(command.engine, params)
-    return 200, success(command.engine.now_us, batchStatus=[_one(command, one) for one in batch_of(command, params)])
+    return 200, success(command.engine.now_us, batchStatus=[_one(command, call) for call in batch_of(command, params)])
 
 
 def batch_of(command: Asked, params: Params) -> list[Mapping[str, Any]]:
@@ -116,23 +116,23 @@ def commands_in(params: Params) -> list[Mapping[str, Any]]:
     except (ValueError, RecursionError):
         return []
     listed = value.get("batchOrder") if isinstance(value, dict) else None
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return [call for call in listed if isinstance(call, dict)] if isinstance(listed, list) else []
 
 
-def _one(asked: Asked, one: Mapping[str, Any]) -> dict[str, Any]:
-    params = {name: str(value) for name, value in one.items() if value is not None}
+def _one(asked: Asked, call: Mapping[str, Any]) -> dict[str, Any]:
+    params = {name: str(value) for name, value in call.items() if value is not None}
     tag = {"order_tag": params["order_tag"]} if "order_tag" in params else {}
     try:
-        if one.get("order") == "send":
+        if call.get("order") == "send":
             return {**send_order(asked, params), **tag}
-        if one.get("order") == "cancel":
+        if call.get("order") == "cancel":
             return {**cancel_order(asked, asked.account, params), **tag}
-        if one.get("order") == "edit":
+        if call.get("order") == "edit":
             return {**_edit_order(asked, params), **tag}
         return {"status": "invalidArgument", "orderEvents": [], **tag}
     except Refusal as refusal:
-        told = refusal.body.get("sendStatus") or refusal.body.get("editStatus")
-        status = told or {"status": str(refusal.body.get("error", "")).partition(":")[0], "orderEvents": []}
+        state = refusal.body.get("sendStatus") or refusal.body.get("editStatus")
+        status = state or {"status": str(refusal.body.get("error", "")).partition(":")[0], "orderEvents": []}
         return {**status, **tag}
 
 
@@ -333,8 +333,8 @@ def _cost(name: str, call: Call) -> int:
 def _listed_values(call: Call, name: str) -> set[str]:
     """Return the values of a parameter that is repeated, or holds several between commas."""
     sent = [*parse_qsl(call.raw_query), *parse_qsl(call.body)]
-    found = [value for key, value in sent if key.removesuffix("[]") == name]
-    return {one for value in found for one in value.split(",") if one}
+    texts = [value for key, value in sent if key.removesuffix("[]") == name]
+    return {part for value in texts for part in value.split(",") if part}
 
 
 KINDS = {
@@ -417,7 +417,7 @@ class Limits:
         now_us, spent = self._now_us(), self._spent.setdefault((key, budget), deque())
         while spent and spent[0][0] <= now_us - budget.span_us:
             spent.popleft()
-        total = sum(one for _, one in spent) + cost
+        total = sum(cost for _, cost in spent) + cost
         if total > budget.most and self._enforced():
             return self._until(spent, budget, total - budget.most) - now_us
         spent.append((now_us, cost))

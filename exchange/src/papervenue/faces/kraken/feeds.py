@@ -68,11 +68,11 @@ class Feeds:
 
     def publish(self, captured: tuple[Account, Told]) -> None:
         account, given = captured
-        for told in self._delivery.deliver(TRADE_UPDATES, account.number, given, Recipient("", account.key_id)):
+        for item in self._delivery.deliver(TRADE_UPDATES, account.number, given, Recipient("", account.key_id)):
             for client in self._clients:
                 for feed in _PRIVATE:
-                    if client.keys.get(feed) == account.key_id and feed in told["data"]:
-                        client.socket.put(Message(told["data"][feed]))
+                    if client.keys.get(feed) == account.key_id and feed in item["data"]:
+                        client.socket.put(Message(item["data"][feed]))
 
     def send_prices(self) -> None:
         """Send prices and the time again, because time has moved."""
@@ -166,8 +166,8 @@ class _Client:
     def greet(self) -> None:
         self.say(event="info", version=1)
 
-    def say(self, **told: object) -> None:
-        self.socket.put(Message(_plain(told)))
+    def say(self, **body: object) -> None:
+        self.socket.put(Message(_plain(body)))
 
     def hear(self, message: dict[str, Any] | None) -> None:
         event, feed = (str((message or {}).get(name)) for name in ("event", "feed"))
@@ -216,7 +216,7 @@ class _Client:
         if challenge not in self._challenges or not isinstance(signed, str):
             return None
         opened = (account for account in self._engine.accounts.values() if account.key_id == key)
-        return next((one for one in opened if hmac.compare_digest(_signature(one, challenge), signed.encode())), None)
+        return next((own for own in opened if hmac.compare_digest(_signature(own, challenge), signed.encode())), None)
 
 
 def _signature(account: Account, challenge: str) -> bytes:
@@ -224,7 +224,7 @@ def _signature(account: Account, challenge: str) -> bytes:
     return base64.b64encode(hmac.new(account.secret.encode(), digest, hashlib.sha512).digest())
 
 
-def _plain(told: Told) -> Told:
+def _plain(item: Told) -> Told:
     """Return a message in which numbers are what JSON has for them."""
-    shown: Told = json.loads(encoded(told))
+    shown: Told = json.loads(encoded(item))
     return shown

@@ -69,23 +69,23 @@ class HistoryPage(NamedTuple):
 
     def select(self, newest_first: Iterator[tuple[int, int, Any]]) -> tuple[list[Any], int | None]:
         """Return the items of a page, each with its index and time; and the last index if there are more."""
-        found: list[tuple[int, Any]] = []
+        rows: list[tuple[int, Any]] = []
         for place, at_us, thing in newest_first:
             if at_us < self.since_us:
                 break
             if at_us >= self.before_us or (self.after is not None and not self._follows(place)):
                 continue
-            found.append((place, thing))
-            if len(found) > self.most and not self.ascending:
+            rows.append((place, thing))
+            if len(rows) > self.most and not self.ascending:
                 break
         if self.ascending:
-            found.reverse()
-        kept = found[: self.most]
-        return [thing for _, thing in kept], kept[-1][0] if len(found) > self.most else None
+            rows.reverse()
+        kept = rows[: self.most]
+        return [thing for _, thing in kept], kept[-1][0] if len(rows) > self.most else None
 
-    def _follows(self, place: int) -> bool:
+    def _follows(self, index: int) -> bool:
         assert self.after is not None
-        return place > self.after if self.ascending else place < self.after
+        return index > self.after if self.ascending else index < self.after
 
 
 class HistoryReads:
@@ -170,8 +170,8 @@ class HistoryReads:
         if word in _FILLED and execution is not None:
             before = order.filled_qty - execution.qty
             old = self._order(owner, order, before)
-            told = {"newOrder": shown, "oldOrder": old, "reason": _FILLED[word], "reducedQuantity": ""}
-            yield "OrderUpdated", told
+            body = {"newOrder": shown, "oldOrder": old, "reason": _FILLED[word], "reducedQuantity": ""}
+            yield "OrderUpdated", body
             if order.stop is not None and not before:
                 yield "OrderPlaced", _told_of(old, "stop_order_triggered")
         elif word == "new" and order.stop is None:
@@ -231,14 +231,14 @@ class HistoryReads:
 
     def _execution_events(self, owner: Account, page: HistoryPage) -> Iterator[tuple[int, int, Event]]:
         history = owner.activities
-        for place in range(len(history) - 1, -1, -1):
-            settled = history[place]
+        for index in range(len(history) - 1, -1, -1):
+            settled = history[index]
             if settled.at_us < page.since_us:
                 return
             if isinstance(settled, Fill) and page.symbol in ("", settled.order.symbol):
                 event = {"Execution": {"execution": self._execution(owner, settled), "takerReducedQuantity": ""}}
                 uid = uuid_of(owner.number, "event of", settled.execution_id)
-                yield place, settled.at_us, {"uid": uid, "timestamp": milliseconds(settled.at_us), "event": event}
+                yield index, settled.at_us, {"uid": uid, "timestamp": milliseconds(settled.at_us), "event": event}
 
     def _execution(self, owner: Account, made: Fill) -> Event:
         grid, order = self._engine.market.grids[made.order.symbol], made.order
@@ -373,12 +373,12 @@ class Booked:
         self._cash = after
 
     def _add(self, at_us: int, asset: str, old: Decimal, new: Decimal, about: Row) -> None:
-        place = len(self.rows) + 1
+        index = len(self.rows) + 1
         row = {
-            "id": place,
+            "id": index,
             "date": iso(at_us),
             "asset": asset,
-            "booking_uid": uuid_of(self.owner.number, "booking", place),
+            "booking_uid": uuid_of(self.owner.number, "booking", index),
             "margin_account": wire_format.MARGINED,
             "old_balance": number(old),
             "new_balance": number(new),
@@ -448,7 +448,7 @@ class AccountLog:
 
 
 def _first(rows: Iterator[Row], count: int) -> Iterator[Row]:
-    for place, row in enumerate(rows):
-        if place == count:
+    for index, row in enumerate(rows):
+        if index == count:
             return
         yield row

@@ -78,8 +78,8 @@ def send_order(command: Asked, params: Params) -> dict[str, Any]:
     rests = order.is_open or not fills
     events = ([placed] if rests else []) + list(_executions(grid, order, fills))
     client_id = {} if request.client_order_id is None else {"cliOrdId": request.client_order_id}
-    told = {"order_id": order.id, "status": "placed", "receivedTime": iso(order.submitted_us)}
-    return {**told, **client_id, "orderEvents": events}
+    body = {"order_id": order.id, "status": "placed", "receivedTime": iso(order.submitted_us)}
+    return {**body, **client_id, "orderEvents": events}
 
 
 def _is_too_much(engine: Engine, account: Account, request: OrderRequest) -> bool:
@@ -202,16 +202,16 @@ def cancel_order(command: Asked, account: Account, params: Params) -> dict[str, 
     order = find_order(account, params)
     if order is None and not (params.get("order_id") or params.get("cliOrdId")):
         raise error(engine.now_us, "requiredArgumentMissing: order_id")
-    told = {"receivedTime": iso(engine.now_us), "order_id": params.get("order_id") or (order.id if order else "")}
+    body = {"receivedTime": iso(engine.now_us), "order_id": params.get("order_id") or (order.id if order else "")}
     if order is None or not order.is_open:
         filled = order is not None and order.status == "filled"
-        return {**told, "status": "filled" if filled else "notFound", "orderEvents": []}
+        return {**body, "status": "filled" if filled else "notFound", "orderEvents": []}
     if command.fate == "refuse" or order.status == "pending_cancel":
         raise error(engine.now_us, "marketUnavailable")
     grid = engine.market.grids[order.symbol]
     order.fate = command.fate or order.fate
     engine.cancel(account, order.id)
-    return {**told, "status": _after_cancel(order), "orderEvents": [_cancel_event(grid, order)]}
+    return {**body, "status": _after_cancel(order), "orderEvents": [_cancel_event(grid, order)]}
 
 
 def _after_cancel(order: Order) -> str:

@@ -297,8 +297,8 @@ class KrakenReads:
         """Return the states of orders by either id; an order that ended more than some seconds ago is unknown."""
         since_us = self._engine.now_us - _REMEMBERED_US
         orders = {owner.orders.get(name.lower()) for name in asked} | {owner.by_client_id.get(name) for name in clients}
-        known = (order for order in orders if order is not None and (order.is_open or order.updated_us >= since_us))
-        rows = [self._status(order) for order in sorted(known, key=attrgetter("sequence"))]
+        listed = (order for order in orders if order is not None and (order.is_open or order.updated_us >= since_us))
+        rows = [self._status(order) for order in sorted(listed, key=attrgetter("sequence"))]
         return timed_reply(self._engine.now_us, orders=rows)
 
     def _status(self, order: Order) -> dict[str, Any]:
@@ -332,7 +332,7 @@ class KrakenReads:
                 raise error(self._engine.now_us, "invalidArgument: lastFillTime") from None
         settleds = (settled for settled in reversed(owner.activities) if isinstance(settled, Fill))
         wanted = (settled for settled in settleds if until_us is None or settled.at_us < until_us)
-        return timed_reply(self._engine.now_us, fills=[self._fill(one) for one in islice(wanted, _FILLS_A_PAGE)])
+        return timed_reply(self._engine.now_us, fills=[self._fill(fill) for fill in islice(wanted, _FILLS_A_PAGE)])
 
     def _fill(self, settled: Fill) -> dict[str, Any]:
         name = settled.order.request.client_order_id

@@ -161,7 +161,7 @@ def _page(account: Account, activities: list[Execution | Activity], query: Param
     token, size = query.text("page_token"), query.count("page_size", _MOST_ACTIVITIES, _MOST_ACTIVITIES)
     if not token:
         return islice(activities, size)
-    places = {activity.id: place for place, activity in enumerate(account.activities)}
+    places = {activity.id: index for index, activity in enumerate(account.activities)}
     if token not in places:
         raise invalid("invalid page_token")
     ascending = query.choice("direction", ("desc", "asc")) == "asc"

@@ -191,8 +191,8 @@ class Equity:
         self._calendar: Calendar = engine.market.calendar
         self._points = points
         closes = {before.close_us for point in points if (before := self._before(point.session))}
-        known = [at_us for at_us in closes if at_us >= account.created_us]
-        self._at = _worth(engine, account, {*known, *(point.at_us for point in points)})
+        times = [at_us for at_us in closes if at_us >= account.created_us]
+        self._at = _worth(engine, account, {*times, *(point.at_us for point in points)})
         self.values = [self._at[point.at_us] for point in points]
         self._now = AccountEquity(engine.balances(account).equity, Decimal(0))
 
@@ -205,9 +205,9 @@ class Equity:
             return self.values[0], None
         return self._at[before.close_us], before.date
 
-    def close_before(self, place: int, default: AccountEquity) -> AccountEquity:
+    def close_before(self, index: int, default: AccountEquity) -> AccountEquity:
         """Return the value at the close before a point's session."""
-        before = self._before(self._points[place].session)
+        before = self._before(self._points[index].session)
         return self._at.get(before.close_us, default) if before else default
 
     def _before(self, session: Session) -> Session | None:
@@ -221,10 +221,10 @@ def _gains(equity: Equity, base: AccountEquity, daily_reset: bool, daily: bool) 
     Daily gains are measured from day to day, as in the examples of Alpaca's documentation; its text says base value.
     """
     previous = base
-    for place, value in enumerate(equity.values):
+    for index, value in enumerate(equity.values):
         of = base
         if daily_reset:
-            of = previous if daily else equity.close_before(place, base)
+            of = previous if daily else equity.close_before(index, base)
         yield value.gain_since(of), of.equity
         previous = value
 
@@ -297,7 +297,7 @@ def _cashflow(account: Account, points: Sequence[Point], query: Params) -> dict[
     for activity in account.activities:
         if isinstance(activity, Execution) or not activity.net_amount or (kinds and activity.kind not in kinds):
             continue
-        place = bisect_right(ends, activity.at_us - 1)
-        if place < len(points):
-            flows[activity.kind][place] += activity.net_amount
+        index = bisect_right(ends, activity.at_us - 1)
+        if index < len(points):
+            flows[activity.kind][index] += activity.net_amount
     return {"cashflow": {kind: [_cents(amount) for amount in row] for kind, row in flows.items()}}

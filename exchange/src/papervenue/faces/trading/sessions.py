@@ -75,9 +75,9 @@ def _days(engine: Engine, start: str, end: str) -> Iterator[tuple[Session, Sessi
     """
     own = engine.market.calendar
     spanned = own.all[0].date < start and end < own.all[-1].date
-    known = (own if spanned else full_calendar(own)).all
-    first = max(bisect_left(known, start, key=_DATE) - 1, 0)
-    return pairwise(known[first : bisect_right(known, end, key=_DATE) + 1])
+    days = (own if spanned else full_calendar(own)).all
+    first = max(bisect_left(days, start, key=_DATE) - 1, 0)
+    return pairwise(days[first : bisect_right(days, end, key=_DATE) + 1])
 
 
 def _span(engine: Engine, query: Params) -> tuple[str, str]:
@@ -90,10 +90,10 @@ def _span(engine: Engine, query: Params) -> tuple[str, str]:
 
 
 def _acronym(name: str) -> str:
-    known = _ACRONYMS.get(name.upper())
-    if known is None:
+    word = _ACRONYMS.get(name.upper())
+    if word is None:
         raise _unserved_refusal(f"market {name[:40]} is not served by this exchange")
-    return known
+    return word
 
 
 def _unserved_refusal(message: str) -> Refusal:

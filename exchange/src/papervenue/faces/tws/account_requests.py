@@ -35,8 +35,8 @@ class TwsReads:
     def values(self, account: Account) -> dict[str, str]:
         """Return the account's figures by the venue's names."""
         now = standing(self._engine, account)
-        today = takewhile(lambda one: one.at_us >= self.today_us, reversed(account.activities))
-        realized = sum((one.net_amount for one in today), start=Decimal(0))
+        today = takewhile(lambda fill: fill.at_us >= self.today_us, reversed(account.activities))
+        realized = sum((fill.net_amount for fill in today), start=Decimal(0))
         amounts = {
             "AvailableFunds": now.available,
             "BuyingPower": now.available,

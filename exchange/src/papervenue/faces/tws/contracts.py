@@ -147,7 +147,7 @@ class Contracts:
 
     def _coming(self, symbol: str) -> list[Session]:
         calendar, now_us = self._engine.market.calendars[symbol], self._engine.now_us
-        return [one for one in calendar.all if one.close_us > now_us and one.open_us < self._last_us(symbol)][
+        return [day for day in calendar.all if day.close_us > now_us and day.open_us < self._last_us(symbol)][
             :_DAYS_SHOWN
         ]
 

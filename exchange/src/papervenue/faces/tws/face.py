@@ -44,14 +44,14 @@ def account(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
         session.followed.pop("account", None)
         return
     yield from session.gateway.reads.account(session.gateway.account)
-    told = session.gateway.engine.now_us, session.gateway.account.version
+    stamp = session.gateway.engine.now_us, session.gateway.account.version
 
     def again() -> Answer:
-        nonlocal told
+        nonlocal stamp
         now_us, version = session.gateway.engine.now_us, session.gateway.account.version
-        if now_us - told[0] < _ACCOUNT_EVERY_US and version == told[1]:
+        if now_us - stamp[0] < _ACCOUNT_EVERY_US and version == stamp[1]:
             return _NOTHING
-        told = now_us, version
+        stamp = now_us, version
         return session.gateway.reads.account(session.gateway.account)
 
     session.followed["account"] = again
@@ -86,11 +86,11 @@ def executions(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 def details(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     wanted, with_expired = asked_for(fields[3 : 3 + CONTRACT_FIELDS]), fields[3 + CONTRACT_FIELDS] == "1"
     there = session.gateway.contracts
-    found = [one for one in there.find(wanted) if with_expired or not there.is_expired(one)]
-    if not found:
+    months = [month for month in there.find(wanted) if with_expired or not there.is_expired(month)]
+    if not months:
         yield error(fields[2], _NO_CONTRACT, "No security definition has been found for the request")
         return
-    yield from contracts.all_details(session.gateway.contracts, fields[2], found)
+    yield from contracts.all_details(session.gateway.contracts, fields[2], months)
 
 
 def rule(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
@@ -100,52 +100,52 @@ def rule(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 
 def _one(session: TwsSession, request: str, fields: Fields) -> str | TwsMessage:
     """Return the symbol of the one contract that a client means, or the error if it doesn't mean one."""
-    found = session.gateway.contracts.find(asked_for(fields))
-    return found[0] if len(found) == 1 else error(request, _NO_CONTRACT, "No security definition has been found")
+    months = session.gateway.contracts.find(asked_for(fields))
+    return months[0] if len(months) == 1 else error(request, _NO_CONTRACT, "No security definition has been found")
 
 
 def quotes(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
-    request, one = fields[2], _one(session, fields[2], fields[3 : 3 + CONTRACT_FIELDS])
-    if isinstance(one, TwsMessage):
-        yield one
+    request, month = fields[2], _one(session, fields[2], fields[3 : 3 + CONTRACT_FIELDS])
+    if isinstance(month, TwsMessage):
+        yield month
         return
-    yield from session.gateway.prices.begin(request, one)
+    yield from session.gateway.prices.begin(request, month)
     if fields[3 + CONTRACT_FIELDS + 2] == "1":
         yield TwsMessage(SNAPSHOT_END, {"version": 1, "reqId": request})
     else:
-        session.followed[request] = session.gateway.prices.changes(request, one)
+        session.followed[request] = session.gateway.prices.changes(request, month)
 
 
 def live(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
-    request, one = fields[2], _one(session, fields[2], fields[3 : 3 + CONTRACT_FIELDS])
-    if isinstance(one, TwsMessage):
-        yield one
+    request, month = fields[2], _one(session, fields[2], fields[3 : 3 + CONTRACT_FIELDS])
+    if isinstance(month, TwsMessage):
+        yield month
         return
 
     def bar() -> Answer:
-        tws_message = session.gateway.prices.live_bar(request, one)
+        tws_message = session.gateway.prices.live_bar(request, month)
         return _NOTHING if tws_message is None else (tws_message,)
 
     session.followed[request] = bar
 
 
 def bars(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
-    request, one = fields[1], _one(session, fields[1], fields[2 : 2 + CONTRACT_FIELDS])
-    if isinstance(one, TwsMessage):
-        yield one
+    request, month = fields[1], _one(session, fields[1], fields[2 : 2 + CONTRACT_FIELDS])
+    if isinstance(month, TwsMessage):
+        yield month
         return
-    if session.gateway.contracts.is_expired(one) and fields[2 + CONTRACT_FIELDS] != "1":
+    if session.gateway.contracts.is_expired(month) and fields[2 + CONTRACT_FIELDS] != "1":
         yield error(request, _NO_CONTRACT, "No security definition has been found for the request")
         return
     names = ("expired", "end", "size", "duration", "liquid", "what", "format", "kept", "options")
     asked = dict(zip(names, fields[2 + CONTRACT_FIELDS :], strict=True))
     try:
-        yield session.gateway.history.answer(request, one, asked)
+        yield session.gateway.history.answer(request, month, asked)
     except HistoryError as wrong:
         yield error(request, _NO_DATA, f"Historical Market Data Service error message:{wrong}")
         return
     if asked["kept"] == "1" and SIZES[asked["size"]]:
-        session.followed[request] = lambda: _latest(session, request, one, asked)
+        session.followed[request] = lambda: _latest(session, request, month, asked)
 
 
 def _latest(session: TwsSession, request: str, symbol: str, asked: Mapping[str, str]) -> Iterator[TwsMessage]:

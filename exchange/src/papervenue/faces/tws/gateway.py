@@ -55,12 +55,12 @@ class Prices:
 
     def changes(self, request: str, symbol: str) -> Callable[[], list[TwsMessage]]:
         """Return a function that returns the ticks that have changed since its last call."""
-        told: dict[tuple[int, object], TwsMessage] = {}
+        by_key: dict[tuple[int, object], TwsMessage] = {}
 
         def changed_ticks() -> list[TwsMessage]:
             made = {(tick.number, tick.fields["type"]): tick for tick in self.ticks(request, symbol)}
-            new = [message for place, message in made.items() if told.get(place) != message]
-            told.update(made)
+            new = [message for place, message in made.items() if by_key.get(place) != message]
+            by_key.update(made)
             return new
 
         changed_ticks()
@@ -222,16 +222,16 @@ class Gateway:
     def _execution_messages(self, name: str, made: Execution) -> list[Told]:
         order, number = made.order, order_messages.number_of(made)
         grid, (client, _) = self.engine.market.grids[order.symbol], ids_of(order)
-        told = [Told(client, name, order, self.reads.book.execution(-1, made, number))]
-        told.append(Told(client, "status", order, self.reads.book.open_order(order)))
-        told.append(Told(client, "status", order, order_messages.status(grid, order, grid.usd(made.price))))
+        sent = [Told(client, name, order, self.reads.book.execution(-1, made, number))]
+        sent.append(Told(client, "status", order, self.reads.book.open_order(order)))
+        sent.append(Told(client, "status", order, order_messages.status(grid, order, grid.usd(made.price))))
         tws_message = self.reads.position(self.account, order.symbol)
-        return told + [Told(one, "position", order, tws_message) for one, there in self.clients.items() if there.holds]
+        return sent + [Told(key, "position", order, tws_message) for key, there in self.clients.items() if there.holds]
 
     def _fee_messages(self, fill: str) -> list[Told]:
         newest = reversed(self.account.activities)
         fee = next(activity for activity in newest if isinstance(activity, Activity) and activity.about == fill)
-        made = next((one for one in newest if isinstance(one, Execution) and one.fill.id == fill), None)
+        made = next((made for made in newest if isinstance(made, Execution) and made.fill.id == fill), None)
         if made is None:
             return []
         message = self.reads.book.commission(fee, made.fill, order_messages.number_of(made))
@@ -246,5 +246,5 @@ class Gateway:
             side = "buy" if order.side > 0 else "sell"
             whom = {"symbol": order.symbol, "side": side, "client_order_id": order.client_order_id}
             about: dict[str, Any] = {"data": {"order": whom, "event": name}, "fields": dict(message.fields)}
-            for told in self._delivery.deliver(TRADE_UPDATES, order.account, about, Recipient("", f"tws {client}")):
-                there.tell(TwsMessage(message.number, told["fields"]))
+            for item in self._delivery.deliver(TRADE_UPDATES, order.account, about, Recipient("", f"tws {client}")):
+                there.tell(TwsMessage(message.number, item["fields"]))

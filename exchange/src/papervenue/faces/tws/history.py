@@ -132,9 +132,9 @@ class TwsHistory:
                 made[day] = _join_bars(made.get(day), bar)
         return [*made.values()]
 
-    def _date_of(self, symbol: str, place: int) -> str:
+    def _date_of(self, symbol: str, index: int) -> str:
         sessions = self._engine.market.calendars[symbol].all
-        return trade_date(sessions[place], sessions[place + 1])
+        return trade_date(sessions[index], sessions[index + 1])
 
 
 def _join_bars(before: Bar | None, bar: Bar) -> Bar:

@@ -144,7 +144,7 @@ class OrderMessages:
         own = {"orderId": number, "clientId": client, "parentId": parent}
         return TwsMessage(OPEN_ORDER, {**_OPEN, **self._terms(order), **own})
 
-    def preview(self, client: int, account: Account, order: Mapping[str, Any], told: Fields) -> TwsMessage:
+    def preview(self, client: int, account: Account, order: Mapping[str, Any], body: Fields) -> TwsMessage:
         """Return an order that was never placed, with the messages about it."""
         named = {
             "orderId": order["id"],
@@ -154,7 +154,7 @@ class OrderMessages:
         sizes = {"action": order["action"], "totalQuantity": order["qty"], "orderType": order["type"]}
         prices = {"lmtPrice": order["limit"] or 0, "auxPrice": order["stop"] or 0, "tif": order["tif"] or "DAY"}
         own = {"account": account.number, "orderRef": order["ref"], "permId": 0, "status": "PreSubmitted", "whatIf": 1}
-        return TwsMessage(OPEN_ORDER, {**_OPEN, **named, **sizes, **prices, **own, **told})
+        return TwsMessage(OPEN_ORDER, {**_OPEN, **named, **sizes, **prices, **own, **body})
 
     def completed_order(self, order: Order) -> TwsMessage:
         ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us

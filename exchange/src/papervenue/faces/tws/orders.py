@@ -46,31 +46,31 @@ def perm_id(order: Order) -> int:
 def find_by_label(account: Account, label: str) -> Order | None:
     """Return the newest order with a label, or None; if it was placed twice, an open one is preferred."""
     alive = [order for order in account.open.values() if order.request.label == label]
-    return alive[-1] if alive else next((one for one in account.orders.newest() if one.request.label == label), None)
+    return alive[-1] if alive else next((each for each in account.orders.newest() if each.request.label == label), None)
 
 
 def _place(command: Asked) -> Answer:
     """Place all orders of the command or, if one of them isn't accepted, none."""
     engine, account, body = command.engine, command.account, command.body
     client, wanted = int(body["client"]), body["orders"]
-    requests = [(one, _request(engine, client, one)) for one in wanted]
+    requests = [(order, _request(engine, client, order)) for order in wanted]
     if any(find_by_label(account, request.label) for _, request in requests):
         # An id is of one order for ever: what a broken venue makes of a message again is no client's.
-        requests = [(one, request._replace(label="")) for one, request in requests]
-    parents = {int(one["id"]): place for place, (one, _) in enumerate(requests)}
-    for one, request in requests:
-        parent = int(one["parent"])
+        requests = [(order, request._replace(label="")) for order, request in requests]
+    parents = {int(order["id"]): index for index, (order, _) in enumerate(requests)}
+    for asked, request in requests:
+        parent = int(asked["parent"])
         if parent and parent not in parents:
             _working(account, label_of(client, parent))
-        _admit(engine, account, request._replace(order_class=ATTACHED) if parent else request, int(one["id"]))
+        _admit(engine, account, request._replace(order_class=ATTACHED) if parent else request, int(asked["id"]))
     made: dict[int, Order] = {}
-    for one, request in requests:
-        parent = int(one["parent"])
+    for asked, request in requests:
+        parent = int(asked["parent"])
         if not parent:
-            made[int(one["id"])] = engine.submit(account, request, command.fate, command.policy)
+            made[int(asked["id"])] = engine.submit(account, request, command.fate, command.policy)
             continue
         on = made.get(parent) or _working(account, label_of(client, parent))
-        made[int(one["id"])] = _attach(engine, account, on, request)
+        made[int(asked["id"])] = _attach(engine, account, on, request)
     for order in made.values():
         if order.parent is None and command.acknowledgement is not None:
             engine.settle_late(order, *command.acknowledgement)
@@ -107,46 +107,46 @@ def _attach(engine: Engine, account: Account, parent: Order, request: OrderReque
     return leg
 
 
-def _request(engine: Engine, client: int, one: dict[str, Any]) -> OrderRequest:
-    symbol = str(one["symbol"])
+def _request(engine: Engine, client: int, order: dict[str, Any]) -> OrderRequest:
+    symbol = str(order["symbol"])
     grid = engine.market.grids[symbol]
 
     def units(name: str) -> int | None:
-        price = to_decimal(one[name]) if one[name] else None
-        found = None if price is None else grid.of(price)
-        if price is not None and found is None:
+        price = to_decimal(order[name]) if order[name] else None
+        ticks = None if price is None else grid.of(price)
+        if price is not None and ticks is None:
             message = "The price does not conform to the minimum price variation for this contract."
-            raise Refusal(422, {"code": "tick_size", "message": message, "id": int(one["id"])})
-        return found
+            raise Refusal(422, {"code": "tick_size", "message": message, "id": int(order["id"])})
+        return ticks
 
     return OrderRequest(
         symbol,
-        SIDES[one["action"]],
-        TYPES[one["type"]],
-        LIVES[one["tif"]],
-        Decimal(str(one["qty"])),
+        SIDES[order["action"]],
+        TYPES[order["type"]],
+        LIVES[order["tif"]],
+        Decimal(str(order["qty"])),
         None,
         units("limit"),
-        one["ref"] or None,
+        order["ref"] or None,
         stop=units("stop"),
-        label=label_of(client, int(one["id"])),
-        oca_group=one["oca"],
-        oca_type=int(one["oca_type"]) or 1 if one["oca"] else 0,
+        label=label_of(client, int(order["id"])),
+        oca_group=order["oca"],
+        oca_type=int(order["oca_type"]) or 1 if order["oca"] else 0,
     )
 
 
 def _change(command: Asked) -> Answer:
     """Change the size and the prices of an open order."""
     engine, account, body = command.engine, command.account, command.body
-    one = body["orders"][0]
-    order = find_by_label(account, label_of(int(body["client"]), int(one["id"])))
+    wanted = body["orders"][0]
+    order = find_by_label(account, label_of(int(body["client"]), int(wanted["id"])))
     if order is None or not order.is_open or command.fate == "refuse":
-        raise Refusal(422, {"code": "not_changeable", "message": "Order can't be changed", "id": int(one["id"])})
-    new = _request(engine, int(body["client"]), one)
+        raise Refusal(422, {"code": "not_changeable", "message": "Order can't be changed", "id": int(wanted["id"])})
+    new = _request(engine, int(body["client"]), wanted)
     try:
         unsolicited.restate(engine, order, Replacement(new.qty, new.limit, new.stop, None, None, None))
     except Refusal as refusal:
-        raise Refusal(refusal.status, {**refusal.body, "id": int(one["id"])}) from refusal
+        raise Refusal(refusal.status, {**refusal.body, "id": int(wanted["id"])}) from refusal
     return 200, encode({"orders": [order.id]})
 
 

@@ -48,15 +48,15 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
     if len(fields) < _LEAST:
         raise OrderError(320, "Error reading request: the message is too short")
     named = asked_for(fields[2 : 2 + CONTRACT_FIELDS])
-    found = contracts.find(named, expired=False)
-    if len(found) != 1:
-        raise OrderError(200, "No security definition has been found for the request" if not found else _AMBIGUOUS)
+    months = contracts.find(named, expired=False)
+    if len(months) != 1:
+        raise OrderError(200, "No security definition has been found for the request" if not months else _AMBIGUOUS)
     given = dict(zip(HEAD, fields[2 + CONTRACT_FIELDS :], strict=False))
     _refuse_others(given)
     kind, prices = given["orderType"], {name: _price(given, name) for name in ("lmtPrice", "auxPrice")}
     return {
         "id": int(fields[1]),
-        "symbol": found[0],
+        "symbol": months[0],
         "action": given["action"],
         "qty": given["totalQuantity"],
         "type": kind,
@@ -113,20 +113,20 @@ class Kept:
 
     def forget(self, number: int) -> bool:
         """Remove an order and those attached to it; return False if it isn't known."""
-        found = self._orders.pop(number, None) is not None
-        for one in [order for order in self._orders.values() if found and order["parent"] == number]:
-            del self._orders[one["id"]]
-        return found
+        taken = self._orders.pop(number, None) is not None
+        for child in [order for order in self._orders.values() if taken and order["parent"] == number]:
+            del self._orders[child["id"]]
+        return taken
 
     def taken_with(self, order: Placed) -> list[Placed]:
         """Remove and return an order's untransmitted bracket, followed by the order."""
         first = order["parent"] or order["id"]
         others = [
-            one for one in self._orders.values() if one["id"] != order["id"] and first in (one["id"], one["parent"])
+            leg for leg in self._orders.values() if leg["id"] != order["id"] and first in (leg["id"], leg["parent"])
         ]
-        for one in (*others, order):
-            self._orders.pop(one["id"], None)
-        return sorted([*others, order], key=lambda one: one["parent"] != 0)
+        for member in (*others, order):
+            self._orders.pop(member["id"], None)
+        return sorted([*others, order], key=lambda order: order["parent"] != 0)
 
     def all(self) -> list[Placed]:
         return [*self._orders.values()]
@@ -169,8 +169,8 @@ def _change(engine: Engine, order: Placed) -> Fields:
         ),
         "equity": (now.equity, -fee),
     }
-    told: Fields = {"commission": fee, "commissionCurrency": "USD"}
+    body: Fields = {"commission": fee, "commissionCurrency": "USD"}
     for name, (before, change) in figures.items():
         amounts = before, change, before + change
-        told |= {f"{name}{when}": amount.quantize(CENT) for when, amount in zip(_WHENS, amounts, strict=True)}
-    return told
+        body |= {f"{name}{when}": amount.quantize(CENT) for when, amount in zip(_WHENS, amounts, strict=True)}
+    return body

@@ -145,20 +145,20 @@ class TwsSession:
     def facts(self, target: str, number: int, fields: Fields) -> Facts:
         """Return the facts about a request that fault rules can use."""
         owner = self.gateway.account
-        known = (owner.number, owner.name)
+        who = (owner.number, owner.name)
         if number == CANCEL_ORDER and fields[2].isdecimal():
             order = find_by_label(owner, label_of(self.client or 0, int(fields[2])))
             if order is not None:
-                return Facts(target, (order.symbol,), "buy" if order.side > 0 else "sell", order.client_order_id, known)
+                return Facts(target, (order.symbol,), "buy" if order.side > 0 else "sell", order.client_order_id, who)
         place = CONTRACT_AT.get(number)
         if place is None:
-            return Facts(target, account=known)
-        found = tuple(self.gateway.contracts.find(asked_for(fields[place : place + CONTRACT_FIELDS])))
+            return Facts(target, account=who)
+        months = tuple(self.gateway.contracts.find(asked_for(fields[place : place + CONTRACT_FIELDS])))
         if number != PLACE_ORDER:
-            return Facts(target, found, account=known)
+            return Facts(target, months, account=who)
         rest = fields[2 + CONTRACT_FIELDS :]
         target = f"PATCH {CHANGE}" if self._changes(int(fields[1])) else target
-        return Facts(target, found, rest[2].lower(), rest[12], known)
+        return Facts(target, months, rest[2].lower(), rest[12], who)
 
     # What follows answers one kind of request each.
 
@@ -218,8 +218,8 @@ class TwsSession:
 
     def _changes(self, number: int) -> bool:
         """Return True if an order with this id is open, so that placing it again changes it."""
-        known = find_by_label(self.gateway.account, label_of(self.client or 0, number))
-        return number not in self._kept and known is not None and known.is_open
+        order = find_by_label(self.gateway.account, label_of(self.client or 0, number))
+        return number not in self._kept and order is not None and order.is_open
 
     def _keep(self, order: Placed) -> None:
         self._kept.keep(order)
@@ -232,8 +232,8 @@ class TwsSession:
             return _NOTHING
         number, text = refused.get("id", orders[-1]["id"]), str(refused.get("message", ""))
         code = 110 if refused.get("code") == "tick_size" else 135 if "id" not in refused else _REFUSED
-        told = text if code != _REFUSED else f"Order rejected - reason:{text}"
-        messages = [error(number, code, told)]
+        text_sent = text if code != _REFUSED else f"Order rejected - reason:{text}"
+        messages = [error(number, code, text_sent)]
         if method == "PATCH":
             return messages
         return messages + [_inactive(self.client or 0, order["id"], order["parent"]) for order in orders]
@@ -262,8 +262,8 @@ class TwsSession:
         return [error(number, code, str(refused.get("message", "")))]
 
     def cancel_all(self, fields: Fields) -> Answer:
-        for one in self._kept.all():
-            self._kept.forget(one["id"])
+        for order in self._kept.all():
+            self._kept.forget(order["id"])
         self.run(Command("DELETE", CANCEL_ALL))
         return _NOTHING
 
