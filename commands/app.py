@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from commands.shared.declaration import DECLARED
 from commands.shared.help import HelpfulCommand, Program, VerbGroup, leaves
+from commands.shared.hints import target_folder
 from commands.shared.light_helpers import clean
 from commands.shared.listed_verbs import GROUPS, VERBS
 from commands.shared.schema import Verb
@@ -71,10 +72,10 @@ def _root(
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; raise OperatorError if it can't be parsed."""
     _refuse_empty(arguments)
-    if not arguments and "_TRADEBOT_COMPLETE" not in os.environ:
+    if _names_no_more_than_a_bot(arguments) and "_TRADEBOT_COMPLETE" not in os.environ:
         from commands.status.report import show_overview
 
-        show_overview()
+        show_overview(target_folder(arguments))
         return 0
     tree = program(_verb_named(_words_to_complete() or arguments))
     try:
@@ -87,6 +88,12 @@ def run(arguments: list[str]) -> int:
         # Typer turned the KeyboardInterrupt into this code.
         raise KeyboardInterrupt
     return result
+
+
+def _names_no_more_than_a_bot(arguments: list[str]) -> bool:
+    """Return True for `tradebot` alone, or with nothing but --state-dir FOLDER."""
+    option = [word.partition("=")[0] for word in arguments[:1]]
+    return not arguments or (option == ["--state-dir"] and len(arguments) == 1 + ("=" not in arguments[0]))
 
 
 def _verb_named(words: list[str]) -> str:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.app.wiring import App
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.lifecycle import Records, Work
@@ -16,7 +17,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
-from tradebot.model.trading import Mode
+from tradebot.model.trading import Mode, Request
 from tradebot.reconciliation.unfinished_closes import unfinished_close
 from tradebot.views.holdings import (
     Holding,
@@ -53,6 +54,14 @@ def _last_passes(facts: "SqliteFacts") -> "Iterator[CycleRecord]":
             if before is not None:
                 yield before
             yield cycle
+
+
+def waiting_approvals(app: "App", now: datetime) -> tuple[Request, ...]:
+    """Return the entries that wait for a person's yes, oldest first."""
+    # Without a file nobody was ever asked, and looking must not create one.
+    if not (app.folder.path / APPROVALS).exists():
+        return ()
+    return tuple(request for request in reversed(app.approvals.newest()) if request.waits(now))
 
 
 def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":

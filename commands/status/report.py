@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from commands.shared.bot_records import last_passes, load_holdings, opening_of, trading_now
+from commands.shared.bot_records import last_passes, load_holdings, opening_of, trading_now, waiting_approvals
 from commands.shared.evidence import evidence_of
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.notes import unlike_the_broker
@@ -30,7 +31,7 @@ from commands.shared.number_format import (
     way_there,
 )
 from commands.shared.tables import Screen, Table, explains, has_letters, number, sentence
-from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
+from commands.shared.times import DAY_MINUTE, for_reader, slot_for_reader, stamp, when, zone
 from commands.shared.verb_options import Report, console, identity, opened_to_look
 from commands.shared.verb_options import show as show_report
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -47,7 +48,7 @@ from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.totals import Totals
-from tradebot.model.trading import Mode, ReconcileMark, mode_name
+from tradebot.model.trading import Mode, ReconcileMark, Request, mode_name
 from tradebot.timetable.sessions import CHAIN
 from tradebot.views.holdings import Holding, account_margin
 from tradebot.views.status import (
@@ -58,6 +59,7 @@ from tradebot.views.status import (
     OpenOrder,
     Status,
     day_profit,
+    describe_waiting,
     drawdown,
     equity,
     last_pass,
@@ -478,15 +480,15 @@ WAYS = (
 MOST_NEEDS = 3
 
 
-def show_overview() -> None:
-    """Print the bot in the folder that the environment names, or how to begin if there is none."""
-    folder = state_folder.resolve(None, os.environ)
+def show_overview(folder: Path) -> None:
+    """Print the bot in a folder, or how to begin if there is none."""
     if not state_folder.has_marker(folder) and not (folder / state_folder.LEDGER).exists():
         show_report(Report("status", folder, _render_ways))
         return
-    with opened_to_look(None, None) as bot:
+    with opened_to_look(str(folder), None) as bot:
         data, whose = status_of(bot), identity(bot)
-    show_report(Report("status", data, lambda console, _: _render_overview(console, data, whose)))
+        waiting = waiting_approvals(bot, data.as_of or bot.stamp_time())
+    show_report(Report("status", data, lambda console, _: _render_overview(console, data, whose, waiting)))
 
 
 def _render_ways(console: Console, folder: object) -> None:
@@ -497,16 +499,16 @@ def _render_ways(console: Console, folder: object) -> None:
     console.print("All commands: tradebot --help", markup=False)
 
 
-def _render_overview(console: Console, data: Status, whose: Identity) -> None:
+def _render_overview(console: Console, data: Status, whose: Identity, waiting: Sequence[Request]) -> None:
     state = f"[{STATE_STYLE[data.trading_state]}]{data.trading_state}[/]"
     as_of = f" as of {when(data.as_of)}" if data.as_of else ""
     console.print(f"[bold]{whose.mode}[/bold], {whose.place}: {state}{as_of}")
-    for name, line in _overview_lines(data):
+    for name, line in _overview_lines(data, waiting):
         console.print(f"  {name:<10} {line}")
     console.print("More: tradebot summary, tradebot status, tradebot --help", markup=False)
 
 
-def _overview_lines(data: Status) -> Iterator[tuple[str, str]]:
+def _overview_lines(data: Status, waiting: Sequence[Request]) -> Iterator[tuple[str, str]]:
     """Yield what the bot earned, holds and does next, how it is, and what needs a person, each with its name."""
     day, equity = data.today, data.equity
     if day is not None:
@@ -521,7 +523,7 @@ def _overview_lines(data: Status) -> Iterator[tuple[str, str]]:
     yield "Next", f"{due.job} at {_at(due.at)}" if due else "nothing is due that is known: tradebot schedule"
     good = sum(not judgment.state.is_finding for judgment in data.health)
     yield "Health", f"{color_state(overall(data.health))}, {good} of {pluralize(len(data.health), 'part')} well"
-    needs = [*_needs(data)]
+    needs = [*_needs(data, waiting)]
     for need in needs[:MOST_NEEDS]:
         yield "Needs you", escape(need)
     if len(needs) > MOST_NEEDS:
@@ -530,8 +532,10 @@ def _overview_lines(data: Status) -> Iterator[tuple[str, str]]:
         yield "Needs you", "nothing"
 
 
-def _needs(data: Status) -> Iterator[str]:
+def _needs(data: Status, waiting: Sequence[Request]) -> Iterator[str]:
     """Yield what needs a person, the most urgent first, each with the next command."""
+    if waiting:
+        yield f"{for_reader(clean(describe_waiting(waiting))).rstrip('.')}. Next: tradebot approvals"
     if bare := _without_stop(data):
         yield f"no stop at the broker for {', '.join(map(clean, bare))}. Next: tradebot evaluate-exits --force-slot"
     if data.permission.next:

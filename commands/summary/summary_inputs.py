@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.report.page import render_template
-from commands.shared.bot_records import exit_reasons, last_passes, load_holdings, opening_of
+from commands.shared.bot_records import exit_reasons, last_passes, load_holdings, opening_of, waiting_approvals
 from commands.shared.evidence import attempt, evidence_of
 from commands.shared.history import BENCHMARK, no_benchmark_reason
 from commands.shared.light_helpers import Identity, clean
@@ -140,6 +140,7 @@ def _gather_records(
         states=ledger.states_since(since, until) if ledger else (),
         accepted=tuple(accepted_configurations(ledger, since, until)) if ledger else (),
         restarts=tuple(_restarts(app, since, until)),
+        waiting=waiting_approvals(app, summary_period.now) if summary_period.is_last else (),
     )
 
 

@@ -148,6 +148,11 @@ def test_typing_nothing_shows_the_bot_that_is_here(
     lines = capsys.readouterr().out.splitlines()
     assert (lines[0].partition(" as of ")[0], len(lines) <= 10) == (f"sandbox, account …{copy.tail()}: ACTIVE", True)
     assert {"Open", "Next", "Health", "Needs"} <= {line.split()[0] for line in lines[1:]}
+    monkeypatch.delenv("TRADEBOT_STATE")
+    for words in (["--state-dir", str(copy.folder)], [f"--state-dir={copy.folder}"]):
+        assert main(words) == 0
+        assert capsys.readouterr().out.splitlines()[0] == lines[0]
+    assert main(["--state-dir"]) == 2
 
 
 def test_typing_nothing_where_there_is_no_bot_shows_how_to_begin(

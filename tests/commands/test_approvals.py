@@ -43,6 +43,7 @@ def test_nothing_is_sent_before_a_yes_nor_after_one_that_comes_too_late(bot: Bot
     shown = bot.says("approvals").out
     assert shown.startswith("1 entry waits for a yes at ")
     assert f"Next: tradebot approve {late}, or tradebot reject {late}" in shown
+    assert "1 entry waits for your yes until " in bot.says("summary").out.partition("What it did")[0]
     assert bot.says("exchange", "tick", "6m").code == 0
     too_late = bot.says("approve", late)
     assert (too_late.code, too_late.err) == (

@@ -89,16 +89,20 @@ def judge_skipped(name: str, why: str, what: str = "") -> Judgment:
     return Judgment(name, HealthState.SKIPPED, what, 0, why)
 
 
+PERMISSION = "permission"
+"""The subject of the judgment of what the bot may send, which is no part of the bot."""
+
+
 def permission(given: Permission, now: datetime, blocks: Collection[str] | None = None) -> Judgment:
     """Judge permission at a time by this machine's clock; `blocks` are the broker's own, None if it wasn't queried."""
     blocked = [(Reason.ACCOUNT_BLOCKED, flag) for flag in blocks or ()]
     closed = [*given.closed_to_entries(now), *blocked]
     looked_at, count = ("mode", 1) if blocks is None else ("mode and blocks", 2)
     if not closed:
-        return Judgment("permission", HealthState.OK, looked_at, count, "orders may be sent", age_s=0.0)
+        return Judgment(PERMISSION, HealthState.OK, looked_at, count, "orders may be sent", age_s=0.0)
     only_entries = given.open and not blocked
     effect = "no entries are sent, exits continue" if only_entries else "no orders are sent, including exits"
     finding = f"{', '.join(f'{reason} ({gate})' for reason, gate in closed)}: {effect}"
     return Judgment(
-        "permission", HealthState.DEGRADED, looked_at, count, finding, REASONS[closed[0][0]].remedy, age_s=0.0
+        PERMISSION, HealthState.DEGRADED, looked_at, count, finding, REASONS[closed[0][0]].remedy, age_s=0.0
     )

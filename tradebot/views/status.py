@@ -20,7 +20,7 @@ from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.sentences import pluralize
 from tradebot.model.totals import Totals
-from tradebot.model.trading import ReconcileMark, SlotClaim
+from tradebot.model.trading import ReconcileMark, Request, SlotClaim
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.downsampling import downsample
@@ -338,3 +338,10 @@ class Status(Struct, frozen=True, omit_defaults=True):
     without_evidence: tuple[str, ...] = ()
     unended: tuple[Unended, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def describe_waiting(requests: Sequence[Request]) -> str:
+    """Say which entries wait for a person's yes, and until when the first of them does, in UTC."""
+    entries = ", ".join(f"{request.side} {request.quantity:,f} {request.symbol}" for request in requests)
+    until = f"{min(request.expires_at for request in requests):%Y-%m-%d %H:%M} UTC"
+    return f"{pluralize(len(requests), 'entry waits', 'entries wait')} for your yes until {until}: {entries}."

@@ -9,12 +9,14 @@ import pytest
 from tests.kit.values import NOW, trade
 from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.bar import Session, Waiting
+from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Quota
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import Trade
+from tradebot.model.trading import Request
 from tradebot.views.holdings import Holding, PositionProtection, StopRow
 from tradebot.views.summary.values import PersonNeed, SessionRecords, Summary, SummaryMoney
 from tradebot.views.summary.view import CLIPPED, SHORT, clip, summary
@@ -84,6 +86,14 @@ def refused(reason: Reason) -> Decision:
             {"ends": (30, {Reason.COOLDOWN: 27, Reason.APPROVAL_WAITING: 2})},
             "30 candidates: 1 became an order, 2 waited for a person's yes, and the other 27 were refused.",
         ),
+        (
+            {"ends": (30, {Reason.COOLDOWN: 28, Reason.APPROVAL_WAITING: 2})},
+            "30 candidates, 2 waited for a person's yes, and refused 28 of them, because ",
+        ),
+        (
+            {"ends": (2, {Reason.APPROVAL_WAITING: 2})},
+            "It sent no order: in 1 pass it weighed 2 candidates, 2 waited for a person's yes.",
+        ),
         ({"passes": ()}, "No pass looked for entries."),
         ({"passes": (), "so_far": True}, "No pass has looked for entries yet."),
         ({"passes": (), "recorded": False}, ""),
@@ -151,6 +161,29 @@ def test_what_needs_a_person_comes_first_in_words_and_is_counted() -> None:
     assert data.needs[1:] == (PersonNeed("There is no evidence of flow and broker.", "tradebot health"),)
     assert told(data, "Health") == "1 of 4 parts of the bot are well; strategies, flow and broker are not."
     assert told(summary(SEEN), "What needs you") == "Nothing."
+
+
+def test_entries_that_wait_for_a_yes_need_a_person_first() -> None:
+    until = NOW + timedelta(minutes=5)
+    request = Request("spy-1", "flow", "SPY", Side.BUY, Decimal(3), *2 * (Decimal(400),), NOW.date(), "", NOW, until)
+    ill = Judgment("flow", HealthState.FAILED, "flow", 1, "silent", "do x")
+    one = summary(replace(SEEN, judgments=(ill,), waiting=(request,)))
+    assert one.needs[0] == PersonNeed(
+        f"1 entry waits for your yes until {until:%Y-%m-%d %H:%M} UTC: buy 3 SPY.", "tradebot approvals"
+    )
+    later = replace(request, symbol="QQQ", side=Side.SELL, expires_at=until + timedelta(minutes=1))
+    two = summary(replace(SEEN, waiting=(request, later)))
+    assert [need.what for need in two.needs] == [
+        f"2 entries wait for your yes until {until:%Y-%m-%d %H:%M} UTC: buy 3 SPY, sell 3 QQQ."
+    ]
+    assert "waits for your yes" in one.short
+
+
+def test_parts_that_are_not_due_are_well_and_the_permission_is_no_part() -> None:
+    states = {"flow": HealthState.FAILED, "backup": HealthState.NOT_DUE, "permission": HealthState.OK}
+    judgments = [Judgment(name, state, "x", 1, "y", "z" * state.is_finding) for name, state in states.items()]
+    data = summary(replace(SEEN, judgments=(WELL, *judgments)))
+    assert told(data, "Health") == "2 of 3 parts of the bot are well; flow is not."
 
 
 def test_missed_slots_are_told_by_reason_with_their_jobs() -> None:

@@ -11,7 +11,7 @@ from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.trade import Trade
-from tradebot.model.trading import TradingStateRecord
+from tradebot.model.trading import Request, TradingStateRecord
 from tradebot.views.holdings import Holding
 from tradebot.views.status import FlowQuota
 
@@ -134,7 +134,7 @@ class SessionRecords(Struct, frozen=True):
     are how many candidates entries had, and how many ended for each reason. `opened` positions are still open.
     `accepted` says who, when and which settings, `restarts` when and the program's version. An earlier session has no
     `judgments`. `recorded` is False if the decisions can't be read. `beside` says how the session compared with its
-    backtest.
+    backtest. `waiting` are the entries that wait for a person's yes now.
     """
 
     session: Session
@@ -159,3 +159,4 @@ class SessionRecords(Struct, frozen=True):
     recorded: bool = True
     unknown: Sequence[str] = ()
     beside: Sequence[str] = ()
+    waiting: Sequence[Request] = ()

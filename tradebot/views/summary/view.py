@@ -13,7 +13,7 @@ from decimal import Decimal
 from textwrap import shorten
 
 from tradebot.exits.exit_reasons import parse
-from tradebot.judging.judgment import HealthState, rank_judgments
+from tradebot.judging.judgment import PERMISSION, HealthState, rank_judgments
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.sentences import noun, pluralize, span
@@ -22,7 +22,7 @@ from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
 from tradebot.views.explain import BLAME, decisive, limits_blocking_entries, row_of, sentence_of
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
-from tradebot.views.status import quota
+from tradebot.views.status import describe_waiting, quota
 from tradebot.views.summary.values import (
     Closed,
     Held,
@@ -146,6 +146,8 @@ def _group_missed(slots: Sequence[tuple[str, str, str]]) -> tuple[MissedByReason
 
 
 def _needs(session_records: SessionRecords, refusals: Sequence[RefusalCount]) -> Iterator[PersonNeed]:
+    if session_records.waiting:
+        yield PersonNeed(describe_waiting(session_records.waiting), "tradebot approvals")
     findings = rank_judgments(session_records.judgments)
     broken = next((row for row in refusals if REASONS[row.reason].cause is Cause.BROKEN), None)
     # Health may be OK again by now; its consequences are reported anyway.
@@ -266,12 +268,16 @@ def _did(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
         yield f"It sent no order: {why}, in {pluralize(summary.passes, 'pass', 'passes')}."
         yield from said
         return
-    counts = {count.reason: count.count for count in summary.refusals}
+    counts = {row.reason: row.count for row in summary.refusals if row.reason is not Reason.APPROVAL_WAITING}
+    if not counts:
+        yield f"It sent no order: {inner(looked)}{waits}."
+        yield from said
+        return
     reason = decisive(counts)
     share = "each" if counts[reason] == summary.candidates else f"{counts[reason]:,} of them"
     row = REASONS[reason]
     cause = min((row.cause, *(row_of(decision).cause for decision in shut)), key=BLAME.index)
-    refused_by = f"{looked} and refused {share}, because {inner(row.meaning)}"
+    refused_by = f"{looked}{waits}{',' * bool(waits)} and refused {share}, because {inner(row.meaning)}"
     yield " ".join((f"{VERDICTS[cause]}.", *said, refused_by))
 
 
@@ -373,7 +379,9 @@ def _health(seen: SessionRecords) -> Iterator[str]:
     well, findings = states[HealthState.OK], [judgment.subject for judgment in rank_judgments(seen.judgments)]
     if findings:
         ill = f"{names(findings)} {noun(len(findings), 'is', 'are')} not"
-        yield f"{well} of {len(seen.judgments)} parts of the bot are well; {ill}."
+        # The permission is no part of the bot, and what isn't due is well, as `status` counts too.
+        parts = [judgment for judgment in seen.judgments if judgment.subject != PERMISSION]
+        yield f"{sum(not part.state.is_finding for part in parts)} of {len(parts)} parts of the bot are well; {ill}."
         return
     due = [judgment.subject for judgment in seen.judgments if judgment.state is HealthState.NOT_DUE]
     yield f"All is well: {pluralize(well, 'part')} of the bot {noun(well, 'is', 'are')} in order."
