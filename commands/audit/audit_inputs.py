@@ -34,7 +34,7 @@ from tradebot.judging.evidence import (
     WatchedEvents,
     leaps,
 )
-from tradebot.judging.judgment import Judgment, rank_judgments
+from tradebot.judging.judgment import HealthState, Judgment, rank_judgments
 from tradebot.model.account import Booking
 from tradebot.model.books import Books
 from tradebot.model.event import NEED_NOBODY, Severity
@@ -278,8 +278,14 @@ def show_findings(console: "Console", data: "Audited") -> None:
     console.print(f"What to fix, most urgent first ({pluralize(len(data.findings), 'finding')}):")
     for rank, (command, items) in enumerate(_tasks(data.findings).items(), 1):
         console.print(f"{rank:>2}. {command}", markup=False)
-        for item in items:
-            console.print(f"    {color_state(item.state)} {item.subject}: {escape(item.found)}")
+        # One cause of many findings is told once.
+        for finding in dict.fromkeys(item.found for item in items):
+            subjects: dict[HealthState, list[str]] = {}
+            for item in items:
+                if item.found == finding:
+                    subjects.setdefault(item.state, []).append(item.subject)
+            whose = "; ".join(f"{color_state(state)} {', '.join(each)}" for state, each in subjects.items())
+            console.print(f"    {whose}: {escape(finding)}")
 
 
 def _tasks(findings: tuple[Judgment, ...]) -> dict[str, list[Judgment]]:

@@ -254,11 +254,16 @@ def counts(states: Mapping[str, int]) -> str:
 
 
 def table(judgments: Iterable[Judgment], *, with_next: bool = True) -> Table:
-    """Return a row for each judgment; the next step is omitted for a screen that shows it already."""
-    rows = Table("state", staying("subject"), sentence("found"), header=False)
+    """Return a row for each judgment; the next step is omitted for a screen that shows it already.
+
+    One cause of several findings is told with the first of them.
+    """
+    rows, causes = Table("state", staying("subject"), sentence("found"), header=False), dict[tuple[str, str], str]()
     for each in judgments:
+        first = causes.setdefault((each.found, each.next), each.subject) if each.next else each.subject
         following = f"\n[bold]next:[/] {escape(clean(each.next))}" if with_next and each.next else ""
-        rows.row(color_state(each.state), each.subject, f"{escape(clean(each.found))}{_evidence(each)}{following}")
+        text = f"{escape(clean(each.found))}{_evidence(each)}{following}"
+        rows.row(color_state(each.state), each.subject, text if first == each.subject else f"as {first}, above")
     return rows
 
 

@@ -299,6 +299,14 @@ def test_entries_are_closed_and_exits_continue_without_an_approval() -> None:
     assert permission(at).passed
 
 
+def test_books_that_cannot_be_read_are_not_called_books_without_an_approval() -> None:
+    inputs = replace(told(None), books_unread="The ledger is damaged: page 5.")
+    at = desk(permission=permission_of(inputs))
+    assert permission_to_enter(at).reason is Reason.BOOKS_UNREADABLE
+    assert permission(at).passed
+    assert [gate for _, gate in at.permission.closed_to_entries(at.now)] == ["The ledger is damaged: page 5"]
+
+
 def test_bot_accepted_in_shadow_sends_nothing_once_shadow_is_gone() -> None:
     found = differences(BASE, Baseline(effective(BASE.model_copy(update={"shadow": True})), "ann/1", AT), {})
     lifted = permission_of(told(found))

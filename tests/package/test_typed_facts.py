@@ -53,6 +53,7 @@ EXCEPTIONS = {
     "tradebot/app/keys.py:is_secret": "the families of variables that have secrets, by the names that people give them",
     "tradebot/model/notice.py:quiet_hours": "hours as people write them in the configuration",
     "tradebot/app/settings.py": "the configuration: names in the environment, lists as people write them",
+    "tradebot/adapters/ledger/file.py:describe_damage": "the lines of SQLite's own report, without its heading",
     "tradebot/model/sentences.py": "the first words of a message of the validator, which people shall not read",
     "tradebot/strategies/settings.py": "which names a strategy may have",
     "tradebot/app/baseline.py:origin_of": "the dotted name of a setting",

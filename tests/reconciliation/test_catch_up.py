@@ -30,6 +30,7 @@ from tradebot.reconciliation.catch_up import (
 )
 from tradebot.reconciliation.new_fills import ASKED_SINGLY, WATCHED
 from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.reconcile import reconcile
 
 LATER = NOW + timedelta(minutes=6)
 
@@ -276,6 +277,28 @@ def test_order_that_a_list_of_now_lacks_is_over_if_the_history_is_too_old_to_kno
     venue.book[intent.client_order_id] = listed
     caught(scene)
     assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it works after all"
+
+
+@pytest.mark.parametrize(
+    ("in_history", "said", "status"),
+    [
+        (True, OrderStatus.CANCELED, OrderStatus.CANCELED),
+        (True, OrderStatus.NEW, OrderStatus.ENDED),
+        (True, None, OrderStatus.ENDED),
+        (False, OrderStatus.CANCELED, OrderStatus.ENDED),
+    ],
+)
+def test_end_that_was_concluded_is_booked_as_the_history_has_it_once_it_has_caught_up(
+    monkeypatch: pytest.MonkeyPatch, in_history: bool, said: OrderStatus | None, status: OrderStatus
+) -> None:
+    scene = Scene()
+    intent, venue = sent(scene), scene.venue
+    listed = venue.book.pop(intent.client_order_id)
+    scene.ledger.apply_orders([replace(listed, status=OrderStatus.ENDED)], venue.now)
+    venue.capabilities = replace(venue.capabilities, ends_in_history=in_history)
+    monkeypatch.setattr(venue, "follower", lambda name: said and replace(listed, venue_id=name, status=said))
+    reconcile(venue, scene.ledger)
+    assert [order.status for order in scene.ledger.orders()] == [status]
 
 
 @pytest.mark.parametrize(("listed", "ends"), [((), 1), (("last",), 2)])

@@ -216,8 +216,14 @@ class App(BotStores):
     def permission_inputs(self) -> PermissionInputs:
         """Return the permission inputs of file, environment and ledger; anything unreadable opens no door."""
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
-        inputs = permission_inputs_of(self.loaded, self.folder, self.environ, armed, self.accepted_configuration)
-        return replace(inputs, climbed=self.reached_rungs, in_shadow=self.settings.strategies.in_shadow())
+        accepted, unread = None, None
+        try:
+            accepted = self.books.baselines.last()
+        except TradebotError as error:
+            unread = error.message
+        inputs = permission_inputs_of(self.loaded, self.folder, self.environ, armed, accepted)
+        in_shadow = self.settings.strategies.in_shadow()
+        return replace(inputs, books_unread=unread, climbed=self.reached_rungs, in_shadow=in_shadow)
 
     @property
     def reached_rungs(self) -> Mapping[str, Climbed] | None:

@@ -44,7 +44,7 @@ class PermissionInputs(Struct, frozen=True):
     `environment` has the variables in NAMES that are set, including empty ones. `unread` says why the environment
     couldn't be read, and `read` names the environment file. `network` is the type of network file system the state
     folder is on, if any. `differences` are those between the configuration and the accepted one, or None if none was
-    accepted or the books can't say.
+    accepted or the books can't say, as `books_unread` tells.
     """
 
     mode: Mode
@@ -69,6 +69,8 @@ class PermissionInputs(Struct, frozen=True):
     """Whether each strategy was promoted to real money; None if none is at stake."""
     copied_from: str | None = None
     """The folder that the state folder is a copy of, where the same bot still is; None if it is no copy."""
+    books_unread: str | None = None
+    """Why the books can't say which configuration was accepted."""
 
 
 class PermissionCheck(Struct, frozen=True):
@@ -101,6 +103,10 @@ def configuration(inputs: PermissionInputs) -> PermissionCheck:
     """Compare the settings in force with the accepted ones. A failure stops only entries."""
     if inputs.unconfigured is not None:
         return PermissionCheck(CONFIGURATION, Reason.CONFIG_UNREADABLE, open=False, found=inputs.unconfigured)
+    if inputs.books_unread is not None:
+        return PermissionCheck(
+            CONFIGURATION, Reason.BOOKS_UNREADABLE, open=False, found=inputs.books_unread.rstrip(".")
+        )
     if inputs.differences is None:
         detail = "no accepted configuration is on record"
         return PermissionCheck(CONFIGURATION, Reason.CONFIG_NOT_ACCEPTED, open=False, found=detail)

@@ -122,6 +122,10 @@ class PassReasons:
         "Nobody has accepted a configuration for these books: entries are closed, exits continue.",
         "Run tradebot config accept.",
     )
+    BOOKS_UNREADABLE = broken(
+        "The books can't be read, so nobody knows which configuration was accepted: entries are closed.",
+        "Run tradebot health: it says what is wrong with the books, and how to rebuild them.",
+    )
     CONFIG_UNREADABLE = broken(
         "The configuration can't be read: entries are closed, and exits follow the accepted one.",
         "Run tradebot config check, and fix what it shows; then reload serve if it runs.",

@@ -20,6 +20,7 @@ from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Orders, Slots
 from tradebot.reconciliation.new_fills import (
     ASKED_SINGLY,
+    WATCHED,
     Liquidated,
     OrderOwners,
     find_liquidations,
@@ -294,6 +295,18 @@ def _orders_without_history(
             is_doubtful = behind.intent.protects and not list_is_newer and order.symbol in recently_concluded
             if not (is_doubtful and _would_close(reader, order)):
                 yield replace(order, status=OrderStatus.ENDED)
+
+
+def ends_told_late(reader: BrokerReader, ledger: Orders, now: datetime) -> Iterator[Order]:
+    """Yield how orders ended whose end we had to conclude, now that the venue's history has caught up."""
+    if not reader.capabilities.ends_in_history:
+        return
+    for order in ledger.orders(since=now - WATCHED):
+        if order.status is OrderStatus.ENDED:
+            with suppress(TradebotError):
+                latest = reader.follower(order.venue_id)
+                if latest is not None and latest.status.terminal:
+                    yield latest
 
 
 def _concluded_symbols(ledger: Orders, since: datetime) -> frozenset[str]:

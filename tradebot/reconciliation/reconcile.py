@@ -29,6 +29,7 @@ from tradebot.reconciliation.activity_booking import name_fills, restated_best_p
 from tradebot.reconciliation.catch_up import (
     CaughtUp,
     catch_up,
+    ends_told_late,
     fillable_orders,
     omitted_orders,
     read_view,
@@ -95,6 +96,8 @@ def reconcile(
     _require_steady(view)
     day = reader.capabilities.day
     applied = catch_up(reader, ledger, view.orders, now, passed, view.whole_at)
+    if ends := tuple(ends_told_late(reader, ledger, now)):
+        ledger.apply_orders(ends, now)
     # Anything that filled since the view was read would look like a difference, so read it again.
     view = read_view(reader, ledger) if applied.fills or applied.orders else view
     books = with_expired_orders(reader, read_books(ledger, now, day, view.orders), passed)

@@ -110,6 +110,9 @@ def test_health_with_damaged_books_calls_nothing_ok_that_needs_them(bot: Bot, co
     assert {part for part, state in found.items() if state == "FAILED"} == {"ledger", "journal", "facts"}
     assert {part for part, state in found.items() if state == "OK"} == {"config", "disk", "halts", "storage"}
     assert copy.says("health", "--probe").code == 10
+    shown = copy.says("health").out
+    assert shown.count("not a database") == 1
+    assert "FAILED   journal     as ledger, above\n" in shown
 
 
 def test_health_fails_a_journal_shorter_than_the_ledger_knows(bot: Bot, copy: Bot) -> None:

@@ -130,7 +130,16 @@ def test_of_a_damaged_store_the_rest_is_told(trader: Bot, store: str, lost: str,
     assert "damaged" in section(data, "What can't be told")
     assert section(data, kept)
     assert lost not in [one["title"] for one in data["sections"]]
-    assert any(store.removesuffix(".db").capitalize() in need["what"] for need in data["needs"])
+    assert any(store.removesuffix(".db") in need["what"].lower() for need in data["needs"])
+
+
+def test_one_cause_of_many_findings_is_one_need_and_nothing_is_said_of_what_cannot_be_read(trader: Bot) -> None:
+    (trader.folder / "ledger.db").write_bytes(b"damaged" * 1000)
+    first, *others = (need["what"] for need in trader.json("summary")["needs"])
+    assert first.startswith("Ledger, journal and facts: ")
+    assert not any("accepted a configuration" in need for need in others)
+    assert any("nobody knows which configuration was accepted" in need for need in others)
+    assert "FAILED ledger, journal, facts, everything else; UNKNOWN books, " in trader.says("audit", "--offline").out
 
 
 def test_spy_is_compared_from_the_first_open_as_in_a_report_and_then_from_close_to_close() -> None:

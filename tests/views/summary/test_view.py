@@ -236,7 +236,9 @@ def test_quota_is_a_share_of_the_plan() -> None:
 
 
 def test_message_fits_and_begins_with_the_headline() -> None:
-    ills = [Judgment(f"part {n}", HealthState.FAILED, "x", 1, "word " * 60, "tradebot status") for n in range(30)]
+    ills = [
+        Judgment(f"part {n}", HealthState.FAILED, "x", 1, f"{n} " + "word " * 60, "tradebot status") for n in range(30)
+    ]
     data = summary(replace(SEEN, judgments=tuple(ills), ends=(30, {Reason.HALTED: 30}), money=MONEY))
     assert len(data.short) <= SHORT
     first, *rest = data.short.splitlines()

@@ -28,6 +28,16 @@ from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUI
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
 
 ROWS_AT_ONCE = 100
+FEW = 2
+"""How many problems of a damaged ledger an error names."""
+
+
+def describe_damage(problems: Sequence[str]) -> str:
+    """Say that the ledger is damaged, with the first problems that SQLite or its checksums found."""
+    # SQLite begins with a line that only names the database.
+    lines = [line for problem in problems for line in problem.splitlines() if not line.startswith("***")]
+    more = f"; and {len(lines) - FEW:,} more" if lines[FEW:] else ""
+    return f"The ledger is damaged: {'; '.join(lines[:FEW]) or 'SQLite rejects it'}{more}."
 
 
 class AccountRows:
@@ -279,7 +289,7 @@ class LedgerFile(AccountRows):
             _read_through(self.path)
             pages = self._not_as_written()
         if pages:
-            raise DamagedBooksError(f"The ledger is damaged: {'; '.join(pages[:3])}.", REBUILD)
+            raise DamagedBooksError(describe_damage(pages), REBUILD)
 
     def _not_as_written(self) -> list[str]:
         with read_from(self.path):

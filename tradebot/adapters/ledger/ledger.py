@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger import journal, rows, tables
 from tradebot.adapters.ledger.account_history import AccountHistory, FillTotals
-from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.file import LedgerFile, describe_damage
 from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.fills_and_cash import SqliteMoney
 from tradebot.adapters.ledger.orders import SqliteOrders
@@ -376,7 +376,7 @@ class Tallies:
         with translate_errors(self._file.folder / LEDGER):
             problems = [row[0] for row in self._file.database.execute("PRAGMA quick_check(1)")]
         if problems != ["ok"]:
-            raise DamagedBooksError(f"The ledger is damaged: {problems[0]}.", REBUILD)
+            raise DamagedBooksError(describe_damage(problems), REBUILD)
         # Read the ledger before the journal: whatever is committed has been journaled already.
         sealed = self._file.sealed_head().sequence
         rows = {kind: {_digest(text) for (text,) in self._file.stream(query)} for kind, query in _AS_JOURNALED.items()}

@@ -155,9 +155,13 @@ def _needs(session_records: SessionRecords, refusals: Sequence[RefusalCount]) ->
         yield PersonNeed(
             f"{pluralize(broken.count, 'candidate')} refused: {broken.meaning}", REASONS[broken.reason].remedy
         )
+    by_cause = defaultdict[tuple[str, str], list[str]](list)
     for finding in findings:
         if finding.state is not HealthState.UNKNOWN:
-            yield PersonNeed(f"{finding.subject.capitalize()}: {in_words(finding.found).rstrip('.')}.", finding.next)
+            by_cause[finding.found, finding.next].append(finding.subject)
+    for (cause, following), subjects in by_cause.items():
+        whose = names(subjects)
+        yield PersonNeed(f"{whose[:1].upper()}{whose[1:]}: {in_words(cause).rstrip('.')}.", following)
     if unknown := [judgment.subject for judgment in findings if judgment.state is HealthState.UNKNOWN]:
         yield PersonNeed(f"There is no evidence of {names(unknown)}.", "tradebot health")
     yield from (PersonNeed(in_words(note), "") for note in session_records.notes)
