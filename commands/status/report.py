@@ -173,8 +173,9 @@ def _may(console: "Console", data: "Status") -> None:
 
 def _serve(console: "Console", data: "Status") -> None:
     """Print whether `serve` runs, since when, and which slots have begun and not ended yet, whoever runs them."""
-    served = _serve_judgment(data)
-    console.print(f"serve {color_state(served.state)}: {escape(clean(served.found))}")
+    # Nothing serves a finished backtest.
+    for served in _serve_judgments(data):
+        console.print(f"serve {color_state(served.state)}: {escape(clean(served.found))}")
     for each in data.unended:
         what = f"{each.job} {slot_for_reader(each.slot, each.at)}"
         console.print(
@@ -182,15 +183,15 @@ def _serve(console: "Console", data: "Status") -> None:
         )
 
 
-def _serve_judgment(data: "Status") -> Judgment:
-    return next(judgment for judgment in data.health if judgment.subject == "serve")
+def _serve_judgments(data: "Status") -> list[Judgment]:
+    return [judgment for judgment in data.health if judgment.subject == "serve"]
 
 
 def _health(console: "Console", data: "Status") -> None:
     """Print how many parts are well, and what to do about the others, the worst first."""
     good = sum(not judgment.state.is_finding for judgment in data.health)
     console.print(f"Health {color_state(overall(data.health))}, {good} of {pluralize(len(data.health), 'part')} well")
-    findings = [judgment for judgment in rank_judgments(data.health) if judgment is not _serve_judgment(data)]
+    findings = [judgment for judgment in rank_judgments(data.health) if judgment not in _serve_judgments(data)]
     for judgment in findings:
         if judgment.state is not HealthState.UNKNOWN:
             line = f"{judgment.subject} {judgment.state}: {clean(judgment.found).rstrip('.')}. Next: {judgment.next}"
@@ -334,7 +335,7 @@ def status_of(app: "App") -> Status:
         health=judge_passes(evidence),
         passes=passes,
         now=now,
-        next_slots=_next_slots(past) if isinstance(past, SessionEvidence) else (),
+        next_slots=_next_slots(past) if isinstance(past, SessionEvidence) and not evidence.finished else (),
         quota=quota(recent),
         equity=(seen := equity(recent)),
         drawdown=drawdown(seen, ledger.equity_peak()),

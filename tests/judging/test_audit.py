@@ -25,7 +25,7 @@ from tests.kit.values import (
     quote,
     venue_clock,
 )
-from tradebot.judging.audit import FINISHED, audit
+from tradebot.judging.audit import audit
 from tradebot.judging.evidence import (
     Broker,
     Leap,
@@ -37,7 +37,7 @@ from tradebot.judging.evidence import (
     WatchedEvents,
 )
 from tradebot.judging.judgment import Examination, HealthState, Judgment, judge_evidence, rank_judgments
-from tradebot.judging.pass_health import TABLE
+from tradebot.judging.pass_health import FINISHED, TABLE, judge_passes
 from tradebot.judging.signal_health import KindHealth, SignalHealth
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -351,6 +351,12 @@ def test_unanswered_broker_fails_what_only_it_knows() -> None:
 def test_audit_of_a_backtest_judges_only_the_books() -> None:
     subjects = [each.subject for each in audit(at(NOW), healthy(), finished=True)]
     assert subjects == [*FINISHED, "money rows", "own positions", "working orders"]
+
+
+def test_nothing_is_due_in_a_finished_backtest() -> None:
+    judged = judge_passes(replace(at(NOW), finished=True))
+    assert [each.subject for each in judged] == [*FINISHED]
+    assert not any(each.state.is_finding for each in judged)
 
 
 def test_audit_with_unreadable_books_judges_everything_else() -> None:

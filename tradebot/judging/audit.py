@@ -12,7 +12,7 @@ from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates import prices as prices_of
 from tradebot.judging.evidence import Broker, HealthEvidence, Trading, Unread
 from tradebot.judging.judgment import Examination, HealthState, Judgment, judge_evidence, judge_skipped, permission
-from tradebot.judging.pass_health import RECONCILE, RECOVER, TABLE, judge_passes
+from tradebot.judging.pass_health import FINISHED, RECONCILE, RECOVER, TABLE, judge_passes
 from tradebot.judging.signal_health import KindHealth, SignalHealth
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -397,8 +397,6 @@ def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evid
 
 
 BOOKS = ("ledger", "journal", "books", "backup")
-FINISHED = ("ledger", "journal", "orders", "halts", "config")
-"""The parts of health that apply to a finished backtest, in which nothing runs."""
 
 
 def audit(evidence: HealthEvidence, trading: Trading | Unread, *, finished: bool = False) -> tuple[Judgment, ...]:

@@ -307,7 +307,8 @@ class Budgets(Struct, frozen=True):
 class HealthEvidence(Struct, frozen=True):
     """All evidence by subject; `now` is trading time, None if nothing was ever recorded.
 
-    `due` has by job when slots began in the last two sessions, and `coming` when its next one will.
+    `due` has by job when slots began in the last two sessions, and `coming` when its next one will. `finished` says
+    that it is a backtest, which is over.
     """
 
     at: datetime
@@ -317,6 +318,7 @@ class HealthEvidence(Struct, frozen=True):
     due: Mapping[Job, tuple[datetime, ...]] = field(default_factory=dict)
     coming: Mapping[Job, datetime] = field(default_factory=dict)
     past: SessionEvidence | Unread | None = None
+    finished: bool = False
 
 
 class Leap(NamedTuple):

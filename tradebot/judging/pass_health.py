@@ -336,7 +336,13 @@ TABLE: Mapping[str, Subject] = {
 """Every subject that the bot's own records are evidence of, the most urgent first."""
 
 
-def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] = TABLE) -> tuple[Judgment, ...]:
+FINISHED = ("ledger", "journal", "books", "orders", "halts", "config")
+"""The parts of health that apply to a finished backtest, in which nothing runs and nothing is due."""
+
+
+def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] | None = None) -> tuple[Judgment, ...]:
+    """Judge these subjects; by default all, and of a finished backtest those that apply to it."""
+    subjects = (FINISHED if evidence.finished else TABLE) if subjects is None else subjects
     return tuple(judge(name, evidence) for name in subjects if name in evidence.parts)
 
 

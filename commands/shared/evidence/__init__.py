@@ -15,7 +15,7 @@ from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.events import worth_seeing
-from tradebot.adapters.state.evidence import SHADOW, backtested_code
+from tradebot.adapters.state.evidence import BACKTEST, SHADOW, backtested_code
 from tradebot.adapters.state.state_folder import EVENTS, FACTS
 from tradebot.app.baseline import values_of
 from tradebot.app.settings import Settings
@@ -260,7 +260,8 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
     due = {job: tuple(slot.start for slot in slots) for job, slots in timed.due.items()} if timed else {}
     coming = {job: slot.start for job, slot in past_evidence.coming.items()} if past_evidence else {}
     budgets, trading_time = budgets_of(settings), past_evidence.now if past_evidence else None
-    return HealthEvidence(datetime.now(UTC), trading_time, budgets, parts, due, coming, past)
+    finished = app.folder.kind == BACKTEST
+    return HealthEvidence(datetime.now(UTC), trading_time, budgets, parts, due, coming, past, finished)
 
 
 def _sound_facts(app: "App", *, pages: bool) -> "SqliteFacts | None":

@@ -215,6 +215,9 @@ def test_why_no_orders_says_what_was_not_recorded(player: Player, level: str) ->
         assert "Left out: This backtest recorded" in said.out
     for one in (said.out, of_symbol.out, of_reason.err):
         assert what in " ".join(one.split())
+    health, status = player.types("health", *place), player.types("status", *place)
+    assert (health.code, health.out.splitlines()[-1]) == (0, "Health OK: 6 of 6 parts are OK"), "nothing is due anymore"
+    assert (status.code, "Health OK, 6 of 6 parts well\n" in status.out) == (0, True)
 
 
 def test_a_run_is_not_replaced_unless_that_is_asked_for(player: Player) -> None:
