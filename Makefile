@@ -44,7 +44,7 @@ campaigns: $(VENV)/.dev  ## play kills, power losses, schedules, venues that err
 cluster: .venv-ray/.dev  ## install Ray too, and search on two nodes of which one is killed
 	.venv-ray/bin/python -m pytest --campaigns $(ARGS) tests/lab/search/test_cluster.py tests/lab/learning/walking/test_ray_nodes.py
 
-extras: $(VENV)/.core  ## add what an extra of pyproject.toml needs to .venv (NAME=top, NAME=search,ray)
+extras: $(VENV)/.core  ## add what an extra of pyproject.toml needs to .venv (NAME=top, NAME="top notify")
 	deploy/extras $(VENV) "$(NAME)"
 
 demo-learning: .venv-rl/.dev  ## train a small policy and judge it, in ten minutes (TORCH=WHEEL, or TORCH=torch for 3 GB)

@@ -17,7 +17,7 @@ from tradebot import __version__
 from tradebot.adapters.state import state_folder, state_locks
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.user_files import read_env_file
-from tradebot.adapters.text.extras import DISTRIBUTION
+from tradebot.adapters.text.extras import ADDS, DISTRIBUTION, install, required_by
 from tradebot.adapters.wire.allowed_hosts import check_secret
 from tradebot.app.flow_plan import plan_of
 from tradebot.app.keys import FLOW_KEY
@@ -132,6 +132,7 @@ LOCKS = (state_locks.LOCK, state_locks.SERVE_LOCK, state_locks.STREAM_LOCK, stat
 def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Judgment]:
     """Yield the checks that need only the folder, which may not exist yet."""
     yield attempt("versions", versions)
+    yield attempt("extras", extras)
     yield attempt("permissions", lambda: permissions(path) if path.is_dir() else skip("there is no folder yet"))
     yield attempt(".env", lambda: env_file(Path(".env")))
 
@@ -150,6 +151,17 @@ def versions() -> CheckResult:
         finding = f"{evidence}; not supported: {', '.join(wrong)}"
         return bad(finding, "Install from the lock files: deploy/install, or make demo", "versions", len(needed) + 2)
     return ok(evidence, "versions with their supported ranges", len(needed) + 2)
+
+
+def extras() -> CheckResult:
+    """List the extras that are installed, and what each of the others would add."""
+    lacking = [name for name in ADDS if any(map(out_of_range, required_by([name])))]
+    here = ", ".join(name for name in ADDS if name not in lacking) or "none"
+    others = ", ".join(f"{name} ({ADDS[name]})" for name in lacking)
+    finding = f"installed: {here}" + (
+        f"; not installed: {others}. To add one: {install(lacking[0])}" if lacking else ""
+    )
+    return ok(finding, "extras of this program", len(ADDS))
 
 
 def out_of_range(needed: Requirement) -> str | None:

@@ -43,6 +43,18 @@ def test_next_step_is_make_in_a_checkout_and_exact_elsewhere(name: str, monkeypa
     assert "tradebot[" not in command
 
 
+def test_what_each_extra_adds_is_told() -> None:
+    assert {*extras.ADDS} == {*EXTRAS}
+
+
+def test_an_extra_that_does_not_exist_is_refused_before_anything_is_installed() -> None:
+    done = subprocess.run(
+        (str(ROOT / "deploy" / "extras"), "nowhere", "top serch"), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("extras: there is no extra serch; there are: data ibkr mcp ")
+
+
 def test_make_installs_an_extra_from_this_folder() -> None:
     typed = ("make", "-n", "-o", ".venv/.core", "extras", "NAME=top")
     done = subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -48,6 +48,7 @@ def steady(text: str) -> str:
     """Return a screen without what differs between machines and runs."""
     text = re.sub(r"tradebot [\d.]+, Python [\d.]+, SQLite [\d.]+, alpaca-py [\d.]+", "VERSIONS", text)
     text = re.sub(r"\(\d+ versions", "(N versions", text)
+    text = re.sub(r"installed: .* (?=\(11 extras)", "installed: EXTRAS ", text)
     text = re.sub(r"[\d,]+ of [\d,]+ MB free[^()]*(?= \()", "ROOM", text)
     text = re.sub(r"\d+ settings", "N settings", text)
     text = re.sub(r"\(1 backup, \d+ (s|min) old\)", "(1 backup)", text)
@@ -98,6 +99,7 @@ def test_doctor_screen_shows_each_row_with_its_evidence(
         ("sandbox,", "account …TAIL, state STATE; broker and flow source contacted"),
         ("OK", "state a user bot, mode sandbox, account …TAIL (1 marker)"),
         ("OK", "versions VERSIONS (N versions with their supported ranges)"),
+        ("OK", "extras installed: EXTRAS (11 extras of this program)"),
         ("OK", "permissions only its owner can access STATE (drwx------) (N files of the state folder)"),
         ("SKIPPED", ".env there is no ENV, so keys can only come from the environment"),
         ("OK", "second instance no other tradebot is running on this folder (5 locks and other folders)"),
@@ -128,7 +130,7 @@ def test_doctor_screen_shows_each_row_with_its_evidence(
         ("OK", "clock the exchange's clock and its engine are 0.0 s apart; at most 60 s is allowed (2 clocks)"),
         ("OK", "broker calendar stored sessions agree with the broker's until 2026-12-01 (10 sessions)"),
         ("OK", "flow 6 of 6 endpoints answer; N of 50,000 calls a day used; a session needs at most 484 (6 endpoints)"),
-        ("25", "OK, 4 SKIPPED"),
+        ("26", "OK, 4 SKIPPED"),
     ]
 
 
