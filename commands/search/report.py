@@ -1,6 +1,6 @@
 """The data of `tradebot search`: the verdict first, then its basis, and the trials side by side."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +21,8 @@ class Searched(Struct, frozen=True):
     """The state of a search; its verdict is None if there are too few trials or sessions to judge.
 
     `longest` is the number of sessions of the longest position in a judged trial. `left_out` counts the unjudged trials
-    by reason, and `commands` apply the result, if it is credible.
+    by reason, and `commands` apply the result, if it is credible. Without a verdict, the trials are `unjudged`, the
+    best in all sessions first.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Searched(Struct, frozen=True):
     left_out: Mapping[str, int]
     verdict: SearchVerdict | None
     commands: tuple[str, ...]
+    unjudged: tuple[ComparedTrial, ...] = ()
 
 
 SHOWN = 10
@@ -53,6 +55,9 @@ def render(out: "Console", data: Searched) -> None:
         out.print(line, markup=False)
     if data.verdict is None:
         out.print("\n" + _why_unjudged(data), markup=False)
+        if data.unjudged:
+            out.print("\nTrials, best first in all sessions: none are left to judge them by, so this may be luck")
+            _trials(out, data.unjudged, data.objectives[0])
         return
     of = data.verdict
     out.print(f"\n[bold {COLORS[of.found]}]Verdict[/]")
@@ -61,7 +66,7 @@ def render(out: "Console", data: Searched) -> None:
     for line in _evidence(of, data.objectives[0]):
         out.print(f"  {line}", markup=False)
     out.print("\nTrials, best first")
-    _trials(out, of, data.objectives[0])
+    _trials(out, of.kept, data.objectives[0])
     if data.commands:
         out.print("\nTo try these values in the sandbox or in shadow mode")
         for command in data.commands:
@@ -138,13 +143,13 @@ def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
     yield from of.left_out
 
 
-def _trials(out: "Console", of: SearchVerdict, objective: str) -> None:
+def _trials(out: "Console", compared: Sequence[ComparedTrial], objective: str) -> None:
     table = Table(number("trial"), number("trades"), number("inside"), number("outside"), sentence("values"))
-    for trial in of.kept[:SHOWN]:
+    for trial in compared[:SHOWN]:
         table.row(str(trial.number), f"{trial.trades:,}", _figure(trial.inside), _figure(trial.outside), _values(trial))
     out.print(table)
-    if len(of.kept) > SHOWN:
-        out.print(f"and {len(of.kept) - SHOWN:,} more with --json; {objective} each time")
+    more = f"; {len(compared) - SHOWN:,} more with --json" if len(compared) > SHOWN else ""
+    out.print(f"inside and outside: {objective}{more}")
 
 
 def _figure(value: float | None) -> str:

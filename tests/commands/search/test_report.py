@@ -10,7 +10,7 @@ from rich.console import Console
 from commands.search.report import Searched, draw, render
 from tests.kit.trades import ASKED, returns_of, tried
 from tradebot.lab.search.space import SpaceChecked, TrialCounts
-from tradebot.lab.selection.verdict import SearchConclusion, verdict
+from tradebot.lab.selection.verdict import SearchConclusion, best_of, rank_trials, verdict
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.struct_tools import replace
 
@@ -52,7 +52,7 @@ def test_screen_says_the_verdict_and_what_it_rests_on() -> None:
     assert "7 of 100 drawn combinations, such as: these don't fit" in said
     assert "2 trials, fewer than 30 closed trades" in said
     assert "3 trials left, or with others: the same command with --resume goes on" in said
-    assert "and 40 more with --json" in said
+    assert "inside and outside: sharpe; 40 more with --json" in said
 
 
 def test_nothing_found_comes_without_commands() -> None:
@@ -71,6 +71,16 @@ def test_nothing_found_comes_without_commands() -> None:
 )
 def test_screen_without_a_verdict_says_why(trials: TrialCounts, longest: int, words: str) -> None:
     assert words in screen(replace(searched(2, 0.0), verdict=None, trials=trials, longest=longest, commands=()))
+
+
+def test_trials_without_a_verdict_are_listed_by_all_sessions_and_not_called_more() -> None:
+    trials = tried(returns_of(1, 3.0))
+    ranked = rank_trials(trials, ASKED)
+    assert [each.inside for each in ranked] == sorted((each.inside or 0.0 for each in ranked), reverse=True)
+    assert ranked[0].number == trials[best_of(trials, ASKED) or 0].number
+    assert rank_trials((), ASKED) == ()
+    said = screen(replace(searched(1, 3.0), verdict=None, longest=70, commands=(), unjudged=ranked))
+    assert said.index("No verdict: ") < said.index("so this may be luck") < said.index("inside and outside: sharpe")
 
 
 @pytest.mark.campaign

@@ -141,6 +141,7 @@ def test_stopped_search_keeps_what_is_done_and_goes_on(tmp_path: Path) -> None:
     with patch.object(workers.Pool, "_hear", stop_after_one):
         stopped = said_by("search", *place, "--workers", "1")
     assert (stopped.code, "Stopped after 1 trial of 3" in stopped.err, "--resume" in stopped.err) == (130, True, True)
+    assert "The best so far, in all sessions: " in stopped.err
     with patch.object(run_study, "_play_variants", lambda *_: ((), ())):
         data = document(*place, "--workers", "1", "--resume")["data"]
     assert (data["trials"]["played"], data["trials"]["left"]) == (3, 0)

@@ -144,6 +144,16 @@ def best_of(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> in
     return -max(ranked)[1] if ranked else None
 
 
+def rank_trials(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> tuple[ComparedTrial, ...]:
+    """Return the trials that have the objective, the best in all sessions first; no sessions are left to judge them."""
+    if not tried:
+        return ()
+    scores = measure_objective(search_question.objective, _matrix(tried), search_question.per_year)
+    scored = [(score, trial) for score, trial in zip(scores, tried, strict=True) if score is not None]
+    best_first = sorted(scored, key=lambda pair: -pair[0])
+    return tuple(ComparedTrial(trial.number, trial.values, trial.trades, score, None) for score, trial in best_first)
+
+
 def _matrix(tried: Sequence[PlayedTrial]) -> Numbers:
     """Return the returns of trials, with a row for each session and a column for each trial."""
     return np.array([trial.returns for trial in tried]).T
