@@ -112,7 +112,7 @@ def flatten(
     A working exit stays, repriced to fill now, and so does the stop of its pair. `look` takes a desk: once here, and
     again after entries were canceled; by default, the world's own.
     """
-    look = look or partial(take_desk, world, with_flow=False)
+    look = look or partial(take_desk, world, for_entries=False)
     desk = look()
     session_gate = session_open_to_leave(desk, world.rules.limits)
     if not session_gate.passed:

@@ -51,7 +51,7 @@ def record_flatten(app: "App", world: "World", call: "Call", symbols: frozenset[
     """Close positions on request, and store the pass's inputs; a dry run stores nothing."""
     if world.dry_run or not app.passes.keeps:
         return flatten(world, call, symbols)
-    look = partial(take_desk, world, with_flow=False)
+    look = partial(take_desk, world, for_entries=False)
     taking = PassRecorder(world, call, look(), None, {})
     return _keep_record(app, taking, taking.record_close(look, symbols))
 

@@ -217,7 +217,7 @@ def test_an_order_that_was_refused_counts_once_whenever_the_venue_shows_it() -> 
     order = scene.venue.rest(intent.client_order_id, "AAPL", intent)
     refused = replace(order, status=OrderStatus.REJECTED)
     scene.ledger.apply_orders([refused], NOW)
-    assert len(take_desk(scene.world(), with_flow=False).halt_evidence.refused) == 1
+    assert len(take_desk(scene.world(), for_entries=False).halt_evidence.refused) == 1
 
 
 def test_orders_without_an_answer_are_a_storm_until_they_are_found() -> None:
@@ -419,7 +419,7 @@ def peak(scene: Lossy) -> Decimal | None:
 
 def test_all_present_causes_are_reported_with_their_numbers_and_source() -> None:
     scene = fallen()
-    desk = halt_if_needed(scene.world(), take_desk(scene.world(), with_flow=False))
+    desk = halt_if_needed(scene.world(), take_desk(scene.world(), for_entries=False))
     told = "DAILY_LOSS_HALT: 0.125 against 0.04; DRAWDOWN_REACHED: 0.125 against 0.1"
     assert (desk.state.who, desk.state.why, desk.state.at) == ("tradebot", told, scene.venue.now)
     kept = scene.ledger.trading_state()
@@ -482,9 +482,9 @@ def test_another_halt_that_is_taken_over_leaves_the_highest_equity_alone() -> No
 def test_the_highest_equity_is_kept_from_the_first_cent_on_and_by_no_dry_run() -> None:
     scene = Lossy()
     scene.before = scene.venue.cash = Decimal("0.75")
-    halt_if_needed(scene.world(dry_run=True), take_desk(scene.world(dry_run=True), with_flow=False))
+    halt_if_needed(scene.world(dry_run=True), take_desk(scene.world(dry_run=True), for_entries=False))
     assert peak(scene) is None
-    halt_if_needed(scene.world(), take_desk(scene.world(), with_flow=False))
+    halt_if_needed(scene.world(), take_desk(scene.world(), for_entries=False))
     assert peak(scene) == Decimal("0.75")
 
 

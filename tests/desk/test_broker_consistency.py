@@ -74,7 +74,7 @@ def test_an_order_that_the_list_leaves_out_goes_on_counting_and_its_symbol_takes
         record = trade_once(scene.world(wanted("AAPL"), wanted("JPM")), call(slot=f"open+{minute}m"))
         assert reasons(record, "AAPL", Gate.WORKING) is Reason.ORDER_LEFT_OUT
     assert [i.instrument.symbol for i in scene.venue.submitted] == ["AAPL", "JPM"]
-    desk = take_desk(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), for_entries=False)
     assert desk.book.exposure == {s: 49 * Decimal("100.20") for s in ("AAPL", "JPM")}
     assert (len(desk.book.open_symbols), desk.omitted_orders) == (2, frozenset({"AAPL", "JPM"}))
     assert ("order_left_out", "AAPL") in alarms(scene)
@@ -95,7 +95,7 @@ def test_an_order_left_out_is_told_once_the_venue_should_have_told_its_end(
     scene.ledger.apply_orders(working, scene.venue.now)
     lying(scene, no_orders)
     scene.later(seconds)
-    desk = take_desk(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), for_entries=False)
     assert desk.omitted_orders == {"AAPL"}, "the order counts, whatever is told"
     assert [name for name, _ in alarms(scene)] == ["order_left_out"] * told
 
@@ -106,7 +106,7 @@ def test_a_dry_run_counts_what_the_list_leaves_out_and_not_what_has_ended_since(
     scene.venue.fill(scene.venue.submitted[1].client_order_id, "100")
     lying(scene, no_orders)
     scene.later(300)
-    desk = take_desk(scene.world(dry_run=True), with_flow=True)
+    desk = take_desk(scene.world(dry_run=True), for_entries=True)
     assert desk.omitted_orders == {"AAPL"}
     assert desk.differences == ()
     assert scene.events.emitted == []
@@ -228,7 +228,7 @@ def test_a_failed_lookup_neither_ends_the_pass_nor_abandons_the_order() -> None:
 
     scene.venue.order = silent  # type: ignore[method-assign]
     scene.venue.now += timedelta(days=1)
-    desk = take_desk(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), for_entries=False)
     assert desk.book.unresolved == {"MSFT"}
 
 

@@ -84,7 +84,7 @@ def test_a_fill_of_a_stop_that_is_not_listed_ends_the_position_and_its_protectio
     late_fills(found)
     (stop,) = [name for name, order in found.venue.book.items() if order.stop_price]
     found.venue.fill(stop, "98")
-    assert take_desk(found.world(), with_flow=False).positions == ()
+    assert take_desk(found.world(), for_entries=False).positions == ()
     assert exits(found, "open+32m").gaps == ()
     assert (len(protecting(found)), working(found)) == (1, [])
 

@@ -68,7 +68,7 @@ def holding_since(side: Side = Side.BUY, since: datetime = NOW) -> Scene:
 def looks(scene: Scene, rule: PriceRule | None = None) -> Outlook:
     """Return what a pass of exits knows about AAPL, if one rule of flow's list reads everything."""
     world = reading(scene, rule or Looking())
-    (held,) = exit_inputs.watch_positions(world, take_desk(world, with_flow=False, watching=True)).values()
+    (held,) = exit_inputs.watch_positions(world, take_desk(world, for_entries=False, watching=True)).values()
     return held.outlook
 
 
@@ -105,7 +105,7 @@ def test_an_outlook_is_empty_when_nothing_is_stored() -> None:
     scene = holding_since()
     assert looks(scene) == Outlook(movement=Decimal("0.0002"))
     world = replace(reading(scene, Looking()), rules=replace(scene.world().rules, own_exits={"flow": (Looking(),)}))
-    (held,) = exit_inputs.watch_positions(world, take_desk(world, with_flow=False, watching=True)).values()
+    (held,) = exit_inputs.watch_positions(world, take_desk(world, for_entries=False, watching=True)).values()
     assert held.outlook.flow is None, "without the flow strategy nobody says which alerts count"
 
 
@@ -320,7 +320,7 @@ def holding(side: Side = Side.BUY, *symbols: str) -> Scene:
 
 def marks(scene: Scene) -> Marks:
     world = scene.world()
-    (held,) = watch_positions(world, take_desk(world, with_flow=False)).values()
+    (held,) = watch_positions(world, take_desk(world, for_entries=False)).values()
     stored = scene.ledger.kept([held.position.key])[held.position.key]
     assert (stored.best, stored.worst) == (held.best, held.kept.worst)
     return Marks(held.best, held.kept.worst)
@@ -386,5 +386,5 @@ def test_the_quantity_that_a_position_was_opened_with_is_among_what_is_kept() ->
     scene.ledger.apply_fills([fill(5, side=Side.SELL, quantity="4")], NOW)
     scene.venue.held["AAPL"] = Decimal(6)
     world = scene.world()
-    (held,) = watch_positions(world, take_desk(world, with_flow=False)).values()
+    (held,) = watch_positions(world, take_desk(world, for_entries=False)).values()
     assert (held.position.quantity, held.kept.original_quantity) == (Decimal(6), Decimal(10))

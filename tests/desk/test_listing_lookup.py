@@ -205,7 +205,7 @@ def test_the_desk_has_what_is_listed_of_positions_and_of_our_orders() -> None:
     scene = holding()
     trade_once(scene.world(wanted("MSFT")), call(slot="open+35m"))
     scene.venue.rest("by-hand", "TSLA", scene.venue.submitted[-1])
-    desk = take_desk(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), for_entries=False)
     assert set(desk.listings) == {"AAPL", "MSFT"}
     assert desk.unlisted == frozenset()
 

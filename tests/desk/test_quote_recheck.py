@@ -339,12 +339,12 @@ def test_the_same_quote_once_more_changes_nothing_and_is_not_judged_again(*, wat
         scene = holding()
         scene.price("AAPL", "90")
         world = scene.world()
-        desk = take_desk(world, with_flow=not watching)
+        desk = take_desk(world, for_entries=not watching)
         desk = add_exit_inputs(world, desk) if watching else desk
         again = {symbol: replace(one) for symbol, one in scene.venue.prices.items()}
         scene.venue.second_prices = again if copied else None
         asked = len(scene.venue.asked_again)
-        looked = recheck_quotes(world, desk, entering=not watching, watching=watching)
+        looked = recheck_quotes(world, desk, for_entries=not watching, watching=watching)
         assert len(scene.venue.asked_again) == asked + 1
         assert looked == add_exit_inputs(world, desk) if watching else looked == desk
         assert watching or (looked is desk) is not copied

@@ -164,13 +164,13 @@ def test_strategies_are_asked_after_a_look_and_entries_are_judged_by_it() -> Non
 def test_what_was_lost_opens_nothing_until_it_is_known_again() -> None:
     scene = Coins()
     scene.looks()
-    desk = take_desk(scene.world(), with_flow=True)
+    desk = take_desk(scene.world(), for_entries=True)
     assert desk.tier_of("AAPL") == rules().tiers.a
     scene.facts = type(scene.facts)()
-    desk = take_desk(scene.world(), with_flow=True)
+    desk = take_desk(scene.world(), for_entries=True)
     assert desk.tier_of("AAPL") is None
     scene.looks()
-    assert take_desk(scene.world(), with_flow=True).tier_of("AAPL") == rules().tiers.a
+    assert take_desk(scene.world(), for_entries=True).tier_of("AAPL") == rules().tiers.a
 
 
 def test_an_entry_is_cut_to_what_its_tier_leaves() -> None:

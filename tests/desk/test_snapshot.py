@@ -80,7 +80,7 @@ def test_a_position_counts_at_the_cost_of_our_fills_when_the_venue_says_zero() -
     trade_once(scene.world(wanted("AAPL")), call())
     scene.later(60)
     scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
-    take_desk(scene.world(), with_flow=False)
+    take_desk(scene.world(), for_entries=False)
     told = view(position("AAPL", "49", price="0.01", value="0", current="0"))
     assert book(told, books(*scene.ledger.fills()), RULES, session=DAY).gross == 4900
 
@@ -154,7 +154,7 @@ def test_an_order_without_a_known_outcome_counts_as_filled() -> None:
     scene = Scene()
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(scene.world(wanted("AAPL")), call())
-    found = take_desk(scene.world(), with_flow=False).book
+    found = take_desk(scene.world(), for_entries=False).book
     assert found.exposure == {"AAPL": 49 * Decimal("100.20")}
     assert (found.unresolved, found.open_symbols) == (frozenset({"AAPL"}), frozenset({"AAPL"}))
 
@@ -170,7 +170,7 @@ def test_our_last_fill_in_a_symbol_begins_the_cooldown() -> None:
     scene.later(60)
     scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
     scene.venue.held["XOM"] = Decimal(5)
-    desk = take_desk(scene.world(), with_flow=True)
+    desk = take_desk(scene.world(), for_entries=True)
     assert [(p.symbol, p.quantity) for p in desk.positions] == [("AAPL", Decimal(49))]
     assert (desk.book.held, desk.book.foreign) == (frozenset({"AAPL"}), frozenset({"XOM"}))
     assert desk.book.last_fill_at == {"AAPL": scene.venue.now}
@@ -189,15 +189,15 @@ def test_a_fill_written_by_a_brokers_activity_begins_no_cooldown() -> None:
 
 def test_exits_ask_for_the_quotes_of_positions_only_and_for_no_flow() -> None:
     scene = Scene()
-    desk = take_desk(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), for_entries=False)
     assert (desk.quotes, desk.facts) == ({}, {})
-    assert set(take_desk(scene.world(), with_flow=True).quotes) == set(NAMES)
+    assert set(take_desk(scene.world(), for_entries=True).quotes) == set(NAMES)
 
 
 def test_without_a_stored_calendar_the_desk_has_no_session() -> None:
     ledger = MemoryLedger(ACCOUNT)
     ledger.open_books(CASH, ago(600))
-    desk = take_desk(replace(Scene().world(), ledger=ledger), with_flow=False)
+    desk = take_desk(replace(Scene().world(), ledger=ledger), for_entries=False)
     assert desk.session is None
 
 
@@ -236,12 +236,12 @@ def test_an_order_that_only_closes_a_position_adds_nothing_and_one_that_turns_it
     trade_once(bought.world(wanted("AAPL", 0.9)), call())
     order = next(iter(bought.venue.book.values()))
     scene.venue.held["AAPL"] = Decimal(40)
-    held = take_desk(scene.world(), with_flow=False).book.exposure["AAPL"]
+    held = take_desk(scene.world(), for_entries=False).book.exposure["AAPL"]
     for quantity, more in ((Decimal(40), Decimal(0)), (Decimal(45), Decimal(5))):
         closing = replace(order, side=Side.SELL, quantity=quantity, filled_quantity=Decimal(0), client_order_id="x")
         scene.venue.book = {"x": closing}
         assert order.limit_price is not None
-        assert take_desk(scene.world(), with_flow=False).book.exposure["AAPL"] == held + more * order.limit_price
+        assert take_desk(scene.world(), for_entries=False).book.exposure["AAPL"] == held + more * order.limit_price
 
 
 @pytest.mark.parametrize("second", [NOW, None], ids=["two clocks", "the venue alone"])
@@ -251,7 +251,7 @@ def test_an_order_is_given_up_only_where_its_day_is_over_by_both_clocks(second: 
     scene.venue.script, scene.venue.swallows = {"AAPL": LOST}, True
     trade_once(scene.world(wanted("AAPL")), call())
     scene.venue.now += timedelta(days=1)
-    desk = take_desk(replace(scene.world(), second_clock=lambda: second), with_flow=False)
+    desk = take_desk(replace(scene.world(), second_clock=lambda: second), for_entries=False)
     (record,) = scene.ledger.intents()
     assert record.state is (IntentState.UNKNOWN if second else IntentState.ABANDONED)
     assert desk.clock_ahead_s == (86_400 if second else None)

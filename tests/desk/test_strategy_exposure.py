@@ -86,7 +86,7 @@ def played(entries: list[tuple[str, Side]], fates: dict[str, str]) -> Scene:
 
 
 def seen(scene: Scene) -> Book:
-    return take_desk(scene.world(), with_flow=False).book
+    return take_desk(scene.world(), for_entries=False).book
 
 
 @settings(max_examples=40)

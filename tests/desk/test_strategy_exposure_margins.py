@@ -62,12 +62,12 @@ EXITS = call(Job.EVALUATE_EXITS, "open+31m")
 
 
 def entries_book(scene: Scene) -> Book:
-    return take_desk(scene.world(), with_flow=True).book
+    return take_desk(scene.world(), for_entries=True).book
 
 
 def margin_in(scene: Scene) -> Margin:
     """Return the margin that a pass of exits sees, which asks about nothing that isn't held or ordered."""
-    margin = take_desk(scene.world(), with_flow=False).book.margin
+    margin = take_desk(scene.world(), for_entries=False).book.margin
     assert margin is not None
     return margin
 
@@ -263,7 +263,7 @@ def test_a_pass_records_the_margin_of_what_is_held() -> None:
 
 
 def seen_of(scene: Scene) -> MarginSeen:
-    book = take_desk(scene.world(), with_flow=False).book
+    book = take_desk(scene.world(), for_entries=False).book
     assert book.margin is not None
     return book.margin.as_observed(book.equity)
 

@@ -29,7 +29,7 @@ RULES = Rules(Mode.SANDBOX, (), SECTORS, limits(**ASKED), HALTS, EXITS, {})
 
 def seen(scene: Scene, own: dict[str, OwnRules] | None = None) -> Book:
     world = scene.world()
-    return take_desk(replace(world, rules=replace(world.rules, own=own or {})), with_flow=False).book
+    return take_desk(replace(world, rules=replace(world.rules, own=own or {})), for_entries=False).book
 
 
 @pytest.mark.parametrize("fate", ["fill", "lost", ""])

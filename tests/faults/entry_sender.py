@@ -88,7 +88,7 @@ def main(folder: str, lock: str, dawdle_s: str) -> None:
         world = app.world(proposing=False)
         assert world.orders is not None
         world = replace(world, orders=Dawdling(world.orders, float(dawdle_s)))
-        run(replace(world, send_lock=NoLock()) if lock == UNLOCKED else world, take_desk(world, with_flow=False))
+        run(replace(world, send_lock=NoLock()) if lock == UNLOCKED else world, take_desk(world, for_entries=False))
 
 
 if __name__ == "__main__":

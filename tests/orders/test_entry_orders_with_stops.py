@@ -94,12 +94,12 @@ def test_the_stop_protects_once_it_works_and_no_other_is_placed() -> None:
     entry = venue.entered()
     found.later(30)
     evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "open+31m"))
-    assert not take_desk(found.world(), with_flow=False).resting, "a stop that waits for its entry protects nothing"
+    assert not take_desk(found.world(), for_entries=False).resting, "a stop that waits for its entry protects nothing"
     venue.fill(entry.client_order_id, "100")
     venue.book["its stop"] = replace(venue.book["its stop"], status=OrderStatus.NEW)
     found.later(30)
     evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "open+32m"))
-    desk = take_desk(found.world(), with_flow=False)
+    desk = take_desk(found.world(), for_entries=False)
     ((rest, *others),) = desk.resting.values()
     assert (rest.stop and rest.stop.venue_id, rest.can_trigger, rest.quantity) == ("its stop", True, entry.quantity)
     assert all(other.is_target for other in others)
@@ -138,7 +138,7 @@ def test_a_gap_is_told_since_the_stop_of_a_filled_entry_was_lost_or_since_an_ent
     found.later(30)
     for name in ("its stop", *((entry.client_order_id,) if shares else ())):
         venue.book[name] = replace(venue.book[name], status=OrderStatus.CANCELED, updated_at=found.venue.now)
-    desk, rules = take_desk(found.world(), with_flow=False), found.world().rules
+    desk, rules = take_desk(found.world(), for_entries=False), found.world().rules
     (gap,) = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
     assert gap.since == (bought if shares else found.venue.now)
 

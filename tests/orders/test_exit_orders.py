@@ -44,7 +44,7 @@ def stuck(can: Capabilities, side: Side = Side.BUY, ask: Callable[[BotApart], ob
 
 def make_room(bot: BotApart) -> object:
     """Close the position for MSFT."""
-    desk = take_desk(bot.world(), with_flow=False)
+    desk = take_desk(bot.world(), for_entries=False)
     why = ExitCall(
         Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED), why=(ReasonPart("displaced_by", symbol="MSFT"),)
     )

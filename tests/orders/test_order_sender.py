@@ -207,7 +207,7 @@ def wanting(purpose: Purpose) -> Candidate:
 def ready(scene: Scene, purpose: Purpose = Purpose.OPEN) -> tuple[World, Desk, Intent]:
     """Return a world whose stopwatch stands, a desk and an order that could go out on it."""
     world = replace(scene.world(), stopwatch=lambda: 100.0)
-    desk = take_desk(world, with_flow=False)
+    desk = take_desk(world, for_entries=False)
     return world, desk, submit_intent(world, call(), desk, wanting(purpose), Decimal(1), Decimal("100.20"))
 
 

@@ -742,7 +742,7 @@ def test_an_exit_that_cannot_be_changed_is_canceled_and_sent_anew_at_the_price_o
 def test_targets_are_in_whole_lots_and_what_is_less_than_the_smallest_order_has_none(
     quantity: str, minimum: str, parts: list[str]
 ) -> None:
-    desk = take_desk(BotApart(NO_EDITS_ONLY_REDUCE).world(), with_flow=False)
+    desk = take_desk(BotApart(NO_EDITS_ONLY_REDUCE).world(), for_entries=False)
     terms = listing(lot=Decimal("0.01"), minimum=Decimal(minimum))
     share = Decimal(quantity) * Decimal("0.4")
     asked = ExitLevels(Decimal("97.1"), (PriceTarget(Decimal("102.9"), share), PriceTarget(Decimal("107.25"), share)))

@@ -262,15 +262,15 @@ def test_an_exit_is_canceled_even_when_the_outcome_of_its_new_price_is_unknown()
 
 def test_what_is_unknown_of_a_change_adds_no_exposure_and_a_cancel_is_no_unanswered_order() -> None:
     scene, _ = leaving()
-    before = take_desk(scene.world(), with_flow=False)
+    before = take_desk(scene.world(), for_entries=False)
     killed(scene, "replace", "open+35m")
     killed(scene, "replace", "open+36m")
-    changed = take_desk(scene.world(), with_flow=False)
+    changed = take_desk(scene.world(), for_entries=False)
     assert changed.book.exposure == before.book.exposure
     assert (len(before.halt_evidence.unanswered), len(changed.halt_evidence.unanswered)) == (0, 1)
     scene.venue.held["AAPL"] = Decimal(20)
     killed(scene, "cancel", "open+37m")
-    assert len(take_desk(scene.world(), with_flow=False).halt_evidence.unanswered) == 1
+    assert len(take_desk(scene.world(), for_entries=False).halt_evidence.unanswered) == 1
 
 
 def test_no_new_price_leaves_in_the_last_moment_of_a_session() -> None:

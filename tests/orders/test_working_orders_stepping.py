@@ -148,7 +148,7 @@ def test_the_book_counts_a_passive_entry_at_the_worst_it_may_step_to(side: Side,
     sent = entered(scene, side=side)
     assert sent.approach is not None
     assert sent.limit_price is not None
-    desk = take_desk(scene.world(), with_flow=True)
+    desk = take_desk(scene.world(), for_entries=True)
     usd = sent.quantity * max(sent.approach.collar, sent.limit_price)
     assert desk.book.exposure["AAPL"] == usd
     assert [stake.usd for stake in desk.book.stakes] == [usd]

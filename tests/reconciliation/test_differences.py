@@ -144,7 +144,7 @@ def test_a_second_order_under_an_id_of_ours_is_not_ours_and_hides_nothing_of_the
     (found,) = compared(scene).findings
     words = (f"buy {ours.quantity:f} AAPL, the broker's order twin",)
     assert (found.kind, found.subject, found.evidence) == (FindingKind.ORDER_TWICE, name, words)
-    desk = take_desk(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), for_entries=False)
     assert [order.shares for order in desk.book.own_orders] == [ours.quantity]
     book["ours"] = replace(ours, status=OrderStatus.CANCELED)
     assert kinds(compared(scene)) == [FindingKind.ORDER_TWICE]

@@ -117,26 +117,26 @@ def test_an_order_that_the_venue_does_not_tell_of_is_asked_for_again_and_ends_no
 def test_orders_accepted_or_of_another_day_no_longer_count_and_the_next_one_does() -> None:
     scene = Scene()
     filled(scene)
-    assert take_desk(scene.world(), with_flow=False).halt_evidence.unknown_orders == (COPY,)
+    assert take_desk(scene.world(), for_entries=False).halt_evidence.unknown_orders == (COPY,)
     assert recent_copies(scene, NOW + timedelta(days=1)) == ()
     trade_once(scene.world(wanted("AAPL")), call())
     halt = scene.ledger.trading_state()
     assert (halt.causes, halt.why.startswith(Reason.SECOND_WRITER)) == (frozenset({Reason.SECOND_WRITER}), True)
     seen = override_for([halt])
     scene.ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "ada", "mine", NOW, override=seen))
-    assert take_desk(scene.world(), with_flow=False).halt_evidence.unknown_orders == ()
+    assert take_desk(scene.world(), for_entries=False).halt_evidence.unknown_orders == ()
     assert (FindingKind.UNKNOWN_ORDER, COPY) not in kinds(scene)
     scene.later(60)
     scene.venue.now += timedelta(seconds=1)
     filled(scene, f"{COPY}.2")
-    assert take_desk(scene.world(), with_flow=False).halt_evidence.unknown_orders == (f"{COPY}.2",)
+    assert take_desk(scene.world(), for_entries=False).halt_evidence.unknown_orders == (f"{COPY}.2",)
 
 
 def test_a_stranger_that_is_open_and_filled_in_part_is_told_once() -> None:
     scene = Scene()
     scene.ledger.claim_slot("trade-once", DAY, "open+10m", "cron", ago(600))
     scene.venue.fill(sent_by_hand(scene, "MSFT", COPY), "100", Decimal(1))
-    assert take_desk(scene.world(), with_flow=False).halt_evidence.unknown_orders == (COPY,)
+    assert take_desk(scene.world(), for_entries=False).halt_evidence.unknown_orders == (COPY,)
     assert kinds(scene)[0] == (FindingKind.UNKNOWN_ORDER, COPY)
     assert [kind for kind, _ in kinds(scene)].count(FindingKind.UNKNOWN_ORDER) == 1
 

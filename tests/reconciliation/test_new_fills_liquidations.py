@@ -210,7 +210,7 @@ def test_nobody_is_asked_for_the_order_behind_it() -> None:
     scene = holding(flow="10")
     scene.venue.liquidate("AAPL", D(-4), D(90), order="the venue's own")
     reader = Asked(scene)
-    take_desk(replace(scene.world(), reader=reader), with_flow=False)
+    take_desk(replace(scene.world(), reader=reader), for_entries=False)
     assert (own(scene), reader.names) == ({"flow": D(6)}, [])
 
 

@@ -133,7 +133,7 @@ def test_agreement_is_no_agreement_where_rows_were_left_out() -> None:
     scene.venue.unreadable_fills = 3
     found = compared(scene)
     assert (kinds(found), found.view.unreadable) == ([FindingKind.UNREADABLE], 3)
-    desk = take_desk(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), for_entries=False)
     assert (desk.unreadable, desk.halt_evidence.unreadable) == (3, 3)
 
 

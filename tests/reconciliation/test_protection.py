@@ -236,6 +236,6 @@ def test_a_split_starts_no_cooldown() -> None:
     scene = holding("10")
     scene.venue.happened.append(replace(activity("SPLIT", quantity="10"), at=ago(60)))
     scene.venue.held["AAPL"], scene.venue.averages["AAPL"] = Decimal(20), Decimal(50)
-    desk = take_desk(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), for_entries=False)
     assert desk.positions[0].quantity == 20
     assert desk.book.last_fill_at == {"AAPL": ago(300)}

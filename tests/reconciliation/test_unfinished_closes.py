@@ -12,7 +12,7 @@ from tradebot.reconciliation.unfinished_closes import unfinished_close, words
 
 def found(bot: BotApart) -> str:
     """Return the words of what isn't finished; empty if everything is."""
-    desk = take_desk(bot.world(), with_flow=False)
+    desk = take_desk(bot.world(), for_entries=False)
     closes = (unfinished_close(bot.scene.ledger, desk.books.intents, position) for position in desk.positions)
     return ", ".join(words(close) for close in closes if close is not None)
 
@@ -39,7 +39,7 @@ def test_a_close_whose_cancel_the_venue_accepted_is_found_although_nobody_knows_
 
 def test_a_close_that_ended_with_the_stop_that_we_canceled_is_found_behind_that_stop() -> None:
     bot = stuck(NO_EDITS)
-    desk, ledger = take_desk(bot.world(), with_flow=False), bot.scene.ledger
+    desk, ledger = take_desk(bot.world(), for_entries=False), bot.scene.ledger
     (cancel,) = (one for one in desk.books.intents if one.intent.target_venue_id == canceled(bot).venue_id)
     stop = replace(canceled(bot), venue_id="stop", client_order_id="", parent=canceled(bot).venue_id)
     ledger.apply_orders([stop], bot.venue.now)

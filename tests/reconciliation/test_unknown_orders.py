@@ -80,9 +80,9 @@ def test_an_older_copy_says_what_it_is_halts_and_takes_its_positions_over_after_
     assert found.findings[0].evidence == (f"{BOUGHT}: buy 10",)
     after = accepted(scene, found)
     assert (after.findings, held(scene)) == ((), {("flow", "MSFT"): Decimal(10)})
-    (position,) = take_desk(scene.world(), with_flow=False).positions
+    (position,) = take_desk(scene.world(), for_entries=False).positions
     assert position.opened_at == NOW - timedelta(days=3)
-    assert take_desk(scene.world(), with_flow=False).halt_evidence.forgotten == ()
+    assert take_desk(scene.world(), for_entries=False).halt_evidence.forgotten == ()
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+31m"))
     assert [(i.instrument.symbol, i.purpose, i.quantity) for i in scene.venue.submitted] == [
         ("MSFT", Purpose.CLOSE, Decimal(10))
@@ -126,7 +126,7 @@ def test_new_books_find_their_positions_by_the_marks_of_their_orders() -> None:
     assert scene.ledger.trading_state().state is TradingState.REDUCE_ONLY
     after = accepted(scene, found)
     assert (after.findings, held(scene)) == ((), {(ADOPTED, "MSFT"): Decimal(10)})
-    assert take_desk(scene.world(), with_flow=False).halt_evidence.forgotten == ()
+    assert take_desk(scene.world(), for_entries=False).halt_evidence.forgotten == ()
 
 
 def test_a_later_liquidation_hides_none_of_the_shares_that_our_orders_left() -> None:
@@ -153,7 +153,7 @@ def test_a_later_sale_by_hand_hides_none_of_the_shares_that_our_orders_left() ->
     assert kinds(found) == [(FindingKind.FORGOTTEN, "MSFT")]
     accepted(scene, found)
     assert held(scene) == {("", "MSFT"): Decimal(-3), (ADOPTED, "MSFT"): Decimal(10)}
-    assert take_desk(scene.world(), with_flow=False).halt_evidence.forgotten == ()
+    assert take_desk(scene.world(), for_entries=False).halt_evidence.forgotten == ()
     assert kinds(compared(scene)) == [(FindingKind.OFFSET, "MSFT")]
 
 
@@ -199,8 +199,8 @@ def test_another_copys_order_of_an_earlier_session_is_told_as_what_it_is() -> No
         scene.ledger.claim_slot("trade-once", BEFORE.date, f"open+{hour}h", "cron", BEFORE.open + timedelta(hours=hour))
     traded(scene, BOUGHT)
     assert (
-        take_desk(scene.world(), with_flow=False).halt_evidence
-        == take_desk(put_back().world(), with_flow=False).halt_evidence
+        take_desk(scene.world(), for_entries=False).halt_evidence
+        == take_desk(put_back().world(), for_entries=False).halt_evidence
     )
     found = compared(scene)
     assert kinds(found) == [(FindingKind.ANOTHER_COPY, "MSFT")]
@@ -215,7 +215,7 @@ def test_a_copy_from_the_middle_of_an_earlier_session_has_not_looked_after_what_
     # The slot of a strategy's own clock may end in a later session.
     scene.ledger.claim_slot("strategy mine ended", BEFORE.date, "open+5m", "cron", BEFORE.close + timedelta(hours=20))
     traded(scene, BOUGHT)
-    assert take_desk(scene.world(), with_flow=False).halt_evidence.forgotten == (BOUGHT,)
+    assert take_desk(scene.world(), for_entries=False).halt_evidence.forgotten == (BOUGHT,)
     assert kinds(compared(scene)) == [(FindingKind.FORGOTTEN, "MSFT")]
 
 
@@ -302,10 +302,10 @@ def test_a_pair_that_older_books_never_promised_is_taken_over_by_the_usual_plan_
     scene.later(60)
     found = compared(scene)
     assert kinds(found) == [(FindingKind.UNKNOWN_PAIR, pair.client_order_id)]
-    evidence = take_desk(scene.world(), with_flow=False).halt_evidence
+    evidence = take_desk(scene.world(), for_entries=False).halt_evidence
     assert (evidence.unknown_orders, evidence.forgotten) == ((), (pair.client_order_id,)), "no second writer's entry"
     assert accepted(scene, found).findings == ()
-    evidence = take_desk(scene.world(), with_flow=False).halt_evidence
+    evidence = take_desk(scene.world(), for_entries=False).halt_evidence
     assert (evidence.unknown_orders, evidence.forgotten) == ((), ())
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+32m"))
     assert scene.venue.submitted[-1] == pair, "what is protected needs no second pair"
@@ -330,4 +330,4 @@ def test_what_protects_no_shares_of_ours_stays_an_unknown_order(changes: dict[st
     found = compared(scene)
     assert kinds(found) == [(FindingKind.UNKNOWN_ORDER, name)]
     assert found.plan is None
-    assert take_desk(scene.world(), with_flow=False).halt_evidence.unknown_orders == (name,)
+    assert take_desk(scene.world(), for_entries=False).halt_evidence.unknown_orders == (name,)

@@ -40,7 +40,7 @@ def halt_if_tripped(world: World, desk: Desk, sent: Decision) -> Desk:
 
 def remaining_causes(world: World) -> str:
     """Return the causes that would halt the bot again, each with its remedy; empty if there are none."""
-    causes = failing_rules(take_desk(world, with_flow=False), world.rules.halts)
+    causes = failing_rules(take_desk(world, for_entries=False), world.rules.halts)
     return "; ".join(f"{causes_text([cause])}, {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
 
 

@@ -75,18 +75,18 @@ class VenueReading(Struct, frozen=True):
         return self.view.steady and not (self.omitted_orders or self.differences or self.ratios or self.missing)
 
 
-def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> VenueReading:
+def read_venue(world: World, clocks: ClockReading, *, for_exits: bool) -> VenueReading:
     """Read the venue and bring the books up to date; a dry run writes nothing but accounts for what it would write.
 
     If the two differ, the venue is read once more, because a fill may have arrived between two of its replies.
-    `closing` passes also query each of our positions on which the list and the books differ, because an exit only
+    `for_exits` passes also query each of our positions on which the list and the books differ, because an exit only
     trades what the venue confirms.
     """
     reading = _read_once(world, clocks, first=True)
     if reading.agrees:
         return reading
     reading = _read_once(world, clocks, first=False)
-    if closing and (reading.ratios or reading.missing):
+    if for_exits and (reading.ratios or reading.missing):
         reading = _ask_about_each_position(world, reading)
     if not world.dry_run:
         for event in _events(reading, clocks.now, world.venue.tells_ends_after):

@@ -30,7 +30,7 @@ def desk_for_entries(world: World, proposed: Proposals, clocks: ClockReading | N
 
     The clocks are read unless the caller has just done so.
     """
-    desk = take_desk(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed))
+    desk = take_desk(world, for_entries=True, clocks=clocks, symbols=_symbols(world, proposed))
     shocks = shocks_on(world, desk, proposed.moves)
     desk = desk if shocks is None else replace(desk, shocks=shocks)
     core_drifts = worst_core_drifts(world, proposed.reads, desk.now)
@@ -39,7 +39,7 @@ def desk_for_entries(world: World, proposed: Proposals, clocks: ClockReading | N
 
 def desk_for_exits(world: World, clocks: ClockReading | None = None) -> Desk:
     """Return the desk for evaluating exit rules. The clocks are read unless the caller has just done so."""
-    return _acted_on(world, take_desk(world, with_flow=False, clocks=clocks, watching=True))
+    return _acted_on(world, take_desk(world, for_entries=False, clocks=clocks, watching=True))
 
 
 def _acted_on(world: World, desk: Desk) -> Desk:

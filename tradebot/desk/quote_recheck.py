@@ -28,7 +28,7 @@ LOOKED_BACK = timedelta(minutes=30)
 Quotes = Mapping[str, Quote]
 
 
-def recheck_quotes(world: World, desk: Desk, *, entering: bool, watching: bool) -> Desk:
+def recheck_quotes(world: World, desk: Desk, *, for_entries: bool, watching: bool) -> Desk:
     """Return the desk after rechecking prices that jumped or, with `watching`, at which exit rules would close.
 
     If nothing confirms a price, exits use the last trade, and nothing is bought.
@@ -43,9 +43,9 @@ def recheck_quotes(world: World, desk: Desk, *, entering: bool, watching: bool) 
     if not doubted and all(second.get(symbol) is desk.quotes[symbol] for symbol in doubtful):
         # A market that stands still while it is looked at: on the same quotes, everything stays as it is.
         return desk
-    standing = latest if entering else _standing(world, desk, doubtful, latest, doubted)
+    standing = latest if for_entries else _standing(world, desk, doubtful, latest, doubted)
     _tell(world, desk, doubtful, second, standing)
-    quotes = {symbol: quote for symbol, quote in standing.items() if not (entering and symbol in doubted)}
+    quotes = {symbol: quote for symbol, quote in standing.items() if not (for_entries and symbol in doubted)}
     again = replace(desk, quotes=quotes, rejected_quotes={**desk.rejected_quotes, **doubted})
     return add_exit_inputs(world, again) if watching else again
 

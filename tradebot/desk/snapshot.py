@@ -45,14 +45,14 @@ from tradebot.timetable.sessions import difference, session_of
 def take_desk(
     world: World,
     *,
-    with_flow: bool,
+    for_entries: bool,
     clocks: ClockReading | None = None,
     symbols: Sequence[str] | None = None,
     watching: bool = False,
 ) -> Desk:
     """Apply the venue's facts to the books, then return everything a pass decides from; a dry run applies nothing.
 
-    The clocks are read unless the caller has just done so. An entry pass (`with_flow`) reads the universe, or these
+    The clocks are read unless the caller has just done so. An entry pass (`for_entries`) reads the universe, or these
     `symbols`. If exit rules will be evaluated (`watching`), their inputs are queried, and prices at which they close
     are read twice.
     """
@@ -62,19 +62,19 @@ def take_desk(
     now, day = clocks.now, world.venue.day
     session = session_of(world.ledger, now, day)
     today = session.date if session else day.date_of(now)
-    reading = read_venue(world, clocks, closing=not with_flow)
+    reading = read_venue(world, clocks, for_exits=not for_entries)
     may_enter: Sequence[str] = ()
-    if with_flow:
+    if for_entries:
         rolling = contract_rolls.partly_rolled_contracts(reading.books, today)
         may_enter = tuple(dict.fromkeys((*(world.rules.universe if symbols is None else symbols), *rolling)))
     relevant = (*may_enter, *margined_symbols(reading.view, reading.books, reading.missing))
     listings = update_listings(world, reading.books, relevant)
     world = replace(world, rules=world.rules.with_contracts(listings.listings))
-    quotes = _quotes(world, reading, relevant, stepping=not with_flow)
+    quotes = _quotes(world, reading, relevant, for_exits=not for_entries)
     desk = _desk(world, reading, clocks, session, quotes, listings)
-    if with_flow:
+    if for_entries:
         desk = _with_facts_of_entries(world, desk, may_enter, today)
-    rechecked = recheck_quotes(world, desk, entering=with_flow, watching=watching)
+    rechecked = recheck_quotes(world, desk, for_entries=for_entries, watching=watching)
     if rechecked.quotes is not quotes:
         rechecked = replace(rechecked, book=_book(world, reading, rechecked.quotes, today, desk.listings))
     return restart_decision_clock(world, rechecked)
@@ -104,10 +104,10 @@ def margined_symbols(view: BrokerView, books: Books, missing: Iterable[MissingFi
         yield from (record.intent.instrument.symbol for record in books.unresolved_intents)
 
 
-def _quotes(world: World, reading: VenueReading, relevant: Iterable[str], *, stepping: bool) -> Quotes:
-    """Fetch the quotes of the symbols, of our positions and, if they are `stepping`, of passive entries."""
+def _quotes(world: World, reading: VenueReading, relevant: Iterable[str], *, for_exits: bool) -> Quotes:
+    """Fetch the quotes of the symbols, of our positions and, for passes that move their prices, of passive entries."""
     held = (position.symbol for position in reading.books.totals.own_positions())
-    intents = ((order.symbol, reading.books.intent_behind(order)) for order in reading.orders if stepping)
+    intents = ((order.symbol, reading.books.intent_behind(order)) for order in reading.orders if for_exits)
     passive = (symbol for symbol, record in intents if record and record.intent.approach)
     symbols = tuple(dict.fromkeys((*relevant, *held, *passive)))
     return world.market.quotes(symbols) if symbols else {}

@@ -76,7 +76,7 @@ def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Rehearsa
 
 
 def _place(world: World, call: Call) -> _Placed | None:
-    desk = take_desk(world, with_flow=False)
+    desk = take_desk(world, for_entries=False)
     listed = read_listings(world, world.rules.universe)
     quotes = world.market.quotes(tuple(symbol for symbol in world.rules.universe if symbol in listed))
     quote = _highest_priced(quotes, desk.book)

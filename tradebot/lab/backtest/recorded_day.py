@@ -375,9 +375,9 @@ class _Playing:
             self._run(world, given.call, proposed[0] if proposed else None)
 
     def _flatten(self, world: World, call: Call, symbols: tuple[str, ...] | None) -> None:
-        desk = take_desk(world, with_flow=False)
+        desk = take_desk(world, for_entries=False)
         looks = iter((desk,))
-        look = lambda: next(looks, None) or take_desk(world, with_flow=False)  # noqa: E731
+        look = lambda: next(looks, None) or take_desk(world, for_entries=False)  # noqa: E731
         self._note(cycle.flatten(world, call, None if symbols is None else frozenset(symbols), look), desk)
 
     def _run_unrecorded(self, call: Call, around: RecordEnvironment) -> None:
