@@ -10,6 +10,7 @@ import os
 import random
 import resource
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -323,6 +324,6 @@ def rules_of(troubles: Sequence[Trouble]) -> list[Mapping[str, Any]]:
     return [rule for trouble in troubles for rule in trouble.rules]
 
 
-def fired(day: ScheduleDay) -> set[str]:
-    """Return the names under which rules have been armed and fired by now."""
-    return {armed.rule.name for armed in day.exchange.faults.book if armed.fired}
+def fired(day: ScheduleDay) -> Counter[str]:
+    """Return how often each rule has fired by now; one may stay armed from one pass to the next."""
+    return Counter({armed.rule.name: armed.fired for armed in day.exchange.faults.book if armed.fired})
