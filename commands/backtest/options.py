@@ -94,7 +94,7 @@ def settings_of(wish: BacktestOptions) -> "Settings":
 
 def _resolve_options(wish: BacktestOptions) -> _Asked:
     folder = state_folder.resolve(wish.state_dir, os.environ)
-    recorded_file = sandbox.read_recorded_file(wish.bars, wish.bar_stamp) if wish.bars else None
+    recorded_file = sandbox.read_recorded_file(wish.bars, wish.bar_stamp, wish.bars_as) if wish.bars else None
     file, loaded = _load_settings(wish, folder, _flags(wish, recorded_file))
     settings = loaded.settings
     if recorded_file and wish.profile:
@@ -146,7 +146,9 @@ def _of_file(wish: BacktestOptions, recorded_file: "RecordedFile") -> dict[str, 
     if not asked:
         raise OperatorError(f"the exchange is closed from {wish.first} to {wish.last}", "give a longer span")
     sessions = min(len(asked), wish.sessions or len(asked))
-    return {"source": recorded_file.source, "start": asked[0].isoformat(), "sessions": sessions}
+    span = {"source": recorded_file.source, "start": asked[0].isoformat(), "sessions": sessions}
+    stamp = {"bar_stamp": recorded_file.bar_stamp} if recorded_file.bar_stamp else {}
+    return span | stamp | ({"reading": recorded_file.reading} if recorded_file.reading else {})
 
 
 def _dates(first: date, last: date, calendar: str) -> list[date]:

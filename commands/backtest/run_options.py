@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.init import NAMES, Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
+from commands.init import NAMES, Actions, BarsAs, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
 from commands.shared.completion import profiles
 from commands.shared.span_options import From, To, days_of
 from commands.shared.verb_options import Config, StateDir
@@ -42,6 +42,7 @@ class BacktestOptions(Struct, frozen=True):
     margin: str = "reg_t"
     past_flow: str | None = None
     venue: str | None = None
+    bars_as: Sequence[str] = ()
     over: Mapping[str, Any] = {}
     """Settings that a verb puts over all others."""
 
@@ -61,7 +62,7 @@ class RunOptions(Struct, frozen=True):
 
 
 Bars = Annotated[
-    str | None, typer.Option("--bars", help="File of minute or daily bars, CSV or Parquet [a generated market].")
+    str | None, typer.Option("--bars", help="File of minute or daily bars: docs/BARS.md [a generated market].")
 ]
 Cash = Annotated[float | None, typer.Option("--cash", min=1, help="USD to begin with [sandbox.cash_usd].")]
 Cost = Annotated[
@@ -99,6 +100,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a finished run of 
 def wish_of(
     venue: Venue = None,
     bars: Bars = None,
+    bars_as: BarsAs = None,
     bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
@@ -127,4 +129,4 @@ def wish_of(
     return BacktestOptions(
         state_dir, config, profile, bars, bar_stamp, days.first, days.last, sessions, seed, edge, flow_folder,
         corporate_actions, symbols, cash, fill, tuple(cost or ()), prices, day_prices, recorder, every_pass,
-        equity_at, margin, flow, venue)  # fmt: skip
+        equity_at, margin, flow, venue, tuple(bars_as or ()))  # fmt: skip

@@ -48,20 +48,35 @@ def stamps(incomplete: str) -> list[str]:
     return [name for name in ("start", "end") if name.startswith(incomplete)]
 
 
+def decimals(incomplete: str) -> list[str]:
+    return [name for name in ("point", "comma") if name.startswith(incomplete)]
+
+
 @on_bot(
     "bars import",
     VerbPurpose.BARS,
     20,
-    {"bars-import/1": ("commands.bars.import_files:BarsImported",)},
-    epilog="tradebot bars import daily.csv --timeframe 1Day\n"
-    "tradebot bars import 2019-02.parquet --timeframe 1Min --stamp end --zone UTC --dry-run",
+    {"bars-import/2": ("commands.bars.import_files:BarsImported",)},
+    epilog="tradebot bars import AAPL.csv --dry-run  # show how it is understood\n"
+    "tradebot bars import HistoricalData.csv --symbol AAPL\ntradebot bars import ~/downloads/kibot\n"
+    "tradebot bars import 2019-02.parquet --stamp end --zone UTC",
 )
 def _import(
     bot: "App",
-    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.", metavar="FILE...")],
-    timeframe: Annotated[
-        str, typer.Option("--timeframe", help="What a row covers: 1Min or 1Day.", autocompletion=timeframes)
+    files: Annotated[
+        list[Path], typer.Argument(help="Files (CSV, text, Parquet, zip), folders, or patterns.", metavar="FILE...")
     ],
+    timeframe: Annotated[
+        str | None,
+        typer.Option("--timeframe", help="What a row covers: 1Min or 1Day [by its times].", autocompletion=timeframes),
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option("--shape", help="Shape of the files, from the table in docs/BARS.md."),
+    ] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", help="Symbol of files without a column for it [in the file's name].")
+    ] = None,
     stamp: Annotated[
         str | None,
         typer.Option("--stamp", help="What minute bars are stamped with: start or end.", autocompletion=stamps),
@@ -69,18 +84,25 @@ def _import(
     zone: Annotated[
         str | None, typer.Option("--zone", help="Zone of times that don't name theirs.", autocompletion=zones)
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, but store nothing.")] = False,
+    decimal: Annotated[
+        str | None, typer.Option("--decimal", help="Decimal mark of numbers: point or comma.", autocompletion=decimals)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read, check and show the first bars, but store nothing.")
+    ] = False,
 ) -> Report:
-    """Import bars from CSV or Parquet files.
+    """Import bars from files of many publishers and programs.
 
-    The columns are ts or date, symbol, open, high, low, close and volume; prices are as traded, not adjusted. Bad
-    rows are skipped and shown. If the times can't be right, nothing is stored. Exits with code 10 in both cases.
+    A file's shape is recognized by its header or first row; prices must be as traded, not adjusted. Bad rows are
+    skipped and shown. If the times can't be right, nothing is stored. Exits with code 10 in both cases.
     """
-    from commands.bars.import_files import dating_of, run
+    from commands.bars.import_files import files_in, options_of, run
 
-    how = dating_of(timeframe, stamp, zone, bot.day)
-    with progress_bar("storing bars") as progress:
-        return run(bot, files, how(now_of(bot)), dry_run=dry_run, progress=progress)
+    name = symbols_of([symbol])[0] if symbol else None
+    reading = {"shape": shape, "zone": zone, "decimal": decimal, "symbol": name}
+    how = options_of(files, timeframe, stamp, now_of(bot), bot.day, **reading)
+    with progress_bar("importing") as progress:
+        return run(bot, files_in(files), how, dry_run=dry_run, progress=progress)
 
 
 @on_bot(

@@ -114,12 +114,17 @@ def _stored_series(
     timeframe: str | None,
 ) -> "Iterator[RawSeries]":
     for (symbol, each, price), (first_s, last_s) in sorted(held.items()):
-        steps = app.bars.store.actions(symbol)
-        splits = tuple(KnownSplit(step.at_s, step.volume) for step in steps if step.kind == "split")
-        yield RawSeries(symbol, each, app.bars.store.get(symbol, each, first_s, last_s, price), splits, price)
+        bars = app.bars.store.get(symbol, each, first_s, last_s, price)
+        yield RawSeries(symbol, each, bars, splits_of(app, symbol), price)
     for symbol in symbols:
         if symbol not in {name for name, *_ in held}:
             yield RawSeries(symbol, timeframe or "1Day", ())
+
+
+def splits_of(app: "App", symbol: str) -> tuple[KnownSplit, ...]:
+    """Return a symbol's splits on record in the store."""
+    steps = app.bars.store.actions(symbol)
+    return tuple(KnownSplit(step.at_s, step.volume) for step in steps if step.kind == "split")
 
 
 def _render(console: "Console", data: BarsChecked) -> None:

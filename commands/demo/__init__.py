@@ -6,6 +6,7 @@ import typer
 
 from commands.init import (
     Bars,
+    BarsAs,
     BarStamp,
     Edge,
     FlowFolder,
@@ -65,6 +66,7 @@ def demo(
     ] = SESSION_MINUTES,
     venue: Venue = None,
     bars: Bars = None,
+    bars_as: BarsAs = None,
     bar_stamp: BarStamp = None,
     start: Start = None,
     seed: Seed = None,
@@ -82,7 +84,7 @@ def demo(
     """
     from commands.demo.run import DemoOptions, held_sessions, run
 
-    sandbox = market_flags(MarketWish(bars, bar_stamp, None, start, seed, edge, flow_folder))
+    sandbox = market_flags(MarketWish(bars, bar_stamp, None, start, seed, edge, flow_folder, bars_as=bars_as or ()))
     if sessions is not None:
         sandbox["sessions"] = held_sessions(sandbox.get("sessions"), sessions)
     flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue, config=config), venue)

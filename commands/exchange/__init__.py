@@ -9,6 +9,7 @@ from commands.exchange.place import note_if_started
 from commands.init import (
     Actions,
     Bars,
+    BarsAs,
     BarStamp,
     DataPlan,
     Edge,
@@ -81,6 +82,7 @@ def _serve(
     flow_daily_limit: FlowDailyLimit = None,
     fill: Fill = None,
     bars: Bars = None,
+    bars_as: BarsAs = None,
     bar_stamp: BarStamp = None,
     sessions: Sessions = None,
     start: Start = None,
@@ -104,7 +106,9 @@ def _serve(
 
     path = state_folder.resolve(state_dir, os.environ)
     accounts = accounts_of(account or ())
-    market = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
+    market = MarketWish(
+        bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan, bars_as or ()
+    )
     flags = flags_of("sandbox", market_flags(market), symbol_flags(symbols))
     scripts = tuple(script_of(name) for name in faults or ())
     settings, every_symbol = settings_for(path, Options(state_dir, config), pace, flags)

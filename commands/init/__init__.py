@@ -1,5 +1,6 @@
 """`tradebot init`: its options, and the market that they describe."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -33,6 +34,7 @@ class MarketWish(NamedTuple):
     fill: str | None = None
     corporate_actions: bool | None = None
     data_plan: str | None = None
+    bars_as: Sequence[str] = ()
 
 
 def market_flags(wish: MarketWish) -> dict[str, Any]:
@@ -40,12 +42,14 @@ def market_flags(wish: MarketWish) -> dict[str, Any]:
 
     Without a start date the market begins where its recorded bars or its captured flow begins.
     """
-    source, start, sessions = None, wish.start, wish.sessions
+    source, start, sessions, stamp = None, wish.start, wish.sessions, wish.bar_stamp
+    reading: Mapping[str, str] = {}
     if wish.bars:
         from tradebot.app import sandbox
 
-        file = sandbox.read_recorded_file(wish.bars, wish.bar_stamp, wish.start)
+        file = sandbox.read_recorded_file(wish.bars, stamp, wish.bars_as, wish.start)
         source, start, sessions = file.source, start or file.days[0].isoformat(), sessions or len(file.days)
+        stamp, reading = file.bar_stamp, file.reading
     elif wish.flow_folder and start is None:
         from tradebot.app import sandbox
 
@@ -54,7 +58,8 @@ def market_flags(wish: MarketWish) -> dict[str, Any]:
     given = {
         "source": source,
         "path": _absolute(wish.bars),
-        "bar_stamp": wish.bar_stamp,
+        "bar_stamp": stamp,
+        "reading": reading or None,
         "sessions": sessions,
         "start": start,
         "seed": wish.seed,
@@ -71,7 +76,13 @@ def _absolute(path: str | None) -> str | None:
     return str(Path(path).resolve()) if path else None
 
 
-Bars = Annotated[str | None, typer.Option("--bars", help="File of recorded bars, minute or daily, CSV or Parquet.")]
+Bars = Annotated[str | None, typer.Option("--bars", help="File of recorded bars, minute or daily: docs/BARS.md.")]
+BarsAs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--bars-as", metavar="NAME=VALUE", help="How to read the file, such as zone=UTC; or shape, decimal, symbol."
+    ),
+]
 BarStamp = Annotated[str | None, typer.Option("--bar-stamp", help="Which end of a minute dates its bar: start or end.")]
 Sessions = Annotated[int | None, typer.Option("--sessions", help="Number of sessions in the market.")]
 Start = Annotated[str | None, typer.Option("--start", help="Date of the first session, YYYY-MM-DD.")]
@@ -124,6 +135,7 @@ def init(
     mode: Annotated[str, typer.Option("--mode", help="sandbox, paper or live.")] = "sandbox",
     venue: Venue = None,
     bars: Bars = None,
+    bars_as: BarsAs = None,
     bar_stamp: BarStamp = None,
     sessions: Sessions = None,
     start: Start = None,
@@ -154,12 +166,14 @@ def init(
 
     A sandbox bot gets a market too. A paper or live bot is bound to the account of your keys.
     """
-    wish = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
+    wish = MarketWish(
+        bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan, bars_as or ()
+    )
     in_shadow: dict[str, Any] = {"shadow": True} if shadow else {}
     if wizard:
         from commands.init.wizard import run as asking
 
-        given = (*wish, venue, symbols, config, None if profile == SHIPPED_PROFILE else profile)
+        given = (*wish[:-1], bars_as, venue, symbols, config, None if profile == SHIPPED_PROFILE else profile)
         finish(
             asking(state_dir, in_shadow, alone=mode == "sandbox" and not any(option is not None for option in given)),
             as_json,

@@ -163,7 +163,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(tmp_path: Path) -> N
     [
         ("date,symbol,open\n1,2,3\n", "no column high, low, close, volume"),
         (f"{HEADER}\n", r"no usable bar .*\(it holds no rows\)"),
-        (f"{HEADER}\n{ROWS}2025-03-06,AA", "truncated in line 7"),
+        (f"{HEADER}\n{ROWS}2025-03-06,AA", "ends in the middle of line 7"),
         (f"{HEADER}\n{ROWS.replace('2025', '2019')}\n", "no usable bar for this market"),
         ("\ufeff" + HEADER + '\n"2025-03-03,AAPL\n', "not a CSV file|truncated"),
     ],
@@ -192,7 +192,7 @@ def test_recorded_source_and_span_follow_the_columns_and_the_start(tmp_path: Pat
     assert recorded_span("daily", path, None, date(2025, 3, 1))[:2] == (date(2025, 3, 3), 3)
     with pytest.raises(MarketError, match="no usable bar from 2026-01-01 on"):
         recorded_span("daily", path, None, date(2026, 1, 1))
-    with pytest.raises(MarketError, match="no column ts") as refused:
+    with pytest.raises(MarketError, match="its bars are daily") as refused:
         recorded_span("csv", path, "start")
     assert "daily" in refused.value.hint
 

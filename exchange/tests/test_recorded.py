@@ -162,7 +162,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
         ("", "the file is empty"),
         (f"{HEADER}\n", r"no usable bar .*\(it holds no rows\)"),
         ("ts,symbol,open\n1,2,3\n", "no column high, low, close, volume"),
-        (f"{HEADER}\n{GOOD}\n2025-03-03 09:32:00,AA", "truncated in line 3"),
+        (f"{HEADER}\n{GOOD}\n2025-03-03 09:32:00,AA", "ends in the middle of line 3"),
         (f"{HEADER}\n{GOOD.replace('2025', '2019')}\n", "1 outside the market's sessions"),
         (f"{HEADER}\n{GOOD.replace('AAPL', 'SPY')}\n", "1 symbol not requested"),
         (f'{HEADER}\n"{GOOD}\n', "not a CSV file|truncated"),

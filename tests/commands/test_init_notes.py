@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from exchange.tests.kit.price_files import BY_NAME, Style, save, session_minutes
 from papervenue import process
+from papervenue.market.spec import Reading
+from papervenue.state import read_market
 from tradebot.__main__ import main
 
 PRINT = {
@@ -66,6 +69,19 @@ def test_rows_that_recorded_bars_lose_are_counted_with_their_reason_and_line(
     assert made["notes"] == ["skipped 1 row of the recorded bars: 1 not a number (first in line 3)"]
 
 
+def test_market_of_a_published_file_is_made_again_as_it_was_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = save(tmp_path, BY_NAME["dukascopy"], session_minutes(390), Style("UTC"), daily=False)
+    flags = ("init", "--bars", str(path), "--bars-as", "symbol=AAPL", "--symbols", "AAPL")
+    made = said(capsys, *flags, "--state-dir", str(tmp_path / "state"))
+    process.stop(tmp_path / "state" / "exchange")
+    assert (made["now"], made["symbols"], made["notes"]) == ("2026-11-13T14:00:00Z", 1, [])
+    spec = read_market(tmp_path / "state" / "exchange").spec
+    assert (spec.bar_stamp, spec.reading) == ("start", Reading(symbol="AAPL"))
+    assert "symbol: AAPL" in (tmp_path / "state" / "tradebot.yaml").read_text()
+
+
 def test_daily_bars_are_known_by_their_columns_and_begin_where_they_are_told_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,5 +102,5 @@ def test_daily_bars_are_known_by_their_columns_and_begin_where_they_are_told_to(
     minutes.write_text(f"sandbox: {{source: csv, path: {days}, bar_stamp: start}}\n")
     assert main(["init", "--config", str(minutes), "--state-dir", str(tmp_path / "other")]) == 2
     refused = capsys.readouterr().err
-    assert "no column ts" in refused
-    assert "next: if its bars are daily, set sandbox.source to daily" in refused
+    assert "its bars are daily" in refused
+    assert "next: set sandbox.source to daily" in refused

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands.bars.check import REMEDIES
+from papervenue.market.bar_shapes import SHAPES, Shape
 from tests.kit.bot.folder import typed
 from tradebot.auditing.bar_findings import Flaw
 
@@ -27,5 +28,34 @@ def test_its_commands_run_one_after_the_other(
 
 
 def test_every_finding_is_explained_here_and_has_a_remedy() -> None:
-    assert re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE) == [flaw.value for flaw in Flaw]
+    findings = PAGE.partition("## What `bars check` finds")[2]
+    assert re.findall(r"^\| `(\w+)` \|", findings, flags=re.MULTILINE) == [flaw.value for flaw in Flaw]
     assert list(REMEDIES) == [flaw.value for flaw in Flaw]
+
+
+def shape_table() -> list[str]:
+    """Return the lines of the table of shapes, as the page must have them."""
+    head = "| shape | written by | columns | times | zone | stamp | prices |"
+    return [head, "|---|---|---|---|---|---|---|", *map(shape_row, SHAPES)]
+
+
+def shape_row(shape: Shape) -> str:
+    times = shape.time.replace("|", "` or `").replace("+", "` and `")
+    usual = ", ".join(f"`{name}`" for name in (times, *shape.values, *shape.more))
+    usual = usual.replace("`open`, `high`, `low`, `close`, `volume`", "…")
+    marks = {",": "", ";": "between `;`", "\t": "between tabs"}[shape.separator]
+    prices = [marks, "decimal comma" if shape.decimal == "," else "", f"× {10**shape.places:,}" if shape.places else ""]
+    cells = (
+        f"`{shape.name}`",
+        shape.publisher,
+        f"no header: `{','.join(shape.bare)}`" if shape.bare else usual,
+        " or ".join(f"`{form.example}`" for form in shape.forms),
+        shape.zone or "",
+        shape.stamp or "",
+        ", ".join(filter(None, prices)),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def test_table_of_shapes_is_the_one_that_files_are_read_by() -> None:
+    assert "\n".join(shape_table()) in PAGE

@@ -32,7 +32,7 @@ PLACES: Mapping[str, tuple[int, str]] = {
     "tradebot/model/venue_day.py": (1, "the zone of whatever venue it is"),
     "tradebot/model/notice.py": (1, "quiet hours may name a zone"),
     "tradebot/views/notification_events.py": (1, "quiet hours may name a zone"),
-    "commands/bars/import_files.py": (1, "--zone names the zone of a file"),
+    "commands/bars/import_files.py": (1, "the first bars of a file are shown as New York would date them"),
     "commands/shared/times.py": (3, "no bot is opened yet, and a halt has no time to ask which venue it is"),
     "commands/shared/light_helpers.py": (1, "a time stays on one line with its zone"),
 }

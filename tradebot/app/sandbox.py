@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from papervenue import private_files, process
 from papervenue.clock import read_latency, read_pace
 from papervenue.market.hours import HOURS
-from papervenue.market.spec import NO_COSTS, OPTIMISM, Costs, MarketError, MarketSpec, fill_spec
+from papervenue.market.spec import NO_COSTS, OPTIMISM, Costs, MarketError, MarketSpec, Reading, fill_spec, reading_of
 from papervenue.market.spec import default_symbols as symbols_of_exchange
 from papervenue.market.venue import Venue
 from papervenue.process import HeldError
@@ -196,7 +196,7 @@ def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
     market = {name: getattr(spec, name) for name in (*names, "prices", "day_prices")}
     renamed = {"start": spec.start.isoformat(), "flow_folder": spec.uw_folder, "cash_usd": spec.cash}
-    parts = {"fill": spec.fill._asdict(), "costs": spec.costs._asdict()}
+    parts = {"fill": spec.fill._asdict(), "costs": spec.costs._asdict(), "reading": spec.reading._asdict()}
     return market | renamed | parts, list(spec.symbols)
 
 
@@ -228,6 +228,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
             trends=settings.venue == EARLIER or bool(chosen.edge),
             path=chosen.path,
             bar_stamp=chosen.bar_stamp,
+            reading=Reading(**dict(chosen.reading)),
             uw_folder=chosen.flow_folder,
             cash=chosen.cash_usd,
             fill=fill_spec(**dict(chosen.fill)),
@@ -270,18 +271,26 @@ def _venue_of(settings: Settings) -> Venue:
 
 
 class RecordedFile(NamedTuple):
-    """A file of recorded bars: its source, the dates of its sessions, and its contracts."""
+    """A file of recorded bars: its source, the dates of its sessions, and its contracts.
+
+    `bar_stamp` is the end of its minute that dates a bar; None if nothing says which. `reading` are the settings that
+    say how to read it.
+    """
 
     source: str
     days: tuple[date, ...]
     contracts: frozenset[str]
+    bar_stamp: str | None
+    reading: Mapping[str, str]
 
 
-def read_recorded_file(bars: str, bar_stamp: str | None, start: str | None = None) -> RecordedFile:
+def read_recorded_file(
+    bars: str, bar_stamp: str | None, bars_as: Sequence[str] = (), start: str | None = None
+) -> RecordedFile:
     """Return the description of a recorded file; raise OperatorError if it is unusable.
 
-    Daily bars count from `start` on, an ISO date; an invalid date is ignored here, because the configuration's checks
-    report it.
+    `bars_as` are texts such as zone=UTC, which say how to read it. Daily bars count from `start` on, an ISO date; an
+    invalid date is ignored here, because the configuration's checks report it.
     """
     from papervenue.creation import recorded_source, recorded_span
 
@@ -289,9 +298,11 @@ def read_recorded_file(bars: str, bar_stamp: str | None, start: str | None = Non
     with suppress(ValueError):
         first = date.fromisoformat(start) if start is not None else None
     with translate_exchange_errors():
-        source = recorded_source(Path(bars))
-        span = recorded_span(source, Path(bars), bar_stamp, first)
-        return RecordedFile(source, span.days, span.contracts)
+        how = reading_of(bars_as)
+        source = recorded_source(Path(bars), how)
+        span = recorded_span(source, Path(bars), bar_stamp, first, how)
+    reading = {name: value for name, value in how._asdict().items() if value is not None}
+    return RecordedFile(source, span.days, span.contracts, span.bar_stamp, reading)
 
 
 def captured_session(folder: str) -> date | None:

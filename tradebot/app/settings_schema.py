@@ -232,12 +232,22 @@ class TaxSettings(Frozen):
     method: Annotated[Literal["fifo", "lifo", "hifo"], Tighter.ALWAYS]
 
 
+class ReadingSettings(Frozen):
+    """How to read recorded bars where their file leaves that open; null: as the file shows."""
+
+    shape: str | None
+    zone: str | None
+    decimal: Literal["point", "comma"] | None
+    symbol: str | None
+
+
 class SandboxSettings(Frozen):
     """The embedded exchange's market."""
 
     source: Literal["generated", "csv", "parquet", "daily"]
     path: str | None
     bar_stamp: Literal["start", "end"] | None
+    reading: ReadingSettings
     prices: Literal["raw", "adjusted"]
     day_prices: Literal["open-and-close", "close"]
     sessions: Annotated[int, Field(ge=1, le=10_000)]

@@ -17,9 +17,10 @@ from papervenue.commands.control import MAIN_KEY
 from papervenue.faces.face import Login
 from papervenue.faults import fault_table
 from papervenue.faults.kinds import read_duration
+from papervenue.market.bar_files import is_parquet
 from papervenue.market.coins import SYMBOLS, kraken_venue
 from papervenue.market.futures import ROOTS, futures_venue
-from papervenue.market.spec import MODELS, OPTIMISM, MarketError, MarketSpec, default_symbols, fill_spec
+from papervenue.market.spec import MODELS, OPTIMISM, MarketError, MarketSpec, default_symbols, fill_spec, reading_of
 from papervenue.market.venue import ALPACA, Venue
 from papervenue.state import MARKET_FILE, read_market
 from papervenue.times import SECOND
@@ -89,15 +90,14 @@ def _market(chosen: argparse.Namespace) -> MarketSpec:
     listed = tuple(instrument.symbol for instrument in venue.instruments) or symbols
     if not listed and chosen.bars is None:
         listed = default_symbols(SHARES)
-    recorded = {} if chosen.bars is None else {"source": _kind(chosen.bars), "path": chosen.bars}
+    recorded: dict[str, Any] = {}
+    if chosen.bars is not None:
+        reading, source = reading_of(chosen.bars_as), "parquet" if is_parquet(Path(chosen.bars)) else "csv"
+        recorded = {"source": source, "path": chosen.bars, "reading": reading}
     return MarketSpec(
         start=start, sessions=chosen.sessions, seed=chosen.seed, cash=chosen.cash, venue=venue,
         symbols=listed, fill=fill_spec(chosen.fill), bar_stamp=chosen.bar_stamp, **recorded,
     )  # fmt: skip
-
-
-def _kind(bars: str) -> str:
-    return "parquet" if bars.endswith(".parquet") else "csv"
 
 
 def _venue(chosen: argparse.Namespace, start: date) -> Venue:
@@ -268,6 +268,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--sessions", type=int, default=60, help="how many sessions a new market has")
     serve.add_argument("--seed", type=int, default=7, help="another seed makes other prices")
     serve.add_argument("--bars", metavar="FILE", help="play recorded minutes, CSV or Parquet")
+    serve.add_argument("--bars-as", action="append", default=[], help="how to read the file, such as zone=UTC")
     serve.add_argument("--bar-stamp", choices=("start", "end"), help="when a recorded minute is stamped")
     serve.add_argument("--fill", choices=MODELS, default="paper", help="how orders of a new market fill")
     serve.add_argument("--cash", type=_cash, default=Decimal(100_000), help="cash of a new market's accounts")

@@ -16,14 +16,15 @@ from papervenue.exchange import begin_log
 from papervenue.faces.face import faces_of
 from papervenue.flow.captured import Capture, capture_files, read_folder
 from papervenue.market.action_sources import beside, read_actions, write_actions
+from papervenue.market.bar_files import is_parquet, open_bars
 from papervenue.market.daily import daily_span, keep_days, read_days
-from papervenue.market.daily_file import is_daily, is_parquet
+from papervenue.market.daily_file import is_daily
 from papervenue.market.futures import is_contract
 from papervenue.market.hours import EQUITY, HOURS, XNYS
 from papervenue.market.rates import rates_of
 from papervenue.market.recorded import Imported, held_in, keep_bars, read_bars, reasons
 from papervenue.market.sessions import Calendar, build_calendar, calendar_from_rows, own_calendars
-from papervenue.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
+from papervenue.market.spec import AS_FOUND, NEW_EXCHANGE, MarketError, MarketSpec, Reading, Source
 from papervenue.private_files import write_own
 from papervenue.state import (
     ACCOUNTS_FILE,
@@ -127,20 +128,24 @@ def _complete_at(calendar: Calendar, captures: Mapping[str, Capture]) -> str | N
     return None if newest is None else rfc3339(-(-newest // MINUTE) * MINUTE)
 
 
-def recorded_source(path: Path) -> Source:
-    """Determine the type of a recorded file, by its columns and then by its name."""
-    if is_daily(path):
+def recorded_source(path: Path, reading: Reading = AS_FOUND) -> Source:
+    """Determine the type of a recorded file, by its times and then by its name."""
+    if is_daily(path, reading):
         return "daily"
     return "parquet" if is_parquet(path) else "csv"
 
 
 class RecordedSpan(NamedTuple):
-    """The sessions covered by a recorded file: the first one, how many, their calendar, and the file's contracts."""
+    """The sessions covered by a recorded file: the first one, how many, their calendar, and the file's contracts.
+
+    `bar_stamp` is the end of its minute that dates a bar, if that was asked for or the file's publisher is known.
+    """
 
     first: date
     sessions: int
     calendar: str = XNYS.name
     contracts: frozenset[str] = frozenset()
+    bar_stamp: str | None = None
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -149,14 +154,17 @@ class RecordedSpan(NamedTuple):
         return tuple(date.fromisoformat(session.date) for session in sessions)
 
 
-def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date | None = None) -> RecordedSpan:
+def recorded_span(
+    source: Source, path: Path, bar_stamp: str | None, start: date | None = None, reading: Reading = AS_FOUND
+) -> RecordedSpan:
     """Return the sessions covered by a recorded file; raise MarketError if it has none.
 
     Daily bars are counted from `start` on. A file of contracts alone covers sessions of Globex.
     """
     if source == "daily":
-        return RecordedSpan(*daily_span(path, start))
-    held = held_in(source, path, bar_stamp)
+        return RecordedSpan(*daily_span(path, start, reading), bar_stamp=bar_stamp)
+    bar_stamp = bar_stamp or open_bars(path, reading).shape.stamp
+    held = held_in(source, path, bar_stamp, reading)
     contracts = frozenset(filter(is_contract, held.symbols))
     of_contracts = contracts == held.symbols
     name = EQUITY if of_contracts else XNYS.name
@@ -169,7 +177,7 @@ def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date
         inside = [session.date for session in sessions if session.date <= last.isoformat()]
     if not inside:
         raise MarketError(f"{path}: no bar within a session of the exchange", "times without a zone are New York times")
-    return RecordedSpan(date.fromisoformat(inside[0]), len(inside), name, contracts)
+    return RecordedSpan(date.fromisoformat(inside[0]), len(inside), name, contracts, bar_stamp)
 
 
 def build(state_dir: Path, spec: MarketSpec) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.adapters.bars import file_reader
-from tradebot.adapters.bars.file_reader import FilesRead, ImportOptions, read_files
+from tradebot.adapters.bars.file_reader import FilesRead, ImportOptions, read_files, recognize
 from tradebot.auditing.bar_findings import Flaw, RawBar, RawSeries
 from tradebot.auditing.bars import BarAudit, check
 from tradebot.errors import OperatorError
@@ -37,15 +37,15 @@ def make(tmp_path: Path) -> Make:
     return write
 
 
-def minutes(*, ends: bool = False, zone: ZoneInfo | None = NEW_YORK) -> ImportOptions:
-    return ImportOptions("1Min", ends, zone, NOW, VENUE_DAY)
+def minutes(*, ends: bool = False, zone: str | None = NEW_YORK.key) -> ImportOptions:
+    return ImportOptions("1Min", "end" if ends else "start", NOW, VENUE_DAY, zone=zone)
 
 
-DAYS = ImportOptions("1Day", False, None, NOW, VENUE_DAY)
+DAYS = ImportOptions("1Day", None, NOW, VENUE_DAY)
 
 
 def read(path: Path, how: ImportOptions) -> FilesRead:
-    return read_files([path], how)
+    return read_files(recognize([path], how), how)
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,9 @@ def test_a_daily_bar_starts_at_midnight_in_new_york_on_its_date(make: Make, time
 def test_date_is_read_the_same_in_every_notation(day: date) -> None:
     local = datetime.combine(day, datetime.min.time(), NEW_YORK)
     texts = [str(day), f"{day}T00:00:00Z", local.isoformat(), local.astimezone(UTC).isoformat()]
-    assert {file_reader._day_of(text, DAYS) for text in texts} == {VENUE_DAY.begins_s(day)}
-    assert {file_reader._day_of(at.timestamp(), DAYS) for at in (local, local.replace(tzinfo=UTC))} == {
-        VENUE_DAY.begins_s(day)
-    }
+    assert {file_reader._day_of(text, VENUE_DAY) for text in texts} == {VENUE_DAY.begins_s(day)}
+    instants = [int(at.timestamp()) * 10**6 for at in (local, local.replace(tzinfo=UTC))]
+    assert {file_reader._day_of(at, VENUE_DAY) for at in instants} == {VENUE_DAY.begins_s(day)}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +153,7 @@ def test_minutes_are_never_read_as_days(make: Make) -> None:
 def test_first_of_two_rows_for_one_bar_counts_across_files(make: Make, tmp_path: Path) -> None:
     first = make(f"{HEADER}\n2026-11-16 09:30,{REST}\n2026-11-16 09:30,{REST}\n")
     (second := tmp_path / "second.csv").write_text(f"{HEADER}\n2026-11-16 09:30,AAPL,100,101,99,100,7\n")
-    found = read_files([first, second], minutes())
+    found = read_files(recognize([first, second], minutes()), minutes())
     assert [bar.close for bar in found.of("AAPL")] == [100.5]
     assert [(Path(bad.file).name, bad.row, bad.reason) for bad in found.bad] == [
         ("bars.csv", 3, "duplicate"),
@@ -164,7 +163,7 @@ def test_first_of_two_rows_for_one_bar_counts_across_files(make: Make, tmp_path:
 
 def test_dropped_row_is_reported_with_its_file_and_line(make: Make, tmp_path: Path) -> None:
     (second := tmp_path / "second.csv").write_text(f"{HEADER}\n\n2026-11-16 09:31,{REST}\n")
-    found = read_files([make(f"{HEADER}\n2026-11-16 09:30,{REST}\n"), second], minutes())
+    found = read_files(recognize([make(f"{HEADER}\n2026-11-16 09:30,{REST}\n"), second], minutes()), minutes())
     found.drop("AAPL", int(OPEN.timestamp()) + 60, "no session")
     assert [(Path(bad.file).name, bad.row, bad.reason) for bad in found.bad] == [("second.csv", 3, "no session")]
     assert len(found.of("AAPL")) == 1
@@ -179,20 +178,21 @@ def test_columns_are_found_in_any_order_after_a_byte_order_mark(make: Make) -> N
     ("text", "why"),
     [
         ("", "is empty"),
-        ("date,open\n1,2\n", "has no column symbol"),
+        ("date,open\n1,2\n", "no column high, low, close, volume"),
         (f"{HEADER},close\n", "two columns named close"),
         (f"{HEADER}\n2026-11-16 09:30,{REST}\n2026-11-16 09:31,AA", "ends in the middle of line 3"),
         (f'{HEADER}\n2026-11-16 09:30,"{REST}\n', "not a CSV file"),
     ],
 )
 def test_incomplete_file_is_refused_with_the_reason(make: Make, text: str, why: str) -> None:
-    with pytest.raises(OperatorError, match=why):
+    with pytest.raises(OperatorError, match=why) as refused:
         read(make(text), minutes())
+    assert ("tradebot bars import FILE --shape NAME" in refused.value.hint) is ("column high" in why or not text)
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (latin := tmp_path / "latin.csv").write_bytes(b"\xe9,\n")
-    for path, why in ((tmp_path, "Is a directory"), (tmp_path / "no.csv", "No such file"), (latin, "not a CSV file")):
+    for path, why in ((tmp_path, "Is a directory"), (tmp_path / "no.csv", "no such file"), (latin, "not a CSV file")):
         with pytest.raises(OperatorError, match=why):
             read(path, minutes())
 
@@ -206,7 +206,7 @@ def test_more_rows_than_fit_are_refused(make: Make, monkeypatch: pytest.MonkeyPa
 
 def test_files_without_a_usable_bar_say_why(make: Make) -> None:
     found = read(make(f"{HEADER}\n2026-11-16 09:30,AAPL,0,0,0,0,0\n"), minutes())
-    with pytest.raises(OperatorError, match=r"price zero or negative \(1 row\)"):
+    with pytest.raises(OperatorError, match=r"price zero or negative \(1 row\); the first is row 2 of .*bars.csv"):
         file_reader.span(found, VENUE_DAY)
 
 
@@ -271,7 +271,7 @@ def recorded(name: str, how: ImportOptions, tmp_path: Path, *symbols: str) -> Ba
     duckdb.read_parquet(str(path)).filter(f"symbol IN {symbols}").write_parquet(str(tmp_path / name))
     found = read(tmp_path / name, how)
     assert found.bad == []
-    every = [RawSeries(symbol, how.timeframe, found.of(symbol)) for symbol in sorted(found.bars)]
+    every = [RawSeries(symbol, how.timeframe or "", found.of(symbol)) for symbol in sorted(found.bars)]
     return check(every, us_sessions(*file_reader.span(found, VENUE_DAY)), NOW, VENUE_DAY)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from commands.backtest.options import plan_backtest, settings_of
 from commands.backtest.run_options import BacktestOptions
+from exchange.tests.kit.price_files import BY_NAME, Style, save, session_minutes
 from tests.kit.backtest.playing import generated, lines_of, written
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.market import open_market_in_memory
@@ -41,3 +42,19 @@ def test_generated_market_up_to_a_date_has_the_sessions_of_its_venue() -> None:
     asked = BacktestOptions(first=date(2026, 11, 25), last=date(2026, 11, 27))
     sessions = {name: settings_of(replace(asked, profile=name)).sandbox.sessions for name in ("futures", "flow")}
     assert sessions == {"futures": 3, "flow": 2}
+
+
+def test_published_file_says_itself_what_its_shape_knows_and_is_asked_for_the_rest(tmp_path: Path) -> None:
+    path = save(tmp_path, BY_NAME["metatrader"], session_minutes(390), Style(separator="\t"), daily=False)
+    wish = BacktestOptions(state_dir=str(tmp_path / "bot"), symbols="AAPL", bars=str(path))
+    with pytest.raises(OperatorError, match="nothing names the symbol") as asked:
+        plan_backtest(wish)
+    assert asked.value.hint == "write --bars-as symbol=SYMBOL"
+    with pytest.raises(OperatorError, match="names no zone"):
+        plan_backtest(replace(wish, bars_as=("symbol=AAPL",)))
+    made = plan_backtest(replace(wish, bars_as=("symbol=aapl", "zone=America/New_York")))
+    assert (made.plan.spec.source, made.plan.spec.bar_stamp) == ("csv", "start")
+    bars = made.market.market().day("AAPL", 0).bars
+    assert (len(bars), bars[0].open, bars[-1].close, made.market.unused) == (390, 2_300_000, 2_339_400, "")
+    with pytest.raises(OperatorError, match="says nothing about a file"):
+        plan_backtest(replace(wish, bars_as=("symbl=AAPL",)))

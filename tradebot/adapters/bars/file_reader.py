@@ -1,154 +1,42 @@
-"""Read bars from CSV and Parquet files. A bad row is skipped and counted with its reason; nothing is stored here.
+"""Read bars from files in any shape that the exchange's table lists. Nothing is stored here.
 
-A file has the columns ts (or date), symbol, open, high, low, close and volume, in any order; others are ignored.
+A bad row is skipped and counted with its reason.
 """
 
-import csv
 import math
 import re
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from tradebot.adapters.bars.store import DAYS
-from tradebot.adapters.text.extras import install
+from papervenue.market.bar_files import EXPECTED, BarFile, UnclearFileError, open_bars
+from papervenue.market.minute_rows import BadRowError
+from papervenue.market.spec import MarketError, Reading
+from tradebot.adapters.bars.store import DAYS, MINUTES
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.auditing.bar_rules import MINUTE_S, bad_price, day_over_s
 from tradebot.errors import OperatorError, word
 from tradebot.model.sentences import SYMBOL_PATTERN, pluralize
 from tradebot.model.venue_day import VenueDay
 
-TIMES = ("ts", "date")
-COLUMNS = ("symbol", "open", "high", "low", "close", "volume")
-EXPECTED = f"the columns are ts or date, {', '.join(COLUMNS)}"
-_BATCH = 50_000
-_FROM = "FROM read_parquet(?, hive_partitioning = false)"
-_OFFLINE: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
-
-
-class Fields(NamedTuple):
-    """One row: its CSV line or Parquet row, its time as text or seconds since 1970 UTC, and the other columns.
-
-    `values` are in the order of COLUMNS; a row with fewer fields than the header has none, and one with more has all of
-    them.
-    """
-
-    number: int
-    at: object
-    values: Sequence[object]
-
-
-def is_parquet(path: Path) -> bool:
-    """Return True if a file is named as Parquet; every other file is read as CSV."""
-    return path.suffix.lower() == ".parquet"
-
-
-def rows_of(path: Path) -> Iterator[Fields]:
-    """Yield the rows of a file; raise OperatorError if it can't be read, or if it ends in the middle of a row."""
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        hint = "name CSV or Parquet files that you may read"
-        raise OperatorError(f"{path} can't be read: {error.strerror}", hint) from error
-    return _parquet_rows(path) if is_parquet(path) else _csv_rows(path)
-
-
-def _csv_rows(path: Path) -> Iterator[Fields]:
-    try:
-        # Spreadsheets put a byte order mark before the header; this encoding reads files with and without it.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            yield from _whole_rows(path, file)
-    except (UnicodeDecodeError, csv.Error) as error:
-        hint = f"save it as UTF-8 text; {EXPECTED}; a Parquet file's name ends in .parquet"
-        raise OperatorError(f"{path} is not a CSV file: {error}", hint) from error
-
-
-def _whole_rows(path: Path, file: TextIO) -> Iterator[Fields]:
-    reader = csv.reader(file, strict=True)
-    header = next(reader, None)
-    if header is None:
-        raise OperatorError(f"{path} is empty", EXPECTED)
-    names = [name.strip().lower() for name in header]
-    time, *places = (names.index(name) for name in _columns(path, names))
-    is_short = False
-    for fields in filter(None, reader):
-        is_short = len(fields) < len(header)
-        if len(fields) == len(header):
-            yield Fields(reader.line_num, fields[time], [fields[each] for each in places])
-        else:
-            yield Fields(reader.line_num, "", () if is_short else fields)
-    if is_short:
-        raise OperatorError(f"{path} ends in the middle of line {reader.line_num}", "get the whole file again")
-
-
-def _columns(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the columns to read, the time first; raise OperatorError unless each is there once."""
-    time = next((name for name in TIMES if name in names), TIMES[0])
-    wanted = (time, *COLUMNS)
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        there = ", ".join(map(word, names[:20]))
-        raise OperatorError(f"{path} has no column {', '.join(missing)}; it has {there}", EXPECTED)
-    twice = [name for name in wanted if names.count(name) > 1]
-    if twice:
-        raise OperatorError(f"{path} has two columns named {', '.join(twice)}", "leave one of them out")
-    return wanted
-
-
-def _parquet_rows(path: Path) -> Iterator[Fields]:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise OperatorError(f"{path}: reading Parquet needs the data extra", install("data")) from error
-    try:
-        with duckdb.connect(config=_OFFLINE) as connection:
-            named = [_without_wildcards(path)]
-            described = connection.execute(f"DESCRIBE SELECT * {_FROM}", named).fetchall()
-            kinds = {str(name).lower(): (str(name), str(kind)) for name, kind, *_ in described}
-            names = _columns(path, list(kinds))
-            columns = ", ".join(_quote_name(kinds[name][0]) for name in names[1:])
-            answer = connection.execute(f"SELECT {_time(*kinds[names[0]])}, {columns} {_FROM}", named)
-            batches = iter(lambda: answer.fetchmany(_BATCH), [])
-            for number, (at, *values) in enumerate(chain.from_iterable(batches), start=1):
-                yield Fields(number, at, values)
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise OperatorError(f"{path} is not a complete Parquet file: {reason}", f"get it again; {EXPECTED}") from error
-
-
-def _without_wildcards(path: Path) -> str:
-    """Return a path that means this file alone: in names of Parquet files, *, ? and [ match other files."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
-
-
-def _quote_name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _time(name: str, kind: str) -> str:
-    """Return how to select a time: one with a zone as seconds since 1970 UTC, one without as text."""
-    return (
-        f"epoch_us({_quote_name(name)}) / 1e6"
-        if "TIME ZONE" in kind.upper()
-        else f"CAST({_quote_name(name)} AS VARCHAR)"
-    )
-
-
 MOST_ROWS = 3_000_000
 """The most rows of one import, each of which takes half a kilobyte while it runs."""
 FIRST_DAY = date(1970, 1, 2)
+FIRST_S, LAST_S = (int(datetime(year, 1, 2, 12, tzinfo=UTC).timestamp()) for year in (1970, 9998))
+COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")
 HIGHEST_PRICE, MOST_SHARES = 1e7, 1e12
 _FILE = 1 << 40
+NEW_YORK = ZoneInfo("America/New_York")
 _SYMBOL = re.compile(SYMBOL_PATTERN)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 
@@ -157,27 +45,78 @@ NOT_MIDNIGHT = "not a date: its time isn't midnight"
 
 
 class ImportOptions(Struct, frozen=True):
-    """The user's declarations about the files, and the venue's day.
+    """The user's declarations about the files, and the venue's day; None is what a file shows or its publisher does.
 
-    `timeframe` is 1Min or 1Day. `ends` is True if minute bars are stamped at their end. `zone` applies to times without
-    a zone. Bars that weren't complete at `now` are bad rows.
+    `timeframe` is 1Min or 1Day; `stamp` is the end of its minute, start or end, that dates a bar. Bars that weren't
+    complete at `now` are bad rows. `files` and `options` are what was typed, for the next command.
     """
 
-    timeframe: str
-    ends: bool
-    zone: ZoneInfo | None
+    timeframe: str | None
+    stamp: str | None
     now: datetime
     venue: VenueDay
+    shape: str | None = None
+    zone: str | None = None
+    decimal: str | None = None
+    symbol: str | None = None
+    files: str = "FILE"
+    options: str = ""
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.shape, self.zone, self.decimal, self.symbol)
+
+
+class SymbolSource(StrEnum):
+    """Where a file's symbols are named."""
+
+    COLUMN = "column"
+    OPTION = "option"
+    NAME = "name"
+
+
+class FileUnderstood(Struct, frozen=True):
+    """How a file was read: the name of its shape, and what that or the options say about its bars.
+
+    `times` is an example of how the shape writes them. `zone` is None if the times name theirs or are dates; `symbol`
+    is None if the file has a column of symbols; `stamp` is None for daily bars.
+    """
+
+    file: str
+    shape: str
+    publisher: str
+    timeframe: str
+    times: str
+    stamp: str | None
+    zone: str | None
+    symbol: str | None
+    symbol_from: SymbolSource
+    decimal: str
 
 
 class BadRow(Struct, frozen=True):
     """A row that was skipped: its CSV line or Parquet row, the symbol and time if they could be read, and why."""
 
     file: str
+    timeframe: str
     row: int
     symbol: str | None
     at: datetime | None
     reason: str
+
+
+class BarRead(Struct, frozen=True):
+    """One bar as it was understood, with its start, which `local_start` has as a time or date in New York."""
+
+    symbol: str
+    timeframe: str
+    start: datetime
+    local_start: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
 
 
 class FilesRead(Struct):
@@ -186,7 +125,7 @@ class FilesRead(Struct):
     A place is the file's number, times 2^40, plus the row.
     """
 
-    files: list[str] = field(default_factory=list)
+    files: list[FileUnderstood] = field(default_factory=list)
     rows: int = 0
     bars: dict[str, dict[int, RawBar]] = field(default_factory=dict)
     places: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -195,6 +134,16 @@ class FilesRead(Struct):
     def of(self, symbol: str) -> list[RawBar]:
         """Return a symbol's bars, oldest first."""
         return sorted(self.bars[symbol].values())
+
+    def first_bars(self, most: int) -> list[BarRead]:
+        """Return the oldest bars of the first symbol, and of the next ones if those are fewer."""
+        bars = ((symbol, bar) for symbol in self.bars for bar in self.of(symbol)[:most])
+        return [self._as_read(symbol, bar) for symbol, bar in islice(bars, most)]
+
+    def _as_read(self, symbol: str, bar: RawBar) -> BarRead:
+        start, timeframe = datetime.fromtimestamp(bar.start_s, UTC), self.files[0].timeframe
+        local = f"{start.astimezone(NEW_YORK):{'%Y-%m-%d' if timeframe == DAYS else '%Y-%m-%d %H:%M'}}"
+        return BarRead(symbol, timeframe, start, local, *bar[1:])
 
     def add(self, symbol: str, bar: RawBar, row: int) -> None:
         """Add a bar of the newest file; raise _BadRowError if there is one with the same start."""
@@ -209,7 +158,8 @@ class FilesRead(Struct):
     def drop(self, symbol: str, start_s: int, reason: str) -> None:
         del self.bars[symbol][start_s]
         file, row = divmod(self.places[symbol].pop(start_s), _FILE)
-        self.bad.append(BadRow(self.files[file], row, symbol, datetime.fromtimestamp(start_s, UTC), reason))
+        at = datetime.fromtimestamp(start_s, UTC)
+        self.bad.append(BadRow(self.files[file].file, self.files[file].timeframe, row, symbol, at, reason))
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -225,24 +175,120 @@ class _BadRowError(ValueError):
         self.at = None if start_s is None else datetime.fromtimestamp(start_s, UTC)
 
 
-def read_files(paths: Iterable[Path], how: ImportOptions) -> FilesRead:
-    """Read all rows of some files; raise OperatorError for a file that can't be read, or that is too large.
+class RecognizedFile(NamedTuple):
+    """A file, and how its bars are read."""
+
+    file: BarFile
+    understood: FileUnderstood
+
+
+def recognize(paths: Sequence[Path], how: ImportOptions) -> list[RecognizedFile]:
+    """Return how each file is read; raise OperatorError for a file that has no shape, or that needs an option."""
+    recognized = []
+    for path in paths:
+        with _next_command(path, how):
+            recognized.append(_recognize_file(path, how))
+    if (how.stamp or how.zone) and all(each.understood.timeframe == DAYS for each in recognized):
+        raise OperatorError(DATE_ALONE, "leave them out")
+    return recognized
+
+
+def _recognize_file(path: Path, how: ImportOptions) -> RecognizedFile:
+    file = open_bars(path, how.reading)
+    if file.has_symbols and how.symbol:
+        raise OperatorError(f"{path} has a column of symbols, so --symbol means nothing", "leave it out")
+    timeframe, stamp = how.timeframe or _timeframe(file, how), None
+    if timeframe == MINUTES:
+        stamp = how.stamp or file.shape.stamp or _refuse_stamp(file)
+    file = file._replace(daily=timeframe == DAYS)
+    source = SymbolSource.COLUMN if file.has_symbols else SymbolSource.OPTION if how.symbol else SymbolSource.NAME
+    understood = FileUnderstood(
+        str(path), file.shape.name, file.shape.publisher, timeframe, file.form.example, stamp,
+        file.zone.key if file.zone and timeframe == MINUTES else None, file.symbol, source, file.decimal,
+    )  # fmt: skip
+    return RecognizedFile(file, understood)
+
+
+def read_files(
+    recognized: Sequence[RecognizedFile],
+    how: ImportOptions,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FilesRead:
+    """Read all rows of some files of one timeframe; raise OperatorError for a file that can't be read or is too large.
 
     Of two rows for the same bar the first counts.
     """
-    read, start_of = FilesRead(), _starts(how)
-    for path in paths:
-        read.files.append(str(path))
-        for fields in rows_of(path):
-            read.rows += 1
-            if read.rows > MOST_ROWS:
-                raise OperatorError(f"there are more than {MOST_ROWS:,} rows", "import fewer at a time")
-            try:
-                read.add(*_bar(fields, how, start_of), fields.number)
-            except _BadRowError as error:
-                read.bad.append(BadRow(str(path), fields.number, error.symbol, error.at, str(error)))
+    read = FilesRead()
+    for done, (file, understood) in enumerate(recognized):
+        progress(done, len(recognized))
+        read.files.append(understood)
+        with _next_command(file.path, how):
+            _add_rows(read, file, understood, how)
     _drop_minutes(read)
     return read
+
+
+DATE_ALONE = "a daily bar is stamped with its date alone, so --stamp and --zone mean nothing"
+
+
+def _timeframe(file: BarFile, how: ImportOptions) -> str:
+    if file.daily:
+        return DAYS
+    if file.step_s == MINUTE_S:
+        return MINUTES
+    if file.step_s is None:
+        why = "all its times are the same, so what a bar covers is unknown"
+        raise UnclearFileError(file.path, file.first_row, why, "timeframe", (MINUTES, DAYS))
+    apart = f"{file.step_s} seconds" if file.step_s < MINUTE_S else pluralize(file.step_s // MINUTE_S, "minute")
+    raise OperatorError(
+        f"{file.path}: its closest bars are {apart} apart, but only {MINUTES} and {DAYS} bars are stored",
+        "import minutes, of which other bars are made; if these are minutes with pauses: "
+        f"tradebot bars import {how.files}{how.options} --timeframe {MINUTES}",
+    )
+
+
+def _refuse_stamp(file: BarFile) -> str:
+    time = next((fields[0] for _, fields in file.rows() if fields), "")
+    why = (
+        "say whether minute bars are stamped at their start or at their end: "
+        f"{_clock(time)} begins its bar (--stamp start) or ends it (--stamp end)"
+    )
+    raise UnclearFileError(file.path, file.first_row, why, "stamp", ("start", "end"))
+
+
+def _clock(time: object) -> str:
+    if isinstance(time, int):
+        return f"{datetime.fromtimestamp(time / 1e6, NEW_YORK):%Y-%m-%d %H:%M}"
+    return word(str(time))
+
+
+@contextmanager
+def _next_command(path: Path, how: ImportOptions) -> Iterator[None]:
+    """Turn the exchange's errors about a file into ours, with the next command to type."""
+    try:
+        yield
+    except UnclearFileError as error:
+        options = [f"--{error.option} {value}" for value in error.values]
+        # In a folder, each file may have its own symbol.
+        files = shlex.quote(str(path)) if error.option == "symbol" else how.files
+        more = f", or with {' or '.join(options[1:])}" if options[1:] else ""
+        raise OperatorError(error.message, f"tradebot bars import {files}{how.options} {options[0]}{more}") from error
+    except MarketError as error:
+        named = f"; to name one: tradebot bars import {how.files}{how.options} --shape NAME" if not how.shape else ""
+        hint = error.hint + named if error.hint == EXPECTED else error.hint.replace(" of --bars", "")
+        raise OperatorError(error.message, hint) from error
+
+
+def _add_rows(read: FilesRead, file: BarFile, understood: FileUnderstood, how: ImportOptions) -> None:
+    start_of = _starts(file, understood, how)
+    for number, fields in file.rows():
+        read.rows += 1
+        if read.rows > MOST_ROWS:
+            raise OperatorError(f"there are more than {MOST_ROWS:,} rows", "import fewer at a time")
+        try:
+            read.add(*_bar(fields, understood.timeframe, how, start_of), number)
+        except _BadRowError as error:
+            read.bad.append(BadRow(str(file.path), understood.timeframe, number, error.symbol, error.at, str(error)))
 
 
 def _drop_minutes(read: FilesRead) -> None:
@@ -253,28 +299,31 @@ def _drop_minutes(read: FilesRead) -> None:
             read.drop(symbol, start_s, "a minute at midnight, among others of no date")
 
 
-def _bar(fields: Fields, how: ImportOptions, start_of: Callable[[object], int]) -> tuple[str, RawBar]:
-    if len(fields.values) != len(COLUMNS):
-        raise _BadRowError("too many fields" if fields.values else "too few fields")
-    symbol = _symbol(fields.values[0])
+def _bar(
+    fields: Sequence[object], timeframe: str, how: ImportOptions, start_of: Callable[[object], int]
+) -> tuple[str, RawBar]:
+    if len(fields) != len(COLUMNS):
+        raise _BadRowError("too many fields" if fields else "too few fields")
+    at, name, *numbers = fields
+    symbol = _symbol(name)
     try:
-        start_s = start_of(fields.at)
-    except _BadRowError as error:
+        start_s = start_of(at)
+    except (_BadRowError, BadRowError) as error:
         raise _BadRowError(str(error), symbol) from error
-    bar = RawBar(start_s, *map(_number, fields.values[1:]))
-    reason = _reason(bar, how)
+    bar = RawBar(start_s, *map(_number, numbers))
+    reason = _reason(bar, timeframe, how)
     if reason:
         raise _BadRowError(reason, symbol, start_s)
     return symbol, bar
 
 
-def _reason(bar: RawBar, how: ImportOptions) -> str | None:
+def _reason(bar: RawBar, timeframe: str, how: ImportOptions) -> str | None:
     reason = bad_price(bar)
     if reason:
         return reason
     if bar.high > HIGHEST_PRICE or bar.volume > MOST_SHARES:
         return "price or volume out of range"
-    over_s = day_over_s(bar.start_s, how.venue) if how.timeframe == DAYS else bar.start_s + MINUTE_S
+    over_s = day_over_s(bar.start_s, how.venue) if timeframe == DAYS else bar.start_s + MINUTE_S
     return None if over_s <= how.now.timestamp() else "not complete yet"
 
 
@@ -297,52 +346,55 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def _starts(how: ImportOptions) -> Callable[[object], int]:
+def _starts(file: BarFile, understood: FileUnderstood, how: ImportOptions) -> Callable[[object], int]:
     """Return what reads a time as the start of its bar; many rows have the same time, so answers are kept."""
-    read = _day_of if how.timeframe == DAYS else _minute_of
-    return lru_cache(maxsize=1 << 18)(partial(read, how=how))
+    if understood.timeframe == DAYS:
+        return lru_cache(maxsize=1 << 18)(partial(_day_of, venue=how.venue))
+    return lru_cache(maxsize=1 << 18)(partial(_minute_of, file=file, ends=understood.stamp == "end"))
 
 
-def _minute_of(at: object, how: ImportOptions) -> int:
-    seconds = _instant(at, how.zone, how.venue)
+def _minute_of(at: object, file: BarFile, *, ends: bool) -> int:
+    seconds = _instant(at, file)
     if seconds % MINUTE_S:
         raise _BadRowError("not on a minute")
-    start_s = int(seconds) - MINUTE_S * how.ends
-    if start_s < how.venue.begins_s(FIRST_DAY):
+    start_s = int(seconds) - MINUTE_S * ends
+    if not FIRST_S <= start_s < LAST_S:
         raise _BadRowError("time out of range")
     return start_s
 
 
-def _day_of(at: object, how: ImportOptions) -> int:
+def _day_of(at: object, venue: VenueDay) -> int:
     """Return the venue's midnight on a row's date, which is written alone or as a midnight of the venue or UTC."""
     naive = _parse_time_text(at) if isinstance(at, str) else None
     if naive is not None and naive.tzinfo is None:
         day = _date_at_midnight(naive)
     else:
-        moment = datetime.fromtimestamp(_instant(at, None, how.venue), UTC)
-        day = _date_at_midnight(how.venue.local(moment)) or _date_at_midnight(moment)
+        moment = datetime.fromtimestamp(_instant(at), UTC)
+        day = _date_at_midnight(venue.local(moment)) or _date_at_midnight(moment)
     if day is None:
         raise _BadRowError(NOT_MIDNIGHT)
     if day < FIRST_DAY:
         raise _BadRowError("time out of range")
-    return how.venue.begins_s(day)
+    return venue.begins_s(day)
 
 
 def _date_at_midnight(moment: datetime) -> date | None:
     return moment.date() if moment.time() == time() else None
 
 
-def _instant(at: object, zone: ZoneInfo | None, venue: VenueDay) -> float:
-    """Return a time in seconds since 1970 UTC; raise OperatorError if it names no zone and none was declared."""
-    if isinstance(at, int | float):
-        return at
+def _instant(at: object, file: BarFile | None = None) -> float:
+    """Return a time in seconds since 1970 UTC; raise UnclearFileError if it names no zone and none is known."""
+    if isinstance(at, BadRowError):
+        raise at
+    if isinstance(at, int):
+        if not FIRST_S <= at / 1e6 < LAST_S:
+            raise _BadRowError("time out of range")
+        return at / 1e6
     moment = _parse_time_text(at)
-    if moment.tzinfo is None:
-        if zone is None:
-            raise OperatorError(
-                f"the time {word(str(at))} names no zone", f"say which zone the files use: --zone {venue.zone}"
-            )
-        moment = _in_zone(moment, zone)
+    if moment.tzinfo is None and file is not None:
+        in_utc = f"{moment.replace(tzinfo=UTC).astimezone(NEW_YORK):%Y-%m-%d %H:%M}"
+        why = f"the time {word(str(at))} names no zone; if it is in UTC, it is {in_utc} in New York"
+        raise UnclearFileError(file.path, file.first_row, why, "zone", ("America/New_York", "UTC"))
     return moment.timestamp()
 
 
@@ -359,19 +411,14 @@ def _parse_time_text(at: object) -> datetime:
     return moment
 
 
-def _in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
-    """Return a local time with its zone, unless clocks skip or repeat it."""
-    local = moment.replace(tzinfo=zone)
-    if local.utcoffset() != local.replace(fold=1).utcoffset():
-        raise _BadRowError("time is skipped or repeated when clocks change")
-    return local
-
-
 def span(read: FilesRead, venue: VenueDay) -> tuple[date, date]:
     """Return the first and the last date of the good bars at the venue; raise OperatorError if there are none."""
     starts = [start_s for bars in read.bars.values() for start_s in bars]
     if not starts:
         why = ", ".join(f"{reason} ({pluralize(count, 'row')})" for reason, count in sorted(read.reasons.items()))
-        raise OperatorError(f"there is no usable bar in these files: {why or 'they hold no rows'}", EXPECTED)
+        location = (
+            f"; the first is row {read.bad[0].row} of {read.bad[0].file}" if read.bad else f": {read.files[0].file}"
+        )
+        raise OperatorError(f"there is no usable bar in these files: {why or 'they hold no rows'}{location}", EXPECTED)
     first, last = (venue.date_of(datetime.fromtimestamp(at_s, UTC)) for at_s in (min(starts), max(starts)))
     return first - timedelta(days=7), last + timedelta(days=7)

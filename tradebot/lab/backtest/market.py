@@ -10,9 +10,9 @@ from typing import NamedTuple
 from papervenue.market.action_sources import beside, generated_actions, read_actions
 from papervenue.market.actions import Action
 from papervenue.market.alternate_future import Dearer, OtherFuture
+from papervenue.market.bar_files import is_parquet
 from papervenue.market.bars import BarSource, Market
 from papervenue.market.daily import DailyBars, read_days
-from papervenue.market.daily_file import is_parquet
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.rates import NO_RATES, Rates, rates_of
 from papervenue.market.recorded import NO_CALENDARS, describe_damage, held_bars, read_bars

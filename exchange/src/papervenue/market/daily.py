@@ -41,7 +41,7 @@ from papervenue.market.daily_file import (
 )
 from papervenue.market.recorded import symbols_to_play
 from papervenue.market.sessions import Calendar
-from papervenue.market.spec import NEW_EXCHANGE, DayPrices, MarketError, MarketSpec
+from papervenue.market.spec import AS_FOUND, NEW_EXCHANGE, DayPrices, MarketError, MarketSpec, Reading
 from papervenue.private_files import open_own
 from papervenue.times import MINUTE
 
@@ -85,12 +85,12 @@ class ImportedDays(NamedTuple):
     first_lines: dict[str, int]
 
 
-def daily_span(path: Path, start: date | None) -> tuple[date, int]:
+def daily_span(path: Path, start: date | None, reading: Reading = AS_FOUND) -> tuple[date, int]:
     """Return the first session to play, and the number of sessions in a file of daily bars from that date on.
 
     Raises MarketError if the file has none.
     """
-    dates, skipped = daily_dates(path)
+    dates, skipped = daily_dates(path, reading)
     first = bisect_left(dates, start.isoformat()) if start is not None else 0
     if first == len(dates):
         after = f" from {start} on" if start is not None and dates else ""
@@ -102,7 +102,7 @@ def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
     """Read the bars and corporate actions of a daily market; raise MarketError if the file has none for it."""
     assert spec.path is not None, "daily bars come from a file"
     path = Path(spec.path)
-    daily = read_daily(path, frozenset(spec.symbols))
+    daily = read_daily(path, frozenset(spec.symbols), spec.reading)
     days, actions, raw = {}, [], spec.prices == "raw"
     for symbol, rows in daily.rows.items():
         as_it_is = Rebuilt([Segment(0, len(rows.dates), 1.0, 1.0)], [])

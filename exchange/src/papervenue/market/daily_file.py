@@ -22,17 +22,28 @@ import csv
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from papervenue.market.bar_files import (
+    EXPECTED,
+    FROM_PARQUET,
+    BarFile,
+    is_parquet,
+    only_file,
+    open_bars,
+    opened_parquet,
+)
+from papervenue.market.bar_shapes import seconds_of_day
 from papervenue.market.bars import UNITS
 from papervenue.market.minute_rows import NOT_REQUESTED, BadRowError
-from papervenue.market.recorded import Skipped, opened_parquet, require_columns, require_readable
+from papervenue.market.recorded import Skipped
 from papervenue.market.sessions import every_session
-from papervenue.market.spec import TICKER, MarketError
+from papervenue.market.spec import AS_FOUND, TICKER, MarketError, Reading
+from papervenue.times import NEW_YORK, to_datetime
 
 _MOST_OLD_SHARES = 1_000
 """Files give ratios with few digits: 0.333333 means 1 for 3."""
@@ -130,7 +141,7 @@ _MOST_SHARES = 1e12
 _LARGEST_RATIO = 1_000.0
 _MORE = "\0more"
 """How many fields a row has more than the header: with another number, each value may be another column's."""
-_EXPECTED = f"daily bars have the columns {','.join(COLUMNS)}"
+_OWN_DATE = 10
 _DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
 
 
@@ -157,35 +168,29 @@ class Daily(NamedTuple):
     tells_actions: bool
 
 
-def is_parquet(path: Path) -> bool:
-    """Return True if a file's name is that of a Parquet file."""
-    return path.suffix in (".parquet", ".pq")
-
-
-def is_daily(path: Path) -> bool:
-    """Return True if a file has the columns of daily bars; False if it doesn't or can't be read."""
+def is_daily(path: Path, reading: Reading = AS_FOUND) -> bool:
+    """Return True if a file has daily bars; False if it doesn't or can't be read."""
     try:
-        names = _parquet_names(path) if is_parquet(path) else _csv_names(path)
-    except (MarketError, OSError, UnicodeDecodeError, csv.Error):
+        return open_bars(path, reading).daily
+    except MarketError:
         return False
-    return "date" in names and "ts" not in names
 
 
-def read_daily(path: Path, requested: frozenset[str] = frozenset()) -> Daily:
+def read_daily(path: Path, requested: frozenset[str] = frozenset(), reading: Reading = AS_FOUND) -> Daily:
     """Read a file of daily bars, or only some symbols of it; raise MarketError if it can't be read."""
-    good, names, skipped = _good_rows(path, requested)
+    good, names, skipped = _good_rows(path, requested, reading)
     return Daily(dict(_by_symbol(good, names)), skipped, bool(names))
 
 
-def daily_dates(path: Path) -> tuple[list[str], Skipped]:
+def daily_dates(path: Path, reading: Reading = AS_FOUND) -> tuple[list[str], Skipped]:
     """Return the ISO dates for which a file has bars, oldest first, and the rows that were skipped."""
-    good, _, skipped = _good_rows(path, frozenset())
+    good, _, skipped = _good_rows(path, frozenset(), reading)
     return sorted(good["date"].unique()), skipped
 
 
-def _good_rows(path: Path, requested: frozenset[str]) -> tuple[Any, list[str], Skipped]:
+def _good_rows(path: Path, requested: frozenset[str], reading: Reading) -> tuple[Any, list[str], Skipped]:
     """Return the good rows of a file, which columns it has for what happened, and the other rows."""
-    frame = _frame(path)
+    frame = _frame(open_bars(path, reading))
     skipped = Skipped("parquet" if is_parquet(path) else "csv")
     names = [name for name in (*PAID, SPLITS) if name in frame.columns]
     for name in (*_PRICES, "volume"):
@@ -195,35 +200,68 @@ def _good_rows(path: Path, requested: frozenset[str]) -> tuple[Any, list[str], S
     return frame[_sorted_out(frame, names, requested, skipped)], names, skipped
 
 
-def _frame(path: Path) -> Any:
-    require_readable(path)
-    frame = _parquet_frame(path) if is_parquet(path) else _csv_frame(path)
+def _frame(file: BarFile) -> Any:
+    if not file.daily:
+        raise MarketError(f"{file.path}: its bars aren't daily", "set sandbox.source to csv or parquet")
+    if not _has_plain_dates(file):
+        frame = _shaped_frame(file)
+    else:
+        frame = _parquet_frame(file.path) if is_parquet(file.path) else _csv_frame(file)
     for name in ("date", "symbol"):
         frame[name] = frame[name].astype("category")
     return frame
 
 
-def _check_columns(path: Path, names: list[str]) -> list[str]:
-    require_columns(path, names, COLUMNS, _EXPECTED)
+def _has_plain_dates(file: BarFile) -> bool:
+    """Return True if pandas or DuckDB can read the file's dates as they are."""
+    if not file.is_plain or "date" not in file.names or is_parquet(file.path):
+        return file.is_plain and "date" in file.names
+    time = str(next((fields[0] for _, fields in file.rows() if fields), ""))
+    return len(time) in (0, _OWN_DATE)
+
+
+def _columns_to_read(names: Sequence[str]) -> list[str]:
     return [name for name in names if name in (*COLUMNS, *PAID, SPLITS)]
 
 
-def _csv_names(path: Path) -> list[str]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return [name.strip().lower() for name in next(csv.reader(file, strict=True), [])]
-
-
-def _csv_frame(path: Path) -> Any:
+def _shaped_frame(file: BarFile) -> Any:
+    """Return the rows of a file in another shape, or with other dates, as a frame."""
     import pandas as pd
 
+    adjusted = [name for name in file.names if name.replace(" ", "_") in (*PAID, SPLITS)]
+    if adjusted:
+        hint = f"name the columns {', '.join(COLUMNS)}, write dates like 2026-11-13, and separate them by commas"
+        raise MarketError(f"{file.path}: {', '.join(adjusted)} can't be read in the shape {file.shape.name}", hint)
+    numbers, rows = [], []
+    for number, fields in file.rows():
+        numbers.append(number)
+        extra = len(fields) - len(COLUMNS)
+        rows.append((*((_date_text(fields[0]), *fields[1:]) if not extra else ("",) * len(COLUMNS)), extra))
+    return pd.DataFrame(rows, index=numbers, columns=[*COLUMNS, _MORE])
+
+
+def _date_text(time: object) -> str:
+    """Return the date of a midnight, its own, New York's or that of UTC; an empty text for another time."""
     try:
-        names = _csv_names(path)
-        wanted, more = _check_columns(path, names), dict(_of_other_lengths(path, len(names)))
+        moment = to_datetime(time) if isinstance(time, int) else datetime.fromisoformat(str(time))
+    except ValueError:
+        return ""
+    own = (moment,) if moment.tzinfo is None else (moment, moment.astimezone(NEW_YORK))
+    return next((f"{each:%Y-%m-%d}" for each in own if not seconds_of_day(each)), "")
+
+
+def _csv_frame(file: BarFile) -> Any:
+    import pandas as pd
+
+    path = file.path
+    try:
+        more = dict(_of_other_lengths(file))
         frame = pd.read_csv(
             path,
-            names=names,
+            sep=file.separator,
+            names=file.names,
             header=0,
-            usecols=wanted,
+            usecols=_columns_to_read(file.names),
             dtype={"date": "category", "symbol": "category"},
             keep_default_na=False,
             skip_blank_lines=False,
@@ -231,36 +269,30 @@ def _csv_frame(path: Path) -> Any:
             encoding="utf-8-sig",
         )
     except (UnicodeDecodeError, csv.Error, pd.errors.ParserError) as error:
-        hint = f"save it as UTF-8 text; {_EXPECTED}; a Parquet file's name ends in .parquet"
+        hint = f"save it as UTF-8 text; {EXPECTED}; a Parquet file's name ends in .parquet"
         raise MarketError(f"{path}: not a CSV file: {error}", hint) from error
     frame.index += 2
     if more:
         frame[_MORE] = frame.index.map(lambda row: more.get(row, 0))
     kept, last = frame[frame["symbol"].notna() & (frame["symbol"] != "")], max(more, default=0)
     if more.get(last, 0) < 0 and last >= max(kept.index, default=0):
-        raise MarketError(f"{path}: truncated in line {last}", "fetch the file again")
+        raise MarketError(f"{path}: it ends in the middle of line {last}", "get the whole file again")
     return kept
 
 
-def _of_other_lengths(path: Path, usual: int) -> Iterator[tuple[int, int]]:
-    """Yield the rows with another number of fields than usual, and how many more they have."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for row, fields in enumerate(csv.reader(file, strict=True), start=1):
-            if fields and len(fields) != usual:
-                yield row, len(fields) - usual
-
-
-def _parquet_names(path: Path) -> list[str]:
-    with opened_parquet(path, _EXPECTED) as (_, types):
-        return [*types]
+def _of_other_lengths(file: BarFile) -> Iterator[tuple[int, int]]:
+    """Yield the rows with another number of fields than the header, and how many more they have."""
+    with file.path.open(newline="", encoding="utf-8-sig") as text:
+        for row, fields in enumerate(csv.reader(text, delimiter=file.separator, strict=True), start=1):
+            if fields and len(fields) != len(file.names):
+                yield row, len(fields) - len(file.names)
 
 
 def _parquet_frame(path: Path) -> Any:
-    with opened_parquet(path, _EXPECTED) as (connection, types):
-        wanted = _check_columns(path, [*types])
-        columns = ", ".join(_DAYS_IN_PARQUET if name == "date" else name for name in wanted)
+    with opened_parquet(path) as (connection, types):
+        columns = ", ".join(_DAYS_IN_PARQUET if name == "date" else name for name in _columns_to_read([*types]))
         # The names are those of our own list.
-        frame = connection.execute(f"SELECT {columns} FROM read_parquet(?)", [str(path)]).df()  # noqa: S608
+        frame = connection.execute(f"SELECT {columns} {FROM_PARQUET}", [only_file(path)]).df()
     frame.index += 1
     return frame
 

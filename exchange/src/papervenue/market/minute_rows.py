@@ -36,6 +36,9 @@ _MINUTES_US = {f"{minute:02}": minute * MINUTE for minute in range(60)}
 """Clocks only change on the hour, so that minutes just add up."""
 
 
+AMBIGUOUS_TIME = "time is skipped or repeated when clocks change"
+
+
 class BadRowError(ValueError):
     """A row that isn't a valid bar; the message is the reason under which it is counted."""
 
@@ -80,9 +83,11 @@ def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Gri
 
 
 def time_of(ts: object) -> int:
-    """Return a time as engine time; text without a time zone is New York time."""
+    """Return a time as engine time; text without a time zone is New York time. A BadRowError is raised."""
     if isinstance(ts, int):
         return ts
+    if isinstance(ts, BadRowError):
+        raise ts
     text = str(ts)
     minute_us = _MINUTES_US.get(text[_BEFORE_MINUTE:_AFTER_MINUTE])
     if minute_us is not None:
@@ -107,7 +112,7 @@ def exact_time(text: str) -> int:
     """Return the engine time of any ISO text, unless it is skipped or repeated by a clock change."""
     try:
         if _is_ambiguous(datetime.fromisoformat(text)):
-            raise BadRowError("time is skipped or repeated when clocks change")
+            raise BadRowError(AMBIGUOUS_TIME)
         return parse_time(text, naive=NEW_YORK)
     except BadRowError:
         raise

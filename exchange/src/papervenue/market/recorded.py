@@ -10,15 +10,13 @@ import csv
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import NamedTuple
 
+from papervenue.market.bar_files import EXPECTED, Raw, open_bars
 from papervenue.market.bars import Bar
 from papervenue.market.minute_rows import (
-    COLUMNS,
     NOT_REQUESTED,
     OUTSIDE,
     BadRowError,
@@ -28,68 +26,12 @@ from papervenue.market.minute_rows import (
     share_or_contract,
 )
 from papervenue.market.sessions import Calendar
-from papervenue.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
+from papervenue.market.spec import AS_FOUND, NEW_EXCHANGE, MarketError, MarketSpec, Reading, Source
 from papervenue.private_files import open_own
 from papervenue.times import MINUTE
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-
-_LONGEST_HEADER = 200
 NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
 
-
-def require_readable(path: Path) -> None:
-    """Raise MarketError unless a file exists and is readable."""
-    try:
-        path.open("rb").close()
-    except FileNotFoundError as error:
-        raise MarketError(f"{path}: no such file", "check the path of --bars") from error
-    except OSError as error:
-        hint = "name a file, CSV or Parquet, that you may read"
-        raise MarketError(f"{path} can't be read: {error.strerror}", hint) from error
-
-
-def require_columns(path: Path, names: Sequence[str], wanted: Sequence[str], hint: str) -> None:
-    """Raise MarketError if one of the columns is missing."""
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        given = ", ".join(names)[:_LONGEST_HEADER]
-        raise MarketError(f"{path}: no column {', '.join(missing)} (found {given})", hint)
-
-
-@contextmanager
-def opened_parquet(path: Path, expected: str) -> Iterator[tuple[DuckDBPyConnection, dict[str, str]]]:
-    """Yield a connection and the types of a Parquet file's columns by name; raise MarketError if it can't be read."""
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MarketError(
-            f"{path}: reading Parquet needs the data extra", "make extras NAME=data, or: pip install duckdb"
-        ) from error
-    try:
-        with duckdb.connect() as connection:
-            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
-            yield connection, {str(name): str(kind) for name, kind, *_ in described}
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise MarketError(f"{path}: not a complete Parquet file: {reason}", f"fetch it again; {expected}") from error
-
-
-_EXPECTED = f"recorded bars have the columns {','.join(COLUMNS)}"
-
-_DAILY = f"if its bars are daily, set sandbox.source to daily; {_EXPECTED}"
-
-Raw = tuple[int, Sequence[object]]
-"""A row's number in its file, and its fields in the order of COLUMNS: ts as text or engine microseconds; () if fields
-are missing, and all of them if there are more than in the header.
-"""
-_QUERIES = {
-    True: "SELECT epoch_us(ts), symbol, open, high, low, close, volume FROM read_parquet(?)",
-    False: "SELECT CAST(ts AS VARCHAR), symbol, open, high, low, close, volume FROM read_parquet(?)",
-}
-"""Queries by whether ts has a time zone: an aware time is read as engine microseconds, a naive one as text."""
 
 Bars = Mapping[tuple[str, int], list[Bar]]
 """Bars by symbol and session.
@@ -160,7 +102,7 @@ def read_bars(spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Cale
     assert spec.path is not None
     path, contracts = Path(spec.path), spec.venue.instruments
     places = ContractSessions(spec, calendar, calendars) if contracts else ShareSessions(spec, calendar)
-    bars, skipped = _sorted_out(_rows(spec.source, path), spec, places)
+    bars, skipped = _sorted_out(_minutes_in(path, spec.reading), spec, places)
     symbols = symbols_to_play(spec, calendar, {symbol for symbol, index in bars if index >= 0}, skipped)
     extended = 0 if contracts else sum(len(minutes) for (_, index), minutes in bars.items() if index < 0)
     return Imported(bars, symbols, dict(skipped.counts), skipped.first, extended)
@@ -182,11 +124,6 @@ def symbols_to_play(spec: MarketSpec, calendar: Calendar, heard: Collection[str]
     return symbols
 
 
-def _rows(source: Source, path: Path) -> Iterator[Raw]:
-    require_readable(path)
-    return _csv_rows(path) if source == "csv" else _parquet_rows(path)
-
-
 class Held(NamedTuple):
     """The range of a file: the starts of its first and last readable bars, and its symbols."""
 
@@ -195,12 +132,12 @@ class Held(NamedTuple):
     symbols: frozenset[str]
 
 
-def held_in(source: Source, path: Path, bar_stamp: str | None) -> Held:
+def held_in(source: Source, path: Path, bar_stamp: str | None, reading: Reading = AS_FOUND) -> Held:
     """Return the range of a file of shares or contracts; raise MarketError if it has no readable bar."""
     shift_us = MINUTE if bar_stamp == "end" else 0
     first = last = None
     skipped, symbols = Skipped(source), set[str]()
-    for number, fields in _rows(source, path):
+    for number, fields in _minutes_in(path, reading):
         try:
             symbol, bar = bar_of(fields, shift_us, share_or_contract)
         except BadRowError as reason:
@@ -211,8 +148,18 @@ def held_in(source: Source, path: Path, bar_stamp: str | None) -> Held:
         first = start_us if first is None else min(first, start_us)
         last = start_us if last is None else max(last, start_us)
     if first is None or last is None:
-        raise MarketError(f"{path}: no readable bar{skipped.describe()}", _EXPECTED)
+        raise MarketError(f"{path}: no readable bar{skipped.describe()}", EXPECTED)
     return Held(first, last, frozenset(symbols))
+
+
+def _minutes_in(path: Path, reading: Reading) -> Iterator[Raw]:
+    file = open_bars(path, reading)
+    if file.daily:
+        raise MarketError(f"{path}: its bars are daily", "set sandbox.source to daily")
+    if file.shape.stamp is not None:
+        # Its publisher is known, and writes times of some zone. Times of files in our own shape are New York's.
+        file.require_zone()
+    return file.rows()
 
 
 def _sorted_out(
@@ -235,45 +182,6 @@ def _sorted_out(
         minutes[bar.start_us] = bar
     bars = {key: [minutes[us] for us in sorted(minutes)] for key, minutes in by_session.items() if minutes}
     return bars, skipped
-
-
-def _csv_rows(path: Path) -> Iterator[Raw]:
-    try:
-        # Spreadsheets put a byte order mark before the header; this encoding reads files with and without it.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            yield from _whole_rows(path, file)
-    except (UnicodeDecodeError, csv.Error) as error:
-        hint = f"save it as UTF-8 text; {_EXPECTED}; a Parquet file's name ends in .parquet"
-        raise MarketError(f"{path}: not a CSV file: {error}", hint) from error
-
-
-def _whole_rows(path: Path, file: TextIO) -> Iterator[Raw]:
-    reader = csv.reader(file, strict=True)
-    header = next(reader, None)
-    if header is None:
-        raise MarketError(f"{path}: the file is empty", _EXPECTED)
-    places = _places(path, [name.strip().lower() for name in header])
-    chosen, last_is_short = itemgetter(*places), False
-    for fields in filter(None, reader):
-        last_is_short = len(fields) < len(header)
-        yield reader.line_num, chosen(fields) if len(fields) == len(header) else (() if last_is_short else fields)
-    if last_is_short:
-        raise MarketError(f"{path}: truncated in line {reader.line_num}", "fetch the file again")
-
-
-def _places(path: Path, header: list[str]) -> list[int]:
-    require_columns(path, header, COLUMNS, _DAILY if "date" in header else _EXPECTED)
-    return [header.index(name) for name in COLUMNS]
-
-
-def _parquet_rows(path: Path) -> Iterator[Raw]:
-    with opened_parquet(path, _EXPECTED) as (connection, types):
-        _places(path, list(types))
-        answer = connection.execute(_QUERIES["TIME ZONE" in types["ts"].upper()], [str(path)])
-        number = 1
-        while rows := answer.fetchmany(50_000):
-            yield from enumerate(rows, start=number)
-            number += len(rows)
 
 
 def keep_bars(path: Path, bars: Bars) -> None:

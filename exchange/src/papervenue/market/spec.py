@@ -179,6 +179,35 @@ class MarketError(ValueError):
         self.hint = hint
 
 
+class Reading(NamedTuple):
+    """How to read a file of bars where it leaves that open, or where what it shows is wrong; None: as it shows.
+
+    `shape` is a name of the table in `bar_shapes`, `zone` that of times without one, `decimal` is point or comma, and
+    `symbol` is that of a file without a column for it.
+    """
+
+    shape: str | None = None
+    zone: str | None = None
+    decimal: str | None = None
+    symbol: str | None = None
+
+
+AS_FOUND = Reading()
+
+
+def reading_of(texts: Sequence[str]) -> Reading:
+    """Return how to read a file from texts such as zone=UTC; raise MarketError for an unknown name."""
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, value in pairs:
+        met = name in Reading._fields and bool(equals) and bool(value)
+        _need(
+            met,
+            f"{name[:20]!r} says nothing about a file",
+            "write shape=, zone=, decimal= or symbol=, such as zone=UTC",
+        )
+    return Reading(**{name: value.upper() if name == "symbol" else value for name, _, value in pairs})
+
+
 class MarketSpec(Struct, frozen=True, kw_only=True):
     """The source of a market's bars, its sessions, and how well the flow predicts them.
 
@@ -198,6 +227,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     edge: float = 0.0
     path: str | None = None
     bar_stamp: Stamp | None = None
+    reading: Reading = AS_FOUND
     uw_folder: str | None = None
     cash: Decimal = Decimal(100_000)
     fill: FillSpec = NEXT_BAR
@@ -231,8 +261,10 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
         left_out |= set() if self.source == "daily" else set(_DAILY)
         left_out |= set() if self.venue != ALPACA else {"venue"}
         left_out |= set() if self.other_us is not None else {"other_us"}
+        left_out |= set() if self.reading != AS_FOUND else {"reading"}
         left_out |= {"trends"} if self.trends else set()
-        fields = asdict(self) | exact | {"costs": costs_fields(self.costs), "venue": self.venue.to_fields()}
+        exact |= {"costs": costs_fields(self.costs), "venue": self.venue.to_fields()}
+        fields = asdict(self) | exact | {"reading": self.reading._asdict()}
         return {name: value for name, value in fields.items() if name not in left_out}
 
     def to_json(self) -> str:
@@ -261,10 +293,11 @@ def _parse_fields(fields: dict[str, Any]) -> dict[str, Any]:
         symbols = tuple(fields.get("symbols", ()))
         fill = _read_fill(fields.get("fill", {}))
         costs, venue = read_costs(fields.get("costs", {})), Venue.from_fields(fields.get("venue", {}))
+        reading = Reading(**fields.get("reading", {}))
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
         raise MarketError(f"the market specification is incomplete or mistyped: {error!r}", _MADE_BY_HAND) from error
     exact = {"start": start, "cash": cash, "symbols": symbols, "fill": fill, "costs": costs, "venue": venue}
-    return fields | exact
+    return fields | exact | {"reading": reading}
 
 
 def _fill_fields(fill: FillSpec) -> dict[str, Any]:
