@@ -125,7 +125,7 @@ def _render(out: "Console", data: InShadow) -> None:
     )
     for row in data.strategies:
         if row.equity is None or row.result is None:
-            waits = f"its {pluralize(row.held, 'position')} at the broker first; then it is in shadow"
+            waits = f"in shadow once its {pluralize(row.held, 'position')} at the broker are closed"
             table.row(row.strategy, "", "", "", "", "", row.problem or waits)
             continue
         since = when(row.since) if row.since else ""
@@ -151,8 +151,8 @@ def _render(out: "Console", data: InShadow) -> None:
 def shadow(bot: "App") -> Report:
     """Let strategies in shadow trade on simulated fills.
 
-    Each one decides on the bot's own facts and prices, with an account and books of its own in STATE/shadow/NAME, where
-    every verb that reads can look. Nothing reaches the broker. Those are in shadow whose section says `shadow: true`
-    and, in a live bot, those that real money isn't for yet. The timetable runs it every few minutes.
+    Each strategy decides on the bot's facts and prices, but has a separate account and books in STATE/shadow/NAME.
+    Every verb that only reads can show them. Nothing reaches the broker. A strategy is in shadow if its section says
+    `shadow: true` or, in a live bot, if it isn't promoted to real money yet. The timetable runs it every few minutes.
     """
     return run(bot, by=caller())

@@ -39,9 +39,10 @@ def trade_once(
 ) -> CycleRecord:
     """Close positions as strategies want, then evaluate every gate for every entry and send those that pass.
 
-    The candidates were proposed before the desk was taken. Each is evaluated on the `account` as the earlier ones left
-    it. At the first entry, the auction decides which candidates compete for room. `sent_before` collects records by our
-    order ids: a pass that yielded to exits is called again with the records of sent orders, and reports these too.
+    The candidates were proposed before the desk was taken. Each is evaluated on the `account`, which is what the gates
+    read, as the earlier ones left it. At the first entry, the auction decides which candidates compete for room.
+    `sent_before` collects records by our order ids: a pass that yielded to exits is called again with the records of
+    sent orders, and reports these too.
     """
     sent_before = {} if sent_before is None else sent_before
     session_gate = session_open(desk)
@@ -58,13 +59,14 @@ def trade_once(
             auctioned = hold_auction_for(world, call, account, changes)
         account, traded = execute_ruling(world, call, account, change, auctioned)
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
-        # The next decision has its whole time: the wait for the venue's reply isn't part of it. An account that stays
-        # as it was keeps what its gates have said.
+        # The next decision has its whole time: the wait for the venue's reply isn't part of it. `account` caches what
+        # its gates said, so it is replaced only if the desk has changed.
         if (desk_now := restart_decision_clock(world, account.desk)) is not account.desk:
             account = replace(account, desk=desk_now)
         records += traded
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
 
+    # The record shows the desk that the pass began with.
     finish_strategy_slots(world, call, proposed.own.asked, records, desk.now)
     return finish_pass(world, call, desk, tuple(records), proposed)
 
@@ -85,8 +87,8 @@ def evaluate_exits(
 ) -> CycleRecord:
     """Close positions by their exit rules, manage working orders, and place missing stops at the venue.
 
-    Working orders that are stale or no longer allowed are canceled or repriced. `canceled_entries` were canceled before
-    this pass began, by the venue's order id: it reports them too.
+    Working orders that are stale or no longer allowed are canceled or repriced. `canceled_entries` maps the venue's
+    order ids to records of entries that were canceled before this pass began; it reports them too.
     """
     canceled_entries = canceled_entries or {}
     session_gate = session_open_to_leave(desk, world.rules.limits)
@@ -100,20 +102,21 @@ def evaluate_exits(
     if world.venue.pairs is Pairs.NATIVE:
         stops = tuple(protect(world, call, desk, staying))
     else:
+        # Stops of their own also cover what is being closed, until it is; a pair at the venue ends with the close.
         stops = tuple(protect_separately(world, call, desk, tuple(watched.values()), staying))
     return finish_exit_pass(world, call, desk, (*exits, *canceled_entries.values(), *changed_orders, *stops))
 
 
 def flatten(
-    world: World, call: Call, symbols: frozenset[str] | None, look: Callable[[], Desk] | None = None
+    world: World, call: Call, symbols: frozenset[str] | None, retake_desk: Callable[[], Desk] | None = None
 ) -> CycleRecord:
     """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
 
-    A working exit stays, repriced to fill now, and so does the stop of its pair. `look` takes a desk: once here, and
+    A working exit stays, repriced to fill now, and so does the stop of its pair. `retake_desk` is called once here, and
     again after entries were canceled; by default, the world's own.
     """
-    look = look or partial(take_desk, world, for_entries=False)
-    desk = look()
+    retake_desk = retake_desk or partial(take_desk, world, for_entries=False)
+    desk = retake_desk()
     session_gate = session_open_to_leave(desk, world.rules.limits)
     if not session_gate.passed:
         return refuse_pass(world, call, desk, session_gate)
@@ -122,7 +125,7 @@ def flatten(
     canceled = tuple(cancel_blocking_orders(world, call, desk, is_chosen))
     if canceled:
         # A canceled order may have filled in the meantime, so look again at what there is to close.
-        desk = _without_orders(desk, is_chosen) if world.dry_run else look()
+        desk = _without_orders(desk, is_chosen) if world.dry_run else retake_desk()
     cancels = tuple(mark_if_cancel_rejected(world, desk, record, (order,), desk.orders) for order, record in canceled)
     working_exits = reprice_working_exits(world, call, desk, is_chosen)
     closes = close_manually(

@@ -247,7 +247,7 @@ class PlannedKind(Struct, frozen=True):
     """The plan for one kind of facts: `calls` for each fetch, and the total in a session.
 
     `configured_s` is its interval as configured and `every_s` the planned one, None if it is left out. `oldest_s` is
-    the highest age of a reply before it is renewed, None if that doesn't happen, and `max_age_s` its freshness limit.
+    how old a reply gets before it is fetched again, None if it isn't, and `max_age_s` is its freshness limit.
     """
 
     kind: str

@@ -123,7 +123,7 @@ def ask_questions(terminal: Terminal, path: Path) -> WizardAnswers:
         lambda typed: replace(answers, symbols=_symbols(typed, shipped)),
     )
     answers = ask(
-        f"3. How much may it lose on a day, in percent of equity? [{plain(answers.day_percent)}]",
+        f"3. How much may the bot lose in a day, as a percentage of equity? [{plain(answers.day_percent)}]",
         lambda typed: _with_day(answers, typed),
     )
     answers = ask(

@@ -341,7 +341,7 @@ def review(app: "App") -> Report:
         least = least_since(based_on, since, error) if based_on else None
         if least is not None and fmean(since) < least:
             earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
-            why = f"{earned}, and what that was based on allows no less than {least:+.4%}"
+            why = f"{earned}, below the {least:+.4%} that the results it was promoted on lead to expect"
             numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
             _write_promotion(app, name, Rung.SHADOW, evidence.digest, numbers=numbers, why=why)
             said.append(f"{name} is put down to shadow: {why}")

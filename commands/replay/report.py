@@ -1,4 +1,4 @@
-"""The result of `tradebot replay`: the number of equal passes, and the first differences of the others."""
+"""The result of `tradebot replay`: how many passes gave the same result, and the first differences of the others."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta

@@ -299,7 +299,7 @@ def _side(sharpe: "Figure", above_zero: float, track: "Figure") -> Iterator[str]
     interval = interval_of(sharpe)
     within = f", with a 95% interval of {interval}" if interval else ""
     sure = above_zero >= CONFIDENCE
-    verdict = "luck alone would hardly do that" if sure else "less than 95%, so all of this could be luck"
+    verdict = "luck alone is an unlikely explanation" if sure else "less than 95%, so all of this could be luck"
     yield (
         f"The Sharpe ratio is {value_of(sharpe)}{within}. If the future is like the past, the chance that the true one "
         f"is above 0 is {above_zero:.1%}: {verdict}."

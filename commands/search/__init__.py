@@ -34,7 +34,7 @@ Workers = Annotated[
 ]
 Where = Annotated[On, typer.Option("--on", help="Where workers are; ray: on the cluster at RAY_ADDRESS, or here.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a study, or join in one from another machine.")]
-OnlyCheck = Annotated[bool, typer.Option("--check", help="Only check the space against the loader.")]
+OnlyCheck = Annotated[bool, typer.Option("--check", help="Only check that the space is valid; run no trials.")]
 
 
 def run(file: Path, wish: BacktestOptions, how: StudyOptions, plot: Path | None) -> Report:

@@ -44,7 +44,7 @@ def with_bot_options(text: str, written: Callable[[str], str] = str) -> str:
 
 
 def aimed_all(value: object) -> object:
-    """Return JSON data with each command in its texts ready to type."""
+    """Return JSON data in which each command in a text has the options that select this bot."""
     if isinstance(value, str):
         return with_bot_options(value)
     if isinstance(value, Mapping):

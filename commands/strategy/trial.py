@@ -143,7 +143,7 @@ def _numbers(decision: "Decision") -> str:
 
 
 def _cost(cost: "AnswerCost", *, own_process: bool) -> str:
-    start = ", with the start of its process" if own_process else ""
+    start = ", including the start of its process" if own_process else ""
     later = "" if cost.later_s is None else f"; asked again, {_took(cost.later_s)} (median of {cost.again})"
     limit = "" if cost.limit_s is None else f"; it may take {cost.limit_s:g} s"
     return f"first answer {_took(cost.first_s)}{start}{later}{limit}"

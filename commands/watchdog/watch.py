@@ -124,7 +124,7 @@ EXAMPLE = """channels: [phone]                  # the address of each is NOTIFY_
 bots:
   main: /var/lib/tradebot/main/state     # a state folder on this machine
   other: http://127.0.0.1:8081      # or the health port of a bot, also through a tunnel to another machine
-late_s: 180                         # for how long something may be wrong before it is an alarm
+late_s: 180                         # for how long something may be wrong before it raises an alarm
 """
 PING = "WATCHDOG_PING"
 """The variable with the address of a dead-man service, which raises an alarm itself without pings."""

@@ -244,7 +244,7 @@ def build_answer(app: "App", cycles: "Sequence[CycleRecord]", session: date | No
 
 
 def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "Why":
-    """Return the explanation of passes with representative candidates."""
+    """Explain passes by representative candidates; without passes, explain the session's slots that weren't run."""
     cycles, last, lacking = seen.passes, seen.whole, left_out_of(app)
     answer = why_no_orders(cycles, seen.standing) if cycles else nothing_of(app, session)
     return Why(

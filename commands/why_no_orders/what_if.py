@@ -131,7 +131,7 @@ class WhatIfRunner:
         self._closing.close()
 
     def instead(self, changes: WhatIfChanges) -> "WhatIfRunner":
-        """Return a runner with other changes that shares the records read so far; it ends with this one."""
+        """Return a runner for other changes that shares the records read so far; closing this one closes it too."""
         other = copy(self)
         other.changes, other._known = changes, {}
         return other

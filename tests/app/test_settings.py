@@ -279,7 +279,7 @@ SCENARIOS = [
     ("strategies: {flow: {times: every 1m}}", "the slot open+3m would be over before a pass of entries starts"),
     (
         "strategies: {flow: {weights: {greek_exposure: 0.3, iv_rank: 0.2}}}",
-        "more together than it does, 0.5 against 0.4 (greek_exposure, iv_rank): they could turn bullish flow",
+        "add up to 0.5, more than flow's own 0.4 (greek_exposure, iv_rank): they could turn bullish flow",
     ),
     ("strategies: {flow: {filters: {issue_types: [Stonk]}}}", "'Stonk'"),
     ("unusual_whales: {poll_s: {nothing: 10}}", "there is no kind of flow facts 'nothing'; there are "),
@@ -347,7 +347,7 @@ SCENARIOS = [
     ("strategies: {flow: null}", "all strategies are off"),
     (
         "strategies: {mine: {}}\nplugins: {timeout_s: 60}",
-        "1 plug-in may take 60 s to answer, not less than limits.max_c",
+        "1 plug-in may take 60 s to answer, but limits.max_candidate_age_s is 60",
     ),
     ("strategies: {mine: {}, other: {}}\nplugins: {timeout_s: 30}", "2 plug-ins may take 60 s to answer"),
     ("strategies: {Mine: {}}", "strategies.Mine: a name has at most 20 lowercase letters"),

@@ -146,7 +146,7 @@ def test_lost_marker_loses_no_books(bot: Bot) -> None:
 def test_strategy_with_positions_at_the_broker_waits_until_they_are_closed(bot: Bot) -> None:
     with patch("commands.shadow.still_held", lambda app, name: 2):
         said = bot.says("shadow")
-    assert "its 2 positions at the broker first" in " ".join(said.out.split())
+    assert "in shadow once its 2 positions at the broker are closed" in " ".join(said.out.split())
 
 
 def test_bot_without_one_says_so_and_one_that_nobody_follows_does_not_load(

@@ -65,16 +65,19 @@ def take_desk(
     reading = read_venue(world, clocks, for_exits=not for_entries)
     may_enter: Sequence[str] = ()
     if for_entries:
+        # The rest of a contract that is partly rolled is bought, even if the universe doesn't name it.
         rolling = contract_rolls.partly_rolled_contracts(reading.books, today)
         may_enter = tuple(dict.fromkeys((*(world.rules.universe if symbols is None else symbols), *rolling)))
     relevant = (*may_enter, *margined_symbols(reading.view, reading.books, reading.missing))
     listings = update_listings(world, reading.books, relevant)
+    # From here on, the rules know the contracts of these listings.
     world = replace(world, rules=world.rules.with_contracts(listings.listings))
     quotes = _quotes(world, reading, relevant, for_exits=not for_entries)
     desk = _desk(world, reading, clocks, session, quotes, listings)
     if for_entries:
         desk = _with_facts_of_entries(world, desk, may_enter, today)
     rechecked = recheck_quotes(world, desk, for_entries=for_entries, watching=watching)
+    # Other prices mean other worst cases.
     if rechecked.quotes is not quotes:
         rechecked = replace(rechecked, book=_book(world, reading, rechecked.quotes, today, desk.listings))
     return restart_decision_clock(world, rechecked)

@@ -265,8 +265,8 @@ def margin_contradictions(
     kept = halts.maintenance_fraction
     if bound and kept is not None and bound[1] >= kept:
         yield (
-            f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), and be asked to keep as much as that. This "
-            f"is not less than halts.maintenance_fraction {kept}: filling its own budget would halt the bot"
+            f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), all of which may be maintenance margin: not "
+            f"less than halts.maintenance_fraction {kept}, so filling its own budget would halt the bot"
         )
     for name, value in (("margin_fraction", halted), ("maintenance_fraction", kept)):
         if value is not None and value >= 1:

@@ -76,7 +76,7 @@ class EventKind(Enum):
     )
     ALL_CLOSES_FAILED = (
         "exit.close_position_all_attempts_failed",
-        "The third order that closes the same position failed. The bot goes on trying, but a person should look.",
+        "A third order to close the same position has failed. The bot keeps trying, but a person should look.",
         Severity.CRITICAL,
     )
     PROTECTION_GAP = (
@@ -188,8 +188,8 @@ class EventKind(Enum):
     )
     STREAM_LOST = (
         "flow.stream_lost",
-        "The stream of flow alerts ended or couldn't be opened. It is told once, until the stream is connected. Alerts "
-        "are fetched on schedule meanwhile.",
+        "The stream of flow alerts ended or couldn't be opened. It is reported once until the stream is connected "
+        "again. Alerts are fetched on schedule meanwhile.",
     )
     STREAM_FELL_BEHIND = (
         "flow.stream_fell_behind",

@@ -127,7 +127,7 @@ class DisplacementReasons:
         "Nothing to do: once that close has filled, a later pass judges the candidate like any other.",
     )
     DISPLACEMENT_PENDING = idle(
-        "As many positions as allowed are giving way already, or one for this very candidate.",
+        "The most positions allowed are already being closed to make room, or one is for this candidate.",
         "Wait until they are closed; displacement.max_per_pass sets how many may give way at a time.",
         Unit.POSITIONS,
     )
@@ -220,7 +220,7 @@ class LimitReasons:
     )
     SIZE_BELOW_ONE = idle(
         "One share costs more than an order may, or the strategy wants less than one share.",
-        "Nothing to do; a symbol that is too dear for the account can leave universe:.",
+        "Nothing to do; if a symbol is too expensive for the account, you can remove it from universe.",
     )
     PRICE_MOVED = blocked(
         "The price is too far from the previous close.",

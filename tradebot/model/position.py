@@ -1,8 +1,8 @@
 """Positions and cash, computed exactly as folds over fills, first in, first out.
 
 The same fold computes a position's history: its original quantity, its cost and profit, and each round trip of the last
-month. A split scales the original quantity by its ratio; a rename includes shares that were already closed, as a lot
-that closes at once. Only the best and worst prices are stored separately, because no fill contains them.
+month. A split scales the original quantity by its ratio; a rename also moves shares that were already closed, as a
+lot that is closed immediately. Only the best and worst prices are stored separately, because no fill contains them.
 """
 
 from collections.abc import Sequence

@@ -147,7 +147,7 @@ _OR = "then run tradebot config accept."
 
 class SetupReasons:
     BARS_HAVE_HOLES = unknown(
-        "Bars are missing among the last ones that the strategy reads, so it can't tell what is there.",
+        "Some of the latest bars that the strategy reads are missing, so it can't judge the symbol.",
         "tradebot bars check shows them, tradebot bars fetch asks again. Old holes end by themselves.",
         Unit.BARS,
     )

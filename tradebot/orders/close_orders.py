@@ -97,7 +97,7 @@ def desk_after_close(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
 
 
 def account_after_close(account: AccountAsk, symbol: str, closed: Records) -> AccountAsk:
-    """Return the account after these closes, with an order working on the symbol if one may have gone out."""
+    """Return the account after these closes; if one may have been sent, the symbol has a working order."""
     desk = desk_after_close(account.desk, closed)
     book = account.book if desk is account.desk else account.book.with_closing(symbol)
     return replace(account, desk=desk, book=book)

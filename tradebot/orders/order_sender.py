@@ -190,9 +190,9 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed
     """Promise the order, send it once and record its outcome; return the decision for it.
 
     A dry run and shadow mode stop before the promise. An order that adds risk takes the send lock while it is checked,
-    promised and sent, so that a halt knows when the last one is out; it yields to an exit pass before the promise, and
-    never between the promise and the reply. A `timed` order isn't sent if it was decided, or would leave, later than
-    the limits allow; waiting for the lock counts.
+    promised and sent, so that a halt can wait until the last one was sent; it yields to an exit pass before the
+    promise, and never between the promise and the reply. A `timed` order isn't sent if it was decided, or would leave,
+    later than the limits allow; waiting for the lock counts.
     """
     limits = world.rules.limits
     is_timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)

@@ -8,7 +8,7 @@ shares it has.
 
 `protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
 stop by `exits.limit_offset_fraction`, the venue should have acted, and the bot closes the position. `both` doesn't
-wait; `bot` rests nothing. `halt` leaves protection alone.
+wait; `bot` rests nothing. A halt leaves protection in place.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,26 +62,26 @@ NO_RULE = "profit_target"
 def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosition]) -> Iterator[CandidateRecord]:
     """Place or move stops and targets at the venue to the exit rules' levels; yield the records of each step.
 
-    Positions that aren't `staying` are being closed, or aren't protected at the venue.
+    `staying` are the positions to protect: those that no rule closes, and that the venue protects.
     """
     levels_by_key = {
         watched.position.whose: levels(watched, world.rules.exits_watching(watched.position, watched.kept))
         for watched in staying
     }
     position_by_key = {position.whose: position for position in desk.positions}
-    is_bot_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
+    bot_watches_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
     for whose, pairs in desk.resting.items():
-        for pair in pairs if is_bot_alone else _needless(desk, position_by_key.get(whose), pairs):
+        for pair in pairs if bot_watches_alone else _needless(desk, position_by_key.get(whose), pairs):
             # An exit that has taken over a pair goes on.
             if not (pair.exiting or pair.ending):
                 yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
-    if is_bot_alone:
+    if bot_watches_alone:
         return
-    for whose, wanted in levels_by_key.items():
+    for whose, exit_levels in levels_by_key.items():
         position = position_by_key[whose]
         listing = desk.listing_of(position)
-        if wanted.stop is not None and listing and position.strategy != ADOPTED:
-            yield from _protect_position(world, call, desk, position, listing, wanted, desk.resting.get(whose, ()))
+        if exit_levels.stop is not None and listing and position.strategy != ADOPTED:
+            yield from _protect_position(world, call, desk, position, listing, exit_levels, desk.resting.get(whose, ()))
 
 
 def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:

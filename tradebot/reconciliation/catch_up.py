@@ -116,7 +116,8 @@ def catch_up(
     venue made its list of open orders at `list_complete_at`; None if the list may be incomplete.
     """
     working = ledger.orders(working=True)
-    # Query orders before they are written, so that a halt never waits for the ledger during a slow reply.
+    # Query orders before they are written, so that a halt never waits for the ledger during a slow reply. The last two
+    # conclude that an order has ended.
     reported = (
         *latest_orders(reader, working, open_orders),
         *_orders_forgotten(reader, ledger, working, open_orders, now),
@@ -125,6 +126,7 @@ def catch_up(
     changed = _changed_orders((_with_possible_time(order, now) for order in reported), working)
     n_orders = _record_orders(ledger, changed, now)
 
+    # Unsettled intents include abandoned ones, which are still watched; those are not returned as unresolved.
     unsettled, fills, unreadable = _look_up_and_read_fills(reader, ledger, now, surely_now)
     booked = ledger.fills_with_others()
     owners, fills, untraced = _trace_foreign_fills(reader, ledger, booked, fills, now)

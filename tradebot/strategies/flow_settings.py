@@ -122,9 +122,9 @@ class FlowSettings(Frozen):
         flow = next((weight for part, weight in weights.items() if part.name == "flow"), 0.0)
         if sum(following.values()) > flow:
             yield (
-                "strategies.flow.weights: components that only strengthen or weaken flow weigh more together than it "
-                f"does, {sum(following.values()):g} against {flow:g} ({', '.join(following)}): they could turn bullish "
-                "flow into a bearish score; lower them, or raise flow"
+                "strategies.flow.weights: the weights of components that only strengthen or weaken flow add up to "
+                f"{sum(following.values()):g}, more than flow's own {flow:g} ({', '.join(following)}): they could turn "
+                "bullish flow into a bearish score; lower them, or raise flow"
             )
         families = {part.family for part in weights if not part.follows}
         if len(families) < self.min_families:

@@ -250,7 +250,7 @@ class PluginSettings(Frozen):
         longest_s = plugins * self.timeout_s
         if plugins and longest_s >= max_candidate_age_s:
             yield (
-                f"{pluralize(plugins, 'plug-in')} may take {longest_s:g} s to answer, not less than "
-                f"limits.max_candidate_age_s {max_candidate_age_s}: their candidates could expire before they are "
+                f"{pluralize(plugins, 'plug-in')} may take {longest_s:g} s to answer, but "
+                f"limits.max_candidate_age_s is {max_candidate_age_s}: their candidates could expire before they are "
                 "judged; lower plugins.timeout_s or raise limits.max_candidate_age_s"
             )

@@ -132,7 +132,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.OVERFILLED: _Told(
         Topic.PROTECTION,
         "positions that turned",
-        "{symbol}: orders that close filled {shares} {unit}s more than there were. The bot closes them",
+        "{symbol}: closing orders filled {shares} {unit}s more than the position had. The bot closes the excess",
     ),
     EventKind.ALL_CLOSES_FAILED: _Told(
         Topic.PROTECTION,

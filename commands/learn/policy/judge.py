@@ -133,4 +133,4 @@ def _render(out: "Console", data: PolicyJudged) -> None:
         table.row(model.model, clean(model.name), f"{model.sessions:,}", f"{model.total:+.2%}", f"{model.trades:,}")
     out.print(table)
     out.print(f"Written: {data.file}", markup=False)
-    out.print("Weights and the choice among models are made from it, from the next session on.")
+    out.print("From the next session on, the weights and the choice of model are based on this file.")

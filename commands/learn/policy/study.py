@@ -61,7 +61,7 @@ CHANGED = {
 
 
 class StudyRequest(Struct, frozen=True):
-    """The request for a study besides its walks: its space, number of trials, name, and where it runs."""
+    """The options of a study, without those of its walks: its space, number of trials, name, and where it runs."""
 
     space: Path
     trials: int | None

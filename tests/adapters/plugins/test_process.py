@@ -55,7 +55,7 @@ WRONG = [
     ({"bars": (replace(DAILY, symbols=("SPY",) * 1001),)}, "a need names at most 1000 symbols"),
     ({"bars": (replace(DAILY, symbols=("",)),)}, "symbols of at most 32 characters"),
     ({"bars": (replace(DAILY, max_age_s=0),)}, "it needs bars that are 0 s old at most; max_age_s is above 0"),
-    ({"bars": (replace(DAILY, least=0),)}, "it needs at least 0 of 127 bars; least is 1 to the depth"),
+    ({"bars": (replace(DAILY, least=0),)}, "it needs at least 0 of 127 bars; least must be between 1 and the depth"),
     ({"bars": (replace(DAILY, least=128),)}, "it needs at least 128 of 127 bars"),
     ({"features": (FeatureNeed("5Min", ("rsi_15",)),)}, "rsi_14"),
     ({"features": (FeatureNeed("5Min", ("rsi_14",), optional=("volumes",)),)}, "no feature named volumes|volumes"),

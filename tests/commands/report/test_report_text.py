@@ -146,14 +146,14 @@ def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
             {"sharpe": (2.5, 0.5, 4.5, ""), "psr": (0.99, None, None, ""), "min_track_record": (202, None, None, "")},
             [
                 "The Sharpe ratio is 2.50, with a 95% interval of 0.50 to 4.50. If the future is like the past, the "
-                "chance that the true one is above 0 is 99.0%: luck alone would hardly do that.",
+                "chance that the true one is above 0 is 99.0%: luck alone is an unlikely explanation.",
             ],
         ),
         (
             {"sharpe": (1.7, -0.1, 3.5, ""), "psr": (0.97, None, None, ""), "min_track_record": (256, None, None, "")},
             [
                 "The Sharpe ratio is 1.70, with a 95% interval of -0.10 to 3.50. If the future is like the past, the "
-                "chance that the true one is above 0 is 97.0%: luck alone would hardly do that.",
+                "chance that the true one is above 0 is 97.0%: luck alone is an unlikely explanation.",
             ],
         ),
         (

@@ -121,7 +121,7 @@ def finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
         ("pnl", "+6.00", 0),
         ("status", "0 working orders", 0),
         ("why-no-orders", "BUYING_POWER_SHORT", ExitCode.FINDINGS),
-        ("audit", "Nothing to fix: 8 of 8 subjects are OK.", 0),
+        ("audit", "Nothing to fix: 9 of 9 subjects are OK.", 0),
     ],
 )
 def test_reading_verb_works_on_a_finished_backtest(finished: Bot, verb: str, told: str, code: int) -> None:

@@ -26,7 +26,7 @@ def spaced(folder: Path, text: str) -> Spaced:
         ("settings: {a: {from: 0, to: 1, log: true}}", "log needs a range above zero"),
         ("settings: {a: []}", "settings.a"),
         ("settings: {}", "settings"),
-        ("settings: {a: [1, 2]}\ntrail: 3", "trail: there is no such line in a space"),
+        ("settings: {a: [1, 2]}\ntrail: 3", "trail: a space has no such key"),
         ("settings: {a: [1, 2]}\nobjectives: [luck]", "objectives are different ones of sharpe"),
         ("settings: {a: [1, 2]}\nsampler: tpe\njudge: {by: cpcv}", "cpcv can't judge it"),
         ("settings: {a: {from: 0.1, to: 0.5}}\nsampler: grid", "a grid needs steps or choices: a has none"),

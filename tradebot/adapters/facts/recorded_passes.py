@@ -94,7 +94,7 @@ class KeptPasses:
             self.not_kept(kept.id, kept.at, str(failed))
 
     def not_kept(self, name: str, at: datetime, why: str) -> None:
-        """Emit an event that a pass has no record, once until one is stored again."""
+        """Emit an event that a pass couldn't be recorded; don't repeat it until a pass has been recorded again."""
         if not self._failing:
             self._failing = True
             self._events.emit(EventKind.PASS_NOT_KEPT.at(at, {"pass": name, "message": why}))

@@ -1,6 +1,6 @@
 """The rows of the ledger's tables, and their journal payloads.
 
-Some have values as JSON text, which is coded here; so are lists of names as query parameters.
+Some columns hold JSON text, which is encoded and decoded here, as are lists of names in query parameters.
 """
 
 import json
@@ -75,7 +75,7 @@ def parse_json(text: str) -> Any:
     """Parse a JSON text, faster than `json.loads`; raise ValueError for extra text."""
     parsed, end = _parse(text)
     if end != len(text):
-        raise ValueError(f"there is more than JSON after {end} characters")
+        raise ValueError(f"other text follows the JSON after {end} characters")
     return parsed
 
 

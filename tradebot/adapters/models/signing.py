@@ -129,7 +129,7 @@ def _require_own(file: Path) -> None:
 
 
 def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
-    """Return the signature of a content in its written form."""
+    """Sign the content; return the signature as text."""
     return Signature(name_of(_public(key)), key.sign(content)).text
 
 

@@ -71,7 +71,7 @@ def _require_bars(need: BarNeed) -> None:
     if not 1 <= need.depth <= MOST_BARS:
         raise ValueError(f"it needs {need.depth} bars of {need.timeframe}; the depth is 1 to {MOST_BARS}")
     if not 1 <= need.enough <= need.depth:
-        raise ValueError(f"it needs at least {need.least} of {need.depth} bars; least is 1 to the depth")
+        raise ValueError(f"it needs at least {need.least} of {need.depth} bars; least must be between 1 and the depth")
     if need.max_age_s is not None and need.max_age_s <= 0:
         raise ValueError(f"it needs bars that are {need.max_age_s} s old at most; max_age_s is above 0")
     if len(need.symbols) > MOST_SYMBOLS or not all(0 < len(symbol) <= MOST_LETTERS for symbol in need.symbols):

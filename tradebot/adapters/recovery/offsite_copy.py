@@ -300,7 +300,7 @@ class Folder:
         if error.errno in FULL:
             return OperatorError(said, f"free up space there: df -h {self.where}")
         if error.errno in KEPT_OUT:
-            return OperatorError(said, f"make it writable for this user: ls -ld {self.where}")
+            return OperatorError(said, f"make it writable for this user; to see whose it is: ls -ld {self.where}")
         return OperatorError(said, f"look whether its disk is still there: ls -ld {self.where}")
 
 

@@ -38,7 +38,7 @@ def marker_content(text: str) -> dict[str, Any]:
         raise ValueError("it isn't as it was written")
     content.setdefault(VENUE, FIRST_VENUE)
     if int(content["schema"]) == SCHEMA and content.keys() != {*MARKED, VENUE}:
-        raise ValueError("it doesn't say what a marker says")
+        raise ValueError("it doesn't have the fields of a marker")
     return content
 
 

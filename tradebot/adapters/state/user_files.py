@@ -214,7 +214,7 @@ def open_for_change(path: Path) -> Iterator[PersonFile]:
     """
     if path.is_symlink() and not path.exists():
         lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"
-        raise OperatorError(lost, f"put the file back, or take the link away: rm {quote(str(path))}")
+        raise OperatorError(lost, f"put the file back, or remove the link: rm {quote(str(path))}")
     real = Path(os.path.realpath(path))
     descriptor = _open_changeable(real)
     try:

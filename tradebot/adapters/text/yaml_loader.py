@@ -127,7 +127,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         if path.is_symlink() and not path.exists():
             lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"
-            raise ConfigurationError(lost, f"put the file back, or take the link away: rm {path}") from None
+            raise ConfigurationError(lost, f"put the file back, or remove the link: rm {path}") from None
         raise ConfigurationError(
             f"{path} can't be read: {error.strerror}", "check the path and its permissions"
         ) from None

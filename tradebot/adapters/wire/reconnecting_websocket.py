@@ -144,7 +144,7 @@ def _why(error: Exception, who: str) -> str:
     if isinstance(error, TimeoutError):
         return f"{who} didn't open the stream in time"
     if isinstance(error, ssl.SSLError):
-        return "no trusted connection, the certificate can't be verified"
+        return "the connection isn't trusted: the certificate can't be verified"
     if isinstance(error, OSError):
         return f"{who} can't be reached"
     return f"{who} doesn't speak the websocket protocol"

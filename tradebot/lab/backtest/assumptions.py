@@ -182,7 +182,7 @@ def _halts(settings: Settings) -> Assumption:
         f"maintenance margin {_percent(halts.margin_fraction)}" if halts.margin_fraction is not None else "",
     ]
     if (lasting := settings.backtest.unhalt_after_sessions) is None:
-        return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries; nobody is there to end it")
+        return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries, because nobody lifts it")
     ended = f"optimistic: a person accepts each, and ends it {pluralize(lasting, 'session')} later"
     return Assumption("halts", ", ".join(filter(None, parts)), ended)
 

@@ -144,7 +144,7 @@ class _Day(Struct, dict=True):
     session: Session
     grid: Grid
     compared: int = -1
-    exits_claimed: int = 0
+    exits_claimed: int = -1
 
     @cached_property
     def exits_us(self) -> Sequence[int]:
@@ -179,36 +179,39 @@ class Driver:
         self._always = _always(world)
         self._calm = Calm(ALWAYS_NOW, settled=False)
         self._ask_from: datetime | None = None
-        self._compared: object = None
-        self._exited: object = None
-        self._traded: object = None
+        self._stamp_at_reconcile: object = None
+        self._stamp_at_exits: object = None
+        self._stamp_at_trade: object = None
         self.count = Count()
 
     @property
     def state(self) -> State:
         """Return the driver's state between two sessions."""
-        return self.count, self._ask_from, self._compared, self._exited
+        return self.count, self._ask_from, self._stamp_at_reconcile, self._stamp_at_exits
 
     @state.setter
     def state(self, state: State) -> None:
-        self.count, self._ask_from, self._compared, self._exited = state
+        self.count, self._ask_from, self._stamp_at_reconcile, self._stamp_at_exits = state
 
     def play(self, session: Session) -> SessionEnd:
         """Run one session: run each pass that could change anything, and return the account's state at its close."""
-        day, index = _Day(session, self._grid(session)), 0
+        day = _Day(session, self._grid(session))
         begins = self._terms.begins
+        # A session before the first one that trades has no passes at all.
         if self._changes_nothing(day) or (begins is not None and session.date < begins):
             return self._skip_session(day)
         self._advance(session.open)
         # What an earlier look found out still holds if it reached beyond this moment and nothing has changed since.
-        if session.open >= self._calm.until or self._exited != self._ahead.stamp:
-            # From just before, because the passes of this moment are yet to come.
+        if session.open >= self._calm.until or self._stamp_at_exits != self._ahead.stamp:
+            # From a microsecond before, so that the passes that are due exactly at the open count.
             self._look_ahead(day, session.open - MICROSECOND)
             if self._changes_nothing(day):
                 return self._skip_session(day)
+        index = 0
         while (index := self._next(day, index)) < len(day.grid.offsets):
             self._advance(day.at(index))
             for job, name in day.grid.due[index]:
+                # A fetch or a score that nobody reads would change nothing.
                 if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
                     self._run_or_skip(day, index, Call(job, session.date, name, BY))
             index += 1
@@ -226,14 +229,14 @@ class Driver:
         if self._terms.every_pass or self._always or self._ask_from is None:
             return False
         reached = min(self._calm.until, self._ask_from)
-        return reached >= day.session.close and self._exited == self._compared == self._ahead.stamp
+        return reached >= day.session.close and self._stamp_at_exits == self._stamp_at_reconcile == self._ahead.stamp
 
     def _skip_session(self, day: _Day) -> SessionEnd:
         """Let a session go by in which nothing changes, except by interest that is posted before it opens."""
         self._advance(day.session.close)
         first = day.grid.next_of(Job.RECONCILE, 0)
         if first < len(day.grid.offsets) and self._agrees(day.at(first)):
-            self._exited = self._ahead.stamp
+            self._stamp_at_exits = self._ahead.stamp
         return self._close(day)
 
     def _close(self, day: _Day) -> SessionEnd:
@@ -258,7 +261,7 @@ class Driver:
         asked = max(index, day.place_of(self._ask_from)) if self._ask_from else index
         nexts = [touched, grid.next_of(Job.TRADE_ONCE, asked)]
         nexts += [grid.next_of(job, index) for job in self._always]
-        if self._compared != self._ahead.stamp:
+        if self._stamp_at_reconcile != self._ahead.stamp:
             nexts.append(grid.next_of(Job.RECONCILE, index))
         return min(nexts)
 
@@ -271,7 +274,7 @@ class Driver:
             return
         quiet = self._is_quiet(day, index, job)
         if job is Job.RECONCILE:
-            if self._traded is not None and self._traded == self._ahead.trade_stamp:
+            if self._stamp_at_trade is not None and self._stamp_at_trade == self._ahead.trade_stamp:
                 return
             if quiet and self._agrees(day.at(index)):
                 return
@@ -291,23 +294,23 @@ class Driver:
 
     def _agrees(self, now: datetime) -> bool:
         """Return True if books and venue agree as at the last comparison, once interest is in the books."""
-        if self._compared != self._ahead.stamp:
-            if not (self._ahead.only_interest_since(self._compared) and self._passes.book_interest(now)):
+        if self._stamp_at_reconcile != self._ahead.stamp:
+            if not (self._ahead.only_interest_since(self._stamp_at_reconcile) and self._passes.book_interest(now)):
                 return False
-            self._compared = self._ahead.stamp
+            self._stamp_at_reconcile = self._ahead.stamp
         return True
 
     def _exit(self, day: _Day, index: int, call: Call) -> None:
         before = self._ahead.stamp
         self._passes.exits(call)
         # A pass that sends something, such as what is to rest for a new position, is followed by one that looks again.
-        self._exited = before if self._ahead.stamp == before else None
+        self._stamp_at_exits = before if self._ahead.stamp == before else None
         self._look_ahead(day, day.at(index))
 
     def _is_quiet(self, day: _Day, index: int, job: Job) -> bool:
         """Return True if a pass would change nothing but what is written down right here: new marks, a new peak."""
         now = day.at(index)
-        if self._terms.every_pass or self._exited != self._ahead.stamp:
+        if self._terms.every_pass or self._stamp_at_exits != self._ahead.stamp:
             return False
         if now >= self._calm.until and self._calm.settled and job in LOOKS:
             self._write_marks(day, index)
@@ -350,11 +353,11 @@ class Driver:
     def _look_ahead(self, day: _Day, now: datetime) -> None:
         """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
         if not self._terms.every_pass:
-            if self._exited == self._ahead.stamp:
+            if self._stamp_at_exits == self._ahead.stamp:
                 self._calm = self._quiet.calm(now, day.session, self._until(day))
-            elif self._calm.settled and self._ahead.only_interest_since(self._exited):
+            elif self._calm.settled and self._ahead.only_interest_since(self._stamp_at_exits):
                 # To the next pass, only the equity is new.
-                self._exited, self._calm = self._ahead.stamp, Calm(now)
+                self._stamp_at_exits, self._calm = self._ahead.stamp, Calm(now)
             else:
                 self._quiet.forget()
                 self._calm = Calm(now, settled=False)
@@ -372,8 +375,8 @@ class Driver:
         """Compare books and venue; also called before the first session and after the last one."""
         compared = self._passes.reconcile()
         # A difference is looked at each time: it may be gone.
-        self._compared = None if compared.findings else self._ahead.stamp
-        self._traded = self._ahead.trade_stamp if self._terms.only_due and not compared.findings else None
+        self._stamp_at_reconcile = None if compared.findings else self._ahead.stamp
+        self._stamp_at_trade = self._ahead.trade_stamp if self._terms.only_due and not compared.findings else None
         return compared
 
     def _write_skipped(self, day: _Day, index: int) -> None:

@@ -227,7 +227,7 @@ def backtest_result(
     year: int = SESSIONS_PER_YEAR,
     moved: Collection[Key] = (),
 ) -> BacktestResult:
-    """Compute the results of the sessions of `ends`; there must be one. A year of the venue has `year` sessions.
+    """Compute the result of a backtest from the `ends` of its sessions, at least one; a year has `year` sessions.
 
     Positions that were rolled (`moved`) count once their last contract is closed.
     """

@@ -100,7 +100,7 @@ def intervals(of: ReturnSeries, how: Resampling = DEFAULT) -> dict[str, ReturnSp
 
 
 def yearly_excess(values: Sequence[float], others: Sequence[float], per_year: float) -> float:
-    """Return by how much returns grew faster than others per year, on a log scale; none may be -1 or less."""
+    """Return the annualized mean log return of `values` in excess of `others`; no return may be -1 or less."""
     pairs = zip(values, others, strict=True)
     return per_year * sum(log1p(value) - log1p(other) for value, other in pairs) / len(values)
 

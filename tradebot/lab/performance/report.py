@@ -357,8 +357,8 @@ class AccountReport(Struct, frozen=True):
     `label` distinguishes accounts of one report. `missing` are sessions of the period without a recorded end; the next
     return then covers them too. `returns` are figures of the account's returns, and `activity` those of its trading;
     the `comparisons` show some of them next to the benchmark and cash. `unknown` describes what isn't known, and how
-    much data it needs. `luck` says whether the result can be distinguished from luck. `assumptions` belong to each
-    block. `interrupted` is True for a backtest that was stopped before its last session.
+    much data it needs. `luck` says whether the result can be distinguished from luck. `assumptions` has the assumptions
+    behind each block of the report. `interrupted` is True for a backtest that was stopped before its last session.
     """
 
     label: str

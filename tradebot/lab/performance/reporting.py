@@ -216,7 +216,7 @@ def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
         seen = f"the broker's equity of {compared.at:%Y-%m-%d %H:%M}Z, at its own prices"
         yield f"By {seen}, it is {abs(apart):,.2f} USD {side} what the books make of it."
     if compared.unpriced:
-        yield f"No price was seen for {', '.join(compared.unpriced)}; the books count what was paid."
+        yield f"No price was seen for {', '.join(compared.unpriced)}; the books value these at cost."
     if compared.left_out:
         yield f"The books don't value {', '.join(compared.left_out)}, which the bot doesn't manage."
 

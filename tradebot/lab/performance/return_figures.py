@@ -152,7 +152,7 @@ MOST_BINS = 40
 
 
 def tail_figures(values: Sequence[float]) -> tuple[Figure, ...]:
-    """Return skewness, kurtosis and the tails of session returns; none at all with too few for the first one."""
+    """Return skewness, kurtosis and the tails of session returns; empty if there are too few even for skewness."""
     if len(values) < A_QUARTER:
         return ()
     shape, (lowest, highest) = statistics.shape(values), (statistics.quantile(values, p) for p in (TAIL, 1 - TAIL))

@@ -225,7 +225,7 @@ def _sentence(error: Any) -> str:
     kinds = ("Between", "list", "function-after")
     place = ".".join(str(part) for part in error["loc"] if not str(part).startswith(kinds) and part != "[key]")
     if error["type"] == "extra_forbidden":
-        return f"{place}: there is no such line in a space"
+        return f"{place}: a space has no such key"
     return f"{place}: {describe_validation_error(error)}" if place else describe_validation_error(error)
 
 

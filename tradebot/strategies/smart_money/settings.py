@@ -157,7 +157,7 @@ class RestSettings(Frozen):
 
 
 class PointsSettings(Frozen):
-    """The maximum points of each component of the score, and what thresholds earn; they add up to 100."""
+    """The maximum points of each component of the score, which add up to 100, and the points for each threshold."""
 
     order_block: Points = 10
     gap: Points = 8

@@ -145,7 +145,7 @@ class IbkrReader:
                     continue
                 broker_position = _position(contract, quantity, cost, marks.get(contract.conId))
                 if by_symbol.setdefault(broker_position.symbol, broker_position) != broker_position:
-                    raise RowError("position", f"is told in two ways: {broker_position.symbol}")
+                    raise RowError("position", f"is reported twice, with different values: {broker_position.symbol}")
             except RowError as error:
                 self._tally.note("position", error.field_name, f"row refused: {error.problem}")
                 lost += 1

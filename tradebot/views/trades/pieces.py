@@ -171,7 +171,7 @@ class Piece(NamedTuple):
 
 
 class Breakdown(Struct, frozen=True):
-    """All profit of an account in pieces, and the account at the end of each day."""
+    """An account's profit, broken down into its sources, and the account at the end of each day."""
 
     history: History
     ends: tuple[DayEnd, ...]

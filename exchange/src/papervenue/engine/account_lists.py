@@ -172,7 +172,7 @@ class OrderTable:
         return (self[key] for key in reversed(self._rows))
 
     def sequences(self) -> list[int]:
-        """Return the sequences of the orders without fetching any."""
+        """Return the sequence number of each order, without fetching the orders."""
         return [row if isinstance(row, int) else row.sequence for row in self._rows.values()]
 
     def fetched_orders(self) -> list[Order]:

@@ -1,4 +1,4 @@
-"""Act as a venue without a request of the owner: suspend, stop, resume, restate or cancel an order."""
+"""Act on an order as a venue may without being asked: suspend, stop, resume, restate or cancel it."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Dialect(Protocol):
         """Return the request of the replacing order; raise a Refusal if the order can't be replaced like this."""
 
     def expires_us(self, floor: Floor, request: OrderRequest) -> int:
-        """Return when an order ends that is accepted now."""
+        """Return when an order that is accepted now will expire, in microseconds."""
 
     def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
         """Return the price at which a bar fills an order, or None if it doesn't."""

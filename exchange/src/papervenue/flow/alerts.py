@@ -89,7 +89,7 @@ class Flow(Made):
 
     @cache_newest(64, 1)
     def plan_session(self, symbol: str, index: int) -> list[Planned]:
-        """Return a session's planned alerts, oldest first; prices are read only if an edge needs them."""
+        """Return a session's planned alerts, oldest first; prices are read only if the market's edge isn't 0."""
         session = self.calendar.market[index]
         rights: dict[int, tuple[int, str]] = {}
         planneds = []

@@ -54,7 +54,7 @@ class Action(NamedTuple):
 
 
 class ActionBook:
-    """The actions of a market in order of effect, and the name that each company has in the bar source."""
+    """The actions of a market, in the order in which they take effect, and each company's name in the bar source."""
 
     def __init__(self) -> None:
         self._all: list[Action] = []
@@ -63,7 +63,7 @@ class ActionBook:
 
     @property
     def renaming(self) -> Sequence[Action]:
-        """Return the changes of names, in order of effect."""
+        """Return the changes of names, in the order in which they take effect."""
         return [action for action in self._all if action.kind == NAME_CHANGE] if self._entities else ()
 
     def __iter__(self) -> Iterator[Action]:
@@ -87,11 +87,11 @@ class ActionBook:
         return self._entities.get(symbol, symbol)
 
     def of(self, symbol: str) -> Sequence[Action]:
-        """Return a company's actions under all its names, in order of effect."""
+        """Return a company's actions under all its names, in the order in which they take effect."""
         return self._of.get(self.entity(symbol), ())
 
     def declared_by(self, now_us: int) -> list[Action]:
-        """Return the actions declared by a given time, in order of effect."""
+        """Return the actions declared by a given time, in the order in which they take effect."""
         return [action for action in self._all if action.declared_us <= now_us]
 
 

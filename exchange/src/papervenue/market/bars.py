@@ -53,9 +53,9 @@ class BarSource(Protocol):
 
 @runtime_checkable
 class QuickPast(Protocol):
-    """A source that generates candles of sessions before the market's first without generating each minute.
+    """A source of candles for sessions before the market's first one, made without generating their minutes.
 
-    It can for the last `candle_days` sessions.
+    It has candles for the last `candle_days` of those sessions.
     """
 
     candle_days: int

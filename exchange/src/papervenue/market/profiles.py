@@ -243,9 +243,9 @@ def of_share(symbol: str) -> Maker:
 
 @lru_cache(maxsize=1_000)
 def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], ...] | None) -> Maker:
-    """Return the inputs for another instrument's bars: it trades in every minute, from its own price level.
+    """Return the inputs for bars of an instrument that isn't a share: it trades every minute, at its own price level.
 
-    Without `shocks` it has no trends either.
+    If `shocks` is None, its prices have no trends.
     """
     grid = Grid(of)
     level, drawn = float(of.level), profile(of.symbol)

@@ -64,7 +64,7 @@ class TrainingSpan(NamedTuple):
 
 
 class DraftFolder(NamedTuple):
-    """Where a draft is, whether its training was vectorized, and why not if its agent supports that."""
+    """Where a draft is, whether its training was vectorized and, if not although its agent supports that, why."""
 
     place: Path
     on_arrays: bool = False
