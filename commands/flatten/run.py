@@ -1,6 +1,7 @@
 """`tradebot flatten`: close the bot's own positions on request, through the same code as every order."""
 
 from collections import Counter, defaultdict
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from commands.shared.pass_recording import record_flatten
@@ -18,7 +19,7 @@ from tradebot.reconciliation.read_books import fills_awaited
 from tradebot.timetable.sessions import last_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -53,16 +54,29 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     remaining = [fill for fill in _lacking(app, symbol) if fill.order.symbol not in at_work]
     if remaining and not code:
         code = ExitCode.UNAVAILABLE
-    return Report("flatten", data, lambda console, _: _render(console, data, again, remaining), code)
+    closed = _closes_unlisted(app)
+    return Report("flatten", data, lambda console, _: _render(console, data, again, remaining, closed), code)
 
 
 def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
     """Return what our orders have filled in a symbol, or in all, that the books don't show, unless others closed it."""
+    missing_fills, left = _filled_beyond_books(app)
+    return [gap for gap in missing_fills if symbol in (None, gap.order.symbol) and left[gap.order.symbol]]
+
+
+def _closes_unlisted(app: "App") -> "dict[str, MissingFill]":
+    """Return by symbol the last order by which a position has closed that no list of fills shows yet."""
+    missing_fills, left = _filled_beyond_books(app)
+    return {fill.order.symbol: fill for fill in missing_fills if not left[fill.order.symbol]}
+
+
+def _filled_beyond_books(app: "App") -> "tuple[Sequence[MissingFill], dict[str, Decimal]]":
+    """Return what our orders have filled that the books don't show, and what that leaves of their symbols."""
     missing_fills = fills_awaited(app.ledger_view, app.now(), app.day)
     left = dict(app.ledger_view.totals().own_quantities()) if missing_fills else {}
     for fill in missing_fills:
-        left[fill.order.symbol] = left.get(fill.order.symbol, 0) + fill.signed_quantity
-    return [gap for gap in missing_fills if symbol in (None, gap.order.symbol) and left[gap.order.symbol]]
+        left[fill.order.symbol] = left.get(fill.order.symbol, Decimal(0)) + fill.signed_quantity
+    return missing_fills, left
 
 
 def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:
@@ -128,7 +142,13 @@ def _without_exit(data: "PassData") -> list[str]:
     return sorted({row.symbol for row in left_open(data.rows) if row.reason not in NOT_SENT_ON_PURPOSE})
 
 
-def _render(console: "Console", data: "PassData", again: str, remaining: "Sequence[MissingFill]") -> None:
+def _render(
+    console: "Console",
+    data: "PassData",
+    again: str,
+    remaining: "Sequence[MissingFill]",
+    closed: "Mapping[str, MissingFill]",
+) -> None:
     if data.not_run:
         render_not_run(console, data.not_run)
         return
@@ -141,7 +161,10 @@ def _render(console: "Console", data: "PassData", again: str, remaining: "Sequen
     console.print(f"Closing on request at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
     unlike = sorted({row.symbol for row in left_open(data.rows) if row.reason in UNLIKE_THE_BROKER})
-    for symbol in unlike:
+    for symbol in (symbol for symbol in unlike if symbol in closed):
+        text = f"Closed already: {closed[symbol].words}, by the broker's answer about it"
+        console.print(f"{text}. Its lists don't show that yet. Next: tradebot reconcile", markup=False)
+    for symbol in (symbol for symbol in unlike if symbol not in closed):
         shown = "The broker's positions don't show it as the books do, so an order could open one"
         console.print(f"Not closed: {symbol}. {shown}. {LOOK_THERE}", markup=False)
     if without := [symbol for symbol in _without_exit(data) if symbol not in unlike]:

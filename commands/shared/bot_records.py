@@ -12,6 +12,7 @@ from tradebot.app.wiring import App
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.lifecycle import Records, Work
 from tradebot.model.limits import Protection
+from tradebot.model.order import Order
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
@@ -131,12 +132,20 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
     working = ledger.orders(working=True)
     chains = ledger.order_chains([order.venue_id for order in working])
     orders = {order.venue_id: order for orders in (working, *chains.values()) for order in orders}
+    if untold := {order.venue_id: order for order in working if order.leads_pair}.keys() - _parents(orders.values()):
+        # A stop that has ended while its limit works is no stop of which nothing was told.
+        sent = min(orders[venue_id].submitted_at or datetime.min.replace(tzinfo=UTC) for venue_id in untold)
+        orders |= {order.venue_id: order for order in ledger.orders(since=sent) if order.parent in untold}
     promised = ledger.promised({order.client_order_id for order in orders.values()})
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
     # Other intents that were answered have orders: one that still works is read already, and one that ended is over.
     open_or_protecting = (record for record in recent if record.state.is_unresolved or record.intent.protects)
     records = Records().after((*orders.values(), *promised.values(), *open_or_protecting))
     return records.work(ledger.filled_quantities(orders))
+
+
+def _parents(orders: "Iterable[Order]") -> set[str]:
+    return {order.parent for order in orders if order.parent}
 
 
 def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":

@@ -106,8 +106,17 @@ def test_pass_that_leaves_open_what_a_halt_closes_is_a_finding(traded: Bot, tmp_
 
 
 def test_flatten_all_closes_only_the_bots_positions(traded: Bot) -> None:
+    held = own(traded)
+    lists = ["orders", "positions", "activities"]
+    late = [{"name": "late", "when": {"request": lists}, "what": {"stale_account": "70s"}}]
+    requests.post(f"{traded.url}/exchange/v1/faults", json=late, timeout=60).raise_for_status()
     said = traded.says("flatten", "--all", "--confirm", "ALL")
     assert said.code == 0
+    traded.says("exchange", "tick", "61s")
+    again = traded.says("flatten", "--all", "--confirm", "ALL")
+    assert (again.code, again.out.count("Closed already: ")) == (5, len(held)), "its lists can't confirm it yet"
+    assert not {words for words in ("Not closed", "No exit is at work") if words in again.out}
+    assert traded.says("exchange", "faults", "clear").code == 0
     assert said.out.rstrip().endswith(
         "A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders"
     )

@@ -284,8 +284,12 @@ def test_a_pair_protects_only_while_its_stop_can_trigger(status: OrderStatus) ->
 
 
 def test_a_pair_whose_stop_was_never_reported_protects_nothing() -> None:
-    (work,) = Records().after([record(PAIR), order(PAIR)]).work({}).values()
-    assert work.covered_quantity(Decimal(10)) == 0
+    told = Records().after([record(PAIR), order(PAIR, order_class=OrderClass.OCO)])
+    (work,) = told.work({}).values()
+    assert (work.covered_quantity(Decimal(10)), work.arriving) == (Decimal(0), True)
+    ended = order(PAIR, OrderStatus.CANCELED, **LEG, parent="venue of protect-0")
+    (work,) = told.after([ended]).work({}).values()
+    assert (work.covered_quantity(Decimal(10)), work.arriving) == (Decimal(0), False), "one that has ended doesn't come"
 
 
 def test_a_stop_protects_while_its_replacement_is_on_its_way() -> None:

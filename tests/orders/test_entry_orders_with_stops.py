@@ -8,12 +8,13 @@ from tests.kit.core.apart import MADE_UP, MadeUpVenue
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import CASH, EXITS, NOW, SESSION
 from tradebot.desk.snapshot import take_desk
+from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
-from tradebot.model.record import Job
+from tradebot.model.record import DOUBTED, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.order_sender import cancel_intent
@@ -111,6 +112,54 @@ def test_the_stop_protects_once_it_works_and_no_other_is_placed() -> None:
     books = replace(books, at=NOW)
     assert books.canceled_now == {entry.venue_id}
     assert not list(gaps(books, desk.listings, desk.resting, rules.exits, rules.exits_of))
+
+
+def test_a_stop_that_no_list_has_shown_since_its_entry_filled_gets_none_beside_it_that_could_turn_the_position() -> (
+    None
+):
+    found, venue = scene()
+    venue.capabilities = replace(venue.capabilities, reduce_only=False)
+    entry_of(found)
+    entry, listed = venue.entered(), venue.view
+    found.later(30)
+    evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "open+31m"))
+    venue.fill(entry.client_order_id, "100")
+    stop, shown = venue.book.pop("its stop"), {"last": False}
+    venue.view = lambda: listed() if shown["last"] else replace(listed(), orders=())  # type: ignore[method-assign]
+    found.later(30)
+    record = evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "open+32m"))
+    assert not [intent for intent in venue.submitted if intent.purpose is Purpose.PROTECT], "nor a target without it"
+    assert [(gap.why, gap.shares) for gap in record.gaps or ()] == [(DOUBTED, entry.quantity)], "and that is told"
+    venue.book["its stop"], shown["last"] = replace(stop, status=OrderStatus.NEW), True
+    found.later(30)
+    record = evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "open+33m"))
+    assert (record.gaps or (), [intent.is_target for intent in venue.submitted[1:]]) == ((), [True])
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_stop_is_spare_only_if_no_position_shows_that_its_entry_has_filled(filled: bool) -> None:
+    found, venue = scene()
+    venue.capabilities = replace(venue.capabilities, reduce_only=False)
+    entry_of(found)
+    entry = venue.entered()
+    found.later(30)
+    evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "open+31m"))
+    old, find, listed = venue.book[entry.client_order_id], venue.order, venue.view
+    venue.order = lambda name: old if name == entry.client_order_id else find(name)  # type: ignore[method-assign,assignment]
+    venue.fills = lambda after: ()  # type: ignore[method-assign]
+    venue.ended = lambda since: ()  # type: ignore[method-assign]
+
+    def without_entry() -> BrokerView:
+        return replace(listed(), orders=tuple(one for one in listed().orders if one.venue_id != entry.venue_id))
+
+    venue.view = without_entry  # type: ignore[method-assign]
+    if filled:
+        venue.fill(entry.client_order_id, "100")
+    venue.book["its stop"] = replace(venue.book["its stop"], status=OrderStatus.NEW)
+    for slot in ("open+32m", "open+33m"):
+        found.later(60)
+        evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, slot))
+    assert (venue.book["its stop"].status is OrderStatus.NEW) is filled
 
 
 def test_a_stop_that_its_entry_left_behind_gets_another() -> None:

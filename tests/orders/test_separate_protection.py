@@ -19,11 +19,13 @@ from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Operation
 from tradebot.model.lifecycle import State
 from tradebot.model.limits import Protection
-from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce
+from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Settlement
 from tradebot.orders.stop_protection import missing_targets
+from tradebot.ports.broker import Ending
 from tradebot.reconciliation.protection import ProtectionWatch
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
@@ -599,6 +601,26 @@ def test_an_exit_takes_the_place_of_what_could_turn_the_position(can: Capabiliti
     assert sizes(bot.venue.working(Purpose.CLOSE)) == [Decimal(10)]
     assert (bot.venue.stops(), bot.venue.targets()) == ([], [])
     assert [one["why"] for one in bot.scene.told("protection_gap")] == ["exiting"]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the answer tells the end", "nothing tells it"])
+def test_an_exit_goes_out_once_the_answer_to_a_cancel_proves_an_end_that_no_list_shows(told: bool) -> None:
+    bot = BotApart(NO_EDITS).held()
+    send, find, bot.venue.hides_ends = bot.venue.cancel, bot.venue.follower, True
+
+    def find_open(venue_id: str) -> Order | None:
+        order = find(venue_id)
+        return order if order and order.status is not OrderStatus.CANCELED else None
+
+    def cancel(ending: Ending) -> Reply:
+        reply = send(ending)
+        return replace(reply, order=find(ending.target_venue_id or "")) if told else reply
+
+    bot.venue.follower, bot.venue.cancel = find_open, cancel  # type: ignore[method-assign]
+    record = bot.flatten()
+    assert record is not None
+    assert sizes(bot.venue.working(Purpose.CLOSE)) == [Decimal(10)] * told
+    assert (Reason.SHARES_HELD in {one.decisions[-1].reason for one in record.candidates}) is not told
 
 
 @each

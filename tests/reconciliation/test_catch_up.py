@@ -83,6 +83,27 @@ def test_fills_and_terminal_orders_are_applied_once() -> None:
     assert scene.ledger.totals().cash(CASH, Settlement.PAID) == scene.venue.cash
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_order_whose_every_share_is_booked_is_over_though_lists_and_answers_are_from_before(listed: bool) -> None:
+    scene = Scene()
+    intent = sent(scene)
+    name, old = intent.client_order_id, scene.venue.view().orders
+    caught(scene)
+    scene.later(60)
+    scene.venue.order = scene.venue.follower = lambda name: old[0]  # type: ignore[method-assign,assignment]
+    scene.venue.ended = lambda since: ()  # type: ignore[method-assign]
+    open_orders, now = old if listed else (), scene.venue.now
+    scene.venue.fill(name, "100", Decimal(1))
+    assert catch_up(scene.venue, scene.ledger, open_orders, now, now).fills == 1
+    assert [order.venue_id for order in scene.ledger.orders(working=True)] == [old[0].venue_id], "shares are left"
+    scene.venue.fill(name, "100")
+    assert catch_up(scene.venue, scene.ledger, open_orders, now, now).orders == 1
+    (order,) = scene.ledger.orders()
+    assert (order.status, order.filled_quantity) == (OrderStatus.FILLED, intent.quantity)
+    assert (order.filled_average_price, order.updated_at) == (Decimal(100), now), "as its fills tell"
+    assert catch_up(scene.venue, scene.ledger, open_orders, now, now) == CaughtUp(orders=0, fills=0, unresolved=())
+
+
 def test_fills_are_asked_for_from_the_opening_and_then_from_days_before_the_last() -> None:
     scene = opened_long_ago()
     intent = sent(scene)

@@ -33,6 +33,12 @@ def resting(bot: Bot, symbol: str) -> list[tuple[str, Decimal, Decimal]]:
     )
 
 
+def cancel_all(bot: Bot) -> None:
+    """Cancel everything that rests at the exchange."""
+    for order in requests.get(f"{bot.url}/v2/orders", params={"status": "open"}, headers=KEYS, timeout=60).json():
+        requests.delete(f"{bot.url}/v2/orders/{order['id']}", headers=KEYS, timeout=60)
+
+
 def states(bot: Bot) -> dict[str, State]:
     with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
         known = Known().after((*ledger.intents(), *ledger.orders(), *ledger.fills()))
@@ -98,8 +104,7 @@ def test_a_position_that_a_person_closes_is_closing_and_then_gone(shared_trader:
 def test_a_stop_that_was_canceled_since_the_last_exit_pass_is_missed_on_every_screen(shared_trader: Bot) -> None:
     bot = shared_trader
     assert bot.says("evaluate-exits", "--force-slot").code == 0
-    for order in requests.get(f"{bot.url}/v2/orders", params={"status": "open"}, headers=KEYS, timeout=60).json():
-        requests.delete(f"{bot.url}/v2/orders/{order['id']}", headers=KEYS, timeout=60)
+    cancel_all(bot)
     bot.says("reconcile")
     told = {row["subject"]: row for row in bot.json("health")["judgments"]}["orders"]
     assert (told["state"], told["found"].startswith("no stop rests at the broker for NVDA")) == ("DEGRADED", True)
@@ -107,3 +112,19 @@ def test_a_stop_that_was_canceled_since_the_last_exit_pass_is_missed_on_every_sc
     assert "orders" in {row["subject"] for row in bot.json("audit", "--offline")["findings"]}
     bot.says("evaluate-exits", "--force-slot")
     assert {row["subject"]: row for row in bot.json("health")["judgments"]}["orders"]["state"] == "OK"
+
+
+def test_a_stop_whose_pair_was_answered_without_it_is_on_its_way_and_not_missing(shared_trader: Bot) -> None:
+    bot = shared_trader
+    cancel_all(bot)
+    rule = [{"name": "legless", "when": {"request": "submit"}, "what": "legs_left_out"}]
+    requests.post(f"{bot.url}/exchange/v1/faults", json=rule, timeout=60).raise_for_status()
+    bot.says("exchange", "tick", "1m")
+    bot.says("evaluate-exits", "--force-slot")
+    found = shown(bot)["NVDA"]["protection"]
+    assert (found["why"], [one["is_stop"] for one in found["resting"]]) == ("arriving", [False])
+    assert "without a stop" not in bot.shown("status").splitlines()[0]
+    bot.says("exchange", "faults", "clear")
+    bot.says("exchange", "tick", "1m")
+    bot.says("evaluate-exits", "--force-slot")
+    assert shown(bot)["NVDA"]["state"] == "protected"

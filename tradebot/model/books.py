@@ -176,6 +176,15 @@ class Books(Struct, frozen=True, dict=True):
     def _behind(self) -> dict[tuple[str, str], IntentRecord | None]:
         return {}
 
+    def has_entered(self, order: Order) -> bool:
+        """Return True if the order that this one is a leg of has filled, at least in part."""
+        return order.parent in self._filled_ids
+
+    @cached_property
+    def _filled_ids(self) -> frozenset[str]:
+        in_orders = (order.venue_id for order in self.orders if order.filled_quantity)
+        return frozenset((*in_orders, *(venue_id for venue_id, quantity in self.filled.items() if quantity)))
+
     def protects(self, order: Order) -> bool:
         """Return True if the order rests at the venue to protect a position and hasn't been turned into an exit."""
         record = self.intent_behind(order)

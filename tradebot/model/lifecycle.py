@@ -16,6 +16,7 @@ from tradebot.model.instrument import Instrument, whole_lots
 from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation, behind_leg
 from tradebot.model.order import Order, OrderClass, OrderStatus, lineages
 from tradebot.model.position import ADOPTED, FOREIGN
+from tradebot.model.struct_tools import replace
 
 
 class State(StrEnum):
@@ -144,13 +145,16 @@ class Records(Struct, frozen=True):
         """
         by_key: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
         made = {order.client_order_id: order for order in self.orders.values()}
-        replaced = set(self._replaced_orders(made))
+        replaced, parents = set(self._replaced_orders(made)), {order.parent for order in self.orders.values()}
         for venue_id, lineage in lineages(self.orders, self.orders).items():
             order = self.orders[venue_id]
             intent = self._intent_behind(lineage, order)
+            if intent is not None:
+                order = release_stop(order, intent, entered=self._has_entered(order, booked))
             if intent is not None and venue_id not in replaced and not waits_for_entry(order, intent):
+                is_untold = order.leads_pair and venue_id not in parents
                 unbooked = max(order.filled_quantity - booked.get(venue_id, Decimal(0)), Decimal(0))
-                sent = _Sent(order, intent, order.open_quantity + unbooked)
+                sent = _Sent(order, intent, order.open_quantity + unbooked, is_untold)
                 by_key.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(sent)
         for record in self.intents.values():
             intent = record.intent
@@ -166,6 +170,11 @@ class Records(Struct, frozen=True):
             if intent.operation is Operation.REPLACE and intent.target_venue_id is not None and replaces:
                 yield intent.target_venue_id
 
+    def _has_entered(self, order: Order, booked: Mapping[str, Decimal]) -> bool:
+        """Return True if the order that this one is a leg of has filled, at least in part."""
+        entry = self.orders.get(order.parent or "")
+        return entry is not None and bool(entry.filled_quantity or booked.get(entry.venue_id))
+
     def _intent_behind(self, lineage: Iterable[Order], order: Order) -> Intent | None:
         """Return the intent that made the nearest of these orders, or None if none is ours."""
         made = (self.intents.get(order.client_order_id) for order in lineage)
@@ -173,11 +182,15 @@ class Records(Struct, frozen=True):
 
 
 class _Sent(NamedTuple):
-    """An order with the intent behind it, and how many of its shares may still change a position."""
+    """An order with the intent behind it, and how many of its shares may still change a position.
+
+    With `is_untold`, it leads a pair of whose stop the venue has said nothing so far.
+    """
 
     order: Order
     intent: Intent
     left: Decimal
+    is_untold: bool
 
 
 def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
@@ -193,7 +206,7 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
             entering = State.INTENDED
         elif not intent.protects and intent.target_venue_id is None:
             leaving += intent.quantity
-    for order, intent, remaining in sent:
+    for order, intent, remaining, _ in sent:
         if intent.purpose is Purpose.OPEN:
             entering = State.WORKING if remaining else entering
         elif order.stop_price is not None or intent.protects:
@@ -204,7 +217,11 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
             leaving += remaining
     resting.sort(key=lambda price: (not price.is_stop, price.price, price.quantity))
     refused = _last_refused_protection(unreported, [sent_order.intent for sent_order in sent])
-    arriving = any(order.order.stop_price is not None and order.order.status.is_arriving for order in sent)
+    arriving = any(
+        (order.order.stop_price is not None and order.order.status.is_arriving)
+        or (order.is_untold and order.intent.protects)
+        for order in sent
+    )
     newest = max(protecting, key=lambda intent: (intent.at, intent.client_order_id), default=None)
     instrument = newest.instrument if newest else None
     return Work(entering, leaving, tuple(resting), refused, arriving, instrument, tuple(coming))
@@ -236,6 +253,14 @@ def _comes_anew(order: Order, intent: Intent) -> bool:
 def waits_for_entry(order: Order, intent: Intent) -> bool:
     """Return True for the stop of an entry that hasn't filled yet: it protects nothing so far."""
     return order.status is OrderStatus.HELD and intent.order_class is OrderClass.BRACKET
+
+
+def release_stop(order: Order, intent: Intent, *, entered: bool) -> Order:
+    """Return an order as it is by now: once its entry has `entered`, a stop works, even if its last report is older.
+
+    A list that lacks the stop, or is from before the fill, doesn't end it: a second one could turn the position around.
+    """
+    return replace(order, status=OrderStatus.NEW) if entered and waits_for_entry(order, intent) else order
 
 
 def can_trigger(order: Order, intent: Intent) -> bool:

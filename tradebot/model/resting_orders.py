@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from tradebot.model.books import Books
 from tradebot.model.intent import IntentRecord, Operation
-from tradebot.model.lifecycle import can_trigger, waits_for_entry
+from tradebot.model.lifecycle import can_trigger, release_stop, waits_for_entry
 from tradebot.model.order import Order, OrderClass, OrderStatus, chain
 
 Whose = tuple[str, str]
@@ -84,11 +84,13 @@ _WAITS = frozenset(status for status in OrderStatus if status.is_arriving) | {Or
 
 def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple[Resting, ...]]:
     """Return the resting orders among these working orders by strategy and symbol, oldest first."""
-    pairs = [
-        (order, record)
-        for order in orders
-        if (record := books.intent_behind(order)) and record.intent.rests and not waits_for_entry(order, record.intent)
-    ]
+    behind = ((order, books.intent_behind(order)) for order in orders)
+    released = (
+        (release_stop(order, record.intent, entered=books.has_entered(order)), record)
+        for order, record in behind
+        if record and record.intent.rests
+    )
+    pairs = [(order, record) for order, record in released if not waits_for_entry(order, record.intent)]
     # A leg may still name the order that its parent has replaced.
     first = [order for order, _ in pairs if not order.parent]
     latest = {

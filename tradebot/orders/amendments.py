@@ -23,6 +23,7 @@ from tradebot.model.resting_orders import Resting, Whose
 from tradebot.model.struct_tools import replace
 from tradebot.orders.order_sender import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
+from tradebot.reconciliation.new_fills import known_orders
 from tradebot.reconciliation.protection import closed_by_others, gaps
 
 WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
@@ -247,8 +248,14 @@ def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> N
 
 
 def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:
-    """Return the halves of a canceled pair, as they are at their end or after a few looks; none that can't be read."""
-    orders = tuple[Order, ...]()
+    """Return the halves of a canceled pair, as they are at their end or after a few looks; none that can't be read.
+
+    Where the answer to the cancel had their end, no list has to show it too.
+    """
+    orders = tuple(known_orders(world.ledger, [order.venue_id for order in _halves(pair)]).values())
+    if len(orders) == len(_halves(pair)) and all(order.status.terminal for order in orders):
+        return orders
+    orders = ()
     with suppress(TemporaryError):
         for _ in range(LOOKS):
             followers = [world.reader.follower(order.venue_id) for order in _halves(pair)]

@@ -54,6 +54,7 @@ from tradebot.orders.stop_protection import (
 )
 from tradebot.orders.target_moves import at_due_price, due_prices, moves
 from tradebot.ports.world import Call, World
+from tradebot.reconciliation.new_fills import seen_fills
 
 SOON = timedelta(minutes=2)
 """How long no stop is requested for a position after the venue refused two."""
@@ -146,12 +147,14 @@ def _is_passed(desk: Desk, watched: WatchedPosition, stop: Decimal) -> bool:
 
 def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Iterator[ProtectionState]:
     """Yield what rests for each position, and for one that is gone; nothing of symbols that nobody is sure of."""
-    held = {position.whose: position for position in desk.positions}
+    held, entered = {position.whose: position for position in desk.positions}, frozenset(_perhaps_entered(desk))
     for whose in dict.fromkeys((*desk.resting, *wanted)):
         position, rests = held.get(whose), desk.resting.get(whose, ())
         # Where a list of positions is behind, what can only reduce them does no harm.
         agreed = whose[1] not in desk.unproven and desk.position_ratios.get(whose[1], Decimal(1)) == 1
-        if not (agreed or (position and world.venue.reduce_only)) or (position is None and whose[1] in desk.awaited):
+        if not (agreed or (position and world.venue.reduce_only)):
+            continue
+        if position is None and (whose[1] in desk.awaited or whose[1] in entered):
             continue
         listing = desk.listing_of(position) if position else None
         closing = closing_side(position.quantity) if position else None
@@ -172,6 +175,20 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Ite
                 NONE if world.venue.reduce_only else total(stop for stop in stops if _is_ending(desk, stop)),
                 listing,
             )
+
+
+def _perhaps_entered(desk: Desk) -> Iterator[str]:
+    """Yield the symbols in which an entry must have filled, by the venue's positions, though nothing else tells it.
+
+    The stop that hangs on it protects what it has bought.
+    """
+    yield from (owned.fill.symbol for owned in seen_fills(desk.books, desk.omitted_orders, desk.net))
+    booked = desk.books.quantities()
+    for intent in (record.intent for record in desk.books.unresolved_intents if record.intent.makes_order):
+        symbol = intent.instrument.symbol
+        shown = desk.net.get(symbol, NONE) - booked.get(symbol, NONE)
+        if intent.purpose is Purpose.OPEN and shown * intent.side.sign > 0:
+            yield symbol
 
 
 def _is_ending(desk: Desk, rest: Resting) -> bool:
@@ -407,9 +424,11 @@ def _targets(world: World, call: Call, desk: Desk, cover: ProtectionState) -> It
         for step in steps
     )
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
-    if steps or _was_refused(desk, cover, is_target=True):
-        return
     only_reduce = world.venue.reduce_only
+    # Beside a stop that nobody sees, a target would be in no group with it, and both could fill.
+    unseen = any(stop.doubted for stop in cover.stops) and not only_reduce
+    if steps or unseen or _was_refused(desk, cover, is_target=True):
+        return
     moved = tuple(moves(desk, cover, partial(_can_edit, world, desk), reduce_only=only_reduce))
     yield from _in_turn(_move_target(world, call, desk, cover, step) for step in moved)
     if not moved:

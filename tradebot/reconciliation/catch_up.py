@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.account import BrokerView
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
+from tradebot.model.instrument import ONE, notional
 from tradebot.model.intent import REFUSED_LATE, IntentRecord, is_our_order_id, outcome_of
 from tradebot.model.order import Fill, Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
@@ -134,6 +136,8 @@ def catch_up(
     liquidations = tuple(_liquidations(reader, ledger, booked, (*fills, *reassigned)))
     if new_rows := (*fills, *reassigned, *liquidations):
         ledger.apply_fills(new_rows, now)
+    if filled := tuple(_orders_filled_by_books(ledger)):
+        n_orders += ledger.apply_orders(filled, now)
     ledger.keep_totals()
 
     return CaughtUp(
@@ -181,6 +185,26 @@ def _trace_foreign_fills(
         owners = orders_and_intents(ledger, {owned.fill.venue_order_id for owned in both})
         fills = tuple(OwnedFill(owners.owner(owned.fill.venue_order_id), owned.fill) for owned in fills)
     return owners, fills, untraced
+
+
+def _orders_filled_by_books(ledger: Ledger) -> Iterator[Order]:
+    """Yield as filled the working orders of which the books have every share, whatever a list says of them.
+
+    Nothing of such an order is left to fill, so it is in nobody's way: an exit must not wait until an old answer ends.
+    """
+    working = ledger.orders(working=True)
+    booked = ledger.filled_quantities({order.venue_id for order in working}) if working else {}
+    for order in working:
+        if not order.quantity or booked.get(order.venue_id, 0) < order.quantity:
+            continue
+        of_symbol = (owned.fill for owned in ledger.fills(order.symbol))
+        fills = [fill for fill in of_symbol if (fill.venue_order_id, fill.side) == (order.venue_id, order.side)]
+        quantity = sum((fill.quantity for fill in fills), Decimal(0))
+        if quantity >= order.quantity:
+            paid = sum((notional(fill.quantity, fill.price, ONE) for fill in fills), Decimal(0)) / quantity
+            at = max(fill.at for fill in fills)
+            over = replace(order, status=OrderStatus.FILLED, filled_quantity=order.quantity, updated_at=at)
+            yield replace(over, filled_average_price=paid)
 
 
 def _record_orders(ledger: Orders, changed: Collection[Order], now: datetime) -> int:

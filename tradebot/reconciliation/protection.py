@@ -23,7 +23,7 @@ from tradebot.model.decision import Decision, Verdict
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, whole_lots
 from tradebot.model.intent import IntentRecord, IntentState, Operation, is_our_order_id
-from tradebot.model.lifecycle import can_trigger, waits_for_entry
+from tradebot.model.lifecycle import can_trigger, release_stop, waits_for_entry
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Position
@@ -174,10 +174,11 @@ def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
 
 def _stops(books: Books, position: Position) -> Iterator[_Stop]:
     states, spare = {order.venue_id: order.status for order in books.orders}, {*_spare(books, position)}
-    for order in (order for order in books.orders if order.venue_id not in spare):
-        record = books.intent_behind(order) if order.stop_price is not None else None
-        if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
+    for reported in (order for order in books.orders if order.venue_id not in spare):
+        record = books.intent_behind(reported) if reported.stop_price is not None else None
+        if record is None or not (record.intent.rests and _is_of(record, position) and _closes(reported, position)):
             continue
+        order = release_stop(reported, record.intent, entered=books.has_entered(reported))
         lapse, parent = None, states.get(order.parent or "")
         if record.intent.order_class is OrderClass.BRACKET:
             # The stop of an entry works once that has filled, and then apart from it.

@@ -97,7 +97,7 @@ def protection_of(
         why = Uncovered.ADOPTED
     elif quantity - covered < (watched.kept.instrument.lot if watched.kept.instrument else 1):
         why = Uncovered.FRACTION
-    elif gap is not None:
+    elif gap is not None and not (gap.sent and work.arriving):
         why, since = gap.why, gap.since
     elif work.arriving:
         why = Uncovered.ARRIVING

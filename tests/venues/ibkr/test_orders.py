@@ -87,6 +87,14 @@ def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(o
     assert (reply.outcome, reply.code) == (WriteOutcome.REJECTED, "not_found")
 
 
+def test_the_answer_to_a_cancel_has_the_order_as_it_ended_whatever_a_list_of_ended_ones_shows(one: Connection) -> None:
+    order = made(one.orders.submit(intent()))
+    over = one.orders.cancel(cancel(order.venue_id)).order
+    assert over is not None
+    assert (over.venue_id, over.status, over.filled_quantity) == (order.venue_id, OrderStatus.CANCELED, Decimal(0))
+    assert one.orders.cancel(cancel(order.venue_id)).order is None, "of one that has ended, the lists tell"
+
+
 @pytest.mark.parametrize(
     ("changes", "code"), [({"limit_price": Decimal("5000.30")}, "110"), ({"quantity": Decimal(100_000)}, "201")]
 )

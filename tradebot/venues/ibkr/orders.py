@@ -35,7 +35,9 @@ from tradebot.venues.ibkr.wrapper import GoneError, VenueError
 
 _DOUBTED = NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE
 """Responses to a cancel that is too late, refused, or already sent: the lists of orders determine which."""
-_OVER = frozenset({"ApiCancelled", "Cancelled", "PendingCancel"})
+_ENDED, _ENDING = frozenset({"ApiCancelled", "Cancelled"}), "PendingCancel"
+END_WITHIN_S = 0.2
+"""How long to wait for an order's end once its cancel is accepted; then the lists have to tell of it."""
 
 
 class IbkrOrders:
@@ -120,16 +122,16 @@ class IbkrOrders:
     def cancel(self, intent: Ending) -> Reply:
         """Request a cancel once; an order that has already ended counts as accepted."""
         venue_id = str(intent.target_venue_id)
-        order = self._own(venue_id, ending=True)
-        if isinstance(order, Reply):
-            return order
-        order_id = order[0]
+        target = self._own(venue_id, ending=True)
+        if isinstance(target, Reply):
+            return target
+        order_id, _, _, order = target
 
         async def send(line: IbkrConnection) -> Reply:
             line.ears.listen_to(order_id)
             with around("ibkr.cancel"):
                 line.client.cancelOrder(order_id)
-            return await _wait_for_cancel(line, order_id)
+            return await _wait_for_cancel(line, order_id, order)
 
         reply = self._ask(send)
         if reply.code is None or not reply.code.isdecimal() or int(reply.code) not in _DOUBTED:
@@ -138,7 +140,7 @@ class IbkrOrders:
         if isinstance(again, Reply):
             return again
         # It is listed as open after the venue has said no.
-        return reply if again[3] is OrderStatus.PENDING_CANCEL else replace(reply, outcome=WriteOutcome.REJECTED)
+        return reply if again[3].status is OrderStatus.PENDING_CANCEL else replace(reply, outcome=WriteOutcome.REJECTED)
 
     def _ask(self, send: Callable[[IbkrConnection], Any]) -> Reply:
         """Return what became of a request; it wasn't sent if the connection wasn't whole before."""
@@ -155,14 +157,14 @@ class IbkrOrders:
             return Reply(WriteOutcome.UNKNOWN, code="no_answer", message=printable(str(error)) or "no answer")
         return reply
 
-    def _own(self, venue_id: str, *, ending: bool = False) -> tuple[int, Any, Any, OrderStatus] | Reply:
-        """Return order id, contract, order and status of an open order of this client id; or what any other is."""
+    def _own(self, venue_id: str, *, ending: bool = False) -> tuple[int, Any, Any, Order] | Reply:
+        """Return order id, contract, message and state of an open order of this client id; or what any other is."""
         try:
             order_reports = self._reader.order_reports()
         except TradebotError as error:
             return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
         if venue_id in order_reports.own:
-            return *order_reports.own[venue_id], order_reports.orders[venue_id].status
+            return *order_reports.own[venue_id], order_reports.orders[venue_id]
         order = order_reports.orders.get(venue_id)
         if order is not None and order.status.terminal:
             return Reply(
@@ -246,22 +248,31 @@ def _as_told(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Order:
     return order_of(contract, order, state, None, (), tally)
 
 
-async def _wait_for_cancel(line: IbkrConnection, order_id: int) -> Reply:
-    clock = asyncio.get_running_loop()
+async def _wait_for_cancel(line: IbkrConnection, order_id: int, order: Order) -> Reply:
+    """Return what the venue says of a cancel, with the order as it ended once it says so.
+
+    No list may have that for long, and what takes the order's place waits for it.
+    """
+    clock, accepted = asyncio.get_running_loop(), False
     until = clock.time() + line.patience.order
     while True:
-        for name, what in line.ears.said_of(order_id):
-            if name == "status" and what.word in _OVER:
-                return Reply(WriteOutcome.ACCEPTED)
-            if name == "error" and what.code == CANCELED:
-                return Reply(WriteOutcome.ACCEPTED)
-            if name == "error" and what.code not in NOTICES:
+        said = line.ears.said_of(order_id)
+        if ended := next((what for name, what in said if name == "status" and what.word in _ENDED), None):
+            filled = max(order.filled_quantity, Decimal(str(ended.filled)))
+            over = replace(order, status=OrderStatus.CANCELED, filled_quantity=filled)
+            return Reply(WriteOutcome.ACCEPTED, over if order.quantity and filled < order.quantity else None)
+        for name, what in said:
+            if (name == "status" and what.word == _ENDING) or (name == "error" and what.code == CANCELED):
+                # The state that it ended in comes at once after this, or a little before.
+                accepted, until = True, min(until, clock.time() + END_WITHIN_S)
+            elif name == "error" and what.code not in NOTICES:
                 unsure = what.code in _DOUBTED or what.code not in REFUSED
                 outcome = WriteOutcome.UNKNOWN if unsure else WriteOutcome.REJECTED
                 return Reply(outcome, code=str(what.code), message=printable(what.words))
         remaining = until - clock.time()
         if line.ears.gone or remaining <= 0:
-            return Reply(WriteOutcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
+            unheard = Reply(WriteOutcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
+            return Reply(WriteOutcome.ACCEPTED) if accepted else unheard
         try:
             await asyncio.wait_for(line.ears.something(), remaining)
         except TimeoutError:
