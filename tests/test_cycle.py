@@ -311,31 +311,36 @@ def test_another_account_than_the_ledgers_is_refused_before_anything_is_written(
     assert not scene.facts.cycles(job=Job.TRADE_ONCE)
 
 
-def test_a_closed_permission_sends_nothing_exits_and_cancels_included() -> None:
+def due_to_leave() -> Scene:
+    """Return a world with a position below its stop and an entry that has rested too long."""
     scene = Scene()
     bought(scene)
     trade_once(scene.world(wanted("JPM")), call(slot="rests"))
     scene.later(700)
     scene.price("AAPL", "90")
-    scene.permission = CLOSED_DOOR
-    told = len(scene.venue.submitted)
+    return scene
+
+
+def sent_and_passes(scene: Scene) -> tuple[int, CycleRecord, CycleRecord]:
+    """Return how many orders had been sent, a pass of entries and one of exits."""
+    sent = len(scene.venue.submitted)
     entries = trade_once(scene.world(wanted("XOM")), call(slot="open+45m"))
-    out = evaluate_exits(scene.world(), EXIT_CALL)
+    return sent, entries, evaluate_exits(scene.world(), EXIT_CALL)
+
+
+def test_a_closed_permission_sends_nothing_exits_and_cancels_included() -> None:
+    scene = due_to_leave()
+    scene.permission = CLOSED_DOOR
+    told, entries, out = sent_and_passes(scene)
     assert ends(entries) == {"XOM": Reason.LIVE_NOT_ARMED}
     assert ends(out) == {"AAPL": Reason.LIVE_NOT_ARMED, "JPM": Reason.LIVE_NOT_ARMED}
     assert (len(scene.venue.submitted), scene.venue.cancelled) == (told, [])
 
 
 def test_an_arming_that_has_ended_closes_entries_and_lets_exits_and_cancels_go() -> None:
-    scene = Scene()
-    bought(scene)
-    trade_once(scene.world(wanted("JPM")), call(slot="rests"))
-    scene.later(700)
-    scene.price("AAPL", "90")
+    scene = due_to_leave()
     scene.permission = Permission(entries_until=scene.venue.now - timedelta(seconds=1))
-    told = len(scene.venue.submitted)
-    entries = trade_once(scene.world(wanted("XOM")), call(slot="open+45m"))
-    out = evaluate_exits(scene.world(), EXIT_CALL)
+    told, entries, out = sent_and_passes(scene)
     assert ends(entries) == {"XOM": Reason.LIVE_ARMING_EXPIRED}
     assert ends(out) == {"AAPL": None, "JPM": None}
     assert (len(scene.venue.submitted), len(scene.venue.cancelled)) == (told + 1, 1)

@@ -119,8 +119,7 @@ def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence
     if not times:
         evidence += f"; none for {', '.join(lost[:3])}" if any(" (" in symbol for symbol in lost) else ""
         return (bad if clock.is_open else warn)(evidence, _no_prices(app, clock), what, 0, None)
-    age_s = (clock.now - max(times.values())).total_seconds()
-    limit_s = app.settings.limits.max_quote_age_s
+    age_s, limit_s = (clock.now - max(times.values())).total_seconds(), app.settings.limits.max_quote_age_s
     if clock.is_open and age_s > limit_s:
         fix = "Look at the broker's status page; entries wait for newer prices"
         return bad(f"{evidence}, all older than {limit_s} s", fix, what, len(times), age_s)

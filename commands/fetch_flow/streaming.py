@@ -66,8 +66,7 @@ def run(app: "App", *, lasting: str | None) -> Report:
     """Stream alerts for a while, by default until the session has ended; exit 5 if the stream was never joined."""
     most_s = _seconds(lasting)
     in_turn(app, "fetch-flow", lambda: _prepare(app))
-    now = trading_time(app)
-    began = now()
+    began = (now := trading_time(app))()
     session = session_of(app.ledger, began, app.day)
     if session is None or not may_stream(session, began):
         closed = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED)

@@ -34,8 +34,7 @@ def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
 def venue(new_folder: Callable[[], Path]) -> Iterator[World]:
     """Yield an exchange half an hour into its first session; afterwards its log must replay."""
     folder = new_folder()
-    world = open_world(folder)
-    world.tick(to="open")
+    world = open_world(folder, to="open")
     world.tick(seconds=1800)
     yield world
     armed = [(one.rule.name, one.seen, one.fired) for one in world.exchange.faults.book]

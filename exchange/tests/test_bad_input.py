@@ -26,8 +26,7 @@ ORDER = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "da
 
 @pytest.fixture(scope="module")
 def lasting(new_folder: Any) -> World:
-    world = open_world(new_folder())
-    world.tick(to="open")
+    world = open_world(new_folder(), to="open")
     world.tick(seconds=600)
     return world
 

@@ -27,18 +27,19 @@ def spec_of(folder: Path) -> MarketSpec:
     return MarketSpec(symbols=("AAPL",), start=date(2025, 12, 26), sessions=1, uw_folder=str(folder))
 
 
-def world_of(state: Path, captures: Path) -> World:
+def world_of(state: Path, captures: Path, to: str) -> World:
     create(state, spec_of(captures))
     exchange = open_exchange(state)
     feed = flow_source(exchange, state)
     assert isinstance(feed, CapturedFlow)
-    return World(exchange, feed)
+    world = World(exchange, feed)
+    world.tick(to=to)
+    return world
 
 
 @pytest.mark.skipif(not LIVE.is_dir(), reason="needs ../shared/data/uw/live")
 def test_captures_are_served_row_for_row_once_engine_time_has_passed_them(tmp_path: Path) -> None:
-    world = world_of(tmp_path, LIVE)
-    world.tick(to="2025-12-26T21:00:00Z")
+    world = world_of(tmp_path, LIVE, to="2025-12-26T21:00:00Z")
     alerts = world.get("/api/option-trades/flow-alerts?limit=200")["data"]
     assert 0 < len(alerts) < 50
     assert max(row["created_at"] for row in alerts) <= "2025-12-26T21:00:00"
@@ -54,8 +55,7 @@ def test_captures_are_served_row_for_row_once_engine_time_has_passed_them(tmp_pa
 
 
 def test_endpoint_returns_no_rows_when_it_was_not_captured(tmp_path: Path) -> None:
-    world = world_of(tmp_path / "state", folder_of(tmp_path / "captures", CAPTURE))
-    world.tick(to="close")
+    world = world_of(tmp_path / "state", folder_of(tmp_path / "captures", CAPTURE), to="close")
     assert world.get("/api/darkpool/AAPL")["data"] == [PRINT]
     assert world.get("/api/darkpool/AAPL?date=2025-12-26")["data"] == [PRINT]
     assert world.get("/api/darkpool/MSFT") == {"data": []}
@@ -110,9 +110,9 @@ BAD_PRINTS: tuple[object, ...] = (
 
 
 def test_bad_rows_are_served_unchanged_from_their_own_time_or_the_capture_s(tmp_path: Path) -> None:
-    world = world_of(tmp_path / "state", folder_of(tmp_path / "c", captured("/api/darkpool/AAPL", PRINT, *BAD_PRINTS)))
+    captures = folder_of(tmp_path / "c", captured("/api/darkpool/AAPL", PRINT, *BAD_PRINTS))
     target = "/api/darkpool/AAPL?date=2025-12-26&min_premium=1&order_by="
-    world.tick(to="2025-12-26T23:59:00Z")
+    world = world_of(tmp_path / "state", captures, to="2025-12-26T23:59:00Z")
     # The first five have their own time; of the rest it is only known when they were captured.
     assert world.get(target)["data"] == [PRINT, *BAD_PRINTS[:4]]
     world.tick(to="2025-12-27T00:00:00Z")
@@ -124,8 +124,9 @@ def test_bad_rows_are_served_unchanged_from_their_own_time_or_the_capture_s(tmp_
 
 def test_print_is_left_out_only_by_a_bound_that_was_given(tmp_path: Path) -> None:
     negative, huge = PRINT | {"premium": "-7"}, PRINT | {"premium": "9" * 20}
-    world = world_of(tmp_path / "state", folder_of(tmp_path / "c", captured("/api/darkpool/AAPL", negative, huge)))
-    world.tick(to="close")
+    world = world_of(
+        tmp_path / "state", folder_of(tmp_path / "c", captured("/api/darkpool/AAPL", negative, huge)), to="close"
+    )
     assert world.get("/api/darkpool/AAPL")["data"] == [negative, huge]
     assert world.get("/api/darkpool/AAPL?min_premium=0")["data"] == [huge]
     assert world.get("/api/darkpool/AAPL?max_premium=9")["data"] == [negative]
@@ -134,9 +135,10 @@ def test_print_is_left_out_only_by_a_bound_that_was_given(tmp_path: Path) -> Non
 def test_unreadable_alert_passes_every_filter(tmp_path: Path) -> None:
     bad = {"created_at": "2025-12-26T15:00:00Z", "total_premium": "NaN", "volume": None, "expiry": 7}
     world = world_of(
-        tmp_path / "state", folder_of(tmp_path / "c", captured("/api/option-trades/flow-alerts", bad, ["odd"]))
+        tmp_path / "state",
+        folder_of(tmp_path / "c", captured("/api/option-trades/flow-alerts", bad, ["odd"])),
+        to="2025-12-27T00:00:00Z",
     )
-    world.tick(to="2025-12-27T00:00:00Z")
     every = "min_premium=5&max_size=1&min_dte=3&is_call=false&is_ask_side=false&is_otm=true&vol_greater_oi=true"
     assert world.get(f"/api/option-trades/flow-alerts?{every}&rule_name[]=RepeatedHits")["data"] == [["odd"], bad]
 
@@ -152,8 +154,7 @@ def test_captured_rows_of_another_day_are_not_returned_for_a_date(tmp_path: Path
         captured("/api/stock/AAPL/oi-change", changed),
         captured("/api/stock/AAPL/greek-exposure", greek, {"date": None}),
     )
-    world = world_of(tmp_path / "state", folder)
-    world.tick(to="2025-12-27T12:00:00Z")
+    world = world_of(tmp_path / "state", folder, to="2025-12-27T12:00:00Z")
     for path in ("/api/darkpool/AAPL", "/api/market/market-tide", "/api/stock/AAPL/oi-change"):
         assert world.get(f"{path}?date=2025-12-26")["data"] != []
         assert world.get(f"{path}?date=2025-12-29")["data"] == []
@@ -165,8 +166,7 @@ def test_two_captures_of_one_endpoint_are_merged_without_repeating_rows(tmp_path
     folder = folder_of(
         tmp_path / "c", captured("/api/darkpool/AAPL", PRINT, PRINT), captured("/api/darkpool/AAPL", later, PRINT)
     )
-    world = world_of(tmp_path / "state", folder)
-    world.tick(to="close")
+    world = world_of(tmp_path / "state", folder, to="close")
     assert world.get("/api/darkpool/AAPL")["data"] == [later, PRINT, PRINT]
 
 

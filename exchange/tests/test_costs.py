@@ -172,8 +172,7 @@ def test_a_market_keeps_the_rates_of_its_sessions(tmp_path: Path) -> None:
     assert rates_of(SPEC, calendar) == NO_RATES
     with pytest.raises(MarketError, match="can't be read"):
         rates_of(spec, calendar)
-    world = open_world(tmp_path / "exchange")
-    world.tick(to="2025-03-04T10:00:00Z")
+    world = open_world(tmp_path / "exchange", to="2025-03-04T10:00:00Z")
     (row,) = world.get("/v2/account/activities/INT")
     assert (row["net_amount"], row["date"], row["description"]) == (
         "100",

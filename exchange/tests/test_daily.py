@@ -106,8 +106,7 @@ def test_the_engine_pays_dividends_on_the_ex_date_and_splits_positions(tmp_path:
     rows = ROWS.replace("2025-03-03,AAPL,99.5,101,98.5,99,4000,1,0", "2025-03-03,AAPL,99.5,101,98.5,99,4000,0,0")
     rows = rows.replace("2025-03-05,AAPL,102,104,102,103,6000,0,0", "2025-03-05,AAPL,102,104,102,103,6000,0.5,0")
     create(tmp_path / "state", spec_of(tmp_path, rows))
-    world = open_world(tmp_path / "state")
-    world.tick(to="open")
+    world = open_world(tmp_path / "state", to="open")
     world.order("AAPL", "buy", 10)
     world.tick(to="next_open")
     assert [(row["symbol"], row["qty"]) for row in world.get("/v2/positions")] == [("AAPL", "20")]
@@ -121,8 +120,7 @@ def test_the_engine_pays_dividends_on_the_ex_date_and_splits_positions(tmp_path:
 def test_action_before_the_market_adjusts_its_history_only(tmp_path: Path) -> None:
     rows = ROWS.replace("2025-02-28,AAPL,98,98,96,97,2000,0,0", "2025-02-28,AAPL,98,98,96,97,2000,1,0")
     create(tmp_path / "state", spec_of(tmp_path, rows))
-    world = open_world(tmp_path / "state")
-    world.tick(to="close")
+    world = open_world(tmp_path / "state", to="close")
     query = "/v2/stocks/bars?symbols=AAPL&timeframe=1Day&start=2025-02-01&adjustment="
     raw, adjusted = (world.get(query + name)["bars"]["AAPL"] for name in ("raw", "all"))
     closes = [[row["c"] for row in told] for told in (raw, adjusted)]

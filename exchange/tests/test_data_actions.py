@@ -16,8 +16,7 @@ JSON = "application/json; charset=utf-8"
 
 def acted(folder: Path, **action: object) -> World:
     """Return a market in whose night between two sessions a company acts, in the middle of the second one."""
-    world = open_world(folder)
-    world.tick(to="2025-03-03T22:00:00Z")
+    world = open_world(folder, to="2025-03-03T22:00:00Z")
     answer = world.ask("POST", ACTIONS, {"date": "2025-03-04", **action})
     assert answer.status == 200, answer
     world.tick(to="2025-03-04T18:00:00Z")
@@ -74,8 +73,7 @@ def test_a_new_name_has_the_whole_past_and_the_old_one_its_own(new_folder: Calla
 
 
 def test_an_announced_name_has_no_data_before_its_day(new_folder: Callable[[], Path]) -> None:
-    world = open_world(new_folder())
-    world.tick(to="2025-03-03T22:00:00Z")
+    world = open_world(new_folder(), to="2025-03-03T22:00:00Z")
     asked = {"date": "2025-03-04", "type": "name_change", "symbol": "AAPL", "new_symbol": "APPL"}
     assert world.ask("POST", ACTIONS, asked).status == 200
     assert days(world, "APPL") == []

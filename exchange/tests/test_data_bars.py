@@ -25,9 +25,7 @@ FEW = {"trades?": MINUTE * 30, "quotes?": MINUTE * 40}
 @pytest.fixture(scope="module")
 def world(new_folder: Callable[[], Path]) -> World:
     """Return a market at noon of its second session."""
-    world = open_world(new_folder())
-    world.tick(to=rfc3339(NOON))
-    return world
+    return open_world(new_folder(), to=rfc3339(NOON))
 
 
 def pages(world: World, target: str, key: str) -> list[tuple[str, Any]]:
@@ -198,8 +196,7 @@ def test_a_day_at_the_end_of_time_is_only_far_away(world: World) -> None:
 
 def test_bars_of_many_sessions_show_each_once(tmp_path: Path) -> None:
     create(tmp_path, MarketSpec(symbols=("AAPL",), sessions=6, start=date(2025, 3, 6)))
-    world = open_world(tmp_path)
-    world.tick(to="2025-03-13T20:00:00Z")
+    world = open_world(tmp_path, to="2025-03-13T20:00:00Z")
     for timeframe in ("23Hour", "7Hour", "12Hour"):
         shown = rows_of(world, "AAPL", timeframe, start="2025-03-01")
         assert all(one["t"] < other["t"] for one, other in pairwise(shown))

@@ -18,9 +18,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Return a market from Thursday 2025-02-27 to Wednesday 2025-04-02, on its last day at noon."""
     folder: Path = tmp_path_factory.mktemp("market")
     create(folder, MarketSpec(symbols=("AAPL",), sessions=25, start=date(2025, 2, 27)))
-    world = open_world(folder)
-    world.tick(to="2025-04-02T16:00:00Z")
-    return world
+    return open_world(folder, to="2025-04-02T16:00:00Z")
 
 
 def bars(world: World, timeframe: str) -> list[dict[str, Any]]:

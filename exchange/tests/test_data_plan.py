@@ -18,9 +18,7 @@ BARS = "/v2/stocks/AAPL/bars?timeframe=1Min&limit=10000"
 def free(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("free")
     create(folder, MarketSpec(symbols=("AAPL",), sessions=1, start=date(2025, 3, 3), data_plan="free"))
-    world = open_world(folder)
-    world.tick(to=NOW)
-    return world
+    return open_world(folder, to=NOW)
 
 
 def times(world: World, asked: str = "") -> list[str]:

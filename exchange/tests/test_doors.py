@@ -42,8 +42,7 @@ def world(new_folder: Callable[[], Path]) -> Iterator[World]:
     """Yield an open exchange; being asked to stop is noted, for a test that fails must not end the run."""
     asked: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
-    world = open_world(new_folder())
-    world.tick(to="open")
+    world = open_world(new_folder(), to="open")
     yield world
     signal.signal(signal.SIGTERM, before)
     assert asked == []

@@ -123,8 +123,7 @@ def test_after_an_early_close_trading_goes_on_for_four_hours() -> None:
 
 
 def test_a_snapshot_before_the_open_shows_the_morning_and_the_day_before(new_folder: Callable[[], Path]) -> None:
-    world = open_world(new_folder())
-    world.tick(to="2025-03-04T14:25:00Z")
+    world = open_world(new_folder(), to="2025-03-04T14:25:00Z")
     shown = world.get("/v2/stocks/AAPL/snapshot")
     assert "2025-03-04T09:00:00Z" <= shown["latestTrade"]["t"] <= "2025-03-04T14:25:00Z"
     assert shown["dailyBar"]["t"] == "2025-03-03T05:00:00Z"

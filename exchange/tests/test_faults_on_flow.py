@@ -19,9 +19,7 @@ EVERY = (ALERTS, PRINTS, TIDE, STATS)
 
 @pytest.fixture(scope="module")
 def opened(new_folder: Callable[[], Path]) -> World:
-    world = open_world(new_folder())
-    world.tick(to="2025-03-03T18:00:00Z")
-    return world
+    return open_world(new_folder(), to="2025-03-03T18:00:00Z")
 
 
 @pytest.fixture
@@ -108,8 +106,7 @@ def test_a_new_field_and_a_missing_one_are_drift(world: World) -> None:
 
 
 def test_stale_flow_stands_still_or_lags_while_its_headers_are_new(new_folder: Callable[[], Path]) -> None:
-    world = open_world(new_folder())
-    world.tick(to="2025-03-03T17:00:00Z")
+    world = open_world(new_folder(), to="2025-03-03T17:00:00Z")
     as_of_then = {target: rows(world, target) for target in EVERY}
     arm(world, "stale_flow")
     assert {target: rows(world, target) for target in EVERY} == as_of_then
@@ -186,8 +183,7 @@ def test_an_answer_without_rows_stays_as_it_is(world: World) -> None:
 
 
 def test_the_ready_made_script_makes_the_troubles_it_names(new_folder: Callable[[], Path]) -> None:
-    world = open_world(new_folder())
-    world.tick(to="2025-03-03T17:00:00Z")
+    world = open_world(new_folder(), to="2025-03-03T17:00:00Z")
     assert world.ask("POST", FAULTS, b"drifting-flow").status == 200
     assert {"QZQZ", "AAPL"} <= {row["ticker"] for row in rows(world, ALERTS)}
     assert {type(row["premium"]) for row in rows(world, PRINTS)} == {str, float}

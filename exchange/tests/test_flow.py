@@ -82,9 +82,7 @@ def calendar() -> Calendar:
 
 @pytest.fixture(scope="module")
 def traded(new_folder: Callable[[], Path]) -> World:
-    world = open_world(new_folder())
-    world.tick(to="2025-03-04T22:40:00Z")
-    return world
+    return open_world(new_folder(), to="2025-03-04T22:40:00Z")
 
 
 def kinds(value: Any) -> Any:
@@ -218,8 +216,7 @@ def test_daily_rows_come_after_the_close_and_open_interest_before_the_open(world
 @pytest.mark.parametrize("asked", ["BRK.B", "BRKB"])
 def test_share_class_is_found_with_or_without_its_dot_and_written_without(tmp_path: Path, asked: str) -> None:
     create(tmp_path, MarketSpec(symbols=("AAPL", "BRK.B"), sessions=2, start=date(2025, 3, 3)))
-    world = open_world(tmp_path)
-    world.tick(to="2025-03-03T21:00:00Z")
+    world = open_world(tmp_path, to="2025-03-03T21:00:00Z")
     for target, name in (
         (f"/api/option-trades/flow-alerts?ticker_symbol={asked}", "ticker"),
         (f"/api/darkpool/{asked}", "ticker"),

@@ -29,9 +29,7 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A market of five symbols in its second session, which is still open."""
     folder = tmp_path_factory.mktemp("series") / "state"
     create(folder, MarketSpec(symbols=SYMBOLS, sessions=3, start=date(2025, 3, 3)))
-    world = open_world(folder)
-    world.tick(to=f"{SESSION}T19:30:20Z")
-    return world
+    return open_world(folder, to=f"{SESSION}T19:30:20Z")
 
 
 def rows_of(answer: Any) -> list[dict[str, Any]]:
@@ -360,8 +358,7 @@ def test_average_volumes_are_those_of_the_days_before(traded: World) -> None:
 def test_net_premium_does_not_predict_the_next_day_without_edge(tmp_path: Path) -> None:
     """The sign of each day's net option premium and of the next day's return agree about half of the time."""
     create(tmp_path / "s", MarketSpec(symbols=("AAPL", "SPY"), sessions=2, start=date(2025, 3, 3)))
-    world = open_world(tmp_path / "s")
-    world.tick(to="2025-03-04T23:00:00Z")
+    world = open_world(tmp_path / "s", to="2025-03-04T23:00:00Z")
     closes = [float(row["price"]) for row in world.get("/api/stock/AAPL/volatility/realized")["data"]]
     days = world.get("/api/stock/AAPL/options-volume?limit=200")["data"][::-1]
     nets = [int(row["net_call_premium"]) - int(row["net_put_premium"]) for row in days]

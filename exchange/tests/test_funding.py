@@ -10,15 +10,14 @@ from papervenue.margined.accounts import net_position
 from papervenue.times import MINUTE
 
 
-def ring_of(rate: str = "0.9", multiplier: str = "1") -> Ring:
+def ring_of(rate: str = "0.9", multiplier: str = "1", to: float = 0) -> Ring:
     one = instrument("PF_XBTUSD", "0.5", lot=D("0.0001"), funding=D(rate), multiplier=D(multiplier))
-    return Ring({0: "30000"}, (one,), cash="5000")
+    return Ring({0: "30000"}, (one,), cash="5000", to=to)
 
 
 @pytest.mark.parametrize(("side", "sign"), [("buy", -1), ("sell", 1)])
 def test_long_position_pays_a_positive_rate_on_the_hour_and_a_short_one_earns_it(side: str, sign: int) -> None:
-    ring = ring_of()
-    ring.to(20)
+    ring = ring_of(to=20)
     ring.order(side, "1.5")
     ring.to(59.9)
     assert not ring.booked("FUNDING")
@@ -30,8 +29,7 @@ def test_long_position_pays_a_positive_rate_on_the_hour_and_a_short_one_earns_it
 
 
 def test_fill_books_the_funding_up_to_it_before_the_position_changes() -> None:
-    ring = ring_of()
-    ring.to(0)
+    ring = ring_of(to=0)
     ring.order("buy", "1.5")
     ring.to(20)
     ring.order("sell", "0.5")
@@ -44,8 +42,7 @@ def test_fill_books_the_funding_up_to_it_before_the_position_changes() -> None:
 
 
 def test_rate_changes_from_a_moment_on() -> None:
-    ring = ring_of()
-    ring.to(0)
+    ring = ring_of(to=0)
     ring.order("buy", 1)
     ring.to(30)
     accounts.set_rate(ring.engine, "PF_XBTUSD", D("-0.3"))
@@ -57,8 +54,7 @@ def test_rate_changes_from_a_moment_on() -> None:
 
 
 def test_rate_is_for_each_unit_times_the_multiplier() -> None:
-    ring = ring_of("0.0001", multiplier="0.1")
-    ring.to(0)
+    ring = ring_of("0.0001", multiplier="0.1", to=0)
     ring.order("sell", 3)
     ring.to(60)
     assert ring.booked("FUNDING") == [D("0.00003")]
@@ -78,8 +74,7 @@ def test_what_is_left_below_the_smallest_amount_is_carried() -> None:
 
 
 def test_looking_at_what_is_owed_changes_nothing() -> None:
-    ring = ring_of()
-    ring.to(0)
+    ring = ring_of(to=0)
     ring.order("buy", "1.5")
     held = net_position(ring.account, "PF_XBTUSD")
     assert held is not None
@@ -91,7 +86,6 @@ def test_looking_at_what_is_owed_changes_nothing() -> None:
 
 
 def test_account_that_holds_nothing_pays_nothing() -> None:
-    ring = ring_of()
-    ring.to(200)
+    ring = ring_of(to=200)
     assert not ring.events
     assert ring.engine.agenda.next_us == START + 240 * MINUTE

@@ -15,8 +15,7 @@ def test_position_is_liquidated_at_the_first_tick_at_which_its_margin_is_gone(
     side: str, holds: str, falls: str
 ) -> None:
     # The exact prices are 26,936.03 and 33,003.30.
-    ring = Ring({0: "30000", 10: holds, 20: falls}, cash="5000")
-    ring.to(1)
+    ring = Ring({0: "30000", 10: holds, 20: falls}, cash="5000", to=1)
     ring.order(side, "1.5")
     ring.to(20)
     assert ring.now.equity > ring.now.maintenance
@@ -26,8 +25,7 @@ def test_position_is_liquidated_at_the_first_tick_at_which_its_margin_is_gone(
 
 
 def test_liquidation_closes_parts_at_the_mark_for_a_fee_until_the_margin_holds() -> None:
-    ring = Ring({0: "30000", 10: "26900"}, rules=RULES, cash="5000")
-    ring.to(1)
+    ring = Ring({0: "30000", 10: "26900"}, rules=RULES, cash="5000", to=1)
     ring.order("buy", "1.5")
     ring.to(11)
     made = [one for one in ring.fills if one.settled is not None and one.settled.role == "liquidation"]
@@ -53,8 +51,7 @@ def test_liquidation_closes_parts_at_the_mark_for_a_fee_until_the_margin_holds()
 
 
 def test_part_is_at_least_a_lot_and_a_lost_account_ends_flat() -> None:
-    ring = Ring({0: "5000", 10: "4000"}, (FUTURE,), cash="40000")
-    ring.to(1)
+    ring = Ring({0: "5000", 10: "4000"}, (FUTURE,), cash="40000", to=1)
     ring.order("buy", 2)
     ring.to(11)
     assert [one.qty for one in ring.fills] == [2, 1, 1]
@@ -63,8 +60,7 @@ def test_part_is_at_least_a_lot_and_a_lost_account_ends_flat() -> None:
 
 
 def test_below_initial_margin_only_orders_that_add_risk_are_canceled() -> None:
-    ring = Ring({0: "100", 10: "89.5"}, (instrument("PF_XBTUSD", "0.5", "0.5", "0.4"),), cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100", 10: "89.5"}, (instrument("PF_XBTUSD", "0.5", "0.5", "0.4"),), cash="1000", to=1)
     ring.order("buy", 19)
     adds, reverses = ring.order("buy", 1, limit="80"), ring.order("sell", 20, limit="110")
     reduces, stop = ring.order("sell", 19, limit="120"), ring.order("sell", 19, stop="85", reduce_only=True)
@@ -81,8 +77,7 @@ def test_below_initial_margin_only_orders_that_add_risk_are_canceled() -> None:
 
 def test_position_with_the_largest_requirement_goes_first() -> None:
     small, large = instrument("PF_A", "1", "0.1", "0.05"), instrument("PF_B", "1", "0.1", "0.05")
-    ring = Ring({"PF_A": {0: "100", 10: "80"}, "PF_B": {0: "100", 10: "100"}}, (small, large), cash="400")
-    ring.to(1)
+    ring = Ring({"PF_A": {0: "100", 10: "80"}, "PF_B": {0: "100", 10: "100"}}, (small, large), cash="400", to=1)
     ring.order("buy", 13, "PF_A")
     ring.order("buy", 20, "PF_B")
     ring.to(11)
@@ -91,8 +86,7 @@ def test_position_with_the_largest_requirement_goes_first() -> None:
 
 
 def test_margins_are_looked_at_though_nobody_has_an_order() -> None:
-    ring = Ring({0: "30000", 5: "30500", 10: "25000"}, cash="5000")
-    ring.to(1)
+    ring = Ring({0: "30000", 5: "30500", 10: "25000"}, cash="5000", to=1)
     ring.order("buy", "1.5")
     assert not ring.account.open
     ring.to(600)
@@ -101,8 +95,7 @@ def test_margins_are_looked_at_though_nobody_has_an_order() -> None:
 
 def test_trading_ends_with_orders_canceled_and_positions_settled_without_a_fee() -> None:
     ends = instrument("ESZ6", "0.25", "0.06", "0.05", multiplier=D(50), last_trading="2026-01-05T02:00:00Z")
-    ring = Ring({0: "5000", 60: "5010", 120: "9999"}, (ends,), RULES, cash="100000")
-    ring.to(1)
+    ring = Ring({0: "5000", 60: "5010", 120: "9999"}, (ends,), RULES, cash="100000", to=1)
     ring.order("sell", 3)
     rests = ring.order("buy", 1, limit="4000")
     fees = 3 * 5000 * 50 * D("0.0005")
@@ -114,8 +107,7 @@ def test_trading_ends_with_orders_canceled_and_positions_settled_without_a_fee()
 
 
 def test_loss_beyond_the_cash_leaves_an_account_that_owes() -> None:
-    ring = Ring({0: "30000", 10: "20000"}, rules=RULES, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "30000", 10: "20000"}, rules=RULES, cash="1000", to=1)
     ring.order("buy", 1)
     ring.to(11)
     lost = Decimal(10_000) + 30_000 * D("0.0005") + 20_000 * D("0.005")

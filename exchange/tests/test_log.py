@@ -153,8 +153,7 @@ def test_answers_and_listeners_wait_until_the_lines_are_written(world: World) ->
 
 
 def busy(folder: Path) -> World:
-    world = open_world(folder)
-    world.tick(to="open")
+    world = open_world(folder, to="open")
     world.order("AAPL", "buy", 3)
     world.exchange.note("fault_fired", {"rule": "example"})
     world.order("SPY", "sell", 2)

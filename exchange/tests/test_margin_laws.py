@@ -262,8 +262,7 @@ def test_no_minute_ends_without_maintenance_margin_and_a_position(seed: int, par
     """Hold as much as the margin carries while prices walk far, and look at every minute but those of funding."""
     written: Any = {PERPETUAL.symbol: walk(seed, "p", "0.5", 3_000, 400), FUTURE.symbol: {0: "20"}}
     rules = Rules(taker_fee=D("0.0005"), liquidation_fee=D("0.01"), liquidation_part=D(part))
-    ring = Ring(written, (PERPETUAL, FUTURE), rules, LITTLE, AT_ONCE)
-    ring.to(1)
+    ring = Ring(written, (PERPETUAL, FUTURE), rules, LITTLE, AT_ONCE, to=1)
     ring.order("buy" if seed % 2 else "sell", "10.5")
     for minute in range(2, 400):
         ring.to(minute)
@@ -282,8 +281,7 @@ def test_scripts_reach_liquidations_funding_settlement_and_late_fees() -> None:
 
 
 def test_law_notices_a_profit_that_is_off_by_the_smallest_amount(monkeypatch: pytest.MonkeyPatch) -> None:
-    ring = Ring({0: "100", 10: "110"}, cash=LITTLE)
-    ring.to(1)
+    ring = Ring({0: "100", 10: "110"}, cash=LITTLE, to=1)
     ring.order("buy", 3)
     ring.to(11)
     ring.order("sell", 1)

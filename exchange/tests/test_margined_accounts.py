@@ -9,8 +9,7 @@ from papervenue.times import SECOND
 
 
 def test_fill_moves_cash_by_its_fee_alone_and_equity_follows_the_mark() -> None:
-    ring = Ring({0: "5000.25", 60: "5001.25"}, (FUTURE,), Rules(contract_fee=D("2.25")), cash="100000")
-    ring.to(1)
+    ring = Ring({0: "5000.25", 60: "5001.25"}, (FUTURE,), Rules(contract_fee=D("2.25")), cash="100000", to=1)
     ring.order("buy", 2)
     assert (ring.account.cash, ring.now.equity) == (D("99995.50"), D("99995.50"))
     ring.to(61)
@@ -18,8 +17,7 @@ def test_fill_moves_cash_by_its_fee_alone_and_equity_follows_the_mark() -> None:
 
 
 def test_closing_a_part_realizes_its_profit_at_the_average_price() -> None:
-    ring = Ring({0: "100", 10: "110", 20: "120"}, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100", 10: "110", 20: "120"}, cash="1000", to=1)
     ring.order("buy", 2)
     ring.to(11)
     ring.order("buy", 1)
@@ -37,8 +35,7 @@ def test_closing_a_part_realizes_its_profit_at_the_average_price() -> None:
 
 
 def test_order_that_crosses_zero_closes_the_position_and_opens_the_other_side() -> None:
-    ring = Ring({0: "100", 10: "90"}, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100", 10: "90"}, cash="1000", to=1)
     ring.order("buy", 2)
     ring.to(11)
     ring.order("sell", 5)
@@ -47,8 +44,7 @@ def test_order_that_crosses_zero_closes_the_position_and_opens_the_other_side() 
 
 
 def test_short_position_gains_as_the_price_falls() -> None:
-    ring = Ring({0: "100", 10: "90"}, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100", 10: "90"}, cash="1000", to=1)
     ring.order("sell", 3)
     ring.to(11)
     assert ring.now.equity == 1030
@@ -57,8 +53,9 @@ def test_short_position_gains_as_the_price_falls() -> None:
 def test_price_of_a_coin_and_of_a_currency_has_five_places() -> None:
     coin = instrument("PF_PEPEUSD", "0.00001", lot=D(1000))
     euro = instrument("6EZ6", "0.00005", "0.03", "0.02", multiplier=D(125_000))
-    ring = Ring({"PF_PEPEUSD": {0: "0.00001", 10: "0.00003"}, "6EZ6": {0: "1.08005", 10: "1.08045"}}, (coin, euro))
-    ring.to(1)
+    ring = Ring(
+        {"PF_PEPEUSD": {0: "0.00001", 10: "0.00003"}, "6EZ6": {0: "1.08005", 10: "1.08045"}}, (coin, euro), to=1
+    )
     ring.order("buy", 1_000_000, coin.symbol)
     ring.order("buy", 1, euro.symbol)
     ring.to(11)
@@ -70,8 +67,7 @@ MAKER_TAKER = Rules(maker_fee=D("0.0002"), taker_fee=D("0.0005"))
 
 
 def test_market_order_pays_the_taker_fee_and_a_resting_limit_order_the_maker_fee() -> None:
-    ring = Ring({0: "100", 10: "99"}, rules=MAKER_TAKER, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100", 10: "99"}, rules=MAKER_TAKER, cash="1000", to=1)
     ring.order("buy", 1)
     ring.order("buy", 1, limit="99")
     ring.to(12)
@@ -83,16 +79,14 @@ def test_market_order_pays_the_taker_fee_and_a_resting_limit_order_the_maker_fee
 
 
 def test_limit_order_that_is_marketable_at_once_takes() -> None:
-    ring = Ring({0: "100"}, rules=MAKER_TAKER, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100"}, rules=MAKER_TAKER, cash="1000", to=1)
     ring.order("buy", 1, limit="100")
     assert ring.fills[0].settled is not None
     assert ring.fills[0].settled.role == "taker"
 
 
 def test_fee_that_is_told_later_is_booked_then_with_its_fill() -> None:
-    ring = Ring({0: "100"}, rules=Rules(taker_fee=D("0.0005"), fees_after_us=90 * SECOND), cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100"}, rules=Rules(taker_fee=D("0.0005"), fees_after_us=90 * SECOND), cash="1000", to=1)
     ring.order("buy", 2)
     assert ring.fills[0].settled is not None
     assert ring.fills[0].settled.fee is None
@@ -110,8 +104,7 @@ def test_fee_that_is_told_later_is_booked_then_with_its_fill() -> None:
 def test_margins_are_those_of_the_level_that_the_whole_position_has_reached() -> None:
     steps = ((0, ".02", ".01"), (500_000, ".04", ".02"), (1_000_000, ".06", ".03"))
     levels = tuple(MarginLevel(*map(D, step)) for step in steps)
-    ring = Ring({0: "1"}, (instrument("PF_USDX", "0.0001", margin_levels=levels),), cash="1000000")
-    ring.to(1)
+    ring = Ring({0: "1"}, (instrument("PF_USDX", "0.0001", margin_levels=levels),), cash="1000000", to=1)
     shown = []
     for more in (499_999, 1, 700_000):
         ring.order("buy", more)
@@ -120,8 +113,7 @@ def test_margins_are_those_of_the_level_that_the_whole_position_has_reached() ->
 
 
 def test_what_open_orders_would_need_at_their_worst_is_not_available() -> None:
-    ring = Ring({0: "100"}, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100"}, cash="1000", to=1)
     ring.order("buy", 10)
     assert (ring.now.ordered, ring.now.available) == (D(20), D(980))
     ring.order("buy", 5, limit="90")
@@ -133,8 +125,7 @@ def test_what_open_orders_would_need_at_their_worst_is_not_available() -> None:
 @pytest.mark.parametrize("side", ["buy", "sell"])
 def test_execution_lies_on_a_tick_with_spread_and_slippage_too(side: str) -> None:
     spec = AT_ONCE._replace(quotes="spread", spread_bps=7, slippage_bps=D("1.3"))
-    ring = Ring({0: "30000.5"}, spec=spec, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "30000.5"}, spec=spec, cash="1000", to=1)
     ring.order(side, "0.5")
     price = ring.grids["PF_XBTUSD"].usd(ring.fills[0].price)
     assert not price % D("0.5")
@@ -145,8 +136,7 @@ def test_execution_lies_on_a_tick_with_spread_and_slippage_too(side: str) -> Non
 
 def test_fills_of_bars_come_in_lots() -> None:
     spec = NEXT_BAR._replace(volume_share=D("0.00000123456"), quotes="last")
-    ring = Ring({"PF_XBTUSD": {0: "100"}, "ESZ6": {0: "100"}}, (PERPETUAL, FUTURE), spec=spec, cash="100000")
-    ring.to(1)
+    ring = Ring({"PF_XBTUSD": {0: "100"}, "ESZ6": {0: "100"}}, (PERPETUAL, FUTURE), spec=spec, cash="100000", to=1)
     ring.order("buy", "1.5")
     ring.order("buy", 2, "ESZ6")
     ring.to(10)
@@ -156,8 +146,7 @@ def test_fills_of_bars_come_in_lots() -> None:
 
 
 def test_account_of_the_exchange_is_worth_cash_equity_and_available_margin() -> None:
-    ring = Ring({0: "100", 10: "101"}, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100", 10: "101"}, cash="1000", to=1)
     ring.order("buy", 10)
     ring.to(11)
     assert tuple(ring.engine.worth(ring.account)) == (D(1000), D(1010), D("989.8"))

@@ -25,9 +25,7 @@ def wanted(channels: Mapping[str, Iterable[str]]) -> Callable[[str], Iterable[st
 
 @pytest.fixture(scope="module")
 def world(new_folder: Callable[[], Path]) -> World:
-    world = open_world(new_folder())
-    world.tick(to=rfc3339(LATE))
-    return world
+    return open_world(new_folder(), to=rfc3339(LATE))
 
 
 @pytest.fixture(scope="module")

@@ -82,8 +82,7 @@ def test_a_gtc_order_lives_ninety_days_and_is_canceled_on_the_afternoon_before_i
     tmp_path: Path,
 ) -> None:
     create(tmp_path, MarketSpec(symbols=("ZAAC",), sessions=65, start=date(2025, 3, 3)))
-    world = open_world(tmp_path)
-    world.tick(to="open")
+    world = open_world(tmp_path, to="open")
     order = world.order("ZAAC", "buy", 1, limit_price="1", time_in_force="gtc").json
     # 2025-06-01 is a Sunday: no session lies between the afternoon of Friday the 30th and that one.
     assert order["expires_at"] == "2025-06-01T20:15:00.000000000Z"

@@ -17,9 +17,7 @@ GONE = instrument("ESH6", "0.25", last_trading="2026-01-05T00:01:00Z")
 
 
 def ring(rules: Rules = Rules(collar=D("0.1"))) -> Ring:  # noqa: B008 -- frozen
-    made = Ring({"PF_XBTUSD": {0: "99.95"}, "ESH6": {0: "100"}}, (ONE, GONE), rules, cash="100")
-    made.to(1)
-    return made
+    return Ring({"PF_XBTUSD": {0: "99.95"}, "ESH6": {0: "100"}}, (ONE, GONE), rules, cash="100", to=1)
 
 
 def code_of(made: Ring, side: str, qty: object, **more: Any) -> str:

@@ -59,8 +59,7 @@ def test_snapshot_shows_the_daily_bars_of_the_days_before(world: World) -> None:
 
 def test_week_of_the_first_session_combines_history_and_sessions(tmp_path: Path) -> None:
     create(tmp_path, MarketSpec(symbols=("AAPL",), sessions=2, start=date(2025, 3, 5)))
-    world = open_world(tmp_path)
-    world.tick(to="2025-03-06T21:00:00Z")
+    world = open_world(tmp_path, to="2025-03-06T21:00:00Z")
     (week,) = bars(world, "AAPL", "1Week", "start=2025-03-03")
     days = bars(world, "AAPL", "1Day", "start=2025-03-03")
     assert [day["t"][:10] for day in days] == ["2025-03-03", "2025-03-04", "2025-03-05", "2025-03-06"]

@@ -110,8 +110,7 @@ def test_create_keeps_no_text_that_a_spreadsheet_would_run(make: Make, tmp_path:
 
 def test_bars_stamped_at_their_end_start_a_minute_earlier(make: Make, tmp_path: Path) -> None:
     create(tmp_path / "state", make(f"{HEADER}\n{GOOD}\n"))
-    world = open_world(tmp_path / "state")
-    world.tick(to="close")
+    world = open_world(tmp_path / "state", to="close")
     rows = world.get("/v2/stocks/bars?symbols=AAPL&timeframe=1Min&start=2025-03-03")["bars"]["AAPL"]
     assert rows == [
         {
@@ -238,8 +237,7 @@ def test_recorded_week_is_played_with_all_its_bars(tmp_path: Path) -> None:
     assert market.day("SPY", 0).bars[0].start_us == market.calendar.market[0].open_us
     starts = [bar.start_us for bar in market.day("UGA", 0).bars]
     assert any(later - sooner > MINUTE for sooner, later in pairwise(starts))
-    world = open_world(tmp_path)
-    world.tick(to="open")
+    world = open_world(tmp_path, to="open")
     assert world.get("/api/stock/SPY/oi-change")["data"] == []
     world.tick(seconds=1800)
     world.order("SPY", "buy", 10)

@@ -12,8 +12,7 @@ from papervenue.times import MINUTE
 def held(qty: object = 10, **prices: str) -> Ring:
     """Return a ring that holds a position, bought or sold at 100; `m10` is the price from minute 10 on."""
     written: Written = {0: "100", **{int(name[1:]): price for name, price in prices.items()}}
-    ring = Ring(written, cash="1000")
-    ring.to(1)
+    ring = Ring(written, cash="1000", to=1)
     ring.order("buy" if D(qty) > 0 else "sell", abs(D(qty)))
     return ring
 
@@ -88,8 +87,7 @@ def test_exit_that_hears_in_time_is_canceled() -> None:
 
 
 def test_exit_of_an_account_that_its_margin_can_t_carry_is_admitted() -> None:
-    ring = Ring({0: "100", 10: "60"}, (instrument("PF_XBTUSD", "0.5", "0.5", "0.05"),), cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100", 10: "60"}, (instrument("PF_XBTUSD", "0.5", "0.5", "0.05"),), cash="1000", to=1)
     ring.order("buy", 20)
     ring.to(11)
     assert ring.now.equity < ring.now.initial
@@ -101,8 +99,7 @@ def test_exit_of_an_account_that_its_margin_can_t_carry_is_admitted() -> None:
 
 
 def test_stop_that_hangs_on_an_entry_works_once_that_has_filled_and_only_reduces() -> None:
-    ring = Ring({0: "100", 10: "101", 20: "94"}, cash="1000", rules=Rules(brackets=True))
-    ring.to(1)
+    ring = Ring({0: "100", 10: "101", 20: "94"}, cash="1000", rules=Rules(brackets=True), to=1)
     entry = ring.order("buy", 10, limit="99", order_class="oto", stop_loss=StopLoss(95 * Grid(PERPETUAL).units, None))
     (stop,) = entry.legs
     assert (stop.status, stop.request.reduce_only) == ("held", True)
@@ -113,8 +110,7 @@ def test_stop_that_hangs_on_an_entry_works_once_that_has_filled_and_only_reduces
 
 
 def test_stop_of_an_entry_closes_what_the_entry_bought_and_no_more() -> None:
-    ring = Ring({0: "100", 10: "94"}, cash="1000", rules=Rules(brackets=True))
-    ring.to(1)
+    ring = Ring({0: "100", 10: "94"}, cash="1000", rules=Rules(brackets=True), to=1)
     entry = ring.order("buy", 10, order_class="oto", stop_loss=StopLoss(95 * Grid(PERPETUAL).units, None))
     (stop,) = entry.legs
     assert (entry.status, stop.status) == ("filled", "new")

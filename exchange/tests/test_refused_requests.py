@@ -211,8 +211,7 @@ SHOWN = (
 @pytest.fixture(scope="module")
 def place(new_folder: Callable[[], Path]) -> tuple[World, dict[str, str]]:
     """Return a world with a fill, an open order and two watchlists, and what stands for their ids in requests."""
-    world = open_world(new_folder())
-    world.tick(to="open")
+    world = open_world(new_folder(), to="open")
     world.order("AAPL", "buy", 2)
     world.tick(seconds=120)
     world.order("AAPL", "buy", 2, limit_price="1.00", client_order_id="low")

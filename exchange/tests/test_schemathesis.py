@@ -21,8 +21,7 @@ SYMBOL_NAMES = ("symbol", "symbols", "symbol_or_asset_id")
 @pytest.fixture(scope="module")
 def world(new_folder: Callable[[], Path]) -> World:
     """Return an exchange in its session, with orders, a position and a watchlist."""
-    world = open_world(new_folder())
-    world.tick(to="open")
+    world = open_world(new_folder(), to="open")
     world.tick(seconds=600)
     assert world.order("AAPL", "buy", 3).status == 200
     assert world.order("SPY", "buy", 1, limit_price=1).status == 200

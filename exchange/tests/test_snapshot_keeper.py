@@ -46,8 +46,7 @@ def folder(new_folder: NewFolder) -> Path:
 @pytest.fixture
 def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(keeper, "MOST_LINES", 20)
-    world = open_world(folder)
-    world.tick(to="open")
+    world = open_world(folder, to="open")
     world.exchange.commit()
     return world
 

@@ -42,8 +42,7 @@ def resting(world: World) -> Any:
 
 def test_latency_applies_to_later_requests_and_survives_a_restart(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
-    world = open_world(folder)
-    world.tick(to="open")
+    world = open_world(folder, to="open")
     first, second, third = resting(world), resting(world), resting(world)
     assert world.ask("POST", LATENCY, {"latency": "2s"}).json == {"latency": "2s"}
     world.ask("DELETE", f"/v2/orders/{first}")

@@ -25,8 +25,7 @@ CONFIGURATIONS = "/v2/account/configurations"
 @pytest.fixture(scope="module")
 def lived(new_folder: Callable[[], Path]) -> World:
     """Return an account to which many things have happened: fills, journals, a dividend, a split, an expiry."""
-    world = open_world(new_folder())
-    world.tick(to="open")
+    world = open_world(new_folder(), to="open")
     world.tick(seconds=600)
     for path, body in (
         ("actions", {"type": "cash_dividend", "symbol": "AAPL", "rate": "0.5", "payable_date": "2025-03-04"}),

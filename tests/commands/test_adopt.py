@@ -55,8 +55,7 @@ def test_rule_that_would_close_a_contract_is_met_by_its_price_and_not_by_its_wor
 
 
 def test_adopt_manage_takes_the_position_over(bot: Bot) -> None:
-    for symbol in ("MSFT", "AAPL"):
-        assert bot.says("adopt", symbol, "--manage", "--confirm", symbol).code == 0
+    bot.does("adopt MSFT --manage --confirm MSFT", "adopt AAPL --manage --confirm AAPL")
     assert bot.json("reconcile")["findings"] == []
     assert {(row["symbol"], row["strategy"]) for row in bot.json("positions")["positions"]} == {
         ("AAPL", "adopted"),

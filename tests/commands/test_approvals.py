@@ -1,21 +1,12 @@
 """`tradebot approvals`, `approve` and `reject`: what waits is shown, and an answer does what it says, once."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from tests.commands.chat.test_listener import listening, pair
 from tests.kit.bot.ending import refuses, shows
-from tests.kit.bot.folder import Bot, log, made, second_session
+from tests.kit.bot.folder import Bot, log, second_session
 from tests.kit.fakes.receivers import chatting
 from tradebot.model.serving import ChoreEnd
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("cli") / "state", settings="approval: {wait_s: 300}\n") as path:
-        yield path
+BOT_SETTINGS = "approval: {wait_s: 300}\n"
 
 
 def waiting(bot: Bot) -> list[str]:
@@ -83,8 +74,7 @@ def test_after_a_no_nobody_is_asked_again(bot: Bot) -> None:
 
 def given(bot: Bot, symbol: str) -> str:
     """Give an entry in a file, and return the id of what waits for a yes to it."""
-    for words in (("exchange", "tick", "6m"), ("reconcile",)):
-        assert bot.says(*words).code == 0
+    bot.does("exchange tick 6m", "reconcile")
     file = bot.folder.parent / "given.jsonl"
     file.write_text(f'{{"symbol": "{symbol}", "side": "buy", "score": 1, "coverage": 1}}\n')
     shows(bot.says("trade-once", "--candidates", str(file)), 0, "1 waiting for a yes")

@@ -1,6 +1,6 @@
 """`tradebot archive`: what goes to S3 and comes back, what health says of it, and what is told when it can't be."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,22 +8,10 @@ import pytest
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, Said, second_session, typed
 from tests.kit.bot.state import configure
-from tests.kit.fakes import receivers
-from tests.kit.fakes.receivers import KEY, NAME, Bucket
+from tests.kit.fakes.receivers import NAME, Bucket
 
 Type = Callable[..., Said]
 PLACE = f"s3://{NAME}/lake"
-
-
-@pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
-    """Serve a bucket whose keys are in the environment; no file of this machine's owner is read."""
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "canary", "AWS_EC2_METADATA_DISABLED": "true"}
-    files = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
-    with receivers.serving() as found:
-        for name, text in {**keys, **files, "AWS_ENDPOINT_URL_S3": found.address, "AWS_MAX_ATTEMPTS": "1"}.items():
-            monkeypatch.setenv(name, text)
-        yield found
 
 
 @pytest.fixture

@@ -1,30 +1,16 @@
 """Backups in a bucket of S3: what stands there, what keeps a copy from being made, the way back, and no key told."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
-from tests.kit.fakes import receivers
-from tests.kit.fakes.receivers import KEY, NAME, Bucket
+from tests.kit.fakes.receivers import KEY, NAME, SECRET, Bucket
 from tradebot.adapters.state.state_folder import BACKUPS
 from tradebot.app.plugin_surroundings import without_keys
 
-SECRET = "s3cr/Ca+n4ry" * 3
 PLACE = f"s3://{NAME}/bots/one"
-
-
-@pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
-    """Serve a bucket whose keys are in the environment; no file of this machine's owner is read."""
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
-    files = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
-    with receivers.serving() as found:
-        for name, text in {**keys, **files, "AWS_ENDPOINT_URL_S3": found.address, "AWS_MAX_ATTEMPTS": "1"}.items():
-            monkeypatch.setenv(name, text)
-        yield found
 
 
 def here(copy: Bot) -> dict[str, bytes]:

@@ -41,9 +41,7 @@ def worked(bot: Bot) -> Bot:
     """Return the module's bot, which has finished passes; health finds nothing wrong with it."""
     if not bot.json("fills")["known"]:
         second_session(bot)
-        assert bot.says("trade-once").code == 0
-        assert bot.says("exchange", "tick", "2m").code == 0
-        assert bot.says("reconcile").code == 0
+        bot.does("trade-once", "exchange tick 2m", "reconcile")
     return bot
 
 

@@ -11,12 +11,10 @@ from tests.kit.bot.folder import Bot, second_session
 def test_tables_are_the_orders_and_fills_of_the_books(bot: Bot, tmp_path: Path) -> None:
     second_session(bot)
     assert bot.json("trade-once")["orders"] > 0
-    bot.says("exchange", "tick", "2m")
-    bot.says("evaluate-exits")
+    bot.does("exchange tick 2m", "evaluate-exits")
     symbol = bot.json("positions")["positions"][0]["symbol"]
     assert bot.says("flatten", symbol, "--confirm", symbol).code == 0
-    bot.says("exchange", "tick", "2m")
-    bot.says("evaluate-exits")
+    bot.does("exchange tick 2m", "evaluate-exits")
     file = tmp_path / "books.db"
     for _ in range(2):
         said = bot.json("export", "--to", str(file), "--as", "main")

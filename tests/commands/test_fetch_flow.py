@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
@@ -30,21 +30,15 @@ from tradebot.model.flow import FlowPage
 from tradebot.model.record import Job
 from tradebot.ports.world import FlowSource
 
+BOT_FLAGS = ("--symbols", "AAPL,MSFT")
 assert SHIPPED.strategies.flow is not None
 KINDS = SHIPPED.strategies.flow.kinds()
 CALLS = 2 * len(KINDS)
 """The calls of a whole fetch of two symbols: by default, no kind is about the whole market."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("fetch") / "state", "--symbols", "AAPL,MSFT") as path:
-        yield path
-
-
 def test_fetch_shows_the_age_of_each_endpoints_newest_row(bot: Bot) -> None:
-    bot.says("exchange", "tick", "next_open")
-    bot.says("exchange", "tick", "1h")
+    bot.does("exchange tick next_open", "exchange tick 1h")
     found = bot.json("fetch-flow")
     by_name = {row["endpoint"]: row for row in found["endpoints"]}
     assert set(by_name) == KINDS
@@ -183,9 +177,7 @@ def test_a_second_fetcher_leaves_after_five_seconds_and_names_the_first(bot: Bot
 
 
 def test_fetch_keeps_answers_before_a_kill_and_the_next_slot_fetches_the_rest(bot: Bot) -> None:
-    bot.says("exchange", "tick", "close")
-    bot.says("exchange", "tick", "next_open")
-    bot.says("exchange", "tick", "2m")
+    bot.does("exchange tick close", "exchange tick next_open", "exchange tick 2m")
     asked = []
 
     def killed_at_the_fifth(*request: Any) -> object:

@@ -1,20 +1,14 @@
 """`tradebot fetch-flow --plan`: what a session takes, what gives way, and what was used, without asking the source."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.kit.bot.ending import shows
-from tests.kit.bot.folder import Bot, made
+from tests.kit.bot.folder import Bot
 
+BOT_FLAGS = ("--symbols", "AAPL,MSFT")
 MANY = ", ".join(f"Q{first}{second}{third}" for first in "ABCDEFGHIJ" for second in "ABCDEFGHIJ" for third in "ABCDE")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("plan") / "state", "--symbols", "AAPL,MSFT") as path:
-        yield path
 
 
 def test_the_plan_adds_up_and_asks_the_source_nothing(bot: Bot) -> None:

@@ -25,8 +25,7 @@ def traded(bot: Bot) -> Bot:
         order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
         order_by_hand(bot.url, "NVDA", "1", "by-hand-2")
         bot.says("exchange", "tick", "2m")
-        assert bot.says("adopt", "MSFT", "--manage", "--confirm", "MSFT").code == 0
-        assert bot.says("adopt", "NVDA").code == 0
+        bot.does("adopt MSFT --manage --confirm MSFT", "adopt NVDA")
     return bot
 
 
@@ -75,8 +74,7 @@ def test_flatten_closes_one_symbol_and_leaves_the_slot_free(traded: Bot) -> None
     (row,) = said.data["rows"]
     assert (said.code, row["symbol"], row["reason"]) == (0, symbol, None)
     assert traded.json("evaluate-exits")["not_run"] is None
-    traded.says("exchange", "tick", "1m")
-    traded.says("reconcile")
+    traded.does("exchange tick 1m", "reconcile")
     assert list(own(traded)) == others
 
 

@@ -1,32 +1,49 @@
-"""`tradebot init`: what it makes, what it leaves untouched, and what it does where another run was cut short."""
+"""`tradebot init`: what it makes, what it leaves untouched, and what it does where another run was cut short.
 
+`tradebot init`: what the market leaves out of its files is told, and what came after a close can be reached.
+
+`tradebot init --wizard`: whatever is answered loads, and a wrong answer is asked again with the reason.
+"""
+
+import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from commands.init import NAMES
+from commands.init.answers import WizardAnswers, text_of
 from commands.init.making import _make as made_books
 from commands.init.making import make, setting_up, written_here
+from commands.init.wizard import Terminal, ask_questions
 from commands.shared.completion import profiles
+from exchange.tests.kit.price_files import BY_NAME, Style, save, session_minutes
 from papervenue import process
+from papervenue.market.spec import Reading
+from papervenue.state import read_market
 from tests.kit.bot.ending import refuses, shows
-from tests.kit.bot.folder import Bot
+from tests.kit.bot.folder import Bot, typed
 from tests.kit.bot.real_money import bent_to
 from tests.kit.fakes.scripted import Scripted, serving
 from tests.kit.rows import ACCOUNT, NOW, make_intent
 from tests.kit.values import account, venue_clock
+from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.marker_text import VENUES
 from tradebot.adapters.state.state_folder import prepare
+from tradebot.adapters.text.yaml_loader import parse_yaml
 from tradebot.app import venues
 from tradebot.app.baseline import effective
-from tradebot.app.settings import load, shipped_path
+from tradebot.app.settings import Loaded, load, shipped_path
+from tradebot.errors import OperatorError
 from tradebot.model.venue import Settlement
 
 
@@ -108,8 +125,7 @@ def test_a_count_of_symbols_that_cannot_be_is_one_short_sentence(place: Bot, cou
 
 
 def test_a_market_that_has_ended_is_not_waited_for(place: Bot) -> None:
-    assert place.says("init", "--symbols", "2", "--sessions", "1").code == 0
-    assert place.says("exchange", "tick", "close").code == 0
+    place.does("init --symbols 2 --sessions 1", "exchange tick close")
     for verb in ("trade-once", "why-no-orders"):
         assert "Next: The market ended with its last session. Create a new one: tradebot init" in place.says(verb).out
     assert place.json("trade-once")["not_run"]["remedy"].startswith("The market ended")
@@ -291,9 +307,7 @@ def test_a_file_is_not_copied_over_a_persons_own_and_never_with_a_key_in_it(
 
 
 def test_a_dry_run_of_a_new_bot_names_what_is_missing_and_no_verb_that_knows_nothing_of_it(place: Bot) -> None:
-    assert place.says("init", "--symbols", "2", "--sessions", "1").code == 0
-    assert place.says("exchange", "tick", "open").code == 0
-    assert place.says("exchange", "tick", "5m").code == 0
+    place.does("init --symbols 2 --sessions 1", "exchange tick open", "exchange tick 5m")
     refuses(place.says("trade-once", "--dry-run"), 2, "the calendar isn't stored yet", "next: tradebot reconcile")
     assert place.says("reconcile").code == 0
     shows(place.says("trade-once", "--dry-run"), 0, "Next: tradebot why-no-orders --dry explains it")
@@ -311,8 +325,7 @@ def test_a_made_up_market_of_an_unknown_symbol_is_told(place: Bot) -> None:
 
 def test_every_stamp_of_a_sandbox_is_trading_time(place: Bot) -> None:
     """A halt, its end, an accepted configuration and a note carry the exchange's time, and not this machine's."""
-    assert place.says("init", "--symbols", "2", "--sessions", "2", "--start", "2025-03-03").code == 0
-    assert place.says("exchange", "tick", "open").code == 0
+    place.does("init --symbols 2 --sessions 2 --start 2025-03-03", "exchange tick open")
     assert place.json("halt", "--reason", "look")["at"] == "2025-03-03T14:30:00Z"
     assert place.json("status")["trading_at"] == "2025-03-03T14:30:00Z"
     assert place.says("exchange", "tick", "5m").code == 0
@@ -350,3 +363,231 @@ def test_the_profile_of_futures_begins_with_roots_and_narrow_limits(place: Bot) 
 def test_help_names_every_venue_and_every_shipped_profile() -> None:
     assert all(name in VENUES for name in venues._SHIPPED)
     assert all(re.search(rf"\b{name}\b", NAMES) for name in profiles(""))
+
+
+PRINT = {
+    "ticker": "AAPL", "executed_at": "2025-03-03T15:00:00Z", "size": 500, "volume": 9, "price": "200",
+    "nbbo_bid": "199.9", "nbbo_ask": "200.1", "canceled": False, "tracking_id": 1, "trade_settlement": "regular",
+    "ext_hour_sold_codes": None, "sale_cond_codes": None, "trade_code": None, "market_center": "L",
+}  # fmt: skip
+PRINTS = [PRINT | {"executed_at": "2025-03-03T21:30:10Z", "premium": "100000"}, PRINT | {"premium": None}]
+BARS = """ts,symbol,open,high,low,close,volume
+2025-03-03 09:31:00,AAPL,100,101,99,100.5,1000
+2025-03-03 09:32:00,AAPL,100,101,99,text,1000
+"""
+DAYS = """date,symbol,open,high,low,close,volume
+2025-02-28,AAPL,98,98,96,97,2000
+2025-03-03,AAPL,99.5,101,98.5,99,4000
+2025-03-04,AAPL,101,103,101,102,6000
+2025-03-08,AAPL,101,103,101,102,6000
+"""
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    assert main([*arguments, "--json"]) == 0
+    told: dict[str, object] = json.loads(capsys.readouterr().out)["data"]
+    return told
+
+
+def test_captured_flow_brings_its_session_and_the_command_that_reaches_its_last_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    captures, state = tmp_path / "captures", str(tmp_path / "state")
+    captures.mkdir()
+    answer = {"endpoint": "/api/darkpool/AAPL", "captured_at": "2025-03-03T22:00:00", "response": {"data": PRINTS}}
+    (captures / "prints.json").write_text(json.dumps(answer))
+    made = said(capsys, "init", "--symbols", "AAPL", "--flow-folder", str(captures), "--state-dir", state)
+    try:
+        assert made["now"] == "2025-03-03T14:00:00Z"
+        assert made["notes"] == [
+            "the market begins on 2025-03-03, the session in the captured flow",
+            "captured flow: 2 rows in the sessions from 2025-03-03 to 2025-03-07: 2025-03-03 2",
+            "some of the flow was captured after the close; to reach all of it: "
+            f"tradebot exchange tick 2025-03-03T21:31:00Z --state-dir {state}",
+        ]
+        said(capsys, "exchange", "tick", "2025-03-03T21:31:00Z", "--state-dir", state)
+        fetched = said(capsys, "fetch-flow", "--state-dir", state)
+        (prints,) = [row for row in fetched["endpoints"] if row["endpoint"] == "dark_pool"]  # type: ignore[attr-defined]
+        assert (prints["received"], prints["kept"]) == (2, 1)
+    finally:
+        process.stop(tmp_path / "state" / "exchange")
+
+
+def test_rows_that_recorded_bars_lose_are_counted_with_their_reason_and_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars, state = tmp_path / "bars.csv", str(tmp_path / "state")
+    bars.write_text(BARS)
+    made = said(capsys, "init", "--bars", str(bars), "--bar-stamp", "end", "--state-dir", state)
+    process.stop(tmp_path / "state" / "exchange")
+    assert made["notes"] == ["skipped 1 row of the recorded bars: 1 not a number (first in line 3)"]
+
+
+def test_market_of_a_published_file_is_made_again_as_it_was_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = save(tmp_path, BY_NAME["dukascopy"], session_minutes(390), Style("UTC"), daily=False)
+    flags = ("init", "--bars", str(path), "--bars-as", "symbol=AAPL", "--symbols", "AAPL")
+    made = said(capsys, *flags, "--state-dir", str(tmp_path / "state"))
+    process.stop(tmp_path / "state" / "exchange")
+    assert (made["now"], made["symbols"], made["notes"]) == ("2026-11-13T14:00:00Z", 1, [])
+    spec = read_market(tmp_path / "state" / "exchange").spec
+    assert (spec.bar_stamp, spec.reading) == ("start", Reading(symbol="AAPL"))
+    assert "symbol: AAPL" in (tmp_path / "state" / "tradebot.yaml").read_text()
+
+
+def test_daily_bars_are_known_by_their_columns_and_begin_where_they_are_told_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days, state = tmp_path / "days.csv", str(tmp_path / "state")
+    days.write_text(DAYS)
+    flags = ("init", "--bars", str(days), "--state-dir", state)
+    assert main([*flags, "--bar-stamp", "end"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {days} holds daily bars, which have no stamp of a minute\n  next: leave out --bar-stamp\n"
+    )
+    assert main([*flags, "--start", "2026-01-02"]) == 2
+    assert "no usable bar from 2026-01-02 on" in capsys.readouterr().err
+    made = said(capsys, *flags, "--start", "2025-03-01")
+    process.stop(tmp_path / "state" / "exchange")
+    assert (made["now"], made["symbols"]) == ("2025-03-03T14:00:00Z", 1)
+    assert made["notes"] == ["skipped 1 row of the recorded bars: 1 not a session (first in line 5)"]
+    minutes = tmp_path / "tradebot.yaml"
+    minutes.write_text(f"sandbox: {{source: csv, path: {days}, bar_stamp: start}}\n")
+    assert main(["init", "--config", str(minutes), "--state-dir", str(tmp_path / "other")]) == 2
+    refused = capsys.readouterr().err
+    assert "its bars are daily" in refused
+    assert "next: set sandbox.source to daily" in refused
+
+
+SYMBOLS = st.sampled_from(["AAPL", "SPY", "XOM", "ZZZZ", "BRK.B", "NO", "Q1", "ON", "TRUE", "A", "F"])
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> WizardAnswers:
+    day = draw(st.decimals("0.1", 10, places=2))
+    return WizardAnswers(
+        mode=draw(st.sampled_from(["sandbox", "paper"])),
+        symbols=tuple(draw(st.lists(SYMBOLS, unique=True, max_size=8))),
+        day_percent=day,
+        trade_percent=draw(st.decimals("0.01", day, places=2)),
+        short=draw(st.booleans()),
+        overnight=draw(st.booleans()),
+    )
+
+
+def loaded(given: WizardAnswers) -> Loaded:
+    text = text_of(given, load(None, {}, {"mode": given.mode}).settings)
+    values = parse_yaml(text)
+    assert isinstance(values, dict)
+    assert max(map(len, text.splitlines())) <= 120
+    return load(None, {}, {"mode": given.mode}, values=values)
+
+
+@settings(max_examples=settings().max_examples // 4)
+@given(answers())
+def test_whatever_is_answered_loads_and_means_what_was_said(given: WizardAnswers) -> None:
+    made = loaded(given).settings
+    flow, limits = made.strategies.flow, made.limits
+    assert flow is not None
+    assert made.mode == given.mode
+    assert tuple(made.universe) == given.symbols or not given.symbols
+    assert set(made.universe) <= made.sectors.keys(), "a symbol without a sector is never bought"
+    assert limits.max_daily_loss_fraction == given.day_percent / 100
+    assert limits.max_risk_fraction == given.trade_percent / 100
+    assert flow.long_only is not given.short
+    ends = [rule for rule in flow.exits or () if "end_of_day" in str(rule)]
+    assert (bool(ends), flow.exits is None) == (not given.overnight, given.overnight)
+    # A full order whose stop is hit loses no more than a trade may, as far as thousandths of equity can say that.
+    at_stop = made.limits_of("flow").max_order_fraction * made.exits.stop_loss_fraction
+    assert at_stop <= max(given.trade_percent / 100, Decimal("0.00002"))
+
+
+def test_the_usual_answers_are_no_looser_than_what_is_shipped() -> None:
+    usual, shipped = loaded(WizardAnswers()).settings.limits_of("flow"), load(None, {}).settings.limits_of("flow")
+    for name in ("max_daily_loss_fraction", "max_gross_fraction", "max_symbol_fraction", "max_order_fraction"):
+        assert getattr(usual, name) == getattr(shipped, name)
+
+
+class TypedTerminal(Terminal):
+    """Types these lines, and keeps what it was asked."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = list(lines)
+        self.asked: list[str] = []
+
+    def ask(self, question: str) -> str:
+        self.asked.append(question)
+        return self.lines.pop(0)
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith(("ALPACA_", "APCA_", "TRADEBOT_", "UW_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "bot"
+
+
+def test_enter_takes_what_stands_in_brackets(alone: Path) -> None:
+    assert ask_questions(TypedTerminal([""] * 6), alone) == WizardAnswers()
+
+
+def test_wrong_answers_are_asked_again_with_the_reason(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = TypedTerminal(
+        [
+            *("3", "2", "sandbox"),
+            *("0", "21", "A!", "²", "aapl msft,ZZZZ"),
+            *("two", "0.02", "50", "1.234", "1e999", "1 %"),
+            *("2", "-1", "0.05"),
+            *("maybe", "N"),
+            *("nein", "no"),
+        ]
+    )
+    given = ask_questions(script, alone)
+    expected = WizardAnswers(
+        "sandbox", ("AAPL", "MSFT", "ZZZZ"), Decimal(1), Decimal("0.05"), short=False, overnight=False
+    )
+    assert (given, script.lines) == (expected, [])
+    said = capsys.readouterr().err
+    for reason in (
+        "'3' is neither 1 (sandbox) nor 2 (paper).",
+        "Paper needs the keys of your account: set ALPACA_KEY, ALPACA_SECRET, UW_API_KEY in",
+        "There are 20 shipped symbols: type 1 to 20",
+        "must be a symbol in capital letters",
+        "tradebot doesn't know ZZZZ: check the spelling.",
+        "'two' is no percentage: type a number such as 2 or 0.5.",
+        "not 0.02 (0.02 means 0.02%; two percent is 2).",
+        "It has to be from 0.1% to 10%, not 50.",
+        "1.234% has more than two decimals: type 1.23.",
+        "A single trade would risk more than the 1% of a whole day: type less.",
+        "'maybe' is neither yes nor no: type y or n.",
+    ):
+        assert reason in said
+
+
+def test_paper_is_taken_with_keys_and_a_mode_of_the_environment_counts(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ALPACA_KEY", "ALPACA_SECRET", "UW_API_KEY"):
+        monkeypatch.setenv(name, "k" * 30)
+    assert ask_questions(TypedTerminal(["2", *[""] * 5]), alone).mode == "paper"
+    monkeypatch.setenv("TRADING_MODE", "paper")
+    assert ask_questions(TypedTerminal(["1", "2", *[""] * 5]), alone).mode == "paper"
+    assert "TRADING_MODE says paper" in capsys.readouterr().err
+
+
+def test_endless_wrong_answers_end_the_wizard(alone: Path) -> None:
+    with pytest.raises(OperatorError, match="nothing was made"):
+        ask_questions(TypedTerminal(["x"] * 20), alone)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [((), "at a terminal, and there is none"), (("--symbols", "2"), "without them"), (("--mode", "paper"), "without")],
+)
+def test_wizard_without_a_terminal_or_beside_other_options_makes_nothing(
+    alone: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], says: str
+) -> None:
+    said = typed(capsys, "init", "--wizard", *options, "--state-dir", str(alone))
+    assert (said.code, says in said.err, alone.exists()) == (2, True, False)

@@ -14,7 +14,7 @@ from commands.shared.checklist import RESTORED
 from papervenue import process
 from tests.kit.bot import forked
 from tests.kit.bot.ending import shows
-from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
+from tests.kit.bot.folder import KEYS, Bot, log, second_session
 from tests.kit.ledgers import edit
 from tests.kit.values import there
 from tradebot.adapters import failpoint
@@ -25,33 +25,25 @@ from tradebot.adapters.state import state_locks
 BEFORE = ("ledger.db", "journal.jsonl", "ARMED")
 
 
-@pytest.fixture(scope="module")
-def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot that holds positions; each test damages its books and puts them back."""
-    with made(tmp_path_factory.mktemp("recover") / "state") as path:
-        yield path
-
-
 @pytest.fixture
-def bot(traded: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Bot]:
-    bot = Bot(traded, capsys)
-    if not (traded / "backups").exists():
+def bot(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Bot]:
+    """Yield a bot that holds positions; each test damages its books, which are put back afterwards."""
+    bot = Bot(folder, capsys)
+    if not (folder / "backups").exists():
         second_session(bot)
-        assert bot.says("trade-once").code == 0
-        assert bot.says("exchange", "tick", "2m").code == 0
-        assert bot.says("reconcile").code == 0
+        bot.does("trade-once", "exchange tick 2m", "reconcile")
         assert bot.json("fills")["fills"], "nothing was traded, so there is nothing to lose"
     for name in BEFORE:
-        shutil.copy2(traded / name, tmp_path / name)
+        shutil.copy2(folder / name, tmp_path / name)
     yield bot
     for name in ("quarantine", "rebuilding"):
-        shutil.rmtree(traded / name, ignore_errors=True)
-    (traded / "HALT").unlink(missing_ok=True)
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "HALT").unlink(missing_ok=True)
     # The books that are put back know of no pair that a test placed.
     requests.delete(f"{bot.url}/v2/orders", headers=KEYS, timeout=60)
-    (traded / "ledger.db-journal").unlink(missing_ok=True)
+    (folder / "ledger.db-journal").unlink(missing_ok=True)
     for name in BEFORE:
-        shutil.copy2(tmp_path / name, traded / name)
+        shutil.copy2(tmp_path / name, folder / name)
 
 
 def older(path: Path) -> None:

@@ -1,7 +1,7 @@
 """`tradebot shadow`: a strategy trades beside the others, and the exchange hears nothing of it."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,9 @@ def put_in_shadow(folder: Path, more: str = "") -> None:
     file.write_text(file.read_text().replace("{flow: {", "{flow: {shadow: true, ") + more)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("shadow") / "state") as path:
-        put_in_shadow(path, FOLLOWED)
-        accept(path)
-        yield path
-
-
-@pytest.fixture
-def bot(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    return Bot(folder, capsys)
+def prepare_bot(folder: Path) -> None:
+    put_in_shadow(folder, FOLLOWED)
+    accept(folder)
 
 
 def orders_at_the_exchange(bot: Bot) -> Sequence[Any]:
@@ -60,8 +52,7 @@ def followed_until_it_enters(bot: Bot) -> tuple[int, Any]:
 
 
 def test_strategy_in_shadow_trades_with_books_of_its_own_and_sends_nothing(bot: Bot) -> None:
-    assert bot.says("reconcile").code == 0
-    assert bot.says("exchange", "tick", "30m").code == 0
+    bot.does("reconcile", "exchange tick 30m")
     code, row = followed_until_it_enters(bot)
     assert (code, row["strategy"], row["why"], row["problem"]) == (ExitCode.DONE, "flow", "shadow: true", "")
     assert row["entries"] > 0

@@ -21,12 +21,10 @@ def traded(bot: Bot) -> Bot:
     if not bot.json("fills")["known"]:
         second_session(bot)
         assert bot.json("trade-once")["orders"] > 0
-        bot.says("exchange", "tick", "2m")
-        bot.says("evaluate-exits")
+        bot.does("exchange tick 2m", "evaluate-exits")
         for row in bot.json("positions")["positions"]:
             assert bot.says("flatten", row["symbol"], "--confirm", row["symbol"]).code == 0
-        bot.says("exchange", "tick", "2m")
-        bot.says("evaluate-exits")
+        bot.does("exchange tick 2m", "evaluate-exits")
     return bot
 
 

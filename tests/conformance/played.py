@@ -28,7 +28,7 @@ from papervenue.process import create
 from tests.kit.elsewhere import place
 from tests.kit.elsewhere.door import door as elsewhere
 from tests.kit.elsewhere.door import with_brackets
-from tests.kit.values import SHIPPED
+from tests.kit.values import SHIPPED, new_intent
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.venues import door_to
@@ -380,24 +380,10 @@ class VenueAccount:
         """Return a limit buy far below the market under an id of its own, or what the changes say."""
         slot, purpose = f"slot {next(self._names)}", changes.get("purpose", Purpose.OPEN)
         key = IntentKey(self.number, "flow", date(2026, 11, 16), slot, self.symbol, side, purpose)
-        values: dict[str, Any] = {
-            "key": key,
-            "client_order_id": key.client_order_id(),
-            "operation": Operation.SUBMIT,
-            "purpose": Purpose.OPEN,
-            "instrument": self.listing.instrument,
-            "side": side,
-            "quantity": self.size,
-            "order_type": OrderType.LIMIT,
-            "limit_price": None,
-            "time_in_force": self.can.resting_life,
-            "cycle_id": "c1",
-            "at": self.now,
-            **changes,
-        }
-        if values["order_type"] is OrderType.LIMIT and values["limit_price"] is None:
-            values["limit_price"] = self.price("0.8")
-        return Intent(**values)
+        usual = {"quantity": self.size, "time_in_force": self.can.resting_life, "at": self.now, **changes}
+        made = new_intent(key, self.listing.instrument, **usual)
+        priced = made.limit_price is not None or made.order_type is not OrderType.LIMIT
+        return made if priced else replace(made, limit_price=self.price("0.8"))
 
     def at_market(self, side: Side = Side.BUY, **changes: Any) -> Intent:
         """Return an order at the market."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import conformance, demo, exits, features, limits_rows, listed_faults, signals, tables, verb_list, verbs
+from tests.docs import demo, verb_list
+from tests.docs.page_list import PAGES
 from tradebot.app import sandbox
 
 
@@ -29,16 +30,7 @@ if verb_list.PAGE.read_text(encoding="utf-8") != listed:
     print(f"wrote {verb_list.PAGE.name}")
     # What is imported has read the list as it was.
     sys.exit(subprocess.run([sys.executable, "-m", "tests.docs", *sys.argv[1:]], check=False).returncode)
-pages: list[tuple[Path, Callable[[], str]]] = [
-    (limits_rows.DOCUMENT, limits_rows.render),
-    *((table.page, table.render) for table in tables.TABLES),
-    (verbs.PAGE, verbs.page),
-    (listed_faults.PAGE, listed_faults.page),
-    (conformance.PAGE, conformance.page),
-    (signals.PAGE, signals.page),
-    (exits.PAGE, exits.page),
-    (features.PAGE, features.page),
-]
+pages: list[tuple[Path, Callable[[], str]]] = [*PAGES]
 if "demo" in sys.argv[1:]:
     pages.append((demo.PAGE, played))
 for path, made in pages:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.docs.tables import INTERNALS, table_row
 from tests.kit.values import NOW, OPTIONS, margined
 from tradebot.app.settings import Settings, load, shipped_path
 from tradebot.gates import margin as margin_of
@@ -17,6 +18,7 @@ from tradebot.model.desk import Entered
 from tradebot.model.limits import OF_EQUITY, OPTIONAL_OF_EQUITY, HaltRules, Limits
 from tradebot.model.reason_codes import Unit
 
+PAGE = INTERNALS / "LIMITS.md"
 HALTS = "the bot halts"
 BY_ENDS = {
     "_s": "s",
@@ -57,16 +59,14 @@ def listed(part: str) -> dict[str, Listed]:
     return {name: said.get(name) or NO_GATES[name] for name in model.model_fields}
 
 
-def section() -> list[str]:
+def page() -> str:
+    """Return the page with its table of every limit, which has a column for each shipped profile."""
     profiles = {"default": load(None, {}).settings, **dict(_profiles())}
     names = ("limit", *profiles, "unit", "gate", "monitor", "what clears it")
-    rows = [*_rows("limits", profiles), *_rows("halts", profiles)]
-    words = (
-        "Values are the account's; a strategy's own value stands in parentheses. A limit that is null is off, and its "
-        "gate isn't asked. A strategy's own limits are asked by the gate of that name with `own_` before it. What is "
-        "of equity is of the allotment for a strategy. A monitor shows the limit in `tradebot audit`, or halts the bot."
-    )
-    return ["## Every limit", "", words, "", _line(names), "|" + "---|" * len(names), *rows, ""]
+    before, rest = PAGE.read_text(encoding="utf-8").split("\n| limit |", 1)
+    after = rest.partition("\n\n")[2]
+    table = (table_row(names), "|" + "---|" * len(names), *_rows("limits", profiles), *_rows("halts", profiles))
+    return "\n".join((before, *table, "", after))
 
 
 def _profiles() -> Iterator[tuple[str, Settings]]:
@@ -79,7 +79,9 @@ def _rows(part: str, profiles: dict[str, Settings]) -> Iterator[str]:
     for name, (gate, cleared_by) in listed(part).items():
         monitor = HALTS if part == "halts" else "audit" if gate in watched else ""
         values = (_value(part, name, settings) for settings in profiles.values())
-        yield _line((f"`{part}.{name}`", *values, unit(name, gate), f"`{gate}`" if gate else "", monitor, cleared_by))
+        yield table_row(
+            (f"`{part}.{name}`", *values, unit(name, gate), f"`{gate}`" if gate else "", monitor, cleared_by)
+        )
 
 
 def _value(part: str, name: str, settings: Settings) -> str:
@@ -109,7 +111,3 @@ def monitored() -> set[Gate]:
     on_book, on_margin = (of.monitors(seen, limits, settings.halts) for of in (limits_of, margin_of))
     answers = (*on_book, *limits_of.rate_monitors(seen, limits, NOW), *on_margin)
     return {decision.gate for _, decision in answers}
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,6 +1,6 @@
-"""The tables under docs/internals/ that are made of the code's own: reasons, findings, events and stores."""
+"""Tables of pages under docs/internals/: what is made of the code is written into its page, the rest is read there."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,10 +36,27 @@ def stores() -> Iterable[str]:
 def with_table(text: str, head: str, rows: Iterable[str]) -> str:
     """Return the text with other rows in the one table whose heading begins with `head`."""
     lines = text.splitlines()
+    first, end = _place(lines, head)
+    return "\n".join((*lines[:first], *rows, *lines[end:], ""))
+
+
+def cells_of(text: str, head: str) -> list[list[str]]:
+    """Return the cells of the one table whose heading begins with `head`, row by row."""
+    lines = text.splitlines()
+    first, end = _place(lines, head)
+    rows = (line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines[first:end])
+    return [[cell.replace("\\|", "|") for cell in cells] for cells in rows]
+
+
+def _place(lines: Sequence[str], head: str) -> tuple[int, int]:
     (heading,) = (number for number, line in enumerate(lines) if line.lower().startswith(head))
     first = heading + 2
-    end = next((number for number in range(first, len(lines)) if not lines[number].startswith("|")), len(lines))
-    return "\n".join((*lines[:first], *rows, *lines[end:], ""))
+    return first, next((number for number in range(first, len(lines)) if not lines[number].startswith("|")), len(lines))
+
+
+def table_row(cells: Sequence[str]) -> str:
+    """Return a row of a table with these cells."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 class GeneratedTable(NamedTuple):

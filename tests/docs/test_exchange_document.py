@@ -31,8 +31,7 @@ def test_the_table_of_flow_names_every_path_that_is_served() -> None:
 def test_every_example_of_what_the_venue_does_unasked_is_taken_and_gives_its_events(tmp_path: Path) -> None:
     assert len(UNASKED) == 7
     create(tmp_path / "market", SPEC)
-    world = open_world(tmp_path / "market")
-    world.tick(to="open")
+    world = open_world(tmp_path / "market", to="open")
     for path, body, events in UNASKED:
         price: dict[str, Any] = {"limit_price": "1.00"} if path.endswith("orders") else {}
         order = world.order("AAPL", "buy", 4, **price).json

@@ -13,19 +13,12 @@ from commands.shared.help import leaves
 from commands.shared.listed_verbs import VERBS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "VERBS.md"
-HEAD = """# Verbs
-
-Every verb of `tradebot`, grouped as in `tradebot --help`. `tradebot VERB --help` also lists the options.
-
-Every verb takes `--json`, which prints one versioned document on stdout and sends everything else to stderr;
-`--schema`, which prints the JSON Schema of that document; and `--help`. Verbs that act on a bot take
-`--state-dir`, the bot's folder (otherwise `TRADEBOT_STATE`, otherwise `./state`).
-"""
 
 
 def page() -> str:
+    """Return the page: what it begins with is its own, and the rest is made of the verbs."""
     known = dict(leaves(program()))
-    parts = [HEAD]
+    parts = [PAGE.read_text(encoding="utf-8").partition("\n## ")[0]]
     for purpose, verbs in groupby(VERBS, lambda verb: VERBS[verb].purpose):
         parts += [f"## {purpose}", "", "| verb | what it does | for example |", "|---|---|---|"]
         parts += [_row(verb, known[verb]) for verb in verbs]

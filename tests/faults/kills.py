@@ -63,13 +63,13 @@ def exits(bot: StageBot) -> Verb:
     return lambda app: int(evaluate_exits.run(app, by="campaign").exit_code)
 
 
-def halted(state: TradingState) -> Callable[[StageBot], Verb]:
+def halted(state: TradingState, *, force_slot: bool = True) -> Callable[[StageBot], Verb]:
     """Return what `halt` does: the latch and its history, then one pass that cancels or closes."""
 
     def of(bot: StageBot) -> Verb:
         def verb(app: App) -> int:
             app.ledger.set_trading_state(TradingStateRecord(state, "campaign", "a kill", datetime.now(UTC)))
-            return int(evaluate_exits.run(app, by="campaign", force_slot=True).exit_code)
+            return int(evaluate_exits.run(app, by="campaign", force_slot=force_slot).exit_code)
 
         return verb
 

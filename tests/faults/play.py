@@ -23,7 +23,6 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from commands.evaluate_exits import run as evaluate_exits
 from tests.faults import auctioned
 from tests.faults.controls import CONTROLS
 from tests.faults.four import four, warm
@@ -55,10 +54,9 @@ from tests.kit.venues import AT, REPLAY
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import halt_switch, send_lock, state_folder
 from tradebot.adapters.text.codec import decode
-from tradebot.app.wiring import App
 from tradebot.model.registry import Coin
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.trading import TradingState
 
 # The campaign of kills around an auction: a close that makes room, the open that waits for it, the registry's write.
 #
@@ -189,18 +187,6 @@ REFUSED = {"refused-keys"}
 WANTED = {"AAPL": "buy", "MSFT": "sell"}
 
 
-def flattened(bot: StageBot) -> Verb:
-    """Return what closes everything: the latch, then the pass of its slot."""
-
-    def verb(app: App) -> int:
-        app.ledger.set_trading_state(
-            TradingStateRecord(TradingState.FLATTEN, "campaign", "all of it", datetime.now(UTC))
-        )
-        return int(evaluate_exits.run(app, by="campaign").exit_code)
-
-    return verb
-
-
 def prices(stage: Stage, names: Sequence[str]) -> Tally:
     """Let each named bot open, leave, and price its exits anew under its trouble; return what was broken."""
     tally = Tally()
@@ -211,7 +197,7 @@ def prices(stage: Stage, names: Sequence[str]) -> Tally:
     everybody(entries(WANTED))
     stage.tick(seconds=60)
     stage.trouble(STUCK)
-    everybody(flattened)
+    everybody(halted(TradingState.FLATTEN, force_slot=False))
     stage.tick(seconds=200)
     stage.trouble("".join(_rule(bot.name) for bot in bots if bot.name in TROUBLES))
     everybody(exits)

@@ -1,7 +1,7 @@
 """Entries with their stops, and rolls: killed at each step of an order's road, and troubled by the Gateway."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -125,17 +125,18 @@ def listed(day: FuturesDay) -> list[FindingKind]:
     return found
 
 
+def judge_passes(passes: Mapping[object, tuple[set[str], list[str]]]) -> tuple[int, list[str]]:
+    """Return to how many passes something happened, and which laws they broke."""
+    problems = [f"{drawn_by}: {problem}" for drawn_by, (_, broken) in passes.items() for problem in broken]
+    return sum(bool(fired) for fired, _ in passes.values()), problems
+
+
 @pytest.mark.campaign
 def test_pass_that_a_gateway_troubles_breaks_no_law(
     traded: Pit, record_property: Callable[[str, object], None]
 ) -> None:
-    befallen, problems = list[set[str]](), list[str]()
-    for seed in SEEDS:
-        fired, broken = bracketed.drawn(traded, seed)
-        befallen.append(fired)
-        problems += [f"{seed}: {problem}" for problem in broken]
+    troubled, problems = judge_passes({seed: bracketed.drawn(traded, seed) for seed in SEEDS})
     assert problems == []
-    troubled = sum(map(bool, befallen))
     assert troubled >= SHARE_BEFALLEN * len(SEEDS)
     record_property("passes of a bot of futures that a gateway troubled", troubled)
 
@@ -144,13 +145,8 @@ def test_pass_that_a_gateway_troubles_breaks_no_law(
 def test_pass_that_is_lied_to_by_a_gateway_breaks_no_law(
     traded: Pit, record_property: Callable[[str, object], None]
 ) -> None:
-    befallen, problems = list[set[str]](), list[str]()
-    for lie in PIT_LIES:
-        fired, broken = bracketed.lied_to(traded, LIED_TO, lie)
-        befallen.append(fired)
-        problems += [f"{LIED_TO}: {problem}" for problem in broken]
+    lies, problems = judge_passes({lie: bracketed.lied_to(traded, LIED_TO, lie) for lie in PIT_LIES})
     assert problems == []
-    lies = sum(map(bool, befallen))
     assert lies >= SHARE_LIED_TO * len(PIT_LIES)
     record_property("lies that a bot of futures was told", lies)
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 from tests.faults.entry_sender import LOCKED, UNLOCKED, chance
-from tests.kit.bot.folder import PROGRAM, made
+from tests.kit.bot.folder import PROGRAM
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.state_history import opened_history
 from tradebot.adapters.state import halt_switch, send_lock
@@ -36,13 +36,10 @@ PATIENCE_S = 20
 pytestmark = pytest.mark.sampled
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot in an open session, with its exchange running and its books compared."""
-    with made(tmp_path_factory.mktemp("halt") / "state") as path:
-        for line in ("exchange tick open", "exchange tick 5m", "reconcile"):
-            assert main([*line.split(), "--state-dir", str(path)]) == 0
-        yield path
+def prepare_bot(folder: Path) -> None:
+    """Bring a bot into an open session, with its exchange running and its books compared."""
+    for line in ("exchange tick open", "exchange tick 5m", "reconcile"):
+        assert main([*line.split(), "--state-dir", str(folder)]) == 0
 
 
 class Judge:

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.values import NOW, SHIPPED, ago, ask, book, books, candidate, desk, instrument, quote
+from tests.kit.values import NOW, SHIPPED, ago, ask, book, books, candidate, desk, instrument, new_intent, quote
 from tradebot.gates.ask import Ask
 from tradebot.gates.displacement import Displacement, gave_way, judge, lacks_only_room, strength
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, OwnOrder, Stake
-from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.intent import IntentKey, IntentRecord, IntentState
 from tradebot.model.limits import DisplacementRules
-from tradebot.model.order import OrderType, TimeInForce
+from tradebot.model.order import OrderType
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -62,21 +62,7 @@ def full(
 
 def displacing(symbol: str, at: datetime, strategy: str = "flow") -> IntentRecord:
     key = IntentKey("TEST00001", strategy, at.date(), "open+1m", symbol, Side.SELL, Purpose.CLOSE)
-    intent = Intent(
-        key=key,
-        client_order_id=key.client_order_id(),
-        operation=Operation.SUBMIT,
-        purpose=Purpose.CLOSE,
-        instrument=instrument(symbol),
-        side=Side.SELL,
-        quantity=Decimal(10),
-        order_type=OrderType.MARKET,
-        limit_price=None,
-        time_in_force=TimeInForce.DAY,
-        cycle_id="earlier",
-        at=at,
-        displaced_by="XOM",
-    )
+    intent = new_intent(key, instrument(symbol), order_type=OrderType.MARKET, at=at, displaced_by="XOM")
     return IntentRecord(intent, IntentState.ACKED, None, None, at)
 
 

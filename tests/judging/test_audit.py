@@ -22,6 +22,7 @@ from tests.kit.values import (
     instrument,
     limits,
     margined,
+    new_intent,
     quote,
     venue_clock,
 )
@@ -45,7 +46,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import OwnOrder, Stake
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import AssetClass
-from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.intent import IntentKey, IntentRecord, IntentState
 from tradebot.model.lifecycle import State as LifeState
 from tradebot.model.limits import OwnRules
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
@@ -58,6 +59,8 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, Permission, TradingState, TradingStateRecord
 from tradebot.ports.world import Rules
 
+OK, FAILED, DEGRADED = HealthState.OK, HealthState.FAILED, HealthState.DEGRADED
+UNKNOWN, SKIPPED = HealthState.UNKNOWN, HealthState.SKIPPED
 POLL = {"flow_alerts": 240, "market_tide": 240}
 RULES = Rules(Mode.SANDBOX, ("AAPL", "MSFT"), SECTORS, LIMITS, HALTS, EXITS, POLL)
 BOUGHT = OwnedFill("flow", Fill("a1", "v0", "AAPL", Side.BUY, Decimal(10), Decimal(100), ago(600)))
@@ -129,10 +132,7 @@ def healthy(**changes: object) -> Trading:
 
 def intent_record(age_s: float, state: IntentState = IntentState.ACKED) -> IntentRecord:
     key = IntentKey("TEST00001", "flow", DAY, "open+5m", "MSFT", Side.BUY, Purpose.OPEN)
-    intent = Intent(
-        key, "tb1.id", Operation.SUBMIT, Purpose.OPEN, instrument("MSFT"), Side.BUY, Decimal(1), OrderType.LIMIT,
-        Decimal(10), TimeInForce.DAY, "c", ago(age_s),
-    )  # fmt: skip
+    intent = new_intent(key, instrument("MSFT"), client_order_id="tb1.id", quantity=Decimal(1), at=ago(age_s))
     return IntentRecord(intent, state, None, None, ago(age_s))
 
 
@@ -154,7 +154,7 @@ def found(seen: Trading) -> Mapping[str, Judgment]:
 def test_audit_of_a_healthy_bot_has_evidence_for_each_item_and_no_finding() -> None:
     result = judgments(healthy())
     assert rank_judgments(result) == ()
-    assert all(item.count and item.state is HealthState.OK for item in result)
+    assert all(item.count and item.state is OK for item in result)
     assert len({item.subject for item in result}) == len(result)
 
 
@@ -169,101 +169,81 @@ def test_audit_names_a_strategy_beyond_its_own_limit() -> None:
     )
     whole = book(exposure={"AAPL": Decimal(8_600)}, sector_exposure={}, gross=Decimal(8_600), stakes=parts)
     items = found(healthy(rules=replace(RULES, own=own), broker=broker(book=whole)))
-    assert items["symbol_notional"].state is HealthState.OK
-    assert items["own_symbol_notional"].state is HealthState.FAILED
+    assert items["symbol_notional"].state is OK
+    assert items["own_symbol_notional"].state is FAILED
     assert items["own_symbol_notional"].found.startswith("1 over the limit, flow AAPL 0.1013 against 0.1: ")
-    assert (items["own_gross_notional"].state, items["own_open_positions"].state) == (HealthState.OK, HealthState.OK)
+    assert (items["own_gross_notional"].state, items["own_open_positions"].state) == (OK, OK)
 
 
 def test_scores_without_flow_are_not_short_of_data() -> None:
     alone = Candidate("bars", instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, None)
     item = found(healthy(score=cycle(Job.SCORE, CandidateRecord(alone, ()))))["last scores"]
-    assert (item.state, item.found) == (HealthState.OK, "0 symbols with less than 60% of the data")
+    assert (item.state, item.found) == (OK, "0 symbols with less than 60% of the data")
 
 
 def test_judgment_without_evidence_cannot_be_ok() -> None:
     with pytest.raises(AssertionError, match="nothing looked at"):
-        judge_evidence("anything", Examination("rows", 0), NOW, HealthState.OK, "all is well")
+        judge_evidence("anything", Examination("rows", 0), NOW, OK, "all is well")
 
 
 CHANGES: dict[str, tuple[dict[str, object], HealthState, str]] = {
-    "market session": (
-        {"broker": broker(clock=venue_clock(is_open=False))},
-        HealthState.FAILED,
-        "the broker says closed",
-    ),
-    "flow_alerts": (
-        {"kinds": (BROKEN,)},
-        HealthState.FAILED,
-        "too old; oldest 2 min of 15 min",
-    ),
-    "quotes": ({"broker": broker(quotes={"AAPL": quote(at=ago(121))})}, HealthState.DEGRADED, "1 absent, 1 older"),
-    "last scores": ({"score": cycle(Job.SCORE, scored(0.5))}, HealthState.DEGRADED, "1 symbol with less than 60%"),
+    "market session": ({"broker": broker(clock=venue_clock(is_open=False))}, FAILED, "the broker says closed"),
+    "flow_alerts": ({"kinds": (BROKEN,)}, FAILED, "too old; oldest 2 min of 15 min"),
+    "quotes": ({"broker": broker(quotes={"AAPL": quote(at=ago(121))})}, DEGRADED, "1 absent, 1 older"),
+    "last scores": ({"score": cycle(Job.SCORE, scored(0.5))}, DEGRADED, "1 symbol with less than 60%"),
     "passes of trade-once": (
         {
             "passes": PassEvidence(
                 (cycle(Job.TRADE_ONCE, refused=Decision(Gate.JOB, Verdict.FAIL, Reason.CALENDAR_DISAGREES)),), 0, {}
             )
         },
-        HealthState.FAILED,
+        FAILED,
         "1 refused entirely, last by CALENDAR_DISAGREES",
     ),
     "reasons of refusal": (
         {"passes": PassEvidence((cycle(Job.TRADE_ONCE),), 1010, {Reason.COOLDOWN: 7, Reason.FLOW_STALE: 1003})},
-        HealthState.DEGRADED,
+        DEGRADED,
         "1,003 FLOW_STALE",
     ),
     "recent events": (
         {"events": WatchedEvents(9, 0, {"venue answer_differs": 2}, 0)},
-        HealthState.DEGRADED,
+        DEGRADED,
         "venue answer_differs (2 times)",
     ),
     "permission": (
         {"permission": Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))},
-        HealthState.DEGRADED,
+        DEGRADED,
         "no orders are sent, including exits",
     ),
     "own positions": (
         {"broker": broker(leaps=(Leap("flow", "AAPL", LifeState.CLOSED, LifeState.OPEN),))},
-        HealthState.FAILED,
+        FAILED,
         "impossible by the broker's last fills: AAPL of flow was closed and is open",
     ),
-    "exits as recorded": ({"exits": None}, HealthState.FAILED, "nothing watches them"),
-    "exits at quotes": (
-        {"broker": broker(quotes={"AAPL": quote(bid="97", ask="97.1")})},
-        HealthState.DEGRADED,
-        "AAPL STOP_LOSS",
-    ),
-    "gross_notional": (
-        {"broker": broker(book=book(gross=Decimal(60_001)))},
-        HealthState.FAILED,
-        "1 over the limit, 0.6",
-    ),
+    "exits as recorded": ({"exits": None}, FAILED, "nothing watches them"),
+    "exits at quotes": ({"broker": broker(quotes={"AAPL": quote(bid="97", ask="97.1")})}, DEGRADED, "AAPL STOP_LOSS"),
+    "gross_notional": ({"broker": broker(book=book(gross=Decimal(60_001)))}, FAILED, "1 over the limit, 0.6"),
     "symbol_notional": (
         {"broker": broker(book=book(exposure={"AAPL": Decimal(9), "MSFT": Decimal(20_000)}))},
-        HealthState.FAILED,
+        FAILED,
         "1 over the limit, MSFT 0.2 against 0.1",
     ),
     "initial_margin": (
         {"broker": broker(book=margined({"MSFT": "2600"})), "rules": replace(RULES, limits=ON_MARGIN)},
-        HealthState.FAILED,
+        FAILED,
         "1 over the limit, 0.52 against 0.5: The initial margin",
     ),
     "liquidation": (
         {"broker": broker(book=margined({"MSFT": "5500", "AAPL": "1"})), "rules": replace(RULES, limits=ON_MARGIN)},
-        HealthState.FAILED,
+        FAILED,
         "1 over the limit, MSFT 0.0909 against 0.1",
     ),
-    "daily_loss": ({"broker": broker(book=book(day_loss=Decimal(5_000)))}, HealthState.FAILED, "1 over the limit"),
-    "working orders": (
-        {"working": ((order(), intent_record(800)),)},
-        HealthState.DEGRADED,
-        "1 should have ended: MSFT tb1.id",
-    ),
-    "money rows": ({"rows": RowEvidence(3, 2, 1, 0)}, HealthState.FAILED, "1 of 2 ledger rows don't match the journal"),
+    "daily_loss": ({"broker": broker(book=book(day_loss=Decimal(5_000)))}, FAILED, "1 over the limit"),
+    "working orders": ({"working": ((order(), intent_record(800)),)}, DEGRADED, "1 should have ended: MSFT tb1.id"),
+    "money rows": ({"rows": RowEvidence(3, 2, 1, 0)}, FAILED, "1 of 2 ledger rows don't match the journal"),
     "ledger against broker": (
         {"broker": broker(findings=(Finding(FindingKind.PHANTOM, "AAPL", Decimal(10), None),))},
-        HealthState.FAILED,
+        FAILED,
         "1 difference, 1 blocking entries; AAPL",
     ),
 }
@@ -282,20 +262,20 @@ def test_audit_finds_each_fault_with_its_numbers_and_a_command(name: str) -> Non
 @pytest.mark.parametrize(
     ("changes", "name", "state"),
     [
-        ({"rows": RowEvidence(3, 2, 0, 1)}, "money rows", HealthState.OK),
-        ({"rows": Unread("The chain is broken.", "tradebot recover")}, "money rows", HealthState.FAILED),
-        ({"working": ((order(), intent_record(300)),)}, "working orders", HealthState.OK),
-        ({"working": ((order(OrderStatus.UNKNOWN), None),)}, "working orders", HealthState.DEGRADED),
-        ({"rejected": 2}, "working orders", HealthState.DEGRADED),
-        ({"broker": broker(view=BrokerView(account(), (), (), 1))}, "ledger against broker", HealthState.FAILED),
-        ({"broker": broker(quotes={})}, "quotes", HealthState.FAILED),
-        ({"kinds": (replace(ALERTS, state=SignalHealth.DEGRADED),)}, "flow_alerts", HealthState.DEGRADED),
-        ({"kinds": (replace(BROKEN, name="market_tide", core=False),)}, "market_tide", HealthState.DEGRADED),
-        ({"kinds": (replace(ALERTS, state=SignalHealth.UNKNOWN, idle=True),)}, "flow_alerts", HealthState.SKIPPED),
-        ({"kinds": (replace(ALERTS, state=SignalHealth.UNKNOWN, answered=0),)}, "flow_alerts", HealthState.UNKNOWN),
-        ({"events": WatchedEvents(9, 0, {"serve job_fault": 1}, 1)}, "recent events", HealthState.FAILED),
-        ({"events": WatchedEvents(0, 1, {}, 0)}, "recent events", HealthState.DEGRADED),
-        ({"broker": broker(view=BLOCKED)}, "permission", HealthState.DEGRADED),
+        ({"rows": RowEvidence(3, 2, 0, 1)}, "money rows", OK),
+        ({"rows": Unread("The chain is broken.", "tradebot recover")}, "money rows", FAILED),
+        ({"working": ((order(), intent_record(300)),)}, "working orders", OK),
+        ({"working": ((order(OrderStatus.UNKNOWN), None),)}, "working orders", DEGRADED),
+        ({"rejected": 2}, "working orders", DEGRADED),
+        ({"broker": broker(view=BrokerView(account(), (), (), 1))}, "ledger against broker", FAILED),
+        ({"broker": broker(quotes={})}, "quotes", FAILED),
+        ({"kinds": (replace(ALERTS, state=SignalHealth.DEGRADED),)}, "flow_alerts", DEGRADED),
+        ({"kinds": (replace(BROKEN, name="market_tide", core=False),)}, "market_tide", DEGRADED),
+        ({"kinds": (replace(ALERTS, state=SignalHealth.UNKNOWN, idle=True),)}, "flow_alerts", SKIPPED),
+        ({"kinds": (replace(ALERTS, state=SignalHealth.UNKNOWN, answered=0),)}, "flow_alerts", UNKNOWN),
+        ({"events": WatchedEvents(9, 0, {"serve job_fault": 1}, 1)}, "recent events", FAILED),
+        ({"events": WatchedEvents(0, 1, {}, 0)}, "recent events", DEGRADED),
+        ({"broker": broker(view=BLOCKED)}, "permission", DEGRADED),
     ],
 )  # fmt: skip
 def test_audit_judges_other_evidence(changes: dict[str, object], name: str, state: HealthState) -> None:
@@ -304,7 +284,7 @@ def test_audit_judges_other_evidence(changes: dict[str, object], name: str, stat
 
 def test_audit_is_content_while_a_target_fills_at_the_broker() -> None:
     left = exit_record(Decision(Gate.EXIT, Verdict.FAIL, Reason.LEFT_TO_BROKER))
-    assert found(healthy(exits=cycle(Job.EVALUATE_EXITS, left)))["exits as recorded"].state is HealthState.OK
+    assert found(healthy(exits=cycle(Job.EVALUATE_EXITS, left)))["exits as recorded"].state is OK
 
 
 def test_audit_fails_an_exit_that_could_not_be_sent_with_its_reason() -> None:
@@ -312,38 +292,38 @@ def test_audit_fails_an_exit_that_could_not_be_sent_with_its_reason() -> None:
         Decision(Gate.EXIT, Verdict.PASS, Reason.STOP_LOSS), Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED)
     )
     item = found(healthy(exits=cycle(Job.EVALUATE_EXITS, gone)))["exits as recorded"]
-    assert item.state is HealthState.FAILED
+    assert item.state is FAILED
     assert "AAPL ended at VENUE_REJECTED" in item.found
 
 
 def test_position_with_other_shares_than_the_brokers_is_not_judged_by_price() -> None:
     halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, position_ratios={"AAPL": Decimal(2)})
     item = found(healthy(broker=halved, kept={("flow", "AAPL"): Kept(Decimal(100))}))["exits at quotes"]
-    assert (item.state, item.found) == (HealthState.FAILED, "can't be judged: AAPL")
+    assert (item.state, item.found) == (FAILED, "can't be judged: AAPL")
 
 
 def test_position_missing_from_the_last_pass_is_unwatched() -> None:
     item = found(healthy(exits=cycle(Job.EVALUATE_EXITS)))["exits as recorded"]
-    assert (item.state, item.found) == (HealthState.FAILED, "not looked at: AAPL")
+    assert (item.state, item.found) == (FAILED, "not looked at: AAPL")
 
 
 def test_position_beyond_its_stop_is_no_finding_once_its_exit_is_sent() -> None:
     beyond = {"AAPL": quote(bid="97", ask="97.1"), "MSFT": quote("MSFT")}
     busy = broker(quotes=beyond, book=book(own_orders=(OwnOrder("flow", "AAPL", Side.SELL),)))
-    assert found(healthy(broker=busy))["exits at quotes"].state is HealthState.OK
+    assert found(healthy(broker=busy))["exits at quotes"].state is OK
 
 
 def test_offline_audit_skips_what_only_the_broker_knows() -> None:
     result = judgments(healthy(broker=None))
     assert rank_judgments(result) == ()
-    assert {each.subject for each in result if each.state is HealthState.SKIPPED} == {
+    assert {each.subject for each in result if each.state is SKIPPED} == {
         "market session", "quotes", "exits at quotes", "limits on the book", "ledger against broker",
     }  # fmt: skip
 
 
 def test_unanswered_broker_fails_what_only_it_knows() -> None:
     silence = Unread("the keys were refused", "tradebot doctor")
-    failed = [item for item in judgments(healthy(broker=silence)) if item.state is HealthState.FAILED]
+    failed = [item for item in judgments(healthy(broker=silence)) if item.state is FAILED]
     assert {item.found for item in failed} == {"the keys were refused"}
     assert len(failed) == 5
 
@@ -362,7 +342,7 @@ def test_nothing_is_due_in_a_finished_backtest() -> None:
 def test_audit_with_unreadable_books_judges_everything_else() -> None:
     *own, last = audit(at(NOW), Unread("The ledger is damaged.", "tradebot recover"))
     assert [each.subject for each in own] == list(TABLE)
-    assert (last.state, last.found, last.next) == (HealthState.FAILED, "The ledger is damaged.", "tradebot recover")
+    assert (last.state, last.found, last.next) == (FAILED, "The ledger is damaged.", "tradebot recover")
 
 
 def test_findings_are_ranked_failures_first_then_money_before_signals() -> None:
@@ -380,7 +360,7 @@ def test_ranking_loses_no_finding_and_adds_none(states: list[HealthState]) -> No
     items = [
         judge_evidence(str(number), Examination("rows", 1), NOW, state, "", "do") for number, state in enumerate(states)
     ]
-    order_of = [HealthState.FAILED, HealthState.UNKNOWN, HealthState.DEGRADED]
+    order_of = [FAILED, UNKNOWN, DEGRADED]
     result = rank_judgments(items)
     assert sorted(item.subject for item in result) == sorted(i.subject for i in items if i.state in order_of)
     assert [order_of.index(item.state) for item in result] == sorted(order_of.index(item.state) for item in result)

@@ -29,6 +29,8 @@ from tradebot.model.record import Gap, Job, PositionDifference, StrategyRefusal
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord, as_missed
 
+OK, FAILED, UNKNOWN = HealthState.OK, HealthState.FAILED, HealthState.UNKNOWN
+DEGRADED, NOT_DUE = HealthState.DEGRADED, HealthState.NOT_DUE
 BOUGHT, SOLD = fill(1), fill(2, side=Side.SELL)
 ANOTHER = fill(3, side=Side.SELL)
 KEY = ("flow", "AAPL")
@@ -88,7 +90,7 @@ def test_permission_names_each_closed_door_what_it_stops_and_its_remedy(
     given: Permission, blocks: tuple[str, ...] | None, found: str, reason: Reason | None
 ) -> None:
     judged = permission(given, NOW, blocks)
-    state, remedy = (HealthState.DEGRADED, REASONS[reason].remedy) if reason else (HealthState.OK, "")
+    state, remedy = (DEGRADED, REASONS[reason].remedy) if reason else (OK, "")
     assert (judged.state, judged.found, judged.next) == (state, found, remedy)
     assert judged.count == (1 if blocks is None else 2)
 
@@ -115,7 +117,7 @@ def test_lateness_grows_with_time_and_shrinks_with_newer_evidence(
     assert late_s(older, slots, NOW) <= late_s(older, slots, NOW + timedelta(seconds=1))
 
 
-ALL_OK = dict.fromkeys(TABLE, HealthState.OK)
+ALL_OK = dict.fromkeys(TABLE, OK)
 
 
 def states(evidence: seen.HealthEvidence) -> dict[str, HealthState]:
@@ -161,14 +163,14 @@ def test_healthy_bot_is_ok_with_evidence_for_each_part() -> None:
     found = judge_passes(at(NOW))
     assert states(at(NOW)) == ALL_OK
     assert [judgment.subject for judgment in found if not judgment.count or judgment.next] == []
-    assert overall(found) is HealthState.OK
+    assert overall(found) is OK
 
 
 @pytest.mark.parametrize(("part", "within_s"), FREEZES.items())
 def test_frozen_part_fails_within_its_budget_and_alone(part: str, within_s: float) -> None:
     frozen = {part: made_at(NOW)[part]}
     assert states(at(after(within_s), **frozen)) == ALL_OK
-    assert states(at(after(within_s + 1), **frozen)) == ALL_OK | {part: HealthState.FAILED}
+    assert states(at(after(within_s + 1), **frozen)) == ALL_OK | {part: FAILED}
 
 
 def test_every_part_can_freeze_or_is_read_each_time() -> None:
@@ -179,7 +181,7 @@ def test_every_part_can_freeze_or_is_read_each_time() -> None:
 @pytest.mark.parametrize("part", TABLE)
 def test_part_without_evidence_is_unknown_alone(part: str) -> None:
     found = {judgment.subject: judgment for judgment in judge_passes(at(NOW, **{part: None}))}
-    assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: HealthState.UNKNOWN}
+    assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: UNKNOWN}
     assert found[part].count == 0
     assert found[part].next
 
@@ -188,7 +190,7 @@ def test_part_without_evidence_is_unknown_alone(part: str) -> None:
 def test_unreadable_part_is_not_ok_and_says_why(part: str) -> None:
     unread = seen.Unread("the disk can't be read", "tradebot doctor")
     found = {judgment.subject: judgment for judgment in judge_passes(at(NOW, **{part: unread}))}
-    expected = HealthState.FAILED if TABLE[part].store else HealthState.UNKNOWN
+    expected = FAILED if TABLE[part].store else UNKNOWN
     assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: expected}
     assert (found[part].found, found[part].next) == ("the disk can't be read", "tradebot doctor")
 
@@ -214,321 +216,176 @@ BACKUP = seen.ChoreEvidence("backup", ago(60), False, "ended after its limit of 
 GOING_ON = ("AAPL: a close by hand isn't finished",)
 STUCK = StrategyRefusal("adopted", Decision(Gate.EXIT, Answer.UNKNOWN, Reason.INSTRUMENT_UNKNOWN), "AAPL")
 FAILURES: list[tuple[str, Any, HealthState, str]] = [
-    ("serve", seen.Serve(False, note(), 30, "serve 7", True), HealthState.FAILED, "ended without a word"),
-    ("serve", seen.Serve(False, None, 30, "serve 7", True), HealthState.DEGRADED, "stopped"),
-    ("serve", seen.Serve(False, None, 30, "cron 9", False), HealthState.OK, "not in use"),
-    ("serve", seen.Serve(False, None, 0, "", False), HealthState.UNKNOWN, "no slot was claimed"),
-    ("serve", seen.Serve(True, None, 30, "serve 7", True), HealthState.UNKNOWN, "left no note"),
-    ("serve", seen.Serve(True, note(ago(31)), 30, "serve 7", True), HealthState.FAILED, "hangs or is stopped"),
-    ("serve", seen.Serve(True, note(lanes={}), 30, "serve 7", True), HealthState.DEGRADED, "starting or ending"),
-    ("serve", seen.Serve(False, note(lanes={}), 30, "serve 7", True), HealthState.DEGRADED, "it was stopped"),
-    ("serve", seen.Serve(False, note(lanes={}), 30, "cron 9", False), HealthState.OK, "not in use"),
-    (
-        "serve",
-        seen.Serve(False, note(lanes={}, troubles={"ended": "no key"}), 30, "cron 9", False),
-        HealthState.FAILED,
-        "key",
-    ),
+    ("serve", seen.Serve(False, note(), 30, "serve 7", True), FAILED, "ended without a word"),
+    ("serve", seen.Serve(False, None, 30, "serve 7", True), DEGRADED, "stopped"),
+    ("serve", seen.Serve(False, None, 30, "cron 9", False), OK, "not in use"),
+    ("serve", seen.Serve(False, None, 0, "", False), UNKNOWN, "no slot was claimed"),
+    ("serve", seen.Serve(True, None, 30, "serve 7", True), UNKNOWN, "left no note"),
+    ("serve", seen.Serve(True, note(ago(31)), 30, "serve 7", True), FAILED, "hangs or is stopped"),
+    ("serve", seen.Serve(True, note(lanes={}), 30, "serve 7", True), DEGRADED, "starting or ending"),
+    ("serve", seen.Serve(False, note(lanes={}), 30, "serve 7", True), DEGRADED, "it was stopped"),
+    ("serve", seen.Serve(False, note(lanes={}), 30, "cron 9", False), OK, "not in use"),
+    ("serve", seen.Serve(False, note(lanes={}, troubles={"ended": "no key"}), 30, "cron 9", False), FAILED, "key"),
     (
         "serve",
         seen.Serve(True, note(lanes={"exits": ago(301), "flow": NOW}), 3, "", False),
-        HealthState.FAILED,
+        FAILED,
         "exits looked last",
     ),
     (
         "serve",
         seen.Serve(True, note(lanes={"exits": ago(-600), "flow": NOW}), 3, "", False),
-        HealthState.FAILED,
+        FAILED,
         "exits looked last 600 s ago, or the clock was set back",
     ),
     (
         "serve",
         seen.Serve(True, note(memory_bytes=221_000_000, settled_bytes=200_000_000), 3, "", False),
-        HealthState.DEGRADED,
+        DEGRADED,
         "it takes 221 MB of memory, and at most 200 in its first week",
     ),
-    (
-        "serve",
-        seen.Serve(True, note(memory_bytes=220_000_000, settled_bytes=200_000_000), 3, "", False),
-        HealthState.OK,
-        "",
-    ),
-    ("serve", seen.Serve(True, note(ready_at=None), 30, "serve 7", True), HealthState.DEGRADED, "aren't compared yet"),
-    ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, "", False), HealthState.DEGRADED, "config: bad"),
-    ("config", seen.Config(200, "line 3 is no YAML"), HealthState.DEGRADED, "no entries are sent: line 3 is no YAML"),
-    ("exits", past(cycles=()), HealthState.FAILED, "1 of 1 slot claimed; 0 passes finished"),
-    ("exits", past(cycles=[cycle(why=Reason.CUT_SHORT)]), HealthState.FAILED, "0 passes finished"),
-    ("exits", past(claims=()), HealthState.OK, "0 of 1 slot claimed; 1 pass finished"),
+    ("serve", seen.Serve(True, note(memory_bytes=220_000_000, settled_bytes=200_000_000), 3, "", False), OK, ""),
+    ("serve", seen.Serve(True, note(ready_at=None), 30, "serve 7", True), DEGRADED, "aren't compared yet"),
+    ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, "", False), DEGRADED, "config: bad"),
+    ("config", seen.Config(200, "line 3 is no YAML"), DEGRADED, "no entries are sent: line 3 is no YAML"),
+    ("exits", past(cycles=()), FAILED, "1 of 1 slot claimed; 0 passes finished"),
+    ("exits", past(cycles=[cycle(why=Reason.CUT_SHORT)]), FAILED, "0 passes finished"),
+    ("exits", past(claims=()), OK, "0 of 1 slot claimed; 1 pass finished"),
     (
         "exits",
         past(cycles=[cycle(gaps=(Gap("flow", "AAPL", Decimal(10), ago(180), "suspended"),)), cycle(gaps=None)]),
-        HealthState.DEGRADED,
+        DEGRADED,
         "10 AAPL without a stop at the broker for 180 s (suspended)",
     ),
     (
         "exits",
         past(cycles=[cycle(at=ago(60), refused_strategies=(STUCK,)), cycle(why=Reason.MARKET_CLOSED)]),
-        HealthState.FAILED,
+        FAILED,
         "can't be closed: AAPL of adopted",
     ),
-    (
-        "exits",
-        past(cycles=[cycle(at=ago(60), refused_strategies=(STUCK,)), cycle()]),
-        HealthState.OK,
-        "2 passes finished",
-    ),
-    ("entries", past(cycles=()), HealthState.FAILED, "0 passes finished"),
+    ("exits", past(cycles=[cycle(at=ago(60), refused_strategies=(STUCK,)), cycle()]), OK, "2 passes finished"),
+    ("entries", past(cycles=()), FAILED, "0 passes finished"),
     (
         "entries",
         past(cycles=[cycle(Job.TRADE_ONCE, closed=(FALLEN,))]),
-        HealthState.DEGRADED,
+        DEGRADED,
         "1 pass finished; entries are closed (DRAWDOWN_STAYS, 12.34% against 10.00%)",
     ),
-    (
-        "entries",
-        past(cycles=[cycle(Job.TRADE_ONCE, at=ago(60), closed=(FALLEN,)), cycle(Job.TRADE_ONCE)]),
-        HealthState.OK,
-        "",
-    ),
-    ("entries", past(cycles=[cycle(Job.TRADE_ONCE)], claims=[MISSED]), HealthState.OK, "0 of 1 slot claimed"),
-    ("signals", seen.ReplyEvidence(60, NOW, "premium is text"), HealthState.DEGRADED, "premium is text"),
-    ("prices", seen.PriceEvidence(30, NOW, 2, ("AAPL",)), HealthState.DEGRADED, "none for AAPL"),
-    (
-        "prices",
-        seen.PriceEvidence(30, NOW, 2, age_s=120),
-        HealthState.OK,
-        "the oldest quote was 2 min old, at most 2 min",
-    ),
-    (
-        "prices",
-        seen.PriceEvidence(30, NOW, 2, age_s=3660),
-        HealthState.DEGRADED,
-        "the oldest quote was 61 min old, at most 2 min",
-    ),
-    ("broker", past(cycles=[READ, LOST], compared=None), HealthState.FAILED, "timed out"),
-    ("broker", past(cycles=[READ, replace(LOST, at=ago(90))], compared=None), HealthState.OK, "1 answer about"),
-    ("broker", past(cycles=[READ, LOST]), HealthState.OK, "2 answers about the account"),
-    ("broker", past(cycles=[cycle()], compared=None), HealthState.UNKNOWN, "nothing to look at"),
-    ("books", ReconcileMark(ago(-6), 0, 0), HealthState.FAILED, "dated 6 s after trading time"),
-    ("books", ReconcileMark(ago(-5), 0, 0), HealthState.OK, "agree"),
-    ("books", ReconcileMark(NOW, 1, 2), HealthState.DEGRADED, "2 findings, 1 keeps entries closed"),
-    ("orders", seen.OrderEvidence(90, 1, NOW), HealthState.DEGRADED, "1 order with an unknown outcome"),
-    ("orders", seen.OrderEvidence(90, 1, ago(601)), HealthState.FAILED, "1 order with an unknown outcome"),
-    (
-        "orders",
-        seen.OrderEvidence(90, 1, NOW, unfinished=GOING_ON),
-        HealthState.DEGRADED,
-        "outcome; AAPL: a close by hand isn't",
-    ),
-    (
-        "orders",
-        seen.OrderEvidence(90, 0, None, unfinished=GOING_ON),
-        HealthState.DEGRADED,
-        "AAPL: a close by hand isn't finished",
-    ),
+    ("entries", past(cycles=[cycle(Job.TRADE_ONCE, at=ago(60), closed=(FALLEN,)), cycle(Job.TRADE_ONCE)]), OK, ""),
+    ("entries", past(cycles=[cycle(Job.TRADE_ONCE)], claims=[MISSED]), OK, "0 of 1 slot claimed"),
+    ("signals", seen.ReplyEvidence(60, NOW, "premium is text"), DEGRADED, "premium is text"),
+    ("prices", seen.PriceEvidence(30, NOW, 2, ("AAPL",)), DEGRADED, "none for AAPL"),
+    ("prices", seen.PriceEvidence(30, NOW, 2, age_s=120), OK, "the oldest quote was 2 min old, at most 2 min"),
+    ("prices", seen.PriceEvidence(30, NOW, 2, age_s=3660), DEGRADED, "the oldest quote was 61 min old, at most 2 min"),
+    ("broker", past(cycles=[READ, LOST], compared=None), FAILED, "timed out"),
+    ("broker", past(cycles=[READ, replace(LOST, at=ago(90))], compared=None), OK, "1 answer about"),
+    ("broker", past(cycles=[READ, LOST]), OK, "2 answers about the account"),
+    ("broker", past(cycles=[cycle()], compared=None), UNKNOWN, "nothing to look at"),
+    ("books", ReconcileMark(ago(-6), 0, 0), FAILED, "dated 6 s after trading time"),
+    ("books", ReconcileMark(ago(-5), 0, 0), OK, "agree"),
+    ("books", ReconcileMark(NOW, 1, 2), DEGRADED, "2 findings, 1 keeps entries closed"),
+    ("orders", seen.OrderEvidence(90, 1, NOW), DEGRADED, "1 order with an unknown outcome"),
+    ("orders", seen.OrderEvidence(90, 1, ago(601)), FAILED, "1 order with an unknown outcome"),
+    ("orders", seen.OrderEvidence(90, 1, NOW, unfinished=GOING_ON), DEGRADED, "outcome; AAPL: a close by hand isn't"),
+    ("orders", seen.OrderEvidence(90, 0, None, unfinished=GOING_ON), DEGRADED, "AAPL: a close by hand isn't finished"),
     (
         "orders",
         seen.OrderEvidence(90, 0, None, unbooked=("68 GOOGL bought by order a",), unbooked_at=ago(260)),
-        HealthState.DEGRADED,
+        DEGRADED,
         "68 GOOGL bought by order a: the broker's list of fills has lacked it for 4 min, so the books wait",
     ),
-    (
-        "config",
-        seen.Config(200, without_sector=("ZZZZ",)),
-        HealthState.DEGRADED,
-        "1 symbol without a sector, so not bought: ZZZZ",
-    ),
-    ("calendar", seen.CalendarEvidence(4, NOW.date() + timedelta(days=6)), HealthState.DEGRADED, "until 2026-11-22"),
-    (
-        "calendar",
-        seen.CalendarEvidence(40, NOW.date() + timedelta(days=40), "broker closed"),
-        HealthState.FAILED,
-        "broker closed",
-    ),
-    (
-        "calendar",
-        seen.CalendarEvidence(40, NOW.date() + timedelta(days=40), "", "it closes early"),
-        HealthState.OK,
-        "closes early",
-    ),
-    ("prices", seen.PriceEvidence(1, NOW, 1, (), -0.3), HealthState.OK, "the oldest quote was 0 s old"),
-    ("clock", past(cycles=[APART]), HealthState.FAILED, "two clocks are 12.0 s apart"),
-    ("clock", past(cycles=[cycle(at=ago(60)), APART]), HealthState.FAILED, "two clocks are 12.0 s apart"),
-    ("clock", past(cycles=[APART, BY_PRICES]), HealthState.FAILED, "two clocks are 360.0 s apart"),
-    ("clock", past(cycles=[BY_PRICES, cycle(at=ago(20))]), HealthState.OK, "two clocks agreed in 1 pass"),
-    ("clock", past(cycles=[APART, cycle()]), HealthState.OK, "two clocks agreed in 1 pass"),
-    ("clock", past(cycles=[cycle(at=ago(-360))]), HealthState.FAILED, "dated 360 s after this machine's time"),
-    ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), HealthState.UNKNOWN, "nothing to look at"),
-    (
-        "replay",
-        seen.Replays(30, NOW, 28, 2),
-        HealthState.DEGRADED,
-        "28 of 30 passes kept; of the last 2 there is no record",
-    ),
-    (
-        "parity",
-        seen.Parities(3, NOW.date(), "words", 2),
-        HealthState.DEGRADED,
-        f"2 differences of {NOW.date()} unexplained",
-    ),
-    ("models", ModelsSeen((made_ago(45),)), HealthState.OK, "1 model as signed, the oldest made 45 days ago"),
-    (
-        "models",
-        ModelsSeen((made_ago(1), made_ago(46))),
-        HealthState.DEGRADED,
-        "was made 46 days ago, and may be 45 old",
-    ),
-    (
-        "models",
-        ModelsSeen((replace(made_ago(1), refused="MODEL_CHANGED (x)"),)),
-        HealthState.DEGRADED,
-        "MODEL_CHANGED (x)",
-    ),
-    (
-        "models",
-        ModelsSeen((made_ago(1),), ("policy acts by its rule (MODEL_SLOW)",)),
-        HealthState.DEGRADED,
-        "by its rule",
-    ),
-    ("facts", past(cycles=()), HealthState.UNKNOWN, "nothing to look at"),
-    (
-        "facts",
-        past(cycles=[cycle(why=Reason.CUT_SHORT), cycle(Job.SCORE, at=ago(60))]),
-        HealthState.OK,
-        "2 passes recorded",
-    ),
-    ("disk", seen.Disk(199 * MB, 90_000 * MB, 200 * MB, 1_000_000), HealthState.FAILED, "199 of 90,000 MB free"),
-    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 999), HealthState.FAILED, "999 inodes"),
-    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, None), HealthState.OK, "9,000 of 90,000 MB free"),
-    (
-        "disk",
-        seen.Disk(9_000 * MB, 90_000 * MB, 0, None, "nfs", "no locks", True),
-        HealthState.FAILED,
-        "on nfs, no locks",
-    ),
-    (
-        "disk",
-        seen.Disk(9_000 * MB, 90_000 * MB, 0, None, "tmpfs", "lost", False),
-        HealthState.DEGRADED,
-        "on tmpfs, lost",
-    ),
-    (
-        "storage",
-        seen.Storage(STORED, 400 * MB),
-        HealthState.OK,
-        "400 of 400 MB that only you delete: bars 300, backups 100",
-    ),
-    ("storage", seen.Storage(STORED, 399 * MB), HealthState.DEGRADED, "400 of 399 MB"),
-    ("strategies", past(strategies=()), HealthState.UNKNOWN, "none is in use"),
-    ("strategies", past(cycles=()), HealthState.FAILED, "not asked yet"),
-    ("strategies", past(cycles=[REFUSED]), HealthState.DEGRADED, "flow is BROKEN (STRATEGY_FAILED)"),
-    ("strategies", past(cycles=[REFUSED, cycle(Job.TRADE_ONCE)]), HealthState.OK, "flow answered"),
+    ("config", seen.Config(200, without_sector=("ZZZZ",)), DEGRADED, "1 symbol without a sector, so not bought: ZZZZ"),
+    ("calendar", seen.CalendarEvidence(4, NOW.date() + timedelta(days=6)), DEGRADED, "until 2026-11-22"),
+    ("calendar", seen.CalendarEvidence(40, NOW.date() + timedelta(days=40), "broker closed"), FAILED, "broker closed"),
+    ("calendar", seen.CalendarEvidence(40, NOW.date() + timedelta(days=40), "", "it closes early"), OK, "closes early"),
+    ("prices", seen.PriceEvidence(1, NOW, 1, (), -0.3), OK, "the oldest quote was 0 s old"),
+    ("clock", past(cycles=[APART]), FAILED, "two clocks are 12.0 s apart"),
+    ("clock", past(cycles=[cycle(at=ago(60)), APART]), FAILED, "two clocks are 12.0 s apart"),
+    ("clock", past(cycles=[APART, BY_PRICES]), FAILED, "two clocks are 360.0 s apart"),
+    ("clock", past(cycles=[BY_PRICES, cycle(at=ago(20))]), OK, "two clocks agreed in 1 pass"),
+    ("clock", past(cycles=[APART, cycle()]), OK, "two clocks agreed in 1 pass"),
+    ("clock", past(cycles=[cycle(at=ago(-360))]), FAILED, "dated 360 s after this machine's time"),
+    ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), UNKNOWN, "nothing to look at"),
+    ("replay", seen.Replays(30, NOW, 28, 2), DEGRADED, "28 of 30 passes kept; of the last 2 there is no record"),
+    ("parity", seen.Parities(3, NOW.date(), "words", 2), DEGRADED, f"2 differences of {NOW.date()} unexplained"),
+    ("models", ModelsSeen((made_ago(45),)), OK, "1 model as signed, the oldest made 45 days ago"),
+    ("models", ModelsSeen((made_ago(1), made_ago(46))), DEGRADED, "was made 46 days ago, and may be 45 old"),
+    ("models", ModelsSeen((replace(made_ago(1), refused="MODEL_CHANGED (x)"),)), DEGRADED, "MODEL_CHANGED (x)"),
+    ("models", ModelsSeen((made_ago(1),), ("policy acts by its rule (MODEL_SLOW)",)), DEGRADED, "by its rule"),
+    ("facts", past(cycles=()), UNKNOWN, "nothing to look at"),
+    ("facts", past(cycles=[cycle(why=Reason.CUT_SHORT), cycle(Job.SCORE, at=ago(60))]), OK, "2 passes recorded"),
+    ("disk", seen.Disk(199 * MB, 90_000 * MB, 200 * MB, 1_000_000), FAILED, "199 of 90,000 MB free"),
+    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 999), FAILED, "999 inodes"),
+    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, None), OK, "9,000 of 90,000 MB free"),
+    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 0, None, "nfs", "no locks", True), FAILED, "on nfs, no locks"),
+    ("disk", seen.Disk(9_000 * MB, 90_000 * MB, 0, None, "tmpfs", "lost", False), DEGRADED, "on tmpfs, lost"),
+    ("storage", seen.Storage(STORED, 400 * MB), OK, "400 of 400 MB that only you delete: bars 300, backups 100"),
+    ("storage", seen.Storage(STORED, 399 * MB), DEGRADED, "400 of 399 MB"),
+    ("strategies", past(strategies=()), UNKNOWN, "none is in use"),
+    ("strategies", past(cycles=()), FAILED, "not asked yet"),
+    ("strategies", past(cycles=[REFUSED]), DEGRADED, "flow is BROKEN (STRATEGY_FAILED)"),
+    ("strategies", past(cycles=[REFUSED, cycle(Job.TRADE_ONCE)]), OK, "flow answered"),
     (
         "strategies",
         past(cycles=[cycle(Job.TRADE_ONCE, code={"flow": "c3"})], tested={"flow": {"c2": "may", "c1": "june"}}),
-        HealthState.DEGRADED,
+        DEGRADED,
         "flow runs code c3, which no backtest here has played; the last one, june, played c1",
     ),
     (
         "strategies",
         past(cycles=[cycle(Job.TRADE_ONCE, code={"flow": "c2"})], tested={"flow": {"c2": "may", "c1": "june"}}),
-        HealthState.OK,
+        OK,
         "flow answered",
     ),
-    ("strategies", past(cycles=[cycle(Job.TRADE_ONCE, code={"flow": "c3"})]), HealthState.OK, "flow answered"),
-    ("backup", seen.BackupEvidence(0, None, None, None, None), HealthState.UNKNOWN, "there is none yet"),
-    (
-        "backup",
-        seen.BackupEvidence(0, None, None, None, None, coming=NOW),
-        HealthState.NOT_DUE,
-        "not due until 2026-11-16 17:00",
-    ),
-    (
-        "backup",
-        seen.BackupEvidence(0, None, None, YESTERDAY, ago(7200)),
-        HealthState.NOT_DUE,
-        "not due until 2026-11-16 15:00 UTC",
-    ),
-    ("backup", seen.BackupEvidence(0, None, None, YESTERDAY, ago(7201)), HealthState.FAILED, "there is none yet"),
+    ("strategies", past(cycles=[cycle(Job.TRADE_ONCE, code={"flow": "c3"})]), OK, "flow answered"),
+    ("backup", seen.BackupEvidence(0, None, None, None, None), UNKNOWN, "there is none yet"),
+    ("backup", seen.BackupEvidence(0, None, None, None, None, coming=NOW), NOT_DUE, "not due until 2026-11-16 17:00"),
+    ("backup", seen.BackupEvidence(0, None, None, YESTERDAY, ago(7200)), NOT_DUE, "not due until 2026-11-16 15:00 UTC"),
+    ("backup", seen.BackupEvidence(0, None, None, YESTERDAY, ago(7201)), FAILED, "there is none yet"),
     (
         "backup",
         seen.BackupEvidence(3, YESTERDAY, NOW, None, None, damaged=("a: bad", "b: c")),
-        HealthState.FAILED,
+        FAILED,
         "2 of 3 can't be restored: a",
     ),
-    (
-        "backup",
-        seen.BackupEvidence(3, YESTERDAY, ago(90_000), NOW.date(), ago(7201)),
-        HealthState.FAILED,
-        "the last of session",
-    ),
-    (
-        "backup",
-        seen.BackupEvidence(3, YESTERDAY, ago(90_000), NOW.date(), ago(7200)),
-        HealthState.OK,
-        "the last of session",
-    ),
-    (
-        "backup",
-        seen.BackupEvidence(3, YESTERDAY, ago(90_000), YESTERDAY, ago(60_000)),
-        HealthState.OK,
-        "the last of session",
-    ),
+    ("backup", seen.BackupEvidence(3, YESTERDAY, ago(90_000), NOW.date(), ago(7201)), FAILED, "the last of session"),
+    ("backup", seen.BackupEvidence(3, YESTERDAY, ago(90_000), NOW.date(), ago(7200)), OK, "the last of session"),
+    ("backup", seen.BackupEvidence(3, YESTERDAY, ago(90_000), YESTERDAY, ago(60_000)), OK, "the last of session"),
     (
         "backup",
         seen.BackupEvidence(3, None, None, None, None, archived_at=ago(7200)),
-        HealthState.OK,
+        OK,
         "; last archived 2 hours ago",
     ),
-    (
-        "backup",
-        seen.BackupEvidence(3, None, None, None, None, archived_at=ago(7199)),
-        HealthState.OK,
-        "; last archived 1 hour ago",
-    ),
-    ("schedule", past(due={}), HealthState.UNKNOWN, "no slot was due yet"),
+    ("backup", seen.BackupEvidence(3, None, None, None, None, archived_at=ago(7199)), OK, "; last archived 1 hour ago"),
+    ("schedule", past(due={}), UNKNOWN, "no slot was due yet"),
     (
         "schedule",
         past(due={}, coming={Job.SCORE: slot(Job.SCORE, "open+30m", 0)}),
-        HealthState.NOT_DUE,
+        NOT_DUE,
         "not due until 2026-11-16 15:00 UTC",
     ),
-    ("schedule", past(claims=[MISSED]), HealthState.DEGRADED, "5 of 5 slots missed; the last was "),
+    ("schedule", past(claims=[MISSED]), DEGRADED, "5 of 5 slots missed; the last was "),
     ("chores", seen.ChoresEvidence(0, False, ()), HealthState.SKIPPED, "the timetable has no chores"),
-    (
-        "chores",
-        seen.ChoresEvidence(5, False, (), NOW),
-        HealthState.NOT_DUE,
-        "no chore was due yet; not due until 2026-11-16 15:00",
-    ),
-    ("chores", seen.ChoresEvidence(5, True, ()), HealthState.UNKNOWN, "0 of 5 chores did their work"),
+    ("chores", seen.ChoresEvidence(5, False, (), NOW), NOT_DUE, "no chore was due yet; not due until 2026-11-16 15:00"),
+    ("chores", seen.ChoresEvidence(5, True, ()), UNKNOWN, "0 of 5 chores did their work"),
     (
         "chores",
         seen.ChoresEvidence(2, True, (AUDIT, BACKUP)),
-        HealthState.DEGRADED,
+        DEGRADED,
         "1 of 2 chores did their work; backup at 2026-",
     ),
-    ("chores", seen.ChoresEvidence(1, True, (BACKUP,)), HealthState.DEGRADED, "UTC: ended after its limit"),
-    ("stream", seen.Stream(NOW, "lost"), HealthState.DEGRADED, "lost"),
-    (
-        "notices",
-        seen.NoticeEvidence(2, (), 3, 0, "no answer in 30 s"),
-        HealthState.DEGRADED,
-        "3 notices still to be sent",
-    ),
-    (
-        "notices",
-        seen.NoticeEvidence(2, (), 1, 1, "no answer in 30 s"),
-        HealthState.FAILED,
-        "1 notice given up: no answer in 30 s",
-    ),
-    ("notices", seen.NoticeEvidence(2, ("desk",), 0, 0, ""), HealthState.DEGRADED, "no address for desk"),
-    ("chat", seen.Chat(False, False, ""), HealthState.OK, "nobody is paired"),
-    ("chat", seen.Chat(True, False, ""), HealthState.DEGRADED, "nobody listens to it"),
-    ("chat", seen.Chat(True, True, "status 500"), HealthState.DEGRADED, "status 500"),
-    ("halts", seen.Halts(REDUCE, "lunch"), HealthState.DEGRADED, "by ann: lunch"),
-    ("halts", seen.Halts(NOBODYS, "lost"), HealthState.FAILED, "lost"),
-    ("halts", seen.Halts(REDUCE, "lunch", ("drawdown",)), HealthState.FAILED, "halted itself: drawdown"),
+    ("chores", seen.ChoresEvidence(1, True, (BACKUP,)), DEGRADED, "UTC: ended after its limit"),
+    ("stream", seen.Stream(NOW, "lost"), DEGRADED, "lost"),
+    ("notices", seen.NoticeEvidence(2, (), 3, 0, "no answer in 30 s"), DEGRADED, "3 notices still to be sent"),
+    ("notices", seen.NoticeEvidence(2, (), 1, 1, "no answer in 30 s"), FAILED, "1 notice given up: no answer in 30 s"),
+    ("notices", seen.NoticeEvidence(2, ("desk",), 0, 0, ""), DEGRADED, "no address for desk"),
+    ("chat", seen.Chat(False, False, ""), OK, "nobody is paired"),
+    ("chat", seen.Chat(True, False, ""), DEGRADED, "nobody listens to it"),
+    ("chat", seen.Chat(True, True, "status 500"), DEGRADED, "status 500"),
+    ("halts", seen.Halts(REDUCE, "lunch"), DEGRADED, "by ann: lunch"),
+    ("halts", seen.Halts(NOBODYS, "lost"), FAILED, "lost"),
+    ("halts", seen.Halts(REDUCE, "lunch", ("drawdown",)), FAILED, "halted itself: drawdown"),
 ]
 
 
@@ -569,16 +426,16 @@ def test_part_is_not_due_until_its_first_slot_may_have_ended(part: str) -> None:
     begun = replace(new, now=first + budget, due={job: (first,)}, coming={})
     for evidence in (new, begun):
         found = judge(part, evidence)
-        assert (found.state, found.count, found.next, found.until) == (HealthState.NOT_DUE, 0, "", first + budget)
+        assert (found.state, found.count, found.next, found.until) == (NOT_DUE, 0, "", first + budget)
     late = replace(begun, now=first + budget + timedelta(seconds=1))
-    assert judge(part, late).state is HealthState.UNKNOWN
-    assert judge(part, replace(new, coming={})).state is HealthState.UNKNOWN, "nobody knows when it is due"
+    assert judge(part, late).state is UNKNOWN
+    assert judge(part, replace(new, coming={})).state is UNKNOWN, "nobody knows when it is due"
 
 
 def test_bot_with_nothing_due_is_ok_if_any_part_is() -> None:
     new = replace(at(NOW, **{name: None for name, subject in TABLE.items() if subject.renewed_by}), due={})
-    assert overall(judge_passes(replace(new, coming=dict.fromkeys(Job, after(600))))) is HealthState.OK
-    assert overall(judge_passes(new)) is HealthState.UNKNOWN
+    assert overall(judge_passes(replace(new, coming=dict.fromkeys(Job, after(600))))) is OK
+    assert overall(judge_passes(new)) is UNKNOWN
 
 
 def test_evidence_does_not_age_while_no_slot_begins() -> None:
@@ -594,7 +451,7 @@ def test_evidence_of_yesterday_fails_soon_after_the_next_open() -> None:
     evidence = replace(
         evidence, due={job: tuple(slot for slot in due if slot >= opened) for job, due in evidence.due.items()}
     )
-    assert states(evidence)["exits"] is HealthState.FAILED
+    assert states(evidence)["exits"] is FAILED
 
 
 @given(
@@ -604,25 +461,20 @@ def test_evidence_of_yesterday_fails_soon_after_the_next_open() -> None:
 )
 def test_part_failed_by_age_stays_failed_until_renewed(part: str, first: float, more: float) -> None:
     frozen = {part: made_at(NOW)[part]}
-    if states(at(after(first), **frozen))[part] is HealthState.FAILED:
-        assert states(at(after(first + more), **frozen))[part] is HealthState.FAILED
+    if states(at(after(first), **frozen))[part] is FAILED:
+        assert states(at(after(first + more), **frozen))[part] is FAILED
 
 
 @given(st.lists(st.sampled_from(list(HealthState))))
 def test_overall_state_is_the_worst_of_all(found: list[HealthState]) -> None:
     together = overall([Judgment("one", state, "looks", 1, "", "do" if state.is_finding else "") for state in found])
-    assert (together is HealthState.OK) == (HealthState.OK in found and not any(state.is_finding for state in found))
-    assert HealthState.FAILED not in found or together is HealthState.FAILED
+    assert (together is OK) == (OK in found and not any(state.is_finding for state in found))
+    assert FAILED not in found or together is FAILED
 
 
 @pytest.mark.parametrize(
     ("symbol", "broker", "compared_s_ago", "state"),
-    [
-        ("AAPL", "4", 60, HealthState.DEGRADED),
-        ("AAPL", "4", 0, HealthState.OK),
-        ("AAPL", "0", 60, HealthState.OK),
-        ("MSFT", "4", 60, HealthState.OK),
-    ],
+    [("AAPL", "4", 60, DEGRADED), ("AAPL", "4", 0, OK), ("AAPL", "0", 60, OK), ("MSFT", "4", 60, OK)],
 )
 def test_an_entry_that_positions_prove_and_no_history_tells_of_is_told_of_orders_with_its_age(
     symbol: str, broker: str, compared_s_ago: float, state: HealthState
@@ -634,18 +486,14 @@ def test_an_entry_that_positions_prove_and_no_history_tells_of_is_told_of_orders
     told = "broker's positions 4; what became of our order there: its history has lacked it for 4 min"
     assert (found.state, told in found.found, found.next.startswith("tradebot positions")) == (
         state,
-        state is HealthState.DEGRADED,
-        state is HealthState.DEGRADED,
+        state is DEGRADED,
+        state is DEGRADED,
     )
 
 
 @pytest.mark.parametrize(
     ("opened_s_ago", "told", "state"),
-    [
-        (120, (), HealthState.DEGRADED),
-        (120, ("AAPL",), HealthState.OK),
-        (30, (), HealthState.OK),
-    ],
+    [(120, (), DEGRADED), (120, ("AAPL",), OK), (30, (), OK)],
     ids=["ended since", "told by the exit pass", "bought since"],
 )
 def test_a_stop_that_ended_since_the_last_exit_pass_is_told_of_orders(
@@ -655,4 +503,4 @@ def test_a_stop_that_ended_since_the_last_exit_pass_is_told_of_orders(
     looked = past(cycles=[replace(cycle(), at=ago(60), gaps=gaps)])
     orders = seen.OrderEvidence(90, 0, None, bare={"AAPL": ago(opened_s_ago)})
     found = judge("orders", replace(at(NOW, orders=orders), past=looked))
-    assert (found.state, "AAPL" in found.found) == (state, state is HealthState.DEGRADED)
+    assert (found.state, "AAPL" in found.found) == (state, state is DEGRADED)

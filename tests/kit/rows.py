@@ -3,13 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from tests.kit.values import share
+from tests.kit.values import new_intent, share
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.fact_kind import Fact
 from tradebot.model.flow import FlowAlert, Intake, RejectedRow
 from tradebot.model.instrument import AssetClass, Right
-from tradebot.model.intent import Intent, IntentKey, Operation
+from tradebot.model.intent import Intent, IntentKey
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
@@ -32,20 +32,8 @@ def minutes(count: float) -> datetime:
 
 def make_intent(slot: str = "open+5m", symbol: str = "AAPL", session: date = DAY) -> Intent:
     key = IntentKey(ACCOUNT, "flow", session, slot, symbol, Side.BUY, Purpose.OPEN)
-    return Intent(
-        key=key,
-        client_order_id=key.client_order_id(),
-        operation=Operation.SUBMIT,
-        purpose=Purpose.OPEN,
-        instrument=share(symbol),
-        side=Side.BUY,
-        quantity=Decimal(3),
-        order_type=OrderType.LIMIT,
-        limit_price=Decimal("187.25"),
-        time_in_force=TimeInForce.DAY,
-        cycle_id="cycle-1",
-        at=NOW,
-    )
+    usual = {"quantity": Decimal(3), "limit_price": Decimal("187.25"), "cycle_id": "cycle-1", "at": NOW}
+    return new_intent(key, share(symbol), **usual)
 
 
 def make_order(venue_id: str = "v1", status: OrderStatus = OrderStatus.NEW, at: datetime = NOW) -> Order:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -23,10 +23,10 @@ from tradebot.model.desk import Book, Desk
 from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Listing, MarginLevel, Right
-from tradebot.model.intent import Intent
+from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
 from tradebot.model.margin import Margin, Reach
-from tradebot.model.order import Fee, Fill
+from tradebot.model.order import Fee, Fill, OrderType, TimeInForce
 from tradebot.model.position import Kept, Lot, Origin, OwnedFill, Position
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.struct_tools import replace
@@ -208,6 +208,15 @@ def instrument(symbol: str = "AAPL", **changes: object) -> Instrument:
 def candidate(symbol: str = "AAPL", side: Side = Side.BUY, *, score: float | None = 0.5) -> Candidate:
     signed = score if score is None or side is Side.BUY else -score
     return Candidate("flow", instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9, reads_flow=True)
+
+
+def new_intent(key: IntentKey, of: Instrument, **changes: Any) -> Intent:
+    """Return a new limit order for the day, promised under a key."""
+    usual = Intent(
+        key, key.client_order_id(), Operation.SUBMIT, key.role, of, key.side, Decimal(10), OrderType.LIMIT, None,
+        TimeInForce.DAY, "c1", NOW,
+    )  # fmt: skip
+    return replace(usual, **changes)
 
 
 def book(**changes: object) -> Book:

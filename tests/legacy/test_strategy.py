@@ -1,8 +1,14 @@
-"""Our facts scored as the earlier bot would have: its faults show there, and not in the default."""
+"""Our facts scored as the earlier bot would have: its faults show there, and not in the default.
 
+The earlier bot's score: the verified vectors to their rounding, and the faults that are kept on purpose.
+"""
+
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from math import exp
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +17,7 @@ from hypothesis import strategies as st
 from tests.kit.values import NOW, alert, there
 from tests.strategies.test_flow import NO_TIDE, SETTINGS, full, proposed, quiet, tide, with_alerts
 from tradebot.app.settings import load, shipped_path
-from tradebot.legacy.strategy import LegacyStrategy
+from tradebot.legacy.strategy import LegacyInputs, LegacyStrategy, score, tide_of
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Verdict, first_failure
 from tradebot.model.flow import FlowAlert
@@ -93,3 +99,44 @@ def test_profile_makes_the_flow_section_score_as_the_earlier_bot_did_with_the_fa
     assert strategies.installed_as() == {"flow": "legacy"}
     needed = {"flow_alerts", "dark_pool", "greek_exposure", "iv_rank", "market_tide", "oi_change", "options_volume"}
     assert LegacyStrategy(strategies.in_use()["flow"]).needs.facts == needed
+
+
+VECTORS = Path(__file__).resolve().parents[3] / "shared" / "data" / "flow" / "golden_scores.json"
+SIGNS = {"bullish": 1, "bearish": -1, "neutral": 0}
+
+
+def inputs_of(given: dict[str, Any]) -> LegacyInputs:
+    """Return a vector's inputs: the fields of a record come with its name before them, and what is null is left out."""
+    tide = given["tide"] or {}
+    if tide.get("rows"):
+        tide |= dict(zip(("call_premium_usd", "put_premium_usd"), tide_of(tide["rows"]), strict=True))
+    flat: dict[str, Any] = {
+        f"{name}_{field}": SIGNS.get(part, part) if field == "direction" else part
+        for name, value in given.items()
+        if isinstance(value, dict)
+        for field, part in value.items()
+    }
+    flat |= {name: value for name, value in given.items() if not isinstance(value, dict)}
+    known = LegacyInputs.__annotations__
+    return LegacyInputs(**{name: value for name, value in flat.items() if value is not None and name in known})
+
+
+def test_score_meets_all_vectors_to_their_rounding() -> None:
+    if not VECTORS.exists():
+        pytest.skip("shared/data absent: flow/golden_scores.json holds the verified vectors")
+    vectors = json.loads(VECTORS.read_text())["vectors"]
+    assert len(vectors) == 124
+    for vector in vectors:
+        found, expected = score(inputs_of(vector["inputs"])), vector["outputs"]
+        assert {name: round(value, 3) for name, value in found.rows.items()} == expected["components"], vector["name"]
+        assert found.rows == pytest.approx(expected["components_unrounded"], abs=1e-9), vector["name"]
+        assert found.unrounded == pytest.approx(expected["score_unrounded"], abs=1e-9), vector["name"]
+        assert (
+            found.score,
+            round(found.sizing_overlay, 3),
+            found.quantity(100),
+            found.entry_delay_s,
+            found.passes,
+        ) == tuple(
+            expected[name] for name in ("score", "sizing_overlay", "quantity_of_100", "entry_delay_s", "gate_base")
+        ), vector["name"]

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.support.traded import order_of
 from tests.kit.core.position import Happening, Known
-from tests.kit.values import ACCOUNT, DAY, NOW, instrument
+from tests.kit.values import ACCOUNT, DAY, NOW, instrument, new_intent
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.lifecycle import NEXT, NOTHING, Event, Records, RestingPrice, State, Work, may_follow, state_of
-from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, TimeInForce
 from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
 
@@ -27,23 +27,10 @@ OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 
 def intent(purpose: Purpose, side: Side, quantity: int, number: int = 0) -> Intent:
     key = IntentKey(ACCOUNT, "flow", DAY, f"slot-{number}", "AAPL", side, purpose)
-    pair = purpose is Purpose.PROTECT
-    return Intent(
-        key=key,
-        client_order_id=f"{purpose}-{number}",
-        operation=Operation.SUBMIT,
-        purpose=purpose,
-        instrument=instrument("AAPL"),
-        side=side,
-        quantity=Decimal(quantity),
-        order_type=OrderType.LIMIT,
-        limit_price=TARGET,
-        time_in_force=TimeInForce.GTC if pair else TimeInForce.DAY,
-        cycle_id="cycle",
-        at=NOW + timedelta(seconds=number),
-        stop_price=STOP if pair else None,
-        order_class=OrderClass.OCO if pair else OrderClass.SIMPLE,
-    )
+    pair = {"time_in_force": TimeInForce.GTC, "stop_price": STOP, "order_class": OrderClass.OCO}
+    own = {"client_order_id": f"{purpose}-{number}", "quantity": Decimal(quantity), "limit_price": TARGET}
+    more = pair if purpose is Purpose.PROTECT else {}
+    return new_intent(key, instrument("AAPL"), at=NOW + timedelta(seconds=number), **own, **more)
 
 
 def record(of: Intent, state: IntentState = IntentState.SENT, seconds: int = 0) -> IntentRecord:
@@ -51,23 +38,9 @@ def record(of: Intent, state: IntentState = IntentState.SENT, seconds: int = 0) 
 
 
 def order(of: Intent, status: OrderStatus = OrderStatus.NEW, filled: int = 0, seconds: int = 0, **own: Any) -> Order:
-    usual = Order(
-        venue_id=f"venue of {of.client_order_id}",
-        client_order_id=of.client_order_id,
-        symbol="AAPL",
-        asset_class=AssetClass.US_EQUITY,
-        side=of.side,
-        quantity=of.quantity,
-        filled_quantity=Decimal(filled),
-        filled_average_price=Decimal(100) if filled else None,
-        order_type=OrderType.LIMIT,
-        limit_price=of.limit_price,
-        time_in_force=of.time_in_force,
-        status=status,
-        submitted_at=NOW,
-        updated_at=NOW + timedelta(seconds=seconds),
-    )
-    return replace(usual, **own)
+    usual = order_of(of, f"venue of {of.client_order_id}", status, Decimal(100) if filled else None)
+    told = {"filled_quantity": Decimal(filled), "submitted_at": NOW, "updated_at": NOW + timedelta(seconds=seconds)}
+    return replace(usual, **{**told, **own})
 
 
 def fill(of: Intent, number: int, quantity: int) -> OwnedFill:

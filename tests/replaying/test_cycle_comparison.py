@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec import Raw, msgpack
 
-from tests.kit.core.recorded import Taken, evaluate_exits, trade_once
-from tests.kit.core.scene import Scene, call, wanted
-from tradebot.errors import TemporaryError
-from tradebot.model.intent import Intent
-from tradebot.model.order import Reply, WriteOutcome
+from tests.kit.core.recorded import Taken, entries, evaluate_exits, leave_orders_unanswered, lost_reply
+from tests.kit.core.scene import Scene, call
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 from tradebot.replaying.cycle_comparison import CycleDifference, replay
@@ -24,20 +21,6 @@ FIRST_FORM = Path(__file__).with_name("first_form.record")
 """What `entries` left in a program that wrote the first form, with its parts."""
 
 
-def entries(scene: Scene) -> list[Taken]:
-    return [trade_once(scene.world(wanted("AAPL"), wanted("MSFT", 0.6), wanted("JPM", 0.001)), call())]
-
-
-def lost_reply(scene: Scene) -> list[Taken]:
-    """The venue's answer is lost, and the pass after it finds out what became of the order."""
-
-    def submit(intent: Intent) -> Reply:
-        return Reply(WriteOutcome.UNKNOWN, message="timed out")
-
-    scene.venue.submit = submit  # type: ignore[method-assign]
-    return [*entries(scene), trade_once(scene.world(wanted("AAPL")), call(slot="next"))]
-
-
 def exits(scene: Scene) -> list[Taken]:
     """Two positions: one is closed by its stop, while the venue doesn't say what became of that order."""
     first = entries(scene)
@@ -45,10 +28,7 @@ def exits(scene: Scene) -> list[Taken]:
     scene.later(60)
     scene.price("AAPL", "50")
 
-    def order(name: str) -> None:
-        raise TemporaryError("the venue doesn't answer")
-
-    scene.venue.order = order  # type: ignore[method-assign,assignment]
+    leave_orders_unanswered(scene)
     return [*first, evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "stop"))]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec import msgpack
 
-from tests.kit.core.recorded import Taken
+from tests.kit.core.recorded import Taken, entries, lost_reply
 from tests.kit.core.scene import Scene
-from tests.replaying.test_cycle_comparison import entries, exits, lost_reply
+from tests.replaying.test_cycle_comparison import exits
 from tradebot.model.struct_tools import replace
 from tradebot.replaying import former_names
 from tradebot.replaying.cycle_comparison import replay

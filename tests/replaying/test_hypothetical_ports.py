@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.core.recorded import Taken, evaluate_exits, trade_once
+from tests.kit.core.recorded import Taken, entries, evaluate_exits, leave_orders_unanswered, trade_once
 from tests.kit.core.scene import Scene, call, wanted
-from tradebot.errors import TemporaryError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
@@ -29,10 +28,6 @@ def ends(cycle: CycleRecord) -> dict[str, Gate | None]:
     return {one.candidate.symbol: one.terminal.gate if one.terminal else None for one in cycle.candidates}
 
 
-def entries(scene: Scene) -> list[Taken]:
-    return [trade_once(scene.world(wanted("AAPL"), wanted("MSFT", 0.6), wanted("JPM", 0.001)), call())]
-
-
 def promised_twice(scene: Scene) -> list[Taken]:
     """The pass runs a second time in its slot, and finds its order promised."""
     return [trade_once(scene.world(wanted("AAPL")), call()), trade_once(scene.world(wanted("AAPL")), call())]
@@ -43,10 +38,7 @@ def exits(scene: Scene) -> list[Taken]:
     scene.later(60)
     scene.price("AAPL", "50")
 
-    def order(name: str) -> None:
-        raise TemporaryError("the venue doesn't answer")
-
-    scene.venue.order = order  # type: ignore[method-assign,assignment]
+    leave_orders_unanswered(scene)
     return [*first, evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "stop"))]
 
 

@@ -48,8 +48,7 @@ def test_what_a_canceled_close_left_is_closed(bot: Bot) -> None:
     assert status == "canceled"
     assert filled > 0 < wanted - filled == held(bot)
     for _ in range(6):
-        assert bot.says("evaluate-exits").code == 0
-        assert bot.says("exchange", "tick", "1m").code == 0
+        bot.does("evaluate-exits", "exchange tick 1m")
     assert bot.says("evaluate-exits").code == 0
     assert held(bot) == 0
     assert sum(order[2] for order in closes(bot)) == wanted, "all of it was closed, and once"
@@ -59,7 +58,6 @@ def test_what_a_canceled_close_left_is_closed(bot: Bot) -> None:
 def test_control_without_it_the_rest_stays_open(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exit_orders, "unfinished_close", lambda *_: None)
     for _ in range(3):
-        bot.says("evaluate-exits")
-        bot.says("exchange", "tick", "1m")
+        bot.does("evaluate-exits", "exchange tick 1m")
     assert held(bot) > 0
     assert len(closes(bot)) == 1

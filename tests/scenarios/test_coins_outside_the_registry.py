@@ -94,8 +94,7 @@ def held(bot: Bot) -> dict[str, tuple[str, str]]:
 
 
 def test_what_the_registry_does_not_know_is_reported_and_left_alone_before_anything_else_has_run(bot: Bot) -> None:
-    for words in (("evaluate-exits",), ("trade-once", "--force-slot"), ("flatten", "--all", "--confirm", "ALL")):
-        assert bot.says(*words).code == 0
+    bot.does("evaluate-exits", "trade-once --force-slot", "flatten --all --confirm ALL")
     findings = bot.json("reconcile")["findings"]
     assert {(one["kind"], one["subject"], one["broker"]) for one in findings} == {
         ("by_hand", SOL, "-7"), ("by_hand", ADA, "900"),

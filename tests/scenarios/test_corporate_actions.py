@@ -4,20 +4,18 @@ What the broker's own activities prove is booked, entries stay open, and no exit
 The tests run in their order on one bot with one position of its own.
 """
 
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from commands.shared.history import read_history
 from commands.shared.verb_options import open_bot
 from tests.kit.bot.ending import refuses
-from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
+from tests.kit.bot.folder import KEYS, Bot, log, second_session
 from tests.kit.bot.state import accept
 from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -32,16 +30,14 @@ FAR = "time_exit_s: 604800, stop_loss_fraction: 0.3, trailing_arm_fraction: 0.29
 """Exits so far away that the broker's prices of a few days reach none of them."""
 LOSS = "max_daily_loss_fraction: 0.3"
 """What such stops may lose in a day."""
+BOT_FLAGS = ("--sessions", "6")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6") as path:
-        settings = path / "tradebot.yaml"
-        easy = settings.read_text().replace("limits: {", f"limits: {{{LOSS}, ", 1)
-        settings.write_text(f"{easy}exits: {{{FAR}}}\nhalts: {{daily_loss_fraction: 0.9, drawdown_fraction: 0.95}}\n")
-        accept(path)
-        yield path
+def prepare_bot(folder: Path) -> None:
+    settings = folder / "tradebot.yaml"
+    easy = settings.read_text().replace("limits: {", f"limits: {{{LOSS}, ", 1)
+    settings.write_text(f"{easy}exits: {{{FAR}}}\nhalts: {{daily_loss_fraction: 0.9, drawdown_fraction: 0.95}}\n")
+    accept(folder)
 
 
 def post(bot: Bot, path: str, **body: object) -> None:
@@ -67,8 +63,7 @@ def resting(bot: Bot) -> list[tuple[str, Decimal, Decimal]]:
 
 
 def next_session(bot: Bot) -> None:
-    for to in ("close", "next_open", "30m"):
-        assert bot.says("exchange", "tick", to).code == 0
+    bot.does("exchange tick close", "exchange tick next_open", "exchange tick 30m")
 
 
 def sent(bot: Bot, before: int) -> list[dict[str, Any]]:
@@ -84,8 +79,7 @@ def differing(bot: Bot) -> list[dict[str, Any]]:
 def test_exits_after_a_split_are_judged_by_the_new_shares(bot: Bot) -> None:
     second_session(bot)
     assert bot.json("trade-once")["orders"] == 1
-    assert bot.says("exchange", "tick", "5m").code == 0
-    assert bot.says("evaluate-exits").code == 0
+    bot.does("exchange tick 5m", "evaluate-exits")
     before, count = own(bot), len(log(bot.url))
     ((_, shares, stop),) = resting(bot)
     assert shares == abs(Decimal(before["quantity"]))

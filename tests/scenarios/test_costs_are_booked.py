@@ -64,8 +64,7 @@ def test_the_commission_of_a_fill_is_booked_as_a_fee_and_nothing_differs(bot: Bo
     total = bot.json("pnl")["pnl"]["total"]
     assert (Decimal(total["fees_usd"]), total["interest_usd"]) == (fee, "10")
     assert [row["open_fees_usd"] for row in bot.json("trades")["trades"]] == [total["fees_usd"]]
-    for to in ("close", "next_open"):
-        assert bot.says("exchange", "tick", to).code == 0
+    bot.does("exchange tick close", "exchange tick next_open")
     assert bot.says("reconcile").code in (0, 3)
     cash = requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=60).json()["cash"]
     ours = bot.json("pnl")["pnl"]["total"]

@@ -3,16 +3,13 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from commands.shared.bot_records import exit_reasons
-from tests.kit.bot.folder import Bot, log, made, second_session
-from tests.kit.fakes.receivers import Receiver, receiving
+from tests.kit.bot.folder import Bot, log, second_session
+from tests.kit.fakes.receivers import Receiver
 from tradebot.app.loading import Options
 from tradebot.app.wiring import open_app
 from tradebot.model.trade import Trade
@@ -23,13 +20,8 @@ CLOSE = """exits: {protection: venue, time_exit_s: 604800, stop_loss_fraction: 0
   trailing_stop_fraction: 0.005, trailing_arm_fraction: 0.005}
 """
 """A stop and a target that a usual day reaches, and nothing else that closes a position."""
-PHONE = "notify: {channels: {phone: {topics: [positions]}}}\n"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "4", settings=CLOSE + PHONE) as path:
-        yield path
+BOT_FLAGS = ("--sessions", "4")
+BOT_SETTINGS = CLOSE + "notify: {channels: {phone: {topics: [positions]}}}\n"
 
 
 def of(events: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -52,13 +44,6 @@ def closed(bot: Bot) -> dict[str, tuple[Trade, str | None]]:
     return {trade.symbol: (trade, why[trade.exit_orders[0]]) for trade in found}
 
 
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    with receiving() as found:
-        monkeypatch.setenv("NOTIFY_PHONE", f"http://{found.address}/hook")
-        yield found
-
-
 def test_stops_and_targets_act_without_the_bot_for_longs_and_shorts(
     bot: Bot, receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -66,13 +51,10 @@ def test_stops_and_targets_act_without_the_bot_for_longs_and_shorts(
     lines = [json.dumps({"symbol": symbol, "side": side, "score": 0.6}) for symbol, side in SIDES.items()]
     (tmp_path / "lines").write_text("\n".join(lines))
     assert bot.json("trade-once", "--candidates", str(tmp_path / "lines"))["orders"] == 4
-    assert bot.says("exchange", "tick", "1m").code == 0
-    assert bot.says("evaluate-exits").code == 0
-    assert bot.says("notify", "send").code == 0
+    bot.does("exchange tick 1m", "evaluate-exits", "notify send")
     before = log(bot.url)
     assert {event["symbol"] for event in before if stop_rests(event)} == set(SIDES)
-    for step in ("close", "next_open", "close"):
-        assert bot.says("exchange", "tick", step).code == 0
+    bot.does("exchange tick close", "exchange tick next_open", "exchange tick close")
     meanwhile = log(bot.url)[len(before) :]
     assert asked(meanwhile) == [], "the bot asked for nothing"
     fills = of(meanwhile, "fill")
@@ -92,17 +74,14 @@ def test_one_verb_books_what_the_exchange_did_and_says_why(bot: Bot) -> None:
         assert (trade.realized_before_fees_usd > 0) is (why == "profit_target")
         assert trade.closed_quantity == trade.quantity
     before = len(asked(log(bot.url)))
-    assert bot.says("exchange", "tick", "next_open").code == 0
-    assert bot.says("evaluate-exits").code == 0
+    bot.does("exchange tick next_open", "evaluate-exits")
     assert len(asked(log(bot.url))) == before, "nothing is placed for positions that are closed"
 
 
 def test_notice_of_a_closed_position_names_the_order_that_closed_it(bot: Bot, receiver: Receiver) -> None:
     whys = {symbol: str(why).replace("_", " ") for symbol, (_, why) in closed(bot).items()}
     bot.says("notify", "send")
-    assert bot.says("exchange", "tick", "30m").code == 0
-    assert bot.says("evaluate-exits").code == 0
-    assert bot.says("notify", "send").code == 0
+    bot.does("exchange tick 30m", "evaluate-exits", "notify send")
     said = "\n".join(row["text"] for row in bot.json("notify", "last")["notices"])
     # Three of a kind are told one by one; of more, only the last has its reason.
     named = {symbol for symbol, why in whys.items() if re.search(rf"{symbol}: closed with [^:]*: {why} \(own\)", said)}

@@ -64,8 +64,7 @@ def entered(bot: Bot, begun: list[str], patch: pytest.MonkeyPatch, **execution: 
 
 def minutes(bot: Bot, count: int) -> None:
     for _ in range(count):
-        assert bot.says("exchange", "tick", "1m").code == 0
-        assert bot.says("evaluate-exits").code == 0
+        bot.does("exchange tick 1m", "evaluate-exits")
 
 
 def accepted(bot: Bot, before: int) -> list[tuple[str, str | None]]:

@@ -25,9 +25,7 @@ UNUSABLE = {"dark_pool": {"settlement is not regular", "canceled"}}
 def traded(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder: Path = tmp_path_factory.mktemp("series") / "state"
     create(folder, MarketSpec(symbols=SYMBOLS, sessions=3, start=date(2025, 3, 3)))
-    world = open_world(folder)
-    world.tick(to=f"{SESSION}T19:30:20Z")
-    return world
+    return open_world(folder, to=f"{SESSION}T19:30:20Z")
 
 
 def requests_of(kind: AnyKind) -> list[tuple[str, str | None]]:

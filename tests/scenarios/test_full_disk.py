@@ -21,9 +21,7 @@ def posts(bot: Bot) -> list[str]:
 def test_a_nearly_full_disk_keeps_entries_back_and_lets_positions_be_closed(
     trader: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert trader.says("trade-once").code == 0
-    assert trader.says("exchange", "tick", "5m").code == 0
-    assert trader.says("fetch-flow").code == 0
+    trader.does("trade-once", "exchange tick 5m", "fetch-flow")
     bought, before = posts(trader), files(trader.folder)
     monkeypatch.setenv("TRADEBOT_STORAGE__MIN_FREE_MB", "1000000")
     shows(trader.says("trade-once"), 3, "DISK_LOW")

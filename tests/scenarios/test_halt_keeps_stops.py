@@ -60,8 +60,7 @@ def test_a_typed_halt_cancels_the_working_entry_and_leaves_stop_and_target_at_th
     assert orders(bot, "order_accepted") == [entry, *RESTING, entry]
     said = {one["gate"]: one["verdict"] for one in bot.json("why-no-orders", "PF_SOLUSD")["decisions"]}
     assert {gate: said.get(gate) for gate in ASKED} == dict.fromkeys(ASKED, "PASS")
-    assert bot.says("halt", "--reason", "lunch").code == 0
-    assert bot.says("evaluate-exits").code == 0
+    bot.does("halt --reason lunch", "evaluate-exits")
     assert orders(bot, "order_canceled") == [entry]
     assert orders(bot, "order_accepted") == [entry, *RESTING, entry]
 

@@ -5,18 +5,16 @@ that is seen may follow the one before. The tests run in their order on one bot.
 """
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from papervenue import process
-from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
+from tests.kit.bot.folder import KEYS, Bot, log, second_session
 from tests.kit.core.position import Known
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.lifecycle import State, may_follow
@@ -24,15 +22,9 @@ from tradebot.model.trade import Trade
 from tradebot.views.trades.lots import trades
 
 SIDES = {"AAPL": "buy", "NVDA": "sell"}
-PATIENT = "exits: {time_exit_s: 604800, stop_loss_fraction: 0.02, profit_target_fraction: 0.5, protection: bot}\n"
+BOT_FLAGS = ("--sessions", "6")
+BOT_SETTINGS = "exits: {time_exit_s: 604800, stop_loss_fraction: 0.02, profit_target_fraction: 0.5, protection: bot}\n"
 seen: dict[str, list[State]] = {}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    seen.clear()
-    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6", settings=PATIENT) as path:
-        yield path
 
 
 def note(bot: Bot) -> dict[str, State]:

@@ -125,8 +125,7 @@ def wants(bot: Bot, symbol: str, score: float) -> Any:
 def tick(bot: Bot, span: str = "5m") -> None:
     """Let time pass, compare the books, and let a pass of exits place what protects the positions."""
     assert bot.says("exchange", "tick", span).code == 0
-    assert bot.says("reconcile").code == 0
-    assert bot.says("evaluate-exits", "--force-slot").code == 0
+    bot.does("reconcile", "evaluate-exits --force-slot")
 
 
 def test_the_weaker_position_is_sold_before_the_better_candidate_is_bought(trader: Bot) -> None:

@@ -4,36 +4,29 @@ What `positions` shows to rest is what the exchange holds. The tests run in thei
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
-from tests.kit.bot.folder import Bot, made, second_session
+from tests.kit.bot.folder import Bot, second_session
 from tests.scenarios.test_states_at_the_broker import resting, shown
 
 SIDES = {"NVDA": "buy", "AMZN": "sell"}
-PATIENT = "exits: {time_exit_s: 604800, profit_target_fraction: 0.5, trailing_arm_fraction: 0.4}\n"
+BOT_FLAGS = ("--sessions", "6")
+BOT_SETTINGS = "exits: {time_exit_s: 604800, profit_target_fraction: 0.5, trailing_arm_fraction: 0.4}\n"
 TWO_FOR_ONE: dict[str, object] = {"new_rate": 2, "old_rate": 1}
 LOSS = Decimal("0.02")
 TICK = Decimal("0.01")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6", settings=PATIENT) as path:
-        yield path
 
 
 def overnight(bot: Bot, *actions: Mapping[str, object]) -> None:
     """Let actions take effect before the next session, and run a pass of exits in it."""
     for action in actions:
         assert requests.post(f"{bot.url}/exchange/v1/actions", json=action, timeout=60).status_code == 200
-    for step in ("close", "next_open", "5m"):
-        assert bot.says("exchange", "tick", step).code == 0
+    bot.does("exchange tick close", "exchange tick next_open", "exchange tick 5m")
     assert bot.says("evaluate-exits").code == 0
 
 
@@ -55,8 +48,7 @@ def test_both_sides_are_protected(bot: Bot, tmp_path: Path) -> None:
     lines: list[Any] = [{"symbol": symbol, "side": side, "score": 0.6} for symbol, side in SIDES.items()]
     (tmp_path / "lines").write_text("\n".join(map(json.dumps, lines)))
     assert bot.json("trade-once", "--candidates", str(tmp_path / "lines"))["orders"] == 2
-    assert bot.says("exchange", "tick", "1m").code == 0
-    assert bot.says("evaluate-exits").code == 0
+    bot.does("exchange tick 1m", "evaluate-exits")
     assert set(stops(bot)) == set(SIDES)
 
 

@@ -7,27 +7,22 @@ from pathlib import Path
 import pytest
 
 from papervenue import process
-from tests.kit.bot.folder import Bot, log, made, order_by_hand, second_session
+from tests.kit.bot.folder import Bot, log, order_by_hand, second_session
 
+BOT_FLAGS = ("--sessions", "3")
 BOOKS = ("ledger.db", "journal.jsonl")
 WAY_OUT = "tradebot reconcile names them, tradebot reconcile --apply PLAN takes them; then tradebot unhalt."
 
 
-@pytest.fixture(scope="module")
-def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("old") / "state", "--sessions", "3") as path:
-        yield path
-
-
 @pytest.fixture
-def old(traded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
-    kept, bot = traded.with_name("kept"), Bot(traded, capsys)
+def old(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    kept, bot = folder.with_name("kept"), Bot(folder, capsys)
     if not kept.exists():
         bot.says("exchange", "tick", "close")
         bot.says("reconcile")
         kept.mkdir()
         for name in BOOKS:
-            shutil.copy(traded / name, kept)
+            shutil.copy(folder / name, kept)
         for step in ("next_open", "30m"):
             bot.says("exchange", "tick", step)
         bot.says("fetch-flow")
@@ -36,8 +31,8 @@ def old(traded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Ite
         for step in ("2m", "close", "next_open", "30m"):
             bot.says("exchange", "tick", step)
             bot.says("reconcile")
-        process.stop(traded / "exchange")
-    shutil.copytree(traded, tmp_path / "state")
+        process.stop(folder / "exchange")
+    shutil.copytree(folder, tmp_path / "state")
     shutil.copytree(kept, tmp_path / "kept")
     yield Bot(tmp_path / "state", capsys)
     process.stop(tmp_path / "state" / "exchange")
@@ -108,8 +103,7 @@ def test_what_rests_from_before_a_restore_is_canceled_when_a_person_closes_the_p
     resting = {finding["kind"] for finding in new_bot.json("reconcile")["findings"]}
     assert (resting, len(new_bot.json("positions")["positions"])) == ({"unknown_pair"}, 1)
     assert new_bot.says("flatten", "--all", "--confirm", "ALL").code == 0
-    new_bot.says("exchange", "tick", "1m")
-    new_bot.says("reconcile")
+    new_bot.does("exchange tick 1m", "reconcile")
     assert [event["position"] for event in log(new_bot.url) if event["event"] == "fill"][1:] == ["0"]
     assert new_bot.json("positions")["positions"] == []
 

@@ -71,8 +71,7 @@ def test_a_strategy_that_stays_wild_sends_five_orders_a_cycle_until_its_session_
     ready: Bot, tmp_path: Path
 ) -> None:
     for turn in range(10, 13):
-        assert ready.says("exchange", "tick", "5m").code == 0
-        assert ready.says("fetch-flow").code == 0
+        ready.does("exchange tick 5m", "fetch-flow")
         ready.says("trade-once", "--candidates", everything(tmp_path / "wild.jsonl", turn))
     assert max(posts(ready).values()) == 5
     assert posts(ready).total() == len(NAMES.split(","))

@@ -106,9 +106,7 @@ def test_a_bot_that_scores_for_fifteen_sessions_finds_its_own_edge_or_none(
         for _ in range(15):
             assert bot.says("exchange", "tick", "next_open").code == 0
             for _ in range(11):
-                assert bot.says("exchange", "tick", "30m").code == 0
-                assert bot.says("fetch-flow").code == 0
-                assert bot.says("score").code == 0
+                bot.does("exchange tick 30m", "fetch-flow", "score")
         (flow,) = bot.json("score", "--outcomes")["strategies"]
     hour = flow["score"][0]
     assert (hour["sessions"], hour["is_found"]) == (15, edge == 1)

@@ -14,7 +14,7 @@ from commands.shared import verb_options
 from commands.shared.light_helpers import WORD
 from commands.shared.tables import DEEPEST, Screen
 from commands.shared.verb_options import Report
-from tests.kit.bot.folder import Bot, made, order_by_hand, second_session
+from tests.kit.bot.folder import Bot, order_by_hand, second_session
 
 WIDTHS = [60, 80, 120, None]
 UNLABELLED = {"meaning", "did", "found", "strategy", "and", "note", "state"}
@@ -54,28 +54,19 @@ VERBS = (
 )
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot of every screen: it holds, has traded, differs from its broker, and is halted."""
-    with made(tmp_path_factory.mktemp("widths") / "state") as folder:
-        yield folder
-
-
 @pytest.fixture
-def traded(place: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    """Return the bot after all that can be shown has happened to it."""
-    bot = Bot(place, capsys)
+def traded(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return the bot after all that can be shown: it holds, has traded, differs from its broker, and is halted."""
+    bot = Bot(folder, capsys)
     if not bot.json("fills")["known"]:
         second_session(bot)
         assert bot.json("trade-once")["orders"] > 0
-        bot.says("exchange", "tick", "2m")
-        bot.says("evaluate-exits")
+        bot.does("exchange tick 2m", "evaluate-exits")
         order_by_hand(bot.url, "MSFT", "1", "by-hand-1")
         bot.says("exchange", "tick", "3m")
         bot.says("halt", "--reason", "a reason of many words, which no column of any table holds in one line")
-        bot.says("fetch-flow")
+        bot.does("fetch-flow", "exchange faults add new-words")
         bot.says("trade-once", "--force-slot")
-        bot.says("exchange", "faults", "add", "new-words")
     return bot
 
 

@@ -3,14 +3,13 @@
 In shadow everything is decided and recorded, and nothing is sent: no entry, no exit, no cancel.
 """
 
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from tests.kit.bot.ending import refuses
-from tests.kit.bot.folder import Bot, log, made, second_session
+from tests.kit.bot.folder import Bot, log, second_session
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Candidate
 from tradebot.model.reasons import Reason
@@ -19,11 +18,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
 from tradebot.ports.world import World
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("shadow") / "state", "--shadow") as path:
-        yield path
+BOT_FLAGS = ("--shadow",)
 
 
 def asked_to_change(bot: Bot) -> list[tuple[str, str]]:
@@ -46,9 +41,7 @@ def test_entries_are_decided_and_recorded_and_none_is_sent(bot: Bot) -> None:
 
 
 def test_a_person_is_told_on_every_screen(bot: Bot) -> None:
-    bot.says("exchange", "tick", "5m")
-    bot.says("fetch-flow")
-    bot.says("reconcile")
+    bot.does("exchange tick 5m", "fetch-flow", "reconcile")
     assert " in shadow mode, not sent + " in bot.shown("trade-once")
     assert bot.shown("status").startswith("sandbox shadow, account …TAIL")
     assert "SHADOW" in bot.shown("why-no-orders")
@@ -61,8 +54,7 @@ def test_a_dry_run_is_still_a_dry_run(bot: Bot) -> None:
 
 
 def test_nothing_can_be_sent_by_any_other_way(bot: Bot) -> None:
-    assert bot.says("evaluate-exits").code == 0
-    assert bot.says("halt", "--flatten", "--confirm", "FLATTEN").code == 0
+    bot.does("evaluate-exits", "halt --flatten --confirm FLATTEN")
     assert asked_to_change(bot) == []
 
 
@@ -72,9 +64,7 @@ def test_the_same_bot_sends_once_its_own_file_takes_it_out_of_shadow(bot: Bot, m
     own = bot.folder / "tradebot.yaml"
     own.write_text(own.read_text().replace("shadow: true", "shadow: false"))
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
-    bot.says("exchange", "tick", "5m")
-    bot.says("fetch-flow")
-    bot.says("reconcile")
+    bot.does("exchange tick 5m", "fetch-flow", "reconcile")
     assert bot.json("trade-once", "--force-slot")["orders"] == 0, "it was accepted in shadow"
     assert bot.says("evaluate-exits", "--force-slot").code in (0, 3)
     assert asked_to_change(bot) == []

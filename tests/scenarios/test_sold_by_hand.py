@@ -27,13 +27,10 @@ def closed_by_hand(bot: Bot, row: dict[str, Any], shares: Decimal) -> None:
 def test_views_agree_with_the_exchange_about_a_day_on_which_shares_were_sold_by_hand(trader: Bot, kept: int) -> None:
     assert trader.json("trade-once")["orders"] > 0
     for _ in range(3):
-        trader.says("exchange", "tick", "1m")
-        trader.says("evaluate-exits")
+        trader.does("exchange tick 1m", "evaluate-exits")
     row = trader.json("positions")["positions"][0]
     closed_by_hand(trader, row, abs(Decimal(row["quantity"])) - kept)
-    trader.says("evaluate-exits")
-    trader.says("exchange", "tick", "20m")
-    trader.says("evaluate-exits")
+    trader.does("evaluate-exits", "exchange tick 20m", "evaluate-exits")
     assert trader.says("reconcile").code == 10, "the sale waits for a person"
     told = account(trader)
     earned = Decimal(told["equity"]) - Decimal(told["last_equity"])

@@ -138,16 +138,14 @@ def test_two_old_exits_of_what_is_all_there_are_both_priced_anew() -> None:
 @pytest.fixture
 def holder(trader: Bot) -> Bot:
     order_by_hand(trader.url, "AAPL", "10.5", "by hand")
-    assert trader.says("exchange", "tick", "5m").code == 0
-    assert trader.says("adopt", "AAPL", "--manage", "--confirm", "AAPL").code == 0
+    trader.does("exchange tick 5m", "adopt AAPL --manage --confirm AAPL")
     return trader
 
 
 def close_whole(bot: Bot) -> dict[str, Any]:
     """Let a person close the position, give the order a minute, and return what the pass made of it."""
     pass_of = dict(bot.json("flatten", "AAPL", "--confirm", "AAPL"))
-    assert bot.says("exchange", "tick", "1m").code == 0
-    assert bot.says("evaluate-exits").code == 0
+    bot.does("exchange tick 1m", "evaluate-exits")
     return pass_of
 
 

@@ -1,21 +1,48 @@
-"""The rotation strategy: the strongest funds in equal weights, bonds if none rose, and nothing without its data."""
+"""The rotation strategy: the strongest funds in equal weights, bonds if none rose, and nothing without its data.
 
+The rotation's own values are those that the configuration's comments and the profile show.
+
+The published figures of the rotation, computed from prices by an independent oracle, and the funds that it held.
+"""
+
+import csv
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
+from math import sqrt
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
+from benchmarks.rotation import STALE
+from benchmarks.support.rotation_runs import Data, play
 from tests.kit.values import NOW
+from tradebot.app.settings import load, shipped_path
 from tradebot.desk.want_validation import validate_wants
+from tradebot.errors import ConfigurationError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.series import Series
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import StrategyView, Target
-from tradebot.strategies.rotation import MarketDirection, RegimeSettings, RotationStrategy, momentum, regime, strongest
+from tradebot.strategies.rotation import (
+    MarketDirection,
+    RegimeSettings,
+    RotationSettings,
+    RotationStrategy,
+    momentum,
+    regime,
+    strongest,
+)
 
 RANKED = ("AAA", "BBB", "CCC", "DDD")
 SETTINGS: Mapping[str, object] = {"ranked": RANKED, "lookback_sessions": 2, "top": 2}
@@ -201,3 +228,315 @@ def test_fund_that_rose_more_is_never_dropped(closes: dict[str, tuple[float, ...
 def test_closes_before_the_lookback_change_nothing(closes: dict[str, tuple[float, ...]], earlier: float) -> None:
     deeper = {symbol: (earlier, *prices) for symbol, prices in closes.items()}
     assert weights(view(deeper)) == weights(view(closes))
+
+
+SIBLING = {"strategy": "rotation", "exits": []}
+
+
+def merged(into: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    nested = {key: merged(into.get(key) or {}, value) for key, value in changes.items() if isinstance(value, dict)}
+    return {**into, **changes, **nested}
+
+
+def loads(folder: Path, changes: dict[str, Any]) -> str:
+    """Load the profile with changes; return why it is refused, empty if it isn't."""
+    profile = yaml.safe_load((shipped_path("profiles") / "rotation.yaml").read_text())
+    file = folder / "mine.yaml"
+    file.write_text(yaml.safe_dump(merged(profile, changes)))
+    try:
+        load(file, {})
+    except ConfigurationError as refused:
+        return refused.message
+    return ""
+
+
+def rotation(**own: object) -> dict[str, Any]:
+    return {"strategies": {"rotation": own}}
+
+
+ADVICE = "raise it, or lower strategies.rotation.leverage"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"limits": {"max_order_fraction": 0.2, "max_symbol_fraction": 0.25}},
+            "rotation wants up to 125% in one fund (TLT), but limits.max_symbol_fraction leaves 25% and 75% in 3 funds"
+            f": {ADVICE}",
+        ),
+        (
+            {"limits": {"max_order_fraction": 0.4, "max_symbol_fraction": 0.4, "max_sector_fraction": 1.24}},
+            f"but limits.max_sector_fraction leaves 124%: {ADVICE}",
+        ),
+        (
+            rotation(limits={"max_gross_fraction": 1}),
+            "rotation wants up to 125% of its allotment in one fund (TLT), but "
+            f"strategies.rotation.limits.max_gross_fraction leaves 100%: {ADVICE}",
+        ),
+        (
+            rotation(defensive=None, limits={"max_theme_fraction": 0.5, "max_order_fraction": 0.5}),
+            "in one fund (XLK), but strategies.rotation.limits.max_theme_fraction leaves 50%",
+        ),
+        ({"limits": {"max_net_fraction": 1.24, "max_order_fraction": 1}}, "limits.max_net_fraction leaves 124%"),
+        ({"limits": {"max_concentration": 1, "max_order_fraction": 1}}, "limits.max_concentration leaves 100%"),
+        (
+            rotation(limits={"max_open_positions": 2, "max_new_entries": 2}),
+            "rotation wants up to 3 funds, but strategies.rotation.limits.max_open_positions leaves 2: raise it",
+        ),
+        (
+            {"strategies": {"rotation": {"allotment_fraction": 0.5}, "bold": {**SIBLING, "leverage": 1.6}}},
+            "rotation and bold together want up to 142.5% in one fund (TLT), but limits.max_symbol_fraction leaves 140",
+        ),
+        (
+            {"universe": ["XLK", "XLF"]},
+            "strategies.rotation ranks or holds XLE, XLV, XLI, XLP, XLU, which its universe doesn't have: add them",
+        ),
+        (rotation(universe=["XLK"]), "strategies.rotation ranks or holds XLF, XLE, XLV, XLI, XLP, which its universe"),
+        (rotation(lookback=126), "strategies.rotation.lookback: there is no such setting"),
+        (rotation(leverage=5), "strategies.rotation.leverage: must be less than or equal to 4"),
+        (rotation(top=12), "strategies.rotation: top 12 is more than the 11 symbols of ranked"),
+        ({"strategies": {"mine": {"strategy": "flow"}}}, "strategies.mine.strategy: flow can be used once"),
+    ],
+)
+def test_limit_that_the_rule_does_not_fit_is_refused_with_what_it_leaves(
+    tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    assert says in loads(tmp_path, changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"limits": {"max_symbol_fraction": 1.25, "max_order_fraction": 1.25, "max_sector_fraction": 1.25}},
+        # Smaller orders only take more passes.
+        {"limits": {"max_order_fraction": 0.2}},
+        {"strategies": {"rotation": {"allotment_fraction": 0.5}, "bold": {**SIBLING, "leverage": 1.55}}},
+        {"strategies": {"rotation": {"leverage": 1}}, "limits": {"max_gross_fraction": 1, "max_order_fraction": 0.5,
+                                                                "max_sector_fraction": 1, "max_symbol_fraction": 1}},
+    ],
+)  # fmt: skip
+def test_limits_that_leave_room_for_the_rule_load(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert loads(tmp_path, changes) == ""
+
+
+def test_comments_of_the_configuration_show_the_strategys_defaults() -> None:
+    text = (shipped_path("base.yaml")).read_text(encoding="utf-8")
+    block = text.partition("  # rotation: once a month")[2].partition("  # It is asked in the first session")[0]
+    lines = [line.removeprefix("  #") for line in block.splitlines() if line.startswith("  #   ")]
+    shown = yaml.safe_load("\n".join(lines))
+    assert shown == RotationSettings().model_dump(mode="json") | {"leverage": 1.25, "min_momentum": 0}
+    assert list(shown) == list(RotationSettings.model_fields)
+
+
+def test_rotation_profile_sets_every_default() -> None:
+    own = load(shipped_path("profiles") / "rotation.yaml", {}).settings.strategies.in_use()["rotation"]
+    assert RotationSettings.model_validate(own) == RotationSettings()
+    assert set(own) == set(RotationSettings.model_fields)
+
+
+# The published rotation in a few lines of pandas: an independent computation that the backtest is compared with.
+#
+# It knows nothing of the bot. A rebalance ranks and fills at adjusted prices of one session; sizes are whole shares.
+
+SECTORS = ("XLK", "XLF", "XLE", "XLV", "XLI", "XLP", "XLU", "XLY", "XLC", "XLB", "XLRE")
+CASH = 100_000.0
+LEVERAGE = 1.25
+SLIPPAGE = 0.0005
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is assumed. `stale` values positions at their last fill when sizing, the original's defect.
+
+    `fill`: close, ranked and filled at the first session's close; next, ranked there and filled at the next open; open,
+    ranked at the close before and filled at the first session's open. `commission` is a fraction of each trade.
+    `margin` is what a loan costs per year above the funds rate, None if borrowing is free and cash earns nothing.
+    """
+
+    stale: bool = True
+    fill: str = "close"
+    commission: float = 0.001
+    margin: float | None = None
+
+
+@dataclass
+class Outcome:
+    """A finished run: the holdings by session, the net asset value after each session, and the number of trades."""
+
+    holdings: dict[str, list[str]] = field(default_factory=dict)
+    values: dict[pd.Timestamp, float] = field(default_factory=dict)
+    trades: int = 0
+
+    @property
+    def curve(self) -> "pd.Series[float]":
+        return pd.Series(self.values)
+
+    @property
+    def growth(self) -> tuple[float, float]:
+        """Return the compound annual growth rate from the first session's value on, and from the first dollar on."""
+        curve = self.curve
+        years = (curve.index[-1] - curve.index[0]).days / 365.25
+        return float((curve.iloc[-1] / curve.iloc[0]) ** (1 / years) - 1), float(
+            (curve.iloc[-1] / CASH) ** (1 / years) - 1
+        )
+
+    @property
+    def drawdown(self) -> float:
+        return float((1 - self.curve / self.curve.cummax()).max())
+
+    def sharpe(self, periods: int) -> float:
+        """Return the mean daily return over its standard deviation, annualized by the root of `periods`."""
+        returns = self.curve.pct_change().dropna()
+        return float(returns.mean() / returns.std() * sqrt(periods))
+
+
+def run(
+    opens: pd.DataFrame, closes: pd.DataFrame, rates: "pd.Series[float]", first: str, last: str, terms: Terms
+) -> Outcome:
+    """Play the rotation between two dates on adjusted prices, a column per symbol; `rates` are fractions a year."""
+    out, cash, held, filled = Outcome(), CASH, dict[str, int](), dict[str, float]()
+    sessions = closes.loc[first:last].index
+    due: list[str] | None = None
+    for place, session in enumerate(sessions):
+        before = sessions[place - 1] if place else None
+        if before is not None and terms.margin is not None:
+            rate = rates.asof(before) + (terms.margin if cash < 0 else 0)
+            cash *= 1 + rate * (session - before).days / 360
+        begins = before is None or before.month != session.month
+        if begins:
+            decided = closes.index.get_loc(session) - (terms.fill == "open")
+            chosen = choose(closes.iloc[decided], closes.iloc[decided - 126])
+            out.holdings[session.date().isoformat()] = chosen
+            due = chosen
+        if due and (terms.fill != "next" or not begins):
+            prices = (closes if terms.fill == "close" else opens).loc[session]
+            worth = {symbol: filled[symbol] if terms.stale else prices[symbol] for symbol in held}
+            value = cash + sum(shares * worth[symbol] for symbol, shares in held.items())
+            for symbol, shares in orders(held, {symbol: LEVERAGE / len(due) * value for symbol in due}, prices):
+                price = prices[symbol] * (1 + SLIPPAGE if shares > 0 else 1 - SLIPPAGE)
+                cash -= shares * price + abs(shares * price) * terms.commission
+                held[symbol], filled[symbol] = held.get(symbol, 0) + shares, price
+                out.trades += 1
+            held = {symbol: shares for symbol, shares in held.items() if shares}
+            due = None
+        out.values[session] = cash + sum(shares * closes.at[session, symbol] for symbol, shares in held.items())
+    return out
+
+
+def choose(now: "pd.Series[float]", before: "pd.Series[float]") -> list[str]:
+    """Return the three sectors with the largest return, as far as they haven't fallen, or the bond fund."""
+    returns = {symbol: now[symbol] / before[symbol] - 1 for symbol in SECTORS}
+    return [symbol for symbol in sorted(SECTORS, key=lambda s: -returns[s])[:3] if returns[symbol] >= 0] or ["TLT"]
+
+
+def orders(held: Mapping[str, int], wanted: Mapping[str, float], prices: "pd.Series[float]") -> list[tuple[str, int]]:
+    """Return the signed shares to trade, sales first; what isn't wanted is sold whole."""
+    changes = {symbol: int(usd / prices[symbol] - held.get(symbol, 0)) for symbol, usd in wanted.items()}
+    changes |= {symbol: -shares for symbol, shares in held.items() if symbol not in wanted}
+    return sorted(((s, n) for s, n in changes.items() if n), key=lambda change: change[1] > 0)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+HOLDINGS = ROOT / "docs" / "rotation_holdings.csv"
+"""The 60 rebalances of the published run: the session, and the funds held from then on."""
+SYMBOLS = (*SECTORS, "TLT", "SPY")
+FIRST, LAST = "2020-01-02", "2024-12-30"
+
+
+class Prices(Struct, frozen=True):
+    """Adjusted opens and closes, the funds rate, and the folder that all of it is from."""
+
+    folder: Path
+    opens: Any
+    closes: Any
+    rates: Any
+
+    def run(self, terms: Terms) -> Outcome:
+        return run(self.opens, self.closes, self.rates, FIRST, LAST, terms)
+
+
+@pytest.fixture(scope="module")
+def prices() -> Prices:
+    places = (folder / "shared" / "data" / "market" / "etf_daily_adj.parquet" for folder in ROOT.parents[:2])
+    file = next((place for place in places if place.exists()), None)
+    if file is None:
+        pytest.skip("shared/data has no etf_daily_adj.parquet")
+    duckdb = pytest.importorskip("duckdb", reason="needs the data extra to read ../shared/data")
+    import pandas as pd
+
+    names = ", ".join(f"'{symbol}'" for symbol in SYMBOLS)
+    rows = duckdb.sql(f"SELECT date, symbol, open, close FROM '{file}' WHERE symbol IN ({names})").df()  # noqa: S608
+    opens, closes = (rows.pivot(index="date", columns="symbol", values=column) for column in ("open", "close"))
+    rates = pd.read_csv(file.with_name("effr_daily.csv"), parse_dates=["date"]).set_index("date")["effr"] / 100
+    return Prices(file.parent, opens, closes, rates)
+
+
+def committed() -> Mapping[str, list[str]]:
+    with HOLDINGS.open(encoding="utf-8", newline="") as file:
+        return {row["session"]: row["funds"].split() for row in csv.DictReader(file)}
+
+
+def test_table_of_holdings_has_a_row_for_each_month_of_five_years() -> None:
+    table = committed()
+    assert len(table) == 60
+    assert [session[:7] for session in table] == [
+        f"{year}-{month:02}" for year in range(2020, 2025) for month in range(1, 13)
+    ]
+    assert table["2020-01-02"] == ["XLF", "XLK", "XLV"]
+    assert {fund for funds in table.values() for fund in funds} <= {*SECTORS, "TLT"}
+
+
+def test_published_run_is_reproduced_with_the_funds_of_the_table(prices: Prices) -> None:
+    found = prices.run(Terms())
+    assert {session: sorted(funds) for session, funds in found.holdings.items()} == committed()
+    assert found.trades == 227
+    assert found.growth == pytest.approx((0.1301, 0.1296), abs=0.0001)
+    assert found.drawdown == pytest.approx(0.402, abs=0.001)
+    assert (found.sharpe(2190), found.sharpe(252)) == pytest.approx((1.712, 0.581), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("terms", "growth", "drawdown"),
+    [
+        (Terms(stale=False), 0.1263, 0.387),
+        (Terms(stale=False, margin=0.0), 0.1193, 0.387),
+        (Terms(stale=False, margin=0.015), 0.1151, 0.388),
+        (Terms(stale=False, margin=0.015, fill="next"), 0.1115, 0.388),
+        (Terms(stale=False, margin=0.015, fill="next", commission=0.0), 0.1238, 0.388),
+    ],
+    ids=["marked rightly", "interest", "with a spread", "at the next open", "without commission"],
+)
+def test_each_honest_assumption_lowers_the_growth_as_documented(
+    prices: Prices, terms: Terms, growth: float, drawdown: float
+) -> None:
+    found = prices.run(terms)
+    assert found.growth[0] == pytest.approx(growth, abs=0.0002)
+    assert found.drawdown == pytest.approx(drawdown, abs=0.001)
+
+
+def test_bot_trades_as_the_published_run_did(prices: Prices) -> None:
+    expected, last = prices.run(Terms()), date(2020, 4, 30)
+    played = play(Data(prices.folder), replace(STALE, last=last))
+    values = {moment.date(): value for moment, value in expected.values.items() if moment.date() <= last}
+    assert list(played.values) == list(values)
+    assert list(played.values.values()) == pytest.approx(list(values.values()), rel=0.0005)
+    months = {session: funds for session, funds in committed().items() if session <= last.isoformat()}
+    assert {session: list(played.held[date.fromisoformat(session)]) for session in months} == months
+    assert (len(months), played.missed, played.halts) == (4, 0, ())
+
+
+def test_strategy_chooses_the_funds_of_the_table_from_the_same_closes(prices: Prices) -> None:
+    strategy, table = RotationStrategy({}), committed()
+    (need,) = strategy.needs.bars
+    for session, funds in table.items():
+        last = prices.closes.index.get_loc(session)
+        newest = prices.closes.iloc[last + 1 - need.depth : last + 1]
+        columns = {symbol: array("d", newest[symbol]) for symbol in SECTORS}
+        series = [Series(s, "1Day", True, array("q", range(need.depth)), c, c, c, c, c) for s, c in columns.items()]
+        wants = strategy.propose(StrategyView(NOW, (*SECTORS, "TLT"), series={one.key: one for one in series}))
+        assert isinstance(wants, list)
+        weights = {want.symbol: want.weight for want in wants if isinstance(want, Target) and want.weight}
+        assert sorted(weights) == funds, session
+        assert float(sum(weights.values())) == pytest.approx(1.25)

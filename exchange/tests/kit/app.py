@@ -127,8 +127,12 @@ def folders_of(spec: MarketSpec, temporary: pytest.TempPathFactory) -> Callable[
     return make
 
 
-def open_world(folder: Path) -> World:
-    return World(open_exchange(folder))
+def open_world(folder: Path, to: str = "") -> World:
+    """Open the exchange of a folder, and let its time go to a moment."""
+    world = World(open_exchange(folder))
+    if to:
+        world.tick(to=to)
+    return world
 
 
 def ask(app: Application, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:

@@ -127,6 +127,7 @@ class Ring:
         cash: str = "5000",
         spec: FillSpec = AT_ONCE,
         calendar: Calendar = CALENDAR,
+        to: float = 0,
     ) -> None:
         self.events: list[Event] = []
         self.grids = {one.symbol: Grid(one) for one in instruments}
@@ -136,6 +137,8 @@ class Ring:
         self.engine = Engine(self.market, START, self.events.append, spec, "ring", dialect=Plain(rules))
         self.account: Account = self.engine.open_account("main", "key", "secret", D(cash))
         self.symbol = instruments[0].symbol
+        if to:
+            self.to(to)
 
     def order(self, side: str, qty: object, symbol: str = "", **more: Any) -> Order:
         """Submit an order and let it settle; its type is told by its prices."""

@@ -110,8 +110,7 @@ def test_both_signs_of_funding_within_an_hour_add_up(desk: KrakenExchange) -> No
 def test_captured_trade_of_the_specification_is_booked_to_the_digit() -> None:
     """Sell 100 at 0.070914: fee 0.0035, realized -0.0042, and the balance goes from 0.0077 to 0.0000."""
     coin = instrument("PF_X", "0.000001", margin_levels=(MarginLevel(D(0), D("0.001"), D("0.001")),))
-    ring = Ring({0: "0.070956", 10: "0.070914"}, (coin,), Rules(taker_fee=D("0.0005")), cash="0.0112478")
-    ring.to(1)
+    ring = Ring({0: "0.070956", 10: "0.070914"}, (coin,), Rules(taker_fee=D("0.0005")), cash="0.0112478", to=1)
     ring.order("buy", 100)
     # It had been liquidated before, if anybody had looked.
     ring.engine.now_us += 10 * 60_000_000

@@ -74,8 +74,7 @@ def test_order_may_always_be_made_smaller(desk: KrakenExchange) -> None:
 
 
 def test_venue_without_edits_refuses_them() -> None:
-    ring = Ring({0: "100"}, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100"}, cash="1000", to=1)
     order = ring.order("buy", 1, limit="90")
     with pytest.raises(Refusal) as refused:
         unsolicited.restate(ring.engine, order, Replacement(None, 80 * 10_000, None, None, None, None))

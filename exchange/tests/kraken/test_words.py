@@ -183,8 +183,7 @@ def test_post_only_order_rests_and_is_filled_at_its_limit_as_maker(desk: KrakenE
 
 
 def test_post_only_order_that_a_market_runs_over_gets_no_better_price() -> None:
-    ring = Ring({0: "100", 10: "95"}, cash="1000")
-    ring.to(1)
+    ring = Ring({0: "100", 10: "95"}, cash="1000", to=1)
     for post_only in (True, False):
         ring.order("buy", 1, limit="97", post_only=post_only)
     ring.to(12)

@@ -1,13 +1,23 @@
-"""The document behind the web page: it shows what the API has, and stays small."""
+"""The document behind the web page: it shows what the API has, and stays small.
+
+The tape on the page: fills as the log has them, and market moves as the data API has them.
+
+Orders on the page: the life of each is what the log tells of it.
+"""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exchange.tests.kit.app import KEYS, World, open_world
+from exchange.tests.kit.random_commands import Commands
+from papervenue.engine import account_lists
 from papervenue.engine.order_lifecycle import reject
-from papervenue.page.document import MOST_ORDERS, exact_moment, format_rule
+from papervenue.page import document
+from papervenue.page.document import MOST_FILLS, MOST_MOVES, MOST_ORDERS, exact_moment, format_rule
 from papervenue.page.recent import MOST_LINES
 
 DATA = "/exchange/v1/page"
@@ -191,3 +201,147 @@ def test_a_moment_is_exact_only_if_it_is_no_whole_second(world: World, us: int, 
 
 def test_a_rule_is_written_without_braces() -> None:
     assert format_rule({"request": ["submit", "cancel"], "at_most": 5}) == "request submit or cancel, at most 5"
+
+
+def test_fills_are_those_of_the_log_newest_first(trading: World) -> None:
+    order = trading.order("SPY", "sell", 3).json["id"]
+    trading.order("AAPL", "buy", 2)
+    trading.tick(seconds=120)
+    fills = [row for row in trading.get(DATA)["tape"] if row["kind"] == "fill"]
+    logged = [(line["symbol"], line["fill_qty"], line["price"]) for line in reversed(trading.logged("fill"))]
+    assert [(row["symbol"], row["qty"], row["price"]) for row in fills] == logged
+    (sold,) = [row for row in fills if row["symbol"] == "SPY"]
+    assert (sold["order"], sold["side"], sold["account"], sold["event"]) == (order, "sell", "main", "fill")
+
+
+def test_each_minute_shows_the_largest_move_of_the_shown_symbols(trading: World) -> None:
+    page = trading.get(DATA)
+    moves = [row for row in page["tape"] if row["kind"] == "move"]
+    assert len(moves) == len({row["at"] for row in moves}) > 5
+    assert [row["at"] for row in moves] == sorted((row["at"] for row in moves), reverse=True)
+    symbols = ",".join(row["symbol"] for row in page["book"])
+    bars = trading.get(f"/v2/stocks/bars?symbols={symbols}&timeframe=1Min&start=2025-03-03&limit=1000")["bars"]
+    closes = {symbol: {bar["t"]: bar["c"] for bar in rows} for symbol, rows in bars.items()}
+    assert (moves[0]["at"], page["clock"]["time"]) == ("09:40:00", "09:40:00")
+    for move in moves:
+        # Moves are shown at the end of their minute, in New York's time; bars are stamped at its start, in UTC.
+        minute = 14 * 60 + int(move["at"][3:5]) - 1
+        before, at = (f"2025-03-03T{one // 60:02}:{one % 60:02}:00Z" for one in (minute - 1, minute))
+        changes = {
+            symbol: rows[at] / rows[before] - 1 for symbol, rows in closes.items() if {before, at} <= rows.keys()
+        }
+        largest = max(changes, key=lambda symbol: abs(changes[symbol]))
+        assert move["symbol"] == largest
+        assert abs(float(move["change"]) - changes[largest]) < 1e-6
+        assert Decimal(move["price"]) == Decimal(str(closes[largest][at]))
+
+
+def test_tape_is_empty_before_the_first_session_and_bounded_later(world: World) -> None:
+    assert world.get(DATA)["tape"] == []
+    world.tick(to="open")
+    for _ in range(MOST_FILLS + 5):
+        world.order("SPY", "buy", 1)
+    world.tick(seconds=3600)
+    kinds = [row["kind"] for row in world.get(DATA)["tape"]]
+    assert (kinds.count("fill"), kinds.count("move")) == (MOST_FILLS, MOST_MOVES)
+
+
+def test_what_the_venue_announces_is_on_the_tape_of_everybody(trading: World) -> None:
+    split = {"type": "forward_split", "symbol": "AAPL", "new_rate": 2, "old_rate": 1}
+    assert trading.ask("POST", "/exchange/v1/actions", split).status == 200
+    trading.tick(to="next_open")
+    (news,) = [row for row in trading.get(DATA)["tape"] if row["kind"] == "news"]
+    assert (news["event"], news["account"]) == ("corporate_action", "")
+    assert "AAPL" in news["about"]
+
+
+def lived(world: World, name: str) -> Any:
+    """Return what the page shows of an order's life."""
+    return world.get(f"{DATA}?order={name}")["life"]
+
+
+def told(life: Any) -> list[tuple[str, str]]:
+    return [(event["event"], event["status"]) for event in life["events"]]
+
+
+def test_the_life_of_an_order_has_its_changes_and_fills_with_times_and_prices(trading: World) -> None:
+    first = trading.order("SPY", "buy", 2, limit_price="1.00", client_order_id="first").json["id"]
+    trading.tick(seconds=60)
+    change = {"qty": "3", "limit_price": "900", "client_order_id": "second"}
+    second = trading.ask("PATCH", f"/v2/orders/{first}", change).json["id"]
+    trading.tick(seconds=120)
+    life = lived(trading, second)
+    assert life == lived(trading, "second")
+    assert {name: life[name] for name in ("id", "client_order_id", "account", "symbol", "side")} == {
+        "id": second,
+        "client_order_id": "second",
+        "account": "main",
+        "symbol": "SPY",
+        "side": "buy",
+    }
+    assert told(life)[:2] == [("accepted", "pending_new"), ("at the market", "new")]
+    assert ("changed by a new order", "replaced") in told(life)
+    assert told(life)[-1] == ("filled", "filled")
+    fill, shown = trading.get("/v2/account/activities/FILL")[0], life["events"][-1]
+    assert (shown["price"], shown["fill_qty"], shown["filled"]) == (fill["price"], "3", "3")
+    assert (life["events"][0]["at"], life["events"][0]["limit"], shown["limit"]) == ("09:40:00", "1", "900")
+    old = lived(trading, first)
+    assert (old["replaced_by"], told(old)[-1]) == (second, ("changed by a new order", "replaced"))
+
+
+def test_the_life_of_an_order_ends_with_its_expiry_or_its_cancel(trading: World) -> None:
+    kept, gone = (trading.order("SPY", "buy", 2, limit_price="1.00").json["id"] for _ in range(2))
+    trading.ask("DELETE", f"/v2/orders/{gone}")
+    trading.tick(to="close")
+    assert (told(lived(trading, gone))[-1], told(lived(trading, kept))[-1]) == (
+        ("canceled", "canceled"),
+        ("expired", "expired"),
+    )
+    assert lived(trading, kept)["events"][-1]["at"] == "16:00:00"
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+def test_every_life_has_the_lines_that_the_log_has(trading: World, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    monkeypatch.setattr(account_lists, "_BLOCK", 8)
+    commands = Commands(trading, seed)
+    for _ in range(60):
+        commands.step()
+    trading.clear_rules()
+    accounts = list(trading.engine.accounts.values())
+    lines = [line for line in trading.events() if "order_id" in line]
+    compared = 0
+    for order in (order for account in accounts for order in account.orders.values()):
+        life = document.life(trading.engine, accounts, order.id)
+        assert life is not None
+        chain, last = {order.id}, order
+        while last.replaces is not None:
+            last = next(account for account in accounts if account.number == order.account).order(last.replaces)
+            chain.add(last.id)
+        expected = {line["seq"]: line for line in lines if line["order_id"] in chain}
+        for event in life["events"]:
+            line = expected.pop(event["line"])
+            assert (event["status"], event["filled"]) == (line["status"], line["filled_qty"])
+            assert event["price"] == line.get("price")
+            compared += 1
+        # The stream is silent about an order that the venue goes on showing as held.
+        assert {line["event"] for line in expected.values()} <= {"order_new"}
+    assert compared > 60
+
+
+def test_a_long_life_keeps_its_newest_events(trading: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "MOST_EVENTS", 2)
+    order = trading.order("SPY", "buy", 2, limit_price="1.00").json["id"]
+    trading.ask("DELETE", f"/v2/orders/{order}")
+    life = lived(trading, order)
+    assert ([event["status"] for event in life["events"]], life["earlier_events"]) == (["new", "canceled"], 1)
+
+
+def test_an_unknown_order_has_no_life_and_a_shared_name_is_the_chosen_account_s(trading: World) -> None:
+    assert lived(trading, "nobody") is None
+    assert trading.get(DATA)["life"] is None
+    trading.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
+    alice = KEYS | {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
+    trading.order("SPY", "buy", 1, limit_price="1", client_order_id="same")
+    trading.order("AAPL", "buy", 1, limit_price="1", client_order_id="same", headers=alice)
+    assert lived(trading, "same")["symbol"] == "SPY"
+    assert trading.get(f"{DATA}?account=alice&order=same")["life"]["symbol"] == "AAPL"

@@ -37,32 +37,31 @@ def test_folder_without_books_has_no_leftovers(tmp_path: Path) -> None:
     assert not interrupted_init.has_unused_books(tmp_path)
 
 
-@pytest.mark.parametrize("left", ["whole", "ledger in pieces", "ledger empty", "journal in pieces", "journal empty"])
-def test_unused_books_are_recognized(folder: Path, left: str) -> None:
+def harm(folder: Path, left: str) -> None:
+    """Leave the books as an `init` may that was cut short, or as a disk may."""
     ledger, journal = folder / "ledger.db", folder / "journal.jsonl"
-    harm: dict[str, Callable[[], object]] = {
+    ways: dict[str, Callable[[], object]] = {
         "whole": lambda: None,
         "ledger in pieces": lambda: in_pieces(ledger),
         "ledger empty": lambda: ledger.write_bytes(b""),
+        "ledger lost": ledger.unlink,
         "journal in pieces": lambda: last_line_in_pieces(journal),
         "journal empty": lambda: journal.write_bytes(b""),
+        "journal lost": journal.unlink,
     }
-    harm[left]()
+    ways[left]()
+
+
+@pytest.mark.parametrize("left", ["whole", "ledger in pieces", "ledger empty", "journal in pieces", "journal empty"])
+def test_unused_books_are_recognized(folder: Path, left: str) -> None:
+    harm(folder, left)
     assert interrupted_init.has_unused_books(folder)
 
 
 @pytest.mark.parametrize("left", ["whole", "ledger in pieces", "ledger lost", "journal in pieces", "journal lost"])
 def test_used_books_without_a_marker_need_a_person(folder: Path, left: str) -> None:
-    ledger, journal = folder / "ledger.db", folder / "journal.jsonl"
     promise(folder)
-    harm: dict[str, Callable[[], object]] = {
-        "whole": lambda: None,
-        "ledger in pieces": lambda: in_pieces(ledger),
-        "ledger lost": ledger.unlink,
-        "journal in pieces": lambda: last_line_in_pieces(journal),
-        "journal lost": journal.unlink,
-    }
-    harm[left]()
+    harm(folder, left)
     with pytest.raises(OperatorError, match=r"their marker state\.id is lost"):
         interrupted_init.has_unused_books(folder)
 

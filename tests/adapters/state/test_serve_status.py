@@ -1,15 +1,29 @@
-"""Whether `serve` runs is shown by its lock; what it said about itself is read as it was written, or not at all."""
+"""Whether `serve` runs is shown by its lock; what it said about itself is read as it was written, or not at all.
+
+The service manager hears what is sent, over both kinds of addresses; one that is deaf or absent delays nothing.
+
+Starts that ended well don't count, those that didn't do for ten minutes, and the file never grows.
+"""
 
 import os
 import signal
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tradebot.adapters.state import state_locks
-from tradebot.adapters.state.serve_status import is_running, read_serving, write_serving
-from tradebot.adapters.state.state_folder import SERVING
+from tradebot.adapters.state.serve_status import (
+    MOST_STARTS,
+    Supervisor,
+    forget_start,
+    is_running,
+    note_start,
+    read_serving,
+    write_serving,
+)
+from tradebot.adapters.state.state_folder import SERVING, STARTS
 from tradebot.model.serving import ServeNote
 
 NOW = datetime(2026, 11, 16, 15, 0, 0, 250_000, tzinfo=UTC)
@@ -89,3 +103,74 @@ def test_is_running_is_false_after_the_process_was_killed(tmp_path: Path) -> Non
         os.close(held)
         os.close(holds)
     assert not is_running(tmp_path)
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_each_message_is_one_datagram_of_lines(tmp_path: Path, abstract: bool) -> None:
+    name = f"tradebot-test-{os.getpid()}"
+    address = f"@{name}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0{name}" if abstract else address)
+        supervisor = Supervisor({"NOTIFY_SOCKET": address})
+        supervisor.tell(READY="1", STATUS="two\nlines")
+        supervisor.tell(WATCHDOG="1")
+        assert [manager.recv(4096), manager.recv(4096)] == [b"READY=1\nSTATUS=two lines", b"WATCHDOG=1"]
+
+
+def test_tell_returns_when_the_manager_is_gone_or_never_reads(tmp_path: Path) -> None:
+    address = tmp_path / "notify"
+    gone = Supervisor({"NOTIFY_SOCKET": str(address)})
+    gone.tell(READY="1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(address))
+        for _ in range(2_000):
+            gone.tell(STATUS="x" * 4_000)
+        assert manager.recv(8_192).startswith(b"STATUS=xxx")
+
+
+@pytest.mark.parametrize("environ", [{"NOTIFY_SOCKET": "vsock:2:1"}, {"NOTIFY_SOCKET": ""}, {}])
+def test_tell_sends_nothing_without_a_reachable_manager(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("it opened a socket"))
+    Supervisor(environ).tell(WATCHDOG="1")
+
+
+NOON = datetime(2026, 11, 16, 12, 0, 0, 123_456, tzinfo=UTC)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+def test_each_start_counts_for_ten_minutes(tmp_path: Path) -> None:
+    assert [note_start(tmp_path, NOON + number * MINUTE) for number in range(5)] == [1, 2, 3, 4, 5]
+    assert note_start(tmp_path, NOON + 10 * MINUTE - SECOND) == MOST_STARTS + 1
+    assert note_start(tmp_path, NOON + 30 * MINUTE) == 1
+
+
+def test_many_starts_keep_a_small_file(tmp_path: Path) -> None:
+    assert [note_start(tmp_path, NOON + number * SECOND) for number in range(50)][MOST_STARTS:] == [
+        MOST_STARTS + 1
+    ] * 45
+    assert (tmp_path / STARTS).stat().st_size < 300
+
+
+def test_a_start_that_ended_well_is_forgotten(tmp_path: Path) -> None:
+    for number in range(20):
+        at = NOON + number * SECOND
+        assert note_start(tmp_path, at) == 1
+        forget_start(tmp_path, at)
+
+
+def test_note_start_counts_starts_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    assert [note_start(tmp_path, NOON - number * MINUTE) for number in range(7)][-1] == MOST_STARTS + 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '["yesterday"]', '["2026-11-16T12:00:00"]', "7"])
+def test_unreadable_file_of_starts_counts_nothing_and_is_replaced(tmp_path: Path, text: str) -> None:
+    (tmp_path / STARTS).write_text(text)
+    assert note_start(tmp_path, NOON) == 1
+    assert note_start(tmp_path, NOON + SECOND) == 2
+
+
+def test_a_start_that_cannot_be_noted_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        note_start(tmp_path / "none", NOON)

@@ -1,19 +1,29 @@
-"""`tradebot audit`: evidence for each thing, findings ranked with their commands, nothing changed."""
+"""`tradebot audit`: evidence for each thing, findings ranked with their commands, nothing changed.
+
+What `tradebot audit` reads: which jobs had a slot in its span.
+"""
 
 import json
 import os
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from commands.audit.audit_inputs import due_in
 from papervenue import process
 from tests.kit import ledgers
 from tests.kit.bot.folder import UNIVERSE, Bot, order_by_hand, second_session
+from tests.kit.core.evidence import past, slot
+from tests.kit.values import SESSION
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.judging.evidence import TradingMoment
+from tradebot.model.bar import Session
 from tradebot.model.event import NEED_NOBODY, EventKind
+from tradebot.model.record import Job
+from tradebot.model.struct_tools import replace
 
 
 def item(data: Any, name: str) -> Any:
@@ -56,10 +66,8 @@ def test_what_a_person_did_and_what_has_ended_need_nobody(copy: Bot) -> None:
 
 def test_audit_judges_a_trading_bot_by_books_and_broker(bot: Bot) -> None:
     second_session(bot)
-    bot.says("trade-once")
-    bot.says("exchange", "tick", "2m")
-    for verb in ("evaluate-exits", "score", "reconcile"):
-        assert bot.says(verb).code == 0
+    bot.does("trade-once", "exchange tick 2m")
+    bot.does("evaluate-exits", "score", "reconcile")
     data = bot.json("audit")
     good = ("journal", "money rows", "ledger against broker", "books", "exits as recorded", "exits at quotes")
     assert {name: item(data, name)["state"] for name in (*good, "gross_notional", "daily_loss")} == dict.fromkeys(
@@ -76,9 +84,7 @@ def test_audit_judges_a_trading_bot_by_books_and_broker(bot: Bot) -> None:
 
 
 def test_audit_counts_new_fills_without_calling_them_differences(bot: Bot) -> None:
-    bot.says("exchange", "tick", "30m")
-    bot.says("fetch-flow")
-    bot.says("reconcile")
+    bot.does("exchange tick 30m", "fetch-flow", "reconcile")
     sent = bot.json("trade-once")["orders"]
     bot.says("exchange", "tick", "2m")
     found = item(bot.json("audit"), "ledger against broker")
@@ -146,3 +152,15 @@ def test_audit_refuses_an_unreadable_span(bot: Bot) -> None:
     said = bot.says("audit", "--since", "soon", "--json")
     assert said.code == 2
     assert json.loads(said.out)["error"]["message"] == "can't read 'soon' as a time span"
+
+
+@pytest.mark.parametrize(("apart", "due"), [(timedelta(0), []), (timedelta(hours=17), [Job.TRADE_ONCE])])
+def test_where_sessions_touch_slots_of_the_session_before_are_not_due_in_the_new_one(
+    apart: timedelta, due: list[Job]
+) -> None:
+    begun = SESSION.close + apart
+    after = Session(SESSION.date + timedelta(days=1), begun, begun + timedelta(days=1))
+    known = past(sessions=(SESSION, after), due={Job.TRADE_ONCE: (slot(Job.TRADE_ONCE, "open+5m", 60),)})
+    assert due_in(known, TradingMoment(begun, begun, after)) == due
+    own = replace(known, due={Job.TRADE_ONCE: (replace(slot(Job.TRADE_ONCE, "open+5m", 0), session=after.date),)})
+    assert due_in(own, TradingMoment(begun, begun, after)) == [Job.TRADE_ONCE]

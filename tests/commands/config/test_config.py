@@ -192,8 +192,7 @@ def test_file_named_by_a_flag_is_compared_with_the_approval(trader: Bot, tmp_pat
 
 def test_exits_go_out_while_a_looser_setting_keeps_entries_closed(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     assert trader.json("trade-once")["orders"] > 0
-    trader.says("exchange", "tick", "2m")
-    trader.says("reconcile")
+    trader.does("exchange tick 2m", "reconcile")
     monkeypatch.setenv(LIMIT, "10001")
     entered = len(orders(trader))
     assert trader.says("flatten", "--all", "--confirm", "ALL").code in (0, 5)

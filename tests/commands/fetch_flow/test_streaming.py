@@ -5,29 +5,22 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from tests.kit.bot.ending import refuses
-from tests.kit.bot.folder import KEYS, Bot, Said, made
+from tests.kit.bot.folder import KEYS, Bot, Said
 from tradebot.adapters.state import state_locks
 from tradebot.app import sandbox
 
 NAMES = "AAPL,MSFT"
+BOT_FLAGS = ("--symbols", NAMES, "--sessions", "6")
 LONG_S = 60
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot of two symbols; each test has a session."""
-    with made(tmp_path_factory.mktemp("stream") / "state", "--symbols", NAMES, "--sessions", "6") as path:
-        yield path
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from msgspec import msgpack
 
 from commands.incident.gather import EQUAL, hidden_id, pack_pass, redact_record
 from commands.shared.verb_options import jsonable
-from tests.kit.core.recorded import AROUND, Taken, evaluate_exits, trade_once
-from tests.kit.core.scene import Scene, call, wanted
+from tests.kit.core.recorded import AROUND, Taken, entries, evaluate_exits, lost_reply
+from tests.kit.core.scene import Scene, call
 from tests.kit.values import ACCOUNT, DAY, NOW
 from tests.suite.tiers import sized
 from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses
@@ -22,7 +22,7 @@ from tradebot.adapters.text.codec import encode
 from tradebot.adapters.text.handed_over import Redactor
 from tradebot.model.event import SystemEvent
 from tradebot.model.intent import Intent, IntentRecord
-from tradebot.model.order import Order, Reply, WriteOutcome
+from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import CycleRecord, Job
 from tradebot.replaying.cycle_comparison import replay
@@ -162,20 +162,6 @@ def test_no_text_that_a_record_can_hold_keeps_anything_private() -> None:
     tree = redact_record(tree_of(body, contents), redactor([]))
     assert private_in(json.dumps(tree, ensure_ascii=False)) == []
     read_record(*record_of(json.loads(json.dumps(tree))), {})
-
-
-def entries(scene: Scene) -> list[Taken]:
-    return [trade_once(scene.world(wanted("AAPL"), wanted("MSFT", 0.6), wanted("JPM", 0.001)), call())]
-
-
-def lost_reply(scene: Scene) -> list[Taken]:
-    """The venue's answer is lost, and the pass after it finds out what became of the order."""
-
-    def submit(intent: Intent) -> Reply:
-        return Reply(WriteOutcome.UNKNOWN, message="timed out")
-
-    scene.venue.submit = submit  # type: ignore[method-assign]
-    return [*entries(scene), trade_once(scene.world(wanted("AAPL")), call(slot="next"))]
 
 
 def stopped(scene: Scene) -> list[Taken]:

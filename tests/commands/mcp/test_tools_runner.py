@@ -89,9 +89,7 @@ def steady(document: Any) -> str:
 def bot(shared_trader: Bot) -> Bot:
     """Return a bot that has traded, with a note that wants to be obeyed."""
     if not (shared_trader.folder / "passes.db").exists() or not shared_trader.json("trades")["trades"]:
-        assert shared_trader.says("trade-once").code == 0
-        assert shared_trader.says("exchange", "tick", "5m").code == 0
-        assert shared_trader.says("evaluate-exits").code == 0
+        shared_trader.does("trade-once", "exchange tick 5m", "evaluate-exits")
         symbol = shared_trader.json("positions")["positions"][0]["symbol"]
         assert shared_trader.says("trades", "note", symbol, HOSTILE).code == 0
     return shared_trader

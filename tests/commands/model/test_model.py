@@ -77,8 +77,7 @@ def act_by(bot: Bot, signed: Signed, name: str, **changes: Any) -> None:
 
 
 def entries(bot: Bot) -> Any:
-    bot.says("exchange", "tick", "5m")
-    bot.says("reconcile")
+    bot.does("exchange tick 5m", "reconcile")
     return bot.json("trade-once", "--force-slot")
 
 
@@ -103,8 +102,7 @@ def test_bot_trades_by_its_model_then_by_its_rule_then_not_and_every_view_says_w
     name = signed.write(PARTS)
     act_by(bot, signed, name, mode="training")
     refuses(bot.says("serve", "--speed", "1000000"), ExitCode.USAGE, "nothing is trained inside serve")
-    bot.says("exchange", "tick", "next_open")
-    bot.says("exchange", "tick", "40m")
+    bot.does("exchange tick next_open", "exchange tick 40m")
     assert [one["decision"]["reason"] for one in entries(bot)["refused_strategies"]] == ["MODEL_TRAINING"]
 
     act_by(bot, signed, name)

@@ -15,7 +15,7 @@ import pytest
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.stage import DIED, alone
 from tests.kit.fakes.calls import Call, Watcher, watch
-from tests.kit.fakes.receivers import Receiver, receiving
+from tests.kit.fakes.receivers import Receiver
 from tests.suite.tiers import seed
 from tradebot.__main__ import main as tradebot
 from tradebot.adapters.notices.outbox import Outbox
@@ -102,13 +102,6 @@ def untrue(receiver: Receiver, owner: Owner, count: int) -> Iterator[str]:
     for number in range(count):
         if not 1 <= got[number] <= (2 if number in owner.begun else 1):
             yield f"event {number} was told {got[number]} times"
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    with receiving() as found:
-        monkeypatch.setenv("NOTIFY_PHONE", f"http://{found.address}/")
-        yield found
 
 
 @pytest.fixture

@@ -1,31 +1,22 @@
 """`tradebot notify`: what people are told, through whole command lines and a receiver on this machine."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
-from tests.kit.fakes.receivers import Receiver, receiving, says
+from tests.kit.fakes.receivers import HOOK, Receiver, receiving, says
 from tradebot.adapters.notices.outbox import Outbox
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.state_folder import EVENTS, NOTICES, read_marker
 
 SETTINGS = "notify: {channels: {phone: {}, desk: {topics: [slots], least: ERROR}}}"
-SECRET = "hook-of-ann-0123456789"
 
 
 def configured(bot: Bot, settings: str = SETTINGS) -> None:
     with (bot.folder / "tradebot.yaml").open("a") as file:
         file.write(f"\n{settings}\n")
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    with receiving() as found:
-        monkeypatch.setenv("NOTIFY_PHONE", f"http://{found.address}/{SECRET}")
-        yield found
 
 
 @pytest.fixture
@@ -67,7 +58,7 @@ def test_list_shows_rules_and_missing_addresses_but_no_address(told: Bot, receiv
     shown = told.shown("notify", "list")
     assert "phone: its address is in NOTIFY_PHONE\n  told about everything from INFO\n" in shown
     assert "desk: NO ADDRESS: set NOTIFY_DESK in .env\n  told about slots from ERROR\n" in shown
-    assert SECRET not in shown
+    assert HOOK not in shown
     assert receiver.address not in shown
 
 
@@ -156,7 +147,7 @@ def test_receiver_that_fails_is_tried_again_later_and_health_says_so(
 ) -> None:
     event(told, "venue.position_differs", books="10", broker="7")
     with receiving(says(500)) as broken:
-        monkeypatch.setenv("NOTIFY_PHONE", f"http://{broken.address}/{SECRET}")
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{broken.address}/{HOOK}")
         assert told.says("notify", "send").out.strip() == "0 sent; 1 still to be sent: tradebot notify last"
         assert len(broken.got) == 1
     assert "attempt 1: the receiver answered 500" in told.shown("notify", "last")
@@ -179,6 +170,5 @@ def test_second_process_tells_nothing_while_the_first_does(told: Bot, receiver: 
 def test_damaged_notices_are_no_obstacle(told: Bot, receiver: Receiver) -> None:
     (told.folder / NOTICES).write_bytes(b"nonsense" * 1000)
     assert told.says("notify", "send").code == 0
-    told.says("halt")
-    told.says("notify", "send")
+    told.does("halt", "notify send")
     assert "HALTED" in receiver.bodies()

@@ -144,8 +144,7 @@ def test_damaged_fill_is_refused_and_its_table_named(traded: Bot, verb: str) -> 
 
 def test_pnl_of_a_sandbox_day_equals_the_change_of_its_account(trader: Bot) -> None:
     assert trader.json("trade-once")["orders"] >= 1
-    assert trader.says("exchange", "tick", "5m").code == 0
-    assert trader.says("evaluate-exits").code == 0
+    trader.does("exchange tick 5m", "evaluate-exits")
     held = trader.json("pnl", "--by", "reason")["pnl"]
     apart, equity = D(held["compared"]["difference_usd"]), D(held["compared"]["broker_usd"])
     _, profit, *rest = trader.shown("pnl", "--by", "reason").splitlines()
@@ -155,8 +154,7 @@ def test_pnl_of_a_sandbox_day_equals_the_change_of_its_account(trader: Bot) -> N
     assert [(row["name"], row["realized_usd"]) for row in held["rows"]] == [("still held", "0")]
     assert D(held["after_usd"]) - D(held["before_usd"]) == D(held["total"]["total_usd"]) != 0
     assert trader.json("status")["today"]["open_usd"] == held["total"]["open_usd"]
-    assert trader.says("flatten", "--all", "--confirm", "ALL").code == 0
-    assert trader.says("exchange", "tick", "5m").code == 0
+    trader.does("flatten --all --confirm ALL", "exchange tick 5m")
     assert trader.says("reconcile").code in (0, 10)
     assert trader.says("evaluate-exits", "--force-slot").code == 0
     account = requests.get(f"{trader.url}/v2/account", headers=KEYS, timeout=60).json()

@@ -1,7 +1,7 @@
 """`tradebot promote`: what is shown, what is written, and what is refused with the next command."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.kit.bot.ending import refuses
-from tests.kit.bot.folder import Bot, Said, made
+from tests.kit.bot.folder import Bot, Said
 from tests.kit.bot.real_money import at_a_terminal, real_folder
 from tests.kit.bot.state import accept, configure
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -29,17 +29,6 @@ DAYS = [date(2026, 1, 5) + timedelta(days=number) for number in range(130)]
 RETURNS = dict(zip(DAYS, (0.004 * (np.random.default_rng(1).normal(size=130) + 0.4)).tolist(), strict=True))
 MADE = tuple((DAYS[place], sum([*RETURNS.values()][place : place + 3])) for place in range(0, 129, 3))
 GOOD = OwnResults(RETURNS, MADE, 0.01)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("cli") / "state") as path:
-        yield path
-
-
-@pytest.fixture
-def bot(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    return Bot(folder, capsys)
 
 
 @pytest.fixture

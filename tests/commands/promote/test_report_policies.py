@@ -1,14 +1,13 @@
 """`tradebot promote --results` and the conditions of a strategy that is a learned policy."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.support.policies import Study, study
 from tests.kit.bot.ending import refuses, shows
-from tests.kit.bot.folder import Bot, made
+from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import accept, configure
 from tradebot.adapters.state.evidence import write_policy_results
 from tradebot.adapters.text.codec import encode
@@ -25,17 +24,6 @@ def written(folder: Path, of: PolicyResults) -> str:
     file = folder / f"{of.name}.json"
     file.write_text(json.dumps(encode(of)))
     return str(file)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("cli") / "state") as path:
-        yield path
-
-
-@pytest.fixture
-def bot(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    return Bot(folder, capsys)
 
 
 def test_policies_are_shown_with_seeds_benchmarks_conditions_and_one_sentence(bot: Bot, tmp_path: Path) -> None:

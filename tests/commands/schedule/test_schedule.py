@@ -55,9 +55,7 @@ def test_schedule_answers_for_a_date_beyond_the_stored_calendar(bot: Bot) -> Non
 
 
 def test_schedule_names_who_took_a_slot(bot: Bot) -> None:
-    assert bot.says("exchange", "tick", "open").code == 0
-    assert bot.says("exchange", "tick", "1m").code == 0
-    assert bot.says("evaluate-exits").code == 0
+    bot.does("exchange tick open", "exchange tick 1m", "evaluate-exits")
     first = bot.json("schedule", "--next", "1")["moments"][0]
     assert [(job["job"], job["taken_by"] is not None) for job in first["jobs"]] == [
         ("evaluate-exits", True),

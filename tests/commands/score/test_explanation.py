@@ -112,8 +112,7 @@ def test_the_document_alone_is_enough_to_compute_the_score_by_hand(bot: Bot) -> 
 
 def test_the_contracts_behind_a_score_have_their_spread_their_cost_and_their_alerts(bot: Bot) -> None:
     second_session(bot)
-    assert bot.says("exchange", "tick", "2h").code == 0
-    assert bot.says("fetch-flow", "--force-slot").code == 0
+    bot.does("exchange tick 2h", "fetch-flow --force-slot")
     contracts = [
         (symbol, one)
         for symbol in (row["symbol"] for row in bot.json("score")["rows"])

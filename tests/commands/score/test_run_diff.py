@@ -19,8 +19,7 @@ def ids() -> list[str]:
 def test_diff_is_the_difference_between_two_recorded_passes(bot: Bot, ids: list[str]) -> None:
     refuses(bot.says("score", "--diff", "previous", "last"), 2, "previous names no recorded pass that scored anything")
     before = bot.json("score")
-    bot.says("exchange", "tick", "15m")
-    bot.says("fetch-flow")
+    bot.does("exchange tick 15m", "fetch-flow")
     after = bot.json("score")
     ids += [before["id"], after["id"]]
     found = bot.json("score", "--diff", *ids)

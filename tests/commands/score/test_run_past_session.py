@@ -24,9 +24,7 @@ def scored(bot: Bot) -> dict[str, object]:
     second_session(bot)
     SCORED.update(bot.json("score"))
     for _ in range(2):
-        assert bot.says("exchange", "tick", "15m").code == 0
-        assert bot.says("fetch-flow").code == 0
-        assert bot.says("score").code == 0
+        bot.does("exchange tick 15m", "fetch-flow", "score")
     return SCORED
 
 

@@ -1,5 +1,10 @@
-"""What watches `serve`: lanes that stand still, ceilings, the note for others, and what the service manager hears."""
+"""What watches `serve`: lanes that stand still, ceilings, the note for others, and what the service manager hears.
 
+What each signal means, at a terminal and without one.
+"""
+
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -250,3 +255,41 @@ def test_watch_looks_until_the_end_and_leaves_a_last_note(tmp_path: Path, runnin
     assert looked.wait(20)
     assert read_serving(tmp_path) is not None
     assert manager.count("STOPPING") == 0
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_first_signal_asks_once_for_the_end_and_handlers_are_restored(number: int) -> None:
+    stop, asked, before = StopRequest(), list[str](), signal.getsignal(number)
+    stop.ask = lambda: asked.append("asked")
+    with stop.listening():
+        send(number)
+    assert (asked, stop.asked, stop.ending, stop.code) == (["asked"], True, True, ExitCode.DONE)
+    assert signal.getsignal(number) == before
+
+
+def test_first_request_decides_the_exit_code() -> None:
+    stop = StopRequest()
+    stop.end(ExitCode.ERROR)
+    stop.end()
+    assert stop.code is ExitCode.ERROR
+
+
+def test_hangup_reloads_and_ends_nothing() -> None:
+    stop = StopRequest()
+    with stop.listening():
+        send(signal.SIGHUP)
+    assert (stop.reload_asked, stop.asked, stop.ending) == (True, False, False)
+
+
+@pytest.mark.parametrize("still_there", [True, False])
+def test_closed_terminal_ends_a_serve_started_there(monkeypatch: pytest.MonkeyPatch, still_there: bool) -> None:
+    answers = [True, still_there]
+    monkeypatch.setattr(os, "isatty", lambda descriptor: answers.pop(0))
+    stop = StopRequest()
+    with stop.listening():
+        send(signal.SIGHUP)
+    assert stop.asked is not still_there

@@ -40,8 +40,7 @@ def test_status_shows_the_orders_and_positions_of_the_exchange(bot: Bot) -> None
     working = bot.json("status")["orders"]
     # As the venue answered: an order is new once it has reached the market, which a later look would show.
     assert [order["status"] for order in working] == ["pending_new"] * sent
-    bot.says("exchange", "tick", "2m")
-    bot.says("reconcile")
+    bot.does("exchange tick 2m", "reconcile")
     found = bot.json("status")
     theirs = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=60).json()
     ours = {held["symbol"]: (Decimal(held["quantity"]), Decimal(held["cost_usd"])) for held in found["positions"]}
@@ -51,8 +50,7 @@ def test_status_shows_the_orders_and_positions_of_the_exchange(bot: Bot) -> None
 
 
 def test_status_shows_the_last_pass_of_each_job_with_its_slot(bot: Bot) -> None:
-    bot.says("score")
-    bot.says("evaluate-exits")
+    bot.does("score", "evaluate-exits")
     found = bot.json("status")
     assert [last["job"] for last in found["passes"]] == [
         "fetch-flow",
@@ -94,9 +92,7 @@ def test_status_shows_the_recorded_health_quota_and_equity(bot: Bot) -> None:
 
 
 def test_status_shows_a_sent_cancel_before_it_is_confirmed(bot: Bot) -> None:
-    bot.says("exchange", "tick", "30m")
-    bot.says("fetch-flow")
-    bot.says("reconcile")
+    bot.does("exchange tick 30m", "fetch-flow", "reconcile")
     if bot.json("trade-once")["orders"]:
         (bot.folder / "HALT").touch()
         bot.says("evaluate-exits", "--force-slot")

@@ -19,8 +19,7 @@ from tradebot.model.struct_tools import replace
 
 def test_every_file_of_a_bot_that_has_traded_belongs_to_one_store(bot: Bot) -> None:
     second_session(bot)
-    bot.says("trade-once")
-    bot.says("backup")
+    bot.does("trade-once", "backup")
     found = bot.json("status", "--stores")
     assert found["bytes"] == sum(store["bytes"] for store in found["stores"])
     assert {"ledger", "journal", "facts", "events", "backups", "exchange", "latch", "marks"} <= {

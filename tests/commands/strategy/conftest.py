@@ -1,23 +1,16 @@
 """A bot in its second session, for all tests of `tradebot strategy`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kit.bot.folder import Bot, made, second_session
-
-
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot half an hour into its second session."""
-    with made(tmp_path_factory.mktemp("ready") / "state") as path:
-        yield path
+from tests.kit.bot.folder import Bot, second_session
 
 
 @pytest.fixture
-def trading(ready: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    bot = Bot(ready, capsys)
-    if not (ready / "facts.db").exists():
+def trading(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return a bot half an hour into its second session."""
+    bot = Bot(folder, capsys)
+    if not (folder / "facts.db").exists():
         second_session(bot)
     return bot

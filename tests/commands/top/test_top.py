@@ -1,99 +1,37 @@
-"""`tradebot top` as it is typed: what it says without a terminal, and one life on a real one."""
+"""`tradebot top` as it is typed: what it says without a terminal, and one life on a real one.
 
-import fcntl
+Halting on the screen of `tradebot top`: by the typed word only, and exactly as the verb does.
+
+`tradebot top`: each screen shows the figures of its verb's document, fits, and outlives what may go wrong.
+"""
+
 import importlib.util
-import os
-import pty
-import re
-import select
-import signal
-import struct
-import subprocess
-import sys
-import termios
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commands import top
+from commands.top import top_app
+from commands.top.screen_data import ScreenData, read
+from tests.commands.top.board import LARGE, SMALL, Seen, on_board
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
+from tests.kit.fakes.terminals import on_terminal
 from tradebot.adapters.text.extras import install
+from tradebot.app.wiring import App
+from tradebot.model.sentences import pluralize
 
-LONGEST_S = 30
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 LEFT = "\x1b[?1049l"
 """Gives the terminal back what was on it before."""
-
-
-class Terminal:
-    """The other end of a terminal: what was written to it, the keys, and its size."""
-
-    def __init__(self, descriptor: int, program: "subprocess.Popen[bytes]") -> None:
-        self.descriptor = descriptor
-        self.program = program
-        self.said = ""
-
-    def until(self, text: str) -> None:
-        """Wait until a text was written, and forget what came before."""
-        deadline = time.monotonic() + LONGEST_S
-        while time.monotonic() < deadline:
-            if text in CONTROL.sub("", self.said):
-                self.said = ""
-                return
-            self._hear()
-        raise AssertionError(f"{text!r} was not drawn: {self.said[-2000:]!r}")
-
-    def ended(self) -> int:
-        """Wait until the program has ended, and return how."""
-        deadline = time.monotonic() + LONGEST_S
-        while self.program.poll() is None and time.monotonic() < deadline:
-            self._hear()
-        self._hear()
-        return self.program.wait(LONGEST_S)
-
-    def press(self, keys: bytes) -> None:
-        os.write(self.descriptor, keys)
-
-    def resize(self, columns: int, lines: int) -> None:
-        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.program.send_signal(signal.SIGWINCH)
-
-    def _hear(self) -> None:
-        if select.select([self.descriptor], [], [], 0.1)[0]:
-            try:
-                self.said += os.read(self.descriptor, 65_536).decode(errors="replace")
-            except OSError:
-                time.sleep(0.05)
-
-
-@contextmanager
-def typed(folder: Path) -> Iterator[Terminal]:
-    """Type `tradebot top` on a terminal of 80 columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environ = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    program = subprocess.Popen(
-        [sys.executable, "-m", "tradebot", "top", "--state-dir", folder],
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environ | {"TERM": "xterm-256color"},
-    )  # fmt: skip
-    os.close(theirs)
-    try:
-        yield Terminal(ours, program)
-    finally:
-        program.kill()
-        program.wait(LONGEST_S)
-        os.close(ours)
 
 
 @pytest.mark.campaign
 def test_top_on_a_real_terminal_is_resized_turned_and_left_as_it_was(copy: Bot) -> None:
     assert copy.says("halt", "--reason", "\x1b]0;owned\x07lunch").code == 0
-    with typed(copy.folder) as terminal:
+    with on_terminal(80, 24, "-m", "tradebot", "top", "--state-dir", copy.folder) as terminal:
         terminal.until("owned lunch")
         assert "\x1b]0;owned" not in terminal.said
         terminal.resize(50, 24)
@@ -125,3 +63,239 @@ def test_top_without_a_terminal_or_the_extra_names_the_next_step(bot: Bot, monke
     monkeypatch.setattr(top, "find_spec", lacking)
     refuses(bot.says("top"), 2, install("top"))
     assert bot.says("top", "--json").code == 0
+
+
+def test_halt_needs_the_typed_word_and_escape_leaves_without_it(copy: Bot) -> None:
+    latch = copy.folder / "HALT"
+
+    async def act(seen: Seen) -> None:
+        await seen.press("h", *"hlat4q", "enter", "enter")
+        assert "Nothing is halted: you typed 'hlat4q' instead of halt." in seen.words("said")
+        # Going round the word doesn't help.
+        await seen.press("tab", *"lunch", "enter")
+        assert "Nothing is halted" in seen.words("said")
+        await seen.press("escape")
+        assert "Trading state ACTIVE" in seen.words()
+        assert not latch.exists()
+        await seen.press("h", *"halt", "enter", "escape")
+        assert not latch.exists()
+
+    on_board(copy.folder, LARGE, act)
+    assert copy.json("status")["trading_state"] == "ACTIVE"
+
+
+def test_halt_by_the_word_with_a_reason_is_the_halt_of_the_verb(copy: Bot) -> None:
+    async def act(seen: Seen) -> None:
+        await seen.press("h", *"halt", "enter", *"odd fills", "enter")
+        assert "Halted: REDUCE_ONLY by" in seen.words("said")
+        assert "odd fills" in seen.words("said")
+        assert "tradebot unhalt" in seen.words("said")
+        await seen.press("escape")
+        assert "REDUCE_ONLY" in seen.words("head")
+        assert "odd fills" in seen.words()
+
+    on_board(copy.folder, SMALL, act)
+    status = copy.json("status")
+    assert (status["trading_state"], status["trading_why"]) == ("REDUCE_ONLY", "odd fills")
+
+
+def test_halt_without_a_reason_or_a_readable_ledger_is_a_halt_too(copy: Bot) -> None:
+    ledger = copy.folder / "ledger.db"
+
+    async def act(seen: Seen) -> None:
+        ledger.write_bytes(b"nothing" * 1000)
+        await seen.press("h", *"halt", "enter", "enter")
+        assert "Halted: REDUCE_ONLY by" in seen.words("said")
+        assert "no reason given" in seen.words("said")
+
+    on_board(copy.folder, LARGE, act)
+    assert (copy.folder / "HALT").exists()
+
+
+GRAY = {"color(8)"}
+HOSTILE = "\x1b]0;owned\x07\x1b[2Jlunch"
+
+
+@pytest.fixture
+def traded(shared_trader: Bot) -> Bot:
+    """Return a bot with positions, and an event that quotes what could repaint a terminal."""
+    if not shared_trader.json("positions")["positions"]:
+        assert shared_trader.says("trade-once").code == 0
+        shared_trader.does("exchange tick 1m", "evaluate-exits", "reconcile")
+        shared_trader.says("halt", "--reason", HOSTILE)
+    return shared_trader
+
+
+def money(text: str) -> str:
+    return f"{Decimal(text):,.2f}"
+
+
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+def test_every_screen_shows_the_figures_of_its_verb(traded: Bot, size: tuple[int, int]) -> None:
+    shown = traded.json("top")
+    status, positions, why, events = (traded.json(*verb.split()) for verb in VERBS)
+    assert shown["overview"]["status"]["equity"] == status["equity"]
+    assert (shown["positions"], shown["why"], shown["log"]["events"][-1]) == (positions, why, events["events"][-1])
+
+    async def act(seen: Seen) -> None:
+        for key, name, figures in (
+            ("1", "overview", overview_figures(status, shown["overview"]["session"])),
+            ("2", "positions", position_figures(positions)),
+            ("3", "why", why_figures(why)),
+            ("4", "log", [event["event_type"] for event in events["events"]]),
+        ):
+            await seen.press(key)
+            words = seen.words()
+            assert [figure for figure in figures if figure not in words] == [], name
+            assert {len(line) for line in seen.drawn()} == {size[0]}, name
+            assert seen.pilot.app.screen.query_one("#body").max_scroll_x == 0, name
+            assert "REDUCE_ONLY" in seen.words("head")
+            assert f"account …{traded.tail()}" in seen.words("head")
+            assert "\x1b" not in seen.text()
+            assert "\x07" not in seen.text()
+
+    on_board(traded.folder, size, act)
+
+
+VERBS = ("status", "positions", "why-no-orders", "events --last 200")
+
+
+def overview_figures(status: dict[str, Any], session: dict[str, Any]) -> list[str]:
+    funnel = session["explanation"]["funnel"]
+    due = {row["job"] for row in status["next_slots"]}
+    assert due
+    assert funnel["candidates"]
+    return [
+        f"Equity {money(status['equity']['last_usd'])} USD",
+        f"{Decimal(status['today']['realized_usd']):+,.2f} realized",
+        f"{Decimal(status['today']['open_usd']):+,.2f} open",
+        f"Trading state {status['trading_state']}",
+        "lunch",
+        *due,
+        *(row["did"] for row in status["passes"] if row["job"] == "reconcile"),
+        f"Funnel: {funnel['candidates']:,} candidates = {pluralize(funnel['orders'], 'order')}",
+        *(row["reason"] for row in funnel["reasons"]),
+    ]
+
+
+def position_figures(data: dict[str, Any]) -> list[str]:
+    assert data["positions"]
+    figures = [f"Unrealized {Decimal(data['unrealized_usd']):+,.2f} USD"]
+    for held in data["positions"]:
+        resting = held["protection"]["resting"]
+        assert resting
+        distances = [Decimal(stop["distance"]) for stop in held["stops"] if stop["distance"]]
+        figures += [held["symbol"], money(held["average_price"]), money(held["price"])]
+        figures += [f"{'stop' if one['is_stop'] else 'target'} {money(one['price'])}" for one in resting]
+        figures += [f"{distance:.1%}" for distance in distances]
+    return figures
+
+
+def why_figures(data: dict[str, Any]) -> list[str]:
+    funnel = data["explanation"]["funnel"]
+    return [
+        data["explanation"]["verdict"].upper(),
+        f"Funnel: {funnel['candidates']:,} candidates",
+        *(f"{row['reason']} {row['count']:,}" for row in funnel["reasons"]),
+    ]
+
+
+def test_tab_goes_through_the_screens_and_the_log_ends_with_the_newest(traded: Bot) -> None:
+    newest = traded.json("events")["events"][-1]["event_type"]
+
+    async def act(seen: Seen) -> None:
+        heads = []
+        for _ in range(5):
+            heads.append(seen.text().split("\n")[0])
+            await seen.press("tab")
+        assert (heads[0], len(set(heads))) == (heads[4], 4)
+        await seen.press("shift+tab", "4")
+        assert newest in " ".join(line for line in seen.drawn() if line.strip()).split("  read ")[0][-200:]
+
+    on_board(traded.folder, SMALL, act)
+
+
+def test_a_terminal_that_is_too_small_is_told_so_until_it_grows(traded: Bot) -> None:
+    async def act(seen: Seen) -> None:
+        assert seen.words() == "This terminal has 59 columns and 20 lines; it takes 60 and 12."
+        await seen.pilot.resize_terminal(60, 12)
+        await seen.settle()
+        assert "Trading state REDUCE_ONLY" in seen.words()
+        assert max(map(len, seen.drawn())) == 60
+
+    on_board(traded.folder, (59, 20), act)
+
+
+def test_figures_are_gray_with_their_age_while_the_ledger_cannot_be_read(
+    traded: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(top_app, "EVERY_S", 0.1)
+    monkeypatch.setattr(top_app, "SHARE", 1e6)
+    folder = shutil.copytree(traded.folder, tmp_path / "state", ignore=shutil.ignore_patterns("exchange"))
+    ledger = folder / "ledger.db"
+    sound = ledger.read_bytes()
+
+    async def act(seen: Seen) -> None:
+        async def until(found: str, name: str) -> None:
+            for _ in range(100):
+                if found in seen.words(name):
+                    return
+                await seen.pilot.pause(0.05)
+            raise AssertionError(seen.words(name))
+
+        assert "embedded exchange not running" in seen.words()
+        before = seen.words()
+        ledger.write_bytes(b"nothing" * 1000)
+        await until("is damaged", "trouble")
+        assert seen.words("trouble").startswith("What follows was read ")
+        assert "recover" in seen.words("trouble")
+        assert seen.words() == before
+        assert seen.colors() == GRAY
+        await seen.press("2")
+        assert "is damaged" in seen.words("trouble")
+        ledger.write_bytes(sound)
+        await seen.press("1")
+        assert "damaged" not in seen.words("trouble")
+        assert not seen.colors() & GRAY
+
+    on_board(folder, LARGE, act)
+
+
+def test_what_is_recorded_shows_by_itself_and_nothing_is_read_without(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = list[str]()
+
+    def counted_read(app: App, name: str) -> ScreenData:
+        reads.append(name)
+        return read(app, name)
+
+    monkeypatch.setattr(top_app, "EVERY_S", 0.05)
+    monkeypatch.setattr(top_app, "SHARE", 1e6)
+    monkeypatch.setattr(top_app, "read", counted_read)
+
+    async def act(seen: Seen) -> None:
+        await seen.pilot.pause(0.3)
+        assert reads == ["overview"]
+        assert bot.says("halt", "--reason", "odd fills").code == 0
+        for _ in range(100):
+            if "odd fills" in seen.words():
+                break
+            await seen.pilot.pause(0.05)
+        assert "odd fills" in seen.words()
+
+    on_board(bot.folder, LARGE, act)
+
+
+def test_a_lost_exchange_is_told_and_its_figures_are_gray(traded: Bot, tmp_path: Path) -> None:
+    script = tmp_path / "down.yaml"
+    script.write_text("- {name: down, when: {request: any trading}, what: {status: 503}}\n")
+    assert traded.says("exchange", "faults", "add", str(script)).code == 0
+    assert traded.says("evaluate-exits", "--force-slot").code
+
+    async def act(seen: Seen) -> None:
+        assert seen.words("trouble").startswith("broker FAILED: ")
+        assert "; the last figures are of 20" in seen.words("trouble")
+        assert seen.colors() == GRAY
+
+    on_board(traded.folder, LARGE, act)

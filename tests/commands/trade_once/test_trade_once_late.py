@@ -8,9 +8,7 @@ from tests.kit.bot.folder import Bot
 
 
 def test_late_entry_is_refused_and_its_slot_recorded_as_missed(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trader.says("exchange", "tick", "5m").code == 0
-    assert trader.says("fetch-flow").code == 0
-    assert trader.says("exchange", "tick", "4m").code == 0
+    trader.does("exchange tick 5m", "fetch-flow", "exchange tick 4m")
     for module in (ask_strategies, trade_once):  # In the sandbox, whose time stands still, nobody is late.
         monkeypatch.setattr(module, "entry_grace_s", lambda app: 90)
     late = trader.says("trade-once")

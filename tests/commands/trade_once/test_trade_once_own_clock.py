@@ -74,8 +74,7 @@ def test_strategy_with_own_times_is_asked_once_per_slot(trader: Bot) -> None:
     screen = trader.shown("why-no-orders")
     assert screen.startswith("IDLE BY DESIGN  No candidates: flow was not due.\nNext: tradebot schedule shows when")
     assert NEXT in screen
-    trader.says("exchange", "tick", "15m")
-    trader.says("reconcile")
+    trader.does("exchange tick 15m", "reconcile")
     entries(trader, strategy)
     assert strategy.asked == ["open+25m", "open+45m"]
 

@@ -11,11 +11,11 @@ import pytest
 
 from benchmarks.support.traded import order_of
 from tests.kit.bot.folder import Bot, Said
-from tests.kit.values import fill, instrument, there
+from tests.kit.values import fill, instrument, new_intent, there
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
-from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import Fee, Fill, OrderStatus, OrderType, Reply, TimeInForce, WriteOutcome
+from tradebot.model.intent import IntentKey
+from tradebot.model.order import Fee, Fill, OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.struct_tools import replace
 
@@ -28,25 +28,9 @@ def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: 
     opened_at = there(ledger.books_opened_at())
     at, purpose = opened_at + timedelta(minutes=number), Purpose.CLOSE if why else Purpose.OPEN
     key = IntentKey(ledger.account_number, "flow", at.date(), f"slot-{number}", symbol, side, purpose)
-    intent = Intent(
-        key=key,
-        client_order_id=key.client_order_id(),
-        operation=Operation.SUBMIT,
-        purpose=purpose,
-        instrument=instrument(symbol),
-        side=side,
-        quantity=D(quantity),
-        order_type=OrderType.LIMIT,
-        limit_price=D(price),
-        time_in_force=TimeInForce.DAY,
-        cycle_id="cycle",
-        at=at,
-        stop_loss_fraction=None if why else D("0.02"),
-        score=None if why else 0.42,
-        components=() if why else (FLOW,),
-        decision_mid=D(price) - D("0.1"),
-        why=why,
-    )
+    usual = {"quantity": D(quantity), "limit_price": D(price), "at": at, "decision_mid": D(price) - D("0.1")}
+    entry = {} if why else {"stop_loss_fraction": D("0.02"), "score": 0.42, "components": (FLOW,)}
+    intent = new_intent(key, instrument(symbol), why=why, **usual, **entry)
     ledger.promise(intent, ())
     order = order_of(intent, f"v{number}", OrderStatus.FILLED, intent.limit_price)
     reply = Reply(WriteOutcome.ACCEPTED, replace(order, arrival_mid=intent.decision_mid))

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -23,13 +23,6 @@ from tests.kit.fakes.receivers import Answer, Receiver, hang, receiving, says
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.serve_status import write_serving
 from tradebot.model.serving import ServeNote
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    with receiving() as found:
-        monkeypatch.setenv("NOTIFY_PHONE", f"http://{found.address}/hook-of-ann-0123456789")
-        yield found
 
 
 @pytest.fixture(autouse=True)

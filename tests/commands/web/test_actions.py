@@ -1,7 +1,7 @@
 """A form does what its verb does, in the verb's words; whatever else is sent to its address does nothing."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,13 @@ from commands.web.page_data import PageReader
 from commands.web.site import Site
 from tests.commands.web.client import COOKIE, browser, logins
 from tests.kit.bot import forked
-from tests.kit.bot.folder import Bot, made, second_session
+from tests.kit.bot.folder import Bot, second_session
 from tests.kit.values import there
 from tradebot.errors import OperatorError
 from tradebot.model.serving import ChoreEnd
 
+BOT_SETTINGS = "approval: {wait_s: 300}\n"
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with made(tmp_path_factory.mktemp("web") / "state", settings="approval: {wait_s: 300}\n") as path:
-        yield path
 
 
 def in_forks(folder: Path, config: str | None, kept: int, name: str) -> Callable[..., ChoreEnd]:
@@ -107,8 +102,7 @@ def test_a_yes_sends_the_entry_once_and_a_no_none(bot: Bot) -> None:
 
 
 def test_a_no_is_written_down(bot: Bot) -> None:
-    for words in (("exchange", "tick", "60m"), ("fetch-flow",), ("reconcile",), ("trade-once", "--force-slot")):
-        assert bot.says(*words).code == 0
+    bot.does("exchange tick 60m", "fetch-flow", "reconcile", "trade-once --force-slot")
     name = waiting(bot)[0]
     status, text = acted(bot, do="reject", request=name)
     assert (status, f"No to {name}: " in text) == (200, True)

@@ -72,17 +72,6 @@ class Words(HTMLParser):
             self.found[-1] += data
 
 
-@pytest.fixture
-def traded(shared_trader: Bot) -> Bot:
-    """Return a bot that has traded, shared by this module's tests."""
-    if not shared_trader.json("positions")["positions"]:
-        assert shared_trader.says("trade-once").code == 0
-        shared_trader.says("exchange", "tick", "5m")
-        shared_trader.says("evaluate-exits")
-        shared_trader.says("reconcile")
-    return shared_trader
-
-
 def test_every_page_is_compared() -> None:
     named = {page.path for page in PAGES if page.name != "backtest"}
     assert {path.replace("{symbol}", "{symbol:path}") for path in LINES} == named
@@ -90,21 +79,21 @@ def test_every_page_is_compared() -> None:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("path", LINES)
-def test_a_page_shows_the_figures_of_its_verbs_and_no_others(traded: Bot, path: str) -> None:
-    symbol = traded.json("positions")["positions"][0]["symbol"]
-    day = traded.json("status")["as_of"][:10]
+def test_a_page_shows_the_figures_of_its_verbs_and_no_others(traded_bot: Bot, path: str) -> None:
+    symbol = traded_bot.json("positions")["positions"][0]["symbol"]
+    day = traded_bot.json("status")["as_of"][:10]
     lines = [line.format(symbol=symbol, day=day).split(" ") for line in LINES[path]]
-    client = browser(site(traded.folder))
+    client = browser(site(traded_bot.folder))
     asked = path.format(symbol=symbol)
-    own = f" --state-dir {traded.folder}"
+    own = f" --state-dir {traded_bot.folder}"
     # Stored bars are begun when they are first asked for, and that is an event.
     client.get(asked)
     documents = json.loads(client.get(f"/api/pages/{asked.strip('/') or 'overview'}").text.replace(own, ""))
     assert len(documents) == len(lines)
     printed = ""
     for line, document in zip(lines, documents, strict=True):
-        said = traded.says(*line, "--json").out
-        printed += traded.says(*line, *(["--explain"] if line[0] in SHORTENED else [])).out
+        said = traded_bot.says(*line, "--json").out
+        printed += traded_bot.says(*line, *(["--explain"] if line[0] in SHORTENED else [])).out
         whole = traded_document(said)
         if line[0] in FILTERED.get(path, ()):
             rows = [row for row in whole["data"][line[0]] if row["symbol"] == symbol]

@@ -40,20 +40,9 @@ FOCUSED = """() => {
 
 
 @pytest.fixture
-def traded(shared_trader: Bot) -> Bot:
-    """Return a bot that has traded, shared by this module's tests."""
-    if not shared_trader.json("positions")["positions"]:
-        assert shared_trader.says("trade-once").code == 0
-        shared_trader.says("exchange", "tick", "5m")
-        shared_trader.says("evaluate-exits")
-        shared_trader.says("reconcile")
-    return shared_trader
-
-
-@pytest.fixture
-def served(traded: Bot) -> Iterator[Served]:
+def served(traded_bot: Bot) -> Iterator[Served]:
     """Serve its pages."""
-    with serving(traded.folder) as served:
+    with serving(traded_bot.folder) as served:
         yield served
 
 
@@ -69,7 +58,7 @@ def fits(seen: Seen) -> bool:
     return bool(seen.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
-def test_three_pages_are_shown_without_a_complaint(traded: Bot, served: Served, browser: Browser) -> None:
+def test_three_pages_are_shown_without_a_complaint(traded_bot: Bot, served: Served, browser: Browser) -> None:
     seen = logged_in(browser, served, width=360)
     longest = f"/symbol/{60 * 'W'}"
     titles = ("/", "Overview"), ("/positions", "Positions"), ("/symbol/AAPL", "Symbol"), (longest, "Symbol")
@@ -83,11 +72,11 @@ def test_three_pages_are_shown_without_a_complaint(traded: Bot, served: Served, 
 @pytest.mark.campaign
 @pytest.mark.parametrize(("scheme", "width"), in_turn(LOOKS, 2))
 def test_every_page_fits_is_calm_and_can_be_read_by_everybody(
-    traded: Bot, served: Served, browser: Browser, scheme: Literal["light", "dark"], width: int
+    traded_bot: Bot, served: Served, browser: Browser, scheme: Literal["light", "dark"], width: int
 ) -> None:
     seen = logged_in(browser, served, width=width, scheme=scheme)
     wrong: dict[str, Any] = {}
-    for path in paths_for(traded.folder):
+    for path in paths_for(traded_bot.folder):
         seen.open(served, path)
         found = Axe().run(seen.page).response["violations"]
         serious = [
@@ -106,10 +95,10 @@ def test_every_page_fits_is_calm_and_can_be_read_by_everybody(
 @pytest.mark.campaign
 @pytest.mark.parametrize("width", in_turn(WIDTHS, 1))
 def test_the_keyboard_alone_reaches_everything_and_shows_where_it_is(
-    traded: Bot, served: Served, browser: Browser, width: int
+    traded_bot: Bot, served: Served, browser: Browser, width: int
 ) -> None:
     seen = logged_in(browser, served, width=width)
-    for path in paths_for(traded.folder):
+    for path in paths_for(traded_bot.folder):
         seen.open(served, path)
         seen.page.keyboard.press("Escape")
         count, met = seen.page.evaluate(REACHABLE), 0
@@ -134,7 +123,7 @@ def until(seen: Seen, condition: str, limit_s: float) -> float:
 
 @pytest.mark.campaign
 def test_a_change_shows_within_two_seconds_and_leaves_focus_selection_and_places_alone(
-    traded: Bot, served: Served, browser: Browser
+    traded_bot: Bot, served: Served, browser: Browser
 ) -> None:
     seen = logged_in(browser, served, width=360)
     seen.open(served, "/positions")
@@ -142,7 +131,7 @@ def test_a_change_shows_within_two_seconds_and_leaves_focus_selection_and_places
     seen.page.evaluate("document.querySelector('main .scroll').focus()")
     seen.page.evaluate("document.querySelector('#part-0').dataset.mine = 'kept'; window.shifts = []")
     with seen.page.expect_response(lambda answer: urlsplit(answer.url).path == "/positions", timeout=2_000):
-        os.utime(traded.folder / LEDGER)
+        os.utime(traded_bot.folder / LEDGER)
     seen.page.wait_for_timeout(500)
     assert seen.page.evaluate("document.activeElement.matches('main .scroll')")
     assert seen.page.evaluate("document.querySelector('main .scroll').scrollLeft") == 60
@@ -151,22 +140,22 @@ def test_a_change_shows_within_two_seconds_and_leaves_focus_selection_and_places
     seen.page.evaluate("getSelection().selectAllChildren(document.querySelector('#part-0 p'))")
     marked = seen.page.evaluate("String(getSelection())")
     now = datetime.now(UTC)
-    traded.says("halt", "--reason", "a <b>test</b>")
+    traded_bot.says("halt", "--reason", "a <b>test</b>")
     seen.page.wait_for_timeout(2_500)
     assert seen.page.evaluate("String(getSelection())") == marked
     seen.page.evaluate("getSelection().removeAllRanges()")
     until(seen, "document.querySelector('#head').innerText.includes('REDUCE_ONLY')", 3)
-    halt_switch.arm(traded.folder, "test", now)
+    halt_switch.arm(traded_bot.folder, "test", now)
     assert seen.told == []
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("how", ["silent", "ended"])
 def test_a_page_whose_server_is_gone_says_so_greys_its_figures_and_comes_back(
-    traded: Bot, browser: Browser, how: str
+    traded_bot: Bot, browser: Browser, how: str
 ) -> None:
     lost, shown = "!document.getElementById('lost').hidden", "document.getElementById('lost').hidden"
-    with serving(traded.folder) as served:
+    with serving(traded_bot.folder) as served:
         seen = logged_in(browser, served)
         seen.open(served, "/positions")
         before = seen.page.inner_text("main")
@@ -185,7 +174,7 @@ def test_a_page_whose_server_is_gone_says_so_greys_its_figures_and_comes_back(
             until(seen, shown, 15)
             return
     # The sessions ended with the server.
-    with serving(traded.folder, urlsplit(served.url).port or 0) as again:
+    with serving(traded_bot.folder, urlsplit(served.url).port or 0) as again:
         until(seen, "document.getElementById('lost').innerText.includes('Log in again')", 15)
         assert seen.page.inner_text("main") == before
         seen.page.click("#lost a")
@@ -202,7 +191,7 @@ def _stop(served: Served) -> None:
 
 
 @pytest.mark.campaign
-def test_printed_a_page_is_its_figures_alone(traded: Bot, served: Served, browser: Browser) -> None:
+def test_printed_a_page_is_its_figures_alone(traded_bot: Bot, served: Served, browser: Browser) -> None:
     seen = logged_in(browser, served)
     seen.open(served, "/positions")
     seen.page.emulate_media(media="print")

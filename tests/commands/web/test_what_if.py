@@ -27,8 +27,7 @@ def bot(shared_trader: Bot) -> Bot:
     """Return a bot after two passes: the first bought AMZN, the second refuses all that it looks at."""
     if not shared_trader.says("positions", "--json").data["positions"]:
         assert shared_trader.json("trade-once")["orders"] == 1
-        shared_trader.says("exchange", "tick", "5m")
-        shared_trader.says("fetch-flow")
+        shared_trader.does("exchange tick 5m", "fetch-flow")
         assert shared_trader.json("trade-once", "--force-slot")["orders"] == 0
     return shared_trader
 

@@ -21,8 +21,7 @@ def traded(shared_trader: Bot) -> Bot:
     """Return a bot after two passes: the second one refuses all that it looks at."""
     if not shared_trader.json("positions")["positions"]:
         assert shared_trader.json("trade-once")["orders"] == 1
-        shared_trader.says("exchange", "tick", "5m")
-        shared_trader.says("fetch-flow")
+        shared_trader.does("exchange tick 5m", "fetch-flow")
         assert shared_trader.json("trade-once", "--force-slot")["orders"] == 0
     return shared_trader
 

@@ -1,9 +1,19 @@
-"""`why-no-orders` about a session, a pass of it, a span of a symbol, and a dry run."""
+"""`why-no-orders` about a session, a pass of it, a span of a symbol, and a dry run.
+
+The screen of one symbol over many passes, at two widths.
+"""
 
 import pytest
 
+from commands.shared.tables import Screen
+from commands.shared.times import show_utc
+from commands.why_no_orders.past_passes import show_by_pass as show
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, second_session
+from tests.kit.values import DAY, candidate
+from tests.views.test_why_no_orders_symbol_span import cycle, failed, seen_in
+from tradebot.model.reasons import Reason
+from tradebot.views.why_no_orders import symbol_span
 
 
 @pytest.fixture
@@ -11,8 +21,7 @@ def traded(bot: Bot) -> Bot:
     if not bot.json("status")["positions"]:
         second_session(bot)
         bot.json("trade-once")
-        bot.says("exchange", "tick", "5m")
-        bot.says("trade-once")
+        bot.does("exchange tick 5m", "trade-once")
     return bot
 
 
@@ -71,3 +80,18 @@ def test_dry_run_is_kept_apart_and_always_said_to_be_dry(traded: Bot) -> None:
     assert traded.json("why-no-orders", "--dry")["explanation"]["verdict"] != "traded"
     (traded.folder / "dry_run.json").write_text("[]")
     refuses(traded.says("why-no-orders", "--dry"), 2, "tradebot trade-once --dry-run")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_gates_and_the_nearest_miss_fit_the_screen(width: int) -> None:
+    show_utc(False)
+    passes = [cycle(400, failed(Reason.SCORE_BELOW_MIN, 0.2)), cycle(300, failed(Reason.SCORE_BELOW_MIN, 0.1))]
+    screen = Screen(width=width, highlight=False)
+    with screen.capture() as text:
+        show(screen, symbol_span(candidate("NVDA").symbol, seen_in(*passes), DAY))
+    shown = text.get()
+    assert all(len(line) <= width for line in shown.splitlines())
+    words = " ".join(shown.split())
+    assert "None of its 2 candidates became an order; 2 ended at SCORE_BELOW_MIN" in words
+    assert "score: 0.2 against 0.25" in words
+    assert f"tradebot why-no-orders NVDA --session {DAY} --at " in words

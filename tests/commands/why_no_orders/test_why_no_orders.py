@@ -21,8 +21,7 @@ def traded(bot: Bot) -> Bot:
     if not bot.json("status")["positions"]:
         second_session(bot)
         assert bot.json("trade-once")["orders"] > 0
-        bot.says("exchange", "tick", "2m")
-        bot.says("evaluate-exits")
+        bot.does("exchange tick 2m", "evaluate-exits")
     return bot
 
 
@@ -110,8 +109,7 @@ def test_later_halt_and_an_ended_one_are_mentioned(traded: Bot) -> None:
     traded.says("halt", "--reason", "red \x1b[31m[red]ink")
     assert "Since then: Trading is halted now" in traded.shown("why-no-orders")
     assert "\x1b" not in traded.says("why-no-orders").out + traded.says("status").out
-    traded.says("exchange", "tick", "5m")
-    traded.says("fetch-flow")
+    traded.does("exchange tick 5m", "fetch-flow")
     assert traded.says("trade-once").code == 3
     assert traded.shown("why-no-orders").startswith("BLOCKED  4 of 4 candidates ended at HALTED: ")
     traded.says("unhalt", "--confirm", traded.tail())

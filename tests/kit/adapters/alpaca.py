@@ -5,12 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 from tests.kit.fakes.scripted import Script, Scripted, Wire
-from tests.kit.values import share
+from tests.kit.values import new_intent, share
 from tradebot.adapters.wire.http import RequestBounds, RetryPolicy
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import OrderType, TimeInForce
 from tradebot.model.trading import Mode
 from tradebot.venues.alpaca.orders import AlpacaOrders
 from tradebot.venues.alpaca.reader import AlpacaReader
@@ -26,22 +25,9 @@ AT = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 def intent(operation: Operation = Operation.SUBMIT, **changes: Any) -> Intent:
     """Return a limit buy of 10 AAPL at 100.25, a change to that price, or a cancel of it."""
     key = IntentKey("SBX1", "flow", date(2026, 11, 20), "1030", "AAPL", Side.BUY, Purpose.OPEN)
-    values: dict[str, Any] = {
-        "key": key,
-        "client_order_id": key.client_order_id(),
-        "operation": operation,
-        "purpose": Purpose.OPEN,
-        "instrument": share("AAPL"),
-        "side": Side.BUY,
-        "quantity": Decimal(10),
-        "order_type": OrderType.LIMIT,
-        "limit_price": Decimal("100.25"),
-        "time_in_force": TimeInForce.DAY,
-        "cycle_id": "c1",
-        "at": AT,
-        "target_venue_id": None if operation is Operation.SUBMIT else VENUE_ID,
-    }
-    return Intent(**values | changes)
+    target = None if operation is Operation.SUBMIT else VENUE_ID
+    usual = {"operation": operation, "limit_price": Decimal("100.25"), "at": AT, "target_venue_id": target}
+    return new_intent(key, share("AAPL"), **usual | changes)
 
 
 def order_row(**changes: object) -> dict[str, object]:

@@ -16,12 +16,13 @@ from exchange.tests.kit.served import Served, served
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_BAR, MarketSpec
 from papervenue.process import create
+from tests.kit.values import new_intent
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
-from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import Order, OrderType, Reply, TimeInForce
+from tradebot.model.intent import Intent, IntentKey
+from tradebot.model.order import Order, Reply, TimeInForce
 from tradebot.model.trading import Mode
 from tradebot.venues.ibkr.link import IbkrLink, IbkrVenue, LinkTimeouts
 from tradebot.venues.ibkr.orders import IbkrOrders
@@ -47,22 +48,8 @@ _numbers = itertools.count(1)
 def intent(side: Side = Side.BUY, **changes: Any) -> Intent:
     """Return a limit order far from the market, under an id of its own."""
     key = IntentKey("A", "flow", START, f"slot {next(_numbers)}", SYMBOL, side, Purpose.OPEN)
-    values: dict[str, Any] = {
-        "key": key,
-        "client_order_id": key.client_order_id(),
-        "operation": Operation.SUBMIT,
-        "purpose": Purpose.OPEN,
-        "instrument": ES,
-        "side": side,
-        "quantity": Decimal(2),
-        "order_type": OrderType.LIMIT,
-        "limit_price": Decimal("5000.25"),
-        "time_in_force": TimeInForce.GTC,
-        "cycle_id": "c1",
-        "at": datetime(2026, 11, 16, 1, 0, tzinfo=UTC),
-        **changes,
-    }
-    return Intent(**values)
+    usual = {"quantity": Decimal(2), "limit_price": Decimal("5000.25"), "time_in_force": TimeInForce.GTC}
+    return new_intent(key, ES, **{**usual, "at": datetime(2026, 11, 16, 1, 0, tzinfo=UTC), **changes})
 
 
 def made(reply: Reply) -> Order:

@@ -5,12 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 from tests.kit.fakes.scripted import Wire
+from tests.kit.values import new_intent
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import OrderType, TimeInForce
+from tradebot.model.order import TimeInForce
 from tradebot.venues.kraken.client import AccountNumber, KrakenVenue, Nonces, OpeningEquity, sandbox_secret
 from tradebot.venues.kraken.orders import KrakenOrders
 from tradebot.venues.kraken.reader import KrakenReader
@@ -42,22 +43,9 @@ def intent(operation: Operation = Operation.SUBMIT, **changes: Any) -> Intent:
         currency="USD",
         calendar="24/7",
     )
-    values: dict[str, Any] = {
-        "key": key,
-        "client_order_id": key.client_order_id(),
-        "operation": operation,
-        "purpose": Purpose.OPEN,
-        "instrument": perpetual,
-        "side": Side.BUY,
-        "quantity": Decimal("0.5"),
-        "order_type": OrderType.LIMIT,
-        "limit_price": Decimal(30_000),
-        "time_in_force": TimeInForce.GTC,
-        "cycle_id": "c1",
-        "at": AT,
-        "target_venue_id": None if operation is Operation.SUBMIT else ORDER_ID,
-    }
-    return Intent(**values | changes)
+    target, price = None if operation is Operation.SUBMIT else ORDER_ID, Decimal(30_000)
+    usual = {"quantity": Decimal("0.5"), "limit_price": price, "time_in_force": TimeInForce.GTC, "at": AT}
+    return new_intent(key, perpetual, **{"operation": operation, "target_venue_id": target, **usual, **changes})
 
 
 def placed(**changes: object) -> dict[str, object]:

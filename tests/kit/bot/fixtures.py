@@ -19,6 +19,7 @@ from exchange.tests.kit.threads import served_by_threads
 from papervenue import process
 from tests.kit.bot.folder import Bot, discard, made, second_session
 from tests.kit.fakes.machine import Timer
+from tests.kit.fakes.receivers import HOOK, Receiver, receiving
 from tests.kit.fakes.scripted import Wire, serving
 from tests.suite import tiers
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -152,10 +153,24 @@ def wire() -> Iterator[Wire]:
         yield wire
 
 
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """Yield what takes the notices of a channel that is called `phone`."""
+    with receiving() as found:
+        monkeypatch.setenv("NOTIFY_PHONE", f"http://{found.address}/{HOOK}")
+        yield found
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a new sandbox bot, shared by the tests of a module in their order."""
-    with made(tmp_path_factory.mktemp("cli") / "state") as path:
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a new sandbox bot, shared by the tests of a module in their order.
+
+    The module's `BOT_FLAGS` and `BOT_SETTINGS` say what it is made with, and `prepare_bot` what happens to it first.
+    """
+    of = vars(request.module)
+    flags, settings = of.get("BOT_FLAGS", ()), of.get("BOT_SETTINGS", "")
+    with made(tmp_path_factory.mktemp("cli") / "state", *flags, settings=settings) as path:
+        of.get("prepare_bot", bool)(path)
         yield path
 
 

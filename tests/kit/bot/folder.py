@@ -67,6 +67,12 @@ class Bot:
         code, *texts = typed(self._capture, *arguments, *self._place(arguments))
         return Said(code, *(text.replace(f" --state-dir {self.folder}", "") for text in texts))
 
+    def does(self, *lines: str) -> None:
+        """Run command lines one after the other, each of which has to end well."""
+        for line in lines:
+            said = self.says(*line.split())
+            assert said.code == 0, f"{line}: {said}"
+
     def json(self, *arguments: str) -> Any:
         """Run a command line with --json and return the document's data."""
         return self.says(*arguments, "--json").data
@@ -254,8 +260,7 @@ def _bring(bot: Bot) -> None:
     steps = (("close",), ("next_open",), ("30m",))
     for step in steps:
         assert bot.says("exchange", "tick", *step).code == 0
-    assert bot.says("fetch-flow").code == 0
-    assert bot.says("reconcile").code == 0
+    bot.does("fetch-flow", "reconcile")
 
 
 def _brought(flags: tuple[str, ...]) -> Path:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 # A bucket on this machine: as much of S3 as backups need, which answers as a test wants it to.
 
-NAME, KEY = "copies", "AKIDCANARY7Q7Q"
+NAME, KEY, SECRET = "copies", "AKIDCANARY7Q7Q", "s3cr/Ca+n4ry" * 3
+HOOK = "hook-of-ann-0123456789"
 
 
 class Bucket(ThreadingHTTPServer):

@@ -21,6 +21,7 @@ from papervenue.times import from_datetime
 from tests.kit.adapters.ibkr import AT_ONCE, EPOCH, ES
 from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tests.kit.bot.futures import INDEXES
+from tests.kit.values import new_intent
 from tests.lab.backtest.roads import Stub
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.wire.json_fields import DriftTally
@@ -118,22 +119,8 @@ class Whim:
 
     def intent(self, now: datetime, side: Side, **changes: Any) -> Intent:
         key = IntentKey("A", "flow", START, f"slot {next(self._numbers)}", SYMBOL, side, Purpose.OPEN)
-        values: dict[str, Any] = {
-            "key": key,
-            "client_order_id": key.client_order_id(),
-            "operation": Operation.SUBMIT,
-            "purpose": Purpose.OPEN,
-            "instrument": ES,
-            "side": side,
-            "quantity": Decimal(2),
-            "order_type": OrderType.MARKET,
-            "limit_price": None,
-            "time_in_force": TimeInForce.DAY,
-            "cycle_id": "c1",
-            "at": now,
-            **changes,
-        }
-        return Intent(**values)
+        usual = {"quantity": Decimal(2), "order_type": OrderType.MARKET, "at": now}
+        return new_intent(key, ES, **usual | changes)
 
 
 def test_each_step_of_a_day_is_told_and_answered_alike(sides: tuple[Way, Way]) -> None:

@@ -1,4 +1,7 @@
-"""The check for look-ahead: it catches who knows the future, and nobody else."""
+"""The check for look-ahead: it catches who knows the future, and nobody else.
+
+Files of plug-ins with dates in the played span are found, whatever the dates are written like.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +10,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -20,8 +24,8 @@ from papervenue.times import MINUTE, from_datetime
 from tests.kit.backtest.playing import TRADER
 from tests.kit.values import there
 from tradebot.app.settings import Settings, load
-from tradebot.lab.backtest import setup
-from tradebot.lab.backtest.lookahead import MARKET, LookaheadResult, check, cut, moments, spread
+from tradebot.lab.backtest import lookahead, setup
+from tradebot.lab.backtest.lookahead import MARKET, LookaheadResult, check, cut, last_date, moments, reaching, spread
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.model.struct_tools import replace
@@ -157,7 +161,8 @@ def test_strategy_that_reads_the_market_is_caught_at_the_first_different_decisio
     assert peek.known != peek.unknown
 
 
-def test_strategy_that_remembers_another_run_is_caught() -> None:
+def trader_that_remembers() -> Callable[[], Trader]:
+    """Return what makes a strategy that knows what an earlier run has seen."""
     seen: dict[str, float] = {}
 
     def remembered(view: StrategyView) -> bool:
@@ -166,7 +171,11 @@ def test_strategy_that_remembers_another_run_is_caught() -> None:
         later = [price for at, price in seen.items() if at > view.now.isoformat()]
         return bool(later and later[0] > known)
 
-    assert checked(lambda: Trader(remembered)).peeks[0].strategy == "seer"
+    return lambda: Trader(remembered)
+
+
+def test_strategy_that_remembers_another_run_is_caught() -> None:
+    assert checked(trader_that_remembers()).peeks[0].strategy == "seer"
 
 
 def test_strategy_that_reads_a_file_is_named_with_the_file(tmp_path: Path) -> None:
@@ -219,3 +228,37 @@ def test_moments_are_decisions_and_last_slots_and_some_of_them_are_spread_evenly
     some = spread(found, 3)
     assert (len(some), some[-1]) == (3, found[-1])
     assert spread(found, 1000) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("date,close\n2025-03-03,1\n2025-03-05,2\n2025-03-04,3\n", date(2025, 3, 5)),
+        ("20250305 1.5", date(2025, 3, 5)),
+        ("2025/03/05", date(2025, 3, 5)),
+        ('{"at": "2025-03-05T14:30:00Z"}', date(2025, 3, 5)),
+        ("0.20250305 120250305 2025-13-05 2025-02-31 12345", None),
+        ("", None),
+    ],
+)
+def test_last_date_of_a_file_is_found_in_its_text(text: str, last: date | None, tmp_path: Path) -> None:
+    file = tmp_path / "days.csv"
+    file.write_text(text)
+    assert last_date(file) == last
+
+
+def test_date_across_two_chunks_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookahead, "CHUNK", 16)
+    file = tmp_path / "days.csv"
+    file.write_text("x" * 10 + ",2025-03-05," + "y" * 20)
+    assert last_date(file) == date(2025, 3, 5)
+
+
+def test_file_is_named_only_if_it_reaches_into_the_span(tmp_path: Path) -> None:
+    for name, text in (("past.csv", "2025-02-28"), ("first.csv", "2025-03-03"), ("weights.bin", "0.5")):
+        (tmp_path / name).write_text(text)
+    files = [str(tmp_path / name) for name in ("past.csv", "first.csv", "weights.bin", "gone.csv")]
+    sections = {"flow": SimpleNamespace(), "seer": SimpleNamespace(files=files), "plain": SimpleNamespace(files=None)}
+    settings = SimpleNamespace(strategies=SimpleNamespace(sections=lambda: sections))
+    found = list(reaching(cast("Any", settings), date(2025, 3, 3)))
+    assert found == [("seer", str(tmp_path / "first.csv"), date(2025, 3, 3))]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from papervenue.times import from_datetime
 from tests.kit.values import there
-from tests.lab.backtest.test_lookahead import SPEC, Trader, honest, market, played
+from tests.lab.backtest.test_lookahead import SPEC, Trader, honest, market, played, trader_that_remembers
 from tradebot.lab.backtest import setup
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.lookahead import MARKET, LookaheadResult, cut
@@ -89,15 +89,7 @@ def test_a_strategy_that_answers_the_same_view_differently_is_caught() -> None:
 
 
 def test_a_strategy_that_remembers_another_run_is_caught_without_another_future() -> None:
-    seen = dict[str, float]()
-
-    def remembered(view: StrategyView) -> bool:
-        last = view.bars("AAPL", "1Min").close[-1]
-        known = seen.setdefault(view.now.isoformat(), last)
-        later = [price for at, price in seen.items() if at > view.now.isoformat()]
-        return bool(later and later[0] > known)
-
-    assert checked(lambda: Trader(remembered)).peeks[0].strategy == "seer"
+    assert checked(trader_that_remembers()).peeks[0].strategy == "seer"
 
 
 AROUND = VenueDay("UTC")

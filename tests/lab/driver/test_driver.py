@@ -1,19 +1,27 @@
-"""A backtest that leaves out what would change nothing ends as one that runs every pass."""
+"""A backtest that leaves out what would change nothing ends as one that runs every pass.
+
+The slots of a session as offsets: the same slots that the timetable has on that day, whole or half.
+
+Each session of a backtest is valued at its close: who holds SPY earns what SPY does, to the cent.
+"""
 
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import hypothesis
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from msgspec import field
+from msgspec import Struct, field
 
-from papervenue.market.spec import NEXT_BAR, PAPER
+from papervenue.market.bars import usd
+from papervenue.market.spec import MODELS, NEXT_BAR, PAPER, SPECS
 from tests.kit.backtest.drawn import (
     COSTLY,
     DEAR,
     FILLS,
+    NAME,
     ON_MARGIN,
     SYMBOLS,
     Drawn,
@@ -21,19 +29,24 @@ from tests.kit.backtest.drawn import (
     Whims,
     assembled,
     days,
+    driver,
     many_days,
     played,
 )
 from tests.kit.backtest.drawn import driver as driver_of
+from tests.kit.values import SESSION, VENUE_DAY
 from tests.suite.tiers import sized
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import GainLevel, ScaleOut
 from tradebot.exits.kinds.times import LowMovement
+from tradebot.lab.driver.driver import grid_of
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Protection
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
+from tradebot.timetable.job_times import parse
+from tradebot.timetable.sessions import CHAIN, due_at, slots
 
 MARKETS = st.integers(0, sized(2, 50))
 EXAMPLES = sized(2, 25)
@@ -63,19 +76,13 @@ FILLED_BEFORE_A_PASS_OF_ENTRIES = Drawn(
 """Entries take down a partial exit's fill, and only the next pass of exits puts the rest's stop at the venue."""
 DECLINES = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, strategy=Whims(502, declines=1.0))
 """Nearly all that is wanted is declined by the strategy itself."""
-STOP_THAT_A_NEW_PRICE_ARMS = Drawn(
-    seed=0,
-    sessions=1,
-    symbols=SYMBOLS,
+STOP_THAT_A_NEW_PRICE_ARMS = replace(
+    FILLED_BEFORE_A_PASS_OF_ENTRIES,
     strategy=Whims(41, 0.5, targets=True),
     exits=(TrailingStop(fraction=Decimal("0.0038"), arm_fraction=Decimal("0.0034")),),
     protection=Protection.VENUE,
     fill=PAPER,
-    halts={},
-    looks="every 5m",
-    entries="every 5m from open+2m until close-15m",
     comparisons="every 15m from open+1m until close",
-    actions=False,
     costs=COSTLY,
 )
 """A new best price gives a position a stop, which the next pass of exits rests at the venue."""
@@ -248,3 +255,91 @@ def test_slot_whose_targets_limits_refuse_is_asked_about_again_only_at_new_price
     assert {view.now for view in asked[False]} == slots, "each is asked about, and sees the moment it began"
     assert len(asked[True]) > 300
     assert len(asked[False]) < 100
+
+
+TIMETABLE = {
+    Job.FETCH_FLOW: parse("every 5m from open+2m until close", VENUE_DAY),
+    Job.SCORE: parse("every 30m from open+2m until close", VENUE_DAY),
+    Job.EVALUATE_EXITS: parse("every 1m from open+1m until close", VENUE_DAY),
+    Job.TRADE_ONCE: parse("every 5m from open+2m until close-15m", VENUE_DAY),
+    Job.RECONCILE: parse("at open+1m, at close-10m", VENUE_DAY),
+}
+
+
+@pytest.mark.parametrize("minutes", [390, 210])
+def test_grid_has_the_slots_of_its_session(minutes: int) -> None:
+    session = type(SESSION)(SESSION.date, SESSION.open, SESSION.open + timedelta(minutes=minutes))
+    grid = grid_of(TIMETABLE, session)
+    for offset, due in zip(grid.offsets, grid.due, strict=True):
+        found = [(slot.job, slot.name) for slot in due_at(TIMETABLE, session, session.open + offset)]
+        assert list(due) == found
+    assert grid.count == sum(len(slots(job, TIMETABLE[job], session)) for job in CHAIN)
+
+
+def test_slot_places_are_found_forward_and_backward() -> None:
+    grid = grid_of(TIMETABLE, SESSION)
+
+    def at(place: int) -> datetime:
+        return SESSION.open + grid.offsets[place]
+
+    assert at(grid.next_of(Job.RECONCILE, 1)) == SESSION.close - timedelta(minutes=10)
+    assert at(grid.last_of(Job.RECONCILE, len(grid.offsets))) == SESSION.close - timedelta(minutes=10)
+    assert grid.next_of(Job.RECONCILE, len(grid.offsets)) == len(grid.offsets)
+    assert grid.last_of(Job.TRADE_ONCE, 1) == -1
+    assert dict(grid.due[1])[Job.EVALUATE_EXITS] == "open+2m"
+
+
+SHARES = Decimal(10)
+
+
+class Holder(Struct, frozen=True):
+    """A strategy that buys SPY once."""
+
+    needs: Needs = Needs(lots=True)
+    times: str = ""
+    name: str = NAME
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return () if "SPY" in view.lots else (Target("SPY", quantity=SHARES),)
+
+
+def holding(model: str, *, daily: bool) -> Drawn:
+    return Drawn(
+        seed=4,
+        sessions=12 if daily else 2,
+        symbols=("SPY",),
+        strategy=Holder(),
+        exits=(),
+        protection=Protection.BOT,
+        fill=SPECS[model],
+        halts={},
+        looks="at open+1m",
+        entries="at open+5m",
+        comparisons="at open+1m",
+        actions=False,
+        daily=daily,
+    )
+
+
+@pytest.mark.parametrize("daily", [True, False])
+@pytest.mark.parametrize("model", MODELS)
+def test_holder_of_spy_earns_what_spy_does_from_close_to_close(model: str, daily: bool) -> None:
+    drawn = holding(model, daily=daily)
+    made = assembled(drawn)
+    ends = list(map(driver(drawn, made, every_pass=False).play, made.sessions))
+    fills, cash = [owned.fill for owned in made.ledger.fills()], made.ledger.opening_cash()
+    assert fills, "nothing was bought"
+    for place, (end, session) in enumerate(zip(ends, made.sessions, strict=True)):
+        close = usd(made.engine.market.day("SPY", place).bars[-1].close)
+        earned = sum(fill.quantity * (close - fill.price) for fill in fills if fill.at <= session.close)
+        assert (end.equity, end.equity_at, end.marked_at) == (cash + earned, session.close, session.close)
+        assert end.marks == ({"SPY": close} if earned else {})
+    assert list(made.facts.session_ends(date.min, date.max)) == ends
+
+
+def test_equity_at_the_last_fill_values_no_session() -> None:
+    drawn = holding("close", daily=True)
+    known, stale = assembled(drawn), assembled(drawn, equity_at="last_fill")
+    ends = [list(map(driver(drawn, made, every_pass=False).play, made.sessions)) for made in (known, stale)]
+    assert known.world.reader.account().equity != stale.world.reader.account().equity
+    assert ends[0] == ends[1]

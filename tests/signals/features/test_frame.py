@@ -1,14 +1,20 @@
-"""Frames: which session each bar belongs to, what isn't taken, and nothing of another contract's prices."""
+"""Frames: which session each bar belongs to, what isn't taken, and nothing of another contract's prices.
 
+The version of a feature changes with its values, so that no model is shown others than it was trained on.
+"""
+
+import json
 from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from math import nan
 
 import numpy as np
 import pytest
 
 from tests.kit.signals.series import BARS_A_SESSION, ENOUGH, HOUR_S, first, hourly_series, hours, walked
+from tests.signals.features.versions import KEPT, values_now
 from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.model.series import DAY, Series
 from tradebot.model.struct_tools import replace
@@ -120,3 +126,24 @@ def test_features_over_a_roll_are_those_of_the_continuous_series() -> None:
     assert not any(np.allclose(column, expected[name], equal_nan=True) for name, column in unjoined.items())
     for name, column in expected.items():
         assert np.allclose(over[name], column, rtol=1e-6, atol=1e-9, equal_nan=True), name
+
+
+ADVICE = "raise the feature's version in its row, then run .venv/bin/python -m tests.signals.features.versions"
+
+
+def told(values: Sequence[float | None]) -> list[float]:
+    return [nan if value is None else value for value in values]
+
+
+def test_values_of_each_feature_are_those_of_its_version() -> None:
+    kept, now = json.loads(KEPT.read_text()), values_now()
+    assert kept.keys() == now.keys() == features().keys()
+    for name, values in now.items():
+        version, *before = kept[name]
+        assert features()[name].version == version, f"{name}: {ADVICE}"
+        assert told(values) == pytest.approx(told(before), rel=1e-7, abs=1e-9, nan_ok=True), f"{name}: {ADVICE}"
+
+
+def test_values_that_are_kept_tell_features_apart() -> None:
+    known = [row[1:] for row in json.loads(KEPT.read_text()).values()]
+    assert sum(any(value not in (None, 0.0, 1.0) for value in row) for row in known) > 50

@@ -1,12 +1,18 @@
-"""Which key, address and mode belong together, decided before any request."""
+"""Which key, address and mode belong together, decided before any request.
+
+No minute holds more requests than burst and rate allow.
+"""
 
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.kit.fakes.machine import Timer
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.trading import Mode
-from tradebot.venues.alpaca.wire import DATA_URL, LIVE_URL, PAPER_URL, AlpacaVenue, check_credentials
+from tradebot.venues.alpaca.wire import DATA_URL, LIVE_URL, PAPER_URL, AlpacaVenue, TokenBucket, check_credentials
 
 # Put together here, so that no text in the tree looks like a key.
 PAPER_KEY = "PK" + "0" * 18
@@ -129,3 +135,25 @@ def test_venue_refuses_parts_that_do_not_fit(changes: dict[str, str]) -> None:
 def test_the_sandbox_reads_its_prices_from_loopback_only() -> None:
     with pytest.raises(OperatorError, match="market data address"):
         venue(mode=Mode.SANDBOX, base_url=LOOPBACK, feed="sandbox")
+
+
+@given(st.lists(st.floats(min_value=0, max_value=20), min_size=1, max_size=400))
+def test_bucket_allows_no_more_than_burst_and_rate_in_any_minute(pauses: list[float]) -> None:
+    timer = Timer()
+    bucket = TokenBucket(160, 30, monotonic=timer.monotonic, sleep=timer.sleep)
+    taken = []
+    for pause in [*pauses, *[0.0] * 400]:
+        timer.sleep(pause)
+        bucket.take()
+        taken.append(timer.now)
+    assert max(sum(start <= at < start + 60 for at in taken) for start in taken[::20]) <= 191
+
+
+def test_bucket_lets_the_burst_through_and_then_waits_one_interval() -> None:
+    timer = Timer()
+    bucket = TokenBucket(60, 5, monotonic=timer.monotonic, sleep=timer.sleep)
+    for _ in range(5):
+        bucket.take()
+    assert timer.now == 0
+    bucket.take()
+    assert timer.now == 1

@@ -155,8 +155,7 @@ def test_doctor_says_which_of_six_things_is_wrong_with_the_gateway(
     bot = Bot(tmp_path / "bot", capsys)
     assert bot.says("init", "--venue", "ibkr").code == 0
     try:
-        bot.says("exchange", "tick", "open")
-        bot.says("exchange", "tick", "2h")
+        bot.does("exchange tick open", "exchange tick 2h")
         well = rows_of(bot)
         assert {name: well[name]["state"] for name in SIX} == dict.fromkeys(SIX, "OK")
         port = int(well["socket"]["found"].partition("127.0.0.1:")[2].split()[0])

@@ -1,17 +1,30 @@
-"""Connections: what a Gateway has to have said before it counts, and what becomes of one that ends or says nonsense."""
+"""Connections: what a Gateway has to have said before it counts, and what becomes of one that ends or says nonsense.
+
+Host, port, client id and mode have to belong together.
+
+Several processes of a bot share its client id: each connects in its turn, and none in the middle of an order.
+"""
 
 import logging
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import pytest
 
-from tests.kit.adapters.ibkr import NEXT_ID, SOON, Connection, Message, desk, scripted, usual
+from tests.kit.adapters.ibkr import NEXT_ID, SOON, Connection, Exchange, Message, desk, intent, made, scripted, usual
+from tradebot.adapters.state import state_locks
 from tradebot.adapters.text.extras import install
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.venues.ibkr.link import IbkrConnection, LinkTimeouts
+from tradebot.model.trading import Mode
+from tradebot.venues.ibkr import link as module
+from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue, LinkTimeouts, link_to, place_of
 
 
 def without(number: int, fields: Sequence[str]) -> list[Message]:
@@ -176,3 +189,160 @@ def test_answers_that_never_come_are_not_waited_for_long() -> None:
         with pytest.raises(TemporaryError, match="doesn't answer"):
             one.reader.view()
         assert time.monotonic() - began < 5 * SOON.answer
+
+
+def test_each_mode_has_its_port_and_a_bot_its_client_id() -> None:
+    assert place_of(Mode.PAPER, {}, None) == ("127.0.0.1", 4002, 9002)
+    assert place_of(Mode.LIVE, {}, None) == ("127.0.0.1", 4001, 9002)
+    own = {"ibkr_host": "localhost", "ibkr_port": "7497", "ibkr_client_id": "9102"}
+    assert place_of(Mode.PAPER, own, None) == ("localhost", 7497, 9102)
+    assert place_of(Mode.SANDBOX, {}, ("127.0.0.1", 5)) == ("127.0.0.1", 5, 9002)
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "words"),
+    [
+        (Mode.PAPER, {"ibkr_port": "4001"}, "4001 is for live"),
+        (Mode.LIVE, {"ibkr_port": "4002"}, "4002 is for paper"),
+        (Mode.PAPER, {"ibkr_port": "70000"}, "IBKR_PORT is not a number"),
+        (Mode.PAPER, {"ibkr_client_id": "0"}, "IBKR_CLIENT_ID is not a number"),
+        (Mode.PAPER, {"ibkr_client_id": "x"}, "IBKR_CLIENT_ID is not a number"),
+        (Mode.PAPER, {"ibkr_host": "gateway.example.com"}, "not encrypted"),
+        (Mode.SANDBOX, {}, "doesn't play"),
+    ],
+)
+def test_what_does_not_fit_is_refused(mode: Mode, given: dict[str, str], words: str) -> None:
+    with pytest.raises(OperatorError, match=words):
+        place_of(mode, given, None)
+
+
+@pytest.mark.parametrize(("mode", "number", "fits"), [
+    (Mode.PAPER, "DU1", True), (Mode.PAPER, "U1", False), (Mode.LIVE, "U1", True), (Mode.LIVE, "DU1", False),
+    (Mode.SANDBOX, "SBX1", True),
+])  # fmt: skip
+def test_an_account_of_another_kind_than_the_mode_is_refused(mode: Mode, number: str, fits: bool) -> None:
+    venue = IbkrVenue(mode, link_to("127.0.0.1", 1, 1))
+    if fits:
+        venue.check_account(number)
+    else:
+        with pytest.raises(OperatorError, match="does not fit this Gateway"):
+            venue.check_account(number)
+
+
+def test_a_process_has_one_connection_with_a_client_id() -> None:
+    assert link_to("127.0.0.1", 1, 1) is link_to("127.0.0.1", 1, 1)
+    assert link_to("127.0.0.1", 1, 2) is not link_to("127.0.0.1", 1, 1)
+
+
+T = TypeVar("T")
+
+
+class TwoProcesses(NamedTuple):
+    """Two processes of a bot, and its folder."""
+
+    serve: Connection
+    verb: Connection
+    folder: Path
+
+
+@pytest.fixture
+def bot(there: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoProcesses]:
+    monkeypatch.setattr(module, "QUIET_S", 0.02)
+    monkeypatch.setattr(module, "LONGEST_S", 0.05)
+    with ExitStack() as both:
+        desks = [both.enter_context(closing(Connection(there.port))) for _ in range(2)]
+        for one in desks:
+            one.venue.link.take_turns(tmp_path)
+        yield TwoProcesses(desks[0], desks[1], tmp_path)
+
+
+def beside(ask: Callable[[], T]) -> "Future[T]":
+    """Ask in a thread of its own, as another process does."""
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except TemporaryError as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return answer
+
+
+def test_each_process_connects_when_the_other_asks_nothing(bot: TwoProcesses) -> None:
+    for _ in range(2):
+        for one in (bot.serve, bot.verb):
+            assert one.reader.account().number
+            assert one.reader.view().unreadable == 0, "nothing of what came is missing"
+
+
+def test_a_process_that_always_asks_hands_over_between_two_questions(bot: TwoProcesses) -> None:
+    ended = threading.Event()
+
+    def asks() -> int:
+        count = 0
+        while not ended.is_set():
+            bot.serve.reader.clock()
+            count += 1
+        return count
+
+    bot.serve.reader.clock()
+    asked = beside(asks)
+    try:
+        assert beside(bot.verb.reader.account).result(10).number
+    finally:
+        ended.set()
+    assert asked.result(10) > 1, "and it goes on afterwards"
+
+
+def test_an_order_that_is_being_sent_is_answered_first(bot: TwoProcesses) -> None:
+    with bot.serve.venue.link.sending() as line:
+        answer = beside(bot.verb.reader.account)
+        time.sleep(0.2)
+        assert not answer.done()
+        assert not line.ears.gone
+    assert answer.result(10).number
+
+
+@pytest.mark.parametrize("gives_way", [False, True])
+def test_a_pass_of_exits_is_finished_first_and_one_that_gives_way_is_not(bot: TwoProcesses, gives_way: bool) -> None:
+    bot.serve.reader.account()
+    with state_locks.hold(bot.folder, "a pass", gives_way=gives_way):
+        answer = beside(bot.verb.reader.account)
+        if not gives_way:
+            time.sleep(0.2)
+            assert not answer.done()
+        else:
+            assert answer.result(10).number
+    assert answer.result(10).number
+
+
+def test_orders_of_one_process_are_those_of_the_next(bot: TwoProcesses) -> None:
+    order = made(bot.serve.orders.submit(intent()))
+    found = bot.verb.reader.order_reports()
+    assert order.venue_id in found.own, "it has the same client id"
+    number = int(found.own[order.venue_id][0])
+    bot.serve.reader.account()
+    next_one = made(bot.verb.orders.submit(intent()))
+    assert int(bot.verb.reader.order_reports().own[next_one.venue_id][0]) > number, "ids go on rising"
+
+
+def test_another_program_with_the_client_id_is_told_after_a_while(bot: TwoProcesses, there: Exchange) -> None:
+    with desk(there.port) as other:
+        other.reader.clock()
+        with pytest.raises(TemporaryError, match="client id 9102 is in use: another program"):
+            bot.serve.reader.account()
+        assert state_locks.holder(bot.folder, "venue.lock") is None, "who couldn't connect has no turn"
+
+
+def test_a_gateway_that_notices_late_that_the_last_process_has_gone_is_asked_again(
+    bot: TwoProcesses, there: Exchange
+) -> None:
+    bot.verb.venue.link.patience = module.LinkTimeouts(freed=5.0, reads_a_second=0)
+    with desk(there.port) as gone:
+        gone.reader.clock()
+        answer = beside(bot.verb.reader.account)
+        time.sleep(0.3)
+        assert not answer.done()
+    assert answer.result(10).number

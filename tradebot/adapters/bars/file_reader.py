@@ -210,9 +210,7 @@ def _recognize_file(path: Path, how: ImportOptions) -> RecognizedFile:
 
 
 def read_files(
-    recognized: Sequence[RecognizedFile],
-    how: ImportOptions,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    recognized: Sequence[RecognizedFile], how: ImportOptions, progress: Callable[[int, int], None] = lambda *_: None
 ) -> FilesRead:
     """Read all rows of some files of one timeframe; raise OperatorError for a file that can't be read or is too large.
 

@@ -64,8 +64,7 @@ def app(worked: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[App]:
     bot = Bot(worked, capsys)
     if not (worked / "backups").exists():
         second_session(bot)
-        for verb in ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile", "backup"):
-            assert bot.says(verb).code == 0
+        bot.does("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile", "backup")
     with open_app(Options(str(worked)), {}) as app:
         yield app
 

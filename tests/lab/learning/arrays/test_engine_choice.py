@@ -1,14 +1,29 @@
-"""Arrays are used where they play a plan as the road does; where they can't, it is told why, and the road is used."""
+"""Arrays are used where they play a plan as the road does; where they can't, it is told why, and the road is used.
 
+Arrays play what the road plays, to the cent: position, refusals, reward and each number of the observation.
+"""
+
+from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.lab.learning.arrays.drawing import NAMES, plan
-from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes, EpisodeAccount, choose_episodes, draw_actions
-from tradebot.lab.learning.environment import Environment, EpisodeTerms, on_the_road
+from tests.lab.learning.arrays.drawing import LIMITS, NAMES, plan, sequence, tapes
+from tradebot.lab.learning.arrays.engine_choice import (
+    ChosenEpisodes,
+    EpisodeAccount,
+    TapeTurns,
+    choose_episodes,
+    differs,
+    draw_actions,
+)
+from tradebot.lab.learning.arrays.episode_data import EpisodeData
+from tradebot.lab.learning.environment import Environment, EpisodeTerms, Play, on_the_road
 from tradebot.lab.learning.training.training import span_of
+from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 
 
@@ -49,3 +64,72 @@ def test_an_episode_that_ends_with_its_session_is_played_on_the_road() -> None:
     assert choose_episodes([terms], span.scaling, span.parts, 1) == ChosenEpisodes(
         (terms,), on_the_road, "an episode ends with its session"
     )
+
+
+SEQUENCES, STEPS, PART, SHARES = 1000, 500, 50, 5
+"""How many sequences there are, how long each is, and that a run plays one of so many of them, in so many tests."""
+REASONS = {
+    Reason.HALTED, Reason.SIZE_BELOW_ONE, Reason.MAX_SESSION_ENTRIES, Reason.MAX_SYMBOL_ENTRIES,
+    Reason.ORDER_NOTIONAL_BELOW_MIN, Reason.SYMBOL_NOTIONAL_ABOVE_MAX, Reason.CONTRACTS_ABOVE_MAX,
+    Reason.DAILY_LOSS_REACHED, Reason.COOLDOWN, Reason.DUPLICATE_ORDER,
+}  # fmt: skip
+
+
+def playing(tape: EpisodeData, terms: EpisodeTerms) -> Play:
+    return TapeTurns(tape)
+
+
+def refused(tape: EpisodeData, actions: Sequence[int]) -> set[str]:
+    found: set[str] = set()
+    with Environment(tape.terms, partial(playing, tape)) as episode:
+        episode.reset()
+        for action in actions:
+            *_, over, cut, info = episode.step(action)
+            found |= {*info["refused"]}
+            if over or cut:
+                break
+    return found
+
+
+def test_drawn_actions_do_the_same_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    (tape,) = tapes(plan(limits=LIMITS[1]))
+    actions = draw_actions(22, 60)
+    assert differs(tape, actions) is None
+    assert refused(tape, actions) == {Reason.MAX_SESSION_ENTRIES, Reason.MAX_SYMBOL_ENTRIES}
+    # A commission that is forgotten, and a limit that isn't asked, are found.
+    assert str(differs(tape._replace(fee=tape.fee - 1), actions)).startswith("equity, reward, observation after ")
+    assert "refused" in str(differs(tape._replace(rules=tape.rules._replace(symbol_entries=7)), actions))
+    monkeypatch.setattr(EpisodeAccount, "see", lambda account, place: None)
+    assert str(differs(tape, actions)).startswith("observation after ")
+
+
+def test_episode_on_arrays_is_cut_off_at_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    (tape,) = tapes(plan(limits=LIMITS[4]))
+    monkeypatch.setattr("tradebot.lab.learning.environment.KEEPS_OF_START", Decimal("0.9995"))
+    with Environment(tape.terms, partial(playing, tape)) as episode:
+        episode.reset()
+        place, ended = 0, (False, False)
+        while not any(ended) and place < 100:
+            ended, place = episode.step((2, -2)[place % 2])[2:4], place + 1
+    assert ended == (False, True)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("share", range(SHARES))
+def test_drawn_sequences_are_the_same_on_both(share: int, request: pytest.FixtureRequest) -> None:
+    """All thousand are played by the odd seeds of a hundred weeks; the limits differ from one to the next."""
+    turn = int(request.config.getoption("--seed")) // 2
+    for number in range(turn % PART + PART * share, SEQUENCES, PART * SHARES):
+        of = sequence(number, STEPS)
+        for tape in tapes(of.plan):
+            assert differs(tape, of.actions) is None, f"sequence {number}"
+
+
+@pytest.mark.campaign
+def test_what_is_drawn_reaches_every_reason_that_arrays_know() -> None:
+    told: set[str] = set()
+    for number in (3, 8, 9, 13, 15, 22, 24):
+        of = sequence(number, STEPS)
+        for tape in tapes(of.plan):
+            told |= refused(tape, of.actions)
+    assert told == REASONS
