@@ -30,6 +30,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.desk import broker_consistency, pass_result
 from tradebot.model.order import Order
+from tradebot.orders import separate_protection
 from tradebot.ports.broker import BrokerReader
 from tradebot.reconciliation import catch_up
 
@@ -228,6 +229,7 @@ BELIEVED: Mapping[ModuleType, Sequence[str]] = {
     broker_consistency: ("proven_fills", "with_doubts"),
     pass_result: ("reported_fills",),
     catch_up: ("_query_orders",),
+    separate_protection: ("seen_fills",),
 }
 
 
@@ -237,6 +239,7 @@ def believe_lists() -> None:
     vars(broker_consistency)["with_doubts"] = lambda reader, books, *given: books
     vars(pass_result)["reported_fills"] = lambda *given: ()
     vars(catch_up)["_query_orders"] = _each_alone
+    vars(separate_protection)["seen_fills"] = lambda *given: ()
 
 
 def _each_alone(reader: BrokerReader, gone: Sequence[Order]) -> list[tuple[Order, Order | None]]:

@@ -76,7 +76,7 @@ def test_its_exit_code_decides_how_it_ended_and_it_is_not_run_again(
 def test_one_that_is_cut_short_each_time_has_failed_after_the_third_time_unless_a_person_asks() -> None:
     ledger, program = MemoryLedger(ACCOUNT), Program(ChoreEnd(-15, STOPPED, 1, ""))
     said = [run(ledger, program)[0] for _ in range(4)]
-    assert [one.endswith("it is run again") for one in said] == [True, True, True, False]
+    assert [one.endswith("the next serve reruns it") for one in said] == [True, True, True, False]
     assert said[3] == f"tradebot parity {SESSION.date}: cut short 3 times"
     assert (len(program.ran), is_unfinished(ledger, SLOT)) == (3, False)
     assert run(ledger, program)[0] == "close+5m was run by serve"
@@ -87,7 +87,7 @@ def test_one_that_is_cut_short_each_time_has_failed_after_the_third_time_unless_
 def test_one_that_was_stopped_or_killed_has_no_end_and_is_run_again() -> None:
     ledger = MemoryLedger(ACCOUNT)
     said, _, events = run(ledger, Program(ChoreEnd(-15, STOPPED, 1, "")))
-    assert ("was stopped with serve" in said, events) == (True, [])
+    assert ("was stopped by serve ending" in said, events) == (True, [])
     assert is_unfinished(ledger, SLOT)
     assert run(ledger, Program(ChoreEnd(0, None, 1, "")), "another")[1:] == (0, ["chore_ran"])
     assert claims(ledger) == {"parity": "serve", "parity again 1": "another", "parity ended": "exit 0, 1.0 s"}
