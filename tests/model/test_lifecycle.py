@@ -16,7 +16,18 @@ from tests.kit.core.position import Happening, Known
 from tests.kit.values import ACCOUNT, DAY, NOW, instrument, new_intent
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
-from tradebot.model.lifecycle import NEXT, NOTHING, Event, Records, RestingPrice, State, Work, may_follow, state_of
+from tradebot.model.lifecycle import (
+    NEXT,
+    NOTHING,
+    Event,
+    Records,
+    RestingPrice,
+    State,
+    Work,
+    has_entered,
+    may_follow,
+    state_of,
+)
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, TimeInForce
 from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
@@ -332,3 +343,22 @@ def test_the_documents_table_is_the_one_in_the_code() -> None:
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
     found = {State(name): following for name, _, following in rows}
     assert found == {state: ", ".join(one for one in State if one in NEXT[state]) or "nothing" for state in State}
+
+
+@pytest.mark.parametrize(
+    ("status", "filled", "booked", "entered"),
+    [
+        (OrderStatus.PARTIALLY_FILLED, 5, 5, False),
+        (OrderStatus.NEW, 0, 9, False),
+        (OrderStatus.NEW, 0, 10, True),
+        (OrderStatus.PARTIALLY_FILLED, 10, 0, True),
+        (OrderStatus.FILLED, 10, 0, True),
+        (OrderStatus.CANCELED, 5, 5, False),
+    ],
+)
+def test_stop_that_hangs_on_an_entry_waits_until_all_of_it_has_filled(
+    status: OrderStatus, filled: int, booked: int, *, entered: bool
+) -> None:
+    entry = order(intent(Purpose.OPEN, Side.BUY, 10), status, filled)
+    assert has_entered(entry, Decimal(booked)) is entered
+    assert not has_entered(None, Decimal(booked))

@@ -14,7 +14,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation, behind_leg
-from tradebot.model.lifecycle import NOTHING, Records, State, state_of
+from tradebot.model.lifecycle import NOTHING, Records, State, has_entered, state_of
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Key, OwnedFill, Position, complete
 from tradebot.model.struct_tools import replace
@@ -177,13 +177,12 @@ class Books(Struct, frozen=True, dict=True):
         return {}
 
     def has_entered(self, order: Order) -> bool:
-        """Return True if the order that this one is a leg of has filled, at least in part."""
-        return order.parent in self._filled_ids
+        """Return True if the order that this one is a leg of has filled whole."""
+        return has_entered(self._orders_by_id.get(order.parent or ""), self.filled.get(order.parent or "", Decimal(0)))
 
     @cached_property
-    def _filled_ids(self) -> frozenset[str]:
-        in_orders = (order.venue_id for order in self.orders if order.filled_quantity)
-        return frozenset((*in_orders, *(venue_id for venue_id, quantity in self.filled.items() if quantity)))
+    def _orders_by_id(self) -> Mapping[str, Order]:
+        return {order.venue_id: order for order in self.orders}
 
     def protects(self, order: Order) -> bool:
         """Return True if the order rests at the venue to protect a position and hasn't been turned into an exit."""

@@ -171,9 +171,8 @@ class Records(Struct, frozen=True):
                 yield intent.target_venue_id
 
     def _has_entered(self, order: Order, booked: Mapping[str, Decimal]) -> bool:
-        """Return True if the order that this one is a leg of has filled, at least in part."""
         entry = self.orders.get(order.parent or "")
-        return entry is not None and bool(entry.filled_quantity or booked.get(entry.venue_id))
+        return has_entered(entry, booked.get(order.parent or "", Decimal(0)))
 
     def _intent_behind(self, lineage: Iterable[Order], order: Order) -> Intent | None:
         """Return the intent that made the nearest of these orders, or None if none is ours."""
@@ -253,6 +252,17 @@ def _comes_anew(order: Order, intent: Intent) -> bool:
 def waits_for_entry(order: Order, intent: Intent) -> bool:
     """Return True for the stop of an entry that hasn't filled yet: it protects nothing so far."""
     return order.status is OrderStatus.HELD and intent.order_class is OrderClass.BRACKET
+
+
+def has_entered(entry: Order | None, booked: Decimal) -> bool:
+    """Return True if an entry has filled whole: until then, the stop that hangs on it waits at the venue.
+
+    `booked` are the shares that the books have of it.
+    """
+    if entry is None:
+        return False
+    filled = max(entry.filled_quantity, booked)
+    return entry.status is OrderStatus.FILLED or (entry.quantity is not None and filled >= entry.quantity)
 
 
 def release_stop(order: Order, intent: Intent, *, entered: bool) -> Order:
