@@ -129,7 +129,9 @@ def _as_fill(books: Books, missing_fill: MissingFill, change: Decimal, average: 
     order, record = missing_fill.order, books.intent_behind(missing_fill.order)
     price = order.filled_average_price or average or order.limit_price
     if change and record and price is not None:
-        at = min(order.updated_at or order.submitted_at or books.at, books.at)
+        # A report as old as the order doesn't say when it filled: an entry at once, a close only by now.
+        is_dated = order.updated_at not in (None, order.submitted_at) or record.intent.purpose is Purpose.OPEN
+        at = min((order.updated_at or order.submitted_at or books.at) if is_dated else books.at, books.at)
         of, name = record.intent.instrument, f"of {order.venue_id}"
         fill = Fill(name, order.venue_id, order.symbol, order.side, abs(change), price, at, of.multiplier)
         yield OwnedFill(record.intent.key.strategy, fill)
