@@ -16,7 +16,7 @@ from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take_desk
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import BrokerView
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import first_failure
 from tradebot.model.finding import FindingKind
 from tradebot.model.order import Order
@@ -24,7 +24,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.reconciliation.differences import plan_of
-from tradebot.reconciliation.new_fills import WATCHED, missing_fills
+from tradebot.reconciliation.new_fills import WATCHED, missing_fills, reported_fills
 from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
 from tradebot.reconciliation.reconcile import apply_plan, reconcile
 
@@ -98,6 +98,29 @@ def test_an_order_is_missing_fills_exactly_where_it_is_ours_young_and_told_more_
     promised = {record.intent.client_order_id: record for record in scene.ledger.intents()} if ours else {}
     found = missing_fills(books(orders=(order,), promised=promised, filled={order.venue_id: Decimal(booked)}))
     assert found == (((order, Decimal(booked)),) if ours and filled > booked and timedelta(age) < WATCHED else ())
+
+
+@pytest.mark.parametrize(
+    ("purpose", "updated_s", "filled_s"),
+    [
+        (Purpose.CLOSE, 0, 720),
+        (Purpose.CLOSE, None, 720),
+        (Purpose.CLOSE, 300, 300),
+        (Purpose.OPEN, 0, 0),
+        (Purpose.OPEN, 300, 300),
+    ],
+)
+def test_close_whose_report_is_as_old_as_the_order_has_filled_only_by_now(
+    purpose: Purpose, updated_s: int | None, filled_s: int
+) -> None:
+    order = next(iter(unlisted().venue.book.values()))
+    updated_at = None if updated_s is None else NOW + timedelta(seconds=updated_s)
+    order = replace(order, filled_quantity=Decimal(10), submitted_at=NOW, updated_at=updated_at)
+    (record,) = unlisted().ledger.intents()
+    made = replace(record, intent=replace(record.intent, purpose=purpose))
+    promised = {order.client_order_id: made}
+    (owned,) = reported_fills(replace(books(orders=(order,), promised=promised), at=NOW + timedelta(seconds=720)))
+    assert owned.fill.at == NOW + timedelta(seconds=filled_s)
 
 
 def refusals(cycle: CycleRecord) -> list[Reason | None]:
