@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.bot_records import approval_requests
 from commands.shared.declaration import VerbPurpose, acts
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration, usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, on_bot
 from tradebot.adapters.state.approvals import SHOW
-from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.candidate import Submission
 from tradebot.model.event import EventKind
@@ -72,10 +72,6 @@ class AnsweredData(Struct, frozen=True):
     trading: "EntriesData | None"
 
 
-def _was_asked(app: "App") -> bool:
-    return (app.folder.path / APPROVALS).exists()
-
-
 def rows(app: "App", requests: "Iterable[Request]", now: datetime) -> tuple[ApprovalRow, ...]:
     """Return a row for each request."""
     intents = app.books.recent_intents((now - PROMISED_WITHIN).date())
@@ -127,8 +123,8 @@ def run(bot: "App", last: int = 0) -> Report:
     """Report which entries wait for approval, and the outcome of the last others."""
     now, sections = bot.stamp_time(), bot.settings.strategies.sections()
     asks = tuple(name for name in sections if bot.settings.approval_of(name).wait_s)
-    # Without a file nobody was ever asked, and looking must not create one.
-    requests = rows(bot, reversed(bot.approvals.newest()), now) if _was_asked(bot) else ()
+    asked = approval_requests(bot)
+    requests = rows(bot, asked, now) if asked else ()
     ended = [row.id for row in requests if row.state != "waiting"]
     shown = set(ended[len(ended) - last :]) if last else set[str]()
     chosen = tuple(row for row in requests if row.state == "waiting" or row.id in shown)
@@ -201,7 +197,7 @@ def reject(bot: "App", request: Id) -> Report:
 
 def _answer(bot: "App", request: str, answer: "ApprovalAnswer") -> "Request":
     """Write the answer, by the broker's time for a yes, and tell of it once."""
-    if not _was_asked(bot):
+    if not approval_requests(bot):
         raise OperatorError(f"Nobody asks about {clean(request)[:40]}.", SHOW)
     now = bot.now() if answer is ApprovalAnswer.YES else bot.stamp_time()
     written, news = bot.approvals.answer(clean(request)[:40], answer, caller(), now)

@@ -84,7 +84,7 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
     # How many fit on a cluster is known once it is there.
     workers = fitting(how.workers, space.total) if how.on is not On.RAY else how.workers or 0
     if how.only_check:
-        return _build_result(made, file, workers, 0.0, TrialCounts(0, space.total, 0, 0, 0), 0, {}, ())
+        return _build_result(made, file, workers, 0.0, TrialCounts(0, space.total, 0, 0, 0), 0, {}, None)
     study = study_of(made, workers, resume=how.resume)
     started = time.monotonic()
     try:
@@ -92,15 +92,21 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         done = f"{pluralize(study.counts().played, 'trial')} of {space.total:,}"
-        so_far = _best_so_far(rank_trials(study.played_trials(), _question_of(made)), space.objectives[0])
+        so_far = _best_so_far(_ranked_trials(made, study), space.objectives[0])
         raise TradebotError(
             f"Stopped after {done}. They are kept.{so_far}", "to go on: the same command with --resume", code=code
         ) from signalled
     elapsed_s = time.monotonic() - started
     longest = max((trial.longest for trial in study.played_trials()), default=0)
-    return _build_result(
-        made, file, workers, elapsed_s, study.counts(), longest, study.reasons(), _judge_study(made, study)
-    )
+    judged = _judge_study(made, study)
+    result = _build_result(made, file, workers, elapsed_s, study.counts(), longest, study.reasons(), judged)
+    return result if judged else replace(result, unjudged=_ranked_trials(made, study))
+
+
+def _ranked_trials(made: SearchInputs, study: Study) -> tuple[ComparedTrial, ...]:
+    bench = made.bench
+    per_year = sessions_per_year(bench.plan.settings.day)
+    return rank_trials(study.played_trials(), bench.spaced.space.objectives[0], per_year)
 
 
 def _best_so_far(ranked: Sequence[ComparedTrial], objective: str) -> str:
@@ -235,24 +241,19 @@ def _progress(before: int, total: int) -> Iterator[Callable[[], None]]:
         yield tell
 
 
-def _question_of(search_inputs: SearchInputs) -> SearchQuestion:
-    space = search_inputs.bench.spaced.space
+def _judge_study(search_inputs: SearchInputs, study: Study) -> SearchVerdict | None:
+    tried, space = study.played_trials(), search_inputs.bench.spaced.space
     code = search_inputs.identity.code
     counted = {trial.digest for name in code for trial in search_inputs.results.trials(name, {code[name].digest})}
     per_year = sessions_per_year(search_inputs.bench.plan.settings.day)
     plan, market = search_inputs.bench.plan, search_inputs.bench.market
     holding = buy_and_hold_returns(market, plan.settings.universe)
-    return SearchQuestion(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(counted), holding)
-
-
-def _judge_study(search_inputs: SearchInputs, study: Study) -> SearchVerdict | tuple[ComparedTrial, ...]:
-    """Return the verdict, or the trials as they are where there is too little to judge them by."""
-    tried, asked = study.played_trials(), _question_of(search_inputs)
+    asked = SearchQuestion(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(counted), holding)
     if len(tried) < 2 or (best := best_of(tried, asked)) is None:
-        return rank_trials(tried, asked)
+        return None
     if not judgeable(tried, asked):
-        return rank_trials(tried, asked)
-    return verdict(tried, asked, *_play_variants(search_inputs, tried[best].values)) or rank_trials(tried, asked)
+        return None
+    return verdict(tried, asked, *_play_variants(search_inputs, tried[best].values))
 
 
 def _play_variants(search_inputs: SearchInputs, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
@@ -286,9 +287,8 @@ def _build_result(
     counts: TrialCounts,
     longest: int,
     reasons: Mapping[str, int],
-    judged: SearchVerdict | tuple[ComparedTrial, ...],
+    judged: SearchVerdict | None,
 ) -> Searched:
-    found_verdict = judged if isinstance(judged, SearchVerdict) else None
     space, sessions = made.bench.spaced.space, [*map(session_of, made.bench.market.calendar.market)]
     return Searched(
         name=made.name,
@@ -306,9 +306,6 @@ def _build_result(
         trials=counts,
         longest=longest,
         left_out=reasons,
-        verdict=found_verdict,
-        commands=tuple(_set(found_verdict.best.values))
-        if found_verdict and found_verdict.found is SearchConclusion.EDGE
-        else (),
-        unjudged=judged if isinstance(judged, tuple) else (),
+        verdict=judged,
+        commands=tuple(_set(judged.best.values)) if judged and judged.found is SearchConclusion.EDGE else (),
     )

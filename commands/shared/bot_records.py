@@ -57,12 +57,15 @@ def _last_passes(facts: "SqliteFacts") -> "Iterator[CycleRecord]":
             yield cycle
 
 
+def approval_requests(app: "App") -> tuple[Request, ...]:
+    """Return the newest requests for a person's yes, oldest first."""
+    # Without a file nobody was ever asked, and looking must not create one.
+    return tuple(reversed(app.approvals.newest())) if (app.folder.path / APPROVALS).exists() else ()
+
+
 def waiting_approvals(app: "App", now: datetime) -> tuple[Request, ...]:
     """Return the entries that wait for a person's yes, oldest first."""
-    # Without a file nobody was ever asked, and looking must not create one.
-    if not (app.folder.path / APPROVALS).exists():
-        return ()
-    return tuple(request for request in reversed(app.approvals.newest()) if request.waits(now))
+    return tuple(request for request in approval_requests(app) if request.waits(now))
 
 
 def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":

@@ -75,10 +75,10 @@ def test_screen_without_a_verdict_says_why(trials: TrialCounts, longest: int, wo
 
 def test_trials_without_a_verdict_are_listed_by_all_sessions_and_not_called_more() -> None:
     trials = tried(returns_of(1, 3.0))
-    ranked = rank_trials(trials, ASKED)
+    ranked = rank_trials(trials, ASKED.objective, ASKED.per_year)
     assert [each.inside for each in ranked] == sorted((each.inside or 0.0 for each in ranked), reverse=True)
     assert ranked[0].number == trials[best_of(trials, ASKED) or 0].number
-    assert rank_trials((), ASKED) == ()
+    assert rank_trials((), ASKED.objective, ASKED.per_year) == ()
     said = screen(replace(searched(1, 3.0), verdict=None, longest=70, commands=(), unjudged=ranked))
     assert said.index("No verdict: ") < said.index("so this may be luck") < said.index("inside and outside: sharpe")
 

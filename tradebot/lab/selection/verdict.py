@@ -144,11 +144,11 @@ def best_of(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> in
     return -max(ranked)[1] if ranked else None
 
 
-def rank_trials(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> tuple[ComparedTrial, ...]:
+def rank_trials(tried: Sequence[PlayedTrial], objective: str, per_year: int) -> tuple[ComparedTrial, ...]:
     """Return the trials that have the objective, the best in all sessions first; no sessions are left to judge them."""
     if not tried:
         return ()
-    scores = measure_objective(search_question.objective, _matrix(tried), search_question.per_year)
+    scores = measure_objective(objective, _matrix(tried), per_year)
     scored = [(score, trial) for score, trial in zip(scores, tried, strict=True) if score is not None]
     best_first = sorted(scored, key=lambda pair: -pair[0])
     return tuple(ComparedTrial(trial.number, trial.values, trial.trades, score, None) for score, trial in best_first)
