@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.notes import left_by_earlier_orders, not_in_books, notes
+from commands.shared.notes import left_by_earlier_orders, not_in_books, notes, unlike_the_broker
 from commands.shared.pass_recording import record_exits
 from commands.shared.pass_reports import (
     LEFT_ALONE_RIGHTLY,
@@ -85,7 +85,8 @@ def _add_notes(app: "App", data: "PassData", done: "CycleRecord", now: "datetime
     lacking = bool(unbooked or done.differing) or any(not_in_books(app, now))
     if halt_switch.read(app.folder.path).state is TradingState.FLATTEN:
         lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))
-    return replace(data, notes=notes(app, left_by_earlier_orders(app, now), now, (done,))), lacking
+    lines = (*notes(app, left_by_earlier_orders(app, now)), *unlike_the_broker(app, now, (done,)))
+    return replace(data, notes=lines), lacking
 
 
 def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":

@@ -9,11 +9,12 @@ from rich.markup import escape
 
 from commands.shared.bot_records import last_passes, load_holdings, open_trades, trading_now
 from commands.shared.light_helpers import clean
-from commands.shared.notes import left_by_earlier_orders, notes
+from commands.shared.notes import left_by_earlier_orders, notes, unlike_the_broker
 from commands.shared.number_format import duration, show_funding, show_margin, time_left, usd, way_there
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import when
 from commands.shared.verb_options import Report
+from tradebot.errors import ExitCode
 from tradebot.exits.rules import kinds
 from tradebot.model.record import DOUBTED
 from tradebot.model.sentences import pluralize
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 class Positions(Struct, frozen=True, omit_defaults=True):
     """All open positions at `as_of`, the last recorded trading time; `fills` counts the fills that they come from.
 
-    `notes` are warnings that a person should read with them. `trades` lists for each position of the bot its executions
+    `notes` are warnings that a person should read with them; with `is_unlike_broker`, some of them say how the broker's
+    positions differ. `trades` lists for each position of the bot its executions
     so far, with prices and reasons, in the order of opening. While the market is closed, `acts_from` is when it opens,
     because neither the broker's stops nor the bot act before; otherwise it is None. Foreign shares in the symbols
     `left_by_earlier_orders` were bought by the bot, but these books don't contain the orders. Only a margin account has
@@ -59,10 +61,14 @@ class Positions(Struct, frozen=True, omit_defaults=True):
     left_by_earlier_orders: tuple[str, ...]
     margin: "AccountMargin | None" = None
     funding: "tuple[FundingSoFar, ...]" = ()
+    is_unlike_broker: bool = False
 
 
 def run(app: "App") -> Report:
-    """Compute positions from the fills, and compare each with the exit rules at the last recorded prices."""
+    """Compute positions from the fills, and compare each with the exit rules at the last recorded prices.
+
+    The exit code is 10 if the last passes saw that the broker's positions differ.
+    """
     passes, totals, mark = last_passes(app.existing_facts), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
     rows = load_holdings(app, totals, passes, now)
@@ -71,10 +77,12 @@ def run(app: "App") -> Report:
     unrealized, trades, left = sum(gains, Decimal(0)), open_trades(app, totals), left_by_earlier_orders(app, now)
     margin = account_margin(passes)
     funding = funding_so_far(rows, app.ledger_view.past.cash_movements()) if margin else ()
+    differing = unlike_the_broker(app, now, passes)
+    lines = (*notes(app, left), *differing)
     data = Positions(
-        now, rows, unrealized, totals.count, notes(app, left, now, passes), trades, acts_from, left, margin, funding
+        now, rows, unrealized, totals.count, lines, trades, acts_from, left, margin, funding, bool(differing)
     )
-    return Report("positions", data, _render)
+    return Report("positions", data, _render, ExitCode.FINDINGS if differing else ExitCode.DONE)
 
 
 def _render(console: "Console", data: Positions) -> None:
@@ -86,7 +94,8 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
     at = f"at {when(data.as_of)}" if data.as_of else "before any pass"
     held, fills = pluralize(sum(row.is_held for row in ours), "position"), pluralize(data.fills, "fill")
-    console.print(f"{held} {at}, from {fills} in the books; the broker was not asked")
+    unlike = " ([red]the broker's differ, see below[/red])" if data.is_unlike_broker else ""
+    console.print(f"{held}{unlike} {at}, from {fills} in the books; the broker was not asked")
     show_own(console, ours[rows])
     for trade in data.trades:
         if trade.exit_price is not None:

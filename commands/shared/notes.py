@@ -14,14 +14,12 @@ from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited, read_
 from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
 
-def notes(
-    app: "App", left: "Sequence[str]", now: "datetime | None", passes: "Sequence[CycleRecord]"
-) -> tuple[str, ...]:
+def notes(app: "App", left: "Sequence[str]") -> tuple[str, ...]:
     """Return a line, with a command, for each position that exits ignore or handle differently than configured.
 
-    `left` are the symbols that are `left_by_earlier_orders`, and `passes` the last ones.
+    `left` are the symbols that are `left_by_earlier_orders`.
     """
-    return (*map(clean, _rules(app)), *_unwatched_notes(left), *unlike_the_broker(app, now, passes))
+    return (*map(clean, _rules(app)), *_unwatched_notes(left))
 
 
 def unlike_the_broker(app: "App", now: "datetime | None", passes: "Sequence[CycleRecord]") -> tuple[str, ...]:

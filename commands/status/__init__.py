@@ -6,18 +6,19 @@ import typer
 
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Explain, Json, Report, StateDir, finish, identity, opened_to_look
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
 def run(app: "App") -> Report:
-    """Report the contents of the ledger, the recorded passes and the halt switch; always exit 0."""
+    """Report the contents of the ledger, the recorded passes and the halt switch; exit 10 if the broker's differ."""
     from commands.status.report import show, status_of
 
     data, whose = status_of(app), identity(app)
-    return Report("status", data, lambda console, _: show(console, data, whose), whose=whose)
+    code = ExitCode.FINDINGS if data.notes else ExitCode.DONE
+    return Report("status", data, lambda console, _: show(console, data, whose), code, whose=whose)
 
 
 def run_stores(app: "App") -> Report:

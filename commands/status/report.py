@@ -121,6 +121,8 @@ def _headline(console: "Console", data: "Status", whose: Identity) -> None:
     if data.today is not None:
         parts.append(f"{gain(data.today.total_usd, ' USD')}{_without(data.today)} on {data.today.day}")
     parts.append(pluralize(len(data.positions), "position"))
+    if data.notes:
+        parts.append("[red]the broker's differ[/red]")
     if bare := _without_stop(data):
         parts.append(f"[red]{len(bare):,} of them without a stop at the broker[/red]")
     parts.append(f"health {color_state(overall(data.health))}")
@@ -256,7 +258,8 @@ def _show_today(console: "Console", data: "Status") -> None:
 
 
 def _positions(console: "Console", data: "Status") -> None:
-    console.print(pluralize(len(data.positions), "position"))
+    unlike = ", but the broker's differ:" if data.notes else ""
+    console.print(f"{pluralize(len(data.positions), 'position')}{unlike}")
     numbers = (number(name) for name in ("quantity", "average", "now", "gain"))
     table = Table("symbol", *numbers, "nearest exit", number("age"), "strategy")
     for row in data.positions:
@@ -519,7 +522,8 @@ def _overview_lines(data: Status, waiting: Sequence[Request]) -> Iterator[tuple[
     if equity is not None:
         yield "Equity", f"{equity.last_usd:,.2f} USD"
     orders = pluralize(len(data.orders), "working order", "working orders")
-    yield "Open", f"{pluralize(len(data.positions), 'position')}, {orders}"
+    unlike = " ([red]the broker's differ[/red])" if data.notes else ""
+    yield "Open", f"{pluralize(len(data.positions), 'position')}{unlike}, {orders}"
     due = min(data.next_slots, key=lambda slot: slot.at, default=None)
     yield "Next", f"{due.job} at {_at(due.at)}" if due else "nothing is due that is known: tradebot schedule"
     good = sum(not judgment.state.is_finding for judgment in data.health)

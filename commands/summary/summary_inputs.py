@@ -15,7 +15,7 @@ from commands.shared.bot_records import exit_reasons, last_passes, load_holdings
 from commands.shared.evidence import attempt, evidence_of
 from commands.shared.history import BENCHMARK, no_benchmark_reason
 from commands.shared.light_helpers import Identity, clean
-from commands.shared.notes import left_by_earlier_orders, notes
+from commands.shared.notes import left_by_earlier_orders, notes, unlike_the_broker
 from commands.shared.number_format import gain, units, usd
 from commands.shared.tables import Table, explains, number, sentence
 from commands.shared.times import MINUTE, when
@@ -229,7 +229,8 @@ def _current_judgments(
     app: "App", evidence: HealthEvidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, period: SummaryPeriod
 ) -> tuple[tuple[Judgment, ...], tuple[str, ...]]:
     """Return the judgments about the bot as it is now, and the warnings that its positions come with."""
-    said = notes(app, left_by_earlier_orders(app, period.now), period.now, last_passes(facts)) if ledger else ()
+    left = left_by_earlier_orders(app, period.now) if ledger else ()
+    said = (*notes(app, left), *unlike_the_broker(app, period.now, last_passes(facts))) if ledger else ()
     return (*judge_passes(evidence), permission(app.permission, evidence.at)), said
 
 

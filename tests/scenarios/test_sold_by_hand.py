@@ -51,7 +51,7 @@ def test_views_agree_with_the_exchange_about_a_day_on_which_shares_were_sold_by_
     assert f"{row['symbol']}: somebody else closed {ours['closed_by_others']} of it at the broker" in said
     if not kept:
         assert (ours["state"], ours["protection"]) == ("closed", None)
-        assert "It holds nothing." in trader.says("summary").out
+        assert "By its books, it holds nothing." in trader.says("summary").out
         assert "closed by somebody else" in trader.says("status").out
         assert not [
             text for text in ("without a stop", "none at the broker") if text in said + trader.says("status").out

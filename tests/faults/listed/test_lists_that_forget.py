@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from commands import status
 from commands.adopt import run as adopt
 from commands.evaluate_exits import run as evaluate_exits
+from commands.positions import report as positions
 from commands.reconcile import run as reconcile
 from tests.faults.listed.test_books_of_an_earlier_day import buys_and_fills, confirmed, kinds, lost, opened, put_back
 from tests.faults.listed.test_lying_reads import closed, leave
@@ -35,6 +37,12 @@ def planned(trader: Trader) -> list[str | None]:
 def notes_as_known(trader: Trader, symbol: str) -> Said:
     """Let a person note a position as known and left alone."""
     return trader.does(lambda app: int(adopt.run(app, symbol, take_over=False, by="test", confirmed=None).exit_code))
+
+
+def screens(trader: Trader) -> list[int]:
+    """Return how the screens that show positions end."""
+    shown = (lambda app: int(positions.run(app).exit_code)), (lambda app: int(status.run(app).exit_code))
+    return [trader.does(screen).code for screen in shown]
 
 
 def test_a_list_of_orders_that_lacks_ours_once_makes_our_position_no_strangers(trader: Trader, tmp_path: Path) -> None:
@@ -131,12 +139,16 @@ def test_a_fill_that_the_activities_lack_is_protected_told_and_closed_like_any_o
     (bought,) = [Decimal(fill["position"]) for fill in trader.told().fills]
     (pair,) = [record.intent for record in trader.intents() if record.intent.protects]
     assert (pair.quantity, trader.held()) == (bought, {}), "the books wait for the row"
+    trader.stage.tick(seconds=60)
+    trader.exits()
+    assert screens(trader) == [10, 10]
     assert kinds(trader)["AAPL"] in ("missing_fill", "orphan")
     assert trader.flattens().code == 0
     trader.calm()
     trader.stage.tick(seconds=60)
     assert trader.reconciles().code == 0
     assert (trader.held(), trader.told().fills[-1]["position"]) == ({}, "0")
+    assert screens(trader) == [0, 0]
     trader.is_whole()
 
 

@@ -334,7 +334,7 @@ def _positions(summary: Summary, seen: SessionRecords) -> Iterator[str]:
     if seen.holdings is None:
         return
     if not summary.positions:
-        yield "It holds nothing." if seen.judgments else "It held nothing at the close."
+        yield "By its books, it holds nothing." if seen.judgments else "It held nothing at the close."
     else:
         gains = [position.gain_usd for position in summary.positions if position.gain_usd is not None]
         worth = f", together {format_signed_usd(sum(gains, Decimal(0)))} since they were opened" if gains else ""
