@@ -17,7 +17,7 @@ TESTS = tests exchange/tests -x '/test_[^/]*$$'
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo demo-learning extras test quick test-exchange campaigns cluster mutants check bench browser clients lock clean
+.PHONY: help demo demo-learning extras test quick test-exchange campaigns cluster mutants check bench browser docs clients lock clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,11 @@ bench: $(VENV)/.dev  ## measure, and fail beyond a bound (ARGS=--smallest takes 
 browser:  ## install Chromium where this machine is Debian's and you are root, for the tests of the pages
 	deploy/browser
 
+docs: $(VENV)/.dev .venv-docs/.done  ## build the documentation with its search, from docs/ and from the code, into build/docs/site
+	$(BIN)/python -m tests.docs.site build/docs
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs --quiet build --config-file build/docs/mkdocs.yml
+	@echo "built build/docs/site; with its search: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/docs/site 8000"
+
 clients:  ## fetch other clients of the venues, and libraries that judge our indicators and tests of luck (needs node and npm)
 	cd tests/clients/js && npm ci
 	for name in python kraken ibkr indicators; do \
@@ -86,7 +91,7 @@ lock:  ## resolve the locks again (needs uv)
 	deploy/lock
 
 clean:  ## remove the environment and everything built; state/ is never touched
-	rm -rf $(VENV) .venv-mutants .venv-ray .venv-rl demo-learning mutants build dist exchange/build exchange/dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-docs .venv-mutants .venv-ray .venv-rl demo-learning mutants build dist exchange/build exchange/dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(CODE) tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The dev lock is a superset of the core lock with the same pins, so an environment made for the tests serves the demo too.
@@ -97,6 +102,11 @@ $(VENV)/.core: deploy/core.lock pyproject.toml exchange/pyproject.toml deploy/in
 $(VENV)/.dev: deploy/dev.lock deploy/core.lock pyproject.toml exchange/pyproject.toml deploy/install
 	@PYTHON="$(PYTHON)" deploy/install $(VENV) deploy/dev.lock
 	@touch $(VENV)/.core $@
+
+.venv-docs/.done: deploy/docs.lock
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --only-binary :all: -r deploy/docs.lock
+	@touch $@
 
 .venv-mutants/.dev: deploy/mutants.lock pyproject.toml exchange/pyproject.toml deploy/install
 	@PYTHON="$(PYTHON)" deploy/install .venv-mutants deploy/mutants.lock

@@ -70,7 +70,7 @@ def reason_of(text: str, cycles: "Sequence[CycleRecord]") -> "Reason":
     if code.lower() in set(Gate):
         return _reason_at(Gate(code.lower()), cycles)
     near = did_you_mean(code, list(Reason))
-    hint = near or "docs/internals/REASONS.md lists them all"
+    hint = near or "tradebot why-no-orders --schema lists them all"
     raise OperatorError(f"there is no reason code {clean(text)[:40]!r}", hint)
 
 

@@ -1,4 +1,4 @@
-"""Write every page under docs/ that is made of the code, or of the tests: python -m tests.docs
+"""Write what is committed of pages that are made of the code, or of the tests: python -m tests.docs
 
 With `demo`, play the demo too and write its screen into README.md.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import demo, verb_list
-from tests.docs.page_list import PAGES
+from tests.docs.page_list import COMMITTED
 from tradebot.app import sandbox
 
 
@@ -30,7 +30,7 @@ if verb_list.PAGE.read_text(encoding="utf-8") != listed:
     print(f"wrote {verb_list.PAGE.name}")
     # What is imported has read the list as it was.
     sys.exit(subprocess.run([sys.executable, "-m", "tests.docs", *sys.argv[1:]], check=False).returncode)
-pages: list[tuple[Path, Callable[[], str]]] = [*PAGES]
+pages: list[tuple[Path, Callable[[], str]]] = [*COMMITTED]
 if "demo" in sys.argv[1:]:
     pages.append((demo.PAGE, played))
 for path, made in pages:

@@ -68,16 +68,12 @@ def faults_in(path: Path) -> Iterator[Fault]:
 
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LISTED_FAULTS.md"
-HEAD = f"""# Listed faults
-
-{COUNT} bad inputs and faults, and what the bot does about each. Each has a test, named by its number. To run one:
-`.venv/bin/pytest tests/faults/listed -k fault_092`. The page is generated from the names and docstrings of those tests.
-"""
 
 
 def page() -> str:
     found = faults()
-    return "\n".join((HEAD, *(line for section in SECTIONS for line in _section(section, found)))).rstrip() + "\n"
+    head = PAGE.read_text(encoding="utf-8")
+    return "\n".join((head, *(line for section in SECTIONS for line in _section(section, found)))).rstrip() + "\n"
 
 
 def _section(section: Section, found: list[Fault]) -> list[str]:

@@ -1,4 +1,11 @@
-"""Every page that is made of the code, or of the tests, and what writes it."""
+"""Every page that is made of the code, or of the tests, and what writes it.
+
+Rows that say nothing but what the code says are not committed: `make docs` puts them into the site. Where somebody has
+written cells beside what the code says, the page is committed whole, and a test compares it.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from tests.docs import (
     conformance,
@@ -12,10 +19,26 @@ from tests.docs import (
     verb_list,
     verbs,
 )
+from tests.docs.tables import with_table
 
-WRITTEN_IN_TABLES = (tables, exits, features, signals, limits_rows, conformance)
-PAGES = (
+COMMITTED = (
     (limits_table.PAGE, limits_table.page),
-    *((table.page, table.render) for module in WRITTEN_IN_TABLES for table in module.TABLES),
-    *((each.PAGE, each.page) for each in (verb_list, verbs, listed_faults)),
+    *((table.page, table.render) for module in (limits_rows, conformance) for table in module.TABLES),
+    (verb_list.PAGE, verb_list.page),
 )
+"""Pages that are committed as they are rendered."""
+BUILT = tuple(table for module in (tables, exits, features, signals) for table in module.TABLES)
+"""Tables of which only the heading is committed."""
+APPENDED: Mapping[Path, Callable[[], str]] = {each.PAGE: each.page for each in (verbs, listed_faults)}
+"""Pages of which only the beginning is committed."""
+
+
+def rendered(path: Path) -> str:
+    """Return the text of a page, with every row that the code gives it."""
+    if path in APPENDED:
+        return APPENDED[path]()
+    text = path.read_text(encoding="utf-8")
+    for table in BUILT:
+        if table.page == path:
+            text = with_table(text, table.head, table.rows())
+    return text

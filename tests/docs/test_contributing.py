@@ -33,7 +33,7 @@ OURS = ("tradebot", "commands", "jobs", "tests", "benchmarks", "papervenue")
 """Our packages, which ruff sorts last among imports and cannot see where only some of their files are."""
 COPIED = (
     *("tradebot", "commands", "jobs", "config", "docs", "exchange", "tests", "benchmarks"),
-    *("README.md", "pyproject.toml", "CONTRIBUTING.md"),
+    *("README.md", "pyproject.toml", "CONTRIBUTING.md", "CHANGELOG.md"),
 )
 ROOMS = (
     *("tests/gates", "tests/exits", "tests/model", "tests/signals", "tests/strategies"),
@@ -87,6 +87,12 @@ def install(root: Path) -> None:
     (info / "entry_points.txt").write_text("\n".join(["[tradebot.strategies]", *points]))
 
 
+def built(root: Path) -> Path:
+    """Lay out the documentation of the copy, and return the folder of its reference."""
+    ran(root, "-m", "tests.docs.site", "build/docs")
+    return root / "build" / "docs" / "pages" / "internals"
+
+
 def second() -> list[Change]:
     return [renamed(change, SECOND[title]) for title in RECIPES for change in recipe(title)]
 
@@ -95,7 +101,8 @@ def second() -> list[Change]:
 def test_what_each_recipe_makes_passes_its_own_tests_and_those_that_find_a_place_left_out(copy: Path) -> None:
     flags = ("-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", f"--basetemp={copy / 'kept'}")
     ran(copy, "-m", "pytest", *flags, *ROOMS)
-    limits, reasons = ((copy / "docs" / "internals" / name).read_text() for name in ("LIMITS.md", "REASONS.md"))
+    limits = (copy / "docs" / "internals" / "LIMITS.md").read_text()
+    reasons = (built(copy) / "REASONS.md").read_text()
     for name in ("after_open", "well_open"):
         assert f"| Refuse entries in the first minutes of a session | limits.min_{name}_s | `{name}` |" in limits
     codes = ("JUST_OPENED", "NOT_WELL_OPEN", "MAX_LOSS", "SEVERE_LOSS")
@@ -109,7 +116,7 @@ def test_the_verb_that_the_recipe_makes_has_help_a_document_and_its_schema(copy:
     jsonschema.validate(document, json.loads(ran(copy, "-m", "tradebot", "sectors", "--schema")))
     assert document["data"]["sectors"]["consumer_cyclical"] == ["AMZN"]
     assert "List the universe by sector" in ran(copy, "-m", "tradebot", "--help")
-    assert "| `sectors` | List the universe by sector. |" in (copy / "docs" / "internals" / "VERBS.md").read_text()
+    assert "| `sectors` | List the universe by sector. |" in (built(copy) / "VERBS.md").read_text()
     # That test starts a bot and types every verb, which is too much to do twice.
     assert 'bot.all_say("sectors")' in (copy / "tests/commands/shared/test_schema.py").read_text()
 
