@@ -18,6 +18,7 @@ from commands.shared.setting_args import path_of
 from commands.shared.tables import explains
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import Report, identity, progress_bar
+from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.adapters.text.yaml_edit import CannotEditError, value_of, with_value
 from tradebot.adapters.text.yaml_loader import parse_yaml, read_text
 from tradebot.app.loading import Options, load_for, user_file
@@ -29,6 +30,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Difference
+from tradebot.views.metrics import learned
 from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
@@ -270,6 +272,9 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
         file=str(written) if written else None,
         looser=fit.looser if written else (),
     )
+    names = [_name(proposal) for proposal in fit.proposals if proposal.proposed is not None]
+    if app.folder.kind != BACKTEST:
+        app.events.emit(learned(app.stamp_time(), data.trades.counted, names, data.file))
     return Report("learn", data, render, whose=identity(app))
 
 

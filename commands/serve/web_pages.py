@@ -188,9 +188,10 @@ def _metrics(looked: Looked, accept: str) -> PageReply:
 LOOKED: Mapping[str, Callable[[Looked, str], PageReply]] = {
     "/readyz": lambda looked, accept: readyz(looked),
     "/health": lambda looked, accept: health(looked),
+    "/api/sre/health": lambda looked, accept: health(looked),
     METRICS: _metrics,
 }
-"""The pages that need all health data."""
+"""The pages that need all health data. The first system answered `/api/sre/health`, which monitors may still ask."""
 PROCESS, EVENTS = "/healthz", "/system-events"
 PAGES = (PROCESS, *LOOKED, EVENTS)
 

@@ -11,7 +11,7 @@ from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
-from tradebot.views.metrics import fetch_latency_ms, healings, last_error, success_rate
+from tradebot.views.metrics import LastLearn, fetch_latency_ms, healings, last_error, last_learn, learned, success_rate
 
 
 def record(state: IntentState, operation: Operation = Operation.SUBMIT) -> IntentRecord:
@@ -55,3 +55,11 @@ def test_healings_count_repair_events_but_no_errors() -> None:
     begun = [EventKind.FACTS_BEGUN_ANEW.at(NOW, {"moved_to": place}) for place in ("", "facts.db.damaged")]
     assert healings(begun) == 1
     assert {kind.severity for kind in HEALINGS} <= {Severity.INFO, Severity.WARN}
+
+
+def test_the_newest_event_about_learn_is_told_as_it_was_written() -> None:
+    older, newer = (learned(ago(age), 31, names, file) for age, names, file in ((90, ("a", "b"), None), (60, (), "x")))
+    other = EventKind.FETCH_FAILED.at(ago(30), {"message": "timed out"})
+    assert last_learn([other]) is None
+    assert last_learn([older, other]) == LastLearn(ago(90), 31, ("a", "b"), None)
+    assert last_learn([older, newer, other]) == LastLearn(ago(60), 31, (), "x")

@@ -133,6 +133,11 @@ class EventKind(Enum):
         "knowing its tick and lot. It is told once, until a pass in which it is listed.",
         Severity.ERROR,
     )
+    LEARNED = (
+        "learn.finished",
+        "`tradebot learn` has looked at closed trades: how many, and what it proposes. Nothing is changed by that.",
+        Severity.INFO,
+    )
     TIER_CHANGED = (
         "registry.tier_changed",
         "A coin has another tier, is below all of them now, or has figures that aren't known any more or are again.",

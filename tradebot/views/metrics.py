@@ -1,10 +1,12 @@
 """Counts and rates for monitoring, besides the findings."""
 
+import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from msgspec import Struct
 
-from tradebot.model.event import HEALINGS, Severity, SystemEvent
+from tradebot.model.event import HEALINGS, EventKind, Severity, SystemEvent
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
@@ -12,12 +14,25 @@ from tradebot.model.record import CycleRecord, Job
 BAD = (Severity.ERROR, Severity.CRITICAL)
 
 
+class LastLearn(Struct, frozen=True):
+    """When `learn` last looked at closed trades, how many, and which settings it proposed to change.
+
+    `file` is the configuration that it wrote, None if it wrote none.
+    """
+
+    at: datetime
+    trades: int
+    proposed: tuple[str, ...]
+    file: str | None
+
+
 class MetricFigures(Struct, frozen=True):
     """Passes of the last session, and orders and events of the last day; None where unknown.
 
     `order_success_rate` is the share of answered orders that the broker accepted. `data_fetch_latency_ms` is the time
     of a fetch from its first request to its last answer. `position_mismatches` are the differences found by the last
-    comparison of books and broker. `healings` are repairs that the bot made by itself.
+    comparison of books and broker. `healings` are repairs that the bot made by itself. `last_learn` is None if none of
+    the events that are kept tells of one.
     """
 
     total_cycles: int
@@ -30,6 +45,26 @@ class MetricFigures(Struct, frozen=True):
     healings: int
     last_error: str | None
     regime: str | None
+    last_learn: LastLearn | None
+
+
+def learned(at: datetime, trades: int, proposed: Sequence[str], file: str | None) -> SystemEvent:
+    """Return the event about what `learn` found."""
+    details = {"trades": str(trades), "proposed": json.dumps(list(proposed)), "file": file or ""}
+    return EventKind.LEARNED.at(at, details)
+
+
+def last_learn(events: Sequence[SystemEvent]) -> LastLearn | None:
+    """Return what the newest event about `learn` says; None if there is none."""
+    kind = EventKind.LEARNED
+    ran = (
+        event for event in reversed(events) if (event.subsystem, event.event_type) == (kind.subsystem, kind.event_type)
+    )
+    event = next(ran, None)
+    if event is None:
+        return None
+    proposed = tuple(json.loads(event.details["proposed"]))
+    return LastLearn(event.timestamp, int(event.details["trades"]), proposed, event.details["file"] or None)
 
 
 def success_rate(intents: Iterable[IntentRecord]) -> float | None:

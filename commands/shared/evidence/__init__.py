@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from commands.shared.bot_records import load_holdings, trading_now, unfinished_closes
-from commands.shared.evidence.machine import backups_of, chat_of, disk_of, notices_of, serve_of, storage_of, stream_of
+from commands.shared.evidence.machine import (
+    LAST_EVENTS,
+    backups_of,
+    chat_of,
+    disk_of,
+    notices_of,
+    serve_of,
+    storage_of,
+    stream_of,
+)
 from commands.shared.notes import why_in_state
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import halt_switch
-from tradebot.adapters.state.events import worth_seeing
+from tradebot.adapters.state.events import last_events, worth_seeing
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW, backtested_code
 from tradebot.adapters.state.state_folder import EVENTS, FACTS
 from tradebot.app.baseline import values_of
@@ -29,7 +38,7 @@ from tradebot.judging.pass_health import last_run
 from tradebot.learning.policy_decisions import in_a_word, stood_in
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
-from tradebot.model.event import HEALINGS, Severity
+from tradebot.model.event import HEALINGS, EventKind, Severity
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode, hidden_halts
@@ -49,7 +58,7 @@ from tradebot.timetable.sessions import (
     session_date,
     slots,
 )
-from tradebot.views.metrics import BAD, MetricFigures, fetch_latency_ms, healings, last_error, success_rate
+from tradebot.views.metrics import BAD, MetricFigures, fetch_latency_ms, healings, last_error, last_learn, success_rate
 from tradebot.views.parity import LATELY as LATELY_COMPARED
 from tradebot.views.parity import in_words, over_time
 
@@ -116,6 +125,7 @@ def figures_of(app: "App", past: SessionEvidence) -> MetricFigures:
         healings=healings(events),
         last_error=last_error(events),
         regime=_regime(app, at),
+        last_learn=last_learn(last_events(app.folder.path / EVENTS, LAST_EVENTS, besides=[EventKind.GATE_BLOCKED])[0]),
     )
 
 

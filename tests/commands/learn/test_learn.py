@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from commands.shared.evidence import evidence_of, figures_of
 from commands.shared.history import read_history
 from tests.commands.trades.test_trades import trade
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.loading import Options
 from tradebot.app.wiring import open_app
+from tradebot.judging.evidence import SessionEvidence
 from tradebot.model.candidate import Side
 from tradebot.views.trades.pieces import breakdown
 from tradebot.views.trades.pnl import Cut, pnl
@@ -37,7 +40,8 @@ def settings_of(bot: Bot) -> dict[str, dict[str, object]]:
 
 
 def test_weight_that_was_right_is_proposed_with_its_evidence_and_nothing_changes(reader: Bot) -> None:
-    before = {file: file.read_bytes() for file in reader.folder.iterdir() if file.is_file()}
+    own = (file for file in reader.folder.iterdir() if file.is_file() and file.name != EVENTS)
+    before = {file: file.read_bytes() for file in own}
     shows(
         reader.says("learn"),
         0,
@@ -52,6 +56,16 @@ def test_weight_that_was_right_is_proposed_with_its_evidence_and_nothing_changes
     one = settings_of(reader)[FLOW]
     assert (one["item"], one["value"], one["proposed"], one["n"], one["looser"]) == ("weights", "0.4", "0.42", 31, True)
     assert {file: file.read_bytes() for file in before} == before
+
+
+def test_health_tells_when_learn_last_ran_and_what_it_proposed(reader: Bot) -> None:
+    reader.json("learn")
+    with open_app(Options(str(reader.folder)), {}) as app:
+        evidence = evidence_of(app)
+        assert isinstance(evidence.past, SessionEvidence)
+        seen = figures_of(app, evidence.past).last_learn
+    assert seen is not None
+    assert (seen.trades, seen.proposed, seen.file) == (CLOSED, (FLOW,), None)
 
 
 def test_every_item_says_what_is_missing(reader: Bot) -> None:

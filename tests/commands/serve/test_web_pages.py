@@ -27,7 +27,7 @@ from tradebot.views.holdings import PositionProtection
 from tradebot.views.metrics import MetricFigures
 
 SHUT = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
-FIGURES = MetricFigures(40, 30.0, 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", "mixed")
+FIGURES = MetricFigures(40, 30.0, 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", "mixed", None)
 
 
 def looked(**changes: Any) -> Looked:
@@ -90,11 +90,17 @@ def test_healthy_bot_is_healthy_ready_and_alive(log: Path) -> None:
         "issues": [],
         "models": ["flow"],
         "regime": "mixed",
+        "last_learn": None,
         "alpaca_connected": True,
         "order_success_rate": 0.98,
         "data_fetch_latency_ms": 812.5,
         "position_mismatches": 2,
     }
+
+
+def test_the_first_system_s_address_of_health_answers_the_same(log: Path) -> None:
+    ask = asking(log)
+    assert ask("/api/sre/health").data == ask("/health").data
 
 
 @pytest.mark.parametrize("part", TABLE)
