@@ -23,7 +23,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "tradebot"
     place.mkdir()
     monkeypatch.chdir(place)
-    for folder in ("site", "smacross"):
+    for folder in ("site", "smacross", "leader"):
         monkeypatch.syspath_prepend(tmp_path / folder)
     return place
 
@@ -58,3 +58,9 @@ def test_a_strategy_of_freqtrade_is_ported(place: Path, capsys: pytest.CaptureFi
 def test_a_strategy_of_backtrader_is_ported(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compile(their_half("from-backtrader"), "backtrader", "exec")
     follow("from-backtrader", capsys, {"python -m pip": install, "rm": remove})
+
+
+@pytest.mark.campaign(follows="docs/guides/from-lumibot.md")
+def test_a_strategy_of_lumibot_is_ported(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compile(their_half("from-lumibot"), "lumibot", "exec")
+    follow("from-lumibot", capsys, {"python -m pip": install, "rm": remove})
