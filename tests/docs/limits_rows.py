@@ -1,7 +1,7 @@
 """The rows of docs/internals/LIMITS.md: where each limit comes from, what enforces it, and which test shows that.
 
 The page itself holds them. A gate whose code explains it well enough has its row in a table of its own there, which
-`python -m tests.docs` generates from the predicate's docstring and the limits that the predicate reads.
+`make docs` fills from the predicate's docstring and the limits that the predicate reads.
 """
 
 import inspect
@@ -33,8 +33,8 @@ class Row(NamedTuple):
 
 
 def rows() -> tuple[Row, ...]:
-    """Return the rules before an order as the page has them."""
-    return (*_written("| rule | values |"), *_written(GENERATED))
+    """Return the rules before an order: those that the page has, and those that follow from the code."""
+    return (*_written("| rule | values |"), *_followed())
 
 
 def clauses() -> tuple[Row, ...]:
@@ -73,8 +73,12 @@ def _limits_in(predicate: Callable[..., Any]) -> str:
     return ", ".join(f"{section}.{name}" for section, name in read if name in known[section]) or "always"
 
 
+def _followed() -> Iterator[Row]:
+    return own_rows([*ACCOUNT.questions, *STRATEGY.questions, *CANDIDATE.questions])
+
+
 def _generated() -> Iterator[str]:
-    for row in own_rows([*ACCOUNT.questions, *STRATEGY.questions, *CANDIDATE.questions]):
+    for row in _followed():
         yield table_row((row.rule, row.limit, *(f"`{name}`" for name in (*row.gates, *row.predicates, *row.tests))))
 
 

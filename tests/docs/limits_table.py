@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.docs.tables import INTERNALS, table_row
+from tests.docs.tables import INTERNALS, GeneratedTable, table_row
 from tests.kit.values import NOW, OPTIONS, margined
 from tradebot.app.settings import Settings, load, shipped_path
 from tradebot.gates import margin as margin_of
@@ -59,14 +59,15 @@ def listed(part: str) -> dict[str, Listed]:
     return {name: said.get(name) or NO_GATES[name] for name in model.model_fields}
 
 
-def page() -> str:
-    """Return the page with its table of every limit, which has a column for each shipped profile."""
+def _every() -> Iterator[str]:
+    """Yield a row for each limit, with a column for each shipped profile."""
     profiles = {"default": load(None, {}).settings, **dict(_profiles())}
-    names = ("limit", *profiles, "unit", "gate", "monitor", "what clears it")
-    before, rest = PAGE.read_text(encoding="utf-8").split("\n| limit |", 1)
-    after = rest.partition("\n\n")[2]
-    table = (table_row(names), "|" + "---|" * len(names), *_rows("limits", profiles), *_rows("halts", profiles))
-    return "\n".join((before, *table, "", after))
+    yield from (*_rows("limits", profiles), *_rows("halts", profiles))
+
+
+def columns() -> tuple[str, ...]:
+    """Return the headings of the table."""
+    return ("limit", "default", *(name for name, _ in _profiles()), "unit", "gate", "monitor", "what clears it")
 
 
 def _profiles() -> Iterator[tuple[str, Settings]]:
@@ -111,3 +112,6 @@ def monitored() -> set[Gate]:
     on_book, on_margin = (of.monitors(seen, limits, settings.halts) for of in (limits_of, margin_of))
     answers = (*on_book, *limits_of.rate_monitors(seen, limits, NOW), *on_margin)
     return {decision.gate for _, decision in answers}
+
+
+TABLES = (GeneratedTable(PAGE, "| limit |", _every),)

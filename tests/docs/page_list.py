@@ -22,12 +22,13 @@ from tests.docs import (
 from tests.docs.tables import with_table
 
 COMMITTED = (
-    (limits_table.PAGE, limits_table.page),
-    *((table.page, table.render) for module in (limits_rows, conformance) for table in module.TABLES),
+    *((table.page, table.render) for table in conformance.TABLES),
     (verb_list.PAGE, verb_list.page),
 )
 """Pages that are committed as they are rendered."""
-BUILT = tuple(table for module in (tables, exits, features, signals) for table in module.TABLES)
+BUILT = tuple(
+    table for module in (tables, exits, features, signals, limits_table, limits_rows) for table in module.TABLES
+)
 """Tables of which only the heading is committed."""
 APPENDED: Mapping[Path, Callable[[], str]] = {each.PAGE: each.page for each in (verbs, listed_faults)}
 """Pages of which only the beginning is committed."""

@@ -101,8 +101,7 @@ def second() -> list[Change]:
 def test_what_each_recipe_makes_passes_its_own_tests_and_those_that_find_a_place_left_out(copy: Path) -> None:
     flags = ("-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", f"--basetemp={copy / 'kept'}")
     ran(copy, "-m", "pytest", *flags, *ROOMS)
-    limits = (copy / "docs" / "internals" / "LIMITS.md").read_text()
-    reasons = (built(copy) / "REASONS.md").read_text()
+    limits, reasons = ((built(copy) / name).read_text() for name in ("LIMITS.md", "REASONS.md"))
     for name in ("after_open", "well_open"):
         assert f"| Refuse entries in the first minutes of a session | limits.min_{name}_s | `{name}` |" in limits
     codes = ("JUST_OPENED", "NOT_WELL_OPEN", "MAX_LOSS", "SEVERE_LOSS")

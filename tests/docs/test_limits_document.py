@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs import limits_table
 from tests.docs.limits_rows import WITHOUT_ROW, clauses, own_rows, rows
+from tests.docs.tables import table_row
 from tradebot.gates.ask import Ask
 from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
@@ -49,6 +50,11 @@ def test_every_limit_of_the_configuration_is_named_by_a_row() -> None:
 def test_every_limit_of_the_configuration_is_in_the_table_with_what_clears_it() -> None:
     for name, listed in (*limits_table.listed("limits").items(), *limits_table.listed("halts").items()):
         assert limits_table.unit(name, listed.gate) or listed.gate is Gate.SCORE, name
+
+
+def test_the_table_of_limits_has_a_column_for_each_shipped_profile() -> None:
+    lines = limits_table.PAGE.read_text(encoding="utf-8").splitlines()
+    assert table_row(limits_table.columns()) in lines, "this is its heading now"
 
 
 @pytest.mark.parametrize("name", PREDICATES)
