@@ -182,3 +182,21 @@ def test_urgency_takes_momentum_in_percent_and_against_the_position() -> None:
 def test_a_reduction_at_the_exit_does_not_load() -> None:
     with pytest.raises(ValueError, match="must be above reduce_at"):
         parse([{"urgency": {"reduce_at": 6, "exit_at": 6, "reduce_share": 0.5}}])
+
+
+@pytest.mark.parametrize(
+    ("at", "beyond", "factor"),
+    [
+        ({"score_kept": 0.7}, {"score_kept": 0.699}, "signal_decay"),
+        ({"best_pct": 3.0}, {"best_pct": 3.01}, "drawdown"),
+        ({"age_h": 72.0}, {"age_h": 72.1}, "time"),
+        ({"momentum_pct": -0.5}, {"momentum_pct": -0.51}, "momentum"),
+        ({"gain_pct": -5.0, "best_pct": -5.0}, {"gain_pct": -5.01, "best_pct": -5.01}, "loss"),
+    ],
+)
+def test_a_factor_adds_nothing_exactly_at_its_threshold(
+    at: dict[str, float], beyond: dict[str, float], factor: str
+) -> None:
+    calm = Against(1.0, 0.0, 0.0, 24.0, flow_reversed=False, momentum_pct=0.0)
+    assert contributions(replace(calm, **at)) == dict.fromkeys(contributions(calm), 0.0)
+    assert contributions(replace(calm, **beyond))[factor] > 0
