@@ -11,7 +11,7 @@ from msgspec import Struct
 from commands.backtest.run_options import BacktestOptions
 from commands.init import MarketWish, flags_of, market_flags
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies, symbol_flags
-from commands.shared.light_helpers import clean
+from commands.shared.light_helpers import clean, did_you_mean, note
 from commands.shared.times import show_venue
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.state import state_folder
@@ -52,6 +52,15 @@ class PlannedBacktest(Struct, frozen=True):
     configuration: str
 
 
+def _tell_unknown_symbols(settings: "Settings") -> None:
+    """Say which symbols have no sector, as one that is mistyped; generated prices are made for any symbol."""
+    for symbol in settings.universe:
+        if symbol not in settings.sectors:
+            meant = did_you_mean(symbol, list(settings.sectors))
+            without = f"{clean(symbol)} has no sector in the configuration, so the bot opens no position in it"
+            note(f"{without}; {meant}" if meant else without)
+
+
 def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
     """Return the plan that the options describe, with its market opened; raise OperatorError if they are invalid."""
     asked = _resolve_options(wish)
@@ -63,6 +72,8 @@ def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
     market = open_market_in_memory(sandbox.market_spec(settings, every_symbol=every_symbol))
     market = market._replace(lacking=lacking(settings, market)) if recorded else market
     settings = settings.model_copy(update={"universe": list(market.symbols)}) if every_symbol else settings
+    if wish.symbols and not recorded:
+        _tell_unknown_symbols(settings)
     options: dict[str, Any] = {
         "level": RecordLevel(_one_of("--recorder", wish.recorder, list(RecordLevel))),
         "every_pass": wish.every_pass,

@@ -1,6 +1,5 @@
 """Run `tradebot config`: show each configuration value with its source, and check whether a file would load."""
 
-import difflib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +32,7 @@ from tradebot.app.rules import rules_of
 from tradebot.app.settings_checks import overridden
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.permission import describe_difference
-from tradebot.model.sentences import in_yaml, pluralize
+from tradebot.model.sentences import closest_names, in_yaml, pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Difference
 
@@ -76,7 +75,7 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
 
 def _unknown(key: str, every: list[ConfigurationValue]) -> OperatorError:
     names = {row.key for row in every} | {row.key.rpartition(".")[0] for row in every}
-    near = [name for name in sorted(names) if key and key in name] or difflib.get_close_matches(key, sorted(names), 3)
+    near = [name for name in sorted(names) if key and key in name] or closest_names(key, sorted(names), 3)
     meant = f"did you mean {' or '.join(near[:3])}?" if near else "all settings: tradebot config show"
     return OperatorError(f"there is no setting {clean(key)[:60]!r}", meant)
 

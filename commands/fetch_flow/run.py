@@ -1,6 +1,5 @@
 """Run `tradebot fetch-flow`: fetch flow from the endpoints that are due, keep the valid rows, and count the others."""
 
-import difflib
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ from tradebot.desk.fetching import Failure, FetchResult, WantedCalls, fetch_flow
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.fact_kind import CheckedReply, Drift
 from tradebot.model.record import Job
-from tradebot.model.sentences import pluralize
+from tradebot.model.sentences import closest_names, pluralize
 from tradebot.model.trading import Mode
 from tradebot.signals.contracts import drifts
 from tradebot.signals.kinds import kind_names, kind_of
@@ -132,7 +131,7 @@ def _endpoint(app: "App", text: str) -> str:
     if name not in names and name in kind_names():
         raise OperatorError(f"no strategy in use needs {name}", "give a component that reads it a weight")
     if name not in names:
-        near = difflib.get_close_matches(name, names, 1)
+        near = closest_names(name, names)
         meant = f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}"
         raise OperatorError(f"there is no endpoint {name!r}", meant)
     return name

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.shared.completion import profiles
-from commands.shared.light_helpers import clean
+from commands.shared.light_helpers import clean, did_you_mean
 from tradebot.adapters.state.state_folder import EXCHANGE, option
 from tradebot.errors import OperatorError
 
@@ -78,7 +78,9 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     from tradebot.app.venues import EARLIER
 
     if name not in profiles(""):
-        raise OperatorError(f"there is no profile {clean(name)[:20]!r}", f"choose one of {', '.join(profiles(''))}")
+        names = profiles("")
+        meant = did_you_mean(name, names) or f"choose one of {', '.join(names)}"
+        raise OperatorError(f"there is no profile {clean(name)[:20]!r}", meant)
     if name == SHIPPED_PROFILE:
         return None
     if file is not None:

@@ -112,9 +112,9 @@ def clean_lines(text: str) -> str:
 
 def did_you_mean(typed: str, names: Sequence[str]) -> str:
     """Return "did you mean A or B?" with the names closest to the input; empty if none is close."""
-    import difflib
+    from tradebot.model.sentences import closest_names
 
-    near = difflib.get_close_matches(typed, names, 3, cutoff=0.5)
+    near = closest_names(typed, names, 3)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 

@@ -1,7 +1,6 @@
 """Explain errors in the command line itself: what was wrong, and what to type instead."""
 
 from collections.abc import Callable, Collection, Sequence
-from difflib import get_close_matches
 from shlex import join
 from typing import Any
 
@@ -16,6 +15,7 @@ from typer._click.exceptions import (
 
 from commands.shared.light_helpers import clean
 from tradebot.errors import OperatorError
+from tradebot.model.sentences import closest_names
 
 NUMBERS = {"int": "a whole number", "int range": "a whole number", "float": "a number", "float range": "a number"}
 """What each of Typer's number types accepts, by Typer's name for it."""
@@ -80,7 +80,7 @@ def _unknown_verb(
         return OperatorError(f"{path} needs one of its verbs: {', '.join(names)}", f"{path} --help")
     other = OTHER_WORDS.get(inside + typed[0])
     elsewhere = [other] if other else [verb for verb in verbs if verb.endswith(f" {typed[0]}")]
-    meant = [f"{inside}{name}" for name in get_close_matches(typed[0], names, 1)]
+    meant = [f"{inside}{name}" for name in closest_names(typed[0], names)]
     # A typing error must not end in a trade, so a verb that acts is only listed; another one wasn't meant.
     near = elsewhere or [verb for verb in meant if not getattr(command(verb).callback, "acts", False)]
     hint = f"did you mean tradebot {near[0]}? " if near else ""

@@ -3,7 +3,6 @@
 Layers: base.yaml < the venue's file < the mode's file < the user's file < TRADEBOT_* in the environment < flags.
 """
 
-import difflib
 import re
 import reprlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,7 +33,7 @@ from tradebot.app.universe import (
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.rules import ExitRulesError
 from tradebot.model.limits import Frozen
-from tradebot.model.sentences import describe_validation_error
+from tradebot.model.sentences import closest_names, describe_validation_error
 from tradebot.model.trading import Mode
 from tradebot.model.variables import NOT_SETTINGS, PREFIX
 from tradebot.strategies.flow_settings import EARLIER_NAMES
@@ -370,7 +369,7 @@ def _suggestion(location: list[str]) -> str:
     if said := EARLIER_NAMES.get(".".join(location)):
         return f" any more; {said}"
     elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
-    near = difflib.get_close_matches(location[-1].lower(), _keys_at(location[:-1]), 1)
+    near = closest_names(location[-1], _keys_at(location[:-1]))
     if elsewhere:
         section = min(elsewhere, key=lambda path: path.count(".")).rpartition(".")[0]
         return f"; {location[-1]} belongs {f'under {section}' if section else 'at the top level'}"

@@ -1,6 +1,7 @@
 """Plain text for people: counts in sentences, and descriptions of expected values."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 EXPECTED: Mapping[str, str] = {
@@ -58,13 +59,36 @@ def describe_validation_error(error: Mapping[str, object]) -> str:
     return plain or own.replace("Input should be", "must be").replace("Input should have", "must have")
 
 
+ALIKE = 0.6
+"""How similar a name must be to what was typed to be proposed; 1 is the same."""
+
+
+def closest_names(typed: str, names: Iterable[str], most: int = 1) -> list[str]:
+    """Return the names that are most like what was typed, the closest first.
+
+    A name is as similar as a whole, or as the words of what was typed are to words of it: `max_opn` means
+    `max_open_positions`, though it is shorter than that.
+    """
+    # Imported here: a name is seldom wrong.
+    from difflib import SequenceMatcher
+
+    def similarity(one: str, other: str) -> float:
+        return SequenceMatcher(None, one, other).ratio()
+
+    def score(name: str) -> float:
+        words, of_name = (re.split(r"[-_. ]", text) for text in (typed.lower(), name.lower()))
+        by_words = sum(max(similarity(word, other) for other in of_name) for word in words) / len(words)
+        return max(similarity(typed.lower(), name.lower()), by_words - 0.01 * abs(len(of_name) - len(words)))
+
+    scores = {name: score(name) for name in names}
+    return sorted((name for name in scores if scores[name] >= ALIKE), key=lambda name: -scores[name])[:most]
+
+
 def known_name(name: str, names: Sequence[str], what: str) -> str:
     """Return a name that is one of `names`; otherwise raise ValueError naming the nearest one, or all."""
     if name in names:
         return name
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, names, 1)
+    near = closest_names(name, names)
     meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
     raise ValueError(f"there is no {what} {name!r}; {meant}")
 

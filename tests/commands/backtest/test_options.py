@@ -44,6 +44,14 @@ def test_generated_market_up_to_a_date_has_the_sessions_of_its_venue() -> None:
     assert sessions == {"futures": 3, "flow": 2}
 
 
+def test_a_symbol_without_a_sector_is_told_with_the_nearest_that_has_one(capsys: pytest.CaptureFixture[str]) -> None:
+    plan_backtest(BacktestOptions(symbols="APPL,MSFT", sessions=1))
+    told = capsys.readouterr().err
+    assert "APPL has no sector in the configuration" in told
+    assert "did you mean AAPL" in told
+    assert "MSFT" not in told
+
+
 def test_published_file_says_itself_what_its_shape_knows_and_is_asked_for_the_rest(tmp_path: Path) -> None:
     path = save(tmp_path, BY_NAME["metatrader"], session_minutes(390), Style(separator="\t"), daily=False)
     wish = BacktestOptions(state_dir=str(tmp_path / "bot"), symbols="AAPL", bars=str(path))

@@ -195,7 +195,7 @@ def test_a_reduction_at_the_exit_does_not_load() -> None:
     ],
 )
 def test_a_factor_adds_nothing_exactly_at_its_threshold(
-    at: dict[str, float], beyond: dict[str, float], factor: str
+    at: dict[str, Any], beyond: dict[str, Any], factor: str
 ) -> None:
     calm = Against(1.0, 0.0, 0.0, 24.0, flow_reversed=False, momentum_pct=0.0)
     assert contributions(replace(calm, **at)) == dict.fromkeys(contributions(calm), 0.0)
