@@ -63,8 +63,9 @@ def _misplaced_error(option: str, arguments: Sequence[str], verb: str) -> Operat
 
 
 def _unknown_option(wrong: NoSuchOption, path: str) -> OperatorError:
-    near = f"did you mean {' or '.join(sorted(wrong.possibilities))}? " if wrong.possibilities else ""
-    return OperatorError(f"{path} has no option {clean(wrong.option_name)}", f"{near}{path} --help lists them")
+    near = closest_names(wrong.option_name, sorted(wrong.possibilities or ()), 2)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return OperatorError(f"{path} has no option {clean(wrong.option_name)}", f"{meant}{path} --help lists them")
 
 
 def _unknown_verb(

@@ -15,6 +15,8 @@ LIMITS = ("max_open_positions", "max_contracts", "max_new_entries", "max_order_f
         ("krakn", ("alpaca", "kraken_futures", "ibkr"), ["kraken_futures"]),
         ("statsu", ("start", "status", "stop"), ["status"]),
         ("APPL", ("AAPL", "MSFT"), ["AAPL"]),
+        ("--session", ("--json",), []),
+        ("--profil", ("--fill", "--profile"), ["--profile"]),
         ("buy", ("halt", "status"), []),
         ("", ("halt", "status"), []),
         ("halt", (), []),

@@ -76,9 +76,11 @@ def closest_names(typed: str, names: Iterable[str], most: int = 1) -> list[str]:
         return SequenceMatcher(None, one, other).ratio()
 
     def score(name: str) -> float:
-        words, of_name = (re.split(r"[-_. ]", text) for text in (typed.lower(), name.lower()))
+        # Dashes before options are alike in all of them.
+        wrong, right = (text.strip("-").lower() for text in (typed, name))
+        words, of_name = (re.split(r"[-_. ]", text) for text in (wrong, right))
         by_words = sum(max(similarity(word, other) for other in of_name) for word in words) / len(words)
-        return max(similarity(typed.lower(), name.lower()), by_words - 0.01 * abs(len(of_name) - len(words)))
+        return max(similarity(wrong, right), by_words - 0.01 * abs(len(of_name) - len(words)))
 
     scores = {name: score(name) for name in names}
     return sorted((name for name in scores if scores[name] >= ALIKE), key=lambda name: -scores[name])[:most]
