@@ -172,9 +172,9 @@ def old_stops_go_first() -> None:
     ) -> Iterator[CandidateRecord]:
         for old in (*filter(None, (step.old,)), *step.others):
             yield cancel_order(world, call, desk, old.first, old.record, step.why)
-        yield separate_protection._place(world, call, desk, cover, step)
+        yield separate_protection._place_order(world, call, desk, cover, step)
 
-    vars(separate_protection)["_beside"] = canceled_first
+    vars(separate_protection)["_place_before_cancel"] = canceled_first
 
 
 AUCTION_CONTROLS: Mapping[str, Callable[[], None]] = {
@@ -398,7 +398,7 @@ def believe_the_positions() -> None:
     """Take the venue's lists of positions and fills for all that is held, whatever orders and fills have told."""
     vars(broker_consistency)["missing_fills"] = lambda *given: ()
     vars(broker_consistency)["differences"] = lambda *given: ()
-    vars(broker_consistency)["_ask_about_each_position"] = lambda world, reading: reading
+    vars(broker_consistency)["_query_differing_positions"] = lambda world, reading: reading
 
     def listed(view: BrokerView, *given: Any) -> tuple[Stake, ...]:
         held = {position.symbol for position in view.positions}

@@ -209,7 +209,7 @@ def test_a_position_whose_units_are_worth_something_else_stays_a_finding_until_i
         scene.venue.listed["AAPL"] = listing(**terms)
         trade_once(scene.world(), call(slot=f"{scene.venue.now:%d}"))
     next_day(scene)
-    assert only(scene, CHANGED).evidence[-1] == "held since a unit was worth 1 USD"
+    assert only(scene, CHANGED).evidence[-1] == "the position was opened when the multiplier was 1 USD"
     scene.ledger.apply_fills([sold(scene)], scene.venue.now)
     scene.venue.held = {}
     assert CHANGED not in kinds(compared(scene))

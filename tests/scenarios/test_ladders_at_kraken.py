@@ -94,7 +94,7 @@ def canceled_first(
     """Replace an order by canceling the old one first."""
     for old in (*filter(None, (step.old,)), *step.others):
         yield cancel_order(world, call, desk, old.first, old.record, step.why)
-    yield separate_protection._place(world, call, desk, cover, step)
+    yield separate_protection._place_order(world, call, desk, cover, step)
 
 
 def test_a_stop_rests_from_the_first_protection_to_the_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,5 +102,5 @@ def test_a_stop_rests_from_the_first_protection_to_the_close(tmp_path: Path, mon
     assert problems == []
     assert min(seen["fill stop"], seen["fill target"]) > 0
     assert seen["order_accepted stop"] > seen["fill stop"] + len(SYMBOLS), "stops moved"
-    monkeypatch.setattr(separate_protection, "_beside", canceled_first)
+    monkeypatch.setattr(separate_protection, "_place_before_cancel", canceled_first)
     assert judged(tmp_path / "control")[0]

@@ -1,1 +1,1 @@
-"""The view of a single moment: one reading of the venue and the books, and the proposals based on it."""
+"""Take the desk: read the venue and the books once, and collect what strategies propose on that basis."""

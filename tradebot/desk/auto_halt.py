@@ -45,10 +45,10 @@ def remaining_causes(world: World) -> str:
 
 
 def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
-    """Record that a person ends a halt and accepts its causes and those of the halts it hides.
+    """Record that a person ends a halt, accepting its causes and those of older halts hidden behind it.
 
     Return the reason to record for ACTIVE, and what was accepted. A drawdown is then measured from the next equity on,
-    because a halted bot could never trade its way back. The broker isn't queried, because a person may end a halt while
+    because a halted bot could never recover by trading. The broker isn't queried, because a person may end a halt while
     the broker doesn't answer.
     """
     accepted, peak = override_for((*hidden_halts(ledger.halts(), halt), halt)), ledger.equity_peak()
@@ -58,15 +58,15 @@ def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[s
 
 
 def halt_for(ledger: Ledger, events: Events, cause: Reason, why: str, at: datetime) -> None:
-    """Halt for a cause that isn't visible on a desk: a fault in the bot's own pass, or repeated ends of `serve`."""
+    """Halt for a cause that no desk shows: a fault in the bot's own pass, or `serve` ending again and again."""
     if ledger.trading_state().state is TradingState.ACTIVE:
         _halt(ledger, events, f"{cause}: {why}", frozenset({cause}), at)
 
 
 def _take_over(world: World, desk: Desk) -> None:
-    """Record a halt that only exists as a person's HALT file, so that deleting the file does not end it.
+    """Record a halt that only exists as a person's HALT file, so that deleting the file doesn't end it.
 
-    A state that could not be read for a moment keeps this pass from entering, but nobody set it as a halt.
+    If the state merely couldn't be read, this pass opens nothing, but that isn't a halt somebody set.
     """
     record = desk.state
     if record.state is TradingState.ACTIVE or record.at is None or world.ledger.halts() or not world.ledger.armed():
@@ -77,10 +77,10 @@ def _take_over(world: World, desk: Desk) -> None:
 
 
 def _halt_for_causes(world: World, desk: Desk) -> Desk:
-    """Halt for the causes on a desk; a state that already blocks entries keeps its own reason.
+    """Halt for the causes on a desk, unless the trading state already blocks entries for another reason.
 
     While the clocks disagree, we can't tell which refusals are recent or whether an override's session is over. The
-    gates keep blocking entries, and any cause that remains halts the bot once the time is known again.
+    gates keep blocking entries, and any cause that remains halts the bot once the clocks agree again.
     """
     causes = failing_rules(desk, world.rules.halts)
     if not causes or desk.state.state is not TradingState.ACTIVE:
@@ -100,19 +100,19 @@ def _halt(ledger: States, events: Events, why: str, causes: frozenset[Reason], a
 
 
 JUMP = 10
-"""If equity exceeds this many times the known value, a second pass must see it before it is believed."""
+"""Equity above this multiple of the known value only counts once a second pass has seen it."""
 
 
-def remember(ledger: Money, standing: Standing, equity: Decimal, worth: Worth | None) -> None:
+def remember(ledger: Money, account_state: Standing, equity: Decimal, worth: Worth | None) -> None:
     """Store a new highest equity in USD if cash and positions explain it.
 
     A jump must be seen twice, and the lower of the two values counts. Before the first reading, the opening cash is the
     known value.
     """
-    if standing.opening_cash is None or (worth and not worth.explains(equity)):
+    if account_state.opening_cash is None or (worth and not worth.explains(equity)):
         return
-    before = standing.peak or EquityPeak(Decimal(0), Decimal(0))
-    jumped = equity > JUMP * (before.highest or standing.opening_cash)
+    before = account_state.peak or EquityPeak(Decimal(0), Decimal(0))
+    jumped = equity > JUMP * (before.highest or account_state.opening_cash)
     believed = min(equity, before.seen_once) if jumped else equity
     now = EquityPeak(max(before.highest, believed), equity if jumped else Decimal(0))
     if now != before:

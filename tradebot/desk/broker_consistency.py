@@ -1,11 +1,11 @@
 """Read the venue for one pass and compare it with the books; if the two contradict each other, trust neither.
 
-A missing row proves nothing. An order is over only if the venue says so of that very order, or if the venue's adapter
-can prove that it expired; until then the worse of both counts is used. If positions differ and no pending fill explains
-it, the pass opens nothing. Exits don't wait: an exit queries the venue about that one position and trades what the
-reply confirms. Only our own orders must stay unchanged while the account is read, so another active trader on the
-account can't block our exits. A position counts at the venue's value, or at its quantity times the price we know,
-whichever is more.
+A missing row proves nothing. An order is over only if the venue says so when queried for that order, or if the venue's
+adapter can prove that it expired; until then the more cautious of the two views counts. If positions differ and no
+pending fill explains it, the pass opens nothing. Exits don't wait: an exit queries the venue about that one position
+and trades what the reply confirms. Only our own orders must stay unchanged while the account is read, so another active
+trader on the account can't block our exits. A position counts at the venue's value, or at its quantity times the price
+we know, whichever is more.
 """
 
 from collections import defaultdict
@@ -52,12 +52,12 @@ from tradebot.reconciliation.read_books import (
 class VenueReading(Struct, frozen=True):
     """The venue and the books combined; `books` were read after the venue's facts were applied.
 
-    `view.orders` has every order that either says may still fill. `orders` is the same without those that the venue
-    still lists but has declared over. `omitted_orders` are our orders missing from the venue's list. `differences` are
-    positions that no pending fill explains. `ratios` are the broker's shares as multiples of ours, where they differ.
-    `unproven` are symbols of our positions that the venue didn't confirm when queried directly. `missing` are our
-    orders that have filled more than the fill lists show so far, unless the positions prove it: then `books` has it as
-    `pending`. `untraced_fills` counts foreign fills whose order the venue didn't return.
+    `view.orders` has every order that the venue or the books say may still fill. `orders` is the same without those
+    that the venue still lists but has declared over. `omitted_orders` are our orders missing from the venue's list.
+    `differences` are positions that no pending fill explains. `ratios` are the broker's shares as multiples of ours,
+    where they differ. `unproven` are symbols of our positions that the venue didn't confirm when queried directly.
+    `missing` are our orders that have filled more than the fill lists show so far, unless the positions prove it: then
+    `books` has it as `pending`. `untraced_fills` counts foreign fills whose order the venue didn't return.
     """
 
     view: BrokerView
@@ -76,7 +76,7 @@ class VenueReading(Struct, frozen=True):
 
 
 def read_venue(world: World, clocks: ClockReading, *, for_exits: bool) -> VenueReading:
-    """Read the venue and bring the books up to date; a dry run writes nothing but accounts for what it would write.
+    """Read the venue and update the books. A dry run writes nothing, but decides as if it had.
 
     If the two differ, the venue is read once more, because a fill may have arrived between two of its replies.
     `for_exits` passes also query each of our positions on which the list and the books differ, because an exit only
@@ -87,7 +87,7 @@ def read_venue(world: World, clocks: ClockReading, *, for_exits: bool) -> VenueR
         return reading
     reading = _read_once(world, clocks, first=False)
     if for_exits and (reading.ratios or reading.missing):
-        reading = _ask_about_each_position(world, reading)
+        reading = _query_differing_positions(world, reading)
     if not world.dry_run:
         for event in _events(reading, clocks.now, world.venue.tells_ends_after):
             world.events.emit(event)
@@ -95,7 +95,7 @@ def read_venue(world: World, clocks: ClockReading, *, for_exits: bool) -> VenueR
 
 
 def _read_once(world: World, clocks: ClockReading, *, first: bool) -> VenueReading:
-    """Read the venue once; only the first read asks for the activities that may explain a difference."""
+    """Read the venue once; only the first read requests the activities that may explain a difference."""
     reader, ledger, now = world.reader, world.ledger, clocks.now
     view = read_view(reader, ledger)
     require_account(ledger, view.account)
@@ -140,7 +140,7 @@ def differences(
     books: Books, missing: Sequence[MissingFill], positions: Iterable[BrokerPosition], orders: Iterable[Order]
 ) -> tuple[PositionDifference, ...]:
     """Return the positions on which the broker and the books differ, unless pending fills may explain it."""
-    # A position in which an order of ours may have ended unseen isn't somebody else's.
+    # A position in which an order of ours may have ended without our knowing isn't foreign.
     listed = {order.venue_id for order in orders}
     unseen = {
         order.symbol for order in fillable_orders(books) if order.venue_id not in listed and not books.protects(order)
@@ -149,11 +149,11 @@ def differences(
         finding for finding in position_findings(books, (), positions) if finding.blocking or finding.subject in unseen
     )
     differing = (PositionDifference(f.subject, f.ours or Decimal(0), f.broker or Decimal(0)) for f in findings)
-    return tuple(difference for difference in differing if not _on_its_way(difference, books, missing))
+    return tuple(difference for difference in differing if not _may_be_pending(difference, books, missing))
 
 
-def _on_its_way(difference: PositionDifference, books: Books, missing: Iterable[MissingFill]) -> bool:
-    """Return True if fills that are missing, or may be, could add up to the difference."""
+def _may_be_pending(difference: PositionDifference, books: Books, missing: Iterable[MissingFill]) -> bool:
+    """Return True if fills that are missing, or may be missing, could add up to the difference."""
     changes = [filled.signed_quantity for filled in missing if filled.order.symbol == difference.symbol]
     unresolved = (record.intent for record in books.unresolved_intents if record.intent.makes_order)
     changes += [i.quantity * i.side.sign for i in unresolved if i.instrument.symbol == difference.symbol]
@@ -161,13 +161,13 @@ def _on_its_way(difference: PositionDifference, books: Books, missing: Iterable[
     return least <= difference.broker - difference.books <= most
 
 
-def _ask_about_each_position(world: World, reading: VenueReading) -> VenueReading:
-    """Return the reading with the venue's direct answer for each position on which its list and the books differ.
+def _query_differing_positions(world: World, reading: VenueReading) -> VenueReading:
+    """Query the venue about each position on which its list and the books differ; return the updated reading.
 
-    So it is for what an order has filled that neither the list of fills nor that of positions shows.
+    This includes positions in which an order filled shares that neither the fills nor the positions show.
     """
-    asked = dict.fromkeys((*reading.ratios, *(fill.order.symbol for fill in reading.missing)))
-    confirmed_positions = {symbol: _position(world.reader, symbol) for symbol in asked}
+    symbols = dict.fromkeys((*reading.ratios, *(fill.order.symbol for fill in reading.missing)))
+    confirmed_positions = {symbol: _position(world.reader, symbol) for symbol in symbols}
     others = (position for position in reading.view.positions if position.symbol not in confirmed_positions)
     view = replace(reading.view, positions=(*others, *filter(None, confirmed_positions.values())))
     books = reading.books.with_pending(proven_fills(reading.books, view.positions))
@@ -188,19 +188,19 @@ def confirmed_quantities(reading: VenueReading) -> Mapping[str, Decimal]:
     When an exit has filled, neither the broker's list nor the booked fills may show it yet, but its order does: those
     shares are gone and must not be sold twice.
     """
-    held = reading.books.quantities()
+    quantity_by_symbol = reading.books.quantities()
     net = {position.symbol: position.quantity for position in reading.view.positions}
     on_their_way: dict[str, Decimal] = defaultdict(Decimal)
     for filled in reading.missing:
         on_their_way[filled.order.symbol] += filled.signed_quantity
     for symbol, change in on_their_way.items():
-        listed, expected = net.get(symbol, Decimal(0)), held.get(symbol, Decimal(0)) + change
+        listed, expected = net.get(symbol, Decimal(0)), quantity_by_symbol.get(symbol, Decimal(0)) + change
         net[symbol] = min(listed, expected, key=abs) if listed * expected > 0 else Decimal(0)
     return net
 
 
 def _position(reader: BrokerReader, symbol: str) -> BrokerPosition | None:
-    """Return the venue's position in a symbol; None if it says there is none, or does not answer."""
+    """Return the venue's position in a symbol; None if it has none, or doesn't answer."""
     try:
         return reader.position(symbol)
     except TradebotError:
@@ -208,11 +208,11 @@ def _position(reader: BrokerReader, symbol: str) -> BrokerPosition | None:
 
 
 def _events(reading: VenueReading, now: datetime, told_after: timedelta) -> Iterator[SystemEvent]:
-    """Yield what a person should hear; not that the list lacks an order that all filled or may have ended just now."""
-    asked = {(r.intent.operation, r.intent.target_venue_id): r.updated_at for r in reading.books.intents}
+    """Yield what a person should know; skip an order missing from the list if it filled or may just have ended."""
+    requested_at = {(r.intent.operation, r.intent.target_venue_id): r.updated_at for r in reading.books.intents}
     filled = reading.books.filled
     for order in (o for o in reading.omitted_orders if not o.quantity or filled.get(o.venue_id, 0) < o.quantity):
-        heard = (order.updated_at, asked.get((Operation.CANCEL, order.venue_id)))
+        heard = (order.updated_at, requested_at.get((Operation.CANCEL, order.venue_id)))
         if not any(at and timedelta(0) <= now - at < told_after for at in heard):
             details = {"order": order.client_order_id, "status": order.status.value}
             yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)

@@ -1,8 +1,8 @@
 """Find positions due to roll into the next contract, and rolls whose opening half is still missing.
 
 A roll is one plan of two intents, close then open. The ledger stores it only as its first intent, a close whose reason
-names the next contract. Shares that the closes have filled and the entries haven't opened yet are still owed, even
-after a crash. A roll ends with its session: later, the strategy decides afresh.
+names the next contract. Whatever the closes have filled and the entries haven't opened yet is still to be opened, even
+after a crash. A roll ends with its session: in the next one, the strategy decides again.
 
 The contract chosen for a root replaces it in the universe when rules are built (`app.rules`). A position in an earlier
 contract keeps its stops and exits, and is rolled at its hour.
@@ -40,7 +40,7 @@ from tradebot.signals.roll_dates import EARLIEST, RollOut, Volumes, by_day, earl
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
 LEAVING, SOURCE = "exit", "roll"
-"""The components of a roll's two halves, which no strategy uses."""
+"""The components of a roll's two halves. No strategy uses these names."""
 NOTHING = Decimal(0)
 
 
@@ -55,8 +55,8 @@ class Move(Struct, frozen=True):
 def roll_due(desk: Desk, position: Position) -> Rolling | None:
     """Return a position's roll into the next contract if it is due now.
 
-    It waits for the venue's liquid hours, on its last day only while there are any left. While entries are blocked, it
-    waits until the last day, because it would only be closed.
+    A roll waits for the venue's liquid hours; on its last day, only while some are left. While entries are blocked, it
+    waits until the last day, because the position could be closed but not opened again.
     """
     rolling, today = rolling_of(desk, position.symbol), date_on(desk)
     if rolling is None or not rolling.is_due(today, desk.books.day.local(desk.now).time()):
@@ -80,18 +80,18 @@ def begins_move(desk: Desk, candidate: Candidate) -> bool:
     return rolling is not None and (candidate.source, candidate.why) == (LEAVING, compose((into(rolling),)))
 
 
-def with_what_is_kept(candidate: Candidate, kept: Kept) -> Candidate:
+def with_what_is_kept(candidate: Candidate, entry_terms: Kept) -> Candidate:
     """Add the position's entry terms to a close, so that it can be opened again in the next contract."""
     return replace(
         candidate,
-        score=kept.entry_score,
-        components=kept.components,
-        stop_loss_fraction=kept.stop_loss_fraction,
-        profit_target_fraction=kept.profit_target_fraction,
-        targets=kept.targets,
-        atr_fraction=kept.atr_fraction,
-        invalid_fraction=kept.invalid_fraction,
-        cluster=kept.cluster,
+        score=entry_terms.entry_score,
+        components=entry_terms.components,
+        stop_loss_fraction=entry_terms.stop_loss_fraction,
+        profit_target_fraction=entry_terms.profit_target_fraction,
+        targets=entry_terms.targets,
+        atr_fraction=entry_terms.atr_fraction,
+        invalid_fraction=entry_terms.invalid_fraction,
+        cluster=entry_terms.cluster,
     )
 
 
@@ -115,7 +115,7 @@ def partly_rolled_contracts(books: Books, session: date) -> tuple[str, ...]:
 
 
 def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
-    """Return the entries that rolls still owe, once the position in each old contract is closed."""
+    """Return the entries still to be opened for rolls whose position in the old contract is closed."""
     candidates = list[Candidate]()
     for move in moves(desk.books, session):
         close, listing = move.close, desk.listings.get(move.into)
@@ -150,12 +150,12 @@ def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
 
 
 def _slot(close: Intent) -> str:
-    """Return the name of the slot that the second half of a move is for, which names the contract that it left."""
+    """Return the name of the slot for a roll's second half, which includes the contract that was closed."""
     return f"{SOURCE} {close.key.symbol}"
 
 
 def _leads_into(intent: Intent) -> str:
-    """Return the contract that an order moves a position into, by its reason; empty for any other order."""
+    """Return the contract that an order rolls a position into, by its reason; empty for any other order."""
     if intent.purpose is Purpose.OPEN or not intent.makes_order:
         return ""
     with suppress(ValueError):
@@ -164,13 +164,13 @@ def _leads_into(intent: Intent) -> str:
 
 
 def _closed_contracts(books: Books, close: Intent) -> Decimal:
-    """Return how many contracts the closes of a move have filled, as booked."""
+    """Return how many contracts the closes of a roll have filled, as booked."""
     same = (order for order, intent in _orders(books) if (intent.whose, intent.why) == (close.whose, close.why))
     return sum((books.filled.get(order.venue_id, NOTHING) for order in same), NOTHING)
 
 
 def _opened_contracts(books: Books, close: Intent, following: str) -> Decimal:
-    """Return how many contracts the second half of a move has opened, or may still open."""
+    """Return how many contracts the second half of a roll has opened, or may still open."""
 
     def is_second(intent: Intent) -> bool:
         of = (intent.key.strategy, intent.key.symbol, intent.key.slot, intent.purpose)
@@ -198,14 +198,14 @@ def _orders(books: Books) -> Iterator[tuple[Order, Intent]]:
 
 
 Months = Callable[[str, date, date], Sequence[ContractMonth]]
-"""Returns the contracts of a root that are left from one date to another, in order, and the one after them."""
+"""Return the contracts of a root to be rolled out of between two dates, in order, and the one after them."""
 _LATE = timedelta(days=10)
-"""By how much a venue may end a contract later than its exchange's rules say."""
+"""How much later than its exchange's rules say a venue may end a contract."""
 _VOLUMES = BarNeed(DAY, EARLIEST.days, adjusted=False)
 
 
-class _Standing(NamedTuple):
-    """The contract that a root stands for, whether volume chose it, and what wasn't known of volumes."""
+class _RootContract(NamedTuple):
+    """The contract that a root refers to, whether volume decided it, and which volumes weren't known."""
 
     symbol: str
     by_volume: bool = False
@@ -213,7 +213,7 @@ class _Standing(NamedTuple):
 
 
 def choose(world: World, months: Months, names: Sequence[str], now: datetime) -> Discovery:
-    """Return the contracts chosen for root names in the present session; store them and emit what changed.
+    """Return the contracts chosen for root names in the current session; store them and emit what changed.
 
     A choice stays for the whole session, whatever becomes known during it. A dry run stores and emits nothing.
     """
@@ -222,44 +222,46 @@ def choose(world: World, months: Months, names: Sequence[str], now: datetime) ->
     roots = {coin(symbol): symbol for symbol in before.symbols}
     if before.at is not None and _session(world, before.at) == session and [*roots] == [*map(coin, names)]:
         return before
-    by_root = dict[str, _Standing]()
+    by_root = dict[str, _RootContract]()
     for name in names:
-        by_root[coin(name)] = _standing(world, months, name, session, now)
-    chosen = Discovery(tuple(Found(standing.symbol, now) for standing in by_root.values()), now)
+        by_root[coin(name)] = _contract_for_root(world, months, name, session, now)
+    chosen = Discovery(tuple(Found(contract.symbol, now) for contract in by_root.values()), now)
     if not world.dry_run:
         world.facts.put_discovery(chosen)
-        for root, standing in by_root.items():
-            if standing.symbol != roots.get(root) or standing.unknown:
+        for root, contract in by_root.items():
+            if contract.symbol != roots.get(root) or contract.unknown:
                 details = {
                     "root": root,
                     "before": roots.get(root, ""),
-                    "by": "volume" if standing.by_volume else "date",
+                    "by": "volume" if contract.by_volume else "date",
                 }
-                unknown = {"unknown": standing.unknown} if standing.unknown else {}
-                world.events.emit(EventKind.CONTRACT_CHOSEN.at(now, {**details, **unknown}, standing.symbol))
+                unknown = {"unknown": contract.unknown} if contract.unknown else {}
+                world.events.emit(EventKind.CONTRACT_CHOSEN.at(now, {**details, **unknown}, contract.symbol))
     return chosen
 
 
-def with_earlier_rolls(listings: Mapping[str, Listing], standing: frozenset[str], today: date) -> Mapping[str, Listing]:
+def with_earlier_rolls(
+    listings: Mapping[str, Listing], current_contracts: frozenset[str], today: date
+) -> Mapping[str, Listing]:
     """Return listings in which a contract is due to roll now if its root already refers to the next one."""
     rolled = dict(listings)
     for symbol, listing in listings.items():
         rolling = listing.rolling
-        if rolling is not None and rolling.into in standing:
+        if rolling is not None and rolling.into in current_contracts:
             rolled[symbol] = replace(listing, rolling=earlier(rolling, today))
     return rolled
 
 
 def _session(world: World, at: datetime) -> date:
-    """Return the date of the session of a moment, or of that day if the market is closed."""
+    """Return the date of the session at a moment, or of that day if the market is closed."""
     day = at.date()
     sessions = world.ledger.sessions(day - ENDS_LATE, day + BEGINS_AHEAD)
     return next((session.date for session in sessions if session.contains(at)), world.venue.day.date_of(at))
 
 
-def _standing(world: World, months: Months, name: str, session: date, now: datetime) -> _Standing:
+def _contract_for_root(world: World, months: Months, name: str, session: date, now: datetime) -> _RootContract:
     try:
-        return _Standing(world.rules.perpetual(name))
+        return _RootContract(world.rules.perpetual(name))
     except ValueError:
         pass
     listed = tuple(_as_listed(world, months(name, session - _LATE, session + EARLIEST)))
@@ -268,24 +270,24 @@ def _standing(world: World, months: Months, name: str, session: date, now: datet
         if month.rolling.on <= session:
             continue
         if session < month.rolling.on - EARLIEST:
-            return _Standing(month.symbol, by_volume)
-        when, unknown = _when_left(world, month, session, now)
+            return _RootContract(month.symbol, by_volume)
+        when, unknown = _roll_out_of(world, month, session, now)
         if when.on > session:
-            return _Standing(month.symbol, by_volume, unknown)
+            return _RootContract(month.symbol, by_volume, unknown)
         by_volume = True
     raise AssertionError(f"{name} has no month on {session}")
 
 
 def _as_listed(world: World, months: Sequence[ContractMonth]) -> Iterator[ContractMonth]:
-    """Yield months as the venue lists them, and by the rules of their exchange as long as it doesn't."""
+    """Yield months with the venue's roll dates, or with its exchange's if the venue doesn't list the month."""
     listings = read_listings(world, [month.symbol for month in months])
     for month in months:
         listing = listings.get(month.symbol)
         yield month._replace(rolling=listing.rolling) if listing and listing.rolling else month
 
 
-def _when_left(world: World, month: ContractMonth, session: date, now: datetime) -> tuple[RollOut, str]:
-    """Return when a month is left, by the days before a session, and what isn't known of their volumes."""
+def _roll_out_of(world: World, month: ContractMonth, session: date, now: datetime) -> tuple[RollOut, str]:
+    """Return when to roll out of a month, by volumes before a session, and which volumes are unknown."""
     symbols = month.symbol, month.rolling.into
     try:
         bars = world.bars.closed(_VOLUMES, symbols, now)

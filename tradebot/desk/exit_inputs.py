@@ -1,4 +1,4 @@
-"""Prepare each open position for the exit rules, and store the best and worst prices seen."""
+"""Prepare each open position for the exit rules, and store its best and worst prices so far."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,16 +55,16 @@ def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
     """Return the smallest adverse move that closes a position, by symbol, as a fraction; omitted without a stop."""
     stops = dict[str, Decimal]()
     for position in desk.positions:
-        kept = desk.books.kept.get(position.key, Kept())
-        rules = world.rules.exits_watching(position, kept)
-        fraction = nearest_stop(rules, position.average_price, kept.instrument)
+        entry_terms = desk.books.kept.get(position.key, Kept())
+        rules = world.rules.exits_watching(position, entry_terms)
+        fraction = nearest_stop(rules, position.average_price, entry_terms.instrument)
         if fraction is not None:
             stops[position.symbol] = min(fraction, stops.get(position.symbol, fraction))
     return stops
 
 
 def stop_rests(desk: Desk, position: Position) -> bool:
-    """Return True if stops resting at the venue close all whole lots of a position, whatever the bot does."""
+    """Return True if stops resting at the venue close all whole lots of a position, even without the bot."""
     listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
     stops = (rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger and not rest.ending)
     covered = sum((rest.quantity for rest in stops), Decimal(0))
@@ -89,30 +89,33 @@ def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decim
 
 
 def _watched_position(desk: Desk, position: Position) -> WatchedPosition:
-    kept = desk.books.kept_of(position)
+    entry_terms = desk.books.kept_of(position)
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
-    marks, listing = update_marks(position, quote, kept), desk.listings.get(position.symbol)
+    marks, listing = update_marks(position, quote, entry_terms), desk.listings.get(position.symbol)
     watched_position = replace(
-        kept,
+        entry_terms,
         best=marks.best,
         worst=marks.worst,
-        instrument=listing.instrument if listing else kept.instrument,
+        instrument=listing.instrument if listing else entry_terms.instrument,
         minimum=listing.minimum if listing else None,
     )
     return WatchedPosition(position, marks.best, watched_position, desk.outlooks.get(position.key, Outlook()))
 
 
-def update_marks(position: Position, quote: Quote | None, kept: Kept) -> Marks:
-    return Marks(best_price(position, quote, kept.best), worst_price(position, quote, kept.worst))
+def update_marks(position: Position, quote: Quote | None, entry_terms: Kept) -> Marks:
+    return Marks(best_price(position, quote, entry_terms.best), worst_price(position, quote, entry_terms.worst))
 
 
 def _marks_moved(desk: Desk, watched: WatchedPosition) -> bool:
-    kept = desk.books.kept.get(watched.position.key, Kept())
-    return _same_shares(desk, watched.position) and (kept.best, kept.worst) != (watched.best, watched.kept.worst)
+    entry_terms = desk.books.kept.get(watched.position.key, Kept())
+    return _same_shares(desk, watched.position) and (entry_terms.best, entry_terms.worst) != (
+        watched.best,
+        watched.kept.worst,
+    )
 
 
 def _same_shares(desk: Desk, position: Position) -> bool:
-    """Return False if the price is for other shares than we bought, as after a split that isn't booked yet."""
+    """Return False if the price is per share after an adjustment, such as a split, that isn't booked yet."""
     return desk.position_ratios.get(position.symbol, Decimal(1)) == 1
 
 
@@ -121,9 +124,9 @@ SCORES_KEPT = timedelta(days=8)
 LEAST_CHANGES = 5
 """How many changes of a score are needed to estimate its noise."""
 HOUR, LATE = timedelta(hours=1), timedelta(minutes=15)
-"""Over how long momentum is measured, and how much older the earlier price may be."""
+"""The period over which momentum is measured, and how much older the earlier price may be."""
 UNTIL_NEXT_MORNING = timedelta(days=5)
-"""How long after the day of an entry the next session begins, at the latest."""
+"""How long after the day of an entry the next session begins, at most."""
 
 
 def with_outlooks(world: World, desk: Desk, watched: Sequence[WatchedPosition]) -> Iterator[WatchedPosition]:
@@ -141,64 +144,64 @@ def with_outlooks(world: World, desk: Desk, watched: Sequence[WatchedPosition]) 
 
 
 class ExitFacts:
-    """The stores' facts about the symbols of positions; each fact is read for all positions at its first use."""
+    """The stores' facts about the symbols of positions; each fact is read for all positions when it is first needed."""
 
-    def __init__(self, world: World, desk: Desk, held: Sequence[WatchedPosition]) -> None:
+    def __init__(self, world: World, desk: Desk, watched_positions: Sequence[WatchedPosition]) -> None:
         self._world = world
         self._desk = desk
-        self._held = [watched.position for watched in held]
-        self._symbols = tuple(dict.fromkeys(position.symbol for position in self._held))
+        self._watched_positions = [watched.position for watched in watched_positions]
+        self._symbols = tuple(dict.fromkeys(position.symbol for position in self._watched_positions))
 
-    def scores(self, held: WatchedPosition) -> tuple[float, ...]:
+    def scores(self, watched: WatchedPosition) -> tuple[float, ...]:
         """Return the scores of the position's symbol since it was opened, oldest first."""
-        scored = self._scores.get(held.position.key[:2], ())
-        return tuple(candidate.score for candidate in scored if candidate.at >= held.position.opened_at)
+        scored = self._scores.get(watched.position.key[:2], ())
+        return tuple(candidate.score for candidate in scored if candidate.at >= watched.position.opened_at)
 
-    def noise(self, held: WatchedPosition) -> float | None:
-        return noise(self._scores.get(held.position.key[:2], ()), self._desk.books.day)
+    def noise(self, watched: WatchedPosition) -> float | None:
+        return noise(self._scores.get(watched.position.key[:2], ()), self._desk.books.day)
 
-    def flow(self, held: WatchedPosition) -> float | None:
+    def flow(self, watched: WatchedPosition) -> float | None:
         """Return the direction of the currently valid alerts, or None without a recent usable reply."""
-        window, facts = self._world.rules.flow, self._facts.get(held.position.symbol)
+        window, facts = self._world.rules.flow, self._facts.get(watched.position.symbol)
         if window is None or facts is None or facts.alerts_fetched_at is None or not facts.has_usable_alerts:
             return None
         if facts.alerts_fetched_at < self._desk.now - window.lookback:
             return None
         return flow_now(facts, counting(self._desk.now, window)).value
 
-    def open_interest_kept(self, held: WatchedPosition) -> Decimal | None:
+    def open_interest_kept(self, watched: WatchedPosition) -> Decimal | None:
         """Return the share of the contracts behind the entry that were still open the next morning."""
-        window, symbol, opened = self._world.rules.flow, held.position.symbol, held.position.opened_at
+        window, symbol, opened = self._world.rules.flow, watched.position.symbol, watched.position.opened_at
         if window is None:
             return None
         before = tuple(alert for alert in self._alerts.get(symbol, ()) if alert.at <= opened)
         facts = SymbolFacts(symbol, {FLOW_ALERTS: before})
         behind = recent_alerts(facts, counting(opened, window)).alerts
-        return kept_open(behind, self._changes.get(symbol, ()), new_york_day(opened), held.direction)
+        return kept_open(behind, self._changes.get(symbol, ()), new_york_day(opened), watched.direction)
 
-    def regime(self, held: WatchedPosition) -> str | None:
+    def regime(self, watched: WatchedPosition) -> str | None:
         """Return the market's regime by name, or None unless all its inputs are known."""
         state = market_state(self._market, self._desk.now)
         return None if state is None else regime(state)
 
-    def event_at(self, held: WatchedPosition) -> datetime | None:
+    def event_at(self, watched: WatchedPosition) -> datetime | None:
         """Return the earliest time of the company's next event."""
-        symbol = held.position.symbol
+        symbol = watched.position.symbol
         return next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
 
-    def momentum(self, held: WatchedPosition) -> Decimal | None:
+    def momentum(self, watched: WatchedPosition) -> Decimal | None:
         """Return the return since the pass of an hour ago, if that pass had a quote of the symbol."""
-        quote, before = self._desk.quotes.get(held.position.symbol), self._hour_ago.get(held.position.symbol)
-        return None if quote is None or not before else exit_price(held.position, quote) / before - 1
+        quote, before = self._desk.quotes.get(watched.position.symbol), self._hour_ago.get(watched.position.symbol)
+        return None if quote is None or not before else exit_price(watched.position, quote) / before - 1
 
-    def movement(self, held: WatchedPosition) -> Decimal | None:
+    def movement(self, watched: WatchedPosition) -> Decimal | None:
         """Return the distance between the best and the worst price as a fraction of the entry price."""
-        worst = held.kept.worst
-        return None if worst is None else abs(held.best - worst) / held.position.average_price
+        worst = watched.kept.worst
+        return None if worst is None else abs(watched.best - worst) / watched.position.average_price
 
-    def liquidation(self, held: WatchedPosition) -> Decimal | None:
+    def liquidation(self, watched: WatchedPosition) -> Decimal | None:
         """Return the distance from the symbol's mark to the liquidation price, as a fraction of the mark."""
-        return self._liquidations.get(held.position.symbol)
+        return self._liquidations.get(watched.position.symbol)
 
     @cached_property
     def _liquidations(self) -> Mapping[str, Decimal]:
@@ -211,8 +214,8 @@ class ExitFacts:
 
     @cached_property
     def _scores(self) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        asked = {position.key[:2] for position in self._held}
-        return self._world.facts.scores(asked, self._desk.now - SCORES_KEPT, self._desk.now)
+        keys = {position.key[:2] for position in self._watched_positions}
+        return self._world.facts.scores(keys, self._desk.now - SCORES_KEPT, self._desk.now)
 
     @cached_property
     def _facts(self) -> Mapping[str, SymbolFacts]:
@@ -238,9 +241,9 @@ class ExitFacts:
         return self._stored_facts(OI_CHANGE_KIND.name, UNTIL_NEXT_MORNING)  # type: ignore[return-value]
 
     def _stored_facts(self, kind: str, after: timedelta) -> Mapping[str, Sequence[object]]:
-        """Return the facts from the day of the first entry into each symbol to that of the last one, and some after."""
+        """Return the facts from the day of the first entry into each symbol until `after` the day of its last one."""
         days: dict[str, list[date]] = {}
-        for position in self._held:
+        for position in self._watched_positions:
             days.setdefault(position.symbol, []).append(new_york_day(position.opened_at))
         spans = {symbol: (min(entered), max(entered) + after) for symbol, entered in days.items()}
         return self._world.facts.stored(kind, spans, self._desk.now)
@@ -257,14 +260,14 @@ READERS: Mapping[str, Callable[[ExitFacts, WatchedPosition], object]] = {
     "movement": ExitFacts.movement,
     "liquidation": ExitFacts.liquidation,
 }  # fmt: skip
-"""How each field of an outlook is found out, by its name."""
+"""Where each field of an outlook comes from, by the field's name."""
 KINDS: Mapping[str, frozenset[str]] = {
     "flow": frozenset({FLOW_ALERTS}),
     "open_interest_kept": frozenset({FLOW_ALERTS, OI_CHANGE_KIND.name}),
     "regime": frozenset(kind.name for kind in REGIME_READS),
     "event_at": frozenset(kind.name for kind in EVENT_READS),
 }
-"""The kinds of facts from which a field is found out; the others come from records of passes."""
+"""The kinds of facts from which a field is computed; the others come from recorded passes."""
 
 
 def kinds_read(exits: Exits) -> frozenset[str]:
@@ -273,7 +276,7 @@ def kinds_read(exits: Exits) -> frozenset[str]:
 
 
 def noise(scored: Iterable[Scored], day: VenueDay) -> float | None:
-    """Return the standard deviation of the change from one score to the next of the same day.
+    """Return the standard deviation of the changes between successive scores of the same day.
 
     Overnight changes are left out, because much happens in a night. None if there are too few changes.
     """
@@ -288,7 +291,7 @@ def noise(scored: Iterable[Scored], day: VenueDay) -> float | None:
 def kept_open(
     alerts: Iterable[FlowAlert], changes: Iterable[OiChange], entered: date, direction: int
 ) -> Decimal | None:
-    """Return which share of the contracts behind an entry was still open the next morning.
+    """Return the fraction of the contracts behind an entry that was still open the next morning.
 
     The contracts are those of the alerts in the entry's direction, which is +1 for a long and -1 for a short. The
     contracts still open are the growth in open interest, at most the alerts' volume. A contract without a known change

@@ -1,4 +1,4 @@
-"""Compute the features that strategies need, from closed bars and from facts of the moment."""
+"""Compute the features that strategies need, from closed bars and from current quotes and market facts."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +24,12 @@ from tradebot.signals.subjects.market import NEWS_KIND, Category
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
 Sessions = Callable[[date, date, str], Sequence[Session]]
-"""Returns the sessions of a calendar between two dates, inclusive, oldest first."""
+"""Return the sessions of a calendar between two dates, inclusive, oldest first."""
 MICROSECOND = timedelta(microseconds=1)
 Place = tuple[FeatureNeed, str, str, tuple[date, ...] | None]
 
 
-# What a need means is looked up in each pass.
+# Each pass asks what a need means, so the answer is cached.
 @lru_cache(maxsize=64)
 def reads_quotes(need: FeatureNeed) -> bool:
     return any(FeatureInputs.SPREAD in each.reads for each in _features_of(need))
@@ -37,13 +37,13 @@ def reads_quotes(need: FeatureNeed) -> bool:
 
 @lru_cache(maxsize=64)
 def of_the_moment(need: FeatureNeed) -> bool:
-    """Return True if any of these features use more than bars, and so differ from one moment to the next."""
+    """Return True if any of these features use more than bars, so that they change between bars."""
     return any(each.of_the_moment for each in _features_of(need))
 
 
 @lru_cache(maxsize=64)
 def bars_for(need: FeatureNeed, venue: VenueDay) -> BarNeed:
-    """Return the bars that features need; with only the minimum, some features have no value yet."""
+    """Return the bars that features need. With the fewest bars that a feature accepts, some have no value yet."""
     features, a_session = _of_bars(need), _a_session(need, venue)
     least = max((each.bars + each.sessions * a_session for each in features), default=1)
     return BarNeed(need.timeframe, bars_before(features, a_session) + a_session, least=least)
@@ -63,17 +63,17 @@ def _of_bars(need: FeatureNeed) -> Sequence[Feature]:
     return [each for each in _features_of(need) if not each.of_the_moment]
 
 
-class _Kept(NamedTuple):
-    """The features of a span of time, from after a moment up to another, and the frame that they were computed of."""
+class _CachedColumns(NamedTuple):
+    """Features from one moment until another, with the frame of bars that they were computed from."""
 
     after: datetime
     until: datetime
     frame: Frame
     ends: NDArray[np.int64]
-    found: Mapping[str, Column]
+    columns_by_name: Mapping[str, Column]
 
     def bar_at(self, until: datetime) -> int:
-        """Return the place of the last bar that was closed at a moment, -1 if none was."""
+        """Return the index of the last bar closed by a moment, -1 if there is none."""
         return int(np.searchsorted(self.ends, until.timestamp(), "right")) - 1
 
     def is_of_last_session(self, bar: int) -> bool:
@@ -84,34 +84,34 @@ class BarFeatures:
     """Features of closed bars. A session's features are computed from a fixed number of bars before it.
 
     So a bar's values are identical to the last digit whenever they are computed. With `whole` sessions, the bars are
-    those of a backtest, which can provide the remainder of a session: its features are computed once, and looked up by
-    time. Each of them uses only bars that were closed then.
+    those of a backtest, which can provide the rest of a session: its features are computed once, and looked up by time.
+    Each of them uses only bars that were closed then.
     """
 
     def __init__(self, bars: Bars, sessions: Sessions, venue: VenueDay, *, whole: bool = False) -> None:
         self._bars, self._sessions, self._venue, self._whole = bars, sessions, venue, whole
-        self._kept: dict[Place, _Kept] = {}
+        self._cached_columns: dict[Place, _CachedColumns] = {}
 
     def row(
         self, need: FeatureNeed, symbol: str, until: datetime, calendar: str, rolls: tuple[date, ...] | None
     ) -> FeatureRow | None:
         """Return a symbol's features at the last bar closed by `until`; None if there is no bar."""
-        place = need, symbol, calendar, rolls
-        kept = self._kept.get(place)
-        if kept is None or not kept.after < until <= kept.until:
-            kept = self._compute_columns(place, *self._span(need, calendar, until))
-            if kept is None:
+        cache_key = need, symbol, calendar, rolls
+        cached = self._cached_columns.get(cache_key)
+        if cached is None or not cached.after < until <= cached.until:
+            cached = self._compute_columns(cache_key, *self._span(need, calendar, until))
+            if cached is None:
                 return None
-            self._kept[place] = kept
-        bar = len(kept.ends) - 1 if need.timeframe == DAY else kept.bar_at(until)
-        if bar >= 0 and not kept.is_of_last_session(bar):
-            # Until the first bar of a session has closed, the last one is of the session before.
-            kept = self._compute_columns(place, until, until, until)
-            return kept and _row(need, kept, len(kept.ends) - 1)
-        return _row(need, kept, bar) if bar >= 0 else None
+            self._cached_columns[cache_key] = cached
+        bar = len(cached.ends) - 1 if need.timeframe == DAY else cached.bar_at(until)
+        if bar >= 0 and not cached.is_of_last_session(bar):
+            # Until the first bar of a session has closed, the latest closed bar belongs to the session before.
+            cached = self._compute_columns(cache_key, until, until, until)
+            return cached and _row(need, cached, len(cached.ends) - 1)
+        return _row(need, cached, bar) if bar >= 0 else None
 
     def _span(self, need: FeatureNeed, calendar: str, until: datetime) -> tuple[datetime, datetime, datetime]:
-        """Return the span of time for which features are computed at once, and up to when its bars are asked for."""
+        """Return from when until when features are computed at once, and up to which moment bars are read."""
         if self._whole and need.timeframe != DAY:
             near = self._sessions(until.date() - ENDS_LATE, until.date() + BEGINS_AHEAD, calendar)
             index = bisect_left(near, until, key=attrgetter("open"))
@@ -121,27 +121,35 @@ class BarFeatures:
                 return session.open, ends, max(session.close, until)
         return until - MICROSECOND, until, until
 
-    def _compute_columns(self, place: Place, after: datetime, until: datetime, last: datetime) -> _Kept | None:
-        need, symbol, calendar, rolls = place
+    def _compute_columns(
+        self, cache_key: Place, after: datetime, until: datetime, last: datetime
+    ) -> _CachedColumns | None:
+        need, symbol, calendar, rolls = cache_key
         bars = bars_for(need, self._venue)
         series = self._bars.closed(bars, [symbol], last).get(symbol)
         if not series:
             return None
         sessions = self._sessions(series.start_of(0).date() - ENDS_LATE, last.date() + BEGINS_AHEAD, calendar)
         frame = _anchor_frame(frame_of(series, sessions, rolls), bars.depth - _a_session(need, self._venue))
-        return _Kept(after, until, frame, frame.ends, columns(frame, [each.name for each in _of_bars(need)]))
+        return _CachedColumns(after, until, frame, frame.ends, columns(frame, [each.name for each in _of_bars(need)]))
 
 
 def _anchor_frame(frame: Frame, before: int) -> Frame:
-    """Return the bars of the last session and so many before it."""
+    """Return the bars of the last session and this many before it."""
     opens = int(frame.opens[-1])
     first = len(frame) - 1 if opens == NOWHERE else int(np.searchsorted(frame.starts, opens))
     return frame.part(max(first - before, 0), len(frame))
 
 
-def _row(need: FeatureNeed, kept: _Kept, bar: int) -> FeatureRow:
-    at = datetime.fromtimestamp(int(kept.ends[bar]), UTC)
-    return _of(_of_bars(need), {name: float(column[bar]) for name, column in kept.found.items()}, kept.frame, bar, at)
+def _row(need: FeatureNeed, cached: _CachedColumns, bar: int) -> FeatureRow:
+    at = datetime.fromtimestamp(int(cached.ends[bar]), UTC)
+    return _of(
+        _of_bars(need),
+        {name: float(column[bar]) for name, column in cached.columns_by_name.items()},
+        cached.frame,
+        bar,
+        at,
+    )
 
 
 def _of(features: Sequence[Feature], values: Mapping[str, float], frame: Frame, bar: int, at: datetime) -> FeatureRow:
@@ -153,7 +161,7 @@ def _of(features: Sequence[Feature], values: Mapping[str, float], frame: Frame, 
 def with_moment(
     need: FeatureNeed, row: FeatureRow, now: datetime, spread: float | None, market: Mapping[str, object]
 ) -> FeatureRow:
-    """Return a row with features of the moment added: the quote's spread in ticks, and facts about the whole market."""
+    """Return a row with current features added: the quote's spread in ticks, and facts about the whole market."""
     features = [each for each in _features_of(need) if each.of_the_moment]
     frame = _moment(now, spread, ECONOMIC_CALENDAR_KIND.of(market), NEWS_KIND.of(market))
     values = {name: float(column[0]) for name, column in columns(frame, [each.name for each in features]).items()}
@@ -167,7 +175,7 @@ def _moment(
     calendar: ReleaseCalendar | None,
     moments_by_category: Mapping[Category, Sequence[datetime]] | None,
 ) -> Frame:
-    """Return a frame of a single bar without a length, which has no price of its own."""
+    """Return a frame of a single bar of zero length, without prices."""
     at, unit, nowhere = int(now.timestamp()), np.ones(1), np.full(1, NOWHERE)
     due = tuple(int(each.timestamp()) for each in calendar.major) if calendar else ()
     stamps = {

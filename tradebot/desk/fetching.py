@@ -25,12 +25,12 @@ from tradebot.timetable.job_times import parse, whole_day
 from tradebot.timetable.sessions import last_session
 
 Request = tuple[AnyKind, str | None]
-"""A kind of facts, and its subject; None if the kind is about the whole market."""
+"""A kind of facts and its subject, which is None if the kind is about the whole market."""
 
 CLOSED_INTERVAL_S = 3600
 """While the market is closed, nothing is fetched again sooner than this."""
 MORNING = timedelta(hours=1)
-"""A reply that changes before the open is fetched no earlier than this before it."""
+"""How long before the open a reply that changes overnight is fetched, at the earliest."""
 _SESSIONS_BACK = timedelta(days=7)
 
 
@@ -49,7 +49,7 @@ class Agenda(Struct, frozen=True):
 
 
 def everything(requests: Sequence[Request]) -> Agenda:
-    """Return the agenda of a fetch of everything at once."""
+    """Return an agenda that fetches everything at once."""
     return Agenda(tuple(sorted(requests, key=lambda request: not request[0].core)))
 
 
@@ -64,7 +64,7 @@ class _Look(Struct, frozen=True, dict=True):
     requests: tuple[Request, ...]
 
     def agenda(self) -> Agenda:
-        """Choose what is due, and of that what fits: core kinds in their order, and what was asked longest ago."""
+        """Return the due calls that fit: core kinds in their order, then those queried longest ago."""
         planned = self._intervals_s
         fetched = [request for request in self.requests if request[0].name in planned]
         due = [request for request in fetched if self._is_due(request, planned[request[0].name])]
@@ -103,7 +103,7 @@ class _Look(Struct, frozen=True, dict=True):
 
     @cached_property
     def _morning(self) -> datetime | None:
-        """Return when replies of the newest morning could be asked for."""
+        """Return the earliest time to fetch the latest morning's replies."""
         return max((mark for hours in self._hours if (mark := hours.open - MORNING) <= self.now), default=None)
 
     @cached_property
@@ -111,7 +111,10 @@ class _Look(Struct, frozen=True, dict=True):
         return max((hours.close for hours in self._hours if hours.close <= self.now), default=None)
 
     def _fetch_began(self, last: datetime) -> datetime:
-        """Return when the fetch began that an answer came in: intervals count from there, however late it came."""
+        """Return when the fetch began that this reply belongs to.
+
+        Intervals count from there, however late the reply came.
+        """
         index = bisect_right(self._starts, last)
         return self._starts[index - 1] if index else last
 
@@ -122,7 +125,7 @@ class _Look(Struct, frozen=True, dict=True):
     def _is_due(self, request: Request, interval_s: int) -> bool:
         kind, last = request[0], self._last[request[0].name, request[1]]
         if kind.phase is Phase.OPEN and not self._is_open:
-            # Data between the last slot and the close is fetched once.
+            # Data that changed between the last slot and the close is fetched once.
             close = self._current.close if self._current else None
             return close is not None and close <= self.now and (last is None or last < close)
         if last is None:
@@ -130,10 +133,10 @@ class _Look(Struct, frozen=True, dict=True):
         if kind.phase in (Phase.MORNING, Phase.EVENING) and interval_s >= ONCE_S:
             newest = self._morning if kind.phase is Phase.MORNING else self._evening
             return newest is not None and last < newest
-        # What was fetched before the open isn't today's.
+        # A reply from before the open isn't today's.
         if self._current is not None and last < self._current.open <= self.now:
             return True
-        # Rows from the stream belong to no fetch: they count from their arrival.
+        # Rows from the stream belong to no fetch, so they count from their arrival.
         streamed = self.world.rules.streamed and kind.name == FLOW_ALERTS
         began = last if streamed else self._fetch_began(last)
         least_s = interval_s if self._is_open or self._current is None else max(interval_s, CLOSED_INTERVAL_S)
@@ -149,7 +152,7 @@ class _Look(Struct, frozen=True, dict=True):
 
     @cached_property
     def _plan(self) -> FetchPlan | None:
-        """Return the plan of the session or, if the day hasn't enough calls left for it, that of its rest."""
+        """Return the plan of the session, or a plan for what is left of it if the day hasn't enough calls."""
         rules = self.world.rules
         if not rules.fetch_times or rules.allowance is None or not self.world.needed_facts:
             return None
@@ -163,9 +166,9 @@ class _Look(Struct, frozen=True, dict=True):
 
     @cached_property
     def _asked_s(self) -> Mapping[str, float]:
-        """Return when the stalest reply of this session was asked for, by kind, in seconds after the open.
+        """Return when each kind's oldest reply of this session was requested, in seconds after the open.
 
-        A kind of which a symbol has none isn't there.
+        A kind is missing if any symbol has no reply yet.
         """
         assert self._current is not None
         opened, seconds = self._current.open, dict[str, float]()
@@ -176,9 +179,9 @@ class _Look(Struct, frozen=True, dict=True):
 
 
 MAX_FAILURES = 3
-"""After this many failed calls in a row the rest of the endpoint waits for the next slot.
+"""After this many failed calls in a row, the endpoint's other calls wait for the next slot.
 
-If the next endpoint's first call fails too, the source counts as down, and all the rest waits.
+If the next endpoint's first call fails too, the source counts as down, and all remaining calls wait.
 """
 
 
@@ -220,7 +223,7 @@ class FetchResult(Struct, frozen=True):
 class WantedCalls(Struct, frozen=True):
     """Which calls to make: only these endpoints and these symbols; an empty set means all of them.
 
-    A market-wide endpoint has no symbol, so naming symbols alone excludes it.
+    A market-wide endpoint has no symbol, so naming only symbols excludes it.
     """
 
     endpoints: frozenset[str] = frozenset()
@@ -271,13 +274,13 @@ def fetch_flow(
     """
     now, session = clocks.now, last_session(world.ledger, clocks.now, world.venue.day)
     requests = [(kind, symbol) for kind, symbol in _requests(world) if wanted.includes(kind.name, symbol)]
-    asked = agenda(world, session, now, requests) if only_due else everything(requests)
+    fetch_agenda = agenda(world, session, now, requests) if only_due else everything(requests)
     intakes: list[Intake] = []
     failures: list[Failure] = []
     skipped: set[str] = set()
     new = in_a_row = 0
     quota: Quota | None = None
-    for number, (kind, symbol) in enumerate(asked.due, start=1):
+    for number, (kind, symbol) in enumerate(fetch_agenda.due, start=1):
         if kind.name in skipped:
             continue
         answer = _ask(world, kind, symbol, session, clocks)
@@ -290,14 +293,14 @@ def fetch_flow(
             intake, quota = answer
             in_a_row, new = 0, new + (0 if world.dry_run else world.facts.store(intake))
             intakes.append(intake)
-        world.progress(number, len(asked.due))
+        world.progress(number, len(fetch_agenda.due))
         if in_a_row > MAX_FAILURES or (failures and failures[-1].lasting):
             break
     name, calls, given_up = world.mode_name, len(intakes) + len(failures), in_a_row >= MAX_FAILURES
     world.record(CycleRecord(call.cycle_id, call.job, call.session, call.slot, now, name, quota=quota))
     return FetchResult(
-        now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota, asked.later,
-        asked.left_out,
+        now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota,
+        fetch_agenda.later, fetch_agenda.left_out,
     )  # fmt: skip
 
 

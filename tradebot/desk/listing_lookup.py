@@ -26,10 +26,10 @@ def read_listings(world: World, symbols: Iterable[str]) -> Mapping[str, Listing]
 
     Stored listings are used at any age: the pass that evaluates the candidates reads them again.
     """
-    asked = tuple(dict.fromkeys(symbols))
-    kept = {symbol: record.listing for symbol, record in world.ledger.listings(asked).items()}
-    missing = [symbol for symbol in asked if symbol not in kept]
-    return {**kept, **(fetch_listings(world.reader, missing) or {})}
+    unique_symbols = tuple(dict.fromkeys(symbols))
+    stored = {symbol: record.listing for symbol, record in world.ledger.listings(unique_symbols).items()}
+    missing = [symbol for symbol in unique_symbols if symbol not in stored]
+    return {**stored, **(fetch_listings(world.reader, missing) or {})}
 
 
 def update_listings(world: World, books: Books, entered: Iterable[str]) -> ListingsInForce:
@@ -69,10 +69,11 @@ def other_contracts(
         except ValueError:
             return symbol
 
-    held = defaultdict[str, list[str]](list)
+    symbols_by_coin = defaultdict[str, list[str]](list)
     for symbol in sorted(open_symbols):
-        held[coin_or_self(symbol)].append(symbol)
+        symbols_by_coin[coin_or_self(symbol)].append(symbol)
     others = (
-        (symbol, [month for month in held.get(coin_or_self(symbol), ()) if month != symbol]) for symbol in entered
+        (symbol, [month for month in symbols_by_coin.get(coin_or_self(symbol), ()) if month != symbol])
+        for symbol in entered
     )
     return {symbol: ", ".join(contracts) for symbol, contracts in others if contracts}

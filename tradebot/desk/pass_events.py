@@ -1,4 +1,4 @@
-"""Report a pass to people: counter-signals, refusals, missed candidates, stale bars, failed closes.
+"""Report what people should know about a pass: counter-signals, refusals, stale bars, failed closes.
 
 A condition that lasts for several passes is reported once: the record of the previous pass says whether it is new. An
 order's end is reported when the books first see it.
@@ -31,9 +31,9 @@ MOST_CLOSES = 3
 """How many orders that close one position may fail before a person is notified."""
 DAY = timedelta(days=1)
 WEAK = frozenset({Gate.NEEDS, Gate.STRATEGY, Gate.COVERAGE, Gate.SCORE})
-"""Gates that a candidate passes if its signal is good enough, whatever the account looks like."""
+"""Gates that a candidate passes if its signal is good enough, whatever the state of the account."""
 ROOM = frozenset({*CAPACITY, Gate.DISPLACEMENT})
-"""Gates that refuse an entry for want of room."""
+"""Gates that refuse an entry because a limit leaves no room."""
 Key = tuple[str, str, Side]
 
 
@@ -46,14 +46,17 @@ def tell(world: World, desk: Desk, cycle: CycleRecord) -> None:
 
 
 def tell_caught_up(events: Events, ledger: Ledger, caught: CaughtUp, now: datetime) -> None:
-    """Emit the events for changes that catching up has written into the ledger."""
+    """Emit the events for changes that catching up has written to the ledger."""
     _tell_unfilled(events, ledger, caught.unfilled, now)
     _tell_moved(events, ledger, caught.moved, now)
     _tell_closed_by_broker(events, caught.liquidated, now)
 
 
 def _tell_closed_by_broker(events: Events, closed: Iterable[Liquidated], now: datetime) -> None:
-    """Emit one event for all parts in which the broker closed a position: it may take dozens, at a price each."""
+    """Emit one event for all fills with which the broker closed a position.
+
+    There may be dozens, each at its own price.
+    """
     together = dict[tuple[str, Side, EventKind, tuple[str, ...]], list[Fill]]()
     for fill, strategies in closed:
         kind = EventKind.LIQUIDATED if fill.liquidation else EventKind.SETTLED
@@ -68,7 +71,7 @@ def _tell_closed_by_broker(events: Events, closed: Iterable[Liquidated], now: da
 
 
 def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], now: datetime) -> None:
-    """Emit what it means that orders have ended with shares left to fill; a replaced one goes on as another."""
+    """Emit that orders ended with unfilled shares, unless another order replaced them."""
     ended = [order for order in unfilled if order.status is not OrderStatus.REPLACED]
     if not ended:
         return
@@ -78,11 +81,11 @@ def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], no
         for record in ledger.recent_intents((now - DAY).date())
         if record.intent.operation is Operation.CANCEL
     }
-    held = ledger.totals().positions
+    positions = ledger.totals().positions
     for order in ended:
         record = promised.get(order.client_order_id)
         if record is not None:
-            position = held.get((record.intent.key.strategy, order.symbol))
+            position = positions.get((record.intent.key.strategy, order.symbol))
             expected = order.venue_id in canceled or not (position and position.quantity * order.side.sign < 0)
             for event in _of_ended(order, record.intent, now, expected=expected):
                 events.emit(event)
@@ -104,13 +107,16 @@ def _tell_moved(events: Events, ledger: Ledger, moved: Sequence[MovedStop], now:
 
 
 def _of_ended(order: Order, intent: Intent, now: datetime, *, expected: bool) -> Iterator[SystemEvent]:
-    """Yield what the end of an order means; an exit's is `expected` if we canceled it, or no shares are left for it."""
+    """Yield the events for an order's end.
+
+    An exit's end is `expected` if we canceled it, or no shares are left for it.
+    """
     cause, unfilled = f"the order ended {order.status.value}", intent.quantity - order.filled_quantity
     details = _unfilled_details(intent, cause, order.client_order_id, unfilled)
     if intent.purpose is Purpose.OPEN and not order.filled_quantity:
         severity = Severity.WARN if order.status is OrderStatus.REJECTED else None
         yield EventKind.MISSED_CANDIDATE.at(now, details, order.symbol, severity=severity)
-    # A venue cancels an exit that is a half of a pair once the stop has filled.
+    # A venue cancels the limit of a pair once the stop has filled.
     stop_filled = intent.order_class is OrderClass.OCO and order.status is OrderStatus.CANCELED
     if intent.purpose in CLOSES and not expected and not stop_filled:
         yield EventKind.CLOSE_FAILED.at(now, details, order.symbol)
@@ -122,7 +128,7 @@ def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
         for record in cycle.candidates
     }
     for record in last.values():
-        # An exit that the broker refuses in one form may be sent in another.
+        # If the broker refuses an exit in one form, another form of it may still be accepted.
         yield from _refusal_events(desk, record)
     if cycle.job is Job.TRADE_ONCE:
         yield from _blocked_events(desk, cycle)
@@ -134,16 +140,16 @@ def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
 
 
 def _unlisted_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
-    """Yield each symbol whose instrument isn't known, unless the pass before this one found the same."""
+    """Yield each symbol whose instrument isn't known, unless the previous pass found the same."""
     unknown = [each for each in cycle.refused_strategies if each.decision.reason is Reason.INSTRUMENT_UNKNOWN]
     before = _before(world, cycle) if unknown else None
-    for refusal in _not_told(unknown, before):
-        held = {} if refusal.decision.limit is None else {"held": f"{refusal.decision.limit}"}
-        yield EventKind.INSTRUMENT_UNKNOWN.at(desk.now, {"strategy": refusal.strategy, **held}, refusal.symbol)
+    for refusal in _newly_refused(unknown, before):
+        details = {} if refusal.decision.limit is None else {"held": f"{refusal.decision.limit}"}
+        yield EventKind.INSTRUMENT_UNKNOWN.at(desk.now, {"strategy": refusal.strategy, **details}, refusal.symbol)
 
 
 def _refusal_events(desk: Desk, record: CandidateRecord) -> Iterator[SystemEvent]:
-    """Yield what it means that the broker refused an order; a canceled or repriced order is none that it refused."""
+    """Yield the broker's refusals of new orders; refusals to cancel or reprice don't count."""
     candidate, end = record.candidate, record.terminal
     changes = candidate.source in (Operation.CANCEL, Operation.REPLACE)
     if end is None or end.reason is not Reason.VENUE_REJECTED or changes:
@@ -156,7 +162,7 @@ def _refusal_events(desk: Desk, record: CandidateRecord) -> Iterator[SystemEvent
 
 
 def _close_failed(desk: Desk, strategy: str, symbol: str, details: dict[str, str]) -> Iterator[SystemEvent]:
-    """Yield that a close failed, and once for each position that several have."""
+    """Yield that a close failed, and report a position once several of its closes have failed."""
     yield EventKind.CLOSE_FAILED.at(desk.now, details, symbol)
     position = position_of(desk, (strategy, symbol))
     since = position.opened_at if position else desk.now
@@ -168,7 +174,7 @@ def _close_failed(desk: Desk, strategy: str, symbol: str, details: dict[str, str
 
 
 def _overdue_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
-    """Yield each closing order that became too old since the pass of exits before this one."""
+    """Yield each closing order that has become overdue since the previous exit pass."""
     life = timedelta(seconds=world.rules.limits.exit_life_s)
     due = [(order, intent) for order, intent in _working_closes(desk) if intent.at + life <= desk.now]
     if not due:
@@ -186,7 +192,7 @@ def _overdue_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[Sy
 
 
 def _overfill_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
-    """Yield each position that an order has turned to the other side, once."""
+    """Yield each position that an order has reversed, once."""
     turned = [position for position in desk.positions if desk.books.kept_of(position).turned]
     before = _before(world, cycle, [position.symbol for position in turned]) if turned else None
     for position in turned:
@@ -196,14 +202,14 @@ def _overfill_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[S
 
 
 def _closes_excess(record: CandidateRecord, position: Position) -> bool:
-    """Return True if an earlier pass knew that this position had turned."""
+    """Return True if an earlier pass knew that this position had reversed."""
     candidate = record.candidate
     same = (candidate.strategy, candidate.symbol) == position.whose and candidate.at >= position.opened_at
     return same and any(decision.reason is Reason.OVERFILLED for decision in record.decisions)
 
 
 def _working_closes(desk: Desk) -> Iterator[tuple[Order, Intent]]:
-    """Yield our closing orders that may still fill; a stop that goes on beside one of them isn't one."""
+    """Yield our closing orders that may still fill, except stops that keep working beside one of them."""
     for order in desk.orders:
         record, may_fill = desk.books.intent_behind(order), order.open_quantity and not order.status.terminal
         if record and record.intent.purpose in CLOSES and may_fill and order.stop_price is None:
@@ -211,7 +217,7 @@ def _working_closes(desk: Desk) -> Iterator[tuple[Order, Intent]]:
 
 
 def _blocked_events(desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
-    """Yield each reason for which gates refused entries, with its count: one event for each entry would be too many."""
+    """Yield one event per reason for which gates refused entries, with its count."""
     entries = (record.terminal for record in cycle.candidates if record.candidate.purpose is Purpose.OPEN)
     refused = Counter((end.gate, end.reason) for end in entries if end is not None and end.gate is not Gate.SEND)
     for (gate, reason), count in refused.most_common():
@@ -219,7 +225,7 @@ def _blocked_events(desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
 
 
 def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
-    """Yield the conditions of this pass that didn't hold in the pass of entries before it."""
+    """Yield the conditions of this pass that didn't hold in the previous entry pass."""
     counter = {_key(each.candidate): each for each in cycle.candidates if _is_counter(desk, each)}
     crowded = {_key(each.candidate): each for each in cycle.candidates if _lacked_only_room(each)}
     stale = [refusal for refusal in cycle.refused_strategies if refusal.decision.reason is Reason.BARS_STALE]
@@ -232,7 +238,7 @@ def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[System
         end = record.terminal
         why = f"only room was missing: {end.reason}" if end else ""
         yield EventKind.MISSED_CANDIDATE.at(desk.now, _details(record.candidate, why, None), record.candidate.symbol)
-    for refusal in _not_told(stale, before):
+    for refusal in _newly_refused(stale, before):
         decision = refusal.decision
         details = {"strategy": refusal.strategy, "age_s": str(decision.observed), "max_age_s": str(decision.limit)}
         yield EventKind.STALE_BARS.at(desk.now, details, refusal.symbol)
@@ -266,7 +272,7 @@ def _is_strong(record: CandidateRecord) -> bool:
 
 
 def _lacked_only_room(record: CandidateRecord) -> bool:
-    """Return True if nothing but the limits on open positions refused an entry, and no position gave way to it."""
+    """Return True if only limits on open positions refused an entry, and no position was closed to make room."""
     first = record.terminal
     if record.candidate.purpose is not Purpose.OPEN or first is None or first.gate not in ROOM:
         return False
@@ -275,7 +281,7 @@ def _lacked_only_room(record: CandidateRecord) -> bool:
 
 
 def _before(world: World, cycle: CycleRecord, symbols: Iterable[str] = ()) -> CycleRecord | None:
-    """Return the reasons of the pass of this job before this one, whose candidates are in some symbols."""
+    """Return the previous pass of this job, with the reasons for candidates in these symbols."""
     return world.facts.before(cycle.job, cycle.id, sorted({*symbols}))
 
 
@@ -283,8 +289,8 @@ def _key(candidate: Candidate) -> Key:
     return candidate.strategy, candidate.symbol, candidate.side
 
 
-def _not_told(refused: Iterable[StrategyRefusal], before: CycleRecord | None) -> Iterator[StrategyRefusal]:
-    """Yield the refusals that the pass before this one didn't have."""
+def _newly_refused(refused: Iterable[StrategyRefusal], before: CycleRecord | None) -> Iterator[StrategyRefusal]:
+    """Yield the refusals that the previous pass didn't have."""
     key = attrgetter("strategy", "symbol", "decision.reason")
     keys = {key(refusal) for refusal in before.refused_strategies} if before else set()
     return (refusal for refusal in refused if key(refusal) not in keys)
@@ -301,6 +307,6 @@ def _details(candidate: Candidate, cause: str, order: str | None) -> dict[str, s
 
 
 def gap_began(gap: Gap, now: datetime, cause: str = "") -> SystemEvent:
-    """Build the event for the beginning of a gap in protection; `cause` is why an exit had to replace the stop."""
+    """Build the event for the start of a gap in protection; `cause` is why an exit had to replace the stop."""
     details = {"strategy": gap.strategy, "why": gap.why, "shares": f"{gap.shares:f}", "since": gap.since.isoformat()}
     return EventKind.PROTECTION_GAP.at(now, {**details, **({"cause": cause} if cause else {})}, gap.symbol)

@@ -1,4 +1,4 @@
-"""Conclude a pass: emit its events, including gaps in protection, and record it.
+"""Finish a pass: emit its events, including gaps in protection, and record it.
 
 A gap is reported when it begins, and with its duration when it ends. The record of each exit pass has its remaining
 gaps, so that the next one knows which of them are new.
@@ -42,7 +42,7 @@ from tradebot.reconciliation.protection import closed_by_others, gaps
 from tradebot.reconciliation.read_books import read_books
 
 LOOKED_BACK = (3, 3_000)
-"""How many records are searched for the last pass that looked, first and then if the broker was away in all of them."""
+"""How many records are searched for the last pass that checked for gaps: few at first, more if none of these did."""
 DAY = timedelta(days=1)
 NOTHING = Decimal(0)
 WHY_FREED: Mapping[Reason | None, str] = {
@@ -50,8 +50,8 @@ WHY_FREED: Mapping[Reason | None, str] = {
     Reason.STOP_TIGHTENED: OrderStatus.CANCELED.value,
     Reason.STOP_RESIZED: OrderStatus.CANCELED.value,
 }
-"""Why a pass cancels a stop that could trigger, and the reported reason for the gap."""
-Found = Mapping[Whose, Gap]
+"""Reasons for which a pass cancels a stop that could trigger, and the cause of the gap that is reported."""
+GapByPosition = Mapping[Whose, Gap]
 
 
 def finish_pass(
@@ -73,7 +73,7 @@ def finish_pass(
 def finish_declined_pass(
     world: World, call: Call, now: datetime, records: tuple[CandidateRecord, ...], proposed: Proposals
 ) -> CycleRecord:
-    """Record a pass of entries of which strategies declined each one, so that nothing was looked at."""
+    """Record an entry pass whose strategies declined every candidate, so that no desk was taken."""
     cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, now, world.mode_name, records)
     waiting, code = proposed.own.waiting, proposed.code
     return world.record(replace(cycle, refused_strategies=proposed.refused, waiting=waiting, code=code))
@@ -86,7 +86,7 @@ def finish_exit_pass(world: World, call: Call, desk: Desk, records: tuple[Candid
 
 
 def _unknown(desk: Desk) -> Iterator[StrategyRefusal]:
-    """Yield the positions that no exit can be sent for, because nobody knows their instrument."""
+    """Yield the positions for which no exit can be sent, because their instrument is unknown."""
     for position in desk.positions:
         if desk.listing_of(position) is None:
             unknown = Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN, None, position.quantity)
@@ -111,7 +111,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         dry_run=world.dry_run,
         equity=desk.account.equity,
         marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted),
-        # After the close, some venues already report the account's value at it.
+        # After the close, some venues already report the account's value at the close.
         last_close=desk.account.last_equity if desk.session and desk.session.contains(desk.now) else None,
         margin=desk.book.margin.as_observed(desk.book.equity) if desk.book.margin else None,
         quoted_at=min((quote.at for _, quote in quoted), default=None),
@@ -123,45 +123,51 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Return the record of an exit pass with its remaining gaps; report those that began or ended."""
-    last = _last(world, cycle)
-    opened, earlier = _gaps_opened(world, desk, cycle), _before(world, desk, last)
+    last = _last_gap_check(world, cycle)
+    opened, earlier = _gaps_opened(world, desk, cycle), _earlier_gaps(world, desk, last)
     books, resting = _as_filled(desk, desk.books), desk.resting
-    met = {whose: _since(gap, last, books) for whose, gap in _gaps_found(world, desk, books, resting).items()}
-    left: Found = met
+    met = {
+        whose: _with_earliest_start(gap, last, books) for whose, gap in _gaps_found(world, desk, books, resting).items()
+    }
+    remaining: GapByPosition = met
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
         books = read_books(world.ledger, desk.now, world.venue.day).with_pending(desk.books.pending)
         books = _as_filled(desk, replace(books, doubted=desk.books.doubted))
         resting = resting_among(books, books.working)
-        left = _gaps_found(world, desk, books, resting)
-        # What this pass did to close a gap is no other gap.
-        left = {whose: replace(gap, since=met.get(whose, gap).since) for whose, gap in left.items()}
+        remaining = _gaps_found(world, desk, books, resting)
+        # A gap that this pass tried to close is still the same gap.
+        remaining = {whose: replace(gap, since=met.get(whose, gap).since) for whose, gap in remaining.items()}
     all_gaps = {**opened, **earlier}
     at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
     passing = {
-        whose: gap for whose, gap in met.items() if whose not in {**left, **all_gaps} and _is_told(world, gap, at)
+        whose: gap
+        for whose, gap in met.items()
+        if whose not in {**remaining, **all_gaps} and _is_reported(world, gap, at)
     }
-    # A stop that was sent ends a gap that is told once a report shows that it rests.
+    # A stop on its way ends a reported gap only once the venue reports that it rests.
     lasting = {whose: gap for whose, gap in {**passing, **all_gaps}.items() if not _is_closed(gap, books, desk)}
-    # A gap that was over when this pass began stays over, although a stop that moves is on its way again.
+    # A gap that was over when this pass began stays over, even while its moved stop is on its way.
     arriving = {whose for whose, pairs in resting.items() if any(pair.arrives for pair in pairs)}
     awaited = arriving & {*met, *opened}
-    left = {**{whose: replace(gap, sent=True) for whose, gap in lasting.items() if whose in awaited}, **left}
-    on = {whose for whose in all_gaps if whose in left and whose in lasting}
-    now = tuple(replace(gap, since=all_gaps[whose].since) if whose in on else gap for whose, gap in left.items())
-    passed = [gap for whose, gap in passing.items() if whose not in left]
-    # The process that ended it may have been killed before it reported that.
+    remaining = {**{whose: replace(gap, sent=True) for whose, gap in lasting.items() if whose in awaited}, **remaining}
+    on = {whose for whose in all_gaps if whose in remaining and whose in lasting}
+    now = tuple(replace(gap, since=all_gaps[whose].since) if whose in on else gap for whose, gap in remaining.items())
+    passed = [gap for whose, gap in passing.items() if whose not in remaining]
+    # The pass that ended the gap may have been killed before it reported that.
     passed += [
-        gap for gap in _gaps_missed(world, desk, last) if (gap.strategy, gap.symbol) not in {**all_gaps, **left, **met}
+        gap
+        for gap in _gaps_missed(world, desk, last)
+        if (gap.strategy, gap.symbol) not in {**all_gaps, **remaining, **met}
     ]
-    for gap in (*passed, *(gap for whose, gap in left.items() if whose not in on)):
+    for gap in (*passed, *(gap for whose, gap in remaining.items() if whose not in on)):
         world.events.emit(gap_began(gap, desk.now))
     for gap in (*passed, *(gap for whose, gap in all_gaps.items() if whose not in on)):
         world.events.emit(_gap_ended(gap, books, desk, at, resting))
     return replace(cycle, gaps=now)
 
 
-def _gaps_opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
-    """Return the gaps that this pass itself has opened and told, because an exit or another stop needed the shares.
+def _gaps_opened(world: World, desk: Desk, cycle: CycleRecord) -> GapByPosition:
+    """Return the gaps that this pass opened, because an exit or another stop needed the shares.
 
     Other shares of the position may have been without a stop when it began.
     """
@@ -180,8 +186,8 @@ def _gaps_opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
     return {whose: replace(gap, since=met[whose].since) if whose in met else gap for whose, gap in at_work.items()}
 
 
-def _last(world: World, cycle: CycleRecord) -> CycleRecord | None:
-    """Return the last pass of exits before this one that looked for gaps."""
+def _last_gap_check(world: World, cycle: CycleRecord) -> CycleRecord | None:
+    """Return the last exit pass before this one that checked for gaps."""
     searched = (world.facts.last_passes(cycle.job, most) for most in LOOKED_BACK)
     looked = (
         [cycle_record for cycle_record in cycles if cycle_record.gaps is not None and cycle_record.id != cycle.id]
@@ -190,8 +196,8 @@ def _last(world: World, cycle: CycleRecord) -> CycleRecord | None:
     return next((cycles[-1] for cycles in looked if cycles), None)
 
 
-def _before(world: World, desk: Desk, last: CycleRecord | None) -> Found:
-    """Return the gaps that the pass of exits before this one left, and those that passes of entries opened since."""
+def _earlier_gaps(world: World, desk: Desk, last: CycleRecord | None) -> GapByPosition:
+    """Return the gaps that the previous exit pass left, and those that entry passes opened since."""
     since = last.at if last else desk.now - DAY
     entries = (cycle for cycle in world.facts.passes(since) if cycle.job is Job.TRADE_ONCE)
     return {
@@ -199,10 +205,10 @@ def _before(world: World, desk: Desk, last: CycleRecord | None) -> Found:
     }
 
 
-def _since(gap: Gap, last: CycleRecord | None, books: Books) -> Gap:
-    """Return a gap, since the last look at the latest if nobody can say when the stop went.
+def _with_earliest_start(gap: Gap, last: CycleRecord | None, books: Books) -> Gap:
+    """Return a gap that began at the last check, at the latest, if nobody can say when the stop ended.
 
-    The time of an order that the venue lists no fills of is that of its last fill; its first came after it was sent.
+    If the venue lists no fills of an order, its time is that of its last fill; the first came after it was sent.
     """
     position = books.totals.positions[gap.strategy, gap.symbol]
     reported = {
@@ -216,7 +222,7 @@ def _since(gap: Gap, last: CycleRecord | None, books: Books) -> Gap:
 
 
 def _gaps_missed(world: World, desk: Desk, last: CycleRecord | None) -> Iterator[Gap]:
-    """Yield the gaps of positions that no recorded pass has seen yet, though their first stops came late."""
+    """Yield gaps that no recorded pass has seen, of positions whose first stop came late."""
     for position in desk.positions:
         rests = [rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger]
         placed = min((at for rest in rests if (at := _placed_at(rest))), default=None)
@@ -225,51 +231,51 @@ def _gaps_missed(world: World, desk: Desk, last: CycleRecord | None) -> Iterator
             continue
         shares = sum((rest.quantity for rest in rests), NOTHING)
         gap = Gap(position.strategy, position.symbol, shares, position.opened_at, NOT_PLACED)
-        if _is_told(world, gap, placed):
+        if _is_reported(world, gap, placed):
             yield gap
 
 
 def _is_recorded(world: World, position: Position) -> bool:
-    """Return True if passes were recorded when a position was opened: otherwise its own may have been lost."""
+    """Return True if passes were recorded when a position was opened, so that the record of its own isn't lost."""
     return any(cycle.at <= position.opened_at for cycle in world.facts.passes(position.opened_at - DAY))
 
 
 def _placed_at(rest: Resting) -> datetime | None:
-    """Return since when a stop works at the latest, as it may have been on its way; one of an entry came with that.
+    """Return when a stop began to work, at the latest; None for an entry's attached stop, which came with the entry.
 
-    A venue that tells no times of orders, as IB, accepted it before we noted that.
+    A venue such as IB that reports no times of orders had accepted the stop before we recorded that.
     """
-    if _hangs(rest) or rest.stop is None:
+    if _is_attached_to_entry(rest) or rest.stop is None:
         return None
     accepted_at = rest.record.updated_at if rest.record.state is IntentState.ACKED else None
     return rest.stop.updated_at or accepted_at
 
 
-def _hangs(rest: Resting) -> bool:
+def _is_attached_to_entry(rest: Resting) -> bool:
     return rest.record.intent.purpose is Purpose.OPEN
 
 
-def _gaps_found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
+def _gaps_found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> GapByPosition:
     rules = world.rules
-    # Shares that a person sold by hand are in our books until that is accepted, and need no stop.
+    # Shares that a person sold elsewhere stay in our books until that is accepted, and need no stop.
     closed = closed_by_others(books, desk.net)
     gaps_now = gaps(books, desk.listings, resting, rules.exits, rules.exits_of, closed)
     return {(gap.strategy, gap.symbol): gap for gap in gaps_now}
 
 
 def _as_filled(desk: Desk, books: Books) -> Books:
-    """Return the books as if all that our orders are said, or seen, to have filled were in them: that needs a stop."""
+    """Return the books with all fills of our orders that are reported or visible, because those shares need a stop."""
     books = books.with_pending(reported_fills(books))
     return books.with_pending(seen_fills(books, desk.omitted_orders, desk.net))
 
 
-def _is_told(world: World, gap: Gap, ended: datetime) -> bool:
-    """Return True if a gap is told that a single pass met and ended: not if its stop rested in time after a fill."""
+def _is_reported(world: World, gap: Gap, ended: datetime) -> bool:
+    """Return True if a gap that is already over gets reported: not if its stop came soon enough after a fill."""
     return gap.why != NOT_PLACED or ended - gap.since > timedelta(seconds=world.rules.limits.exit_life_s)
 
 
 def _is_closed(gap: Gap, books: Books, desk: Desk) -> bool:
-    """Return True if the shares of a gap are gone; those that are held may have been bought since.
+    """Return True if the gap's shares are gone; shares held now may have been bought since.
 
     A position that was opened after `now` wasn't bought since: the clock is behind.
     """
@@ -281,28 +287,32 @@ def _is_closed(gap: Gap, books: Books, desk: Desk) -> bool:
 
 
 def _rested_throughout(gap: Gap, rests: Sequence[Resting], bought_at: datetime | None) -> bool:
-    """Return True if what rests now had come before a doubt about it began: no order that has ended works again.
+    """Return True if the orders that rest now came before a doubt about them began; an ended order never works again.
 
-    The stop of an entry came with its last share, at `bought_at`.
+    An entry's attached stop came with the entry's last share, at `bought_at`.
     """
     working = (rest for rest in rests if rest.can_trigger)
-    before = (rest for rest in working if (at := bought_at if _hangs(rest) else _placed_at(rest)) and at <= gap.since)
+    before = (
+        rest
+        for rest in working
+        if (at := bought_at if _is_attached_to_entry(rest) else _placed_at(rest)) and at <= gap.since
+    )
     return sum((rest.quantity for rest in before), NOTHING) >= gap.shares
 
 
 def _gap_ended(
     gap: Gap, books: Books, desk: Desk, now: datetime, resting: Mapping[Whose, Sequence[Resting]]
 ) -> SystemEvent:
-    """Return that a gap is over: when the last share left, sold or under a new name, or else with a stop that rests.
+    """Build the event for the end of a gap. It ends when the last share leaves, or when the last stop rests.
 
-    That is when the last of its stops came to the venue, if the venue says so, and else at this look. A doubt that
-    proves groundless has lasted no time. An exit that worked took its share of the shares with its last fill.
+    The stop's time is the venue's, or else that of this pass. A doubt that proves groundless lasted no time. An exit
+    that was working covered its share of the position until its last fill.
     """
     position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books, desk)
     rests = resting.get((gap.strategy, gap.symbol), ())
     came = [at for rest in rests if rest.can_trigger and (at := _placed_at(rest)) and gap.since < at <= now]
-    left = position.traded_at if position and gap.why == EXITING else None
-    came += [left] if came and left and gap.since < left <= now else []
+    last_traded_at = position.traded_at if position and gap.why == EXITING else None
+    came += [last_traded_at] if came and last_traded_at and gap.since < last_traded_at <= now else []
     bought_at = max((lot.at for lot in position.lots), default=None) if position else None
     if not came and not closed and gap.why == DOUBTED and _rested_throughout(gap, rests, bought_at):
         came = [gap.since]

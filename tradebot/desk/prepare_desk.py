@@ -1,4 +1,4 @@
-"""Prepare the desk before a pass acts: take it, halt if it shows a cause, and store arrivals at the venue."""
+"""Prepare the desk before a pass acts: take it, halt if it shows a cause, and store prices at which orders arrived."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -49,13 +49,13 @@ def _acted_on(world: World, desk: Desk) -> Desk:
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
-    """Return the symbols that candidates name, in the order of the universe, those of other universes last."""
+    """Return the symbols that candidates name, in the order of the universe, followed by those outside it."""
     named = {candidate.symbol for candidate in proposed.candidates}
     return (*(s for s in world.rules.universe if s in named), *sorted(named - set(world.rules.universe)))
 
 
 def record_arrival_midpoints(world: World, desk: Desk) -> None:
-    """Store the midpoint with each order that this desk is the first to see, if it has a quote; not in a dry run.
+    """Store the current midpoint with each order that this desk is the first to see; not in a dry run.
 
     An order that arrived more than `limits.max_quote_age_s` ago gets none: the price has moved on since.
     """
@@ -74,35 +74,35 @@ def _new_orders(desk: Desk, most_s: int) -> Iterator[Order]:
 
 
 def note_first_fills(world: World, desk: Desk) -> Desk:
-    """Store the midpoint with each entry whose fill this desk is the first to see with a quote; not in a dry run.
+    """Store the current midpoint with each entry whose first fill this desk shows; not in a dry run.
 
     It is stored as another reply to the entry's request, because these are journaled, so a rebuilt ledger has it too.
     Return the desk with the positions' updated terms.
     """
     filled = () if world.dry_run else tuple(_first_filled(desk))
-    # A damaged journal halts the bot when it promises an order, and keeps no pass from looking.
+    # A damaged journal halts the bot once it promises an order; it doesn't keep a pass from reading.
     with suppress(DamagedBooksError):
         for order in filled:
             world.ledger.settle(order.client_order_id, Reply(WriteOutcome.ACCEPTED, order), desk.now)
     if not filled:
         return desk
-    kept = world.ledger.kept([position.key for position in desk.positions])
-    return replace(desk, books=replace(desk.books, kept={**desk.books.kept, **kept}))
+    entry_terms = world.ledger.kept([position.key for position in desk.positions])
+    return replace(desk, books=replace(desk.books, kept={**desk.books.kept, **entry_terms}))
 
 
 def _first_filled(desk: Desk) -> Iterator[Order]:
-    held = {position.whose for position in desk.positions}
+    keys = {position.whose for position in desk.positions}
     for order in desk.books.orders:
         record, quote = desk.books.promised.get(order.client_order_id), desk.quotes.get(order.symbol)
         if order.fill_mid is not None or not order.filled_quantity or quote is None or record is None:
             continue
-        entered = record.intent.purpose is Purpose.OPEN and record.intent.whose in held
+        entered = record.intent.purpose is Purpose.OPEN and record.intent.whose in keys
         if entered and record.state is IntentState.ACKED:
             yield replace(order, fill_mid=quote.middle)
 
 
 def worst_core_drifts(world: World, reads: Mapping[str, frozenset[str]], now: datetime) -> Mapping[str, Drift]:
-    """Return, by strategy, the largest harmful difference in the current replies of the core signals that it reads.
+    """Return, by strategy, the largest harmful drift in current replies of the core signals that it reads.
 
     `reads` are the kinds of facts that each strategy reads. The gates of an entry read the alerts for all of them.
     """

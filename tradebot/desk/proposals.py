@@ -50,7 +50,7 @@ class Proposals(Struct, frozen=True):
 
 
 def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
-    """Run every strategy; one with an invalid result is refused in this pass without affecting the others.
+    """Run every strategy. One with an invalid result is refused in this pass without affecting the others.
 
     With the times of entries, a strategy with its own clock runs only while one of its slots is due.
     """
@@ -66,7 +66,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
         candidates.extend(answer.candidates)
         refused.extend(answer.refused)
         failed.extend([StrategyRefusal(strategy.name, answer.failed)] if answer.failed else [])
-        # A strategy whose needs are met for no symbol gets another chance while its slot is due.
+        # A strategy whose needs are met for no symbol runs again while its slot is due.
         answered.extend([slot] if slot and answer.looked else [])
     if not world.dry_run:
         for refusal in failed:
@@ -157,7 +157,7 @@ def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: dat
 
 
 def _candidate_maker(strategy: Strategy, now: datetime, slot: StrategySlot | None) -> Callable[..., Candidate]:
-    """Return what makes a candidate of a strategy's want, given what differs from want to want."""
+    """Return a function that builds a strategy's candidate from the fields in which its wants differ."""
     named = partial(Candidate, strategy=strategy.name, at=now, reads_flow=bool(strategy.needs.facts))
     return partial(named, slot=slot.name, slot_session=slot.session) if slot else named
 
@@ -165,15 +165,15 @@ def _candidate_maker(strategy: Strategy, now: datetime, slot: StrategySlot | Non
 def _candidate(
     named: Callable[..., Candidate], lots: Mapping[str, Position], listing: Listing, want: Want
 ) -> Candidate:
-    """Return the candidate of one want. The core works out a target's side and quantity when it knows the account."""
+    """Return the candidate for one want. The core computes a target's side and quantity once it knows the account."""
     of = partial(named, instrument=listing.instrument)
     if isinstance(want, Reduce | Close):
         return _closing(of, lots[want.symbol].quantity, listing, want)
-    said = {name: value for name, value in asdict(want).items() if name != "symbol"}
+    fields = {name: value for name, value in asdict(want).items() if name != "symbol"}
     if isinstance(want, Target):
         sign = want.weight if want.weight is not None else want.quantity
-        said |= {"side": Side.SELL if sign is not None and sign < 0 else Side.BUY, "want": WantKind.TARGET}
-    return of(purpose=Purpose.OPEN, **said)
+        fields |= {"side": Side.SELL if sign is not None and sign < 0 else Side.BUY, "want": WantKind.TARGET}
+    return of(purpose=Purpose.OPEN, **fields)
 
 
 def _closing(of: Callable[..., Candidate], held_quantity: Decimal, listing: Listing, want: Reduce | Close) -> Candidate:
@@ -190,13 +190,13 @@ def _closing(of: Callable[..., Candidate], held_quantity: Decimal, listing: List
 
 NONE = Decimal(0)
 REBALANCE = "rebalance"
-"""Why shares are closed that a target has no place for, in the grammar of `exits.why`."""
+"""The reason for closing shares beyond a target, in the grammar of `exits.why`."""
 
 
 def pending_changes(
     world: World, desk: Desk, proposed: Proposals, done: Collection[tuple[str, str]]
 ) -> Sequence[Candidate]:
-    """Return the candidates that this pass hasn't sent yet, closing or reducing ones before opening ones.
+    """Return the candidates that this pass hasn't sent yet, with closes and reductions before entries.
 
     Targets become the changes that reach them. `done` are the strategies and symbols already sent.
     """
@@ -211,7 +211,7 @@ def pending_changes(
 
 
 def _as_listed(candidate: Candidate, desk: Desk) -> Candidate:
-    """Return a candidate with its instrument as it is listed now, which may have changed since it was proposed."""
+    """Return a candidate with its instrument's current listing, which may have changed since it was proposed."""
     listing = desk.listings.get(candidate.symbol)
     if listing is None or listing.instrument is candidate.instrument:
         return candidate
@@ -219,10 +219,10 @@ def _as_listed(candidate: Candidate, desk: Desk) -> Candidate:
 
 
 def _without_swaps(changes: Sequence[Candidate], why: Reason | None) -> list[Candidate]:
-    """Return the changes while entries are closed: what would give way to another position is kept.
+    """Return the changes to make while entries are blocked: positions that would make room for others are kept.
 
-    Otherwise, a bot whose entries stay closed would sell its whole book, one rebalance after the other. A strategy with
-    targets that wants more of nothing sells to cash, and that goes out.
+    Otherwise, a bot whose entries stay blocked would sell all its positions, one rebalance after the other. A strategy
+    whose targets increase nothing sells to cash, which is allowed.
     """
     growing = {candidate.strategy for candidate in changes if _wants_more(candidate)}
     return [
@@ -234,7 +234,7 @@ def _without_swaps(changes: Sequence[Candidate], why: Reason | None) -> list[Can
 
 
 def _wants_more(candidate: Candidate) -> bool:
-    """Return True for a target with shares still to be bought or sold short; without a quote, nobody knows of none."""
+    """Return True for a target that needs more shares, long or short, or may need them because it has no quote."""
     decision = next((each for each in candidate.decisions if each.gate is Gate.TARGET), None)
     if decision is None or decision.verdict is Verdict.FAIL:
         return False
@@ -278,14 +278,14 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
 
 
 def held_by(desk: Desk, strategy: str, symbol: str) -> Decimal:
-    held = (p.quantity for p in desk.positions if (p.strategy, p.symbol) == (strategy, symbol))
-    return next(held, NONE)
+    quantities = (p.quantity for p in desk.positions if (p.strategy, p.symbol) == (strategy, symbol))
+    return next(quantities, NONE)
 
 
 def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal | None:
     """Return the wanted signed shares in whole lots, or None if only a quote could tell.
 
-    A weight is of the allotment's equity, at the quote's midpoint. Both are rounded toward zero.
+    A weight is a fraction of the allotment's equity, converted at the quote's midpoint. Both are rounded toward zero.
     """
     if candidate.weight is None:
         assert candidate.quantity is not None, "a target has a weight or a quantity"
@@ -300,7 +300,7 @@ def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal |
 
 
 def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held_quantity: Decimal, wanted: Decimal) -> bool:
-    """Return True if nothing is left to do; a position that isn't wanted at all is closed however small it is."""
+    """Return True if no change is needed. A position that isn't wanted at all is closed however small it is."""
     change = abs(wanted - held_quantity)
     if not wanted:
         return not change
@@ -315,7 +315,7 @@ def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held_quantity: 
 
 
 def _step(held_quantity: Decimal, wanted: Decimal) -> tuple[Side, Purpose, Decimal]:
-    """Return the side, purpose and unsigned shares of the next order toward what is wanted."""
+    """Return the side, purpose and unsigned shares of the next order toward the wanted quantity."""
     if held_quantity and held_quantity * wanted <= 0:
         return Side.of(-held_quantity), Purpose.CLOSE, abs(held_quantity)
     if abs(wanted) < abs(held_quantity):
@@ -331,16 +331,16 @@ def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
 
 
 READ_FROM_SCORES = frozenset({"scores", "noise"})
-"""What exit rules read from the records of all passes that ask the strategies."""
+"""What exit rules read from the records of all passes that run the strategies."""
 
 
 def is_declined(world: World, candidate: Candidate) -> bool:
-    """Return True for an entry that its strategy declines and that nobody else has to judge.
+    """Return True for an entry that its strategy declines and whose gates nobody needs.
 
-    No gate is asked about it, and its record has the strategy's answer alone. Gates are still asked where someone else
-    reads their decisions: where positions give way to candidates, by displacement or in an auction, where a person is
-    asked, and where exit rules read scores. So they are about strategies that read options flow, because whether it
-    was fresh and as documented is for gates to say: a strategy that saw nothing declines too.
+    No gate is evaluated for it, and its record has only the strategy's answer. Gates are still evaluated where
+    something else reads their decisions: where candidates replace positions, by displacement or in an auction, where a
+    person approves, and where exit rules read scores. They are also evaluated for strategies that read options flow,
+    because gates decide whether the flow was fresh and as documented: a strategy that saw nothing declines too.
     """
     if world.ask_declined or candidate.purpose is not Purpose.OPEN or candidate.reads_flow:
         return False
@@ -354,5 +354,5 @@ def is_declined(world: World, candidate: Candidate) -> bool:
 
 
 def declined_record(candidate: Candidate) -> CandidateRecord:
-    """Return the record of an entry that its strategy declines: its own decisions, and no gate's."""
+    """Return the record of an entry that its strategy declines: its own decisions and no gates."""
     return CandidateRecord(candidate, candidate.decisions)

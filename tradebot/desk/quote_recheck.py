@@ -23,7 +23,7 @@ from tradebot.ports.stores import Facts
 from tradebot.ports.world import World
 
 LOOKED_BACK = timedelta(minutes=30)
-"""How old an earlier pass may be for its prices to be compared with this pass's: twice the longest wait for exits."""
+"""The oldest pass whose prices are compared with this pass's: twice the longest wait between exit passes."""
 
 Quotes = Mapping[str, Quote]
 
@@ -41,20 +41,20 @@ def recheck_quotes(world: World, desk: Desk, *, for_entries: bool, watching: boo
     latest = {**desk.quotes, **second}
     doubted = {symbol: UNCONFIRMED for symbol in doubtful if _is_doubted(world, desk, symbol, second.get(symbol))}
     if not doubted and all(second.get(symbol) is desk.quotes[symbol] for symbol in doubtful):
-        # A market that stands still while it is looked at: on the same quotes, everything stays as it is.
+        # In a market that doesn't move, the same quotes leave everything unchanged.
         return desk
-    standing = latest if for_entries else _standing(world, desk, doubtful, latest, doubted)
-    _tell(world, desk, doubtful, second, standing)
-    quotes = {symbol: quote for symbol, quote in standing.items() if not (for_entries and symbol in doubted)}
+    chosen = latest if for_entries else _exit_quotes(world, desk, doubtful, latest, doubted)
+    _tell(world, desk, doubtful, second, chosen)
+    quotes = {symbol: quote for symbol, quote in chosen.items() if not (for_entries and symbol in doubted)}
     again = replace(desk, quotes=quotes, rejected_quotes={**desk.rejected_quotes, **doubted})
     return add_exit_inputs(world, again) if watching else again
 
 
 def _is_doubted(world: World, desk: Desk, symbol: str, again: Quote | None) -> bool:
-    """Return True if nothing confirms a quote: no second answer, or a trade says otherwise.
+    """Return True if nothing confirms a quote: there is no second reply, or a trade contradicts it.
 
-    A trade that is known to be old doesn't, and one whose age isn't known only doubts a repeated answer about
-    what is held. Two different answers outweigh any trade, unless a stop rests at the venue, which acts by trades.
+    A trade that is known to be old contradicts nothing. One of unknown age only contradicts a repeated reply about a
+    position. Two different replies outweigh any trade, unless a stop rests at the venue, which triggers on trades.
     """
     if again is None:
         return True
@@ -69,10 +69,10 @@ def _is_doubted(world: World, desk: Desk, symbol: str, again: Quote | None) -> b
     return rests or recent is True or (bool(positions) and recent is None)
 
 
-def _standing(world: World, desk: Desk, doubtful: Sequence[str], latest: Quotes, doubted: Collection[str]) -> Quotes:
-    """Return the quotes for exits: the latest answer, or the last trade if that is doubted or stands alone.
+def _exit_quotes(world: World, desk: Desk, doubtful: Sequence[str], latest: Quotes, doubted: Collection[str]) -> Quotes:
+    """Return the quotes for exits: the latest reply, or the last trade if the reply is doubted or nothing supports it.
 
-    It stands alone if both the first quote and the trade shown with the second one say otherwise about what to close.
+    Nothing supports it if the first quote and the trade both disagree with it about which positions to close.
     """
     trades = {symbol: replace(latest[symbol], bid=latest[symbol].last, ask=latest[symbol].last) for symbol in doubtful}
     first, again, traded = (
@@ -83,14 +83,14 @@ def _standing(world: World, desk: Desk, doubtful: Sequence[str], latest: Quotes,
     return {**latest, **{symbol: trades[symbol] for symbol in doubtful if symbol in doubted or symbol in alone}}
 
 
-def _tell(world: World, desk: Desk, doubtful: Sequence[str], second: Quotes, standing: Quotes) -> None:
-    """Emit an event about the first quotes that a second look did not confirm."""
+def _tell(world: World, desk: Desk, doubtful: Sequence[str], second: Quotes, chosen: Quotes) -> None:
+    """Emit an event about first quotes that the second request didn't confirm."""
     stops, details = nearest_stops(world, desk), {}
     for symbol in doubtful:
         first, again = desk.quotes[symbol], second.get(symbol)
         limit = doubted_move(world.rules.limits, stops.get(symbol))
         same = again is not None and max(abs(again.bid / first.bid - 1), abs(again.ask / first.ask - 1)) < limit
-        if not same or standing[symbol] is not again:
+        if not same or chosen[symbol] is not again:
             details[symbol] = f"{_describe(first)}, then {_describe(again)}"
     if details and not world.dry_run:
         world.events.emit(EventKind.PRICE_JUMPED.at(desk.now, details))
@@ -101,26 +101,31 @@ def _describe(quote: Quote | None) -> str:
 
 
 def _doubtful(world: World, desk: Desk, closed: Collection[str]) -> tuple[str, ...]:
-    """Return the symbols at whose quotes a rule closes a position, and those that jumped: too far from the last pass's
-    price or, if that has none, from the last trade.
+    """Return the symbols whose quotes need a second look, positions that rules would close first.
+
+    That is a quote at which a rule closes a position, or one that jumped: too far from the last pass's price or, if
+    that has none, from the last trade.
     """
-    held = {position.symbol: position for position in desk.positions}
-    marks, stops = _marks(world.facts, desk.now, held) if held else {}, nearest_stops(world, desk)
+    position_by_symbol = {position.symbol: position for position in desk.positions}
+    marks, stops = (
+        _marks(world.facts, desk.now, position_by_symbol) if position_by_symbol else {},
+        nearest_stops(world, desk),
+    )
     doubtful = list[str]()
     for symbol, quote in desk.quotes.items():
-        position = held.get(symbol)
+        position = position_by_symbol.get(symbol)
         price = exit_price(position, quote) if position else quote.middle
-        # On the first pass after an entry, the price we paid is all there is to compare with.
+        # In the first pass after an entry, the entry price is the only one to compare with.
         reference = marks.get(symbol, position.average_price) if position else quote.last
         limit = doubted_move(world.rules.limits, stops.get(symbol))
         if symbol in closed or abs(price / reference - 1) >= limit:
             doubtful.append(symbol)
     # Positions that may be closed come first, then the others, in case one request can't include them all.
-    return tuple(sorted(doubtful, key=lambda symbol: (symbol not in closed, symbol not in held)))
+    return tuple(sorted(doubtful, key=lambda symbol: (symbol not in closed, symbol not in position_by_symbol)))
 
 
 def _marks(facts: Facts, now: datetime, held_symbols: Collection[str]) -> Mapping[str, Decimal]:
-    """Return the last prices of the symbols. The last pass usually has them all; if not, earlier ones count too."""
+    """Return the last prices of the symbols. The last pass usually has them all; if not, earlier ones are read too."""
     last = facts.marks(now - LOOKED_BACK, now)
     if last.keys() >= set(held_symbols):
         return last

@@ -47,7 +47,7 @@ def look_at_coins(world: World, now: datetime, *, all_of_them: bool = False) -> 
     registry = None if world.dry_run else registry_of(world)
     if registry is None:
         return
-    coins_before, look = registry.coins, _Look.of(world, registry, now, every=all_of_them)
+    coins_before, look = registry.coins, _CoinCheck.of(world, registry, now, every=all_of_them)
     coins = (look.at(symbol, coins_before.get(symbol)) for symbol in registry.symbols)
     changed = [coin for coin in coins if coin != coins_before.get(coin.symbol)]
     world.facts.put_registry(changed)
@@ -58,8 +58,8 @@ def look_at_coins(world: World, now: datetime, *, all_of_them: bool = False) -> 
         world.events.emit(event_of_all)
 
 
-class _Look(NamedTuple):
-    """What was read for one look: which symbols' tiers and data are due, and what the venue says of them."""
+class _CoinCheck(NamedTuple):
+    """The data read for one check: which symbols' tiers and data are due, and what the venue reports about them."""
 
     world: World
     rules: RegistryRules
@@ -71,7 +71,7 @@ class _Look(NamedTuple):
     candles: Mapping[str, Series]
 
     @classmethod
-    def of(cls, world: World, registry: Registry, now: datetime, *, every: bool) -> "_Look":
+    def of(cls, world: World, registry: Registry, now: datetime, *, every: bool) -> "_CoinCheck":
         rules, symbols = registry.rules, registry.symbols
         coins = [(symbol, registry.coins.get(symbol)) for symbol in symbols]
         ranked = frozenset(s for s, coin in coins if every or tiers.is_due(coin.rank if coin else None, now, rules))
@@ -84,7 +84,7 @@ class _Look(NamedTuple):
         return cls(world, rules, now, ranked, checked, charted, quotes, _candles(world, rules, charted, now))
 
     def at(self, symbol: str, before: Coin | None) -> Coin:
-        """Return what is known of a symbol after this look."""
+        """Return a symbol's state after this check."""
         rules, health = self.world.rules, self.rules.health
         why = self.world.market.rejected_quotes.get(symbol, "")
         read = tiers.figures_of(self.quotes.get(symbol), why, self.now, rules.limits.max_quote_age_s)
@@ -99,7 +99,7 @@ class _Look(NamedTuple):
         return Coin(symbol, rank, tiers.without_a_look(data, self.now, health))
 
     def _check_data(self, symbol: str, before: DataState | None, read: Figures) -> DataState:
-        """Return the state of a symbol's data after its checks; candles that were complete still are."""
+        """Return the state of a symbol's data after its checks. Candles that were complete stay complete."""
         rules, candles = self.rules.health, self.candles.get(symbol)
         failed, until = tuple(tiers.of_figures(read, rules)), before.candles_until if before else None
         if symbol in self.charted:
@@ -118,7 +118,7 @@ def _needs_candles(coin: Coin | None, now: datetime) -> bool:
 
 
 def _pause(registry: Registry, coins: Mapping[str, Coin], now: datetime) -> SystemEvent | None:
-    """Return the event if entries pause or go on because of what was looked at; before any look, they didn't pause."""
+    """Return the event if entries pause or resume because of this check. Before any check, they aren't paused."""
     needed = registry.rules.health.needed_count(len(registry.symbols))
     before, after = (_healthy(registry, coins_then) for coins_then in (registry.coins, coins))
     details = {"healthy": str(after), "needed": str(needed)}
@@ -135,8 +135,8 @@ def _healthy(registry: Registry, coins: Mapping[str, Coin]) -> int:
 
 
 def _candles(world: World, rules: RegistryRules, symbols: Collection[str], now: datetime) -> Mapping[str, Series]:
-    """Return the candles of each symbol that the source has; none of any if it doesn't answer."""
-    # Signals read the price of the coin itself if there is one, so that data is checked.
+    """Return the candles of each symbol that the source has; none if it doesn't answer."""
+    # Signals read the coin's own price if there is one, so those candles are checked.
     price = PriceKind.SPOT if PriceKind.SPOT in world.venue.bar_prices else PriceKind.TRADE
     need = BarNeed(rules.health.candles, rules.health.min_candles, price=price)
     try:
@@ -146,11 +146,11 @@ def _candles(world: World, rules: RegistryRules, symbols: Collection[str], now: 
 
 
 def _changes(before: Coin | None, now: Coin, at: datetime) -> list[SystemEvent]:
-    """Return the events of what changed; what a coin begins with is no change."""
+    """Return the events for changes; a coin's first state is not a change."""
     if before is None:
         return []
     events = list[SystemEvent]()
-    if (was := _standing(before)) != (stands := _standing(now)):
+    if (was := _describe_state(before)) != (stands := _describe_state(now)):
         details = {"before": was, "now": stands, "figures": format_figures(now.rank.figures)}
         events.append(EventKind.TIER_CHANGED.at(at, details, now.symbol))
     if before.data.health is not now.data.health:
@@ -161,7 +161,7 @@ def _changes(before: Coin | None, now: Coin, at: datetime) -> list[SystemEvent]:
     return events
 
 
-def _standing(coin: Coin) -> str:
+def _describe_state(coin: Coin) -> str:
     if not coin.rank.known:
         return "unknown"
     return coin.rank.tier.value if coin.rank.tier else "below"
@@ -176,7 +176,7 @@ STAYS, GOES = "it stays in the universe, because it is held or pinned", "it has 
 def look_for_coins(world: World, now: datetime, *, at_once: bool = False) -> None:
     """Fetch the venue's contracts if that is due, or `at_once`; without discovery or in a dry run, do nothing.
 
-    A list or prices that can't be read change nothing.
+    Contracts or prices that can't be read change nothing.
     """
     rules, ask = world.rules.registry, world.contracts
     if rules is None or not rules.discovery or ask is None or world.dry_run:

@@ -1,7 +1,7 @@
 """Find price shocks after which entries wait: in closed minute bars, and in records of earlier passes.
 
-Nothing is stored in memory, so a restart changes nothing. The bars come from the local store of bars, which fetches
-missing ones; the distance of a contract from its coin is in the decisions of recorded passes.
+Nothing is kept in memory, so a restart changes nothing. The bars come from the local store, which fetches missing ones;
+how far a contract is from its coin is in the decisions of recorded passes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,8 +31,8 @@ class Moves(NamedTuple):
 def recent_shocks(world: World, now: datetime) -> Moves | None:
     """Return the shocks in the bars of the last minutes; None if no limit needs them, or if they can't be read.
 
-    All symbols of the bot are checked, because a shock of many holds back all entries. Bars may have to be fetched, so
-    this belongs to the part of a pass before it takes the lock.
+    All symbols of the bot are checked, because a shock in many symbols blocks all entries. Bars may have to be fetched,
+    so this runs before a pass takes its lock.
     """
     limits = world.rules.limits
     if limits.shock_wait_s is None or not _of_minutes(limits):
@@ -46,7 +46,7 @@ def recent_shocks(world: World, now: datetime) -> Moves | None:
 
 
 def shocks_on(world: World, desk: Desk, moves: Moves | None) -> Shocks | None:
-    """Return the shocks within the wait before now; None if no limit needs them, or if they are unknown."""
+    """Return the shocks recent enough to make entries wait; None if no limit needs them, or if they are unknown."""
     limits, wait_s = world.rules.limits, world.rules.limits.shock_wait_s
     if wait_s is None or (moves is None and _of_minutes(limits)):
         return None

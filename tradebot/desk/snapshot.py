@@ -53,8 +53,8 @@ def take_desk(
     """Apply the venue's facts to the books, then return everything a pass decides from; a dry run applies nothing.
 
     The clocks are read unless the caller has just done so. An entry pass (`for_entries`) reads the universe, or these
-    `symbols`. If exit rules will be evaluated (`watching`), their inputs are queried, and prices at which they close
-    are read twice.
+    `symbols`. If exit rules will be evaluated (`watching`), their inputs are read, and a price that would close a
+    position is requested a second time.
     """
     if clocks is None:
         stopwatch_s = world.stopwatch()
@@ -65,26 +65,26 @@ def take_desk(
     reading = read_venue(world, clocks, for_exits=not for_entries)
     may_enter: Sequence[str] = ()
     if for_entries:
-        # The rest of a contract that is partly rolled is bought, even if the universe doesn't name it.
+        # Finish buying a partly rolled contract, even if the universe doesn't name it.
         rolling = contract_rolls.partly_rolled_contracts(reading.books, today)
         may_enter = tuple(dict.fromkeys((*(world.rules.universe if symbols is None else symbols), *rolling)))
     relevant = (*may_enter, *margined_symbols(reading.view, reading.books, reading.missing))
     listings = update_listings(world, reading.books, relevant)
-    # From here on, the rules know the contracts of these listings.
+    # From here on, the rules know these listings' contracts.
     world = replace(world, rules=world.rules.with_contracts(listings.listings))
     quotes = _quotes(world, reading, relevant, for_exits=not for_entries)
     desk = _desk(world, reading, clocks, session, quotes, listings)
     if for_entries:
         desk = _with_facts_of_entries(world, desk, may_enter, today)
     rechecked = recheck_quotes(world, desk, for_entries=for_entries, watching=watching)
-    # Other prices mean other worst cases.
+    # A different price means a different worst case.
     if rechecked.quotes is not quotes:
         rechecked = replace(rechecked, book=_book(world, reading, rechecked.quotes, today, desk.listings))
     return restart_decision_clock(world, rechecked)
 
 
 def _with_facts_of_entries(world: World, desk: Desk, may_enter: Sequence[str], today: date) -> Desk:
-    """Return the desk with what only entries need: facts, the registry, and where the calendars differ."""
+    """Return the desk with what only entries need: facts, the registry, and whether the calendars differ."""
     facts = world.facts.last_answers(may_enter, desk.now) if may_enter else {}
     differs = "" if world.venue.hours_win else difference(world.ledger, today)
     desk = replace(desk, facts=facts, calendar_differs=differs, registry=registry_of(world))
@@ -99,7 +99,7 @@ def restart_decision_clock(world: World, desk: Desk) -> Desk:
 
 
 def margined_symbols(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:
-    """Yield the symbols of everything that ties up margin, even if foreign; none in a cash account."""
+    """Yield the symbols of everything that uses margin, even if foreign; none in a cash account."""
     if view.account.settlement is Settlement.MARGINED:
         yield from (position.symbol for position in view.positions)
         yield from (order.symbol for order in view.orders)
@@ -108,11 +108,11 @@ def margined_symbols(view: BrokerView, books: Books, missing: Iterable[MissingFi
 
 
 def _quotes(world: World, reading: VenueReading, relevant: Iterable[str], *, for_exits: bool) -> Quotes:
-    """Fetch the quotes of the symbols, of our positions and, for passes that move their prices, of passive entries."""
-    held = (position.symbol for position in reading.books.totals.own_positions())
+    """Fetch the quotes of these symbols, of our positions and, in passes that reprice them, of passive entries."""
+    own_symbols = (position.symbol for position in reading.books.totals.own_positions())
     intents = ((order.symbol, reading.books.intent_behind(order)) for order in reading.orders if for_exits)
     passive = (symbol for symbol, record in intents if record and record.intent.approach)
-    symbols = tuple(dict.fromkeys((*relevant, *held, *passive)))
+    symbols = tuple(dict.fromkeys((*relevant, *own_symbols, *passive)))
     return world.market.quotes(symbols) if symbols else {}
 
 
@@ -124,7 +124,7 @@ def _desk(
     quotes: Quotes,
     listed: ListingsInForce,
 ) -> Desk:
-    """Return the desk without the facts of entries."""
+    """Return the desk without the facts that only entries need."""
     view, books, now = reading.view, reading.books, clocks.now
     today = session.date if session else books.day.date_of(now)
     listings = with_earlier_rolls(listed.listings, world.rules.standing, today)
@@ -167,7 +167,7 @@ def _desk(
 
 
 def _other_sessions(books: Books) -> Mapping[str, Session]:
-    """Return today's session of each calendar that instruments have instead of the venue's own."""
+    """Return today's session of each calendar that instruments have in place of the venue's own."""
     sessions = ((name, session_of(books, books.at, books.day, name)) for name in books.other_calendars)
     return {name: session for name, session in sessions if session}
 
@@ -182,7 +182,7 @@ def _book(world: World, reading: VenueReading, quotes: Quotes, today: date, list
 
 
 def _left_over(books: Books, orders: Iterable[Order]) -> Iterator[str]:
-    """Yield the symbols of stops and targets whose shares are gone: they would act on what is bought anew."""
+    """Yield symbols whose stops or targets outlived the shares they protected and would act on newly bought ones."""
     for whose, rests in resting_among(books, orders).items():
         held_quantity = books.totals.positions[whose].quantity if whose in books.totals.positions else Decimal(0)
         if any(held_quantity * rest.first.side.sign >= 0 for rest in rests):
@@ -190,7 +190,7 @@ def _left_over(books: Books, orders: Iterable[Order]) -> Iterator[str]:
 
 
 def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[OwnOrder, ...]:
-    """Return our working orders among these, and orders that someone replaced ours with."""
+    """Return our working orders among these, and orders that someone created by replacing ours."""
     owned = ((order, books.intent_behind(order)) for order in trading)
     return tuple(
         OwnOrder(
@@ -205,7 +205,7 @@ def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[OwnOrder, ...]:
 
 
 def _trading(books: Books, orders: Iterable[Order]) -> Iterator[Order]:
-    """Yield the orders that stand in the way of others: what protects a position lets them pass, and adds nothing."""
+    """Yield the orders that block other orders. Protection doesn't, and it adds no exposure."""
     return (order for order in orders if not books.protects(order))
 
 
@@ -215,7 +215,7 @@ def _entries_of(promised: Iterable[IntentRecord]) -> tuple[Entered, ...]:
 
 
 def _submits(record: IntentRecord) -> bool:
-    """Return True for a new order that adds to a position or closes one, rather than protect it."""
+    """Return True for a new order that opens, adds to or closes a position, rather than protects it."""
     return record.intent.operation is Operation.SUBMIT and not record.intent.protects
 
 
@@ -225,7 +225,7 @@ def halt_evidence(
     """Collect signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
     marked = [order for order in view.orders if is_our_order_id(order.client_order_id)]
     unpromised = [order for order in marked if order.client_order_id not in books.promised]
-    # What protects a position adds no risk; it shows that these books are older than the orders.
+    # Protection adds no risk; if it is unknown, these books are older than the orders.
     adding = [order for order in unpromised if order.client_order_id not in unknown.protecting]
     copies = [order for order in adding if order.venue_id in books.sent_by_another_copy]
     earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
@@ -261,7 +261,7 @@ def book(
 ) -> Book:
     """Build the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
-    Shares that our orders have filled but that no list of fills shows yet count as positions in addition. The entries
+    Shares that our orders have filled but that no list of fills shows yet count as additional positions. The entries
     are those of the `session`'s trade date. A margin account also needs the `listings` of its positions and possible
     entries.
     """
@@ -311,7 +311,7 @@ def _foreign(view: BrokerView, books: Books, held_symbols: Collection[str]) -> f
 
 
 def _at_collars(view: BrokerView, books: Books) -> BrokerView:
-    """Return the view with each passive entry at the highest price that it may still step to."""
+    """Return the view with each passive entry at the worst price to which it may still step."""
     orders = tuple([_at_collar(order, books.intent_behind(order)) for order in view.orders])
     return view if orders == view.orders else replace(view, orders=orders)
 
@@ -323,7 +323,7 @@ def _at_collar(order: Order, record: IntentRecord | None) -> Order:
 
 
 def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Quotes) -> Mapping[str, Decimal]:
-    """Return the price of one share: this pass's quote, or else the venue's price, or else what was last paid.
+    """Return each symbol's price per share in USD: this pass's quote, else the venue's price, else the last one paid.
 
     The venue computes a position's value itself, so a wrong value must not make room under a limit.
     """
@@ -336,9 +336,9 @@ def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Quotes) -> Ma
 
 
 def account_value(view: BrokerView, quotes: Quotes) -> Worth:
-    """Return the sum of cash and positions, to compare with the equity the venue reports.
+    """Return the sum of cash and positions, to compare with the equity that the venue reports.
 
-    In a margin account, a position counts with its gain.
+    In a margin account, a position counts with its unrealized profit.
     """
     total, at_cost = view.account.cash, Decimal(0)
     is_margined = view.account.settlement is Settlement.MARGINED
@@ -353,9 +353,9 @@ def account_value(view: BrokerView, quotes: Quotes) -> Worth:
 def _exposure(
     view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]
 ) -> tuple[Mapping[str, Decimal], Mapping[str, Span]]:
-    """Return the worst-case exposure by symbol in USD, and what it may become with its sign.
+    """Return the worst-case exposure by symbol in USD, and the signed range that it may reach.
 
-    A position counts at the venue's value or by this pass's price, whichever is worse.
+    A position counts at the venue's value or at this pass's price, whichever is more.
     """
     exposure, spans = defaultdict[str, Decimal](Decimal), defaultdict[str, Span](Span)
     for position in view.positions:
@@ -369,9 +369,9 @@ def _exposure(
 
 
 def _contracts(view: BrokerView, orders: Iterable[Possible]) -> Decimal:
-    """Return how many units are held, long and short alike, and may still be added by orders."""
-    held = (abs(position.quantity) for position in view.positions)
-    return sum((*held, *(order.quantity for order in orders)), Decimal(0))
+    """Return how many units positions have, long and short added up, and orders may still add."""
+    quantities = (abs(position.quantity) for position in view.positions)
+    return sum((*quantities, *(order.quantity for order in orders)), Decimal(0))
 
 
 def _by_sector(exposure: Mapping[str, Decimal], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:
@@ -388,32 +388,32 @@ def _possible(
     prices: Mapping[str, Decimal],
     missing: Sequence[MissingFill],
 ) -> Iterator[Possible]:
-    """Yield what `trading` orders may still add: one that closes adds nothing, one that reverses does.
+    """Yield the exposure that `trading` orders may still add: none if one closes, the excess if one reverses.
 
     Only one order of a pair can fill, so its stop adds nothing to its limit order.
     """
-    held = {position.symbol: position.quantity for position in view.positions}
+    quantity_by_symbol = {position.symbol: position.quantity for position in view.positions}
     for order in (order for order in trading if order.parent is None):
-        added = _shares_added(order, held)
+        added = _shares_added(order, quantity_by_symbol)
         usd = working_order_usd(order, added, view, books, prices) if added else added
         yield Possible(order.symbol, order.side, usd, added, order.limit_price)
-    # A replace or a cancel adds nothing: the order it changes is listed while it works.
+    # A replace or a cancel adds nothing, because the order it changes is listed while it works.
     for intent in (record.intent for record in books.unresolved_intents if _submits(record)):
         usd = intent_usd(intent, prices)
         yield Possible(intent.instrument.symbol, intent.side, usd, intent.quantity, intent.limit_price)
     for missing_fill in missing:
-        if missing_fill.signed_quantity * held.get(missing_fill.order.symbol, Decimal(0)) >= 0:
+        if missing_fill.signed_quantity * quantity_by_symbol.get(missing_fill.order.symbol, Decimal(0)) >= 0:
             usd = missing_fill_usd(missing_fill, view, books, prices)
             yield Possible(
                 missing_fill.order.symbol, missing_fill.order.side, usd, abs(missing_fill.signed_quantity), None
             )
 
 
-def _shares_added(order: Order, held: dict[str, Decimal]) -> Decimal:
-    """Return how many shares an order may add to the position, and subtract from `held` what it may close."""
-    held_shares = held.get(order.symbol, Decimal(0))
+def _shares_added(order: Order, quantity_by_symbol: dict[str, Decimal]) -> Decimal:
+    """Return how many shares an order may add to the position; subtract what it may close from `quantity_by_symbol`."""
+    held_shares = quantity_by_symbol.get(order.symbol, Decimal(0))
     if held_shares * order.side.sign >= 0:
         return order.open_quantity
     closing = min(order.open_quantity, abs(held_shares))
-    held[order.symbol] = held_shares + closing * order.side.sign
+    quantity_by_symbol[order.symbol] = held_shares + closing * order.side.sign
     return order.open_quantity - closing

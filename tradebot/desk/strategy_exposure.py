@@ -1,11 +1,10 @@
 """Compute each strategy's exposure and the margin it uses, assuming every working order fills at its worst price.
 
-It is computed once a pass, including orders with an unknown outcome. Losses at stops are only computed for limits that
-need them.
+It is computed once a pass, including unresolved orders. Losses at stops are only computed for limits that need them.
 
-The gates measure an entry at its worst price, which a short sale's fill may beat. Its stop is a fraction of the fill
-price, so a better fill makes the loss at the stop slightly larger in USD. That can't be known beforehand, so such a
-position is measured at the gates' price for as long as it is open, and an entry that the gates allowed stays within its
+The gates measure an entry at its worst price, and a short sale may fill at a better one. Its stop is a fraction of the
+fill price, so a better fill makes the loss at the stop slightly larger in USD. That can't be known in advance, so such
+a position is measured at the gates' price while it is open, and an entry that the gates allowed stays within its
 limits.
 """
 
@@ -37,43 +36,43 @@ from tradebot.reconciliation.new_fills import MissingFill
 def strategy_exposures(
     view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill], rules: Rules
 ) -> Iterator[Stake]:
-    """Yield each strategy's stakes in the worst case: every opening order fills at the worst known price.
+    """Yield each strategy's exposures in the worst case: every opening order fills at the worst known price.
 
-    `prices` are in USD per share. A working exit adds nothing, because its position counts until it fills; one with an
-    unknown outcome counts in addition to its position.
+    `prices` are in USD per share. A working exit adds nothing, because its position counts until it fills; an
+    unresolved exit counts in addition to its position.
     """
-    asked = rules if _asks_for_risk(rules) else None
+    rules_for_risk = rules if _asks_for_risk(rules) else None
     # A lot counts at the broker's value per share or at the price, whichever is more.
     valued = {p.symbol: abs(p.value / p.value_at(ONE)) for p in view.positions if p.quantity}
     for position in books.totals.own_positions():
         cost = abs(position.average_price)
         price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
         usd = abs(position.value_at(price))
-        lost = risk_of_position(asked, books, position) if asked else None
+        lost = risk_of_position(rules_for_risk, books, position) if rules_for_risk else None
         yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, True, lost)
     for missing_fill in missing:
         record = books.intent_behind(missing_fill.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
             usd = missing_fill_usd(missing_fill, view, books, prices)
-            yield _of(record.intent, abs(missing_fill.signed_quantity), usd, asked, held=True)
+            yield _of(record.intent, abs(missing_fill.signed_quantity), usd, rules_for_risk, closes=True)
     for order in view.orders:
         record = books.intent_behind(order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
             usd = working_order_usd(order, order.open_quantity, view, books, prices)
-            yield _of(record.intent, order.open_quantity, usd, asked, held=False)
+            yield _of(record.intent, order.open_quantity, usd, rules_for_risk, closes=False)
     for record in books.unresolved_intents:
         if record.intent.operation is Operation.SUBMIT and not record.intent.protects:
             usd = intent_usd(record.intent, prices)
-            yield _of(record.intent, record.intent.quantity, usd, asked, held=False)
+            yield _of(record.intent, record.intent.quantity, usd, rules_for_risk, closes=False)
 
 
-def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *, held: bool) -> Stake:
-    """Return the stake of an order; one that closes is on the side of its position."""
+def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *, closes: bool) -> Stake:
+    """Return the exposure of an order; an order that closes counts on its position's side."""
     sign = intent.side.sign if intent.purpose is Purpose.OPEN else -intent.side.sign
-    # Only an order that opens can add to what stops lose.
+    # Only an order that opens can add to the loss at stops.
     opens = intent.purpose is Purpose.OPEN
     lost = _risk_of_intent(rules, intent, quantity, usd) if rules and opens else Decimal(0)
-    return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, held, lost if rules else None)
+    return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, closes, lost if rules else None)
 
 
 def missing_fill_usd(
@@ -90,7 +89,7 @@ def missing_fill_usd(
 def working_order_usd(
     order: Order, quantity: Decimal, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
 ) -> Decimal:
-    """Return the most that this part of a working order may cost in USD.
+    """Return the most that `quantity` of a working order may cost in USD.
 
     An entry of ours counts at no less than the price of its intent, whatever limit the venue reports.
     """
@@ -106,7 +105,7 @@ def intent_usd(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
 
 
 def _multiplier(order: Order, view: BrokerView, books: Books) -> Decimal:
-    """Return the multiplier of an order's instrument; 1 if someone else's order is all that is known of it."""
+    """Return the multiplier of an order's instrument; 1 if all we know is someone else's order."""
     record = books.intent_behind(order)
     if record is not None:
         return record.intent.instrument.multiplier
@@ -114,7 +113,7 @@ def _multiplier(order: Order, view: BrokerView, books: Books) -> Decimal:
 
 
 def _order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
-    """Return what one share of an order may cost, in USD; if someone else chose the limit price, that is the bound.
+    """Return what one share of an order may cost, in USD; a limit that someone else chose is taken as it is.
 
     Our own limits are never far from the market, so if the venue reports one that is, the venue is wrong.
     """
@@ -128,7 +127,7 @@ def _intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
     """Return what one share of an order of ours may cost, in USD: its limit or the known price, whichever is more.
 
     A short sale fills at its limit or higher, so its limit alone would be too little. A passive entry may still step to
-    its collar. A market order whose symbol has no price now counts at the midpoint for which it was sent.
+    its collar. A market order whose symbol has no current price counts at the midpoint at which it was sent.
     """
     collar = intent.approach.collar if intent.approach else Decimal(0)
     worst = max(intent.limit_price or Decimal(0), collar, prices.get(intent.instrument.symbol, Decimal(0)))
@@ -138,11 +137,11 @@ def _intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
 def day_results(books: Books, quotes: Mapping[str, Quote], trade_date: date) -> Mapping[str, Decimal | None]:
     """Return each strategy's result of a day in USD, negative for a loss; None if a position has no price.
 
-    A closed position counts with all its profit on its closing day. An open one counts at the midpoint, from the
-    previous close on, or from its entry if that was on this day.
+    A closed position counts its whole profit on its closing day. An open one counts its change at the midpoint since
+    the previous close, or since its entry if that was today.
     """
     results, day = defaultdict[str, Decimal](Decimal), books.day
-    # The trips of a month, in the order in which they were closed, of which nearly all are of earlier days.
+    # A month of closed trades, oldest first; nearly all are from earlier days.
     newest = reversed(books.totals.round_trips)
     for trip in takewhile(lambda trip: day.trade_date_of(trip.closed_at) >= trade_date, newest):
         if day.trade_date_of(trip.closed_at) == trade_date:
@@ -156,7 +155,7 @@ def day_results(books: Books, quotes: Mapping[str, Quote], trade_date: date) -> 
 
 
 def _change(position: Position, quote: Quote | None, trade_date: date, day: VenueDay) -> Decimal | None:
-    """Return what a position that is held earned on a day, in USD; None if a price is missing."""
+    """Return the profit of an open position on a day, in USD; None if a price is missing."""
     if quote is None:
         return None
     entered = day.trade_date_of(position.opened_at) == trade_date
@@ -197,12 +196,12 @@ def margin_of(
     if account.settlement is Settlement.PAID:
         return None
     open_positions = [position for position in view.positions if position.quantity]
-    # The venue's own prices are those by which it liquidates.
+    # Prefer the venue's own prices, because it liquidates by them.
     by_venue = {p.symbol: p.current_price for p in open_positions if p.current_price and p.current_price > 0}
     marks = {symbol: quote.middle for symbol, quote in quotes.items()} | by_venue
-    held = dict(_reach(position, prices[position.symbol]) for position in open_positions)
+    reach_by_position = dict(_reach(position, prices[position.symbol]) for position in open_positions)
     figures = account.initial_margin, account.maintenance_margin, account.available
-    margin = Margin(*figures, listings, marks, held, held)
+    margin = Margin(*figures, listings, marks, reach_by_position, reach_by_position)
     for order in orders:
         margin = margin.with_order(order.symbol, order.side, order.quantity, order.usd, order.price)
     return margin
@@ -214,38 +213,37 @@ def _reach(position: BrokerPosition, price: Decimal) -> tuple[Place, Reach]:
 
 
 MOST_BETTER = Decimal("1.25")
-"""A fill that beats its worst price by more is ignored, because the shares' value must have changed, as after a split.
-"""
+"""A fill better than its worst price by more than this factor is ignored, because it suggests a split."""
 
 
 def _asks_for_risk(rules: Rules) -> bool:
-    """Return True if any limit, the account's or a strategy's own, is on what is lost at stops."""
+    """Return True if the account or a strategy has a limit on losses at stops."""
     every = (rules.limits, *(own.limits for own in rules.own.values()))
     return any(limits.max_open_risk_fraction or limits.max_stop_loss_usd for limits in every)
 
 
 def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal | None:
-    """Return a position's loss from its entry to its stop, in USD; zero if the stop is past the entry.
+    """Return a position's loss from its entry to its stop, in USD; zero if the stop locks in a profit.
 
     It is None if no rule has a stop price now. The stop is the tightest of its rules given the stored best price, so it
     only moves toward profit.
     """
-    kept = books.kept.get(position.key, Kept())
-    watched = WatchedPosition(position, best_price(position, None, kept.best), books.kept_of(position))
-    stop = levels(watched, rules.exits_watching(position, kept)).stop
+    entry_terms = books.kept.get(position.key, Kept())
+    watched = WatchedPosition(position, best_price(position, None, entry_terms.best), books.kept_of(position))
+    stop = levels(watched, rules.exits_watching(position, entry_terms)).stop
     if stop is None:
         return None
-    lost, worst = max(position.cost - position.value_at(stop), Decimal(0)), kept.worst_price
+    lost, worst = max(position.cost - position.value_at(stop), Decimal(0)), entry_terms.worst_price
     if position.quantity > 0 or worst is None or not worst < position.average_price <= MOST_BETTER * worst:
         return lost
     return to_nine_places(lost * worst / position.average_price)
 
 
 def _risk_of_intent(rules: Rules, intent: Intent, quantity: Decimal, usd: Decimal) -> Decimal | None:
-    """Return what so many shares of an order that opens lose at its stop, in USD; None if it has no stop.
+    """Return the loss at the stop of `quantity` shares of an opening order, in USD; None if it has no stop.
 
-    `usd` is what they may cost now. That counts only if the order may still cost more than its worst price: a market
-    order that buys.
+    `usd` is what they may cost now. That only counts if the order may still cost more than its worst price, as a market
+    order to buy may.
     """
     if intent.worst_price is not None and (intent.side is Side.SELL or intent.limit_price is not None):
         usd = min(usd, intent.instrument.notional(quantity, intent.worst_price))

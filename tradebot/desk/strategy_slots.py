@@ -1,11 +1,11 @@
-"""Strategies' own slots: which are due in a pass, and which are begun, done or missed.
+"""Schedule strategies' own slots: which are due in a pass, and which have begun, ended or been missed.
 
 Each slot is claimed twice in the ledger: when its candidates are about to be evaluated, and when it has ended. A slot
-that was begun but hasn't ended was interrupted, or waits for its targets; each pass resumes it until its deadline.
+that began but hasn't ended was interrupted, or waits for its targets; each pass resumes it until its deadline.
 
-Its bars stay those that were closed at its start, and its orders' ids come from the slot instead of the pass, so a want
-is sent once over any number of passes and sessions. If the stored calendar doesn't reach far enough to know which
-session is the first of its month, nothing is due.
+It sees the bars that were closed at its start, and its orders' ids come from the slot instead of the pass, so a want is
+sent once, however many passes and sessions the slot spans. If the stored calendar doesn't reach far enough to know
+which session is the first of its month, nothing is due.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -31,17 +31,21 @@ from tradebot.timetable.strategy_times import standing, usable
 MOST_MISSED = 20
 """How many missed slots of a strategy one pass records. After a longer outage, the older ones are left out."""
 BEGUN, ENDED = "strategy {}", "strategy {} ended"
-"""Under which names a strategy's slots and their ends are claimed; neither a job nor a strategy has a space in its."""
+"""The names under which a strategy's slots and their ends are claimed. No job or strategy has a space in its name."""
 TAKEN = Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, "another pass was faster")
 FIRST_SEEN, SEEN = date.min, "first seen"
-"""The session under which the ledger keeps when a strategy's own clock was first seen. Earlier slots aren't missed."""
+"""The session and slot under which the ledger records when a strategy's clock was first seen.
+
+Earlier slots aren't missed.
+"""
 OF_THE_BOT = frozenset(gate for gate in Gate if Gate.PERMISSION.place <= gate.place <= Gate.RECONCILED.place)
-"""Gates that close entries altogether, whatever the candidate. A slot that ends there is tried again."""
+"""Gates that block entries altogether, whatever the candidate. A slot that ends at one of them is tried again."""
 FOR_NOW = MAKING_ROOM | {Reason.APPROVAL_WAITING, Reason.APPROVAL_PRICE_WORSE}
-"""Reasons for which a candidate only waits."""
+"""Reasons for which a candidate merely waits."""
 TARGET_DONE = frozenset({Reason.TARGET_REACHED, Reason.APPROVAL_REFUSED, Reason.APPROVAL_EXPIRED, Reason.SHADOW})
-"""Reasons after which a target needs no further orders. In shadow no order is sent, so no target is ever reached: the
-simulated orders complete it.
+"""Reasons after which a target needs no more orders.
+
+Shadow mode sends none, so a simulated order completes a target.
 """
 
 
@@ -62,7 +66,7 @@ class SlotPlan(NamedTuple):
 
 
 def schedule_text(strategy: Strategy, rules: Rules) -> str:
-    """Return a strategy's schedule, from the configuration or by default its own; empty to run in every pass."""
+    """Return a strategy's schedule, from the configuration or else its own; empty to run in every pass."""
     return "" if is_outside(strategy) else rules.of(strategy.name).times or strategy.times
 
 
@@ -113,8 +117,8 @@ class Claims(Struct):
 def begin(world: World, call: Call, own: SlotPlan, now: datetime) -> tuple[SlotPlan, tuple[StrategyRefusal, ...]]:
     """Claim the slots to be evaluated now; return them, and what to record about the others.
 
-    The caller has the pass lock. A slot that another pass has done in the meantime is left out, and so is one whose
-    deadline has passed. Each missed slot is recorded only once.
+    The caller has the pass lock. A slot that another pass did meanwhile is left out, and so is one whose deadline has
+    passed. Each missed slot is recorded only once.
     """
     if world.dry_run:
         return own, ()
@@ -144,7 +148,7 @@ def _tell_missed(
         if claims.has_begun(slot):
             reason, kind = Reason.SLOT_UNFINISHED, EventKind.OWN_SLOT_UNFINISHED
         claim = world.ledger.claim_slot(ENDED.format(slot.strategy), slot.session, slot.name, by, now)
-        # A pass that gave way and goes on finds its own claim.
+        # A pass that yielded and resumes finds its own claim.
         if claim.won or claim.by == by:
             late_s, due_s = int((now - slot.start).total_seconds()), int((slot.end - slot.start).total_seconds())
             details = {"strategy": slot.strategy, "slot": slot.name, "session": slot.session.isoformat()}
@@ -154,9 +158,9 @@ def _tell_missed(
 
 
 def _was_done_since(world: World, slot: StrategySlot) -> bool:
-    """Return True if all that the slot's last pass left open was orders, and these have filled and reach the targets.
+    """Return True if only orders were left of the slot's last pass, and these have filled and reach the targets.
 
-    A slot may have a single pass of entries, after which no other could find its targets reached.
+    A slot may have a single entry pass, so no later pass could notice that its targets are reached.
     """
     cycles = world.facts.cycles(job=Job.TRADE_ONCE, since=slot.start)
     passes = [records for cycle in cycles if (records := list(records_in_slot(slot, cycle.candidates)))]
@@ -165,7 +169,7 @@ def _was_done_since(world: World, slot: StrategySlot) -> bool:
 
 
 def _has_reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
-    """Return True if a target's order has filled, was not cut by a limit, and isn't the first half of a crossing."""
+    """Return True if a target's order has filled, wasn't cut by a limit, and isn't the first half of a reversal."""
     candidate, shares = record.candidate, filled.get(record.client_order_id or "")
     wanted = next((each.limit for each in record.decisions if each.gate is Gate.TARGET), None)
     return shares == candidate.quantity and (candidate.purpose is not Purpose.CLOSE or not wanted)

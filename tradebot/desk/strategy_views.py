@@ -29,7 +29,7 @@ from tradebot.ports.world import World
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE, last_session, session_of
 
 MOST_BARS_TOGETHER = 5_000_000
-"""The most bars in one strategy's view: some 240 MB."""
+"""The most bars in one strategy's view; they take about 240 MB."""
 
 
 Rows = Mapping[tuple[str, str], FeatureRow]
@@ -48,7 +48,7 @@ class StrategyInputs(NamedTuple):
 
 
 def uses_slot_time(needs: Needs) -> bool:
-    """Return True if a strategy with its own clock sees the moment at which its slot began.
+    """Return True if a strategy with its own clock sees the state at the start of its slot.
 
     Quotes and flow are current, and so are features computed from them, and the account's state. A strategy without
     them gives the same answer until its lots or its equity change.
@@ -81,7 +81,7 @@ class ViewBuilder:
         self._strategies = strategies
 
     def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> StrategyInputs:
-        """Return a strategy's inputs; bars are those that were closed at `as_of`, by default now."""
+        """Return a strategy's inputs; its bars are those closed by `as_of`, which defaults to now."""
         needs, universe = strategy.needs, self._universe(strategy)
         until, sectors = as_of or self._now, self.world.rules.sectors
         now = until if uses_slot_time(needs) else self._now
@@ -92,16 +92,16 @@ class ViewBuilder:
         if isinstance(rows, Decision):
             return StrategyInputs(StrategyView(now, (), slot=slot), unmet=rows)
         absent = {symbol: why for symbol in universe if (why := self._absent(needs, symbol, series, rows, until))}
-        left = tuple([symbol for symbol in universe if symbol not in absent])
+        remaining = tuple([symbol for symbol in universe if symbol not in absent])
         own = (each for each in self._positions if each.strategy == strategy.name) if needs.lots else ()
         lots = {position.symbol: position for position in own}
         view = StrategyView(
             now,
-            left,
-            facts=MappingProxyType(self._facts_of(left, needs.facts)) if needs.facts else {},
+            remaining,
+            facts=MappingProxyType(self._facts_of(remaining, needs.facts)) if needs.facts else {},
             market={name: self._market[name] for name in needs.facts if name in self._market},
             series=MappingProxyType(series),
-            quotes=MappingProxyType({s: self._quotes[s] for s in left}) if needs.quotes else {},
+            quotes=MappingProxyType({s: self._quotes[s] for s in remaining}) if needs.quotes else {},
             lots=MappingProxyType(lots),
             equity_usd=self._account_equity * self.world.rules.of(strategy.name).allotment_fraction
             if needs.equity
@@ -109,7 +109,7 @@ class ViewBuilder:
             slot=slot,
             trades=MappingProxyType(self._trades.get(strategy.name, {})) if needs.trades else {},
             costs=self.world.rules.of(strategy.name).costs,
-            sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
+            sectors={symbol: sectors[symbol] for symbol in remaining if symbol in sectors},
             kept=MappingProxyType(self._kept_of(lots)),
             features=MappingProxyType(rows),
             situation=self._situation(strategy.name) if needs.situation else None,
@@ -144,7 +144,7 @@ class ViewBuilder:
         return None
 
     def _featureless(self, need: FeatureNeed, row: FeatureRow | None, until: datetime) -> Decision | None:
-        """Return why a symbol hasn't the features that it must have; None if it has them."""
+        """Return why a symbol lacks required features; None if it has them."""
         if row is None:
             return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, 0, 1)
         for name in need.names:
@@ -153,7 +153,7 @@ class ViewBuilder:
         return self._stale(row.at, need.max_age_s, until)
 
     def _stale(self, ended: datetime, max_age_s: int | None, until: datetime) -> Decision | None:
-        """Return that the newest bar ended too long ago, counting for how many seconds a session was open since."""
+        """Refuse a symbol whose newest bar ended over `max_age_s` ago, counting only seconds within sessions."""
         if max_age_s is None:
             return None
         sessions = self.world.ledger.sessions(ended.date() - ENDS_LATE, until.date() + BEGINS_AHEAD)
@@ -164,7 +164,7 @@ class ViewBuilder:
         return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_STALE, age_s, max_age_s, age_s)
 
     def _rows(self, needs: Sequence[FeatureNeed], universe: Sequence[str], until: datetime) -> Rows | Decision:
-        """Return the features of all needs, by symbol and timeframe; a symbol without a bar has none."""
+        """Return the features for all needs, by symbol and timeframe; omit symbols without a bar."""
         if not needs:
             return {}
         from tradebot.desk.features import BarFeatures, bars_for
@@ -202,7 +202,7 @@ class ViewBuilder:
     def _series(
         self, needs: Sequence[BarNeed], universe: Sequence[str], until: datetime
     ) -> dict[SeriesKey, Series] | Decision:
-        """Return the bars of all needs; if two of them overlap, the deeper one counts."""
+        """Return the bars for all needs; where two needs overlap, the deeper one decides."""
         together = sum([need.depth * len(need.symbols or universe) for need in needs])
         if together > MOST_BARS_TOGETHER:
             return Decision(Gate.NEEDS, Verdict.FAIL, Reason.BARS_TOO_MANY, together, MOST_BARS_TOGETHER)
@@ -224,10 +224,12 @@ class ViewBuilder:
         return {symbol: self._facts[symbol].only(kinds) for symbol in universe if symbol in self._facts}
 
     def _kept_of(self, lots: Mapping[str, Position]) -> dict[str, Kept]:
-        """Return what the books keep of positions, without best and worst prices, which change with every quote."""
+        """Return the stored terms of positions, without best and worst prices, which change with every quote."""
         stored_terms = self.world.ledger.kept([position.key for position in lots.values()]) if lots else {}
-        kept = {symbol: complete(stored_terms.get(position.key), position) for symbol, position in lots.items()}
-        return {symbol: replace(terms, best=None, worst=None) for symbol, terms in kept.items()}
+        terms_by_symbol = {
+            symbol: complete(stored_terms.get(position.key), position) for symbol, position in lots.items()
+        }
+        return {symbol: replace(terms, best=None, worst=None) for symbol, terms in terms_by_symbol.items()}
 
     def _situation(self, strategy: str) -> Situation:
         return situation_of(self.world, self._now, self._venue_view, self._positions, strategy)
@@ -240,15 +242,17 @@ class ViewBuilder:
     def listings(self) -> Mapping[str, Listing]:
         """Return the listings of all symbols that these strategies may want."""
         universes = (self._universe(strategy) for strategy in self._strategies)
-        held = (position.symbol for position in self._positions) if any(s.needs.lots for s in self._strategies) else ()
-        return read_listings(self.world, (*chain.from_iterable(universes), *held))
+        symbols = (
+            (position.symbol for position in self._positions) if any(s.needs.lots for s in self._strategies) else ()
+        )
+        return read_listings(self.world, (*chain.from_iterable(universes), *symbols))
 
-    def listing_of(self, symbol: str, held: Position | None) -> Listing | None:
+    def listing_of(self, symbol: str, position: Position | None) -> Listing | None:
         """Return a symbol's listing, or one built from the instrument of our position in it; None without either."""
         listing = self.listings.get(symbol)
-        if listing or held is None:
+        if listing or position is None:
             return listing
-        opened = self.world.ledger.kept([held.key]).get(held.key)
+        opened = self.world.ledger.kept([position.key]).get(position.key)
         return of_order(opened.instrument, self._now) if opened and opened.instrument else None
 
     @cached_property
@@ -318,7 +322,7 @@ def _unrealized_profits(view: BrokerView, positions: Iterator[Position]) -> Iter
 
 
 def trades_of(ledger: Ledger, session: date, opened_at: datetime, strategy: str) -> int:
-    """Return how many orders of a strategy with a fill opened or added something in a session.
+    """Return how many orders of a strategy opened or added to a position in a session and have a fill.
 
     An order that was replaced by another one counts once.
     """

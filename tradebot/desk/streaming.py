@@ -28,7 +28,7 @@ from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 MOST_SYMBOLS = 50
 """How many symbols one call includes. The source accepts a list; this limit bounds the address's length."""
 FULL_PAGE = 200
-"""How many rows a page has at most. One with fewer is the last."""
+"""How many rows a full page has. A page with fewer is the last."""
 MOST_PAGES = 50
 _PATH = "/api/option-trades/flow-alerts"
 _OVERLAP = timedelta(seconds=1)
@@ -37,7 +37,7 @@ _OVERLAP = timedelta(seconds=1)
 class Refilled(Struct, frozen=True):
     """The REST API's alerts for some symbols since a time: a page for each symbol, even one without alerts.
 
-    `intakes` are the same pages, parsed. `about` has the rows' data about their symbols.
+    `intakes` are the same pages, parsed. `about` has what the rows say about their symbols.
     """
 
     calls: int
@@ -82,7 +82,7 @@ def _about(symbol: str, rows: Sequence[object]) -> Mapping[str, Row]:
 def _pages(
     flow: FlowSource, symbols: Sequence[str], since: datetime, session: date, now: Callable[[], datetime]
 ) -> Iterator[FlowPage]:
-    """Yield pages, newest first, each from the oldest row of the one before it on, until one isn't full."""
+    """Yield pages, newest first, each ending at the previous one's oldest row, until a page isn't full."""
     older: datetime | None = None
     for _ in range(MOST_PAGES):
         params = {"ticker_symbol": ",".join(map(source_ticker, symbols)), "limit": str(FULL_PAGE)}
@@ -92,7 +92,7 @@ def _pages(
         if len(page.rows) < FULL_PAGE:
             return
         oldest = min(_times(page.rows, page.told_at or now()), default=None)
-        # Whether a row of that very moment is included isn't documented, so a second more is asked for.
+        # It isn't documented whether a row of exactly that moment is included, so request one second more.
         going_on = None if oldest is None else oldest + _OVERLAP
         if going_on is None or (older is not None and going_on >= older):
             break
@@ -109,9 +109,9 @@ def _times(rows: Sequence[object], at: datetime) -> Iterator[datetime]:
 
 
 def _by_symbol(symbols: Sequence[str], pages: Sequence[FlowPage]) -> Mapping[str, Sequence[object]]:
-    """Return each symbol's rows, without those that two pages share.
+    """Return each symbol's rows, without duplicates from overlapping pages.
 
-    Rows of other tickers and unreadable ones count for every symbol: the reply isn't what was asked for.
+    Rows of other tickers and unreadable ones count for every symbol: the reply isn't what was requested.
     """
     tickers = {source_ticker(symbol).upper(): symbol for symbol in symbols}
     by_symbol: dict[str, list[object]] = {symbol: [] for symbol in symbols}
@@ -135,14 +135,14 @@ def _text(moment: datetime) -> str:
 AGAIN = timedelta(seconds=15)
 """The wait before calling the REST API again after a failure, or about unusable rows."""
 LATE = timedelta(seconds=60)
-"""How much later than by the REST API an alert may come over the stream."""
+"""How much later than the REST API's a stream's copy of an alert may arrive."""
 OVERLAP = timedelta(minutes=5)
-"""The overlap with earlier data in a call: alerts can be created minutes after the trades that they are about."""
+"""By how much calls overlap: an alert may be created minutes after the trades that it reports."""
 _NO_QUOTA = Quota(None, None, None)
 
 
 class StreamProgress(Struct):
-    """The counts of following a stream so far.
+    """Counts since a stream was joined.
 
     `received` counts its rows: `others` about symbols that aren't ours, `bad` unreadable ones, and `lost` ones that
     weren't polled in time. `new` counts stored facts, and `filled` those of them that came from the `calls` to the REST
@@ -240,7 +240,7 @@ class Follower:
             ids.clear()
 
     def _note(self, stream_rows: StreamRows, at: datetime) -> None:
-        """Write down what happened to the connection; after a join, or with rows lost, something may be missing."""
+        """Record the connection's state. After a join, or if rows were lost, some alerts may be missing."""
         so_far, emit = self.so_far, self._with.events.emit
         if stream_rows.joined > so_far.joined:
             self._whole = self._told_down = False
@@ -261,14 +261,17 @@ class Follower:
         return self._asked is not None and timedelta() <= at - self._asked < AGAIN
 
     def _ask(self, symbols: Sequence[str], session: Session, now: Callable[[], datetime]) -> None:
-        """Ask the REST API about symbols; about all of them, this makes what is stored complete."""
+        """Fetch the alerts of these symbols from the REST API.
+
+        If they are all symbols, the stored facts are then complete.
+        """
         began, since = now(), self._since(session)
         self._asked, self._failed = began, True
         try:
             with self._with.alone():
                 refilled = refill(self._with.flow, symbols, since, session.date, now)
         except TemporaryError as failed:
-            # Told once: a day's allowance that is used up stays so for hours.
+            # Report it once: a used-up daily quota stays used up for hours.
             if failed.message != self._told_failure:
                 details = {"endpoint": FLOW_ALERTS, "message": failed.message}
                 self._with.events.emit(EventKind.FETCH_FAILED.at(began, details))
@@ -286,9 +289,10 @@ class Follower:
             self._without_about.clear()
 
     def _since(self, session: Session) -> datetime:
-        """Return from when on alerts may be missing.
+        """Return since when alerts may be missing.
 
-        After a restart, a stored reply may be one from the stream: up to the check before it, nothing was missing.
+        After a restart, the latest stored reply may come from the stream: nothing was missing until the check before
+        it.
         """
         if self._complete is not None:
             return max(session.open, self._complete - OVERLAP)
@@ -307,7 +311,7 @@ class Follower:
             so_far.new, so_far.filled = so_far.new + filled, so_far.filled + filled
 
     def _check(self, refilled: Refilled, at: datetime) -> None:
-        """Connect again if the stream still hasn't brought what it was already behind with at the last check."""
+        """Reconnect if the stream still lacks alerts that it already lacked at the last check."""
         facts: list[FlowAlert] = [fact for intake in refilled.intakes for fact in intake.facts]  # type: ignore[misc]
         missed = len(self._awaited - self._heard) if self._whole else 0
         new = {fact.id for fact in facts if fact.at < at - LATE} - self._known - self._heard
@@ -332,11 +336,11 @@ class Follower:
             if symbol in self._about:
                 by_symbol[symbol].append(as_polled(row, self._about[symbol]))
             else:
-                # The stream doesn't include the symbol's kind, and stored alerts never change.
+                # The stream's rows lack the symbol's type, and stored alerts never change.
                 self._without_about.add(symbol)
         for symbol, facts in by_symbol.items():
             page = page_of(symbol, facts, _NO_QUOTA, at)
-            # The source documents the format of the REST API's rows, and only those are checked.
+            # The source documents only the format of the REST API's rows, so only those are validated.
             intake = normalize(FLOW_ALERTS_KIND, page, at, check=False)
             self._keep_reply(page, at)
             so_far.bad += len(intake.rejected)
@@ -348,7 +352,7 @@ class Follower:
             self._with.keep_reply(page, self._session, at)
 
     def _owner(self, row: object) -> str | None:
-        """Return which of our symbols a row is about, or None; a row that says no ticker might be about any."""
+        """Return which of our symbols a row is about, or None. Without a ticker, it might be about any of them."""
         ticker = row.get("ticker") if isinstance(row, dict) else None
         if not isinstance(ticker, str):
             self.so_far.bad, self._doubtful = self.so_far.bad + 1, True

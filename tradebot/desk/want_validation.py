@@ -13,24 +13,24 @@ from tradebot.model.reasons import POLICY_REASONS, SETUP_REASONS, Reason
 from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
 
 if TYPE_CHECKING:
-    # It brings pydantic, which every start of a plug-in's process would wait for.
+    # Importing pydantic is slow, and every process of a plug-in would wait for it.
     from tradebot.model.limits import TargetBounds
 
 OWN_SOURCE = frozenset({STRATEGY_SOURCE})
 MAX_TEXT = 200
 """The longest text a strategy may return, in characters."""
 MOST_PARTS = 50
-"""The most components, or own decisions, of one want."""
+"""The most components, or decisions of its own, that one want may have."""
 MOST_LEVELS = 10
 """The most levels at which a position may be closed in parts."""
 MOST_HELD_S = 3660 * 86_400
-"""The longest that a strategy may expect to hold a position: ten years."""
+"""The longest that a strategy may expect to hold a position: ten years, in seconds."""
 MOST_ALERTS = 1000
 MOST_WEIGHT = 10
 """The largest weight of a target; limits apply long before."""
 MOST_SHARES = Decimal(10) ** 12
 ROUNDING = Decimal("1e-9")
-"""By so much, weights may add up to more than their sum."""
+"""How far weights may exceed their allowed sum."""
 MOST_DIGITS, MOST_PLACES = 200, 60
 """The most digits of a Decimal, and the most places between its first digit and the decimal point."""
 
@@ -53,7 +53,7 @@ OWN_REASONS = frozenset(
 def validate_wants(
     view: StrategyView, answer: object, sources: frozenset[str] = OWN_SOURCE
 ) -> tuple[Want, ...] | Decision:
-    """Return a strategy's wants, its own decision not to want anything, or why its whole result is refused."""
+    """Return a strategy's wants, its own decision to want nothing, or why its whole result is refused."""
     if is_refusal(answer):
         return answer
     if not isinstance(answer, Iterable):
@@ -67,12 +67,12 @@ def validate_wants(
     if len(wants) > limit:
         observed = len(answer) if isinstance(answer, Sized) else len(wants)
         return _refusal(Reason.STRATEGY_TOO_MANY, observed, limit)
-    allowed, seen = _Allowed(frozenset(view.universe), frozenset(view.lots), sources), set[str]()
+    allowed, seen_symbols = _Allowed(frozenset(view.universe), frozenset(view.lots), sources), set[str]()
     for want in wants:
-        fault = allowed.fault(want) or ("its symbol appears twice" if want.symbol in seen else None)
+        fault = allowed.fault(want) or ("its symbol appears twice" if want.symbol in seen_symbols else None)
         if fault:
             return _refusal(Reason.STRATEGY_INVALID, f"{_describe(want)}: {fault}")
-        seen.add(want.symbol)
+        seen_symbols.add(want.symbol)
     return wants
 
 
@@ -80,14 +80,14 @@ def reject_excess_wants(wants: Iterable[Want], most: "TargetBounds") -> Decision
     """Return the refusal of a result whose targets exceed the bounds in its strategy's section."""
     targets = [want for want in wants if isinstance(want, Target) and (want.weight or want.quantity)]
     weights = [abs(want.weight or Decimal(0)) for want in targets]
-    asked = (
+    bounds = (
         ("a weight of {:.4g}", "symbol_fraction", max(weights, default=Decimal(0)), most.symbol_fraction),
         ("weights of {:.4g} together", "gross_fraction", sum(weights, Decimal(0)), most.gross_fraction),
         ("{} symbols", "positions", Decimal(len(targets)), most.positions),
     )
-    for said, name, value, declared in asked:
+    for text, name, value, declared in bounds:
         if value - declared > ROUNDING:
-            why = f"its targets ask for {said.format(value)}, and its section says wants.{name}: {declared}"
+            why = f"its targets ask for {text.format(value)}, and its section says wants.{name}: {declared}"
             return _refusal(Reason.STRATEGY_INVALID, why)
     return None
 
@@ -106,7 +106,7 @@ class _Allowed(Struct, frozen=True):
 
     def fault(self, want: Want) -> str | None:
         """Return the first rule that a want breaks; None if it is valid."""
-        # A subclass could answer differently each time it is looked at.
+        # A subclass could give different values each time it is read.
         rules = _RULES.get(type(want))
         if rules is None:
             return "it is not an Open, a Target, a Reduce or a Close"

@@ -1,4 +1,4 @@
-"""Change or cancel one of our working orders: promised, sent once, and repeated while the outcome is unknown."""
+"""Change or cancel our working orders: promise each request, send it once, and repeat it while it is unresolved."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -27,15 +27,15 @@ from tradebot.reconciliation.new_fills import known_orders
 from tradebot.reconciliation.protection import closed_by_others, gaps
 
 WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
-"""Why a request without an outcome isn't resent: it is only looked up, until its end is proven."""
+"""Why an unresolved request isn't resent: it is only looked up until the venue proves how it ended."""
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
-"""The decision to resend a request whose outcome is unknown."""
+"""The decision to resend an unresolved request."""
 
 
 def cancel_order(
     world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
 ) -> CandidateRecord:
-    """Cancel a working order, or repeat a cancel whose outcome is unknown: a cancel may safely arrive twice."""
+    """Cancel a working order, or repeat an unresolved cancel, which may safely arrive twice."""
     promised, now = record.intent, desk.now
     of, strategy, purpose = promised.instrument, promised.key.strategy, promised.purpose
     new_intent = cancel_intent(call, desk.account.number, now, order, of, strategy, purpose)
@@ -49,9 +49,9 @@ def mark_if_cancel_rejected(
 
     A venue may accept a cancel and reject it a moment later.
     """
-    asked = {order.venue_id: order.status for order in before}
-    left = {order.venue_id: order.status for order in now if order.venue_id in asked}
-    if record.terminal is not None or left != asked or OrderStatus.PENDING_CANCEL in left.values():
+    status_before = {order.venue_id: order.status for order in before}
+    status_now = {order.venue_id: order.status for order in now if order.venue_id in status_before}
+    if record.terminal is not None or status_now != status_before or OrderStatus.PENDING_CANCEL in status_now.values():
         return record
     assert record.client_order_id, "a cancel that was sent has an id"
     refused = refuse_late(world, desk, record.client_order_id, "the broker accepted the cancel, then rejected it")
@@ -59,7 +59,7 @@ def mark_if_cancel_rejected(
 
 
 def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Reason) -> CandidateRecord:
-    """Cancel a working order that carries our mark although the books don't know it."""
+    """Cancel a working order whose id is ours although the books don't have it."""
     mark, instrument = mark_of(order.client_order_id), desk.listings[order.symbol].instrument
     purpose = mark.purpose if mark and mark.purpose else Purpose.PROTECT
     new_intent = cancel_intent(call, desk.account.number, desk.now, order, instrument, ADOPTED, purpose)
@@ -67,7 +67,7 @@ def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Re
 
 
 def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why: Reason) -> CandidateRecord:
-    """Send a change of a working order if permission allows; resend an unresolved earlier change instead."""
+    """Send a change to a working order if permission allows; resend an unresolved earlier change instead."""
     earlier = change_of(order, desk.books.unresolved_intents, new_intent.operation)
     intent = earlier or new_intent
     candidate = change_candidate(intent, Purpose.REDUCE, desk.now, order.open_quantity)
@@ -94,10 +94,10 @@ def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Opera
 
 
 EXITS, TIGHTENS = 1, 2
-"""Legs of the requests that change what rests, so that they differ from a cancel of the same order, which is leg 0."""
+"""Leg numbers of requests that change a resting order. A cancel of the same order is leg 0."""
 
 RETRY = timedelta(minutes=15)
-"""How long no protection is requested for a position after the venue refused every kind."""
+"""How long to wait before requesting protection again after the venue refused both a pair and a single stop."""
 
 
 def exit_is_refused(books: Books) -> bool:
@@ -115,8 +115,8 @@ def exit_is_refused(books: Books) -> bool:
 def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
     """Return the order class to protect a position with: a pair, or a single stop if the venue just refused a pair.
 
-    Return None if it recently refused a single stop too, unless that was in the pass in which it refused a pair: the
-    cause of both refusals may be gone.
+    Return None if it recently refused a single stop too. Refusals of both kinds in one pass don't count, because their
+    common cause may be gone.
     """
     of_it = (record for record in reversed(books.intents) if _protects(record, whose))
     last, before = next(of_it, None), next(of_it, None)
@@ -139,7 +139,7 @@ def _protects(record: IntentRecord, whose: Whose) -> bool:
 def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
     """Return a limit price in USD at which an exit fills now; None without a quote.
 
-    Its distance from the last trade is bounded like an entry's distance from the previous close.
+    The price may differ from the last trade by as much as an entry's may from the previous close.
     """
     quote, limits, side = desk.quotes.get(candidate.symbol), world.rules.limits, candidate.side
     if quote is None:
@@ -148,16 +148,16 @@ def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None
     price = marketable_limit(listing, side, quote, world.rules.exits.limit_offset_fraction)
     if not quote.traded_lately(desk.now, limits.max_quote_age_s, limits.max_clock_skew_s):
         return price
-    # From where the trade was, the collar is an offset like any other.
+    # Like any other price collar, this one limits the distance from a reference price; here that is the last trade.
     traded = replace(quote, bid=quote.last, ask=quote.last)
     farthest = marketable_limit(listing, side, traded, limits.price_collar_fraction)
     return max(price, farthest, key=lambda price: price * -side.sign)
 
 
 def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
-    """Return a price in USD for a pair's limit that fills now and hasn't reached the pair's stop, or None.
+    """Return a limit price in USD that fills a pair's exit now without reaching the pair's stop, or None.
 
-    A venue lets the limit of a pair go to the market, but not to its stop or past it.
+    The venue lets a pair's limit cross the market, but not reach or pass its stop.
     """
     price = exit_price(world, desk, candidate)
     if price is None:
@@ -176,11 +176,11 @@ def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting)
 def exit_through(
     world: World, call: Call, desk: Desk, candidate: Candidate, pair: Resting, price: Decimal, decisions: Decisions
 ) -> CandidateRecord:
-    """Move a pair's limit to a price at which it fills now; its stop keeps working until then."""
+    """Reprice a pair's limit so that it fills now; its stop keeps working until then."""
     limit, promised = pair.limit, pair.record.intent
     assert limit is not None, "a plain stop has no limit to move"
     edit = edit_intent(call, desk, promised, limit, limit.quantity or promised.quantity, price, candidate.why, EXITS)
-    # It is a half of its pair as before.
+    # The order stays a leg of its pair.
     kind, purpose, displaced_by = promised.order_class, candidate.purpose, candidate.displaced_by
     edit = replace(edit, order_class=kind, purpose=purpose, displaced_by=displaced_by)
     intent = sent_at(edit, desk, decided=True)
@@ -192,7 +192,7 @@ def exit_through(
 def edit_intent(
     call: Call, desk: Desk, promised: Intent, old: Order, shares: Decimal, price: Decimal, why: str, leg: int = TIGHTENS
 ) -> Intent:
-    """Build the request that changes a resting stop or limit to this many shares and a price in USD.
+    """Build the request that changes a resting order's quantity and its price in USD.
 
     `promised` is the intent behind the `old` order, and `why` names the exit rule behind the order.
     """
@@ -216,16 +216,16 @@ def edit_intent(
 
 
 class CancelResult(NamedTuple):
-    """The result of canceling a pair: the record, and how many of its shares remain, None if unproven."""
+    """The record of a pair's cancel, and how many of its shares are still open; None if that isn't proven."""
 
     record: CandidateRecord
     left: Decimal | None
 
 
 def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> CancelResult:
-    """Cancel a pair and prove its end, so that its shares are free; shares filled meanwhile are gone.
+    """Cancel a pair and prove that it ended, so that its shares can be sold; exclude shares it filled meanwhile.
 
-    If the venue later rejects the cancel, the pair works as before, and the record says so.
+    If the venue later rejects the cancel, the pair keeps working, and the record says so.
     """
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
@@ -239,7 +239,7 @@ def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: R
 
 
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
-    """Emit an event if canceling this protection for another order left its shares without a stop."""
+    """Emit an event if a cancel made to replace this protection left its shares without a stop."""
     whose, rules = rest.record.intent.whose, world.rules
     closed = closed_by_others(desk.books, desk.net)
     gaps_now = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
@@ -248,9 +248,9 @@ def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> N
 
 
 def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:
-    """Return the halves of a canceled pair, as they are at their end or after a few looks; none that can't be read.
+    """Return the legs of a canceled pair, queried until they ended or a few times at most; leave out unreadable ones.
 
-    Where the answer to the cancel had their end, no list has to show it too.
+    A leg whose end the reply to the cancel already showed isn't queried.
     """
     orders = tuple(known_orders(world.ledger, [order.venue_id for order in _halves(pair)]).values())
     if len(orders) == len(_halves(pair)) and all(order.status.terminal for order in orders):
@@ -271,13 +271,13 @@ def _halves(pair: Resting) -> tuple[Order, ...]:
 
 
 def joinable_stop_id(world: World, pair: Resting) -> str:
-    """Return the venue's id of a stop that an exit for the same shares can join; empty if it can't, or not now."""
+    """Return the venue's id of the stop whose group an exit for the same shares can join; empty if none."""
     plain = pair.stop is not None and pair.limit is None and pair.can_trigger
     return pair.stop.venue_id if world.venue.exits_join and plain and not pair.ending and pair.stop else ""
 
 
 def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
-    """Return the candidate for another exit that follows a working one, for the shares that it leaves."""
+    """Return the candidate for a new exit that replaces a working one, for its unfilled shares."""
     intent = record.intent
     candidate = change_candidate(intent, intent.purpose, desk.now, order.open_quantity)
     return replace(candidate, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)
@@ -291,7 +291,10 @@ def exit_pair(desk: Desk, order: Order, record: IntentRecord) -> Resting:
 
 
 def require_quote(world: World, desk: Desk, candidate: Candidate) -> Decisions:
-    """Refuse an exit that has no quote if the venue takes no market orders, before anything is canceled for it."""
+    """Refuse an exit without a quote if the venue takes no market orders.
+
+    Call this before canceling anything for it.
+    """
     if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
         return ()
     return (Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING),)

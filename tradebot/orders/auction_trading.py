@@ -1,11 +1,11 @@
-"""Trade the result of an auction: closes are sent first, and the room they free is used in a later pass.
+"""Carry out the result of an auction: closes are sent first, and a later pass uses the room they free.
 
 The whole account is decided in one call, before any entry of the pass. A winning candidate is then traded like any
 other, so each gate is evaluated once more. A candidate for which a position is closed is refused in this pass. Until
 the close is proven, its room is reserved, and no other position is closed for it; afterward it competes like any other.
-So a killed pass needs no repair.
+If the process dies in between, nothing has to be repaired.
 
-A winner with too little depth at the venue leaves the auction, which is then decided again, so it takes no room from a
+A winner whose order book is too thin leaves the auction, which is then decided again, so it takes no room from a
 candidate that could be filled.
 """
 
@@ -49,14 +49,14 @@ from tradebot.orders.entry_orders import (
 from tradebot.ports.world import Call, World
 
 MOST_ASKED = 20
-"""The most winners of one pass whose depth is checked, so that a slow or silent venue doesn't stall it."""
+"""How many winners of one pass may have their depth checked, so that a slow or silent venue doesn't stall it."""
 
 
 class AuctionResult(Struct, frozen=True):
     """The auction's decision about each participating candidate, and the gates' results before it.
 
-    `thin` has the reason of each candidate that left for lack of depth. `heard` are the gates' results for every
-    candidate, valid for the `account` of that moment.
+    `thin` has the reason of each candidate that left because its order book was too thin. `evaluations` are the gates'
+    results for every candidate, valid only for this `account`.
     """
 
     standings: Mapping[Whose, BidRuling] = {}
@@ -64,13 +64,13 @@ class AuctionResult(Struct, frozen=True):
     asked: Mapping[Whose, Decisions] = {}
     taking: AuctionSettings | None = None
     account: AccountAsk | None = None
-    heard: Sequence[tuple[Candidate, GateResult]] = ()
+    evaluations: Sequence[tuple[Candidate, GateResult]] = ()
 
     def cached_evaluation(self, account: AccountAsk, candidate: Candidate) -> GateResult | None:
         """Return the gates' earlier result for a candidate; None without one, or if the account has changed since."""
         if account is not self.account:
             return None
-        return next((said for bid, said in self.heard if bid is candidate), None)
+        return next((result for bid, result in self.evaluations if bid is candidate), None)
 
 
 def hold_auction_for(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> AuctionResult:
@@ -83,30 +83,32 @@ def hold_auction_for(world: World, call: Call, account: AccountAsk, changes: Ite
     if taking is None:
         return AuctionResult()
     entries = [change for change in changes if change.purpose is Purpose.OPEN and change.strategy in taking.own]
-    heard = [evaluate_entry(world, call, account, entry) for entry in entries]
-    competing = [(ask, decisions) for ask, decisions in heard if ask.size and competes(ask.candidate, decisions)]
+    evaluations = [evaluate_entry(world, call, account, entry) for entry in entries]
+    competing = [(ask, decisions) for ask, decisions in evaluations if ask.size and competes(ask.candidate, decisions)]
     asks = {(ask.candidate.strategy, ask.candidate.symbol): ask for ask, _ in competing}
     decided, thin = _among_fillable(world, account, taking, asks)
     standings = {(each.bid.strategy, each.bid.symbol): each for each in decided.standings if not each.bid.is_open}
-    asked = {(ask.candidate.strategy, ask.candidate.symbol): decisions for ask, decisions in competing}
-    return AuctionResult(standings, thin, asked, taking, account, list(zip(entries, heard, strict=True)))
+    decisions_by_key = {(ask.candidate.strategy, ask.candidate.symbol): decisions for ask, decisions in competing}
+    return AuctionResult(
+        standings, thin, decisions_by_key, taking, account, list(zip(entries, evaluations, strict=True))
+    )
 
 
 def _among_fillable(
     world: World, account: AccountAsk, taking: AuctionSettings, asks: Mapping[Whose, Ask]
 ) -> tuple[Auction, Mapping[Whose, Decision]]:
-    """Decide until every candidate that would be acted on can be filled; return who left for want of depth, and why."""
+    """Hold the auction again until every winner has enough depth; return it, and why each other candidate left."""
     bids = tuple(position_bids(account, world.rules, taking))
     caps, wanted = auction_room(account, taking, bids), tuple(candidate_bids(account.desk, asks.values(), taking))
-    asked = dict[Whose, Decision | None]()
+    depth_by_key = dict[Whose, Decision | None]()
     while True:
-        thin = {whose: why for whose, why in asked.items() if why}
+        thin = {whose: why for whose, why in depth_by_key.items() if why}
         remaining = (bid for bid in wanted if (bid.strategy, bid.symbol) not in thin)
         decided = hold_auction((*bids, *remaining), caps)
         winners = [(each.bid.strategy, each.bid.symbol) for each in decided.of(Ruling.OPEN, Ruling.AFTER)]
-        fresh = [whose for whose in winners if whose not in asked][: MOST_ASKED - len(asked)]
-        asked |= {whose: too_thin(world, asks[whose]) for whose in fresh}
-        if not any(asked[whose] for whose in fresh):
+        fresh = [whose for whose in winners if whose not in depth_by_key][: MOST_ASKED - len(depth_by_key)]
+        depth_by_key |= {whose: too_thin(world, asks[whose]) for whose in fresh}
+        if not any(depth_by_key[whose] for whose in fresh):
             return decided, thin
 
 
@@ -139,7 +141,7 @@ def execute_ruling(
 def _swap(
     world: World, call: Call, account: AccountAsk, refused: CandidateRecord, ruling: BidRuling, loser: Bid
 ) -> tuple[AccountAsk, Records]:
-    """Close the position that gives way, if the candidate has every yes that it needs; it opens in a later pass."""
+    """Close the position to be replaced if the candidate has depth and approval; it opens in a later pass."""
     candidate = refused.candidate
     (decided,) = ruling.decisions
     ask, _ = evaluate_entry(world, call, account, candidate)
@@ -147,10 +149,10 @@ def _swap(
     assert position is not None, "what gives way is held"
     if thin := too_thin(world, ask):
         return account, (with_decisions(refused, (thin,)),)
-    asked = ask_approval(world, call, ask)
-    if asked.decision and asked.withheld:
-        return account, (with_decisions(refused, (asked.decision,)),)
-    # The books then have both values: the newcomer's is what was observed.
+    consent = ask_approval(world, call, ask)
+    if consent.decision and consent.withheld:
+        return account, (with_decisions(refused, (consent.decision,)),)
+    # The books then have both values: `observed` is the newcomer's.
     why = replace(decided, gate=Gate.EXIT, about=f"{WORTH}{loser.value}")
     account, closed = close_for(world, call, account, position, candidate, why)
     assert isinstance(decided.observed, Decimal)
@@ -164,7 +166,7 @@ def _swap(
 
 
 def _values_for_people(newcomer: Bid, loser: Bid, decided: Decision) -> Mapping[str, str]:
-    """Return both values with their parts, for people."""
+    """Return both values with their components, formatted for an event."""
     return {
         "strategy": loser.strategy,
         "for": newcomer.symbol,

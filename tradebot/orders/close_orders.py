@@ -69,15 +69,18 @@ Records = tuple[CandidateRecord, ...]
 REFUSED = "the broker doesn't let the limit of a pair go through the market"
 NO_PRICE = "there was no quote, or none on the near side of the stop"
 ASKED_FOR = frozenset({Reason.FLATTEN, Reason.CLOSED_BY_HAND})
-"""Why a position is closed that a person wants closed, whatever the venue shows of it."""
+"""Reasons that mean a person wants the position closed, even if the venue no longer lists it."""
 
 TOO_LATE = frozenset({Reason.DESK_STALE, Reason.DECISION_LATE, Reason.SENDING_LATE, Reason.MARKET_CLOSED})
 NEVER_FILLS = TOO_LATE | {Reason.VENUE_REJECTED, Reason.HALTED}
-"""Reasons at SEND that rule out a fill, so the next candidate sees the same book. A lost reply may still be a fill."""
+"""Reasons at SEND that rule out a fill, so the next candidate sees the same exposure.
+
+A lost reply may still be a fill.
+"""
 
 
 def close_one_by_one(desk: Desk, positions: Iterable[Position], close: Callable[[Desk, Position], Records]) -> Records:
-    """Close positions one after another, each based on what the previous orders leave at the broker."""
+    """Close positions one after another, each based on the quantities that the previous orders leave at the broker."""
     records = list[CandidateRecord]()
     for position in positions:
         closed = close(desk, position)
@@ -87,7 +90,7 @@ def close_one_by_one(desk: Desk, positions: Iterable[Position], close: Callable[
 
 
 def desk_after_close(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
-    """Return the desk as if the exits among these records were filled, wherever an order may have gone out."""
+    """Return the desk as if these exits were filled, including each that may have gone out."""
     for record in records:
         candidate, last = record.candidate, record.decisions[-1]
         exits = last.gate is Gate.SEND and last.reason not in NEVER_FILLS and candidate.source != Operation.CANCEL
@@ -108,7 +111,7 @@ def close(
 ) -> Records:
     """Send the orders that close all or part of a position, if `why` and the exit gates pass and it has a listing.
 
-    `displaced_by` is the symbol that it makes room for, if any.
+    `displaced_by` is the symbol of the candidate that the close makes room for, if any.
     """
     if why.decision.reason in ASKED_FOR and broker_contradicts(desk, position.symbol):
         desk = _as_claimed(world, desk, position)
@@ -138,10 +141,10 @@ def close(
 
 
 def _as_claimed(world: World, desk: Desk, position: Position) -> Desk:
-    """Return the desk with as much of a position as its listed stops claim, where its shares are held for them.
+    """Return the desk with a position as large as its listed stops, if the venue reserves shares for them.
 
-    A venue takes such a stop for shares that it holds, and nobody can sell them before it ends. So it proves them,
-    whatever the list of positions says, and an exit through it, or once it has ended, can't open a position.
+    Such a venue accepts a stop only for shares that it has, and nobody can sell them before the stop ends. So the stops
+    prove the shares, whatever the list of positions says, and an exit for them can't open a position.
     """
     side = closing_side(position.quantity)
     rests = desk.resting.get(position.whose, ()) if world.venue.pairs is Pairs.NATIVE else ()
@@ -179,20 +182,21 @@ def _send_closing(
     desk: Desk,
     position: Position,
     candidate: Candidate,
-    asked: Decisions,
+    earlier: Decisions,
     *,
     as_booked: bool = False,
 ) -> Records:
-    """Send closing orders if everything asked so far and the exit gates pass; a fraction that was refused stays."""
+    """Send closing orders if `earlier` decisions and the exit gates pass; keep a fraction that the venue refused."""
     lost = _lost_exit(world, desk, position)
-    # The close was decided, so a lost exit is resent whatever the rules say now: no other order may be sent.
-    asked = asked if not (lost and first_failure(asked)) else ()
+    # The close was decided in an earlier pass, so a lost exit is resent whatever the rules say now. No other order is
+    # sent.
+    earlier = earlier if not (lost and first_failure(earlier)) else ()
     candidate, fraction = without_refused_fraction(call, desk, candidate)
-    # Another instrument may be why this pass goes on after the close.
+    # The venue may be closed for this instrument while the pass goes on for another.
     hours = instrument_open(desk, candidate.instrument) or (None if desk.clock.is_open else session_open(desk))
     decisions = (
         permission(desk),
-        *asked,
+        *earlier,
         *([hours] if hours else []),
         still_held(desk, position.symbol, position.quantity, as_booked=as_booked),
         *fraction,
@@ -213,15 +217,15 @@ def _send_closing(
 def _exits(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions
 ) -> Iterator[CandidateRecord]:
-    """Close shares that nothing protects first, then those of the newest pair, and so on."""
-    # Reduce-only orders reserve no shares: an exit is sent beside them, and they end once the shares are gone.
+    """Close unprotected shares first, then the shares of each pair, the newest first."""
+    # Reduce-only orders reserve no shares, so an exit can work beside them. They end once the shares are gone.
     resting = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
     rests = [rest for rest in resting if not rest.exiting and rest.first.side is candidate.side]
     targets, pairs = ([rest for rest in rests if rest.is_target is apart] for apart in (True, False))
     ended = tuple(_end_targets(world, call, desk, candidate, targets))
     yield from (released.record for _, released in ended)
     if any(released.left != target.quantity for target, released in ended):
-        # Shares that one of them fills in the meantime can't be closed any more.
+        # Shares that one of these targets filled meanwhile can't be closed again.
         yield _waits(candidate, decisions)
         return
     remaining, covered = quantity_of(candidate), sum((pair.quantity for pair in pairs), Decimal(0))
@@ -237,7 +241,8 @@ def _exits(
         if remaining > 0:
             part = replace(candidate, quantity=min(remaining, pair.quantity))
             remaining -= quantity_of(part)
-            # The part of the position not covered by the remaining exit and the other stops.
+            # What this exit and its pair may use: the position less the rest of the exit and the shares of the other
+            # pairs.
             own = _closable_quantity(desk, candidate) - (quantity_of(candidate) - quantity_of(part))
             own -= sum((other.quantity for other in pairs[:number]), Decimal(0))
             if pair.ending:
@@ -249,13 +254,13 @@ def _exits(
 def _joining(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, stop: str
 ) -> CandidateRecord:
-    """Send an exit into the group of the stop for its shares, which ends with it: they are never without either."""
+    """Send an exit that joins the stop's group, so that one fill cancels the other and the shares stay covered."""
     key = replace(submit_key(call, desk, candidate), leg=JOINS, target=stop)
     return submit_whole(world, call, desk, candidate, decisions, key)
 
 
 def _waits(candidate: Candidate, decisions: Decisions) -> CandidateRecord:
-    """Return the record of an exit that isn't sent, as the broker hasn't confirmed the end of what holds its shares."""
+    """Return the record of an exit that waits until the broker confirms that the order reserving its shares ended."""
     return CandidateRecord(candidate, (*decisions, Decision(Gate.WORKING, Verdict.FAIL, Reason.SHARES_HELD)))
 
 
@@ -267,7 +272,7 @@ def _closable_quantity(desk: Desk, candidate: Candidate) -> Decimal:
 def _end_targets(
     world: World, call: Call, desk: Desk, candidate: Candidate, targets: Iterable[Resting]
 ) -> Iterator[tuple[Resting, CancelResult]]:
-    """Cancel the nearest targets that could close the shares of an exit once more; yield what became of each."""
+    """Cancel the nearest targets that could close an exit's shares again; yield each with its cancel's result."""
     nearest = sorted(targets, key=lambda target: -(target.first.limit_price or 0) * candidate.side.sign)
     excess = sum((target.quantity for target in nearest), quantity_of(candidate)) - _closable_quantity(desk, candidate)
     for target in nearest:
@@ -283,7 +288,7 @@ def _end_targets(
 def _close_protected(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, pair: Resting, own: Decimal
 ) -> Iterator[CandidateRecord]:
-    """Close shares that a pair protects, through it or in its place; `own` are those left for the exit and the pair."""
+    """Close a pair's shares by repricing its limit, or by canceling it first; `own` shares may stay covered."""
     price = price_through(world, desk, candidate, pair)
     obstacle = _obstacle(world, desk, candidate, pair)
     if obstacle is None and price is not None:
@@ -292,12 +297,12 @@ def _close_protected(
         if not is_refused(record):
             return
         obstacle, price = REFUSED, None
-    # An entry pass doesn't give way while the shares have neither a stop nor an exit.
+    # Don't let an entry pass yield to exits while the shares have neither a stop nor an exit.
     with world.undisturbed():
         cause = obstacle or NO_PRICE
         records = tuple(_close_in_its_place(world, call, desk, candidate, decisions, pair, cause, own=own))
         yield from records
-    # The form in which the broker accepts an exit may have changed, and an uncanceled pair has only one form left.
+    # The broker may accept repricing again by now, and as the pair couldn't be canceled, no other way is left.
     if obstacle is REFUSED and price is not None and is_refused(records[0]):
         yield exit_through(world, call, desk, candidate, pair, price, decisions)
 
@@ -327,7 +332,7 @@ def _close_in_its_place(
     why: Reason = Reason.EXIT_NEEDS_SHARES,
     own: Decimal | None = None,
 ) -> Iterator[CandidateRecord]:
-    """Cancel what holds shares, send an exit for them, and place the stop again for those that it leaves."""
+    """Cancel the order that reserves the shares, send an exit for them, and place the stop again for the rest."""
     released = cancel_and_prove(world, call, desk, pair, why)
     yield released.record
     if released.record.terminal is None and pair.can_trigger:
@@ -338,13 +343,13 @@ def _close_in_its_place(
         return
     closing = replace(candidate, quantity=min(quantity_of(candidate), released.left))
     if pair.record.intent.key.joins:
-        # The exit that this one follows was in the group of a stop, which rests as before.
+        # The exit being replaced was in a stop's group, and that stop still rests.
         stops = [rest for rest in desk.resting.get(pair.record.intent.whose, ()) if not rest.is_target]
         stop = next((joinable_stop_id(world, stop) for stop in stops if stop.quantity == closing.quantity), "")
         if stops:
             yield _joining(world, call, desk, closing, decisions, stop) if stop else _waits(closing, decisions)
             return
-    # Several pairs of a position may be canceled in one pass, and each gets an exit with its own id.
+    # One pass may cancel several pairs of a position, and each needs an exit with its own id.
     key = replace(submit_key(call, desk, closing), leg=EXITS, target=pair.first.venue_id)
     closed = submit_whole(world, call, desk, closing, decisions, key)
     yield closed
@@ -355,7 +360,7 @@ def _close_in_its_place(
 
 
 def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> str | None:
-    """Return why shares can't be closed by moving the limit of their pair, or None if they can."""
+    """Return why a pair's shares can't be closed by repricing its limit, or None if they can."""
     if world.venue.edit is Edit.NONE:
         return "the venue doesn't let an order change its price"
     if pair.limit is None:
@@ -368,10 +373,10 @@ def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> 
 
 
 def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
-    """Return an exit that the venue has not known for a while, if resending it would close no more than is there."""
+    """Return an exit that was lost before it reached the venue, if resending it wouldn't close more than is held."""
     for record in desk.books.unresolved_intents:
         intent = record.intent
-        # A change of an exit that works already is resent where working orders are looked after.
+        # A lost change to a working exit is resent by `working_orders` instead.
         closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
         closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
         if closes and intent.whose == position.whose and may_send_again(world, desk, intent):
@@ -380,7 +385,7 @@ def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
 
 
 def _at_this_price(world: World, desk: Desk, candidate: Candidate, lost: Intent) -> Intent:
-    """Return a lost exit with the limit of this moment; one that was to change an order stays as it is."""
+    """Return a lost exit with a current limit price; a lost change of an order is returned unchanged."""
     price = exit_price(world, desk, candidate)
     if price in (None, lost.limit_price) or lost.limit_price is None or lost.operation is not Operation.SUBMIT:
         return lost
@@ -388,7 +393,7 @@ def _at_this_price(world: World, desk: Desk, candidate: Candidate, lost: Intent)
 
 
 def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
-    """Return True if the shares of a lost exit can still be closed, or the pair that it was to go through rests."""
+    """Return True if the shares of a lost exit are still held, or the pair that it was to reprice still rests."""
     if lost.operation is Operation.SUBMIT:
         held_quantity = closable(desk, position.symbol, position.quantity)
         return held_quantity >= lost.quantity and lost.side is closing_side(position.quantity)
@@ -415,7 +420,7 @@ def submit_whole(
 def _submit(
     world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, key: IntentKey
 ) -> CandidateRecord:
-    """Send a closing order past the best bid or ask, or a market order if there is no quote."""
+    """Send a closing order with a limit beyond the best bid or ask, or a market order if there is no quote."""
     price = exit_price(world, desk, candidate)
     intent = submit_intent(world, call, desk, candidate, quantity_of(candidate), price, key)
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
@@ -425,7 +430,7 @@ def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tu
     """Reduce the candidate to whole shares if the venue refused a fraction today; add a refusal if none remain."""
     quantity, listing = quantity_of(candidate), desk.listings.get(candidate.symbol)
     whole, least = whole_lots(candidate.instrument, quantity), listing.minimum if listing else candidate.instrument.lot
-    # Less than the smallest order counts as a fraction.
+    # A quantity below the venue's smallest order counts as a fraction.
     whole = whole if whole >= least else Decimal(0)
     if whole == quantity:
         return candidate, ()

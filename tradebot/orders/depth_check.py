@@ -1,8 +1,8 @@
 """Check that the order book is deep enough for an entry that every other gate has passed.
 
-Each check takes one request, so it isn't made with the other gates but last: right before a person is asked, a position
-is closed to make room, or the order is promised. An auction also checks its winners before anything is sent. Until then
-the pass may yield to an exit: nothing of this entry exists yet, and the restarted pass checks again.
+Each check takes one request, so it comes last: right before a person is asked, a position is closed to make room, or
+the order is promised. An auction also checks its winners before anything is sent. Until then the pass may yield to an
+exit: nothing of this entry exists yet, and the restarted pass checks again.
 """
 
 from tradebot.errors import TradebotError
@@ -21,7 +21,7 @@ def with_depth(world: World, ask: Ask, decisions: Decisions) -> Decisions:
 
 
 def too_thin(world: World, ask: Ask) -> Decision | None:
-    """Return why an entry that lacks only room or approval couldn't be filled near the best price; None if it could."""
+    """Return why the order book couldn't fill an entry that lacks only room or approval; None if it could."""
     decision = _depth(world, ask)
     return None if decision is None or decision.passed else decision
 

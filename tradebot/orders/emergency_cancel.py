@@ -1,7 +1,7 @@
 """Cancel our working entries when no pass can do it; this is the only request sent without a promise.
 
-A cancel can do without: it only reduces risk, it may safely arrive twice, and the next pass reads the order's state
-from the venue anyway. Exits, protection and other people's orders are left alone.
+A cancel needs none: it only reduces risk, it may safely arrive twice, and the next pass reads the order's state from
+the venue anyway. Exits, protection and other people's orders are left alone.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class CancelCounts(Struct, frozen=True):
 
 
 def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str) -> CancelCounts:
-    """Cancel each of our working entries by its id, whether our books know it, the venue lists it, or both.
+    """Cancel each of our working entries by its id, whether our books have it, the venue lists it, or both.
 
     If the ledger can't be read, `ledger` is None, and our entries are recognized only by our mark in the venue's list.
     """
@@ -55,7 +55,7 @@ def _listed_entries(reader: BrokerReader, ledger: Ledger | None, account: str) -
 
 
 def _booked_entries(reader: BrokerReader, ledger: Ledger | None) -> Iterator[Order]:
-    """Yield the entries our books list as working, and any unresolved entries that the venue knows."""
+    """Yield the entries that our books list as working, and any unresolved entries that reached the venue."""
     if ledger is None:
         return
     yield from filter(_is_entry, ledger.orders(working=True))

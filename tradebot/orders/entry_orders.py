@@ -1,4 +1,4 @@
-"""Trade what strategies want, one candidate after another: each sees the account as the earlier ones leave it.
+"""Trade what strategies want, one candidate after another; each sees the account as if earlier orders were filled.
 
 If configured, a person has to approve an entry that every gate has passed. The request is written before anyone is
 notified, and the order carries the request's id, so an approval makes exactly one order, even after a crash.
@@ -60,7 +60,7 @@ _MARGIN = (
     *(Gate.HELD_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION),
 )
 ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN_GATES[gate] for gate in _ROOM)})
-"""The gates that a sale may open for an entry."""
+"""The gates that selling another symbol can satisfy for an entry."""
 
 
 class Consent(NamedTuple):
@@ -102,21 +102,21 @@ def evaluate_entry(world: World, call: Call, account: AccountAsk, candidate: Can
 
 
 def _tier_room(account: AccountAsk, symbol: str) -> Decimal | None:
-    """Return how many USD more of a symbol its tier allows than is held and ordered; None without a tier."""
+    """Return how many more USD of a symbol its tier allows, beyond positions and orders; None without a tier."""
     tier = account.desk.tier_of(symbol)
     return None if tier is None else tier.max_notional_usd - account.book.exposure.get(symbol, Decimal(0))
 
 
 def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> bool:
-    """Return True if the order for this want was promised before. Without any on its symbol, no id has to be made."""
+    """Return True if the order for this candidate was promised before."""
     ids = account.promised.get(candidate.symbol)
     return ids is not None and wanted_key(world, call, account.desk, candidate).client_order_id() in ids
 
 
 def ask_approval(world: World, call: Call, ask: Ask) -> Consent:
-    """Return whether a person approves an entry, creating a request if there is none; shadow needs no approval.
+    """Return whether a person approves an entry; request approval if nobody has yet. Shadow mode needs no approval.
 
-    A dry run only says that a person would be asked.
+    A dry run only reports that approval would be requested.
     """
     candidate, size, desk = ask.candidate, ask.size, ask.desk
     rules = world.rules.of(candidate.strategy).approval
@@ -187,7 +187,7 @@ def changes_to_trade(
 def without_unapproved_swaps(
     world: World, call: Call, account: AccountAsk, changes: Sequence[Candidate]
 ) -> Iterable[Candidate]:
-    """Leave out a target's sales that pay for other symbols, until a person has approved each of these.
+    """Leave out sales that pay for a target's other symbols until a person has approved each of those purchases.
 
     A strategy that buys nothing sells to cash, which needs no approval.
     """
@@ -210,7 +210,7 @@ def without_unapproved_swaps(
 
 
 def _withheld(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Reason | None:
-    """Return why what makes room for an entry stays; None if it has a yes."""
+    """Return why a position that would make room for an entry stays; None if the entry is approved."""
     ask, decisions = evaluate_entry(world, call, account, candidate)
     refused = [decision for decision in decisions if not decision.passed]
     if ask.size is None or any(decision.gate not in ROOM for decision in refused) or too_thin(world, ask):
@@ -237,7 +237,7 @@ def make_room(
     proposed: Iterable[Candidate],
     earlier: Sequence[CandidateRecord],
 ) -> tuple[AccountAsk, Records]:
-    """Close a position if a refused entry lacked only room; return the account and the records after that.
+    """Close a position if a refused entry lacked only room; return the account after that, and the records.
 
     The close comes before the candidate's own record. `proposed` are all candidates of the pass, and `earlier` are its
     records so far.
@@ -258,9 +258,9 @@ def make_room(
         return account, (with_decisions(refused, displacement.refusals),)
     if thin := too_thin(world, ask):
         return account, (with_decisions(refused, (thin,)),)
-    asked = ask_approval(world, call, ask)
-    if asked.decision and asked.withheld:
-        return account, (with_decisions(refused, (asked.decision,)),)
+    consent = ask_approval(world, call, ask)
+    if consent.decision and consent.withheld:
+        return account, (with_decisions(refused, (consent.decision,)),)
     weakest = displacement.weakest
     why = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
     account, closed = close_for(world, call, account, weakest.position, candidate, why)
@@ -268,7 +268,7 @@ def make_room(
 
 
 def lost_close(world: World, desk: Desk, strategy: str, symbol: str = "") -> Position | None:
-    """Return a position whose displacing close has been unknown to the venue for a while, so it has to be resent.
+    """Return a position whose displacing close never reached the venue, so that it has to be resent.
 
     With a symbol, only a close that made room for that symbol counts.
     """
@@ -281,7 +281,7 @@ def lost_close(world: World, desk: Desk, strategy: str, symbol: str = "") -> Pos
 
 
 def _closing(strategy: str, earlier: Iterable[CandidateRecord]) -> frozenset[str]:
-    """Return the symbols of a strategy's positions that the pass has begun to close for others."""
+    """Return the symbols of a strategy's positions that this pass already closes to make room."""
     begun = (record.candidate for record in earlier if record.candidate.displaced_by)
     return frozenset(candidate.symbol for candidate in begun if candidate.strategy == strategy)
 
@@ -297,7 +297,10 @@ def close_for(
 
 
 def close_started(closed: Records, observed: Number | None, limit: Number) -> Decision:
-    """Return whether a close was sent, with the numbers behind it or its refusal. A lost reply may still be a close."""
+    """Return whether a close was sent, with the values compared or the reason why not.
+
+    A lost reply may still be a close.
+    """
     ends = [record.terminal for record in closed if record.candidate.displaced_by]
     if any(end is None or end.reason is Reason.VENUE_UNKNOWN for end in ends):
         return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_STARTED, observed, limit)
@@ -306,7 +309,7 @@ def close_started(closed: Records, observed: Number | None, limit: Number) -> De
 
 
 def with_decisions(refused: CandidateRecord, decisions: Sequence[Decision]) -> CandidateRecord:
-    """Return the record with displacement's decisions inserted in the order of the gates."""
+    """Return the record with displacement's decisions inserted in gate order."""
     before = [each for each in refused.decisions if each.gate.place < Gate.DISPLACEMENT.place]
     return replace(refused, decisions=(*before, *decisions, *refused.decisions[len(before) :]))
 
@@ -318,7 +321,7 @@ NEVER_PROMISED = frozenset(
 
 
 def account_before_entries(world: World, call: Call, desk: Desk) -> AccountAsk:
-    """Return the account at the start of the pass; entries of its earlier, interrupted runs count toward its limit."""
+    """Return the account at the start of the pass, counting entries by interrupted runs of the same pass."""
     book, promised = desk.book, defaultdict[str, set[str]](set)
     for intent in (record.intent for record in desk.books.intents):
         promised[intent.instrument.symbol].add(intent.client_order_id)
@@ -332,7 +335,7 @@ def trade(
 ) -> tuple[AccountAsk, Records]:
     """Evaluate one candidate and send its orders if it passes; return the resulting account and the records.
 
-    `result` is the gates' earlier result for this candidate and this very account, if any.
+    `result` is the gates' earlier result for this candidate and this same account, if any.
     """
     if any(decision.gate is Gate.TARGET and not decision.passed for decision in candidate.decisions):
         # There is nothing to trade, so no gate is evaluated.
@@ -349,7 +352,7 @@ def trade(
 def _enter(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, result: GateResult | None
 ) -> tuple[AccountAsk, CandidateRecord]:
-    """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
+    """Evaluate every gate for an entry and send it if all pass; count an order that may fill as filled."""
     desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
     ask, decisions = result or evaluate_entry(world, call, account, candidate)
     quote, size = ask.quote, ask.size
@@ -357,24 +360,24 @@ def _enter(
         decisions = with_depth(world, ask, decisions)
     if quote is None or size is None or first_failure(decisions):
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price if size else None)
-    asked = ask_approval(world, call, ask)
-    decisions = (*decisions, asked.decision) if asked.decision else decisions
-    if asked.withheld:
+    consent = ask_approval(world, call, ask)
+    decisions = (*decisions, consent.decision) if consent.decision else decisions
+    if consent.withheld:
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price)
     listing = desk.listing_for(candidate.instrument)
     price = entry_price(listing, candidate.side, quote, size.limit_price, own.execution)
-    if asked.request and price is None:
+    if consent.request and price is None:
         # A person approved a price, which a market order wouldn't keep.
         price = size.limit_price
     approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
     key = wanted_key(world, call, desk, candidate)
-    quantity = size.quantity if asked.quantity is None else min(size.quantity, asked.quantity)
-    intent = submit_intent(world, call, desk, candidate, quantity, price, key, approach, asked.request)
+    quantity = size.quantity if consent.quantity is None else min(size.quantity, consent.quantity)
+    intent = submit_intent(world, call, desk, candidate, quantity, price, key, approach, consent.request)
     intent = replace(intent, worst_price=size.worst_price)
-    # Most entries fill at what the other side offers, long before their limit.
+    # Most entries fill at the best bid or ask, well inside their limit.
     likely = min(quote.ask, size.limit_price) if candidate.side.sign > 0 else max(quote.bid, size.limit_price)
     intent = _with_stop(world, listing, intent, likely)
-    # A position that moves into the next contract isn't left half way.
+    # Half of a contract roll must not be dropped because its decision took long.
     sent = send(world, desk, intent, decisions, timed=candidate.source != MOVED)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
@@ -388,18 +391,20 @@ def _enter(
 
 
 def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) -> Intent:
-    """Return an entry with the stop that hangs on it, where the venue has brackets: that of its rules at a price."""
+    """Return the entry with its rules' stop attached, computed at `price` in USD, if the venue takes bracket orders."""
     if world.venue.pairs is not Pairs.BRACKET or world.rules.exits.protection is Protection.BOT:
         return entry
     lot = Lot(entry.quantity * entry.side.sign, price, entry.at)
     position = Position(entry.key.strategy, entry.instrument.symbol, (lot,), Decimal(0), entry.at)
-    kept = Kept(
+    entry_terms = Kept(
         stop_loss_fraction=entry.stop_loss_fraction,
         original_quantity=entry.quantity,
         atr_fraction=entry.atr_fraction,
         instrument=listing.instrument,
     )
-    exit_levels = levels(WatchedPosition(position, price, kept), world.rules.exits_watching(position, kept))
+    exit_levels = levels(
+        WatchedPosition(position, price, entry_terms), world.rules.exits_watching(position, entry_terms)
+    )
     if exit_levels.stop is None:
         return entry
     stop = round_stop_to_tick(listing, exit_levels.stop, closing_side(position.quantity))

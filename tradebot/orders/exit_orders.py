@@ -39,7 +39,7 @@ def close_by_rules(world: World, call: Call, desk: Desk, watched: Mapping[Key, W
 def _close_by_rule(
     world: World, call: Call, watched: Mapping[Key, WatchedPosition], desk: Desk, position: Position
 ) -> Records:
-    """Decide on one position and send its exit. A stale quote only leaves it to a stop that rests at the venue."""
+    """Evaluate one position and send its exit. A stale quote closes nothing if a stop rests at the venue."""
     watched_position, quote = watched[position.key], desk.quotes.get(position.symbol)
     if watched_position.kept.turned:
         beyond = Decision(Gate.EXIT, Verdict.PASS, Reason.OVERFILLED, abs(position.quantity))
@@ -64,9 +64,9 @@ def _close_by_rule(
 
 
 def _not_by_doubt(world: World, desk: Desk, position: Position, why: ExitCall, clocks: Decision) -> ExitCall:
-    """Return UNKNOWN instead of HOLD at a price that nothing confirms.
+    """Return UNKNOWN instead of HOLD if nothing confirms the price.
 
-    While a stop rests, such a price closes nothing, nor does one that is old by clocks that agree.
+    While a stop rests, an unconfirmed price closes nothing. Neither does an old one if the clocks agree.
     """
     quote, limit = desk.quotes.get(position.symbol), world.rules.limits.max_quote_age_s
     age_s, closes = quote.age_s(desk.now) if quote and clocks.passed else 0.0, why.decision.passed
@@ -80,13 +80,13 @@ def _not_by_doubt(world: World, desk: Desk, position: Position, why: ExitCall, c
 
 
 def _suspended_decision(decision: Decision) -> Decision:
-    """Return a decision that lacks a price with the reason for that."""
+    """Return a decision that lacks a price, with the trading suspension as its reason."""
     lacks = decision.reason is Reason.QUOTE_MISSING
     return replace(decision, reason=Reason.TRADING_SUSPENDED) if lacks else decision
 
 
 def _go_on(world: World, call: Call, desk: Desk, position: Position, unfinished: Intent) -> Records:
-    """Close what an unfinished close has left of a position, at the price of this moment."""
+    """Close what an unfinished close left of a position, at the current price."""
     displaced_by = unfinished.displaced_by
     why = ReasonPart("displaced_by", symbol=displaced_by) if displaced_by else BY_HAND
     reason = Reason.STALE_EXIT if displaced_by else Reason.CLOSED_BY_HAND
@@ -100,7 +100,7 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
 
 
 def select_staying(watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]) -> list[WatchedPosition]:
-    """Return the positions that stay: no rule closes them or part of them, and no earlier exit is being resent."""
+    """Return the positions that no rule closes, even partly, and whose earlier exits aren't being resent."""
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
     return [
         watched_position for watched_position in watched.values() if watched_position.position.symbol not in leaving
@@ -118,7 +118,7 @@ def _is_leaving(record: CandidateRecord) -> bool:
 
 
 def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
-    """Return what the exit rules say, or that the venue closes the position: the price has reached what rests there."""
+    """Return the exit rules' result, or that the venue closes the position as its price reached a resting order."""
     if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why
     side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
@@ -131,10 +131,10 @@ def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) 
     stops = [pair.stop.stop_price for pair in pairs if pair.stop and pair.stop.stop_price]
     limits = [pair.limit.limit_price for pair in pairs if pair.limit and pair.limit.limit_price]
     limits += _reached_apart(rests, price, side, covered if why.shares is None else why.shares)
-    # How far the price is past each of them, in the direction in which it acts.
+    # How far the price is past each resting order, in the direction that triggers it.
     past_stops = [(stop - price) * -side.sign / stop for stop in stops]
     reached = max((*past_stops, *((price - limit) * -side.sign for limit in limits)), default=None)
-    # Far past a stop, the venue should have acted.
+    # This far past the stop, the venue should have filled it.
     if reached is None or reached < 0 or max(past_stops, default=Decimal(0)) > offset:
         return why
     remaining = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
@@ -142,7 +142,7 @@ def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) 
 
 
 def _reached_apart(rests: Iterable[Resting], price: Decimal, side: Side, shares: Decimal) -> Sequence[Decimal]:
-    """Return the prices of targets apart from the stops that the price has reached, if they are for all the shares."""
+    """Return the prices of separate targets that the price has reached, if they cover all the shares."""
     targets = [(rest.first.limit_price, rest.quantity) for rest in rests if rest.is_target and not rest.ending]
     reached = [(limit, quantity) for limit, quantity in targets if limit and (price - limit) * -side.sign >= 0]
     enough = sum((quantity for _, quantity in reached), Decimal(0)) >= shares
@@ -152,7 +152,7 @@ def _reached_apart(rests: Iterable[Resting], price: Decimal, side: Side, shares:
 def cancel_blocking_orders(
     world: World, call: Call, desk: Desk, named: Callable[[str], bool]
 ) -> Iterator[tuple[Order, CandidateRecord]]:
-    """Cancel our orders that would get in the way of closing positions: entries, and exits that can't stay."""
+    """Cancel our orders that would prevent closing positions: entries, and exits that can't stay."""
     for order, record in our_working_orders(world, desk):
         # We can't close a position the venue hasn't confirmed, so a working exit may be its only protection.
         needless = is_exit(order, record) and order.symbol not in desk.unproven and not may_stay(desk, order, record)

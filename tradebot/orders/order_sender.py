@@ -1,10 +1,10 @@
-"""The single path for every order: a durable promise, then one request, then the outcome, whatever it is.
+"""Send every order along one path: a durable promise, then one request, then the outcome, whatever it is.
 
 The promise is recorded as SENT before the socket is opened, and after a crash the order is looked up by its id, so no
-other state is needed. UNKNOWN is no rejection: the symbol gets no new orders until the outcome is known. A lookup
-without a result proves nothing until the venue's adapter proves that the request can't arrive any more. If the venue
-accepts an id only once, each exit pass resends an unresolved exit after half a minute, under the same id; elsewhere
-that could create a second order. A cancel with an unknown outcome is repeated while its order works.
+other state is needed. UNKNOWN is not a rejection: the symbol gets no new orders until the outcome is known. A lookup
+that returns nothing proves nothing until the venue's adapter proves that the request can't arrive any more. If the
+venue accepts an id only once, each exit pass resends an unresolved exit after half a minute, under the same id;
+elsewhere that could create a second order. An unresolved cancel is repeated while its order works.
 """
 
 from collections.abc import Callable
@@ -37,31 +37,33 @@ from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World
 
 EXIT_LOOKUP = timedelta(seconds=30)
-"""How long an exit that the venue doesn't know is only looked up; after that each pass may resend it under the same id.
+"""How long an exit that hasn't reached the venue is only looked up.
+
+After that, each pass may resend it with the same id.
 """
 
 LOOKS = 3
-"""How often one pass queries the venue for the outcome of an accepted exit or of a cancel."""
+"""How often one pass queries the outcome of an accepted exit or cancel."""
 
 ON_ITS_WAY = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_REPLACE})
 """Order states in which the venue is still processing: it will report again soon, and the order can't be replaced yet.
 """
 
 QUICK_S = 2.0
-"""A pass that has taken less time than this needn't fetch the venue's time again."""
+"""A pass that has taken less time than this, in seconds, needn't fetch the venue's time again."""
 
 MOST_LEGS = 50
-"""The most orders on one side of a symbol for a target in one slot."""
+"""The most orders per side and symbol that a target may take in one slot."""
 
 LAST_MOMENT = timedelta(seconds=2)
 """An order sent this close to the session's end may arrive after it and then wait for the next session."""
 
 
 def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the key of a candidate's order, whose slot is that of the pass or the strategy's own.
+    """Return the key of a candidate's order; its slot is that of the pass or the strategy's own.
 
-    With its own slot, the same want is sent only once per slot, in whatever pass; that slot never equals the slot of a
-    pass. An order for what an earlier one left unfilled has another leg.
+    With the strategy's own slot, a candidate is sent once per slot, whichever pass runs; that slot never equals the
+    slot of a pass. An order for what an earlier one left unfilled has another leg.
     """
     own = candidate.slot_session
     session, slot = (own, own_slot(candidate.slot)) if own else (call.session, call.slot)
@@ -71,7 +73,7 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
 
 
 def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the order key for a strategy's want. A target may take several orders, each a leg of its slot.
+    """Return the order key for a strategy's candidate. A target may take several orders, each a leg of its slot.
 
     Once all legs are used, it returns the last one again, which is then refused as a duplicate.
     """
@@ -168,9 +170,8 @@ def replace_intent(
 ) -> Intent:
     """Build an intent that changes the limit price of one of our working orders; its quantity stays the same.
 
-    `promised` is the intent behind the order, and `generation` counts earlier failed replaces. The id is the same
-    whenever and wherever it is computed. The venue replaces an order at most once, so an order never gets two
-    successors.
+    `promised` is the intent behind the order, and `generation` counts earlier failed replaces. The same inputs give the
+    same id, on any machine. The venue replaces an order at most once, so an order never gets two successors.
     """
     key = replace(promised.key, target=order.venue_id, generation=generation)
     intent = replace(
@@ -187,12 +188,12 @@ def replace_intent(
 
 
 def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed: bool = False) -> Decision:
-    """Promise the order, send it once and record its outcome; return the decision for it.
+    """Promise an order, send it once and record its outcome; return the decision for it.
 
-    A dry run and shadow mode stop before the promise. An order that adds risk takes the send lock while it is checked,
-    promised and sent, so that a halt can wait until the last one was sent; it yields to an exit pass before the
-    promise, and never between the promise and the reply. A `timed` order isn't sent if it was decided, or would leave,
-    later than the limits allow; waiting for the lock counts.
+    In a dry run or shadow mode, nothing is promised or sent. An order that adds risk holds the send lock while it is
+    checked, promised and sent, so a halt can wait for orders that are on their way. It yields to an exit pass before
+    the promise, and never between the promise and the reply. A `timed` order isn't sent if it was decided, or would be
+    sent, later than the limits allow; waiting for the lock counts.
     """
     limits = world.rules.limits
     is_timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)
@@ -212,9 +213,9 @@ def _refuse_if_longer(took_s: float, limit_ms: int | None, reason: Reason) -> De
 
 
 def _request_once(world: World, desk: Desk, intent: Intent, write_down: Callable[[], Decision | None]) -> Decision:
-    """Write a request down, send it and record its outcome, unless something blocks it.
+    """Record a request, send it and record its outcome, unless something blocks it.
 
-    `write_down` makes the request durable, and returns a decision if it must not go out after all.
+    `write_down` makes the request durable, and returns a decision if it must not be sent after all.
     """
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
@@ -230,7 +231,7 @@ def _request_once(world: World, desk: Desk, intent: Intent, write_down: Callable
 
 
 def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, decided_s: float | None) -> Decision | None:
-    """Record the intent as sent; return what blocks it even so, which is then recorded as its outcome.
+    """Record the intent as sent; return what blocks it all the same, and record that as its outcome.
 
     Writing takes time, and the process may have slept: a halt may have arrived, or the session may be over.
     """
@@ -250,7 +251,7 @@ def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, deci
 
 
 def _record_outcome(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
-    """Write how a request ended. An accepted exit is looked at again: a late rejection must be known in this pass."""
+    """Record how a request ended. Query an accepted exit again: this pass has to know of a late rejection."""
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     if reply.order and not _adds_risk(intent) and not intent.protects:
         latest = outcome_of(_once_processed(world, reply.order))
@@ -261,13 +262,13 @@ def _record_outcome(world: World, desk: Desk, intent: Intent, reply: Reply) -> D
 
 
 def refuse_late(world: World, desk: Desk, client_order_id: str, message: str) -> Decision:
-    """Record that the venue rejected a change of an order after accepting it; return the corresponding decision."""
+    """Record that the venue rejected an order's change after accepting it; return the decision for it."""
     world.ledger.settle(client_order_id, Reply(WriteOutcome.REJECTED, code=REFUSED_LATE, message=message), desk.now)
     return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, f"{REFUSED_LATE} {message}")
 
 
 def _once_processed(world: World, order: Order) -> Order:
-    """Return an order as it is once the venue is done with it, or after a few looks."""
+    """Return an order once the venue has processed it, or its latest state after a few queries."""
     latest = order
     with world.undisturbed(), suppress(TemporaryError):
         for _ in range(LOOKS):
@@ -301,19 +302,19 @@ def _adds_risk(intent: Intent) -> bool:
 
 
 def _blocked_by_now(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Return what blocks this order now, if anything has changed since the desk was taken."""
+    """Return what blocks this order now, if something has changed since the desk was taken."""
     if _adds_risk(intent) and world.ledger.trading_state().state is not TradingState.ACTIVE:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
     return _too_late(world, desk, intent)
 
 
 def _close_after(hours: Hours | None, at: datetime) -> datetime | None:
-    """Return when the trading that is on at a moment ends, as the venue tells it; None if there is none."""
+    """Return when the trading session open at a moment ends, by the venue's hours; None if there is none."""
     return next((session.close for session in hours.trading if session.contains(at)), None) if hours else None
 
 
 def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Return why it is too late to send this: the session is closing, or the desk is too old, or of another session."""
+    """Return why it is too late to send this: the session is closing, or the desk is old or from another session."""
     if intent.operation is Operation.CANCEL:
         return None
     elapsed_s, max_age_s = world.stopwatch() - desk.taken_s, world.rules.limits.max_decision_s
@@ -324,7 +325,7 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
     close = clock.next_close if hours is None and clock.is_open else _close_after(hours, now)
     if close is None or now + LAST_MOMENT >= close:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED)
-    # What was decided in a session that is over by now is decided again in the next.
+    # Whatever was decided in a session that is over has to be decided again in the next.
     is_over = now >= desk.clock.next_close if hours is None else close != _close_after(hours, desk.now)
     age_s = (now - desk.now).total_seconds()
     if is_over or (intent.purpose is Purpose.OPEN and age_s > max_age_s):
@@ -333,7 +334,7 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
 
 
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
-    """Resend under its own id a request that the venue doesn't know or may not have carried out.
+    """Resend, with its own id, a request that may not have reached the venue.
 
     It is unchanged except that an exit's limit may have a current price. If the first request arrives after all, the
     venue refuses the second, so there are never two orders: an id makes one order, and an order is canceled or replaced
@@ -345,13 +346,13 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
 
 
 def may_send_again(world: World, desk: Desk, intent: Intent) -> bool:
-    """Return True if a request without an outcome may be resent: it is old enough, and can't create a second order."""
+    """Return True if an unresolved request may be resent: it is old enough, and can't create a second order."""
     # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
     return abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
 
 
 def _record_retry(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Record that a request is sent once more; return a decision if its outcome is known by now."""
+    """Record that a request is resent; return a decision if its outcome is known by now."""
     record = world.ledger.intent(intent.client_order_id)
     if record is not None and not record.state.is_unresolved:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
@@ -376,7 +377,7 @@ def closing_side(quantity: Decimal) -> Side:
 
 
 class _Unpromised(NamedTuple):
-    """A cancel that nothing is recorded of."""
+    """A cancel that isn't recorded in the ledger."""
 
     target_venue_id: str
 

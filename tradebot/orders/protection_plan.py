@@ -1,7 +1,7 @@
-"""Plan the steps that fit separate stops and targets to a position, given the orders that rest now.
+"""Plan how to fit separate stops and targets to a position, given the orders that rest now.
 
-Only stops protect. Surplus stops are canceled from the loosest on, and none before other working stops cover every
-share. Surplus targets are canceled from the farthest on. An order that the venue is still processing is left alone.
+Only stops protect. Surplus stops are canceled loosest first, and none before other working stops cover every share.
+Surplus targets are canceled farthest first. An order that the venue is still processing is left alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from tradebot.orders.stop_protection import round_stop_to_tick
 
 NONE = Decimal(0)
 NEAR = Decimal("0.2")
-"""Orders are merged if they are no farther from where the rules want them than this part of the way from the entry."""
+"""Orders are merged if their prices are within this fraction of the distance between entry and due price."""
 
 
 class ProtectionState(NamedTuple):
@@ -53,7 +53,7 @@ class ProtectionStep(NamedTuple):
     """One step of a protection plan: resize, move, cancel or place an order.
 
     `old` is the order to change, None for a new one, and `shares` is its new size, zero to cancel it; the price is in
-    USD. It replaces `others` too; `word` names its exit rule.
+    USD. The step replaces the orders in `others` too; `word` names its exit rule.
     """
 
     why: Reason
@@ -82,10 +82,10 @@ def stop_steps(cover: ProtectionState, looser_by: Decimal) -> Iterator[Protectio
 
 
 def _changes(cover: ProtectionState, remaining: list[Resting], looser_by: Decimal) -> Iterator[ProtectionStep]:
-    """Yield which of the stops that stay are made smaller or moved, the loosest first."""
+    """Yield the steps that shrink or move stops that stay, the loosest first."""
     toward, stop = -cover.side.sign, cover.stop
     loose = [rest for rest in remaining if stop and (stop - price_of(rest)) * toward > price_of(rest) * looser_by]
-    # Another order may already rest, or be in transit, at the price for an uncovered part.
+    # An order for the uncovered part may already rest, or be on its way, at this price.
     wanting = cover.shares - total(rest for rest in remaining if rest not in loose)
     excess = NONE if any(map(is_busy, remaining)) else max(total(remaining) - cover.shares, NONE)
     for resting in (rest for rest in remaining if not is_busy(rest)):
@@ -103,7 +103,7 @@ def _changes(cover: ProtectionState, remaining: list[Resting], looser_by: Decima
 def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tuple[ProtectionStep, ...]:
     """Replace several stops, or an old and a new one, by a single stop, unless some are surplus.
 
-    It is as tight as the tightest of them. For a moment it works beside the old ones, so this needs reduce-only orders.
+    The new stop has the tightest price. It works beside the old ones for a moment, so this needs reduce-only orders.
     """
     stop, new = cover.stop, sum((step.shares for step in steps if step.old is None), NONE)
     if stop is None or cover.position is None or total(cover.stops) > cover.shares:

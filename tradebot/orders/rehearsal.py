@@ -1,4 +1,4 @@
-"""Rehearse the whole order path: send one order that cannot fill, then cancel it."""
+"""Rehearse the whole order path: send one order that can't fill, then cancel it."""
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_FLOOR, Decimal
@@ -40,7 +40,7 @@ class RehearsalProgress(Struct, frozen=True):
 
 
 class _Placed(NamedTuple):
-    """What the first step did: the desk it looked at, its order, what became of it, and the conditions it checked."""
+    """What the first step did: the desk it saw, its order, the decision about it, and the conditions checked."""
 
     desk: Desk
     intent: Intent
@@ -61,13 +61,13 @@ def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Rehearsa
     `pause` waits a moment, for venues that take a while to cancel. `turn` runs one step under the pass lock and may run
     it again if it yielded to exits, so a step never yields after its order was sent.
     """
-    placed = turn(lambda: _place(world, call))
+    placed = turn(lambda: _place_far_below(world, call))
     if placed is None:
         return None
     intent, sent = placed.intent, placed.sent
     if not sent.passed:
         return RehearsalProgress(intent, sent)
-    working, cancelled = turn(lambda: _cancel(world, call, placed))
+    working, cancelled = turn(lambda: _cancel_placed(world, call, placed))
     if working is None or cancelled is None:
         return RehearsalProgress(intent, sent)
     ended = _wait_until_ended(world, intent, pause) if cancelled.passed else None
@@ -75,7 +75,7 @@ def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Rehearsa
     return RehearsalProgress(intent, sent, working, cancelled, ended)
 
 
-def _place(world: World, call: Call) -> _Placed | None:
+def _place_far_below(world: World, call: Call) -> _Placed | None:
     desk = take_desk(world, for_entries=False)
     listed = read_listings(world, world.rules.universe)
     quotes = world.market.quotes(tuple(symbol for symbol in world.rules.universe if symbol in listed))
@@ -85,11 +85,11 @@ def _place(world: World, call: Call) -> _Placed | None:
     listing = listed[quote.symbol]
     candidate = Candidate(STRATEGY, listing.instrument, Side.BUY, Purpose.OPEN, desk.now, source="doctor")
     intent = submit_intent(world, call, desk, candidate, listing.minimum, far_below(listing, quote))
-    asked = (permission_to_enter(desk), trading_state(desk), session_open(desk))
-    return _Placed(desk, intent, first_failure(asked) or send(world, desk, intent, asked), asked)
+    conditions = (permission_to_enter(desk), trading_state(desk), session_open(desk))
+    return _Placed(desk, intent, first_failure(conditions) or send(world, desk, intent, conditions), conditions)
 
 
-def _cancel(world: World, call: Call, placed: _Placed) -> tuple[Order | None, Decision | None]:
+def _cancel_placed(world: World, call: Call, placed: _Placed) -> tuple[Order | None, Decision | None]:
     working = world.reader.order(placed.intent.client_order_id)
     if working is None:
         return None, None

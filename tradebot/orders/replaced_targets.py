@@ -1,7 +1,7 @@
-"""Decide when a missing target may be placed again: canceled by hand or by the venue, refused, or lost.
+"""Decide when a missing target may be placed again: canceled by a person or the venue, refused, or lost.
 
-A target's first placement never waits, and neither does one that the bot itself canceled or changed. Otherwise a
-person's cancel or a venue's refusal would be answered with another order in every pass.
+A target is first placed without delay, and so is one that the bot itself canceled or changed. Otherwise each pass would
+answer a person's cancel or a venue's refusal with another order.
 """
 
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def _is_target_of(record: IntentRecord, cover: ProtectionState, position: Positi
 
 
 def _is_gone(desk: Desk, record: IntentRecord) -> bool:
-    """Return True if a target never rested, or ended before it was filled, and not because we asked for its end."""
+    """Return True if a target never rested, or ended before it was filled without a request of ours."""
     if record.state in (IntentState.REJECTED, IntentState.ABANDONED):
         return True
     name = record.intent.client_order_id
@@ -57,18 +57,18 @@ def _is_gone(desk: Desk, record: IntentRecord) -> bool:
 
 def _ended_by_us(desk: Desk) -> Iterator[str | None]:
     for record in desk.books.intents:
-        asked = record.intent.operation is not Operation.SUBMIT
-        if asked and record.state not in (IntentState.REJECTED, IntentState.ABANDONED):
+        canceled_or_changed = record.intent.operation is not Operation.SUBMIT
+        if canceled_or_changed and record.state not in (IntentState.REJECTED, IntentState.ABANDONED):
             yield record.intent.target_venue_id
 
 
 def _is_near(record: IntentRecord, price: Decimal, position: Position) -> bool:
-    """Return True if a target was for about this price, which moves a little while an entry fills."""
+    """Return True if a target was placed at about this price, which moves a little while an entry fills."""
     at = record.intent.limit_price
     return at is not None and abs(price - at) <= abs(price - position.average_price) * NEAR
 
 
 def _is_before(record: IntentRecord, later: IntentRecord, position: Position) -> bool:
-    """Return True if a later target took the place of one that was gone."""
+    """Return True if a later target replaced one that was gone."""
     price = later.intent.limit_price
     return price is not None and record.intent.at < later.intent.at and _is_near(record, price, position)

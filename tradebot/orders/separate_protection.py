@@ -1,8 +1,8 @@
 """Protect positions with separate orders: stops for all whole shares, and targets from exit rules.
 
 After one of them fills, a pass shrinks or cancels the others until they fit the position again. Each pass starts from
-the orders that rest then, so a pass may end anywhere. A position's stops have at most one request without an outcome,
-and so have its targets.
+the orders that rest then, so it may be interrupted anywhere. A position has at most one unresolved request about its
+stops, and one about its targets.
 
 If the venue edits orders, changing a stop takes one request. Otherwise, with reduce-only orders, a new stop is placed
 first, and the old one is canceled once it rests. Without either, two stops could reverse the position, so the old one
@@ -57,34 +57,34 @@ from tradebot.ports.world import Call, World
 from tradebot.reconciliation.new_fills import seen_fills
 
 SOON = timedelta(minutes=2)
-"""How long no stop is requested for a position after the venue refused two."""
+"""How long to wait before requesting a stop again after the venue refused two."""
 REFUSALS = 2
-"""How many consecutive refusals of a stop, or a target, the venue may send before requests pause."""
+"""How many refusals in a row of a stop, or a target, make requests pause."""
 TOGETHER = 2
 """How many stops may be sent for the same shares while the venue's sources disagree about the earlier ones."""
 NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
 
 
 def protect_separately(
-    world: World, call: Call, desk: Desk, watched: Iterable[WatchedPosition], kept: Iterable[WatchedPosition]
+    world: World, call: Call, desk: Desk, watched: Iterable[WatchedPosition], staying: Iterable[WatchedPosition]
 ) -> Iterator[CandidateRecord]:
-    """Fit stops to all whole shares, with targets from exit rules, and yield the records of each step.
+    """Fit stops to all whole shares, with targets from exit rules, and yield the record of each step.
 
-    Every position is covered, even one that is being closed and isn't `kept`. Such a position gets no targets, and new
-    stops only if they don't get in the way of its exit.
+    `staying` are the positions that aren't being closed. Others are covered too, but get no targets, and new stops only
+    where these can't get in the way of the exit.
     """
     if world.rules.exits.protection is Protection.BOT:
         for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):
             yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_NEEDLESS)
         return
-    # What this pass has sent so far may have no outcome either.
+    # The requests that this pass has sent so far may be unresolved too.
     records = world.ledger.intents(unresolved=True)
     unresolved = tuple(record.intent for record in records)
-    in_vain = tuple(_in_vain(desk, records))
-    for cover in _covers(world, desk, dict(_wanted_protection(world, desk, watched, kept, in_vain))):
+    given_up = tuple(_given_up_requests(desk, records))
+    for cover in _covers(world, desk, dict(_wanted_protection(world, desk, watched, staying, given_up))):
         lost = {intent.is_target: intent for intent in unresolved if intent.protects and _is_about(intent, cover)}
         if not cover.shares:
-            # Whatever has no outcome yet: these orders could only open a position.
+            # The position is gone, so these orders could only open one; cancel them even if a request is unresolved.
             for rest in (*cover.stops, *cover.targets):
                 yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
             continue
@@ -99,11 +99,11 @@ def _wanted_protection(
     world: World,
     desk: Desk,
     watched: Iterable[WatchedPosition],
-    kept: Iterable[WatchedPosition],
+    staying_positions: Iterable[WatchedPosition],
     in_vain: Sequence[Intent],
 ) -> Iterator[tuple[Whose, ExitLevels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
-    staying = {watched.position.whose for watched in kept}
+    staying = {watched.position.whose for watched in staying_positions}
     for watched_position in (position for position in watched if position.position.strategy != ADOPTED):
         exit_levels = levels(
             watched_position, world.rules.exits_watching(watched_position.position, watched_position.kept)
@@ -119,10 +119,10 @@ def _wanted_protection(
             yield watched_position.position.whose, replace(exit_levels, targets=())
 
 
-def _in_vain(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
-    """Yield the requests that have had no outcome for so long that shares don't wait for them any longer.
+def _given_up_requests(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
+    """Yield requests that have been unresolved for so long that the shares needn't wait for them any longer.
 
-    One that this pass has sent again after a long pause, and may work, is left to the next pass, which looks it up.
+    A request that this pass resent after a long pause is left to the next pass, which looks it up.
     """
     paused = {r.intent.client_order_id for r in desk.books.unresolved_intents if abs(desk.now - r.updated_at) >= RETRY}
     for record in unresolved:
@@ -132,7 +132,7 @@ def _in_vain(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]
 
 
 def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]:
-    """Yield the exits of a position among requests without an outcome; they may work."""
+    """Yield the position's exits among unresolved requests; they may be working."""
     for intent in unresolved:
         exits = intent.purpose is not Purpose.OPEN and not intent.protects and intent.operation is Operation.SUBMIT
         if exits and intent.whose == position.whose and intent.side is closing_side(position.quantity):
@@ -140,17 +140,20 @@ def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]
 
 
 def _is_passed(desk: Desk, watched: WatchedPosition, stop: Decimal) -> bool:
-    """Return True if the price is past a stop already: it would act at once, at any price."""
+    """Return True if the price is already past a stop, so that it would trigger at once and fill at any price."""
     quote = desk.quotes.get(watched.position.symbol)
     return quote is not None and (stop - exit_price(watched.position, quote)) * watched.direction >= 0
 
 
 def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Iterator[ProtectionState]:
-    """Yield what rests for each position, and for one that is gone; nothing of symbols that nobody is sure of."""
-    held, entered = {position.whose: position for position in desk.positions}, frozenset(_perhaps_entered(desk))
+    """Yield the protection of each position and of each closed one with orders left; skip unproven quantities."""
+    position_by_key, entered = (
+        {position.whose: position for position in desk.positions},
+        frozenset(_perhaps_entered(desk)),
+    )
     for whose in dict.fromkeys((*desk.resting, *wanted)):
-        position, rests = held.get(whose), desk.resting.get(whose, ())
-        # Where a list of positions is behind, what can only reduce them does no harm.
+        position, rests = position_by_key.get(whose), desk.resting.get(whose, ())
+        # Even if the list of positions lags, reduce-only orders can't open anything.
         agreed = whose[1] not in desk.unproven and desk.position_ratios.get(whose[1], Decimal(1)) == 1
         if not (agreed or (position and world.venue.reduce_only)):
             continue
@@ -178,9 +181,9 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Ite
 
 
 def _perhaps_entered(desk: Desk) -> Iterator[str]:
-    """Yield the symbols in which an entry must have filled, by the venue's positions, though nothing else tells it.
+    """Yield the symbols in which an entry must have filled, by the venue's positions, though no fill was reported yet.
 
-    The stop that hangs on it protects what it has bought.
+    The stop attached to the entry protects what it has bought.
     """
     yield from (owned.fill.symbol for owned in seen_fills(desk.books, desk.omitted_orders, desk.net))
     booked = desk.books.quantities()
@@ -194,23 +197,23 @@ def _perhaps_entered(desk: Desk) -> Iterator[str]:
 def _is_ending(desk: Desk, rest: Resting) -> bool:
     """Return True if a cancel was accepted and the order isn't listed any more, though its end isn't proven yet.
 
-    Counted as resting, it would make too many, and an order that works would be canceled in its stead.
+    If it counted as resting, the stops would look like too many, and a working one would be canceled instead.
     """
     return rest.ending or rest.first.venue_id in desk.canceled
 
 
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:
-    """Return how many whole shares what rests should be for."""
+    """Return how many whole shares the resting orders should cover."""
     side, listing = closing_side(position.quantity), desk.listing_of(position)
     remaining = protectable(desk, position, side)
     unsure = position.symbol in desk.unproven or any(
         difference.symbol == position.symbol for difference in desk.differences
     )
     if unsure and world.venue.reduce_only:
-        # The reported shares may be too few, and a reduce-only order can't close more than the venue has.
+        # The reported quantity may be too small, and a reduce-only order can't close more than the venue has.
         remaining = abs(position.quantity)
     if not world.venue.reduce_only:
-        # Those of exits that work are left out, and for a while those of exits that may.
+        # Exclude the shares of working exits, and for a while those of exits that may be working.
         exits = _exits((record.intent for record in desk.books.unresolved_intents), position)
         may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY and not intent.key.joins)
         remaining -= shares_being_closed(desk, position) - _shares_in_group(desk, position) + sum(may, NONE)
@@ -218,7 +221,7 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
 
 
 def _shares_in_group(desk: Desk, position: Position) -> Decimal:
-    """Return the shares of exits at work that are in the group of a stop: it may rest beside them."""
+    """Return the shares of working exits that are in a stop's group; the stop may cover them too."""
     side, shares = closing_side(position.quantity), NONE
     for order in (order for order in desk.orders if (order.symbol, order.side) == (position.symbol, side)):
         behind = desk.books.intent_behind(order)
@@ -236,11 +239,11 @@ def _has_outcome(record: CandidateRecord) -> bool:
 
 
 def _stops(world: World, call: Call, desk: Desk, cover: ProtectionState) -> Iterator[CandidateRecord]:
-    """Do what fits the stops to the position, until a request has no outcome."""
+    """Carry out the steps that fit the stops to the position, until a request is unresolved."""
     for stop in (stop for stop in cover.stops if stop.is_lapsed):
         released = cancel_and_prove(world, call, desk, stop, Reason.STOP_LAPSED)
         yield released.record
-        # Both might close shares, so the next pass checks the outcome.
+        # Both orders might close the same shares, so leave this to the next pass, once the outcome is known.
         if not _has_outcome(released.record) or (released.left != stop.quantity and not world.venue.reduce_only):
             return
     cover = cover._replace(stops=tuple(stop for stop in cover.stops if not stop.is_lapsed))
@@ -254,7 +257,7 @@ def _stops(world: World, call: Call, desk: Desk, cover: ProtectionState) -> Iter
 
 
 def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRecord]:
-    """Yield what becomes of steps, one after another, until a request has no outcome."""
+    """Yield the record of each step in order, until a request is unresolved."""
     for records in map(tuple, steps):
         yield from records
         if not all(map(_has_outcome, records)):
@@ -264,14 +267,14 @@ def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRe
 def _while_lost(
     world: World, call: Call, desk: Desk, cover: ProtectionState, lost: Intent
 ) -> Iterator[CandidateRecord]:
-    """Send a lost request about stops, or about targets, again if that is safe by now; cancel what is spare."""
+    """Resend a lost request about stops or targets once that is safe; cancel surplus orders."""
     rests = cover.targets if lost.is_target else cover.stops
     remaining = cover.shares - total(rests) + _given_up(rests, lost)
     if remaining > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
-        # The shares that it would leave without a stop get one first.
+        # Shares that the resent request would leave without a stop get one first.
         if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
-            yield _place(world, call, desk, cover, ProtectionStep(Reason.STOP_MISSING, remaining, cover.stop))
-    elif _fits(world, desk, cover, rests, lost):
+            yield _place_order(world, call, desk, cover, ProtectionStep(Reason.STOP_MISSING, remaining, cover.stop))
+    elif _may_resend(world, desk, cover, rests, lost):
         yield send_once_more(world, desk, lost)
     elif lost.operation is Operation.SUBMIT:
         of_stops = (step for step in stop_steps(cover, world.rules.exits.stop_step_fraction) if not step.shares)
@@ -280,7 +283,7 @@ def _while_lost(
 
 
 def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
-    """Return for how many shares less an order would be if a change of it that was lost arrived after all."""
+    """Return how many shares an order would lose if a lost change to it arrived after all."""
     old = next((rest for rest in rests if rest.first.venue_id == lost.target_venue_id), None)
     if old is None:
         return NONE
@@ -288,8 +291,8 @@ def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
     return max(old.quantity - stays, NONE)
 
 
-def _fits(world: World, desk: Desk, cover: ProtectionState, rests: Sequence[Resting], lost: Intent) -> bool:
-    """Return True if a lost request may be sent again: its order rests, or the shares that it is for are bare."""
+def _may_resend(world: World, desk: Desk, cover: ProtectionState, rests: Sequence[Resting], lost: Intent) -> bool:
+    """Return True if a lost request may be resent: its order rests, or the shares it is for are uncovered."""
     if not may_send_again(world, desk, lost):
         return False
     if lost.operation is not Operation.SUBMIT:
@@ -304,9 +307,9 @@ def _fits(world: World, desk: Desk, cover: ProtectionState, rests: Sequence[Rest
 
 
 def _was_refused(desk: Desk, cover: ProtectionState, *, is_target: bool) -> bool:
-    """Return True if the venue refused the last two stops, or the last two targets, a short while ago.
+    """Return True if the venue recently refused the last two stops, or the last two targets.
 
-    A position without a stop doesn't wait as long as one without a target.
+    A position without a stop waits less long than one without a target.
     """
     placed = (r for r in reversed(desk.books.intents) if r.intent.protects and r.intent.operation is Operation.SUBMIT)
     last = [r for r in placed if r.intent.is_target is is_target and _is_about(r.intent, cover)][:REFUSALS]
@@ -318,37 +321,37 @@ def _was_refused(desk: Desk, cover: ProtectionState, *, is_target: bool) -> bool
 def _stop(
     world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
 ) -> Iterator[CandidateRecord]:
-    """Cancel, place or change one stop, or change or cancel a target, in the way that the venue has."""
+    """Cancel, place or change one stop, or change or cancel a target, in the way that the venue supports."""
     if step.old is None:
-        yield _place(world, call, desk, cover, step)
+        yield _place_order(world, call, desk, cover, step)
     elif not step.shares:
         yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)
     elif step.shares <= step.old.quantity and _can_edit(world, desk, step.old):
         yield _edit(world, call, desk, cover, step, step.old)
     elif world.venue.reduce_only:
-        yield from _beside(world, call, desk, cover, step)
+        yield from _place_before_cancel(world, call, desk, cover, step)
     else:
-        # An entry pass doesn't give way while the shares have no stop.
+        # Don't let an entry pass yield to exits while the shares have no stop.
         with world.undisturbed():
-            records = tuple(_in_its_place(world, call, desk, cover, step, step.old))
+            records = tuple(_cancel_before_place(world, call, desk, cover, step, step.old))
         yield from records
 
 
-def _beside(
+def _place_before_cancel(
     world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
 ) -> Iterator[CandidateRecord]:
-    """Place an order, and once it rests, cancel what it replaces; if it is refused, place one for what is missing."""
+    """Place an order, and once it rests, cancel those it replaces; if it is refused, cover only missing shares."""
     olds = (*filter(None, (step.old,)), *step.others)
-    placed, missing = _place(world, call, desk, cover, step), step.shares - total(olds)
+    placed, missing = _place_order(world, call, desk, cover, step), step.shares - total(olds)
     yield placed
     if placed.decisions[-1].reason is Reason.VENUE_REJECTED and olds and missing > 0:
-        yield _place(world, call, desk, cover, step._replace(shares=missing))
+        yield _place_order(world, call, desk, cover, step._replace(shares=missing))
     elif olds and _rests(world, placed):
         yield from _in_turn((cancel_order(world, call, desk, o.first, o.record, Reason.STOP_SPARE),) for o in olds)
 
 
 def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
-    """Return True if the venue changes orders, and hasn't refused to change this one."""
+    """Return True if the venue edits orders, and hasn't refused to edit this one."""
     if world.venue.edit is Edit.NONE:
         return False
     edits = (r for r in desk.books.intents if r.intent.operation is Operation.REPLACE)
@@ -356,26 +359,26 @@ def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
     return all(record.intent.target_venue_id != old.first.venue_id for record in refused)
 
 
-def _in_its_place(
+def _cancel_before_place(
     world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep, old: Resting
 ) -> Iterator[CandidateRecord]:
-    """Cancel a stop and place another one, or the same one again if that is refused."""
+    """Cancel a stop and place its replacement, or the same stop again if that is refused."""
     released = cancel_and_prove(world, call, desk, old, step.why)
     yield released.record
     if released.record.terminal is None and old.can_trigger:
         tell_gap(world, desk, old, OrderStatus.CANCELED, NO_EDITS)
-    # The next pass sees what it filled in the meantime.
+    # The next pass sees the shares that it filled meanwhile.
     if released.left != old.quantity:
         return
-    placed = _place(world, call, desk, cover, step)
+    placed = _place_order(world, call, desk, cover, step)
     yield placed
     before = old.stop.stop_price if old.stop else None
     if placed.decisions[-1].reason is Reason.VENUE_REJECTED and before not in (None, step.price):
-        yield _place(world, call, desk, cover, step._replace(price=before))
+        yield _place_order(world, call, desk, cover, step._replace(price=before))
 
 
-def _place(world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep) -> CandidateRecord:
-    """Place a stop, or the target of a rule, and return what became of that."""
+def _place_order(world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep) -> CandidateRecord:
+    """Place a stop, or the target of a rule, and return its record."""
     old = step.old.record.intent if step.old else None
     of = cover.listing.instrument if cover.listing else old.instrument if old else None
     assert of is not None, "what is placed has an instrument"
@@ -384,27 +387,27 @@ def _place(world: World, call: Call, desk: Desk, cover: ProtectionState, step: P
     intent = resting_intent(world, call, desk, candidate, OrderClass.SIMPLE, step.price, step.price)
     if step.why is Reason.TARGET_MISSING:
         intent = replace(intent, order_type=OrderType.LIMIT, limit_price=step.price, stop_price=None)
-    return send_to_rest(world, desk, intent, step.why, _about(step))
+    return send_to_rest(world, desk, intent, step.why, _recorded_amount(step))
 
 
-def _about(step: ProtectionStep) -> Decimal:
-    """Return what the record of a step tells: the price of a stop or target that is moved, else the shares."""
+def _recorded_amount(step: ProtectionStep) -> Decimal:
+    """Return the amount that a step's record shows: the new price of an order that moves, else its shares."""
     return step.price if step.why in (Reason.STOP_TIGHTENED, Reason.TARGET_MOVED) else step.shares
 
 
 def _edit(
     world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep, old: Resting
 ) -> CandidateRecord:
-    """Ask the venue to change an order to the shares that are left and the price; return what became of that."""
+    """Request that an order's quantity and price are changed; return the record of that."""
     order, promised = old.first, old.record.intent
     why = cover.asked.word if step.why is Reason.STOP_TIGHTENED and cover.asked else promised.why
-    # Its quantity counts what it has filled before.
+    # The quantity in the request includes the shares that the order has filled.
     intent = edit_intent(call, desk, promised, order, order.filled_quantity + step.shares, step.price, why)
-    return send_to_rest(world, desk, intent, step.why, _about(step))
+    return send_to_rest(world, desk, intent, step.why, _recorded_amount(step))
 
 
 def _rests(world: World, placed: CandidateRecord) -> bool:
-    """Return True if a stop that was just placed is acknowledged: it can trigger from now on."""
+    """Return True if the venue acknowledges a stop that was just placed, so that it can trigger from now on."""
     if placed.terminal is not None or placed.client_order_id is None:
         return False
     with suppress(TemporaryError):
@@ -416,30 +419,32 @@ def _rests(world: World, placed: CandidateRecord) -> bool:
 
 
 def _targets(world: World, call: Call, desk: Desk, cover: ProtectionState) -> Iterator[CandidateRecord]:
-    """Do what fits the targets to the position, until a request has no outcome."""
+    """Carry out the steps that fit the targets to the position, until a request is unresolved."""
     steps = tuple(target_steps(cover))
-    # What is left of a target that can't be changed is placed again by the next pass.
+    # If a target can't be changed, the next pass places its remaining shares again.
     fitted = (
         step if step.old and _can_edit(world, desk, step.old) else ProtectionStep(Reason.STOP_SPARE, old=step.old)
         for step in steps
     )
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
     only_reduce = world.venue.reduce_only
-    # Beside a stop that nobody sees, a target would be in no group with it, and both could fill.
+    # A target placed beside an unconfirmed stop would be in no group with it, and both could fill.
     unseen = any(stop.doubted for stop in cover.stops) and not only_reduce
     if steps or unseen or _was_refused(desk, cover, is_target=True):
         return
     moved = tuple(moves(desk, cover, partial(_can_edit, world, desk), reduce_only=only_reduce))
     yield from _in_turn(_move_target(world, call, desk, cover, step) for step in moved)
     if not moved:
-        yield from _in_turn(_beside(world, call, desk, cover, step) for step in _new_targets(world, desk, cover))
+        yield from _in_turn(
+            _place_before_cancel(world, call, desk, cover, step) for step in _new_targets(world, desk, cover)
+        )
 
 
 def _move_target(
     world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
 ) -> Iterator[CandidateRecord]:
-    """Change or cancel a target, or place one beside those that it replaces."""
-    return (_stop if step.old else _beside)(world, call, desk, cover, step)
+    """Change or cancel a target, or place one beside the targets that it replaces."""
+    return (_stop if step.old else _place_before_cancel)(world, call, desk, cover, step)
 
 
 def _new_targets(world: World, desk: Desk, cover: ProtectionState) -> Iterator[ProtectionStep]:

@@ -1,14 +1,14 @@
-"""Protect positions at the venue: place pairs for uncovered shares, tighten stops, and cancel useless orders.
+"""Protect positions at the venue: place pairs for uncovered shares, tighten stops, and cancel unneeded orders.
 
-The stop of a pair only ever moves toward profit. While a request of this kind has no outcome, no other one is sent for
-the position. Only a stop that can trigger protects. If a pair has no such stop, its limit is canceled, and once that is
-proven, a new pair is placed. Each filled increment has a pair, and with several targets each has its share. A position
-that the books prove and the venue's positions contradict gets only a pair, because the venue accepts one only for
-shares it has.
+The stop of a pair only ever moves toward profit. While a request about protection is unresolved, no other one is sent
+for the position. Only a stop that can trigger protects. If a pair has no such stop, its limit is canceled, and once
+that is proven, a new pair is placed. Each filled increment has a pair, and with several targets each has its share. A
+position that the books prove and the venue's positions contradict gets only a pair, because the venue accepts one only
+for shares it has.
 
 `protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
-stop by `exits.limit_offset_fraction`, the venue should have acted, and the bot closes the position. `both` doesn't
-wait; `bot` rests nothing. A halt leaves protection in place.
+stop by `exits.limit_offset_fraction`, the venue should have filled it, and the bot closes the position. `both` doesn't
+wait; with `bot` no protection rests at the venue. A halt leaves protection in place.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,7 +50,7 @@ from tradebot.orders.order_sender import (
 from tradebot.ports.world import Call, World
 
 FAR = Decimal(2)
-"""A pair needs a target. Without a target rule, it is at the price times this factor, or divided by it for a short."""
+"""Without a target rule, a pair's target is the price times this factor, or divided by it for a short."""
 
 Part = tuple[Decimal, Decimal, str]
 """A target's price in USD, its resting shares, unsigned, and the name of its rule in composed reasons."""
@@ -60,7 +60,7 @@ NO_RULE = "profit_target"
 
 
 def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosition]) -> Iterator[CandidateRecord]:
-    """Place or move stops and targets at the venue to the exit rules' levels; yield the records of each step.
+    """Place or move stops and targets at the venue to the exit rules' levels; yield the record of each step.
 
     `staying` are the positions to protect: those that no rule closes, and that the venue protects.
     """
@@ -71,8 +71,8 @@ def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosit
     position_by_key = {position.whose: position for position in desk.positions}
     bot_watches_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
     for whose, pairs in desk.resting.items():
-        for pair in pairs if bot_watches_alone else _needless(desk, position_by_key.get(whose), pairs):
-            # An exit that has taken over a pair goes on.
+        for pair in pairs if bot_watches_alone else _surplus_pairs(desk, position_by_key.get(whose), pairs):
+            # An exit that goes through a pair continues.
             if not (pair.exiting or pair.ending):
                 yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
     if bot_watches_alone:
@@ -84,8 +84,8 @@ def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosit
             yield from _protect_position(world, call, desk, position, listing, exit_levels, desk.resting.get(whose, ()))
 
 
-def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
-    """Yield what protects shares that aren't there anymore, the newest first; nothing while that isn't proven."""
+def _surplus_pairs(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
+    """Yield protection for shares that are proven to be gone, the newest first."""
     symbol = pairs[0].first.symbol
     if (
         symbol in desk.unproven
@@ -120,28 +120,30 @@ def _protect_position(
     wanted: ExitLevels,
     pairs: Sequence[Resting],
 ) -> Iterator[CandidateRecord]:
-    """Tighten or free the pairs that rest for a position, then place what its uncovered shares need.
+    """Tighten or cancel the pairs that rest for a position, then cover its uncovered shares.
 
-    Nothing is placed while an earlier request of this kind has no outcome: it is only sent again.
+    While an earlier request about protection is unresolved, nothing new is placed; that request may only be resent.
     """
     unsettled = _unsettled_request(desk, position)
     if unsettled:
-        if may_send_again(world, desk, unsettled) and _fits(desk, position, unsettled, pairs):
+        if may_send_again(world, desk, unsettled) and _may_resend(desk, position, unsettled, pairs):
             yield send_once_more(world, desk, unsettled)
         return
     contradicted = broker_contradicts(desk, position.symbol)
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1 and not contradicted:
-        # The price is for other shares than these, as after a split that isn't booked yet.
+        # The rules' price is per share before an adjustment, such as a split, that isn't booked yet.
         return
     side = closing_side(position.quantity)
     stop = round_stop_to_tick(listing, wanted.stop or Decimal(0), side)
     covered, resting = shares_being_closed(desk, position), list[Resting]()
     for pair in pairs:
-        record, freed = (None, None) if contradicted else _refit(world, call, desk, position, pair, wanted.word, stop)
+        record, freed = (
+            (None, None) if contradicted else _adjust_pair(world, call, desk, position, pair, wanted.word, stop)
+        )
         if record:
             yield record
         resting += [pair] if freed is None else []
-        # A second pair beside a doubted one does no harm: if the doubted one works, the venue has no shares for it.
+        # A second pair beside a doubted one is harmless: if the doubted one works, the venue has no shares left for it.
         covered += 0 if pair.doubted else pair.quantity - (freed or 0)
     held_quantity = abs(position.quantity) if contradicted else protectable(desk, position, side)
     uncovered = listing.whole_lots(held_quantity - covered)
@@ -151,30 +153,30 @@ def _protect_position(
     if uncovered <= 0 or kind is None or (contradicted and kind is not OrderClass.OCO):
         return
 
-    def rest(kind: OrderClass, price: Decimal, shares: Decimal, target_rule: str) -> CandidateRecord:
+    def place_protection(kind: OrderClass, price: Decimal, shares: Decimal, target_rule: str) -> CandidateRecord:
         rules, of = "+".join(filter(None, (target_rule, wanted.word))), listing.instrument
         candidate = Candidate(position.strategy, of, side, Purpose.PROTECT, desk.now, quantity=shares, why=rules)
         intent = resting_intent(world, call, desk, candidate, kind, price, stop)
         return send_to_rest(world, desk, intent, Reason.STOP_MISSING, shares)
 
     if kind is not OrderClass.OCO:
-        yield rest(kind, stop, uncovered, "")
+        yield place_protection(kind, stop, uncovered, "")
         return
-    for target, shares, target_rule in _parts(desk, position, listing, wanted, resting, uncovered):
-        record = rest(kind, target, shares, target_rule)
+    for target, shares, target_rule in _uncovered_parts(desk, position, listing, wanted, resting, uncovered):
+        record = place_protection(kind, target, shares, target_rule)
         yield record
         if record.decisions[-1].reason is Reason.VENUE_REJECTED:
             if not contradicted:
-                # Whatever the venue has against this pair, one stop protects all that is left.
-                yield rest(OrderClass.SIMPLE, stop, uncovered, "")
+                # If the venue refused this pair, protect all remaining shares with a single stop.
+                yield place_protection(OrderClass.SIMPLE, stop, uncovered, "")
             return
         uncovered -= shares
 
 
-def _refit(
+def _adjust_pair(
     world: World, call: Call, desk: Desk, position: Position, pair: Resting, word: str, stop: Decimal
 ) -> tuple[CandidateRecord | None, Decimal | None]:
-    """Cancel a pair that has lapsed, or tighten its stop; return what was done, if anything, and what that set free."""
+    """Cancel a lapsed pair, or tighten a pair's stop; return its record, and the quantity that a cancel freed."""
     if pair.is_lapsed and class_to_try(desk.books, position.whose) is not None:
         return cancel_and_prove(world, call, desk, pair, Reason.STOP_LAPSED)
     is_looser = _is_looser(pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction)
@@ -187,14 +189,14 @@ def _refit(
 
 
 def _too_near_for_pair(world: World, desk: Desk, position: Position, stop: Decimal) -> bool:
-    """Return True if the venue would refuse a pair with this stop, because the market is too near to it."""
+    """Return True if the market is so close to this stop that the venue would refuse a pair with it."""
     quote, away = desk.quotes.get(position.symbol), 1 if position.quantity > 0 else -1
     prices = (quote.bid, quote.ask, quote.last) if quote else ()
     return any((price - stop) * away < world.venue.pair_distance for price in prices)
 
 
 def _unsettled_request(desk: Desk, position: Position) -> Intent | None:
-    """Return a request to protect this position whose outcome isn't known."""
+    """Return this position's unresolved request about protection, if any."""
     protecting = (record.intent for record in desk.books.unresolved_intents if record.intent.protects)
     return next((intent for intent in protecting if intent.whose == position.whose), None)
 
@@ -206,8 +208,8 @@ def shares_being_closed(desk: Desk, position: Position) -> Decimal:
     return sum((order.shares for order in own), Decimal(0))
 
 
-def _fits(desk: Desk, position: Position, request: Intent, pairs: Sequence[Resting]) -> bool:
-    """Return True if a request may be sent again: the order that it changes rests, or its shares are uncovered."""
+def _may_resend(desk: Desk, position: Position, request: Intent, pairs: Sequence[Resting]) -> bool:
+    """Return True if a request may be resent: the order that it changes rests, or its shares are uncovered."""
     if request.operation is not Operation.SUBMIT:
         resting_ids = {order.venue_id for pair in pairs for order in (pair.limit, pair.stop) if order}
         return request.target_venue_id in resting_ids
@@ -216,7 +218,7 @@ def _fits(desk: Desk, position: Position, request: Intent, pairs: Sequence[Resti
 
 
 def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
-    """Return True if a pair's stop is farther from profit than it should be, by more than a step."""
+    """Return True if a pair's stop is looser than it should be by more than `step`."""
     now = pair.stop.stop_price if pair.stop else None
     if pair.exiting or pair.ending or now is None or not pair.can_trigger:
         return False
@@ -229,9 +231,9 @@ def round_stop_to_tick(listing: Listing, price: Decimal, side: Side) -> Decimal:
 
 
 def round_target_to_tick(listing: Listing, price: Decimal, side: Side, entered: Decimal) -> Decimal:
-    """Round a target's price to the tick, toward the entry, so that it rests where its rule closes and no farther away.
+    """Round a target's price to the tick, toward the entry, so that it fills no later than its rule would close.
 
-    If that would leave no profit, as with a tick that is large for the price, it is rounded the other way.
+    If that would leave no profit, because the tick is large for the price, round it the other way.
     """
     at = round_stop_to_tick(listing, price, side)
     if (entered - at) * side.sign > 0:
@@ -239,10 +241,10 @@ def round_target_to_tick(listing: Listing, price: Decimal, side: Side, entered: 
     return listing.on_tick(price, ROUND_CEILING if side is Side.SELL else ROUND_FLOOR)
 
 
-def _parts(
+def _uncovered_parts(
     desk: Desk, position: Position, listing: Listing, levels: ExitLevels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
-    """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left."""
+    """Yield the targets of unprotected shares, the nearest first; the last one takes all remaining shares."""
     for part in missing_targets(desk, position, listing, levels, pairs, shares):
         shares -= part[1]
         yield part
@@ -281,10 +283,10 @@ def _far(desk: Desk, position: Position) -> Decimal:
 
 
 def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:
-    """Place canceled protection again for the remaining shares after an exit, at the same prices."""
+    """Place canceled protection again, at the same prices, for the shares that an exit left."""
     promised = pair.record.intent
     stop = (pair.stop.stop_price if pair.stop else None) or promised.stop_price
-    # The limit of a pair that was an exit by now is at the market: only the stop is placed again.
+    # If the pair's limit was already repriced as an exit, place only its stop again.
     target = None if pair.exiting else (pair.limit.limit_price if pair.limit else None) or promised.limit_price
     assert stop is not None, "what protects has a stop"
     in_pairs = target is not None and world.venue.pairs is Pairs.NATIVE
@@ -316,7 +318,7 @@ def resting_intent(
         time_in_force=world.venue.resting_life,
         stop_price=stop,
         order_class=kind,
-        # It isn't meant to fill at the price of this moment.
+        # This order isn't meant to fill at the current price.
         decision_mid=None,
         send_mid=None,
         send_mid_at=None,

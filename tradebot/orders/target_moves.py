@@ -1,8 +1,8 @@
 """Move separate targets to their due prices once the entry is complete.
 
-While an entry fills, its average price moves, and with it the prices of its targets. Following each fill would cost two
-requests per target, so until no entry works, a target may be off by a fraction of its distance from the entry. Then
-each target placed before the last fill that is off by more than a tick is moved once.
+While an entry fills, its average price moves, and so do the prices of its targets. Following each fill would cost two
+requests per target, so while an entry works, a target may be off by a fraction of its distance from the entry.
+Afterward, each target placed before the last fill that is off by more than a tick is moved once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from tradebot.orders.stop_protection import missing_targets, round_target_to_tic
 
 
 def is_settled(desk: Desk, cover: ProtectionState) -> bool:
-    """Return True if no entry of the strategy works or may work in the symbol, so that its average price stays."""
+    """Return True if no entry of the strategy works or may work in the symbol, so its average price is final."""
     strategy, symbol = cover.whose
     unknown = (record.intent for record in desk.books.unresolved_intents if record.intent.purpose is Purpose.OPEN)
     if any(intent.whose == cover.whose for intent in unknown):
@@ -68,7 +68,7 @@ def moves(
     meant = [at_due_price(cover, rest, prices, settled=True) for rest in cover.targets]
     there = [rest for rest in meant if price_of(rest) in prices]
     filled = max(lot.at for lot in position.lots)
-    # One that was placed later isn't off because of a fill: its level may be done, because a stop closed the shares.
+    # A target placed after the last fill isn't off because of that fill; its own level may have been filled.
     olds = (rest for rest, resting in zip(cover.targets, meant, strict=True) if resting not in there)
     off = [rest for rest in olds if rest.record.intent.at < filled]
     if not off or shares_being_closed(desk, position) or any(map(is_busy, cover.targets)):

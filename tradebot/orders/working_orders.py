@@ -1,11 +1,11 @@
 """Manage our working orders: find those that have been open too long, and cancel or reprice them.
 
-An exit is repriced by a replace in one step, so no position is left without an exit in between. A passive entry is
-replaced too, each time it moves closer to the other side of the spread. An order is replaced at most once, so a replace
+A replace reprices an exit in one step, so a position is never without its exit in between. A passive entry is also
+replaced each time it moves closer to the other side of the spread. An order is replaced at most once, so a replace
 whose reply was lost is repeated unchanged until it is found, or until the order has ended. If the venue refuses to
 replace an exit, the exit is canceled with its pair, and another one goes out in the same pass; if that fails too, the
 stop is placed again. Fills follow the chain of replaces, whoever made them: an entry that someone else repriced still
-ends like our others, and an exit keeps their price.
+ends like our others, and an exit keeps the price that person gave it.
 """
 
 from collections import defaultdict
@@ -45,13 +45,13 @@ from tradebot.ports.world import Call, World
 from tradebot.reconciliation.catch_up import omitted_orders
 
 LEAVING = frozenset({Reason.STALE_EXIT, Reason.CLOSED_BY_HAND})
-"""Why an exit that works already is looked after: it is to fill at the price of this moment."""
+"""Reasons to reprice a working exit so that it fills now."""
 
 Due = tuple[Order, IntentRecord, Reason]
 
 
 class OrderChange(Enum):
-    """The action of a pass on a stale exit, or on a passive entry whose time is up."""
+    """What a pass does with a stale exit, or with a passive entry that is due."""
 
     NONE = auto()
     REPRICE = auto()
@@ -63,8 +63,8 @@ def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mappi
     """Cancel our entries that the venue lists; return each record by the venue's order id.
 
     A halt does this before it reads the books, because reading large books takes seconds and a cancel only reduces
-    risk. So this reads single rows, adds new ones, and changes none that hasn't been checked yet. Any order that needs
-    more than that is left to the pass that follows.
+    risk. It reads and adds single rows, and changes no row whose integrity isn't verified yet. Any order that needs
+    more is left to the following pass.
     """
     if world.orders is None or not (world.permission.open and clock.is_open):
         return {}
@@ -89,7 +89,7 @@ def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mappi
 def end_or_reprice(
     world: World, call: Call, desk: Desk, symbols_to_close: frozenset[str], ended: Container[str] = ()
 ) -> tuple[CandidateRecord, ...]:
-    """Cancel or reprice our working orders that are due; in `symbols_to_close`, an exit rule fired.
+    """Cancel or reprice our working orders that are due. `symbols_to_close` are those for which an exit rule fired.
 
     Orders whose venue id is in `ended` were just canceled and are left alone, even if they are still listed.
     """
@@ -102,7 +102,7 @@ def end_or_reprice(
 
 
 class WorkingExits(NamedTuple):
-    """The working exits of positions that a person closes, as processed by a pass.
+    """The working exits that a pass keeps for positions that a person closes.
 
     `desk` is the desk as if they were filled, and `shares` are how many they close of each position, unsigned.
     """
@@ -113,7 +113,7 @@ class WorkingExits(NamedTuple):
 
 
 def is_exit(order: Order, record: IntentRecord) -> bool:
-    """Return True if one of our orders closes a position at the market now, rather than waiting for a stop price."""
+    """Return True if one of our orders closes a position now, rather than at a stop or a target."""
     return not (record.intent.purpose is Purpose.OPEN or record.intent.protects or order.stop_price is not None)
 
 
@@ -130,7 +130,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
 
 def reprice_working_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> WorkingExits:
-    """Reprice the exits that may stay so that they fill now; leave those that already have such a price."""
+    """Reprice the exits that may stay so that they fill now, unless their price already does."""
     records, shares = list[CandidateRecord](), defaultdict[Whose, Decimal](Decimal)
     for order, record in our_working_orders(world, desk):
         leaves = named(order.symbol) and is_exit(order, record) and not _is_followed(desk.books, order)
@@ -169,33 +169,34 @@ def _sent_again(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]
     for order in working:
         record = promised.get(order.client_order_id)
         if record is not None and record.intent.at < desk.now <= record.updated_at:
-            # The reply to a submit shows the order before it can be replaced, so ask for it again.
+            # The reply to a submit may show the order before it can be replaced, so fetch it again.
             yield world.reader.order(order.client_order_id) or order, record
 
 
 def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator[Due]:
-    """Yield our working orders that must be canceled or repriced now, each with the reason; skip others' orders."""
+    """Yield our working orders that must be canceled or repriced now, each with the reason."""
     limits = world.rules.limits
     for order, record in our_working_orders(world, desk):
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         age = abs(desk.now - record.intent.at)
         lost = change_of(order, desk.books.unresolved_intents, Operation.CANCEL)
         if record.intent.protects and (not lost or world.venue.pairs is not Pairs.NATIVE):
-            # It rests until it acts, or until its position is gone. Without pairs, shares may need it by now after all.
+            # Protection rests until it triggers, or its position is gone. Where the venue takes no pairs, an exit may
+            # need its shares.
             continue
         if lost:
             yield order, record, Reason.INTENT_UNRESOLVED
-        elif record.intent.purpose is not Purpose.OPEN and _has_turned(desk, order, record):
+        elif record.intent.purpose is not Purpose.OPEN and _has_reversed(desk, order, record):
             yield order, record, Reason.OVERFILLED
         elif record.intent.purpose is not Purpose.OPEN:
-            # An exit that only arrived now has the price of when it was decided on.
+            # An exit that arrived late still has its price from when it was decided.
             late = record.updated_at >= desk.now > record.intent.at
             # If a person gave an exit its price, keep that price.
             ours = order.client_order_id == record.intent.client_order_id
             if ours and order.open_quantity and (late or age >= timedelta(seconds=limits.exit_life_s)):
                 yield order, record, Reason.STALE_EXIT
         elif order.venue_id in desk.canceled:
-            # Its end isn't told yet; should it be listed again, it is canceled again.
+            # Its end isn't reported yet; if the venue lists it again, it is canceled again.
             continue
         elif desk.state.state is not TradingState.ACTIVE:
             yield order, record, Reason.HALTED
@@ -205,8 +206,8 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
             yield order, record, Reason.ENTRY_STEP
 
 
-def _has_turned(desk: Desk, order: Order, record: IntentRecord) -> bool:
-    """Return True if the position that an exit was to close has turned, so that the exit would only add to it."""
+def _has_reversed(desk: Desk, order: Order, record: IntentRecord) -> bool:
+    """Return True if the position has reversed since this exit was sent, so that the exit would add to it."""
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
     if position is None or closing_side(position.quantity) is order.side:
         return False
@@ -214,13 +215,13 @@ def _has_turned(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
 
 def _age_of(desk: Desk, record: IntentRecord) -> timedelta:
-    """Return how long an entry has been open; one that was moved is as old as its first order."""
+    """Return how long an entry has been open, counted from its first order if it was repriced."""
     begun = record.intent.approach.begun if record.intent.approach else record.intent.at
     return abs(desk.now - begun)
 
 
 def _may_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> bool:
-    """Return True if a passive entry may still step and has been patient at its price, or its step has no outcome."""
+    """Return True if a passive entry is due for a step, has one without an outcome."""
     intent, execution = record.intent, world.rules.of(record.intent.key.strategy).execution
     if intent.approach is None or execution.style is not Style.PASSIVE:
         return False
@@ -233,10 +234,10 @@ def _may_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> b
 
 
 def _end_or_reprice_one(world: World, call: Call, desk: Desk, due: Due, *, at_any: bool) -> Iterator[CandidateRecord]:
-    """Reprice a stale exit so that it can fill, let a passive entry step, and cancel any other order that is due.
+    """Reprice a stale exit so that it fills, let a passive entry step, and cancel any other order that is due.
 
-    If the venue refuses the new price, an entry is canceled, and an exit is replaced by another one. `at_any` says that
-    an exit is wanted at any price.
+    If the venue refuses the new price, an entry is canceled, and an exit is replaced by another one. `at_any` means
+    that the exit is wanted at any price.
     """
     order, record, why = due
     change, price, refused = OrderChange.END, None, OrderChange.END
@@ -262,8 +263,8 @@ def _end_or_reprice_one(world: World, call: Call, desk: Desk, due: Due, *, at_an
 def _decide_exit(
     world: World, desk: Desk, order: Order, record: IntentRecord, price: Decimal | None, *, at_any: bool
 ) -> OrderChange:
-    """Decide what to do with an exit that should fill at `price`, in USD; without one it stays, unless `at_any`."""
-    # The venue may be wrong about the position, and this order may be the only protection.
+    """Decide what to do with an exit that should fill at `price` in USD; without one, keep it unless `at_any`."""
+    # The venue's list of positions may be wrong, and this order may be the only protection.
     if order.symbol in desk.unproven:
         return OrderChange.NONE
     if not _is_covered(desk, order, record):
@@ -279,7 +280,7 @@ def _decide_exit(
 
 
 def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> tuple[OrderChange, Decimal | None]:
-    """Decide what to do with a passive entry, and at which price; a step without an outcome is repeated unchanged."""
+    """Decide what to do with a passive entry, and at which price; repeat an unresolved step unchanged."""
     own, approach = world.rules.of(record.intent.key.strategy), record.intent.approach
     previous = order.limit_price or record.intent.limit_price
     assert approach is not None, "a passive entry has a collar"
@@ -301,7 +302,7 @@ def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -
 
 
 def _desk_afterwards(desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) -> Desk:
-    """Return the desk as if an exit that stays open were filled, so that the next exit only closes what is left."""
+    """Return the desk as if a repriced exit were filled, so that the next exit only closes the remaining shares."""
     order, _, why = due
     ended = bool(outcomes) and outcomes[-1].candidate.source == Operation.CANCEL and outcomes[-1].terminal is None
     only_listed = not outcomes and _is_followed(desk.books, order)
@@ -311,7 +312,7 @@ def _desk_afterwards(desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) 
 
 
 def _is_covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
-    """Return True if our position is still at least as large as what an exit may sell or buy back."""
+    """Return True if our position still has at least as many shares as an exit may close."""
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
     if position is None or closing_side(position.quantity) is not order.side:
         return False
@@ -319,9 +320,9 @@ def _is_covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
 
 def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> CandidateRecord:
-    """Replace an order with one at another price, or repeat an unresolved replace of it unchanged."""
+    """Replace an order with one at another price, or repeat an unresolved replace unchanged."""
     order, record, why = due
-    # The order is still working, so every replace of it with a known outcome has failed.
+    # The order still works, so each replace of it with a known outcome has failed.
     new_intent = replace_intent(call, desk, order, record.intent, price, len(_resolved_replacements(desk.books, order)))
     return send_change(world, desk, order, new_intent, why)
 
@@ -329,9 +330,9 @@ def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> 
 def forgotten_exits(desk: Desk) -> Iterator[Order]:
     """Yield orders that would close our positions and carry our mark, although the restored books lack them.
 
-    Orders in unlisted symbols stay, because nothing could be sent in their place.
+    Orders in unlisted symbols stay, because nothing could be sent to replace them.
     """
-    # In what isn't listed nothing could be sent in their place, so they stay.
+    # Nothing could be sent to replace orders in unlisted symbols, so they stay.
     listed = (position for position in desk.positions if position.symbol in desk.listings)
     sides = {(position.symbol, closing_side(position.quantity)) for position in listed}
     for order in desk.orders:
@@ -346,6 +347,6 @@ def _resolved_replacements(books: Books, order: Order) -> list[IntentRecord]:
 
 
 def _is_followed(books: Books, order: Order) -> bool:
-    """Return True if this order's replacement already works and the order itself is merely still listed."""
+    """Return True if this order's replacement already works, and the venue merely still lists this one."""
     followers = {record.intent.client_order_id for record in _resolved_replacements(books, order)}
     return any(working.client_order_id in followers for working in books.working)

@@ -22,7 +22,7 @@ from tradebot.reconciliation.books_before import BooksBefore
 
 LARGEST_RATIO = 1000
 NEAR = Fraction(1, 200)
-"""How far the broker's average price may differ from ours, as a fraction: the two count closed lots differently."""
+"""How far the broker's average price may differ from ours, as a fraction, because it counts closed lots differently."""
 NINE_PLACES = Decimal("1e-9")
 _ZERO = Decimal(0)
 
@@ -55,19 +55,19 @@ def book_all(books_before: BooksBefore, broker: Broker, activities: Iterable[Act
 
 def _before(broker: Broker, later: Sequence[list[Activity]]) -> Broker:
     """Return what the broker must have held before later splits and renames of its positions, at the same cost."""
-    held = dict(broker)
+    quantity_by_symbol = dict(broker)
     for rows in reversed(later):
-        if rows[0].meaning is ActivityKind.SPLIT and (after := held.get(str(rows[0].symbol))):
+        if rows[0].meaning is ActivityKind.SPLIT and (after := quantity_by_symbol.get(str(rows[0].symbol))):
             quantity = after.quantity - sum((row.quantity or _ZERO for row in rows), _ZERO)
             before = replace(after, quantity=quantity)
             price = after.value_at(after.average_price) / before.value_at(ONE) if quantity else _ZERO
-            held[after.symbol] = replace(before, average_price=price)
+            quantity_by_symbol[after.symbol] = replace(before, average_price=price)
         elif rows[0].meaning is ActivityKind.RENAME and len({row.symbol for row in rows}) == 2:
-            old, new = sorted(rows, key=lambda row: str(row.symbol) in held)
-            if (after := held.get(str(new.symbol))) and new.quantity:
-                held[str(old.symbol)] = replace(after, symbol=str(old.symbol), quantity=new.quantity)
-                held[after.symbol] = replace(after, quantity=after.quantity - new.quantity)
-    return held
+            old, new = sorted(rows, key=lambda row: str(row.symbol) in quantity_by_symbol)
+            if (after := quantity_by_symbol.get(str(new.symbol))) and new.quantity:
+                quantity_by_symbol[str(old.symbol)] = replace(after, symbol=str(old.symbol), quantity=new.quantity)
+                quantity_by_symbol[after.symbol] = replace(after, quantity=after.quantity - new.quantity)
+    return quantity_by_symbol
 
 
 def _groups(activities: Iterable[Activity], venue: VenueDay) -> Iterator[list[Activity]]:
@@ -101,7 +101,7 @@ def _pair_renames(group: list[Activity]) -> Iterator[list[Activity]]:
 
 
 def _booking(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Return what one group writes, or None if the broker's data doesn't settle it."""
+    """Return the booking of one group, or None if the broker's data doesn't prove it."""
     first = rows[0]
     if first.corrects is not None:
         return book_correction(books_before, first, first.corrects)
@@ -110,7 +110,7 @@ def _booking(books_before: BooksBefore, broker: Broker, rows: list[Activity]) ->
     if first.meaning is ActivityKind.OPTION_TRADE:
         return _foreign_trade(first)
     if len(rows) == 2 and first.meaning is ActivityKind.RENAME:
-        # If the symbol is the same, only the security's identifier is new.
+        # If the symbol is the same, only the security's identifier has changed.
         return Booking(_entries(rows)) if rows[0].symbol == rows[1].symbol else _rename(books_before, broker, rows)
     ours = any(position.strategy != FOREIGN for position in books_before.positions(first.symbol, first.at))
     if not ours:
@@ -121,8 +121,8 @@ def _booking(books_before: BooksBefore, broker: Broker, rows: list[Activity]) ->
 
 
 def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple[Entry, ...]:
-    """Return one entry for each row; the first row's entry takes the cash that the fills don't account for."""
-    # A share price with endless decimals leaves a remainder of a few billionths of a cent.
+    """Return one entry for each row; the first gets the cash that the fills don't account for."""
+    # A share price with infinitely many decimals leaves a remainder of a few billionths of a cent.
     rest = sum((owned.fill.notional for owned in fills), _ZERO)
     first, *others = rows
     amounts = first.net_amount + (rest if abs(rest) >= NINE_PLACES else _ZERO), *(row.net_amount for row in others)
@@ -133,7 +133,7 @@ def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple
 
 
 def _foreign_trade(activity: Activity) -> Booking:
-    """Book the shares that someone else's option delivered or took at its strike as someone else's trade."""
+    """Book shares that someone else's option delivered or took at its strike as a foreign trade."""
     assert activity.symbol is not None
     assert activity.quantity is not None
     price = activity.price or abs(activity.net_amount / activity.quantity)
@@ -142,7 +142,7 @@ def _foreign_trade(activity: Activity) -> Booking:
 
 
 def _others_shares(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Book other people's shares that came or went, by adjusting what we know of them."""
+    """Book foreign shares that arrived or left, by adjusting the foreign quantity in the books."""
     first, change = rows[0], sum((row.quantity or _ZERO for row in rows), _ZERO)
     symbol = str(first.symbol)
     acknowledged = books_before.acknowledged.get(symbol, _ZERO)
@@ -152,7 +152,7 @@ def _others_shares(books_before: BooksBefore, broker: Broker, rows: list[Activit
         )
     traded = books_before.positions(symbol, first.at)
     if not traded:
-        # Their cash is a fact. Shares that we know nothing about can only show up as a finding.
+        # Their cash is a fact. Shares that we know nothing about can only become a finding.
         return Booking(_entries(rows)) if any(row.net_amount for row in rows) else None
     price = first.price or traded[0].average_price
     fills = [unreported_fill(FOREIGN, "", symbol, change, price, traded[0].multiplier, first.at)]
@@ -160,7 +160,7 @@ def _others_shares(books_before: BooksBefore, broker: Broker, rows: list[Activit
 
 
 def _move_shares(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -> Booking:
-    """Return what a group writes that moves shares by these fills, which are named after one of its rows."""
+    """Return a group's booking that moves shares by these fills, which are named after one of its rows."""
     booked = name_fills(f"activity:{of.id}", fills, Origin.ACTIVITY, of.id)
     return Booking(_entries(rows, booked), booked)
 
@@ -187,7 +187,7 @@ def _split(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> B
     ratio = ratio_of(before, after, average, theirs.average_price)
     if ratio is None:
         return None
-    # Several owners can't divide a fraction.
+    # A fraction can't be divided among several owners.
     if len(positions) > 1 and any((Fraction(position.quantity) * ratio).denominator != 1 for position in positions):
         return None
     fills = [fill for position in positions for fill in split_fills(position, ratio, first.at)]
@@ -218,12 +218,12 @@ def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal)
 
 
 def split_fills(position: Position, ratio: Fraction, at: datetime) -> Iterator[OwnedFill]:
-    """Yield the fills that give a position `ratio` times its shares at the same cost; new lots open before old close.
+    """Yield the fills that give a position `ratio` times its shares at the same cost.
 
-    Each old lot closes at its cost, so there is no profit or loss. The position never drops to zero in between, so it
-    keeps its age.
+    Each old lot closes at its cost, so there is no profit or loss. New lots open before old ones close, so the position
+    never drops to zero and keeps its age.
     """
-    # New lots open before the old ones close, each at its cost, so that it keeps its age and makes no profit.
+    # Open the new lots before closing the old ones, each at its cost, to keep the position's age and make no profit.
     owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
     done, before = _ZERO, Fraction(0)
     for lot in position.lots:
@@ -254,7 +254,7 @@ def _fraction(position: Position, ratio: Fraction, change: Decimal, rows: Sequen
 
 
 def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterator[OwnedFill]:
-    """Yield the fills that close all shares, of which a split left no whole one, at what was paid, or else at cost."""
+    """Yield fills that close positions of which a split left under one share, at the price paid or else at cost."""
     paid = sum((row.net_amount for row in rows), _ZERO)
     price = abs(paid / sum((position.value_at(ONE) for position in positions), _ZERO))
     for holder in positions:
@@ -263,7 +263,7 @@ def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterat
 
 
 def restated_best_prices(positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)) -> Iterator[Restated]:
-    """Yield the restated best prices of our positions, which apply to the symbol `to` from now on."""
+    """Yield our positions' restated best prices, for the symbol `to`."""
     new, old = Decimal(ratio.numerator), Decimal(ratio.denominator)
     for position in positions:
         if position.strategy != FOREIGN:
@@ -288,7 +288,7 @@ def _rename(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> 
 
 def _carry_lots(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
     """Yield the fills that close each lot and open it under the new symbol at its own time."""
-    # Shares that were already closed come along as a lot that closes at once, which keeps the original quantity.
+    # Shares that were already closed become a lot that closes at once, which keeps the original quantity.
     owner, since, price, multiplier = position.strategy, position.opened_at, position.lots[0].price, position.multiplier
     gone = (position.original_quantity - abs(position.quantity)).copy_sign(position.quantity)
     for index, lot in enumerate(position.lots):
@@ -359,9 +359,10 @@ def book_correction(books_before: BooksBefore, activity: Activity, of: Corrects)
 
 
 def _costing(position: Position, change: Decimal, quantity: Decimal, at: datetime) -> Iterator[OwnedFill]:
-    """Yield the fills that let a position cost more by a change, and nothing else: so many of its oldest units do.
+    """Yield the fills that change a position's cost by `change`, spread over its `quantity` oldest units.
 
-    New lots open before the old ones close, each of them at its own price, so it keeps its age and makes no profit.
+    New lots open before the old ones close, each of them at its own price, so the position keeps its age and makes no
+    profit.
     """
     owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
     remaining = min(quantity, abs(position.quantity))

@@ -1,4 +1,4 @@
-"""Take over positions that the bot did not open, because a person named them. Nothing here can send an order."""
+"""Take over positions that the bot didn't open, on a person's request. Nothing here can send an order."""
 
 from contextlib import nullcontext
 from datetime import datetime
@@ -40,7 +40,7 @@ class ForeignPart(Struct, frozen=True):
 def acknowledge(
     reader: BrokerReader, ledger: Ledger, symbol: str, who: str, undisturbed: Undisturbed = nullcontext
 ) -> tuple[ForeignPart, Reconciled]:
-    """Note a foreign position as known and left alone, then compare again, `undisturbed` by exit passes.
+    """Record a foreign position as known and left alone, then compare again without yielding to exit passes.
 
     Shares from foreign fills leave the books at the broker's average price, with the cash that was paid for them.
     """
@@ -84,14 +84,20 @@ def manage(
 
 
 def _put_back(ledger: Money, foreign_part: ForeignPart, quantity: Decimal, why: str, at: datetime) -> None:
-    """Put back the cash that these shares seem to have cost, at the broker's average price; a margin costs none."""
+    """Add back the cash that these shares seem to have cost, at the broker's average price.
+
+    In a margin account, none.
+    """
     if ledger.standing().settlement is Settlement.PAID:
         amount = notional(quantity, foreign_part.average_price, foreign_part.multiplier)
         ledger.adjust_cash(amount, why, at, origin=Origin.ADOPTION, about=foreign_part.symbol)
 
 
 def foreign_part(current: Reconciled, ledger: Money, symbol: str) -> ForeignPart:
-    """Return the foreign part of a symbol; raise OperatorError without one, or if books and broker differ on it."""
+    """Return the foreign part of a position.
+
+    Raise OperatorError if there is none, or if books and broker differ on it.
+    """
     there = broker_position(current.view, symbol)
     differs = next((f for f in current.findings if f.subject == symbol and f.kind not in _STRANGERS), None)
     if differs is not None:
@@ -131,13 +137,13 @@ _OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.ORDER_TWICE, 
 
 def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
     """Return the broker's position in a symbol; if there is none, OperatorError names the existing positions."""
-    held = {position.symbol: position for position in view.positions if position.quantity}
-    if symbol not in held:
+    position_by_symbol = {position.symbol: position for position in view.positions if position.quantity}
+    if symbol not in position_by_symbol:
         raise OperatorError(
             f"the broker has no position in {word(symbol)}",
-            f"it has {', '.join(sorted(held)) or 'none at all'}; see tradebot positions",
+            f"it has {', '.join(sorted(position_by_symbol)) or 'none at all'}; see tradebot positions",
         )
-    return held[symbol]
+    return position_by_symbol[symbol]
 
 
 def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconciled, symbol: str, shown: Decimal) -> None:
@@ -145,7 +151,7 @@ def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconcile
     kind, quantity = there.asset_class, there.quantity
     if kind in UNTRADED:
         raise OperatorError(
-            f"{symbol} is a position of kind {kind}, which the bot does not trade",
+            f"{symbol} is a position of type {kind}, which the bot doesn't trade",
             f"tradebot adopt {symbol} without --manage marks it as known and leaves it alone",
             code=ExitCode.REFUSED,
         )
@@ -159,7 +165,7 @@ def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconcile
 
 
 def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
-    """Raise if someone else's order is open: if it filled later, it would trade against shares the bot relies on."""
+    """Raise if someone else's order is open, because it could fill later and trade against shares the bot relies on."""
     others = {finding.subject for finding in current.findings if finding.kind in _OTHERS_ORDERS}
     named = {**{order.venue_id: order.client_order_id for order in current.view.orders}, **current.view.repeated}
     order = next((o for o in current.view.orders if o.symbol == symbol and named[o.venue_id] in others), None)

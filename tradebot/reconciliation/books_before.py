@@ -1,4 +1,4 @@
-"""The state of the books before a booking."""
+"""Keep the books as they were before a booking."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ _ZERO = Decimal(0)
 
 
 class BooksBefore(Struct, frozen=True):
-    """The books before a booking: the fills of its symbols, oldest first, and others' known positions.
+    """The books before a booking: the fills of its symbols, oldest first, and acknowledged foreign positions.
 
     `paid` is the cash that earlier corrections have moved, by their ids.
     """
@@ -34,6 +34,6 @@ class BooksBefore(Struct, frozen=True):
         return filled + self.acknowledged.get(symbol, _ZERO)
 
     def positions(self, symbol: str, at: datetime) -> list[Position]:
-        """Return each owner's open position in a symbol at a moment, without acknowledged positions of others."""
+        """Return each owner's open position in a symbol at a moment, without acknowledged foreign positions."""
         fills = (owned for owned in self.fills if owned.fill.symbol == symbol and owned.fill.at <= at)
         return [position for position in Totals.of(fills).positions.values() if position.quantity]

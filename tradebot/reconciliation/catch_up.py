@@ -36,27 +36,30 @@ from tradebot.reconciliation.new_fills import (
 from tradebot.reconciliation.unresolved_requests import legs_of, look_up
 
 LEFT_OUT = "left out"
-"""Claims of the orders that the first look of a day omitted: no line of the timetable has a space in its name."""
+"""The name of the claim that records a missing order, at the first pass of a day that misses it.
+
+Timetable entries have no space in their names.
+"""
 LACKED_FOR = timedelta(minutes=15)
-"""The wait before such an order counts as ended: a gateway that just started takes minutes at most."""
+"""How long an order has to be missing before it counts as ended: a gateway that just started needs some minutes."""
 LONGEST_CHAIN = 100
-"""At most this many replacements of one order are followed in a pass; the remaining ones in the next."""
+"""How many replacements of one order a pass follows, at most. The next pass follows the others."""
 
 
 class MovedStop(NamedTuple):
-    """An order whose stop the venue moved by itself; a request of the bot would have created another order."""
+    """An order whose stop price the venue changed itself; a change by the bot would have created another order."""
 
     before: Order
     now: Order
 
 
 class CaughtUp(Struct, frozen=True):
-    """The changes made by catching up, as counts, and the intents that are still unresolved.
+    """What catching up has changed, as counts, and the intents that are still unresolved.
 
     `unreadable` counts the venue's rows of fills that couldn't be parsed or accepted, and `untraced_fills` the orders
     behind foreign fills that the venue hasn't returned yet. `unfilled` are the orders that have ended since with
-    unfilled shares, `moved` the resting orders whose stop the venue itself has moved, and `liquidated` the positions
-    that the venue itself has closed.
+    unfilled shares, `moved` the resting orders whose stop price the venue itself has changed, and `liquidated` the
+    positions that the venue itself has closed.
     """
 
     orders: int
@@ -91,12 +94,12 @@ def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
     orders = tuple(
         order.with_known(working.get(order.venue_id))
         for order in view.orders
-        if not _is_untrue(order, working.get(order.venue_id))
+        if not _is_impossible(order, working.get(order.venue_id))
     )
     return replace(view, orders=orders, unreadable=view.unreadable + len(view.orders) - len(orders))
 
 
-def _is_untrue(order: Order, stored: Order | None) -> bool:
+def _is_impossible(order: Order, stored: Order | None) -> bool:
     if stored is None:
         return order.status.terminal
     name = stored.client_order_id or order.client_order_id
@@ -109,17 +112,18 @@ def catch_up(
     ledger: Ledger,
     open_orders: Sequence[Order],
     now: datetime,
-    surely_now: datetime,
+    earliest_now: datetime,
     list_complete_at: datetime | None = None,
 ) -> CaughtUp:
-    """Write the venue's reports and their consequences into the ledger, without sending anything to the venue.
+    """Write the venue's reports, and what follows from them, into the ledger; send nothing to the venue.
 
-    `now` is the venue's time, and `surely_now` the earlier of both clocks, so that one fast clock ends no order. The
-    venue made its list of open orders at `list_complete_at`; None if the list may be incomplete.
+    `now` is the venue's time, and `earliest_now` the earlier of both clocks, so that a clock that is fast doesn't end
+    any order. The venue made its list of open orders at `list_complete_at`, which is None if the list may be
+    incomplete.
     """
     working = ledger.orders(working=True)
     # Query orders before they are written, so that a halt never waits for the ledger during a slow reply. The last two
-    # conclude that an order has ended.
+    # functions conclude that an order has ended.
     reported = (
         *latest_orders(reader, working, open_orders),
         *_orders_forgotten(reader, ledger, working, open_orders, now),
@@ -128,8 +132,8 @@ def catch_up(
     changed = _changed_orders((_with_possible_time(order, now) for order in reported), working)
     n_orders = _record_orders(ledger, changed, now)
 
-    # Unsettled intents include abandoned ones, which are still watched; those are not returned as unresolved.
-    unsettled, fills, unreadable = _look_up_and_read_fills(reader, ledger, now, surely_now)
+    # Abandoned intents are unsettled too, because they might still arrive, but they aren't returned as unresolved.
+    unsettled, fills, unreadable = _look_up_and_read_fills(reader, ledger, now, earliest_now)
     booked = ledger.fills_with_others()
     owners, fills, untraced = _trace_foreign_fills(reader, ledger, booked, fills, now)
     reassigned = tuple(_reassignments(owners, booked))
@@ -153,17 +157,17 @@ def catch_up(
 
 
 def _look_up_and_read_fills(
-    reader: BrokerReader, ledger: Ledger, now: datetime, surely_now: datetime
+    reader: BrokerReader, ledger: Ledger, now: datetime, earliest_now: datetime
 ) -> tuple[Sequence[IntentRecord], Sequence[OwnedFill], int]:
-    """Return the intents without a known outcome, looked up at the venue, the new fills, and how many were unreadable.
+    """Look up intents without a known outcome and read the new fills; return both, and how many rows were unreadable.
 
-    An order may arrive and fill between the two: if a fill that nobody owns could be such an order's, both are read
+    An order may arrive and fill between the two reads. If an unowned fill could belong to such an order, both are read
     again.
     """
-    unsettled = look_up(reader, ledger, now, surely_now)
+    unsettled = look_up(reader, ledger, now, earliest_now)
     fills, unreadable = new_fills(reader, ledger, now)
     if _may_own(unsettled, fills):
-        unsettled = look_up(reader, ledger, now, surely_now)
+        unsettled = look_up(reader, ledger, now, earliest_now)
         fills, unreadable = new_fills(reader, ledger, now)
     return unsettled, fills, unreadable
 
@@ -171,10 +175,9 @@ def _look_up_and_read_fills(
 def _trace_foreign_fills(
     reader: BrokerReader, ledger: Ledger, booked: Sequence[OwnedFill], fills: Sequence[OwnedFill], now: datetime
 ) -> tuple[OrderOwners, Sequence[OwnedFill], int]:
-    """Find the orders behind fills that nobody owns and write them down.
+    """Look up the orders behind foreign fills and record them.
 
-    Return who owns the fills of an order, the new fills with their owners, and of how many orders the venue hasn't told
-    us yet.
+    Return the owners of orders, the new fills with their owners, and how many orders the venue hasn't returned yet.
     """
     both = (*booked, *fills)
     foreign = {owned.fill.venue_order_id for owned in both if owned.strategy == FOREIGN}
@@ -188,9 +191,9 @@ def _trace_foreign_fills(
 
 
 def _orders_filled_by_books(ledger: Ledger) -> Iterator[Order]:
-    """Yield as filled the working orders of which the books have every share, whatever a list says of them.
+    """Yield, as filled, the working orders whose shares are all in the books, whatever the venue's list says.
 
-    Nothing of such an order is left to fill, so it is in nobody's way: an exit must not wait until an old answer ends.
+    Such an order has nothing left to fill. Otherwise, an exit would wait until an outdated list is updated.
     """
     working = ledger.orders(working=True)
     booked = ledger.filled_quantities({order.venue_id for order in working}) if working else {}
@@ -208,7 +211,7 @@ def _orders_filled_by_books(ledger: Ledger) -> Iterator[Order]:
 
 
 def _record_orders(ledger: Orders, changed: Collection[Order], now: datetime) -> int:
-    """Write changed orders, and the intents of those that the venue accepted and then rejected; return how many."""
+    """Record changed orders, and the outcome of requests that were accepted and then rejected; return how many."""
     late = {order.client_order_id: reply for order in changed if (reply := outcome_of(order)).code == REFUSED_LATE}
     refused = ledger.promised(late) if late else {}
     for client_order_id in refused:
@@ -217,7 +220,7 @@ def _record_orders(ledger: Orders, changed: Collection[Order], now: datetime) ->
 
 
 def _changed_orders(reported: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...]:
-    """Return the reported orders without those that we already know as they are."""
+    """Return the reported orders that differ from what is in the ledger."""
     known_by_id = {order.venue_id: order for order in working}
     completed = (order.with_known(known_by_id.get(order.venue_id)) for order in reported)
     return tuple(order for order in completed if order != known_by_id.get(order.venue_id))
@@ -244,11 +247,11 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
     gone = [order for order in working if order.venue_id not in listed_ids]
     parents = {order.parent for order in (*working, *open_orders)}
     for order in open_orders:
-        # A list may leave out a stop that works.
+        # The list may omit a working stop that is a leg of a listed order.
         if order.has_legs and order.venue_id not in parents and is_our_order_id(order.client_order_id):
             yield from legs_of(reader, order.venue_id) or ()
     for order, latest in _query_orders(reader, gone):
-        # If its stop was never reported, that may be what has filled.
+        # If the stop of this order was never reported, it may have filled meanwhile.
         lacks_legs = latest is not None and latest.has_legs and order.venue_id not in parents
         legs = legs_of(reader, order.venue_id) if lacks_legs else ()
         if latest is not None and legs is not None:
@@ -263,8 +266,8 @@ def _orders_forgotten(
     """Yield as ended the working orders that are unknown to a venue which reports only today's ended orders.
 
     If books and broker were compared today, an order that ended since would be among today's, so its absence proves
-    nothing. Where a second close could reverse a position that is still held, one look at a list proves nothing about
-    the order that closes it: the first look is noted, and one some minutes later decides.
+    nothing. If a second close could reverse an open position, one list that omits the closing order isn't enough: the
+    first omission is recorded, and only another one some minutes later counts.
     """
     mark, day = ledger.last_reconcile(), reader.capabilities.day
     if not reader.capabilities.forgets or mark is None:
@@ -298,8 +301,9 @@ def _orders_without_history(
     """Yield as ended the working orders that a current list omits while the venue's history lags behind.
 
     A later report of such an order replaces this conclusion. Entries are never among them: a row may be missing, and a
-    second entry would be sent. A protecting order, in a symbol with such a conclusion in the last 15 minutes, counts
-    only if the list already shows a later order of ours: otherwise one stop would be sent after another.
+    second entry would be sent. If another order in the symbol was concluded to have ended in the last 15 minutes, a
+    protecting order only counts if the list already shows a later order of ours: otherwise one stop would be sent after
+    another.
     """
     told_after, omitted = reader.capabilities.tells_ends_after, omitted_orders(working, listed)
     is_old = list_complete_at is None or now - list_complete_at > told_after
@@ -324,7 +328,7 @@ def _orders_without_history(
 
 
 def ends_told_late(reader: BrokerReader, ledger: Orders, now: datetime) -> Iterator[Order]:
-    """Yield how orders ended whose end we had to conclude, now that the venue's history has caught up."""
+    """Yield the venue's report of how orders ended whose end we had to conclude earlier."""
     if not reader.capabilities.ends_in_history:
         return
     for order in ledger.orders(since=now - WATCHED):
@@ -336,7 +340,7 @@ def ends_told_late(reader: BrokerReader, ledger: Orders, now: datetime) -> Itera
 
 
 def _concluded_symbols(ledger: Orders, since: datetime) -> frozenset[str]:
-    """Return the symbols of orders whose end was only concluded since a time."""
+    """Return the symbols of orders whose end was concluded, not reported, since a time."""
     return frozenset(order.symbol for order in ledger.orders(since=since) if order.status is OrderStatus.ENDED)
 
 
@@ -345,7 +349,7 @@ def _was_sent_on(day: VenueDay, order: Order, today: date) -> bool:
 
 
 def _omitted_for(ledger: Slots, day: date, now: datetime) -> Mapping[str, timedelta]:
-    """Return how long ago the first look of a day omitted orders, by venue ids; too long ago says nothing."""
+    """Return, by venue id, how long ago a list of this day first omitted each order; too long ago counts as never."""
     age_by_id = {claim.slot: now - claim.at for claim in ledger.slot_claims(day) if claim.job == LEFT_OUT}
     return {venue_id: age for venue_id, age in age_by_id.items() if age < 2 * LACKED_FOR}
 
@@ -357,15 +361,18 @@ def _would_close(reader: BrokerReader, order: Order) -> bool:
 
 
 def _with_possible_time(order: Order, now: datetime) -> Order:
-    """Return the order without its last-change time if that is impossibly late: it would outrank all later news."""
+    """Return the order without its last-change time if that is impossibly late.
+
+    It would outrank all later reports.
+    """
     changed_at = order.updated_at
     return replace(order, updated_at=None) if changed_at and is_ahead(changed_at, order.submitted_at, now) else order
 
 
 def _query_order(reader: BrokerReader, order: Order) -> Order | None:
-    """Return an order as the venue knows it by our id, or by its own if that id is another order's too.
+    """Return an order's state at the venue, queried by our id, or by the venue's if another order has our id too.
 
-    None proves no end. Where the venue refuses to say, what the other sources say goes on counting.
+    None doesn't prove that it ended. If the venue refuses to answer, the other sources still count.
     """
     client_order_id = order.client_order_id
     try:
@@ -376,17 +383,17 @@ def _query_order(reader: BrokerReader, order: Order) -> Order | None:
         return None
 
 
-def with_expired_orders(reader: BrokerReader, books: Books, surely_now: datetime) -> Books:
+def with_expired_orders(reader: BrokerReader, books: Books, earliest_now: datetime) -> Books:
     """Return the books with `over` set to our working orders that the adapter can prove to have expired."""
-    over = [order.venue_id for order in books.working if _has_outlived(reader, books, order, surely_now)]
+    over = [order.venue_id for order in books.working if _has_outlived(reader, books, order, earliest_now)]
     return replace(books, over=frozenset(over)) if over else books
 
 
 def fillable_orders(books: Books) -> tuple[Order, ...]:
-    """Return our orders that may still fill: an omission from a list doesn't prove that an order has ended.
+    """Return our orders that may still fill: missing from a list doesn't mean that an order has ended.
 
-    One of our orders has ended once the venue says so about that order, or once its time in force has passed. An order
-    that replaced our order counts as ours.
+    An order has ended once the venue says so about that order, or once its time in force has passed. An order that
+    replaced ours counts as ours.
     """
     return tuple(order for order in books.working if order.venue_id not in books.over and books.intent_behind(order))
 
@@ -397,18 +404,19 @@ def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Or
     return tuple(order for order in orders if order.venue_id not in listed_ids)
 
 
-def _has_outlived(reader: BrokerReader, books: Books, order: Order, surely_now: datetime) -> bool:
+def _has_outlived(reader: BrokerReader, books: Books, order: Order, earliest_now: datetime) -> bool:
     record = books.promised.get(order.client_order_id)
     if record is None:
         return False
     dated = order if order.submitted_at else replace(order, submitted_at=record.intent.at)
-    return bool(reader.has_outlived(dated, books.calendar, surely_now))
+    return bool(reader.has_outlived(dated, books.calendar, earliest_now))
 
 
 def _query_orders(reader: BrokerReader, gone: Sequence[Order]) -> Iterator[tuple[Order, Order | None]]:
-    """Yield the orders that the list of open ones lacks, with what the venue says of each, if anything.
+    """Yield the orders missing from the list of open ones, each with the venue's report on it, if any.
 
-    If the answer about one doesn't say that it has ended, the list of ended orders decides: an old answer can't.
+    If the report on an order doesn't show that it ended, the list of ended orders decides, because the report may be
+    outdated.
     """
     ended_by_id = _query_ended(reader, gone) if len(gone) > ASKED_SINGLY else None
     for order in gone:
@@ -421,13 +429,13 @@ def _query_orders(reader: BrokerReader, gone: Sequence[Order]) -> Iterator[tuple
 
 
 def _query_ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
-    """Return ended orders by the venue's id from one list; it saves one request per order when there are many."""
+    """Return ended orders from a single list, by venue id; this saves requests when there are many."""
     since = min((order.submitted_at for order in gone if order.submitted_at), default=None)
     return {} if since is None else {order.venue_id: order for order in reader.ended(since)}
 
 
 def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> Iterator[Order]:
-    """Yield the orders that replaced this one, in sequence, stopping at one that is open and therefore known."""
+    """Yield the orders that replaced this one, in sequence, until one is open and therefore known."""
     for _ in range(LONGEST_CHAIN):
         if order.replaced_by is None or order.replaced_by in listed:
             return
@@ -439,7 +447,7 @@ def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> I
 
 
 def _may_own(unsettled: Iterable[IntentRecord], fills: Iterable[OwnedFill]) -> bool:
-    """Return True if an unexplained fill may belong to one of our unresolved or abandoned orders."""
+    """Return True if a fill without an owner may belong to one of our unresolved or abandoned orders."""
     foreign_symbols = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
     intents = (record.intent for record in unsettled if record.intent.makes_order)
     return any(intent.instrument.symbol in foreign_symbols for intent in intents)
@@ -485,7 +493,7 @@ def reassigned_ids(fills: Iterable[OwnedFill]) -> frozenset[str]:
 
 def fills_by_a_person(fills: Iterable[OwnedFill]) -> list[Fill]:
     """Return the foreign fills made by a plan or an adoption, which no venue reported."""
-    # The other half of a pair that moved a fill to its owner says nothing of a person.
+    # The other half of a pair that moved a fill to its owner isn't a booking by a person.
     foreign = (owned for owned in fills if owned.strategy == FOREIGN and owned.origin is not Origin.GIVEN_BACK)
     return [owned.fill for owned in foreign if not (owned.fill.venue_order_id or owned.fill.by_venue)]
 

@@ -65,11 +65,11 @@ CHANGES_A_POSITION = frozenset(
         FindingKind.RENAME,
     }
 )
-"""Kinds that a plan settles by writing the broker's quantity into the books."""
+"""Finding kinds that a plan resolves by writing the broker's quantity into the books."""
 
 
 def booked_behind(ledger: Money, books: Books) -> Mapping[str, Entry]:
-    """Return the activities behind foreign fills by their ids, as they are booked."""
+    """Return the booked activities behind foreign fills, by their ids."""
     activities = {owned.about for owned in books.with_others if owned.origin is Origin.ACTIVITY}
     return ledger.booked(activities) if activities else {}
 
@@ -86,7 +86,7 @@ def compare(
     assumed = unseen_exits(books, broker)
     differing = () if broker.hides_positions else position_findings(books, missing, broker.positions, doubtful)
     positions = (_unseen(finding, assumed) for finding in differing)
-    # Our earlier orders may explain these; whatever is left shows up afterwards.
+    # Our earlier orders may explain these; what they don't explain is found later.
     explained = {order.symbol for order in unknown.forgotten}
     rows = (f"rows left out: {broker.unreadable}",)
     unreadable = [Finding(FindingKind.UNREADABLE, "account", None, None, rows)] if broker.unreadable else []
@@ -103,12 +103,12 @@ def compare(
 
 
 def unseen_exits(books: Books, broker: BrokerView) -> Mapping[str, OwnedFill]:
-    """Return by symbol the fill by which our position must have closed, if its venue no longer reports it."""
+    """Return, by symbol, the fill that must have closed our position if its venue no longer reports it."""
     return assumed_exits(books, broker, cash_as_booked(books, broker)[0])
 
 
 def _unseen(finding: Finding, assumed: Mapping[str, OwnedFill]) -> Finding:
-    """Return the finding, with how it must have come about if a forgotten order of ours explains it."""
+    """Return the finding, with the fill that explains it if a forgotten order of ours does."""
     if finding.kind is not FindingKind.PHANTOM or finding.subject not in assumed:
         return finding
     fill = assumed[finding.subject].fill
@@ -117,7 +117,7 @@ def _unseen(finding: Finding, assumed: Mapping[str, OwnedFill]) -> Finding:
 
 
 def _hidden_positions(broker: BrokerView) -> Iterator[Finding]:
-    """Yield that the list of positions can't be trusted; then neither can any difference in one."""
+    """Yield a finding if the list of positions can't be trusted; then no difference in positions can be either."""
     if broker.hides_positions:
         words = f"no position is listed, though {broker.account.maintenance_margin:,.2f} USD of margin keep some"
         yield Finding(FindingKind.VIEW_UNSTEADY, "account", None, None, (words,))
@@ -132,12 +132,15 @@ def _missing(missing: Iterable[MissingFill]) -> Iterator[Finding]:
 def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterator[Finding]:
     for record in books.unresolved_intents:
         yield Finding(FindingKind.UNRESOLVED, record.intent.client_order_id, record.intent.quantity, None)
-    listed, kept = {order.venue_id for order in broker.orders}, {order.venue_id: order for order in books.orders}
-    # A stop may be listed without its entry, whose order the books then may not know yet.
+    listed, booked_by_id = (
+        {order.venue_id for order in broker.orders},
+        {order.venue_id: order for order in books.orders},
+    )
+    # A stop may be listed without its entry, which the books may not have yet.
     stops = {stop_of(record.intent.client_order_id) for record in books.intents}
     for order in broker.orders:
-        # A venue may no longer report the parent of a leg, once it has forgotten that order.
-        leg = order if order.parent else kept.get(order.venue_id, order)
+        # A venue may stop reporting a leg's parent once that order is old.
+        leg = order if order.parent else booked_by_id.get(order.venue_id, order)
         # Findings about a pair are reported for its first order.
         is_listed = leg.parent and (leg.parent in listed or books.intent_behind(leg))
         if order.venue_id in broker.repeated:
@@ -222,7 +225,7 @@ def _liquidations(books: Books, both: Both) -> Iterator[Finding]:
 
 
 def _option_ends(books: Books, booked: Mapping[str, Entry], symbol: str) -> tuple[str, ...]:
-    """Return descriptions of the option events that added or took away shares of a symbol."""
+    """Describe the option events that added or removed shares of a symbol."""
     foreign = (o for o in books.with_others if o.fill.symbol == symbol and o.strategy == FOREIGN)
     entries = (booked.get(owned.about) for owned in foreign if owned.origin is Origin.ACTIVITY)
     return tuple(entry.words for entry in entries if entry and entry.meaning is ActivityKind.OPTION_TRADE)
@@ -244,8 +247,8 @@ def _kind_by_cause(kind: FindingKind, reported: Sequence[Activity]) -> FindingKi
     return FindingKind.RENAME if ActivityKind.RENAME in kinds and kind is FindingKind.PHANTOM else kind
 
 
-def _notes_closed(books: Books) -> Iterator[Position]:
-    """Yield the trades by hand that closed all that was noted of a symbol, in an account whose cash has its profit."""
+def _closed_notes(books: Books) -> Iterator[Position]:
+    """Yield manual trades that closed all acknowledged shares of a symbol, if cash includes their profit."""
     if books.standing.settlement is Settlement.MARGINED:
         for symbol, noted in sorted(books.acknowledged.items()):
             trades = books.totals.positions.get((FOREIGN, symbol))
@@ -254,12 +257,12 @@ def _notes_closed(books: Books) -> Iterator[Position]:
 
 
 def _cash(books: Books, broker: BrokerView, both: Both, doubtful: Sequence[Activity]) -> Iterator[Finding]:
-    """Yield a finding if our cash and the broker's differ by a cent or more, and one for each note that was closed.
+    """Yield a finding if our cash and the broker's differ by a cent or more, and one for each closed acknowledgment.
 
-    Up to what the noted shares were closed for, a difference may be their profit.
+    A difference may be the acknowledged shares' profit, up to what they were closed for.
     """
     explained = Decimal(0)
-    for trades in _notes_closed(books):
+    for trades in _closed_notes(books):
         explained += abs(trades.cost)
         words = tuple(f"{-lot.quantity:f} closed at {lot.price:f}, {lot.at:%Y-%m-%dT%H:%MZ}" for lot in trades.lots)
         yield Finding(FindingKind.NOTE_CLOSED, trades.symbol, *both[trades.symbol], words)
@@ -270,7 +273,7 @@ def _cash(books: Books, broker: BrokerView, both: Both, doubtful: Sequence[Activ
 
 
 AVERAGE_STEP = Decimal("1e-6")
-"""How far a broker may round an average price."""
+"""The precision to which a broker may round an average price."""
 
 
 def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
@@ -279,26 +282,28 @@ def cash_as_booked(books: Books, broker: BrokerView) -> tuple[Decimal, Decimal]:
     In a cash account, cash doesn't depend on how lots are counted. In a margin account it does: the broker has one net
     position per symbol at an average price, and we have the lots of each strategy. Any difference in realized profit
     equals the difference in the cost of the open position, so the broker's cash is adjusted by that. Where our lots and
-    manual ones cancel out, the broker has realized everything, and any average gives the same result. The adjustment
-    isn't possible where a part of the position was noted as someone else's, because its cost is unknown.
+    foreign ones offset each other, the broker has realized everything, and any average gives the same result. The
+    adjustment isn't possible where part of the position was acknowledged as foreign, because its cost is unknown.
     """
     cash = broker.account.cash
     if books.standing.settlement is Settlement.PAID:
         return cash, Decimal(0)
-    average, held = {p.symbol: p.average_price for p in broker.positions}, books.quantities()
+    average, quantity_by_symbol = {p.symbol: p.average_price for p in broker.positions}, books.quantities()
     positions = [p for p in books.totals.positions.values() if p.quantity and p.symbol not in books.acknowledged]
-    at_cost = [position for position in positions if position.symbol in average or position.symbol not in held]
+    at_cost = [
+        position for position in positions if position.symbol in average or position.symbol not in quantity_by_symbol
+    ]
     apart = (position.cost - position.value_at(average.get(position.symbol, Decimal(0))) for position in at_cost)
     rounding = sum((abs(position.value_at(AVERAGE_STEP)) for position in at_cost), Decimal(0))
     return cash + sum(apart, Decimal(0)), rounding
 
 
 MOST = 8
-"""Up to this many positions targets are considered too; beyond that, each counts as stopped."""
+"""Up to this many positions, targets are considered too; beyond that, each counts as closed by its stop."""
 
 
 def assumed_exits(books: Books, broker: BrokerView, cash: Decimal) -> Mapping[str, OwnedFill]:
-    """Return by symbol the fill that must have closed our whole position, at the price of a forgotten order.
+    """Return, by symbol, the fill that must have closed our whole position, at the price of a forgotten order.
 
     That order is the stop, unless the change in the broker's `cash` fits a target better.
     """
@@ -326,7 +331,7 @@ def assumed_exits(books: Books, broker: BrokerView, cash: Decimal) -> Mapping[st
 
 
 def _forgotten_exits(books: Books, position: Position) -> Sequence[Order]:
-    """Return our orders that ended unseen and would have closed exactly this position, stops first."""
+    """Return our orders that ended without a report and would have closed exactly this position, stops first."""
 
     def find_exits() -> Iterator[Order]:
         for order in books.orders:

@@ -1,6 +1,6 @@
 """Find stops that one of the venue's sources shows as working and another doesn't.
 
-A list that lacks a row and an outdated reply about an order look alike, so neither can be trusted. Such a stop doesn't
+A list that lacks a row and an outdated report about an order look alike, so neither can be trusted. Such a stop doesn't
 count as protection until the sources agree again, unless a third one shows that it works.
 """
 
@@ -18,17 +18,17 @@ from tradebot.ports.broker import BrokerReader
 
 
 def with_doubts(
-    reader: BrokerReader, books: Books, view: BrokerView, omitted: Sequence[Order], told_after: timedelta
+    reader: BrokerReader, books: Books, view: BrokerView, omitted: Sequence[Order], reported_after: timedelta
 ) -> Books:
     """Return the books with `doubted` set: stops that the venue's list lacks or its positions contradict.
 
-    `omitted` are our working orders that the list lacks; an omission proves nothing until `told_after` has passed since
-    the order's last report. A list older than that doesn't prove that an order works. If positions say how many units
-    are unreserved, two of three sources decide.
+    `omitted` are our working orders that the list lacks; an omission proves nothing until `reported_after` has passed
+    since the order's last report. A list older than that doesn't prove that an order works. If positions say how many
+    units are unreserved, two of three sources decide.
     """
     positions, orders = {position.symbol: position for position in view.positions}, (*view.orders, *omitted)
-    is_stale = view.orders_at is not None and books.at - view.orders_at > told_after
-    unlisted = {order.venue_id for order in (orders if is_stale else omitted) if _is_old(order, books, told_after)}
+    is_stale = view.orders_at is not None and books.at - view.orders_at > reported_after
+    unlisted = {order.venue_id for order in (orders if is_stale else omitted) if _is_old(order, books, reported_after)}
     doubted = frozenset(
         order.venue_id
         for symbol, stops in _stops(books, orders).items()
@@ -39,13 +39,13 @@ def with_doubts(
     return replace(books, doubted=doubted) if doubted else books
 
 
-def _is_old(order: Order, books: Books, told_after: timedelta) -> bool:
+def _is_old(order: Order, books: Books, reported_after: timedelta) -> bool:
     moment = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
-    return moment is None or books.at - moment >= told_after
+    return moment is None or books.at - moment >= reported_after
 
 
 def _stops(books: Books, orders: Sequence[Order]) -> Mapping[str, list[Resting]]:
-    """Return what protects positions, by symbol, the newest first: that is the likeliest to work."""
+    """Return the stops that protect positions, by symbol, the newest first, because it is the likeliest to work."""
     by_symbol = dict[str, list[Resting]]()
     for (_, symbol), rests in resting_among(books, orders).items():
         stops = (rest for rest in rests if not (rest.is_target or rest.exiting or rest.ending))
@@ -60,7 +60,7 @@ def _sent_at(stop: Resting) -> datetime:
 def _claimed_by_stops(
     position: BrokerPosition | None, orders: Sequence[Order], stops: Sequence[Resting]
 ) -> Decimal | None:
-    """Return how many units of a position stops claim, by the position; None if the venue doesn't tell."""
+    """Return how many units of a position are reserved for stops; None if the venue doesn't say."""
     if position is None or position.free is None:
         return None
     own = {order.venue_id for stop in stops for order in (stop.limit, stop.stop) if order}
@@ -87,7 +87,7 @@ def _mark_doubted(
 
 
 def _works(reader: BrokerReader, order: Order) -> bool:
-    """Return True if the venue, asked about an order that it lists, says that it works."""
+    """Return True if the venue, queried about a listed order, confirms that it works."""
     try:
         latest = reader.order(order.client_order_id)
     except TradebotError:

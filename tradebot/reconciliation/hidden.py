@@ -1,7 +1,7 @@
-"""Find positions that the venue's list lacks although books, orders and the tied-up margin prove them.
+"""Find positions that the venue's list lacks although books, orders and the margin in use prove them.
 
-The margin may be from before a close, so it doesn't prove a position that one of our orders may have closed unseen: an
-order that is no longer listed and whose end is unknown.
+The margin may date from before a close, so it doesn't prove a position that one of our orders may have closed
+unreported: an order that is no longer listed and whose end is unknown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ from tradebot.ports.stores import Listings
 from tradebot.reconciliation.new_fills import reported_fills
 
 ENOUGH = Decimal("0.75")
-"""How much of the margin that positions need at cost has to be tied up: prices have moved since."""
+"""The fraction of the positions' margin at cost that has to be in use, because prices have moved since."""
 
 
 def with_hidden_positions(listings: Listings, books: Books, view: BrokerView) -> BrokerView:
-    """Add the positions that the venue's list lacks to the view, if the tied-up margin is enough for all of them.
+    """Add positions missing from the venue's list to the view, if the margin in use is enough for all of them.
 
     They are the books' positions plus all reported fills.
     """
@@ -36,18 +36,22 @@ def with_hidden_positions(listings: Listings, books: Books, view: BrokerView) ->
 
 
 def _may_have_closed(books: Books, view: BrokerView) -> Iterator[str]:
-    """Yield the symbols of our orders that would close a position, and that may have filled without a word."""
-    listed, held = {order.venue_id for order in view.orders}, books.quantities()
+    """Yield the symbols of our orders that would close a position and may have filled unreported."""
+    listed, quantity_by_symbol = {order.venue_id for order in view.orders}, books.quantities()
     for order in books.orders:
         is_gone = order.status is OrderStatus.ENDED or not (order.status.terminal or order.venue_id in listed)
-        if is_gone and books.intent_behind(order) and held.get(order.symbol, Decimal(0)) * order.side.sign < 0:
+        if (
+            is_gone
+            and books.intent_behind(order)
+            and quantity_by_symbol.get(order.symbol, Decimal(0)) * order.side.sign < 0
+        ):
             yield order.symbol
 
 
 def _positions(
     books: Books, quantities: Mapping[str, Decimal], listed: Mapping[str, ListingRecord]
 ) -> Iterator[tuple[BrokerPosition, Decimal]]:
-    """Yield positions with the margin that each needs; not those whose cost or margin isn't known."""
+    """Yield positions with the margin that each needs, except those with unknown cost or margin."""
     for symbol, quantity in quantities.items():
         lots = [
             position for position in books.totals.positions.values() if position.symbol == symbol and position.quantity

@@ -27,10 +27,10 @@ EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class ListingsInForce(Struct, frozen=True):
-    """The listings in force by symbol, as stored in the books.
+    """The current listings by symbol, as stored in the books.
 
     `read` are those that were just read, to be stored, and `changed` those of them that differ from the stored ones.
-    `unlisted` are queried symbols that the venue doesn't list; an earlier listing of such a symbol stays in force for
+    `unlisted` are queried symbols that the venue doesn't list; an earlier listing of such a symbol stays valid for
     existing positions.
     """
 
@@ -46,21 +46,22 @@ class ListingsInForce(Struct, frozen=True):
 
 def current_listings(
     reader: BrokerReader,
-    kept: Listings,
+    stored: Listings,
     calendar: Calendar,
     symbols: Collection[str],
     now: datetime,
     besides: Collection[str] = (),
     refused: Mapping[str, datetime] = MappingProxyType({}),
 ) -> ListingsInForce:
-    """Return the listings of these symbols, read from the venue where due; if it doesn't answer, the stored ones stay.
+    """Return the listings of these symbols, read from the venue where due, else the stored ones.
 
     A listing from another venue day isn't current, and neither is one without margin levels in a margin account. If any
     has to be read, those due among `besides` are read in the same request. `refused` says when an order in a symbol was
-    last refused: the venue may have changed its terms within the day.
+    last refused: the venue may have changed its terms within the day. If the venue doesn't answer, the stored ones
+    stay.
     """
-    records = dict(kept.listings(symbols)) if symbols else {}
-    current = _on_the_day_of(calendar, now, reader.capabilities.day)
+    records = dict(stored.listings(symbols)) if symbols else {}
+    current = _same_day_check(calendar, now, reader.capabilities.day)
     margined = reader.capabilities.settlement is Settlement.MARGINED
 
     def is_current(listing: Listing) -> bool:
@@ -70,7 +71,7 @@ def current_listings(
     if not due:
         return ListingsInForce(records)
     if besides:
-        records |= kept.listings(besides)
+        records |= stored.listings(besides)
         due = _due(records, tuple(dict.fromkeys((*symbols, *besides))), is_current, refused)
     listings = fetch_listings(reader, due)
     if listings is None:
@@ -107,7 +108,7 @@ def _due(
     is_current: Callable[[Listing], bool],
     refused: Mapping[str, datetime],
 ) -> Sequence[str]:
-    """Return the symbols of which nothing is kept, or only what isn't current or was read before a refusal."""
+    """Return the symbols without a stored listing, or with one that isn't current or was read before a refusal."""
 
     def is_known(symbol: str) -> bool:
         listing_record = records.get(symbol)
@@ -117,8 +118,11 @@ def _due(
     return [symbol for symbol in symbols if not is_known(symbol)]
 
 
-def _on_the_day_of(calendar: Calendar, now: datetime, day: VenueDay) -> Callable[[datetime], bool]:
-    """Return what tells whether a moment is of the venue's day of `now`; most listings were read at the same one."""
+def _same_day_check(calendar: Calendar, now: datetime, day: VenueDay) -> Callable[[datetime], bool]:
+    """Return a test for whether a moment falls on the same venue day as `now`.
+
+    Its results are cached, as most listings were read at one moment.
+    """
     today = session_date(calendar, now, day)
     return cache(lambda at: session_date(calendar, at, day) == today)
 
@@ -158,19 +162,23 @@ def misfits(books: Books, listing: Listing) -> Iterator[str]:
             yield f"order {order.client_order_id}: {order.open_quantity:f} isn't whole lots"
 
 
-def findings(books: Books, listed: ListingsInForce, kept: Iterable[ListingRecord]) -> Iterator[Finding]:
+def findings(books: Books, listed: ListingsInForce, stored: Iterable[ListingRecord]) -> Iterator[Finding]:
     """Yield findings about changed terms, and about our positions that the venue doesn't list.
 
-    `kept` are all stored listings; those just `listed` take precedence.
+    `stored` are all stored listings; those just `listed` take precedence.
     """
-    records = {record.listing.symbol: record for record in kept} | dict(listed.records)
-    is_today = _on_the_day_of(books, books.at, books.day)
+    records = {record.listing.symbol: record for record in stored} | dict(listed.records)
+    is_today = _same_day_check(books, books.at, books.day)
     for symbol, record in sorted(records.items()):
         unfit = tuple(misfits(books, record.listing)) if record.before else ()
         is_new = record.changed_at is not None and is_today(record.changed_at)
         opened = books.opened_otherwise(record.listing.instrument)
         if is_new or unfit or opened:
-            held_since = (f"held since a unit was worth {opened.multiplier:f} {opened.currency}",) if opened else ()
+            held_since = (
+                (f"the position was opened when the multiplier was {opened.multiplier:f} {opened.currency}",)
+                if opened
+                else ()
+            )
             evidence = (*map(str, record.changes), *unfit, *held_since)
             yield Finding(FindingKind.INSTRUMENT_CHANGED, symbol, None, None, evidence)
     own = books.totals.own_quantities()

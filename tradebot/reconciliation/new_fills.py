@@ -2,7 +2,7 @@
 
 A liquidation or settlement has no order of ours behind it, so it is booked as foreign at first. It counts as closing
 our lots if the books have no foreign shares of the symbol, and the venue's position then equals the books'. The oldest
-lots count as closed first, of whichever strategy. Otherwise a person decides, as with other people's trades.
+lots count as closed first, whichever strategy they belong to. Otherwise a person decides, as with other foreign trades.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from tradebot.ports.stores import Ledger, Money, Orders
 
 NONE = Decimal(0)
 WATCHED = timedelta(days=4)
-"""How long an abandoned order is looked up and its fills are awaited. Late arrivals are rare but possible."""
+"""How long an abandoned order is looked up, because it or its fills might still arrive late."""
 
 
 class MissingFill(NamedTuple):
@@ -57,7 +57,7 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
     Only recent orders count; after a while the difference is an ordinary one, resolved by a plan. A replaced order's
     fills may be reported under its replacement, so earlier orders in the chain count too.
     """
-    # An order whose own fills are all booked, as nearly all are, lacks none whatever it replaced.
+    # An order whose own fills are all booked, as is usual, lacks none, whatever it replaced.
     filled = [order for order in books.orders if order.filled_quantity > books.filled.get(order.venue_id, 0)]
     young = (o for o in filled if (o.updated_at or o.submitted_at or books.at) > books.at - WATCHED)
     ours = (MissingFill(order, books.booked_of_chain(order)) for order in young if books.intent_behind(order))
@@ -69,17 +69,17 @@ def proven_fills(books: Books, positions: Iterable[BrokerPosition]) -> tuple[Own
 
     They count as positions until the venue lists the fills themselves with exact prices and times.
     """
-    held, booked, owned_fills = (
+    net_by_symbol, booked, owned_fills = (
         {position.symbol: position for position in positions},
         books.quantities(),
         list[OwnedFill](),
     )
     for symbol, group in groupby(sorted(missing_fills(books), key=_symbol_of), _symbol_of):
-        missing, position = tuple(group), held.get(symbol)
+        missing, position = tuple(group), net_by_symbol.get(symbol)
         shown = (position.quantity if position else Decimal(0)) - booked.get(symbol, Decimal(0))
         is_sum = shown == sum(fill.signed_quantity for fill in missing)
         for missing_fill in missing:
-            # As much of it as the positions show. Together, fills on both sides must add up to that.
+            # Count as much of each fill as the positions show. Fills on both sides must add up to that.
             proven = (
                 missing_fill.signed_quantity
                 if is_sum
@@ -121,7 +121,7 @@ def _symbol_of(missing_fill: MissingFill) -> str:
 
 
 def _agree(shown: Decimal, missing: Iterable[MissingFill]) -> bool:
-    """Return True if missing fills all change a position in the direction that is shown."""
+    """Return True if all missing fills change a position in the direction that the venue shows."""
     return all(fill.signed_quantity * shown > 0 for fill in missing)
 
 
@@ -129,7 +129,8 @@ def _as_fill(books: Books, missing_fill: MissingFill, change: Decimal, average: 
     order, record = missing_fill.order, books.intent_behind(missing_fill.order)
     price = order.filled_average_price or average or order.limit_price
     if change and record and price is not None:
-        # A report as old as the order doesn't say when it filled: an entry at once, a close only by now.
+        # A report as old as its order doesn't say when it filled. Assume that an entry filled at once and a close only
+        # now.
         is_dated = order.updated_at not in (None, order.submitted_at) or record.intent.purpose is Purpose.OPEN
         at = min((order.updated_at or order.submitted_at or books.at) if is_dated else books.at, books.at)
         of, name = record.intent.instrument, f"of {order.venue_id}"
@@ -138,7 +139,7 @@ def _as_fill(books: Books, missing_fill: MissingFill, change: Decimal, average: 
 
 
 LEEWAY = timedelta(days=1)
-"""How far a time may lie past both the venue's clock and the order's submission before it counts as impossible."""
+"""How far past both the venue's clock and the order's submission a time may lie before it counts as impossible."""
 
 
 def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tuple[OwnedFill, ...], int]:
@@ -182,7 +183,7 @@ def orders_and_intents(ledger: Orders, venue_ids: Collection[str]) -> OrderOwner
 
 
 def known_orders(ledger: Orders, venue_ids: Collection[str]) -> Mapping[str, Order]:
-    """Return those of these orders that the books know, by venue id."""
+    """Return those of these orders that the books have, by venue id."""
     return OrderOwners(ledger.order_chains(venue_ids) if venue_ids else {}, {}).orders_by_id
 
 
@@ -193,13 +194,14 @@ def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
 
 def _fills_since(ledger: Money, now: datetime) -> datetime | None:
     # The venue may list a fill late, or in a row that can't be read today; known ones are recognized by their ids.
-    # Count only fills the venue reported: a fill written by a person or an activity doesn't show what it has listed.
+    # Count only fills that the venue reported: a fill written by a person or an activity doesn't show what the venue
+    # has listed.
     last, opened = ledger.last_reported_fill(now), ledger.books_opened_at()
     return opened if last is None or opened is None else max(opened, last - WATCHED)
 
 
 def _believable(ledger: Ledger, behind: OrderOwners, fills: Collection[Fill], now: datetime) -> Iterator[Fill]:
-    """Yield the fills that their orders allow; once an order is a few days old, its fills are taken as reported."""
+    """Yield the fills that their orders allow; fills of orders that are some days old are accepted as reported."""
     orders = {order.venue_id: order for order in ledger.orders(since=now - WATCHED)}
     filled = dict(ledger.filled_quantities({fill.venue_order_id for fill in fills}))
     for fill in fills:
@@ -222,21 +224,21 @@ LISTED_BEFORE = timedelta(days=1)
 """How long before its first fill an order may have been sent; the list of orders is read from then on."""
 
 ASKED_SINGLY = 5
-"""If more orders than this are unknown, or have ended unseen, read a list of orders first."""
+"""If more orders than this are unknown, or ended unreported, fetch a list of orders first."""
 
 ASKED_AT_ONCE = 50
-"""At most this many orders are looked up one by one in a pass; the remaining ones in the next passes."""
+"""How many orders a pass looks up one by one, at most. The next passes look up the others."""
 
 
 def find_orders_behind_fills(
     reader: BrokerReader, behind: OrderOwners, fills: Iterable[OwnedFill]
 ) -> tuple[Sequence[Order], int]:
-    """Look up the orders behind foreign fills that the books don't know; `behind` are the known ones.
+    """Look up the orders behind foreign fills that the books don't have; `behind` are those they do have.
 
-    Also return how many more the venue hasn't returned yet. A missing answer doesn't end the pass: the order is looked
-    up again in every pass until it is found.
+    Also return how many orders the venue hasn't returned yet. If there is no reply, the pass goes on: the order is
+    looked up again in every pass until it is found.
     """
-    # Fills that the venue made by itself have no order.
+    # Fills that the venue made itself, such as liquidations, have no order.
     others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.by_venue)
     foreign = {owned.fill.venue_order_id: owned.fill.at for owned in others if owned.fill.venue_order_id}
     orders_behind = behind.orders_by_id
@@ -287,7 +289,7 @@ def liquidated_lots(
 def _closed_ours(
     reader: BrokerReader, totals: Totals, acknowledged: Mapping[str, Decimal], symbol: str, fills: Sequence[Fill]
 ) -> bool:
-    """Return True if nobody else holds the symbol, and the venue holds what the books do after these liquidations."""
+    """Return True if nobody else holds the symbol, and venue and books agree after these liquidations."""
     others = totals.foreign_quantities(acknowledged).get(symbol, Decimal(0))
     if others != sum(fill.signed_quantity for fill in fills):
         return False

@@ -1,7 +1,8 @@
-"""Check that each of our positions is protected. The bot itself runs the exits, so some rule must be able to act.
+"""Check that each of our positions is protected: the bot itself runs the exits, so some rule must be able to act.
 
 Gaps in protection are whole lots of our positions for which no stop at the venue can trigger. A gap lasts until the
-shares are gone or a report shows that a stop rests, whatever is sent. A fill that the next pass protects is no gap.
+shares are gone or a report shows that a stop rests, whatever has been sent. A fill that the next pass protects is no
+gap.
 """
 
 from collections import defaultdict
@@ -40,15 +41,18 @@ _NO_LOSS = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.REPL
 """States in which a stop can't trigger, although it wasn't lost: it filled, never rested, or was replaced."""
 
 _ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
-"""States of a pair's target in which its stop is no loss either."""
+"""States of a pair's target that explain the end of its stop, so that the stop wasn't lost."""
 
 
 SMALLER = "smaller than it was"
-"""The state of a stop that was reduced outside the bot."""
+"""The state of a stop whose quantity was reduced outside the bot."""
 
 
 class _Stop(NamedTuple):
-    """A known stop of a position; its `lapse` is since when it can't trigger although it could, and its state since."""
+    """A known stop of a position.
+
+    `lapse` is since when it can't trigger although it should, and its state since then.
+    """
 
     placed_at: datetime
     shares: Decimal
@@ -64,35 +68,36 @@ def gaps(
     exits_of: Callable[[str], Exits],
     closed: Mapping[str, Decimal] | None = None,
 ) -> Iterator[Gap]:
-    """Yield gaps: positions of ours with whole lots that need a stop at the venue and have no working one.
+    """Yield gaps: our positions with whole lots that need a stop at the venue and have no working one.
 
     `closed` is how many of our shares others have closed, unsigned, by symbol; these need no stop.
     """
     if exits.protection is Protection.BOT:
         return
-    left = dict(closed or {})
+    closed_by_symbol = dict(closed or {})
     for position in books.totals.own_positions():
         protected = _protected_of(books, resting, position)
-        whole = _whole(books, listings, position, _need(position, protected, left))
+        whole = _whole(books, listings, position, _need(position, protected, closed_by_symbol))
         bare = whole - protected
         if bare > 0 and position.strategy != ADOPTED and _has_stop(books, position, exits_of):
             doubted = any(rest.doubted for rest in resting.get(position.whose, ()))
             yield _gap(books, position, bare, whole, doubted=doubted)
 
 
-def closed_by_others(books: Books, held: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+def closed_by_others(books: Books, net_by_symbol: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
     """Return how many of our shares others have closed, unsigned, by symbol.
 
-    Both the booked foreign fills and the venue's positions in `held` (signed, by symbol) must show it.
+    Both the booked foreign fills and the venue's positions in `net_by_symbol` (signed) must show it.
     """
-    holdings = (books.quantities(), held)
+    holdings = (books.quantities(), net_by_symbol)
     own = books.totals.own_quantities().items()
-    left = {
+    remaining = {
         symbol: max(each.get(symbol, Decimal(0)) * held_quantity for each in holdings) / abs(held_quantity)
         for symbol, held_quantity in own
     }
     return {
-        symbol: max(abs(held_quantity) - max(left[symbol], Decimal(0)), Decimal(0)) for symbol, held_quantity in own
+        symbol: max(abs(held_quantity) - max(remaining[symbol], Decimal(0)), Decimal(0))
+        for symbol, held_quantity in own
     }
 
 
@@ -101,7 +106,7 @@ def _held_quantities(view: BrokerView) -> Mapping[str, Decimal]:
 
 
 def _need(position: Position, protected: Decimal, closed: dict[str, Decimal]) -> Decimal:
-    """Return how many shares of a position need a stop, unsigned; take what others have closed of it from `closed`."""
+    """Return how many shares of a position need a stop, unsigned; deduct from `closed` what others closed of it."""
     shares = abs(position.quantity)
     gone = min(closed.get(position.symbol, Decimal(0)), max(shares - protected, Decimal(0)))
     if gone:
@@ -122,7 +127,7 @@ def _protected_of(books: Books, resting: Mapping[Whose, Sequence[Resting]], posi
 
 
 def _protected_shares(books: Books, pair: Resting) -> Decimal:
-    """Return for how many shares a stop can trigger, or will by the next look because it was sent just now."""
+    """Return for how many shares a stop can trigger, or will by the next pass because it was only just sent."""
     if pair.ending or any(_is_canceled_now(books, order, pair.record) for order in (pair.limit, pair.stop) if order):
         return Decimal(0)
     works = pair.record.intent.at >= books.at if pair.arrives else pair.can_trigger
@@ -130,18 +135,18 @@ def _protected_shares(books: Books, pair: Resting) -> Decimal:
 
 
 def _is_canceled_now(books: Books, order: Order, behind: IntentRecord) -> bool:
-    """Return True if a cancel was sent just now, which the venue's last report doesn't show yet.
+    """Return True if a cancel was just sent that the venue's last report doesn't show yet.
 
-    It takes the other half of a pair along, but not the stop of an entry that has filled.
+    It also cancels the other half of a pair, but not the stop of an entry that has filled.
     """
     of_pair = behind.intent.order_class is not OrderClass.BRACKET and order.parent in books.canceled_now
     return order.venue_id in books.canceled_now or of_pair
 
 
 def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]) -> bool:
-    kept = books.kept_of(position)
-    watched = WatchedPosition(position, best_price(position, None, kept.best), kept)
-    return levels(watched, effective_rules(exits_of(position.strategy), kept)).stop is not None
+    entry_terms = books.kept_of(position)
+    watched = WatchedPosition(position, best_price(position, None, entry_terms.best), entry_terms)
+    return levels(watched, effective_rules(exits_of(position.strategy), entry_terms)).stop is not None
 
 
 def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal, *, doubted: bool) -> Gap:
@@ -152,7 +157,8 @@ def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal, *, dou
     lapses = sorted(lapses_of, key=itemgetter(0), reverse=True)
     lost = lapses[0][0][1] if lapses else _never_rested(books, position, bought)
     why, remaining, times = EXITING if _is_exiting(books, position) else lost, bare, list[datetime]()
-    # The last ones to lapse account for the bare shares; the rest never had one, or was protected by another one since.
+    # The stops that lapsed last account for the uncovered shares. Any others never had one, or were protected by
+    # another stop since.
     for (at, _), stop_of_lapse in lapses:
         if remaining > 0 and all(stop.placed_at < at for stop in stops if stop.rested and stop is not stop_of_lapse):
             times.append(at)
@@ -162,7 +168,7 @@ def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal, *, dou
 
 
 def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
-    """Return when the first of the shares without a stop was bought: the newest shares are the ones without."""
+    """Return when the first of the uncovered shares was bought; the newest shares count as uncovered."""
     if bare >= whole:
         return position.opened_at
     for lot in sorted(position.lots, key=lambda lot: lot.at, reverse=True):
@@ -181,7 +187,7 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
         order = release_stop(reported, record.intent, entered=books.has_entered(reported))
         lapse, parent = None, states.get(order.parent or "")
         if record.intent.order_class is OrderClass.BRACKET:
-            # The stop of an entry works once that has filled, and then apart from it.
+            # The stop of an entry only works once the entry has filled, and then apart from it.
             if waits_for_entry(order, record.intent) or parent not in (None, OrderStatus.FILLED):
                 continue
             parent = None
@@ -197,12 +203,12 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
         yield _Stop(placed_at, shares, rested, lapse)
         cut = record.intent.quantity - (order.quantity or record.intent.quantity)
         if lapse is None and cut > 0 and order.updated_at is not None:
-            # Not reduced by the bot, which has an intent for each reduction.
+            # The bot didn't reduce it: each reduction by the bot has an intent.
             yield _Stop(placed_at, cut, rested, (order.updated_at, SMALLER))
 
 
 def _spare(books: Books, position: Position) -> Iterator[str]:
-    """Yield the stops, by the venue's id, that a pass canceled after it had placed others for all of their shares."""
+    """Yield the venue ids of stops that a pass canceled after others covered all of their shares."""
     placed, of_it = defaultdict[str, Decimal](Decimal), (r.intent for r in books.intents if _is_of(r, position))
     for intent in (
         intent
@@ -216,7 +222,7 @@ def _spare(books: Books, position: Position) -> Iterator[str]:
 
 
 def _is_exiting(books: Books, position: Position) -> bool:
-    """Return True if an exit works, or may: its outcome isn't known."""
+    """Return True if an exit works, or may work because its outcome is unknown."""
     behind = (books.intent_behind(order) for order in books.working if order.stop_price is None)
     sent = (record for record in (*behind, *books.unresolved_intents) if record and record.intent.makes_order)
     exits = (record for record in sent if record.intent.purpose is not Purpose.OPEN and not record.intent.protects)
@@ -227,7 +233,7 @@ def _never_rested(books: Books, position: Position, bought: datetime) -> str:
     stops = (record for record in books.intents if record.intent.protects and not record.intent.is_target)
     sent = [record for record in stops if _is_of(record, position)]
     last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= position.opened_at), None)
-    # A stop that was sent before the shares were there was for others.
+    # A stop that was sent before these shares were bought was for other shares.
     if last is None or (last.intent.at < bought and last.intent.order_class is OrderClass.SIMPLE):
         return NOT_PLACED
     late = {order.client_order_id for order in books.orders if order.status is OrderStatus.REJECTED}
@@ -236,7 +242,7 @@ def _never_rested(books: Books, position: Position, bought: datetime) -> str:
 
 
 def _closes(order: Order, position: Position) -> bool:
-    """Return True if an order is on the side that closes a position, and not one that it had before it turned."""
+    """Return True if an order closes this position, and wasn't sent before the position reversed."""
     return order.side.sign * position.quantity < 0
 
 
@@ -245,7 +251,7 @@ def _is_of(record: IntentRecord, position: Position) -> bool:
 
 
 class ProtectionWatch(Struct, frozen=True):
-    """What the protection check needs: an exit counts as missed if no exit pass started for `life_s` seconds.
+    """The settings of the protection check: an exit counts as missed if no exit pass started for `life_s` seconds.
 
     `exits_of` returns the exit rules of a strategy, and `exits` are those of the account.
     """
@@ -283,7 +289,7 @@ def find_unprotected(
 
 
 def _rests_for_all(books: Books, position: Position, closed: dict[str, Decimal]) -> bool:
-    """Return True if stops at the venue can trigger for all of a position, whatever the bot sees of its price."""
+    """Return True if stops at the venue can trigger for all of a position, even if the bot has no price for it."""
     protected = _protected_of(books, resting_among(books, books.working), position)
     return protected >= _need(position, protected, closed)
 
@@ -313,7 +319,7 @@ def _ours(books: Books) -> Sequence[Position]:
 
 
 def _finding(kind: FindingKind, view: BrokerView, position: Position, why: str) -> Finding:
-    """Return what is wrong about a position of ours, beside what the broker holds of its symbol."""
+    """Return a finding about a position of ours, with the broker's quantity of its symbol."""
     held_quantity = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
     return Finding(kind, position.symbol, position.quantity, held_quantity, (why,))
 
@@ -346,5 +352,5 @@ def last_exit_pass(ledger: Ledger, now: datetime, day: VenueDay) -> datetime:
 
 def _describe(decision: Decision) -> str:
     if decision.verdict is Verdict.UNKNOWN:
-        return f"{decision.reason}: no rule can judge it by price"
+        return f"{decision.reason}: no rule can evaluate its price"
     return f"{decision.reason} is met, but no exit order is working: run tradebot evaluate-exits"

@@ -1,4 +1,4 @@
-"""Read the books once, so that a pass or a comparison computes from one immutable value. Nothing here writes.
+"""Read the books once, so that a pass or a comparison works with one immutable value. Nothing here writes.
 
 A pass writes what the venue reports, then reads the books once. Each order adds four calls: its promise, its outcome,
 and two reads of the trading state. `tests/scenarios/test_reads_of_a_pass.py` counts them.
@@ -26,13 +26,13 @@ from tradebot.reconciliation.new_fills import WATCHED, MissingFill, missing_fill
 from tradebot.timetable.sessions import CALENDAR_REACH, session_of
 
 LISTED_LATE = timedelta(days=31)
-"""How long after it happened an activity may first be listed, or wait for a person."""
+"""How late an activity may first be listed, or how long it may wait for a person."""
 
 
 def apply_activities(
     reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, at: datetime
 ) -> tuple[int, tuple[Activity, ...]]:
-    """Book the facts that the broker's activities prove, each exactly once, even if a process is killed in between.
+    """Book what the broker's activities prove, each exactly once, even if the process is killed in between.
 
     Return how many bookings were written, and which activities wait for a person.
     """
@@ -92,7 +92,7 @@ def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: Bro
 def position_ratios(books: Books, view: BrokerView) -> dict[str, Decimal]:
     """Return the broker's shares divided by ours, by symbol: 0 if none are left, negative if the side changed.
 
-    Instruments that need margin never split, so a difference there doesn't mean another multiplier: whoever else has
+    Instruments traded on margin never split, so a difference there doesn't mean another multiplier. Whoever else has
     traded, our positions are those in the books while the broker's position is on their side.
     """
     totals = books.quantities()
@@ -117,7 +117,7 @@ def require_account(ledger: Ledger, account: Account) -> None:
 
 
 def without_twins(view: BrokerView, books: Books) -> BrokerView:
-    """Clear the client order id of an order whose id another order already has in the books: it isn't ours."""
+    """Clear the client order id of an order if another order in the books already has it: it isn't ours."""
     unnamed = {order.venue_id for order in books.orders if not order.client_order_id}
     twins = (order for order in view.orders if order.client_order_id and order.venue_id in unnamed)
     repeated = {order.venue_id: order.client_order_id for order in twins}
@@ -136,7 +136,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
 
     The amount of data read doesn't grow with the fills and orders collected over time.
     """
-    # A dry run doesn't write what the venue lists.
+    # In a dry run, the venue's list isn't written to the ledger.
     recent = ledger.recent_orders(now - WATCHED)
     orders = (*recent, *omitted_orders(listed, recent))
     chains = ledger.order_chains([order.venue_id for order in orders])
@@ -170,7 +170,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
 
 
 READ_WITHIN = timedelta(seconds=30)
-"""For this long after a reply with a fill, the list of fills may be older than that reply."""
+"""How much older than a reply with a fill the list of fills may be."""
 
 
 def fills_awaited(
@@ -180,7 +180,7 @@ def fills_awaited(
 
     Orders that changed within the last `late` are left out.
     """
-    # There are almost never any, and then nothing else is read.
+    # There is almost never any, and then nothing else has to be read.
     orders = [order for order in ledger.recent_orders(now - WATCHED) if order.filled_quantity]
     booked = ledger.filled_quantities({order.venue_id for order in orders})
     if all(order.filled_quantity <= booked.get(order.venue_id, 0) for order in orders):
@@ -190,8 +190,8 @@ def fills_awaited(
 
 
 def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:
-    """Return the first session whose intents matter: the last one, or that of our oldest working order of a day."""
-    # An order that rests for weeks needs only the intent behind it.
+    """Return the first session whose intents matter: the latest one, or that of our oldest working day order."""
+    # For an order that rests for weeks, only its own intent is read.
     days = (o for o in orders if o.time_in_force is not TimeInForce.GTC)
     working = (o for o in days if not o.status.terminal and o.client_order_id in ours)
     sent = (order.submitted_at for order in working if order.submitted_at)
@@ -199,14 +199,14 @@ def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: dat
 
 
 def _of_today(day: VenueDay, now: datetime) -> Iterator[date]:
-    """Yield this moment's date, and those of the holidays whose trading counts for the same day."""
+    """Yield this moment's date, and the dates of holidays whose trading belongs to the same day."""
     today = day.date_of(now)
     yield today
     yield from (own for own, following in day.belonging if following == day.trade_date(today))
 
 
 def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime, day: VenueDay) -> bool:
-    """Return True if an unknown order was sent while these books were in use: between two looks in its session."""
+    """Return True if another copy of the bot sent this order: it appeared between two passes of one session."""
     sent = order.submitted_at or order.updated_at or now
     session = session_of(ledger, sent, day)
     if session is None:
@@ -222,6 +222,6 @@ def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime, day: VenueD
 
 
 def _noted_too_early(ledger: Ledger) -> Iterator[str]:
-    """Yield the venue ids of orders reported after a person had noted their symbol as someone else's."""
+    """Yield the venue ids of orders reported after a person had acknowledged their symbol as foreign."""
     for symbol, since in ledger.acknowledged_since().items():
         yield from (order.venue_id for order in ledger.orders(since=since) if order.symbol == symbol)

@@ -1,4 +1,4 @@
-"""Reconcile: apply facts, compare books and broker, and record the result; also write a plan that a person accepted.
+"""Reconcile: apply facts, compare books and broker, and record the result; write a plan once a person accepts it.
 
 It only gets readers and the ledger, so it can't send an order.
 """
@@ -78,13 +78,13 @@ class Reconciled(Struct, frozen=True):
 
 
 Second = Callable[[], datetime | None]
-"""Returns the time by another clock than the venue's; None while that is unavailable."""
+"""Return the time by a clock other than the venue's; None while it is unavailable."""
 
 
 def reconcile(
     reader: BrokerReader, ledger: Ledger, watch: ProtectionWatch | None = None, second: Second = lambda: None
 ) -> Reconciled:
-    """Apply the venue's facts, compare books and broker, with a `watch` check protection too; record the result."""
+    """Apply the venue's facts, compare books and broker, with `watch` check protection too; record the result."""
     clock = reader.clock()
     now, passed = clock.now, ClockReading(clock, second(), 0.0).earlier_now
     view = read_view(reader, ledger)
@@ -137,11 +137,11 @@ def _of_positions(
     books: Books,
     watch: ProtectionWatch | None,
 ) -> Iterator[Finding]:
-    """Yield what is wrong about our positions although the books agree: their instruments, sides and protection."""
+    """Yield findings about our positions that don't concern quantities: their instruments, sides and protection."""
     ours = tuple(dict.fromkeys(held_and_ordered(books)))
-    kept = ledger.listings()
+    stored_listings = ledger.listings()
     listed = current_listings(reader, ledger, books, ours, clock.now, refused=refusals(books))
-    yield from instrument_findings(books, listed, kept.values())
+    yield from instrument_findings(books, listed, stored_listings.values())
     yield from find_overfilled(view, books)
     if watch:
         yield from find_unprotected(clock, view, books, watch, last_exit_pass(ledger, clock.now, books.day))
@@ -149,7 +149,7 @@ def _of_positions(
 
 
 def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings; once a direct answer contradicts the list, none that changes a position is trusted."""
+    """Yield the findings. Once a direct reply contradicts the list, yield none that changes a position."""
     wrong_about = ""
     for finding in findings:
         why = ""
@@ -181,7 +181,7 @@ def _mark(ledger: Slots, reconciled: Reconciled) -> Reconciled:
 def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
     """Return True if the account was reset under the same number: it knows neither our last order nor our fills.
 
-    Where the venue forgets both by the next day, that can't be told from what was closed while nobody looked.
+    If the venue forgets both by the next day, a reset can't be told from positions closed while the bot was off.
     """
     kinds = {finding.kind for finding in findings}
     if reader.capabilities.forgets or FindingKind.PHANTOM not in kinds or FindingKind.VIEW_UNSTEADY in kinds:
@@ -203,19 +203,19 @@ def apply_plan(
 ) -> Reconciled:
     """Write an accepted plan into the books if nothing has changed at the broker since, then compare again.
 
-    After the write there is no starting over, so the second comparison runs `undisturbed` by exit passes.
+    Once written, the pass can't be restarted, so the second comparison doesn't yield to exit passes.
     """
     current, day = reconcile(reader, ledger, second=second), reader.capabilities.day
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
         raise OperatorError(
-            f"{plan.id} was made of an older view: the broker or the books have changed since",
+            f"{plan.id} is based on an older view: the broker or the books have changed since",
             "tradebot reconcile, read the findings again, then apply the new plan",
             code=ExitCode.REFUSED,
         )
     why = f"{plan.id} accepted by {who}"
     assumed = unseen_exits(read_books(ledger, current.at, day), current.view)
     for finding in plan.findings:
-        # This id says which plan wrote the fill and when, because the same plan may be accepted again.
+        # The id says which plan wrote the fill and when, because the same plan may be accepted again.
         name = f"adjustment:{plan.id}:{current.at:%Y%m%dT%H%M%S%fZ}:{finding.subject}"
         accepted = _Accepted(plan.id, name, why, current.at)
         if finding.kind is FindingKind.SPLIT:
@@ -227,13 +227,13 @@ def apply_plan(
             _take_over_pair(reader, ledger, finding.subject, plan, current)
             continue
         _write(ledger, finding, accepted, assumed)
-        # What the broker's quantity left with others may stand against ours now: one plan settles that too.
+        # Foreign shares may now offset ours; the same plan resolves that too.
         totals, none = ledger.totals(), Decimal(0)
         others = totals.foreign_quantities(ledger.acknowledged()).get(finding.subject, none)
         if totals.own_quantities().get(finding.subject, none) * others < 0:
             _settle_offset(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
     _close_doubts(ledger, plan, current)
-    # Adjustments have a price, and the cash they moved is put back, so no plan creates or loses money.
+    # Adjustments have a price, and the cash they moved is added back, so no plan creates or loses money.
     books = read_books(ledger, current.at, day)
     difference = cash_as_booked(books, current.view)[0] - books.cash
     if difference:
@@ -243,7 +243,7 @@ def apply_plan(
 
 
 class _Accepted(NamedTuple):
-    """How a plan signs its adjustments of one symbol: its id, the prefix of their names, who accepted it, and when."""
+    """How a plan's adjustments of one symbol are named: plan id, name prefix, who accepted it, and when."""
 
     plan: str
     name: str
@@ -263,7 +263,7 @@ def _take_over(ledger: Ledger, symbol: str, current: Reconciled, day: VenueDay) 
     broker_position = next((position for position in positions if position.symbol == symbol), None)
     strategies = {record.intent.key.strategy for record in ledger.intents()}
     ledger.apply_fills(tuple(take_over_fills(books, strategies, orders, broker_position)), current.at)
-    _reduce_foreign_note(ledger, symbol, broker_position.quantity if broker_position else Decimal(0), current.at)
+    _reduce_acknowledged(ledger, symbol, broker_position.quantity if broker_position else Decimal(0), current.at)
 
 
 def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: AdjustmentPlan, current: Reconciled) -> None:
@@ -277,8 +277,8 @@ def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: Adjus
     ledger.settle(name, Reply(WriteOutcome.ACCEPTED, order, legs=legs), current.at)
 
 
-def _reduce_foreign_note(ledger: Ledger, symbol: str, held_quantity: Decimal, at: datetime) -> None:
-    """Reduce a person's note of foreign shares by the shares that turned out to be ours."""
+def _reduce_acknowledged(ledger: Ledger, symbol: str, held_quantity: Decimal, at: datetime) -> None:
+    """Reduce the quantity acknowledged as foreign by the shares that turned out to be ours."""
     noted = ledger.acknowledged().get(symbol, Decimal(0))
     excess = _quantity_in_books(ledger, symbol) - held_quantity
     if noted * excess > 0:
@@ -287,12 +287,15 @@ def _reduce_foreign_note(ledger: Ledger, symbol: str, held_quantity: Decimal, at
 
 
 def _quantity_in_books(ledger: Money, symbol: str) -> Decimal:
-    """Return what the books hold of a symbol now, signed, whoever owns it."""
+    """Return the books' signed quantity of a symbol, over all owners."""
     return ledger.totals().quantities(ledger.acknowledged()).get(symbol, Decimal(0))
 
 
 def _restate(ledger: Money, finding: Finding, accepted: _Accepted, current: Reconciled) -> None:
-    """Restate every owner's shares by the broker's quantity over ours; a remainder from rounding is adjusted later."""
+    """Scale every owner's shares by the ratio of the broker's quantity to ours.
+
+    A rounding remainder is adjusted later.
+    """
     assert finding.ours is not None
     assert finding.broker is not None
     symbol, ratio = finding.subject, Fraction(finding.broker) / Fraction(finding.ours)
@@ -315,7 +318,7 @@ def _restate(ledger: Money, finding: Finding, accepted: _Accepted, current: Reco
 
 
 def _close_doubts(ledger: Money, plan: AdjustmentPlan, current: Reconciled) -> None:
-    """Note the activities that a person settled with the plan, so they don't count as new ones."""
+    """Record the activities that a person settled with the plan, so that they don't count as new."""
     subjects = {finding.subject for finding in plan.findings}
     cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)
     for activity in current.doubtful:
@@ -327,7 +330,7 @@ def _close_doubts(ledger: Money, plan: AdjustmentPlan, current: Reconciled) -> N
 
 
 def _write(ledger: Ledger, finding: Finding, accepted: _Accepted, assumed: Mapping[str, OwnedFill]) -> None:
-    """Take over the broker's quantity; a foreign position is only noted as known, never made ours."""
+    """Write the broker's quantity into the books; a foreign position is only acknowledged, never made ours."""
     if finding.kind is FindingKind.CASH or finding.broker is None or finding.ours is None:
         return
     if finding.kind is FindingKind.CLOSED_UNSEEN:
@@ -356,7 +359,7 @@ def _acknowledge(ledger: Money, symbol: str, quantity: Decimal, accepted: _Accep
 
 
 def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
-    """Move foreign shares that offset our position to it: their trades at their prices, older shares at our cost."""
+    """Move foreign shares that offset our position to it: traded ones at their prices, older ones at our cost."""
     book, acknowledged = ledger.totals().positions, ledger.acknowledged().get(symbol, Decimal(0))
     owner, position = next(
         (who, p) for (who, what), p in book.items() if what == symbol and who != FOREIGN and p.quantity
@@ -373,7 +376,7 @@ def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
 
 
 def _close_note(ledger: Ledger, trades: Position, accepted: _Accepted) -> None:
-    """Remove a note together with the trades by hand that closed it, at their prices: so they make no profit here."""
+    """Remove an acknowledgment and the manual trades that closed it, at their prices, so that no profit arises."""
     parts = enumerate(_at_cost(trades, -trades.quantity))
     ledger.apply_fills([accepted.fill(FOREIGN, f"noted:{n}", trades, *part) for n, part in parts], accepted.at)
     _acknowledge(ledger, trades.symbol, Decimal(0), accepted)
@@ -387,8 +390,8 @@ def _reassigned_trades(owner: str, foreign: Position, amount: Decimal, accepted:
 
 
 def _adjustments(totals: Totals, symbol: str, change: Decimal) -> tuple[Position, list[tuple[Decimal, Decimal]]]:
-    """Return the position that changes, and the signed quantities and prices that change it."""
-    positions = [position for (_, held), position in totals.positions.items() if held == symbol]
+    """Return the position to adjust, and the signed quantities and prices that adjust it."""
+    positions = [position for (_, position_symbol), position in totals.positions.items() if position_symbol == symbol]
     for position in positions:
         if position.quantity:
             return position, list(_at_cost(position, change))
@@ -396,7 +399,7 @@ def _adjustments(totals: Totals, symbol: str, change: Decimal) -> tuple[Position
 
 
 def _at_cost(position: Position, change: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
-    """Yield the parts of an adjustment: close opposite lots at cost, so without profit; open the rest at average."""
+    """Yield an adjustment's parts: close opposite lots at cost, without profit; open the rest at average price."""
     for lot in position.lots:
         if not change or (lot.quantity > 0) == (change > 0):
             break

@@ -1,4 +1,4 @@
-"""Book executions that an account statement proves when the broker's lists no longer include them."""
+"""Book executions proven by an account statement once the broker's lists no longer include them."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ class FromStatement(Struct, frozen=True):
 def book_statement(
     ledger: Ledger, executed: Sequence[Executed], view: BrokerView, now: datetime, day: VenueDay
 ) -> FromStatement:
-    """Book the missing executions of our orders, if the books then match the broker; others' executions are left out.
+    """Book the missing executions of our orders, if the books then match the broker; leave out foreign executions.
 
     They replace assumed fills together with their cash: a plan has booked any difference.
     """
@@ -101,7 +101,7 @@ def _book(ledger: Ledger, owned: Sequence[OwnedFill], view: BrokerView, now: dat
 
 
 def _book_fees(ledger: Ledger, executed: Sequence[Executed], view: BrokerView, now: datetime, day: VenueDay) -> None:
-    """Book the fees that fills in the books still wait for; if a plan has booked their cash already, put that back."""
+    """Book the fees that booked fills still lack; if a plan has booked their cash already, reverse that."""
     awaited = ledger.fees_awaited({execution.fill.activity_id for execution in executed})
     booked_ids = ledger.known_fills(awaited) if awaited else ()
     fills = [row.fill for row in executed if row.fill.activity_id in booked_ids and row.fill.fee and row.fill.fee.usd]
@@ -112,7 +112,7 @@ def _book_fees(ledger: Ledger, executed: Sequence[Executed], view: BrokerView, n
     for fill in fills:
         name, amount = fee_id(fill.activity_id), -fill.fee.usd if fill.fee else Decimal(0)
         if name not in booked:
-            entry = Entry(name, kind.value, amount, "told by a statement", fill.at, fill.symbol, kind.value, kind)
+            entry = Entry(name, kind.value, amount, "from a statement", fill.at, fill.symbol, kind.value, kind)
             ledger.book(Booking((entry,)), now)
             total += amount
     if total and abs(missing - total) > abs(missing):
@@ -120,7 +120,7 @@ def _book_fees(ledger: Ledger, executed: Sequence[Executed], view: BrokerView, n
 
 
 def _filled_orders(fills: Sequence[Fill], orders: dict[str, Order]) -> Iterator[Order]:
-    """Yield the orders that these executions filled whole."""
+    """Yield the orders that these executions filled completely."""
     for venue_id in dict.fromkeys(fill.venue_order_id for fill in fills):
         order, of = orders[venue_id], [fill for fill in fills if fill.venue_order_id == venue_id]
         quantity = sum((fill.quantity for fill in of), Decimal(0))

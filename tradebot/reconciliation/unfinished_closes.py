@@ -1,6 +1,6 @@
-"""Find closes that no rule would request again, and that ended before the position was closed.
+"""Find closes that ended before the position was closed and that no rule would request again.
 
-Exit passes continue them: closes made by hand, and closes that make room for another symbol.
+Exit passes continue them: closes that a person requested, and closes that make room for another symbol.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ def words(unfinished: Intent) -> str:
 def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: Position) -> Intent | None:
     """Return the last close by a person or for another symbol that we canceled before it filled completely, or None.
 
-    No rule would request such a close again. It is over once the venue has filled it or ended it by itself, or once the
-    position has grown or was opened again after it. A cancel counts once its end is proven. `records` are the recent
-    intents in the order promised.
+    Such a close is over once the venue has filled it or ended it by itself, or once the position has grown or was
+    opened again after it. A cancel counts once its end is proven. `records` are the recent intents in the order
+    promised.
     """
     for record in reversed(records):
         intent = record.intent
@@ -44,9 +44,9 @@ def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: 
 
 
 def _canceled_close(ledger: Orders, venue_id: str) -> Intent | None:
-    """Return the intent behind an order that we canceled unfilled, if no rule and no strategy asks for it again.
+    """Return the intent behind an order that we canceled unfilled, unless a rule or strategy would request it again.
 
-    A stop that we cancel takes along the close whose leg it is.
+    A stop that we cancel also cancels the close whose leg it is.
     """
     chain = ledger.order_chains([venue_id]).get(venue_id, ())
     if not chain or chain[0].venue_id != venue_id or chain[0].status not in (OrderStatus.CANCELED, OrderStatus.ENDED):

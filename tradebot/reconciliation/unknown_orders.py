@@ -61,7 +61,10 @@ def unknown_orders(books: Books, positions: Iterable[BrokerPosition]) -> Unknown
 
 
 def _protected_by(books: Books, order: Order) -> str | None:
-    """Return the strategy whose position a resting order protects, by its mark, its side and its shares; else None."""
+    """Return the strategy whose position a resting order protects, by its mark, side and shares.
+
+    None if there is none.
+    """
     mark = mark_of(order.client_order_id)
     if mark is None or mark.purpose is not Purpose.PROTECT or order.status.terminal:
         return None
@@ -109,7 +112,7 @@ def _unknown(books: Books) -> list[Order]:
 
 
 def _accepted_until(books: Books) -> datetime | None:
-    """Return until when a person accepted another copy's orders by ending a halt; None if nobody did."""
+    """Return the time until which a person accepted another copy's orders by ending a halt; None if nobody did."""
     accepted = books.state.override if books.state.state is TradingState.ACTIVE else None
     return accepted.at if accepted and Reason.SECOND_WRITER in accepted.causes else None
 
@@ -127,13 +130,17 @@ def _forgotten(
 ) -> tuple[Order, ...]:
     """Return our earlier orders that wait to be taken over.
 
-    Those from before the books began count while nothing else explains shares that the account holds on their side.
+    An order from before the books began counts while the account has shares on its side that nothing else explains.
     """
     if not earlier:
         return ()
     waiting = {owned.fill.venue_order_id for owned in unclaimed_fills(books)}
     shares = _shares_from_before(books, earlier)
-    rest = shares if positions is None else unexplained_quantities(books, positions, _noted_too_early(books, earlier))
+    rest = (
+        shares
+        if positions is None
+        else unexplained_quantities(books, positions, _acknowledged_too_early(books, earlier))
+    )
     unsettled = {symbol for symbol, quantity in shares.items() if rest.get(symbol, Decimal(0)) * quantity > 0}
     older = {order.venue_id for order in earlier if order.symbol in unsettled and _is_older(books, order)}
     return tuple(order for order in earlier if order.venue_id in waiting | older)
@@ -152,19 +159,19 @@ def _shares_from_before(books: Books, earlier: Iterable[Order]) -> Mapping[str, 
 
 
 def unclaimed_fills(books: Books) -> Iterator[OwnedFill]:
-    """Yield the foreign fills that haven't been given to a strategy, and that no person has settled since."""
+    """Yield the foreign fills that no strategy owns and no person has settled since."""
     done = reassigned_ids(books.with_others)
     fills = fills_by_a_person(books.with_others)
     for owned in books.with_others:
         fill = owned.fill
-        given = fill.activity_id in done
+        is_reassigned = fill.activity_id in done
         settled = fill.venue_order_id not in books.noted_too_early and is_settled(fill, fills)
-        if owned.strategy == FOREIGN and fill.venue_order_id and not given and not settled:
+        if owned.strategy == FOREIGN and fill.venue_order_id and not is_reassigned and not settled:
             yield owned
 
 
-def _noted_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
-    """Return the symbols that a person noted as someone else's before the venue reported these orders."""
+def _acknowledged_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
+    """Return the symbols that a person acknowledged as foreign before the venue reported these orders."""
     return frozenset(o.symbol for o in orders if o.venue_id in books.noted_too_early and _is_older(books, o))
 
 
@@ -173,11 +180,13 @@ def unexplained_quantities(
 ) -> Mapping[str, Decimal]:
     """Return the account's shares by symbol that neither a fill nor a person explains.
 
-    For symbols in `without_notes`, a person's note is ignored and only fills count.
+    For symbols in `without_notes`, a person's acknowledgment is ignored and only fills count.
     """
     noted = {symbol: quantity for symbol, quantity in books.acknowledged.items() if symbol not in without_notes}
-    held = books.totals.quantities(noted)
-    there = ((position.symbol, position.quantity - held.get(position.symbol, Decimal(0))) for position in positions)
+    explained = books.totals.quantities(noted)
+    there = (
+        (position.symbol, position.quantity - explained.get(position.symbol, Decimal(0))) for position in positions
+    )
     return {symbol: quantity for symbol, quantity in there if quantity}
 
 
@@ -189,7 +198,7 @@ def _is_older(books: Books, order: Order) -> bool:
 def confirmed_own_quantities(
     net: Mapping[str, Decimal], positions: Iterable[Position], earlier: Sequence[Order]
 ) -> Mapping[str, Decimal]:
-    """Return the broker's signed shares by symbol; of our positions, at most what the books may still close.
+    """Return the broker's signed shares by symbol; for our positions, at most what the books may still close.
 
     Shares closed by our earlier orders are gone, even if those orders opened as many again. The new shares are managed
     once a person lets the books take them over.
@@ -197,11 +206,11 @@ def confirmed_own_quantities(
     own: dict[str, Decimal] = defaultdict(Decimal)
     for position in positions:
         own[position.symbol] += position.quantity
-    left = dict(own)
+    remaining_by_symbol = dict(own)
     for order in earlier:
         if own.get(order.symbol, Decimal(0)) * order.side.sign < 0:
-            left[order.symbol] += order.filled_quantity * order.side.sign
-    closed = {symbol: quantity for symbol, quantity in left.items() if quantity != own[symbol]}
+            remaining_by_symbol[order.symbol] += order.filled_quantity * order.side.sign
+    closed = {symbol: quantity for symbol, quantity in remaining_by_symbol.items() if quantity != own[symbol]}
     return {**net, **{symbol: _ours_left(net, symbol, quantity, own[symbol]) for symbol, quantity in closed.items()}}
 
 
@@ -214,7 +223,7 @@ def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTol
     """Query the venue for the orders behind shares that aren't ours by the books; return those with our mark.
 
     One incomplete list must not make our shares foreign, so symbols without such an order are queried again. Shares
-    that a person noted as someone else's are queried every time.
+    that a person acknowledged as foreign are queried every time.
     """
     unknown = unexplained_quantities(books, view.positions)
     symbols = sorted({*unknown, *books.totals.foreign_quantities(books.acknowledged)})
@@ -245,7 +254,7 @@ def take_over_fills(
         order = ids.get(owned.fill.venue_order_id)
         if order is not None:
             theirs, ours = reassign(_owner(strategies, order), owned.fill)
-            # An adoption took these fills out of the books: they are foreign only by a note, so just add ours.
+            # An adoption took these fills out of the books, so they are foreign only by acknowledgment: just add ours.
             yield from (ours,) if is_settled(owned.fill, fills) else (theirs, ours)
     older = [order for order in orders if _is_older(books, order)]
     if position is not None and older:
@@ -257,7 +266,9 @@ def _from_before(
     books: Books, owner: str, last: Order, orders: Sequence[Order], position: BrokerPosition
 ) -> Iterator[OwnedFill]:
     """Yield one fill for the shares of a position that these orders bought or sold before the books began."""
-    rest = unexplained_quantities(books, [position], _noted_too_early(books, orders)).get(position.symbol, Decimal(0))
+    rest = unexplained_quantities(books, [position], _acknowledged_too_early(books, orders)).get(
+        position.symbol, Decimal(0)
+    )
     shares = _shares_from_before(books, orders).get(position.symbol, Decimal(0))
     if rest * shares <= 0:
         return

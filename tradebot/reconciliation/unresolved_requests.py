@@ -1,4 +1,4 @@
-"""Resolve requests with an unknown outcome: query the venue, and give up those that can't arrive any more."""
+"""Resolve requests with an unknown outcome: query the venue, and abandon those that can't arrive any more."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -22,18 +22,21 @@ def look_up(reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetim
     settled = _resolve(reader, ledger, [record for record in unsettled if record.state.is_unresolved], now, passed)
     # Intents that were just abandoned are queried once more.
     unsettled = ledger.unsettled_intents(watched) if settled else unsettled
-    back = _watch(reader, ledger, unsettled, now)
+    back = _restore_arrived(reader, ledger, unsettled, now)
     return ledger.unsettled_intents(watched) if back else unsettled
 
 
 def _resolve(
     reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], now: datetime, passed: datetime
 ) -> bool:
-    """Settle what is known of each unresolved intent, and abandon what can't arrive any more; True if any was."""
+    """Record the known outcome of each unresolved intent, and abandon those that can't arrive.
+
+    True if any was resolved.
+    """
     if not unknown:
         return False
     written = False
-    # Read these before looking up the ids: nothing can replace an order that had already ended by then.
+    # Read these before looking up the ids: an order that had ended by then can't be replaced any more.
     targets, first = _targets(ledger, unknown), min(now, *(record.intent.at for record in unknown)) - timedelta(days=1)
     sessions = ledger.sessions(first.date(), (now + CALENDAR_REACH).date())
     for record in unknown:
@@ -41,7 +44,7 @@ def _resolve(
         try:
             outcome = _outcome(reader, record, targets, sessions, passed)
         except TemporaryError:
-            # A lookup without a reply settles nothing, so the next pass queries again.
+            # A lookup without a reply proves nothing, so the next pass queries again.
             continue
         if isinstance(outcome, Reply):
             written = _settle(reader, ledger, name, outcome, now) or written
@@ -52,7 +55,7 @@ def _resolve(
 
 
 def _targets(ledger: Ledger, unknown: Iterable[IntentRecord]) -> Mapping[str, Order]:
-    """Return the orders that these intents change, and those that replaced them, by the venue's id."""
+    """Return the orders that these intents change, and those that replaced them, by venue id."""
     targets = known_orders(ledger, {r.intent.target_venue_id for r in unknown if r.intent.target_venue_id})
     followers = known_orders(ledger, {order.replaced_by for order in targets.values() if order.replaced_by})
     return {**targets, **followers}
@@ -65,11 +68,11 @@ def _outcome(
     sessions: Sequence[Session],
     passed: datetime,
 ) -> Reply | Proof:
-    """Return what became of an unresolved intent, or what is proven about it if that isn't known.
+    """Return the outcome of an unresolved intent, or what is proven about it if the outcome isn't known.
 
-    `orders` are the orders it may be about by the venue's id; one that is missing there has ended.
+    `orders` are the orders that it may change, by venue id; one that is missing has ended.
     """
-    # It may have been sent again since it was promised.
+    # It may have been resent since it was promised.
     intent = replace(record.intent, at=max(record.intent.at, record.updated_at))
     target = orders.get(intent.target_venue_id or "")
     in_place = reader.capabilities.edit is Edit.IN_PLACE
@@ -88,14 +91,14 @@ def _outcome(
 
 
 def _ended_otherwise(target: Order | None, orders: Mapping[str, Order]) -> bool:
-    """Return True if an order has ended for another reason than a replace that the venue doesn't know."""
+    """Return True if an order has ended, but not because of a replace that the venue doesn't know."""
     if target is None or target.status is not OrderStatus.REPLACED:
         return target is None or target.status.terminal
     return target.replaced_by in orders
 
 
-def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecord], now: datetime) -> bool:
-    """Take back an abandoned order that has arrived after all, so that its fills count as ours; True if one has."""
+def _restore_arrived(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecord], now: datetime) -> bool:
+    """Restore an abandoned intent whose order arrived after all, so that its fills count as ours; True if any did."""
     written = False
     for record in unsettled:
         if record.state is IntentState.ABANDONED and record.intent.makes_order:
@@ -107,7 +110,7 @@ def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecor
 
 
 def _settle(reader: BrokerReader, ledger: Orders, name: str, reply: Reply, now: datetime) -> bool:
-    """Write the reply with its order's legs, unless the venue doesn't tell those of an ended one; True if written."""
+    """Record a reply with its order's legs; return False if the order has ended and its legs couldn't be read."""
     order = reply.order
     if order is not None and order.has_legs and reply.outcome is WriteOutcome.ACCEPTED:
         legs = legs_of(reader, order.venue_id)
@@ -119,7 +122,7 @@ def _settle(reader: BrokerReader, ledger: Orders, name: str, reply: Reply, now: 
 
 
 def _outcome_if_ours(order: Order, intent: Intent) -> Reply:
-    """Return the outcome if an order exists under an intent's id: it is ours if it is what we asked for."""
+    """Return the outcome if the venue has an order with an intent's id: it is ours if it matches the intent."""
     if intent.asked_for(order):
         return outcome_of(order)
     return Reply(WriteOutcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
