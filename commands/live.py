@@ -22,8 +22,8 @@ from tradebot.gates.permission import (
     UNDERSTOOD,
     PermissionCheck,
     arming_of,
-    doors,
-    entry_doors,
+    entry_conditions,
+    order_conditions,
 )
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS, Reason
@@ -164,7 +164,13 @@ def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
     )
     at = now or datetime.now(UTC)
     shadow = (_by_reason("shadow", "SHADOW", "everything is decided and recorded, but no orders are sent"),)
-    return at, (*(shadow if app.settings.shadow else ()), *_doors(app, at), *_promotion_conditions(app), keys, account)
+    return at, (
+        *(shadow if app.settings.shadow else ()),
+        *_permission_conditions(app, at),
+        *_promotion_conditions(app),
+        keys,
+        account,
+    )
 
 
 def _promotion_conditions(app: "App") -> "Iterator[Condition]":
@@ -175,34 +181,34 @@ def _promotion_conditions(app: "App") -> "Iterator[Condition]":
         yield _by_reason(PROMOTION, climbed.reason, detail, ENTRIES) if climbed.reason else open_to
 
 
-def _doors(app: "App", now: datetime) -> Iterator[Condition]:
+def _permission_conditions(app: "App", now: datetime) -> Iterator[Condition]:
     """Yield the conditions of file, environment and ledger; an expired arming is open for exits only."""
     inputs, ended = app.permission_inputs, _expired_arming(app.permission, now)
-    for door in entry_doors(inputs):
-        condition = _condition(door, app.mode)
+    for check in entry_conditions(inputs):
+        condition = _condition(check, app.mode)
         yield condition if condition.state == OPEN else replace(condition, state=ENTRIES)
-    for door in doors(inputs):
-        if door.name == ARMING and door.open and ended is not None:
-            yield _by_reason(door.name, *ended, state=ENTRIES)
+    for check in order_conditions(inputs):
+        if check.name == ARMING and check.open and ended is not None:
+            yield _by_reason(check.name, *ended, state=ENTRIES)
         else:
-            yield _condition(door, app.mode)
+            yield _condition(check, app.mode)
 
 
 def _expired_arming(permission: "Permission", now: datetime) -> "tuple[Reason, str] | None":
     closed = permission.closed_to_entries(now)
-    return next((door for door in closed if door[0] == "LIVE_ARMING_EXPIRED"), None)
+    return next((failure for failure in closed if failure[0] == "LIVE_ARMING_EXPIRED"), None)
 
 
-def _condition(door: "PermissionCheck", mode: "Mode") -> Condition:
-    """Return a door as a condition, with a more exact fix than its reason's remedy if there is one."""
-    if door.open:
-        return Condition(door.name, OPEN, clean(door.found), None, "")
-    row = _by_reason(door.name, door.reason, door.found)
-    return replace(row, fix=_opens(door.name, mode) or row.fix)
+def _condition(check: "PermissionCheck", mode: "Mode") -> Condition:
+    """Return a permission check as a condition, with a more exact fix than its reason's remedy if there is one."""
+    if check.open:
+        return Condition(check.name, OPEN, clean(check.found), None, "")
+    row = _by_reason(check.name, check.reason, check.found)
+    return replace(row, fix=_opens(check.name, mode) or row.fix)
 
 
 def _opens(name: str, mode: "Mode") -> str:
-    """Return what opens a door whose remedy is to run this verb; empty for other doors."""
+    """Return how to meet a condition whose reason's remedy is to run this verb; empty for other conditions."""
     where = "in the environment" if mode is Mode.SANDBOX else "in the environment or in .env"
     if name in ORDER_GATES:
         return f"set {name}={str(ORDER_GATES[name]).lower()} {where}"

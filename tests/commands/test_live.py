@@ -403,7 +403,7 @@ def test_copied_folder_sends_nothing_until_a_person_lets_it_trade_instead_of_the
     with at_a_terminal("ALL"):
         assert copy.bot.says("flatten", "--all").code == 3
     shown = copy.bot.says("live", "status")
-    assert (shown.code, f"a copy of {real.bot.folder}, where this bot still is" in shown.out) == (10, True)
+    assert (shown.code, f"a copy of {real.bot.folder}, which still has this bot" in shown.out) == (10, True)
     assert "or stop its bot and run " in shown.out
     assert real.sent() == before
     assert real.bot.says("live", "take-over").code == 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.kit.values import NOW, desk
-from tradebot.gates.permission import NAMES, PLACE, PermissionInputs, arming_of, doors, permission_of
+from tradebot.gates.permission import NAMES, PLACE, PermissionInputs, arming_of, order_conditions, permission_of
 from tradebot.gates.shared_gates import permission, permission_to_enter
 from tradebot.model.bar import Session
 from tradebot.model.decision import Verdict
@@ -137,14 +137,14 @@ def test_a_state_on_a_network_keeps_back_what_a_broker_would_get_and_leaves_a_sa
     closed = ((Reason.STATE_ON_NETWORK, "the state folder is on a network file system: 9p"),)
     assert permission_of(far[Mode.PAPER]).closed == closed
     assert permission_of(far[Mode.LIVE]).closed[:1] == closed
-    assert [door.name for mode in Mode for door in doors(far[mode])].count(PLACE) == 2
+    assert [condition.name for mode in Mode for condition in order_conditions(far[mode])].count(PLACE) == 2
 
 
 @pytest.mark.parametrize(
     ("free_mb", "least", "found"),
     [
-        (199, 200, "199 MB are free, and 200 MB have to be free"),
-        (None, 200, "how much is free can't be told, and 200 MB have to be free"),
+        (199, 200, "199 MB are free, at least 200 MB are needed"),
+        (None, 200, "the free space is unknown, at least 200 MB are needed"),
         (200, 200, None),
         (0, 0, None),
         (None, 0, None),
@@ -159,8 +159,17 @@ def test_a_full_disk_closes_entries_and_nothing_else(free_mb: int | None, least:
 def test_evidence_never_repeats_a_wrong_word() -> None:
     secret = "s3cret" * 3
     told = replace(EVERY, environment=dict.fromkeys(NAMES, secret))
-    assert [door.open for door in doors(told)] == [True, True, False, False, False, False, False, True]
-    assert not [door for door in doors(told) if secret in door.found]
+    assert [condition.open for condition in order_conditions(told)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert not [condition for condition in order_conditions(told) if secret in condition.found]
 
 
 def test_the_moment_of_the_last_close_is_the_last_for_entries() -> None:

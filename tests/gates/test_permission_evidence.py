@@ -1,10 +1,10 @@
-"""Permission is one explained state: every door, open and shut, with its name, its reason and its evidence."""
+"""Permission is one explained state: every condition, open and shut, with its name, its reason and its evidence."""
 
 from datetime import timedelta
 
 from tests.gates.test_permission import ALL_SAID, ARMING, EVERY
 from tests.kit.values import NOW, SESSION
-from tradebot.gates.permission import PermissionInputs, arming_of, doors
+from tradebot.gates.permission import PermissionInputs, arming_of, order_conditions
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
@@ -14,7 +14,9 @@ GATE = Reason.ORDER_GATE_CLOSED
 
 
 def told(known: PermissionInputs) -> list[tuple[str, Reason, bool, str]]:
-    return [(door.name, door.reason, door.open, door.found) for door in doors(known)]
+    return [
+        (condition.name, condition.reason, condition.open, condition.found) for condition in order_conditions(known)
+    ]
 
 
 def test_with_all_words_every_door_of_real_money_is_open() -> None:

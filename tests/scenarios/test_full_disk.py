@@ -26,7 +26,7 @@ def test_a_nearly_full_disk_keeps_entries_back_and_lets_positions_be_closed(
     monkeypatch.setenv("TRADEBOT_STORAGE__MIN_FREE_MB", "1000000")
     shows(trader.says("trade-once"), 3, "DISK_LOW")
     assert posts(trader) == bought
-    assert "1,000,000 MB have to be free" in trader.says("status").out
+    assert "at least 1,000,000 MB are needed" in trader.says("status").out
     assert trader.says("evaluate-exits").code == 0
     symbol = trader.json("positions")["positions"][0]["symbol"]
     assert trader.says("flatten", symbol, "--confirm", symbol).code == 0

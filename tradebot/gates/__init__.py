@@ -1,1 +1,1 @@
-"""Gates and sizing: pure functions that take a candidate, the book and the limits, and return decisions."""
+"""Gates and sizing: pure functions that take a candidate, the current exposure and the limits, and return decisions."""

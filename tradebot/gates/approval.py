@@ -1,9 +1,9 @@
 """Approval: whether a person has approved an entry that passed every other gate.
 
-An approval counts for one order, on the side and at most in the size that were shown, while the price is hardly worse.
-It lapses after the allowed answering time, but not before `LEAST_GOOD`, so that an entry that first needs room is still
-approved once there is some. An approval in a strategy's own slot is good for that slot. A refusal counts for the
-session, or for that slot. After silence, nobody is asked again for `SILENCE`, or in that slot.
+An approval is valid for one order, on the side and at most in the size that were shown, while the price is hardly
+worse. It expires after the allowed answering time, but not before `LEAST_GOOD`, so that an entry that first needs room
+is still approved once there is some. An approval in a strategy's own slot is valid for that slot. A refusal counts for
+the session, or for that slot. If nobody answers, no new request is made for `SILENCE`, or in that slot.
 """
 
 from datetime import datetime, timedelta
@@ -15,29 +15,29 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import ApprovalAnswer, Request
 
 LEAST_GOOD = timedelta(minutes=15)
-"""How long a yes is good at least."""
+"""How long an approval is valid, at least."""
 SILENCE = timedelta(hours=1)
-"""How long no approval is requested again after a request without an answer."""
+"""How long to wait before requesting approval again if nobody answered."""
 
 
-def judge(wish: Request, standing: Request | None, rules: ApprovalRules, *, used: bool) -> Decision | None:
+def judge(wish: Request, last_request: Request | None, rules: ApprovalRules, *, used: bool) -> Decision | None:
     """Return the decision on an entry that follows from the last request for its strategy and symbol.
 
-    None means that a new request is needed. `wish` is the request that would be created now, `standing` the last one,
-    and `used` is True if an order was promised on its approval.
+    None means that a new request is needed. `wish` is the request that would be created now, `last_request` the latest
+    one, and `used` is True if an order was promised on its approval.
     """
     now = wish.asked_at
-    if standing is None or used or standing.reach != wish.reach:
+    if last_request is None or used or last_request.reach != wish.reach:
         return None
-    if standing.answer is ApprovalAnswer.NO:
-        return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_REFUSED, standing.id)
-    if standing.answer is ApprovalAnswer.YES:
-        return _judge_price(wish, standing, rules) if _is_good(standing, rules, now) else None
-    age_s = (now - standing.asked_at).total_seconds()
-    limit_s = (standing.expires_at - standing.asked_at).total_seconds()
-    if standing.waits(now):
+    if last_request.answer is ApprovalAnswer.NO:
+        return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_REFUSED, last_request.id)
+    if last_request.answer is ApprovalAnswer.YES:
+        return _judge_price(wish, last_request, rules) if _is_valid(last_request, rules, now) else None
+    age_s = (now - last_request.asked_at).total_seconds()
+    limit_s = (last_request.expires_at - last_request.asked_at).total_seconds()
+    if last_request.waits(now):
         return waiting(age_s, limit_s)
-    if wish.slot or now - standing.expires_at < SILENCE:
+    if wish.slot or now - last_request.expires_at < SILENCE:
         return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_EXPIRED, age_s, limit_s, age_s)
     return None
 
@@ -52,7 +52,7 @@ def worst_price(request: Request, rules: ApprovalRules) -> Decimal:
     return request.price * (1 + request.side.sign * rules.max_worse_fraction)
 
 
-def _is_good(request: Request, rules: ApprovalRules, now: datetime) -> bool:
+def _is_valid(request: Request, rules: ApprovalRules, now: datetime) -> bool:
     assert request.answered_at is not None, "an answer has a time"
     assert rules.wait_s is not None, "only who asks is answered"
     life = max(timedelta(seconds=rules.wait_s), LEAST_GOOD)

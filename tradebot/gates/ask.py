@@ -26,7 +26,7 @@ class AccountAsk(Struct, frozen=True, dict=True):
     limits: Limits
     halts: HaltRules
     promised: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Our ids of the orders that were promised before, by symbol."""
+    """The ids of orders that were promised earlier, by symbol."""
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
@@ -34,8 +34,8 @@ class AccountAsk(Struct, frozen=True, dict=True):
 
     @cached_property
     def _strategies(self) -> dict[str, tuple[Book, tuple[Decision, ...]]]:
-        # Not the strategy's ask itself: it refers to this object, and a reference cycle would stay in memory until
-        # collected.
+        # This isn't the strategy's ask, because that refers to this object, and a reference cycle stays in memory until
+        # it is collected.
         return {}
 
     def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":
@@ -79,7 +79,7 @@ class EntryPlan(Struct, frozen=True):
 class Ask(Struct, frozen=True, dict=True):
     """The inputs of a gate on a candidate; `quote` and `size` are None if the venue gave no usable quote.
 
-    `plan` is also None if no limit on costs is set.
+    `plan` is None in that case too, and if no limit on costs is set.
     """
 
     strategy: StrategyAsk
@@ -120,7 +120,7 @@ class Ask(Struct, frozen=True, dict=True):
         return {}
 
     def after(self, book: Book) -> Book | None:
-        """Return a book with this entry in it at its worst price; None without a price."""
+        """Return a book with this entry added at its worst price; None without a price."""
         if id(book) not in self._after:
             self._after[id(book)] = self._with_entry(book)
         return self._after[id(book)]
@@ -135,7 +135,7 @@ class Ask(Struct, frozen=True, dict=True):
 
 
 def decisions(ask: Ask) -> list[Decision]:
-    """Return the decisions of all gates about a candidate; a gate without a decision is left out."""
+    """Return the decisions of all gates about a candidate, leaving out gates that make none."""
     return [*ask.account.decisions, *ask.strategy.decisions, *CANDIDATE.answers(ask)]
 
 
@@ -145,8 +145,8 @@ def fail_unpriced(gate: Gate, limit: Decimal | None = None) -> Decision:
 
 
 ACCOUNT = GateScope[AccountAsk]()
-"""Gates that judge the account, whatever the candidate."""
+"""Gates that evaluate the account, whatever the candidate."""
 STRATEGY = GateScope[StrategyAsk]()
-"""Gates that judge a strategy by its limits, its own book and the account, once for all of its candidates."""
+"""Gates that evaluate a strategy by its limits, its own book and the account, once for all of its candidates."""
 CANDIDATE = GateScope[Ask]()
-"""Gates that judge a candidate, with its quote and size."""
+"""Gates that evaluate a candidate, with its quote and size."""

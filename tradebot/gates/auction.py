@@ -44,11 +44,11 @@ class Bid(Struct, frozen=True):
 
     `name` is the same for all symbols that count as one. `margin_usd` and `usd` are its margin and its notional, both
     unsigned. `since` is when it was opened or proposed. The `value` of a position is None if unknown. `bound` says why
-    a position can't be replaced, or why nothing may be closed for a candidate; None if it may.
+    a position can't be replaced, or why no position may be closed for a candidate; otherwise it is None.
 
-    A position that is `leaving` is being closed for another symbol, and keeps its room until the close has filled. A
-    candidate that is `awaited` has such a close working for it, and one that is `due` had one recently: no other
-    position is closed for them, and a due one comes first where there is room.
+    A position that is `leaving` is being closed for another symbol, and keeps its room until the close has filled. For
+    a candidate that is `awaited`, such a close is working, and for one that is `due`, one has recently ended: no other
+    position is closed for them, and a due candidate comes first where there is room.
     """
 
     strategy: str
@@ -73,12 +73,12 @@ class Bid(Struct, frozen=True):
 
     @property
     def is_locked(self) -> bool:
-        """Return True for a position that stays whatever the others' values; an unknown value isn't a low one."""
+        """Return True for a position that stays whatever the others' values. An unknown value doesn't count as low."""
         return self.is_open and (self.value is None or self.bound is not None)
 
     @property
     def worth(self) -> Decimal:
-        """Return its total value, which every bid that competes by value has."""
+        """Return its total value; only bids that compete by value have one."""
         assert self.value is not None, f"{self.symbol} competes by its value"
         return self.value.total
 
@@ -108,7 +108,7 @@ class Caps(Struct, frozen=True):
     of_strategy: Mapping[str, int] = field(default_factory=dict)
 
     def broken(self, bids: Sequence[Bid], bid: Bid | None = None) -> Decision | None:
-        """Return the first limit that these bids exceed together, or None; with `bid`, the first exceeded by adding it.
+        """Return the first limit that these bids together exceed, or None; with `bid`, the first exceeded by adding it.
 
         A candidate is refused only for a limit that it counts toward.
         """
@@ -150,7 +150,7 @@ class Ruling(StrEnum):
 
 
 class BidRuling(Struct, frozen=True):
-    """The ruling on one bid, with the numbers; `other` is the bid that it makes room for, or that makes room for it.
+    """The ruling on one bid, with the numbers; `other` is the bid that replaces this one, or that it replaces.
 
     The first decision is the terminal one.
     """
@@ -205,7 +205,7 @@ def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
     taking = {swap.newcomer: swap for swap in swaps}
     staying = [loser for loser in reversed(losers) if loser not in closing]
 
-    def standing(bid: Bid) -> BidRuling:
+    def ruling_on(bid: Bid) -> BidRuling:
         if bid in closing:
             return BidRuling(bid, Ruling.CLOSE, (_swap_decision(closing[bid], caps),), closing[bid].newcomer)
         if bid.is_open:
@@ -220,14 +220,14 @@ def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
             return BidRuling(bid, Ruling.OPEN, (Decision(Gate.DISPLACEMENT, Verdict.PASS, None, bid.worth),))
         return BidRuling(bid, Ruling.REFUSE, _why_not_swapped(bid, staying, unfit, broken, caps))
 
-    return Auction(tuple(standing(bid) for bid in ranked))
+    return Auction(tuple(ruling_on(bid) for bid in ranked))
 
 
 WAITS = Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_PENDING)
 
 
 def _winners(first: Sequence[Bid], others: Iterable[Bid], caps: Caps) -> tuple[list[Bid], dict[Bid, Decision]]:
-    """Return those that fit, each with what came before it, and of the rest the limit that each would exceed."""
+    """Return the bids that fit together with those before them, and the limit that each other bid would exceed."""
     room, refused = list(first), dict[Bid, Decision]()
     for bid in others:
         if broken := caps.broken(room, bid):
@@ -238,9 +238,9 @@ def _winners(first: Sequence[Bid], others: Iterable[Bid], caps: Caps) -> tuple[l
 
 
 def _pairs(losers: Sequence[Bid], newcomers: Iterable[Bid], advantage: Decimal) -> list[Swap]:
-    """Return a swap for each loser that finds a newcomer, the lowest value first; each newcomer serves one of them.
+    """Pair losing positions, lowest value first, with newcomers that replace them, each newcomer once.
 
-    It takes the best one of its own cluster that is clearly better than itself, or else the best of any.
+    A position is paired with the best newcomer of its cluster that is clearly better, or else with the best of any.
     """
     remaining, swaps = [bid for bid in newcomers if bid.bound is None and not bid.due], list[Swap]()
     for loser in sorted(losers, key=lambda bid: bid.rank, reverse=True):
@@ -254,15 +254,13 @@ def _pairs(losers: Sequence[Bid], newcomers: Iterable[Bid], advantage: Decimal) 
 
 
 Entering = dict[Bid, Decision | None]
-"""New candidates that need no close of their own: None for one that opens now, or the decision that delays or refuses
-it.
-"""
+"""Newcomers that need no close of their own, each with the decision that delays or refuses it, or None."""
 
 
 def _into_free_room(ranked: Sequence[Bid], newcomers: Iterable[Bid], caps: Caps) -> Entering:
-    """Return the newcomers that fit beside all positions, up to the first that doesn't.
+    """Return the newcomers that fit in addition to all positions, up to the first that doesn't.
 
-    One that fits only once the positions that are leaving have gone waits for that, and its room is kept.
+    A newcomer that only fits once positions being closed are gone waits for that, and its room is reserved.
     """
     later, free = _staying(ranked, ()), Entering()
     for bid in newcomers:
@@ -273,7 +271,7 @@ def _into_free_room(ranked: Sequence[Bid], newcomers: Iterable[Bid], caps: Caps)
 
 
 def _now(ranked: Iterable[Bid], bid: Bid, entering: Entering, swaps: Sequence[Swap], caps: Caps) -> Decision | None:
-    """Return what keeps a newcomer from opening now, before any close has filled; None if nothing does."""
+    """Return what prevents a newcomer from opening now, before any close has filled; None if nothing does."""
     opens = [each for each, broken in entering.items() if broken is None]
     if caps.broken([*(each for each in ranked if each.is_open), *opens], bid):
         return WAITS
@@ -283,9 +281,9 @@ def _now(ranked: Iterable[Bid], bid: Bid, entering: Entering, swaps: Sequence[Sw
 def _affordable(
     swaps: Iterable[Swap], ranked: Sequence[Bid], free: Entering, caps: Caps
 ) -> tuple[list[Swap], dict[Bid, Decision]]:
-    """Return the swaps that fit what stays and what may change in one pass, and what refuses the other newcomers.
+    """Return the swaps that fit the limits of the book and of one pass, and why the other newcomers are refused.
 
-    The worst swap is refused until the rest fits.
+    The worst swap is dropped until the others fit.
     """
     fits, unfit = sorted(swaps, key=lambda swap: swap.merit), dict[Bid, Decision]()
     leaving, opens = sum(bid.leaving for bid in ranked), sum(broken is None for broken in free.values())
@@ -299,14 +297,14 @@ def _affordable(
 
 
 def _staying(ranked: Iterable[Bid], swaps: Sequence[Swap]) -> list[Bid]:
-    """Return who is in the account after these swaps, and after the closes that are at work."""
+    """Return the bids in the account after these swaps, and after the closes that are working."""
     closing, taking = {swap.loser for swap in swaps}, {swap.newcomer for swap in swaps}
     stays = [bid for bid in ranked if bid.is_open and not bid.leaving and bid not in closing]
     return [*stays, *(bid for bid in ranked if bid.awaited or bid in taking)]
 
 
 def _too_many(opens: int, closes: int, caps: Caps, leaving: int = 0) -> Decision | None:
-    """Return which limit on the changes of one pass these exceed, or None; closes at work count among the closes."""
+    """Return the limit on changes per pass that these counts exceed, or None; working closes count as closes."""
     counts = ((opens, caps.opens), (closes + leaving, caps.closes), (opens + closes, caps.trades))
     judged = (_within(Reason.AUCTION_PASS_FULL, count, most) for count, most in counts)
     return next((each for each in judged if not each.passed), None)
@@ -315,7 +313,7 @@ def _too_many(opens: int, closes: int, caps: Caps, leaving: int = 0) -> Decision
 def _with_room(
     ranked: Sequence[Bid], wanting: Iterable[Bid], swaps: Sequence[Swap], free: Entering, caps: Caps
 ) -> Entering:
-    """Return what becomes of the newcomers that no position gives way for: some may fit without that."""
+    """Return the ruling on newcomers that replace no position: some may fit without that."""
     later, remaining, taking = _staying(ranked, swaps), Entering(), {swap.newcomer for swap in swaps}
     for bid in wanting:
         if bid not in taking:
@@ -325,13 +323,13 @@ def _with_room(
 
 
 def _swap_decision(swap: Swap, caps: Caps) -> Decision:
-    """Return the value of a newcomer against the one that it needs for the position that gives way."""
+    """Return the decision comparing a newcomer's value with what it needs to replace its loser."""
     least = swap.loser.worth + caps.advantage
     return Decision(Gate.DISPLACEMENT, Verdict.PASS, Reason.DISPLACED, swap.newcomer.worth, least)
 
 
 def _why_kept(bid: Bid, refused: Mapping[Bid, Decision], newcomers: Sequence[Bid], caps: Caps) -> Decision:
-    """Return why a position stays: it can't give way, it is among the winners, or no newcomer is clearly better."""
+    """Return why a position stays: it can't be replaced, it is among the winners, or no newcomer is clearly better."""
     if bid.bound is not None:
         return bid.bound
     if bid.value is None:
@@ -342,9 +340,9 @@ def _why_kept(bid: Bid, refused: Mapping[Bid, Decision], newcomers: Sequence[Bid
 
 
 def _why_lost(bid: Bid, winners: Sequence[Bid], first: Sequence[Bid], broken: Decision) -> tuple[Decision, ...]:
-    """Return why a candidate didn't win: the lowest value that did, or if that isn't higher, what it has no room in.
+    """Return why a candidate didn't win: a winner's value, or if that isn't higher, the limit without room for it.
 
-    Then what keeps the least valuable of those that stay whatever they are worth is told too.
+    The second decision is why the least valuable position that is locked can't be replaced.
     """
     least = winners[-1].worth if winners else min((bid.worth for bid in first if bid.value), default=None)
     if least is not None and bid.worth <= least:
@@ -356,7 +354,7 @@ def _why_lost(bid: Bid, winners: Sequence[Bid], first: Sequence[Bid], broken: De
 def _why_not_swapped(
     bid: Bid, staying: Sequence[Bid], unfit: Mapping[Bid, Decision], remaining: Decision, caps: Caps
 ) -> tuple[Decision, ...]:
-    """Return why a winner doesn't open now: nothing gives way for it, and there is no room without that."""
+    """Return why a winner doesn't open now: it replaces no position, and there is no free room."""
     if remaining.reason in (Reason.DISPLACEMENT_PENDING, Reason.AUCTION_PASS_FULL) or bid.due:
         return (remaining,)
     if bid in unfit:

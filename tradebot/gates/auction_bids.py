@@ -1,8 +1,8 @@
 """Build the bids of an auction from a desk, one for each participating position and candidate, and its room.
 
 A position can't be replaced while it is young, has no working stop or no known price, or while a gate would block its
-close. An unfilled entry counts as a position that can't be replaced either. Positions of other strategies and of others
-take their room first: the auction distributes what remains of the account's own limits.
+close. An unfilled entry counts as a position that can't be replaced either. Positions of other strategies and foreign
+positions take their room first: the auction distributes what remains of the account's own limits.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -31,7 +31,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Rules
 
 ROOM_OF_AUCTION = frozenset({*CAPACITY, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN})
-"""The gates that fail for want of room only, and whose limits the auction's own room doesn't exceed."""
+"""Gates that refuse only for lack of room, by limits that the auction's own room stays within."""
 
 
 class AuctionSettings(Struct, frozen=True):
@@ -49,16 +49,16 @@ def taking_part(rules: Rules) -> AuctionSettings | None:
 
 
 def competes(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
-    """Return True if an entry with a score is refused for lack of room only; targets have no score to compare."""
+    """Return True if an entry with a score is refused only for lack of room; targets have no score to compare."""
     failed = [decision for decision in decisions if not decision.passed]
     lacks_room = all(each.gate in ROOM_OF_AUCTION and each.verdict is Verdict.FAIL for each in failed)
     return lacks_room and candidate.want is WantKind.OPEN and candidate.score is not None
 
 
 def making_room(desk: Desk, strategies: Set[str]) -> Mapping[Whose, str]:
-    """Return the owners of positions that are being closed to make room, each with the symbol they make room for.
+    """Return the positions that are being closed to make room, each with the symbol they make room for.
 
-    A close counts while it works or has no known outcome.
+    A close counts while it works or is unresolved.
     """
     return {i.whose: i.displaced_by for i in closing_for_others(desk) if i.key.strategy in strategies}
 
@@ -93,9 +93,9 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
     worth = {(stake.strategy, stake.symbol): stake.usd for stake in account.book.stakes if stake.held}
     positions = [position for position in desk.positions if position.strategy in taking.own]
     for position in positions:
-        kept, side = desk.books.kept_of(position), Side.of(position.quantity)
+        entry_terms, side = desk.books.kept_of(position), Side.of(position.quantity)
         usd = worth.get(position.whose, abs(position.cost))
-        bound, value = _value_position(desk, rules, taking, position, kept)
+        bound, value = _value_position(desk, rules, taking, position, entry_terms)
         yield Bid(
             strategy=position.strategy,
             symbol=position.symbol,
@@ -106,7 +106,7 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
             usd=usd,
             since=position.opened_at,
             is_open=True,
-            cluster=kept.cluster,
+            cluster=entry_terms.cluster,
             bound=bound or _unless_passed(lately(given_way.get(position.symbol), desk.now, taking.rules.cooldown_s)),
             leaving=position.whose in leaving,
         )
@@ -139,7 +139,7 @@ def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> 
 
 
 def _not_filled(account: AccountAsk, taking: AuctionSettings, abstract_set: Set[Whose]) -> Iterator[Bid]:
-    """Yield a bid for each entry that may still fill, or has without a fill in the books; its margin is the others'."""
+    """Yield a bid for each entry that may still fill, or has filled but isn't booked; other bids have its margin."""
     desk, waiting = account.desk, dict[Whose, Stake]()
     for stake in account.book.stakes:
         whose = stake.strategy, stake.symbol
@@ -164,25 +164,25 @@ def _not_filled(account: AccountAsk, taking: AuctionSettings, abstract_set: Set[
 
 
 def _value_position(
-    desk: Desk, rules: Rules, taking: AuctionSettings, position: Position, kept: Kept
+    desk: Desk, rules: Rules, taking: AuctionSettings, position: Position, entry_terms: Kept
 ) -> tuple[Decision | None, PositionValue | None]:
-    """Return why a position can't give way, if anything says so, and what it is worth, as far as that is known."""
-    limits, exits = taking.own[position.strategy].limits, rules.exits_watching(position, kept)
-    gain, stop = _gain(desk, limits, position), worst_stop(exits, position.average_price, kept.instrument)
+    """Return why a position can't be replaced, if it can't, and its value, if known."""
+    limits, exits = taking.own[position.strategy].limits, rules.exits_watching(position, entry_terms)
+    gain, stop = _gain(desk, limits, position), worst_stop(exits, position.average_price, entry_terms.instrument)
     age = check_cooldown(
         Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, taking.rules.min_age_s
     )
-    decisions = (age, _require_stop(desk, rules, position, kept, exits), *closable_now(desk, position))
+    decisions = (age, _require_stop(desk, rules, position, entry_terms, exits), *closable_now(desk, position))
     bound = next((each for each in decisions if not each.passed), None)
     if isinstance(gain, Decision):
         return bound or gain, None
-    if kept.entry_score is None or stop is None:
+    if entry_terms.entry_score is None or stop is None:
         return bound or Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.SCORE_UNKNOWN), None
-    return bound, value_of_position(kept.entry_score, gain, stop, taking.rules)
+    return bound, value_of_position(entry_terms.entry_score, gain, stop, taking.rules)
 
 
 def _gain(desk: Desk, limits: Limits, position: Position) -> Decimal | Decision:
-    """Return the gain if it were closed now, as a fraction of its entry price, or why nobody knows that."""
+    """Return the gain if the position were closed now, as a fraction of its entry price, or why that is unknown."""
     quote = desk.quotes.get(position.symbol)
     if quote is None:
         return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
@@ -192,10 +192,10 @@ def _gain(desk: Desk, limits: Limits, position: Position) -> Decimal | Decision:
     return WatchedPosition(position, position.average_price).gain(exit_price(position, quote))
 
 
-def _require_stop(desk: Desk, rules: Rules, position: Position, kept: Kept, exits: Exits) -> Decision:
-    """Fail without a stop price now, or if stops rest at the venue and fewer shares than are held have one."""
-    best = best_price(position, desk.quotes.get(position.symbol), kept.best)
-    stop, shares = levels(WatchedPosition(position, best, kept), exits).stop, abs(position.quantity)
+def _require_stop(desk: Desk, rules: Rules, position: Position, entry_terms: Kept, exits: Exits) -> Decision:
+    """Fail if the position has no stop price now, or if stops resting at the venue don't cover all its shares."""
+    best = best_price(position, desk.quotes.get(position.symbol), entry_terms.best)
+    stop, shares = levels(WatchedPosition(position, best, entry_terms), exits).stop, abs(position.quantity)
     resting = desk.resting.get(position.whose, ())
     covered = sum((rest.quantity for rest in resting if rest.can_trigger), ZERO)
     at_venue = rules.exits.protection is not Protection.BOT
@@ -204,7 +204,7 @@ def _require_stop(desk: Desk, rules: Rules, position: Position, kept: Kept, exit
 
 
 def _margin(account: AccountAsk, symbol: str, quantity: Decimal, usd: Decimal) -> Decimal:
-    """Return what a position ties up: its initial margin, or all that it is worth in an account without margin."""
+    """Return what a position takes of the account: its initial margin, or its whole value without a margin account."""
     listing = account.desk.listings.get(symbol)
     if account.book.margin is None or listing is None:
         return usd
@@ -213,7 +213,7 @@ def _margin(account: AccountAsk, symbol: str, quantity: Decimal, usd: Decimal) -
 
 
 def _name(desk: Desk, symbol: str) -> str:
-    """Return what several symbols of one coin or company have in common, as far as the venue says."""
+    """Return the name that symbols of one coin or company share, if the venue gives one."""
     listing = desk.listings.get(symbol)
     return (listing.instrument.underlying if listing else None) or symbol
 
@@ -223,18 +223,20 @@ def _given_way(desk: Desk, taking: AuctionSettings) -> Mapping[str, datetime]:
 
 
 def _due(desk: Desk, taking: AuctionSettings) -> frozenset[str]:
-    """Return the symbols that a position has given way for lately, and that no entry has been sent for since."""
-    made = dict[str, datetime]()
+    """Return the symbols for which a position was recently closed, and for which no entry has been sent since."""
+    closed_at = dict[str, datetime]()
     for record in desk.books.intents:
         intent = record.intent
         came = record.state not in (IntentState.REJECTED, IntentState.ABANDONED)
         if intent.key.strategy not in taking.own or not (intent.makes_order and came):
             continue
         if intent.displaced_by:
-            made[intent.displaced_by] = intent.at
+            closed_at[intent.displaced_by] = intent.at
         elif intent.purpose is Purpose.OPEN:
-            made.pop(intent.instrument.symbol, None)
-    return frozenset(symbol for symbol, at in made.items() if not lately(at, desk.now, taking.rules.cooldown_s).passed)
+            closed_at.pop(intent.instrument.symbol, None)
+    return frozenset(
+        symbol for symbol, at in closed_at.items() if not lately(at, desk.now, taking.rules.cooldown_s).passed
+    )
 
 
 def _unless_passed(decision: Decision) -> Decision | None:

@@ -1,4 +1,4 @@
-"""Check how limits fit together. Limits that could trip or block each other don't load."""
+"""Check that limits fit together. Limits that could trip or block each other don't load."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -27,10 +27,10 @@ from tradebot.model.venue import Settlement
 
 
 class Trader(Struct, frozen=True):
-    """A strategy's possible loss: its share of the account's equity, its limits in force, and its stop.
+    """A strategy's possible loss: its share of the account's equity, its effective limits, and its stop.
 
     `stop_fraction` is the farthest its exits let a price run from the entry, or None if none of them is a stop. An exit
-    may be `exit_offset_fraction` past the best bid or ask.
+    may be `exit_offset_fraction` beyond the best bid or ask.
     """
 
     name: str
@@ -102,7 +102,7 @@ def _check_nesting(limits: Limits) -> Iterator[str]:
 
 
 def _options(limits: Limits) -> Iterator[str]:
-    """Check the limits that may be off against those that they rely on."""
+    """Check optional limits against the limits that they rely on."""
     risk, loss = limits.max_risk_fraction, limits.max_daily_loss_fraction
     if risk is not None and risk > loss:
         yield (
@@ -118,7 +118,7 @@ def _options(limits: Limits) -> Iterator[str]:
     if (limits.max_loss_streak is None) != (limits.loss_streak_wait_s is None):
         yield (
             f"max_loss_streak {limits.max_loss_streak} and loss_streak_wait_s {limits.loss_streak_wait_s}: one of them "
-            "is off, so entries would never be closed by a streak, or never be open again after one"
+            "is off, so a streak would never block entries, or would block them forever"
         )
     shocks = [name for name in OF_SHOCKS if name != "shock_wait_s" and getattr(limits, name) is not None]
     moves = [name for name in shocks if name != "max_shocked_symbols"]
@@ -163,12 +163,12 @@ def cost_contradictions(limits: Limits, costs: CostModel | None, execution: Exec
 
 
 def halts_by_itself(traders: Sequence[Trader], account: Limits, halts: HaltRules) -> Iterator[str]:
-    """Yield each scenario in which a bot that respects all its limits would still halt itself, or close its entries.
+    """Yield each scenario in which a bot within all its limits would still halt itself, or block its own entries.
 
-    A full book whose stops are all hit must lose less than `max_daily_loss_fraction`. Entries stay open until the day
-    has lost that much, and a full book opened just before may lose as much again as its stops allow. The sum must stay
-    below the daily halt. The daily halt must in turn stay below the drawdown halt; otherwise one permitted day would
-    trip a halt that no new day clears. A strategy without a stop can't promise anything, so it is left out. The
+    A full book whose stops are all hit must lose less than `max_daily_loss_fraction`. Entries stay allowed until the
+    day has lost that much, and a full book opened just before may lose as much again as its stops allow. The sum must
+    stay below the daily halt. The daily halt must in turn stay below the drawdown halt; otherwise one permitted day
+    would trip a halt that no new day clears. A strategy without a stop can't promise anything, so it is left out. The
     strategies' books together are never larger than the account's `max_gross_fraction`.
     """
     book = _worst_loss(traders, account.max_gross_fraction)
@@ -197,7 +197,7 @@ def halts_by_itself(traders: Sequence[Trader], account: Limits, halts: HaltRules
 
 
 def _own_days(traders: Sequence[Trader], account: Limits) -> Iterator[str]:
-    """Check that a full book's loss fits into a strategy's own daily limit, where that is below the account's."""
+    """Check that a full book's loss fits into a strategy's own daily limit, if that is below the account's."""
     for trader in traders:
         book, closes = trader.limits.max_gross_fraction * trader.loss_per_usd, trader.limits.max_daily_loss_fraction
         if book >= closes < account.max_daily_loss_fraction:
@@ -208,7 +208,7 @@ def _own_days(traders: Sequence[Trader], account: Limits) -> Iterator[str]:
 
 
 def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:
-    """Check that entries close well before the bot halts, where both have a limit on the same figure."""
+    """Check that entries are blocked well before the bot halts, where both have a limit on the same figure."""
     fallen = account.max_drawdown_fraction
     if fallen is not None and fallen + book >= halts.drawdown_fraction:
         yield (
@@ -238,9 +238,9 @@ def margin_contradictions(
 ) -> Iterator[str]:
     """Yield each scenario in which margin limits have no effect, or let the broker liquidate before a stop acts.
 
-    Too little free margin closes entries first, then the initial margin of the whole book does; the halt comes later,
+    Too little free margin blocks entries first, then the initial margin of the whole book does; the halt comes later,
     and before the broker liquidates. Every full book whose stops are all hit must leave more equity than the margin it
-    may tie up.
+    may use.
     """
     if settlement is Settlement.PAID:
         yield from _without_margin(account, halts)
@@ -262,20 +262,20 @@ def margin_contradictions(
             f"max_margin_fraction {most} is not below halts.margin_fraction {halted}: the bot could halt before this "
             "limit closes entries"
         )
-    kept = halts.maintenance_fraction
-    if bound and kept is not None and bound[1] >= kept:
+    maintenance_limit = halts.maintenance_fraction
+    if bound and maintenance_limit is not None and bound[1] >= maintenance_limit:
         yield (
             f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), all of which may be maintenance margin: not "
-            f"less than halts.maintenance_fraction {kept}, so filling its own budget would halt the bot"
+            f"less than halts.maintenance_fraction {maintenance_limit}, so filling its own budget would halt the bot"
         )
-    for name, value in (("margin_fraction", halted), ("maintenance_fraction", kept)):
+    for name, value in (("margin_fraction", halted), ("maintenance_fraction", maintenance_limit)):
         if value is not None and value >= 1:
             yield f"halts.{name} {value} is not below 1, where the broker liquidates: it would act before the bot"
     yield from _liquidated_first(traders, account)
 
 
 def _without_margin(account: Limits, halts: HaltRules) -> Iterator[str]:
-    """Check the limits of an account that pays for what it buys."""
+    """Check the limits of an account that pays for purchases in full."""
     limits = {f"limits.{name}": getattr(account, name) for name in OF_MARGIN}
     latches = {f"halts.{name}": getattr(halts, name) for name in ("margin_fraction", "maintenance_fraction")}
     for name, value in {**limits, **latches}.items():
@@ -294,7 +294,7 @@ def _without_margin(account: Limits, halts: HaltRules) -> Iterator[str]:
 
 
 def _bound_on_margin(account: Limits) -> tuple[str, Decimal] | None:
-    """Return the limit that bounds what a book ties up, and the bound as a share of equity; None if nothing does."""
+    """Return the limit that bounds a book's margin, and the bound as a fraction of equity; None if no limit does."""
     free, most = account.min_free_margin_fraction, account.max_margin_fraction
     bounds = [(f"max_margin_fraction {most}", most)] if most is not None else []
     bounds += [(f"min_free_margin_fraction {free}", 1 - free)] if free is not None else []
@@ -302,7 +302,7 @@ def _bound_on_margin(account: Limits) -> tuple[str, Decimal] | None:
 
 
 def _liquidated_first(traders: Sequence[Trader], account: Limits) -> Iterator[str]:
-    """Check that stops act before the broker liquidates; a strategy without a stop promises nothing."""
+    """Check that stops act before the broker liquidates. A strategy without a stop promises nothing."""
     least, bound = account.min_liquidation_fraction, _bound_on_margin(account)
     for trader in traders:
         if least is not None and trader.loss_per_usd >= least:
@@ -323,7 +323,7 @@ def _liquidated_first(traders: Sequence[Trader], account: Limits) -> Iterator[st
 def _worst_loss(traders: Sequence[Trader], wall: Decimal) -> Decimal:
     """Return what full books lose together if every stop is hit, as a fraction of the account's equity.
 
-    Where the account's limit leaves no room for all of them, those that lose most per dollar count first.
+    If the account's limit leaves no room for all of them, those that lose most per dollar count first.
     """
     loss, room = Decimal(0), wall
     for trader in sorted(traders, key=lambda trader: trader.loss_per_usd, reverse=True):
@@ -346,7 +346,7 @@ def _full_book(trader: Trader, *, alone: bool) -> str:
 
 
 def _stop(trader: Trader) -> str:
-    """Describe how far a price runs until a position is closed at its stop."""
+    """Describe how far the price moves before a position is closed at its stop."""
     limits, stop = trader.limits, f"stop_loss_fraction {trader.stop_fraction}"
     if trader.stop_fraction is not None and trader.stop_fraction < limits.limit_offset_fraction:
         stop = f"the entry's own limit_offset_fraction {limits.limit_offset_fraction}"
@@ -366,7 +366,7 @@ def _plain(value: Decimal) -> str:
 
 
 FEWEST_FOR_A_MEAN = 60
-"""The interval of a mean that holds however often it is asked is asymptotic."""
+"""The fewest sessions for the interval of a mean. It is asymptotic, so it only holds for long samples."""
 
 
 def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
@@ -374,9 +374,9 @@ def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
     steps = [(rung, rules.of(rung)) for rung in Rung if rung is not Rung.CANDIDATE]
     for (_, below), (rung, step) in pairwise(steps):
         for name in ("sessions", "trades", "mean_above", "deflated_sharpe", "wins_low", "effect", "sharpe_gain_low"):
-            least, asked = getattr(below, name), getattr(step, name)
-            if least is not None and (asked is None or asked < least):
-                yield _asks_less(f"{rung}.{name}", asked, least)
+            least, required = getattr(below, name), getattr(step, name)
+            if least is not None and (required is None or required < least):
+                yield _requires_less(f"{rung}.{name}", required, least)
         for name in (
             "sessions",
             "trades",
@@ -386,9 +386,9 @@ def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
             "sharpe_low",
             "replay_sessions",
         ):
-            least, asked = getattr(below.policy, name), getattr(step.policy, name)
-            if least is not None and (asked is None or asked < least):
-                yield _asks_less(f"{rung}.policy.{name}", asked, least)
+            least, required = getattr(below.policy, name), getattr(step.policy, name)
+            if least is not None and (required is None or required < least):
+                yield _requires_less(f"{rung}.policy.{name}", required, least)
     yield from rules.splits.contradictions()
     for rung, step in steps:
         if step.mean_above is not None and (step.sessions or 0) < FEWEST_FOR_A_MEAN:
@@ -398,8 +398,8 @@ def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
             )
 
 
-def _asks_less(name: str, asked: object, least: object) -> str:
+def _requires_less(name: str, required: object, least: object) -> str:
     return (
-        f"promotion.{name} {in_yaml(asked)} asks less than the rung below it, which asks for {least}: whoever is there "
-        "has shown more already"
+        f"promotion.{name} {in_yaml(required)} requires less than the rung below it ({least}), which "
+        "every strategy there has met already"
     )

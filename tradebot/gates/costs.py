@@ -33,16 +33,16 @@ _LIMITS: list[LimitOf] = []
 
 
 def _on_plan(gate: Gate, reads: GateSettings, limit: LimitOf) -> Callable[[PlanQuestion], PlanQuestion]:
-    """Declare a gate of a limit on the plan of an entry; without a plan there is no quote."""
+    """Declare a gate for a limit on an entry's plan; without a quote there is no plan."""
     _LIMITS.append(limit)
 
     def declare(question: PlanQuestion) -> PlanQuestion:
         @CANDIDATE.gate(gate, reads)
         def decide(ask: Ask) -> Decision | None:
-            given = limit(ask.limits)
-            if given is None:
+            limit_value = limit(ask.limits)
+            if limit_value is None:
                 return None
-            return fail_unpriced(gate, given) if ask.plan is None else question(ask.plan, given)
+            return fail_unpriced(gate, limit_value) if ask.plan is None else question(ask.plan, limit_value)
 
         return question
 
@@ -65,7 +65,7 @@ def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> 
     lambda limits: limits.max_cost_fraction,
 )
 def _cost(plan: EntryPlan, limit: Decimal) -> Decision:
-    """Compare all that a round trip is expected to cost with its limit, as a share of its notional."""
+    """Compare the expected cost of a round trip with its limit, as a fraction of its notional."""
     total = plan.costs and plan.costs.total
     if total is None:
         return _unknown(Gate.COST, plan, limit)
@@ -83,7 +83,7 @@ def _cost(plan: EntryPlan, limit: Decimal) -> Decision:
     lambda limits: limits.max_cost_of_stop_fraction,
 )
 def _cost_of_stop(plan: EntryPlan, limit: Decimal) -> Decision:
-    """Compare the costs with what is lost at the stop, as a share of that."""
+    """Compare the costs with the loss at the stop, as a fraction of that loss."""
     total = plan.costs and plan.costs.total
     if total is None or plan.stop is None:
         return _unknown(Gate.COST_OF_STOP, plan, limit)
@@ -97,7 +97,7 @@ def _cost_of_stop(plan: EntryPlan, limit: Decimal) -> Decision:
     lambda limits: limits.max_funding_fraction,
 )
 def _funding(plan: EntryPlan, limit: Decimal) -> Decision:
-    """Compare the funding of the expected hold with its limit, as a share of the notional."""
+    """Compare the funding of the expected hold with its limit, as a fraction of the notional."""
     funding = plan.costs and plan.costs.funding
     if funding is None:
         return _unknown(Gate.FUNDING, plan, limit)
@@ -115,7 +115,7 @@ def _funding(plan: EntryPlan, limit: Decimal) -> Decision:
     lambda limits: limits.min_reward_ratio,
 )
 def _reward(plan: EntryPlan, limit: Decimal) -> Decision:
-    """Compare what is earned at the farthest target with what is lost at the stop."""
+    """Compare the gain at the farthest target with the loss at the stop."""
     if plan.stop is None or not plan.targets:
         return _unknown(Gate.REWARD, plan, limit, target=True)
     ratio = plan.targets[-1] / plan.stop
@@ -130,7 +130,7 @@ def _reward(plan: EntryPlan, limit: Decimal) -> Decision:
     lambda limits: limits.min_edge_ratio,
 )
 def _edge(plan: EntryPlan, limit: Decimal) -> Decision:
-    """Compare what is earned at the nearest target with a multiple of the costs."""
+    """Compare the gain at the nearest target with a multiple of the costs."""
     total = plan.costs and plan.costs.total
     if total is None or not plan.targets:
         return _unknown(Gate.EDGE, plan, limit, target=total is not None)
@@ -139,7 +139,7 @@ def _edge(plan: EntryPlan, limit: Decimal) -> Decision:
 
 
 def _unknown(gate: Gate, plan: EntryPlan, limit: Decimal, *, target: bool = False) -> Decision:
-    """Refuse what can't be compared, by the first thing that lacks: a target, the costs, or a stop."""
+    """Refuse an entry for the first missing input: a target, the costs, or a stop."""
     if target and not plan.targets:
         return Decision(gate, Verdict.UNKNOWN, Reason.TARGET_UNKNOWN, None, limit)
     costs_known = plan.costs is not None and plan.costs.total is not None
@@ -148,18 +148,18 @@ def _unknown(gate: Gate, plan: EntryPlan, limit: Decimal, *, target: bool = Fals
 
 
 def _targets(candidate: Candidate, exits: Exits, price: Decimal) -> tuple[Decimal, ...]:
-    """Return how far the targets of a position would be that is entered at a price, as fractions of it."""
+    """Return the targets of a position entered at `price`, as distances in fractions of it."""
     at, signed = candidate.at, ONE * candidate.side.sign
     position = Position(
         candidate.strategy, candidate.symbol, (Lot(signed, price, at),), Decimal(0), at, original_quantity=ONE
     )
-    kept = Kept(
+    entry_terms = Kept(
         stop_loss_fraction=candidate.stop_loss_fraction,
         profit_target_fraction=candidate.profit_target_fraction,
         targets=candidate.targets,
         original_quantity=ONE,
-        # Parts of one unit are no whole lots.
+        # Parts of a single unit wouldn't be whole lots.
         instrument=replace(candidate.instrument, lot=NINE_PLACES),
     )
-    price_target = levels(WatchedPosition(position, price, kept), effective_rules(exits, kept)).targets
+    price_target = levels(WatchedPosition(position, price, entry_terms), effective_rules(exits, entry_terms)).targets
     return tuple(candidate.side.sign * (target.price / price - 1) for target in price_target)

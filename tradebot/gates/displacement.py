@@ -1,4 +1,4 @@
-"""Displacement: when the book is full, which of a strategy's positions is closed for a clearly better candidate.
+"""Displacement: when the book is full, decide which of a strategy's positions to close for a clearly better candidate.
 
 It applies only to a candidate that is refused by the limits on open positions and nothing else. A position without an
 entry score is never closed for another, because a missing score isn't a weak one. The close's intent records which
@@ -30,7 +30,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 
 CAPACITY = (Gate.OPEN_POSITIONS, Gate.OWN_OPEN_POSITIONS)
-"""The gates that fail for want of room only: closing a position is enough for them."""
+"""The gates that fail only for lack of room, which closing a position provides."""
 
 
 class Incumbent(Struct, frozen=True):
@@ -98,7 +98,7 @@ def judge(
 def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
     """Yield the symbols of a strategy's displaced positions, and when, oldest first; the books cover one day.
 
-    A close that never arrived, such as after a kill before it was sent, displaced nothing.
+    A close that never arrived, for example because the process was killed first, displaced nothing.
     """
     for record in books.intents:
         intent = record.intent
@@ -108,26 +108,26 @@ def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
 
 
 def giving_way(desk: Desk, strategy: str) -> frozenset[str]:
-    """Return the symbols of a strategy's positions with a displacing close that works or has no known outcome."""
+    """Return the symbols of a strategy's positions with a displacing close that works or is unresolved."""
     return frozenset(i.instrument.symbol for i in closing_for_others(desk) if i.key.strategy == strategy)
 
 
 def closing_for_others(desk: Desk) -> Iterator[Intent]:
-    """Yield the displacing closes that work or have no known outcome."""
+    """Yield the displacing closes that work or are unresolved."""
     working = (desk.books.intent_behind(order) for order in desk.orders)
     intents = (record.intent for record in chain(working, desk.books.unresolved_intents) if record)
     return (i for i in intents if i.displaced_by and i.operation is not Operation.CANCEL)
 
 
 def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: float) -> Mapping[str, Candidate]:
-    """Return a strategy's candidates by symbol whose scores are comparable because enough of their data is present."""
+    """Return a strategy's candidates by symbol if enough of their data is present for their scores to be comparable."""
     scored = (candidate for candidate in proposed if candidate.strategy == strategy and candidate.score is not None)
     opening = (candidate for candidate in scored if candidate.purpose is Purpose.OPEN)
     return {bid.symbol: bid for bid in opening if bid.coverage is None or bid.coverage >= min_coverage}
 
 
 def strength(position: Position, entry_score: float | None, now: Candidate | None) -> float | None:
-    """Return the score of a position in its own direction: the current one if known, or else the one it opened with.
+    """Return a position's current score in its own direction, or its entry score if no current one is known.
 
     Without an entry score it is None: a missing score is not a weak one.
     """
@@ -146,7 +146,7 @@ def _candidate_may(
     given_way: Mapping[str, datetime],
     closing: Iterable[str],
 ) -> Decision:
-    """Fail if the candidate's own symbol gave way lately, or if enough positions are giving way already."""
+    """Fail if the candidate's own symbol was displaced recently, or if enough positions are being displaced already."""
     cooled = lately(given_way.get(candidate.symbol), desk.now, rules.cooldown_s)
     if not cooled.passed:
         return cooled
@@ -163,7 +163,7 @@ def _incumbent(
     scores: Mapping[str, Candidate],
     given_way: Mapping[str, datetime],
 ) -> Incumbent:
-    """Judge one position of the candidate's strategy."""
+    """Evaluate one position of the candidate's strategy as a possible replacement."""
     desk, symbol = ask.desk, position.symbol
     own = strength(position, desk.books.kept_of(position).entry_score, scores.get(symbol))
     assert ask.candidate.score is not None, "the score's gate passed"
@@ -182,7 +182,7 @@ def _incumbent(
 
 
 def closable_now(desk: Desk, position: Position) -> Iterator[Decision]:
-    """Yield the decisions of its exit's gates: an order that can't be sent frees nothing."""
+    """Yield the decisions of the exit gates for a position: an order that can't be sent frees no room."""
     side = Side.of(-position.quantity)
     yield still_held(desk, position.symbol, position.quantity)
     yield working_for_exit(desk.book, position.strategy, position.symbol, side)
@@ -203,7 +203,7 @@ def _frees_room(book: Book, position: Position, failed: Decision) -> Decision:
 
 
 def _gain(ask: Ask, position: Position, band: Decimal) -> tuple[Decimal | None, Decision]:
-    """Return what the position would have gained if it were closed now, and whether that is within the band."""
+    """Return a position's gain if it were closed now, and whether that is within the band."""
     quote = ask.desk.quotes.get(position.symbol)
     if quote is None:
         return None, Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, band)
@@ -227,7 +227,7 @@ def _better(advantage: float | None, limit: float) -> Decision:
 
 
 def _by_cause(incumbents: Iterable[Incumbent]) -> Iterator[Decision]:
-    """Yield one decision for each cause, the most frequent first: that of the position nearest to giving way."""
+    """Yield one decision per cause, the most frequent first; each is from the position closest to being replaced."""
     ends = [incumbent.refusal for incumbent in incumbents if incumbent.refusal]
     counted = Counter(refusal.reason for refusal in ends)
     for reason, _ in counted.most_common():

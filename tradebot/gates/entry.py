@@ -57,7 +57,7 @@ DAILY_LOSS = GateSettings(
 
 
 def _of_books(gate: Gate, reads: GateSettings) -> Callable[[BooksQuestion], BooksQuestion]:
-    """Declare a gate that asks the same of the account's book and limits, and of the strategy's own."""
+    """Declare the same gate for the account's book and limits, and for the strategy's own."""
 
     def declare(question: BooksQuestion) -> BooksQuestion:
         def of_own(strategy_ask: StrategyAsk) -> Decision | None:
@@ -87,13 +87,13 @@ def _on_books(gate: Gate, reads: GateSettings) -> Callable[[EntryQuestion], Entr
 
 
 NOT_USED = "not used"
-"""The observed value for a candidate to which the check doesn't apply: flow that wasn't read, or a target's score."""
+"""The observed value where a check doesn't apply, such as for flow that wasn't read, or a target's score."""
 
 
 @STRATEGY.gate(
     Gate.SESSION,
     GateSettings(
-        {"liquid_hours_only": "the hours that the broker calls liquid"},
+        {"liquid_hours_only": "the broker's liquid hours"},
         own={"max_clock_disagreement_s": "clocks that agree"},
     ),
 )
@@ -105,7 +105,7 @@ def _session(strategy: StrategyAsk) -> Decision:
 
 @STRATEGY.gate(Gate.RECONCILED, GateSettings(own={"max_reconcile_age_s": "reconcile", "max_clock_skew_s": ""}))
 def _require_reconciled(strategy: StrategyAsk) -> Decision:
-    """Refuse while books and broker differ, or were compared too long ago."""
+    """Refuse while books and broker differ, or if they were compared too long ago."""
     account, limits = strategy.account, strategy.limits
     mark, limit = account.desk.reconcile, limits.max_reconcile_age_s
     if account.desk.unreadable or account.desk.untraced_fills:
@@ -170,10 +170,10 @@ def _quote_fresh(ask: Ask) -> Decision:
 
 @CANDIDATE.gate(Gate.POSITIONED)
 def _require_free_symbol(ask: Ask) -> Decision:
-    """Refuse a symbol that someone else holds, or another strategy of ours on the opposite side.
+    """Refuse a symbol that someone else has a position in, or another strategy of ours on the opposite side.
 
-    The same strategy may add to its position only on the way to a target. Nobody enters a coin of which
-    another contract is held.
+    The same strategy may add to its position only on the way to a target. Nobody enters a coin if there is a position
+    in another contract on it.
     """
     symbol, candidate = ask.candidate.symbol, ask.candidate
     if symbol in ask.book.foreign:
@@ -313,7 +313,7 @@ def _buying_power(ask: Ask) -> Decision:
 
 @CANDIDATE.gate(Gate.COOLDOWN, GateSettings(own={"cooldown_s": QUIET}))
 def _cooldown(ask: Ask) -> Decision:
-    """Refuse a symbol for a while after any fill in it, and its own strategy's fill for as long as that wants."""
+    """Refuse a symbol for a while after any fill in it, and as long as its strategy requires after its own fill."""
     symbol, now = ask.candidate.symbol, ask.desk.now
     last, own_last = ask.book.last_fill_at.get(symbol), ask.strategy.book.last_fill_at.get(symbol)
     any_fill = check_cooldown(Gate.COOLDOWN, Reason.COOLDOWN, last, now, ask.account.limits.cooldown_s)
@@ -355,7 +355,7 @@ CANDIDATE.gate(Gate.UNRESOLVED)(lambda ask: check_unresolved(ask.book, ask.candi
     ),
 )
 def _risk(ask: Ask) -> Decision | None:
-    """Compare what the entry would lose at its stop with its limit, as a share of the strategy's equity."""
+    """Compare the entry's loss at its stop with its limit, as a fraction of the strategy's equity."""
     limit = ask.limits.max_risk_fraction
     if limit is None:
         return None
@@ -368,7 +368,7 @@ def _risk(ask: Ask) -> Decision | None:
 
 @CANDIDATE.gate(Gate.CONTRACTS, GateSettings({"max_contracts": CLOSING}, sized=SMALLER))
 def _contracts(ask: Ask) -> Decision | None:
-    """Compare the units in the account with their limit, the entry's included."""
+    """Compare the number of units in the account, including this entry's, with its limit."""
     limits = ask.account.limits
     if limits.max_contracts is not None and ask.size is None:
         return replace(fail_unpriced(Gate.CONTRACTS), limit=limits.max_contracts)
@@ -382,7 +382,7 @@ def _contracts(ask: Ask) -> Decision | None:
     ),
 )
 def _stop_loss(ask: Ask) -> Decision | None:
-    """Compare what the entry would lose at its stop with its limit, in USD."""
+    """Compare the entry's loss at its stop with its limit, in USD."""
     if ask.limits.max_stop_loss_usd is not None and ask.size is None:
         return fail_unpriced(Gate.STOP_LOSS, ask.limits.max_stop_loss_usd)
     return limits_of.stop_loss(ask.limits, ask.size.risk_usd if ask.size else None)
@@ -390,21 +390,21 @@ def _stop_loss(ask: Ask) -> Decision | None:
 
 @CANDIDATE.gate(Gate.OWN_DAILY_LOSS, own_reads(DAILY_LOSS))
 def _own_daily_loss(ask: Ask) -> Decision | None:
-    """Compare what the strategy itself lost in this session with its own limit, if that is below the account's."""
+    """Compare the strategy's own loss of this session with its own limit, if that is below the account's."""
     limit = ask.limits.max_daily_loss_fraction
     if limit >= ask.account.limits.max_daily_loss_fraction:
         return None
     result = ask.book.day_results.get(ask.candidate.strategy, Decimal(0))
     if result is None:
         return fail_unpriced(Gate.OWN_DAILY_LOSS, limit)
-    # The highest equity is the account's, so it isn't the strategy's equity at the start of the day.
+    # The peak equity is the account's, so it doesn't give the strategy's equity at the start of the day.
     lost = replace(ask.strategy.book, day_loss=max(-result, Decimal(0)), peak_equity=None)
     return as_strategy_limit(limits_of.daily_loss(lost, ask.limits))
 
 
 @CANDIDATE.gate(Gate.LOSS_COOLDOWN, GateSettings(own={"loss_cooldown_s": QUIET}))
 def _loss_cooldown(ask: Ask) -> Decision | None:
-    """Refuse a symbol for a while after any strategy's loss in it, and after its own for as long as that wants."""
+    """Refuse a symbol for a while after any loss in it, and as long as its strategy requires after its own loss."""
     symbol, now = ask.candidate.symbol, ask.desk.now
     any_loss = limits_of.loss_cooldown(ask.book, ask.account.limits, symbol, now)
     if any_loss and not any_loss.passed:
@@ -426,7 +426,7 @@ def _theme(ask: Ask, book: Book, limits: Limits) -> Decision | None:
 
 
 def _on_whole_books(gate: Gate, predicate: BookPredicate, limit: str, clears: str, exits: tuple[str, ...] = ()) -> None:
-    """Declare a gate and its twin of a limit that may be off, on the whole book as the entry would leave it."""
+    """Declare the gates of an optional limit, the account's and a strategy's, on the book after the entry."""
 
     @_on_books(gate, GateSettings({limit: clears}, exits=exits, sized=SMALLER))
     def evaluate(ask: Ask, book: Book, limits: Limits) -> Decision | None:

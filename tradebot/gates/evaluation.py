@@ -16,7 +16,7 @@ from tradebot.model.decision import Decision, Gate
 FAMILIES = (entry, halts, registry, expiry, sizing, prices, costs, margin)
 """The modules that declare gates."""
 READS: Mapping[Gate, GateSettings] = MappingProxyType(DECLARED)
-"""What each gate reads; a strategy's own filters declare it themselves."""
+"""The settings that each gate reads. A strategy's own filters declare theirs themselves."""
 if undeclared := set(Gate).difference(READS):
     raise AssertionError(f"no family declares these gates: {', '.join(sorted(undeclared))}")
 

@@ -1,4 +1,4 @@
-"""Contracts near expiry: no entries, and no position kept into the notice period or the last trading day."""
+"""Contracts near expiry: no entries, and no position open in the notice period or on the last trading day."""
 
 from datetime import date
 
@@ -16,7 +16,7 @@ def date_on(desk: Desk) -> date:
 
 
 def rolling_of(desk: Desk, symbol: str) -> Rolling | None:
-    """Return when to roll out of a contract; None for an instrument without expiry."""
+    """Return a contract's roll dates; None for an instrument without expiry."""
     listing = desk.listings.get(symbol)
     return listing.rolling if listing else None
 

@@ -48,7 +48,7 @@ STYLE = "style"
 STOPS = ("stop_loss_fraction",)
 SWITCH = "enabled"
 ROOM = (SWITCH, "min_age_s", "gain_band_fraction", "score_advantage", "cooldown_s", "max_per_pass")
-"""Settings that determine whether a position is displaced; without the switch, none of the others matters."""
+"""Settings that determine whether a position is displaced. Without the switch, none of the others matters."""
 
 SIZED = GateSettings(
     own=dict.fromkeys(
@@ -63,12 +63,15 @@ SIZED = GateSettings(
 )
 """Settings that determine an order's size."""
 NOTHING = GateSettings()
-"""The inputs of a gate that depends on a person, or on no number, such as an existing position."""
+"""For a gate that depends on a person, or on no number, such as an existing position."""
 
 DECLARED: dict[Gate, GateSettings] = {}
-"""What each gate reads; a strategy's own filters declare it themselves. Complete once `evaluation` is imported."""
+"""The settings that each gate reads.
+
+A strategy's own filters declare theirs themselves. Complete once `evaluation` is imported.
+"""
 OWN_GATES: Mapping[Gate, Gate] = {g: Gate[f"OWN_{g.name}"] for g in Gate if f"OWN_{g.name}" in Gate.__members__}
-"""The account's gates that a strategy also has for itself."""
+"""The account's gates that each strategy has a version of."""
 
 
 def declare(*gates: Gate, reads: GateSettings = NOTHING) -> None:
@@ -107,15 +110,15 @@ class GateScope(Generic[Asked]):
 
         return add
 
-    def answers(self, asked: Asked) -> Iterator[Decision]:
+    def answers(self, inputs: Asked) -> Iterator[Decision]:
         """Yield the decision of each gate that has one."""
         for _, question in self.questions:
-            decision = question(asked)
+            decision = question(inputs)
             if decision is not None:
                 yield decision
 
 
-# Jobs, needs, strategies, exits and the sending of orders ask these.
+# These gates are evaluated elsewhere: in jobs, needs, strategies, exits and order sending.
 declare(Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.EXIT, Gate.DISPLACEMENT, Gate.APPROVAL)
 declare(
     Gate.SEND,

@@ -1,8 +1,8 @@
 """The rules that halt the bot. Each is one predicate with two uses: a gate on every entry, and a monitor on every pass.
 
-A monitor that fails halts the bot until a person ends the halt; a gate that fails holds back one order. An UNKNOWN
-never halts, because a venue that doesn't answer for a moment is no reason to call a person. As a gate, it still keeps
-entries closed.
+A monitor that fails halts the bot until a person ends the halt; a gate that fails refuses one order. An UNKNOWN never
+halts, because a venue that doesn't answer for a moment is no reason to call a person. As a gate, it still blocks
+entries.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, own_halts
 
 BY_ITSELF = "tradebot"
-"""The author on record of a halt that the bot set by itself."""
+"""The recorded author of a halt that the bot set itself."""
 STORMS = frozenset({Reason.REJECT_STORM, Reason.UNKNOWN_STORM})
 
 CLEARED_BY = {
@@ -62,14 +62,20 @@ def check_unanswered_orders(desk: Desk, halts: HaltRules) -> Decision:
 
 def second_writer(desk: Desk) -> Decision:
     """Fail if someone else has placed orders with our mark."""
-    seen = desk.halt_evidence.unknown_orders
-    return answer(Gate.SECOND_WRITER, not seen, Reason.SECOND_WRITER, ", ".join(seen[:3]) or len(seen), 0)
+    unknown = desk.halt_evidence.unknown_orders
+    return answer(Gate.SECOND_WRITER, not unknown, Reason.SECOND_WRITER, ", ".join(unknown[:3]) or len(unknown), 0)
 
 
 def books_old(desk: Desk) -> Decision:
     """Fail if the account has orders of the bot that these books don't contain, which means the books are too old."""
-    seen = desk.halt_evidence.forgotten
-    return answer(Gate.BOOKS_OLD, not seen, Reason.BOOKS_OLD, ", ".join(seen[:3]) or len(seen), 0)
+    forgotten_orders = desk.halt_evidence.forgotten
+    return answer(
+        Gate.BOOKS_OLD,
+        not forgotten_orders,
+        Reason.BOOKS_OLD,
+        ", ".join(forgotten_orders[:3]) or len(forgotten_orders),
+        0,
+    )
 
 
 def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
@@ -82,8 +88,10 @@ def positions_halt(book: Book, halts: HaltRules) -> Decision | None:
     """Compare the number of positions with the number that halts the bot; unfilled orders don't count."""
     if halts.positions is None:
         return None
-    held = len(book.held | book.foreign)
-    return answer(Gate.POSITIONS_HELD, held < halts.positions, Reason.POSITIONS_HALT, held, halts.positions)
+    position_count = len(book.held | book.foreign)
+    return answer(
+        Gate.POSITIONS_HELD, position_count < halts.positions, Reason.POSITIONS_HALT, position_count, halts.positions
+    )
 
 
 def symbol_halt(book: Book, halts: HaltRules) -> Decision | None:
@@ -140,7 +148,7 @@ def _number(value: object) -> str:
 
 
 def _override(desk: Desk) -> Override | None:
-    """Return the override in force: None unless the state is ACTIVE and the override isn't dated in the future."""
+    """Return the current override: None unless the state is ACTIVE and the override isn't dated in the future."""
     override = desk.state.override if desk.state.state is TradingState.ACTIVE else None
     return override if override is not None and override.at <= desk.now else None
 
@@ -148,7 +156,7 @@ def _override(desk: Desk) -> Override | None:
 def _overridden(desk: Desk, reason: Reason | None) -> bool:
     """Return True if a person accepted this cause in this session.
 
-    A storm is never skipped: instead, its count starts again at the override.
+    A burst of rejections is never accepted in advance: its count starts again at the override.
     """
     override = _override(desk)
     if override is None or reason is None or reason in STORMS or desk.session is None:
@@ -165,20 +173,23 @@ def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Rea
 
 
 def with_outcome(desk: Desk, sent: Decision) -> Desk:
-    """Return the desk with the outcome of an order that was just sent, or the same desk if that is no evidence."""
+    """Return the desk with the outcome of an order that was just sent.
+
+    The same desk if it doesn't count as evidence.
+    """
     halt_evidence = desk.halt_evidence
     if sent.reason is Reason.VENUE_REJECTED:
         halt_evidence = replace(halt_evidence, refused=(*halt_evidence.refused, desk.now))
     elif sent.reason is Reason.VENUE_UNKNOWN:
         halt_evidence = replace(halt_evidence, unanswered=(*halt_evidence.unanswered, desk.now))
     elif sent.reason is Reason.SECOND_WRITER:
-        # Someone else has placed an order under this id.
+        # Someone else has placed an order with this id.
         halt_evidence = replace(halt_evidence, unknown_orders=(*halt_evidence.unknown_orders, str(sent.observed)))
     return desk if halt_evidence is desk.halt_evidence else replace(desk, halt_evidence=halt_evidence)
 
 
 def _halting(gate: Gate, **cleared_by: str) -> Callable[[Question[AccountAsk]], Question[AccountAsk]]:
-    """Declare a gate with the rules that halt the bot, and what has to be before a person ends the halt."""
+    """Declare a gate with the rules that halt the bot, and what has to happen before a person ends the halt."""
     return ACCOUNT.gate(gate, GateSettings(halts=cleared_by))
 
 

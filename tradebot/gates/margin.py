@@ -24,7 +24,7 @@ Predicate = Callable[[Book, Margin, Decimal], Decision]
 HALTING = frozenset({Gate.HELD_MARGIN, Gate.MAINTENANCE_MARGIN})
 """The gates whose limits halt the bot."""
 NOTHING_LEFT = "no equity left"
-"""The observed value without positive equity, when no margin suffices."""
+"""The observed value if equity isn't positive, so that no margin is enough."""
 
 
 class _Watched(NamedTuple):
@@ -39,18 +39,22 @@ _WATCHED: list[_Watched] = []
 def _on_margin(
     gate: Gate, reads: GateSettings, limit: Callable[[Limits, HaltRules], Decimal | None]
 ) -> Callable[[Predicate], Predicate]:
-    """Declare a gate of a limit on the account's margin with the entry in it; a paid account has none."""
+    """Declare a gate for a limit on the account's margin after the entry; it makes no decision in a cash account."""
 
     def declare(predicate: Predicate) -> Predicate:
         _WATCHED.append(_Watched(gate, limit, predicate))
 
         @CANDIDATE.gate(gate, reads)
         def decide(ask: Ask) -> Decision | None:
-            given = limit(ask.account.limits, ask.account.halts)
-            if ask.book.margin is None or given is None:
+            limit_value = limit(ask.account.limits, ask.account.halts)
+            if ask.book.margin is None or limit_value is None:
                 return None
             after = ask.after(ask.book)
-            return predicate(after, after.margin, given) if after and after.margin else fail_unpriced(gate, given)
+            return (
+                predicate(after, after.margin, limit_value)
+                if after and after.margin
+                else fail_unpriced(gate, limit_value)
+            )
 
         return predicate
 
@@ -74,7 +78,7 @@ def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     lambda limits, _: limits.min_free_margin_fraction,
 )
 def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
-    """Compare the margin that is left for more orders with its limit, as a share of equity.
+    """Compare the margin available for more orders with its limit, as a fraction of equity.
 
     It is the venue's available margin, or equity minus the initial margin of the whole book, whichever is less.
     """
@@ -149,7 +153,7 @@ def _judge_margin(
     fits: Callable[[Decimal, Decimal], bool],
     measure: Callable[[Decimal], Decimal | None],
 ) -> Decision:
-    """Compare a measure of the equity that open orders leave with its limit, if all that it follows from is known."""
+    """Compare a measure of the margin with its limit, if all its inputs are known."""
     lacking, equity = margin.lacking(), book.equity - margin.loss
     if lacking:
         return Decision(gate, Verdict.UNKNOWN, *lacking, limit)

@@ -1,7 +1,7 @@
-"""Permission: the conditions between a decision and the broker, and which of them fail.
+"""Permission: the conditions for sending orders to the broker, and which of them fail.
 
-One predicate, two uses: every pass goes by `permission_of`, and `tradebot live status` shows the same conditions one by
-one. Nothing here does I/O: the contents of file, environment and ledger are passed in.
+The same predicates have two uses: every pass calls `permission_of`, and `tradebot live status` shows each condition.
+Nothing here does I/O: the contents of file, environment and ledger are passed in.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -21,9 +21,9 @@ SHADOW = "shadow"
 DISK = "disk"
 LASTING = "lasting disk"
 NAMED = 5
-"""How many looser settings a door names; `tradebot config check` names them all."""
+"""How many looser settings a condition lists; `tradebot config check` lists them all."""
 LONGEST = 80
-"""How many characters of a value a message shows."""
+"""How many characters of a value a message shows, at most."""
 ENVIRONMENT = "environment"
 ACKNOWLEDGEMENT = "LIVE_TRADING_ACK"
 UNDERSTOOD = "YES_I_UNDERSTAND"
@@ -43,8 +43,8 @@ class PermissionInputs(Struct, frozen=True):
 
     `environment` has the variables in NAMES that are set, including empty ones. `unread` says why the environment
     couldn't be read, and `read` names the environment file. `network` is the type of network file system the state
-    folder is on, if any. `differences` are those between the configuration and the accepted one, or None if none was
-    accepted or the books can't say, as `books_unread` tells.
+    folder is on, if any. `differences` are those between the configuration and the accepted one; None if none was
+    accepted or, as `books_unread` says, the books can't be read.
     """
 
     mode: Mode
@@ -57,18 +57,18 @@ class PermissionInputs(Struct, frozen=True):
     read: str | None = None
     differences: tuple[Difference, ...] | None = ()
     unconfigured: str | None = None
-    """Why the file and environment don't make valid settings, in which case exits follow the accepted ones."""
+    """Why the file and environment don't form valid settings. Exits then follow the accepted ones."""
     free_mb: int | None = None
     """The free space for this user on the state folder's disk; None if unknown."""
     min_free_mb: int = 0
     passing: str | None = None
-    """Why data written to the state folder doesn't last; None without evidence, or without real money."""
+    """Why data in the state folder may be lost; None without evidence, or without real money."""
     in_shadow: frozenset[str] = frozenset()
     """The strategies whose entries are only simulated, as their sections say."""
     climbed: Mapping[str, Climbed] | None = None
-    """Whether each strategy was promoted to real money; None if none is at stake."""
+    """Whether each strategy was promoted to real money; None if no real money is at stake."""
     copied_from: str | None = None
-    """The folder that the state folder is a copy of, where the same bot still is; None if it is no copy."""
+    """The original of a copied state folder, if the same bot still exists there; None if this is no copy."""
     books_unread: str | None = None
     """Why the books can't say which configuration was accepted."""
 
@@ -85,15 +85,15 @@ class PermissionCheck(Struct, frozen=True):
 def permission_of(inputs: PermissionInputs) -> Permission:
     """Return the permission: the failed conditions, those for entries only, and when entries end."""
     closed, to_entries = (
-        tuple((door.reason, door.found) for door in some if not door.open)
-        for some in (doors(inputs), entry_doors(inputs))
+        tuple((condition.reason, condition.found) for condition in some if not condition.open)
+        for some in (order_conditions(inputs), entry_conditions(inputs))
     )
     armed = inputs.arming if inputs.mode is Mode.LIVE else None
     climbed = inputs.climbed if inputs.mode is Mode.LIVE else None
     return Permission(closed, armed.until if armed else None, to_entries, climbed, inputs.in_shadow)
 
 
-def entry_doors(inputs: PermissionInputs) -> tuple[PermissionCheck, ...]:
+def entry_conditions(inputs: PermissionInputs) -> tuple[PermissionCheck, ...]:
     """Return the conditions that stop only entries: exits continue, because positions need them."""
     lasts = (lasting(inputs),) if inputs.mode is Mode.LIVE else ()
     return configuration(inputs), storage(inputs), *lasts
@@ -113,23 +113,23 @@ def configuration(inputs: PermissionInputs) -> PermissionCheck:
     looser = [difference for difference in inputs.differences if difference.looser]
     named = [*map(describe_difference, looser[:NAMED])] or ["nothing is looser than in the accepted configuration"]
     named += [f"and {len(looser) - NAMED} more"] if len(looser) > NAMED else []
-    named += ["exits go by the accepted rules"] if any(map(is_about_exits, looser)) else []
+    named += ["exits follow the accepted rules"] if any(map(is_about_exits, looser)) else []
     return PermissionCheck(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, "; ".join(named))
 
 
 def storage(inputs: PermissionInputs) -> PermissionCheck:
     """Compare the free space on the state folder's disk with the minimum. A failure stops only entries.
 
-    The remaining space is for exits: each order is written down before it is sent.
+    The space below the minimum is reserved for exits, because each order is recorded before it is sent.
     """
     free, least = inputs.free_mb, inputs.min_free_mb
-    detail = "how much is free can't be told" if free is None else f"{free:,} MB are free"
-    return PermissionCheck(DISK, Reason.DISK_LOW, (free or 0) >= least, f"{detail}, and {least:,} MB have to be free")
+    detail = "the free space is unknown" if free is None else f"{free:,} MB are free"
+    return PermissionCheck(DISK, Reason.DISK_LOW, (free or 0) >= least, f"{detail}, at least {least:,} MB are needed")
 
 
 def lasting(inputs: PermissionInputs) -> PermissionCheck:
-    """Refuse real money on a disk that is lost with the machine or the container: the books have to outlast both."""
-    detail = inputs.passing or "nothing says that it ends with the machine or a container"
+    """Refuse real money if the state folder ends with the machine or container; the books must outlast both."""
+    detail = inputs.passing or "the state folder seems to be on a lasting disk"
     return PermissionCheck(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, detail)
 
 
@@ -140,7 +140,7 @@ def is_about_exits(difference: Difference) -> bool:
 
 
 def describe_difference(difference: Difference) -> str:
-    """Describe one difference: the setting, its accepted value, its current value and the source of that."""
+    """Describe one difference: the setting, its accepted and current values, and where the current one comes from."""
     if not difference.known:
         value = f"{_config_text(difference.now)}, {difference.origin}"
         return f"{difference.name} is new ({value}) and hasn't been accepted yet"
@@ -163,13 +163,13 @@ def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -
     return Arming(count, coming[0].date, coming[-1].date, coming[-1].close, who, at)
 
 
-def doors(inputs: PermissionInputs) -> Iterator[PermissionCheck]:
+def order_conditions(inputs: PermissionInputs) -> Iterator[PermissionCheck]:
     """Yield every condition of this mode, met or not. Orders are sent only if all are met."""
     detail = inputs.read if inputs.unread is None else inputs.unread
     if detail is not None:
         yield PermissionCheck(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, inputs.unread is None, detail)
     if inputs.mode is not Mode.SANDBOX:
-        yield _place(inputs.network, inputs.copied_from)
+        yield _state_folder(inputs.network, inputs.copied_from)
     live = inputs.mode is Mode.LIVE
     if live:
         yield _file_mode(inputs)
@@ -182,10 +182,10 @@ def doors(inputs: PermissionInputs) -> Iterator[PermissionCheck]:
         yield _check_arming(inputs.arming)
 
 
-def _place(network: str | None, copied_from: str | None) -> PermissionCheck:
-    """Check that the state folder is no copy, and that its locks work: both keep a second bot off the account."""
+def _state_folder(network: str | None, copied_from: str | None) -> PermissionCheck:
+    """Check that the state folder isn't a copy and that locks work there; both prevent a second bot on the account."""
     if copied_from is not None:
-        detail = f"the state folder is a copy of {copied_from}, where this bot still is"
+        detail = f"the state folder is a copy of {copied_from}, which still has this bot"
         return PermissionCheck(PLACE, Reason.FOLDER_COPIED, open=False, found=detail)
     detail = "it isn't on any known network file system"
     if network is not None:
@@ -194,7 +194,7 @@ def _place(network: str | None, copied_from: str | None) -> PermissionCheck:
 
 
 def _shadow_lifted(differences: Sequence[Difference]) -> Iterator[PermissionCheck]:
-    """Close everything if the bot was accepted in shadow but isn't in it anymore: it was never meant to send orders."""
+    """Block all orders if the configuration was accepted in shadow mode but isn't in shadow any more."""
     for difference in differences:
         if difference.name == SHADOW and difference.looser:
             yield PermissionCheck(SHADOW, Reason.SHADOW_LIFTED, open=False, found=describe_difference(difference))
@@ -219,7 +219,7 @@ def _account_tail(inputs: PermissionInputs) -> PermissionCheck:
 
 
 def _order_gate(name: str, required: bool, value: str | None, *, needed: bool) -> PermissionCheck:
-    """Check an order gate of earlier bots. For a live account it must be set; otherwise it counts only if it is."""
+    """Check an order gate of earlier bots. A live account requires it; otherwise it counts only if it is set."""
     if value is None:
         return PermissionCheck(name, Reason.ORDER_GATE_CLOSED, not needed, f"{name} is not set")
     if not value:
@@ -238,7 +238,7 @@ def _blanks(value: str, words: Container[str]) -> str:
 
 
 def _acknowledgement(value: str | None) -> PermissionCheck:
-    """Check the consent that earlier bots asked for. `live arm` replaces it, so it is checked only if set."""
+    """Check the consent that earlier bots required. `live arm` replaces it, so it is checked only if set."""
     detail, fits = f"{ACKNOWLEDGEMENT} is not set; live arm replaces it", value in (None, UNDERSTOOD)
     if value is not None:
         detail = f"{ACKNOWLEDGEMENT} is {'' if fits else 'not '}{UNDERSTOOD}{_blanks(value, {UNDERSTOOD.lower()})}"

@@ -1,4 +1,4 @@
-"""Limits on the whole book and on its entries, the account's or a strategy's own.
+"""Limits on a whole book and on its entries, the account's or a strategy's own.
 
 Each one is a single predicate with two uses: as a gate, on the book with one more order, and as a monitor, on the
 present book. The predicate of an optional limit returns None while it is off. Reducing risk is never limited.
@@ -76,7 +76,7 @@ NOTHING = Decimal(0)
 
 
 def open_positions(book: Book, limits: Limits, *more: str) -> Decision:
-    """Compare the number of symbols with a present or possible position with its limit; `more` are symbols to open."""
+    """Compare the number of open or possible positions with its limit; `more` are symbols to open."""
     held_symbols, limit = book.open_symbols, limits.max_open_positions
     after = len(held_symbols) + len([symbol for symbol in more if symbol not in held_symbols])
     return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
@@ -112,7 +112,7 @@ def contracts(book: Book, limits: Limits, more: Decimal = NOTHING) -> Decision |
 
 
 def theme_of(book: Book, symbol: str) -> str:
-    """Return a symbol's theme: the symbol itself if it has none, empty if the configuration doesn't say."""
+    """Return a symbol's theme: the symbol itself if it has none, empty if the configuration lists no themes for it."""
     return book.themes.get(symbol, "") or (symbol if symbol in book.themes else "")
 
 
@@ -154,16 +154,16 @@ def beta_notional(book: Book, limits: Limits) -> Decision | None:
 
 
 def concentration(book: Book, limits: Limits) -> Decision | None:
-    """Compare the sum of the squared shares of equity with its limit.
+    """Compare the sum of the squared fractions of equity with its limit.
 
     This is the Herfindahl index, ignoring cash: a single position of all equity is 1, ten of a tenth each are 0.1.
-    Unlike shares of the invested amount, it doesn't refuse the first position of an empty book, and no order ever
+    Unlike fractions of the invested amount, it doesn't refuse the first position of an empty book, and no order ever
     lowers it.
     """
     limit = limits.max_concentration
     if limit is None:
         return None
-    # share() divides by the equity once more.
+    # `share()` divides by the equity once more.
     value = sum((usd**2 for usd in book.exposure.values()), NOTHING) / (book.equity or 1)
     return share(book, Gate.CONCENTRATION, Reason.CONCENTRATION_ABOVE_MAX, value, limit)
 
@@ -179,10 +179,10 @@ def stop_loss(limits: Limits, risk_usd: Decimal | None) -> Decision | None:
 
 
 def open_risk(book: Book, limits: Limits) -> Decision | None:
-    """Compare the loss if every stop is hit with its limit, as a share of equity.
+    """Compare the loss if every stop is hit with its limit, as a fraction of equity.
 
-    Each position loses from its entry to its stop: nothing, once the stop has moved past the entry. A single one
-    without a stop leaves the sum unknown. Foreign positions aren't counted.
+    Each position loses from its entry to its stop: nothing, once the stop has moved past the entry. If one has no stop,
+    the sum is unknown. Foreign positions aren't counted.
     """
     limit = limits.max_open_risk_fraction
     if limit is None:
@@ -195,7 +195,7 @@ def open_risk(book: Book, limits: Limits) -> Decision | None:
 
 
 def max_drawdown(book: Book, limits: Limits) -> Decision | None:
-    """Compare the drawdown from peak equity with the limit that closes entries, below the one that halts the bot.
+    """Compare the drawdown from peak equity with the limit that blocks entries, below the one that halts the bot.
 
     Only open positions can bring the equity back.
     """
@@ -208,13 +208,15 @@ def max_drawdown(book: Book, limits: Limits) -> Decision | None:
 
 
 def closed_by(book: Book, limits: Limits, now: datetime) -> Iterator[Decision]:
-    """Yield the limits on the account that refuse every entry now."""
-    asked = (daily_loss(book, limits), max_drawdown(book, limits), equity_floor(book, limits))
-    yield from (decision for decision in (*asked, loss_streak(book, limits, now)) if decision and not decision.passed)
+    """Yield the account's limits that refuse every entry now."""
+    evaluated = (daily_loss(book, limits), max_drawdown(book, limits), equity_floor(book, limits))
+    yield from (
+        decision for decision in (*evaluated, loss_streak(book, limits, now)) if decision and not decision.passed
+    )
 
 
 def equity_floor(book: Book, limits: Limits) -> Decision | None:
-    """Compare the equity with the level below which entries are closed."""
+    """Compare the equity with the level below which entries are blocked."""
     return _floor(book, limits.min_equity_usd, Reason.EQUITY_BELOW_FLOOR)
 
 
@@ -224,7 +226,7 @@ def equity_floor_halt(book: Book, halts: HaltRules) -> Decision | None:
 
 
 def daily_loss(book: Book, limits: Limits) -> Decision:
-    """Compare the day's loss with the limit that closes entries, as a share of the equity at the start of the day."""
+    """Compare the day's loss with the limit that blocks entries, as a fraction of the day's starting equity."""
     return _day_loss(book, limits.max_daily_loss_fraction, Reason.DAILY_LOSS_REACHED)
 
 
@@ -265,7 +267,7 @@ def exposure_monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decisio
 
 
 def _farthest(spans: Iterable[Span]) -> Decimal:
-    """Return how far from zero the sum of some spans may be."""
+    """Return the largest distance from zero that the sum of these ranges may have."""
     lowest, highest = NOTHING, NOTHING
     for span in spans:
         lowest, highest = lowest + span.lowest, highest + span.highest
@@ -291,7 +293,7 @@ def _floor(book: Book, limit: Decimal | None, reason: Reason) -> Decision | None
 
 
 def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
-    # The base is the equity the day began with: the current equity plus the day's loss.
+    # The base is the equity at the start of the day: the current equity plus the day's loss.
     unknown = unknown_loss(book, Gate.DAILY_LOSS, limit)
     if unknown or book.equity + book.day_loss <= 0:
         return unknown or Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
@@ -303,7 +305,7 @@ def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
 
 
 def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
-    """Compare a value with its limit, both as shares of equity so that the numbers are comparable."""
+    """Compare a value with its limit, both as fractions of equity so that the numbers are comparable."""
     if book.equity <= 0:
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
     unknown = unknown_loss(book, gate, limit)
@@ -314,7 +316,7 @@ def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Dec
 
 
 def unknown_loss(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
-    """Return why the equity can't show a loss, or None; only a margin account can lose all of its equity and more."""
+    """Return why the equity can't give a loss, or None; only a margin account can lose all of its equity and more."""
     if book.equity <= 0 and (book.margin is None or book.worth is None):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
     if book.worth is not None and not book.worth.explains(book.equity):
@@ -368,7 +370,10 @@ def _last_loss(book: Book, symbol: str) -> datetime | None:
 OWN_REASONS: Mapping[Reason, Reason] = {
     reason: Reason[f"OWN_{reason.name}"] for reason in Reason if f"OWN_{reason.name}" in Reason.__members__
 }
-"""The reasons of these gates; any other reason, such as an unknown equity, is the same for both."""
+"""The reasons that a strategy's version of these gates has.
+
+Any other, such as an unknown equity, is the same for both.
+"""
 
 
 def as_strategy_limit(decision: Decision) -> Decision:

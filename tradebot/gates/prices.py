@@ -1,4 +1,4 @@
-"""Limits on prices that hold back entries.
+"""Limits on prices that block entries.
 
 They bound how far a contract is from its coin, how far prices moved, and how thin the order book may be.
 """
@@ -21,7 +21,7 @@ from tradebot.model.registry import TierRules
 def basis(quote: Quote | None, limits: Limits) -> Decision | None:
     """Compare the distance of the mark from the index, on either side, with its limit, as a fraction of the index.
 
-    It is unknown if the venue gives neither, so the limit is only for perpetual futures.
+    It is unknown if the venue doesn't give both, so the limit is only for perpetual futures.
     """
     limit = limits.max_basis_fraction
     if limit is None:
@@ -37,8 +37,8 @@ def basis(quote: Quote | None, limits: Limits) -> Decision | None:
 def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decision | None:
     """Compare the time since the last price shock with how long entries wait after one.
 
-    The symbol's own last shock counts, and the last one of several symbols together. A contract that is too far from
-    its coin now counts too; its decision is the record of that shock.
+    Both the symbol's last shock and the last one of several symbols together count. A contract that is too far from its
+    coin now counts too; its decision is the record of that shock.
     """
     wait_s, apart = limits.shock_wait_s, limits.max_basis_shock_fraction
     if wait_s is None:
@@ -68,7 +68,8 @@ def slippage_of(limits: Limits, tier: TierRules | None) -> Decimal | None:
 def depth(side: Side, quote: Quote, quantity: Decimal, resting: Depth | None, slippage: Decimal) -> Decision:
     """Compare an entry with the depth on the other side, from the quote's best price to `slippage` beyond it.
 
-    The quote is the one that sizes and prices the entry. If the market has moved away since, less is in reach.
+    The quote is the one that the entry's size and price come from. If the market has moved away since, there is less
+    depth.
     """
     if resting is None:
         return Decision(Gate.DEPTH, Verdict.UNKNOWN, Reason.DEPTH_UNKNOWN, quantity)
@@ -101,6 +102,6 @@ CANDIDATE.gate(
 declare(
     Gate.DEPTH,
     reads=GateSettings(
-        own={"max_slippage_fraction": "more that rests near the best price"}, execution=(STYLE,), sized=SMALLER
+        own={"max_slippage_fraction": "more depth near the best price"}, execution=(STYLE,), sized=SMALLER
     ),
 )

@@ -1,8 +1,8 @@
 """Gates that entries and exits share.
 
 If the venue's clock and a second clock disagree, the time is unknown (`clocks_agree`), so nothing that depends on it
-happens: no entries, no exits by time, no claimed slots, no latch, no arming, and no order is considered expired. Exits
-by price, `flatten` and cancels continue.
+happens: no entries, no exits by time, no claimed slots, no arming, and no order is considered expired. Exits by price,
+`flatten` and cancels continue.
 """
 
 from datetime import datetime
@@ -31,7 +31,7 @@ def answer(
     limit: Number | str | None = None,
     age_s: float | None = None,
 ) -> Decision:
-    """Return PASS, or FAIL with the reason; the numbers are included either way."""
+    """Return PASS, or FAIL with the reason; both include the numbers."""
     if passed:
         return Decision(gate, Verdict.PASS, None, observed, limit, age_s)
     return Decision(gate, Verdict.FAIL, reason, observed, limit, age_s)
@@ -52,7 +52,7 @@ def permission(desk: Desk) -> Decision:
 
 
 def permission_to_enter(desk: Desk) -> Decision:
-    """Fail with the first failed condition for an order that adds risk; an expired arming is one."""
+    """Fail with the first failed condition for an order that adds risk; an expired arming is one of them."""
     return _first_closed(desk.permission.closed_to_entries(desk.now))
 
 
@@ -64,7 +64,7 @@ def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
 
 
 def promotion(desk: Desk, strategy: str) -> Decision | None:
-    """Refuse a strategy in shadow and, with real money, one that wasn't promoted to it."""
+    """Refuse a strategy in shadow mode and, with real money, one that wasn't promoted to it."""
     if strategy in desk.permission.in_shadow:
         return Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false")
     if desk.permission.climbed is None:
@@ -90,7 +90,7 @@ def trading_state(desk: Desk) -> Decision:
 def instrument_known(desk: Desk, symbol: str) -> Decision | None:
     """Refuse an entry in an unlisted symbol, or one whose multiplier differs from that of existing positions.
 
-    If neither applies there is no decision, because nothing was compared.
+    Otherwise there is no decision, because nothing was compared.
     """
     listing = desk.listings.get(symbol)
     if listing is None or symbol in desk.unlisted:
@@ -106,7 +106,10 @@ def instrument_known(desk: Desk, symbol: str) -> Decision | None:
 
 
 def _doubt(desk: Desk, listing: Listing) -> str:
-    """Return what is doubtful about a listing, or about another contract on the same thing; empty if nothing is."""
+    """Return what is doubtful about a listing, or about another contract on the same coin or company.
+
+    Empty if nothing is.
+    """
     on = listing.instrument.underlying
     doubts = (
         entry.doubt for entry in desk.listings.values() if on and entry.instrument.underlying == on and entry.doubt
@@ -122,18 +125,18 @@ def session_open(desk: Desk) -> Decision:
         differs = f"broker {_word(clock.is_open)}, calendar {_word(by_calendar)}"
     elif session is None or not by_calendar:
         return _market_closed(desk)
-    # A half day that only one of the two knows: the broker's clock says what its calendar has.
+    # The two disagree about a half day: with the broker's clock, say what its calendar has.
     elif clock.next_close != session.close:
         differs = f"broker closes {clock.next_close:%Y-%m-%dT%H:%MZ}, calendar {session.close:%Y-%m-%dT%H:%MZ}"
     return answer(Gate.SESSION, not differs, Reason.CALENDAR_DISAGREES, differs or None)
 
 
 def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
-    """Check the session for an order that only reduces risk: the venue's report alone suffices.
+    """Check the session for an order that only reduces risk: the venue's report alone is enough.
 
-    The venue's trading hours of a symbol with a position suffice too, because a wrong date or calendar in the bot must
-    not block a stop. While two clocks disagree, the date to look up is unknown, so a closed session isn't reported as a
-    fault.
+    The venue's trading hours of a symbol with a position are enough too, because a wrong date or calendar in the bot
+    must not block a stop. While two clocks disagree, the date to look up is unknown, so a closed session isn't reported
+    as a fault.
     """
     if desk.clock.is_open or any(_trades_now(desk, position.symbol) for position in desk.positions):
         return Decision(Gate.SESSION, Verdict.PASS)
@@ -141,7 +144,7 @@ def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
 
 
 def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
-    """Pass if an instrument is open by the hours that its venue gives, or else by its own calendar.
+    """Pass if an instrument is open by its venue's hours for it, or else by its own calendar.
 
     It applies to entries and exits: an instrument that closes earlier than its venue takes no order. None if the venue
     gives no hours for this moment, and the instrument has no calendar other than its venue's.
@@ -191,7 +194,7 @@ def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
 
 
 def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
-    """Compare the difference between the venue's clock and a second clock with its limit; without a second one, pass.
+    """Compare the difference between the venue's clock and a second clock with its limit; pass without a second clock.
 
     Either clock may be wrong, so while they differ nothing is decided by time.
     """
@@ -203,7 +206,7 @@ def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Deci
     """Fail while one of our orders blocks closing a strategy's position with an order on this side.
 
     Its own order could close the same shares twice, and an order of another strategy on the other side would trade with
-    this one, which venues refuse. Another strategy's order on the same side is no obstacle.
+    this one, which venues refuse. Another strategy's order on the same side doesn't block it.
     """
     own = (order for order in book.own_orders if order.symbol == symbol)
     blocked = any(order.strategy in (strategy, "") or order.side is not side for order in own)
@@ -211,9 +214,9 @@ def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Deci
 
 
 def unresolved_for_exit(books: Books, strategy: str, symbol: str) -> Decision:
-    """Fail while the outcome of an earlier order of this strategy on the symbol is unknown.
+    """Fail while an earlier order of this strategy on the symbol is unresolved.
 
-    A lost request to protect the position is no obstacle: the venue lets the exit pass, or refuses one of the two.
+    A lost request to protect the position doesn't count: the venue lets the exit pass, or refuses one of the two.
     """
     keys = (record.intent.key for record in books.unresolved_intents if not record.intent.protects)
     lost = any((key.strategy, key.symbol) == (strategy, symbol) for key in keys)
@@ -228,7 +231,7 @@ def candidate_fresh(candidate: Candidate, now: datetime, limits: Limits) -> Deci
 
 
 def check_unresolved(book: Book, symbol: str) -> Decision:
-    """Fail while the outcome of an earlier order on the symbol is unknown."""
+    """Fail while an earlier order on the symbol is unresolved."""
     return answer(Gate.UNRESOLVED, symbol not in book.unresolved, Reason.INTENT_UNRESOLVED)
 
 
@@ -246,7 +249,7 @@ def fail_without_quote(gate: Gate, why: str | None) -> Decision:
 def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
     """Return how much of a signed quantity the broker has on the same side, unsigned.
 
-    Shares in the books may have been sold outside the bot. Closing them would open a position on the other side.
+    Some shares in the books may have been sold outside the bot. Closing them would open a position on the other side.
     """
     held_quantity = desk.net.get(symbol, Decimal(0))
     return min(abs(held_quantity), abs(quantity)) if (held_quantity > 0) == (quantity > 0) else Decimal(0)
@@ -277,7 +280,7 @@ def _word(is_open: bool) -> str:
 def flow_contract(facts: SymbolFacts, core: Drift | None, limit: Decimal) -> Decision:
     """Fail if more than `limit` of the rows differ from the source's documentation, or aren't about the symbol.
 
-    `core` is the largest difference in the current replies of the core signals that the strategy reads.
+    `core` is the largest drift in the current replies of the core signals that the strategy reads.
     """
     if core is not None and core.share > limit:
         return Decision(Gate.FLOW_CONTRACT, Verdict.FAIL, Reason.CORE_CONTRACT_BROKEN, str(core), limit)

@@ -67,9 +67,9 @@ def entry_size(
 
     The book and the limits are the strategy's own, which are never wider than the account's. `short_reserve` is what
     the venue reserves for a short sale, as a multiple of the ask. `stop` is the distance of its stop, as a fraction;
-    with a limit on risk, a farther stop makes it smaller. With `fit_to_room`, an existing exposure in the symbol and a
-    lack of buying power make it smaller too. A quantity that the candidate wishes for, and a limit on the units of an
-    order, make it smaller, never larger. `room_usd` is what its tier still allows in the symbol, None without a tier.
+    with a limit on risk, a farther stop makes the size smaller. With `fit_to_room`, an existing exposure in the symbol
+    and a lack of buying power make it smaller too. A quantity that the candidate asks for, and a limit on the units of
+    an order, only ever reduce it. `room_usd` is what its tier still allows in the symbol, None without a tier.
     """
     instrument, side = listing.instrument, candidate.side
     price = marketable_limit(listing, side, quote, limits.limit_offset_fraction)
@@ -97,7 +97,7 @@ def entry_size(
     largest, have = size_of(quantity), max(book.buying_power, NONE)
     if not fit_to_room or largest.margin_usd <= have:
         return largest
-    # What a position ties up never falls as it grows, but jumps where it reaches another margin level.
+    # A position's margin never falls as it grows, but jumps where it reaches another margin level.
     lots = range(int(quantity / instrument.lot) + 1)
     fitting = bisect_right(lots, have, key=lambda count: size_of(count * instrument.lot).margin_usd)
     return size_of((fitting - 1) * instrument.lot)
@@ -136,9 +136,9 @@ def liquidity(side: Side, quote: Quote, quantity: Decimal, execution: Execution)
 
 
 def passive_price(listing: Listing, side: Side, quote: Quote, share: Decimal) -> Decimal:
-    """Return the price at a `share` (0..1) of the spread from the order's own side to the other, on the tick.
+    """Return the price at a fraction `share` of the spread, from the order's own side toward the other, on the tick.
 
-    It is rounded toward the own side, and at least one tick short of the other, so the order rests and adds liquidity.
+    It is rounded toward its own side, and at least one tick short of the other, so the order rests and adds liquidity.
     """
     near, far = (quote.bid, quote.ask) if side is Side.BUY else (quote.ask, quote.bid)
     rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
