@@ -333,8 +333,8 @@ def no_stop() -> None:
     """Hold what has passed its stop."""
     honest = StopLoss.measure
 
-    def holding(self: StopLoss, held: WatchedPosition, price: Decimal) -> Measure:
-        return honest(self, held, price)._replace(closes=False)
+    def holding(self: StopLoss, watched: WatchedPosition, price: Decimal) -> Measure:
+        return honest(self, watched, price)._replace(closes=False)
 
     StopLoss.measure = holding  # type: ignore[method-assign]
 

@@ -1,4 +1,4 @@
-"""Compose and parse the reason why a position was closed: the statements of all rules that fired, on one line.
+"""Compose and parse the reason why a position was closed: one line with each rule that fired.
 
 The grammar: parts are joined by `+`, and a part is a name, sometimes followed by a symbol, and by an amount in
 parentheses: `trail_stop(-1.2%)+signal_decay(0.65)`, `time_exit(72h)`, `displaced_by_XYZ`. An empty list is `unknown`.
@@ -15,7 +15,7 @@ from tradebot.model.reason_codes import Unit
 
 UNKNOWN = "unknown"
 ROLLED_INTO = "rolled_into"
-"""The reason of a close before expiry that reopens in the next contract, which it names."""
+"""The reason of a roll's close; it names the contract in which the position reopens."""
 _PART = re.compile(
     r"(?P<name>[a-z]+(?:_[a-z]+)*)(?:_(?P<symbol>[A-Z0-9][A-Z0-9._/-]*))?"
     r"(?:\((?P<amount>-?[0-9]+(?:\.[0-9]+)?)(?P<mark>%|h|)\))?"
@@ -38,7 +38,7 @@ _SHOWN = {
 
 
 class ReasonPart(Struct, frozen=True):
-    """One rule's statement: its name in lower case, a symbol in capitals if it names one, and the amount.
+    """One rule's part of a reason: its name in lower case, a symbol in capitals if it has one, and the amount.
 
     Raise ValueError if it couldn't be parsed back.
     """
@@ -49,7 +49,7 @@ class ReasonPart(Struct, frozen=True):
     symbol: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what the grammar has no words for."""
+        """Refuse a part that the grammar can't express."""
         whole = _PART.fullmatch(str(self))
         if not whole or (whole["name"], whole["symbol"] or "") != (self.name, self.symbol) or self.name == UNKNOWN:
             raise ValueError(f"{str(self)!r} is no reason to close a position")
@@ -62,7 +62,7 @@ class ReasonPart(Struct, frozen=True):
 
 
 Why = tuple[ReasonPart, ...]
-"""Everything that closes a position, the strongest first."""
+"""All parts of the reason for a close, strongest first."""
 
 
 def amount_part(name: str, amount: Decimal | float | None, unit: Unit = Unit.NONE) -> ReasonPart:

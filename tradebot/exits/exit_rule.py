@@ -91,7 +91,7 @@ def best_price(position: Position, quote: Quote | None, stored: Decimal | None) 
 
     It never moves past the last trade, because a wrong quote would otherwise remain the best price.
     """
-    # No farther than the last trade, because a wrong quote that became the best price would stay it.
+    # Stop at the last trade: a wrong quote that became the best price would remain it.
     price = position.average_price if stored is None else stored
     if quote is None:
         return price
@@ -109,7 +109,7 @@ def worst_price(position: Position, quote: Quote | None, stored: Decimal | None)
 
 
 class RuleInput(StrEnum):
-    """The inputs of rules, in words for people. A rule that lacks an input is UNKNOWN."""
+    """An input of rules, named for people. A rule that lacks an input is UNKNOWN."""
 
     QUOTE = "quote"
     CLOCK = "clock"
@@ -142,9 +142,9 @@ class ExitMoment(Struct, frozen=True):
 
 
 _KNOWN: Mapping[RuleInput, Callable[[WatchedPosition, ExitMoment], object]] = {
-    RuleInput.QUOTE: lambda held, moment: moment.price,
-    RuleInput.CLOCK: lambda held, moment: moment.now,
-    RuleInput.SESSION: lambda held, moment: moment.session,
+    RuleInput.QUOTE: lambda watched, moment: moment.price,
+    RuleInput.CLOCK: lambda watched, moment: moment.now,
+    RuleInput.SESSION: lambda watched, moment: moment.session,
     RuleInput.ENTRY_SCORE: lambda watched, moment: watched.kept.entry_score or None,
     RuleInput.SCORES: lambda watched, moment: watched.outlook.scores or None,
     RuleInput.NOISE: lambda watched, moment: watched.outlook.noise or None,
@@ -155,7 +155,7 @@ _KNOWN: Mapping[RuleInput, Callable[[WatchedPosition, ExitMoment], object]] = {
     RuleInput.MOVEMENT: lambda watched, moment: watched.outlook.movement,
     RuleInput.LIQUIDATION: lambda watched, moment: watched.outlook.liquidation,
 }
-"""Where each input is; None if it is unknown. Rules that need other inputs only at times read them directly."""
+"""Where to read each input; None if it is unknown. A rule that needs an input only at times reads it itself."""
 
 
 class Measure(NamedTuple):
@@ -173,7 +173,7 @@ class Measure(NamedTuple):
 
 
 class StopLevel(Struct, frozen=True):
-    """The level of an exit rule: it closes at `price` (USD) or at the time `at`; if not `armed`, it only arms there.
+    """Where an exit rule closes: at `price` (USD) or at the time `at`; if not `armed`, it only arms there.
 
     `ahead` is True if the price gets there by moving in the position's favor. A rule without a level has neither price
     nor time.
@@ -201,7 +201,7 @@ class ExitRule(Frozen):
     """One exit rule with its settings. Rules of price alone are `PriceRule`s, rules of time alone `TimeRule`s."""
 
     reason: ClassVar[Reason]
-    """Why it closes a position; each kind has its own reason."""
+    """The reason of its exits, unique to each kind of rule."""
     column: ClassVar[str]
     """The heading of its column in `tradebot positions`."""
     reads: ClassVar[frozenset[str]] = frozenset()
@@ -209,9 +209,9 @@ class ExitRule(Frozen):
     needs: ClassVar[tuple[RuleInput, ...]]
     """Its required inputs, in the order in which they are checked."""
     rank: ClassVar[int] = 50
-    """Its place among rules that fire together: the lowest gives the decision its reason and its numbers."""
+    """Its priority among rules that fire together: the lowest rank gives the decision its reason and its numbers."""
     word: ClassVar[str] = ""
-    """Its name in a composed reason, if that isn't the reason in lower case."""
+    """Its name in a composed reason; empty for the reason in lower case."""
     numbered: ClassVar[bool] = True
     """Whether the measured value is part of a composed reason."""
 
@@ -222,7 +222,7 @@ class ExitRule(Frozen):
 
     @property
     def is_stop(self) -> bool:
-        """Return True if it closes at a fixed loss, in whatever unit."""
+        """Return True if it closes at a fixed loss, whether a fraction or ticks."""
         return self.gain is not None and self.gain < 0
 
     def gain_at(self, price: Decimal, tick: Decimal) -> Decimal | None:
@@ -239,32 +239,32 @@ class ExitRule(Frozen):
         """Return True if one wrong quote could make it close a position."""
         return not {RuleInput.QUOTE, RuleInput.MOMENTUM}.isdisjoint(self.needs)
 
-    def judge(self, held: WatchedPosition, moment: ExitMoment) -> Measure | RuleInput:
-        """Evaluate the position at a moment, or return the first input that isn't known."""
-        given = list[object]()
+    def judge(self, watched: WatchedPosition, moment: ExitMoment) -> Measure | RuleInput:
+        """Evaluate the position at a moment, or return the first input that is unknown."""
+        values = list[object]()
         for need in self.needs:
             if need in _KNOWN:
-                given.append(_KNOWN[need](held, moment))
-                if given[-1] is None:
+                values.append(_KNOWN[need](watched, moment))
+                if values[-1] is None:
                     return need
-        return self.measure(held, *given)
+        return self.measure(watched, *values)
 
     @abstractmethod
-    def measure(self, held: WatchedPosition, *given: Any, **_: Any) -> Measure | RuleInput:
+    def measure(self, watched: WatchedPosition, *values: Any, **_: Any) -> Measure | RuleInput:
         """Evaluate the position with the values of `needs`, in that order."""
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        """Return the price or time at which it closes the position, if known beforehand."""
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        """Return the price or time at which it closes the position, if that can be known in advance."""
         return StopLevel(self.reason, None, None)
 
-    def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
+    def targets(self, watched: WatchedPosition) -> tuple[PriceTarget, ...]:
         """Return its profit-taking prices, nearest first; empty if its level isn't ahead."""
-        stop = self.level(held)
+        stop = self.level(watched)
         if stop.price is None or not (stop.armed and stop.ahead):
             return ()
-        return (PriceTarget(stop.price, abs(held.position.quantity)),)
+        return (PriceTarget(stop.price, abs(watched.position.quantity)),)
 
-    def part(self, held: WatchedPosition, measure: Measure) -> ReasonPart:
+    def part(self, watched: WatchedPosition, measure: Measure) -> ReasonPart:
         """Return its part of the composed reason once it has fired."""
         shown = measure.observed if measure.shown is None else measure.shown
         units = REASONS[self.reason].units or (Unit.SHARE_OF_WHOLE,)
@@ -285,11 +285,11 @@ class PriceRule(ExitRule):
     needs: ClassVar[tuple[RuleInput, ...]] = (RuleInput.QUOTE,)
 
     @abstractmethod
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure | RuleInput:
         """Evaluate the position at `price`, in USD."""
 
     @abstractmethod
-    def level(self, held: WatchedPosition) -> StopLevel:
+    def level(self, watched: WatchedPosition) -> StopLevel:
         """Return the price at which it closes the position."""
 
 
@@ -300,7 +300,7 @@ class TimeRule(ExitRule):
     rank = 0
 
     @abstractmethod
-    def measure(self, held: WatchedPosition, now: datetime) -> Measure:
+    def measure(self, watched: WatchedPosition, now: datetime) -> Measure:
         """Evaluate the position at `now`."""
 
 

@@ -133,7 +133,7 @@ def _mistakes(name: str, bad: ValidationError) -> Iterator[str]:
 
 
 def _as_written(value: object) -> str:
-    """Return a value as the configuration has it; a word in quotes, so that odd letters in it show."""
+    """Return a value as it is written in the configuration; a string in quotes, so that odd characters show."""
     return reprlib.repr(value) if isinstance(value, str) else in_yaml(value)[:LONGEST_VALUE]
 
 
@@ -147,13 +147,13 @@ def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
             yield contradiction
 
 
-def effective_rules(rules: Exits, kept: Kept) -> Exits:
+def effective_rules(rules: Exits, entry_terms: Kept) -> Exits:
     """Return all rules that apply to a position: its strategy's, and the stop and targets of its entry.
 
-    Of two stops, and of two targets, only the nearer one is in force; of two scale-outs, or of a scale-out and a
-    ladder, the position's own. A target that isn't beyond the last level of a ladder isn't in force.
+    Of two stops, and of two targets, only the nearer one applies; of two scale-outs, or of a scale-out and a ladder,
+    the position's own. A target that isn't beyond the last level of a ladder doesn't apply.
     """
-    own = _own_rules(kept.stop_loss_fraction, kept.profit_target_fraction, kept.targets)
+    own = _own_rules(entry_terms.stop_loss_fraction, entry_terms.profit_target_fraction, entry_terms.targets)
     nearer = {type(rule): rule for rule in own}
     for rule in rules:
         other = nearer.get(type(rule))
@@ -163,20 +163,20 @@ def effective_rules(rules: Exits, kept: Kept) -> Exits:
             del nearer[type(rule)]
     all_rules = (*nearer.values(), *(rule for rule in rules if type(rule) not in nearer)) if nearer else rules
     ladder = next((rule for rule in all_rules if isinstance(rule, Ladder)), None)
-    return all_rules if ladder is None else tuple(_beside(ladder, all_rules, kept))
+    return all_rules if ladder is None else tuple(_with_ladder(ladder, all_rules, entry_terms))
 
 
-def _beside(ladder: Ladder, rules: Iterable[ExitRule], kept: Kept) -> Iterator[ExitRule]:
-    """Yield the rules that are in force beside a ladder, and the ladder unless the position has its own scale-out."""
+def _with_ladder(ladder: Ladder, rules: Iterable[ExitRule], entry_terms: Kept) -> Iterator[ExitRule]:
+    """Yield the rules that apply together with a ladder, and the ladder unless the position has its own scale-out."""
     for rule in rules:
-        is_nearer = isinstance(rule, ProfitTarget) and ladder.reaches(rule.fraction, kept.stop_loss_fraction)
-        if (rule is not ladder) if kept.targets else not is_nearer:
+        is_nearer = isinstance(rule, ProfitTarget) and ladder.reaches(rule.fraction, entry_terms.stop_loss_fraction)
+        if (rule is not ladder) if entry_terms.targets else not is_nearer:
             yield rule
 
 
 @lru_cache(maxsize=1024)
 def _own_rules(stop: Decimal | None, target: Decimal | None, targets: tuple[ScaleOutLevel, ...]) -> Exits:
-    """Return the rules that a position was opened with; each pass asks for those of each position."""
+    """Return the rules that a position was opened with; cached, because each pass needs those of each position."""
     levels = tuple(GainLevel(fraction=each.fraction, share=each.share) for each in targets)
     return (
         *(() if stop is None else (StopLoss(fraction=stop),)),
@@ -227,9 +227,9 @@ class ExitLevels(Struct, frozen=True):
 
 
 def levels(watched: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
-    """Return the tightest stop price in force, and the targets, of a position's rules.
+    """Return the tightest stop price that applies now, and the targets, of a position's rules.
 
-    A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
+    A stop that isn't armed yet doesn't apply. The stop only ever moves toward profit, as the best price does.
     """
     levels_now = [(rule, rule.level(watched)) for rule in rules]
     prices = [
@@ -245,7 +245,7 @@ def levels(watched: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
 
 
 def _within(watched: WatchedPosition, targets: Iterable[PriceTarget]) -> tuple[PriceTarget, ...]:
-    """Return the targets with no more shares than are left when the price gets there."""
+    """Return the targets, reduced to the shares that remain when the price gets there."""
     remaining, fitting = abs(watched.position.quantity), list[PriceTarget]()
     for target in targets:
         shares = min(target.shares, remaining)
@@ -279,7 +279,7 @@ class _Fired(NamedTuple):
 
 
 def judge(
-    held: WatchedPosition,
+    watched: WatchedPosition,
     quote: Quote | None,
     now: datetime,
     rules: Exits,
@@ -288,7 +288,7 @@ def judge(
     clocks: Decision | None = None,
     session: Session | None = None,
 ) -> ExitCall:
-    """Evaluate all rules, whose order doesn't matter, and return the action.
+    """Evaluate all rules, whose order doesn't matter, and return what to do.
 
     A rule that lacks an input doesn't prevent another rule from closing the position. If none closes it, a missing
     quote or clock is returned as UNKNOWN; any other missing input only if no rule could decide.
@@ -299,24 +299,24 @@ def judge(
     """
     if state is TradingState.FLATTEN:
         return ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.FLATTEN, state.value), None, (ReasonPart("flatten"),))
-    price = exit_price(held.position, quote) if quote else None
+    price = exit_price(watched.position, quote) if quote else None
     moment = ExitMoment(now if clocks is None or clocks.passed else None, price, session)
-    fired, absent = _ask(held, moment, rules)
+    fired, absent = _ask(watched, moment, rules)
     unknown = tuple(dict.fromkeys(_unknown(rule, what, clocks) for rule, what in absent))
     shares = fired[0].measure.shares if fired else None
     if price is not None and ratio > 0 and ratio != 1:
-        other, _ = _ask(held, replace(moment, price=price * ratio), rules)
+        other, _ = _ask(watched, replace(moment, price=price * ratio), rules)
         if bool(other) is not bool(fired):
             age_s = quote.age_s(now) if quote else None
             unproven = Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.SPLIT_UNPROVEN, ratio, 1, age_s)
             return ExitCall(unproven, unknown=unknown)
         shares = _fewer(shares, other[0].measure.shares) if other else None
     if fired:
-        why = tuple(rule.part(held, measure) for rule, measure in fired)
+        why = tuple(rule.part(watched, measure) for rule, measure in fired)
         by_price = all(isinstance(rule, PriceRule) for rule, _ in fired)
-        return ExitCall(_closing(held, fired[0], quote, now), shares, why, unknown, by_price)
+        return ExitCall(_closing(watched, fired[0], quote, now), shares, why, unknown, by_price)
     blind = len(absent) == len(rules)
-    return ExitCall(_holding(held, quote, now, rules, unknown, blind=blind), unknown=unknown)
+    return ExitCall(_holding(watched, quote, now, rules, unknown, blind=blind), unknown=unknown)
 
 
 def is_blind(decision: Decision) -> bool:
@@ -334,7 +334,7 @@ def triggered_reason(watched: WatchedPosition, price: Decimal, rules: Exits) -> 
 def _ask(
     watched: WatchedPosition, moment: ExitMoment, rules: Iterable[ExitRule]
 ) -> tuple[Sequence[_Fired], Sequence[tuple[ExitRule, RuleInput]]]:
-    """Return the rules that fired, the strongest first, and those that can't tell with what they lack."""
+    """Return the rules that fired, the strongest first, and those that can't decide, with the input that each lacks."""
     fired, absent = list[_Fired](), list[tuple[ExitRule, RuleInput]]()
     for rule in rules:
         answer = rule.judge(watched, moment)
@@ -373,20 +373,26 @@ def _unknown(rule: ExitRule, what: RuleInput, clocks: Decision | None) -> Decisi
 
 
 def _holding(
-    held: WatchedPosition, quote: Quote | None, now: datetime, rules: Exits, unknown: Sequence[Decision], *, blind: bool
+    watched: WatchedPosition,
+    quote: Quote | None,
+    now: datetime,
+    rules: Exits,
+    unknown: Sequence[Decision],
+    *,
+    blind: bool,
 ) -> Decision:
-    """Return UNKNOWN if a price or the time is missing, or if no rule could tell; else HOLD with the nearest rule."""
+    """Return UNKNOWN if a price or the time is missing, or if no rule could decide; else HOLD with the nearest rule."""
     for decision in sorted(unknown, key=lambda each: each.reason is not Reason.QUOTE_MISSING):
         if decision.reason is not Reason.EXIT_INPUT_MISSING or blind:
             return decision
     if quote is None:
         return Decision(Gate.EXIT, Verdict.FAIL, Reason.HOLD)
-    gain = held.gain(exit_price(held.position, quote))
+    gain = watched.gain(exit_price(watched.position, quote))
     return Decision(Gate.EXIT, Verdict.FAIL, Reason.HOLD, gain, _nearest(gain, rules), quote.age_s(now))
 
 
 def _nearest(gain: Decimal, rules: Iterable[ExitRule]) -> Decimal | None:
-    """Return the nearest gain or loss at which a rule closes, on the side on which the position is now."""
+    """Return the nearest gain or loss at which a rule closes, on the side where the position is now."""
     gains = [rule.gain for rule in rules if rule.gain is not None]
     if gain > 0:
         return min((gain for gain in gains if gain > 0), default=None)

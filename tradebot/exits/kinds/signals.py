@@ -22,7 +22,7 @@ class SignalDecay(ExitRule):
 
     The signal counts as faded from the pass in which the drop reaches `noise_multiple` until the drop is below
     `recovery_multiple` again. The rule acts once that has lasted `confirm_passes` passes, and never before the position
-    is `min_hold_s` old. So a score that only jitters closes nothing.
+    is `min_hold_s` old. So a score that only fluctuates closes nothing.
     """
 
     reason = Reason.SIGNAL_DECAY
@@ -42,10 +42,10 @@ class SignalDecay(ExitRule):
         return value
 
     def measure(
-        self, held: WatchedPosition, now: datetime, entry: float, scores: Sequence[float], noise: float
+        self, watched: WatchedPosition, now: datetime, entry: float, scores: Sequence[float], noise: float
     ) -> Measure:
-        drops = [(entry - score) * held.direction / noise for score in scores]
-        age_s = (now - held.position.opened_at).total_seconds()
+        drops = [(entry - score) * watched.direction / noise for score in scores]
+        age_s = (now - watched.position.opened_at).total_seconds()
         closes = age_s >= self.min_hold_s and self._faded_for(drops) >= self.confirm_passes
         return Measure(closes, drops[-1], self.noise_multiple, shown=scores[-1] / entry)
 
@@ -53,7 +53,7 @@ class SignalDecay(ExitRule):
         return too_late("signal_decay's min_hold_s", self.min_hold_s, others)
 
     def _faded_for(self, drops: Iterable[float]) -> int:
-        """Return for how many passes up to the last one the signal has counted as faded."""
+        """Return for how many passes in a row, up to the last one, the signal has counted as faded."""
         passes = 0
         for drop in drops:
             faded = drop >= (self.recovery_multiple if passes else self.noise_multiple)
@@ -71,8 +71,8 @@ class FlowReversal(ExitRule):
     numbered = False
     min_flow: Annotated[float, Field(gt=0, le=1)]
 
-    def measure(self, held: WatchedPosition, flow: float) -> Measure:
-        favor = flow * held.direction
+    def measure(self, watched: WatchedPosition, flow: float) -> Measure:
+        favor = flow * watched.direction
         return Measure(favor <= -self.min_flow, favor, -self.min_flow)
 
 
@@ -86,8 +86,8 @@ class Momentum(ExitRule):
     numbered = False
     adverse_fraction: Fraction
 
-    def measure(self, held: WatchedPosition, momentum: Decimal) -> Measure:
-        favor = momentum * held.direction
+    def measure(self, watched: WatchedPosition, momentum: Decimal) -> Measure:
+        favor = momentum * watched.direction
         return Measure(favor <= -self.adverse_fraction, favor, -self.adverse_fraction)
 
 
@@ -103,13 +103,13 @@ class OpenInterestGone(ExitRule):
     needs = (RuleInput.SESSION, RuleInput.OPEN_INTEREST)
     min_kept_fraction: Fraction
 
-    def measure(self, held: WatchedPosition, session: Session) -> Measure | RuleInput:
-        if held.position.opened_at >= session.open:
+    def measure(self, watched: WatchedPosition, session: Session) -> Measure | RuleInput:
+        if watched.position.opened_at >= session.open:
             return Measure(False, None, self.min_kept_fraction)
-        kept = held.outlook.open_interest_kept
-        if kept is None:
+        still_open = watched.outlook.open_interest_kept
+        if still_open is None:
             return RuleInput.OPEN_INTEREST
-        return Measure(kept < self.min_kept_fraction, kept, self.min_kept_fraction)
+        return Measure(still_open < self.min_kept_fraction, still_open, self.min_kept_fraction)
 
 
 Regimes = tuple[Annotated[str, Field(pattern="^[a-z]+(_[a-z]+)*$", max_length=40)], ...]
@@ -130,14 +130,14 @@ class RegimeExit(ExitRule):
     shorts: Regimes
     loss_fraction: Fraction
 
-    def measure(self, held: WatchedPosition, price: Decimal, regime: str) -> Measure:
-        gain = held.gain(price)
-        against = regime in (self.longs if held.direction > 0 else self.shorts)
+    def measure(self, watched: WatchedPosition, price: Decimal, regime: str) -> Measure:
+        gain = watched.gain(price)
+        against = regime in (self.longs if watched.direction > 0 else self.shorts)
         return Measure(against and gain <= -self.loss_fraction, gain, -self.loss_fraction)
 
-    def part(self, held: WatchedPosition, measure: Measure) -> ReasonPart:
+    def part(self, watched: WatchedPosition, measure: Measure) -> ReasonPart:
         """Return the name of the regime, such as regime_high_vol_neg_gamma."""
-        return ReasonPart(f"regime_{held.outlook.regime}")
+        return ReasonPart(f"regime_{watched.outlook.regime}")
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
         stop = min((rule.fraction for rule in others if isinstance(rule, StopLoss)), default=None)
@@ -150,13 +150,13 @@ class RegimeExit(ExitRule):
 
 
 MOST = 10.0
-"""The highest urgency."""
+"""The highest possible urgency."""
 
 
 class Against(Struct, frozen=True):
     """The evidence against a position. Percentages are of the entry price, and hours include nights.
 
-    `score_kept` is the current score as a share of the entry's; `flow_reversed` is True if options flow now points
+    `score_kept` is the current score as a fraction of the entry's; `flow_reversed` is True if options flow now points
     against the position; `momentum_pct` is the price's momentum in the position's direction.
     """
 
@@ -193,7 +193,7 @@ def urgency_of(against: Against) -> float:
 
 
 class Urgency(ExitRule):
-    """Score everything that speaks against a position from 0 to 10: close it at `exit_at`, a part at `reduce_at`.
+    """Score all evidence against a position from 0 to 10: close it at `exit_at`, a part at `reduce_at`.
 
     The part is closed once: `reduce_share` of the original quantity, in whole lots.
     """
@@ -223,7 +223,7 @@ class Urgency(ExitRule):
 
     def measure(
         self,
-        held: WatchedPosition,
+        watched: WatchedPosition,
         now: datetime,
         price: Decimal,
         entry: float,
@@ -233,19 +233,19 @@ class Urgency(ExitRule):
     ) -> Measure | RuleInput:
         against = Against(
             scores[-1] / entry,
-            float(held.gain(price) * 100),
-            float(held.gain(held.best) * 100),
-            (now - held.position.opened_at).total_seconds() / 3600,
-            flow * held.direction < 0,
-            float(momentum * held.direction * 100),
+            float(watched.gain(price) * 100),
+            float(watched.gain(watched.best) * 100),
+            (now - watched.position.opened_at).total_seconds() / 3600,
+            flow * watched.direction < 0,
+            float(momentum * watched.direction * 100),
         )
-        urgency, original = urgency_of(against), held.original_quantity
+        urgency, original = urgency_of(against), watched.original_quantity
         if urgency >= self.exit_at:
             return Measure(True, urgency, self.exit_at)
         if original is None:
             return RuleInput.ORIGINAL_QUANTITY
-        keep = original - held.whole_lots(original * self.reduce_share)
-        remaining = held.whole_lots(abs(held.position.quantity) - keep)
+        keep = original - watched.whole_lots(original * self.reduce_share)
+        remaining = watched.whole_lots(abs(watched.position.quantity) - keep)
         return Measure(urgency >= self.reduce_at and remaining > 0, urgency, self.reduce_at, remaining)
 
 

@@ -25,12 +25,12 @@ class StopLoss(PriceRule):
     def gain(self) -> Decimal:
         return -self.fraction
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
-        gain = held.gain(price)
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure:
+        gain = watched.gain(price)
         return Measure(gain <= -self.fraction, gain, -self.fraction)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        return StopLevel(self.reason, held.price_at(-self.fraction), None)
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        return StopLevel(self.reason, watched.price_at(-self.fraction), None)
 
 
 class StopTicks(PriceRule):
@@ -49,16 +49,16 @@ class StopTicks(PriceRule):
     def gain_at(self, price: Decimal, tick: Decimal) -> Decimal:
         return -self.ticks * tick / price
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
-        if held.tick is None:
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure | RuleInput:
+        if watched.tick is None:
             return RuleInput.TICK
-        gained = (price - held.entry) * held.direction / held.tick
+        gained = (price - watched.entry) * watched.direction / watched.tick
         return Measure(gained <= -self.ticks, gained, -self.ticks)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        if held.tick is None:
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        if watched.tick is None:
             return StopLevel(self.reason, None, None)
-        return StopLevel(self.reason, held.entry - held.direction * self.ticks * held.tick, None)
+        return StopLevel(self.reason, watched.entry - watched.direction * self.ticks * watched.tick, None)
 
 
 class TrailingStop(PriceRule):
@@ -75,14 +75,14 @@ class TrailingStop(PriceRule):
     def nearest(self) -> Decimal:
         return self.fraction
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
-        pullback = held.pullback(price)
-        return Measure(self._is_armed(held) and pullback >= self.fraction, pullback, self.fraction, shown=-pullback)
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure:
+        pullback = watched.pullback(price)
+        return Measure(self._is_armed(watched) and pullback >= self.fraction, pullback, self.fraction, shown=-pullback)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        if self._is_armed(held):
-            return StopLevel(self.reason, held.best * (1 - held.direction * self.fraction), None)
-        return StopLevel(self.reason, held.price_at(self.arm_fraction), None, armed=False, ahead=True)
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        if self._is_armed(watched):
+            return StopLevel(self.reason, watched.best * (1 - watched.direction * self.fraction), None)
+        return StopLevel(self.reason, watched.price_at(self.arm_fraction), None, armed=False, ahead=True)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
         gains = (rule.gain for rule in others if rule.gain is not None)
@@ -102,7 +102,7 @@ Multiple = Annotated[Decimal, Field(gt=0, le=20)]
 
 
 class Tightening(Frozen):
-    """A step of a trail: from a best gain of `r` times the initial risk on, the stop trails by `multiple` ATR."""
+    """A step of a trail: once the best gain reaches `r` times the initial risk, the stop trails by `multiple` ATR."""
 
     r: Annotated[Decimal, Field(gt=0, le=100)]
     multiple: Multiple
@@ -131,23 +131,25 @@ class AtrTrail(PriceRule):
             raise ValueError("must have an r that rises from one to the next")
         return steps
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
-        risk, atr = held.kept.stop_loss_fraction, held.kept.atr_fraction
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure | RuleInput:
+        risk, atr = watched.kept.stop_loss_fraction, watched.kept.atr_fraction
         if risk is None or atr is None:
             return RuleInput.ENTRY_ATR if risk else RuleInput.ENTRY_STOP
-        back = (held.best - price) * held.direction / held.entry
-        behind = self._multiple(held, risk) * atr
-        return Measure(self._is_armed(held, risk) and back >= behind, back, behind, shown=-back)
+        back = (watched.best - price) * watched.direction / watched.entry
+        behind = self._multiple(watched, risk) * atr
+        return Measure(self._is_armed(watched, risk) and back >= behind, back, behind, shown=-back)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        risk, atr = held.kept.stop_loss_fraction, held.kept.atr_fraction
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        risk, atr = watched.kept.stop_loss_fraction, watched.kept.atr_fraction
         if risk is None or atr is None:
             return StopLevel(self.reason, None, None, armed=False)
-        if self._is_armed(held, risk):
+        if self._is_armed(watched, risk):
             return StopLevel(
-                self.reason, held.best - held.direction * self._multiple(held, risk) * atr * held.entry, None
+                self.reason,
+                watched.best - watched.direction * self._multiple(watched, risk) * atr * watched.entry,
+                None,
             )
-        arming = held.price_at(self.arm_r * risk)
+        arming = watched.price_at(self.arm_r * risk)
         return StopLevel(self.reason, arming, None, armed=False, ahead=True)
 
     def _is_armed(self, watched: WatchedPosition, risk: Decimal) -> bool:
@@ -161,7 +163,7 @@ class AtrTrail(PriceRule):
 
 
 class BreakEven(PriceRule):
-    """Close the remainder of a position at its entry price, once `after_share` of the original quantity is closed.
+    """Close the rest of a position at its entry price, once `after_share` of the original quantity is closed.
 
     Any close counts, except one at a loss, such as by a partially filled stop. The stop is `keep_fraction` of the entry
     price on the profit side, which may pay fees.
@@ -174,15 +176,15 @@ class BreakEven(PriceRule):
     after_share: Fraction
     keep_fraction: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal(0)
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
-        if held.original_quantity is None:
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure | RuleInput:
+        if watched.original_quantity is None:
             return RuleInput.ORIGINAL_QUANTITY
-        gain = held.gain(price)
-        return Measure(self._is_armed(held) and gain <= self.keep_fraction, gain, self.keep_fraction)
+        gain = watched.gain(price)
+        return Measure(self._is_armed(watched) and gain <= self.keep_fraction, gain, self.keep_fraction)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        if self._is_armed(held):
-            return StopLevel(self.reason, held.price_at(self.keep_fraction), None)
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        if self._is_armed(watched):
+            return StopLevel(self.reason, watched.price_at(self.keep_fraction), None)
         return StopLevel(self.reason, None, None, armed=False)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
@@ -228,15 +230,15 @@ class DrawdownStop(PriceRule):
         """Return the largest loss that it allows, as a negative gain."""
         return -self.fraction
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
-        lost = self._best(held) - held.gain(price)
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure:
+        lost = self._best(watched) - watched.gain(price)
         return Measure(lost >= self.fraction, lost, self.fraction)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        return StopLevel(self.reason, held.price_at(self._best(held) - self.fraction), None)
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        return StopLevel(self.reason, watched.price_at(self._best(watched) - self.fraction), None)
 
     def _best(self, watched: WatchedPosition) -> Decimal:
-        # Shares that were added later at a worse price may leave the best price behind the average.
+        # Shares that were added at a worse price may put the average past the best price.
         return max(watched.gain(watched.best), Decimal(0))
 
 
@@ -263,10 +265,10 @@ class LiquidationDistance(ExitRule):
             raise ValueError("must have a trim_below above close_below, or it would never trim")
         return self
 
-    def measure(self, held: WatchedPosition, distance: Decimal) -> Measure:
+    def measure(self, watched: WatchedPosition, distance: Decimal) -> Measure:
         if distance < self.close_below:
             return Measure(True, distance, self.close_below)
-        shares = held.whole_lots(abs(held.position.quantity) * self.trim_share)
+        shares = watched.whole_lots(abs(watched.position.quantity) * self.trim_share)
         return Measure(distance < self.trim_below and shares > 0, distance, self.trim_below, shares)
 
 

@@ -24,12 +24,12 @@ class ProfitTarget(PriceRule):
     def gain(self) -> Decimal:
         return self.fraction
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
-        gain = held.gain(price)
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure:
+        gain = watched.gain(price)
         return Measure(gain >= self.fraction, gain, self.fraction)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        return StopLevel(self.reason, held.price_at(self.fraction), None, ahead=True)
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        return StopLevel(self.reason, watched.price_at(self.fraction), None, ahead=True)
 
 
 class TargetTicks(PriceRule):
@@ -44,16 +44,16 @@ class TargetTicks(PriceRule):
     def gain_at(self, price: Decimal, tick: Decimal) -> Decimal:
         return self.ticks * tick / price
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
-        if held.tick is None:
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure | RuleInput:
+        if watched.tick is None:
             return RuleInput.TICK
-        gained = (price - held.entry) * held.direction / held.tick
+        gained = (price - watched.entry) * watched.direction / watched.tick
         return Measure(gained >= self.ticks, gained, self.ticks)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        if held.tick is None:
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        if watched.tick is None:
             return StopLevel(self.reason, None, None)
-        return StopLevel(self.reason, held.entry + held.direction * self.ticks * held.tick, None, ahead=True)
+        return StopLevel(self.reason, watched.entry + watched.direction * self.ticks * watched.tick, None, ahead=True)
 
 
 class GainLevel(Frozen):
@@ -66,8 +66,8 @@ class GainLevel(Frozen):
 class ScaleOut(PriceRule):
     """Close a share of the original quantity at each level of gain, once, rounded down to whole lots.
 
-    If the shares add up to 1, the last level closes whatever is left. A level counts as done once the position is no
-    larger than the level leaves, so a price that comes back to it closes nothing again.
+    If the shares add up to 1, the last level closes whatever remains. A level counts as done once the position is no
+    larger than the level leaves, so a price that returns to it closes nothing again.
     """
 
     reason = Reason.SCALE_OUT
@@ -90,29 +90,29 @@ class ScaleOut(PriceRule):
         """Return the gain of the last level if that closes the whole position, otherwise None."""
         return self.levels[-1].fraction if self._closes_all(self.levels) else None
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
-        original, gain = held.original_quantity, held.gain(price)
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure | RuleInput:
+        original, gain = watched.original_quantity, watched.gain(price)
         if original is None:
             return RuleInput.ORIGINAL_QUANTITY
         reached = [level for level in self.levels if level.fraction <= gain]
         if not reached:
             return Measure(False, gain, self.levels[0].fraction)
-        due = self._due(held, original, reached)
-        whole = due == abs(held.position.quantity)
+        due = self._due(watched, original, reached)
+        whole = due == abs(watched.position.quantity)
         return Measure(due > 0, gain, reached[-1].fraction, None if whole else due)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        price = next((target.price for target in self.targets(held)), None)
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        price = next((target.price for target in self.targets(watched)), None)
         return StopLevel(self.reason, price, None, ahead=True)
 
-    def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
-        original, done = held.original_quantity, Decimal(0)
+    def targets(self, watched: WatchedPosition) -> tuple[PriceTarget, ...]:
+        original, done = watched.original_quantity, Decimal(0)
         targets = list[PriceTarget]()
         for index, level in enumerate(self.levels if original is not None else ()):
             assert original is not None, "without it there are no levels"
-            due = self._due(held, original, self.levels[: index + 1])
+            due = self._due(watched, original, self.levels[: index + 1])
             if due > done:
-                targets.append(PriceTarget(held.price_at(level.fraction), due - done))
+                targets.append(PriceTarget(watched.price_at(level.fraction), due - done))
                 done = due
         return tuple(targets)
 
@@ -126,7 +126,7 @@ class ScaleOut(PriceRule):
         )
 
     def _due(self, watched: WatchedPosition, original: Decimal, reached: Sequence[GainLevel]) -> Decimal:
-        """Return how many shares the levels reached close of those that are held now."""
+        """Return how many of the position's current shares the reached levels close."""
         quantity = abs(watched.position.quantity)
         if self._closes_all(reached):
             return quantity
@@ -146,7 +146,7 @@ class TargetRung(Frozen):
 
 
 class _Step(NamedTuple):
-    """A rung that closes something: its gain as a fraction of the entry, and how many shares are closed up to it."""
+    """A rung that closes something: its gain as a fraction of the entry, and the total shares closed up to it."""
 
     gain: Decimal
     done: Decimal
@@ -157,13 +157,13 @@ class Ladder(PriceRule):
 
     R is the distance of the entry's own stop from its average fill price. Each part is rounded down to whole lots; one
     below the venue's smallest order joins the runner. So does the part of a level that the price had passed, or come
-    within `near_fraction` of, when a pass first saw the entry filled. Levels are independent, so a skipped one skips no
+    within `near_fraction` of, when a pass first saw the entry filled. Levels are independent, so skipping one skips no
     other. A profit target beyond the last level ends the runner; a nearer one closes nothing.
     """
 
-    # Which levels are skipped follows from `first_gain`, for ever the same. The first pass that sees the fill stores
-    # the midpoint with the entry's order and in the journal, so it survives a restart and a rebuilt ledger. Without it
-    # (in a dry run, or if an earlier version saw the fill), no level is skipped.
+    # Which levels are skipped only depends on `first_gain`. The first pass that sees the fill stores the midpoint with
+    # the entry's order and in the journal, so it survives a restart and a rebuilt ledger. Without it (in a dry run, or
+    # if an earlier version saw the fill), no level is skipped.
 
     reason = Reason.LADDER
     column = "ladder"
@@ -181,29 +181,29 @@ class Ladder(PriceRule):
             raise ValueError("must have shares that add up to 1 at most")
         return levels
 
-    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
-        original, risk, gain = held.original_quantity, held.kept.stop_loss_fraction, held.gain(price)
+    def measure(self, watched: WatchedPosition, price: Decimal) -> Measure | RuleInput:
+        original, risk, gain = watched.original_quantity, watched.kept.stop_loss_fraction, watched.gain(price)
         if original is None or risk is None:
             return RuleInput.ENTRY_STOP if original else RuleInput.ORIGINAL_QUANTITY
-        reached = [step for step in self._steps(held, original, risk) if step.gain <= gain]
+        reached = [step for step in self._steps(watched, original, risk) if step.gain <= gain]
         if not reached:
             return Measure(False, gain, self.levels[0].r * risk)
-        due = self._due(held, original, reached[-1])
-        return Measure(due > 0, gain, reached[-1].gain, None if due == abs(held.position.quantity) else due)
+        due = self._due(watched, original, reached[-1])
+        return Measure(due > 0, gain, reached[-1].gain, None if due == abs(watched.position.quantity) else due)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        price = next((target.price for target in self.targets(held)), None)
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        price = next((target.price for target in self.targets(watched)), None)
         return StopLevel(self.reason, price, None, ahead=True)
 
-    def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
-        original, risk, done = held.original_quantity, held.kept.stop_loss_fraction, Decimal(0)
+    def targets(self, watched: WatchedPosition) -> tuple[PriceTarget, ...]:
+        original, risk, done = watched.original_quantity, watched.kept.stop_loss_fraction, Decimal(0)
         if original is None or risk is None:
             return ()
         targets = list[PriceTarget]()
-        for step in self._steps(held, original, risk):
-            due = self._due(held, original, step)
+        for step in self._steps(watched, original, risk):
+            due = self._due(watched, original, step)
             if due > done:
-                targets.append(PriceTarget(held.price_at(step.gain), due - done))
+                targets.append(PriceTarget(watched.price_at(step.gain), due - done))
                 done = due
         return tuple(targets)
 
@@ -226,16 +226,16 @@ class Ladder(PriceRule):
                 yield _Step(level.r * risk, done)
 
     def _is_ahead(self, watched: WatchedPosition, gain: Decimal) -> bool:
-        """Return True if the price wasn't at a level yet, nor near it, when it was first seen after the fill."""
+        """Return True if the price wasn't at or near a level yet when it was first seen after the fill."""
         first, price = watched.kept.first_gain, 1 + watched.direction * gain
         if price <= 0:
             return False
-        seen = None if first is None else 1 + watched.direction * first
-        return seen is None or (price - seen) * watched.direction > price * self.near_fraction
+        first_price = None if first is None else 1 + watched.direction * first
+        return first_price is None or (price - first_price) * watched.direction > price * self.near_fraction
 
     @staticmethod
     def _due(watched: WatchedPosition, original: Decimal, step: _Step) -> Decimal:
-        """Return how many of the shares that are held now are closed once the price gets to a step."""
+        """Return how many of the current shares are closed once the price gets to a step."""
         return watched.whole_lots(max(abs(watched.position.quantity) - (original - step.done), Decimal(0)))
 
 

@@ -14,22 +14,22 @@ from tradebot.model.reasons import Reason
 
 
 class TimeExit(TimeRule):
-    """Close a position this many seconds of trading time after it was opened, nights included."""
+    """Close a position this many seconds of trading time after it was opened, including nights."""
 
     reason = Reason.TIME_EXIT
     column = "time"
     after_s: Seconds
 
-    def measure(self, held: WatchedPosition, now: datetime) -> Measure:
-        age = (now - held.position.opened_at).total_seconds()
+    def measure(self, watched: WatchedPosition, now: datetime) -> Measure:
+        age = (now - watched.position.opened_at).total_seconds()
         return Measure(age >= self.after_s, age, self.after_s)
 
-    def level(self, held: WatchedPosition) -> StopLevel:
-        return StopLevel(self.reason, None, held.position.opened_at + timedelta(seconds=self.after_s))
+    def level(self, watched: WatchedPosition) -> StopLevel:
+        return StopLevel(self.reason, None, watched.position.opened_at + timedelta(seconds=self.after_s))
 
 
 def too_late(setting: str, age_s: int, others: Iterable[ExitRule]) -> str | None:
-    """Return why a rule that acts from an age on could never act beside these others, or None.
+    """Return why a rule that acts from an age on could never act alongside these others, or None.
 
     It couldn't if no position gets that old.
     """
@@ -51,13 +51,15 @@ class EndOfDay(ExitRule):
     rank = 1
     before_close_s: Seconds
 
-    def measure(self, held: WatchedPosition, now: datetime, session: Session) -> Measure:
-        left = session.close - now
-        return Measure(left <= timedelta(seconds=self.before_close_s), left.total_seconds(), self.before_close_s)
+    def measure(self, watched: WatchedPosition, now: datetime, session: Session) -> Measure:
+        remaining = session.close - now
+        return Measure(
+            remaining <= timedelta(seconds=self.before_close_s), remaining.total_seconds(), self.before_close_s
+        )
 
 
 class EventAhead(ExitRule):
-    """Close a position this many seconds before the company's next event, such as its earnings, nights included."""
+    """Close a position this many seconds before the company's next event, such as its earnings, including nights."""
 
     reason = Reason.EVENT_AHEAD
     column = "event"
@@ -65,7 +67,7 @@ class EventAhead(ExitRule):
     needs = (RuleInput.CLOCK, RuleInput.EVENT)
     before_s: Seconds
 
-    def measure(self, held: WatchedPosition, now: datetime, event_at: datetime) -> Measure:
+    def measure(self, watched: WatchedPosition, now: datetime, event_at: datetime) -> Measure:
         left_s = (event_at - now).total_seconds()
         return Measure(0 <= left_s <= self.before_s, left_s, self.before_s)
 
@@ -80,9 +82,9 @@ class Stale(ExitRule):
     after_days: Annotated[int, Field(ge=1, le=365)]
     gain_fraction: Fraction
 
-    def measure(self, held: WatchedPosition, now: datetime, price: Decimal) -> Measure:
-        gain = held.gain(price)
-        old = now - held.position.opened_at >= timedelta(days=self.after_days)
+    def measure(self, watched: WatchedPosition, now: datetime, price: Decimal) -> Measure:
+        gain = watched.gain(price)
+        old = now - watched.position.opened_at >= timedelta(days=self.after_days)
         return Measure(old and abs(gain) < self.gain_fraction, gain, self.gain_fraction)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
@@ -99,8 +101,8 @@ class LowMovement(ExitRule):
     movement_fraction: Fraction
     after_s: Seconds
 
-    def measure(self, held: WatchedPosition, now: datetime, movement: Decimal) -> Measure:
-        old = (now - held.position.opened_at).total_seconds() >= self.after_s
+    def measure(self, watched: WatchedPosition, now: datetime, movement: Decimal) -> Measure:
+        old = (now - watched.position.opened_at).total_seconds() >= self.after_s
         return Measure(old and movement < self.movement_fraction, movement, self.movement_fraction)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
