@@ -16,7 +16,8 @@ from tests.kit.values import NOW
 from tradebot.model.registry import NO_VOLUME, CoinHealth, DataCheck, DataState, Failed, Figures, Rank, Tier, height
 from tradebot.model.struct_tools import replace
 from tradebot.signals.registry import (
-    after_a_look,
+    after_check,
+    after_unchecked_pass,
     figures_of,
     is_data_check_due,
     is_due,
@@ -26,7 +27,6 @@ from tradebot.signals.registry import (
     of_figures,
     tier_for,
     update_rank,
-    without_a_look,
 )
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
@@ -186,9 +186,9 @@ def played(looks: str, step: timedelta = FIVE) -> list[DataState]:
     for place, look in enumerate(looks):
         before, now = states[-1] if states else None, NOW + step * place
         if before is None or is_data_check_due(before, now, RULES):
-            states.append(after_a_look(before, BAD if look == "-" else (), now, RULES))
+            states.append(after_check(before, BAD if look == "-" else (), now, RULES))
         else:
-            states.append(without_a_look(before, now, RULES))
+            states.append(after_unchecked_pass(before, now, RULES))
     return states
 
 

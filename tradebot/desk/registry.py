@@ -96,7 +96,7 @@ class _CoinCheck(NamedTuple):
             rank = tiers.update_rank(rank, read, self.now, self.rules, pinned=symbol in rules.pinned)
         if symbol in self.checked:
             return Coin(symbol, rank, self._check_data(symbol, data, read))
-        return Coin(symbol, rank, tiers.without_a_look(data, self.now, health))
+        return Coin(symbol, rank, tiers.after_unchecked_pass(data, self.now, health))
 
     def _check_data(self, symbol: str, before: DataState | None, read: Figures) -> DataState:
         """Return the state of a symbol's data after its checks. Candles that were complete stay complete."""
@@ -107,7 +107,7 @@ class _CoinCheck(NamedTuple):
             failed, until = (*failed, *of_candles), None
             if candles and not of_candles:
                 until = tiers.next_candle_at(candles)
-        return replace(tiers.after_a_look(before, failed, self.now, rules), candles_until=until)
+        return replace(tiers.after_check(before, failed, self.now, rules), candles_until=until)
 
 
 def _needs_candles(coin: Coin | None, now: datetime) -> bool:

@@ -51,7 +51,7 @@ def optional(
 
 
 def text(columns: Columns, name: str) -> Sequence[str]:
-    """Return texts of 1 to 128 characters."""
+    """Return strings of 1 to 128 characters."""
     values = _of(str, columns, name)
     if max(map(len, values)) > LONGEST_TEXT or not all(map(str.strip, values)):
         raise NotColumnarError
@@ -102,7 +102,10 @@ def past_time(columns: Columns, name: str, at: datetime) -> Sequence[datetime]:
 
 
 def _numbers(columns: Columns, name: str, read: Callable[[str], T]) -> Sequence[T]:
-    """Read digits with at most one dot each. So few digits are always a usable number, and never negative."""
+    """Parse strings of digits with at most one dot.
+
+    Strings this short are always usable numbers, and never negative.
+    """
     values = _of(str, columns, name)
     if max(map(len, values)) > PLAIN_DIGITS or not "".join(values).replace(".", "").isdigit():
         raise NotColumnarError

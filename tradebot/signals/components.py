@@ -41,7 +41,10 @@ SUBJECTS: Mapping[str, str] = MappingProxyType({
     "toxicity": "premium",
     "whale_persistence": "patterns",
 })  # fmt: skip
-"""The subject of each component by its name, which configurations and records have, and so never changes."""
+"""The file of each component, by the component's name.
+
+Configurations and records contain these names, so they never change.
+"""
 
 
 @cache

@@ -16,9 +16,9 @@ from tradebot.model.struct_tools import replace
 
 LONGEST_EXAMPLE = 160
 LEAST_ROWS = 100
-"""The least number of rows for comparing a field's usual and current share of nulls."""
+"""The fewest rows for which a field's current share of nulls is compared with its usual share."""
 NULLS_ABOVE = 0.25
-"""How far above its usual share the share of a field's nulls may rise before that is a finding."""
+"""How far a field's share of nulls may rise above its usual share before that is a finding."""
 
 _TYPES: Mapping[str, tuple[str, frozenset[type]]] = {
     "text": ("text", frozenset({str})),
@@ -34,7 +34,7 @@ _CUT = "…"
 
 
 class ContractChecked(NamedTuple):
-    """The differences from the contract, and the null count of each field, documented or not."""
+    """The differences from the documented contract, and the null count of each field, documented or not."""
 
     findings: tuple[ContractFinding, ...] = ()
     nulls: Mapping[str, int] = {}
@@ -105,14 +105,14 @@ def _differences(fields: Mapping[str, str], row: Mapping[str, object], count: in
 
 
 def _excerpt(value: object, expected: str = "") -> str:
-    """Return a value in JSON as it came, cut short; and what was expected instead, if that can be said."""
+    """Return a value as the JSON had it, cut short, and what was expected instead, if that can be said."""
     text = json.dumps(value, default=_number)
     short = text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - len(_CUT)] + _CUT
     return short + (f" instead of {_TYPES[expected][0]}" if expected else "")
 
 
 def _number(value: object) -> float | str:
-    """Return a number that JSON was parsed into as JSON writes it."""
+    """Return a parsed number as JSON writes it."""
     return float(value) if isinstance(value, Decimal) and not value.is_snan() else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Facts of one session as of any time, summarized by symbol and kind, and recomputed only if they changed."""
+"""Cache the facts of one session as of any time, summarized by symbol and kind; recompute them only if they changed."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -12,7 +12,7 @@ from tradebot.signals.kinds import kinds
 
 FIRST = datetime.min.replace(tzinfo=UTC)
 NEVER = FIRST, FIRST, SymbolFacts("")
-"""Facts that are of no time."""
+"""The result before any time was queried."""
 
 
 class FactVersion(NamedTuple):
@@ -61,7 +61,7 @@ class SessionFacts:
         return self._condensed[symbol]
 
     def _newest_of(self, symbol: str) -> Iterator[tuple[str, object]]:
-        """Yield what all of the newest versions come to, by kind: only what has changed is summed up again."""
+        """Yield the summary of all newest versions, by kind; only kinds that have changed are summarized again."""
         for name, versions in self._versions.get(symbol, {}).items():
             if (symbol, name) not in self._values:
                 facts = [version.fact for version in versions.values()]
@@ -82,7 +82,7 @@ class SessionFacts:
                 yield name, self._earlier[key][1]
 
     def _unchanged_span(self, symbol: str, now: datetime) -> tuple[datetime, datetime]:
-        """Return since when, and until when, the same is known of a symbol as at a time."""
+        """Return the span of time around `now` in which the known facts of a symbol don't change."""
         times = [self._times[symbol, name] for name in self._versions[symbol]]
         places = [bisect_right(time, now) for time in times]
         since = max((moments[index - 1] for moments, index in zip(times, places, strict=True) if index), default=FIRST)

@@ -1,6 +1,6 @@
 """Read the fields of a source's row. Each function raises BadRowError if the field can't be used.
 
-Sectors are in the words of the flow source.
+Sectors are the flow source's names.
 """
 
 import re
@@ -27,11 +27,11 @@ SOURCE_SECTORS: Mapping[str, str] = {
     "utilities": "Utilities",
 }
 
-"""The source's word for each sector of the configuration; it has none for funds."""
+"""The source's name for each sector of the configuration; it has none for funds."""
 
 
 def our_sector(written: str) -> str:
-    """Return a sector in the configuration's words: the source's words are translated, others are left alone."""
+    """Return a sector in the configuration's terms: the source's names are translated, others returned unchanged."""
     return next((ours for ours, theirs in SOURCE_SECTORS.items() if theirs.lower() == written.lower()), written)
 
 
@@ -63,7 +63,7 @@ RIGHTS = {right.value: right for right in Right}
 
 
 class BadRowError(ValueError):
-    """Raised for a row that can't be used; the message is the reason it is counted under."""
+    """A row that can't be used. The message is the reason it is counted under."""
 
 
 def optional(read: Callable[[Row, str], T | None], row: Row, name: str, absent: T | None = None) -> T | None:
@@ -73,7 +73,7 @@ def optional(read: Callable[[Row, str], T | None], row: Row, name: str, absent: 
 
 
 def text(row: Row, name: str) -> str:
-    """Return text of 1 to 128 characters; a whole number counts as text."""
+    """Return a string of 1 to 128 characters; a whole number counts too."""
     value = row.get(name)
     if type(value) is str and len(value) <= LONGEST_TEXT and value and not value.isspace():
         return value
@@ -194,9 +194,9 @@ date_of = lru_cache(maxsize=1024)(date.fromisoformat)
 
 
 def _plain(value: str) -> Decimal | None:
-    """Return a number from digits with at most one dot, as most are sent; None if it takes a closer look.
+    """Return a number from digits with at most one dot, the usual form; None if the value needs a closer look.
 
-    So few digits are always a usable number, and never negative.
+    A string this short is always a usable number, and never negative.
     """
     if len(value) <= PLAIN_DIGITS and value.isascii() and value.replace(".", "", 1).isdigit():
         return Decimal(value)
@@ -269,7 +269,7 @@ def as_polled(row: Row, about: Row) -> Row:
     fact = {**about, **{name: row[name] for name in _SAME if name in row}}
     fact |= {name: _text(row[name]) for name in _DECIMALS if name in row}
     fact |= _contract(row.get("option_chain"))
-    # A rule whose name isn't known is told by its id.
+    # If a rule's name isn't known, it is identified by its id.
     fact["alert_rule"] = row.get("rule_name") or row.get("rule_id")
     created = _time(row.get("executed_at", row.get("end_time")))
     return fact if created is None else {**fact, "created_at": created}

@@ -33,13 +33,13 @@ _MEASURES: dict[str, Read] = {
     "size": attrgetter("size"),
     "volume": attrgetter("volume"),
     "open_interest": attrgetter("open_interest"),
-    # The source counts an open interest of zero as one.
+    # The source treats an open interest of zero as one.
     "volume_oi_ratio": lambda alert: alert.volume / (alert.open_interest or 1),
     "ask_perc": lambda alert: float(alert.ask_premium / alert.premium),
     "bid_perc": lambda alert: float(alert.bid_premium / alert.premium),
 }
 BOUNDED = tuple(_MEASURES)
-"""Fields with two filters, one for the least and one for the largest value: min_ and max_ before the name."""
+"""Fields with two filters, a minimum and a maximum, whose names begin with min_ and max_."""
 _FLAGS: dict[str, Read] = {
     "all_opening": attrgetter("opening"),
     "is_sweep": attrgetter("has_sweep"),
@@ -57,7 +57,7 @@ _WORDS: dict[str, Read] = {"issue_types": attrgetter("issue_type"), "rule_name":
 
 
 class Filter(NamedTuple):
-    """The effect of one filter: `left` returns the alerts that it keeps, and `read` is None for those without data."""
+    """The effect of one filter: `left` returns the alerts that pass it, and `read` is None for those without data."""
 
     left: Callable[[Alerts], Alerts]
     read: Read
@@ -67,7 +67,7 @@ def select_alerts(alerts: Alerts, each: Sequence[Filter]) -> AlertSelection:
     """Return the alerts that pass every filter; a row without a field that a filter reads doesn't pass."""
     for rule in each:
         alerts = rule.left(alerts)
-    # A row that another filter refuses anyway isn't missing anything.
+    # A row that another filter refuses anyway isn't lacking anything.
     passed = [alert for alert in alerts if None not in [rule.read(alert) for rule in each]]
     return AlertSelection(passed, len(alerts) - len(passed))
 
@@ -78,7 +78,7 @@ def filters_on(today: date, filters: Filters) -> tuple[Filter, ...]:
 
 
 def _each(today: date, filters: Filters) -> Iterator[Filter]:
-    # Flags first: they are the cheapest to look at, and the order doesn't matter for the verdict.
+    # Flags are tested first because they are cheapest, and the order doesn't affect the result.
     for name, wanted in filters.items():
         if name in _FLAGS:
             yield _one_of(_FLAGS[name], (wanted, None))

@@ -38,7 +38,10 @@ SUBJECTS: Mapping[str, str] = MappingProxyType({
     "term_structure": "volatility",
     "top_net_impact": "premium",
 })  # fmt: skip
-"""The subject of each kind by its name, which configurations, records and stored rows have, and so never changes."""
+"""The file of each kind, by the kind's name.
+
+Configurations, records and stored rows contain these names, so they never change.
+"""
 
 
 @cache
@@ -67,6 +70,6 @@ def checked_kind(name: str) -> str:
 
 
 def in_order(names: Collection[str], poll_s: Mapping[str, int]) -> tuple[AnyKind, ...]:
-    """Return the kinds with these names in fetching order: that of the configured intervals."""
+    """Return the kinds with these names in fetching order, which is that of the configured intervals."""
     configured = [name for name in poll_s if name in names]
     return tuple(map(kind_of, (*configured, *sorted(set(names) - set(configured)))))

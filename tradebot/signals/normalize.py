@@ -47,7 +47,10 @@ def _intake(page: FlowPage, at: datetime, facts: Sequence[Fact], rejected: Seque
 def _read(
     kind: AnyKind, rows: Sequence[object], parsed: Columns | None, symbol: str, at: datetime
 ) -> tuple[Sequence[Fact], Sequence[RejectedRow]]:
-    """Return the facts of rows and the bad rows: read all at once if the kind can and they are plain, or one by one."""
+    """Return the facts of rows and the bad rows.
+
+    Rows are read all at once if the kind supports that, else one by one.
+    """
     if kind.parse_all is not None and parsed is not None:
         try:
             return [*kind.parse_all(parsed, symbol, at)], ()
@@ -81,11 +84,11 @@ def is_foreign(row: object, ticker: str) -> bool:
 
 
 Nulls = tuple[str, ...]
-"""Which fields of a row are null."""
+"""The names of a row's fields that are null."""
 
 
 class _Read(NamedTuple):
-    """What a row was read as; the row is kept so that no other object can take its place."""
+    """What a row was parsed to. The row is stored too, so that its identity isn't reused by another object."""
 
     row: object
     fact: Fact | RejectedRow
@@ -93,7 +96,7 @@ class _Read(NamedTuple):
 
 
 class _Reply(NamedTuple):
-    """What was read of a reply: its rows by identity; and what it came to, unless one was rejected."""
+    """What was parsed of a reply: its rows by identity; and the whole result, unless a row was rejected."""
 
     rows: Sequence[object]
     read: Mapping[int, _Read]
@@ -137,14 +140,14 @@ class Rereading:
         return intake
 
     def _read(self, kind: AnyKind, symbol: str | None, row: object, at: datetime) -> _Read | None:
-        """Return what one row says, or why it is rejected; None for one of another ticker or not as documented."""
+        """Return the parsed row, or why it is rejected; None for one of another ticker or not as documented."""
         if not isinstance(row, dict) or (symbol is not None and is_foreign(row, source_ticker(symbol).upper())):
             return None
         nulls = self._nulls(kind, row)
         return None if nulls is None else _Read(row, read_one(kind, row, symbol or "", at), nulls)
 
     def _nulls(self, kind: AnyKind, row: Mapping[str, object]) -> Nulls | None:
-        """Return which fields of a row are null; None if it isn't as documented. Rows of one shape have the same."""
+        """Return which fields of a row are null; None if it isn't as documented. Rows of one shape share the result."""
         shape = (kind.name, *row, *map(type, row.values()))
         if shape not in self._shapes:
             checked = check(kind.fields, [row])

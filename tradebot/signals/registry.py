@@ -1,12 +1,12 @@
 """Decide which of a venue's contracts are traded, at which tier, and whether their data can be trusted.
 
-A coin's tier comes from its volume, its spread and its price. A tier falls as soon as the figures do. It rises once the
-better figures have lasted, and then to the lowest tier that they reached meanwhile, so that one busy hour makes no coin
-liquid. With unknown figures, the tier stays as it is and the coin isn't eligible.
+A coin's tier comes from its volume, its spread and its price. A tier falls as soon as the numbers do. It rises once the
+better numbers have lasted, and then to the lowest tier that they reached meanwhile, so that one busy hour makes no coin
+liquid. With unknown numbers, the tier stays as it is and the coin isn't eligible.
 
 The perpetual of each coin that reaches a tier is traded, and so are pinned coins. A venue's list that is empty, or much
 shorter than the previous one, changes nothing. A shorter one is accepted once lists have been that short for as long as
-a tier takes to rise. A coin with unknown figures stays in or out, as it was.
+a tier takes to rise. A coin with unknown numbers keeps its present state.
 
 Several failures in a row make healthy data degraded, which is then checked in fewer passes. Data that stays degraded is
 suspended and only probed now and then. Several passes in a row make either healthy again.
@@ -73,7 +73,7 @@ def is_data_check_due(state: DataState | None, now: datetime, rules: DataHealthR
     return (now - state.looked_at).total_seconds() >= rules.probe_s
 
 
-def after_a_look(
+def after_check(
     before: DataState | None, failed: tuple[Failed, ...], now: datetime, rules: DataHealthRules
 ) -> DataState:
     """Return the state of a coin's data after a check. A coin that fails its first check isn't trusted."""
@@ -94,7 +94,7 @@ def after_a_look(
     )
 
 
-def without_a_look(before: DataState, now: datetime, rules: DataHealthRules) -> DataState:
+def after_unchecked_pass(before: DataState, now: datetime, rules: DataHealthRules) -> DataState:
     """Return the state after a pass that didn't check a coin's data."""
     return _suspended_if_lasting(replace(before, skipped=before.skipped + 1), now, rules)
 
@@ -109,13 +109,13 @@ def _suspended_if_lasting(state: DataState, now: datetime, rules: DataHealthRule
 
 
 def _now(state: DataState, health: CoinHealth, now: datetime) -> DataState:
-    """Return a state that has just become another one; the passes of one that recovers go on counting."""
+    """Return a state with a new health, keeping the count of passes if it is recovering."""
     passes = state.passes if health is CoinHealth.SUSPENDED else 0
     return replace(state, health=health, since=now, failures=0, passes=passes, skipped=0)
 
 
 def figures_of(quote: Quote | None, why: str, now: datetime, max_age_s: float) -> Figures:
-    """Return a quote's figures for a coin; a missing, old or crossed quote has none but `why`."""
+    """Return a coin's numbers from its quote; a missing, old or crossed quote gives none but `why`."""
     if quote is None:
         return Figures(why=why or "no quote")
     if abs(age_s := quote.age_s(now)) > max_age_s:
@@ -205,9 +205,9 @@ class Naming(NamedTuple):
 
 
 class RetainedCoins(NamedTuple):
-    """Coins kept even if unlisted: `pinned` ones permanently, `held` ones until their position is closed.
+    """Coins that stay even if unlisted: `pinned` ones permanently, `held` ones until their position is closed.
 
-    Coins that were `traded` so far stay as long as their tier is unknown.
+    Coins that have been `traded` stay while their tier is unknown.
     """
 
     pinned: Collection[str]
@@ -237,19 +237,19 @@ def reject_listing(before: Discovery, listed: Sequence[str], now: datetime, rule
 
 
 def update_discovery(
-    before: Discovery, listed: Sequence[str], figures: Mapping[str, Figures], kept: RetainedCoins, now: datetime,
+    before: Discovery, listed: Sequence[str], figures: Mapping[str, Figures], retained: RetainedCoins, now: datetime,
     rules: RegistryRules, naming: Naming,
 ) -> Discovery:  # fmt: skip
-    """Return the discovery after an accepted list, with the figures of its contracts.
+    """Return the discovery after an accepted list, with the numbers of its contracts.
 
-    A contract that is neither listed nor kept is included once more, as not traded, and then dropped.
+    A contract that is neither listed nor retained is included once more, as not traded, and then dropped.
     """
     coins = {coin.symbol: coin for coin in before.found}
     gone = (coin.symbol for coin in before.found if not coin.why)
-    # A second contract of a coin would be the same risk under another name, so nothing keeps it in.
-    kept = RetainedCoins(_single(kept.pinned, naming), _single(kept.held, naming), kept.traded)
-    look, times = _Look(coins, figures, kept, now, rules, naming), Counter(listed)
-    symbols = sorted({*listed, *gone, *kept.pinned, *kept.held})
+    # A second contract of a coin would be the same risk under another name, so not even a pin retains it.
+    retained = RetainedCoins(_single(retained.pinned, naming), _single(retained.held, naming), retained.traded)
+    look, times = _ListingCheck(coins, figures, retained, now, rules, naming), Counter(listed)
+    symbols = sorted({*listed, *gone, *retained.pinned, *retained.held})
     return Discovery(tuple(look.at(symbol, times[symbol]) for symbol in symbols), now)
 
 
@@ -257,21 +257,21 @@ def _single(symbols: Collection[str], naming: Naming) -> frozenset[str]:
     return frozenset(symbol for symbol in symbols if not naming.objection(symbol))
 
 
-class _Look(NamedTuple):
+class _ListingCheck(NamedTuple):
     known: Mapping[str, Found]
     figures: Mapping[str, Figures]
-    kept: RetainedCoins
+    retained: RetainedCoins
     now: datetime
     rules: RegistryRules
     naming: Naming
 
     def at(self, symbol: str, times: int) -> Found:
-        """Return what is known of a contract at its number of listings."""
+        """Return a contract's state, given how often it is listed."""
         before, read = self.known.get(symbol), self.figures.get(symbol, Figures(why="no quote"))
         tier, since = tier_for(read, self.rules.tiers), before.since if before else self.now
-        if symbol in self.kept.pinned:
+        if symbol in self.retained.pinned:
             return Found(symbol, since, bool(times), Tier.A, read)
-        objections = () if symbol in self.kept.held else self._objections(symbol, times, read, tier)
+        objections = () if symbol in self.retained.held else self._objections(symbol, times, read, tier)
         why = next(filter(None, objections), "")
         return Found(symbol, since, bool(times), tier, read, why)
 
@@ -280,6 +280,6 @@ class _Look(NamedTuple):
             yield f"the venue lists it {times} times" if times else GONE
         yield self.naming.objection(symbol)
         if unknown := missing(read, pinned=False):
-            yield "" if symbol in self.kept.traded else f"its tier isn't known: {unknown}"
+            yield "" if symbol in self.retained.traded else f"its tier isn't known: {unknown}"
         elif tier is None:
             yield "it is below all tiers"

@@ -13,23 +13,23 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 
 EARLIEST = timedelta(days=30)
-"""How long before its date a contract may be left because of volume."""
+"""How long before its date a contract may be rolled because of volume."""
 DAYS_IN_A_ROW = 2
 Volumes = Mapping[date, float]
-"""The contracts that were traded on each day."""
+"""How many contracts were traded on each day."""
 
 
 class RollOut(NamedTuple):
-    """The day from which on a contract is left, and whether its `volume` is the reason."""
+    """The day from which a contract is rolled, and whether its `volume` is the reason."""
 
     on: date
     volume: bool = False
 
 
 def roll_out_date(rolling: Rolling, own: Volumes, following: Volumes) -> RollOut:
-    """Return when to leave a contract: after the next one had more volume on two days in a row, or by date.
+    """Return when to roll out of a contract: after the next one had more volume on two days in a row, or by date.
 
-    A day on which either has no bar is ignored, and breaks the row.
+    A day on which either has no bar is ignored, and breaks the sequence.
     """
     run = 0
     for day in sorted({*own, *following}):

@@ -63,16 +63,19 @@ def names(formula: str) -> tuple[str, ...]:
 
 @cache
 def compile_formula(formula: str, parameters: tuple[str, ...]) -> Callable[..., float]:
-    """Return a formula as a function of its inputs, in the order of `parameters`. Raise ValueError if it is invalid."""
+    """Compile a formula to a function of its inputs, in the order of `parameters`.
+
+    Raise ValueError if it is invalid.
+    """
     arguments = ast.arguments(
         posonlyargs=[], args=[ast.arg(name) for name in parameters], kwonlyargs=[], kw_defaults=[], defaults=[]
     )
     body = ast.Call(ast.Name("float", ast.Load()), [_parse_formula(formula)], [])
     function = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, body)))
-    # Only arithmetic gets past the check, and nothing but these functions is in reach.
+    # Only arithmetic passes the check, and nothing but these functions is accessible.
     scope = {"__builtins__": {}, "float": float, **FUNCTIONS}
-    made: Callable[..., float] = eval(compile(function, formula, "eval"), scope)  # noqa: S307
-    return made
+    compiled: Callable[..., float] = eval(compile(function, formula, "eval"), scope)  # noqa: S307
+    return compiled
 
 
 def _parse_formula(formula: str) -> ast.expr:
@@ -116,7 +119,10 @@ def still_counts(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
 
 @lru_cache(maxsize=64)
 def _since_end_of(day: date, now: datetime) -> float:
-    """Return how many seconds ago a New York date ended; most symbols' facts are of the same few dates."""
+    """Return how many seconds ago a New York date ended.
+
+    Cached, because most symbols' facts have the same few dates.
+    """
     return (now - datetime.combine(day + timedelta(days=1), time(), NEW_YORK).astimezone(UTC)).total_seconds()
 
 
@@ -128,8 +134,8 @@ class ScoringInputs(NamedTuple):
 
     `alerts` are the selected ones, and `flow` is their sum: -1 to 1, or None if no usable reply was about this symbol,
     or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are compared with, and
-    `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, in the configuration's
-    words. Facts older than `lookback` don't count.
+    `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, by the configuration's
+    name. Facts older than `lookback` don't count.
     """
 
     now: datetime
@@ -149,7 +155,7 @@ class ScoringInputs(NamedTuple):
 
 
 class NumberFormat(NamedTuple):
-    """How to show a number: its unit, and the names of the fields with its time and with the id of its row, if any."""
+    """How to show a number: its unit, and the fields with its time and with the id of its row, if any."""
 
     unit: str
     at: str = ""
@@ -162,7 +168,7 @@ def number_formats(unit: str, *names: str, at: str = "") -> Mapping[str, NumberF
 
 
 class ScoreComponent(Struct, frozen=True, eq=False):
-    """A component of the flow score, declared once: its value, its explanation and its documentation follow from this.
+    """A component of the flow score, declared once; its value, explanation and documentation follow from this.
 
     `name` is used by weights and explanations. `reads` are the kinds of facts that it is computed from. `looks_at`
     returns the numbers that it is computed from as the fields of one object, or None if they are unknown; `shows` has
@@ -177,7 +183,7 @@ class ScoreComponent(Struct, frozen=True, eq=False):
     before.
 
     Components of one `family` measure the same thing in different ways: an entry needs agreeing families. A component
-    that `follows` another is a share of that one's value, absent where that one is, and no evidence in itself; its
+    that `follows` another is a fraction of that one's value, absent where that one is, and no evidence in itself; its
     formula may read `flow`. A component that is `by_symbol` looks up its symbol in facts about the whole market, so
     that its value differs from symbol to symbol.
     """

@@ -1,4 +1,4 @@
-"""Candidates submitted from outside. They pass the same checks and gates as any strategy's."""
+"""Trade candidates submitted from outside. They pass the same checks and gates as any strategy's."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -36,7 +36,7 @@ class SubmittedStrategy:
         return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
 
     def _fresh(self, submitted: Submitted, now: datetime) -> Decision:
-        """Apply the age limit of flow to a signal that states its time; one without a time counts as new."""
+        """Apply the age limit of flow to a signal with a time; a signal without one counts as new."""
         if submitted.at is None:
             return Decision(Gate.STRATEGY, Verdict.PASS, None, "no time given")
         age, limit = (now - submitted.at).total_seconds(), self._limits.max_flow_age_s

@@ -47,7 +47,7 @@ class FlowStrategy:
         self._weights = self._settings.components()
         # A component that follows another is no additional evidence.
         self._families = [None if part.follows else part.family for part in self._weights]
-        # Most symbols have no score, and nothing can agree with that.
+        # Most symbols have no score, and no family can agree with that.
         self._without_side = (self._side(0.0), *self._enough(0, 0))
         self.needs = Needs(facts=self._settings.kinds())
 
@@ -111,11 +111,11 @@ class FlowStrategy:
         return replace(candidate, decisions=decisions, contracts=())
 
     def _cluster(self, alerts: Sequence[FlowAlert], score: float) -> int:
-        """Return how many alerts of the score's direction came within the window; a score without one has none."""
+        """Return how many alerts in the score's direction came within the window; 0 without a direction."""
         return max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0) if score else 0
 
     def _decisions(self, score: float, components: Sequence[Component], cluster: int) -> tuple[Decision, ...]:
-        """Return the answers of all filters, in their order."""
+        """Return the decisions of all filters, in their order."""
         if not score:
             return self._without_side
         least = self._settings.min_family_contribution
@@ -139,8 +139,8 @@ class FlowStrategy:
 
 
 def weigh(components: Sequence[Component]) -> tuple[float, float]:
-    """Return (score in -1..1, coverage in 0..1). The weight of an absent value stays in the denominator."""
-    # One loop: a pass weighs every symbol.
+    """Return (score in -1..1, coverage in 0..1). An absent component's weight stays in the denominator."""
+    # Use a single loop, because a pass weighs every symbol.
     total = covered = score = 0.0
     for part in components:
         weight, value = part.weight, part.value

@@ -91,7 +91,7 @@ EARLIER_NAMES = {
 class FlowSettings(Frozen):
     """The settings of the flow strategy; config/base.yaml explains each one."""
 
-    # A change to a setting that shapes scores raises some symbols and lowers others, so any change counts as looser.
+    # A change to how scores are computed raises some scores and lowers others, so any change counts as looser.
     weights: Annotated[dict[ComponentName, Weight], Tighter.SAME]
     lookback_s: Annotated[Seconds, Tighter.SAME]
     filters: Annotated[FilterSettings, Tighter.SAME]

@@ -39,21 +39,21 @@ class FuturesStrategy:
 
     def _target(self, symbol: str, closes: Sequence[float]) -> Target:
         settings = self._settings
-        trend, place = trend_of(closes, settings), band_of(closes, settings)
+        trend, band_position = trend_of(closes, settings), band_of(closes, settings)
         strength = rsi(closes, settings.rsi_length)[-1]
         assert strength is not None, "the depth is enough for it"
         by_strength = reversal(strength, settings.rsi_low, settings.rsi_high)
-        by_band = reversal(place, settings.band_low, settings.band_high)
+        by_band = reversal(band_position, settings.band_low, settings.band_high)
         vote = fmean((sign(trend), by_strength, by_band))
         side = sign(vote) if abs(vote) > settings.min_mean_vote else 0
-        # Having no position is a valid result too, so none of these refuses a target.
-        said = (
+        # Being flat is a valid result too, so none of these refuses a target.
+        decisions = (
             TREND.answer(True, None, trend, 0),
             STRENGTH.answer(True, None, strength, settings.rsi_high if by_strength < 0 else settings.rsi_low),
-            BAND.answer(True, None, place, settings.band_high if by_band < 0 else settings.band_low),
+            BAND.answer(True, None, band_position, settings.band_high if by_band < 0 else settings.band_low),
             MEAN.answer(True, None, vote, settings.min_mean_vote),
         )
-        return Target(symbol, quantity=Decimal(side * settings.contracts), decisions=said)
+        return Target(symbol, quantity=Decimal(side * settings.contracts), decisions=decisions)
 
 
 def trend_of(closes: Sequence[float], settings: FuturesSettings) -> float:

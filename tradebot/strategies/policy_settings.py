@@ -16,11 +16,11 @@ class PolicySettings(Frozen):
     """Which models act, and how.
 
     `folder` has the models, each in its own folder, and `public_key` is the signer's key, as tradebot model key shows
-    it. In mode inference one model acts, in ensemble all of `models` as `combine` says, in meta one of them that is
-    chosen for each session by the results of the last `result_sessions`. In mode training, none acts, and none has to
-    exist. `results` is a file with their results since they were trained. `answer_ms` is the time limit of an answer.
-    With a `rule`, the rule acts if the models can't; without one, nothing is traded then. Models older than
-    `max_age_days` are a finding of health.
+    it. In mode inference one model acts; in ensemble all of `models`, as `combine` says; in meta the one chosen for
+    each session by the results of the last `result_sessions`. In mode training, none acts, and none has to exist.
+    `results` is a file with their results since they were trained. `answer_ms` is the time limit of an answer. With a
+    `rule`, the rule acts if the models can't; without one, nothing is traded then. Models older than `max_age_days` are
+    a finding of health.
     """
 
     mode: PolicyMode = PolicyMode.INFERENCE

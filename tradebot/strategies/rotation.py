@@ -34,7 +34,7 @@ class MarketDirection(StrEnum):
 
 
 class RegimeSettings(Frozen):
-    """In which regime the strategy has any position, and how to read the regime from a fund of the whole market.
+    """In which market the strategy may have positions, and how to tell from a fund of the whole market.
 
     A close above its average is a bull market, and one below it a bear market. Within `band_fraction` of the average,
     the sign of the return over `momentum_sessions` decides.
@@ -66,7 +66,7 @@ class RotationSettings(Frozen):
 
     @property
     def fewest(self) -> int:
-        """Return how many of the ranked symbols need bars; with fewer, nothing is done."""
+        """Return how many of the ranked symbols need bars; with fewer, the strategy does nothing."""
         return len(self.ranked) if self.min_ranked is None else self.min_ranked
 
     @property
@@ -92,7 +92,7 @@ class RotationSettings(Frozen):
 def wanting(
     name: str, settings: Mapping[str, object], allotment: Decimal, limits: OwnLimits, universe: Collection[str]
 ) -> Generator[str, None, Wanting | None]:
-    """Yield the errors in a rotation's section; return its possible wants, or None if the section is invalid."""
+    """Yield the errors in a rotation's section; return the bounds of its wants, or None if the section is invalid."""
     rotation = yield from validate_section(name, RotationSettings, settings)
     if rotation is None:
         return None
@@ -102,7 +102,7 @@ def wanting(
             f"strategies.{name} ranks or holds {', '.join(outside[:5])}, which its universe doesn't have: "
             "add them to universe"
         )
-    # All of it may be in a single fund.
+    # A single fund may get all of it.
     most = TargetBounds(symbol_fraction=rotation.leverage, gross_fraction=rotation.leverage, positions=rotation.top)
     fund = (*rotation.refuge, *rotation.ranked)[0]
     return Wanting(name, most, allotment, limits, f"strategies.{name}.leverage", "fund", fund)
@@ -116,8 +116,8 @@ REGIME, MOMENTUM = StrategyFilter("regime"), StrategyFilter("momentum", Unit.SHA
 class RotationStrategy:
     """Ranks funds by total return, and wants equal weights of the strongest.
 
-    A weight is of the strategy's allotment, and the weights add up to `leverage`. If no fund's return is at least
-    `min_momentum`, the defensive fund gets all of it.
+    A weight is a fraction of the strategy's allotment, and the weights add up to `leverage`. If no fund's return is at
+    least `min_momentum`, the defensive fund gets all of it.
     """
 
     name = "rotation"
@@ -144,9 +144,10 @@ class RotationStrategy:
     def _targets(
         self, view: StrategyView, symbols: Sequence[str], trend: MarketDirection | None = None
     ) -> list[Target]:
-        """Return the weights of the chosen funds, and zero for all others that could be held.
+        """Return the weights of the chosen funds, and zero for all others that the strategy could have.
 
-        Nothing is held if the regime that was `trend` isn't the strategy's; None if it asks for none.
+        All weights are zero if the market's direction `trend` isn't one the strategy trades in; None if it doesn't
+        check.
         """
         settings = self._settings
         returns = {symbol: momentum(view.bars(symbol).close, settings.lookback_sessions) for symbol in symbols}
@@ -154,8 +155,8 @@ class RotationStrategy:
         qualified = strongest(returns, settings.top, settings.min_momentum) or settings.refuge
         chosen = qualified if trend is wanted else ()
         weight = settings.leverage / max(len(chosen), 1)
-        # Neither answer refuses a target, because to hold nothing of a fund is one too. The defensive fund isn't
-        # ranked, so it has no momentum to compare with the least that qualifies.
+        # These decisions refuse no target, because a target of zero is one too. The defensive fund isn't ranked, so it
+        # has no momentum to compare with the least that qualifies.
         of_regime = (REGIME.answer(True, None, trend.value, wanted.value),) if trend and wanted else ()
         why = {symbol: (MOMENTUM.answer(True, None, each, settings.min_momentum),) for symbol, each in returns.items()}
         return [
@@ -164,7 +165,7 @@ class RotationStrategy:
         ]
 
     def _all(self, view: StrategyView) -> Sequence[str]:
-        """Return what is ranked, defensive or held, as far as it is known, in the order of the settings."""
+        """Return the known symbols that are ranked, defensive or in a position, in the order of the settings."""
         named = (*self._settings.ranked, *self._settings.refuge)
         return [*(symbol for symbol in named if symbol in view.universe), *(s for s in view.lots if s not in named)]
 
@@ -181,7 +182,7 @@ def strongest(returns: Mapping[str, float], top: int, least: float) -> list[str]
 
 
 def regime(closes: Sequence[float], settings: RegimeSettings) -> MarketDirection:
-    """Return the regime that these closes show, the newest last."""
+    """Return the market's direction by these closes, the newest last."""
     average = sum(closes[-settings.average_sessions :]) / settings.average_sessions
     above = closes[-1] / average - 1
     if abs(above) <= settings.band_fraction:
@@ -198,5 +199,5 @@ def _bars(settings: RotationSettings) -> Sequence[BarNeed]:
 
 
 def _keep_decision(observed: float | str, least: int) -> Decision:
-    """Return the decision to keep what is held, because a ranking would miss funds that may be the best."""
+    """Return the decision to keep all positions, because the ranking would lack funds that may be the best."""
     return Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, observed, least)

@@ -1,4 +1,4 @@
-"""Check the section of a built-in strategy when the configuration is loaded, and the targets that it allows.
+"""Validate the section of a built-in strategy when the configuration is loaded, and its targets against the limits.
 
 A limit may allow less than a target. The bot would respect the limit and silently deviate from the strategy's rule.
 """
@@ -50,11 +50,11 @@ def _wrong(error: Mapping[str, object]) -> str:
 
 OF_SYMBOLS = ("max_symbol_fraction", "max_sector_fraction", "max_theme_fraction")
 OF_ALL = ("max_gross_fraction", "max_net_fraction")
-"""Limits on exposure as fractions of equity: in symbols that may all be of one kind, and all together."""
+"""Limits on exposure as fractions of equity, whatever the number of symbols."""
 
 
 class Wanting(Struct, frozen=True):
-    """A strategy in use with known targets: their maximum, its share of equity, and its own limits.
+    """A strategy in use with the bounds of its targets, its share of equity, and its own limits.
 
     Messages call its instruments by `noun`, with an `example`, and name the setting that reduces its wants (`less`).
     """
@@ -85,30 +85,31 @@ def problems(every: Sequence[Wanting], account: Limits) -> Iterator[str]:
 def _too_low(
     every: Sequence[Wanting], most: TargetBounds, limits: Mapping[str, Number | None], where: str, whole: str
 ) -> Iterator[str]:
-    """Yield what each limit leaves of what is wanted, as a fraction of equity or of an allotment."""
+    """Yield a sentence for each limit that is lower than what is wanted, as a fraction of equity or of an allotment."""
     first, verb = every[0], " wants" if len(every) == 1 else " together want"
     want = " and ".join(each.name for each in every) + verb
     least_text = f"one {first.noun}{first.example and f' ({first.example})'}"
     for limit, cap in _caps(limits):
         wanted = most.gross_fraction if limit in OF_ALL else most.symbol_fraction
         if cap < wanted:
-            held = "all" if wanted > most.symbol_fraction else least_text
+            symbols_text = "all" if wanted > most.symbol_fraction else least_text
             spread = ""
             if limit == "max_symbol_fraction":
                 together = min(most.gross_fraction, most.positions * cap)
                 spread = f" and {_percent(together)} in {pluralize(most.positions, first.noun)}"
             yield (
-                f"{want} up to {_percent(wanted)}{whole} in {held}, but {where}.{limit} leaves {_percent(cap)}{spread}"
+                f"{want} up to {_percent(wanted)}{whole} in {symbols_text}, but {where}.{limit} leaves "
+                f"{_percent(cap)}{spread}"
                 f": raise it, or lower {first.less}"
             )
     count = limits.get("max_open_positions")
     if count is not None and count < most.positions:
-        held = pluralize(most.positions, first.noun)
-        yield f"{want} up to {held}, but {where}.max_open_positions leaves {count}: raise it"
+        symbols_text = pluralize(most.positions, first.noun)
+        yield f"{want} up to {symbols_text}, but {where}.max_open_positions leaves {count}: raise it"
 
 
 def _caps(limits: Mapping[str, Number | None]) -> Iterator[tuple[str, Decimal]]:
-    """Yield each limit that is set, with the largest share of equity that it leaves."""
+    """Yield each limit that is set, with the largest fraction of equity that it allows."""
     for name in (*OF_SYMBOLS, *OF_ALL):
         if (cap := limits.get(name)) is not None:
             yield name, Decimal(cap)

@@ -61,7 +61,7 @@ class ExecutionSettings(Frozen):
 
 
 class OwnExecution(Frozen):
-    """A strategy's own execution settings; None means that of the execution section."""
+    """A strategy's own execution settings; None means the value in the execution section."""
 
     style: Annotated[Style | None, Tighter.SAME] = None
     patience_s: Annotated[Patience | None, Tighter.SAME] = None
@@ -72,8 +72,8 @@ class OwnExecution(Frozen):
 
 
 def execution_in_force(common: ExecutionSettings, own: OwnExecution) -> Execution:
-    given = {name: value for name, value in own if value is not None}
-    return Execution(**{**dict(common), **given})
+    own_values = {name: value for name, value in own if value is not None}
+    return Execution(**{**dict(common), **own_values})
 
 
 def execution_contradictions(execution: Execution, where: str, entry_life_s: int) -> Iterator[str]:
@@ -109,9 +109,9 @@ class CoreSettings(Frozen):
     strategy: Annotated[str | None, Tighter.SAME] = None
     universe: Annotated[list[Symbol] | None, Field(min_length=1, max_length=5000), Tighter.FEWER] = None
     times: Annotated[str | None, Tighter.SAME] = None
-    # A smaller allotment isn't tighter: strategies without one share the remainder.
+    # A smaller allotment isn't tighter, because strategies without one share the remainder.
     allotment_fraction: Annotated[Fraction | None, Tighter.SAME] = None
-    # A default that is never validated costs no validator of its own at each start.
+    # A default without validation saves building a validator for it at each start.
     limits: OwnLimits = OwnLimits.model_construct()
     exits: Annotated[ExitList | None, Tighter.SAME] = None
     execution: OwnExecution = OwnExecution.model_construct()
@@ -157,7 +157,7 @@ class StrategySettings(Frozen):
         return {name: section for name, section in named.items() if section is not None}
 
     def in_use(self) -> Mapping[str, Mapping[str, object]]:
-        """Return the settings to pass to the factory of each strategy in use, the built-in one first.
+        """Return the settings to pass to the factory of each strategy in use, the built-in ones first.
 
         Of the core's settings only a plug-in's files are passed, if set.
         """
@@ -176,14 +176,16 @@ class StrategySettings(Frozen):
 
     def allotments(self) -> Mapping[str, Decimal]:
         """Return the share of the account's equity that each strategy in use has as its allotment."""
-        given = {name: section.allotment_fraction for name, section in self.sections().items()}
-        fixed = {name: fraction for name, fraction in given.items() if fraction is not None}
-        trading = given.keys() - self.in_shadow()
+        fraction_by_strategy = {name: section.allotment_fraction for name, section in self.sections().items()}
+        fixed = {name: fraction for name, fraction in fraction_by_strategy.items() if fraction is not None}
+        trading = fraction_by_strategy.keys() - self.in_shadow()
         taken = sum((fraction for name, fraction in fixed.items() if name in trading), Decimal(0))
         sharing = max(sum(name not in fixed for name in trading), 1)
         share = max(1 - taken, Decimal(0)) / sharing
         # A simulated strategy takes nothing from the others, so its size is that of its section, or an equal part.
-        parts = {name: share if name in trading else 1 / Decimal(len(given)) for name in given}
+        parts = {
+            name: share if name in trading else 1 / Decimal(len(fraction_by_strategy)) for name in fraction_by_strategy
+        }
         return {**parts, **fixed}
 
     def in_shadow(self) -> frozenset[str]:
@@ -223,10 +225,14 @@ class StrategySettings(Frozen):
                 yield f"strategies.{name}.universe lists {symbol} twice: it would be scored and limited twice"
 
     def _shares(self) -> Iterator[str]:
-        given = {name: settings.allotment_fraction for name, settings in self.sections().items() if not settings.shadow}
-        total = sum((fraction for fraction in given.values() if fraction is not None), Decimal(0))
-        shares = ", ".join(f"{name} {fraction:f}" for name, fraction in given.items() if fraction is not None)
-        sharing = [name for name, fraction in given.items() if fraction is None]
+        fraction_by_strategy = {
+            name: settings.allotment_fraction for name, settings in self.sections().items() if not settings.shadow
+        }
+        total = sum((fraction for fraction in fraction_by_strategy.values() if fraction is not None), Decimal(0))
+        shares = ", ".join(
+            f"{name} {fraction:f}" for name, fraction in fraction_by_strategy.items() if fraction is not None
+        )
+        sharing = [name for name, fraction in fraction_by_strategy.items() if fraction is None]
         if total > 1:
             yield (
                 f"allotment_fraction adds up to {total:f} ({shares}), more than 1: together, the strategies would "

@@ -1,6 +1,6 @@
 """Market features: numbers for each closed bar, computed only from data known by then.
 
-Each is one row in a module of `rows`, and a module there needs no other registration.
+Each is one entry in a module of `rows`. A module there needs no other registration.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,18 +87,18 @@ def absence(feature: Feature, frame: Frame, index: int) -> Absence:
 
 
 def _not_given(reads: Sequence[FeatureInputs], frame: Frame, index: int) -> bool:
-    given = {
+    is_known = {
         FeatureInputs.SESSIONS: frame.opens[index] >= 0,
         FeatureInputs.ROLLS: bool(frame.rolls) and int(frame.days[index]) <= max(frame.rolls or (0,)),
         FeatureInputs.SPREAD: frame.spread is not None and isfinite(frame.spread[index]),
         FeatureInputs.RELEASES: frame.releases is not None,
         FeatureInputs.NEWS: frame.news is not None,
     }
-    return not all(given.get(each, True) for each in reads)
+    return not all(is_known.get(each, True) for each in reads)
 
 
 def bars_before(features: Sequence[Feature], bars_a_session: int) -> int:
-    """Return how many bars before the first one of interest the features need."""
+    """Return how many bars the features need before the first bar of interest."""
     most = max((each.bars for each in features), default=1)
     sessions = max((each.sessions for each in features), default=0)
     return most + SETTLED + (sessions + 1) * bars_a_session

@@ -26,7 +26,7 @@ from tradebot.signals.structures.bars import Directional, Smoothing, atr, direct
 
 NOWHERE = -1
 
-"""The session's times and date of a bar that belongs to no known session."""
+"""For a bar outside every known session: its session's times and date."""
 
 
 class ReleaseList(NamedTuple):
@@ -37,7 +37,7 @@ class ReleaseList(NamedTuple):
 
 
 class NewsTimes(NamedTuple):
-    """The times when news of one category or set of symbols became known, in seconds, sorted.
+    """When news of one category or set of symbols became known, in seconds, sorted.
 
     The source's replies begin at `since_s`: earlier news isn't known.
     """
@@ -139,11 +139,11 @@ def frame_of(series: Series, sessions: Sequence[Session], rolls: Sequence[date] 
 
 LENGTH = 14
 
-"""Over how many bars ranges and directional movement are smoothed."""
+"""The number of bars over which ranges and directional movement are smoothed."""
 
 SETTLED = 300
 
-"""The number of bars after which the start of an average of them no longer matters."""
+"""The number of bars after which the first value of such an average no longer matters."""
 
 MINUTE_S = 60
 
@@ -153,7 +153,7 @@ def _plain(values: Column) -> "array[float]":
 
 
 def _column(values: Sequence[float | None]) -> Column:
-    """Return a column in which NaN stands for what isn't known."""
+    """Return a column with NaN for unknown values."""
     return np.array(values, dtype=np.float64)
 
 
@@ -279,7 +279,7 @@ class FeatureInputs(StrEnum):
 
 OF_THE_MOMENT = frozenset({FeatureInputs.SPREAD, FeatureInputs.RELEASES, FeatureInputs.NEWS})
 
-"""Inputs read at the time of a decision, which aren't in the bars."""
+"""Inputs read at the time of a decision. Bars don't contain them."""
 
 
 class Absence(StrEnum):

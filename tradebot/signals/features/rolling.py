@@ -1,4 +1,4 @@
-"""Sums, deviations and extremes over the last n values of a column, as whole columns.
+"""Compute sums, deviations and extremes of the last n values, for each value of a column.
 
 Each value is computed from its own window alone and always in the same order, so it is identical to the last digit
 however many values follow. A window that contains a NaN, or isn't full, gives NaN.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Column = NDArray[np.float64]
 NOISE = 1e-12
-"""A deviation this small, as a fraction of the values' size, is rounding noise."""
+"""A deviation below this fraction of the values' size is rounding noise."""
 
 
 def fill_gaps(value: float, count: int) -> Column:
@@ -52,7 +52,10 @@ def mean(values: Column, length: int) -> Column:
 
 
 def rolling_sum(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
-    """Return the sum of a term over the last `length` values; `term` gets one position's values of every window."""
+    """Return the sum of a term over the last `length` values.
+
+    `term` gets the values at one position of every window.
+    """
     count, sums = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
         sums[length - 1 :] = sum(term(values[index : index + count]) for index in range(length))
@@ -66,7 +69,7 @@ def about_mean(values: Column, length: int, term: Callable[[Column], Column]) ->
 
 
 def deviation(values: Column, length: int) -> Column:
-    """Return the population standard deviation of the last `length` values; 0 if they differ by rounding alone."""
+    """Return the population standard deviation of the last `length` values; 0 if they differ only by rounding."""
     deviations = np.sqrt(about_mean(values, length, np.square))
     return np.where(deviations <= NOISE * np.abs(mean(values, length)), 0.0 * deviations, deviations)
 
@@ -102,7 +105,7 @@ def _extreme(values: Column, length: int, better: Callable[[Column, Column], Col
 def since(values: Column, length: int, sign: int) -> Column:
     """Return how many bars ago the highest of the last `length` values was; the latest one if several are equal.
 
-    With sign -1, it is the lowest.
+    With sign -1, return it for the lowest.
     """
     count, distances = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:

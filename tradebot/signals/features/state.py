@@ -1,4 +1,4 @@
-"""The parts of an observation besides the market: the position, the account and the day, as numbers."""
+"""The part of an observation besides the market: the position, the account and the day, as numbers."""
 
 from collections.abc import Callable
 from math import inf, isfinite
@@ -8,14 +8,14 @@ from msgspec import Struct
 
 MOST_CONTRACTS, MOST_BARS, MOST_TRADES = 3, 78, 20
 DEEPEST = 0.15
-"""The drawdown that counts as 1."""
+"""The drawdown that the observation shows as 1."""
 
 
 class DecisionState(NamedTuple):
     """The state at a decision. `position` is signed, in contracts, and money is in USD.
 
     `drawdown` is how far the equity is below its peak, as a fraction of the peak. `bars` is the position's age in bars,
-    and `gone` the elapsed share of the session, 0 to 1. `trades` counts today's trades.
+    and `gone` the elapsed fraction of the session, 0 to 1. `trades` counts today's trades.
     """
 
     position: float

@@ -1,12 +1,12 @@
-"""Closed bars prepared for reading structures: original or mirrored, and never across a hole.
+"""Prepare closed bars for reading structures: original or mirrored, and never across a hole.
 
 Prices reach signals as floats. Their order is exact, but a difference of two of them isn't: 100.07 - 100 is less than
 0.07. Values far from their limit are decided in floats, and others in decimals.
 
-Averages, ranges and directional movement are whole columns: one value a bar, oldest first. Each has two kinds of
+Averages, ranges and directional movement are whole columns: one value per bar, oldest first. Each has two kinds of
 smoothing. `ema` starts with the first value. `wilder` starts as TA-Lib does: the first bar has neither a true range nor
-a movement, and averages start with the mean of the first n values. The two differ a lot, so thresholds belong to one of
-them.
+a movement, and averages start with the mean of the first n values. The two differ a lot, so a threshold only fits one
+of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -98,7 +98,7 @@ def _runs(series: Series, width: int) -> list[int]:
 
 NEAR = 1e-9
 
-"""Differences this close to their limit, as a fraction of the price, are worked out in decimals."""
+"""Differences this close to their limit, as a fraction of the price, are computed in decimals."""
 
 
 def exact(price: float) -> Decimal:
@@ -203,7 +203,7 @@ def true_ranges(series: Series) -> list[float]:
     """Return each bar's true range: the largest of h - l, |h - c'| and |l - c'|; for the first bar h - l."""
     before = [*series.open[:1], *series.close[:-1]]
     if before:
-        # Within the first bar's own range, this adds nothing to it.
+        # Any value within the first bar's own range leaves its true range unchanged.
         before[0] = series.low[0]
     bars = zip(series.high, series.low, before, strict=True)
     return [max(high - low, abs(high - close), abs(low - close)) for high, low, close in bars]
@@ -234,7 +234,7 @@ def directional(series: Series, length: int, smoothing: Smoothing) -> Directiona
 
 
 def _movements(series: Series) -> tuple[list[float], list[float]]:
-    """Return how far each bar went above the bar before it and how far below it, only the larger of the two."""
+    """Return how far each bar went above the one before it and how far below, keeping only the larger move."""
     high, low = list(series.high), list(series.low)
     rises, falls = [0.0] * len(high), [0.0] * len(high)
     for i in range(1, len(high)):
@@ -256,9 +256,9 @@ def _dx(up: float, down: float) -> float:
 
 
 def _wilder_mean(values: Sequence[float | None], first: int, length: int) -> Column:
-    """Return Wilder's average: the mean of the `length` values from place `first`, then (y(length - 1) + x) / length.
+    """Return Wilder's average: the mean of the `length` values from index `first`, then (y(length - 1) + x) / length.
 
-    Every value from that place on must be known.
+    Every value from that index on must be known.
     """
     ranges_known = [value for value in values[first:] if value is not None]
     if len(ranges_known) < length:

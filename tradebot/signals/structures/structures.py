@@ -1,7 +1,7 @@
 """Read all structures of a coin's bars at once, and select those still valid at the last bar.
 
-Each is read from the side of a long; mirrored bars give those of a short. Readings never change once they are known;
-their ends are recorded separately.
+Each is read as for a long; mirrored bars give those for a short. Readings never change once they are known; their ends
+are recorded separately.
 """
 
 from bisect import insort
@@ -18,7 +18,7 @@ from tradebot.signals.structures.bars import BarColumns, Column, Smoothing, atr,
 
 
 class Direction(StrEnum):
-    """Which way a reading points: long if it suggests rising prices."""
+    """The direction of a reading: long if it suggests rising prices."""
 
     LONG = "long"
     SHORT = "short"
@@ -36,9 +36,9 @@ class ReadingKind(StrEnum):
 class StructureReading(NamedTuple):
     """A structure that bars show, with the moment at which its last bar closed and it became known.
 
-    `bar` is the index of the bar it is named after, and `start_s` that bar's start. `low` and `high` are prices: the
-    zone of a block or gap; for a break or a change, the broken level and the extreme that broke it. Times are in
-    seconds since 1970 UTC.
+    `bar` is the index of the bar it is dated by, and `start_s` that bar's start. `low` and `high` are prices: the zone
+    of a block or gap; for a break or a change, the broken level and the extreme that broke it. Times are in seconds
+    since 1970 UTC.
     """
 
     kind: ReadingKind
@@ -85,7 +85,7 @@ class StructureSettings(Struct, frozen=True):
 class DraftStructure(NamedTuple):
     """An unfinished reading, in original or mirrored prices.
 
-    `bar` is the index of the bar it is named after, and `known` that of the bar at whose close it is known.
+    `bar` is the index of the bar it is dated by, and `known` that of the bar at whose close it is known.
     """
 
     bar: int
@@ -119,7 +119,7 @@ def swings(series: Series) -> list[Swing]:
 
     ValueError as in `bars_of`.
 
-    Equal prices are no swing, and neither are three bars with a hole between them.
+    Equal prices make no swing, and neither do three bars with a hole between them.
     """
     return swings_of(bars_of(series))
 
@@ -129,7 +129,7 @@ def swings_of(bars: BarColumns) -> list[Swing]:
     swings = []
     high, low = bars.high, bars.low
     for i, run in enumerate(bars.run[2:], 1):
-        # Most bars are no swing, so this is written without a call.
+        # Most bars make no swing, so this avoids function calls.
         top, bottom = high[i], low[i]
         if high[i - 1] < top > high[i + 1] and run > 2:
             swings.append(Swing(Extreme.HIGH, i, bars.starts_s[i], top, bars.ends_s[i + 1]))
@@ -159,7 +159,7 @@ def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure
 def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
     """Return the gaps between a bar's high and the low of the second bar after it; known at that bar's close.
 
-    A gap is named after its first bar. It is at least `gap_minimum` wide, as a fraction of the middle bar's close, and
+    A gap is dated by its first bar. It is at least `gap_minimum` wide, as a fraction of the middle bar's close, and
     ends with the first later low that touches its upper edge.
     """
     minimum, draft_structures = float(settings.gap_minimum), []
@@ -182,7 +182,7 @@ def ends(bars: Sequence[int], levels: Sequence[float], prices: Sequence[float], 
     waiting: list[tuple[float, int]] = []
     new = 0
     for bar, price in enumerate(prices):
-        # The zone with the highest level is last, and the first to end.
+        # The zone with the highest level is last, and ends first.
         while waiting and (waiting[-1][0] > price or (touching and waiting[-1][0] == price)):
             ended[waiting.pop()[1]] = bar
         while new < len(bars) and bars[new] == bar:
@@ -199,7 +199,7 @@ def breaks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure
     """
     recent, before = settings.break_bars, settings.break_before
     levels = _highest(bars.high, before)
-    # The bars that are compared with a level start right after its own.
+    # A level is compared with the bars that follow its own.
     highest = _highest(bars.high, recent)[before:]
     first = recent + before - 1
     pairs = enumerate(zip(levels, highest, strict=False), first)
@@ -275,7 +275,7 @@ def _rising(highs: Sequence[float], lows: Sequence[float]) -> bool | None:
 def changes(
     bars: BarColumns, turned: Sequence[StructureTurn], ranges: Column, settings: StructureSettings
 ) -> list[StructureChange]:
-    """Return which turns from falling to rising were confirmed, with the turn back that ended each.
+    """Return the turns from falling to rising that were confirmed, with the turn back that ended each.
 
     `turned` are all turns of these bars, and `ranges` is the ATR. For shorts, both bars and turns are mirrored. A turn
     is confirmed if each of the next few bars keeps its low near the broken level or above. It is known when the last of
@@ -295,7 +295,7 @@ def changes(
 
 
 def _bars_needed(ranges: Column, bar: int, settings: StructureSettings) -> int:
-    """Return how many bars confirm a turn: more of them where the ATR is far above its mean, or where nobody knows."""
+    """Return how many bars confirm a turn: more of them where the ATR is far above its mean, or unknown."""
     recent = [value for value in ranges[max(bar + 1 - settings.volatile_bars, 0) : bar + 1] if value is not None]
     if len(recent) < settings.volatile_bars:
         return settings.confirming_bars_volatile
@@ -311,7 +311,7 @@ def _holds(lows: Sequence[float], level: float, settings: StructureSettings) -> 
 
 Dated = tuple[ReadingKind, DraftStructure, int | None]
 
-"""A reading in the making, and the place of the bar that ended it."""
+"""A reading that isn't dated yet, and the index of the bar that ended it."""
 
 
 class Structures(NamedTuple):
@@ -328,11 +328,13 @@ class Structures(NamedTuple):
     first_block: int
 
     def newest(self, kind: ReadingKind, direction: Direction) -> StructureReading | None:
-        """Return the newest living reading of a kind and direction at the last bar, or None.
+        """Return the newest valid reading of a kind and direction at the last bar, or None.
 
-        A break lives for its own bar only: if there is one, the last bar has it.
+        A break is only valid at its own bar: if there is one, the last bar has it.
         """
-        of_kind = (kept for kept in reversed(self.living) if kept.kind is kind and kept.direction is direction)
+        of_kind = (
+            reading for reading in reversed(self.living) if reading.kind is kind and reading.direction is direction
+        )
         newest = next(of_kind, None)
         if newest is not None and kind is ReadingKind.BLOCK and newest.bar < self.first_block:
             return None
@@ -374,12 +376,14 @@ def _read(
 def _date_structures(
     bars: BarColumns, turned: Sequence[StructureTurn], ranges: Column, settings: StructureSettings
 ) -> Iterator[Dated]:
-    """Yield what there is for longs in these bars, each with the place of the bar that ended it."""
+    """Yield the readings for longs in these bars, each with the index of the bar that ended it."""
     draft_structures = blocks(bars, settings)
-    ended = ends(_known_places(draft_structures), [block.low for block in draft_structures], bars.close, touching=False)
+    ended = ends(
+        _known_indices(draft_structures), [block.low for block in draft_structures], bars.close, touching=False
+    )
     yield from zip(repeat(ReadingKind.BLOCK), draft_structures, ended, strict=False)
     draft_structures = gaps(bars, settings)
-    ended = ends(_known_places(draft_structures), [gap.high for gap in draft_structures], bars.low, touching=True)
+    ended = ends(_known_indices(draft_structures), [gap.high for gap in draft_structures], bars.low, touching=True)
     yield from zip(repeat(ReadingKind.GAP), draft_structures, ended, strict=False)
     last = len(bars.run) - 1
     for draft_structure in breaks(bars, settings):
@@ -388,7 +392,7 @@ def _date_structures(
         yield ReadingKind.CHANGE, *change
 
 
-def _known_places(draft_structures: Iterable[DraftStructure]) -> list[int]:
+def _known_indices(draft_structures: Iterable[DraftStructure]) -> list[int]:
     return [structure.known for structure in draft_structures]
 
 

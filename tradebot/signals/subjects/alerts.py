@@ -21,7 +21,7 @@ from tradebot.signals.filters import AlertSelection, Filter, filters_on, select_
 from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, compile_formula, number_formats
 
 LARGE = 3
-"""How many times the median premium of a session's single-leg alerts a large alert has."""
+"""The premium of a large alert, as a multiple of the median premium of the session's single-leg alerts."""
 _OPEN = time(9, 30)
 _AT = attrgetter("at")
 
@@ -64,7 +64,7 @@ def _since_open(session: date) -> str:
 
 
 def _alert_fields(read: Any, of: Row | Columns, at: datetime) -> tuple[Any, ...]:
-    """Return an alert's fields in their order, without its symbol: of a row if read by `rows`, of many by `columns`."""
+    """Return an alert's fields in order, without its symbol; `read` is `fields` for a row, `bulk_fields` for many."""
     return (
         read.text(of, "id"),
         read.past_time(of, "created_at", at),
@@ -114,7 +114,7 @@ FLOW_ALERTS_KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
     absent="no alert since the open",
     fact=FlowAlert,
     path="/api/option-trades/flow-alerts",
-    # The parameter must be ticker_symbol; any other name is ignored and returns the whole market.
+    # The parameter must be ticker_symbol. The source ignores any other name and returns the whole market.
     params={"ticker_symbol": "{}", "limit": "200", "newer_than": _since_open},
     parse=_parse_flow_alerts,
     parse_all=_parse_all,
@@ -137,7 +137,7 @@ FLOW_ALERTS_KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
 
 
 SESSIONS = 20
-"""How many finished sessions define the usual level of a symbol: about a month."""
+"""How many finished sessions define a symbol's usual premium: about a month."""
 _DONE = time(16, 15)
 
 
@@ -172,7 +172,7 @@ def _condense_options_volume(sessions: Sequence[tuple[date, float, bool]]) -> Op
 
 OPTIONS_VOLUME_KIND = Kind(
     name="options_volume",
-    # Alerts are measured against it: without it, flow says nothing.
+    # Alerts are compared with this premium; without it, there is no flow score.
     core=True,
     unit="USD of premium",
     sign="none: how much premium trades on a usual day",
@@ -196,7 +196,7 @@ OPTIONS_VOLUME_KIND = Kind(
 
 
 MOST = 5
-"""How many contracts of an entry are stored, those with the most premium."""
+"""How many contracts are stored with an entry: those with the most premium."""
 
 
 def contracts_behind(alerts: Iterable[FlowAlert], direction: int) -> tuple[OptionContract, ...]:
@@ -243,7 +243,7 @@ def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int
 
 
 FLOW = "net / (gross + scale)"
-"""The sum of alerts: one more bullish alert never lowers it, and thin flow counts little."""
+"""The score of alerts: one more bullish alert never lowers it, and thin flow counts little."""
 _flow = compile_formula(FLOW, ("net", "gross", "scale"))
 
 
@@ -280,7 +280,7 @@ def counting(now: datetime, window: FlowWindow) -> Counting:
 def flow_now(facts: SymbolFacts, count: Counting) -> FlowNow:
     (alerts, lacking), scale = recent_alerts(facts, count), scale_usd(facts, count.window)
     at = facts.alerts_fetched_at
-    # A reply as old as the lookback doesn't show that there were no alerts since.
+    # A reply older than the lookback doesn't show that there were no alerts since.
     is_usable = scale is not None and facts.has_usable_alerts and at is not None and at > count.since
     return FlowNow(alerts, lacking, scale, flow(alerts, scale) if scale is not None and is_usable else None)
 
@@ -293,7 +293,7 @@ def recent_alerts(facts: SymbolFacts, count: Counting) -> AlertSelection:
 
 
 def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:
-    """Return the premium in USD at which one-sided flow scores one half: a share of the symbol's own daily premium.
+    """Return the premium in USD at which one-sided flow scores one half: a fraction of the symbol's own daily premium.
 
     None if fewer sessions are known than required, or if their median premium is zero: there is no scale to guess.
     """
@@ -306,7 +306,7 @@ def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:
 def net_and_gross(alerts: Sequence[FlowAlert]) -> tuple[float, float]:
     """Return the sum of the alerts' signed premiums and the sum of their magnitudes, in USD; positive is bullish."""
     signed = [alert.net_usd for alert in alerts]
-    # fsum rounds only once, so neither the order of the rows nor their number moves the result.
+    # fsum rounds only once, so neither the order of the rows nor their number changes the result.
     return fsum(signed), fsum(map(abs, signed))
 
 
@@ -316,7 +316,7 @@ def flow(alerts: Sequence[FlowAlert], scale: float) -> float:
 
 
 FLOW_READS: tuple[AnyKind, ...] = (FLOW_ALERTS_KIND, OPTIONS_VOLUME_KIND)
-"""The kinds of facts for the flow, and so for each component that follows it."""
+"""The kinds of facts that the flow is computed from, and so each component that follows it."""
 
 
 class FlowShare(ScoreComponent, frozen=True, eq=False, kw_only=True):
@@ -376,7 +376,7 @@ FLOW_COMPONENT = ScoreComponent(
     formula=FLOW,
     absent="no usable reply about this symbol's alerts, or too few earlier sessions to measure them against",
     details=_inputs,
-    # The components that follow flow read it too, so it is computed before any of them.
+    # The components that follow flow read it too, so it is computed first.
     computed=lambda inputs: inputs.flow,
     after="tradebot; the scale makes the symbol's own usual premium the measure (docs/STRATEGY.md)",
     evidence="Pan & Poteshman 2006, The Information in Option Volume for Future Stock Prices",

@@ -26,7 +26,7 @@ WHEN = ("premarket", "postmarket", UNKNOWN)
 class EarningsReport(SymbolFact, frozen=True):
     """One report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
 
-    `seen` is the day of the reply for a report that is still to come, and the report's own date for an earlier one.
+    `seen` is the day of the reply for an upcoming report, and the report's own date for a past one.
     """
 
     seen: date
@@ -50,7 +50,7 @@ def _parse_earnings(row: Row, symbol: str, at: datetime) -> EarningsReport:
 
 
 def _condense_earnings(reports: Sequence[EarningsReport]) -> EarningsFacts:
-    """Return the next report. If its date was moved, the date in the last reply is the one that counts."""
+    """Return the next report. If its date was moved, the date in the last reply counts."""
     newest = max(report.seen for report in reports)
     coming = [report for report in reports if report.seen == newest and report.date >= newest]
     following = min(coming, key=lambda report: report.date)
@@ -107,7 +107,7 @@ def _parse_fda_calendar(row: Row, symbol: str, at: datetime) -> FdaEvent:
 
 
 def _condense_fda_calendar(events: Sequence[FdaEvent]) -> Mapping[str, tuple[FdaEvent, ...]]:
-    """Return the events of the newest list by ticker, the first one first; an event that was taken off is gone."""
+    """Return the events of the newest list by ticker, the first one first; events no longer listed are dropped."""
     newest = max(event.listed for event in events)
     by_ticker = defaultdict[str, list[FdaEvent]](list)
     for event in sorted(events, key=lambda event: (event.start, event.end, event.id)):
@@ -146,7 +146,7 @@ DECISION = "fomc"
 
 
 class Release(StrEnum):
-    """A release that moves all markets; OTHER is any other report."""
+    """An economic release that moves all markets; OTHER is any other report."""
 
     CPI = "cpi"
     FOMC = "fomc"
@@ -158,7 +158,7 @@ _NAMES = {
     Release.CPI: re.compile(r"\b(cpi|consumer price index)\b", re.IGNORECASE),
     Release.PAYROLLS: re.compile(r"\b(nonfarm payrolls?|(?<!adp )employment report)\b", re.IGNORECASE),
 }
-"""The source's spellings. Decisions of the central bank have a type of their own."""
+"""How the source's texts name these releases. Decisions of the central bank have a type of their own."""
 
 
 class EconomicEvent(Fact, frozen=True):
@@ -198,7 +198,7 @@ def _parse_economic_calendar(row: Row, symbol: str, at: datetime) -> EconomicEve
 
 
 def _condense_economic_calendar(events: Sequence[tuple[date, datetime, str, Release]]) -> ReleaseCalendar:
-    """Return the newest list without speeches; what was taken off it is gone."""
+    """Return the newest list without speeches; events no longer listed are dropped."""
     newest = max(listed for listed, _, _, _ in events)
     due = sorted((at, release) for listed, at, kind, release in events if listed == newest and kind != SPEECH)
     major = [at for at, release in due if release is not Release.OTHER]
@@ -236,7 +236,7 @@ def next_report(facts: SymbolFacts, today: date) -> EarningsFacts | None:
 
 
 EVENT_READS: tuple[AnyKind, ...] = (EARNINGS_KIND, FDA_CALENDAR_KIND)
-"""The kinds of facts that events are read from."""
+"""The kinds of facts that contain events."""
 FIRST_TRADE, CLOSE = time(4), time(16)
 """When trading before the session begins in New York, and when the session ends."""
 
@@ -263,7 +263,7 @@ def _at(day: date, at: time) -> datetime:
 
 _DAY = timedelta(days=1)
 ALIGNMENT_DAYS = 14
-"""How many days before a report the alerts are still unrelated to it."""
+"""From how many days before a report on alerts count as related to it."""
 
 
 class Aligned(NamedTuple):
@@ -350,7 +350,7 @@ CALENDAR_CATALYST_COMPONENT = FlowShare(
     formula="flow * min(1, 0.4 * earnings + 0.5 * fda + 0.2 * min(1, releases / 3))",
     absent="the flow has no direction, or none of the three calendars is known",
     source=lambda inputs: "calendars",
-    after="the weights of the bot before this one; here, a decision of the FDA counts more the nearer it is",
+    after="the weights of tradebot's predecessor; here, a decision of the FDA counts more the nearer it is",
     inferred="that options bought before an event were bought because of it",
 )
 """How close the flow is to events that will move the price."""

@@ -57,7 +57,7 @@ def _parse_dark_pool(row: Row, symbol: str, at: datetime) -> DarkPoolPrint:
 
 
 def _condense_dark_pool(prints: Sequence[tuple[datetime, float, int]]) -> Prints:
-    """Return the prints in columns, oldest first: every pass sums up those of the lookback."""
+    """Return the prints in columns, oldest first, because every pass adds up those within the lookback."""
     at, usd, signs = zip(*sorted(prints), strict=True)
     return Prints(at, usd, tuple(map(mul, usd, signs)))
 

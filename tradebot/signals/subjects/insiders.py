@@ -15,7 +15,7 @@ from tradebot.signals.normalize import source_ticker
 from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, count_of, latest, number_formats
 
 LOOKBACK_DAYS = 182
-"""Half a year, as in the study that the component is built on."""
+"""The lookback: half a year, as in the study that the component is based on."""
 _SIDES = {"buy": True, "sell": False}
 
 
@@ -132,7 +132,7 @@ def _amount(text: str) -> Decimal:
 
 
 def _condense_congress(trades: Sequence[CongressTrade]) -> Mapping[str, CongressFacts]:
-    """Return what was bought and sold by ticker; what is neither a purchase nor a sale is left out."""
+    """Return the amounts bought and sold by ticker, ignoring transactions that are neither a purchase nor a sale."""
     by_ticker = defaultdict[str, list[CongressTrade]](list)
     for trade in trades:
         if trade.sign:
@@ -171,7 +171,7 @@ CONGRESS_KIND = Kind(
 
 
 SCALE_USD = 50_000
-"""The scale that damps small trades: at it, trades in one direction count half."""
+"""The amount in USD at which trades in one direction score one half, to damp small trades."""
 
 
 def _trades(inputs: ScoringInputs) -> CongressFacts | None:

@@ -212,12 +212,12 @@ MARKET_GAMMA_KIND = replace(
 
 
 HIGH_VOLATILITY, LOW_VOLATILITY = 0.9, 0.5
-"""Realized volatility of a month as a fraction a year."""
+"""The limits of high and low volatility: realized over a month, as a fraction a year."""
 BROAD = 0.2
-"""The share of rising stocks minus that of falling ones from which the market counts as moving as one."""
+"""The share of rising stocks minus that of falling ones from which a move counts as broad."""
 OLDEST_TICK = timedelta(hours=1)
 REGIME_READS: tuple[AnyKind, ...] = (MARKET_VOLATILITY_KIND, MARKET_GAMMA_KIND, MARKET_BREADTH_KIND, MARKET_TIDE_KIND)
-"""The kinds of facts for a regime. All are about the whole market, so they take one call each."""
+"""The kinds of facts that the regime is computed from. All are about the whole market, so they take one call each."""
 
 
 class MarketState(NamedTuple):
@@ -278,7 +278,7 @@ REGIME_COMPONENT = ScoreComponent(
     ),
     absent="the market's volatility, gamma, breadth or tide isn't known",
     source=lambda inputs: regime(state) if (state := _state(inputs)) else "unknown",
-    after="the regimes of the bot before this one, with measured inputs instead of constants",
+    after="the regimes of tradebot's predecessor, with measured inputs instead of constants",
 )
 """The regime of the whole market."""
 
@@ -288,7 +288,7 @@ FUND_REACH = timedelta(days=60)
 
 
 class EtfFlow(DayFact, frozen=True):
-    """The value of a fund's created minus its redeemed shares on one date, in USD."""
+    """The value of a fund's created shares minus its redeemed ones on one date, in USD."""
 
     change: Decimal
 

@@ -1,4 +1,4 @@
-"""Open contracts: how their number changes, and the positions of their writers and dealers."""
+"""Open interest: how it changes, and the exposure of option writers and dealers."""
 
 import re
 from collections.abc import Sequence

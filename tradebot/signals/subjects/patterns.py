@@ -40,7 +40,7 @@ FRESHNESS_COMPONENT = FlowShare(
     shows={"age_min": NumberFormat("minutes", "at", "id")},
     formula=f"flow * exp(-age_min / {FADING_MINUTES})",
     source=lambda inputs: "newest alert",
-    after="the bot before this one, which faded its whole score this way",
+    after="tradebot's predecessor, which faded its whole score this way",
     inferred="how fast flow fades",
 )
 """How recent the newest alert is."""
@@ -57,7 +57,7 @@ class Burst(NamedTuple):
 
 
 def _burst(inputs: ScoringInputs) -> Burst:
-    # Most symbols have too few alerts, however they came.
+    # Most symbols have too few alerts, whenever they came.
     if not inputs.direction or len(inputs.alerts) < BURST_ALERTS:
         return Burst(0)
     times = sorted([alert.at for alert in inputs.alerts if alert.sign == inputs.direction])
@@ -75,7 +75,7 @@ BURST_COMPONENT = FlowShare(
     looks_at=_burst,
     shows={"alerts": NumberFormat("alerts within 5 minutes")},
     formula=f"flow * (min(1, alerts / {FULL_BURST_ALERTS}) if alerts >= {BURST_ALERTS} else 0)",
-    after="the bot before this one: five in five minutes; two a minute count in full",
+    after="tradebot's predecessor: five in five minutes; two a minute count in full",
     inferred="that alerts which come at once mean more than others",
 )
 """Whether many alerts arrived at once."""
@@ -112,7 +112,7 @@ CLUSTERS_COMPONENT = ScoreComponent(
     shows={"bullish": NumberFormat("alerts"), "bearish": NumberFormat("alerts")},
     formula="(bullish - bearish) / (bullish + bearish) if bullish + bearish else 0",
     absent="no usable reply about this symbol's alerts",
-    after="the bot before this one: three alerts of one direction within ten minutes of the first are a cluster",
+    after="tradebot's predecessor: three alerts of one direction within ten minutes of the first are a cluster",
     inferred="that alerts of one direction in a short time belong together",
 )
 """How many alerts arrived in clusters, and their direction."""
@@ -145,7 +145,7 @@ STAIRCASE_COMPONENT = FlowShare(
     looks_at=_steps,
     shows={"first": NumberFormat(USD), "middle": NumberFormat(USD), "last": NumberFormat(USD)},
     formula="flow * ((last - first) / (first + middle + last) if min(first, middle - first, last - middle) > 0 else 0)",
-    after="the bot before this one: three rising steps, here of stored premium instead of its own updates",
+    after="tradebot's predecessor: three rising steps, here of stored premium instead of its own updates",
     inferred="that rising premium means more than steady premium",
 )
 """Whether the premium in the flow's direction grows step by step."""
@@ -171,7 +171,7 @@ SWEEP_BLOCK_COMPONENT = FlowShare(
     looks_at=_premium,
     shows={"urgent": NumberFormat(USD), "total": NumberFormat(USD)},
     formula="flow * urgent / total if total else 0",
-    after="the bot before this one, with the source's flags instead of the size of off-exchange prints",
+    after="tradebot's predecessor, with the source's flags instead of the size of off-exchange prints",
     inferred="what a sweep is: the source flags alerts that have one, without defining it",
 )
 """How much of the flow was traded urgently: swept across exchanges, or as a block on a floor."""
@@ -215,7 +215,7 @@ WHALE_PERSISTENCE_COMPONENT = FlowShare(
         f" if number >= {WHALE_ALERTS} else 0)"
     ),
     source=lambda inputs: f"{len(inputs.facts.alerts)} alerts of this session",
-    after="the bot before this one: three strong readings over half an hour, here of stored alerts",
+    after="tradebot's predecessor: three strong readings over half an hour, here of stored alerts",
     inferred=f"what a large alert is: {LARGE} times the session's median premium or more",
 )
 """Whether large alerts continue in the flow's direction."""

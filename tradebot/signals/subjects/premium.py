@@ -56,7 +56,7 @@ LeanTick = tuple[datetime, float, float, int, int]
 
 
 def _lean_net_prem_ticks(tick: NetPremTick) -> LeanTick:
-    """Return when a minute was, its signed premium in calls and in puts, and its bullish and bearish contracts."""
+    """Return a minute's time, its signed premium in calls and in puts, and its bullish and bearish contracts."""
     calls, puts = float(tick.net_call_premium), float(tick.net_put_premium)
     return tick.at, calls, puts, tick.call_ask + tick.put_bid, tick.call_bid + tick.put_ask
 
@@ -141,7 +141,7 @@ class ImpactFacts(NamedTuple):
 
 
 def _condense_top_net_impact(impacts: Sequence[NetImpact]) -> Mapping[str, ImpactFacts]:
-    """Return the last reply's list by ticker; who has left the list is no longer known."""
+    """Return the last reply's list by ticker; a ticker that has left the list is unknown."""
     newest = max(impact.at for impact in impacts)
     listed = [impact for impact in impacts if impact.at == newest]
     largest = max(abs(float(impact.net_premium)) for impact in listed)

@@ -94,16 +94,16 @@ SHORTS_COMPONENT = ScoreComponent(
     formula=f"-({CROWDED}) / 2",
     absent="no report of the last weeks",
     source=lambda inputs: "last report",
-    after="the bot before this one: 15 to 40 percent of the float, 5 to 15 days",
+    after="tradebot's predecessor: 15 to 40 percent of the float, 5 to 15 days",
     evidence="Boehmer, Jones & Zhang 2008 and Hong, Li, Ni, Scheinkman & Yan 2015, both over weeks to months",
 )
 """How much of a stock is sold short."""
 
 
 FAILS_PUBLISHED_AFTER = timedelta(days=14)
-"""How long after its date a balance is published: the SEC publishes half a month at a time, two weeks late."""
+"""How long after its date a balance is published: the SEC publishes half a month at a time, two weeks later."""
 FAILS_DAYS = 5
-"""How many of the last dates are averaged: as many in a row as put a security on Regulation SHO's threshold list."""
+"""How many of the last dates are averaged: the five in a row that put a security on Regulation SHO's threshold list."""
 
 
 class FailsToDeliver(DayFact, frozen=True):
@@ -148,7 +148,7 @@ FAILS_TO_DELIVER_KIND = Kind(
 
 
 THRESHOLD = 0.005
-"""The share of a stock at which undelivered shares put it on Regulation SHO's threshold list."""
+"""The fraction of a stock's shares at which undelivered shares put it on Regulation SHO's threshold list."""
 
 
 class Pressure(NamedTuple):
@@ -186,7 +186,7 @@ SQUEEZE_COMPONENT = FlowShare(
     formula=f"flow * ({CROWDED} + clamp(fails / ({THRESHOLD} * float_shares), 0, 1)) / 3",
     absent="no flow, no report of short interest, or no balance of undelivered shares",
     source=lambda inputs: "last report",
-    after="the thresholds of the bot before this one, and for undelivered shares those of Regulation SHO",
+    after="the thresholds of tradebot's predecessor, and for undelivered shares those of Regulation SHO",
     inferred="that crowded short positions add to the flow in both directions: buying upward, thin trading downward",
 )
 """Pressure on short sellers, in the direction of the flow."""

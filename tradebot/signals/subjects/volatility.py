@@ -55,7 +55,7 @@ IV_RANK_COMPONENT = FlowShare(
     formula="flow * (50 - rank) / 50",
     absent="no direction of the flow, or no rank of the last days",
     source=lambda inputs: "last session",
-    after="the bot before this one, without its steps",
+    after="tradebot's predecessor, without its steps",
     inferred="that buyers of cheap options know more than buyers of dear ones",
 )
 """How dear options are, in the direction of the flow."""
@@ -93,7 +93,7 @@ def _parse_realized_volatility(row: Row, symbol: str, at: datetime) -> RealizedV
 def _condense_realized_volatility(volatilities: Sequence[RealizedVolatility]) -> VolatilityFacts:
     """Return the last implied and the last realized volatility, which come from different rows."""
     expected = [(each.day, float(each.implied)) for each in volatilities if each.implied is not None]
-    # Two rows may name the same day of measurement.
+    # Two rows may have the same day of measurement.
     ended = [
         (each.measured, each.day, float(each.realized))
         for each in volatilities
@@ -217,7 +217,7 @@ IV_TERM_SKEW_COMPONENT = ScoreComponent(
 
 
 LEAST_DAYS = 17
-"""Counted from a trading date, so that the expiry in use changes between a Tuesday and a Wednesday."""
+"""The fewest days to the expiry in use, which therefore changes between a Tuesday and a Wednesday."""
 _FRIDAY = 4
 _JUNETEENTH = (6, 19)
 _JUNETEENTH_SINCE = 2022
@@ -288,7 +288,7 @@ def _parse_risk_reversal(row: Row, symbol: str, at: datetime) -> RiskReversal:
 
 
 def _condense_risk_reversal(skews: Sequence[tuple[date, date, float]]) -> SkewFacts:
-    """Return the last session's skew and what was usual before it. Skew depends on the expiry, so only one counts."""
+    """Return the last session's skew and its usual value. Skew depends on the expiry, so only one expiry counts."""
     newest = max(expiry for expiry, _, _ in skews)
     *before, (day, last) = sorted((day, skew) for expiry, day, skew in skews if expiry == newest)
     if not before:
@@ -320,7 +320,7 @@ _RECENT_SKEW = recent(RISK_REVERSAL_KIND)
 
 
 def _skew(inputs: ScoringInputs) -> SkewFacts | None:
-    """Return a recent session's skew, and what was usual before it if enough sessions say so."""
+    """Return a recent session's skew and its usual value, if enough sessions are known."""
     skew: SkewFacts | None = _RECENT_SKEW(inputs)
     return skew._replace(usual=None, spread=None) if skew and skew.sessions < LEAST_SESSIONS else skew
 

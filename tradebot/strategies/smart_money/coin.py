@@ -101,7 +101,7 @@ def atr_of(bars: Series, rules: SmartMoneySettings) -> float | None:
 
 
 def week_range(days: Series, rules: WeeklySettings) -> FibonacciRange:
-    """Return the range of the last weeks, the running one included; weeks begin on Mondays in UTC."""
+    """Return the range of the last weeks, including the current one; weeks begin on Mondays in UTC."""
     weeks = [(max(highs), min(lows)) for highs, lows in _weeks(days)]
     last = weeks[-rules.weeks :]
     return FibonacciRange(exact(min(low for _, low in last)), exact(max(high for high, _ in last)))
@@ -109,8 +109,8 @@ def week_range(days: Series, rules: WeeklySettings) -> FibonacciRange:
 
 def _weeks(days: Series) -> Iterator[tuple[Sequence[float], Sequence[float]]]:
     for _, places in groupby(range(len(days)), lambda index: _week(days.starts[index])):
-        held = list(places)
-        yield [days.high[index] for index in held], [days.low[index] for index in held]
+        indices = list(places)
+        yield [days.high[index] for index in indices], [days.low[index] for index in indices]
 
 
 def _week(start_s: int) -> tuple[int, int]:
@@ -119,7 +119,7 @@ def _week(start_s: int) -> tuple[int, int]:
 
 
 def recent(trades: Iterable[RoundTrip], now: datetime, within_s: int, loss_fraction: float) -> list[RoundTrip]:
-    """Return the trades closed within `within_s` with at least such a loss, as a fraction of their cost."""
+    """Return the trades closed within `within_s` that lost at least this fraction of their cost."""
     since = now - timedelta(seconds=within_s)
     return [trade for trade in trades if trade.closed_at >= since and loss_of(trade) >= loss_fraction]
 
@@ -150,12 +150,12 @@ class Readings:
         reading = self._known.get(series_key)
         if reading is None or (reading[0] is not series and reading[0] != series):
             reading = self._known[series_key] = series, read(series, self.rules)
-        made: T = reading[1]
-        return made
+        result: T = reading[1]
+        return result
 
 
 def disorder_of(view: StrategyView, symbol: str, readings: Readings) -> Decision | None:
-    """Return why a coin's bars can't be used: in one of its series they are out of order or repeated."""
+    """Return why a coin's bars can't be used: in one of its series, bars are out of order or repeated."""
     for timeframe in (DAY, HOUR, QUARTER, readings.rules.structure.timeframe):
         disorder = readings.of(view.bars(symbol, timeframe, price=PriceKind.SPOT), _disorder)
         if disorder is not None:
@@ -165,7 +165,7 @@ def disorder_of(view: StrategyView, symbol: str, readings: Readings) -> Decision
 
 
 def coin_of(view: StrategyView, symbol: str, readings: Readings) -> CoinInputs:
-    """Return the inputs of a coin of the view's universe whose bars are in order."""
+    """Build the inputs of a coin of the view's universe; its bars must be in order."""
     rules = readings.rules
     days, hours, quarters, bars = (
         view.bars(symbol, timeframe, price=PriceKind.SPOT)

@@ -89,19 +89,19 @@ def _filter_side(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decisio
         inside = side.weekly is not None and low <= side.weekly <= high
         yield _answer("weekly zone", inside, Reason.OUTSIDE_WEEKLY_ZONE, side.weekly, _span(rules.weekly.zone))
     if rules.change.required:
-        held = side.change is not None and side.change <= side.change_limit
-        yield _answer("structure change", held, Reason.CHANGE_UNCONFIRMED, side.change, side.change_limit)
+        is_near_change = side.change is not None and side.change <= side.change_limit
+        yield _answer("structure change", is_near_change, Reason.CHANGE_UNCONFIRMED, side.change, side.change_limit)
     strong = coin.strength is not None and coin.strength >= rules.min_strength
     yield _answer("trend", strong, Reason.TREND_TOO_WEAK, coin.strength, rules.min_strength)
-    yield from _place(side, rules)
+    yield from _range_filters(side, rules)
     yield _points(side, rules)
-    yield from _worth(side, rules)
+    yield from _cost_filters(side, rules)
     yield _same_setup(side, rules.rest)
     yield _rest_decision(coin, rules.rest)
 
 
 def _data(coin: CoinInputs, rules: SmartMoneySettings) -> Decision:
-    """Return UNKNOWN while bars are missing among those that the range is read from; a structure may hide there."""
+    """Return UNKNOWN if bars are missing in the range that is read, because they may hide a structure."""
     bars = coin.bars
     since_s = bars.starts[-min(rules.fib.bars, len(bars))]
     missing = sum(hole.to_s - hole.from_s for hole in coin.holes if hole.to_s > since_s) // seconds_of(bars.timeframe)
@@ -125,8 +125,8 @@ def _regime(side: SetupSide, rules: SmartMoneySettings) -> Decision:
     return _answer("regime", trending or side.evidence.order_block, Reason.CONSOLIDATION, strength, least)
 
 
-def _place(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
-    """Ask a tight setup whether the price is in the zone of the range, or else how far from the nearest level."""
+def _range_filters(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
+    """Decide whether a tight setup's price is in the zone of the range, or near enough to a level."""
     if regime_of(side.setup) is not SetupRegime.TIGHT:
         return
     if side.evidence.place is RangeZone.ZONE:
@@ -153,8 +153,8 @@ def _points(side: SetupSide, rules: SmartMoneySettings) -> Decision:
     return _answer("points", side.points >= least, Reason.POINTS_TOO_FEW, side.points, least)
 
 
-def _worth(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
-    """Compare what a round trip costs with what its regime allows; without a stop there is nothing to compare."""
+def _cost_filters(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
+    """Compare the cost of a round trip with what its regime allows; without a stop there is nothing to compare."""
     of, costs, levels = rules.rules_of(regime_of(side.setup)), side.costs, side.levels
     total, funding = (None, None) if costs is None else (costs.total, costs.funding)
     of_stop = None if total is None or levels is None else total / levels.fraction(levels.stop)
@@ -168,7 +168,7 @@ def _worth(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
 
 
 def _same_setup(side: SetupSide, rest: RestSettings) -> Decision:
-    """Fail if the coin was entered since this setup was known, less than `same_setup_s` ago."""
+    """Fail if the coin was entered after this setup was known, less than `same_setup_s` ago."""
     entered, setup = side.coin.past.entered_at, side.setup
     passed = None if entered is None else (side.coin.now - entered).total_seconds()
     same = entered is not None and setup is not None and entered.timestamp() >= setup.known_at
@@ -177,7 +177,7 @@ def _same_setup(side: SetupSide, rest: RestSettings) -> Decision:
 
 
 def _rest_decision(coin: CoinInputs, rest: RestSettings) -> Decision:
-    """Fail while any of the waits lasts; the one that ends last is named with what has passed of it."""
+    """Fail while any of the waits lasts; report the one that ends last, with the time since it began."""
     waits = [(since, wait_s) for since, wait_s in _waits(coin, rest) if since + timedelta(seconds=wait_s) > coin.now]
     if not waits:
         return _answer("rest", True, None, None, None)
@@ -186,7 +186,7 @@ def _rest_decision(coin: CoinInputs, rest: RestSettings) -> Decision:
 
 
 def _waits(coin: CoinInputs, rest: RestSettings) -> Iterator[tuple[datetime, int]]:
-    """Yield from when on each wait lasts, and how long."""
+    """Yield the start and the length of each wait, in seconds."""
     past = coin.past
     if past.entered_at is not None:
         yield past.entered_at, rest.after_entry_s
@@ -209,10 +209,10 @@ def _answer(
     observed: Number | str | None = None,
     limit: Number | str | None = None,
 ) -> Decision:
-    """Return one filter's decision; what isn't known doesn't pass."""
+    """Return one filter's decision; an unknown value doesn't pass."""
     return FILTERS[about].answer(passed, reason, _plain(observed), _plain(limit))
 
 
 def _plain(value: Number | str | None) -> Number | str | None:
-    """Return a number of this strategy's as a float: its decimals are exact only to compare them."""
+    """Return a number of this strategy as a float; it is an exact decimal only for comparisons."""
     return float(value) if isinstance(value, Decimal) else value

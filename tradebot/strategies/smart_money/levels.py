@@ -11,15 +11,19 @@ from tradebot.strategies.smart_money.settings import RegimeRules, SetupRegime, S
 
 MOST_TARGETS = 5
 MOST_RISK = Decimal("0.999999")
-"""A stop at the whole price doesn't protect, and an average range this wide isn't meaningful."""
+"""The largest usable distance of a stop, as a fraction of the entry price.
+
+A wider average range isn't meaningful either.
+"""
 FARTHEST = 10
-"""A swing farther than this multiple of the entry, as before a crash, isn't used as a target."""
+"""A swing farther away than this multiple of the entry price, as before a crash, isn't used as a target."""
 
 
 class Setup(Struct, frozen=True):
     """A reason to enter: the kind of structure, its side (+1 or -1), its regime, and two prices.
 
-    At `invalid` the setup is no longer valid. `known_at` is when the structure was known, in seconds since 1970 UTC.
+    Beyond the price `invalid` the setup is no longer valid. `known_at` is when the structure was known, in seconds
+    since 1970 UTC.
     """
 
     kind: ReadingKind
@@ -66,10 +70,10 @@ def levels(
 ) -> SetupLevels | None:
     """Return the prices of a setup, unrounded, or None if its stop is unusable.
 
-    It is if it isn't on the losing side of the entry, or if the stop or the average range is as far away as the entry
-    is from zero. `multiple` is the number of `atr` (USD) between the invalid price and the stop, and `swings` are the
-    prices of the swings ahead of the entry. The target is the nearest swing with at least the regime's minimum reward,
-    or else exactly that reward; up to five such swings are targets.
+    A stop is unusable if it isn't on the losing side of the entry, or if it or the average range is as far from the
+    entry as zero is. `multiple` is the number of `atr` (USD) between the invalid price and the stop, and `swings` are
+    the prices of the swings ahead of the entry. The target is the nearest swing with at least the regime's minimum
+    reward, or else exactly that reward; up to five such swings are targets.
     """
     sign, entry, invalid = setup.sign, exact(setup.entry), exact(setup.invalid)
     stop = invalid - sign * multiple * exact(atr)

@@ -1,4 +1,4 @@
-"""Score a setup: whole points for each component, 100 at most, of which 95 can be earned and 5 can only be lost."""
+"""Score a setup in whole points by component. Of at most 100 points, 95 can be earned and 5 only lost."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -18,7 +18,7 @@ class Lean(StrEnum):
 
 
 class RangeZone(StrEnum):
-    """Where an entry is in the range of the last bars."""
+    """Where an entry lies in the range of the last bars."""
 
     ZONE = "zone"
     LEVEL = "level"

@@ -26,7 +26,7 @@ Zone = tuple[Ratio, Ratio]
 
 
 class SetupRegime(StrEnum):
-    """The type of entry: in a nearby zone (tight), or in a running move (wide)."""
+    """The type of entry: in a nearby zone (tight), or in a move that is under way (wide)."""
 
     TIGHT = "tight_smc"
     WIDE = "wide_structure"
@@ -94,7 +94,7 @@ class FibSettings(Frozen):
 
 
 class PlaceSettings(Frozen):
-    """The entry price for evaluation, stop and target: the order's, or that of the setup's zone."""
+    """The price at which entry, stop and target are evaluated: the order's, or that of the setup's zone."""
 
     judges: Literal["price", "zone"] = "price"
 
@@ -182,9 +182,9 @@ class PointsSettings(Frozen):
             raise ValueError(f"must add up to 100 with tolerance, not {total + self.tolerance}")
         most = {"fib": (self.fib_level, self.fib_extension), "bias": (self.bias_neutral,)}
         most |= {"strength": tuple(self.strengths.values()), "cost": tuple(self.costs_bps.values())}
-        for name, given in most.items():
-            if max(given, default=0) > getattr(self, name):
-                raise ValueError(f"gives more for a part of {name} than {name} {getattr(self, name)}")
+        for name, maximum in most.items():
+            if max(maximum, default=0) > getattr(self, name):
+                raise ValueError(f"gives more points for a part of {name} than {name} {getattr(self, name)}")
         return self
 
 

@@ -22,7 +22,7 @@ from tradebot.strategies.smart_money.scoring import RangeZone, SetupEvidence, po
 from tradebot.strategies.smart_money.settings import FibSettings, SetupRegime, SmartMoneySettings, Zone
 
 ZONES, MOVES = (ReadingKind.BLOCK, ReadingKind.GAP), (ReadingKind.BREAK, ReadingKind.CHANGE)
-"""A zone is entered when the price returns to it; a move is followed at once."""
+"""Zones are entered when the price returns to them; moves are followed at once."""
 Found = Mapping[ReadingKind, StructureReading]
 
 
@@ -47,7 +47,7 @@ def side_of(coin: CoinInputs, sign: int, rules: SmartMoneySettings) -> SetupSide
         ReadingKind.BLOCK in structure_reading_by_reading_kind,
         ReadingKind.GAP in structure_reading_by_reading_kind,
         ReadingKind.BREAK in structure_reading_by_reading_kind,
-        RangeZone.NOWHERE if fib is None else _place(fib, direction, entry, rules.fib),
+        RangeZone.NOWHERE if fib is None else _range_zone(fib, direction, entry, rules.fib),
         coin.bias.lean(sign),
         coin.strength,
         None if costs is None or costs.total is None else float(costs.total * BASIS_POINTS),
@@ -77,7 +77,7 @@ def side_of(coin: CoinInputs, sign: int, rules: SmartMoneySettings) -> SetupSide
 
 
 def _setup(coin: CoinInputs, sign: int, evidence: Found, rules: SmartMoneySettings) -> Setup | None:
-    """Return the best kind of setup that is there: a zone to come back to, or else a move to follow."""
+    """Return the best setup there is: a zone to return to, or else a move to follow."""
     if rules.setups_need_a_block and ReadingKind.BLOCK not in evidence:
         return None
     kind = next((kind for kind in (*ZONES, *MOVES) if kind in evidence), None)
@@ -114,7 +114,7 @@ def _near(fib: FibonacciRange, direction: Direction, entry: Decimal, ratios: Ite
     return min(abs(entry - fib.level(ratio, direction)) for ratio in ratios) / entry
 
 
-def _place(fib: FibonacciRange, direction: Direction, entry: Decimal, rules: FibSettings) -> RangeZone:
+def _range_zone(fib: FibonacciRange, direction: Direction, entry: Decimal, rules: FibSettings) -> RangeZone:
     if is_within(position_in(fib, direction, entry), rules.zone):
         return RangeZone.ZONE
     if _near(fib, direction, entry, rules.scored_levels) <= rules.near_fraction:
@@ -127,7 +127,7 @@ def _place(fib: FibonacciRange, direction: Direction, entry: Decimal, rules: Fib
 def _from_change(
     coin: CoinInputs, price: Decimal, change: StructureReading | None, rules: SmartMoneySettings
 ) -> tuple[Decimal | None, Decimal]:
-    """Return how far the price is from the zone of a change of structure, and how far it may be, as fractions."""
+    """Return how far the price is from the zone of a change of structure, and the farthest allowed, as fractions."""
     of = rules.change
     limit = min(of.tolerance_fraction + of.atr_multiple * exact(coin.atr) / price, of.max_tolerance_fraction)
     if change is None:
@@ -137,7 +137,7 @@ def _from_change(
 
 
 def _costs(coin: CoinInputs, sign: int, regime: SetupRegime, rules: SmartMoneySettings) -> Costs | None:
-    """Return what a round trip is expected to cost; None if nothing is assumed of costs, or without a quote."""
+    """Return the expected cost of a round trip; None if no costs are assumed, or without a quote."""
     if coin.costs is None or coin.quote is None:
         return None
     return round_trip(coin.costs, candidate.Side.of(sign), coin.quote, rules.rules_of(regime).hold_s)
@@ -166,7 +166,7 @@ def inputs_of(side: SetupSide, rules: SmartMoneySettings) -> tuple[ComponentInpu
 
 
 def _behind(side: SetupSide, part: str) -> Sequence[Input]:
-    """Return the figures that decide how many points a part gets."""
+    """Return the numbers that decide a component's points."""
     coin = side.coin
     of_part: dict[str, Sequence[Input]] = {
         "order_block": _prices(side, ReadingKind.BLOCK),
@@ -190,7 +190,7 @@ def _input_if_known(name: str, value: Decimal | float | None, unit: str) -> tupl
 
 
 def _prices(side: SetupSide, kind: ReadingKind) -> tuple[Input, ...]:
-    """Return the prices of the newest reading of a kind that holds, and how many were known in these bars so far."""
+    """Return the prices of the newest valid reading of a kind, and how many readings these bars have shown."""
     reading, so_far = side.found.get(kind), sum(reading.kind is kind for reading in side.coin.structures.readings)
     prices = () if reading is None else (Input("low", reading.low, "USD"), Input("high", reading.high, "USD"))
     return *prices, Input("known_so_far", so_far, "readings")

@@ -1,4 +1,4 @@
-"""The smart-money strategy: it enters where four-hour structures suggest the trace of a large player."""
+"""The smart-money strategy: it enters where four-hour structures suggest that a large trader is active."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -36,8 +36,7 @@ class SmartMoneyStrategy:
         self.needs = Needs(bars=tuple(_bars(self._settings)), quotes=True, lots=True, trades=True)
 
     def propose(self, view: StrategyView) -> Sequence[Open | Close]:
-        """Return closes of positions with an invalidated setup, and an entry for each other coin, refused ones
-        included.
+        """Return closes of positions with an invalidated setup, and an entry for each other coin, even if refused.
 
         A coin with unreadable bars is refused without affecting the others.
         """
@@ -75,7 +74,7 @@ def _answer(view: StrategyView, symbol: str, readings: Readings) -> Open:
 
 
 def _better(view: StrategyView, symbol: str, readings: Readings) -> SetupSide:
-    """Return the side to judge: the one that the bias speaks for, or the better one if it speaks for none."""
+    """Return the side that agrees with the bias, or the better one if there is no bias."""
     coin, settings = coin_of(view, symbol, readings), readings.rules
     leaning = (coin.bias.direction,) if coin.bias.direction else (1, -1)
     sides = [side_of(coin, sign, settings) for sign in leaning]
@@ -87,7 +86,7 @@ def _passes(side: SetupSide, settings: SmartMoneySettings) -> bool:
 
 
 def _bars(settings: SmartMoneySettings) -> Sequence[BarNeed]:
-    """Return the bars of the spot pair: orders go to the perpetual, but its own bars are thinner."""
+    """Return the bars of the spot pair. Orders go to the perpetual, but its own bars have less volume."""
     structure, bias = settings.structure, settings.bias
     depths = {
         DAY: (bias.depth, bias.min_depth),
@@ -129,7 +128,7 @@ def _distance(levels: SetupLevels, price: Decimal) -> Decimal | None:
 
 
 def _fraction(value: Decimal) -> Decimal | None:
-    """Return a fraction to nine places, which is what percentages of a price are worth; None for nothing."""
+    """Return a fraction rounded to nine decimals; None for None."""
     return value.quantize(PLACES).normalize() or None
 
 
@@ -148,7 +147,7 @@ def closes(view: StrategyView, readings: Readings) -> list[Close]:
 
 
 def _why(view: StrategyView, symbol: str, lot: Position, readings: Readings) -> Iterator[str]:
-    """Yield why a position has to go, if it has to: one reason at most."""
+    """Yield why a position must be closed, at most one reason."""
     settings = readings.rules
     if symbol not in view.universe or disorder_of(view, symbol, readings):
         return
@@ -157,8 +156,8 @@ def _why(view: StrategyView, symbol: str, lot: Position, readings: Readings) -> 
     if bias_now.direction == -direction:
         yield _distance_text(PREMISE_GONE, bias_now.distance * direction)
         return
-    kept, bars = view.kept.get(symbol), view.bars(symbol, settings.structure.timeframe, price=PriceKind.SPOT)
-    beyond = None if kept is None else _beyond(lot, direction, kept, bars)
+    entry_terms, bars = view.kept.get(symbol), view.bars(symbol, settings.structure.timeframe, price=PriceKind.SPOT)
+    beyond = None if entry_terms is None else _beyond(lot, direction, entry_terms, bars)
     if beyond is not None and beyond < 0:
         yield _distance_text(THESIS_GONE, beyond)
 
@@ -167,13 +166,13 @@ def _distance_text(name: str, distance: Decimal | float) -> str:
     return compose((amount_part(name, distance, Unit.SHARE_OF_WHOLE),))
 
 
-def _beyond(lot: Position, direction: int, kept: Kept, bars: Series) -> Decimal | None:
+def _beyond(lot: Position, direction: int, entry_terms: Kept, bars: Series) -> Decimal | None:
     """Return how far the newest bar that closed since the entry is from the invalid price, as a fraction of that.
 
-    It is below zero beyond that price, and None if no bar has closed since.
+    It is negative beyond that price, and None if no bar has closed since.
     """
     width = width_of(bars.timeframe)
-    if kept.invalid_fraction is None or width is None or bars.start_of(-1) + width <= lot.opened_at:
+    if entry_terms.invalid_fraction is None or width is None or bars.start_of(-1) + width <= lot.opened_at:
         return None
-    invalid = lot.average_price * (1 - direction * kept.invalid_fraction)
+    invalid = lot.average_price * (1 - direction * entry_terms.invalid_fraction)
     return direction * (exact(bars.close[-1]) - invalid) / invalid

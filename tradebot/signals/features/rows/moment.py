@@ -9,7 +9,7 @@ from tradebot.signals.features.rolling import Column, fill_gaps, over
 from tradebot.signals.subjects.market import Category
 
 MINUTES = 1_380
-"""How long a session of futures lasts: 23 hours."""
+"""The length of a futures session: 23 hours, in minutes."""
 WEEK = 7
 _BARS = (FeatureInputs.HIGH, FeatureInputs.LOW, FeatureInputs.CLOSE, FeatureInputs.SESSIONS)
 _PART = "the bar is in no known session, or bars since its open are missing"
@@ -21,12 +21,12 @@ def _vwap(of: Measures) -> Column:
     return over(of.close - over(paid, volume), of.atr)
 
 
-def _turn(part: Column) -> Column:
+def _on_circle(part: Column) -> Column:
     return 2 * np.pi * part
 
 
 def _weekday(of: Measures) -> Column:
-    """Return the weekday of the session's date as a part of the week; Monday is 0."""
+    """Return the weekday of the session's date as a fraction of the week; Monday is 0."""
     return np.where(of.in_session, ((of.frame.days + 6) % WEEK) / WEEK, np.nan)
 
 
@@ -34,9 +34,9 @@ def _to_roll(of: Measures) -> Column:
     rolls, days = np.array(of.frame.rolls or (), dtype=np.int64), of.frame.days
     if not len(rolls):
         return fill_gaps(np.nan, len(days))
-    place = np.searchsorted(rolls, days)
-    in_reach = (days != NOWHERE) & (place < len(rolls))
-    return np.where(in_reach, (rolls[np.minimum(place, len(rolls) - 1)] - days) / 90, np.nan)
+    index = np.searchsorted(rolls, days)
+    in_reach = (days != NOWHERE) & (index < len(rolls))
+    return np.where(in_reach, (rolls[np.minimum(index, len(rolls) - 1)] - days) / 90, np.nan)
 
 
 _SESSION = (
@@ -55,7 +55,7 @@ _SESSION = (
         f"sin(2 pi minute of the session / {MINUTES:,})",
         (FeatureInputs.SESSIONS,),
         1,
-        lambda of: np.sin(_turn(of.minute / MINUTES)),
+        lambda of: np.sin(_on_circle(of.minute / MINUTES)),
         _OUTSIDE,
         -1,
         1,
@@ -66,7 +66,7 @@ _SESSION = (
         f"cos(2 pi minute of the session / {MINUTES:,})",
         (FeatureInputs.SESSIONS,),
         1,
-        lambda of: np.cos(_turn(of.minute / MINUTES)),
+        lambda of: np.cos(_on_circle(of.minute / MINUTES)),
         _OUTSIDE,
         -1,
         1,
@@ -77,7 +77,7 @@ _SESSION = (
         "sin(2 pi weekday of the session's date / 7), Monday is 0",
         (FeatureInputs.SESSIONS,),
         1,
-        lambda of: np.sin(_turn(_weekday(of))),
+        lambda of: np.sin(_on_circle(_weekday(of))),
         _OUTSIDE,
         -1,
         1,
@@ -88,7 +88,7 @@ _SESSION = (
         "cos(2 pi weekday of the session's date / 7), Monday is 0",
         (FeatureInputs.SESSIONS,),
         1,
-        lambda of: np.cos(_turn(_weekday(of))),
+        lambda of: np.cos(_on_circle(_weekday(of))),
         _OUTSIDE,
         -1,
         1,
@@ -147,7 +147,7 @@ def _spread(of: Measures) -> Column:
 
 
 def _release(of: Measures) -> Column:
-    """Return 1 where a release of the list that was known then is due at most half an hour away, before or after."""
+    """Return 1 where a release on the list known then is due at most half an hour before or after."""
     minutes = fill_gaps(np.nan, len(of.frame))
     lists = of.frame.releases or ()
     known_s = np.array([release_list.known_s for release_list in lists], dtype=np.int64)
@@ -189,7 +189,10 @@ HOUR_S = 3_600
 
 
 def _count(category: Category, of: Measures) -> Column:
-    """Return how many of a category became known in the hour before each bar closed; NaN before the source answered."""
+    """Count how many of a category became known in the hour before each bar closed.
+
+    NaN before the source's first reply.
+    """
     news_times = of.frame.news
     if news_times is None:
         return fill_gaps(np.nan, len(of.frame))

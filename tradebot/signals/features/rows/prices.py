@@ -43,7 +43,7 @@ def _efficiency(bars: int, of: Measures) -> Column:
 
 
 def zscores(values: Column, length: int) -> Column:
-    """Return each value's distance from the mean of the last `length`, in deviations; NaN if all are equal."""
+    """Return each value's distance from the mean of the last `length`, in standard deviations; NaN if all are equal."""
     return over(values - mean(values, length), deviation(values, length))
 
 
@@ -228,8 +228,8 @@ def _rsi(length: int, of: Measures) -> Column:
     return of.rsi(length) / 50 - 1
 
 
-def _place(of: Measures) -> Column:
-    """Return where the close is between the lowest and the highest price of 14 bars, 0 to 1."""
+def _stochastic(of: Measures) -> Column:
+    """Return where the close lies between the lowest and the highest price of 14 bars, 0 to 1."""
     bottom = lowest(of.low, 14)
     return over(of.close - bottom, highest(of.high, 14) - bottom)
 
@@ -270,11 +270,23 @@ _MOMENTUM = (
         lambda of: over(of.macd - of.macd_signal, of.atr),
         _NO_RANGE,
     ),
-    Feature(21, "stochastic_k", "fast K of 14 / 50 - 1", _BARS, 14, lambda of: 2 * _place(of) - 1, _NO_RANGE, -1, 1),
     Feature(
-        22, "stochastic_d", "SMA(3) of K / 50 - 1", _BARS, 16, lambda of: 2 * mean(_place(of), 3) - 1, _NO_RANGE, -1, 1
+        21, "stochastic_k", "fast K of 14 / 50 - 1", _BARS, 14, lambda of: 2 * _stochastic(of) - 1, _NO_RANGE, -1, 1
     ),
-    Feature(23, "williams_r", "Williams %R of 14", _BARS, 14, lambda of: 100 * _place(of) - 100, _NO_RANGE, -100, 0),
+    Feature(
+        22,
+        "stochastic_d",
+        "SMA(3) of K / 50 - 1",
+        _BARS,
+        16,
+        lambda of: 2 * mean(_stochastic(of), 3) - 1,
+        _NO_RANGE,
+        -1,
+        1,
+    ),
+    Feature(
+        23, "williams_r", "Williams %R of 14", _BARS, 14, lambda of: 100 * _stochastic(of) - 100, _NO_RANGE, -100, 0
+    ),
     Feature(24, "cci_20", "CCI(20) / 200", _BARS, 20, _cci, _NO_RANGE, -3.34, 3.34),
     Feature(
         25,

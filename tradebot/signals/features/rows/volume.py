@@ -10,7 +10,7 @@ _NO_VOLUME = "nothing was traded"
 
 
 def _usual(of: Measures) -> Column:
-    """Return the mean volume of the same bar of the session in the last 20 sessions that had one."""
+    """Return the mean volume of the same bar of the session in the last 20 sessions that have that bar."""
     frame, usual = of.frame, fill_gaps(np.nan, len(of.frame))
     places = np.flatnonzero(of.in_session)
     bars = ((frame.starts - frame.opens) // frame.width_s)[places]
